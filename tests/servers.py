@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 __all__ = ["RunningServer", "running_server"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-_STOP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,6 @@ def running_server(
 def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
-        process.wait(_STOP_S)
+        process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()

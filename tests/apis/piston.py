@@ -137,9 +137,9 @@ class Piston(Api):
 
 def _kept(data: bytes, most: int) -> bytes:
     """Return what is kept: whole pieces, as they came, none of which may go beyond the limit."""
-    kept = b""
+    kept = 0
     for line in data.splitlines(keepends=True):
-        if len(kept) + len(line) > most:
+        if kept + len(line) > most:
             break
-        kept += line
-    return kept
+        kept += len(line)
+    return data[:kept]

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 __all__ = ["Cable", "CannotCut", "Namespaces"]
 
 _TOOLS = ("ip", "unshare", "nsenter")
-_WITHIN_S = 10.0
 
 
 class CannotCut(Exception):
@@ -42,7 +43,7 @@ class Namespaces:
         own = {os.readlink("/proc/self/ns/net"), *(_namespace_of(each.pid) for each in self._keepers)}
         keeper = subprocess.Popen([*command, "sleep", "3600"], stderr=subprocess.PIPE)
         self._keepers.append(keeper)
-        until_s = time.monotonic() + _WITHIN_S
+        until_s = time.monotonic() + PATIENCE_S
         while _namespace_of(keeper.pid) in own or Path(f"/proc/{keeper.pid}/comm").read_text().strip() != "sleep":
             if keeper.poll() is not None:
                 assert keeper.stderr is not None

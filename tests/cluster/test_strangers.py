@@ -356,7 +356,7 @@ def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls: bool, cert: 
         socket.socket() as newcomer,
     ):
         silent.connect(("127.0.0.1", serving.port))
-        until(lambda: len(serving.server._open) == 1, within_s=10.0)  # it counts from its beginning
+        until(lambda: len(serving.server._open) == 1, within_s=PATIENCE_S)  # it counts from its beginning
         with no_files_left():
             newcomer.connect(("127.0.0.1", serving.port))
             assert silent.recv(1) == b""

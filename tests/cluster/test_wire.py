@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() 
             assert process.stdout.readline() == b"has it\n"
             assert len(serving.pool.leases()) == 1
             process.kill()
-            until(lambda: serving.pool.leases() == (), within_s=60.0)  # the server looks for 2 s
+            until(lambda: serving.pool.leases() == (), within_s=PATIENCE_S)  # the server looks for 2 s
 
 
 def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> None:

@@ -180,7 +180,7 @@ def mixed(
         crew(threads + 3, work, join_s=PATIENCE_S * 4)
     finally:
         scene.over.set()
-    watch.join(60)
+    watch.join(PATIENCE_S)
     scene.mixed.took_s = time.monotonic() - began_s
     scene.mixed.memory_mb.append(memory_mb())
     return scene.mixed

@@ -93,7 +93,7 @@ Scene = Callable[[Pool], Coroutine[Any, Any, object]]
 
 
 async def _acquire(pool: Pool) -> None:
-    (await pool.aio.acquire(exclude={"b"}, timeout=60)).release()
+    (await pool.aio.acquire(exclude={"b"}, timeout=PATIENCE_S)).release()
 
 
 async def _block(pool: Pool) -> None:
@@ -255,7 +255,7 @@ def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(l
 
     async def main() -> None:
         async def task(number: int) -> None:
-            async with pool.aio.lease(timeout=60):
+            async with pool.aio.lease(timeout=PATIENCE_S):
                 got.append(number)
 
         held = pool.acquire()

@@ -15,6 +15,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
+from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, points
 
@@ -187,9 +188,9 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
         def check(where: str) -> None:
             with suppress(LeaseError):
                 busy.release()
-            assert pool.engine.budget._lock.acquire(timeout=2), f"{where}: the budget is locked"
+            assert pool.engine.budget._lock.acquire(timeout=PATIENCE_S), f"{where}: the budget is locked"
             assert pool.stats().waiting == 0, where
-            until(lambda: not any(each.in_flight for each in pool.stats().endpoints), within_s=60)
+            until(lambda: not any(each.in_flight for each in pool.stats().endpoints), within_s=PATIENCE_S)
 
         return lambda: pool.aio.call(fn), check
 

@@ -73,7 +73,7 @@ def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting: int, lo
     until(lambda: pool.stats().waiting == waiting + 1)
     loop.close()
     held.release()
-    thread.join(60)
+    thread.join(PATIENCE_S)
     assert (alive, got) == (["a"], [])
     assert pool.stats().waiting == 0
     assert not pool.engine.waits.parked
@@ -119,7 +119,7 @@ def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: async
     pool, got = Pool(["a"]), list[Lease]()
     task = loop.create_task(_takes(pool, got, ttl_s=0.05))
     _run_a_little(loop)
-    with pool.lease(timeout=60):
+    with pool.lease(timeout=PATIENCE_S):
         assert got[0].ended
     task.cancel()
     with suppress(asyncio.CancelledError), pytest.raises(LeaseError):
@@ -152,7 +152,7 @@ def test_a_lease_of_a_task_stays_out_whatever_became_of_threads() -> None:
     task = loop.create_task(_takes(pool, got, holder="task"))
     thread = threading.Thread(target=_run_a_little, args=(loop,))
     thread.start()
-    thread.join(60)
+    thread.join(PATIENCE_S)
     gc.collect()
     assert [(row.holder, row.endpoint) for row in pool.leases()] == [("task", "a")]
     task.cancel()
@@ -201,7 +201,7 @@ def test_the_lease_of_a_task_that_was_dropped_comes_back(way: str) -> None:
 
     _forget_in_silence(scene)
     assert got == [1]
-    with pool.lease(timeout=60):  # a lease of acquire is let be for a second
+    with pool.lease(timeout=PATIENCE_S):  # a lease of acquire is let be for a second
         pass
     assert_nothing_lost(pool, 1)
 

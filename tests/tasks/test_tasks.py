@@ -22,6 +22,7 @@ from balancer import (
     TooManyWaiters,
 )
 from balancer.testing import ManualClock
+from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, crew, until
 
@@ -50,7 +51,7 @@ def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Lib
     pool = Pool(["a"])
 
     async def main() -> None:
-        lease = await pool.aio.acquire(timeout=5)
+        lease = await pool.aio.acquire(timeout=PATIENCE_S)
         lease.release(Outcome.FAILURE)
         with pytest.raises(LeaseError, match="already released"):
             lease.release()
@@ -136,13 +137,13 @@ def test_a_task_waits_for_a_thread_and_a_thread_for_a_task(library: type[Library
     def thread() -> None:
         until(lambda: pool.stats().waiting == 1)
         held.release()
-        with pool.lease(timeout=60):
+        with pool.lease(timeout=PATIENCE_S):
             got.append("thread")
 
     async def main() -> None:
         other = threading.Thread(target=thread)
         other.start()
-        async with pool.aio.lease(timeout=60):
+        async with pool.aio.lease(timeout=PATIENCE_S):
             got.append("task")
             await task_until(library, lambda: pool.stats().waiting == 1)
         await task_until(library, lambda: len(got) == 2)
@@ -160,12 +161,12 @@ def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Libra
     threads: list[threading.Thread] = []
 
     def thread(number: int) -> None:
-        with pool.lease(timeout=60):
+        with pool.lease(timeout=PATIENCE_S):
             got.append(number)
 
     async def main() -> None:
         async def task(number: int) -> None:
-            async with pool.aio.lease(timeout=60):
+            async with pool.aio.lease(timeout=PATIENCE_S):
                 got.append(number)
 
         held = pool.acquire()
@@ -181,7 +182,7 @@ def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Libra
 
     library.run(main)
     for each in threads:
-        each.join(60)
+        each.join(PATIENCE_S)
     assert got == list(range(10))
     assert_nothing_lost(pool, 1)
 
@@ -194,7 +195,7 @@ def test_tasks_of_three_loops_of_two_libraries_share_one_slot() -> None:
         async def task() -> None:
             nonlocal inside, most, turns
             for _ in range(20):
-                async with pool.aio.lease(timeout=60):
+                async with pool.aio.lease(timeout=PATIENCE_S):
                     inside += 1
                     most = max(most, inside)
                     turns += 1
@@ -295,7 +296,7 @@ def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library
             async with pool.aio.lease():
                 raise EndpointOverloaded("busy", retry_after_s=0.05)
         assert pool.stats().endpoints[0].health in ("resting", "slow_start")  # it may be over on a busy machine
-        async with pool.aio.lease(timeout=60) as lease:
+        async with pool.aio.lease(timeout=PATIENCE_S) as lease:
             assert lease.endpoint.name == "a"
 
     library.run(main)

@@ -79,7 +79,7 @@ _CALLS: dict[str, Callable[[Pool, Lease], object]] = {
     "stats": lambda pool, busy: pool.stats(),
     "leases": lambda pool, busy: pool.leases(),
     "task": lambda pool, busy: _step(pool.aio.acquire(timeout=0)),
-    "task that waits": lambda pool, busy: _step(pool.aio.acquire(timeout=5, labels={"busy"})),
+    "task that waits": lambda pool, busy: _step(pool.aio.acquire(timeout=PATIENCE_S, labels={"busy"})),
 }
 
 

@@ -13,6 +13,7 @@ from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
 from balancer.core.events import Ejected, Ended, Event, Expired, Granted, Probing, Restored, Retried
 from balancer.settings.rules import HealthSettings
 from balancer.shells.delivery import Delivery, Observation
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import Interrupted, points
@@ -35,7 +36,7 @@ def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
     def work(seed: int) -> None:
         rng = random.Random(seed)
         for _ in range(200):
-            with pool.lease(timeout=30):
+            with pool.lease(timeout=PATIENCE_S):
                 if rng.random() < 0.1:
                     time.sleep(0.0001)
 
@@ -62,7 +63,7 @@ def test_with_health_too_each_lease_is_granted_before_it_ends_and_each_ejection_
     def work(number: int) -> None:
         rng = random.Random(number)
         for _ in range(500):
-            pool.acquire(timeout=30).release(rng.choice((Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE)))
+            pool.acquire(timeout=PATIENCE_S).release(rng.choice((Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE)))
 
     with switching_often():
         crew(8, work)
@@ -112,7 +113,7 @@ def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well() -> None
             happened.append(late.pop())
             other = threading.Thread(target=delivery.deliver)
             other.start()
-            other.join(60)
+            other.join(PATIENCE_S)
             assert not other.is_alive(), "leasing waits for an observer"
 
     delivery._turn = _TurnThatEnds(happens_now)  # type: ignore[assignment]
@@ -128,17 +129,17 @@ def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
         heard.append(event)
         if len(heard) == 1:
             hangs.set()
-            assert goes_on.wait(30)
+            assert goes_on.wait(PATIENCE_S)
 
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[observer])
     thread = threading.Thread(target=lambda: pool.acquire().release())
     thread.start()
-    assert hangs.wait(30)
+    assert hangs.wait(PATIENCE_S)
     for _ in range(100):
-        pool.acquire(timeout=5).release()
+        pool.acquire(timeout=PATIENCE_S).release()
     assert len(heard) == 1
     goes_on.set()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     until(lambda: len(heard) == 202)
 
 
@@ -156,7 +157,7 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> Non
             told = len(heard), len(others)
         assert told in ((2, 2), (2, 1), (1, 2)) if ended else told == (1, 1), f"interrupted at {where}: {told}"
         after = len(heard)
-        pool.acquire(exclude={"a"}, timeout=5).release()
+        pool.acquire(exclude={"a"}, timeout=PATIENCE_S).release()
         until(lambda heard=heard, after=after: len(heard) == after + 2)
 
 
@@ -206,7 +207,7 @@ def test_a_lease_that_runs_out_and_its_return_meet_in_any_order() -> None:
 
     def work(number: int) -> None:
         for _ in range(100):
-            lease = pool.acquire(timeout=30)
+            lease = pool.acquire(timeout=PATIENCE_S)
             time.sleep(random.choice((0.0, 0.002, 0.003)))
             with suppress(LeaseError):  # it ran out
                 lease.release()

@@ -15,21 +15,21 @@ import pytest
 
 from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
-from tests.patience import stretched
+from tests.patience import PATIENCE_S, stretched
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, crew, until
 
 _THREADS, _ENDPOINTS, _HOLD_S, _RUN_S = 32, 4, 0.001, 0.7
-_RUNS = 5
+_RUNS, _LEASES = 5, 1000
 
 
 def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
-    """Let the threads take turns back to back for a while; return the lease ids that each got."""
+    """Let the threads take turns back to back for a while, and often; return the lease ids that each got."""
     ids: list[list[int]] = [[] for _ in range(_THREADS)]
     ends_s = time.monotonic() + _RUN_S
 
     def work(number: int) -> None:
-        while time.monotonic() < ends_s:
+        while time.monotonic() < ends_s or sum(map(len, ids)) < _LEASES:
             ids[number].append(turn())
 
     crew(_THREADS, work)
@@ -50,7 +50,7 @@ def unfairness_of(name: str) -> str:
     pool = Pool([Endpoint(f"e{n}") for n in range(_ENDPOINTS)], strategy=name, seed=1)
 
     def turn() -> int:
-        with pool.lease(timeout=10) as lease:
+        with pool.lease(timeout=PATIENCE_S) as lease:
             time.sleep(_HOLD_S)
             return lease.id
 
@@ -105,7 +105,7 @@ def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> No
 
     def work(number: int) -> None:
         for _ in range(5):
-            with pool.lease(timeout=5):
+            with pool.lease(timeout=PATIENCE_S):
                 time.sleep(0.05)
 
     crew(6, work)
@@ -126,7 +126,7 @@ def test_a_high_priority_overtakes_and_the_low_is_not_starved() -> None:
     for priority in (0, -1, 2, 1):
 
         def work(priority: int = priority) -> None:
-            with pool.lease(timeout=10, priority=priority):
+            with pool.lease(timeout=PATIENCE_S, priority=priority):
                 order.append(priority)
 
         threads.append(threading.Thread(target=work))
@@ -134,5 +134,5 @@ def test_a_high_priority_overtakes_and_the_low_is_not_starved() -> None:
         until(lambda: pool.stats().waiting == len(threads))
     first.release()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert order == [2, 1, 0, -1]

@@ -16,6 +16,7 @@ from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.benchmarks.count_interrupts import count_interrupts
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.crew import crew, until
 
@@ -26,7 +27,7 @@ def _in_thread(act: object) -> None:
     assert callable(act)
     thread = threading.Thread(target=act)
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -74,7 +75,7 @@ def test_it_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
 def test_an_acquire_that_finds_none_free_gets_it_at_once(health: HealthSettings | None) -> None:
     pool = Pool(["a"], health=health, max_waiters=0)
     pool.lease()
-    with pool.lease(timeout=5):
+    with pool.lease(timeout=PATIENCE_S):
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0)
         with pytest.raises(TooManyWaiters):
@@ -100,7 +101,7 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
     thread.start()
     until(lambda: pool.stats().waiting == 1)
     held.clear()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert got == ["a"]
     assert _in_flight(pool) == 0
 
@@ -242,14 +243,14 @@ def test_what_a_thread_holds_is_seen_from_others_as_held() -> None:
     def hold() -> None:
         with pool.lease():
             out.set()
-            go.wait(30)
+            go.wait(PATIENCE_S)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    out.wait(30)
+    out.wait(PATIENCE_S)
     assert _in_flight(pool) == 1
     go.set()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert _in_flight(pool) == 0
 
 
@@ -287,14 +288,14 @@ def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twi
         for turn in range(150):
             kind = (number + turn) % 4
             if kind == 0:
-                pool.lease(timeout=10)  # forgotten
+                pool.lease(timeout=PATIENCE_S)  # forgotten
             elif kind == 1 and len(handed) < 2:
-                handed.append(pool.lease(timeout=10))
+                handed.append(pool.lease(timeout=PATIENCE_S))
             elif kind == 2:
                 with suppress(IndexError):
                     handed.pop().release()
             else:
-                with pool.lease(timeout=10):
+                with pool.lease(timeout=PATIENCE_S):
                     with lock:
                         now[0] += 1
                         most[0] = max(most[0], now[0])

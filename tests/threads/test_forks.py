@@ -21,6 +21,7 @@ from balancer.shells import forks
 from balancer.shells.prober import Prober
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
+from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 pytestmark = [
@@ -86,18 +87,18 @@ def test_every_call_says_so_in_the_child(name: str, locked: bool) -> None:
     def hold() -> None:
         with pool.engine.lock, pool.engine.budget._lock, pool.engine.delivery._turn:
             has.set()
-            go.wait(30)
+            go.wait(PATIENCE_S)
 
     thread = threading.Thread(target=hold)
     if locked:
         thread.start()
-        has.wait(30)
+        has.wait(PATIENCE_S)
     said = _in_child(lambda: _CALLS[name](pool))
     go.set()
     if locked:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert _is_refused(said), said
-    with pool.lease(timeout=5):  # and the parent's is none the worse for it
+    with pool.lease(timeout=PATIENCE_S):  # and the parent's is none the worse for it
         pass
 
 
@@ -140,7 +141,7 @@ def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_o
         def child() -> list[int]:
             prober.stop()
             own = Pool(["mine"])
-            with own.lease(timeout=5):
+            with own.lease(timeout=PATIENCE_S):
                 pass
             return [threading.active_count(), own.stats().acquired]
 
@@ -173,7 +174,7 @@ def test_a_child_of_a_child_names_its_own_parent() -> None:
 
 def _work(pool: Pool, answer: Connection) -> None:
     try:
-        pool.acquire(timeout=5)
+        pool.acquire(timeout=PATIENCE_S)
         answer.send("granted")
     except Exception as error:
         answer.send(f"{type(error).__name__}: {error}")
@@ -186,9 +187,9 @@ def test_multiprocessing_that_forks_is_told_as_well() -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         process = multiprocessing.get_context("fork").Process(target=_work, args=(pool, there))
         process.start()
-    assert here.poll(20)
+    assert here.poll(PATIENCE_S)
     assert here.recv().startswith(f"PoolForked: this pool belongs to process {os.getpid()}, and this")
-    process.join(20)
+    process.join(PATIENCE_S)
     assert process.exitcode == 0
 
 

@@ -17,6 +17,7 @@ from balancer_strategies.fifo import Fifo
 from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, LeaseError, Pool, PoolClosed, StrategyError
 from balancer.core.events import Granted
 from balancer.settings.rules import HealthSettings
+from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost
 from tests.threads.interrupts import points
 from tests.threads.waiter import WaitingThread
@@ -65,7 +66,7 @@ def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
         where = handle(lambda pool=pool: _OUTER[outer](pool), busy.release)
         if where is None:
             busy.release()
-        waiter.join(30)
+        waiter.join(PATIENCE_S)
         assert waiter.ended_with == "b", f"{waiter.ended_with} after a release at {where}"
         assert [each.in_flight for each in pool.stats().endpoints[:2]] == [0, 0], where
         assert pool.stats().waiting == 0, where
@@ -90,7 +91,7 @@ def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_
         busy.release()
         other = threading.Thread(target=lambda pool=pool: pool.acquire(30, labels={"busy"}).release(), daemon=True)
         other.start()
-        other.join(30)
+        other.join(PATIENCE_S)
         assert not other.is_alive(), f"the pool is locked after a handler at {where}"
         assert [each.in_flight for each in pool.stats().endpoints[:2]] == [0, 0], where
     assert answers == {AcquireTimeout, CallFromWithin}
@@ -161,7 +162,7 @@ def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody: type[
     waiter = WaitingThread(pool, 30)
     busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
     lease.release()
-    waiter.join(30)
+    waiter.join(PATIENCE_S)
     assert isinstance(waiter.ended_with, StrategyError)
     assert "CallFromWithin" in str(waiter.ended_with)
     assert_nothing_lost(pool, 1)
@@ -264,7 +265,7 @@ def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself()
             daemon=True,
         )
         thread.start()
-        thread.join(30)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert_nothing_lost(pool, 2)
 

@@ -14,10 +14,11 @@ from balancer.core.events import Ended, Event, Hedged
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.driver import CallDriver
+from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import points
 
-_NEVER_S = 60.0
+_NEVER_S = 2 * PATIENCE_S
 
 
 def pool_of(
@@ -94,7 +95,7 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
     thread, came = _both_run(pool, stage)
     assert not stage.leases[loser].ended
     stage.go[winner].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == [winner]
     assert stage.through == [winner], "the loser still runs"
     assert stage.leases[loser].ended, "and can tell"
@@ -115,7 +116,7 @@ def test_one_failure_is_not_the_end_while_the_other_runs(error: Exception, failu
     until(lambda: stage.leases["a"].ended)
     assert not came
     stage.go["b"].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == ["b"]
     assert ended_as(pool) == {"a": (1, failures, 0), "b": (1, 0, 0)}
 
@@ -129,13 +130,13 @@ def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
         went.append(lease.endpoint.url)
         if lease.endpoint.url == "c":
             return "done"
-        both.wait(10)
+        both.wait(PATIENCE_S)
         raise EndpointError("down")
 
     with pool.lease(exclude=["a", "b"]):
         thread, came = in_background(lambda: call(pool.engine, fn, attempts=2, hedge_after_s=0))
         until(lambda: pool.stats().waiting == 1)  # for c, although a and b are free
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == ["done"]
     assert Counter(went) == {"a": 1, "b": 1, "c": 1}
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0), "c": (2, 0, 0)}  # one is ours
@@ -146,7 +147,7 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
     both = threading.Barrier(2)
 
     def fn(lease: Lease) -> None:
-        both.wait(10)
+        both.wait(PATIENCE_S)
         raise EndpointError("down", endpoint=lease.endpoint.url)
 
     with pytest.raises(EndpointError, match="down"):
@@ -161,7 +162,7 @@ def test_an_error_of_the_caller_s_own_ends_both() -> None:
     stage.fails["b"] = KeyError("mine")
     thread, came = _both_run(pool, stage)
     stage.go["b"].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == [stage.fails["b"]]
     assert [event.endpoint for event in heard if isinstance(event, Hedged)] == ["b"]
     assert stage.leases["a"].ended
@@ -178,7 +179,7 @@ def _loses_on_a(pool: Pool, error: Exception) -> None:
     stage.fails["a"] = error
     thread, came = _both_run(pool, stage)
     stage.go["b"].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == ["b"]
     stage.go["a"].set()
     until(nobody_runs)
@@ -288,7 +289,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
 
     thread, came = _both_run(pool, stage, fn)
     stage.go["b"].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == ["b"]
     stage.go["a"].set()
     until(nobody_runs)
@@ -352,7 +353,7 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
             continue
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
         thread, came = in_background(pool.engine.budget.try_spend)
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert came == [True], f"interrupted at {where}, the budget is locked for good"
     assert in_no_hand <= 2, "more than one for each lease"
 
@@ -399,7 +400,7 @@ def test_a_second_call_takes_a_retry_out_of_the_budget() -> None:
     stage = Stage("a", "b")
     thread, came = _both_run(pool, stage)
     stage.go["b"].set()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert came == ["b"]
     assert not pool.engine.budget.try_spend()
     stage.go["a"].set()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from balancer import Endpoint, NoEndpoint, Pool, PoolClosed
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.tasks.libraries import BOTH, Library, task_until
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
@@ -22,7 +23,7 @@ def _in_threads(pool: Pool, waiters: int, event: Callable[[Pool], object], **ask
     def work(number: int) -> None:
         if number:
             try:
-                pool.acquire(timeout=20, **asked).release()
+                pool.acquire(timeout=PATIENCE_S, **asked).release()
                 ends["lease"] += 1
             except (NoEndpoint, PoolClosed) as error:
                 ends[type(error).__name__] += 1
@@ -41,7 +42,7 @@ def _in_tasks(
 
     async def work() -> None:
         try:
-            (await pool.aio.acquire(timeout=20, **asked)).release()
+            (await pool.aio.acquire(timeout=PATIENCE_S, **asked)).release()
             ends["lease"] += 1
         except (NoEndpoint, PoolClosed) as error:
             ends[type(error).__name__] += 1
@@ -142,13 +143,13 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     def consume() -> None:
         for _ in range(total // 6):
             made.acquire()
-            with pool.lease(timeout=20):
+            with pool.lease(timeout=PATIENCE_S):
                 time.sleep(0.0005)
             done.append(1)
 
     def produce() -> None:
         for _ in range(total // 6):
-            with pool.lease(timeout=20):
+            with pool.lease(timeout=PATIENCE_S):
                 time.sleep(0.0005)
             made.release()
 
@@ -177,7 +178,7 @@ def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
         nonlocal turns
         if number:
             while not stop.is_set():
-                with pool.lease(timeout=20, exclude=["b"] if number == 1 else ()):
+                with pool.lease(timeout=PATIENCE_S, exclude=["b"] if number == 1 else ()):
                     served[number] += 1
             return
         try:

@@ -13,6 +13,7 @@ from balancer.sandbox.probes import pings_of
 from balancer.settings.rules import HealthSettings
 from balancer.shells.acts import follow
 from balancer.shells.prober import Prober
+from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.pipeline.fakes import FakeExecutor
 
@@ -52,11 +53,11 @@ def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing
 
     def hang() -> None:
         hangs.set()
-        let_go.wait(30)
+        let_go.wait(PATIENCE_S)
 
     prober = Prober(ear, {"a": hang, "b": lambda: None, "c": hang}, every_s=_SOON_S)
     prober.start()
-    assert hangs.wait(10)
+    assert hangs.wait(PATIENCE_S)
     until(lambda: len(ear.heard["b"]) >= 5)
     prober.stop()
     assert "ping a" in still_running("ping ")
@@ -70,11 +71,11 @@ def test_pings_that_end_are_waited_for() -> None:
 
     def ping() -> None:
         pinging.set()
-        let_go.wait(30)
+        let_go.wait(PATIENCE_S)
 
     prober = Prober(ear, {"a": ping}, every_s=_SOON_S)
     prober.start()
-    assert pinging.wait(10)
+    assert pinging.wait(PATIENCE_S)
     threading.Timer(0.05, let_go.set).start()
     prober.stop()
     assert let_go.is_set()

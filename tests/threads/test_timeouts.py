@@ -8,7 +8,7 @@ import time
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, Pool
-from tests.patience import stretched
+from tests.patience import PATIENCE_S, stretched
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 
@@ -100,6 +100,6 @@ def test_a_wait_that_ended_with_a_lease_too_late_keeps_it() -> None:
     thread.start()
     until(lambda: pool.stats().waiting == 1)
     held.release()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert got == ["a"]
     assert_nothing_lost(pool, 1)

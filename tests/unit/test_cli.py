@@ -21,6 +21,7 @@ from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, ExecutorOptions, Program
 from balancer.strategy import StrategyOptions
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
 from tests.unit.command import Balancer, Said, fake, package
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -526,7 +527,8 @@ def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry, n
         if not told.is_set():  # a second signal would be meant for this process
             told.set()
             os.kill(os.getpid(), number)
-            threading.Event().wait(0.4)  # as late as 0.2 s afterwards does the main thread learn of it
+            until(lambda: signal.getsignal(number) is signal.SIG_DFL)  # now the main thread has learnt of it
+            threading.Event().wait(0.1)
         return finished(b"2", 42)
 
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), lambda *_: FakeExecutor(stop), ""), "tests")

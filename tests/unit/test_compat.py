@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from balancer import BalancerError, UnknownEndpoint
 from balancer import compat as installed
+from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
 PATHS = ["http://a:8080/run_code", "http://b:8080/run_code"]
@@ -95,7 +96,7 @@ def test_initialising_again_does_nothing(queue: ModuleType) -> None:
 def test_a_waiter_gets_what_comes_back(queue: ModuleType) -> None:
     path, _ = drain(queue)
     got: list[str | None] = []
-    waiter = threading.Thread(target=lambda: got.append(queue.get_api_path(timeout=5)))
+    waiter = threading.Thread(target=lambda: got.append(queue.get_api_path(timeout=PATIENCE_S)))
     waiter.start()
     queue.return_api_path(path)
     waiter.join()
@@ -110,7 +111,7 @@ def test_threads_never_share_a_slot(compat: ModuleType) -> None:
 
     def work(_: int) -> None:
         for _ in range(100):
-            path = compat.get_api_path(timeout=5)
+            path = compat.get_api_path(timeout=PATIENCE_S)
             with lock:
                 held[path] += 1
                 assert held[path] <= slots[path]

@@ -13,7 +13,7 @@ import pytest
 
 from balancer.testing.faults import FAULTS, Answer, Exchange, Fault, FaultProxy
 from tests.apis.api import Api, Asked, Reply, as_json, serving
-from tests.patience import stretched
+from tests.patience import PATIENCE_S
 
 RIGHT = {"text": "yes", "number": 4, "list": [True, None]}
 
@@ -104,12 +104,12 @@ def test_connections_that_end_too_soon(target: str, name: str) -> None:
 
 
 def test_it_lets_nobody_in_for_a_while(target: str) -> None:
-    with FaultProxy(target, ["refused"], first=1, seconds=0.5) as proxy:
+    with FaultProxy(target, ["refused"], first=1, seconds=1.0) as proxy:
         with pytest.raises(ConnectionResetError):
             call(proxy.url)
         with pytest.raises(ConnectionRefusedError):
             call(proxy.url)
-        end_s = time.monotonic() + stretched(10)
+        end_s = time.monotonic() + PATIENCE_S
         while True:
             try:
                 assert json.loads(call(proxy.url)[1]) == RIGHT
@@ -208,7 +208,7 @@ def test_nothing_is_left_when_it_ends(target: str) -> None:
         waiting.sendall(b"GET / HTTP/1.1\r\n\r\n")
         while not proxy.done:
             time.sleep(0.01)
-    waiting.settimeout(stretched(5))
+    waiting.settimeout(PATIENCE_S)
     assert waiting.recv(1) == b""
     waiting.close()
     with pytest.raises(ConnectionRefusedError):

@@ -17,6 +17,7 @@ from balancer.endpoint import LeaseTerms
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
+from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.ruled import Ruled
 
@@ -47,11 +48,11 @@ def test_the_leases_that_are_out_are_shown() -> None:
 def test_one_that_waited_has_its_holder() -> None:
     pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
     out = [pool.acquire() for _ in range(4)]
-    thread = threading.Thread(target=lambda: pool.acquire(timeout=10, holder="late"))
+    thread = threading.Thread(target=lambda: pool.acquire(timeout=PATIENCE_S, holder="late"))
     thread.start()
     until(lambda: pool.stats().waiting == 1)
     out[0].release()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert [row.holder for row in pool.leases()] == ["", "", "", "late"]
 
 
@@ -73,11 +74,11 @@ def test_a_lease_is_ended_by_its_id_and_its_return_is_refused() -> None:
 def test_an_end_by_id_serves_whoever_waits() -> None:
     pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
     out = [pool.acquire() for _ in range(4)]
-    thread = threading.Thread(target=lambda: pool.acquire(timeout=10).release())
+    thread = threading.Thread(target=lambda: pool.acquire(timeout=PATIENCE_S).release())
     thread.start()
     until(lambda: pool.stats().waiting == 1)
     pool.release_by_id(out[2].id)
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -176,9 +177,8 @@ def test_the_next_acquire_gets_the_slot_of_a_lease_that_is_over() -> None:
 def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health: HealthSettings | None) -> None:
     pool = Pool([Endpoint("a")], strategy="fifo", health=health)
     pool.acquire(ttl_s=0.05)
-    started_s = time.monotonic()
-    with pool.lease(timeout=30):
-        assert time.monotonic() - started_s < 20
+    with pool.lease(timeout=PATIENCE_S):  # or else AcquireTimeout
+        pass
 
 
 def test_observers_hear_of_it_though_nobody_calls_the_pool() -> None:

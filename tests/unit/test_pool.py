@@ -28,6 +28,7 @@ from balancer.plugins.registry import Registry
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node
 from balancer.testing import ManualClock
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.crew import until
 
@@ -319,11 +320,11 @@ def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health: 
     pool = Pool([Endpoint("a")], strategy="raises", health=health, registry=registry)
     lease = pool.acquire()
     served: list[str] = []
-    waiter = threading.Thread(target=lambda: served.append(pool.acquire(timeout=30).endpoint.url))
+    waiter = threading.Thread(target=lambda: served.append(pool.acquire(timeout=PATIENCE_S).endpoint.url))
     waiter.start()
     until(lambda: pool.stats().waiting == 1)
     lease.release(Outcome.FAILURE)
-    waiter.join(30)
+    waiter.join(PATIENCE_S)
     assert served == ["a"]
 
 

@@ -13,6 +13,7 @@ from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.clock import ManualClock
+from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _WAIT_S = 60.0  # none waits so long, unless it is forgotten
@@ -215,7 +216,7 @@ def test_whoever_waits_hears_of_it_as_well() -> None:
         until(lambda: pool.stats().waiting == 1)
         lease.release()
         with pytest.raises(StrategyError, match="which is not a node in service of this pool"):
-            waits.result(10)
+            waits.result(PATIENCE_S)
     assert [e.in_flight for e in pool.stats().endpoints] == [0]
 
 

@@ -10,6 +10,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,10 @@ __all__ = [
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
 _INNER = 2  # processes of a nested one that waits, see `isolation.script`
-_ASLEEP = (b"S", b"I", b"Z", b"X")  # states of a thread: asleep, idle, dead and not waited for, dead
+_DEAD = (b"Z", b"X")  # states of a thread: dead and not waited for, dead
+_ASLEEP = (b"S", b"I", *_DEAD)  # asleep, idle, dead
 _DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
+_DEATHS_S = 60.0  # the same while those below it still die: many that want a core take their time on a busy machine
 
 
 def children_of(pid: int) -> list[int]:
@@ -228,6 +231,7 @@ class ChildProcess:
     status_inode: int  # of the line that is its standard input, see `isolation.script`
     group: ControlGroup | None  # where all of it is, once it was placed
     tally: ProcessTreeCpu
+    killed: bool = False  # what is below it was told to die, and it ends when that is gone
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     inner: list[int] | None = None  # processes below it when it was placed; the last one becomes the program
     posture: object = None  # of its shell when it was placed
@@ -314,13 +318,19 @@ class ChildProcess:
         for pid in inner:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.killed = bool(inner)
         if not inner:
             self._kill_root()
 
     def wait(self) -> None:
         """Wait for its end and read its status. If a killed process takes too long, kill the group."""
-        if not _readable(self.pidfd, _DEATH_S):
-            self._kill_root()
+        until_s = time.monotonic() + _DEATHS_S
+        dying = self.killed and self._is_dying()
+        while not _readable(self.pidfd, _DEATH_S):
+            if not dying or time.monotonic() >= until_s:
+                self._kill_root()
+                break
+            dying = self._is_dying()
         if not self.nested:
             self._kill_group()  # what is left of the group; the dead leader still holds its number
         _, self.status, self.usage = os.wait4(self.pid, 0)
@@ -336,6 +346,14 @@ class ChildProcess:
             self.wait()
         self.process.returncode = os.waitstatus_to_exitcode(self.status or 0)  # else Popen would wait for it again
         os.close(self.pidfd)
+
+    def _is_dying(self) -> bool:
+        """Return whether a process below it is not dead yet. One that is dead may wait for ever to be waited for."""
+        for pid in children_of(self.pid):
+            with contextlib.suppress(OSError, IndexError):
+                if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in _DEAD:
+                    return True
+        return False
 
     def _kill_orphans(self) -> None:
         """Kill what a nested process leaves if it is killed before its namespace's first process has asked to die with

@@ -1,5 +1,7 @@
 """Servers that fail, over HTTP: what a black hole gets, what an outage costs, and how soon a recovery is used."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +28,7 @@ from tests.threads.crew import until
 _PING = Program("bash", "echo pong")
 _CALLS = 600
 _CALLERS = 8
+_TAKES_S = 3.0  # so many calls, on a machine that has nothing else to do
 
 
 @pytest.fixture
@@ -59,8 +62,13 @@ def by_many(work: Callable[[], bool], times: int = _CALLS) -> Counter[bool]:
         return Counter(threads.map(lambda _: work(), range(times)))
 
 
-def _share(server: FlakyServer, servers: list[FlakyServer]) -> float:
-    return server.asked / sum(each.asked for each in servers)
+def _share(server: FlakyServer, servers: list[FlakyServer], took_s: float = _TAKES_S) -> float:
+    """Return its share of the requests; without one for each time that a busy machine takes twice as long.
+
+    There a hole is probed more often, after ever longer cooldowns.
+    """
+    probes = max(0, math.ceil(math.log2(took_s / _TAKES_S)))
+    return (server.asked - probes) / sum(each.asked for each in servers)
 
 
 # -- a black hole among four ---------------------------------------------------------------------------
@@ -74,9 +82,10 @@ def test_a_black_hole_takes_two_percent_at_most(
     hole = servers[0]
     hole.down = True
     pool = pool_of(servers, strategy=strategy, health=HealthSettings())
+    began_s = time.monotonic()
     done = by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n")
     assert done == {True: _CALLS}
-    assert _share(hole, servers) <= 0.02
+    assert _share(hole, servers, time.monotonic() - began_s) <= 0.02
     assert hole.failed == hole.asked > 0
     assert sum(server.asked for server in servers) == pool.stats().acquired
     assert all(endpoint.in_flight == 0 for endpoint in pool.stats().endpoints)
@@ -109,9 +118,10 @@ def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
         ran = runner.run(wanted)
         return ran.execution is not None and ran.execution.stdout == b"pong\n"
 
+    began_s = time.monotonic()
     assert by_many(judged) == {True: _CALLS}
     assert Counter(span.endpoint for span in spans)[hole.url] == hole.asked > 0
-    assert _share(hole, servers) <= 0.02
+    assert _share(hole, servers, time.monotonic() - began_s) <= 0.02
 
 
 def test_pings_take_a_black_hole_out_before_anybody_calls_it(
@@ -184,7 +194,7 @@ def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
     """Callers that only an ejected endpoint may serve are all served once it has recovered, by threads that wait."""
     hole, *others = servers
     hole.down = True
-    pool = pool_of(servers, health=HealthSettings(cooldown_s=0.3, slow_start_s=0.0))
+    pool = pool_of(servers, health=HealthSettings(cooldown_s=1.0, slow_start_s=0.0))
     exclude = {server.url for server in others}
     for _ in range(5):
         with pytest.raises(EndpointError):

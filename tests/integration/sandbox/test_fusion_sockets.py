@@ -24,7 +24,7 @@ BODY = (
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 _TELLS = b"GET /v1/about", b"GET /v1/langu"  # what is asked of a server of ours
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-LONG = Limits(wall_s=PATIENCE_S)
+LONG, SHORT = Limits(wall_s=PATIENCE_S), Limits(wall_s=0.2)
 Behaviour = Callable[[socket.socket, threading.Event], None]
 
 
@@ -66,10 +66,10 @@ def server(behaviour: Behaviour) -> Iterator[tuple[str, list[int]]]:
         thread.join()
 
 
-def run(url: str, source: str = "print(3)") -> Status:
+def run(url: str, source: str = "print(3)", limits: Limits = LONG) -> Status:
     executor = FusionExecutor(url)
     try:
-        return executor.run(Program("python", source), b"", Limits(wall_s=0.2), {}).status
+        return executor.run(Program("python", source), b"", limits, {}).status
     finally:
         executor.close()
 
@@ -143,7 +143,7 @@ def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
     with server(behaviour) as (url, _):
         started_s = time.monotonic()
         with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
-            run(url)
+            run(url, limits=SHORT)
         assert time.monotonic() - started_s < DEADLINE_S + stretched(OVERTIME_S)
 
 
@@ -151,7 +151,7 @@ def test_a_server_that_does_not_read() -> None:
     with server(deaf) as (url, _):
         started_s = time.monotonic()
         with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
-            run(url, "#" * 20_000_000)
+            run(url, "#" * 20_000_000, SHORT)
         encoding_s = 0.5
         assert time.monotonic() - started_s < DEADLINE_S + stretched(OVERTIME_S + encoding_s)
 
@@ -190,14 +190,16 @@ def test_broken_exchanges(behaviour: Behaviour) -> None:
     assert "\n" not in str(caught.value)
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as taken:  # and does not listen, so nobody else can
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(closed_port: int) -> None:
     with pytest.raises(EndpointError, match="Connection refused"):
-        run(f"http://127.0.0.1:{closed_port()}/")
+        run(f"http://127.0.0.1:{closed_port}/")
 
 
 def test_no_tls_where_it_is_expected() -> None:
@@ -215,7 +217,7 @@ def test_connections_are_kept_and_shared() -> None:
     with server(answer_well) as (url, connections):
         executor = FusionExecutor(url)
         for _ in range(5):
-            executor.run(Program("python", ""), b"", Limits(wall_s=0.2), {})
+            executor.run(Program("python", ""), b"", LONG, {})
         executor.close()
     assert len(connections) == 1
 
@@ -230,8 +232,8 @@ def test_threads_share_an_executor_and_each_has_a_connection_of_its_own() -> Non
     assert len(connections) <= 8
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    proxy = f"http://127.0.0.1:{closed_port()}/"
+def test_proxies_of_the_environment_are_not_asked(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = f"http://127.0.0.1:{closed_port}/"
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, proxy)
     with server(answer_well) as (url, _):

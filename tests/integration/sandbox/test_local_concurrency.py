@@ -56,6 +56,6 @@ print("all born")
 """
     outputs: list[bytes] = []
 
-    limits = Limits(cpu_s=5.0, wall_s=10.0, processes=7)
+    limits = Limits(cpu_s=10.0, wall_s=100.0, processes=7)
     crew(4, lambda number: outputs.append(isolated.run(Program("python", source), b"", limits, {}).stdout))
     assert outputs == [b"all born\n"] * 4

@@ -77,14 +77,14 @@ def test_what_leaves_its_process_group_is_killed_where_a_group_holds_it(bare: Lo
 def test_cpu_limits_below_a_second_are_kept(isolated: LocalExecutor, marker: str) -> None:
     execution = run(isolated, Attack("", "while True: pass", limits=BUSY), marker)
     assert execution.cpu_measured
-    assert BUSY.cpu_s <= execution.time_s < BUSY.cpu_s + 0.15
+    assert BUSY.cpu_s <= execution.time_s < BUSY.cpu_s + stretched(0.15)
 
 
 def test_time_of_all_processes_counts(isolated: LocalExecutor, marker: str) -> None:
     source = "import os, time\npid = os.fork()\nwhile time.process_time() < 0.2: pass\nif pid: os.wait()"
     execution = run(isolated, Attack("", source), marker)
     assert execution.status is Status.FINISHED
-    assert 0.35 <= execution.time_s < 0.6  # the child's clock starts at 0, the parent's with its start-up
+    assert 0.35 <= execution.time_s < 0.75  # the child's clock starts at 0, the parent's with its start-up
 
 
 def test_no_network(isolated: LocalExecutor, marker: str) -> None:

@@ -22,9 +22,8 @@ from balancer.sandbox.local.prepared import UidPool, high_range
 from balancer.sandbox.local.toolchain import find_toolchain
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
-from tests.patience import stretched
 
-LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
+LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 
 
 def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
@@ -131,10 +130,16 @@ def test_output_up_to_the_limit_is_kept_whole(local: LocalExecutor) -> None:
 
 
 def test_a_time_limit_keeps_what_was_printed(local: LocalExecutor) -> None:
-    execution = python(local, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=0.5))
+    for wall_s in (0.5, 2.0, 8.0, 32.0):  # a busy machine may need more for it to begin
+        with contextlib.suppress(EndpointError):
+            execution = python(
+                local, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=wall_s)
+            )
+            if execution.stdout:
+                break
     assert (execution.status, execution.stdout, execution.exit_code) == (Status.TIME_LIMIT, b"so far\n", None)
-    assert execution.message == "wall time: 0.5 s"
-    assert execution.time_s < 0.4  # CPU time, not the half second that it slept
+    assert execution.message == f"wall time: {wall_s:g} s"
+    assert execution.time_s < 0.8 * wall_s  # CPU time, not what it slept
 
 
 def test_standard_streams_can_be_opened_by_name(isolated: LocalExecutor) -> None:
@@ -302,7 +307,7 @@ def test_closing_stops_what_runs(name: str, marker: str) -> None:
     started_s = time.monotonic()
     executor.close()
     executor.close()
-    assert time.monotonic() - started_s < stretched(2)
+    assert time.monotonic() - started_s < 30  # they sleep for 60
     for thread in threads:
         thread.join()
     assert [error.reason for error in caught] == ["stopped, because the executor was closed"] * 3
@@ -313,21 +318,38 @@ def test_closing_stops_what_runs(name: str, marker: str) -> None:
         executor.ping()
 
 
-@pytest.mark.parametrize("prepared", [0, 3])
-def test_nothing_is_left_open(prepared: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_files() -> int:
-        return len(os.listdir("/proc/self/fd"))
+_COUNTS_FILES = """
+import contextlib, os, sys
+from balancer.errors import EndpointError
+from balancer.program import Limits, Program
+from balancer.sandbox.local import executor as module
 
-    monkeypatch.setattr("balancer.sandbox.local.executor._PREPARED", prepared)
-    before = open_files()
-    executor = LocalExecutor("local://fds")
-    python(executor, "print(1)")
-    during = open_files()
-    for source in ("print(1)", "import time; time.sleep(60)", "while True: print('x' * 1000)"):
-        python(executor, source, limits=Limits(wall_s=0.5, output_bytes=1000))
-    assert prepared or open_files() == during
+def counts():
+    found = [len(os.listdir("/proc/self/fd"))]
+    executor = module.LocalExecutor("local://fds")
+    for source in ("print(1)", "print(1)", "import time; time.sleep(60)", "while True: print('x' * 1000)"):
+        limits = Limits(wall_s=0.5 if "sleep" in source else 100.0, output_bytes=1000)
+        with contextlib.suppress(EndpointError):  # it did not begin within its wall time
+            executor.run(Program("python", source), b"", limits, {})
+        found.append(len(os.listdir("/proc/self/fd")))
     executor.close()
-    assert open_files() == before
+    return (*found, len(os.listdir("/proc/self/fd")))
+
+module._PREPARED = int(sys.argv[1])
+counts()  # what a process opens once
+print(*counts())
+"""
+
+
+@pytest.mark.parametrize("prepared", [0, 3])
+def test_nothing_is_left_open(prepared: int) -> None:
+    """In a process of its own: in this one, executors of other tests prepare sandboxes whenever they like."""
+    command = [sys.executable, "-c", _COUNTS_FILES, str(prepared)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    before, first, *during, after = map(int, ended.stdout.split())
+    assert prepared or during == [first] * 3
+    assert after == before
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:

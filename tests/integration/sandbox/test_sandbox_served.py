@@ -16,11 +16,11 @@ from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.patience import stretched
+from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
 from tests.threads.crew import crew
 
-LIMITS = Limits(cpu_s=4.0, wall_s=8.0)
+LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +57,18 @@ def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
 
 class TestApi:
     def test_ping(self, server: RunningServer) -> None:
-        response = httpx2.get(server.url + "v1/ping", trust_env=False)
+        response = httpx2.get(server.url + "v1/ping", timeout=PATIENCE_S, trust_env=False)
         assert (response.status_code, response.json()) == (200, "pong")
 
     def test_an_answer(self, server: RunningServer) -> None:
         body = {"code": "print(1)", "language": "python"}
-        answer = httpx2.post(server.url + "run_code", json=body, trust_env=False).json()
+        answer = httpx2.post(server.url + "run_code", json=body, timeout=PATIENCE_S, trust_env=False).json()
         assert (answer["status"], answer["compile_result"]) == ("Success", None)
         assert (answer["run_result"]["return_code"], answer["run_result"]["stdout"]) == (0, "1\n")
 
     def test_run_timeout_alone_means_wall_time(self, server: RunningServer) -> None:
         body = {"code": "import time; time.sleep(60)", "language": "python", "run_timeout": 0.5}
-        answer = httpx2.post(server.url + "run_code", json=body, trust_env=False).json()
+        answer = httpx2.post(server.url + "run_code", json=body, timeout=PATIENCE_S, trust_env=False).json()
         result = answer["run_result"]
         assert (answer["status"], result["status"], result["return_code"]) == ("Failed", "TimeLimitExceeded", None)
 
@@ -76,7 +76,7 @@ class TestApi:
         ("method", "path", "status"), [("GET", "run_code", 405), ("POST", "submit", 404), ("POST", "run_code", 415)]
     )
     def test_other_requests(self, server: RunningServer, method: str, path: str, status: int) -> None:
-        assert httpx2.request(method, server.url + path, trust_env=False).status_code == status
+        assert httpx2.request(method, server.url + path, timeout=PATIENCE_S, trust_env=False).status_code == status
 
 
 def test_who_hangs_up_while_waiting_is_not_served(marker: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import Endpoint, EndpointError, Outcome, Pool
+from balancer import Endpoint, EndpointError, HealthSettings, Outcome, Pool
 from tests.browser import CHROMIUM, Browser
 
 pytestmark = [
@@ -21,7 +21,9 @@ TOKEN = "t0ken-of-the-page-x"
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    with Pool([Endpoint(f"http://10.0.0.{n}:8080/", capacity=2) for n in range(4)], strategy="first") as made:
+    health = HealthSettings(cooldown_s=300.0)  # longer than a busy machine takes for a page
+    endpoints = [Endpoint(f"http://10.0.0.{n}:8080/", capacity=2) for n in range(4)]
+    with Pool(endpoints, strategy="first", health=health) as made:
         yield made
 
 

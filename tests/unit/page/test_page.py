@@ -254,13 +254,16 @@ def test_a_pool_is_looked_at_only_while_somebody_reads_but_for_its_history(
         over = time.monotonic() + PATIENCE_S
         while not looks and time.monotonic() < over:
             time.sleep(0.001)
-        assert looks == [{}]  # a point of the history; no lease is listed for it
+        assert not any(looks)  # points of the history; no lease is listed for them
+        assert looks
         assert pool.snapshot().times is None
         looks.clear()
         told = events(page)
         next(told)
         next(told)
-        assert [asked for asked in looks if asked] == 2 * [{"leases": True, "also": None}]
+        read = [asked for asked in looks if asked]
+        assert len(read) >= 2  # a third may have begun
+        assert read == len(read) * [{"leases": True, "also": None}]
         told.close()
 
 

@@ -12,6 +12,7 @@ from balancer.judging.runner import Runner
 from balancer.pipeline.results.run_result import Span
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program, Status
+from tests.patience import PATIENCE_S
 from tests.unit.pipeline.programs import PROGRAMS, pong
 
 __all__ = ["BUSY", "DOWN", "SUSPECT", "FakeExecutor", "Impatient", "hasty", "no_leases_out"]
@@ -70,7 +71,7 @@ class FakeExecutor:
             call_s = self._call_s()
         self.started.set()
         if self._gate is not None:
-            assert self._gate.wait(10), "nobody opened the gate"
+            assert self._gate.wait(PATIENCE_S), "nobody opened the gate"
         if call_s:
             time.sleep(call_s)
         if isinstance(step, Exception):

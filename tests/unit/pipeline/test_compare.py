@@ -165,11 +165,11 @@ def test_two_megabytes_take_less_than_a_second_or_so() -> None:
     values = [rng.uniform(-1e6, 1e6) for _ in range(200_000)]
     answer = "\n".join(f"{value:.3f}" for value in values).encode()
     output = "\n".join(f"{value:.6f}" for value in values).encode()
-    started = time.process_time()
+    started = time.thread_time()
     assert compare(output, answer, flags("float_tolerance 1e-3")).accepted
     assert compare(answer, answer, PLAIN).accepted
     assert not compare(answer + b" 1", answer, PLAIN).accepted
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_huge_numbers_are_compared_exactly() -> None:

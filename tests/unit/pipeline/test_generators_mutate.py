@@ -121,10 +121,10 @@ def test_when_nothing_new_is_left_it_ends() -> None:
 def test_inputs_are_made_one_at_a_time() -> None:
     """A thousand inputs of a megabyte would take minutes; the first few take none of that time."""
     what = problem("3\n1 2 3\n", "2\n5 5\n", validator="assert 1 <= n <= 200000\nassert 0 <= x <= 10**9")
-    started = time.process_time()
+    started = time.thread_time()
     stream = iter(MutateGenerator().propose(what, random.Random(1), 10**6))
     assert len(list(islice(stream, 3))) == 3
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_origins_say_what_was_done() -> None:

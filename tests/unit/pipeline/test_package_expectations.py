@@ -116,6 +116,6 @@ def test_patterns(pattern: str, path: str, fits: bool) -> None:
 
 @pytest.mark.parametrize("pattern", ["{a,b}" * 40, "{" * 500, "*a" * 60 + "b", "[" * 200])
 def test_a_hostile_pattern_takes_no_time(pattern: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     matches(pattern, "a" * 200)
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5

@@ -109,12 +109,12 @@ def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_fai
     first = pool.acquire(exclude={"b"})
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(runner.run, DOUBLING)
-        executors["b"].started.wait(5)
+        executors["b"].started.wait(PATIENCE_S)
         gate.set()  # b fails, is free and idle; a is out
         until(lambda: pool.stats().waiting == 1)
         assert len(executors["b"].calls) == 1
         first.release()
-        assert run.result(5).execution == GOOD
+        assert run.result(PATIENCE_S).execution == GOOD
     assert urls(spans) == ["b", "a"]
 
 
@@ -337,7 +337,7 @@ def test_stop_ends_a_pause() -> None:
         until(lambda: pool.stats().acquired == 1 and no_leases_out(pool))
         runner.stop()
         with pytest.raises(Stopped):
-            run.result(5)
+            run.result(30)  # of 50
 
 
 def test_nothing_starts_after_stop() -> None:
@@ -359,7 +359,7 @@ def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict() -> None:
         until(lambda: pool.stats().waiting == 1)  # for b: the second look
         runner.stop()
         with pytest.raises(Stopped):
-            run.result(5)
+            run.result(PATIENCE_S)
 
 
 # -- spans ---------------------------------------------------------------------------------------------

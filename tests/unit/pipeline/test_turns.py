@@ -28,6 +28,7 @@ from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.rules import RetrySettings
+from tests.patience import stretched
 from tests.unit.pipeline.bench import Bench, Numbers, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
@@ -100,7 +101,7 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None
         for allowed_s in (1.0, 5.0, 25.0):  # some 30 rounds in a second, if the machine has one for them
             began = time.monotonic()
             assert judge_problem(replace(sample, allowed_s=allowed_s)), "it is hungry: something survives"
-            assert time.monotonic() - began < 8 * allowed_s
+            assert time.monotonic() - began < stretched(8 * allowed_s)
             rounds = sample.store.rounds.count("doubling")
             if rounds > 3:
                 break
@@ -116,7 +117,7 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None
 def test_without_a_survivor_no_time_is_spent(tmp_path: Path) -> None:
     with bench_of(tmp_path, Further(), wrong=("square",)).open({"a": FakeExecutor()}) as sample:
         assert not judge_problem(replace(sample, allowed_s=60.0))
-        assert sample.store.times.of("doubling")[1] < 5
+        assert sample.store.times.of("doubling")[1] < 30
         assert sample.store.rounds.count("doubling") == 1
 
 
@@ -128,7 +129,7 @@ def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
     with bench_of(tmp_path, Silent()).open({"a": FakeExecutor()}) as sample:
         began = time.monotonic()
         assert not judge_problem(replace(sample, allowed_s=60.0))
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
 
 
 class Ticking(FakeExecutor):
@@ -333,19 +334,20 @@ def test_with_a_budget_what_is_killed_runs_no_more(tmp_path: Path) -> None:
     assert len(made_up) > 1
 
 
-@pytest.mark.more
 def test_a_slow_problem_is_not_far_beyond_its_budget(tmp_path: Path) -> None:
-    """30 inputs of 4 runs of 50 ms take 6 s; the budget is one."""
+    """30 inputs of 4 runs of a second take 120 s; the budget is 20."""
 
     class Many(Further):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
             return (Proposal(b"%d" % n, Origin(self.name, "-")) for n in itertools.chain(range(3, 50)))
 
     bench = Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), Many()), max_inputs=30, workers=1)
-    with bench.open({"a": FakeExecutor(call_s=lambda: 0.05)}) as sample:
-        judge_problem(replace(sample, allowed_s=1.0))
-        spent_s = sample.store.times.of("doubling")[1]
-        assert spent_s < 4
+    executor = Ticking()
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=20.0)
+        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        judge_problem(timed)
+        assert 20 <= timed.clock.spent_s < 80
         for (name, _), stored in sample.store.verdicts("doubling").items():
             assert stored.verdict is not Verdict.UNJUDGED, name
         ready = sample.store.cases("doubling", CaseState.READY)

@@ -2,9 +2,11 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail
-from balancer.sandbox.local.child import BoundedPipe, ProcessTreeCpu, children_of
+from balancer.sandbox.local.child import BoundedPipe, ChildProcess, ProcessTreeCpu, children_of
 from balancer.sandbox.local.command import prlimit_arguments, rlimits_of
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.kinds import _escaped
@@ -159,6 +161,45 @@ class TestGate:
             assert not admitted
         assert not shutdown.shut()
         shutdown.close()
+
+
+class TestDeath:
+    """A nested process ends when what is below it is dead; on a busy machine many processes take long to die."""
+
+    def _killed(self, script: str, monkeypatch: pytest.MonkeyPatch) -> ChildProcess:
+        """Kill what is below a shell, as a machine does that has no time for it, and wait for the shell."""
+        kill, late = os.kill, list[threading.Timer]()
+
+        def kills_later(pid: int, number: int) -> None:
+            late.append(threading.Timer(1.2, kill, (pid, number)))
+            late[-1].start()
+
+        monkeypatch.setattr("balancer.sandbox.local.child._DEATH_S", 1.0)
+        command = ["sh", "-c", script]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
+            tally = ProcessTreeCpu()
+            child = ChildProcess(process, os.pidfd_open(process.pid), True, status_inode=0, group=None, tally=tally)
+            while not children_of(process.pid):
+                time.sleep(0.001)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "kill", kills_later)
+                child.kill()
+            child.wait()
+            child.finish()
+        for timer in late:
+            timer.join()
+        return child
+
+    def test_it_is_waited_for_while_those_below_it_die(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        child = self._killed("sleep 1000 & wait; exit 3", monkeypatch)
+        assert (child.status, child.lost_root) == (3 << 8, False)
+
+    @pytest.mark.more
+    def test_one_that_does_not_end_after_that_is_killed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        began_s = time.monotonic()
+        child = self._killed("sleep 1000 & read nothing", monkeypatch)
+        assert (child.status, child.lost_root) == (signal.SIGKILL, True)
+        assert time.monotonic() - began_s < 30, "the dead one counts as dead, though nobody waits for it"
 
 
 class TestProcessTree:

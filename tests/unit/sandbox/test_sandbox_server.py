@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
+from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 
 class Pretend:
@@ -259,7 +260,7 @@ def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
             assert stop is not None
             inode = os.fstat(stop).st_ino
             looks.set()
-            assert gone.wait(10)
+            assert gone.wait(PATIENCE_S)
             valid.append(os.fstat(stop).st_ino == inode)
             raise EndpointError("stopped", endpoint="e")
 
@@ -270,7 +271,7 @@ def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
             asked = asyncio.create_task(
                 client.post("/run_code", content=body(), headers={"Content-Type": "application/json"})
             )
-            await asyncio.to_thread(looks.wait, 10)
+            await asyncio.to_thread(looks.wait, PATIENCE_S)
             for _ in range(100):  # as uvicorn does when the time to end is over; what catches it is cancelled again
                 asked.cancel()
                 await asyncio.wait([asked], timeout=0.01)
@@ -281,8 +282,5 @@ def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
                 await asked
 
     asyncio.run(call())
-    for _ in range(1000):
-        if valid:
-            break
-        time.sleep(0.01)
+    until(lambda: bool(valid))
     assert valid == [True]

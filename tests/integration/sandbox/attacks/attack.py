@@ -31,8 +31,8 @@ __all__ = [
 LIMITS = Limits(cpu_s=4.0, wall_s=60.0, memory_bytes=128 * 2**20, output_bytes=100_000, processes=16)
 BUSY = replace(LIMITS, cpu_s=0.3)  # for programs that use up their CPU time
 SLEEPY = replace(LIMITS, wall_s=0.5)  # for programs that use up their wall time
-OVERTIME_S = 1.0
-OVERRUN_S = 0.25  # of CPU time: two looks of all cores, and what dies meanwhile
+OVERTIME_S = 2.0
+OVERRUN_S = 0.25  # of CPU time: two looks of all cores, and what dies meanwhile; more where the looks come late
 
 TIME, MEMORY, OUTPUT = (frozenset({s}) for s in (Status.TIME_LIMIT, Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT))
 ISOLATED = frozenset({"bubblewrap", "unshare"})
@@ -118,7 +118,7 @@ def faults_of(attack: Attack, execution: Execution) -> list[str]:
         printed = execution.stdout.decode("utf-8", "replace")
         if printed != attack.prints:
             faults.append(f"printed {printed[:300]!r}, {execution.stderr[-300:]!r}")
-    if execution.time_s > attack.limits.cpu_s + OVERRUN_S and execution.cpu_measured:
+    if execution.time_s > attack.limits.cpu_s + stretched(OVERRUN_S) and execution.cpu_measured:
         faults.append(f"{execution.time_s} s of CPU time")
     if execution.memory_bytes is not None and execution.memory_bytes > attack.peak_bytes:
         faults.append(f"{execution.memory_bytes} bytes of memory")
