@@ -21,7 +21,6 @@ _MOST = 1000  # words of a list
 _SURE = 0.5  # belief from which a rule is kept
 _FREE = 30  # words of a list whose greatest length is not known
 _PERCENT = 100  # numbers of programs up to this may be parts of a fraction, or lengths of lists
-_TRIES = 5  # at a word that must not have the named one in it
 
 
 def has_word_lists(found: Knowledge) -> bool:
@@ -129,7 +128,8 @@ class _WordList:
         fitting = [name for name in names if self._is_word(name)]
         name = rng.choice(fitting) if fitting else ""
         marked = self._share(count, numbers) if name else 0
-        words = [self._with(name) for _ in range(marked)] + [self._without(name) for _ in range(count - marked)]
+        plain = [word for word in self._known if not (name and name in word)] or self._known
+        words = [self._with(name) for _ in range(marked)] + [self._without(name, plain) for _ in range(count - marked)]
         rng.shuffle(words)
         if self._distinct:
             words = list(dict.fromkeys(words))
@@ -167,24 +167,13 @@ class _WordList:
         )
         return made if self._is_word(made) else name
 
-    def _without(self, name: str) -> str:
-        """Return a known word, changed or not, that does not have the named one in it."""
+    def _without(self, name: str, plain: Sequence[str]) -> str:
+        """Return a word made of `plain` ones, changed or not, that does not have the named one in it."""
         rng = self._rng
-        for _ in range(_TRIES):
-            word, other = rng.choice(self._known), rng.choice(self._known)
-            parts = (
-                word,
-                word,
-                word + other,
-                word * 2,
-                word[: rng.randint(1, len(word))],
-                name[::-1] or word,
-                word[-1:],
-            )
-            made = rng.choice(parts)
-            if self._is_word(made) and not (name and name in made):
-                return made
-        return rng.choice(self._known)
+        word, other = rng.choice(plain), rng.choice(plain)
+        parts = (word, word, word + other, word * 2, word[: rng.randint(1, len(word))], name[::-1] or word, word[-1:])
+        made = rng.choice(parts)
+        return made if self._is_word(made) and not (name and name in made) else word
 
     def _is_word(self, word: str) -> bool:
         if self._pieces and not is_composed(word, self._pieces):
