@@ -33,6 +33,7 @@ from balancer.pipeline.generators.search.largest import within_feedback, within_
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
+from balancer.pipeline.generators.write.word_lists import has_word_lists, word_changes
 from balancer.pipeline.proposing import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
@@ -45,8 +46,22 @@ _ROUND = (
     *("large", "telling", "small", "small", "large", "change"),
 )
 _LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
-_SOME_FORMATS = ("commands", "commands", "constants")  # streams that few problems have, after each round
-_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3, "constants": 1}  # for `ask_again`
+_SOME_FORMATS = (
+    "commands",
+    "commands",
+    "words",
+    "words",
+    "constants",
+)  # streams that few problems have, after each round
+_SHARES = {
+    "telling": 2,
+    "large": 3,
+    "small": 3,
+    "change": 2,
+    "commands": 3,
+    "words": 2,
+    "constants": 1,
+}  # for `ask_again`
 _LOOKED = 15  # inputs of another template that are looked at
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
 
@@ -217,6 +232,8 @@ def _streams(
     constants = constants_of(problem.submissions)
     if constants:
         streams["constants"] = build_changed(found, set_constants(found, constants, rng), rng)
+    if has_word_lists(found):
+        streams["words"] = build_changed(found, word_changes(found, constants, rng), rng)
     if has_commands(found):
         streams["commands"] = build_changed(found, command_changes(found, rng), rng)
     return streams

@@ -14,6 +14,7 @@ from balancer.pipeline.generators.draw.graphs import Shape
 from balancer.pipeline.generators.draw.values import decimal
 from balancer.pipeline.generators.learn.facts import Tie, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.named import is_composed
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, border_of, is_prime, scaled
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "fold",
     "parents",
     "place_once",
+    "put_together",
     "ranks",
     "resize_word",
     "thinned",
@@ -106,17 +108,33 @@ def distinct_numbers(values: Sequence[int], low: int, high: int, rng: random.Ran
 
 
 def distinct_words(words: Sequence[str], letters: str, longest: int) -> list[str]:
-    """Make words distinct with appended letters, as far as there is room."""
+    """Make words distinct: with appended letters, or where there is no room by the words that follow."""
     seen: set[str] = set()
+    last: dict[str, str] = {}
     distinct = []
     for index, word in enumerate(words):
         count = index
         while word in seen and len(word) < longest and len(letters) > 1:
             word += letters[count % len(letters)]
             count //= len(letters)
+        if word in seen:
+            full, word = word, last.get(word, word)
+            for _ in range(_TRIES):
+                word = _following(word, letters)
+                if word not in seen:
+                    break
+            last[full] = word
         seen.add(word)
         distinct.append(word)
     return distinct
+
+
+def _following(word: str, letters: str) -> str:
+    """Return the next word of the same length in the order of the letters; after the last one comes the first."""
+    rest = word.rstrip(letters[-1])
+    if not rest:
+        return letters[0] * len(word)
+    return rest[:-1] + letters[letters.find(rest[-1]) + 1] + letters[0] * (len(word) - len(rest))
 
 
 def place_once(words: Sequence[str], once: str, letters: str, rng: random.Random) -> list[str]:
@@ -474,9 +492,38 @@ def _walls(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[i
         columns[number] = with_letters(rows, fact.once, context.rng)
 
 
+def _composed(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
+    """Replace other words by some of about their length that are composed of listed ones. Raises RulesConflict."""
+    source, number = rule.fields
+    if number not in columns or source not in context.drawn:
+        return
+    pieces, rng = context.drawn[source], context.rng
+    listed = frozenset(pieces)
+    some = rng.sample(pieces, min(len(pieces), rng.choice((1, 2, len(pieces)))))  # few pieces fit in several ways
+    _, high = context.limits(number)
+    columns[number] = [
+        token if is_composed(token, listed) else put_together(some, len(token), high, rng) for token in columns[number]
+    ]
+
+
+def put_together(pieces: Sequence[str], length: int, longest: int, rng: random.Random) -> str:
+    """Return pieces in any order, one after the other, up to a length. Raises RulesConflict."""
+    word = ""
+    while len(word) < length:
+        tried = (rng.choice(pieces) for _ in range(_TRIES))
+        piece = next((piece for piece in tried if len(word) + len(piece) <= longest), "")
+        if not piece:
+            break
+        word += piece
+    if not word:
+        raise RulesConflict
+    return word
+
+
 # In this order: rules about one list, then about two, then sums.
 _SETTLED = {
     RuleKind.NAMED: _named,
+    RuleKind.COMPOSED: _composed,
     RuleKind.BALANCED: _balanced,
     RuleKind.WALLS: _walls,
     RuleKind.PRIME: _primes,

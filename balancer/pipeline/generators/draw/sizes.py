@@ -170,6 +170,9 @@ class Sizes:
         lists = max(known.values(), default=1)
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
         most = max(min(room, self._free_tokens // _FREE_SHARE), 1)
+        limit = self._knowledge.limits.get(number)
+        if limit is not None:
+            most = min(most, self._rng.choice(limit.highs) if self._style.size.high == MOST else max(limit.highs))
         length = min(self._rng.randint(self._style.size.low, self._style.size.high), most)
         self._free_tokens -= length
         return length

@@ -199,11 +199,13 @@ def style_of(detail: str) -> str:
 
 
 def stream_of(style: str) -> str:
-    """Return the stream of a style: telling, large, small, commands, constants or change."""
+    """Return the stream of a style: telling, large, small, commands, constants, words or change."""
     if style.startswith("commands "):
         return "commands"
     if style.startswith("constant "):
         return "constants"
+    if style.startswith("words "):
+        return "words"
     if style.startswith("random"):
         return "small"
     if style in _LARGE_NAMES:

@@ -5,13 +5,26 @@ Defines the hints that validators' sources give: bounds, alphabets, words. `vali
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, matches, seen_pattern
 
-__all__ = ["OPEN_LENGTH", "Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
+__all__ = [
+    "OPEN_LENGTH",
+    "Alphabet",
+    "Bounds",
+    "Cap",
+    "Hints",
+    "ListLimit",
+    "Range",
+    "Ranges",
+    "find_ranges",
+    "list_limit",
+    "trust",
+]
 
 # Bounds that problems often have, the likely ones first, for fields without any hint.
 _COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
@@ -22,6 +35,7 @@ _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 _FIXED = 4  # different words of one length that are no chance
+_LINE, _LINE_OF_A_WORD = 0.5, 0.95  # how likely a limit is that of a line, and where one word may be as long
 _SURE = 0.8  # weight from which a pair is trusted
 
 
@@ -128,10 +142,47 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The range of every field, and the fields of the names in the statement."""
+    """The range of every field, the fields of the names in the statement, and the validators' bounds of no field."""
 
     of: dict[int, Range]
     named: Mapping[str, int]
+    rest: tuple[Bounds, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimit:
+    """How long lists may be that no number counts.
+
+    Args:
+        highs: likely greatest lengths.
+        by_letters: how likely it is that of the line, in letters.
+    """
+
+    highs: tuple[int, ...]
+    by_letters: float
+
+    def within_line(self, tokens: Sequence[str]) -> Sequence[str]:
+        """Return as many tokens as a line of so many letters has, and at least one."""
+        ends = accumulate(len(token) + 1 for token in tokens)
+        return tokens[: max(sum(end <= max(self.highs) + 1 for end in ends), 1)]
+
+
+def list_limit(rest: Sequence[Bounds], lists: Sequence[Sequence[str]], longest: int) -> ListLimit | None:
+    """Return the limit of lists that no number counts; None if the validators name none.
+
+    Args:
+        rest: the validators' bounds that belong to no field.
+        lists: the known ones.
+        longest: of the words in them.
+    """
+    most = max(map(len, lists), default=0)
+    fitting = (pair.high for pair in rest if pair.low in (None, 0, 1) and pair.high is not None)
+    highs = tuple(dict.fromkeys(high for high in fitting if max(most, 2) <= high <= _LARGEST_COUNT))
+    line = max((len(" ".join(tokens)) for tokens in lists), default=0)
+    if not highs:
+        return None
+    likely = _LINE_OF_A_WORD if longest >= max(highs) else _LINE
+    return ListLimit(highs, likely if line <= max(highs) else 0.0)
 
 
 def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Ranges:
@@ -159,7 +210,8 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
         cap = None if pair.high_by is None else _cap(pair.high_by, named, number)
         if cap is not None:
             ranges[number] = _capped(ranges, number, cap, guessed=pair.high is None and number not in read)
-    return Ranges(ranges, named)
+    used = (*read.values(), *lengths.values())
+    return Ranges(ranges, named, tuple(pair for pair in hints.pairs if pair not in used))
 
 
 def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:

@@ -39,6 +39,7 @@ _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
+_FEW_LINES = range(3, 7)  # of free text at the end of every input: a poem
 _WAYS, _WHOLE_WAYS = 6, 20  # ways to reach the same lines that are continued, and to reach all ends
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
 _DOUBLED, _UNLIKELY = 1.5, 6.0  # cost of "twice as many", with several lengths and with one
@@ -76,6 +77,7 @@ def next_nodes(fronts: Sequence[Front], first: int, kinds: frozenset[str] = froz
     if not any(front.ended for front in fronts):
         yield from _lines(fronts, [front.lines[front.at] for front in fronts], first)
     yield from _counted_list_rows(fronts, first)
+    yield from _last_lines(fronts, first)
     rest = [row for front in fronts for row in front.lines[front.at :]]
     if len(rest) > len(fronts):
         yield from (Repeat(None, (table,)) for table in _tables(rest, first, kinds))
@@ -191,6 +193,15 @@ def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
     for count, rows in _counted_rows(fronts):
         if len({len(row) for row in rows}) > 1:
             yield Repeat(count, (LineNode((), first),))
+
+
+def _last_lines(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
+    """Yield lists of words that no number counts, if every input ends with the same few lines of them."""
+    numbers = {len(front.lines) - front.at for front in fronts}
+    rows = [row for front in fronts for row in front.lines[front.at :]]
+    alike = len(numbers) == 1 and min(numbers) in _FEW_LINES and len(set(map(len, rows))) > 1
+    if alike and all(whole_number(token) is None for row in rows for token in row):
+        yield Repeat(Count(None, min(numbers)), (LineNode((), first),))
 
 
 def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:

@@ -13,7 +13,16 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from math import ceil, floor
 
-from balancer.pipeline.generators.learn.bounds import OPEN_LENGTH, Hints, Range, find_ranges, trust
+from balancer.pipeline.generators.learn.bounds import (
+    OPEN_LENGTH,
+    Hints,
+    ListLimit,
+    Range,
+    Ranges,
+    find_ranges,
+    list_limit,
+    trust,
+)
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import (
     CountedFields,
@@ -30,7 +39,7 @@ from balancer.pipeline.generators.learn.facts import (
     word_loads_of,
 )
 from balancer.pipeline.generators.learn.infer import templates
-from balancer.pipeline.generators.learn.named import named_before
+from balancer.pipeline.generators.learn.named import composed_before, named_before
 from balancer.pipeline.generators.learn.observe import observe, with_rare
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
 from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
@@ -99,6 +108,7 @@ class Knowledge:
         names: for people.
         beliefs: rules that all known inputs keep, and how likely each is required.
         shunned: styles of which every input was refused.
+        limits: of lists that no number counts.
     """
 
     nodes: tuple[Node, ...]
@@ -113,6 +123,7 @@ class Knowledge:
     names: dict[int, str]
     beliefs: Mapping[Rule, float] = field(default_factory=dict)
     shunned: frozenset[str] = frozenset()
+    limits: Mapping[int, ListLimit] = field(default_factory=dict)
 
     def read(self, data: bytes) -> Instance | None:
         """Return an input, read with the template; None if it does not fit."""
@@ -241,6 +252,10 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     rules |= {Rule(RuleKind.NAMED, (names, number)): _NAMED_TRUST for number, names in named.items()}
+    composed = {
+        number: pieces for number, pieces in composed_before(nodes, facts, instances).items() if number not in named
+    }
+    rules |= {Rule(RuleKind.COMPOSED, (pieces, number)): _NAMED_TRUST for number, pieces in composed.items()}
     if "distinct" in hints.mentions:  # short lists tell little
         short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
         rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
@@ -258,7 +273,27 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
         beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
+        limits=dict(_limits(nodes, facts, ranges, instances)),
     )
+
+
+def _limits(
+    nodes: Iterable[Node], facts: Facts, ranges: Ranges, instances: Sequence[Instance]
+) -> Iterator[tuple[int, ListLimit]]:
+    for number in _free_lists(nodes):
+        lists = [tokens for instance in instances for slot, tokens in instance.items() if slot[0] == number]
+        limit = list_limit(ranges.rest, lists, max(ranges.of[number].highs))
+        if limit is not None:
+            yield number, limit if facts.fields[number].kind is TokenKind.WORD else replace(limit, by_letters=0.0)
+
+
+def _free_lists(nodes: Iterable[Node]) -> Iterator[int]:
+    """Yield the lists on a line that no number counts."""
+    for node in nodes:
+        if isinstance(node, Repeat):
+            yield from _free_lists(node.body)
+        elif isinstance(node, LineNode) and node.tail is not None and node.count is None:
+            yield node.tail
 
 
 def _primes(facts: Facts) -> Iterator[Rule]:

@@ -15,7 +15,7 @@ from math import prod
 
 from balancer.pipeline.generators.learn.edges import has_complete_parts, is_acyclic, is_connected, is_rooted, node_count
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
-from balancer.pipeline.generators.learn.named import before, uses_of
+from balancer.pipeline.generators.learn.named import before, is_composed, uses_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
 
 __all__ = [
@@ -56,6 +56,7 @@ class RuleKind(Enum):
     ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
     PRIME = "a prime number"
     NAMED = "a value of an earlier list"  # the fields are that list, and the one that has its values
+    COMPOSED = "words composed of an earlier list"  # the fields are that list, and the one with these words
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
@@ -255,6 +256,12 @@ def _named(rule: Rule, instance: Instance) -> bool:
     return all(listed.issuperset(tokens) for tokens, listed in uses_of(names, number, instance))
 
 
+def _composed(rule: Rule, instance: Instance) -> bool:
+    pieces, number = rule.fields
+    uses = uses_of(pieces, number, instance)
+    return all(is_composed(token, listed) for tokens, listed in uses for token in tokens)
+
+
 def _graph(rule: Rule, instance: Instance) -> bool:
     """Check a graph. The fields are its columns, and the list of its nodes' names."""
     left, right, *named = rule.fields
@@ -294,6 +301,7 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.PRIME: _prime,
     RuleKind.WALLS: _walls,
     RuleKind.NAMED: _named,
+    RuleKind.COMPOSED: _composed,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
     RuleKind.CONNECTED: _graph,

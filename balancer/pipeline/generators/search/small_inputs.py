@@ -34,6 +34,7 @@ from balancer.pipeline.generators.search.input_mender import small_text
 from balancer.pipeline.generators.write.build import build, build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
+from balancer.pipeline.generators.write.word_lists import has_word_lists, word_changes
 
 __all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "answer_kind", "input_maker"]
 
@@ -86,6 +87,8 @@ class SmallInputs:
         }
         if found is not None and has_commands(found):
             self._bases["commands"] = self._bases["changed"]
+        if found is not None and has_word_lists(found):
+            self._bases["words"] = self._bases["changed"]
         if found is not None and constants:
             self._bases["constants"] = self._bases["changed"]
         self._constants = constants
@@ -176,6 +179,8 @@ class SmallInputs:
         if kind == "constants":
             mixed = self._rng.sample(self._constants, len(self._constants))
             told = set_constants(known, mixed, self._rng, _MOST_SIZE)
+        elif kind == "words":
+            told = word_changes(known, self._constants, self._rng)
         else:
             told = command_changes(known, self._rng) if kind == "commands" else changes(known, self._rng)
         yield from build_changed(self._found, told, self._rng)
@@ -405,7 +410,7 @@ class _Every:
         self._odometer = odometer
         self._drawn: dict[int, list[str]] = {}  # the columns so far
         kept = (rule for rule, share in found.beliefs.items() if share >= 0.5)
-        self._named = {rule.fields[1]: rule.fields[0] for rule in kept if rule.kind is RuleKind.NAMED}
+        self._listed = {rule.fields[1]: rule for rule in kept if rule.kind in (RuleKind.NAMED, RuleKind.COMPOSED)}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
         return self._odometer.pick(self._extent.size + 1)
@@ -455,8 +460,11 @@ class _Every:
 
     def _token(self, number: int, count: int, before: Sequence[str], known: Mapping[int, int]) -> str:
         fact = self._found.facts.fields[number]
-        if self._named.get(number) in self._drawn:
-            return self._pick(self._trusted(fact, self._drawn[self._named[number]], before))
+        rule = self._listed.get(number)
+        if rule is not None and rule.fields[0] in self._drawn:
+            names = self._drawn[rule.fields[0]]
+            pairs = [one + other for one in names for other in names] if rule.kind is RuleKind.COMPOSED else []
+            return self._pick(self._trusted(fact, list(dict.fromkeys((*names, *pairs))), before))
         if fact.kind is TokenKind.WORD:
             options = self._trusted(fact, list(fact.words), before) if fact.words else None
             return self._word(number, count, known) if options is None else self._pick(options)

@@ -17,7 +17,7 @@ from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Instance, Slot
 from balancer.pipeline.generators.learn.word_patterns import matches
 
-__all__ = ["Change", "changes", "set_constants", "text_changes"]
+__all__ = ["Change", "changes", "is_word", "set_constants", "text_changes"]
 
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
@@ -122,7 +122,7 @@ def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int |
 def _in_range(knowledge: Knowledge, number: int, value: int | str, most: int) -> bool:
     found = knowledge.ranges[number]
     if isinstance(value, str):
-        return set(value) <= set(found.letters) and _is_word(found, value)
+        return set(value) <= set(found.letters) and is_word(found, value)
     return found.low <= value <= (min(max(found.highs), most) if number in knowledge.sizes else max(found.highs))
 
 
@@ -201,7 +201,7 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
     edited = _edited(word, letters, rng)
-    if _is_word(found, edited) and rng.random() < 0.5:
+    if is_word(found, edited) and rng.random() < 0.5:
         return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
     if found.pattern:
@@ -219,7 +219,8 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     return rng.choice(options)
 
 
-def _is_word(found: Range, word: str) -> bool:
+def is_word(found: Range, word: str) -> bool:
+    """Return whether a word has a length and parts that its field allows."""
     return found.low <= len(word) <= max(found.highs) and (not found.pattern or matches(found.pattern, word))
 
 
