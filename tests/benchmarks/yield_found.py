@@ -81,7 +81,8 @@ class MadeUp:
         kills: of every wrong submission that is killed, by the samples as well.
         survivors: of those that own data kills.
         accepted, kept: accepted submissions that were judged, and those that no case kills.
-        cases: made-up inputs that became a case, also if a later round replaced it; `refused`: inputs that a validator refused.
+        cases: made-up inputs that became a case, also if a later round replaced it; `refused`: inputs that a validator
+            refused.
         contested, unjudged: inputs; verdicts.
         kept_by: generator -> made-up cases of it that kill somebody.
     """
