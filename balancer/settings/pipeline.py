@@ -100,7 +100,7 @@ class PipelineSettings(Settings):
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
     generators: list[str] = Field(
-        default_factory=lambda: ["data", "package", "grammar", "exhaustive", "stress", "slow", "mutate", "mend"]
+        default_factory=lambda: ["data", "package", "grammar", "stress", "slow", "mutate", "mend"]
     )
     max_inputs: Annotated[int, Field(ge=0)] = 30
     max_proposals: Annotated[int, Field(ge=0)] = 600

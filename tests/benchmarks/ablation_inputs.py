@@ -27,7 +27,7 @@ from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget
 from balancer.pipeline.generators.search.hill_climb import HillClimb, climb_on
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Problem, Proposal
 from tests.benchmarks.ablation_runs import PackageJudge
@@ -44,7 +44,6 @@ class Amounts:
     proposed: int = 40
     again: int = 15
     small: int = 40
-    every: int = 18
     climb_s: float = 2.0
     climbed: int = 3
     large: int = 7
@@ -109,7 +108,6 @@ def inputs_of(problem: Problem, judge: PackageJudge, seed: int, amounts: Amounts
     yield from _searched("small", small, judge, amounts.small)
     if found is None:
         return
-    yield from _searched("every", EveryInput(input_maker(found)), judge, amounts.every)
     yield from _climbed(
         climb_on(found, judge, sorted(known, key=len)[-6:], random.Random(f"{seed} climb")), judge, amounts
     )
@@ -157,7 +155,7 @@ def _searched(part: str, source: InputSource, judge: PackageJudge, amount: int) 
             batch = source.batch()
         kinds: dict[str, list[MadeInput]] = defaultdict(list)
         for made in batch:
-            kinds[made.detail if part == "every" else made.kind].append(made)
+            kinds[made.kind].append(made)
         chosen: list[MadeInput] = []
         share = -(-amount // 3)
         while kinds and len(chosen) < share:
@@ -186,8 +184,6 @@ def _judged(part: str, detail: str, data: bytes, seen: Iterable[str], judge: Pac
     elif part == "small":
         kind, _, rest = detail.partition(": ")
         tags |= {f"small {kind}", f"way {_plain(style_of(rest))}"}
-    elif part == "every":
-        tags.add(f"extent {detail.partition(': ')[2]}")
     elif part == "climb":
         tags |= {f"step {_plain(each)}" for each in style.split("; ")}
     return Tagged(part, detail, len(data), frozenset(tags), found.why, found.kills)

@@ -32,9 +32,9 @@ from tests.benchmarks.yield_runs import copy_samples_only, find
 
 FOLDERS = ("tests/problems", "examples/problems")
 SHORT = ("dev/crate-product", "problems/undo-log")
-_FEW = Amounts(proposed=10, again=4, small=8, every=6, climb_s=0.3, climbed=1, large=2)
+_FEW = Amounts(proposed=10, again=4, small=8, climb_s=0.3, climbed=1, large=2)
 _SWITCHED = Amounts(proposed=20, again=8, large=2)
-_KINDS = ("part", "stream", "small", "way", "step", "extent", "file", "function")
+_KINDS = ("part", "stream", "small", "way", "step", "file", "function")
 _LEAST = 0.005  # of all kills: what brings less goes
 
 Found = TypeVar("Found")

@@ -27,6 +27,7 @@ NO_LARGE, CONTESTED, RELATION, CORNER, SLOW_ONLY, NOT_JUDGED = CAUSES = (
 )
 _SLOW = ("time_limit_exceeded", "time_limit")
 _SAMPLES = "samples"
+_BECAME_CASES = (CaseState.READY, CaseState.REPLACED)  # those without a kill make room in each later round
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class MadeUp:
         kills: of every wrong submission that is killed, by the samples as well.
         survivors: of those that own data kills.
         accepted, kept: accepted submissions that were judged, and those that no case kills.
-        cases: made-up inputs that became a case; `refused`: inputs that a validator refused.
+        cases: made-up inputs that became a case, also if a later round replaced it; `refused`: inputs that a validator
+            refused.
         contested, unjudged: inputs; verdicts.
         kept_by: generator -> made-up cases of it that kill somebody.
     """
@@ -162,7 +164,7 @@ def look_at_made_up(
         seconds: how long it took.
     """
     cases = {case.id: case for case in result.ready}
-    made = [case for case in result.ready if not case.sample]
+    made = [case for case in result.cases if not case.sample and case.state in _BECAME_CASES]
     ended = {(s.subject, s.case): s.ended_s for s in spans if s.stage is RunStage.VALIDATE_SOLUTION}
     kills = []
     for submission in result.wrong:

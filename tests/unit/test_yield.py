@@ -82,6 +82,11 @@ def test_the_first_case_that_kills_is_credited_and_the_rest_survives_with_a_reas
     [
         ((), (AC,), "no made-up input became a case: 7 refused, 0 contested"),
         ((case(2, "mutate", "a"),), (AC, AC), "never differed in 1 cases"),
+        (
+            (case(2, "mutate", "a", state=CaseState.REPLACED), case(3, "mutate", "b")),
+            (AC, AC, AC),
+            "never differed in 2 cases",
+        ),
         ((case(2, "mutate", "a"),), (AC, Verdict.UNJUDGED), "not judged on every case: no reason given"),
     ],
 )

@@ -1,13 +1,12 @@
-"""Generators `exhaustive` and `stress`: small inputs on which a survivor differs from a right submission.
+"""Generator `stress`: small inputs on which a survivor differs from a right submission.
 
-They propose nothing in the first round, because they aim at survivors. They try thousands of inputs, and keep only
-those that make a difference. With the same seed and submissions both try the same inputs in the same order. How far
-they get depends on their time.
+It proposes nothing in the first round, because it aims at survivors. It tries thousands of inputs, and keeps only those
+that make a difference. With the same seed and submissions it tries the same inputs in the same order. How far it gets
+depends on its time.
 """
 
 import random
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -16,31 +15,20 @@ from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.program_constants import constants_of
-from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBatch, SearchBudget, finds
 from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
-from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
+from balancer.pipeline.generators.search.small_arguments import SmallArguments
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
-__all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
+__all__ = ["StressPlugin", "balancer_generators"]
 
 _SIZES: tuple[DrawnSize, ...] = ("tiny", "small", "tiny", "small", "medium")
 _DRAWN = 250  # inputs of a run of a drawing program
 _WORK = 4_000_000  # for mending inputs of one batch: less than a second
-
-
-class ExhaustivePlugin:
-    """Try every small input, in order."""
-
-    name: ClassVar[str] = "exhaustive"
-
-    def equip(self, toolbox: Toolbox) -> Generator:
-        """Return the generator for one problem."""
-        return _Exhaustive(toolbox)
 
 
 class StressPlugin:
@@ -53,16 +41,15 @@ class StressPlugin:
         return _Stress(toolbox)
 
 
-class _Searching(ABC):
+class _Stress:
     """Searches for one problem, over all rounds. A later round continues where the last one stopped."""
 
-    name: ClassVar[str]
+    name: ClassVar[str] = StressPlugin.name
 
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
         self._batch = SearchBatch()  # of the source
-        self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: the survivors are not known yet."""
@@ -84,7 +71,6 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
-        self._allowance = allowance
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
@@ -95,41 +81,15 @@ class _Searching(ABC):
             if found is not None and problem.input_validators:
                 found = widen_ranges(found, comparer.valid, lambda: allowance.left)
             self._source = self._source_of(problem, found, feedback, rng)
-        if self._source is None:
-            return
         search = finds(comparer, self._source, survivors, allowance, done, self._batch)
         for find in allowance.turns(search, budget):
             done.update(find.names if find else ())
             detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
             yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
 
-    @abstractmethod
     def _source_of(
         self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
-    ) -> InputSource | None:
-        """Return the source of inputs; None if there is none."""
-
-
-class _Exhaustive(_Searching):
-    name: ClassVar[str] = ExhaustivePlugin.name
-
-    def _source_of(
-        self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
-    ) -> InputSource | None:
-        if problem.function:
-            known = arguments_of(problem)
-            make = None if known is None else arguments_maker(known)
-        else:
-            make = None if found is None else input_maker(found)
-        return None if make is None else EveryInput(make, lambda: self._allowance is None or self._allowance.left)
-
-
-class _Stress(_Searching):
-    name: ClassVar[str] = StressPlugin.name
-
-    def _source_of(
-        self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
-    ) -> InputSource | None:
+    ) -> InputSource:
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
         if problem.function:
@@ -149,6 +109,6 @@ def _told(names: Sequence[str]) -> str:
 
 
 @hookimpl
-def balancer_generators() -> list[ExhaustivePlugin | StressPlugin]:
-    """Return the two generators of this module."""
-    return [ExhaustivePlugin(), StressPlugin()]
+def balancer_generators() -> list[StressPlugin]:
+    """Return the generator of this module."""
+    return [StressPlugin()]

@@ -46,6 +46,7 @@ _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless mor
 _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
+_FIRST_BATCH = 12  # of a round: nothing is known of what is refused, and many may be refused for the same reason
 
 _PATIENCE = 0.01  # share of a time budget after which a batch of the first round does without those still at work
 
@@ -394,7 +395,8 @@ class ProposalBatches:
 
     def _shares(self, wanted: int, records: Sequence[GeneratorRecord]) -> list[int]:
         most = self._sample.settings.max_proposals
-        found = shares(batch_size(wanted), records) if wanted > 0 else [0] * len(records)
+        size = batch_size(wanted) if self._batch else min(batch_size(wanted), _FIRST_BATCH)
+        found = shares(size, records) if wanted > 0 else [0] * len(records)
         everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
         return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
 

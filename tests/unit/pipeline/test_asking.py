@@ -265,11 +265,11 @@ def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: V
     assert len(end.inputs(CaseState.READY, CaseState.REPLACED)) == 2 + 60 * 3, "in each of three rounds"
     first = learner.heard[0]
     checked = [*first.valid, *first.refused]
-    assert len(checked) == 64
+    assert len(checked) == 12, "in a small first batch: many may be refused for one reason"
     assert all((int(each.data) - 100) % 12 == 5 for each in first.valid)
     assert all(each.why == f"check input refuses it: n is {int(each.data)}" for each in first.refused)
     refused = len(end.inputs(CaseState.INVALID))
-    assert refused < 64 * 4, "most of what came later was valid"
+    assert refused < 12 * 4, "most of what came later was valid"
 
 
 def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(tmp_path: Path, validated: Validated) -> None:

@@ -21,7 +21,6 @@ from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.rules import RuleKind, holds
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import Count
-from balancer.pipeline.generators.search.small_inputs import EveryInput, input_maker
 from balancer.pipeline.generators.write.build import build_styled
 from balancer.pipeline.generators.write.changes import set_constants
 from tests.unit.pipeline.knowing import known
@@ -143,16 +142,6 @@ def test_names_of_a_list_are_used_alone_too_and_numbers_with_gaps_are_names() ->
         assert kept >= 30
     places = known("3 4\n3 1 2\n1\n3\n3\n2\n", "2 3\n1 2\n2\n1\n2\n")
     assert not any(rule.kind is RuleKind.NAMED for rule in places.beliefs)
-
-
-def test_every_small_input_uses_names_that_are_listed() -> None:
-    every = EveryInput(input_maker(known(*NAMED)))
-    made = [[line.split() for line in each.data.decode().splitlines()] for each in every.batch()]
-    used = [rows for rows in made if int(rows[0][1]) > 0]
-    assert used
-    for rows in used:
-        count = int(rows[0][0])
-        assert {name for row in rows[count + 1 :] for name in row} <= {row[0] for row in rows[1 : count + 1]}
 
 
 def test_lists_may_have_twice_as_many_values() -> None:

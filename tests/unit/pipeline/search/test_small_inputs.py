@@ -1,28 +1,25 @@
-"""Searching among small inputs: everything in order, and what comes of a difference."""
+"""Searching among small inputs, and what comes of a difference."""
 
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget, confirmed
-from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, answer_kind, input_maker
+from balancer.pipeline.generators.search.small_inputs import SmallInputs, answer_kind
 from balancer.pipeline.generators.slow import SlowPlugin
-from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
+from balancer.pipeline.generators.stress import StressPlugin
 from balancer.problem import Proposal, Submission
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
 from tests.patience import PATIENCE_S
-from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import Bench, Comparing, feedback, make_problem, took
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")
@@ -43,57 +40,6 @@ def refined(plugin: Any, bench: Bench, *inputs: str, telling: tuple[bytes, ...] 
     told = feedback(problem, bench.comparer.survivors, *telling)
     generator: Any = equipped(plugin, bench)
     return [each for each in generator.refine(problem, told, random.Random(seed), 60) if each]
-
-
-def every(*inputs: str, most: int = 5000) -> list[bytes]:
-    source = EveryInput(input_maker(known(*inputs)))
-    made: list[bytes] = []
-    while len(made) < most and (batch := source.batch()):
-        made += [each.data for each in batch]
-    return made
-
-
-# -- in order ------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(1, 4), max_size=4))
-def test_an_odometer_goes_through_all_sequences_in_order(counts: list[int]) -> None:
-    odometer = Odometer()
-    met = []
-    while True:
-        met.append(tuple(odometer.pick(count) for count in counts))
-        if not odometer.advance():
-            break
-    assert met == list(product(*map(range, counts)))
-
-
-def test_an_odometer_bears_choices_that_depend_on_each_other() -> None:
-    odometer = Odometer()
-    met = []
-    while True:
-        length = odometer.pick(3)
-        met.append("".join("ab"[odometer.pick(2)] for _ in range(length)))
-        if not odometer.advance():
-            break
-    assert met == ["", "a", "b", "aa", "ab", "ba", "bb"]
-
-
-def test_every_short_list_of_few_values_is_among_the_inputs() -> None:
-    made = set(every(*LISTS))
-    for length in (1, 2, 3):
-        for values in product((1, 2, 3), repeat=length):
-            assert f"{length}\n{' '.join(map(str, values))}\n".encode() in made
-
-
-def test_every_short_word_of_a_closed_alphabet_is_among_the_inputs() -> None:
-    made = set(every(*WORDS))
-    assert {f"{''.join(word)}\n".encode() for word in product("()", repeat=6)} <= made
-
-
-def test_no_input_comes_twice_and_the_smallest_come_first() -> None:
-    made = every(*LISTS)
-    assert len(set(made)) == len(made)
-    assert len(made[0]) <= min(map(len, made)) + 2
 
 
 # -- random --------------------------------------------------------------------------------------------
@@ -202,8 +148,6 @@ def test_an_input_with_a_rare_answer_is_changed_as_often_as_all_others() -> None
 
 # -- what is found -------------------------------------------------------------------------------------
 
-BOTH = pytest.mark.parametrize("plugin", [ExhaustivePlugin(), StressPlugin()], ids=["exhaustive", "stress"])
-
 
 def total(data: bytes) -> bytes:
     return b"%d\n" % sum(numbers(data))
@@ -218,42 +162,39 @@ def crash_on_descent(data: bytes) -> Execution | bytes:
     return Execution(took(0.0).status, exit_code=-11) if values == sorted(values)[::-1] != values[:1] else total(data)
 
 
-@BOTH
-def test_each_survivor_gets_an_input_that_tells_it_apart(plugin: Any) -> None:
+def test_each_survivor_gets_an_input_that_tells_it_apart() -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
-    found = refined(plugin, Bench(comparer), *LISTS)
+    found = refined(StressPlugin(), Bench(comparer), *LISTS)
     assert 1 <= len(found) <= 2
-    assert all(each.origin.generator == plugin.name and not each.sample for each in found)
+    assert all(each.origin.generator == "stress" and not each.sample for each in found)
     for does in (total_of_different, crash_on_descent):
         assert any(does(each.data) != total(each.data) for each in found)
 
 
-@pytest.mark.parametrize("plugin", [ExhaustivePlugin(), StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
+@pytest.mark.parametrize("plugin", [StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
 def test_a_survivor_for_which_another_search_has_found_an_input_is_left_out(plugin: Any) -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
     assert refined(plugin, Bench(comparer, found={"set", "descent"}), *LISTS) == []
     assert comparer.runs == 0
 
 
-@BOTH
-def test_a_search_tells_the_others_for_whom_it_has_found_an_input(plugin: Any) -> None:
+def test_a_search_tells_the_others_for_whom_it_has_found_an_input() -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent, "right": total})
     bench = Bench(comparer, AimSettings(runs=4000), found={"descent"})
-    found = refined(plugin, bench, *LISTS)
+    found = refined(StressPlugin(), bench, *LISTS)
     assert len(found) == 1
     assert total_of_different(found[0].data) != total(found[0].data)
     assert bench.found == {"descent", "set"}
 
 
 @pytest.mark.sampled(1)
-@BOTH
-def test_what_a_validator_refuses_or_does_not_judge_is_never_proposed(plugin: Any) -> None:
+def test_what_a_validator_refuses_or_does_not_judge_is_never_proposed() -> None:
     def accepts(data: bytes) -> bool | None:
         values = numbers(data)
         return None if len(values) % 2 else len(set(values)) == len(values)
 
     comparer = Comparing({"sum": total}, {"set": total_of_different}, accepts)
-    assert refined(plugin, Bench(comparer, AimSettings(runs=20_000)), *LISTS) == []
+    assert refined(StressPlugin(), Bench(comparer, AimSettings(runs=20_000)), *LISTS) == []
     assert all(accepts(data) for data in comparer.seen)
 
 
@@ -279,36 +220,30 @@ def down(data: bytes) -> None:
     ],
     ids=["a failure of the infrastructure", "of the right one", "right ones disagree", "it is gone when run alone"],
 )
-@BOTH
-def test_what_is_no_difference_is_no_find(plugin: Any, comparer: Comparing) -> None:
-    assert refined(plugin, Bench(replace(comparer), AimSettings(runs=5000)), *LISTS) == []
+def test_what_is_no_difference_is_no_find(comparer: Comparing) -> None:
+    assert refined(StressPlugin(), Bench(replace(comparer), AimSettings(runs=5000)), *LISTS) == []
 
 
-@BOTH
-def test_nothing_is_run_before_anything_survives_and_after_nothing_does(plugin: Any) -> None:
+def test_nothing_is_run_before_anything_survives_and_after_nothing_does() -> None:
     comparer = Comparing({"sum": total}, {})
     problem = make_problem(*LISTS)
-    assert list(equipped(plugin, Bench(comparer)).propose(problem, random.Random(1), 60)) == []
-    assert refined(plugin, Bench(comparer), *LISTS) == []
+    assert list(equipped(StressPlugin(), Bench(comparer)).propose(problem, random.Random(1), 60)) == []
+    assert refined(StressPlugin(), Bench(comparer), *LISTS) == []
     assert comparer.runs == 0
 
 
 @pytest.mark.parametrize(("validator", "aim"), [("", AimSettings()), ("pass", AimSettings(seconds=0))])
-@BOTH
-def test_without_a_validator_or_agreement_or_time_nothing_is_searched(
-    plugin: Any, validator: str, aim: AimSettings
-) -> None:
+def test_without_a_validator_or_agreement_or_time_nothing_is_searched(validator: str, aim: AimSettings) -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different})
     problem = make_problem(*LISTS, validator=validator)
-    generator: Any = equipped(plugin, Bench(comparer, aim))
+    generator: Any = equipped(StressPlugin(), Bench(comparer, aim))
     assert list(generator.refine(problem, feedback(problem, comparer.survivors), random.Random(1), 60)) == []
     assert comparer.runs == 0
 
 
-@BOTH
-def test_a_search_keeps_to_its_runs(plugin: Any) -> None:
+def test_a_search_keeps_to_its_runs() -> None:
     comparer = Comparing({"sum": total}, {"right after all": total})
-    refined(plugin, Bench(comparer, AimSettings(runs=3000)), *LISTS)
+    refined(StressPlugin(), Bench(comparer, AimSettings(runs=3000)), *LISTS)
     assert 3000 <= comparer.runs < 3000 + 3 * 500
 
 
@@ -324,11 +259,10 @@ def test_the_turns_of_others_cost_a_search_nothing() -> None:
     assert not allowance.left
 
 
-@BOTH
-def test_a_later_round_goes_on_where_the_last_one_stopped(plugin: Any) -> None:
+def test_a_later_round_goes_on_where_the_last_one_stopped() -> None:
     comparer = Comparing({"sum": total}, {"right after all": total})
     problem = make_problem(*LISTS)
-    generator: Any = equipped(plugin, Bench(comparer, AimSettings(runs=2000)))
+    generator: Any = equipped(StressPlugin(), Bench(comparer, AimSettings(runs=2000)))
     told = feedback(problem, comparer.survivors)
     list(generator.refine(problem, told, random.Random(1), 60))
     first = set(comparer.seen)
@@ -385,7 +319,7 @@ class AtOnce(Comparing):
             self._door.wait()
 
 
-@pytest.mark.parametrize("plugin", [ExhaustivePlugin(), StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
+@pytest.mark.parametrize("plugin", [StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
 def test_the_survivors_run_at_once(plugin: Any) -> None:
     does = {"sum": total}, {"set": total_of_different, "descent": crash_on_descent, "right": total}
     found = [
