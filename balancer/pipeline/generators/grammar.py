@@ -82,7 +82,7 @@ class _Drawing:
         plans: Sequence[DrawingPlan] = (),
     ) -> Iterator[Proposal]:
         stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans=plans)
-        some = islice(stream, _DRAWN * budget) if self._needed else stream
+        some = islice(stream, _DRAWN * max(budget, 0)) if self._needed else stream
         for made in islice((each for each in some if self._needed.issubset(each.data)), max(budget, 0)):
             yield Proposal(made.data, Origin(self.name, made.detail))
 
@@ -100,6 +100,8 @@ def _needed_letters(problem: Problem, feedback: Feedback) -> frozenset[int]:
     """Return the letters that all known inputs and cases have, and most contested inputs lack; signs are letters."""
     agreed = [*(each.data for each in problem.data), *(case.data for case in feedback.cases)]
     contested = [each.data for each in (*feedback.failed, *feedback.disagreed)]
+    if len(contested) < _LACKING:
+        return frozenset()
     common = frozenset.intersection(*map(frozenset, agreed)) if agreed else frozenset()
     lacking = {byte: sum(byte not in data for data in contested) for byte in common - frozenset(b"0123456789 \r\n\t")}
     return frozenset(byte for byte, count in lacking.items() if count >= _LACKING and 2 * count > len(contested))

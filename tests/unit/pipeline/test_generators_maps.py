@@ -99,3 +99,10 @@ def test_repairs_change_no_more_than_they_have_to() -> None:
     assert "".join(thinned(["aab", "acb"], "a", "abc", 1, rng)).count("a") == 1
     assert with_letters(["...", "...", "..."], "x", rng) == ["...", ".x.", "..."]
     assert with_letters([".x", ".."], "y", rng) == [".x", ".."]
+
+
+def test_lists_without_cells_inside_are_no_maps() -> None:
+    column = "18\n" + "".join("YN"[at in (3, 9)] + "\n" for at in range(18))
+    assert walls(known(column)) == []
+    assert walls(known("20\n" + "Y " * 19 + "N\n")) == []
+    assert walls(known("2 9\n.........\n....X....\n", "2 10\n..........\n.......X..\n")) == []

@@ -1,6 +1,7 @@
 """Lists of words: their lengths, words composed of listed ones, and shares of words that programs name."""
 
 import random
+import tracemalloc
 from dataclasses import replace
 from itertools import islice, repeat
 
@@ -15,7 +16,7 @@ from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, holds
 from balancer.pipeline.generators.learn.template import Count, LineNode, Repeat
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.word_lists import has_word_lists, word_changes
 from balancer.problem import Submission
@@ -93,16 +94,6 @@ def test_single_letters_compose_anything_by_chance_and_a_list_with_a_word_twice_
     twice = ["3\nla\nla\nli\nlali la\nlili\nla li lali\n", "2\nlo\nlo\nlolo lo\nlo\nlololo lolo\n"]
     for samples in (letters, twice):
         assert all(rule.kind is not RuleKind.COMPOSED for rule in known(*samples).beliefs)
-
-
-def test_every_small_input_has_composed_words() -> None:
-    found = known(*SONGS, validator=LINES)
-    every = EveryInput(input_maker(found))
-    texts = [each.data.decode().splitlines() for _ in range(2) for each in every.batch()]
-    told = [(lines[1 : int(lines[0]) + 1], " ".join(lines[int(lines[0]) + 1 :]).split()) for lines in texts]
-    assert told
-    assert all(is_composed(word, frozenset(pieces)) for pieces, text in told for word in text)
-    assert any(word not in pieces for pieces, text in told for word in text)
 
 
 @pytest.mark.parametrize("constants", [(4, 10, "ae"), (40, "ae")])
@@ -183,3 +174,19 @@ def test_lists_of_words_are_proposed_and_searched() -> None:
 def test_lists_without_repeats_stay_so() -> None:
     found = known("ab cd ef gh\n", "ef ij\n", validator="# distinct\nassert len(w) <= 100")
     assert all(len(set(words)) == len(words) for _, (words,) in changed(found, ("ab", 7), 100))
+
+
+def test_long_words_are_cut_at_some_places_only() -> None:
+    found = known("3\nab\ncdx\n" + "abcd" * 5000 + "\n")
+    tracemalloc.start()
+    made = list(islice(word_changes(found, (), random.Random(1)), 40))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert any(detail.endswith("one split") for detail, _ in made)
+    assert most < 50_000_000
+
+
+def test_nothing_is_composed_of_no_words() -> None:
+    found = replace(known(*SONGS, validator=LINES), beliefs={Rule(RuleKind.COMPOSED, (1, 2)): 1.0})
+    nothing = [("none", {(0, ()): ["0"], (1, ()): list[str](), (2, (0,)): ["ab"]})]
+    assert list(build_changed(found, nothing, random.Random(1))) == []

@@ -188,10 +188,12 @@ def thinned(rows: Sequence[str], rare: str, letters: str, most: int, rng: random
 
 def with_letters(rows: Sequence[str], wanted: str, rng: random.Random) -> list[str]:
     """Return a map that has each of the letters, if there is a place within its border."""
+    missing = [letter for letter in wanted if not any(letter in row for row in rows)]
+    if not missing:
+        return list(rows)
     grid = [list(row) for row in rows]
     inside = ((row, at) for row in range(1, len(grid) - 1) for at in range(1, len(grid[row]) - 1))
     places = [(row, at) for row, at in inside if grid[row][at] not in wanted]
-    missing = [letter for letter in wanted if not any(letter in row for row in rows)]
     for letter, (row, at) in zip(missing, rng.sample(places, min(len(missing), len(places))), strict=False):
         grid[row][at] = letter
     return list(map("".join, grid))
@@ -498,6 +500,8 @@ def _composed(context: _DrawContext, rule: Rule, columns: Columns, known: Mappin
     if number not in columns or source not in context.drawn:
         return
     pieces, rng = context.drawn[source], context.rng
+    if not pieces:
+        raise RulesConflict
     listed = frozenset(pieces)
     some = rng.sample(pieces, min(len(pieces), rng.choice((1, 2, len(pieces)))))  # few pieces fit in several ways
     _, high = context.limits(number)

@@ -74,6 +74,8 @@ def composed_before(nodes: Sequence[Node], facts: Facts, instances: Sequence[Ins
 
 def is_composed(word: str, pieces: frozenset[str]) -> bool:
     """Return whether a word is some of the pieces, one after the other."""
+    if pieces.issuperset(word):  # single letters, of which there may be many
+        return True
     lengths = _lengths(pieces)
     ends = {0}
     for at in range(len(word)):

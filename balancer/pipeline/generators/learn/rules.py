@@ -466,12 +466,16 @@ def _find_walls(number: int, instances: Sequence[Instance]) -> Iterator[tuple[Ru
     """Find maps whose borders are of one letter, but for the same few cells in all of them."""
     maps = [rows for _, _, rows in _slots(number, instances)]
     cells = [rows[row][at] for rows in maps for row, at in border_of(rows)]
-    if len(cells) < _BORDER_CELLS or not all(map(border_of, maps)):
+    if len(cells) < _BORDER_CELLS or not all(map(border_of, maps)) or not all(map(_has_inside, maps)):
         return
     wall = max(sorted(set(cells)), key=cells.count)
     openings = {_openings(rows, wall) for rows in maps}
     if len(openings) == 1 and max(openings) <= _MOST_OPENINGS and any(set("".join(rows)) > {wall} for rows in maps):
         yield Rule(RuleKind.WALLS, (number,), openings.pop(), letter=wall), 0.95
+
+
+def _has_inside(rows: Sequence[str]) -> bool:
+    return len(rows) > 2 and len(rows[0]) > 2
 
 
 def _matrix(tail: int, instance: Instance) -> list[Sequence[str]]:

@@ -19,6 +19,8 @@ __all__ = ["has_word_lists", "word_changes"]
 
 _MOST = 1000  # words of a list
 _SURE = 0.5  # belief from which a rule is kept
+_LISTS = 200  # of an input that are made anew
+_CUTS = 50  # places of a word that are tried: a word may have many letters
 _FREE = 30  # words of a list whose greatest length is not known
 _PERCENT = 100  # numbers of programs up to this may be parts of a fraction, or lengths of lists
 
@@ -38,6 +40,7 @@ def word_changes(found: Knowledge, constants: Sequence[int | str], rng: random.R
         slots = [slot]
         if rng.random() < 0.5:  # all lists of the kind
             slots = [other for other in instance if other[0] == slot[0] and instance[other]]
+            slots = slots if len(slots) <= _LISTS else rng.sample(slots, _LISTS)
         given, detail = dict(instance), ""
         for each in slots:
             its_list = _WordList(found, instance, each, rng)
@@ -117,7 +120,10 @@ class _WordList:
         if at and rng.random() < 0.5:
             joined = words[at - 1] + words[at]
             return "two joined", [*words[: at - 1], joined, *words[at + 1 :]] if self._is_word(joined) else words
-        cuts = [(words[at][:cut], words[at][cut:]) for cut in range(1, len(words[at]))]
+        places: Sequence[int] = range(1, len(words[at]))
+        if len(places) > _CUTS:
+            places = rng.sample(places, _CUTS)
+        cuts = [(words[at][:cut], words[at][cut:]) for cut in places]
         fitting = [pair for pair in cuts if all(map(self._is_word, pair))]
         return "one split", [*words[:at], *rng.choice(fitting), *words[at + 1 :]] if fitting else words
 
