@@ -54,6 +54,7 @@ def why_refused(data: bytes, *, strict: bool = False) -> str:
         ("* If $t = 1$, add $x$\n* if $t = 2$, print\n", "12"),
         ("A query of type $1$ adds $x$, one of type 2 prints.", "12"),
         ("1. An item\n2. Another\n", ""),
+        ("In query 1 we add 5, in query 2 we print it.", ""),
         ("- 1 integer $n$\n- 2 words, each with $5 x$ letters\n", ""),
     ],
 )

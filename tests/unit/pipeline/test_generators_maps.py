@@ -38,7 +38,13 @@ def test_a_border_that_always_has_one_door_is_a_rule() -> None:
     assert walls(known(HOUSE, HALL)) == [("#", 1)]
     assert walls(known(HOUSE, HALL.replace("P......", "P.....#"))) == [], "one has a door, one has none"
     assert walls(known("3 3\n###\n#.#\n###\n")) == [], "so few cells are chance"
+    assert walls(known(HOUSE.replace("##.###", "##D###"), HALL.replace("P......", "P.....D"))) == [], "a door once"
     assert walls(known(HALL, "4 6\n######\n######\n######\n#.####\n")) == [("#", 1)]
+
+
+def test_one_map_alone_makes_it_no_more_than_likely() -> None:
+    trust = {rule: belief for rule, belief in known(HALL).beliefs.items() if rule.kind is RuleKind.WALLS}
+    assert 0.5 < max(trust.values()) < 0.8
 
 
 @pytest.mark.parametrize("size", [Size(3, 6), Size(30, 30)])

@@ -90,7 +90,7 @@ class GraphLayout:
             last = min(edges.bound.of(known), *(self._sizes.within(end, known) for end in (edges.left, edges.right)))
             nodes = last - edges.low + 1
             names = None if edges.names is None else self._drawn.get(edges.names, [])
-            if names is not None and len(names) != nodes:
+            if nodes < 0 or (names is not None and len(names) != nodes):
                 raise RulesConflict
             if fresh and self._is_free(edges) and self._is_inside(edges, columns, nodes):
                 continue

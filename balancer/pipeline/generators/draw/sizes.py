@@ -40,6 +40,7 @@ _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field cou
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
 _FINE_SHARE = 0.5  # how often more decimals are drawn than were seen, if the validator allows them
+_DOUBT = 0.05  # how often lists are longer than a limit that is not surely theirs
 _SPARSE = 0.5  # how often a dense graph has more nodes than its edges reach
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
@@ -171,7 +172,7 @@ class Sizes:
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
         most = max(min(room, self._free_tokens // _FREE_SHARE), 1)
         limit = self._knowledge.limits.get(number)
-        if limit is not None:
+        if limit is not None and self._rng.random() >= _DOUBT:
             most = min(most, self._rng.choice(limit.highs) if self._style.size.high == MOST else max(limit.highs))
         length = min(self._rng.randint(self._style.size.low, self._style.size.high), most)
         self._free_tokens -= length

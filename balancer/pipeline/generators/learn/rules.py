@@ -40,6 +40,7 @@ _LEAST_WITNESSES = 2
 _FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # of a test of primes
 _BORDER_CELLS, _MOST_OPENINGS = 16, 2  # of known maps: so many cells of a border are no chance
+_ONE_MAP = 0.6  # belief in walls that only one map has
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -195,7 +196,7 @@ def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tup
 def border_of(rows: Sequence[str]) -> list[tuple[int, int]]:
     """Return the places on the border of a map, by row and column; none if its rows differ in length."""
     width = len(rows[0]) if rows else 0
-    if any(len(row) != width for row in rows):
+    if not width or any(len(row) != width for row in rows):
         return []
     inside = range(1, len(rows) - 1)
     return [(row, at) for row in range(len(rows)) for at in (range(width) if row not in inside else {0, width - 1})]
@@ -331,7 +332,7 @@ def find_rules(
     found.update(_matrices(nodes, instances, facts))
     for number in lists:
         if facts.fields[number].closed and facts.fields[number].kind is TokenKind.WORD:
-            found.update(_find_walls(number, instances))
+            found.update(_find_walls(number, facts.fields[number].once, instances))
     for table in tables_of(nodes):
         if len(table) > 1 and not graphs & set(table):
             found.update(_find_distinct_rows(table, facts, instances))
@@ -462,16 +463,18 @@ def _matrices(nodes: Sequence[Node], instances: Sequence[Instance], facts: Facts
             yield Rule(RuleKind.SYMMETRIC, (tail,), told), 0.9
 
 
-def _find_walls(number: int, instances: Sequence[Instance]) -> Iterator[tuple[Rule, float]]:
-    """Find maps whose borders are of one letter, but for the same few cells in all of them."""
+def _find_walls(number: int, once: str, instances: Sequence[Instance]) -> Iterator[tuple[Rule, float]]:
+    """Find maps whose borders are of one letter, but for the same few cells in all; none of these is special."""
     maps = [rows for _, _, rows in _slots(number, instances)]
     cells = [rows[row][at] for rows in maps for row, at in border_of(rows)]
-    if len(cells) < _BORDER_CELLS or not all(map(border_of, maps)) or not all(map(_has_inside, maps)):
+    if len(cells) < _BORDER_CELLS or set(cells) & set(once):
+        return
+    if not all(map(border_of, maps)) or not all(map(_has_inside, maps)):
         return
     wall = max(sorted(set(cells)), key=cells.count)
     openings = {_openings(rows, wall) for rows in maps}
     if len(openings) == 1 and max(openings) <= _MOST_OPENINGS and any(set("".join(rows)) > {wall} for rows in maps):
-        yield Rule(RuleKind.WALLS, (number,), openings.pop(), letter=wall), 0.95
+        yield Rule(RuleKind.WALLS, (number,), openings.pop(), letter=wall), 0.95 if len(maps) > 1 else _ONE_MAP
 
 
 def _has_inside(rows: Sequence[str]) -> bool:

@@ -41,7 +41,7 @@ _ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
 _INDEXES = frozenset("ij")
 # Numbers that stand for kinds of lines: an item begins with "1 x y", or "If t = 1", or "type 1" is somewhere.
 _KIND_ITEM = re.compile(r"\W*(?:(\d)(?:\s+[A-Za-z])+(?![\w'])|(?:if|when)\s+[A-Za-z]+\s*=\s*(\d)\b)", re.IGNORECASE)
-_KIND_WORDS = re.compile(r"\b(?:type|kind|query|operation|event|command|update)\s+(\d)\b", re.IGNORECASE)
+_KIND_WORDS = re.compile(r"\b(?:type|kind)\s+(\d)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"\$\w\$-?(?:th|\\textsuperscript)\b|\$\w\^\{?\\?\w*\{?th\b[^$]*\$")
 
 

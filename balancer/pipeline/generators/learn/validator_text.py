@@ -33,7 +33,7 @@ _ALTERNATIVES = re.compile(r"\((?:\?:)?([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)+)\)")
 _NO_LETTERS = frozenset(" \\%{}'\",:;\t")
 _MENTIONS = {
     "order": re.compile(r"sort|increas|ascend|decreas|descend|monoton|prev|last|pairwise|adjacent"),
-    "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice|(?:\bnot |!)\s*\w+\["),
+    "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice|(?:\bnot |!)\s*\w+\[[A-Za-z_]"),
     "prime": re.compile(r"prime"),
     "connected": re.compile(r"connect|union|parent|root|tree|reach|component|visit"),
 }
