@@ -15,7 +15,7 @@ from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, holds
 from balancer.pipeline.generators.learn.template import Count, LineNode, Repeat
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.word_lists import has_word_lists, word_changes
 from balancer.problem import Submission
@@ -93,16 +93,6 @@ def test_single_letters_compose_anything_by_chance_and_a_list_with_a_word_twice_
     twice = ["3\nla\nla\nli\nlali la\nlili\nla li lali\n", "2\nlo\nlo\nlolo lo\nlo\nlololo lolo\n"]
     for samples in (letters, twice):
         assert all(rule.kind is not RuleKind.COMPOSED for rule in known(*samples).beliefs)
-
-
-def test_every_small_input_has_composed_words() -> None:
-    found = known(*SONGS, validator=LINES)
-    every = EveryInput(input_maker(found))
-    texts = [each.data.decode().splitlines() for _ in range(2) for each in every.batch()]
-    told = [(lines[1 : int(lines[0]) + 1], " ".join(lines[int(lines[0]) + 1 :]).split()) for lines in texts]
-    assert told
-    assert all(is_composed(word, frozenset(pieces)) for pieces, text in told for word in text)
-    assert any(word not in pieces for pieces, text in told for word in text)
 
 
 @pytest.mark.parametrize("constants", [(4, 10, "ae"), (40, "ae")])
