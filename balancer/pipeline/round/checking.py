@@ -31,7 +31,11 @@ __all__ = ["CannotJudge", "CheckerTrial", "Validators", "compile_words", "exit_c
 _PROBES = 5  # known inputs for the trial of a validator
 _NONSENSE = (b"no input of this problem \x01\n", b"")
 _ABORTED = -6  # a failed `assert` in C or C++ ends with SIGABRT
-_ASSERTIONS = {_ABORTED: re.compile(rb"Assertion .* failed"), 1: re.compile(rb"^AssertionError\b", re.MULTILINE)}
+_ASSERTIONS = {
+    # Not those of the libraries themselves, of which the program is the cause: the heap's, and C++'s with quotes alike.
+    _ABORTED: re.compile(rb"^(?!.*\bmalloc\.c:).*Assertion `.*' failed", re.MULTILINE),
+    1: re.compile(rb"^AssertionError\b", re.MULTILINE),
+}
 _OLD_ACCEPT = 0
 _MOST_LINES = 3
 _MOST_LINE = 120

@@ -471,6 +471,8 @@ class ProposalBatches:
         generator, problem = source.generator, self._sample.problem
         most = max(share, 1) if source.whole else self._sample.settings.max_proposals
         if batch and isinstance(generator, AskableAgain):
+            if source.stream is None and self._feedback is not None:  # it may keep something of what it is told here
+                source.stream = iter(self._first(generator, problem, most)(self._rng(generator)))
             again = generator.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share)
             return islice(iter(again), share)
         if source.stream is None:

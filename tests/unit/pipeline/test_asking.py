@@ -307,6 +307,43 @@ def test_a_death_between_batches_comes_to_the_same_end(tmp_path: Path, validated
         assert judged(parts) == whole, f"died after {after} of {writes} writes"
 
 
+class Keeper(Learner):
+    """Keeps of the feedback how many cases there were, and says so of each number."""
+
+    name: ClassVar[str] = "keeper"
+    kept = 0
+
+    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        for each in super().ask_again(problem, heard, rng, budget):
+            yield replace(each, origin=Origin(self.name, f"{self.kept} cases"))
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        self.kept = len(feedback.cases)
+        return self.propose(problem, rng, budget)
+
+
+def test_what_a_generator_keeps_of_the_feedback_is_known_in_a_later_session(
+    tmp_path: Path, validated: Validated
+) -> None:
+    validated(lambda n: n % 5 == 0)
+
+    def told(name: str, after: int = 10**9) -> tuple[list[str], int]:
+        bench = bench_of(tmp_path / name, Keeper(), inputs=12, proposals=60)
+        with bench.open(two(), mortal(after)) as sample:
+            judge_problem(sample)
+            assert isinstance(sample.store, Mortal)
+            cases = sample.store.cases(sample.problem.id)
+            return [each.origin.detail for each in cases if each.round == 1], sample.store.writes
+
+    whole, writes = told("whole")
+    assert sum(each.endswith(" cases") for each in whole) > 3
+    assert "0 cases" not in whole
+    for after in range(3, writes, 20):
+        with pytest.raises(Died):
+            told(f"parts {after}", after)
+        assert told(f"parts {after}")[0] == whole, f"died after {after} of {writes} writes"
+
+
 # -- time and memory -----------------------------------------------------------------------------------
 
 

@@ -87,6 +87,10 @@ def unless_even(odd: Execution) -> Said:
 # -- one input -----------------------------------------------------------------------------------------
 
 
+def aborted(words: bytes) -> Execution:
+    return replace(finished(code=-6), stderr=words)
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -95,6 +99,9 @@ def unless_even(odd: Execution) -> Said:
         Execution(Status.MEMORY_LIMIT, exit_code=-9),
         Execution(Status.OUTPUT_LIMIT, exit_code=-9),
         Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True),
+        aborted(b"terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"),
+        aborted(b"v: malloc.c:2401: sysmalloc: Assertion `(old_top == initial_top (av) && old_size == 0)' failed.\n"),
+        aborted(b"c++/12/bits/stl_vector.h:1125: operator[](size_type): Assertion '__n < this->size()' failed.\n"),
     ],
 )
 def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
@@ -112,7 +119,7 @@ def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        replace(finished(code=-6), stderr=b"program: v.cpp:37: int main(): Assertion `doors == 1' failed.\n"),
+        aborted(b"program: v.cpp:37: int main(): Assertion `doors == 1' failed.\n"),
         replace(
             finished(code=1), stderr=b"Traceback\n  File 'v.py', line 7\n    assert doors == 1\nAssertionError: doors\n"
         ),
@@ -137,7 +144,7 @@ def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(ben
 
 
 def test_a_validator_that_fails_an_assertion_on_all_known_inputs_is_left_out(bench_with: With) -> None:
-    odd = replace(finished(code=-6), stderr=b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n")
+    odd = aborted(b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n")
     bench = bench_with(lambda data: odd)
     assert judged(bench).inputs(CaseState.INVALID) == []
     assert any("is left out" in line for line in found(bench).troubles)
