@@ -46,7 +46,7 @@ _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless mor
 _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
-_FIRST_BATCH = 12  # of a round: nothing is known of what is refused, and many may be refused for the same reason
+_FIRST_BATCH = 12  # of a problem: nothing is known of what is refused, and many may be refused for the same reason
 
 _PATIENCE = 0.01  # share of a time budget after which a batch of the first round does without those still at work
 
@@ -395,7 +395,7 @@ class ProposalBatches:
 
     def _shares(self, wanted: int, records: Sequence[GeneratorRecord]) -> list[int]:
         most = self._sample.settings.max_proposals
-        size = batch_size(wanted) if self._batch else min(batch_size(wanted), _FIRST_BATCH)
+        size = batch_size(wanted) if self._batch or self._round else min(batch_size(wanted), _FIRST_BATCH)
         found = shares(size, records) if wanted > 0 else [0] * len(records)
         everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
         return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
@@ -470,19 +470,20 @@ class ProposalBatches:
     def _stream(self, source: _Source, share: int, batch: int) -> Iterator[Proposal | None]:
         generator, problem = source.generator, self._sample.problem
         most = max(share, 1) if source.whole else self._sample.settings.max_proposals
-        if batch and isinstance(generator, AskableAgain):
-            if source.stream is None and self._feedback is not None:  # it may keep something of what it is told here
-                source.stream = iter(self._first(generator, problem, most)(self._rng(generator)))
-            again = generator.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share)
-            return islice(iter(again), share)
-        if source.stream is None:
-            rng, made = self._rng(generator), self._first(generator, problem, most)
-            source.stream = iter(made(rng))
+        askable = generator if batch and isinstance(generator, AskableAgain) else None
+        continued = askable is None or (batch == 1 and not self._round and source.pulled > 0 and not source.equipped)
+        first = source.stream or ()
+        if source.stream is None and (continued or self._feedback is not None):  # it may keep some of what it is told
+            first = source.stream = iter(self._first(generator, problem, most)(self._rng(generator)))
             # Skip the inputs that an earlier session has taken.
-            for _ in islice((each for each in source.stream if each is not None), source.pulled):
+            for _ in islice((each for each in first if each is not None), source.pulled * continued):
                 if self._sample.runner.stopping:
                     raise Stopped
-        return source.stream
+        if askable is None:
+            return iter(first)
+        again = islice(askable.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share), share)
+        # The first batch is small. Who learns nothing from it goes on as it began, once.
+        return islice(chain(again, first), share) if continued else again
 
     def _first(
         self, generator: Generator, problem: Problem, most: int
