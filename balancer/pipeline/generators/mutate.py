@@ -24,6 +24,7 @@ from balancer.pipeline.generators.draw.styles import (
     stream_of,
     style_of,
     telling_styles,
+    without,
 )
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
@@ -224,10 +225,10 @@ def _streams(
     """Return the streams, without named styles that are `done` or always refused."""
     left_out = (done & ONE_TIME) | found.shunned
     streams = {
-        "telling": build_styled(found, _without(left_out, telling_styles()), rng),
-        "small": build_styled(found, _without(left_out, small_styles(rng)), rng),
+        "telling": build_styled(found, without(left_out, telling_styles()), rng),
+        "small": build_styled(found, without(left_out, small_styles(rng)), rng),
         "change": build_changed(found, changes(found, rng), rng),
-        "large": build_styled(found, _without(left_out, large_styles(rng)), rng),
+        "large": build_styled(found, without(left_out, large_styles(rng)), rng),
     }
     constants = constants_of(problem.submissions)
     if constants:
@@ -237,14 +238,3 @@ def _streams(
     if has_commands(found):
         streams["commands"] = build_changed(found, command_changes(found, rng), rng)
     return streams
-
-
-def _without(left_out: frozenset[str], styles: Iterable[Style]) -> Iterator[Style]:
-    """Yield styles without some of them. End when no others come."""
-    skipped = 0
-    for style in styles:
-        skipped = skipped + 1 if style.name in left_out else 0
-        if skipped > _REPEATS:
-            return
-        if not skipped:
-            yield style

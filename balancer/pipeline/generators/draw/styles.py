@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from balancer.pipeline.generators.draw.graphs import Shape
@@ -19,9 +19,11 @@ __all__ = [
     "stream_of",
     "style_of",
     "telling_styles",
+    "without",
 ]
 
 MOST = 10**9  # as many as allowed
+_MOST_SKIPPED = 300  # styles in a row that are left out, after which no others are expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,17 @@ _SIZES = re.compile(r"(?: (?:[a-z]|field \d+)=-?\d+)+$")
 def style_of(detail: str) -> str:
     """Return the name of an input's style, from the detail of its origin, without the sizes."""
     return _SIZES.sub("", detail)
+
+
+def without(left_out: Set[str], styles: Iterable[Style]) -> Iterator[Style]:
+    """Yield styles without those of some names. End when no others come: some streams have no end."""
+    skipped = 0
+    for style in styles:
+        skipped = skipped + 1 if style.name in left_out else 0
+        if skipped > _MOST_SKIPPED:
+            return
+        if not skipped:
+            yield style
 
 
 def stream_of(style: str) -> str:

@@ -19,7 +19,7 @@ from typing import Protocol
 from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.styles import MOST, Size, Style, large_styles
+from balancer.pipeline.generators.draw.styles import MOST, Size, Style, large_styles, without
 from balancer.pipeline.generators.draw.values import How, Where, ordered
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
@@ -476,7 +476,7 @@ def _starts(
     """
     yield from drawn
     yield from _greatest_of_one(found, known)
-    styles = islice((style for style in large_styles(rng) if style.name not in done), _STARTS)
+    styles = islice(without(done, large_styles(rng)), _STARTS)
     short = (data for data in known if len(data) < _LONG)
     for data in islice(short, _ENLARGED):  # what is made up is cheaper, but the first refusals end it
         yield from _made_up(found, islice(styles, _BETWEEN), rng)

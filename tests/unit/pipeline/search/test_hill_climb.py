@@ -3,11 +3,12 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
 
+from balancer.pipeline.generators.draw.styles import large_styles
 from balancer.pipeline.generators.search import hill_climb
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.proposing import CaseFeedback
@@ -150,6 +151,17 @@ def test_nothing_is_proposed_in_the_first_round() -> None:
     generator = SlowPlugin().equip(Bench(comparer))  # type: ignore[arg-type]
     assert list(generator.propose(make_problem(*LISTS), random.Random(1), 60)) == []
     assert comparer.runs == 0
+
+
+def test_it_ends_where_all_styles_of_large_inputs_were_judged() -> None:
+    """It looked for another one for ever, and nothing could stop it."""
+    comparer = Comparing({"right": lambda data: took(0.01)}, {"slow": lambda data: took(0.01)}, accepts)
+    problem = make_problem(*LISTS, validator=VALIDATOR)
+    judged = {style.name for style in islice(large_styles(random.Random(1)), 100)}
+    cases = tuple(CaseFeedback(50, Origin("mutate", name), b"1\n0\n", (), ()) for name in judged)
+    generator: Any = SlowPlugin().equip(Bench(comparer))  # type: ignore[arg-type]
+    found = generator.refine(problem, replace(feedback(problem, comparer.survivors), cases=cases), random.Random(1), 60)
+    assert not [each for each in found if each]
 
 
 def test_it_starts_with_the_largest_inputs_of_styles_that_were_not_judged() -> None:
