@@ -319,11 +319,13 @@ class AtOnce(Comparing):
             self._door.wait()
 
 
-@pytest.mark.parametrize("plugin", [StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "plugin", [StressPlugin(), pytest.param(SlowPlugin(), marks=pytest.mark.more)], ids=lambda each: each.name
+)
 def test_the_survivors_run_at_once(plugin: Any) -> None:
     does = {"sum": total}, {"set": total_of_different, "descent": crash_on_descent, "right": total}
     found = [
-        refined(plugin, Bench(comparer, AimSettings(runs=3000)), *LISTS)
+        refined(plugin, Bench(comparer, AimSettings(runs=3000 if plugin.name == "stress" else 300)), *LISTS)
         for comparer in (AtOnce(*does, meet=does[1]), Comparing(*does))
     ]
     assert found[0]
