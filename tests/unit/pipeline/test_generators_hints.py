@@ -236,6 +236,8 @@ def test_regular_expressions() -> None:
         ("assert sorted(a) == a", {"order"}),
         ("assert len(set(a)) == n", {"distinct"}),
         ("# the graph is connected", {"connected"}),
+        ("assert not deleted[x - 1]", {"distinct"}),
+        ("assert not line[0].isdigit()", set()),
         ("assert n", set()),
     ],
 )
