@@ -24,7 +24,8 @@ class Account:
         shown: the attribute dict of `node`, for writing.
         kept: True while its free slots are reserved for a waiter that needs several.
         record, aimd, host: its health, adaptive limit and host group. None if the pool has no such rule.
-        health: its health when that was last reported.
+        health: its health when that was last reported; after it left, the one it left with.
+        ejections: how often it was ejected.
         alert: True if the rules must see every grant.
         spent: True if its account has no quota left. It serves no request until it is added again.
         meter: the meter of its quota, or None.
@@ -41,6 +42,7 @@ class Account:
         "busy_s",
         "ceiling",
         "cost",
+        "ejections",
         "endpoint",
         "errors",
         "failures",
@@ -79,6 +81,7 @@ class Account:
         self.ignored = 0
         self.errors: deque[tuple[float, Outcome, str]] | None = None
         self.cost = 0.0
+        self.ejections = 0
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
         # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
         # and subtracts its start, so `out_s + now` includes a period that has not ended.

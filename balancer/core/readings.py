@@ -98,7 +98,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             capacity=a.endpoint.capacity,
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",
-            ejections=a.record.ejections if a.record else 0,
+            ejections=a.ejections,
             cost=a.cost,
             back_in_s=_back_in_s(a, now),
             spared=a.record.spared if a.record else "",

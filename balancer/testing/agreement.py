@@ -204,7 +204,7 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         capacity=spec.capacity,
         weight=spec.weight,
         health=standing.health,
-        ejections=standing.ejections if expected.state == "active" else 0,
+        ejections=standing.ejections,
         out_s=stats.out_s,
         back_in_s=stats.back_in_s,
         cost=stats.cost,

@@ -468,7 +468,7 @@ class ModelPool:
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:
-        """Take an endpoint into service, or back into it; its earlier state is forgotten."""
+        """Take an endpoint into service, or back into it. Of its earlier health only the ejections are kept."""
         endpoint = self.find(spec.name)
         if endpoint is None:
             endpoint = ModelEndpoint(spec)
@@ -476,7 +476,7 @@ class ModelPool:
         limits = self.rules.limits
         adapts = limits is not None and limits.kind == "aimd"
         exact = min(limits.initial, spec.capacity) if limits and adapts else inf
-        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", ModelHealth(exact=exact)
+        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", ModelHealth(exact=exact, ejections=endpoint.standing.ejections)
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""
