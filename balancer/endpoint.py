@@ -16,7 +16,7 @@ from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, Lease
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
 from balancer.values.numbers import checked, finite_seconds, positive, whole
-from balancer.values.redaction import Redaction, in_one_line
+from balancer.values.redaction import Redaction, in_one_line, refuse_halves
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = [
@@ -111,6 +111,7 @@ class Endpoint:
         except ValueError as error:
             secret = isinstance(self.url, str) and has_credentials(self.url)
             raise ValueError(f"endpoint url{'' if secret else f' is {self.url!r}'}: {error}") from None
+        refuse_halves("endpoint url", self.url)
         if self.name is None:
             object.__setattr__(self, "name", self.url)
         elif not isinstance(self.name, str) or not self.name.strip():
@@ -134,6 +135,9 @@ class Endpoint:
             raise ValueError(f"endpoint {self.url}: host is {self.host!r}; it must be the name of a machine, or None")
         if self.host is None:
             object.__setattr__(self, "host", host_of(self.url))
+        texts = {"name": self.name, "host": self.host or "", "quota": self.quota or "", "labels": "".join(self.labels)}
+        for field_name, text in texts.items():
+            refuse_halves(f"endpoint {self.url}: {field_name}", text)
 
     @classmethod
     def of(cls, given: "Endpoint | str") -> "Endpoint":
@@ -247,7 +251,7 @@ class LeaseTerms:
         leak_after_s: after so many seconds (> 0) the lease counts as forgotten. The log says so; the lease stays out.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: a number is out of range, or `holder` has half of a character (a surrogate).
         TypeError: `holder` is not a string.
     """
 
@@ -258,6 +262,7 @@ class LeaseTerms:
     def __post_init__(self) -> None:
         if not isinstance(self.holder, str):
             raise TypeError(f"holder is {self.holder!r}; it takes a text, e.g. 'sample 7'")
+        refuse_halves("holder", self.holder)
         for name, seconds in (("ttl_s", self.ttl_s), ("leak_after_s", self.leak_after_s)):
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
                 raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds > 0, or None for no end")

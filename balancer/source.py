@@ -129,7 +129,9 @@ def checked_answer(answer: SourceAnswer) -> SourceAnswer:
     found: dict[str, Endpoint] = {}
     for each in answer.wanted:
         if each.url.lower().startswith(_NOT_SERVERS):
-            raise SourceError(f"it lists {each.url}, which is no server; only a config may list what is on this machine")
+            raise SourceError(
+                f"it lists {each.url}, which is no server; only a config may list what is on this machine"
+            )
         if found.setdefault(each.identity, each) != each:
             raise SourceError(f"it lists two endpoints with the name {each.name}; give each a name of its own")
     return answer

@@ -12,7 +12,7 @@ from balancer.core.readings import Snapshot
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import BOUNDS_S, Buckets
 from balancer.plugins.extras import require
-from balancer.values.redaction import ShownNames
+from balancer.values.redaction import ShownNames, with_whole_characters
 
 require("prometheus", "balancer.observing.prometheus")
 
@@ -72,7 +72,7 @@ class Collector(PrometheusCollector):
         """Yield the families, with each pool at one instant."""
         families = _Families(named=None not in self._pools)
         for name, pool in self._pools.items():
-            seen, at = pool.snapshot(), () if name is None else (name,)
+            seen, at = pool.snapshot(), () if name is None else (with_whole_characters(name),)
             families.take(seen, at, self._names[name], self._quotas[name])
             families.take_holders(seen.stats, at, self._holders[name])
         yield from families.all
@@ -151,7 +151,7 @@ class _Families:
         self._strategy.add_metric([*pool, stats.strategy], 1)
         self._take_quotas(stats, pool, quotas)
         for source in stats.sources:
-            at = (*pool, source.name)
+            at = (*pool, with_whole_characters(source.name))
             self._listed.add_metric(at, source.endpoints)
             self._missing.add_metric(at, source.missing)
             self._well.add_metric(at, not source.trouble and source.age_s is not None)

@@ -476,7 +476,11 @@ class ModelPool:
         limits = self.rules.limits
         adapts = limits is not None and limits.kind == "aimd"
         exact = min(limits.initial, spec.capacity) if limits and adapts else inf
-        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", ModelHealth(exact=exact, ejections=endpoint.standing.ejections)
+        endpoint.spec, endpoint.state, endpoint.standing = (
+            spec,
+            "active",
+            ModelHealth(exact=exact, ejections=endpoint.standing.ejections),
+        )
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""
