@@ -26,48 +26,12 @@ __all__ = [
     "LeaseTerms",
     "Lender",
     "Outcome",
-    "Prices",
     "hint_of",
     "may_go_elsewhere",
     "outcome_of",
 ]
 
 _REASON = 120  # characters of a reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """What an endpoint costs, in any currency; 0: nothing.
-
-    Args:
-        call: for a call that succeeds.
-        second: for a second of a slot, while a lease has it, whatever its outcome.
-        input, output: for a million tokens, of requests and of answers, as calls report them (`Lease.used`).
-
-    Raises:
-        ValueError: a price is negative, or not a finite number.
-    """
-
-    call: float = 0.0
-    second: float = 0.0
-    input: float = 0.0
-    output: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("call", "second", "input", "output"):
-            price = getattr(self, name)
-            number = isinstance(price, int | float) and not isinstance(price, bool)
-            if not (number and 0 <= price < math.inf):
-                raise ValueError(f"the price {name} is {price!r}; it must be a number >= 0, in your currency")
-
-    @property
-    def by_token(self) -> bool:
-        """True if tokens cost something."""
-        return bool(self.input or self.output)
-
-    def cost(self, calls: int, slot_s: float, asked: int, answered: int) -> float:
-        """Return the cost of so many calls, slot-seconds, and tokens of requests and of answers."""
-        return calls * self.call + slot_s * self.second + (asked * self.input + answered * self.output) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +51,6 @@ class Endpoint:
         group: its failover group (>= 0). A higher group is used only when the lower ones cannot serve.
         quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: a
             quota of its own if the pool's `quotas` have "*", else none.
-        prices: what its calls cost. The pool adds it up, for the endpoint and for each holder. None: nothing is added.
 
     Raises:
         ValueError: a field is out of range.
@@ -103,7 +66,6 @@ class Endpoint:
     headers: Mapping[str, str] = field(default=Headers(), repr=False)
     group: int = 0
     quota: str | None = None
-    prices: Prices | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -127,10 +89,6 @@ class Endpoint:
         checked(f"endpoint {self.url}: group", self.group, partial(whole, least=0))
         if self.quota is not None and not (isinstance(self.quota, str) and self.quota.strip()):
             raise ValueError(f"endpoint {self.url}: quota is {self.quota!r}; it must be the name of a quota, or None")
-        if self.prices is not None and not isinstance(self.prices, Prices):
-            raise ValueError(
-                f"endpoint {self.url}: prices is {self.prices!r}; it must be a Prices, e.g. Prices(call=0.01), or None"
-            )
         if self.host is not None and not (isinstance(self.host, str) and self.host.strip()):
             raise ValueError(f"endpoint {self.url}: host is {self.host!r}; it must be the name of a machine, or None")
         if self.host is None:
@@ -283,7 +241,7 @@ class Lender(Protocol):
         """Take `lease` back. Raises `LeaseError` if it is not out."""
         ...
 
-    def used(self, lease: "Lease", tokens: int, output: int = 0) -> None:
+    def used(self, lease: "Lease", tokens: int) -> None:
         """Record how many tokens the call of `lease` has used so far. Raises `LeaseError` if it is not out."""
         ...
 
@@ -367,23 +325,20 @@ class Lease:
         """True once it has ended: it was released, its `ttl_s` has passed, or it lost the race of a hedged call."""
         return self.account is None
 
-    def used(self, *, tokens: int, output: int = 0) -> None:
+    def used(self, *, tokens: int) -> None:
         """Set how many tokens the call has used so far. A quota counts these instead of the estimate.
 
         After the release, the last number counts; without one, the estimate.
 
         Args:
             tokens: of the request and the answer together.
-            output: how many of them are of the answer. Only prices need it.
 
         Raises:
             LeaseError: the lease has ended. Nothing is changed.
-            ValueError: `tokens` is not a whole number >= 0, or `output` is more than `tokens`.
+            ValueError: `tokens` is not a whole number >= 0.
         """
         checked("tokens", tokens, partial(whole, least=0))
-        if checked("output", output, partial(whole, least=0)) > tokens:
-            raise ValueError(f"output is {output}, more than tokens, {tokens}; the tokens of an answer are among these")
-        self.lender.used(self, tokens, output)
+        self.lender.used(self, tokens)
 
     def told(self, load: Load) -> None:
         """Set the load that the endpoint reported, e.g. in the headers of its answer; see `balancer.load`.
@@ -412,14 +367,13 @@ class Lease:
         outcome: Outcome | None = None,
         *,
         tokens: int | None = None,
-        output: int = 0,
         load: Load | None = None,
     ) -> None:
         """Release the slots. Without `outcome`, the outcome is `lease.outcome`, else success.
 
         Args:
             outcome: how the call ended.
-            tokens, output: how many tokens the call used, and its answer of these; see `used`.
+            tokens: how many tokens the call used; see `used`.
             load: the load that the endpoint reported; see `told`.
 
         Raises:
@@ -428,7 +382,7 @@ class Lease:
                 has ended, as neither success nor failure.
         """
         if tokens is not None:
-            self.used(tokens=tokens, output=output)
+            self.used(tokens=tokens)
         if load is not None:
             self.told(load)
         if outcome is None and self.outcome is not None:

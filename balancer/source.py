@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from balancer.endpoint import Endpoint, Prices
+from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError
 from balancer.values.headers import Headers
 
@@ -56,7 +56,6 @@ class EndpointTemplate:
     labels: frozenset[str] = frozenset()
     group: int = 0
     quota: str | None = None
-    prices: Prices | None = None
     headers: Mapping[str, str] = Headers()
 
     def url(self, host: str, port: int) -> str:
@@ -73,7 +72,6 @@ class EndpointTemplate:
             "capacity": self.capacity,
             "group": self.group,
             "quota": self.quota,
-            "prices": self.prices,
             "headers": self.headers,
         }
         try:

@@ -6,7 +6,7 @@ before it serves.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -16,7 +16,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.commands.live import ConfigChanges
 from balancer.core import Core
 from balancer.core.states import MembershipState
-from balancer.endpoint import Endpoint, Prices
+from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, UnknownEndpoint
 from balancer.plugins.registry import Registry
 from balancer.reporting.words import count
@@ -159,13 +159,11 @@ def _tried(what: str, act: Callable[[], object]) -> Iterator[str]:
 def _fields_of(endpoint: Endpoint) -> dict[str, Any]:
     """Return an endpoint without headers, ready for JSON."""
     found = {name: getattr(endpoint, name) for name in ("url", "name", "capacity", "weight", "host", "group", "quota")}
-    prices = endpoint.prices
-    return {**found, "labels": sorted(endpoint.labels), "prices": None if prices is None else asdict(prices)}
+    return {**found, "labels": sorted(endpoint.labels)}
 
 
 def _endpoint_of(fields: Mapping[str, Any]) -> Endpoint:
-    prices = fields["prices"]
-    return Endpoint(**{**fields, "labels": frozenset(fields["labels"]), "prices": prices and Prices(**prices)})
+    return Endpoint(**{**fields, "labels": frozenset(fields["labels"])})
 
 
 def _do(core: Core, name: str, change: Mapping[str, Any]) -> None:

@@ -30,7 +30,6 @@ class Account:
         spent: True if its account has no quota left. It serves no request until it is added again.
         meter: the meter of its quota, or None.
         ignored: how many leases ended with the outcome IGNORED.
-        cost: what its calls have cost.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
@@ -41,7 +40,6 @@ class Account:
         "alert",
         "busy_s",
         "ceiling",
-        "cost",
         "ejections",
         "endpoint",
         "errors",
@@ -80,7 +78,6 @@ class Account:
         self.overloads = 0
         self.ignored = 0
         self.errors: deque[tuple[float, Outcome, str]] | None = None
-        self.cost = 0.0
         self.ejections = 0
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
         # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period

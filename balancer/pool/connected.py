@@ -328,9 +328,6 @@ class _Seat(ClusterMember):
         """Return an empty list: only the server knows the shares of holders."""
         return []
 
-    def cost(self) -> None:
-        """Return None: only the server adds up what calls cost."""
-
     def leases(self, now: float) -> list[LeaseRow]:
         """Return a row for each lease that is out."""
         self.tick(now)

@@ -78,7 +78,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         session: of the request; None: it has none.
 
     Attributes:
-        unmetered: whether its tokens count for a quota or a price, and its answer did not tell them.
+        unmetered: whether its tokens count for a quota, and its answer did not tell them.
     """
 
     def __init__(

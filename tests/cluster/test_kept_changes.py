@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from balancer import BalancerError, Endpoint, Pool, Prices
+from balancer import BalancerError, Endpoint, Pool
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.claim import dump_record, parse_record
 from balancer.commands.kept_changes import KeptChanges
@@ -22,7 +22,7 @@ from tests.cluster.test_standby import asked, free_port, valkey
 from tests.patience import PATIENCE_S
 
 _TOKEN = "a-token-of-sixteen"
-_NEW = Endpoint("http://new/", capacity=3, weight=2.0, labels=frozenset({"b", "a"}), prices=Prices(call=0.5))
+_NEW = Endpoint("http://new/", capacity=3, weight=2.0, labels=frozenset({"b", "a"}))
 
 
 class _Kept:
@@ -66,7 +66,7 @@ def test_the_next_server_has_what_was_added_changed_drained_and_removed() -> Non
         }
         assert (found["http://a/"].capacity, found["http://a/"].weight) == (7, 4.0)
         new = next(each for each in pool.endpoints() if each.name == "http://new/")
-        assert (new.capacity, new.labels, new.prices) == (5, frozenset({"z"}), Prices(call=0.5))
+        assert (new.capacity, new.labels) == (5, frozenset({"z"}))
         assert pool.stats().strategy == "fifo"
     assert told == ["as the admin API of the last server has changed it: 4 endpoints and the strategy"]
 

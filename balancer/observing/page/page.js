@@ -223,7 +223,6 @@ function name_in(cell, name) { // cut in the middle, at any width: the first par
   const box = put(cell, "span", null, "cut");
   put(put(box, "span", null, "head"), "bdi", told.slice(0, told.length - end)); put(put(box, "span", null, "tail"), "bdi", told.slice(told.length - end));
 }
-function money(cost) { return String(+cost.toPrecision(4)); }
 function tiles() {
   const pool = one("pool"), now = live[live.length - 1], b = since(RATE_S), c = since(FAILED_S), dt = now.at - b.at;
   const calls = now.calls - c.calls, failed = now.failures - c.failures, loaded = now.overloads - c.overloads;
@@ -231,7 +230,7 @@ function tiles() {
   for (const e of rows("endpoints").values()) { all += 1; out += e.limit === 0; }
   const found = [
     ["slots in use", now.used, "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
-    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), pool.cost == null ? "" : "cost " + money(pool.cost)],
+    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), ""],
     ["endpoints out", String(out), "of " + all, out > 0],
     ["failures, 1 min", calls ? percent(failed / calls) : "\u2013", number(pool.failures) + " in all", failed / calls > 0.05],
     ["overloads, 1 min", calls ? percent(loaded / calls) : "\u2013", number(pool.overloads) + " in all"],
@@ -354,7 +353,6 @@ function drawer() {
     ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
     ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
-    ...one("pool").cost == null ? [] : [["cost", money(e.cost)]],
   ];
   const list = $("facts");
   if (list.children.length !== facts.length) { list.textContent = ""; for (const _ of facts) { const box = put(list, "div"); put(box, "dt"); put(box, "dd"); } }
@@ -382,7 +380,7 @@ function others() {
   }
   for (const li of list.children) if (li.dataset.at) say(li.firstChild, gone(at - li.dataset.at));
   $("fair").hidden = !rows("shares").size;
-  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [one("pool").cost == null ? "\u2013" : money(h.cost), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
+  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   $("source").hidden = !rows("sources").size;
   lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.made == null ? "" : number(s.made) + (s.not_made ? `, ${number(s.not_made)} failed` : ""), "n"], [s.trouble || "none"]]]));

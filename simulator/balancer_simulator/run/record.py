@@ -217,7 +217,6 @@ class Record:
         numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
         cluster: costs of several processes; None: there is one process.
         affinity: what came of prompts and sessions; None: there are none.
-        cost: money that calls cost, by the prices of their endpoints; None: there are no prices, or several processes.
     """
 
     policy: str
@@ -243,7 +242,6 @@ class Record:
     waiting: float = 0.0
     cluster: ClusterRecord | None = None
     affinity: AffinityRecord | None = None
-    cost: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -284,7 +282,6 @@ class Record:
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
-            "cost_per_request": self.cost / self.completed if self.cost is not None and self.completed else None,
             **(self.cluster.metrics(self.measured_s) if self.cluster else {}),
             **(self.affinity.metrics(self.endpoints) if self.affinity else {}),
         }
