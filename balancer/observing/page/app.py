@@ -1,4 +1,4 @@
-"""Routes of the page: HTML, state, events, metrics for Prometheus, buttons and the admin API.
+"""Routes of the page: HTML, state, events, metrics for Prometheus, and drain and restore.
 
 Besides, the pool is read every ten seconds for the history.
 
@@ -39,7 +39,6 @@ _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
 _LONGEST_NAME: Final = 100
 _WHO: Final = "x-balancer-user"
-_BUTTONS: Final = ("drain", "restore")
 
 
 class Feed:
@@ -181,7 +180,7 @@ def build_app(
             Route("/metrics", answers.metrics),
             *(Route(path, answers.alive) for path in ("/livez", "/healthz")),
             Route("/readyz", answers.ready),
-            *(Route(f"/{name}", partial(answers.press, actions[name]), methods=["POST"]) for name in _BUTTONS),
+            *(Route(f"/{name}", partial(answers.press, act), methods=["POST"]) for name, act in actions.items()),
             *(Route(f"/admin/{name}", partial(answers.ask, act), methods=["POST"]) for name, act in actions.items()),
         ],
         middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],

@@ -273,7 +273,7 @@ function listed() { // the endpoints that the filter leaves, in order
 }
 function endpoints(left) {
   const buttons = one("page").buttons, shown = all_rows ? left : left.slice(0, MOST), points = shown_past();
-  document.querySelector("#endpoints .act").hidden = !buttons; $("key").hidden = !buttons; $("new").hidden = !token;
+  document.querySelector("#endpoints .act").hidden = !buttons; $("key").hidden = !buttons;
   $("rest").hidden = left.length <= MOST; say($("rest").firstChild, all_rows ? `show the first ${MOST}` : `show all ${left.length}`);
   lines("endpoints", shown.map(e => [e.row, [
     ["", "name", cell => {
@@ -293,15 +293,11 @@ function act(cell, what, e) {
   say(b, what); b.disabled = !token || e.state === "retiring"; b.onclick = () => press(what, { endpoint: e.row });
 }
 async function press(what, body) {
-  const answer = await fetch(what === "drain" || what === "restore" ? what : "admin/" + what, { method: "POST", headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch(() => null);
+  const answer = await fetch(what, { method: "POST", headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch(() => null);
   say($("said"), answer?.ok ? "" : `${what}: ${(await answer?.json().catch(() => null))?.error ?? "no answer"}`);
-  return answer?.ok;
 }
 $("token").addEventListener("input", event => { token = event.target.value.trim(); show(); });
 $("key").addEventListener("submit", event => event.preventDefault());
-$("add").addEventListener("click", async () => {
-  if (await press("add", { url: $("url").value.trim(), capacity: Number($("slots_of").value) })) $("url").value = "";
-});
 for (const id of ["filter", "troubled"]) $(id).addEventListener("input", () => { drawn = -1; show(); });
 $("rest").firstChild.addEventListener("click", () => { all_rows = !all_rows; drawn = -1; show(); });
 const heads = [...document.querySelectorAll("th[data-by]")];
@@ -343,10 +339,7 @@ function drawer() {
   const e = { row: open, ...raw, ...of(open, raw), word: stand(raw)[1] }, held = told_of?.held, points = shown_past();
   say($("who"), e.name); health($("how"), e);
   $("acts").hidden = !one("page").buttons;
-  if (!$("acts").children.length) for (const _ of [0, 1]) put($("acts"), "span");
-  act($("acts").children[0], e.state === "active" ? "drain" : "restore", e);
-  const remove = $("acts").children[1].firstChild ?? put($("acts").children[1], "button");
-  say(remove, "remove"); remove.disabled = !token || e.state === "retiring"; remove.onclick = () => press("remove", { endpoint: e.row });
+  act($("acts"), e.state === "active" ? "drain" : "restore", e);
   const facts = [
     ["slots in use", `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity} configured)`)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`],
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
