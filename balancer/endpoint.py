@@ -16,7 +16,7 @@ from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, Lease
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
 from balancer.values.numbers import checked, finite_seconds, positive, whole
-from balancer.values.redaction import Redaction, in_one_line, refuse_halves
+from balancer.values.redaction import Redaction, in_one_line, refuse_halves, with_whole_characters
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = [
@@ -209,7 +209,7 @@ class LeaseTerms:
         leak_after_s: after so many seconds (> 0) the lease counts as forgotten. The log says so; the lease stays out.
 
     Raises:
-        ValueError: a number is out of range, or `holder` has half of a character (a surrogate).
+        ValueError: a number is out of range.
         TypeError: `holder` is not a string.
     """
 
@@ -220,7 +220,8 @@ class LeaseTerms:
     def __post_init__(self) -> None:
         if not isinstance(self.holder, str):
             raise TypeError(f"holder is {self.holder!r}; it takes a text, e.g. 'sample 7'")
-        refuse_halves("holder", self.holder)
+        if not self.holder.isascii():  # often a name of others, e.g. of a file
+            object.__setattr__(self, "holder", with_whole_characters(self.holder))
         for name, seconds in (("ttl_s", self.ttl_s), ("leak_after_s", self.leak_after_s)):
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
                 raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds > 0, or None for no end")
