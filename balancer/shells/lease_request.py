@@ -84,7 +84,7 @@ class LeaseRequest:
             terms = LeaseTerms(holder, pools.ttl_s if ttl_s is None else ttl_s, pools.leak_after_s)
         if key is not None and not isinstance(key, str):
             raise TypeError(f"key is {key!r}; it takes a text, or None")
-        if key:
+        if key and not key.isascii():
             key = with_whole_characters(key)  # often a text of others, of which only likeness counts
         if only is not None and not isinstance(only, str):
             raise TypeError(f"only is {only!r}; it takes the name of an endpoint, or None")
@@ -96,7 +96,7 @@ class LeaseRequest:
             raise not_sets(labels, exclude)
         try:
             request = Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
-            if labels or exclude or only:
+            if not "".join((only or "", *request.labels, *request.exclude)).isascii():
                 _refuse_halves_in(request)
         except TypeError:
             raise not_sets(labels, exclude) from None
@@ -107,7 +107,7 @@ LeaseRequest.__init__.__qualname__ = "Pool.acquire"  # Python names it in the er
 
 
 def _refuse_halves_in(request: Request) -> None:
-    """Raise ValueError if a text of `request` cannot be sent to a server; TypeError if it is no text."""
+    """Raise ValueError if a text of `request` cannot be sent to a server."""
     refuse_halves("only", request.only or "")
     refuse_halves("labels", "".join(request.labels))
     refuse_halves("exclude", "".join(request.exclude))
