@@ -368,6 +368,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
-    "balancer_routes": partial(_rooms_of, "balancer.judge", "routes"),
+    "balancer_routes": lambda: iter(("balancer.judge.gateway",)),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }
