@@ -293,7 +293,7 @@ def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) 
     """Raise ConfigError for generators that count their budget in one process."""
     opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
     if opened:
-        advice = "leave it out, or run without --engine and --processes"
+        advice = "leave it out, or run without --engine"
         line = f"{', '.join(opened)} keeps its budget in one process; {advice}"
         raise config.located("pipeline.generators", ConfigError(line))
 
