@@ -91,7 +91,6 @@ class PipelineSettings(Settings):
         compile_s: CPU seconds for a compiler, per program. The limit of wall time is three times as much, plus 10 s.
         python: what runs Python submissions: "python" (CPython), or "pypy", if an endpoint has it.
         quiet_label: endpoints with this label rerun time limits that an overload may have caused.
-        predict: whether a run predicts its own end, if the simulator is installed.
     """
 
     problems: str
@@ -116,6 +115,5 @@ class PipelineSettings(Settings):
     compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
     python: Literal["python", "pypy"] = "python"
     quiet_label: str = "quiet"
-    predict: bool = True
     aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

@@ -123,7 +123,6 @@ def with_instant() -> Registry:
     registry.strategies.update(base.strategies)
     registry.generators.update(base.generators)
     registry.executors.update(base.executors)
-    registry.forecasters.update(base.forecasters)
     registry.executors["instant"] = Registered(ExecutorPlugin(("instant",), lambda url, _: Instant(), ""), "here")
     return registry
 
