@@ -10,8 +10,10 @@ import asyncio
 import inspect
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from math import isnan, nan
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ from balancer.judge import Judge
 from balancer.judge.trainers import async_verl_score, verl_score
 from balancer.program import Execution, Program
 from tests.contracts.documents import ROOT, blocks
+from tests.patience import PATIENCE_S
 from tests.unit.judge.judges import judge_over
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import finished
@@ -120,6 +123,24 @@ def test_a_row_of_submit(judge: Judge) -> None:
     row = {"test": [{"input": {"stdin": text}, "output": {"stdout": text}} for text in "12"]}
     pairs = [(each["input"]["stdin"], each["output"]["stdout"]) for each in row["test"]]
     assert [judge.run(text, pairs).score for text in ALL] == [1, 0, None, 0]
+
+
+def test_tests_that_are_statements() -> None:
+    def really(program: Program, stdin: bytes, files: object) -> Execution:
+        ran = subprocess.run(
+            [sys.executable, "-c", program.source], capture_output=True, timeout=PATIENCE_S, check=False
+        )
+        return replace(finished(ran.stdout), exit_code=ran.returncode)
+
+    token = "a random text"
+    with judge_over({"a": FakeExecutor(really)}) as judge:
+        for program, test, passed in (
+            ("def add(a, b): return a + b", "assert add(1, 2) == 3", True),
+            ("def add(a, b): return a - b", "assert add(1, 2) == 3", False),
+            ("import sys; sys.exit()", "assert add(1, 2) == 3", False),
+        ):
+            done = judge.execute(f"{program}\n{test}\nprint({token!r})")
+            assert (token in done.stdout) is passed
 
 
 def test_slime(page: dict[str, Any]) -> None:
