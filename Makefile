@@ -60,7 +60,6 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_transports $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_cluster $(BENCH)
 	$(BIN)/python -m tests.benchmarks.plan_costs $(BENCH)
-	$(BIN)/python -m tests.benchmarks.plan_shards $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python tests/benchmarks/show_coverage.py $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_prediction $(BENCH)

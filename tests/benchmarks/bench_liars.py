@@ -20,7 +20,7 @@ from tests.integration.pipeline.liars import ACCEPTED, KINDS, Found, Honest, jud
 
 PROBLEMS, SEEDS, INPUTS = 8, 5, 12
 SHORT = 3  # problems; a short run has one seed
-_OFF = "share = 0.0\nfirst = 0\nsurprises = false"
+_OFF = "share = 0.0\nfirst = 0"
 
 
 def _honest(rng: Random) -> Honest:

@@ -27,7 +27,7 @@ __all__ = ["BEGIN", "END", "PAGE", "environment", "output_of", "read", "versions
 PAGE = ROOT / "docs" / "clients.md"
 BEGIN = begin_of("show_clients")
 _RECORD = ROOT / "tests" / "benchmarks" / "clients.json"
-_HEAD = "library | version | over | face | lost | slots left | does not work"
+_HEAD = "library | version | over | lost | does not work"
 _LONGEST_S = 600
 # The version of a library, and of the HTTP libraries that came with it.
 _TELL = """
@@ -98,15 +98,18 @@ def output_of(python: Path, *command: str) -> str:
 
 
 def _rows(record: Mapping[str, Sequence[Any]]) -> Iterator[list[str]]:
-    """Yield a row for all faces of a version that came to the same."""
+    """Yield a row for each version of a library: what all of its faces lost, and which ones do not work. Each face by
+    itself is in the record."""
     for name, table in record.items():
-        alike: dict[tuple[Any, ...], list[str]] = {}
-        for version, all_over, face, lost, made, left, wrong in table:
-            over = ", ".join(each for each in all_over.split(", ") if each.startswith(("openai", "httpx")))
-            alike.setdefault((version, over, lost, made, left, wrong), []).append(face)
-        for (version, over, lost, made, left, wrong), faces in alike.items():
-            lost_of = f"{lost} of {made}" if lost else f"0 of {made * len(faces)}"
-            yield [name, version, over, "; ".join(faces), lost_of, str(left), wrong.replace("|", "/")]
+        for version in dict.fromkeys(row[0] for row in table):
+            of = [row for row in table if row[0] == version]
+            over = ", ".join(each for each in of[0][1].split(", ") if each.startswith(("openai", "httpx")))
+            lost = f"{sum(row[3] for row in of)} of {sum(row[4] for row in of)}"
+            broken: dict[str, list[str]] = {}
+            for face, wrong, left in ((row[2], row[6], row[5]) for row in of):
+                if why := wrong.replace("|", "/") or (f"{left} slots left" if left else ""):
+                    broken.setdefault(why, []).append(face)
+            yield [name, version, over, lost, "; ".join(f"{', '.join(faces)}: {why}" for why, faces in broken.items())]
 
 
 def written(record: Mapping[str, Any]) -> str:

@@ -104,11 +104,6 @@ def _short(text: str) -> str:
     return plain if len(plain) <= _MOST_CHARS else f"{plain[:_MOST_CHARS]} ..."
 
 
-def _gist(words: str) -> str:
-    """Return what kind of end `words` tell, without what a server or a parser said of this one."""
-    return "; then ".join(dict.fromkeys(part.split(": ")[0].split(";")[0] for part in words.split("; then ")))
-
-
 def _of_all(cells: Mapping[str, str]) -> str:
     """Return the cell that most servers have, and after it the others by the name of their server."""
     most, _ = Counter(cells.values()).most_common(1)[0]
@@ -120,21 +115,12 @@ def _summary(told: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
     for name, fault in FAULTS.items():
         of = {kind: table[name] for kind, table in told.items() if name in table}
         if of:
-            same = f"{sum(row[5] == _SAME for row in of.values())} of {len(of)} servers"
-            run = _of_all({kind: _gist(row[1]) for kind, row in of.items()})
-            lease = _of_all({kind: row[2] for kind, row in of.items()})
-            met, lost = (str(sum(int(row[n]) for row in of.values())) for n in (3, 6))
-            yield f"`{name}`", fault.says, run, lease, met, same, lost
+            yield f"`{name}`", fault.says, _of_all({kind: row[2] for kind, row in of.items()})
 
 
 def written(told: Mapping[str, Mapping[str, Row]]) -> str:
     """Return what stands in the page between the marks, of rows as the record has them."""
-    head = "fault | what the client meets | a run ends with | lease | faults | verdicts unchanged | tasks lost"
-    lines = ["## Results", "", *markdown(head, _summary(told))]
-    verified = [(kind, of[LIE][5], *of[VERIFIED][1:]) for kind, of in told.items() if LIE in of and VERIFIED in of]
-    head = "server | verdicts without `[verify]` | faults with it | verdicts with it | tasks lost"
-    lines += ["", f"## {VERIFIED}", "", *markdown(head, verified)]
-    return "\n".join(lines)
+    return "\n".join(["## Results", "", *markdown("fault | what the client meets | lease", _summary(told))])
 
 
 def read() -> dict[str, dict[str, Row]]:
