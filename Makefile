@@ -8,7 +8,7 @@ TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
 LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients trainers notebooks docs stress soak mutants drawn pictures test-nogil setup system clean whatif standby
+.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients notebooks docs stress soak mutants drawn pictures test-nogil setup system clean whatif standby
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
@@ -94,9 +94,6 @@ whatif: $(READY)              ## what-ifs of a real HAProxy and nginx, predicted
 
 clients: $(READY)             ## client libraries over a pool, each installed anew, five minutes; CLIENTS="--only anthropic"
 	$(BIN)/python -m tests.benchmarks.show_clients $(CLIENTS)
-
-trainers: $(READY)            ## trainers and evaluations over a judge, each installed anew (2 GB), five minutes; TRAINERS="--only SkyRL"
-	$(BIN)/python -m tests.benchmarks.show_trainers $(TRAINERS)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

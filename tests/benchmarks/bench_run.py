@@ -1,10 +1,10 @@
 """A run of many programs on servers that answer at once: CPU time of a program, and memory, as verdicts come.
 
-    python -m tests.benchmarks.bench_run [--short] [--verdicts N] [--servers] [--processes N]
+    python -m tests.benchmarks.bench_run [--short] [--verdicts N] [--servers]
 
 Programs answer in memory, so what is measured is all but the client. With `--servers` they are sent to two servers, in
-processes of their own, whose CPU time does not count; with `--processes` that of all processes of the run counts at its
-end. A row has 3 right submissions and 8 wrong ones, one of which survives, on 20 tests.
+processes of their own, whose CPU time does not count. A row has 3 right submissions and 8 wrong ones, one of which
+survives, on 20 tests.
 """
 
 import json
@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
-from balancer.pipeline.running.processes import ProcessEngine
-from balancer.pipeline.running.run import RunOptions, run_pipeline
+from balancer.pipeline.report import write_report
+from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.config import parse_config
@@ -123,15 +123,12 @@ def with_instant() -> Registry:
     registry.strategies.update(base.strategies)
     registry.generators.update(base.generators)
     registry.executors.update(base.executors)
-    registry.forecasters.update(base.forecasters)
     registry.executors["instant"] = Registered(ExecutorPlugin(("instant",), lambda url, _: Instant(), ""), "here")
     return registry
 
 
-def bench(folder: Path, rows: int, urls: list[str], processes: int) -> tuple[list[Row], list[Row]]:
+def bench(folder: Path, rows: int, urls: list[str]) -> tuple[list[Row], list[Row]]:
     """Judge so many rows. Return the looks at the run, and what came at its end."""
-    from balancer.pipeline.report import write_report  # not at the top: each worker of a run imports this module
-
     write_rows(folder / "rows.jsonl", rows)
     results = folder / "results"
     config = parse_config(
@@ -145,11 +142,8 @@ def bench(folder: Path, rows: int, urls: list[str], processes: int) -> tuple[lis
     registry = with_instant()
     watch = Watch(results, rows * A_ROW)
     with beside([watch.go_on], watch.over):
-        engine = ProcessEngine(processes) if processes else None
-        found = run_pipeline(config, registry, Console(file=StringIO()), RunOptions(engine=engine))
-        workers = resource.getrusage(resource.RUSAGE_CHILDREN)
-        workers_s = workers.ru_utime + workers.ru_stime
-        run_s = time.process_time() - watch.cpu_s + workers_s
+        found = run_pipeline(config, registry, Console(file=StringIO()))
+        run_s = time.process_time() - watch.cpu_s
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began_s = time.process_time()
     report = write_report(found, results)
@@ -160,7 +154,6 @@ def bench(folder: Path, rows: int, urls: list[str], processes: int) -> tuple[lis
     return watch.seen, [
         ("programs, by the clock", f"{leases}, {leases / found.makespan_s:.0f} a second"),
         ("CPU time of a program, with what is written at the end", f"{run_s / leases * 1e6:.0f} us"),
-        ("of it in worker processes, with their start", f"{workers_s / leases * 1e6:.0f} us"),
         ("CPU time of the report", f"{report_s:.2f} s, a page of {report.stat().st_size / 1e6:.1f} MB"),
         ("most memory, before the report and after it",
          f"{peak_mb:.0f} MB, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"),
@@ -174,11 +167,10 @@ def main() -> None:
         "5 000 verdicts",
         verdicts=(22_000, "how many, about"),
         servers=(False, "two servers, each a process, instead of programs that answer in memory"),
-        processes=(0, "judge in so many processes, on such servers"),
     )
     rows = max(1, (5000 if asked.short else asked.verdicts) // A_ROW)
-    with TemporaryDirectory(prefix="balancer-bench-") as folder, servers(asked.servers or asked.processes > 0) as urls:
-        looks, ends = bench(Path(folder), rows, urls, asked.processes)
+    with TemporaryDirectory(prefix="balancer-bench-") as folder, servers(asked.servers) as urls:
+        looks, ends = bench(Path(folder), rows, urls)
     show("verdicts | a second | CPU time of each | memory | database", looks, "Programs that answer at once", words=0)
     show("at the end | measured", ends)
 

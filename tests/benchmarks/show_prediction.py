@@ -3,7 +3,6 @@
     python -m tests.benchmarks.show_prediction            # five minutes of runs, then predictions
     python -m tests.benchmarks.show_prediction --recommend    # a run that is too slow, and what to do
     python -m tests.benchmarks.show_prediction --short    # one run; fails if it is far off
-    python -m tests.benchmarks.show_prediction --pipeline    # whole runs of the pipeline that predict their own end
     python -m tests.benchmarks.show_prediction --simulated 100    # simulated runs: no machine that is busy meanwhile
 
 Four HTTP servers on this machine, which sleep: A, B and C take 120, 180 and 300 ms on average; D takes 150 ms, works on
@@ -20,14 +19,13 @@ import asyncio
 import http.client
 import json
 import random
-import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,8 +45,6 @@ from balancer_simulator.report.recommendation import recommendation_lines
 
 from balancer import Endpoint, EndpointError, Pool
 from balancer.observing.traces import Trace, read_trace
-from balancer.pipeline.running import run
-from balancer.pipeline.running.forecast import ForecastSchedule
 from tests.benchmarks.harness import Row, beside, options, stream
 from tests.simulation.made_traces import made_trace
 
@@ -223,55 +219,6 @@ def recommended(folder: Path, deadline_s: float = 13.0, calls: int = 700) -> Non
         print(f"run with {slots}, {setting.workers} workers: over after {came_s:.3g} s; late {late_ms:.1f} ms")
 
 
-SPEEDS = (2.0, 2.0, 0.7)  # of 0.3 s a program: 150 ms at two servers, 430 ms at the third
-PARTS = (0.1, 0.2, 0.5)
-
-
-def pipelines(copies: int, rounds: int, *, short: bool) -> None:
-    """Run the real pipeline over servers of different speed, and print what it predicted of its own end.
-
-    The problems are the examples, each of them `copies` times: a run has many problems, or nobody knows what is left.
-    """
-    from tests.benchmarks import bench_pipeline as bench
-
-    names = ["exact-change", "meeting-room", "spread", "undo-log"]
-    run.FORECAST_AT = ForecastSchedule(first_s=3.0, every_s=3.0, factor=1.2)
-    errors, held = list[float](), list[bool]()
-
-    def rows() -> Iterator[Row]:
-        for number in range(1, rounds + 1):
-            found = bench.run(urls, "least_in_flight", problems, 4, at_once=2)
-            shown: set[int] = set()  # by the calls that it was told from
-            for part in PARTS:
-                made = next((each for each in found.predictions if each.calls >= part * len(found.spans)), None)
-                if made and made.calls in shown:
-                    continue
-                if made is None or made.came_s is None or found.one_in != 1:
-                    yield number, f"{part:.0%}", "none was made", "", ""
-                    continue
-                shown.add(made.calls)
-                held.append(made.low_s <= made.came_s <= made.high_s)
-                errors.append(made.end_s / made.came_s - 1)
-                told = f"{made.end_s:.3g} ({made.low_s:.3g} to {made.high_s:.3g})"
-                came = f"{made.came_s:.3g}{'' if held[-1] else ' *'}"
-                yield number, f"{made.calls / len(found.spans):.0%}", told, came, f"{errors[-1]:+.1%}"
-
-    with ExitStack() as stack:
-        memory, problems = bench.remembering(stack, names)
-        for number in range(1, copies):
-            for name in names:  # in turn, as they are judged by name
-                shutil.copytree(problems / name, problems / f"{number:02}-{name}")
-        quiet = stack.enter_context(bench.serving(bench.Paced(memory, None)))
-        bench.run([quiet], "fifo", problems, 4)  # finds out what each program does
-        urls = [stack.enter_context(bench.serving(bench.Paced(memory, speed))) for speed in SPEEDS]
-        stream("run | after, of all calls | over after, s | came, s | error", rows())
-    if not errors:
-        sys.exit("no run has predicted its own end")
-    median = told_of("", errors, held)
-    if short and median > 0.3:
-        sys.exit("the predictions are off by more than three tenths")
-
-
 def told_of(what: str, errors: Sequence[float], held: Sequence[bool]) -> float:
     """Print how far predictions were off, and return the median."""
     off = [abs(error) for error in errors]
@@ -364,14 +311,11 @@ def main() -> None:
         simulated=(int, "so many simulated runs instead of real ones"),
         calls=(1000, "of each simulated run"),
         seen=([100], "calls after which it is predicted"),
-        pipeline=(False, "whole runs of the pipeline that predict their own end"),
     )
     with tempfile.TemporaryDirectory() as name:
         folder = asked.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        if asked.pipeline:
-            pipelines(4 if asked.short else 12, 1 if asked.short else 1 + asked.rounds, short=asked.short)
-        elif asked.simulated:
+        if asked.simulated:
             simulated(asked.simulated, asked.calls, asked.seen, asked.draws)
         elif asked.recommend:
             recommended(folder)
