@@ -1,4 +1,4 @@
-"""Plugin hooks: strategies, sources, providers, stores, generators, executors, languages, routes, commands and more.
+"""Plugin hooks: strategies, sources, stores, generators, executors, languages, routes, commands and more.
 
 Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
 distribution offers it in the entry-point group `balancer`.
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from balancer.language import Language
     from balancer.problem import Problem, Proposal
     from balancer.program import Executor, ExecutorOptions
-    from balancer.provider import Provider
     from balancer.source import Source
 
 __all__ = [
@@ -242,10 +241,6 @@ class HookSpecs:
     @hookspec
     def balancer_sources(self) -> "Iterable[type[Source]]":  # type: ignore[empty-body]
         """Return classes of sources of endpoints."""
-
-    @hookspec
-    def balancer_providers(self) -> "Iterable[type[Provider]]":  # type: ignore[empty-body]
-        """Return classes of providers, which make endpoints on demand."""
 
     @hookspec
     def balancer_stores(self) -> Iterable[StorePlugin]:  # type: ignore[empty-body]

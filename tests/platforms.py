@@ -8,7 +8,7 @@ import subprocess
 import sys
 from tempfile import gettempdir
 
-_LINUX_ONLY = ("balancer/sandbox/local/", "balancer/sandbox/server/", "balancer/provisioning/providers/local.py")
+_LINUX_ONLY = ("balancer/sandbox/local/", "balancer/sandbox/server/")
 _UNIX_ONLY = (
     "balancer/cluster/tcp/record_file.py",
     "balancer/commands/serve.py",

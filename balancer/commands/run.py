@@ -92,10 +92,9 @@ def run(
 
 def _engine(name: str | None, processes: int | None, config: "Config") -> "RemoteEngine | None":
     """Return the engine that judges problems in other processes, if one is wanted. Raises ConfigError, MissingExtra."""
-    if (config.discovery or config.accounts) and (name is not None or processes is not None):
+    if config.discovery and (name is not None or processes is not None):
         advice = "leave out --engine and --processes, or share a pool: balancer serve, and --pool"
-        table = "discovery" if config.discovery else "accounts"
-        raise config.located(table, ConfigError(f"only one process can follow sources; {advice}"))
+        raise config.located("discovery", ConfigError(f"only one process can follow sources; {advice}"))
     if processes is not None:
         if name is not None:
             raise ConfigError("--processes: its processes are those of this machine; leave out --engine, or this")

@@ -311,12 +311,6 @@ async def _listen(server: PoolServer, options: ServeOptions) -> Address:
 
 async def _discover(pool: Pool, config: Config, registry: Registry, served: ServedChanges, live: LiveConfig) -> None:
     """Follow the sources of the config. Wait for their first answers, as members may have leases of those endpoints."""
-    if config.accounts:
-        from balancer.provisioning.begin import provisionings_of  # most servers have no account
-
-        for made in provisionings_of(config, registry, served.change, pool.observe, clock):
-            await asyncio.to_thread(pool.follow, made)  # it changes the pool, in a step of this loop
-            made.hide(live.redact)
     if not config.discovery:
         return
     from balancer.discovery.begin import discoveries_of  # most servers have no source

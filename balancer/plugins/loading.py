@@ -5,7 +5,6 @@ refused. Nothing is stored here, so an interrupted load leaves nothing half done
 """
 
 import re
-from abc import ABCMeta
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +28,6 @@ __all__ = [
     "names_of_forecaster",
     "names_of_generator",
     "names_of_language",
-    "names_of_provider",
     "names_of_routes",
     "names_of_source",
     "names_of_store",
@@ -189,32 +187,18 @@ def names_of_strategy(item: object) -> tuple[str]:
 
 def names_of_source(item: object) -> tuple[str]:
     """Return the name of a class of sources. Raises TypeError if it is not one."""
-    from balancer.source import Source
-
-    return _name_of_class(item, "source", Source)
-
-
-def names_of_provider(item: object) -> tuple[str]:
-    """Return the name of a class of providers. Raises TypeError if it is not one."""
-    from balancer.provider import Provider
-
-    return _name_of_class(item, "provider", Provider)
-
-
-def _name_of_class(item: object, noun: str, base: ABCMeta) -> tuple[str]:
-    """Return the name of a subclass of `base` that has options. Raises TypeError if it is not one."""
     from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
 
-    if not (isinstance(item, type) and issubclass(item, base)):
-        raise TypeError(
-            f"it offers {item!r} as a {noun}; that must be a subclass of {base.__module__}.{base.__qualname__}"
-        )
+    from balancer.source import Source
+
+    if not (isinstance(item, type) and issubclass(item, Source)):
+        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.source.Source")
     name = _name(item)
     if isabstract(item):
-        raise TypeError(f"its {noun} {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
+        raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
     options: Any = getattr(item, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
-        raise TypeError(f"its {noun} {name!r} has no Options; that must be a pydantic model")
+        raise TypeError(f"its source {name!r} has no Options; that must be a pydantic model")
     return (name,)
 
 

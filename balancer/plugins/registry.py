@@ -37,7 +37,6 @@ from balancer.plugins.loading import (
     names_of_forecaster,
     names_of_generator,
     names_of_language,
-    names_of_provider,
     names_of_routes,
     names_of_source,
     names_of_store,
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from balancer.language import Language
-    from balancer.provider import Provider
     from balancer.source import EndpointTemplate, Source
 
 __all__ = ["Broken", "Registered", "Registry", "built_ins", "checked_options", "default_registry"]
@@ -62,12 +60,10 @@ _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_o
 _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
-_PROVIDERS: Final[HookKind[type["Provider"]]] = HookKind("balancer_providers", names_of_provider)
 _STORES: Final[HookKind[StorePlugin]] = HookKind("balancer_stores", names_of_store)
 _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _STRATEGIES,
     _SOURCES,
-    _PROVIDERS,
     _STORES,
     _GENERATORS,
     _EXECUTORS,
@@ -110,11 +106,6 @@ class Registry:
     def sources(self) -> dict[str, Registered[type["Source"]]]:
         """All sources of endpoints, by name."""
         return self._all_of(_SOURCES)
-
-    @property
-    def providers(self) -> dict[str, Registered[type["Provider"]]]:
-        """All providers, which make endpoints on demand, by name."""
-        return self._all_of(_PROVIDERS)
 
     @property
     def stores(self) -> dict[str, Registered[StorePlugin]]:
@@ -210,20 +201,6 @@ class Registry:
         if found.extra is not None:
             require(found.extra, f"the source {found.name!r}")
         return found(checked_options(f"source {found.name!r}", found.Options, options), template)
-
-    def provider(
-        self, kind: "str | type[Provider]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
-    ) -> "Provider":
-        """Return a new provider, by its name or its class.
-
-        Raises:
-            ConfigError: no usable plugin has this provider, or an option is wrong.
-            MissingExtra: it needs an extra that is not installed.
-        """
-        found = self.find(kind, self.providers, "provider") if isinstance(kind, str) else kind
-        if found.extra is not None:
-            require(found.extra, f"the provider {found.name!r}")
-        return found(checked_options(f"provider {found.name!r}", found.Options, options), template)
 
     def store(self, url: str, timeout_s: float) -> KeyValueStore:
         """Return the store at `url`, whose calls take so many seconds at most.
@@ -363,7 +340,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
-    "balancer_providers": partial(_modules_of, "balancer.provisioning.providers"),
     "balancer_stores": partial(_modules_of, "balancer.cluster.stores"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),

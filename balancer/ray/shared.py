@@ -219,10 +219,9 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
         claim_times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
-    for table in ("discovery", "accounts"):
-        if getattr(config, table):
-            why = "an actor follows no source; serve the pool (balancer serve), and connect to it"
-            raise config.located(table, ConfigError(why))
+    if config.discovery:
+        why = "an actor follows no source; serve the pool (balancer serve), and connect to it"
+        raise config.located("discovery", ConfigError(why))
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
     Pool.from_config(only).close()  # errors in the config are raised here, not in a process that dies of them
     if config.trace is not None:  # the actor writes it; its current folder is another one

@@ -20,7 +20,7 @@ from balancer.settings.config import Config
 from balancer.settings.endpoints import PriceSettings
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
-from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
@@ -85,7 +85,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[[endpoints]]": EndpointSettings,
     "[endpoints.prices]": PriceSettings,
     "[discovery]": DiscoverySettings,
-    "[accounts]": AccountSettings,
     "[health]": HealthSection,
     "[limits]": LimitSettings,
     "[quotas]": QuotaSettings,
