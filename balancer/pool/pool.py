@@ -618,8 +618,7 @@ class Pool:
         docs/discovery.md.
 
         Args:
-            source: "file", "dns", "kubernetes", "consul", "ray_serve", the name of a plugin's source, or a subclass of
-                `balancer.source.Source`.
+            source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.source.Source`.
             options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
             name: its name in the log and in `stats().sources`. None: that of the source.
             settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,

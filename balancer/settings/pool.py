@@ -151,7 +151,7 @@ class DiscoverySettings(CheckedInPython):
     """`[discovery.NAME]`: a source of endpoints, which come and go.
 
     Attributes:
-        source: the kind of source: "file", "dns", "kubernetes", "consul", "ray_serve", or one of a plugin.
+        source: the kind of source: "file", "dns", or one of a plugin.
         options: the options of the source.
         grace_s: seconds for which an endpoint must be missing until it leaves.
         leaving_share: the share of the source's endpoints that may leave within one grace; one always may.
