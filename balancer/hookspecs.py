@@ -1,4 +1,4 @@
-"""Plugin hooks: strategies, sources, stores, generators, executors, languages, routes, commands and more.
+"""Plugin hooks: strategies, sources, generators, executors, languages, routes, commands and more.
 
 Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
 distribution offers it in the entry-point group `balancer`.
@@ -32,11 +32,9 @@ __all__ = [
     "HookSpecs",
     "HttpAnswer",
     "HttpCall",
-    "KeyValueStore",
     "Route",
     "RoutePlugin",
     "Routes",
-    "StorePlugin",
     "WorkLeft",
     "hookimpl",
     "hookspec",
@@ -184,53 +182,6 @@ class RoutePlugin:
     summary: str
 
 
-class KeyValueStore(Protocol):
-    """Texts by name, which outlive this process: where the servers of a pool have their claim and their records.
-
-    Changes happen one after the other, and a read sees the last one. A store that may have lost a change, e.g. because
-    it was started again, must not return what it had before. Each call raises OSError if the store does not answer in
-    time. Two threads may use it at once.
-
-    Attributes:
-        called: the store, for people, without a secret.
-    """
-
-    called: str
-
-    def get(self, name: str) -> str | None:
-        """Return a text; None if there is none."""
-        ...
-
-    def put(self, name: str, text: str) -> None:
-        """Write a text."""
-        ...
-
-    def swap(self, name: str, before: str | None, text: str) -> bool:
-        """Write a text if `before` is there, or nothing for None. Return whether it was written. It is one change."""
-        ...
-
-    def drop(self, name: str) -> None:
-        """Delete a text, if it is there."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StorePlugin:
-    """A kind of store for the claim and the record of `balancer serve`.
-
-    Args:
-        schemes: of the URLs that it serves, e.g. ("valkey", "redis").
-        open: called with the URL and how many seconds a call may take. Raises ConfigError, without a password in it.
-        summary: one line for people.
-        extra: the extra that it needs; None: none.
-    """
-
-    schemes: tuple[str, ...]
-    open: Callable[[str, float], KeyValueStore]
-    summary: str
-    extra: str | None = None
-
-
 class HookSpecs:
     """The hooks, all optional."""
 
@@ -241,10 +192,6 @@ class HookSpecs:
     @hookspec
     def balancer_sources(self) -> "Iterable[type[Source]]":  # type: ignore[empty-body]
         """Return classes of sources of endpoints."""
-
-    @hookspec
-    def balancer_stores(self) -> Iterable[StorePlugin]:  # type: ignore[empty-body]
-        """Return stores for the claim of a server."""
 
     @hookspec
     def balancer_generators(self) -> Iterable[Generator]:  # type: ignore[empty-body]

@@ -13,7 +13,6 @@ _UNIX_ONLY = (
     "balancer/cluster/tcp/record_file.py",
     "balancer/commands/serve.py",
     "balancer/commands/proxy.py",
-    "balancer/commands/standing_by.py",
     "balancer/pipeline/",
 )
 ALLOWED = {"darwin": _LINUX_ONLY, "win32": _LINUX_ONLY + _UNIX_ONLY}

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin, StorePlugin
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin
 
 __all__ = [
     "Broken",
@@ -30,7 +30,6 @@ __all__ = [
     "names_of_language",
     "names_of_routes",
     "names_of_source",
-    "names_of_store",
     "names_of_strategy",
 ]
 
@@ -218,13 +217,6 @@ def names_of_executor(item: object) -> tuple[str, ...]:
         raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
         raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
-    return item.schemes
-
-
-def names_of_store(item: object) -> tuple[str, ...]:
-    """Return the schemes of a store plugin. Raises TypeError if it is not one."""
-    if not isinstance(item, StorePlugin):
-        raise TypeError(f"it offers {item!r} as a store; that must be a StorePlugin")
     return item.schemes
 
 

@@ -21,9 +21,7 @@ from balancer.hookspecs import (
     ExecutorPlugin,
     ForecasterPlugin,
     Generator,
-    KeyValueStore,
     RoutePlugin,
-    StorePlugin,
 )
 from balancer.plugins.extras import require
 from balancer.plugins.loading import (
@@ -39,7 +37,6 @@ from balancer.plugins.loading import (
     names_of_language,
     names_of_routes,
     names_of_source,
-    names_of_store,
     names_of_strategy,
 )
 from balancer.strategy import Strategy
@@ -60,11 +57,9 @@ _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_o
 _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
-_STORES: Final[HookKind[StorePlugin]] = HookKind("balancer_stores", names_of_store)
 _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _STRATEGIES,
     _SOURCES,
-    _STORES,
     _GENERATORS,
     _EXECUTORS,
     _LANGUAGES,
@@ -106,11 +101,6 @@ class Registry:
     def sources(self) -> dict[str, Registered[type["Source"]]]:
         """All sources of endpoints, by name."""
         return self._all_of(_SOURCES)
-
-    @property
-    def stores(self) -> dict[str, Registered[StorePlugin]]:
-        """All stores for the claim of a server, by URL scheme."""
-        return self._all_of(_STORES)
 
     @property
     def generators(self) -> dict[str, Registered[Generator]]:
@@ -201,19 +191,6 @@ class Registry:
         if found.extra is not None:
             require(found.extra, f"the source {found.name!r}")
         return found(checked_options(f"source {found.name!r}", found.Options, options), template)
-
-    def store(self, url: str, timeout_s: float) -> KeyValueStore:
-        """Return the store at `url`, whose calls take so many seconds at most.
-
-        Raises:
-            ConfigError: no usable plugin has this scheme, or the URL cannot be used.
-            MissingExtra: it needs an extra that is not installed.
-        """
-        scheme = url.partition("://")[0] if "://" in url else ""
-        found = self.find(scheme, self.stores, "store")
-        if found.extra is not None:
-            require(found.extra, f"a claim at {scheme}://")
-        return found.open(url, timeout_s)
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
         """Return the entry `name`, or raise ConfigError with the nearest existing name."""
@@ -340,7 +317,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
-    "balancer_stores": partial(_modules_of, "balancer.cluster.stores"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),

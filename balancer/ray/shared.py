@@ -211,8 +211,8 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     """Return the actor of this name; create it if there is none."""
     import ray
 
-    from balancer.cluster.protocol.claim import claim_times
     from balancer.ray.actor import PoolActor, PoolSource
+    from balancer.ray.claim import claim_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:

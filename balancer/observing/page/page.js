@@ -406,7 +406,6 @@ function show() {
   const out = left.filter(e => stand(e)[0] === "bad").length;
   say($("name"), name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
   say($("strategy"), `${pool.strategy} \u00b7 ${rows("endpoints").size} endpoints`);
-  $("unready").hidden = !one("unready").why; say($("unready"), one("unready").why ?? "");
   tiles(); run();
   chart("rate", points, [["one", slope(points, p => p.acquired)], ["two", slope(points, p => p.failures)], ["four", slope(points, p => p.overloads)]], number);
   chart("slots", points, [["three", points.map(p => p.force)], ["one", points.map(p => p.used)], ["four", points.map(p => p.waiting)]], number);
