@@ -23,6 +23,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.pool.pool import Pool
 from balancer.ray.claim import ActorClaim, claim_times
+from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
@@ -86,8 +87,6 @@ class PoolActor:
     """
 
     def __init__(self, given: PoolSource) -> None:
-        from balancer.ray.store import ControlStore
-
         times = claim_times(given.ttl_s)
         self._given = given
         self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator

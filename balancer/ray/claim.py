@@ -14,32 +14,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.grace import dump_record, parse_record
 from balancer.cluster.protocol.times import EXPIRY_SHARE
+from balancer.ray.store import ControlStore
 
-__all__ = ["ActorClaim", "TextStore", "claim_times"]
+__all__ = ["ActorClaim", "claim_times"]
 
 SURE_SHARE: Final = 0.2
 _LOOKS: Final = 4.0  # within the time for which an actor is sure
-
-
-class TextStore(Protocol):
-    """Texts by name. A read sees the last write. Each call raises OSError if the store cannot be reached."""
-
-    def get(self, name: str) -> str | None:
-        """Return a text; None if there is none."""
-        ...
-
-    def put(self, name: str, text: str) -> None:
-        """Write a text."""
-        ...
-
-    def drop(self, name: str) -> None:
-        """Delete a text, if it is there."""
-        ...
 
 
 def claim_times(ttl_s: float) -> ClusterTimes:
@@ -68,7 +53,7 @@ class ActorClaim:
         OSError: the store cannot be reached.
     """
 
-    def __init__(self, pool: str, times: ClusterTimes, store: TextStore, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: str, times: ClusterTimes, store: ControlStore, clock: Callable[[], float]) -> None:
         self._name = f"{pool}/coordinator"
         self._records = f"{pool}/record/"
         self._life = secrets.token_hex(8)
