@@ -8,7 +8,7 @@ TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
 LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients notebooks docs stress soak mutants drawn pictures test-nogil setup system clean whatif standby
+.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients notebooks docs stress soak mutants drawn pictures test-nogil setup system clean whatif
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
@@ -85,9 +85,6 @@ ablation: $(READY)            ## what each rule, way and file of the generators 
 
 lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
 	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
-
-standby: $(READY)             ## two servers and a Valkey, the one that serves killed twenty times, stopped and cut off; ten minutes, STANDBY=--short: three, --etcd: with an etcd
-	$(BIN)/python -m tests.benchmarks.show_standby $(STANDBY)
 
 whatif: $(READY)              ## what-ifs of a real HAProxy and nginx, predicted and then really done, half an hour; WHATIF="--judge DIR"
 	$(BIN)/python -m tests.benchmarks.show_whatif $(WHATIF)

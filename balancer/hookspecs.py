@@ -1,4 +1,4 @@
-"""Plugin hooks: strategies, sources, providers, stores, generators, executors, languages, routes, commands and more.
+"""Plugin hooks: strategies, sources, generators, executors, languages, routes, commands and more.
 
 Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
 distribution offers it in the entry-point group `balancer`.
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from balancer.language import Language
     from balancer.problem import Problem, Proposal
     from balancer.program import Executor, ExecutorOptions
-    from balancer.provider import Provider
     from balancer.source import Source
 
 __all__ = [
@@ -30,11 +29,9 @@ __all__ = [
     "HookSpecs",
     "HttpAnswer",
     "HttpCall",
-    "KeyValueStore",
     "Route",
     "RoutePlugin",
     "Routes",
-    "StorePlugin",
     "hookimpl",
     "hookspec",
 ]
@@ -129,53 +126,6 @@ class RoutePlugin:
     summary: str
 
 
-class KeyValueStore(Protocol):
-    """Texts by name, which outlive this process: where the servers of a pool have their claim and their records.
-
-    Changes happen one after the other, and a read sees the last one. A store that may have lost a change, e.g. because
-    it was started again, must not return what it had before. Each call raises OSError if the store does not answer in
-    time. Two threads may use it at once.
-
-    Attributes:
-        called: the store, for people, without a secret.
-    """
-
-    called: str
-
-    def get(self, name: str) -> str | None:
-        """Return a text; None if there is none."""
-        ...
-
-    def put(self, name: str, text: str) -> None:
-        """Write a text."""
-        ...
-
-    def swap(self, name: str, before: str | None, text: str) -> bool:
-        """Write a text if `before` is there, or nothing for None. Return whether it was written. It is one change."""
-        ...
-
-    def drop(self, name: str) -> None:
-        """Delete a text, if it is there."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StorePlugin:
-    """A kind of store for the claim and the record of `balancer serve`.
-
-    Args:
-        schemes: of the URLs that it serves, e.g. ("valkey", "redis").
-        open: called with the URL and how many seconds a call may take. Raises ConfigError, without a password in it.
-        summary: one line for people.
-        extra: the extra that it needs; None: none.
-    """
-
-    schemes: tuple[str, ...]
-    open: Callable[[str, float], KeyValueStore]
-    summary: str
-    extra: str | None = None
-
-
 class HookSpecs:
     """The hooks, all optional."""
 
@@ -186,14 +136,6 @@ class HookSpecs:
     @hookspec
     def balancer_sources(self) -> "Iterable[type[Source]]":  # type: ignore[empty-body]
         """Return classes of sources of endpoints."""
-
-    @hookspec
-    def balancer_providers(self) -> "Iterable[type[Provider]]":  # type: ignore[empty-body]
-        """Return classes of providers, which make endpoints on demand."""
-
-    @hookspec
-    def balancer_stores(self) -> Iterable[StorePlugin]:  # type: ignore[empty-body]
-        """Return stores for the claim of a server."""
 
     @hookspec
     def balancer_generators(self) -> Iterable[Generator]:  # type: ignore[empty-body]

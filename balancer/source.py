@@ -1,4 +1,4 @@
-"""Sources: where the endpoints of a pool are listed while it works, such as a file, DNS or Kubernetes.
+"""Sources: where the endpoints of a pool are listed while it works, such as a file or DNS.
 
 A source only says what is there. `balancer.discovery` decides what a pool makes of it.
 """
@@ -31,7 +31,7 @@ class SourceAnswer:
 
     Attributes:
         wanted: the endpoints that there are; none: the answer is empty, which no pool believes.
-        gone: names of endpoints that the source itself says are going, e.g. pods that end. They leave at once.
+        gone: names of endpoints that the source itself says are going. They leave at once.
         again_s: seconds until the source should be asked again (>= 0).
     """
 

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from tempfile import gettempdir
 
-_LINUX_ONLY = ("balancer/sandbox/local/", "balancer/sandbox/server/", "balancer/provisioning/providers/local.py")
+_LINUX_ONLY = ("balancer/sandbox/local/", "balancer/sandbox/server/")
 _UNIX_ONLY = (
     "balancer/cluster/tcp/record_file.py",
     "balancer/commands/serve.py",
     "balancer/commands/proxy.py",
-    "balancer/commands/standing_by.py",
     "balancer/pipeline/",
 )
 ALLOWED = {"darwin": _LINUX_ONLY, "win32": _LINUX_ONLY + _UNIX_ONLY}

@@ -240,16 +240,6 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="File that records the holders of leases. Default: CONFIG.state."),
     ] = None,
-    claim: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="BALANCER_SERVE_CLAIM",
-            show_envvar=False,
-            help="Store for the record, in place of a file, e.g. valkey://10.0.0.8: of several servers one serves, "
-            "the others stand by. Default: BALANCER_SERVE_CLAIM, if it is set.",
-        ),
-    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(help="File with the token that processes must send. Default: BALANCER_SERVE_TOKEN, if it is set."),
@@ -274,7 +264,6 @@ def serve(
             host=host,
             port=port,
             state=state or config.with_name(config.name + ".state"),
-            claim=serving.claim_of(claim, state, config),
             ttl_s=ttl,
             token=serving.token_of(token_file),
             tls=serving.tls_of(cert, key),

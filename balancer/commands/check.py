@@ -26,7 +26,6 @@ from balancer.pool.connected import connected_as
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
-from balancer.provisioning.begin import provisionings_of
 from balancer.reporting.words import count
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
 from balancer.sandbox.probes import HELLO_LIMITS, pings_of
@@ -92,7 +91,6 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
             checked.data["server"] = None
             _check_strategy(config, registry, checked)
             discovered = _check_sources(config, registry, checked, offline=offline)
-            _check_accounts(config, registry, checked)
             _check_endpoints(
                 config,
                 (*config.pool_endpoints, *discovered),
@@ -167,7 +165,7 @@ def _check_sources(config: Config, registry: Registry, checked: Checked, *, offl
     checked.data["sources"] = []
     if not config.discovery:
         return ()
-    only = config.model_copy(update={"trace": None, "endpoints": [], "accounts": {}})
+    only = config.model_copy(update={"trace": None, "endpoints": []})
     try:
         with Pool.from_config(only, registry=registry, discover=not offline) as pool:
             if offline:
@@ -186,21 +184,6 @@ def _check_sources(config: Config, registry: Registry, checked: Checked, *, offl
     if offline:
         checked.lines += [f"source     {name}, not asked" for name in config.discovery]
     return found
-
-
-def _check_accounts(config: Config, registry: Registry, checked: Checked) -> None:
-    """Check the options of the accounts, and report what they allow. Nothing is made, and nobody is asked."""
-    try:
-        with Pool() as pool:
-            engine = pool.engine
-            made = provisionings_of(config, registry, engine.change_endpoints, pool.observe, engine.clock)
-            for each in made:
-                each.close()
-    except (ConfigError, MissingExtra) as error:
-        checked.mistakes += map(config.redact, str(error).splitlines())
-        return
-    for name, settings in config.accounts.items():
-        checked.lines.append(f"account    {name} ({settings.provider}): at most {settings.most}, not asked")
 
 
 def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor], whose: str) -> dict[str, Executor]:

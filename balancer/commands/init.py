@@ -18,7 +18,7 @@ from balancer.errors import ConfigError
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
@@ -27,12 +27,11 @@ __all__ = ["commented_config", "write_config", "write_example"]
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
 _MODEL_SERVER: Final = "http://10.0.0.{1..2}:8000/v1/"
-_NAMED: Final = (QuotaSettings, HolderSettings, DiscoverySettings, AccountSettings)
+_NAMED: Final = (QuotaSettings, HolderSettings, DiscoverySettings)
 _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "pool": PoolSection,
     "endpoints": EndpointSettings,
     "discovery": DiscoverySettings,
-    "accounts": AccountSettings,
     "health": HealthSection,
     "limits": LimitSettings,
     "host_caps": None,  # its keys are the user's own

@@ -30,7 +30,7 @@ from balancer.strategy import Strategy
 __all__ = ["ConfigChanges", "LiveConfig", "changes"]
 
 # A core keeps these for its life. The server uses no other part of a config.
-_SECTIONS = ("discovery", "accounts", "health", "limits", "host_caps", "quotas", "holders", "trace")
+_SECTIONS = ("discovery", "health", "limits", "host_caps", "quotas", "holders", "trace")
 _POOL_KEYS = ("max_waiters", "seed", "spill_after_s", "fairness")
 
 

@@ -78,7 +78,7 @@ def proxy(
     if page is not None:
         require("page", '"balancer proxy --page"')
     settings = over_pool(load_config(config), pool, token_file, ca)
-    if not (settings.model_fields_set & {"endpoints", "discovery", "accounts"} or settings.pool.connect is not None):
+    if not (settings.model_fields_set & {"endpoints", "discovery"} or settings.pool.connect is not None):
         raise settings.located("endpoints", ConfigError("there are none; list the servers, each with its url"))
     place = _Place(host=host, port=port, shared=shared, cert=cert, key=key, page=page, page_host=page_host)
     with redacted(settings):

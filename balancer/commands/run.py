@@ -88,10 +88,9 @@ def run(
 
 def _engine(name: str | None, config: "Config") -> "RemoteEngine | None":
     """Return the engine that judges problems in other processes, if one is wanted. Raises ConfigError, MissingExtra."""
-    if name is not None and (config.discovery or config.accounts):
+    if name is not None and config.discovery:
         advice = "leave out --engine, or share a pool: balancer serve, and --pool"
-        table = "discovery" if config.discovery else "accounts"
-        raise config.located(table, ConfigError(f"only one process can follow sources; {advice}"))
+        raise config.located("discovery", ConfigError(f"only one process can follow sources; {advice}"))
     if name is None:
         return None
     if name != "ray":

@@ -10,17 +10,13 @@ import resource
 import signal
 import ssl
 import sys
-import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
-from balancer.cluster.leader import LeaderClaim
 from balancer.cluster.protocol import ClusterTimes
-from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
@@ -29,22 +25,21 @@ from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
-from balancer.errors import BalancerError, CommandStopped, ConfigError
+from balancer.errors import CommandStopped, ConfigError
 from balancer.plugins.registry import Registry
 from balancer.pool.connected import TOKEN_VARIABLE
 from balancer.pool.pool import Pool
 from balancer.reporting.streams import never_waiting
 from balancer.reporting.words import count
 from balancer.settings.config import Config
+from balancer.values.redaction import plain_name
 from balancer.values.wording import why_not_listening
 
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "claim_of", "raise_limit", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "raise_limit", "serve", "tls_of", "token_of"]
 
-_STORE_SHARE: Final = 0.1  # of a TTL: how long a call of a store may take
-_LEAVE_S: Final = 2.0
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
 
@@ -62,15 +57,6 @@ def token_of(file: Path | None) -> str:
             "rand -hex 16"
         )
     return token
-
-
-def claim_of(url: str | None, state: Path | None, config: Path) -> str | None:
-    """Return the URL of `--claim`, with the name of the pool as its fragment. Raises ConfigError."""
-    if url is None:
-        return None
-    if state is not None:
-        raise ConfigError("--state and --claim are both given; the record is in one place: leave one out")
-    return url if urlsplit(url).fragment else f"{url}#{config.name}"
 
 
 def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -103,8 +89,6 @@ class ServeOptions:
     Attributes:
         host, port: where to listen; port 0: a free port.
         state: the file that records who holds leases.
-        claim: the URL of the store that records it in place of the file, with the claim to be the one who serves. A
-            fragment (#) names the pool there; without one it is the name of the config's file. None: the file is used.
         ttl_s: a member that is silent for this many seconds loses its leases.
         token: members must send it; "" for none.
         tls: the TLS context; None: no TLS.
@@ -117,7 +101,6 @@ class ServeOptions:
     host: str
     port: int
     state: Path
-    claim: str | None = None
     ttl_s: float
     token: str
     tls: ssl.SSLContext | None
@@ -146,71 +129,20 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
             f"set {TOKEN_VARIABLE}, or give --token-file"
         )
     try:
-        times = ClusterTimes(options.ttl_s) if options.claim is None else claim_times(options.ttl_s)
+        times = ClusterTimes(options.ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
         raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
-    with never_waiting():
-        if options.claim is None:
-            with closing(RecordFile(options.state)) as keeper:
-                number = _served(config, registry, options, keeper, times)
-        else:
-            number = _serve_in_turn(config, registry, options, options.claim, times)
-    raise CommandStopped(128 + number)
-
-
-def _serve_in_turn(config: Config, registry: Registry, options: ServeOptions, place: str, times: ClusterTimes) -> int:
-    """Stand by and serve, again and again, until a signal comes; return its number.
-
-    The config is read again after standing by, as it may have changed meanwhile.
-    """
-    from balancer.commands.standing_by import Standby  # most servers have none
-
-    url, _, name = place.partition("#")
-    try:
-        store = registry.store(url, _STORE_SHARE * times.ttl_s)
-    except ConfigError as error:
-        raise ConfigError(f"--claim: {error}") from None
-    given: dict[str, Any] = {"host": options.host, "tls": options.tls, "token": options.token, "say": options.say}
-    while True:
-        claim = LeaderClaim(f"balancer/{name}", times, store, clock)
-        standby = Standby(claim, port=options.port, page=options.page, name=options.name or name, **given)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            number = runner.run(standby.wait())
-        if number:
-            return number
-        if standby.waited:
-            options, config = replace(options, port=standby.port, page=standby.page), _read_again(config, options)
-        staying = threading.Thread(target=claim.stay, args=(options.say,), name="balancer-claim", daemon=True)
-        staying.start()
-        try:
-            number = _served(config, registry, options, claim, times)
-        finally:
-            claim.leave()
-            staying.join(_LEAVE_S)
-        if number:
-            return number
-        options.say(f"{claim.why_not()}; it stands by")
-
-
-def _read_again(config: Config, options: ServeOptions) -> Config:
-    """Return the config as its file has it now. With a mistake in it, the one from before is better than none."""
-    if options.again is not None:
-        try:
-            return options.again()
-        except (BalancerError, OSError) as error:
-            options.say(f"the config of before is served: {config.redact(str(error).splitlines()[0])}")
-    return config
-
-
-def _served(
-    config: Config, registry: Registry, options: ServeOptions, keeper: RecordFile | LeaderClaim, times: ClusterTimes
-) -> int:
-    """Serve until a signal comes, and return its number; 0: another server has the record now."""
     # A pool with the clock of its coordinator. Log lines come from the loop, and from under the pool's lock.
-    with _pool_of(config, registry) as pool, asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(pool, config, registry, options, keeper, times))
+    with (
+        never_waiting(),
+        closing(RecordFile(options.state)) as keeper,
+        _pool_of(config, registry) as pool,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        number = runner.run(_serve(pool, config, registry, options, keeper, times))
+    raise CommandStopped(128 + number)
 
 
 def _pool_of(config: Config, registry: Registry) -> Pool:
@@ -223,17 +155,16 @@ async def _serve(
     config: Config,
     registry: Registry,
     options: ServeOptions,
-    keeper: RecordFile | LeaderClaim,
+    keeper: RecordFile,
     times: ClusterTimes,
 ) -> int:
-    """Serve until a signal comes, and return its number; 0: another server has the record."""
+    """Serve until a signal comes, and return its number."""
     stopped = told_to_stop()  # no exception in the middle of the loop: connections must be closed in order
 
     def told() -> None:
         if pool.engine.happened:
             pool.engine.delivery.deliver()
 
-    claim = keeper if isinstance(keeper, LeaderClaim) else None
     server = PoolServer(
         pool.engine.core,
         times=times,
@@ -242,16 +173,13 @@ async def _serve(
         token=options.token,
         guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
-        may=None if claim is None else lambda: claim.sure,
-        why_not=None if claim is None else claim.why_not,
         most=_most_connections(),
     )
     live = LiveConfig(server, pool, config, registry, options.say)
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
     served = ServedChanges(server, pool)
-    unready: Callable[[], str] = str if claim is None else lambda: "" if claim.sure else claim.why_not()
-    seen = None if options.page is None else _page_of(pool, server, live, served, options, unready)
+    seen = None if options.page is None else _page_of(pool, server, live, served, options)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     await _discover(pool, config, registry, served, live)
@@ -268,31 +196,14 @@ async def _serve(
         )
     if seen is not None:
         options.say(f"page at {seen.url}")
+    if drained := server.coordinator.record.drained:
+        options.say(live.redact(f"drained, as before the restart: {', '.join(map(plain_name, sorted(drained)))}"))
     sys.stdout.flush()
-    if claim is not None:
-        _mind(claim, stopped)
-        if not options.port:
-            claim.shown = str(address)
     try:
         async with live:
             return await stopped
     finally:
         await server.end()
-
-
-def _mind(claim: LeaderClaim, stopped: "asyncio.Future[int]") -> None:
-    """Set `stopped` to 0 when the claim is lost."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(0)
-
-    def lost() -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(stop)
-
-    claim.when_lost(lost)
 
 
 async def _listen(server: PoolServer, options: ServeOptions) -> Address:
@@ -306,12 +217,6 @@ async def _listen(server: PoolServer, options: ServeOptions) -> Address:
 
 async def _discover(pool: Pool, config: Config, registry: Registry, served: ServedChanges, live: LiveConfig) -> None:
     """Follow the sources of the config. Wait for their first answers, as members may have leases of those endpoints."""
-    if config.accounts:
-        from balancer.provisioning.begin import provisionings_of  # most servers have no account
-
-        for made in provisionings_of(config, registry, served.change, pool.observe, clock):
-            await asyncio.to_thread(pool.follow, made)  # it changes the pool, in a step of this loop
-            made.hide(live.redact)
     if not config.discovery:
         return
     from balancer.discovery.begin import discoveries_of  # most servers have no source
@@ -323,14 +228,7 @@ async def _discover(pool: Pool, config: Config, registry: Registry, served: Serv
     await asyncio.gather(*(asyncio.to_thread(each.wait, wait_s) for each, wait_s in found.items()))
 
 
-def _page_of(
-    pool: Pool,
-    server: PoolServer,
-    live: LiveConfig,
-    served: ServedChanges,
-    options: ServeOptions,
-    unready: Callable[[], str],
-) -> "Page":
+def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedChanges, options: ServeOptions) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.serving import token_of_environment
 
@@ -347,7 +245,6 @@ def _page_of(
         token=token,
         redact=live.redact,
         audit=live.tell,
-        unready=unready,
     )
 
 

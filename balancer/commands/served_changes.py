@@ -30,11 +30,11 @@ class ServedChanges:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
 
-    def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Do something to the core, in a step of the server.
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]], *, kept: bool = False) -> None:
+        """Do something to the core, in a step of the server. `kept`: the next server must know of it.
 
         Raises:
-            PoolClosed, BalancerError: the server has ended, or may not act now, e.g. as it cannot confirm its claim.
+            PoolClosed, BalancerError: the server has ended; or it is done, but could not be written down.
             TimeoutError: the loop of the server is busy. What `act` raises.
         """
         if self._loop.is_closed():
@@ -44,6 +44,8 @@ class ServedChanges:
             coordinator, core = self._server.coordinator, self._pool.engine.core
             if not self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock())):
                 raise BalancerError(f"nothing is changed: {self._server.why_not()}")
+            if kept and (why := self._server.unstored):
+                raise BalancerError(f"it is done, but the next server would not know of it yet: {why}")
 
         asyncio.run_coroutine_threadsafe(step(), self._loop).result(_PATIENCE_S)
 
@@ -54,8 +56,8 @@ class ServedChanges:
     def add(self, endpoint: Endpoint | str) -> None:
         """Take an endpoint into service. Raises DuplicateEndpoint."""
         spec = Endpoint.of(endpoint)
-        self.change(lambda core, now: core.add(spec, now))
+        self.change(lambda core, now: core.add(spec, now), kept=True)
 
     def drain(self, url: str) -> None:
         """Grant no new leases of an endpoint. Raises UnknownEndpoint."""
-        self.change(lambda core, now: core.drain(url, now))
+        self.change(lambda core, now: core.drain(url, now), kept=True)

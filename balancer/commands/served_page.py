@@ -22,7 +22,6 @@ def page_of(
     token: str | None,
     redact: Callable[[str], str],
     audit: Callable[[str], object],
-    unready: Callable[[], str],
 ) -> Page:
     """Serve the page of `pool` until the pool is closed. Call it in the server's loop, before it listens.
 
@@ -42,7 +41,7 @@ def page_of(
             waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
         return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
 
-    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name, unready=unready)
+    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name)
     page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
     pool.attach(page)
     return page

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from balancer.cluster.tcp.address import addresses_of
+from balancer.cluster.tcp.address import address_of
 from balancer.errors import ConfigError
 
 __all__ = ["check_sharing", "text_in"]
@@ -22,7 +22,7 @@ def check_sharing(url: str | None, connect: str | None, token_file: Path | None,
     """
     if url is not None:
         try:
-            addresses_of(url)
+            address_of(url)
         except ConfigError as error:
             raise ConfigError(f"--pool: {error}") from None
     if token_file is not None:

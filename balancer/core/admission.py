@@ -90,8 +90,6 @@ class AdmissionFilters:
             account.meter = self._meter_of(account)
             if account.meter is not None:
                 members.setdefault(account.meter, []).append(account.endpoint.identity)
-        for expected in self._ledger.expected.values():
-            expected.account.meter = self._meter_of(expected.account)
         for meter, names in members.items():
             meter.names = frozenset(names)
         self._meters = list(members)

@@ -7,7 +7,7 @@ has released its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from math import inf
@@ -31,7 +31,7 @@ from balancer.core.events import (
 from balancer.core.fairness import FairShares
 from balancer.core.hand_off import EndedWaiters, HandOff
 from balancer.core.lease_timers import LeaseTimers
-from balancer.core.ledger import ExpectedEndpoint, Ledger
+from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.quotas import Charge
 from balancer.core.readings import endpoint_stats, lease_rows, summary, wait_rows
@@ -375,47 +375,6 @@ class Core:
         self.ledger.leave(name, MembershipEvent.REMOVE, now)
         self._arrange(None, now)
         return self._queue.fail_stranded() + self._queue.serve(now)
-
-    def expect(self, maker: Hashable, endpoint: Endpoint | None, coming: int, now: float) -> EndedWaiters:
-        """Let requests wait for endpoints such as `endpoint`, which `maker` adds on demand; None: it adds no more.
-
-        `coming`: how many slots it is making now. With None, waiters that nobody else could serve get `NoEndpoint`.
-
-        Raises:
-            ValueError: the pool does not have the quota that it names.
-        """
-        expected = self.ledger.expected
-        if endpoint is None:
-            return self._queue.fail_stranded() if expected.pop(maker, None) is not None else ()
-        known = expected.get(maker)
-        if known is not None and known.account.endpoint == endpoint:
-            known.coming = coming
-            return ()
-        self.admission.check(endpoint)
-        expected[maker] = ExpectedEndpoint(endpoint, coming)
-        self._arrange(endpoint, now)
-        return ()
-
-    def wanted_of(self, maker: Hashable) -> int:
-        """Return how many slots callers wait for that `maker` may make, and that nobody else is making. O(N).
-
-        A caller that waits for something else, such as a quota, wants none.
-        """
-        expected = self.ledger.expected
-        mine = expected.get(maker)
-        if mine is None or not self.waiters.size:
-            return 0
-        slots = 0
-        others: set[Hashable] = set()
-        for group in self.waiters.groups.values():
-            request = group.request
-            if not mine.may_serve(request) or (self.shares is not None and group.holder.is_full):
-                continue
-            if self.admission.any and any(request.fits(each) for each in self.ledger.active()):
-                continue
-            slots += len(group.waiters) * request.slots
-            others |= {other for other, each in expected.items() if each is not mine and each.may_serve(request)}
-        return max(0, slots - sum(expected[other].coming for other in others))
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Replace the strategy by a new one. Leases and waiters stay."""

@@ -5,7 +5,7 @@ grant. A lease ends exactly once. An endpoint that leaves while it is leased sta
 ends, and gets no new one.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["ExpectedEndpoint", "LeaseSink", "Ledger"]
+__all__ = ["LeaseSink", "Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
@@ -37,27 +37,6 @@ class LeaseSink(Protocol):
         ...
 
 
-class ExpectedEndpoint:
-    """Endpoints that somebody makes on demand. No lease is granted for them before they are there.
-
-    Args:
-        endpoint: what they will be like. No endpoint has its name.
-        coming: how many slots are being made now.
-
-    Attributes:
-        account: as those of the endpoints will be, for the meter of their quota.
-    """
-
-    def __init__(self, endpoint: Endpoint, coming: int) -> None:
-        self.account = Account(endpoint)
-        self.coming = coming
-
-    def may_serve(self, request: Request) -> bool:
-        """Return whether such an endpoint may serve `request`."""
-        meter = self.account.meter
-        return request.admits(self.account.endpoint) and (meter is None or meter.could_ever(request.tokens))
-
-
 class Ledger:
     """The accounts, the strategy that chooses among the active ones, and the leases out.
 
@@ -69,7 +48,6 @@ class Ledger:
         spends: True once some endpoint was spent.
         stranded: True once an endpoint is spent, until its waiters have failed.
         sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
-        expected: what each maker of endpoints may make. See `Core.expect`.
     """
 
     def __init__(
@@ -90,7 +68,6 @@ class Ledger:
         self.stranded = self.spends = False
         self.learns = rules.any
         self.sink: LeaseSink | None = None
-        self.expected: dict[Hashable, ExpectedEndpoint] = {}
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -461,7 +438,7 @@ class Ledger:
                 and (account.meter is None or account.meter.could_ever(request.tokens))
             ):
                 return True
-        return bool(self.expected) and any(each.may_serve(request) for each in self.expected.values())
+        return False
 
     def why_not(self, request: Request) -> NoEndpoint:
         """Return the error that says why no endpoint in service could ever serve `request`."""

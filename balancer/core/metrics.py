@@ -256,7 +256,6 @@ class SourceStats:
         answers, failures: how often it answered, and how often it did not.
         age_s: seconds since its last answer that was believed; None: there was none.
         trouble: what is wrong with it now; "": nothing. While there is trouble, no endpoint leaves.
-        made, not_made: of an account, the instances that were made, and creations that failed. None: it makes none.
     """
 
     name: str
@@ -268,8 +267,6 @@ class SourceStats:
     failures: int
     age_s: float | None
     trouble: str
-    made: int | None = None
-    not_made: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

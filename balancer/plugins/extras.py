@@ -28,7 +28,6 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rows": ("datasets", "pyarrow"),
     "serve": ("msgspec",),
     "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
-    "standby": ("msgspec", "valkey"),
     "simulator": ("jinja2", "numpy", "scipy", "simpy"),
     "transports": ("httpx2",),
     "uvloop": ("msgspec", "uvloop"),

@@ -5,7 +5,6 @@ refused. Nothing is stored here, so an interrupted load leaves nothing half done
 """
 
 import re
-from abc import ABCMeta
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, HookSpecs, RoutePlugin, StorePlugin
+from balancer.hookspecs import PROJECT, ExecutorPlugin, HookSpecs, RoutePlugin
 
 __all__ = [
     "Broken",
@@ -28,10 +27,8 @@ __all__ = [
     "names_of_executor",
     "names_of_generator",
     "names_of_language",
-    "names_of_provider",
     "names_of_routes",
     "names_of_source",
-    "names_of_store",
     "names_of_strategy",
 ]
 
@@ -183,32 +180,18 @@ def names_of_strategy(item: object) -> tuple[str]:
 
 def names_of_source(item: object) -> tuple[str]:
     """Return the name of a class of sources. Raises TypeError if it is not one."""
-    from balancer.source import Source
-
-    return _name_of_class(item, "source", Source)
-
-
-def names_of_provider(item: object) -> tuple[str]:
-    """Return the name of a class of providers. Raises TypeError if it is not one."""
-    from balancer.provider import Provider
-
-    return _name_of_class(item, "provider", Provider)
-
-
-def _name_of_class(item: object, noun: str, base: ABCMeta) -> tuple[str]:
-    """Return the name of a subclass of `base` that has options. Raises TypeError if it is not one."""
     from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
 
-    if not (isinstance(item, type) and issubclass(item, base)):
-        raise TypeError(
-            f"it offers {item!r} as a {noun}; that must be a subclass of {base.__module__}.{base.__qualname__}"
-        )
+    from balancer.source import Source
+
+    if not (isinstance(item, type) and issubclass(item, Source)):
+        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.source.Source")
     name = _name(item)
     if isabstract(item):
-        raise TypeError(f"its {noun} {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
+        raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
     options: Any = getattr(item, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
-        raise TypeError(f"its {noun} {name!r} has no Options; that must be a pydantic model")
+        raise TypeError(f"its source {name!r} has no Options; that must be a pydantic model")
     return (name,)
 
 
@@ -228,13 +211,6 @@ def names_of_executor(item: object) -> tuple[str, ...]:
         raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
         raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
-    return item.schemes
-
-
-def names_of_store(item: object) -> tuple[str, ...]:
-    """Return the schemes of a store plugin. Raises TypeError if it is not one."""
-    if not isinstance(item, StorePlugin):
-        raise TypeError(f"it offers {item!r} as a store; that must be a StorePlugin")
     return item.schemes
 
 

@@ -20,9 +20,7 @@ from balancer.hookspecs import (
     PROJECT,
     ExecutorPlugin,
     Generator,
-    KeyValueStore,
     RoutePlugin,
-    StorePlugin,
 )
 from balancer.plugins.extras import require
 from balancer.plugins.loading import (
@@ -35,10 +33,8 @@ from balancer.plugins.loading import (
     names_of_executor,
     names_of_generator,
     names_of_language,
-    names_of_provider,
     names_of_routes,
     names_of_source,
-    names_of_store,
     names_of_strategy,
 )
 from balancer.strategy import Strategy
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from balancer.language import Language
-    from balancer.provider import Provider
     from balancer.source import EndpointTemplate, Source
 
 __all__ = ["Broken", "Registered", "Registry", "built_ins", "checked_options", "default_registry"]
@@ -59,13 +54,9 @@ _EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", nam
 _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
-_PROVIDERS: Final[HookKind[type["Provider"]]] = HookKind("balancer_providers", names_of_provider)
-_STORES: Final[HookKind[StorePlugin]] = HookKind("balancer_stores", names_of_store)
 _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _STRATEGIES,
     _SOURCES,
-    _PROVIDERS,
-    _STORES,
     _GENERATORS,
     _EXECUTORS,
     _LANGUAGES,
@@ -106,16 +97,6 @@ class Registry:
     def sources(self) -> dict[str, Registered[type["Source"]]]:
         """All sources of endpoints, by name."""
         return self._all_of(_SOURCES)
-
-    @property
-    def providers(self) -> dict[str, Registered[type["Provider"]]]:
-        """All providers, which make endpoints on demand, by name."""
-        return self._all_of(_PROVIDERS)
-
-    @property
-    def stores(self) -> dict[str, Registered[StorePlugin]]:
-        """All stores for the claim of a server, by URL scheme."""
-        return self._all_of(_STORES)
 
     @property
     def generators(self) -> dict[str, Registered[Generator]]:
@@ -201,33 +182,6 @@ class Registry:
         if found.extra is not None:
             require(found.extra, f"the source {found.name!r}")
         return found(checked_options(f"source {found.name!r}", found.Options, options), template)
-
-    def provider(
-        self, kind: "str | type[Provider]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
-    ) -> "Provider":
-        """Return a new provider, by its name or its class.
-
-        Raises:
-            ConfigError: no usable plugin has this provider, or an option is wrong.
-            MissingExtra: it needs an extra that is not installed.
-        """
-        found = self.find(kind, self.providers, "provider") if isinstance(kind, str) else kind
-        if found.extra is not None:
-            require(found.extra, f"the provider {found.name!r}")
-        return found(checked_options(f"provider {found.name!r}", found.Options, options), template)
-
-    def store(self, url: str, timeout_s: float) -> KeyValueStore:
-        """Return the store at `url`, whose calls take so many seconds at most.
-
-        Raises:
-            ConfigError: no usable plugin has this scheme, or the URL cannot be used.
-            MissingExtra: it needs an extra that is not installed.
-        """
-        scheme = url.partition("://")[0] if "://" in url else ""
-        found = self.find(scheme, self.stores, "store")
-        if found.extra is not None:
-            require(found.extra, f"a claim at {scheme}://")
-        return found.open(url, timeout_s)
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
         """Return the entry `name`, or raise ConfigError with the nearest existing name."""
@@ -354,8 +308,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
-    "balancer_providers": partial(_modules_of, "balancer.provisioning.providers"),
-    "balancer_stores": partial(_modules_of, "balancer.cluster.stores"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_routes": lambda: iter(("balancer.judge.gateway",)),

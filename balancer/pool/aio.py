@@ -125,7 +125,6 @@ class AsyncPool(TaskPool):
     drain = _of_the_pool(Pool.drain)
     remove = _of_the_pool(Pool.remove)
     update = _of_the_pool(Pool.update)
-    provision = _of_the_pool(Pool.provision)
     observe = _of_the_pool(Pool.observe)
     pinged = _of_the_pool(Pool.pinged)
     release_by_id = _of_the_pool(Pool.release_by_id)

@@ -110,14 +110,14 @@ class ConnectedPool(Pool):
         leak_after_s: float | None = None,
     ) -> None:
         require("serve", "Pool.connect")
-        from balancer.cluster.tcp.address import address_of, addresses_of
+        from balancer.cluster.tcp.address import address_of
         from balancer.cluster.tcp.clock import clock
         from balancer.cluster.tcp.connection import CallerGate, MemberConnection
 
-        addresses = addresses_of(url)
+        address = address_of(url)
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
-        self._url = ",".join([str(addresses[0]), *(str(each).partition("://")[2] for each in addresses[1:])])
+        self._url = str(address)
         self.rng = random.Random()
         refuse_halves("name", name or "")
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
@@ -144,9 +144,9 @@ class ConnectedPool(Pool):
             url, token = seek()
             return address_of(url), token
 
-        tls = _tls(ca) if addresses[0].tls else None
+        tls = _tls(ca) if address.tls else None
         party = _Party(self.engine, self._seat, self._in)
-        self._line = MemberConnection(addresses, tls, given, who, party, found if seek is not None else None)
+        self._line = MemberConnection(address, tls, given, who, party, found if seek is not None else None)
         self._log = Log()
         self.observe(self._log)
         self._line.start()
@@ -157,9 +157,9 @@ class ConnectedPool(Pool):
         until_s = time.monotonic() + within_s
         while not self._in.wait(0.02):
             late = time.monotonic() >= until_s
-            if late or (self._line.refused and self._line.alone):
+            if late or self._line.refused:
                 why = self._line.why_apart or "no answer"
-                if not (self._line.refused and self._line.alone):
+                if not self._line.refused:
                     why = f"not connected within {within_s:g} s: {why}"
                 self.close()
                 raise NotConnected(self._url, why)
@@ -221,7 +221,7 @@ class ConnectedPool(Pool):
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
         raise BalancerError(f"{self._url}: only the server can change endpoints and strategy; change its config")
 
-    add = drain = remove = update = set_strategy = discover = discovery = provision = _refuse
+    add = drain = remove = update = set_strategy = discover = discovery = _refuse
 
     def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
         """Raise BalancerError: only the server can write a trace of all processes."""

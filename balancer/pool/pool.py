@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from balancer.plugins.registry import Registry
     from balancer.pool.aio import TaskPool
     from balancer.pool.connected import ConnectedPool
-    from balancer.provider import Provider
-    from balancer.provisioning.keeper import Provisioning
     from balancer.settings.config import Config
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.source import Source
@@ -209,8 +207,7 @@ class Pool:
         If `[pool]` has `connect`, that is the pool of a server: see `connect`. It has a clock of its own.
 
         With `[discovery]` it waits for the first answer of each source, at most its `wait_s`. With `discover` False no
-        source is asked, and no account makes endpoints: whoever serves the pool to others does that
-        (`balancer.discovery.begin`, `balancer.provisioning.begin`).
+        source is asked: whoever serves the pool to others does that (`balancer.discovery.begin`).
 
         Raises:
             ConfigError: the config cannot be used.
@@ -257,8 +254,6 @@ class Pool:
                 pool.trace(config.trace.path)
             if config.discovery and discover:
                 pool._discover_all(config)
-            if config.accounts and discover:
-                pool._provision_all(config)
         except BaseException:
             pool.close()
             raise
@@ -274,14 +269,6 @@ class Pool:
         until = [time.monotonic() + wait_s for wait_s in found.values()]
         for each, until_s in zip(found, until, strict=True):
             each.wait(until_s - time.monotonic())
-
-    def _provision_all(self, config: "Config") -> None:
-        """Start the provisionings of a config. Raises ConfigError, MissingExtra."""
-        from balancer.provisioning.begin import provisionings_of
-
-        engine = self.engine
-        for each in provisionings_of(config, self._registry, engine.change_endpoints, self.observe, engine.clock):
-            self.follow(each)
 
     @classmethod
     def connect(
@@ -630,8 +617,7 @@ class Pool:
         docs/discovery.md.
 
         Args:
-            source: "file", "dns", "kubernetes", "consul", "ray_serve", the name of a plugin's source, or a subclass of
-                `balancer.source.Source`.
+            source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.source.Source`.
             options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
             name: its name in the log and in `stats().sources`. None: that of the source.
             settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,
@@ -663,60 +649,14 @@ class Pool:
         change, clock = self.engine.change_endpoints, self.engine.clock
         return begun(name or known, checked, self._registry, change, clock, kind=kind), checked.wait_s
 
-    def follow(self, discovery: "Discovery | Provisioning") -> None:
-        """Start a discovery or a provisioning, show it in `stats`, and close it with the pool.
-
-        Raises:
-            PoolClosed: the pool is closed.
-            ConfigError: another pool of this machine keeps the endpoints of this account.
-        """
+    def follow(self, discovery: "Discovery") -> None:
+        """Start a discovery, show it in `stats`, and close it with the pool. Raises PoolClosed."""
         if self.engine.core.closed:
             raise PoolClosed
         discovery.hide(self._redact)
         discovery.start()
         self.attach(discovery)
         self.engine.sources = (*self.engine.sources, discovery.stats)
-
-    def provision(
-        self,
-        /,
-        provider: "str | type[Provider]",
-        options: Mapping[str, Any] | None = None,
-        *,
-        name: str | None = None,
-        **settings: Any,
-    ) -> "Provisioning":
-        """Make endpoints of this pool on demand, until the pool or the returned provisioning is closed.
-
-        A call that finds no free slot lets one be made, within the limits of the account, and gets it, or another slot
-        that comes free first. See docs/accounts.md.
-
-        Args:
-            provider: "local", "e2b", the name of a plugin's provider, or a subclass of `balancer.provider.Provider`.
-            options: the options of the provider.
-            name: its name in the log, in `stats().sources` and in the names of its endpoints. None: that of the
-                provider.
-            settings: the keys of `[accounts.NAME]`: `most` (required), `warm`, `idle_s`, `creations_per_s`, `burst`,
-                `ready_s`, `label`, and `capacity`, `labels`, `headers` of the endpoints.
-
-        It does not wait for an endpoint. Closing the pool destroys them all.
-
-        Raises:
-            ConfigError: no plugin has the provider, an option is wrong, or another pool uses the label.
-            ValueError: a setting is out of range.
-            MissingExtra: the provider needs an extra.
-            PoolClosed: the pool is closed.
-        """
-        from balancer.provisioning.begin import provisioned  # imported here: most pools have no account
-        from balancer.settings.pool import AccountSettings
-
-        known = provider if isinstance(provider, str) else provider.name
-        checked = AccountSettings(provider=known, options=dict(options or {}), **settings)
-        kind = None if isinstance(provider, str) else provider
-        change, clock = self.engine.change_endpoints, self.engine.clock
-        made = provisioned(name or known, checked, self._registry, change, self.observe, clock, kind=kind)
-        self.follow(made)
-        return made
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Record the result of a ping of endpoint `name`. Does nothing if the endpoint has gone.

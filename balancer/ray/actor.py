@@ -18,13 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from balancer.cluster.leader import LeaderClaim
-from balancer.cluster.protocol import CoordinatorRecord
-from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.pool.pool import Pool
+from balancer.ray.claim import ActorClaim, claim_times
+from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
@@ -88,15 +87,11 @@ class PoolActor:
     """
 
     def __init__(self, given: PoolSource) -> None:
-        from balancer.ray.store import ControlStore
-
         times = claim_times(given.ttl_s)
-        none = CoordinatorRecord(0, times.ttl_s, frozenset())  # the store lives as long as the processes that lease
         self._given = given
         self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
-        self._claim = LeaderClaim(given.name, times, ControlStore(), clock, none=none)
-        self._claim.take()
+        self._claim = ActorClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
         self._ports: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
@@ -190,7 +185,7 @@ class PoolActor:
         return self._ports[host]
 
     def _watch(self) -> None:
-        """Check again and again whether this actor is still the leader, and return when it is not."""
+        """Check again and again whether this actor is still the one that hosts the pool, and return when it is not."""
         while not self._claim.lost:
             time.sleep(self._claim.period_s)
             with suppress(OSError):  # then it is no longer sure, and sends nothing

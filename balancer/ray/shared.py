@@ -211,18 +211,17 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     """Return the actor of this name; create it if there is none."""
     import ray
 
-    from balancer.cluster.protocol.claim import claim_times
     from balancer.ray.actor import PoolActor, PoolSource
+    from balancer.ray.claim import claim_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:
         claim_times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
-    for table in ("discovery", "accounts"):
-        if getattr(config, table):
-            why = "an actor follows no source; serve the pool (balancer serve), and connect to it"
-            raise config.located(table, ConfigError(why))
+    if config.discovery:
+        why = "an actor follows no source; serve the pool (balancer serve), and connect to it"
+        raise config.located("discovery", ConfigError(why))
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
     Pool.from_config(only).close()  # errors in the config are raised here, not in a process that dies of them
     if config.trace is not None:  # the actor writes it; its current folder is another one

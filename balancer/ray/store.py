@@ -13,8 +13,6 @@ _NAMESPACE: Final = b"balancer"
 class ControlStore:
     """Texts by name, of this cluster. Each call raises OSError if the store cannot be reached."""
 
-    called = "Ray's control store"
-
     def __init__(self) -> None:
         from ray.experimental import internal_kv
 
@@ -34,13 +32,6 @@ class ControlStore:
             self._kv._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=_NAMESPACE)
         except Exception as error:
             raise _unreached(error) from None
-
-    def swap(self, name: str, before: str | None, text: str) -> bool:
-        """Write a text if `before` is there still. Ray starts one actor of a name at a time, so two calls suffice."""
-        if self.get(name) != before:
-            return False
-        self.put(name, text)
-        return True
 
     def drop(self, name: str) -> None:
         """Delete a text."""

@@ -20,7 +20,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, tenant_mistakes
 from balancer.settings.rules import (
     EnabledHealth,
@@ -53,10 +53,8 @@ class Config(Settings):
 
     Attributes:
         pool: `[pool]`.
-        endpoints: `[[endpoints]]`. Without any: one `local://` endpoint for each core; none if there is a discovery
-            or an account.
+        endpoints: `[[endpoints]]`. Without any: one `local://` endpoint for each core; none if there is a discovery.
         discovery: `[discovery.NAME]`: sources of further endpoints, by name.
-        accounts: `[accounts.NAME]`: accounts on which endpoints are made on demand, by name.
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
         host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
@@ -73,7 +71,6 @@ class Config(Settings):
     pool: PoolSection = PoolSection()
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
     discovery: dict[str, DiscoverySettings] = Field(default_factory=dict)
-    accounts: dict[str, AccountSettings] = Field(default_factory=dict)
     health: EnabledHealth = HealthSection()
     limits: LimitSettings = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
@@ -88,7 +85,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _none_of_its_own(self) -> Self:
-        if (self.discovery or self.accounts) and "endpoints" not in self.model_fields_set:
+        if self.discovery and "endpoints" not in self.model_fields_set:
             self.__dict__["endpoints"] = []
         return self
 
@@ -144,7 +141,7 @@ def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
     return all(endpoint.url.startswith("local://") for endpoint in endpoints)
 
 
-_SERVERS = ("discovery", "accounts", "health", "limits", "host_caps", "quotas", "holders", "trace")
+_SERVERS = ("discovery", "health", "limits", "host_caps", "quotas", "holders", "trace")
 _SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "fairness", "seed")
 
 
@@ -312,7 +309,7 @@ def _as_written(entry: EndpointSettings) -> str:
 
 def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
     """Return a line for each cap of a host without an endpoint. A host from the environment is not shown."""
-    if config.discovery or config.accounts:  # their hosts are not known yet
+    if config.discovery:  # their hosts are not known yet
         return []
     shown: set[str | None] = set()
     hosts = {endpoint.host for endpoint in config.pool_endpoints}
@@ -357,7 +354,6 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
         if settings.quota is not None and settings.quota not in known:
             lines.append(f"discovery.{source}.quota: it is not in [quotas] (quotas: {_few(known)})")
     named = {entry.quota for entry in config.endpoints} | {source.quota for source in config.discovery.values()}
-    named |= {None for _ in config.accounts}  # theirs is that of "*"
     lines += [
         f"quotas.{name}: no endpoint has quota = {name!r}; set it there, or remove this quota"
         for name in known

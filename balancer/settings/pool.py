@@ -1,4 +1,4 @@
-"""`[pool]`, `[[endpoints]]`, `[discovery]` and `[accounts]` of a config: the endpoints, and how one is chosen."""
+"""`[pool]`, `[[endpoints]]` and `[discovery]` of a config: the endpoints, and how one is chosen."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -12,7 +12,7 @@ from balancer.settings.tables import CheckedInPython, Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range
 
-__all__ = ["AccountSettings", "DiscoverySettings", "EndpointSettings", "PoolSection", "PoolSettings"]
+__all__ = ["DiscoverySettings", "EndpointSettings", "PoolSection", "PoolSettings"]
 
 
 class PoolSettings(Settings):
@@ -149,7 +149,7 @@ class DiscoverySettings(CheckedInPython):
     """`[discovery.NAME]`: a source of endpoints, which come and go.
 
     Attributes:
-        source: the kind of source: "file", "dns", "kubernetes", "consul", "ray_serve", or one of a plugin.
+        source: the kind of source: "file", "dns", or one of a plugin.
         options: the options of the source.
         grace_s: seconds for which an endpoint must be missing until it leaves.
         leaving_share: the share of the source's endpoints that may leave within one grace; one always may.
@@ -172,47 +172,6 @@ class DiscoverySettings(CheckedInPython):
     group: Annotated[int, Field(ge=0)] = 0
     quota: Annotated[str, Field(min_length=1)] | None = None
     headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
-
-    @property
-    def secret_headers(self) -> Headers:
-        """The headers as an endpoint takes them."""
-        return Headers(_plain(self.headers))
-
-
-class AccountSettings(CheckedInPython):
-    """`[accounts.NAME]`: endpoints that are made on demand, within the limits of an account.
-
-    Attributes:
-        provider: who makes them: "local", "e2b", or one of a plugin.
-        options: the options of the provider.
-        most: how many may exist at once.
-        warm: how many idle ones are kept ready.
-        idle_s: seconds without a lease after which a further one is destroyed.
-        creations_per_s: how many creations may begin in a second.
-        burst: how many creations may begin at once after a pause.
-        ready_s: seconds in which a new one must be ready.
-        label: marks them at the provider, so that a later owner finds them; absent: NAME@ and the host name.
-        capacity, labels, headers: as in `[[endpoints]]`; the provider may add headers.
-    """
-
-    provider: Annotated[str, Field(min_length=1, examples=["local"])]
-    options: dict[str, Any] = Field(default_factory=dict, repr=False)
-    most: Annotated[int, Field(ge=1, examples=[20])]
-    warm: Annotated[int, Field(ge=0)] = 0
-    idle_s: Annotated[float, Field(ge=0)] = 60.0
-    creations_per_s: Annotated[float, Field(gt=0)] = 1.0
-    burst: Annotated[int, Field(ge=1)] = 1
-    ready_s: Annotated[float, Field(gt=0)] = 60.0
-    label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    capacity: Capacity = 1
-    labels: list[str] = Field(default_factory=list)
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _room_for_the_warm(self) -> Self:
-        if self.warm > self.most:
-            raise ValueError(f"warm: {self.warm} are to be kept ready, and most = {self.most} may exist; lower warm")
-        return self
 
     @property
     def secret_headers(self) -> Headers:

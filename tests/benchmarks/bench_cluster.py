@@ -1,31 +1,39 @@
 """What a lease costs that a server grants: 4 and 32 processes on 64 slots, beside Valkey, Ray and a local pool.
 
-    python -m tests.benchmarks.bench_cluster [--short]
+    python -m tests.benchmarks.bench_cluster [--short] [--restarts N]
 
 The contenders take turns. Each process leases and gives back, and does nothing in between, with one thread or with 16
 tasks; the leases a second are those of all processes together, the quantiles those of all acquires of all turns.
 "Server us" is CPU time of the server's process for a lease: a million over it is what one server can grant. The pool
 of one's own is one process's. Valkey needs `valkey-server` (apt) and `valkey` (PyPI), Ray the package `ray`; where
 one is missing the last line says so. Before that come the rounds of `cluster_rounds`; with --short only those.
+
+At the end the server is killed by signal 9, twenty times, and started again after a second, as systemd does
+(`RestartSec=1`). Six processes of two threads lease eight slots meanwhile, and check that nobody else uses the slot
+that they leased (`tests.cluster.worker`). Calls of one process last a third of a TTL; those of the others 10 ms, whose
+ends tell the gap. With `--restarts N` only this is done, N times.
 """
 
 import multiprocessing
 import os
+import random
 import shutil
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from balancer import Pool
+from balancer import AcquireTimeout, Pool
 from tests.benchmarks.cluster_clients import (
     BLOCKS,
     CAPACITY,
@@ -41,6 +49,7 @@ from tests.benchmarks.cluster_clients import (
 )
 from tests.benchmarks.cluster_rounds import print_rounds
 from tests.benchmarks.harness import options, show
+from tests.cluster import worker
 from tests.cluster.serving import Command
 
 __all__ = ["CAPACITY", "CREWS", "ENDPOINTS", "PROCESSES", "in_a_thread", "in_tasks"]
@@ -190,6 +199,84 @@ def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
     return found
 
 
+# -- restarts --------------------------------------------------------------------------------------
+
+_RESTART_S = 1.0
+_HOSTS, _WORKERS = 4, 6
+
+
+def _done_at(folder: Path, pids: Iterable[int]) -> list[float]:
+    """Return when calls of these processes have ended, in order."""
+    files = [file for pid in pids for file in folder.glob(f"done.{pid}.*")]
+    return sorted(float(line.split()[0]) for file in files for line in file.read_text().splitlines())
+
+
+def _gap_of_restart(folder: Path, server: Command, begun: Callable[[int], Command], pids: list[int]) -> float:
+    """Kill the server, start it again, and return the longest time without an end of a short call around that."""
+    killed_s = time.monotonic()
+    server.kill()
+    time.sleep(_RESTART_S)
+    begun(server.port)
+    back_s = time.monotonic()
+    while (at_s := _done_at(folder, pids))[-1] < back_s:
+        time.sleep(0.05)
+    return max(b - a for a, b in pairwise(at_s) if b >= killed_s)
+
+
+def _free_slots(url: str, slots: int, within_s: float) -> int:
+    """Return how many of the slots can be had at once."""
+    leases = []
+    with Pool.connect(url, within_s=60.0) as pool:
+        try:
+            for _ in range(slots):
+                leases.append(pool.acquire(within_s))
+        except AcquireTimeout:
+            pass
+        for lease in leases:
+            lease.release()
+    return len(leases)
+
+
+def print_restarts(times: int, ttl_s: float) -> None:
+    """Kill a server under load again and again, and print what came of it."""
+    slots, rng, servers = _HOSTS * worker.CAPACITY, random.Random(1), list[Command]()
+    with tempfile.TemporaryDirectory(prefix="balancer-restarts-") as name:
+        folder = Path(name)
+        config = folder / "pool.toml"
+        config.write_text(f'[[endpoints]]\nurl = "http://10.0.0.{{1..{_HOSTS}}}/"\ncapacity = {worker.CAPACITY}\n')
+
+        def begun(port: int) -> Command:
+            servers.append(Command(config, ttl_s=ttl_s, port=port, log=folder / "log"))
+            return servers[-1]
+
+        begun(0)
+        command = [sys.executable, "-m", "tests.cluster.worker", servers[0].url, name]
+        calls_s = [ttl_s / 3, *[0.01] * (_WORKERS - 1)]
+        workers = [subprocess.Popen([*command, str(each)], stdin=subprocess.PIPE) for each in calls_s]
+        pids = [each.pid for each in workers[1:]]
+        try:
+            while len({file.name for file in folder.glob("done.*") if file.stat().st_size}) < 2 * _WORKERS:
+                time.sleep(0.1)
+            gaps = []
+            for _ in range(times):
+                time.sleep(rng.uniform(1.0, 1.0 + ttl_s / 3))
+                gaps.append(_gap_of_restart(folder, servers[-1], begun, pids))
+            load = os.getloadavg()[0]
+            for each in workers:
+                each.communicate()
+            lost = slots - _free_slots(servers[-1].url, slots, 2 * ttl_s)
+            leases = len(_done_at(folder, (each.pid for each in workers)))
+            over = len(list(folder.glob("too-many.*")))
+        finally:
+            for process in (*workers, servers[-1]):
+                process.kill()
+    row = (times, leases, over, lost, f"{statistics.median(gaps):.2f} s", f"{max(gaps):.2f} s")
+    title = (
+        f"kill -9 of the server, started again after {_RESTART_S:g} s; {slots} slots, TTL {ttl_s:g} s, load {load:.0f}"
+    )
+    show("kills | leases | over-issued | slots lost | median gap | longest gap", [row], title)
+
+
 def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[float, float, float]], str]:
     """Return the same figures of Ray, and why there are none."""
     from tests.benchmarks import cluster_ray
@@ -202,8 +289,16 @@ def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[f
 
 def main() -> None:
     """Measure and print."""
-    short = options(__doc__, "only the four rounds, for a second each").short
-    turns, for_s = 5, 1.0
+    asked = options(
+        __doc__,
+        "only the four rounds, for a second each",
+        restarts=(0, "only kill a server so many times"),
+        ttl=(10.0, "of that server"),
+    )
+    if asked.restarts:
+        print_restarts(asked.restarts, asked.ttl)
+        return
+    short, turns, for_s = asked.short, 5, 1.0
     load = os.getloadavg()[0]
     with valkey() as (port, valkey_pid):
         print_rounds(1.0 if short else 5.0, port, valkey_pid)
@@ -231,6 +326,7 @@ def main() -> None:
     for what, reason in (("Valkey", without_valkey()), ("Ray", why)):
         if reason:
             print(f"{what}: not measured: {reason}")
+    print_restarts(20, asked.ttl)
 
 
 if __name__ == "__main__":

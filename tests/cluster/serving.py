@@ -118,7 +118,6 @@ class Command:
         within: what the command begins with.
         log: the file that gets its log; None: it goes where ours goes.
         tls: a certificate and its key.
-        claim: the URL of the store that has its claim; None: its record is in a file.
     """
 
     def __init__(
@@ -132,14 +131,11 @@ class Command:
         within: Sequence[str] = (),
         log: Path | None = None,
         tls: tuple[Path, Path] | None = None,
-        claim: str | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
         if tls is not None:
             command += ["--cert", str(tls[0]), "--key", str(tls[1])]
-        if claim is not None:
-            command += ["--claim", claim]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token

@@ -586,6 +586,39 @@ def test_a_restart_of_the_coordinator_keeps_what_is_out() -> None:
     assert _in_flight(world) == 0
 
 
+def _states(world: World) -> dict[str, str]:
+    return {each.endpoint.name: each.state.value for each in world.core.ledger.accounts()}
+
+
+def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back() -> None:
+    world, process = _begun(1, 1, 1)
+    drained = world.endpoints[0]
+
+    def change(act: str, *given: Any) -> None:
+        now = world.coordinator_clock.at(world.t)
+        world.coordinator.change([lambda: getattr(world.core, act)(*given, now)], now)
+        world.flush()
+        world.talk()
+
+    change("drain", "http://0/")
+    for _ in range(2):
+        world.restart_coordinator()
+        assert _states(world) == {"http://0/": "draining", "http://1/": "active"}
+        world.pass_time(TTL_S / 4, quick=True)
+    assert _leased(world, process).endpoint.name == "http://1/"
+    world.endpoints.remove(drained)
+    for _ in range(2):  # of a source that does not list it yet
+        world.restart_coordinator()
+        assert world.disk.drained == {"http://0/"}
+    change("add", drained)
+    assert _states(world)["http://0/"] == "draining"
+    change("add", drained)  # somebody restores it
+    assert world.disk.drained == frozenset()
+    world.endpoints.append(drained)
+    world.restart_coordinator()
+    assert set(_states(world).values()) == {"active"}
+
+
 def test_nothing_is_granted_before_all_known_members_have_told_what_they_have() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, process)

@@ -1,11 +1,13 @@
 """A server that comes back elsewhere, with another token, and one that may not speak: as Ray's actor does both."""
 
+import asyncio
 import threading
 import time
 
 import pytest
 
-from balancer import AcquireTimeout, LeaseError, NotConnected
+from balancer import AcquireTimeout, BalancerError, LeaseError, NotConnected, Pool
+from balancer.commands.served_changes import ServedChanges
 from balancer.pool.connected import ConnectedPool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -71,3 +73,42 @@ def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may() ->
         may.set()
         pool.acquire(PATIENCE_S).release()
         pool.close()
+
+
+@pytest.mark.more
+def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short() -> None:
+    may = threading.Event()
+    may.set()
+    why = "it grants nothing: Ray's control store cannot be reached: RpcError: unavailable"
+    with Serving("http://a/", ttl_s=60.0, may=may.is_set, why_not=lambda: why) as serving:
+        pool = Pool.connect(serving.url, within_s=PATIENCE_S)
+        lease = pool.acquire(PATIENCE_S)
+        may.clear()
+        with pytest.raises(AcquireTimeout) as caught:
+            pool.acquire(0.1)
+        assert caught.value.apart
+        assert caught.value.why_apart == why
+        assert str(caught.value).endswith(f"there is no contact with the server of the pool: {why}")
+        with pytest.raises(NotConnected, match="RpcError: unavailable"):
+            Pool.connect(serving.url, within_s=PATIENCE_S)
+        assert not lease.ended, "leases last as long as they would without contact"
+        may.set()
+        lease.release()
+        pool.acquire(PATIENCE_S).release()
+        pool.close()
+
+
+def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -> None:
+    may = threading.Event()
+    may.set()
+    with Serving("http://a/", ttl_s=60.0, may=may.is_set, why_not=lambda: "the store is away") as serving:
+        made = asyncio.run_coroutine_threadsafe(_changes_of(serving), serving.loop).result(PATIENCE_S)
+        made.add("http://b/")
+        may.clear()
+        with pytest.raises(BalancerError, match="nothing is changed: the store is away"):
+            made.add("http://c/")
+        assert [each.url for each in made.endpoints()] == ["http://a/", "http://b/"]
+
+
+async def _changes_of(serving: Serving) -> ServedChanges:
+    return ServedChanges(serving.server, serving.pool)

@@ -178,6 +178,24 @@ def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, s
             lease.release()
 
 
+def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_path: Path) -> None:
+    config = tmp_path / "pool.toml"
+    config.write_text(CONFIG)
+    environment = {"KEY": "c4n4ry-q", "BALANCER_PAGE_TOKEN": TOKEN}
+    with serving(config, **environment) as (_, _, page):
+        assert press(page, "drain", state(page)["endpoints"][1]["id"]) == 200
+    assert config.with_name("pool.toml.state").stat().st_mode & 0o077 == 0
+    with serving(config, **environment) as (process, _, page):
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said == "drained, as before the restart: http://127.0.0.1:2/\n"
+        first, second = state(page)["endpoints"]
+        assert (first["state"], second["state"]) == ("active", "draining")
+        assert press(page, "restore", second["id"]) == 200
+    with serving(config, **environment) as (_, _, page):
+        assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
+
+
 def test_nothing_secret_is_shown(urls: tuple[str, str]) -> None:
     _, page = urls
     for path in ("", "state", "metrics"):

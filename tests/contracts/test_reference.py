@@ -19,7 +19,7 @@ from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
-from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
@@ -83,7 +83,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
     "[discovery]": DiscoverySettings,
-    "[accounts]": AccountSettings,
     "[health]": HealthSection,
     "[limits]": LimitSettings,
     "[quotas]": QuotaSettings,

@@ -384,11 +384,15 @@ def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path:
         Pool.from_config(config)
 
 
-def test_a_source_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    mistake = "[discovery.x]\nsource = 'consul'\noptions = { service = 's', url = '10.0.0.1:8500' }\n"
-    config = load_config(_config(tmp_path, ["http://a"], mistake), environ={"TOKEN": "t"})
-    with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'consul': the URL of the server must"):
-        Pool.from_config(config)
+def test_a_source_that_cannot_be_made_is_named() -> None:
+    class Nowhere(Scripted):
+        name = "nowhere"
+
+        def __init__(self, options: Any, template: EndpointTemplate) -> None:
+            raise SourceError("no server is named")
+
+    with Pool() as pool, pytest.raises(ConfigError, match=r"^source 'nowhere': no server is named$"):
+        pool.discover(Nowhere)
 
 
 def test_endpoints_of_a_quota_may_come_from_a_source() -> None:

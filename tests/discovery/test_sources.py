@@ -1,27 +1,17 @@
-"""What each source says, asked of a server: DNS of dnslib, and scripted APIs of Kubernetes, Consul and Ray."""
+"""What each source says, a file, and a DNS server of dnslib."""
 
 import json
 import re
-import ssl
-import subprocess
-import threading
-from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from balancer import ConfigError, Endpoint
-from balancer.discovery.cluster_access import cluster_of
-from balancer.endpoint import Endpoint as Spec
 from balancer.plugins.registry import default_registry
 from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
-from tests.discovery.servers import Api, Consul, Dns, Kubernetes, pod
-from tests.patience import PATIENCE_S
-
-T = TypeVar("T", bound=Api | Dns)
+from tests.discovery.servers import Dns
 
 
 def source(kind: str, template: EndpointTemplate = EndpointTemplate(), **options: Any) -> Source:  # noqa: B008
@@ -44,25 +34,11 @@ def refusal(asked: Source) -> str:
     return str(caught.value)
 
 
-def _serving(make: Callable[[], T]) -> Iterator[T]:
-    server = make()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def dns() -> Iterator[Dns]:
-    yield from _serving(Dns)
-
-
-@pytest.fixture
-def consul() -> Iterator[Consul]:
-    yield from _serving(Consul)
-
-
-@pytest.fixture
-def kubernetes() -> Iterator[Kubernetes]:
-    yield from _serving(Kubernetes)
+    server = Dns()
+    yield server
+    server.close()
 
 
 # -- a file -------------------------------------------------------------------------------------------
@@ -231,255 +207,3 @@ def test_wrong_options_are_a_line(options: dict[str, Any], why: str) -> None:
 
 def test_a_dns_server_is_an_address() -> None:
     assert "neither" in refusal(source("dns", host="a", port=1, servers=["dns.test"]))
-
-
-# -- Consul -------------------------------------------------------------------------------------------
-
-
-def instance(address: str, *checks: tuple[str, str], **service: Any) -> dict[str, Any]:
-    said = {"Address": address, "Port": 8000, "Tags": ["gpu"], "Weights": {"Passing": 2, "Warning": 1}, **service}
-    listed = [{"CheckID": name, "Status": status} for name, status in checks]
-    return {"Node": {"Node": "node-1", "Address": "10.9.9.9"}, "Service": said, "Checks": listed}
-
-
-def test_consul_lists_what_no_check_calls_critical(consul: Consul) -> None:
-    consul.set(
-        instance("10.0.0.1", ("serfHealth", "passing"), Meta={"capacity": "16"}),
-        instance("", ("c", "warning")),
-        instance("10.0.0.3", ("serfHealth", "passing"), ("c", "critical")),
-        instance("10.0.0.4", ("_service_maintenance:x", "critical")),
-    )
-    answer = look(source("consul", service="vllm", url=consul.url, tag="gpu"))
-    assert answer.wanted == (
-        Endpoint("http://10.0.0.1:8000", capacity=16, weight=2.0, labels=frozenset({"gpu"}), host="node-1"),
-        Endpoint("http://10.9.9.9:8000", weight=1.0, labels=frozenset({"gpu"}), host="node-1"),
-    )
-    assert answer.gone == {"http://10.0.0.4:8000"}
-    assert consul.got[0][:2] == ("/v1/health/service/vllm", {"tag": "gpu"})
-
-
-def test_a_query_of_consul_waits_for_news(consul: Consul) -> None:
-    consul.set(instance("10.0.0.1"))
-    asked = source("consul", service="vllm", url=consul.url, wait_s=1.0)
-    look(asked)
-    assert asked.look() is None, "nothing is new after a second"
-    found: list[SourceAnswer | None] = []
-    waiter = threading.Thread(target=lambda: found.append(asked.look()))
-    waiter.start()
-    consul.set(instance("10.0.0.2"))
-    waiter.join(PATIENCE_S)
-    assert found
-    while found[-1] is None:  # its wait was over first
-        found.append(asked.look())
-    assert [each.url for each in found[-1].wanted] == ["http://10.0.0.2:8000"]
-
-
-def test_an_index_of_consul_that_goes_back_is_forgotten(consul: Consul) -> None:
-    consul.set(instance("10.0.0.1"), version=100)
-    asked = source("consul", service="vllm", url=consul.url)
-    look(asked)
-    consul.version = 5
-    consul.wait_beyond = lambda version, for_s: None  # type: ignore[method-assign]  # it has been restarted
-    look(asked)
-    look(asked)
-    assert [query.get("index") for _, query, _ in consul.got] == [None, "100", None]
-
-
-def test_consul_gets_its_token_and_no_error_shows_it(consul: Consul, tmp_path: Path) -> None:
-    consul.token = "c4n4ry-1"
-    consul.set(instance("10.0.0.1"))
-    asked = source("consul", service="vllm", url=consul.url, token="c4n4ry-1")
-    assert len(look(asked).wanted) == 1
-    assert "c4n4ry" not in repr(asked.options)
-    (tmp_path / "token").write_text("c4n4ry-1\n")
-    assert len(look(source("consul", service="vllm", url=consul.url, token_file=str(tmp_path / "token"))).wanted) == 1
-    wrong = source("consul", service="vllm", url=consul.url, token="c4n4ry-2")
-    said = refusal(wrong)
-    assert said.endswith("answered with status 403; the token is wrong, missing or may not read this")
-    assert "c4n4ry" not in said
-    with pytest.raises(ConfigError) as caught:
-        source("consul", service="vllm", token=["c4n4ry-3"])
-    assert "c4n4ry" not in str(caught.value)
-
-
-def test_consul_that_is_broken_is_a_line(consul: Consul) -> None:
-    asked = source("consul", service="vllm", url=consul.url)
-    consul.broken = 500
-    assert "answered with status 500" in refusal(asked)
-    consul.broken, consul.instances = 0, [{"Node": {}}]
-    assert refusal(asked) == "Consul answers in a form that is not known"
-    consul.close()
-    assert "refused" in refusal(asked)
-
-
-# -- Kubernetes ---------------------------------------------------------------------------------------
-
-
-def kubes(kubernetes: Kubernetes, **options: Any) -> Source:
-    return source(
-        "kubernetes", **{"service": "vllm", "namespace": "prod", "port": "http", "server": kubernetes.url} | options
-    )
-
-
-def test_pods_that_are_ready_are_wanted_and_those_that_terminate_are_gone(kubernetes: Kubernetes) -> None:
-    kubernetes.set("a", [pod("10.1.0.1", node="gpu-7"), pod("10.1.0.2", ready=False)])
-    kubernetes.set("b", [pod("10.1.0.3", ready=False, terminating=True), pod("10.1.0.4", ready=None)])
-    kubernetes.set("c", [pod("10.1.0.5")])
-    answer = look(kubes(kubernetes))
-    assert [each.url for each in answer.wanted] == [f"http://10.1.0.{n}:8000" for n in (1, 4, 5)]
-    assert answer.wanted[0] == Spec("http://10.1.0.1:8000", host="gpu-7", labels=frozenset({"zone=z1"}))
-    assert answer.gone == {"http://10.1.0.3:8000"}
-    assert kubernetes.got[0][1]["labelSelector"] == "kubernetes.io/service-name=vllm"
-    assert "continue" in kubernetes.got[1][1], "the list had two pages"
-
-
-def test_a_watch_tells_each_change_and_is_begun_anew(kubernetes: Kubernetes) -> None:
-    kubernetes.set("a", [pod("10.1.0.1")])
-    asked = kubes(kubernetes, port=8000)
-    assert names(asked) == ["http://10.1.0.1:8000"]
-    kubernetes.set("b", [pod("10.1.0.2")])
-    assert names(asked) == ["http://10.1.0.1:8000", "http://10.1.0.2:8000"]
-    kubernetes.set("a", None)
-    assert names(asked) == ["http://10.1.0.2:8000"]
-    kubernetes.cut()
-    assert names(asked) == ["http://10.1.0.2:8000"], "as before"
-    kubernetes.set("b", [pod("10.1.0.3")])
-    kubernetes.oldest = kubernetes.version + 1
-    assert names(asked) == ["http://10.1.0.3:8000"], "listed anew"
-    assert names(asked) == ["http://10.1.0.3:8000"], "the watch ended at once, as its version is too old"
-    asked.close()
-
-
-def test_a_watch_ends_when_the_source_is_closed(kubernetes: Kubernetes) -> None:
-    kubernetes.set("a", [pod("10.1.0.1")])
-    asked = kubes(kubernetes)
-    look(asked)
-
-    def wait() -> None:
-        with suppress(SourceError):  # the connection may end with a reset
-            asked.look()
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    asked.close()
-    waiter.join(PATIENCE_S)
-    assert not waiter.is_alive()
-
-
-def test_a_cluster_that_does_not_answer_is_a_line(kubernetes: Kubernetes) -> None:
-    kubernetes.token = "x"
-    assert "status 401; the token is wrong" in refusal(kubes(kubernetes))
-    kubernetes.token = ""
-    assert "status 404" in refusal(kubes(kubernetes, namespace="none"))
-    kubernetes.slices["x"] = {"metadata": {}, "endpoints": [{}]}
-    assert refusal(kubes(kubernetes)) == "the cluster answers in a form that is not known"
-
-
-def test_a_service_without_the_port_has_no_endpoints(kubernetes: Kubernetes) -> None:
-    kubernetes.set("a", [pod("10.1.0.1")])
-    assert look(kubes(kubernetes, port="grpc")).wanted == ()
-    assert names(kubes(kubernetes, port=None)) == ["http://10.1.0.1:9090"], "the first"
-
-
-def _kubeconfig(url: str, **user: Any) -> dict[str, Any]:
-    return {
-        "current-context": "dev",
-        "contexts": [
-            {"name": "dev", "context": {"cluster": "c", "user": "u", "namespace": "prod"}},
-            {"name": "lost", "context": {"cluster": "d"}},
-        ],
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": user}],
-    }
-
-
-@pytest.mark.parametrize("form", ["json", "yaml"])
-def test_a_kubeconfig_says_where_and_who(form: str, kubernetes: Kubernetes, tmp_path: Path) -> None:
-    import yaml
-
-    kubernetes.token = "c4n4ry-1"
-    kubernetes.set("a", [pod("10.1.0.1")])
-    path = tmp_path / "config"
-    write = json.dumps if form == "json" else yaml.safe_dump
-    for user in ({"token": "c4n4ry-1"}, {"tokenFile": "token"}):
-        (tmp_path / "token").write_text("c4n4ry-1\n")
-        path.write_text(write(_kubeconfig(kubernetes.url, **user)))
-        assert names(source("kubernetes", service="vllm", kubeconfig=str(path), port=8000)) == ["http://10.1.0.1:8000"]
-    asked = source("kubernetes", service="vllm", kubeconfig=str(path), context="lost")
-    assert refusal(asked) == f"{path}: it has no cluster 'd'"
-    path.write_text(write(_kubeconfig(kubernetes.url, exec={"command": "aws", "env": "c4n4ry-2"})))
-    said = refusal(source("kubernetes", service="vllm", kubeconfig=str(path)))
-    assert "its user has 'exec', a command, and none is run" in said
-    assert "c4n4ry" not in said
-
-
-def test_no_kubeconfig_and_no_pod_is_a_line(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no such file, and this is no pod of a cluster"):
-        cluster_of(None, None, None, {"KUBECONFIG": str(tmp_path / "none")})
-
-
-def test_a_pod_has_an_account(tmp_path: Path) -> None:
-    for name, text in (("token", "c4n4ry"), ("namespace", "prod\n")):
-        (tmp_path / name).write_text(text)
-    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-    with pytest.raises(SourceError, match="its certificates cannot be used: FileNotFoundError"):
-        cluster_of(None, None, None, environ, pod=str(tmp_path))
-    (tmp_path / "ca.crt").write_text("")
-    with pytest.raises(SourceError, match="its certificates cannot be used"):
-        cluster_of(None, None, None, environ, pod=str(tmp_path))
-
-
-@pytest.mark.needs("openssl")
-def test_a_cluster_may_ask_for_certificates(tmp_path: Path) -> None:
-    """The client's is in the kubeconfig as data, and so is the authority of the cluster."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=both", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    context.load_verify_locations(cert)
-    context.verify_mode = ssl.CERT_REQUIRED
-    kubernetes = Kubernetes(context)
-    kubernetes.set("a", [pod("10.1.0.1")])
-    data = {name: b64encode(file.read_bytes()).decode() for name, file in (("certificate", cert), ("key", key))}
-    user = {f"client-{name}-data": text for name, text in data.items()}
-    config = _kubeconfig(kubernetes.url, **user)
-    for known, why in ((True, None), (False, "its certificate is not trusted")):
-        cluster = {"certificate-authority-data": data["certificate"]} if known else {}
-        config["clusters"][0]["cluster"] = {"server": kubernetes.url, **cluster}
-        (tmp_path / "config").write_text(json.dumps(config))
-        asked = source("kubernetes", service="vllm", kubeconfig=str(tmp_path / "config"), port="http")
-        if why is None:
-            assert names(asked) == ["http://10.1.0.1:8000"]
-            asked.close()
-        else:
-            assert why in refusal(asked)
-    kubernetes.close()
-
-
-# -- Ray Serve ----------------------------------------------------------------------------------------
-
-
-class Dashboard(Api):
-    said: Any = None
-
-    def answer(self, path: str, query: dict[str, str], headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
-        return (200, {}, self.said) if path == "/api/serve/applications/" else (404, {}, b"")
-
-
-def test_ray_serve_lists_its_healthy_proxies() -> None:
-    for dashboard in _serving(Dashboard):
-        dashboard.said = {
-            "http_options": {"host": "0.0.0.0", "port": 8100},
-            "proxies": {
-                "n1": {"node_ip": "10.0.0.1", "status": "HEALTHY"},
-                "n2": {"node_ip": "10.0.0.2", "status": "STARTING"},
-                "n3": {"node_ip": "10.0.0.3", "status": "DRAINING"},
-            },
-        }
-        answer = look(source("ray_serve", url=dashboard.url))
-        assert [each.url for each in answer.wanted] == ["http://10.0.0.1:8100"]
-        assert answer.gone == {"http://10.0.0.3:8100"}
-        dashboard.said = {"proxies": []}
-        assert "in a form that is not known" in refusal(source("ray_serve", url=dashboard.url))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
-from balancer.cluster.protocol.claim import parse_record
+from balancer.cluster.protocol.grace import parse_record
 from balancer.observing.traces import read_trace
 from balancer.ray.store import ControlStore
 from balancer.settings.config import Config

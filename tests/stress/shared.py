@@ -17,7 +17,7 @@ from pathlib import Path
 
 from balancer import AcquireTimeout, BalancerError, Lease, Pool
 from balancer.cluster.protocol import CoordinatorRecord
-from balancer.cluster.protocol.claim import dump_record
+from balancer.cluster.protocol.grace import dump_record
 from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT

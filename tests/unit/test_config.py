@@ -144,7 +144,7 @@ _POOL = (
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"
 _KEYS = (
-    "accounts, discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, "
+    "discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, "
     "trace, verify"
 )
 _H = '[[endpoints]]\nurl = "http://h/"\n'

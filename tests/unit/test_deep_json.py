@@ -10,7 +10,7 @@ import pytest
 
 from balancer import ConfigError
 from balancer.client_errors import is_spent
-from balancer.cluster.protocol.claim import parse_record
+from balancer.cluster.protocol.grace import parse_record
 from balancer.load import load_of
 from balancer.observing.page.top import follow, state_of
 from balancer.observing.traces import read_trace

@@ -9,6 +9,7 @@ and then sends what `take_out` returns.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import count
 from math import inf
 from typing import Any
@@ -92,6 +93,8 @@ class Coordinator:
         self._numbers = count(1)
         self._offers: dict[MemberId, int] = {}
         self._to_offer: dict[MemberId, None] = {}
+        self._to_drain = set() if last is None else set(last.drained)  # those of them that are not there yet
+        self._drain_again(now)
         self._out = core.out_of_service()
         self._offered = self._on_offer()
         self._first_expiry_s = inf
@@ -108,7 +111,7 @@ class Coordinator:
             MemberLeft: self._left,
         }
         self.due_s = inf
-        self.record = self._grace.record(())
+        self.record = self._grace.record((), self._drained())
         self._end_grace_if_it_may(now)
         self._after(now)
 
@@ -186,6 +189,8 @@ class Coordinator:
             for act in acts:
                 self._queue.settle(act, now)
         finally:
+            self._drain_again(now)
+            self._remember()
             offered = self._on_offer()
             if offered != self._offered:
                 self._offered = offered
@@ -203,6 +208,19 @@ class Coordinator:
         """Answer waiters of members that were ended by calls of others, e.g. by a timer of the pool."""
         self._queue.answer_ended(now)
         self._after(now)
+
+    def _drain_again(self, now: float) -> None:
+        """Drain the endpoints that the previous coordinator had drained. A source may list one of them later."""
+        for account in self._core.ledger.accounts() if self._to_drain else ():
+            name = account.endpoint.name
+            if name in self._to_drain:
+                self._to_drain.remove(name)
+                self._queue.settle(partial(self._core.drain, name, now), now)
+
+    def _drained(self) -> frozenset[str]:
+        accounts = self._core.ledger.accounts()
+        there = (each.endpoint.name for each in accounts if each.state is MembershipState.DRAINING)
+        return frozenset((*there, *self._to_drain))
 
     def _on_offer(self) -> tuple[tuple[Endpoint, ...], str]:
         ledger = self._core.ledger
@@ -335,7 +353,7 @@ class Coordinator:
         self._queue.open(now)
 
     def _remember(self) -> None:
-        record = self._grace.record(self._sessions)
+        record = self._grace.record(self._sessions, self._drained())
         if record != self.record:
             self.record = record
 

@@ -1,13 +1,15 @@
 """Grace of a new coordinator: it grants nothing until the members of the previous one have reported their leases."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from balancer.cluster.protocol.messages import MemberId
 from balancer.cluster.protocol.times import ClusterTimes
 
-__all__ = ["CoordinatorRecord", "Grace"]
+__all__ = ["CoordinatorRecord", "Grace", "dump_record", "parse_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,33 @@ class CoordinatorRecord:
         epoch: its own; the next coordinator's must be greater.
         ttl_s: the longest time, in seconds, that it may have let its members act.
         holders: all members that may hold leases; None: it does not know all of them.
-        changes: of the pool by its admin API, each a text of JSON; the coordinator itself leaves them empty.
+        drained: the names of endpoints that were drained, and were not added back.
     """
 
     epoch: int
     ttl_s: float
     holders: frozenset[MemberId] | None = None
-    changes: tuple[str, ...] = ()
+    drained: frozenset[str] = frozenset()
+
+
+def dump_record(record: CoordinatorRecord) -> str:
+    """Return a record as text."""
+    members = None if record.holders is None else sorted(record.holders)
+    said = {"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": members, "drained": sorted(record.drained)}
+    return json.dumps(said)
+
+
+def parse_record(text: str) -> CoordinatorRecord | None:
+    """Return the record that `dump_record` wrote, or None if it is not one."""
+    try:
+        data: Any = json.loads(text)
+        members = data["holders"]
+        told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
+        return CoordinatorRecord(
+            int(data["epoch"]), float(data["ttl_s"]), told, frozenset(map(str, data.get("drained", ())))
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 class Grace:
@@ -81,9 +103,9 @@ class Grace:
         self.over = True
         self._awaited = set()
 
-    def record(self, members: Iterable[MemberId]) -> CoordinatorRecord:
-        """Return the record to store while these are the members."""
+    def record(self, members: Iterable[MemberId], drained: frozenset[str]) -> CoordinatorRecord:
+        """Return the record to store while these are the members, and these endpoints are drained."""
         holders = None
         if self._awaited is not None:
             holders = frozenset(members).union(self._awaited)
-        return CoordinatorRecord(self._epoch, self._ttl_s, holders)
+        return CoordinatorRecord(self._epoch, self._ttl_s, holders, drained)

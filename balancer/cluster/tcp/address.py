@@ -1,11 +1,11 @@
-"""Addresses of a cluster: `balancer://host:port`, or `balancers://` over TLS; several with commas, `balancer://a,b:7466`."""
+"""Address of a cluster: `balancer://host:port`, or `balancers://` over TLS."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from balancer.errors import ConfigError
 
-__all__ = ["PORT", "Address", "address_of", "addresses_of", "is_loopback"]
+__all__ = ["PORT", "Address", "address_of", "is_loopback"]
 
 PORT = 7465
 _SCHEMES = {"balancer": False, "balancers": True}
@@ -36,12 +36,6 @@ def address_of(url: str) -> Address:
     if parts.scheme not in _SCHEMES or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError(f"found {url!r}; {allowed}")
     return Address(host, port or PORT, _SCHEMES[parts.scheme])
-
-
-def addresses_of(url: str) -> tuple[Address, ...]:
-    """Return the addresses of `url`: of the server, and of those that stand by. Raises ConfigError."""
-    scheme, mark, hosts = url.partition("://")
-    return tuple(address_of(f"{scheme}{mark}{host}") for host in hosts.split(","))
 
 
 def is_loopback(host: str) -> bool:

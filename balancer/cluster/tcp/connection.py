@@ -145,7 +145,7 @@ class MemberConnection:
     """A connection that is made again whenever it is lost.
 
     Args:
-        addresses: of the server, and of those that stand by. They are tried in turn.
+        address: of the server.
         tls: the TLS context; None: without TLS.
         token: the server's token.
         who: the member's id.
@@ -160,16 +160,14 @@ class MemberConnection:
 
     def __init__(
         self,
-        addresses: Sequence[Address],
+        address: Address,
         tls: ssl.SSLContext | None,
         token: str,
         who: MemberId,
         party: ConnectionCallbacks,
         seek: Callable[[], tuple[Address, str]] | None = None,
     ) -> None:
-        self._address, *self._others = addresses
-        self.alone = not self._others
-        self._whys: dict[Address, str] = {}  # of each address, why it is not the server
+        self._address = address
         self._tls = tls
         self._token = token
         self._who = who
@@ -331,7 +329,6 @@ class MemberConnection:
                 self._break_off(stream)
                 return
         self.refused = ""  # a server that refused it before has let it in
-        self._whys.clear()
         self._party.heard(messages)
 
     # -- the connection ----------------------------------------------------------------------------
@@ -352,10 +349,8 @@ class MemberConnection:
 
     @property
     def why_apart(self) -> str:
-        """Why there is no contact, of each address; "": nothing is known that is wrong."""
-        if self.alone:
-            return self.refused or self.trouble
-        return "; ".join(f"{address}: {why}" for address, why in [*self._whys.items()])
+        """Why there is no contact; "": nothing is known that is wrong."""
+        return self.refused or self.trouble
 
     def _run(self) -> None:
         pause_s, again = _FIRST_PAUSE_S, False
@@ -366,24 +361,15 @@ class MemberConnection:
                 if stream is not None:
                     self.trouble = ""
                     self._stay(stream)
-                    if self.alone or (self._answered and not self.refused):
-                        pause_s = _FIRST_PAUSE_S
-                self._turn_to_the_next()
-                self._pause(_LAST_PAUSE_S if self.refused and self.alone else pause_s)
-                pause_s = min(2 * pause_s, _LAST_PAUSE_S if self.alone else self._party.again_s)
+                    pause_s = _FIRST_PAUSE_S
+                self._pause(_LAST_PAUSE_S if self.refused else pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
         finally:
             self._ending.set()
             for each in (self._waker, self._nudge):
                 each.close()
             if _CALLERS_READ:
                 self._poll.close()
-
-    def _turn_to_the_next(self) -> None:
-        """Note why the connection has ended, and let the next address be the one to try."""
-        if self._others:
-            self._whys[self._address] = self.refused or self.trouble or "the connection was lost"
-            self._others.append(self._address)
-            self._address = self._others.pop(0)
 
     def _connect(self, again: bool) -> Stream | None:
         """Connect in a thread that may take long, and keep time meanwhile. Return None if that failed."""
@@ -407,7 +393,7 @@ class MemberConnection:
     def _dial(self, seek: Callable[[], tuple[Address, str]] | None, dialled: "_Dialled") -> None:
         try:
             address, token = (self._address, self._token) if seek is None else seek()
-            stream = connect(address, self._tls, _CONNECT_S / (1 + len(self._others)))  # one may be silent
+            stream = connect(address, self._tls, _CONNECT_S)
         except Exception as error:
             dialled.setdefault(0, error)
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from balancer.cluster.protocol import CoordinatorRecord
-from balancer.cluster.protocol.claim import dump_record, parse_record
+from balancer.cluster.protocol.grace import dump_record, parse_record
 from balancer.cluster.protocol.messages import MemberId
 from balancer.errors import ConfigError
 
@@ -73,15 +73,16 @@ class RecordFile:
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _opened(self, fresh: Path) -> int:
+        """Return the open file. It is for its owner alone: the URL of a drained endpoint may hold a key."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
-            return os.open(fresh, flags, 0o666)
+            return os.open(fresh, flags, 0o600)
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE) or self._reserve is None:
                 raise
         os.close(self._reserve)
         self._reserve = None
-        return os.open(fresh, flags, 0o666)
+        return os.open(fresh, flags, 0o600)
 
     def close(self) -> None:
         """Unlock the file for another server."""

@@ -305,6 +305,11 @@ class PoolServer:
             self._wind()
         return True
 
+    @property
+    def unstored(self) -> str:
+        """Why the record of its last step is not stored; "": it is. It tries again."""
+        return self._records.trouble
+
     def why_not(self) -> str:
         """Return why it may not act, for people."""
         return "the server has ended" if self._over else self._why_not()

@@ -154,7 +154,6 @@ def build_app(
     token: str,
     hosts: frozenset[str],
     scrape: Scrape | None,
-    unready: Callable[[], str],
 ) -> Starlette:
     """Return the ASGI application.
 
@@ -166,10 +165,9 @@ def build_app(
         log: gets each change.
         hosts: the allowed host names; empty: any.
         scrape: the metrics for Prometheus; None: their client is not installed.
-        unready: returns why the pool serves nobody now; "": it serves.
     """
     html, policy = _page()
-    answers = _Answers(html, tables, feed, token, scrape, log, drawers, unready)
+    answers = _Answers(html, tables, feed, token, scrape, log, drawers)
     return Starlette(
         routes=[
             Route("/", answers.page),
@@ -178,8 +176,7 @@ def build_app(
             Route("/history", answers.history),
             Route("/endpoint", answers.endpoint),
             Route("/metrics", answers.metrics),
-            *(Route(path, answers.alive) for path in ("/livez", "/healthz")),
-            Route("/readyz", answers.ready),
+            *(Route(path, answers.alive) for path in ("/livez", "/readyz", "/healthz")),
             *(Route(f"/{name}", partial(answers.press, act), methods=["POST"]) for name, act in actions.items()),
             *(Route(f"/admin/{name}", partial(answers.ask, act), methods=["POST"]) for name, act in actions.items()),
         ],
@@ -198,7 +195,6 @@ class _Answers:
         scrape: the metrics for Prometheus; None: their client is not installed.
         log: gets each change.
         drawers: tell the details of an endpoint.
-        unready: returns why the pool serves nobody now; "": it serves.
     """
 
     def __init__(
@@ -210,7 +206,6 @@ class _Answers:
         scrape: Scrape | None,
         log: ChangeLog,
         drawers: Drawers,
-        unready: Callable[[], str],
     ) -> None:
         self._html = html
         self._tables = tables
@@ -219,7 +214,6 @@ class _Answers:
         self._scrape = scrape
         self._log = log
         self._drawers = drawers
-        self._unready = unready
 
     async def page(self, _: Request) -> Response:
         return HTMLResponse(self._html)
@@ -247,10 +241,6 @@ class _Answers:
 
     async def alive(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
-
-    async def ready(self, _: Request) -> Response:
-        why = self._unready()
-        return PlainTextResponse(f"{self._log.shown(why)}\n", 503) if why else PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
         if self._scrape is None:

@@ -376,7 +376,7 @@ function others() {
   lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   $("source").hidden = !rows("sources").size;
-  lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.made == null ? "" : number(s.made) + (s.not_made ? `, ${number(s.not_made)} failed` : ""), "n"], [s.trouble || "none"]]]));
+  lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.trouble || "none"]]]));
   const share = (used, most) => most == null ? number(used) : `${number(used)} of ${number(most)}`;
   lines("quotas", [...rows("quotas")].map(([row, q]) => [row, [[q.name], [share(q.requests, q.requests_per_min), "n"], [share(q.tokens, q.tokens_per_min), "n"]]]));
 }
@@ -397,7 +397,6 @@ function show() {
   const out = left.filter(e => stand(e)[0] === "bad").length;
   say($("name"), name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
   say($("strategy"), `${pool.strategy} \u00b7 ${rows("endpoints").size} endpoints`);
-  $("unready").hidden = !one("unready").why; say($("unready"), one("unready").why ?? "");
   tiles(); run();
   chart("rate", points, [["one", slope(points, p => p.acquired)], ["two", slope(points, p => p.failures)], ["four", slope(points, p => p.overloads)]], number);
   chart("slots", points, [["three", points.map(p => p.force)], ["one", points.map(p => p.used)], ["four", points.map(p => p.waiting)]], number);

@@ -383,8 +383,6 @@ class PoolTables:
                 "endpoints": each.endpoints,
                 "missing": each.missing,
                 "held": each.held,
-                "made": each.made,
-                "not_made": each.not_made,
                 "failures": each.failures,
                 "answered_at_s": None if each.age_s is None else round(seen.at_s - each.age_s, 1),
                 "trouble": self._names.without_secrets(each.trouble),

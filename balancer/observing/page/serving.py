@@ -126,7 +126,6 @@ class PageContents:
         admin: carries out changes; None: the pool itself.
         audit: gets a line for each change; None: the logger "balancer.audit".
         name: of the pool, for the title; "": it has none.
-        unready: returns why the server of the pool serves nobody now, for people; "": it serves.
     """
 
     members: ListMembers | None = None
@@ -134,7 +133,6 @@ class PageContents:
     admin: PoolAdmin | None = None
     audit: Audit | None = None
     name: str = ""
-    unready: Callable[[], str] = str
 
 
 def open_page(
@@ -166,8 +164,6 @@ def open_page(
 
     def further() -> Tables:
         own: Tables = {"page": {"": {"buttons": bool(checked), "name": names.without_secrets(contents.name)}}}
-        if why := contents.unready():
-            own["unready"] = {"": {"why": names.without_secrets(why)}}
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
@@ -193,7 +189,6 @@ def open_page(
             token=checked,
             hosts=hosts,
             scrape=scrape,
-            unready=contents.unready,
         )
         history = asyncio.create_task(keep_history(tables, drawers, EVERY_S))
         try:

@@ -121,8 +121,6 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
     counts = [f"{pool.get(key, 0)} {word}" for key, word in _COUNTS.items()]
     parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
-    if why := tables.get("unready", {}).get("", {}).get("why"):
-        parts.append(clean(why))
     if grace:
         left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
         parts.append(

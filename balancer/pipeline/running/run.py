@@ -15,8 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from balancer.endpoint import Outcome
-from balancer.errors import BalancerError, ConfigError
+from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
@@ -129,11 +128,9 @@ class _Parts:
     def slots(self) -> int:
         """Largest number of leases at once."""
         config = self.config
-        if config.pool.connect is None and not (config.discovery or config.accounts):
+        if config.pool.connect is None and not config.discovery:
             return slots_of(config)
-        made = tuple(f"{name}/" for name in config.accounts)
-        others = sum(each.capacity for each in self.pool.endpoints() if not each.name.startswith(made))
-        return others + sum(each.most * each.capacity for each in config.accounts.values())
+        return sum(each.capacity for each in self.pool.endpoints())
 
 
 def _put_together(
@@ -210,7 +207,7 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
 
 def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
     """Return the executor of each endpoint, by name, until `stack` is closed."""
-    if config.pool.connect is None and not (config.discovery or config.accounts):
+    if config.pool.connect is None and not config.discovery:
         made = make_executors(config, registry, cache)
         for executor in made.values():
             stack.callback(executor.close)
@@ -234,13 +231,7 @@ class _Services:
 
 
 def _refuse_an_empty_pool(pool: Pool, config: Config) -> None:
-    """Raise ConfigError if no source has listed an endpoint in time: nothing could be judged. An account makes one."""
-    if config.accounts and config.pool.connect is None and not pool.endpoints():
-        try:
-            pool.acquire(timeout=max(each.ready_s for each in config.accounts.values())).release(Outcome.IGNORED)
-        except BalancerError as error:
-            said = "; ".join(f"{each.name}: {each.trouble or 'nothing yet'}" for each in pool.stats().sources)
-            raise config.located("accounts", ConfigError(f"no endpoint was made ({said}); correct it")) from error
+    """Raise ConfigError if no source has listed an endpoint in time: nothing could be judged."""
     if config.discovery and config.pool.connect is None and not pool.endpoints():
         said = "; ".join(f"{each.name}: {each.trouble or 'no answer yet'}" for each in pool.stats().sources)
         raise config.located(

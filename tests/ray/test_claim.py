@@ -1,13 +1,12 @@
-"""Which coordinator of a pool counts: in whatever order two of them read and write, no record is overlooked."""
+"""Which actor of a pool counts: in whatever order two of them read and write, no record is overlooked. Without Ray."""
 
 from collections.abc import Callable
 
 import pytest
 
-from balancer.cluster.leader import LeaderClaim
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
-from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.protocol.messages import MemberId
+from balancer.ray.claim import ActorClaim, claim_times
 
 _TIMES = claim_times(10.0)
 _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b", "2")}))
@@ -15,8 +14,6 @@ _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b"
 
 class _Kept:
     """A store in memory. Before the `at`th call that comes it does something else, once."""
-
-    called = "the store"
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -43,13 +40,6 @@ class _Kept:
         self._come()
         self.texts[name] = text
 
-    def swap(self, name: str, before: str | None, text: str) -> bool:
-        self._come()
-        if self.texts.get(name) != before:
-            return False
-        self.texts[name] = text
-        return True
-
     def drop(self, name: str) -> None:
         self._come()
         self.texts.pop(name, None)
@@ -63,11 +53,8 @@ class _Time:
         return self.now_s
 
 
-def _claimed(kept: _Kept, time: _Time, pool: str = "p", times: ClusterTimes = _TIMES) -> LeaderClaim:
-    """Return the claim of somebody who takes it whoever has it, as an actor of Ray does."""
-    claim = LeaderClaim(pool, times, kept, time, none=CoordinatorRecord(0, times.ttl_s, frozenset()))
-    claim.take()
-    return claim
+def _claimed(kept: _Kept, time: _Time, pool: str = "p", times: ClusterTimes = _TIMES) -> ActorClaim:
+    return ActorClaim(pool, times, kept, time)  # type: ignore[arg-type]  # it stands in for Ray's store
 
 
 def test_the_first_coordinator_knows_that_nobody_holds_anything() -> None:
@@ -103,7 +90,7 @@ def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_betwee
     kept = _Kept()
     _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset()))
     old = _claimed(kept, _Time())
-    fresh: list[LeaderClaim] = []
+    fresh: list[ActorClaim] = []
     kept.before(call, lambda: fresh.append(_claimed(kept, _Time())))
     try:
         old.keep(_RECORD)
@@ -147,6 +134,7 @@ def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_o
     with pytest.raises(OSError, match="down"):
         claim.look()
     assert not claim.sure
+    assert claim.why_not().endswith("so it grants nothing: down")
     kept.down = False
     assert claim.look()
     assert claim.sure
@@ -169,6 +157,35 @@ def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once() -> None:
     claim = _claimed(kept, _Time())
     assert claim.sure
     _claimed(kept, _Time())
+    assert claim.sure, "it has not looked, and the other one still waits"
+    with pytest.raises(OSError, match="another one hosts the pool"):
+        claim.keep(_RECORD)
     assert not claim.look()
     assert claim.lost
     assert not claim.sure
+
+
+def test_an_older_answer_that_comes_later_shortens_nothing() -> None:
+    """Two threads look: one when it keeps a record, one again and again."""
+    kept, time = _Kept(), _Time()
+    claim = _claimed(kept, time)
+    time.now_s += 1.0
+
+    def looks_meanwhile() -> None:
+        time.now_s += 1.0
+        assert claim.look()
+
+    kept.before(1, looks_meanwhile)
+    assert claim.look()
+    time.now_s += 1.5
+    assert claim.sure
+
+
+def test_what_nobody_reads_any_more_is_dropped_and_drains_end_with_the_actor() -> None:
+    kept = _Kept()
+    _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset(), frozenset({"http://a/"})))
+    second = _claimed(kept, _Time())
+    assert second.last is not None
+    assert not second.last.drained
+    second.keep(_RECORD)
+    assert len(kept.texts) == 2
