@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 from balancer_simulator import ClusterModel, EndpointModel, Exponential, Poisson, Policy, Scenario, simulate_once
-from balancer_simulator.analytic import mmc
 
 from tests.benchmarks.harness import Row, options, show
+from tests.simulation.analytic import mmc
 
 ENDPOINTS, PROCESSES, CALL_S = 10_000, 250, 1.0
 ONE_WAY_S = 0.00025

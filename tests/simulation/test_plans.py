@@ -1,9 +1,9 @@
 """The model that shards are planned with: it is queues, so it is held against the theory of queues."""
 
 import pytest
-from balancer_simulator.analytic import mmc
 
 from tests.benchmarks.plan_shards import BY_SLOTS, EVENLY, TWO, by_rendezvous, by_ring, shards_run
+from tests.simulation.analytic import mmc
 
 
 def test_one_shard_is_a_queue_of_erlangs() -> None:
