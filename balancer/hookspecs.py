@@ -7,7 +7,6 @@ distribution offers it in the entry-point group `balancer`.
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-from warnings import warn
 
 import pluggy
 
@@ -44,7 +43,6 @@ __all__ = [
 ]
 
 PROJECT = "balancer"
-_RENAMED = {"ForetellerPlugin": "ForecasterPlugin", "Foretold": "Forecast"}  # names of 0.1, gone in 0.3
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -267,10 +265,6 @@ class HookSpecs:
     def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return forecasters, which predict the end of a run."""
 
-    @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
-    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
-        """Return forecasters. This is the hook's name of 0.1, gone in 0.3."""
-
     @hookspec
     def balancer_routes(self) -> Iterable[RoutePlugin]:  # type: ignore[empty-body]
         """Return routes of a proxy."""
@@ -278,10 +272,3 @@ class HookSpecs:
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:
         """Add commands to the `balancer` command line."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warn(f"balancer.hookspecs.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[_RENAMED[name]]

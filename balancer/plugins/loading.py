@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isabstract
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
@@ -35,8 +35,6 @@ __all__ = [
     "names_of_store",
     "names_of_strategy",
 ]
-
-_RENAMED: Final = {"balancer_foretellers": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -148,10 +146,7 @@ def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]
     manager.add_hookspecs(HookSpecs)
     manager.register(it, name=name)
     manager.check_pending()
-    hooks = {
-        _RENAMED.get(caller.name, caller.name): caller.get_hookimpls()[0].function
-        for caller in manager.get_hookcallers(it) or ()
-    }
+    hooks = {caller.name: caller.get_hookimpls()[0].function for caller in manager.get_hookcallers(it) or ()}
     if not hooks:
         raise ValueError("it implements no hook; mark its functions with @hookimpl")
     return Plugin(it, hooks)

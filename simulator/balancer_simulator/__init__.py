@@ -10,7 +10,6 @@ import numpy.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 from balancer.plugins.extras import require
 
@@ -189,13 +188,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-_RENAMED = {"House": "ClusterModel"}  # names of 0.1, gone in 0.3
-
-
 def __getattr__(name: str) -> Any:
-    if name in _RENAMED:
-        warn(f"balancer_simulator.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

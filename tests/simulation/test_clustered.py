@@ -3,9 +3,8 @@
 from collections import Counter
 from typing import Any
 
-import balancer_simulator
 import pytest
-from balancer_simulator import ClusterModel, Record, Scenario, run_study
+from balancer_simulator import Record, Scenario, run_study
 from balancer_simulator.report.terminal import print_study
 
 from tests.registered import NAMES
@@ -160,13 +159,3 @@ def test_a_table_says_where_the_time_goes() -> None:
     scenario = closed(4, 0.0, 0.5, cluster={"members": 2, "network": wire(0.25)}, horizon_s=50.0, replications=2)
     text = printed(run_study(scenario, ["fifo"]), print_study, width=120)
     assert "network" in text.partition("of a lease's wait")[2]
-
-
-def test_the_old_names_go_on() -> None:
-    shape = closed(4, 0.0, 0.5, horizon_s=50.0)
-    old = shape.changed(house={"holders": 2, "owner_s": 0.1})
-    assert old == shape.changed(cluster={"members": 2, "coordinator_s": 0.1})
-    assert old.house == old.cluster
-    assert run(old).house is not None
-    with pytest.deprecated_call():
-        assert balancer_simulator.House is ClusterModel

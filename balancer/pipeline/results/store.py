@@ -6,10 +6,11 @@ of verdicts, cases and leases are committed in batches, at the latest before the
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
 from balancer.pipeline.results import answers, judges, leases, problem_times, problems, rounds, trust
 from balancer.pipeline.results.answers import Answers
@@ -21,6 +22,7 @@ from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.problem_times import FirstKill, GeneratorYield, ProblemTimes, generator_yields
 from balancer.pipeline.results.problems import Problems, SeenBefore
 from balancer.pipeline.results.rounds import Rounds, Shrunk
+from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.pipeline.results.trust import Rechecks, TrustStore
 from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
@@ -40,6 +42,9 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, strategy TEXT NOT NULL, slots INTEGER NOT NULL, pool TEXT, complete INTEGER NOT NULL);
 """
+_AS_JSON = (PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory)
+_FIELDS = "".join(f"-- {kind.__name__}: {', '.join(each.name for each in fields(kind))}\n" for kind in _AS_JSON)
+"""What columns hold as JSON. It stands in the schema, so that results of other fields are those of another version."""
 _VERDICTS = {each.value: each for each in Verdict}  # faster than Verdict(...), for the most frequent rows
 
 
@@ -87,7 +92,8 @@ class Store:
             process uses it.
 
     Raises:
-        ConfigError: another process uses it, it holds files but no run, or it cannot be written.
+        ConfigError: another process uses it, it holds files but no run, another version made it, or it cannot be
+            written.
 
     Attributes:
         rounds: the rounds of each problem.
@@ -107,7 +113,7 @@ class Store:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
         parts = (rounds, answers, judges, problems, leases, problem_times, trust)
-        self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
+        self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts) + _FIELDS, fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
         self.judges = Judges(self._db)

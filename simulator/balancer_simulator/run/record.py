@@ -252,11 +252,6 @@ class Record:
         )
 
     @property
-    def house(self) -> ClusterRecord | None:
-        """The old name of `cluster`."""
-        return self.cluster
-
-    @property
     def arrived(self) -> int:
         """Number of requests that arrived in the time that counts."""
         return self.completed + self.lost + self.timed_out + self.unfinished

@@ -25,11 +25,9 @@ from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Tasks, Workload
 
-__all__ = ["ClusterModel", "Outage", "Policy", "PolicySessions", "ScenarioFields", "renamed", "twice"]
+__all__ = ["ClusterModel", "Outage", "Policy", "PolicySessions", "ScenarioFields", "twice"]
 
-_OLD_CLUSTER_KEYS: Final = {"holders": "members", "owner_s": "coordinator_s"}
 _ROUNDING: Final = 1e-9  # of rates that are sums
-_OLD_KEYS: Final = {"house": "cluster"}
 
 
 class Outage(CheckedInPython):
@@ -60,16 +58,6 @@ class ClusterModel(CheckedInPython):
     block: Count = 1
     ttl_s: Positive = 10.0
     outages: list[Outage] = Field(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_keys(cls, data: Any) -> Any:
-        return renamed(data, _OLD_CLUSTER_KEYS)
-
-
-def renamed(data: Any, keys: Mapping[str, str]) -> Any:
-    """Return the table with new names for renamed keys; the old ones work for one more version."""
-    return {keys.get(key, key): value for key, value in data.items()} if isinstance(data, Mapping) else data
 
 
 class PolicySessions(CheckedInPython):
@@ -176,7 +164,6 @@ class ScenarioFields(CheckedInPython):
     @model_validator(mode="before")
     @classmethod
     def _plain_names(cls, data: Any) -> Any:
-        data = renamed(data, _OLD_KEYS)
         if isinstance(data, Mapping) and isinstance(data.get("policies"), list):
             policies = [{"strategy": p} if isinstance(p, str) else p for p in data["policies"]]
             return {**data, "policies": policies}
@@ -197,11 +184,6 @@ class ScenarioFields(CheckedInPython):
         changes = [c.model_copy(update={"url": known.get(identity_of(c.url), c.url)}) for c in self.changes]
         object.__setattr__(self, "changes", changes)
         return self
-
-    @property
-    def house(self) -> ClusterModel | None:
-        """The old name of `cluster`."""
-        return self.cluster
 
     @property
     def by_url(self) -> dict[str, EndpointModel]:

@@ -460,3 +460,18 @@ def test_what_earlier_sessions_ran_for_a_problem_is_counted_once_each(store: Sto
         store.leases.add(session, Span("http://a/", "p", RunStage.AGREE, "accepted/a.py", case, 0.5, 1.25, "success"))
     assert store.leases.done_before(first) == {}
     assert store.leases.done_before(second) == {"p": 2}
+
+
+def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.describe({"kind": "packages"})
+    with Store(tmp_path) as store:
+        assert store.source == {"kind": "packages"}
+    with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
+        db.execute("PRAGMA user_version = 7")
+    with pytest.raises(ConfigError, match=r"run\.sqlite: was made by another version of balancer; use --fresh, or"):
+        Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
+        assert db.execute("SELECT value FROM meta WHERE key = 'source'").fetchone() == ('{"kind": "packages"}',)
+    with Store(tmp_path, fresh=True) as store:
+        assert store.source == {}
