@@ -8,8 +8,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from balancer.errors import ConfigError
-from balancer.observing.traces.files import Trace, read_trace, write_trace
-from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs, lines_in
+from balancer.observing.traces.files import Trace, of_another_program, read_trace, write_trace
+from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs, is_packed, lines_in
 from balancer.observing.traces.summary import summary_of
 from balancer.values.wording import did_you_mean
 
@@ -17,7 +17,7 @@ __all__ = ["trace_data"]
 
 _OWN: Final = (b'{"row"', b"SQLite format 3")  # how the files of `read_trace` begin
 _WITH_COLUMNS: Final = ("csv", "jsonl")
-_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "|\n|$)')
+_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "[^"]*")*\n')
 _LOOKED_AT: Final = 2**16  # characters
 
 
@@ -48,6 +48,8 @@ def trace_data(
                 f"{path}: is an access log in the combined format, which names no upstream server; add "
                 "$upstream_addr and times to the log_format, and name it with --from nginx --format"
             )
+        if is_packed(path):
+            raise of_another_program(path, 1, begins.partition("\n")[0])
     for option, given in (("--format", log_format), ("--column", columns), ("--zone", zone)):
         if given:
             raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")

@@ -460,6 +460,9 @@ def test_an_unknown_log_says_how_its_columns_would_be_read(lines: list[str], adv
     for read_it in (lambda path: run(str(path)), lambda path: read_trace(path)):
         with pytest.raises(ConfigError, match=rf"x\.log:1: found '.*', which is no line of a trace, .*{advice}"):
             read_it(write(tmp_path, *lines))
+    (tmp_path / "x.log.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    with pytest.raises(ConfigError, match=r"x\.log\.gz:1: found '[\x20-\x7e]*', which is no line of a trace, .*"):
+        run(str(tmp_path / "x.log.gz"))
 
 
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.sqlite"])
@@ -496,6 +499,7 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> No
             [LOGS / "haproxy-stderr.log"],
             "haproxy-stderr.log: has no call and no event: 11 lines of starts, stops and re",
         ),
+        ([LOGS / "traefik-common.log"], r"traefik-common.log:1: found '127.*, which is no line of a trace"),
         (
             [LOGS / "envoy.log"],
             r"envoy.log:1: found '\[2026-.*, which is no line of a trace, of HAProxy or of nginx; if ",

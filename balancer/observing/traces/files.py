@@ -30,7 +30,16 @@ from balancer.observing.traces.rows import (
     row_of,
 )
 
-__all__ = ["LineFile", "Sink", "Trace", "Unwritten", "cannot_be_written", "read_trace", "write_trace"]
+__all__ = [
+    "LineFile",
+    "Sink",
+    "Trace",
+    "Unwritten",
+    "cannot_be_written",
+    "of_another_program",
+    "read_trace",
+    "write_trace",
+]
 
 _DATABASE: Final = "run.sqlite"  # the name in balancer.pipeline.results.database, which this package does not import
 _LONGEST: Final = 2**25  # characters of a line; the first line of 10 000 endpoints has about two million
@@ -156,18 +165,19 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     # An incomplete line: the last one of a killed run. The next run began a new line.
                     found.cut = True
                     if not line.startswith('{"row"'):
-                        raise _of_another_program(path, number, line) from None
+                        raise of_another_program(path, number, line) from None
                     continue
                 if not isinstance(data, dict):
                     raise ConfigError(f"{path}:{number}: found {line[:40]!r}; a line of a trace is a JSON object")
                 if "row" not in data:
-                    raise _of_another_program(path, number, line, f"; its keys are {', '.join(map(str, data))}"[:400])
+                    raise of_another_program(path, number, line, f"; its keys are {', '.join(map(str, data))}"[:400])
                 yield f"{path}:{number}", data
     except OSError as error:
         raise _unreadable(path, error) from None
 
 
-def _of_another_program(path: str | PathLike[str], number: int, line: str, keys: str = "") -> ConfigError:
+def of_another_program(path: str | PathLike[str], number: int, line: str, keys: str = "") -> ConfigError:
+    """Return the error for a line that no trace and no known log has: what it is, and how to name its columns."""
     table = "jsonl" if line.startswith(("{", "[")) else "csv"
     return ConfigError(
         f"{path}:{number}: found {shown_line(line.rstrip())!r}, which is no line of a trace, of HAProxy or of nginx; "

@@ -40,6 +40,7 @@ __all__ = [
     "ImportedLog",
     "LogOptions",
     "import_logs",
+    "is_packed",
     "lines_in",
 ]
 
@@ -171,6 +172,12 @@ class _Unread:
     why: str
 
 
+def is_packed(path: str | PathLike[str]) -> bool:
+    """Return whether a file is gzipped. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def lines_in(path: str | PathLike[str]) -> Iterator[str]:
     """Yield the lines of a file, which may be gzipped, without their ends. A cut gzip file ends where it was cut.
 
@@ -181,9 +188,7 @@ def lines_in(path: str | PathLike[str]) -> Iterator[str]:
         mode = os.stat(path).st_mode
         if not S_ISREG(mode) and not S_ISDIR(mode):
             raise ConfigError(f"{fspath(path)}: is a pipe or a device; save the log as a file first")
-        with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        opened: Any = gzip.open if packed else open
+        opened: Any = gzip.open if is_packed(path) else open
         with opened(path, "rt", encoding="utf-8", errors="replace", newline="\n") as file:
             yield from (
                 line.removeprefix("\ufeff").rstrip("\r\n") for line in iter(lambda: file.readline(_LONGEST), "")
