@@ -430,6 +430,7 @@ def test_lines_of_json_with_named_columns(tmp_path: Path) -> None:
         ("csv", "endpoint,asked_s,ended_s\na,1,2\na,5,4", {}, "x.log:3: found asked_s 5, granted_s 5, ended_s 4; ask"),
         ("csv", "endpoint,asked_s,ended_s\na,1,nan", {}, "x.log:2: found \"{'endpoint': 'a',"),
         ("csv", "endpoint,asked_s,ended_s,slots\na,1,2,2.5", {}, "x.log:2: found '2.5' for slots; it must be a number"),
+        ("csv", "endpoint,asked_s,ended_s,outcome\na,1,2,ok", {}, "x.log:2: found 'ok' for outcome; it must be succe"),
         ("csv", "endpoint,asked_s,ended_s", {}, "x.log: has no call and no event: it is empty"),
         ("csv", "endpoint,asked_s\na," + "9" * 200_000, {}, "x.log:2: found a row that is no CSV: field larger than"),
         ("jsonl", '{"endpoint": ["a"], "asked_s": 1, "ended_s": 2}', {}, "x.log:1: found \"['a']\" for endpoint; it m"),

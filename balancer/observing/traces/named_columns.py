@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+from balancer.endpoint import Outcome
 from balancer.errors import ConfigError
 from balancer.observing.traces.log_lines import RUN, LogFormat, LogOptions, LogReader, Row, instant_of, outcome_of
 from balancer.observing.traces.rows import Attempt
@@ -20,6 +21,7 @@ _NEEDED: Final = (("endpoint",), ("ended_s",), ("granted_s", "asked_s"))
 _TEXTS: Final = ("run", "task", "kind", "host", "key")
 _TIMES: Final = ("asked_s", "granted_s", "ended_s")
 _WHOLE: Final = ("slots", "priority", "in_flight", "host_in_flight")
+_OUTCOMES: Final = tuple(each.value for each in Outcome)
 _YES: Final = ("1", "true", "yes")
 
 
@@ -59,8 +61,8 @@ class _Table(LogReader):
             return text
         if field == "endpoint":
             return plain_name(text)
-        if field == "outcome":  # or the status of HTTP
-            return outcome_of(text) if text.lstrip("-").isdigit() else text
+        if field == "outcome":
+            return _outcome(text)
         if field == "open":
             return text.lower() in _YES
         read: Callable[[str], float] = int if field in _WHOLE else float
@@ -75,6 +77,14 @@ class _Table(LogReader):
             raise ValueError(
                 f"found {text[:40]!r} for {field}; it must be a number of seconds or an ISO date"
             ) from None
+
+
+def _outcome(text: str) -> str:
+    if text in _OUTCOMES:
+        return text
+    if text.lstrip("-").isdigit():
+        return outcome_of(text)
+    raise ValueError(f"found {text[:40]!r} for outcome; it must be {', '.join(_OUTCOMES)}, or a status of HTTP")
 
 
 def _looks(_: object) -> bool:
