@@ -37,7 +37,6 @@ from balancer_simulator import (
     Scenario,
     run_study,
 )
-from balancer_simulator.analytic import mmc
 from balancer_simulator.report.charts import shares, tails, trend, utilisation
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.report.notebook import more_than, say, show, table
@@ -110,7 +109,16 @@ textbook = Scenario(
 )
 by_load = run_study(textbook.changed(loads=LOADS), ["fifo"])
 simulated = {load: by_load.at_load(load).metric("fifo", "wait_mean_s") for load in LOADS}
-theory = {load: mmc(SLOTS, load).wait_s for load in LOADS}
+
+
+def erlang_wait_s(slots: int, load: float) -> float:
+    lost = 1.0  # of requests that may not wait: one more slot each time
+    for count in range(1, slots + 1):
+        lost = load * slots * lost / (count + load * slots * lost)
+    return lost / (1 - load + load * lost) / (slots * (1 - load))
+
+
+theory = {load: erlang_wait_s(SLOTS, load) for load in LOADS}
 inside = [load for load in LOADS if simulated[load].low <= theory[load] <= simulated[load].high]
 exact = {load: Interval(wait_s, nan, 1) for load, wait_s in theory.items()}  # no uncertainty, so no band
 show(

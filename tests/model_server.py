@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from balancer.testing.faults import FaultListener
+from tests.faults.proxy import FaultListener
 
 __all__ = ["ModelServer", "events", "model_process", "model_server"]
 

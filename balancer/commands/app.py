@@ -102,7 +102,7 @@ def trace(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="A trace, a log or a CSV. Of a rotated log: all its files.", show_default=False
+            metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
         ),
     ],
     source: Annotated[
@@ -110,7 +110,7 @@ def trace(
         typer.Option(
             "--from",
             metavar="WHAT",
-            help="What wrote FILE, if it is no trace. Default: found by its content. A table needs csv.",
+            help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
         ),
     ] = None,
     log_format: Annotated[
@@ -119,7 +119,7 @@ def trace(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="FIELD=NAME", help="A field and its CSV column. May be repeated."),
+        typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
     ] = None,
     zone: Annotated[
         str | None,
@@ -127,24 +127,23 @@ def trace(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of a proxy, a backend. Default: all."),
+        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="TRACE", help="Write a trace here. A name that ends with .parquet gives Parquet."
-        ),
+        typer.Option("--out", metavar="TRACE", help="Write a trace here."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Summarise the trace FILE, or make a trace from a log of a proxy or a model server, or from a CSV."""
-    from balancer.commands.trace import trace_data, trace_lines
+    """Summarise the trace FILE, or make a trace from a log of HAProxy or nginx, or from a table of calls."""
+    from balancer.commands.trace import trace_data
+    from balancer.observing.traces.summary import summary_lines
 
     found = trace_data(files, source=source, log_format=log_format, columns=column or (), zone=zone, kind=kind, out=out)
     if as_json:
         print_json(found)
     else:
-        for line in trace_lines(found):
+        for line in summary_lines(found):
             print(line)
 
 

@@ -64,9 +64,7 @@ def _opened(folder: Path) -> "Iterator[Store]":
         raise ConfigError(f"{folder}: holds no results; name the results folder of a run, with its {DATABASE}")
     with Store(folder) as store:
         if not store.source or not store.sessions():
-            raise ConfigError(
-                f"{folder}: its run is of an earlier version; run it again (finished work is not repeated)"
-            )
+            raise ConfigError(f"{folder}: its run was stopped before it began; run it again")
         yield store
 
 

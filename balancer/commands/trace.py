@@ -1,25 +1,23 @@
 """`balancer trace`: a summary of a trace, and conversion of other programs' logs into one."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from balancer.errors import ConfigError
-from balancer.observing.traces.files import Trace, read_trace, write_trace
-from balancer.observing.traces.histograms import histogram_lines, histograms_of, looks_like_metrics
-from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, from_csv, import_logs, lines_in
-from balancer.observing.traces.summary import NOT_IMPORTED, summary_lines, summary_of
+from balancer.observing.traces.files import Trace, of_another_program, read_trace, write_trace
+from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs, is_packed, lines_in
+from balancer.observing.traces.summary import summary_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["trace_data", "trace_lines"]
+__all__ = ["trace_data"]
 
-_SOURCES: Final = (*FORMATS, "csv", "prometheus")
-_OWN: Final = (b'{"row"', b"SQLite format 3", b"PAR1")  # how the files of `read_trace` begin
-_WITH_COLUMNS: Final = ("csv", "envoy-json", "caddy")
-_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "|\n|$)')
+_OWN: Final = (b'{"row"', b"SQLite format 3")  # how the files of `read_trace` begin
+_WITH_COLUMNS: Final = ("csv", "jsonl")
+_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "[^"]*")*\n')
 _LOOKED_AT: Final = 2**16  # characters
 
 
@@ -35,21 +33,11 @@ def trace_data(
 ) -> dict[str, Any]:
     """Return the summary of the trace or log at `paths`, or of its calls of one `kind`. Write it to `out`, if given.
 
-    Of histograms of Prometheus, return what they say. They are no trace.
-
     Raises:
         ConfigError: a file cannot be read or written, or options do not fit together.
     """
     _check(source, log_format, columns)
     path, begins = paths[0], _beginning(paths[0])
-    if source == "prometheus" or (source is None and looks_like_metrics(begins)):
-        if out is not None:
-            raise ConfigError("--out: histograms have no single calls, so they are no trace; leave it out")
-        if kind is not None:
-            raise ConfigError("--kind: histograms have no single calls; leave it out")
-        return histograms_of("\n".join(lines_in(path)), str(path))
-    if source == "csv":
-        return _table(path, _columns_of(columns), kind, out)
     if source is not None or begins:
         options = LogOptions(_zone_of(zone), log_format, _columns_of(columns))
         log = import_logs(paths, source, options)
@@ -60,30 +48,28 @@ def trace_data(
                 f"{path}: is an access log in the combined format, which names no upstream server; add "
                 "$upstream_addr and times to the log_format, and name it with --from nginx --format"
             )
+        if is_packed(path):
+            raise of_another_program(path, 1, begins.partition("\n")[0])
     for option, given in (("--format", log_format), ("--column", columns), ("--zone", zone)):
         if given:
             raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
     if len(paths) > 1:
         raise ConfigError(f"{paths[1]}: several files can be read of a log only; give one trace")
-    return _written(_only(read_trace(path), kind), paths, out)
-
-
-def trace_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield the text lines of what `trace_data` returned."""
-    return histogram_lines(found) if "histograms" in found else summary_lines(found)
+    trace = read_trace(path)
+    if not (trace.runs or trace.attempts or trace.events):
+        raise ConfigError(f"{path}: has no call and no event")
+    return _written(_only(trace, kind), paths, out)
 
 
 def _check(source: str | None, log_format: str | None, columns: Sequence[str]) -> None:
     if source is None:
         return
-    if source not in _SOURCES:
-        raise ConfigError(
-            f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; allowed are {', '.join(_SOURCES)}"
-        )
+    if source not in FORMATS:
+        raise ConfigError(f"--from: found {source!r}{did_you_mean(source, FORMATS)}; allowed are {', '.join(FORMATS)}")
     if log_format and source != "nginx":
         raise ConfigError(f"--format: it needs --from nginx; leave it out for {source}")
     if columns and source not in _WITH_COLUMNS:
-        raise ConfigError(f"--column: it needs --from csv, envoy-json or caddy; leave it out for {source}")
+        raise ConfigError(f"--column: it needs --from csv or jsonl; leave it out for {source}")
 
 
 def _beginning(path: Path) -> str:
@@ -109,17 +95,6 @@ def _said(log: ImportedLog) -> dict[str, Any]:
         "format": log.format, "left_out": log.left_out.total(), "left_out_kinds": dict(sorted(log.left_out.items())),
         "notes": dict(sorted(log.notes.items())), "unread": log.unread, "first_unread": log.first_unread,
     }  # fmt: skip
-
-
-def _table(path: Path, columns: dict[str, str], kind: str | None, out: Path | None) -> dict[str, Any]:
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            attempts = list(from_csv(file, columns, name=str(path)))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    runs = dict.fromkeys(each.run for each in attempts)
-    trace = _only(Trace(attempts=attempts, ended=set(runs)), kind)
-    return {**_written(trace, [path], out), **NOT_IMPORTED}
 
 
 def _only(trace: Trace, kind: str | None) -> Trace:

@@ -386,21 +386,17 @@ class PoolStats:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PoolStats":
-        """Return the `PoolStats` that `to_dict` was called on, in this version or an earlier one.
-
-        What an earlier version did not count is 0.
-        """
+        """Return the `PoolStats` that `to_dict` was called on."""
         endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
-        quotas = [{**quota, "endpoints": tuple(quota["endpoints"])} for quota in data.get("quotas", ())]
-        holders = [{**holder, "wait_s": WaitStats(**holder["wait_s"])} for holder in data.get("holders", ())]
-        fields = {
-            **data,
-            "endpoints": endpoints,
-            "wait_s": WaitStats(**data["wait_s"]),
-            "quotas": tuple(QuotaStats(**quota) for quota in quotas),
-            "sources": tuple(SourceStats(**source) for source in data.get("sources", ())),
-            "holders": tuple(HolderStats(**holder) for holder in holders),
-        }
-        if "success_rate" in fields:  # the name of `acquire_rate` up to 0.6
-            fields["acquire_rate"] = fields.pop("success_rate")
-        return cls(**fields)
+        quotas = [{**quota, "endpoints": tuple(quota["endpoints"])} for quota in data["quotas"]]
+        holders = [{**holder, "wait_s": WaitStats(**holder["wait_s"])} for holder in data["holders"]]
+        return cls(
+            **{
+                **data,
+                "endpoints": endpoints,
+                "wait_s": WaitStats(**data["wait_s"]),
+                "quotas": tuple(QuotaStats(**quota) for quota in quotas),
+                "sources": tuple(SourceStats(**source) for source in data["sources"]),
+                "holders": tuple(HolderStats(**holder) for holder in holders),
+            }
+        )

@@ -10,7 +10,6 @@
 - `call_sequence`: calls as data; the fewest of them that fail.
 - `checks`: what must hold of a strategy by itself; `backlog`: what holds of the shares of holders around it.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
-- `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`: its parts.
 
 Nothing in production imports this package.
 """

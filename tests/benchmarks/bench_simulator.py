@@ -25,7 +25,6 @@ from typing import Any, Final
 
 import ciw  # type: ignore[import-untyped]
 import simpy
-from balancer_simulator.analytic import mmc
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
@@ -34,6 +33,7 @@ from balancer_simulator.scenario.workload import Poisson
 from balancer_simulator.studies.parallel import Order, run_orders
 
 from tests.benchmarks.harness import Row, in_turns, options, show, timed
+from tests.simulation.analytic import mmc
 
 SERVERS: Final = 8
 RHO: Final = 0.9

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from balancer.endpoint import Outcome
 from balancer.errors import EndpointError
-from balancer.testing.faults import FAULTS
 from tests.benchmarks.harness import END, ROOT, begin_of, json_of_rows, markdown, options, write_between
+from tests.faults.proxy import FAULTS
 from tests.integration.pipeline.fault_matrix import KINDS, Matrix, Met, Ran, impatient
 
 __all__ = ["BEGIN", "END", "LIE", "PAGE", "VERIFIED", "read", "written"]

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from balancer.testing.faults import FAULTS
 from tests.benchmarks.show_faults import BEGIN, END, LIE, PAGE, VERIFIED, read, written
 from tests.contracts.documents import rows
+from tests.faults.proxy import FAULTS
 from tests.integration.pipeline.fault_matrix import KINDS
 
 

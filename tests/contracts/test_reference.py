@@ -66,7 +66,6 @@ def _defines_something(module: ModuleType) -> bool:
     return any(not isinstance(statement, ast.Expr) for statement in tree.body)
 
 
-@pytest.mark.filterwarnings("ignore:balancer:DeprecationWarning")  # an old name says what it is called now
 @pytest.mark.parametrize("name", _modules())
 def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
     module = importlib.import_module(name)

@@ -13,7 +13,6 @@ from itertools import permutations
 from statistics import fmean
 
 import pytest
-from balancer_simulator.analytic import supermarket
 from balancer_strategies.p2c import P2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from balancer.testing.referee import GrantRule
 from balancer.testing.walk import random_walk
 from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, evenly, only
 from tests.properties.sequence import Sequence
+from tests.simulation.analytic import supermarket
 
 _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached

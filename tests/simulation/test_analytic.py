@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import pytest
-from balancer_simulator.analytic import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.analytic import (
     ClosedNetwork,
     MarkovQueue,
     Queue,
@@ -26,8 +29,6 @@ from balancer_simulator.analytic import (
     supermarket,
     vacations,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 _EXACT = 1e-12  # a few thousand roundings of 1e-16
 _PRINTED = 5e-5  # four decimals

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Scenario
-from balancer_simulator.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.studies.intervals import difference_of
 
+from tests.simulation.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
 from tests.simulation.theory import RUNS, exponential, hold, poisson, queues, runs, sojourns, sojourns_of_all, waits
 
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute

@@ -8,7 +8,8 @@ import random
 from typing import Any
 
 import pytest
-from balancer_simulator.analytic import (
+
+from tests.simulation.analytic import (
     breakdowns,
     erlang_a,
     erlang_b,
@@ -19,7 +20,6 @@ from balancer_simulator.analytic import (
     shortest_job_first,
     vacations,
 )
-
 from tests.simulation.theory import exponential, hold, poisson, runs, sojourns, waits
 
 pytestmark = pytest.mark.timeout(1200)

@@ -29,8 +29,8 @@ from balancer import (
     Pool,
     RetrySettings,
 )
-from balancer.testing.faults import FAULTS, FaultProxy
 from tests.contracts.documents import ROOT
+from tests.faults.proxy import FAULTS, FaultProxy
 from tests.model_server import model_server
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES

@@ -25,8 +25,8 @@ from pathlib import Path
 from statistics import linear_regression
 from tempfile import TemporaryDirectory
 
-from balancer.testing.faults import FAULTS
 from tests.benchmarks.harness import options, show
+from tests.faults.proxy import FAULTS
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.stress.faulty import FaultyCalls, FaultyServers, faulty_servers

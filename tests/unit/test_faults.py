@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from balancer.testing.faults import FAULTS, Answer, Exchange, Fault, FaultProxy
 from tests.apis.api import Api, Asked, Reply, as_json, serving
+from tests.faults.proxy import FAULTS, Answer, Exchange, Fault, FaultProxy
 from tests.patience import PATIENCE_S
 
 RIGHT = {"text": "yes", "number": 4, "list": [True, None]}

@@ -334,19 +334,11 @@ def _told(error: StrategyError) -> tuple[Any, ...]:
     return error.strategy, whole.removeprefix(name)
 
 
-def _told_of(error: TooManyWaiters) -> int:
-    """Return how many facts tell it all: members of earlier versions know the first two, or three."""
-    return 4 if error.holder is not None else 3 if error.of_one_process else 2
-
-
 _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
     AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
     QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
-    NoEndpoint: lambda e: (
-        *(sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
-        *([] if e.only is None else [e.only]),  # which members of earlier versions do not know
-    ),
-    TooManyWaiters: lambda e: (e.waiting, e.limit, e.of_one_process, e.holder)[: _told_of(e)],
+    NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names), e.only),
+    TooManyWaiters: lambda e: (e.waiting, e.limit, e.of_one_process, e.holder),
     PoolClosed: lambda e: (),
     StrategyError: _told,
 }

@@ -259,8 +259,8 @@ def _bar(used: int, limit: int) -> str:
 
 
 def _back(endpoint: Mapping[str, Any], at_s: float) -> str:
-    """Return when an endpoint out of service is tried again. A page of an earlier version does not tell."""
-    back_at_s = endpoint.get("back_at_s")
+    """Return when an endpoint out of service is tried again; nothing if that is not known."""
+    back_at_s = endpoint["back_at_s"]
     return "" if back_at_s is None else f", {_span(max(1.0, ceil(back_at_s - at_s)))}"
 
 

@@ -1,10 +1,9 @@
-"""Trace files: lines, columns, or the database of a run; read whole or cut short, and written.
+"""Trace files: lines, or the database of a run; read whole or cut short, and written.
 
 After a kill, the last line may be incomplete, and calls that were running are there as open ones, or not at all. The
 type of a file is read from its first bytes.
 
-A finished trace is written as lines or as columns, by the name of the file. A running pool writes lines to a sink, each
-at once, so that a kill leaves at most one incomplete line at the end.
+A running pool writes lines to a sink, each at once, so that a kill leaves at most one incomplete line at the end.
 """
 
 import json
@@ -18,8 +17,8 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, Final, Protocol, runtime_checkable
 
 from balancer.errors import ConfigError
-from balancer.observing.traces import columns, tables
-from balancer.observing.traces.columns import write_columns
+from balancer.observing.traces import tables
+from balancer.observing.traces.log_lines import shown_line
 from balancer.observing.traces.rows import (
     VERSION,
     Attempt,
@@ -31,7 +30,16 @@ from balancer.observing.traces.rows import (
     row_of,
 )
 
-__all__ = ["LineFile", "Sink", "Trace", "Unwritten", "cannot_be_written", "read_trace", "write_trace"]
+__all__ = [
+    "LineFile",
+    "Sink",
+    "Trace",
+    "Unwritten",
+    "cannot_be_written",
+    "of_another_program",
+    "read_trace",
+    "write_trace",
+]
 
 _DATABASE: Final = "run.sqlite"  # the name in balancer.pipeline.results.database, which this package does not import
 _LONGEST: Final = 2**25  # characters of a line; the first line of 10 000 endpoints has about two million
@@ -60,13 +68,12 @@ class Trace:
 
 
 def read_trace(path: str | PathLike[str]) -> Trace:
-    """Read the trace at `path`: a file of lines, a Parquet file, or the database of a run of the pipeline.
+    """Read the trace at `path`: a file of lines, or the database of a run of the pipeline.
 
     For a results folder, its database is read.
 
     Raises:
         ConfigError: it cannot be read, or a line, other than an incomplete last one, is not a line of a trace.
-        MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
     path = _of_folder(path)
     found = Trace()
@@ -114,15 +121,10 @@ def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
 
 
 def _rows_in(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
-    begins = _beginning(path)
-    if begins.startswith(columns.MAGIC):
-        rows = columns.column_rows(path)
-    elif begins.startswith(tables.MAGIC):
-        rows = tables.table_rows(path)
-    else:
+    if not _beginning(path).startswith(tables.MAGIC):
         yield from _lines(path, found)
         return
-    for number, data in enumerate(rows, start=1):
+    for number, data in enumerate(tables.table_rows(path), start=1):
         yield f"{path}: row {number}", data
 
 
@@ -163,28 +165,33 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     # An incomplete line: the last one of a killed run. The next run began a new line.
                     found.cut = True
                     if not line.startswith('{"row"'):
-                        raise ConfigError(
-                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; of a log, "
-                            "balancer trace LOG --out trace.jsonl makes one (--from names its program)"
-                        ) from None
+                        raise of_another_program(path, number, line) from None
                     continue
                 if not isinstance(data, dict):
                     raise ConfigError(f"{path}:{number}: found {line[:40]!r}; a line of a trace is a JSON object")
+                if "row" not in data:
+                    raise of_another_program(path, number, line, f"; its keys are {', '.join(map(str, data))}"[:400])
                 yield f"{path}:{number}", data
     except OSError as error:
         raise _unreadable(path, error) from None
 
 
+def of_another_program(path: str | PathLike[str], number: int, line: str, keys: str = "") -> ConfigError:
+    """Return the error for a line that no trace and no known log has: what it is, and how to name its columns."""
+    table = "jsonl" if line.startswith(("{", "[")) else "csv"
+    return ConfigError(
+        f"{path}:{number}: found {shown_line(line.rstrip())!r}, which is no line of a trace, of HAProxy or of nginx; "
+        f"if each row is a call, name its columns: balancer trace {fspath(path)} --from {table} --column endpoint=NAME "
+        f"--column asked_s=NAME --column ended_s=NAME{keys}; docs/traces.md makes such rows of other logs"
+    )
+
+
 def write_trace(trace: Trace, path: str | PathLike[str]) -> None:
-    """Write `trace` to `path`, replacing a file there: as Parquet if its name ends with ".parquet", else as lines.
+    """Write `trace` to `path` as lines, replacing a file there.
 
     Raises:
         ConfigError: it cannot be written.
-        MissingExtra: Parquet is asked for, and pyarrow is not installed.
     """
-    if fspath(path).endswith(".parquet"):
-        write_columns(path, _rows_of(trace))
-        return
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(map(line, _rows_of(trace)))

@@ -10,7 +10,6 @@ from typing import Final
 
 from balancer.observing.traces.log_lines import (
     NOWHERE,
-    OTHER_SERVER,
     RUN,
     EndpointHealth,
     LeftOut,
@@ -65,6 +64,7 @@ _OTHER: Final = {
         r"Reexecuting|Reloading|Initializing|config : )"
     ),
 }
+_OTHER_SERVER: Final = "calls with retries at a server that the log does not name"
 _CLIENT_LEFT: Final = "of clients that left while they waited"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -133,7 +133,7 @@ class _HAProxyLog(LogReader):
         name = f"{backend}/{server}"
         outcome = _outcome(flags, found.get("status"), answered=took["Tr"] >= 0)
         if again.startswith("+"):
-            self.notes[OTHER_SERVER] += 1
+            self.notes[_OTHER_SERVER] += 1
         elif tries := min(int(again), 100):
             connected_s = granted_s + took["Tc"] if took["Tc"] >= 0 else ended_s
             part_s = (connected_s - granted_s) / (tries + 1)

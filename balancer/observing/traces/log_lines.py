@@ -11,18 +11,16 @@ from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
 
 from balancer.observing.traces.rows import Attempt, Happening
-from balancer.values.redaction import in_one_line, plain_name
+from balancer.values.redaction import in_one_line
 
 __all__ = [
     "NOWHERE",
-    "OTHER_SERVER",
     "RUN",
     "EndpointHealth",
     "LeftOut",
     "LogFormat",
     "LogOptions",
     "LogReader",
-    "address_of",
     "call",
     "instant_of",
     "outcome_of",
@@ -32,7 +30,6 @@ __all__ = [
 
 RUN: Final = "imported"
 NOWHERE: Final = "without an upstream server"
-OTHER_SERVER: Final = "calls with retries at a server that the log does not name"
 
 Row = Attempt | Happening
 
@@ -51,7 +48,7 @@ class LogOptions:
     Attributes:
         zone: of times without one; None: that of this machine.
         log_format: nginx's `log_format`; None: the default.
-        columns: for fields of an attempt, or operators of Envoy: the name of the column or key that has it.
+        columns: of a table: for fields of an attempt, the name of the column that has it.
     """
 
     zone: tzinfo | None = None
@@ -71,7 +68,7 @@ class LogReader:
         self.notes: Counter[str] = Counter()
 
     def read(self, item: Any) -> Iterable[Row]:
-        """Return the rows of a line: a text, or the object of a line of JSON, or a row of a table.
+        """Return the rows of a line: a text, or of a table a row by its columns.
 
         Raises:
             LeftOut: it has none.
@@ -90,15 +87,15 @@ class LogFormat:
 
     Attributes:
         name: the word for `--from`.
-        shape: what `reader` and `looks` get: lines, objects of JSON, or rows of a table with a heading.
-        looks: whether a line, an object or a row seems to be of this format.
+        shape: what the reader gets: lines, or rows of CSV or JSON lines.
+        looks: whether a line seems to be of this format.
         reader: makes a reader for one log.
         expects: what a line has to be, for errors.
     """
 
     name: str
-    shape: Literal["lines", "json", "csv"]
-    looks: Callable[[Any], bool]
+    shape: Literal["lines", "csv", "jsonl"]
+    looks: Callable[[str], bool]
     reader: Callable[[LogOptions], LogReader]
     expects: str
 
@@ -156,10 +153,6 @@ class EndpointHealth:
         if not there:
             yield Happening(RUN, at_s, "joined", name)
 
-    def is_out(self, name: str) -> bool:
-        """Return whether calls should not go there."""
-        return name in self._down or bool(self._away.get(name))
-
     def out(self) -> set[str]:
         """Return the names of all that are out."""
         return self._down | {name for name, reasons in self._away.items() if reasons}
@@ -193,13 +186,6 @@ def instant_of(value: object, zone: tzinfo | None = None) -> float:
         return float(text)
     date = datetime.fromisoformat(text.replace(",", "."))
     return (date.replace(tzinfo=zone) if date.tzinfo is None and zone is not None else date).timestamp()
-
-
-def address_of(url: object) -> str:
-    """Return host and port of a URL of a server; of another text, the text without what may be secret."""
-    text = plain_name(str(url).strip())
-    scheme, sign, rest = text.partition("://")
-    return rest.partition("/")[0] if sign and scheme in ("http", "https", "h2c", "tcp", "grpc") else text
 
 
 _QUERY: Final = re.compile(r"\?[^\s\"']*")

@@ -11,9 +11,9 @@ from typing import Any, Final
 from balancer.observing.traces.files import Trace
 from balancer.observing.traces.rows import Attempt
 
-__all__ = ["NOT_IMPORTED", "summary_lines", "summary_of"]
+__all__ = ["summary_lines", "summary_of"]
 
-NOT_IMPORTED: Final[Mapping[str, Any]] = {
+_NOT_IMPORTED: Final[Mapping[str, Any]] = {
     "format": None, "left_out": 0, "left_out_kinds": {}, "notes": {}, "unread": 0, "first_unread": [],
 }  # fmt: skip
 """What a summary says of a log, for a trace that is no log."""
@@ -35,7 +35,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "lasts_s": fsum(_length_s(mine) for mine in _by(attempts, "run").values()),
         "lost": trace.lost,
         "cut": trace.cut,
-        **NOT_IMPORTED,
+        **_NOT_IMPORTED,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
         "endpoints": {name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names},

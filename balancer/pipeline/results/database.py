@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +38,8 @@ class Database:
         fresh: delete the existing database first.
 
     Raises:
-        ConfigError: another process uses it, it holds files but no run, or it cannot be written.
+        ConfigError: another process uses it, it holds files but no run, another version made it, or it cannot be
+            written.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
@@ -254,8 +256,22 @@ def open_database(folder: Path, schema: str, *, fresh: bool) -> sqlite3.Connecti
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        if not _is_for(db, schema):
+            db.close()
+            raise ConfigError(
+                f"{file}: was made by another version of balancer; use --fresh, or choose other --results"
+            )
         db.executescript(schema)
     except sqlite3.Error as error:
         db.close()
         raise ConfigError(f"{file}: {error}; use --fresh, or choose other --results") from None
     return db
+
+
+def _is_for(db: sqlite3.Connection, schema: str) -> bool:
+    """Return whether the tables of `db` are those of `schema`; without tables, note whose they will be."""
+    version = zlib.crc32(schema.encode()) & 0x7FFF_FFFF
+    if db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+        return bool(db.execute("PRAGMA user_version").fetchone() == (version,))
+    db.execute(f"PRAGMA user_version = {version}")
+    return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
 from balancer.pipeline.results import answers, judges, leases, problem_times, problems, rounds, trust
 from balancer.pipeline.results.answers import Answers
@@ -20,6 +21,7 @@ from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.problem_times import FirstKill, GeneratorYield, ProblemTimes, generator_yields
 from balancer.pipeline.results.problems import Problems, SeenBefore
 from balancer.pipeline.results.rounds import Rounds, Shrunk
+from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.pipeline.results.trust import Rechecks, TrustStore
 from balancer.problem import Origin, Problem, Verdict
 from balancer.program import Program
@@ -39,6 +41,9 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, strategy TEXT NOT NULL, slots INTEGER NOT NULL, pool TEXT, complete INTEGER NOT NULL);
 """
+_AS_JSON = (PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory)
+_FIELDS = "".join(f"-- {kind.__name__}: {', '.join(each.name for each in fields(kind))}\n" for kind in _AS_JSON)
+"""What columns hold as JSON. It stands in the schema, so that results of other fields are those of another version."""
 _VERDICTS = {each.value: each for each in Verdict}  # faster than Verdict(...), for the most frequent rows
 
 
@@ -86,7 +91,8 @@ class Store:
             process uses it.
 
     Raises:
-        ConfigError: another process uses it, it holds files but no run, or it cannot be written.
+        ConfigError: another process uses it, it holds files but no run, another version made it, or it cannot be
+            written.
 
     Attributes:
         rounds: the rounds of each problem.
@@ -106,7 +112,7 @@ class Store:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
         parts = (rounds, answers, judges, problems, leases, problem_times, trust)
-        self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts), fresh=fresh)
+        self._db = Database(folder, _SCHEMA + "".join(part.SCHEMA for part in parts) + _FIELDS, fresh=fresh)
         self.rounds = Rounds(self._db)
         self.answers = Answers(self._db)
         self.judges = Judges(self._db)

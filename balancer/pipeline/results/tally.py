@@ -100,7 +100,7 @@ class ProblemTally:
         """Return the tally from the result of `to_dict`."""
         course = dict(found["course"])
         made = RoundHistory(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
-        lists = {name: tuple(found.get(name, ())) for name in ("survivors", "not_judged", "notes", "troubles")}
+        lists = {name: tuple(found[name]) for name in ("survivors", "not_judged", "notes", "troubles")}
         return cls(**{**found, **lists, "course": made})
 
     def summary(self) -> dict[str, Any]:

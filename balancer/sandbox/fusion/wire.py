@@ -359,13 +359,12 @@ def _flaw_in(answer: RunCodeAnswer, context: AnswerContext) -> str:
 def _server_s(answer: RunCodeAnswer) -> float | None:
     """Return how long the server took, in seconds; None if it does not say.
 
-    SandboxFusion reports wall time for each command. An earlier version of our server reports CPU time there, and also
-    as `cpu_time`: such times do not count.
+    SandboxFusion reports wall time for each command.
     """
     if answer.server_s is not None:
         return answer.server_s
     results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
-    times = [each.execution_time for each in results if each.execution_time is not None and each.cpu_time is None]
+    times = [each.execution_time for each in results if each.execution_time is not None]
     return sum(times) if len(times) == len(results) else None
 
 

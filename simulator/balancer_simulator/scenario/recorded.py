@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from balancer.observing.traces import columns, read_trace, tables
+from balancer.observing.traces import read_trace, tables
 from balancer_simulator.scenario.workload import Arrivals
 
 __all__ = ["begins_a_trace", "recorded"]
@@ -45,7 +45,7 @@ def recorded(workload: Arrivals, folder: Path) -> Arrivals:
 def begins_a_trace(path: Path) -> bool:
     """Return whether the file at `path` looks like a trace of a pool. Raises OSError."""
     with path.open("rb") as file:
-        return file.read(16).startswith((b'{"row"', tables.MAGIC, columns.MAGIC))
+        return file.read(16).startswith((b'{"row"', tables.MAGIC))
 
 
 def _of_a_pool(path: Path) -> dict[str, Any]:

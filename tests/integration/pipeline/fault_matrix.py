@@ -1,4 +1,4 @@
-"""Each fault of `balancer.testing.faults`, before each server that has an executor, in a run and in a pipeline.
+"""Each fault of `tests.faults.proxy`, before each server that has an executor, in a run and in a pipeline.
 
 The servers are the real `balancer sandbox` and the tests' own of the other APIs. Calls get less patience than by
 default, so that a silent server costs seconds.
@@ -30,12 +30,12 @@ from balancer.sandbox.http.adapter import ServerExecutor
 from balancer.sandbox.judge0.executor import Judge0Executor
 from balancer.sandbox.piston.executor import PistonExecutor
 from balancer.settings.config import load_config
-from balancer.testing.faults import FaultProxy
 from tests.apis.api import serving
 from tests.apis.box import Box
 from tests.apis.gojudge import GoJudge
 from tests.apis.judge0 import Judge0
 from tests.apis.piston import Piston
+from tests.faults.proxy import FaultProxy
 from tests.fusion_like import fusion_like
 from tests.servers import running_server
 

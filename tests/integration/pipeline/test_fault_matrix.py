@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.testing.faults import FAULTS
+from tests.faults.proxy import FAULTS
 from tests.integration.pipeline.fault_matrix import KINDS, Matrix, Ran, impatient
 
 pytestmark = pytest.mark.xdist_group("faults")  # what it is compared with is found out once

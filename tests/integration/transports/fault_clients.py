@@ -15,9 +15,9 @@ import openai
 
 from balancer import AsyncBalancedTransport, BalancedTransport, Endpoint, Pool, RetrySettings
 from balancer.core.events import Ended
-from balancer.testing.exchange import Exchange, Fault, head_of
-from balancer.testing.faults import FAULTS, FaultProxy
 from balancer.transports.clients import openai_http
+from tests.faults.exchange import Exchange, Fault, head_of
+from tests.faults.proxy import FAULTS, FaultProxy
 from tests.model_server import ModelServer, model_server
 
 __all__ = ["CLIENTS", "FAULTS_MET", "Client", "Met", "meet", "quick_retries"]

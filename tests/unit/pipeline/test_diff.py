@@ -77,7 +77,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         differ(run, tmp_path)
     with Store(tmp_path / "old"):
         pass
-    with pytest.raises(ConfigError, match="its run is of an earlier version"):
+    with pytest.raises(ConfigError, match="its run was stopped before it began"):
         write_again(tmp_path / "old", print)
     with Store(run), pytest.raises(ConfigError, match="another run is writing here"):
         differ(run, stored(tmp_path / "b", {}))

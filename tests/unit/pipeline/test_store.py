@@ -452,3 +452,18 @@ def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judge
         store.set_verdict("p", StoredVerdict("a", case, verdict, 0.1, ""))
     store.rechecks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
     assert store.rechecks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
+
+
+def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.describe({"kind": "packages"})
+    with Store(tmp_path) as store:
+        assert store.source == {"kind": "packages"}
+    with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
+        db.execute("PRAGMA user_version = 7")
+    with pytest.raises(ConfigError, match=r"run\.sqlite: was made by another version of balancer; use --fresh, or"):
+        Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
+        assert db.execute("SELECT value FROM meta WHERE key = 'source'").fetchone() == ('{"kind": "packages"}',)
+    with Store(tmp_path, fresh=True) as store:
+        assert store.source == {}

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from balancer import Endpoint, HealthSettings, QuotaSettings
-from balancer.testing.exchange import Exchange, Fault, head_of
-from balancer.testing.faults import FaultProxy
 from balancer.transports.adapter import BalancedAdapter
+from tests.faults.exchange import Exchange, Fault, head_of
+from tests.faults.proxy import FaultProxy
 from tests.model_server import ModelServer, model_server
 from tests.unit.transports.scripted import pool_of
 

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from balancer import Endpoint, HealthSettings, Pool, prompt_key, prompt_tokens
-from balancer.testing.exchange import Fault
-from balancer.testing.faults import FaultProxy
 from balancer.transports.middleware import BalancedMiddleware
+from tests.faults.exchange import Fault
+from tests.faults.proxy import FaultProxy
 from tests.model_server import ModelServer, model_server
 from tests.patience import PATIENCE_S
 from tests.unit.transports.scripted import pool_of

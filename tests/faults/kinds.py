@@ -8,7 +8,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
-from balancer.testing.exchange import Answer, Exchange, Fault, head_of
+from tests.faults.exchange import Answer, Exchange, Fault, head_of
 
 __all__ = ["FAULTS"]
 

@@ -1,6 +1,6 @@
 """Fault proxy: passes HTTP requests through to a server, and commits faults by a schedule.
 
-It decides which request meets which fault, and counts. The faults themselves are in `fault_kinds`. It needs only the
+It decides which request meets which fault, and counts. The faults themselves are in `kinds`. It needs only the
 standard library.
 
 Its listener is on loopback, and closed while it refuses connections.
@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from balancer.testing.exchange import Answer, Exchange, Fault
-from balancer.testing.fault_kinds import FAULTS
+from tests.faults.exchange import Answer, Exchange, Fault
+from tests.faults.kinds import FAULTS
 
 __all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultListener", "FaultProxy"]
 

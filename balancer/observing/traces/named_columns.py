@@ -1,0 +1,98 @@
+"""Tables of calls: CSV with a heading, or JSON lines, with a mapping of their columns to the fields of an attempt.
+
+A table is made by hand, or by a line of jq or awk from the log of some program. So a wrong value is a mistake, and an
+error: no row is left out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from balancer.endpoint import Outcome
+from balancer.errors import ConfigError
+from balancer.observing.traces.log_lines import RUN, LogFormat, LogOptions, LogReader, Row, instant_of, outcome_of
+from balancer.observing.traces.rows import Attempt
+from balancer.values.redaction import plain_name
+
+__all__ = ["TABLES"]
+
+_NAMES: Final = tuple(field.name for field in fields(Attempt) if field.name != "attempt")
+_NEEDED: Final = (("endpoint",), ("ended_s",), ("granted_s", "asked_s"))
+_TEXTS: Final = ("run", "task", "kind", "host", "key")
+_TIMES: Final = ("asked_s", "granted_s", "ended_s")
+_WHOLE: Final = ("slots", "priority", "in_flight", "host_in_flight")
+_OUTCOMES: Final = tuple(each.value for each in Outcome)
+_YES: Final = ("1", "true", "yes")
+
+
+class _Table(LogReader):
+    """Reads the rows of a table. A field without a column of its own is read from the column of its name."""
+
+    def __init__(self, options: LogOptions) -> None:
+        super().__init__(options)
+        if strangers := [field for field in options.columns if field not in _NAMES]:
+            raise ConfigError(f"--column: there is no field {strangers[0]!r}; fields are {', '.join(_NAMES)}")
+
+    def read(self, item: Mapping[str, Any]) -> Iterator[Row]:
+        columns = self.options.columns
+        if missing := [column for column in columns.values() if column not in item]:
+            raise ValueError(f"found no column {missing[0]!r}; there are {', '.join(item)}")
+        of = {field: columns.get(field, field) for field in _NAMES if columns.get(field, field) in item}
+        for needed in _NEEDED:
+            if not any(field in of for field in needed):
+                raise ValueError(
+                    f"found no column {' or '.join(needed)}; name one with --column {needed[0]}=NAME; there are "
+                    f"{', '.join(item)}"
+                )
+        given = {field: self._value(field, item[column]) for field, column in of.items()}
+        known: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+        granted_s = known.get("granted_s", known.get("asked_s"))
+        if granted_s is None or "ended_s" not in known or "endpoint" not in known:
+            raise ValueError("found an empty value; endpoint, ended_s, and granted_s or asked_s must not be empty")
+        yield Attempt(**{"run": RUN, "attempt": 0, "asked_s": granted_s, "granted_s": granted_s, **known})
+
+    def _value(self, field: str, found: object) -> Any:
+        text = "" if found is None else str(found).strip()
+        if not text:
+            return None
+        if isinstance(found, list | dict):
+            raise ValueError(f"found {text[:40]!r} for {field}; it must be a single value")
+        if field in _TEXTS:
+            return text
+        if field == "endpoint":
+            return plain_name(text)
+        if field == "outcome":
+            return _outcome(text)
+        if field == "open":
+            return text.lower() in _YES
+        read: Callable[[str], float] = int if field in _WHOLE else float
+        try:
+            return read(text)
+        except ValueError:
+            if field not in _TIMES:
+                raise ValueError(f"found {text[:40]!r} for {field}; it must be a number") from None
+        try:
+            return instant_of(text, self.options.zone)
+        except ValueError:
+            raise ValueError(
+                f"found {text[:40]!r} for {field}; it must be a number of seconds or an ISO date"
+            ) from None
+
+
+def _outcome(text: str) -> str:
+    if text in _OUTCOMES:
+        return text
+    if text.lstrip("-").isdigit():
+        return outcome_of(text)
+    raise ValueError(f"found {text[:40]!r} for outcome; it must be {', '.join(_OUTCOMES)}, or a status of HTTP")
+
+
+def _looks(_: object) -> bool:
+    return False  # a table is named: any program may have written it
+
+
+TABLES: Final = (
+    LogFormat("csv", "csv", _looks, _Table, "CSV with a heading"),
+    LogFormat("jsonl", "jsonl", _looks, _Table, "JSON lines"),
+)
+"""A row is a call; times are seconds of any clock, or ISO dates."""
