@@ -107,6 +107,7 @@ async def _serve(
     from balancer.commands.stopping import told_to_stop
     from balancer.pool.connected import ConnectedPool
     from balancer.proxy.app import ProxyServer
+    from balancer.proxy.client_side import ConnectionLimits
     from balancer.proxy.contact import PoolContact
 
     tls = tls_of(place.cert, place.key)
@@ -122,7 +123,7 @@ async def _serve(
                 pool,
                 config.proxy,
                 routes=routes,
-                connections=_most_connections(),
+                limits=ConnectionLimits(connections=_most_connections()),
                 contact=contact,
                 redact=config.redact,
             )

@@ -155,7 +155,7 @@ class RunnerOptions:
     """
 
     attempts: int
-    quiet_label: str
+    quiet_label: str = "quiet"
     outage_s: float = 0.0
     compile_s: float | None = None
     verify: VerifySettings | None = None

@@ -10,6 +10,7 @@ import logging
 import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
@@ -22,7 +23,7 @@ from balancer.plugins.extras import has
 from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
 from balancer.proxy.client_request import ClientRequest
-from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits
+from balancer.proxy.client_side import ClientConnection, ClientConnections, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
 from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
@@ -55,7 +56,7 @@ class ProxyServer:
         pool: gets the requests. It stays open when the proxy stops.
         settings: of `[proxy]`; None: the defaults.
         routes: what the proxy answers itself, by method and path.
-        connections: clients' connections at once, if the settings have no number.
+        limits: of connections; a number of connections in the settings comes first. None: the defaults.
         sessions: in place of those of the settings, e.g. with a function.
         contact: with the server of the pool, if it has one.
         redact: takes secrets out of the names of tenants in the log and in metrics, e.g. `Config.redact`.
@@ -70,7 +71,7 @@ class ProxyServer:
         settings: ProxySettings | None = None,
         *,
         routes: Routes | None = None,
-        connections: float = math.inf,
+        limits: ConnectionLimits | None = None,
         sessions: Sessions | None = None,
         contact: PoolContact | None = None,
         redact: Callable[[str], str] = str,
@@ -79,10 +80,14 @@ class ProxyServer:
         self._contact = contact
         self._engine = pool.engine
         self._settings = settings = settings or ProxySettings()
+        limits = limits or ConnectionLimits()
+        self._limits = replace(
+            limits, connections=settings.connections or limits.connections, body_bytes=settings.body_bytes
+        )
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
         self._sessions = sessions or _sessions_of(settings.sessions)
-        self._kept = KeptBytes(settings.all_kept_bytes, settings.kept_bytes)
+        self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
         self._plans: dict[float, AttemptPlans] = {}
         self._labels: frozenset[str] = frozenset()
@@ -96,7 +101,6 @@ class ProxyServer:
         self._lately = 0
         self._lately_s = -math.inf
         self._server: asyncio.Server | None = None
-        self._most = settings.connections or connections
         self._clients: ClientConnections | None = None
         self._servers: ServerConnections | None = None
         self._scrape: Callable[[], tuple[bytes, str]] | None = None
@@ -121,26 +125,17 @@ class ProxyServer:
         Raises:
             ConfigError: it cannot listen there.
         """
-        loop, settings = asyncio.get_running_loop(), self._settings
+        loop, limits = asyncio.get_running_loop(), self._limits
         if has("prometheus"):
             self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
-        limits = ClientLimits(
-            connections=self._most,
-            head_bytes=settings.head_bytes,
-            body_bytes=settings.body_bytes,
-            head_s=settings.head_s,
-            body_s=settings.body_s,
-            unread_s=settings.unread_s,
-            keep_alive_s=settings.keep_alive_s,
-        )
         self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
         self._servers = ServerConnections(
             loop,
             self._context_for_servers,
-            connect_s=settings.connect_s,
-            silent_s=settings.silent_s,
-            keep_s=settings.keep_alive_s,
-            head_bytes=settings.head_bytes,
+            connect_s=limits.connect_s,
+            silent_s=self._settings.silent_s,
+            keep_s=limits.keep_alive_s,
+            head_bytes=limits.head_bytes,
         )
         if tls is not None:
             tls.set_alpn_protocols(["http/1.1"])
@@ -152,7 +147,7 @@ class ProxyServer:
                 ssl=tls,
                 backlog=_ACCEPTED_AT_ONCE,
                 reuse_port=shared or None,
-                ssl_handshake_timeout=None if tls is None else settings.head_s,
+                ssl_handshake_timeout=None if tls is None else limits.head_s,
             )
         except (OSError, OverflowError) as error:
             raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
@@ -440,7 +435,6 @@ def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
         header=settings.header,
         cookie=settings.cookie,
         idle_s=settings.idle_s,
-        most=settings.most,
         elsewhere=settings.elsewhere,
     )
 

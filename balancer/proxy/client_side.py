@@ -22,7 +22,7 @@ from balancer.proxy.client_body import BodyGone, ClientBody, KeptBytes
 from balancer.proxy.client_request import ByteSink, ClientRequest, Feeder
 from balancer.proxy.heads import BadRequest, Header, request_head
 
-__all__ = ["ClientConnection", "ClientConnections", "ClientLimits"]
+__all__ = ["ClientConnection", "ClientConnections", "ConnectionLimits"]
 
 _log = logging.getLogger("balancer.proxy")
 
@@ -34,16 +34,30 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientLimits:
-    """Limits of clients' connections; see `ProxySettings`. Sizes in bytes, times in seconds."""
+class ConnectionLimits:
+    """Limits of connections. Sizes in bytes, times in seconds.
 
-    connections: float
-    head_bytes: int
-    body_bytes: int
-    head_s: float
-    body_s: float
-    unread_s: float
-    keep_alive_s: float
+    Attributes:
+        connections: of clients, at once.
+        body_bytes: the largest body of a request.
+        head_bytes: the largest head of a request, and of an answer.
+        kept_bytes: of all bodies that are kept. Beyond it, bodies are kept up to 64 KiB only.
+        head_s: for the head of a request.
+        body_s: for the body of a request, and one second more for each KiB of it.
+        unread_s: the longest time in which a client may read none of its answer.
+        keep_alive_s: after which an idle connection is closed.
+        connect_s: until a server must have accepted a connection.
+    """
+
+    connections: float = math.inf
+    body_bytes: int = 2**30
+    head_bytes: int = 2**16
+    kept_bytes: int = 2**28
+    head_s: float = 10.0
+    body_s: float = 30.0
+    unread_s: float = 120.0
+    keep_alive_s: float = 60.0
+    connect_s: float = 5.0
 
 
 class ClientConnections:
@@ -62,7 +76,7 @@ class ClientConnections:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        limits: ClientLimits,
+        limits: ConnectionLimits,
         kept: KeptBytes,
         handle: Callable[[ClientRequest], Coroutine[Any, Any, None]],
     ) -> None:
@@ -496,11 +510,11 @@ class ClientConnection(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
 
-def _too_large(limits: ClientLimits) -> BadRequest:
+def _too_large(limits: ConnectionLimits) -> BadRequest:
     return BadRequest(f"the body of the request has more than {limits.body_bytes} bytes", 413)
 
 
-def _too_long(limits: ClientLimits) -> BadRequest:
+def _too_long(limits: ConnectionLimits) -> BadRequest:
     return BadRequest(f"the head of the request has more than {limits.head_bytes} bytes", 431)
 
 

@@ -58,12 +58,15 @@ class VerifySettings(Settings):
     Attributes:
         share: the part of all runs.
         first: runs of each endpoint are repeated until so many in a row agreed with another endpoint.
-        surprises: True: also wrong answers of accepted programs, compile errors, and kills by only one case.
     """
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
     first: Annotated[int, Field(ge=0)] = 10
-    surprises: bool = True
+
+    @property
+    def surprises(self) -> bool:
+        """Whether wrong answers of accepted programs, compile errors, and kills by only one case are repeated, too."""
+        return bool(self.share or self.first)
 
 
 class PipelineSettings(Settings):
@@ -90,7 +93,6 @@ class PipelineSettings(Settings):
         time_limit_factor: multiplies the package's own limits (they are for other machines).
         compile_s: CPU seconds for a compiler, per program. The limit of wall time is three times as much, plus 10 s.
         python: what runs Python submissions: "python" (CPython), or "pypy", if an endpoint has it.
-        quiet_label: endpoints with this label rerun time limits that an overload may have caused.
         predict: whether a run predicts its own end, if the simulator is installed.
     """
 
@@ -115,7 +117,6 @@ class PipelineSettings(Settings):
     time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
     python: Literal["python", "pypy"] = "python"
-    quiet_label: str = "quiet"
     predict: bool = True
     aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

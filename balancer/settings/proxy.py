@@ -42,7 +42,6 @@ class SessionSettings(Settings):
         header: the name of a header of requests or answers that names a session, e.g. "Mcp-Session-Id".
         cookie: the name of a cookie that names a session.
         idle_s: seconds after which a session without requests is forgotten.
-        most: how many names are kept.
         elsewhere: when a request may leave its server: "gone" (it is out of service), "full" (it has no free slot).
     """
 
@@ -50,7 +49,6 @@ class SessionSettings(Settings):
     header: Annotated[str, Field(min_length=1)] | None = None
     cookie: Annotated[str, Field(min_length=1)] | None = None
     idle_s: _Seconds = 3600.0
-    most: Annotated[int, Field(ge=1)] = 100_000
     elsewhere: list[Literal["gone", "full"]] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -69,7 +67,6 @@ class ProxySettings(Settings):
             may ask for less by its header `Balancer-Deadline`.
         resend: which failed requests are tried elsewhere: "always", "incomplete" (those that no server can have read
             whole) or "unsent". Requests of an idempotent method or with an `Idempotency-Key` always are.
-        connect_s: seconds until a server must have accepted a connection.
         silent_s: the longest time in which a server may send nothing of an answer.
         models: a request in OpenAI's form goes to endpoints with its `model` as a label, if there are any.
         prompt_key: requests in OpenAI's form whose prompts begin alike have one key for affinity. A header
@@ -79,13 +76,7 @@ class ProxySettings(Settings):
         forwarded: what happens to `X-Forwarded-For`, `-Proto` and `-Host` of a client: "replace" them by what the proxy
             sees, or "extend" them, behind another proxy that can be trusted.
         kept_bytes: a body up to this size is kept, so that the request can be sent again. A larger one is sent once.
-        all_kept_bytes: limit of all bodies that are kept. Beyond it, bodies are kept up to 64 KiB only.
         body_bytes: the largest body of a request.
-        head_bytes: the largest head of a request, and of an answer.
-        head_s: seconds for the head of a request.
-        body_s: seconds for the body of a request, and one more for each KiB of it.
-        unread_s: the longest time in which a client may read none of its answer.
-        keep_alive_s: seconds after which an idle connection is closed.
         connections: clients' connections at once; absent: as many as the limit of open files allows.
         grace_s: seconds for the requests under way when the proxy is stopped.
         ca: a PEM file with the certificates that servers of https:// are checked against; absent: those of the system.
@@ -97,20 +88,13 @@ class ProxySettings(Settings):
     attempts: Annotated[int, Field(ge=1)] = 3
     deadline_s: _Seconds | None = None
     resend: Literal["always", "incomplete", "unsent"] = "always"
-    connect_s: _Seconds = 5.0
     silent_s: _Seconds = 600.0
     models: bool = True
     prompt_key: bool = False
     prompt_block: Annotated[int, Field(ge=1)] | None = None
     forwarded: Literal["replace", "extend"] = "replace"
     kept_bytes: _Bytes = 2**20
-    all_kept_bytes: _Bytes = 2**28
     body_bytes: _Bytes = 2**30
-    head_bytes: Annotated[int, Field(ge=1024)] = 2**16
-    head_s: _Seconds = 10.0
-    body_s: _Seconds = 30.0
-    unread_s: _Seconds = 120.0
-    keep_alive_s: _Seconds = 60.0
     connections: Annotated[int, Field(ge=1)] | None = None
     grace_s: Annotated[float, Field(ge=0)] = 30.0
     ca: Annotated[str, Field(min_length=1)] | None = None

@@ -10,7 +10,6 @@ import numpy.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 from balancer.plugins.extras import require
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
         Warmup,
         WorseSpells,
     )
-    from balancer_simulator.scenario.fields import ClusterModel, Outage, Policy, PolicySessions
+    from balancer_simulator.scenario.fields import Policy, PolicySessions
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
     from balancer_simulator.scenario.workload import (
         Arrivals,
@@ -77,7 +76,6 @@ __all__ = [
     "Bulk",
     "Change",
     "Closed",
-    "ClusterModel",
     "Conversations",
     "CrashRepair",
     "Deterministic",
@@ -94,7 +92,6 @@ __all__ = [
     "Lognormal",
     "Number",
     "OnOff",
-    "Outage",
     "Pareto",
     "Poisson",
     "Policy",
@@ -166,7 +163,7 @@ _HOMES = {
         "Warmup",
         "WorseSpells",
     ),
-    "scenario.fields": ("ClusterModel", "Outage", "Policy", "PolicySessions"),
+    "scenario.fields": ("Policy", "PolicySessions"),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
@@ -189,13 +186,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-_RENAMED = {"House": "ClusterModel"}  # names of 0.1, gone in 0.3
-
-
 def __getattr__(name: str) -> Any:
-    if name in _RENAMED:
-        warn(f"balancer_simulator.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

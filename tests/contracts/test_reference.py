@@ -195,4 +195,4 @@ def test_a_decision_is_a_heading_and_a_short_reason() -> None:
     for file in sorted((_DOCS / "decisions").glob("[!R]*.md")):
         for decision in file.read_text(encoding="utf-8").split("\n## ")[1:]:
             told = [line for line in decision.splitlines() if not line.startswith("|")]  # a table is for looking up
-            assert len(" ".join(told).split()) <= 200, f"{file.name}: {told[0]!r} is too long"
+            assert len(" ".join(told).split()) <= 90, f"{file.name}: {told[0]!r} is too long"

@@ -8,7 +8,7 @@ import balancer_simulator
 import pytest
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import Change, EndpointModel, Fault
-from balancer_simulator.scenario.fields import ClusterModel, Policy, PolicySessions
+from balancer_simulator.scenario.fields import Policy, PolicySessions
 from balancer_simulator.scenario.scenario import Scenario, load_scenario
 from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
 from balancer_simulator.studies.figures import FIGURES
@@ -40,7 +40,6 @@ def _as_written(value: Any) -> str | None:
         ("Endpoints", EndpointModel),
         ("Requests", Requests),
         ("Changes", Change),
-        ("Cluster", ClusterModel),
     ],
 )
 def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:

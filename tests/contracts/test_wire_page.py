@@ -1,17 +1,14 @@
-"""docs/wire.md says what is on the wire: its tables are the codec's, its frames are messages, its client leases."""
+"""docs/wire.md says what is on the wire: its tables are the codec's, its frames are messages."""
 
 import dataclasses
 import re
-import time
 
 import pytest
 
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.tcp import codec
 from balancer.cluster.tcp.codec import MessageSplitter, Opening, read_from_coordinator, read_from_member
-from tests.cluster.serving import Serving
 from tests.contracts.documents import ROOT, blocks, rows
-from tests.patience import PATIENCE_S
 
 _PAGE = ROOT / "docs" / "wire.md"
 _CODE = re.compile(r"`(\w+)`")
@@ -50,15 +47,3 @@ def test_the_frames_are_messages() -> None:
         m.SessionOffer(1764150000000, 7),
         m.SessionStart(who, 1764150000000, 7, 12.75, ()),
     ]
-
-
-def test_the_client_takes_a_lease_and_gives_it_back(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = (block.code for block in blocks(_PAGE) if block.language == "python")
-    with Serving("http://a/") as serving:
-        exec(compile(code.replace("7465", str(serving.port)), "wire.md", "exec"), {"__name__": "page"})
-        assert capsys.readouterr().out == "call http://a/\n"
-        until_s = time.monotonic() + PATIENCE_S
-        while serving.pool.stats().calls != 1 or serving.server.coordinator._sessions:
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
-        assert serving.pool.leases() == ()

@@ -6,7 +6,7 @@ import pytest
 from balancer_simulator import Poisson, Scenario, run_study
 from balancer_simulator.studies.ranking import of_the_runs
 
-from tests.simulation.scenarios import at, calls, closed, endpoint, run, times
+from tests.simulation.scenarios import at, closed, endpoint, run, times
 
 _EXPONENTIAL = {"kind": "exponential", "mean_s": 1.0}
 _CONSTANT = {"kind": "deterministic", "mean_s": 1.0}
@@ -86,14 +86,6 @@ def test_a_load_keeps_its_bulks() -> None:
 
 
 # -- beside everything else -------------------------------------------------------------------------
-
-
-def test_where_nothing_takes_time_a_cluster_is_a_pool() -> None:
-    expected, found = (run(everything(health=None, **more), "fifo") for more in ({}, {"cluster": {"members": 3}}))
-    assert calls(found) == calls(expected)
-    assert {name: found.metrics[name] for name in expected.metrics} == expected.metrics
-    assert found.metrics["timed_out"] > 0
-    assert found.metrics["failed_calls"] > 0
 
 
 @pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue", "shortest_job_first"])

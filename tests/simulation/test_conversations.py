@@ -184,13 +184,6 @@ def test_every_strategy_serves_conversations(strategy: str) -> None:
     assert record.metrics["imbalance"] >= 1
 
 
-def test_keys_go_through_a_cluster() -> None:
-    keyed = Policy(strategy="rendezvous", key="session")
-    assert simulate_once(_talking(cluster={"members": 2}), keyed).metrics["moved_turns"] == 0
-    with pytest.raises(ConfigError, match="sessions are not simulated with a cluster"):
-        run_study(_talking(cluster={"members": 2}), [Policy(strategy="fifo", sessions=PolicySessions())])
-
-
 # -- files ---------------------------------------------------------------------------------------------
 
 

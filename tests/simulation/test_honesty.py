@@ -197,7 +197,6 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
         {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
-        {"cluster": {"members": 2, "outages": [{"at_s": 9.0, "for_s": 9.0}]}},
         {"endpoints": [endpoint(faults=[{"kind": "warmup", "window_s": 9.0}])]},
     ],
 )

@@ -79,7 +79,7 @@ _ENDLESS = [
         "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
     ),
 ]
-_CLUSTER = f"{_REST}[cluster]\nmembers = 2\n"
+
 _LATE = "the run ends at horizon_s = 1000; it must be less"
 
 _REFUSED = [
@@ -192,12 +192,6 @@ _REFUSED = [
         f"within = 0.1\nprecision = 0.05\n{_REST}",
         "precision: found it beside within, which adds replications instead; give one of the two",
     ),
-    # A cluster.
-    (
-        _CLUSTER + "outages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
-        "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
-    ),
-    (_CLUSTER + "outages = [{ at_s = 1000.0, for_s = 2.0 }]", f"cluster.outages[0].at_s: found 1000, and {_LATE}"),
 ]
 
 
@@ -290,16 +284,6 @@ def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("section", "found"),
     [
-        ("[cluster]\nmembers = 0", "cluster.members: found 0: it must be >= 1"),
-        ("[cluster]\nmembers = 2\nloss = 1.0", "cluster.loss: found 1.0: it must be < 1"),
-        (
-            "[cluster]\nmembers = 2\n[requests]\nhedge_after_s = 1.0",
-            "cluster: requests.hedge_after_s is not simulated with it; ",
-        ),
-        (
-            '[cluster]\nmembers = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
-            "cluster: changes and from_s are not simulated with it; leave one of the two out",
-        ),
         ("[health]\ncooldown_s = 0.0", "health.cooldown_s: found "),
         ("[limits]\nkind = 'aimed'", "limits.kind: found "),
         ("[host_caps]\na = 0", "host_caps.a: found "),

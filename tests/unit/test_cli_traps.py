@@ -279,7 +279,6 @@ def test_no_secret_is_in_any_document(balancer: Balancer, monkeypatch: pytest.Mo
     config = (
         '[[endpoints]]\nurl = "fake://${TOKEN}/"\nlabels = ["${TOKEN}"]\nheaders = { A = "Bearer ${TOKEN}" }\n'
         + PIPELINE
-        + 'quiet_label = "${TOKEN}"\n'
     )
     for command in ("check", "run"):
         said = balancer(command, "c.toml", "--json", config=config)

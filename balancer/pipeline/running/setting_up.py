@@ -101,7 +101,6 @@ def open_runner(
     """Return the runner of a session, with its records. `trust`: the record of the endpoints, if runners share one."""
     options = RunnerOptions(
         attempts=settings.attempts,
-        quiet_label=settings.quiet_label,
         outage_s=settings.outage_s,
         compile_s=settings.compile_s,
         verify=None if on_one_machine(pool.endpoints()) else verify,

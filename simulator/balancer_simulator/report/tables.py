@@ -30,7 +30,6 @@ from balancer_simulator.studies.study import Study
 __all__ = [
     "BEST",
     "cells_of",
-    "cluster_table",
     "compared_tables",
     "figure_table",
     "kind_table",
@@ -51,7 +50,6 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
-_OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
 _OF_PROMPTS: Final = ("cached_blocks", "cached_at_best", "imbalance", "moved_turns", "broken_sessions")
 _MOST_ENDPOINTS: Final = 12
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
@@ -64,11 +62,6 @@ def figure_table(study: Study) -> Table:
     there = {key for policy in study.policies for key in study.metrics(policy)}
     columns = (*_COLUMNS.get(study.scenario.workload.kind, _OPEN), "cost_per_request")
     return _by_policy(study, [key for key in columns if key in there])
-
-
-def cluster_table(study: Study) -> Table:
-    """Return the parts of the wait for a lease, under each policy."""
-    return _by_policy(study, _OF_A_CLUSTER)
 
 
 def prompt_table(study: Study) -> Table:

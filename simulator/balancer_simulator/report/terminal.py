@@ -8,7 +8,6 @@ from balancer.reporting.document import Block, Paragraph, Section
 from balancer.reporting.terminal import print_sections
 from balancer_simulator.report.tables import (
     BEST,
-    cluster_table,
     figure_table,
     kind_table,
     matrix_table,
@@ -29,9 +28,6 @@ def print_study(study: Study, console: Console) -> None:
     sections = [_with_lines(study.scenario.name, figure_table(study), said)]
     if len(study.scenario.requests.kinds) > 1:
         sections.append(Section("by kind of request", (kind_table(study),)))
-    if study.scenario.cluster is not None:
-        title = "of a lease's wait, where callers are in several processes"
-        sections.append(Section(title, (cluster_table(study),)))
     sections += _of_prompts(study)
     sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)

@@ -15,7 +15,6 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import ANY, Request
-from balancer_simulator.run.record import ClusterRecord
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
 
@@ -124,10 +123,6 @@ class LeasePerCall:
     def told(self, task: Task, load: Load, now: float) -> None:
         """Report to the pool the load that the endpoint of `task` reported."""
         self._core.told(task.lease, load, now)
-
-    def record(self) -> ClusterRecord | None:
-        """Return the costs of several processes; None if there is only one."""
-        return None
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s

@@ -21,7 +21,6 @@ from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer_simulator.run.attempts import AttemptRunner, Orbit
-from balancer_simulator.run.clustered import ClusteredLeasePerCall
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
 from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
 from balancer_simulator.run.measurement import Measurement, RequestCounts
@@ -175,7 +174,7 @@ class Simulation:
         self._kinds = self._counts.kinds
         self._cost_before = 0.0
         self._draws_again = scenario.requests.work_again == "drawn"
-        self._discipline = self._discipline_of(registry)
+        self._discipline = BASELINES.get(self._policy.strategy, LeasePerCall)(self._env, self._core, self)
         self._ask = self._discipline.ask
         has_rules = bool(
             scenario.health
@@ -219,14 +218,6 @@ class Simulation:
             rng=streams.choices(Purpose.HEALTH),
             now=self._env.now,
         )
-
-    def _discipline_of(self, registry: Registry) -> LeasePerCall:
-        """Return how callers use the pool. A baseline has no cluster."""
-        baseline = BASELINES.get(self._policy.strategy)
-        if self._scenario.cluster is None or baseline is not None:
-            return (baseline or LeasePerCall)(self._env, self._core, self)
-        again = partial(self._new_core, registry)
-        return ClusteredLeasePerCall(self._env, self._core, again, self, self._scenario, self._streams)
 
     def _retry_by_rules(self) -> None:
         """Set up retries and hedges. A baseline has no rules for them."""
@@ -452,14 +443,13 @@ class Simulation:
             spans=tuple(self._spans or ()),
             under_way=tuple(measured.under_way),
             numbers=numbers,
-            cluster=self._discipline.record(),
             affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
             cost=self._cost(),
         )
 
     def _cost(self) -> float | None:
         """Return what calls have cost since the end of the warm-up, if it is known."""
-        cost = None if self._scenario.cluster is not None else self._core.cost()
+        cost = self._core.cost()
         return None if cost is None else cost - self._cost_before
 
     def _look_at_cost(self) -> None:

@@ -12,7 +12,6 @@ from balancer_simulator.scenario.distributions import Floats
 __all__ = [
     "AffinityRecord",
     "CallSpan",
-    "ClusterRecord",
     "EndpointRecord",
     "KindRecord",
     "Record",
@@ -119,44 +118,6 @@ class KindRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterRecord:
-    """Costs of callers and slots in different processes.
-
-    Attributes:
-        network_wait, owner_wait, slot_wait: parts of the wait of each lease, in seconds: on the network, repeats of
-            lost messages included; in the coordinator; and the rest, without a free slot.
-        leases: granted ones, those from stock included.
-        from_stock: leases that the process already had, from a block.
-        lost_leases: leases of a process without contact for too long: the call went on, and its slot was granted again.
-        messages: that the coordinator received.
-        busy_s: seconds of its work for them.
-    """
-
-    network_wait: CensoredHistogram
-    owner_wait: CensoredHistogram
-    slot_wait: CensoredHistogram
-    leases: int
-    from_stock: int
-    lost_leases: int
-    messages: int
-    busy_s: float
-
-    def metrics(self, measured_s: float) -> dict[str, float | None]:
-        """Return every figure of the cluster, by name."""
-        found: dict[str, float | None] = {}
-        for name in ("network_wait", "owner_wait", "slot_wait"):
-            figures = _of(name, getattr(self, name))
-            found.update({key: figures[key] for key in (f"{name}_mean_s", f"{name}_p99_s") if key in figures})
-        return {
-            **found,
-            "owner_busy": min(1.0, self.busy_s / measured_s),
-            "owner_messages_per_s": self.messages / measured_s,
-            "from_blocks": _part(self.from_stock, self.leases),
-            "lost_leases": float(self.lost_leases),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class AffinityRecord:
     """What came of prompts and sessions, in the time that counts.
 
@@ -215,9 +176,8 @@ class Record:
         spans: the calls, if they were kept.
         under_way: number of requests under way at evenly spaced instants, if requested.
         numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
-        cluster: costs of several processes; None: there is one process.
         affinity: what came of prompts and sessions; None: there are none.
-        cost: money that calls cost, by the prices of their endpoints; None: there are no prices, or several processes.
+        cost: money that calls cost, by the prices of their endpoints; None: there are no prices.
     """
 
     policy: str
@@ -241,7 +201,6 @@ class Record:
     under_way: tuple[int, ...] = field(default=())
     numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
-    cluster: ClusterRecord | None = None
     affinity: AffinityRecord | None = None
     cost: float | None = None
 
@@ -250,11 +209,6 @@ class Record:
             f"<Record of {self.policy!r}, replication {self.replication}: {self.completed} completed, "
             f"{self.lost + self.timed_out} lost, {self.unfinished} unfinished>"
         )
-
-    @property
-    def house(self) -> ClusterRecord | None:
-        """The old name of `cluster`."""
-        return self.cluster
 
     @property
     def arrived(self) -> int:
@@ -285,7 +239,6 @@ class Record:
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
             "cost_per_request": self.cost / self.completed if self.cost is not None and self.completed else None,
-            **(self.cluster.metrics(self.measured_s) if self.cluster else {}),
             **(self.affinity.metrics(self.endpoints) if self.affinity else {}),
         }
         return _known(found)

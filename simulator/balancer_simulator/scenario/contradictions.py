@@ -46,7 +46,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
-    found += _unlike_production(scenario) + _quotas_amiss(scenario) + _cluster_amiss(scenario)
+    found += _unlike_production(scenario) + _quotas_amiss(scenario)
     found += _impatient_amiss(scenario) + _halting_amiss(scenario) + _never_overflows(scenario)
     found += _holders_amiss(scenario) + _prompts_amiss(scenario)
     count = len(scenario.requests.kinds)
@@ -182,27 +182,6 @@ def _never_overflows(scenario: ScenarioFields) -> list[str]:
         f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
         f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
     ]
-
-
-def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return keys that are not simulated in a cluster, and impossible outages."""
-    cluster = scenario.cluster
-    if cluster is None:
-        return []
-    found = []
-    if scenario.changes or any(model.from_s for model in scenario.endpoints):
-        found.append("cluster: changes and from_s are not simulated with it; leave one of the two out")
-    if scenario.requests.hedge_after_s:
-        found.append("cluster: requests.hedge_after_s is not simulated with it; leave one of the two out")
-    free_s = 0.0
-    for number, outage in enumerate(cluster.outages):
-        place = f"cluster.outages[{number}].at_s: found {outage.at_s:g}"
-        if outage.at_s >= scenario.horizon_s:
-            found.append(f"{place}, and the run ends at horizon_s = {scenario.horizon_s:g}; it must be less")
-        elif outage.at_s < free_s:
-            found.append(f"{place}, and the coordinator is away until {free_s:g}; list them one after the other")
-        free_s = max(free_s, outage.at_s + outage.for_s)
-    return found
 
 
 def _holders_amiss(scenario: ScenarioFields) -> list[str]:

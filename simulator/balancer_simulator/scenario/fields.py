@@ -1,7 +1,7 @@
 """Scenario keys: allowed values, and what follows from them.
 
-`contradictions` checks whether the keys fit together. Two tables are here as a whole: the cluster (processes of
-callers, and the distance to their coordinator), and a policy to compare (a strategy with its options, or a baseline).
+`contradictions` checks whether the keys fit together. One table is here as a whole: a policy to compare (a strategy
+with its options, or a baseline).
 """
 
 import math
@@ -25,51 +25,9 @@ from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Tasks, Workload
 
-__all__ = ["ClusterModel", "Outage", "Policy", "PolicySessions", "ScenarioFields", "renamed", "twice"]
+__all__ = ["Policy", "PolicySessions", "ScenarioFields", "twice"]
 
-_OLD_CLUSTER_KEYS: Final = {"holders": "members", "owner_s": "coordinator_s"}
 _ROUNDING: Final = 1e-9  # of rates that are sums
-_OLD_KEYS: Final = {"house": "cluster"}
-
-
-class Outage(CheckedInPython):
-    """The coordinator is killed at an instant, and one that has only its record starts `for_s` seconds later."""
-
-    at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    for_s: Positive
-
-
-class ClusterModel(CheckedInPython):
-    """Callers in several processes, who lease from one coordinator.
-
-    Attributes:
-        members: processes, over which callers are spread evenly.
-        network: seconds of each message, in either direction; the messages of one member in one direction stay in
-            order. None: no time.
-        loss: share of all messages that are lost; their content is sent again after a twentieth of the TTL.
-        coordinator_s: seconds of the coordinator for each message; it handles one at a time.
-        block: leases that a member asks for at once.
-        ttl_s: a member without contact for so many seconds loses its leases.
-        outages: of the coordinator.
-    """
-
-    members: Count
-    network: Distribution | None = None
-    loss: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
-    coordinator_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    block: Count = 1
-    ttl_s: Positive = 10.0
-    outages: list[Outage] = Field(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_keys(cls, data: Any) -> Any:
-        return renamed(data, _OLD_CLUSTER_KEYS)
-
-
-def renamed(data: Any, keys: Mapping[str, str]) -> Any:
-    """Return the table with new names for renamed keys; the old ones work for one more version."""
-    return {keys.get(key, key): value for key, value in data.items()} if isinstance(data, Mapping) else data
 
 
 class PolicySessions(CheckedInPython):
@@ -142,8 +100,6 @@ class ScenarioFields(CheckedInPython):
             on; with `enabled = false`, in Python `health=None`, no endpoint is ejected. Without `retries` there is no
             budget and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not
             simulated.
-        cluster: callers are in several processes and lease from a coordinator, for every policy that is no baseline.
-            None: all are in one process.
     """
 
     name: str = "scenario"
@@ -171,12 +127,10 @@ class ScenarioFields(CheckedInPython):
     fairness: Literal["holder"] | None = None
     holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings | None = None
-    cluster: ClusterModel | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _plain_names(cls, data: Any) -> Any:
-        data = renamed(data, _OLD_KEYS)
         if isinstance(data, Mapping) and isinstance(data.get("policies"), list):
             policies = [{"strategy": p} if isinstance(p, str) else p for p in data["policies"]]
             return {**data, "policies": policies}
@@ -197,11 +151,6 @@ class ScenarioFields(CheckedInPython):
         changes = [c.model_copy(update={"url": known.get(identity_of(c.url), c.url)}) for c in self.changes]
         object.__setattr__(self, "changes", changes)
         return self
-
-    @property
-    def house(self) -> ClusterModel | None:
-        """The old name of `cluster`."""
-        return self.cluster
 
     @property
     def by_url(self) -> dict[str, EndpointModel]:

@@ -56,20 +56,6 @@ FIGURES: Final = (
     Figure("sojourn_p90_s", "sojourn, p90", "s", "less", "nine in ten took no longer"),
     Figure("sojourn_p99_s", "sojourn, p99", "s", "less", "99 in 100 took no longer"),
     Figure("sojourn_max_s", "sojourn, max", "s", "less", "the longest"),
-    Figure("network_wait_mean_s", "network, mean", "s", "less", "of a lease's wait: to the coordinator and back"),
-    Figure("network_wait_p99_s", "network, p99", "s", "less", "99 in 100 took no longer on the way"),
-    Figure("owner_wait_mean_s", "coordinator, mean", "s", "less", "of a lease's wait: queued or handled there"),
-    Figure("owner_wait_p99_s", "coordinator, p99", "s", "less", "99 in 100 stayed there no longer"),
-    Figure("slot_wait_mean_s", "slot, mean", "s", "less", "of a lease's wait: there was no slot for it"),
-    Figure("slot_wait_p99_s", "slot, p99", "s", "less", "99 in 100 waited for a slot no longer"),
-    Figure("owner_busy", "coordinator at work", "part", "less", "seconds that it spent on messages, of all seconds"),
-    Figure(
-        "owner_messages_per_s", "messages/s", "number", "less", "messages that the coordinator received, per second"
-    ),
-    Figure("from_blocks", "from blocks", "part", "more", "leases that the process already had, of all leases"),
-    Figure(
-        "lost_leases", "lost leases", "count", "less", "leases lost, because the process had no contact for too long"
-    ),
     Figure("cached_blocks", "cached blocks", "part", "more", "blocks of prompts that were in the cache, of all"),
     Figure("cached_at_best", "cached at best", "part", "more", "the same with one endless cache for all endpoints"),
     Figure("imbalance", "imbalance", "number", "less", "slots in use at the busiest endpoint, by the mean: 1 is even"),

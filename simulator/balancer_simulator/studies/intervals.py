@@ -43,11 +43,8 @@ __all__ = [
     "quantile_difference",
 ]
 
-_OF_A_CLUSTER: Final = ("network_wait", "owner_wait", "slot_wait")
-
 QUANTILES: Final = {
     **{f"{of}_p{q}_s": (of, q / 100) for of in ("wait", "sojourn") for q in (50, 90, 99)},
-    **{f"{of}_p99_s": (of, 0.99) for of in _OF_A_CLUSTER},
 }
 
 
@@ -212,7 +209,7 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         KeyError: `key` is no quantile.
     """
     of, q = QUANTILES[key]
-    tallies: list[CensoredHistogram] = [getattr(_has(record, of), of) for record in records]
+    tallies: list[CensoredHistogram] = [getattr(record, of) for record in records]
     whole = CensoredHistogram.merged(tallies)
     value = whole.quantile(q)
     each = tuple(tally.quantile(q) for tally in tallies)
@@ -258,11 +255,6 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
     differences = [one - two for one, two in zip(found.each, other.each, strict=True)]
     half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * _deviation(differences, value) / math.sqrt(count)
     return Interval(value, half, count)
-
-
-def _has(record: Record | KindRecord, of: str) -> object:
-    """Return the part of a run's record that has the histogram `of`."""
-    return record.cluster if of in _OF_A_CLUSTER and isinstance(record, Record) else record
 
 
 def _longer(too_short: float) -> str:

@@ -241,8 +241,6 @@ def _keys_amiss(policy: Policy, scenario: Scenario) -> Iterator[str]:
         yield f"{policy.label!r}: found key = {key!r}, but the requests have no such thing; leave it out"
     if policy.sessions is not None and not scenario.has_sessions:
         yield f"{policy.label!r}: found sessions, but the requests have none; leave it out"
-    if policy.sessions is not None and scenario.cluster is not None:
-        yield f"{policy.label!r}: sessions are not simulated with a cluster; leave one of the two out"
     if policy.strategy in BASELINES and (given or policy.sessions is not None):
         yield f"{policy.label!r}: a baseline has neither keys nor sessions; leave them out"
 

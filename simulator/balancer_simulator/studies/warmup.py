@@ -46,7 +46,6 @@ def why_all_counts(scenario: Scenario) -> str:
         "an endpoint is slow at first": any(isinstance(fault, Warmup) for fault in faults),
         "the pool is changed at an instant": bool(scenario.changes),
         "an endpoint comes later": any(model.from_s for model in scenario.endpoints),
-        "the coordinator dies at an instant": scenario.cluster is not None and bool(scenario.cluster.outages),
     }
     return next((reason for reason, is_so in reasons.items() if is_so), "")
 

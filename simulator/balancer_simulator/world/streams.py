@@ -31,7 +31,6 @@ class Purpose(IntEnum):
     RETRIES = 10
     AGAIN = 11
     BLOCKS = 12
-    CLUSTER = 13
     BULK = 14
     PATIENCE = 15
     VACATIONS = 16

@@ -216,7 +216,7 @@ class Matrix:
                 f'[[endpoints]]\nname = "{name}"\nurl = "{url}"\ncapacity = 1\nlanguages = ["python"]\n'
                 for name, url in urls.items()
             )
-            verify = "" if verified else "[verify]\nshare = 0\nfirst = 0\nsurprises = false\n"
+            verify = "" if verified else "[verify]\nshare = 0\nfirst = 0\n"
             (folder / "c.toml").write_text(
                 f'{endpoints}{verify}[pipeline]\nproblems = "{folder}/problems"\nresults = "{folder}/results"\n'
                 'generators = ["data"]\nmax_inputs = 0\nmax_rounds = 1\n'

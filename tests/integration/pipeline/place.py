@@ -39,7 +39,6 @@ class Place:
 [verify]  # off, as leases are counted
 share = 0.0
 first = 0
-surprises = false
 [pipeline]
 problems = "problems"
 results = "results"

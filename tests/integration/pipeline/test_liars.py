@@ -34,7 +34,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def quiet(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Return what honest servers come to, if nothing is made again."""
-    off = "share = 0.0\nfirst = 0\nsurprises = false"
+    off = "share = 0.0\nfirst = 0"
     found = judged_by([Honest() for _ in range(3)], packages, tmp_path_factory.mktemp("quiet") / "results", verify=off)
     assert found.result.complete
     assert found.result.verified.again == 0
@@ -43,7 +43,7 @@ def quiet(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
 
 
 def test_without_verifying_a_liar_changes_verdicts(packages: Path, quiet: Found, tmp_path: Path) -> None:
-    off = "share = 0.0\nfirst = 0\nsurprises = false"
+    off = "share = 0.0\nfirst = 0"
     found = judged_by([Liar(Random(1)), Honest()], packages, tmp_path / "results", verify=off)
     assert found.stored["verdicts"] != quiet.stored["verdicts"], "or else the tests below show nothing"
 
@@ -85,7 +85,7 @@ def test_a_run_that_dies_before_it_judged_again_leaves_nothing_that_a_liar_said(
     packages: Path, quiet: Found, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    off = "share = 0.0\nfirst = 0\nsurprises = false"
+    off = "share = 0.0\nfirst = 0"
     lied = judged_by([Liar(Random(1)), Honest(), Honest()], packages, results, verify=off)
     assert lied.stored["verdicts"] != quiet.stored["verdicts"]
     with Store(results) as store:  # it is found out, and the process dies at once

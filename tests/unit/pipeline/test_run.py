@@ -32,7 +32,6 @@ capacity = 2
 [verify]  # off, as runs are counted
 share = 0.0
 first = 0
-surprises = false
 [pipeline]
 problems = "problems"
 results = "results"

@@ -186,7 +186,7 @@ def test_with_one_endpoint_nothing_is_made_again() -> None:
 
 
 def test_a_surprise_is_made_again_once() -> None:
-    runner, _, _, spans = _runner({"a": Says(RIGHT), "b": Says(RIGHT)}, share=0.0, first=0)
+    runner, _, _, spans = _runner({"a": Says(RIGHT), "b": Says(RIGHT)}, share=1e-9, first=0)
     ran = runner.run(WANTED)
     assert len(spans) == 1
     ran = runner.confirm(WANTED, ran)
@@ -197,7 +197,7 @@ def test_a_surprise_is_made_again_once() -> None:
 
 def test_what_a_liar_says_after_it_was_found_out_does_not_count() -> None:
     liar = Says(LIE, ping=LIE)
-    runner, pool, remembering, _ = _runner({"a": liar, "b": Says(RIGHT), "c": Says(RIGHT)}, share=0.0, first=0)
+    runner, pool, remembering, _ = _runner({"a": liar, "b": Says(RIGHT), "c": Says(RIGHT)}, share=1e-9, first=0)
     liar.gate = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(runner.run, WANTED)

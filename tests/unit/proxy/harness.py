@@ -9,6 +9,7 @@ from typing import Any
 from balancer import Endpoint, Pool, Prices
 from balancer.hookspecs import Routes
 from balancer.proxy.app import ProxyServer
+from balancer.proxy.client_side import ConnectionLimits
 from balancer.settings.proxy import ProxySettings
 from tests.patience import PATIENCE_S
 
@@ -243,6 +244,7 @@ async def setting(
     server_tls: Any = None,
     dead: int = 0,
     proxied: dict[str, Any] | None = None,
+    limits: ConnectionLimits | None = None,
     **pooled: Any,
 ) -> AsyncIterator[Setting]:
     """Start all, and stop all at the end. `dead`: the first endpoint is one that refuses connections."""
@@ -261,7 +263,7 @@ async def setting(
         for number, port in enumerate(ports)
     ]
     with Pool(endpoints, **{"seed": 1, "strategy": "round_robin"} | pooled) as pool:
-        proxy = ProxyServer(pool, ProxySettings(**(proxied or {})), routes=routes)
+        proxy = ProxyServer(pool, ProxySettings(**(proxied or {})), routes=routes, limits=limits)
         port = await proxy.listen(tls=tls)
         made = Setting(pool, proxy, port, servers)
         try:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from balancer.proxy.client_side import ConnectionLimits
 from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
@@ -141,7 +142,7 @@ def test_a_head_without_end_is_refused(how: str) -> None:
     }[how]
 
     async def test() -> None:
-        async with setting(Server(answering(OK)), proxied={"head_bytes": 4000}) as at:
+        async with setting(Server(answering(OK)), limits=ConnectionLimits(head_bytes=4000)) as at:
             client = await at.client()
             sent = 0
 
@@ -202,7 +203,7 @@ def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> N
 def test_a_request_that_does_not_come_to_its_end_is_given_up(sent: bytes, status: int | None) -> None:
     async def test() -> None:
         server = Server(answering(OK))
-        async with setting(server, proxied={"head_s": 0.5, "body_s": 0.5}) as at:
+        async with setting(server, limits=ConnectionLimits(head_s=0.5, body_s=0.5)) as at:
             client = await at.client()
             await client.send(sent)
             if status is not None:
@@ -228,7 +229,7 @@ def test_a_slow_body_takes_no_slot() -> None:
 
 def test_an_idle_connection_is_closed() -> None:
     async def test() -> None:
-        async with setting(Server(answering(OK)), proxied={"keep_alive_s": 0.05}) as at:
+        async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
             client = await at.client()
             assert (await client.ask(GET)).status == 200
             assert await client.is_closed()
@@ -245,7 +246,7 @@ def test_a_client_that_never_reads_is_dropped() -> None:
                 await writer.drain()
 
         server = Server(much)
-        async with setting(server, proxied={"unread_s": 0.1}) as at:
+        async with setting(server, limits=ConnectionLimits(unread_s=0.1)) as at:
             client = await at.client()
             client.writer.transport.pause_reading()
             await client.send(GET)
@@ -292,7 +293,7 @@ def test_a_client_that_reads_slowly_is_not_dropped() -> None:
 
     async def test() -> None:
         sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
-        async with setting(Server(answering(sent)), proxied={"unread_s": 0.1}) as at:
+        async with setting(Server(answering(sent)), limits=ConnectionLimits(unread_s=0.1)) as at:
             client = await at.client()
             await client.send(GET)
             await client.head()
@@ -312,7 +313,7 @@ def test_what_is_kept_of_bodies_is_bounded() -> None:
             await gate.wait()
             writer.write(OK)
 
-        async with setting(Server(behave), capacity=1, proxied={"all_kept_bytes": 1_000_000}) as at:
+        async with setting(Server(behave), capacity=1, limits=ConnectionLimits(kept_bytes=1_000_000)) as at:
             asking = [asyncio.create_task(at.post(bytes(900_000))) for _ in range(6)]
             await until(lambda: at.pool.stats().waiting == 5)
             assert at.proxy.kept_bytes < 1_000_000 + 6 * (2**16 + 2**18)
