@@ -11,7 +11,7 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
-    from balancer.endpoint import Endpoint, Lease, Outcome, Prices
+    from balancer.endpoint import Endpoint, Lease, Outcome
     from balancer.errors import (
         AcquireTimeout,
         BalancerError,
@@ -74,7 +74,6 @@ __all__ = [
     "PoolClosed",
     "PoolForked",
     "PoolStats",
-    "Prices",
     "QuotaExceeded",
     "QuotaSettings",
     "QuotaSpent",
@@ -122,7 +121,6 @@ _MODULES = {
     "PoolClosed": "balancer.errors",
     "PoolForked": "balancer.errors",
     "PoolStats": "balancer.core.metrics",
-    "Prices": "balancer.endpoint",
     "QuotaExceeded": "balancer.errors",
     "QuotaSettings": "balancer.settings.rules",
     "QuotaSpent": "balancer.errors",

@@ -16,7 +16,7 @@ from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, Lease
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
 from balancer.values.numbers import checked, finite_seconds, positive, whole
-from balancer.values.redaction import Redaction, in_one_line
+from balancer.values.redaction import Redaction, in_one_line, refuse_halves, with_whole_characters
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = [
@@ -26,48 +26,12 @@ __all__ = [
     "LeaseTerms",
     "Lender",
     "Outcome",
-    "Prices",
     "hint_of",
     "may_go_elsewhere",
     "outcome_of",
 ]
 
 _REASON = 120  # characters of a reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """What an endpoint costs, in any currency; 0: nothing.
-
-    Args:
-        call: for a call that succeeds.
-        second: for a second of a slot, while a lease has it, whatever its outcome.
-        input, output: for a million tokens, of requests and of answers, as calls report them (`Lease.used`).
-
-    Raises:
-        ValueError: a price is negative, or not a finite number.
-    """
-
-    call: float = 0.0
-    second: float = 0.0
-    input: float = 0.0
-    output: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("call", "second", "input", "output"):
-            price = getattr(self, name)
-            number = isinstance(price, int | float) and not isinstance(price, bool)
-            if not (number and 0 <= price < math.inf):
-                raise ValueError(f"the price {name} is {price!r}; it must be a number >= 0, in your currency")
-
-    @property
-    def by_token(self) -> bool:
-        """True if tokens cost something."""
-        return bool(self.input or self.output)
-
-    def cost(self, calls: int, slot_s: float, asked: int, answered: int) -> float:
-        """Return the cost of so many calls, slot-seconds, and tokens of requests and of answers."""
-        return calls * self.call + slot_s * self.second + (asked * self.input + answered * self.output) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +51,6 @@ class Endpoint:
         group: its failover group (>= 0). A higher group is used only when the lower ones cannot serve.
         quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: a
             quota of its own if the pool's `quotas` have "*", else none.
-        prices: what its calls cost. The pool adds it up, for the endpoint and for each holder. None: nothing is added.
 
     Raises:
         ValueError: a field is out of range.
@@ -103,7 +66,6 @@ class Endpoint:
     headers: Mapping[str, str] = field(default=Headers(), repr=False)
     group: int = 0
     quota: str | None = None
-    prices: Prices | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -111,6 +73,7 @@ class Endpoint:
         except ValueError as error:
             secret = isinstance(self.url, str) and has_credentials(self.url)
             raise ValueError(f"endpoint url{'' if secret else f' is {self.url!r}'}: {error}") from None
+        refuse_halves("endpoint url", self.url)
         if self.name is None:
             object.__setattr__(self, "name", self.url)
         elif not isinstance(self.name, str) or not self.name.strip():
@@ -126,14 +89,13 @@ class Endpoint:
         checked(f"endpoint {self.url}: group", self.group, partial(whole, least=0))
         if self.quota is not None and not (isinstance(self.quota, str) and self.quota.strip()):
             raise ValueError(f"endpoint {self.url}: quota is {self.quota!r}; it must be the name of a quota, or None")
-        if self.prices is not None and not isinstance(self.prices, Prices):
-            raise ValueError(
-                f"endpoint {self.url}: prices is {self.prices!r}; it must be a Prices, e.g. Prices(call=0.01), or None"
-            )
         if self.host is not None and not (isinstance(self.host, str) and self.host.strip()):
             raise ValueError(f"endpoint {self.url}: host is {self.host!r}; it must be the name of a machine, or None")
         if self.host is None:
             object.__setattr__(self, "host", host_of(self.url))
+        texts = {"name": self.name, "host": self.host or "", "quota": self.quota or "", "labels": "".join(self.labels)}
+        for field_name, text in texts.items():
+            refuse_halves(f"endpoint {self.url}: {field_name}", text)
 
     @classmethod
     def of(cls, given: "Endpoint | str") -> "Endpoint":
@@ -258,6 +220,8 @@ class LeaseTerms:
     def __post_init__(self) -> None:
         if not isinstance(self.holder, str):
             raise TypeError(f"holder is {self.holder!r}; it takes a text, e.g. 'sample 7'")
+        if not self.holder.isascii():  # often a name of others, e.g. of a file
+            object.__setattr__(self, "holder", with_whole_characters(self.holder))
         for name, seconds in (("ttl_s", self.ttl_s), ("leak_after_s", self.leak_after_s)):
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
                 raise ValueError(f"{name} is {seconds!r}; it must be a number of seconds > 0, or None for no end")
@@ -278,7 +242,7 @@ class Lender(Protocol):
         """Take `lease` back. Raises `LeaseError` if it is not out."""
         ...
 
-    def used(self, lease: "Lease", tokens: int, output: int = 0) -> None:
+    def used(self, lease: "Lease", tokens: int) -> None:
         """Record how many tokens the call of `lease` has used so far. Raises `LeaseError` if it is not out."""
         ...
 
@@ -362,23 +326,20 @@ class Lease:
         """True once it has ended: it was released, its `ttl_s` has passed, or it lost the race of a hedged call."""
         return self.account is None
 
-    def used(self, *, tokens: int, output: int = 0) -> None:
+    def used(self, *, tokens: int) -> None:
         """Set how many tokens the call has used so far. A quota counts these instead of the estimate.
 
         After the release, the last number counts; without one, the estimate.
 
         Args:
             tokens: of the request and the answer together.
-            output: how many of them are of the answer. Only prices need it.
 
         Raises:
             LeaseError: the lease has ended. Nothing is changed.
-            ValueError: `tokens` is not a whole number >= 0, or `output` is more than `tokens`.
+            ValueError: `tokens` is not a whole number >= 0.
         """
         checked("tokens", tokens, partial(whole, least=0))
-        if checked("output", output, partial(whole, least=0)) > tokens:
-            raise ValueError(f"output is {output}, more than tokens, {tokens}; the tokens of an answer are among these")
-        self.lender.used(self, tokens, output)
+        self.lender.used(self, tokens)
 
     def told(self, load: Load) -> None:
         """Set the load that the endpoint reported, e.g. in the headers of its answer; see `balancer.load`.
@@ -407,14 +368,13 @@ class Lease:
         outcome: Outcome | None = None,
         *,
         tokens: int | None = None,
-        output: int = 0,
         load: Load | None = None,
     ) -> None:
         """Release the slots. Without `outcome`, the outcome is `lease.outcome`, else success.
 
         Args:
             outcome: how the call ended.
-            tokens, output: how many tokens the call used, and its answer of these; see `used`.
+            tokens: how many tokens the call used; see `used`.
             load: the load that the endpoint reported; see `told`.
 
         Raises:
@@ -423,7 +383,7 @@ class Lease:
                 has ended, as neither success nor failure.
         """
         if tokens is not None:
-            self.used(tokens=tokens, output=output)
+            self.used(tokens=tokens)
         if load is not None:
             self.told(load)
         if outcome is None and self.outcome is not None:

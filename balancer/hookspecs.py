@@ -7,7 +7,6 @@ distribution offers it in the entry-point group `balancer`.
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-from warnings import warn
 
 import pluggy
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PROJECT",
     "ExecutorPlugin",
-    "Forecast",
-    "ForecasterPlugin",
     "Generator",
     "HookSpecs",
     "HttpAnswer",
@@ -38,13 +35,11 @@ __all__ = [
     "RoutePlugin",
     "Routes",
     "StorePlugin",
-    "WorkLeft",
     "hookimpl",
     "hookspec",
 ]
 
 PROJECT = "balancer"
-_RENAMED = {"ForetellerPlugin": "ForecasterPlugin", "Foretold": "Forecast"}  # names of 0.1, gone in 0.3
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -71,57 +66,6 @@ class ExecutorPlugin:
 
     schemes: tuple[str, ...]
     make: "Callable[[str, ExecutorOptions], Executor]"
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkLeft:
-    """The work that is left of a run, as its pipeline estimates it.
-
-    Attributes:
-        done: units of work that are done. A unit takes one or a few calls.
-        left: several equally likely estimates: the units left of each problem that is not over, running problems first.
-        at_once: how many problems run at once.
-        names: of the running problems, in the order of each estimate.
-    """
-
-    done: int
-    left: tuple[tuple[int, ...], ...]
-    at_once: int
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """How much longer a run will last.
-
-    Attributes:
-        left_s: the most likely number of seconds from now.
-        low_s, high_s: the bounds of its 95% interval, in seconds.
-        calls: on how many calls the forecast is based.
-        advice: a setting that would be clearly faster, as a sentence; "": none.
-    """
-
-    left_s: float
-    low_s: float
-    high_s: float
-    calls: int
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ForecasterPlugin:
-    """Predicts the end of a run from its trace so far.
-
-    Args:
-        name: its name for people.
-        function: "module:function". It is called in its own process with the path of a trace, the id of the current run
-            in it, and a `WorkLeft`. It returns a `Forecast`, or raises ConfigError if it cannot predict.
-        summary: one line for people.
-    """
-
-    name: str
-    function: str
     summary: str
 
 
@@ -264,24 +208,9 @@ class HookSpecs:
         """Return programming languages."""
 
     @hookspec
-    def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
-        """Return forecasters, which predict the end of a run."""
-
-    @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
-    def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
-        """Return forecasters. This is the hook's name of 0.1, gone in 0.3."""
-
-    @hookspec
     def balancer_routes(self) -> Iterable[RoutePlugin]:  # type: ignore[empty-body]
         """Return routes of a proxy."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:
         """Add commands to the `balancer` command line."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _RENAMED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warn(f"balancer.hookspecs.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-    return globals()[_RENAMED[name]]

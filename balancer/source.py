@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from balancer.endpoint import Endpoint, Prices
+from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError
 from balancer.values.headers import Headers
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["EndpointTemplate", "Source", "SourceAnswer", "SourceError", "checked_answer"]
 
 _MOST: Final = 10_000  # endpoints of an answer: more are a mistake, or a lie
+_NOT_SERVERS: Final = ("local://", "file://")  # else whoever writes the list could run programs on this machine
 
 
 class SourceError(BalancerError):
@@ -55,7 +56,6 @@ class EndpointTemplate:
     labels: frozenset[str] = frozenset()
     group: int = 0
     quota: str | None = None
-    prices: Prices | None = None
     headers: Mapping[str, str] = Headers()
 
     def url(self, host: str, port: int) -> str:
@@ -72,7 +72,6 @@ class EndpointTemplate:
             "capacity": self.capacity,
             "group": self.group,
             "quota": self.quota,
-            "prices": self.prices,
             "headers": self.headers,
         }
         try:
@@ -122,7 +121,15 @@ class Source(ABC):
 
 
 def checked_answer(answer: SourceAnswer) -> SourceAnswer:
-    """Return `answer` if it is not too long. Raises SourceError."""
+    """Return `answer` if it is not too long, and lists servers of different names. Raises SourceError."""
     if len(answer.wanted) > _MOST:
         raise SourceError(f"it lists {len(answer.wanted)} endpoints; at most {_MOST} are believed")
+    found: dict[str, Endpoint] = {}
+    for each in answer.wanted:
+        if each.url.lower().startswith(_NOT_SERVERS):
+            raise SourceError(
+                f"it lists {each.url}, which is no server; only a config may list what is on this machine"
+            )
+        if found.setdefault(each.identity, each) != each:
+            raise SourceError(f"it lists two endpoints with the name {each.name}; give each a name of its own")
     return answer

@@ -5,7 +5,6 @@ Two endpoints here are two slots of this machine. With servers, name their URLs 
 
 from balancer import Pool
 from balancer.judge import CallCase, Job, Judge
-from balancer.judge.trainers import trl_reward
 
 DOUBLE = {"inputs": ["1\n", "21\n"], "outputs": ["2\n", "42\n"]}
 RIGHT = "<think>Easy.</think>\n```python\nprint(2 * int(input()))\n```"
@@ -27,8 +26,6 @@ def main() -> None:
         judged = judge.run(METHOD, [CallCase("twice", [[1, 2]], [2, 4])])
         print("a call:", judged.score)
 
-        reward = trl_reward(judge)  # for GRPOTrainer(reward_funcs=reward)
-        print("TRL:", reward(prompts=["?", "?"], completions=[RIGHT, WRONG], tests=[DOUBLE, DOUBLE]))
     print(pool)
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -276,7 +276,6 @@ def _check_endpoints(
         for executor in executors.values():
             executor.close()
     checked.lines += _endpoint_lines(config, found)
-    checked.lines += _price_lines(config, found)
     checked.data["endpoints"] = list(found.values())
     if any(entry.isolation == "rlimits" for entry in config.endpoints):
         checked.lines.append(
@@ -321,7 +320,6 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
         "labels": sorted(endpoint.labels),
         "group": endpoint.group,
         "quota": endpoint.quota,
-        "prices": None if endpoint.prices is None else asdict(endpoint.prices),
         "answers": None,
         "error": None,
         "said": "",
@@ -387,17 +385,6 @@ def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iter
         asked = [each["answers"] for each in found.values() if each["answers"] is not None]
         if asked:
             yield f"           {sum(asked)} of {len(asked)} answer"
-
-
-def _price_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each kind of prices, with its endpoints."""
-    names: dict[str, list[str]] = {}
-    for each in found.values():
-        if each["prices"] is not None:
-            words = ", ".join(f"{name} {price:g}" for name, price in each["prices"].items() if price) or "nothing"
-            names.setdefault(words, []).append(config.redact(each["name"]))
-    for words, (first, *others) in names.items():
-        yield f"prices     {words} ({first}{f' and {len(others)} more' if others else ''})"
 
 
 def _packages_of(config: Config) -> "Packages | BalancerError | None":

@@ -111,7 +111,6 @@ class LiveConfig:
         config: of the pool.
         registry: the plugins.
         say: called with a line for each change.
-        applied: called with the differences that a new config has made.
 
     Raises:
         ConfigError, MissingExtra: the endpoints cannot be pinged as the config says.
@@ -124,7 +123,6 @@ class LiveConfig:
         config: Config,
         registry: Registry,
         say: Callable[[str], object],
-        applied: Callable[[ConfigChanges], object] = bool,
     ) -> None:
         self._server = server
         self._core: Core = pool.engine.core
@@ -135,7 +133,6 @@ class LiveConfig:
         }  # an endpoint that has left the config may hold leases, and be shown, for long
         self._registry = registry
         self._say = say
-        self._applied = applied
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
         self._again: Callable[[], Config] | None = None
@@ -205,12 +202,11 @@ class LiveConfig:
         pinging.start()
         for line in found.lines(fresh.file):
             self.tell(line)
-        self._applied(found)
 
     def _acts(self, found: ConfigChanges, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
         """Yield the changes to the core. Additions come first, so that no waiter finds the pool empty.
 
-        A source or the admin API may have added or removed an endpoint of the config before.
+        A source may have added or removed an endpoint of the config before.
         """
         core = self._core
         now = clock()

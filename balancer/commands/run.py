@@ -58,10 +58,6 @@ def run(
         str | None,
         typer.Option("--engine", metavar="NAME", help="Judge the problems in other processes. Only: ray."),
     ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option("--processes", metavar="N", min=1, max=256, help="Judge the problems in N processes here."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge the problems of CONFIG and write a report. The same command resumes a run that was stopped."""
@@ -79,7 +75,7 @@ def run(
     except ValueError as error:
         raise ConfigError(f"--shard: {error}") from None
     loaded = over_pool(load_config(config), pool, token_file, ca)
-    workers = _engine(engine, processes, loaded)
+    workers = _engine(engine, loaded)
     settings = with_options(loaded, strategy, results)
     console = Console(stderr=True)
     with redacted(settings):
@@ -90,20 +86,12 @@ def run(
     raise typer.Exit(_exit_code(found))
 
 
-def _engine(name: str | None, processes: int | None, config: "Config") -> "RemoteEngine | None":
+def _engine(name: str | None, config: "Config") -> "RemoteEngine | None":
     """Return the engine that judges problems in other processes, if one is wanted. Raises ConfigError, MissingExtra."""
-    if (config.discovery or config.accounts) and (name is not None or processes is not None):
-        advice = "leave out --engine and --processes, or share a pool: balancer serve, and --pool"
+    if name is not None and (config.discovery or config.accounts):
+        advice = "leave out --engine, or share a pool: balancer serve, and --pool"
         table = "discovery" if config.discovery else "accounts"
         raise config.located(table, ConfigError(f"only one process can follow sources; {advice}"))
-    if processes is not None:
-        if name is not None:
-            raise ConfigError("--processes: its processes are those of this machine; leave out --engine, or this")
-        if config.pool.connect is not None:
-            raise ConfigError("--processes: its processes share a pool of their own; leave out --pool and pool.connect")
-        from balancer.pipeline.running.processes import ProcessEngine
-
-        return ProcessEngine(processes)
     if name is None:
         return None
     if name != "ray":

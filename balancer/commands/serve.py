@@ -25,7 +25,6 @@ from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer, loop_factory
-from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
@@ -235,12 +234,11 @@ async def _serve(
             pool.engine.delivery.deliver()
 
     claim = keeper if isinstance(keeper, LeaderClaim) else None
-    kept = KeptChanges(keeper.keep, keeper.last, options.say)
     server = PoolServer(
         pool.engine.core,
         times=times,
         last=keeper.last,
-        keep=kept.keep,
+        keep=keeper.keep,
         token=options.token,
         guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
@@ -248,16 +246,15 @@ async def _serve(
         why_not=None if claim is None else claim.why_not,
         most=_most_connections(),
     )
-    live = LiveConfig(server, pool, config, registry, options.say, kept.superseded)
+    live = LiveConfig(server, pool, config, registry, options.say)
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
-    served = ServedChanges(server, pool, registry, kept)
+    served = ServedChanges(server, pool)
     unready: Callable[[], str] = str if claim is None else lambda: "" if claim.sure else claim.why_not()
     seen = None if options.page is None else _page_of(pool, server, live, served, options, unready)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     await _discover(pool, config, registry, served, live)
-    changed = pool.engine.under_lock(lambda: kept.apply(pool.engine.core, registry, pool.rng))
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
     told_all = (
@@ -265,8 +262,6 @@ async def _serve(
     )
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
-    for line in changed:
-        options.say(live.redact(line))
     if not is_loopback(options.host) and options.tls is None:
         options.say(
             "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"

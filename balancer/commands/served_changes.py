@@ -1,20 +1,16 @@
 """Changes of a served pool from other threads: each is a step of the server, so that all members hear of it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
-from balancer.commands.kept_changes import KeptChanges
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, PoolClosed
-from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
-from balancer.values.urls import identity_of
 
 __all__ = ["ServedChanges"]
 
@@ -27,19 +23,15 @@ class ServedChanges:
     Args:
         server: of the pool.
         pool: whose core is served.
-        registry: has the strategies.
-        kept: keeps the changes for the next server.
     """
 
-    def __init__(self, server: PoolServer, pool: Pool, registry: Registry, kept: KeptChanges) -> None:
+    def __init__(self, server: PoolServer, pool: Pool) -> None:
         self._server = server
         self._pool = pool
-        self._registry = registry
-        self._kept = kept
         self._loop = asyncio.get_running_loop()
 
-    def change(self, act: Callable[[Core, float], Sequence[Waiter]], then: Callable[[], object] = bool) -> None:
-        """Do something to the core, in a step of the server, `then` something else.
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Do something to the core, in a step of the server.
 
         Raises:
             PoolClosed, BalancerError: the server has ended, or may not act now, e.g. as it cannot confirm its claim.
@@ -52,7 +44,6 @@ class ServedChanges:
             coordinator, core = self._server.coordinator, self._pool.engine.core
             if not self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock())):
                 raise BalancerError(f"nothing is changed: {self._server.why_not()}")
-            then()
 
         asyncio.run_coroutine_threadsafe(step(), self._loop).result(_PATIENCE_S)
 
@@ -63,40 +54,8 @@ class ServedChanges:
     def add(self, endpoint: Endpoint | str) -> None:
         """Take an endpoint into service. Raises DuplicateEndpoint."""
         spec = Endpoint.of(endpoint)
-        restored = spec in self.endpoints()
-        self.change(lambda core, now: core.add(spec, now), lambda: self._kept.added(spec, restored=restored))
+        self.change(lambda core, now: core.add(spec, now))
 
     def drain(self, url: str) -> None:
         """Grant no new leases of an endpoint. Raises UnknownEndpoint."""
-        self.change(lambda core, now: core.drain(url, now), lambda: self._kept.drained(self._name_of(url)))
-
-    def remove(self, url: str) -> None:
-        """Grant no new leases of an endpoint, and forget it when its last lease ends. Raises UnknownEndpoint."""
-        name = self._name_of(url)
-        self.change(lambda core, now: core.remove(url, now), lambda: self._kept.removed(name))
-
-    def update(
-        self,
-        url: str,
-        *,
-        capacity: int | None = None,
-        weight: float | None = None,
-        labels: Iterable[str] | None = None,
-        group: int | None = None,
-    ) -> None:
-        """Change the given values of an endpoint. Raises UnknownEndpoint."""
-        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self.change(
-            lambda core, now: core.update(replace(core.ledger.account(url).endpoint, **changes), now),
-            lambda: self._kept.updated(self._name_of(url), changes),
-        )
-
-    def set_strategy(self, name: str, **options: Any) -> None:
-        """Replace the strategy. Raises ConfigError."""
-        chosen = self._registry.strategy(name, options, self._pool.rng)
-        self.change(lambda core, now: core.set_strategy(chosen, now), lambda: self._kept.set_strategy(name, options))
-
-    def _name_of(self, url: str) -> str:
-        """Return the name of an endpoint as the pool has it."""
-        return next((each.name for each in self.endpoints() if each.identity == identity_of(url)), url)
+        self.change(lambda core, now: core.drain(url, now))

@@ -1,4 +1,4 @@
-"""Live page of a served pool: members with their leases, and the admin API."""
+"""Live page of a served pool: members with their leases, drain and restore."""
 
 from collections.abc import Callable
 

@@ -24,12 +24,12 @@ class Account:
         shown: the attribute dict of `node`, for writing.
         kept: True while its free slots are reserved for a waiter that needs several.
         record, aimd, host: its health, adaptive limit and host group. None if the pool has no such rule.
-        health: its health when that was last reported.
+        health: its health when that was last reported; after it left, the one it left with.
+        ejections: how often it was ejected.
         alert: True if the rules must see every grant.
         spent: True if its account has no quota left. It serves no request until it is added again.
         meter: the meter of its quota, or None.
         ignored: how many leases ended with the outcome IGNORED.
-        cost: what its calls have cost.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
@@ -40,7 +40,7 @@ class Account:
         "alert",
         "busy_s",
         "ceiling",
-        "cost",
+        "ejections",
         "endpoint",
         "errors",
         "failures",
@@ -78,7 +78,7 @@ class Account:
         self.overloads = 0
         self.ignored = 0
         self.errors: deque[tuple[float, Outcome, str]] | None = None
-        self.cost = 0.0
+        self.ejections = 0
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
         # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
         # and subtracts its start, so `out_s + now` includes a period that has not ended.

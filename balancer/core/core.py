@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
-from balancer.core.costs import Costs
 from balancer.core.events import (
     Abandoned,
     Ended,
@@ -80,7 +79,6 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         shares: the fair shares of holders, or None. Read only.
-        costs: what calls have cost; None as long as no endpoint has had prices. Read only.
         recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
@@ -125,13 +123,11 @@ class Core:
         self.recordings = Recordings(ledger)
         self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
         self.shares = None if holders is None else FairShares(holders)
-        self.costs: Costs | None = None
         self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self.shares, look)
         self.waiters = self._queue.waiters
         self.reservations = self._queue.reservations
         for account in ledger.accounts():
             self.admission.check(account.endpoint)
-            self._price(account.endpoint)
         self.admission.arrange(now)
         self._retries = self._hedges = 0
         self.due_s = rules.due_s
@@ -239,8 +235,8 @@ class Core:
         self._look_at_the_clock()
         return lease
 
-    def used(self, lease: Lease, tokens: int, now: float, output: int = 0) -> EndedWaiters:
-        """Set how many tokens the call of `lease` has used so far, `output` of them for its answer; a quota counts.
+    def used(self, lease: Lease, tokens: int, now: float) -> EndedWaiters:
+        """Set how many tokens the call of `lease` has used so far; a quota counts.
 
         Raises:
             LeaseError: it is not out. Nothing is changed.
@@ -248,8 +244,6 @@ class Core:
         self.ledger.check_out(lease)
         if self.shares is not None:
             self.shares.used(lease, tokens)
-        if self.costs is not None:
-            self.costs.used(lease, tokens, output)
         charge: Charge | None = getattr(lease, "charge", None)
         if charge is None:
             return ()
@@ -477,10 +471,6 @@ class Core:
         """Return the figures of each holder; an empty list if there are no fair shares. O(holders)."""
         return [] if self.shares is None else self.shares.stats(now)
 
-    def cost(self) -> float | None:
-        """Return what all calls have cost; None if no endpoint has had prices."""
-        return None if self.costs is None else self.costs.total
-
     def times(self) -> LeaseTimes | None:
         """Return a copy of how long leases were waited for and held; None before `time_leases`."""
         waits = self._queue.waits
@@ -506,16 +496,14 @@ class Core:
         return endpoint_stats(self.ledger, now), totals, self._queue.waits.copy()
 
     def __repr__(self) -> str:
-        return summary(
-            self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed, cost=self.cost()
-        )
+        return summary(self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed)
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _choose_paths(self) -> None:
         """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
         wanted = self.journal.wanted
-        self._is_told = Ended in wanted or self._times or self.shares is not None or self.costs is not None
+        self._is_told = Ended in wanted or self._times or self.shares is not None
         self._attends_ends = self._is_told or self.admission.any
         self._attended = self.closed or self._attends_ends or Granted in wanted
         self._look_at_the_clock()
@@ -559,7 +547,7 @@ class Core:
                 self.admission.observe(now)
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease, and record an event, a time, a share or a cost if somebody wants it."""
+        """End a lease, and record an event, a time or a share if somebody wants it."""
         if not self._is_told:
             return self.ledger.end(lease, outcome, now)
         account: Account | None = lease.account
@@ -574,10 +562,6 @@ class Core:
                     count_hold(account, held_s)
                 if self.shares is not None:
                     self.shares.ended(lease, outcome, now)
-                if self.costs is not None:
-                    cost = self.costs.ended(lease, account, outcome, held_s)
-                    if self.shares is not None:
-                        self.shares.charge(lease, cost)
 
     def _expire(self, lease: Lease, now: float) -> None:
         lease.fate = (
@@ -595,16 +579,8 @@ class Core:
         self._timers.add(lease, now)
         self._look_at_the_clock()
 
-    def _price(self, endpoint: Endpoint) -> None:
-        """From the first endpoint with prices on, look at the end of each lease."""
-        if self.costs is None and endpoint.prices is not None:
-            self.costs = Costs()
-            self._choose_paths()
-
     def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
-        """Update the admission filters, and what is counted, after a change of endpoints."""
-        if endpoint is not None:
-            self._price(endpoint)
+        """Update the admission filters after a change of endpoints."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
             self._choose_paths()

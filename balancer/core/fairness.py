@@ -40,7 +40,6 @@ class HolderAccount:
         name, weight, max_leases, max_waiters: as configured.
         slots, out, waiting: slots and leases out, and waiters.
         leases, calls, tokens: granted, ended with a judgement of the endpoint, and reported, so far.
-        cost: what its calls have cost.
         waits: how long its leases were waited for.
         busy_s: slot-seconds until `seen_s`.
         lead_s: what was added to its service when it came back.
@@ -49,7 +48,6 @@ class HolderAccount:
     __slots__ = (
         "busy_s",
         "calls",
-        "cost",
         "lead_s",
         "leases",
         "max_leases",
@@ -71,7 +69,6 @@ class HolderAccount:
         self.max_waiters = None if settings is None else settings.max_waiters
         self.slots = self.out = self.waiting = 0
         self.leases = self.calls = self.tokens = 0
-        self.cost = 0.0
         self.waits = WaitHistogram()
         self.busy_s = self.seen_s = self.lead_s = 0.0
 
@@ -168,10 +165,6 @@ class FairShares:
             self.of(lease.request).tokens += tokens - before
             self._tokens[lease.id] = tokens
 
-    def charge(self, lease: Lease, cost: float) -> None:
-        """Add the cost of a lease that has ended to those of its holder."""
-        self.of(lease.request).cost += cost
-
     def clear_waiting(self) -> None:
         """Set the waiters of each holder to 0, before they are counted again."""
         for holder in self._accounts.values():
@@ -199,7 +192,6 @@ class FairShares:
                 leases=each.leases,
                 calls=each.calls,
                 tokens=each.tokens,
-                cost=each.cost,
                 busy_s=each.used_s(now),
                 share=each.used_s(now) / total_s,
                 wait_s=each.waits.summary(each.leases),
@@ -218,7 +210,6 @@ class FairShares:
             others.leases += each.leases
             others.calls += each.calls
             others.tokens += each.tokens
-            others.cost += each.cost
             others.busy_s += each.busy_s
             others.waits.add_all(each.waits)
         self._sweep_at = len(self._accounts) + _MOST_KEPT

@@ -106,12 +106,14 @@ class HealthWatch:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def join(self, key: Hashable, now: float, *, slowly: bool = False) -> HealthRecord:
-        """Watch an endpoint from now on. It starts as healthy, or `slowly`: with a slow start."""
+    def join(self, key: Hashable, now: float, *, slowly: bool = False, doubted: bool = False) -> HealthRecord:
+        """Watch an endpoint from now on. It starts as healthy; `slowly`: with a slow start; `doubted`: with a probe."""
         record = HealthRecord(key, now)
         self._records[record] = None
         self._begin(record, now)
-        if slowly:
+        if doubted:
+            self._move(record, HealthEvent.DOUBTED, now)
+        elif slowly:
             self._move(record, HealthEvent.JOINED, now)
         self._restrain(now)
         return record
@@ -357,7 +359,6 @@ class HealthWatch:
             record.spared = ""
         self.moved.append(record)
         if record.state is Health.EJECTED:
-            record.ejections += 1
             self._time(record, now + max(least_s, self._next_cooldown_s(record)))
         elif record.state is Health.RESTING:
             self._time(record, now + least_s)

@@ -145,7 +145,6 @@ class EndpointStats:
         ejections: how often it was ejected, failed probes included.
         out_s: seconds in service without serving: ejected, resting or spent.
         back_in_s: seconds until it is tried again, while it is ejected or resting; else None.
-        cost: what its calls that have ended have cost, by its `prices`.
         spared: why it would be ejected, if more endpoints might be (`max_ejected_share`); "": no test finds it.
     """
 
@@ -167,7 +166,6 @@ class EndpointStats:
     successes: int = 0
     ignored: int = 0
     back_in_s: float | None = None
-    cost: float = 0.0
     spared: str = ""
 
     def __post_init__(self) -> None:
@@ -288,7 +286,6 @@ class HolderStats:
         busy_s: slot-seconds so far, with the leases that are still out.
         share: its part of the slot-seconds of all holders, 0..1.
         wait_s: how long its leases were waited for, in seconds.
-        cost: what its calls that have ended have cost, by the `prices` of their endpoints.
     """
 
     name: str
@@ -301,7 +298,6 @@ class HolderStats:
     busy_s: float
     share: float
     wait_s: WaitStats
-    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +321,8 @@ class PoolStats:
         quotas: how much of each quota is used, in the order of their endpoints.
         sources: the sources of its endpoints.
         holders: what each holder has had, in the order in which they came; empty without fair shares.
-        cost: what all calls that have ended have cost; None if no endpoint has had prices.
 
-    The cost, and the counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
+    The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
     """
 
     endpoints: tuple[EndpointStats, ...]
@@ -349,7 +344,6 @@ class PoolStats:
     quotas: tuple[QuotaStats, ...] = ()
     sources: tuple[SourceStats, ...] = ()
     holders: tuple[HolderStats, ...] = ()
-    cost: float | None = None
 
     @classmethod
     def of(
@@ -366,7 +360,6 @@ class PoolStats:
         quotas: Sequence[QuotaStats] = (),
         sources: Sequence[SourceStats] = (),
         holders: Sequence[HolderStats] = (),
-        cost: float | None = None,
         **others: int,
     ) -> "PoolStats":
         """Compute the statistics of a pool from its counters. `others` become attributes as they are."""
@@ -387,7 +380,6 @@ class PoolStats:
             quotas=tuple(quotas),
             sources=tuple(sources),
             holders=tuple(holders),
-            cost=cost,
             **others,
         )
 

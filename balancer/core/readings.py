@@ -98,8 +98,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             capacity=a.endpoint.capacity,
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",
-            ejections=a.record.ejections if a.record else 0,
-            cost=a.cost,
+            ejections=a.ejections,
             back_in_s=_back_in_s(a, now),
             spared=a.record.spared if a.record else "",
             out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
@@ -144,8 +143,8 @@ def _named(texts: Iterable[str]) -> str:
     return f" ({', '.join(told)})" if len(told) <= _MOST_NAMED else ""
 
 
-def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool, cost: float | None) -> str:
-    """Return a one-line text: endpoints by health, slots in flight, waiters, outcomes and cost."""
+def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
+    """Return a one-line text: endpoints by health, slots in flight, waiters and outcomes."""
     accounts = ledger.accounts()
     counts = Counter(account.state for account in accounts)
     states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])
@@ -158,7 +157,6 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool, cost: fl
     if ledger.calls:
         facts.append(f"{ledger.calls} calls: {ledger.failures} failures ({ledger.failures / ledger.calls:.1%})")
         facts.append(f"{ledger.overloads} overloads")
-    facts += [] if cost is None else [f"cost {cost:.4g}"]
     facts += ["panic"] * panic + ["closed"] * closed
     records = [(account.endpoint.name, account.record) for account in accounts if account.record]
     trial = [name for name, record in records if record.half_open and name not in out]

@@ -93,11 +93,15 @@ class Rules:
     # -- membership --------------------------------------------------------------------------------
 
     def join(self, account: Account, now: float, *, slowly: bool = False) -> Moved:
-        """Take an account into service, with new health and a new adaptive limit; `slowly`: with a slow start."""
+        """Take an account into service, with new health and a new adaptive limit; `slowly`: with a slow start.
+
+        An endpoint that was ejected when it left begins with a probe: a drain must not be a way around its health.
+        """
         if self._limits:
             account.aimd = Aimd(self._limits)
         if self._watch:
-            account.record = self._watch.join(account, now, slowly=slowly)
+            doubted = account.health in (Health.EJECTED, Health.HALF_OPEN)
+            account.record = self._watch.join(account, now, slowly=slowly, doubted=doubted)
             account.health = account.record.state
         return [*self.change(account), *self._moved(now)]
 
@@ -250,7 +254,9 @@ class Rules:
         if health is before or health is None:
             return
         account.health = health
-        self.ejections += health is Health.EJECTED
+        if health is Health.EJECTED:
+            self.ejections += 1
+            account.ejections += 1
         if before in _ABSENT or health in _ABSENT:  # the end of a slow start is not an event
             self._journal.note(_NEWS[health], now, account.endpoint.name, *_facts(account.record, now))
 

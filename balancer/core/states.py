@@ -64,10 +64,12 @@ class HealthEvent(Enum):
     ASKED_REST = "it asks for a rest"
     READMITTED = "too many are ejected"
     JOINED = "it is new, and others serve"
+    DOUBTED = "it is added again, and was ejected when it left"
 
 
 TRANSITIONS: dict[tuple[Health, HealthEvent], Health] = {
     (Health.HEALTHY, HealthEvent.JOINED): Health.SLOW_START,
+    (Health.HEALTHY, HealthEvent.DOUBTED): Health.HALF_OPEN,
     (Health.HEALTHY, HealthEvent.TRIPPED): Health.EJECTED,
     (Health.HEALTHY, HealthEvent.ASKED_REST): Health.RESTING,
     (Health.EJECTED, HealthEvent.COOLED): Health.HALF_OPEN,
@@ -88,7 +90,6 @@ class HealthRecord:
 
     Attributes:
         state: its health.
-        ejections: how often it was ejected.
         asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
         batches: earlier successes that are not booked yet, oldest first: how many, and the time they count from.
@@ -107,7 +108,6 @@ class HealthRecord:
         "bad_probes",
         "batches",
         "each",
-        "ejections",
         "failing",
         "fresh",
         "fresh_until_s",
@@ -134,7 +134,6 @@ class HealthRecord:
         self.bad_probes = 0  # failed probes, which make the next cooldown longer
         self.failing = False  # whether the last booked outcome is a failure
         self.row = 0  # successes since it last failed or came back
-        self.ejections = 0  # in all
         self.probe: int | None = None  # the id of the lease that decides
         self.asked = False
         self.good = self.bad = 0

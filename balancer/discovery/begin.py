@@ -39,7 +39,6 @@ def begun(
         labels=frozenset(settings.labels),
         group=settings.group,
         quota=settings.quota,
-        prices=None if settings.prices is None else settings.prices.spec,
         headers=settings.secret_headers,
     )
     try:

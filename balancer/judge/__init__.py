@@ -5,7 +5,7 @@
 - `cases`: test cases; `datasets`: the tests of data sets; `calls`: calls of one function.
 - `executed`: programs that are run for what they print.
 - `extract`: the program in a completion; `fences`: code blocks and their languages.
-- `trainers`: reward functions for verl, TRL and open-r1.
+- `trainers`: reward functions for verl; `gateway`: SandboxFusion's `/run_code` over a judge.
 
 `balancer.judging` decides what an end means, what is run again and which endpoint is believed.
 """

@@ -12,7 +12,7 @@ from balancer.core.readings import Snapshot
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import BOUNDS_S, Buckets
 from balancer.plugins.extras import require
-from balancer.values.redaction import ShownNames
+from balancer.values.redaction import ShownNames, with_whole_characters
 
 require("prometheus", "balancer.observing.prometheus")
 
@@ -72,7 +72,7 @@ class Collector(PrometheusCollector):
         """Yield the families, with each pool at one instant."""
         families = _Families(named=None not in self._pools)
         for name, pool in self._pools.items():
-            seen, at = pool.snapshot(), () if name is None else (name,)
+            seen, at = pool.snapshot(), () if name is None else (with_whole_characters(name),)
             families.take(seen, at, self._names[name], self._quotas[name])
             families.take_holders(seen.stats, at, self._holders[name])
         yield from families.all
@@ -93,7 +93,6 @@ class _Families:
         self._ejections = self._counter("ejections", "Times that an endpoint was ejected.", "endpoint")
         self._busy = self._counter("busy_slot_seconds", "Slots in use, times how long.", "endpoint")
         self._out = self._counter("out_of_service_seconds", "In the pool, but out of use.", "endpoint")
-        self._cost = self._counter("cost", "What calls have cost, by the prices of the endpoint.", "endpoint")
         self._acquired = self._counter("acquires", "Acquires that have ended, by how.", "result")
         self._retries = self._counter("retries", "Calls repeated because one failed.")
         self._hedges = self._counter("hedges", "Calls made a second time because one was slow.")
@@ -114,7 +113,6 @@ class _Families:
         self._holder_leases = self._counter("holder_leases", "Leases granted to a holder.", "holder")
         self._holder_busy = self._counter("holder_busy_slot_seconds", "Slots a holder had, times how long.", "holder")
         self._holder_tokens = self._counter("holder_tokens", "Tokens that calls of a holder reported.", "holder")
-        self._holder_cost = self._counter("holder_cost", "What calls of a holder have cost.", "holder")
         self._holder_waited = self._counter("holder_wait_seconds", "Waits of a holder for its leases.", "holder")
         self._holder_waiting = self._gauge("holder_waiting", "Acquires of a holder that wait.", "holder")
         self._holder_slots = self._gauge("holder_in_flight_slots", "Slots that a holder has now.", "holder")
@@ -141,8 +139,6 @@ class _Families:
         for endpoint in stats.endpoints:
             at = (*pool, names(endpoint.name))
             self._take_endpoint(endpoint, at)
-            if stats.cost is not None:
-                self._cost.add_metric(at, endpoint.cost)
         self._acquired.add_metric([*pool, "granted"], stats.acquired)
         self._acquired.add_metric([*pool, "timed_out"], stats.timed_out)
         self._retries.add_metric(pool, stats.retries)
@@ -151,7 +147,7 @@ class _Families:
         self._strategy.add_metric([*pool, stats.strategy], 1)
         self._take_quotas(stats, pool, quotas)
         for source in stats.sources:
-            at = (*pool, source.name)
+            at = (*pool, with_whole_characters(source.name))
             self._listed.add_metric(at, source.endpoints)
             self._missing.add_metric(at, source.missing)
             self._well.add_metric(at, not source.trouble and source.age_s is not None)
@@ -168,8 +164,6 @@ class _Families:
             self._holder_leases.add_metric(at, holder.leases)
             self._holder_busy.add_metric(at, holder.busy_s)
             self._holder_tokens.add_metric(at, holder.tokens)
-            if stats.cost is not None:
-                self._holder_cost.add_metric(at, holder.cost)
             self._holder_waited.add_metric(at, holder.wait_s.mean * holder.leases)
             self._holder_waiting.add_metric(at, holder.waiting)
             self._holder_slots.add_metric(at, holder.in_flight)

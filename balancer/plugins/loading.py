@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isabstract
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin, StorePlugin
+from balancer.hookspecs import PROJECT, ExecutorPlugin, HookSpecs, RoutePlugin, StorePlugin
 
 __all__ = [
     "Broken",
@@ -26,7 +26,6 @@ __all__ = [
     "guarded",
     "load_plugins",
     "names_of_executor",
-    "names_of_forecaster",
     "names_of_generator",
     "names_of_language",
     "names_of_provider",
@@ -35,8 +34,6 @@ __all__ = [
     "names_of_store",
     "names_of_strategy",
 ]
-
-_RENAMED: Final = {"balancer_foretellers": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -148,10 +145,7 @@ def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]
     manager.add_hookspecs(HookSpecs)
     manager.register(it, name=name)
     manager.check_pending()
-    hooks = {
-        _RENAMED.get(caller.name, caller.name): caller.get_hookimpls()[0].function
-        for caller in manager.get_hookcallers(it) or ()
-    }
+    hooks = {caller.name: caller.get_hookimpls()[0].function for caller in manager.get_hookcallers(it) or ()}
     if not hooks:
         raise ValueError("it implements no hook; mark its functions with @hookimpl")
     return Plugin(it, hooks)
@@ -242,17 +236,6 @@ def names_of_store(item: object) -> tuple[str, ...]:
     if not isinstance(item, StorePlugin):
         raise TypeError(f"it offers {item!r} as a store; that must be a StorePlugin")
     return item.schemes
-
-
-def names_of_forecaster(item: object) -> tuple[str]:
-    """Return the name of a forecaster plugin. Raises TypeError if it is not one."""
-    if not isinstance(item, ForecasterPlugin):
-        raise TypeError(f"it offers {item!r} as a forecaster; that must be a ForecasterPlugin")
-    name = _name(item)
-    module, _, function = item.function.partition(":") if isinstance(item.function, str) else ("", "", "")
-    if not (module and function.isidentifier()):
-        raise TypeError(f"its forecaster {name!r} has the function {item.function!r}; that must be 'module:function'")
-    return (name,)
 
 
 def names_of_routes(item: object) -> tuple[str]:

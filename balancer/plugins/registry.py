@@ -19,7 +19,6 @@ from balancer.errors import BalancerError, ConfigError, StrategyError
 from balancer.hookspecs import (
     PROJECT,
     ExecutorPlugin,
-    ForecasterPlugin,
     Generator,
     KeyValueStore,
     RoutePlugin,
@@ -34,7 +33,6 @@ from balancer.plugins.loading import (
     guarded,
     load_plugins,
     names_of_executor,
-    names_of_forecaster,
     names_of_generator,
     names_of_language,
     names_of_provider,
@@ -59,7 +57,6 @@ _STRATEGIES: Final[HookKind[type[Strategy]]] = HookKind("balancer_strategies", n
 _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_of_generator)
 _EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", names_of_executor)
 _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
-_FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
 _PROVIDERS: Final[HookKind[type["Provider"]]] = HookKind("balancer_providers", names_of_provider)
@@ -72,7 +69,6 @@ _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _GENERATORS,
     _EXECUTORS,
     _LANGUAGES,
-    _FORECASTERS,
     _ROUTES,
 )
 _COMMANDS: Final = "balancer_commands"
@@ -135,11 +131,6 @@ class Registry:
     def languages(self) -> dict[str, Registered["Language"]]:
         """All languages, by name; the built-in ones first."""
         return self._all_of(_LANGUAGES)
-
-    @property
-    def forecasters(self) -> dict[str, Registered[ForecasterPlugin]]:
-        """All forecasters, by name."""
-        return self._all_of(_FORECASTERS)
 
     @property
     def routes(self) -> dict[str, Registered[RoutePlugin]]:
@@ -367,7 +358,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_stores": partial(_modules_of, "balancer.cluster.stores"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
-    "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
-    "balancer_routes": partial(_rooms_of, "balancer.judge", "routes"),
+    "balancer_routes": lambda: iter(("balancer.judge.gateway",)),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }

@@ -33,6 +33,7 @@ from balancer.shells.engine import CallerDefaults, Engine
 from balancer.shells.logs import Log
 from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
+from balancer.values.redaction import refuse_halves
 
 if TYPE_CHECKING:
     import ssl
@@ -118,6 +119,7 @@ class ConnectedPool(Pool):
         checked("block", block, whole)
         self._url = ",".join([str(addresses[0]), *(str(each).partition("://")[2] for each in addresses[1:])])
         self.rng = random.Random()
+        refuse_halves("name", name or "")
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
 
         self._seat = _Seat(
@@ -327,9 +329,6 @@ class _Seat(ClusterMember):
     def holders(self, now: float) -> list[HolderStats]:
         """Return an empty list: only the server knows the shares of holders."""
         return []
-
-    def cost(self) -> None:
-        """Return None: only the server adds up what calls cost."""
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return a row for each lease that is out."""

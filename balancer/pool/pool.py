@@ -20,7 +20,7 @@ from balancer.core import Core
 from balancer.core.events import Event
 from balancer.core.metrics import CallError, LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
-from balancer.endpoint import Endpoint, Lease, Outcome, Prices
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, ConfigError, LeaseError, PoolClosed, PoolForked
 from balancer.load import Load
 from balancer.settings import DEFAULT_STRATEGY
@@ -498,13 +498,13 @@ class Pool:
             if not engine.logs(error):
                 raise
 
-    def used(self, lease: Lease, tokens: int, output: int = 0) -> None:
+    def used(self, lease: Lease, tokens: int) -> None:
         """Set how many tokens the call of `lease` has used so far. `Lease.used` calls this.
 
         Raises:
             LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
-        self.engine.change(lambda now: self.engine.core.used(lease, tokens, now, output))
+        self.engine.change(lambda now: self.engine.core.used(lease, tokens, now))
 
     def told(self, lease: Lease, load: Load) -> None:
         """Set the load that the endpoint of `lease` reported. `Lease.told` calls this.
@@ -591,7 +591,6 @@ class Pool:
         weight: float | None = None,
         labels: Iterable[str] | None = None,
         group: int | None = None,
-        prices: Prices | None = None,
     ) -> None:
         """Change the given values of an endpoint. A smaller capacity takes effect as leases end.
 
@@ -601,7 +600,7 @@ class Pool:
         """
         if labels is not None and not isinstance(labels, str):  # `Endpoint` refuses a string
             labels = frozenset(labels)
-        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group, "prices": prices}
+        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self.engine.change_endpoints(
             lambda core, now: core.update(replace(core.ledger.account(url).endpoint, **changes), now)

@@ -39,7 +39,6 @@ def provisioned(
     template = EndpointTemplate(
         capacity=settings.capacity,
         labels=frozenset(settings.labels),
-        prices=None if settings.prices is None else settings.prices.spec,
         headers=settings.secret_headers,
     )
     try:

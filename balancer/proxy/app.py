@@ -281,7 +281,7 @@ class ProxyServer:
         """Count a call whose tokens no answer told; "": nobody's."""
         if tenant not in self._unmetered:
             _log.warning(
-                "an answer%s did not tell its tokens, so no price of tokens counted, and a quota kept its estimate; a "
+                "an answer%s did not tell its tokens, so a quota kept its estimate; a "
                 'stream of OpenAI\'s form tells them if its request has "stream_options": {"include_usage": true}; '
                 "balancer_proxy_unmetered counts further ones",
                 f" to {tenant}" if tenant else "",
@@ -418,7 +418,7 @@ class ProxyServer:
 
     @property
     def unmetered(self) -> Mapping[str, int]:
-        """How many answers did not tell tokens that count for a quota or a price, by tenant; "": nobody's."""
+        """How many answers did not tell tokens that count for a quota, by tenant; "": nobody's."""
         return dict(self._unmetered)
 
 

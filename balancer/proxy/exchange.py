@@ -78,7 +78,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         session: of the request; None: it has none.
 
     Attributes:
-        unmetered: whether its tokens count for a quota or a price, and its answer did not tell them.
+        unmetered: whether its tokens count for a quota, and its answer did not tell them.
     """
 
     def __init__(
@@ -307,7 +307,8 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         connection = answer.connection
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            if connection.closed or self._head.upgrade == b"":
+            agreed = (first_of(answer.headers, b"upgrade") or b"").strip().lower()
+            if connection.closed or not agreed or agreed != self._head.upgrade:
                 raise EndpointError("switched to a protocol that nobody asked for")
             connection.tunnel = _OneWay(request, over)
             connection.feeder = request

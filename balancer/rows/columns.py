@@ -71,8 +71,8 @@ class RowProblem:
     Args:
         id: its name in the row; "" if it has none.
         statement: for a person or a model.
-        time_limit_s, memory_bytes: None if the row has none.
         tests: in the order public, private, generated.
+        time_limit_s, memory_bytes: None if the row has none.
         right, wrong: in the order of the row, without repetitions.
         repeated: number of repetitions.
         notes: what of the row is ignored, a line each.
@@ -82,11 +82,11 @@ class RowProblem:
 
     id: str
     statement: str
-    time_limit_s: float | None
-    memory_bytes: int | None
     tests: tuple[RowTest, ...]
-    right: tuple[Solution, ...]
-    wrong: tuple[Solution, ...]
+    time_limit_s: float | None = None
+    memory_bytes: int | None = None
+    right: tuple[Solution, ...] = ()
+    wrong: tuple[Solution, ...] = ()
     repeated: int = 0
     notes: tuple[str, ...] = ()
     checker: Program | None = None

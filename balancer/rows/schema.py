@@ -9,36 +9,9 @@ from typing import Any
 
 from balancer.errors import PackageError
 from balancer.rows.columns import RowProblem, RowSchema, Solution, solutions, without_repetition
-from balancer.rows.schemas import (
-    apps,
-    code_contests,
-    code_contests_o,
-    code_contests_plus,
-    codeforces,
-    deep_coder,
-    kod_code,
-    live_code_bench,
-    plain,
-    synthetic,
-    verl,
-)
+from balancer.rows.schemas import PLAIN, SCHEMAS
 
 __all__ = ["LANGUAGES", "SCHEMAS", "problem_of", "schema_of"]
-
-SCHEMAS: tuple[RowSchema, ...] = (
-    apps.SCHEMA,
-    live_code_bench.SCHEMA,
-    codeforces.SCHEMA,
-    code_contests_plus.SCHEMA,
-    code_contests_o.SCHEMA,
-    verl.SCHEMA,
-    synthetic.SCHEMA,
-    kod_code.SCHEMA,
-    plain.SCHEMA,
-    deep_coder.SCHEMA,
-    code_contests.SCHEMA,
-)
-"""A row is of the first schema of which it has all marks."""
 
 LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.languages.values())
 """Languages that the solutions of rows may have, as far as a schema tells."""
@@ -60,7 +33,7 @@ def problem_of(row: Mapping[str, Any]) -> RowProblem:
     schema = schema_of(row)
     if schema is not None:
         read = schema.read(row)
-        return without_repetition(_with_notes(schema, row, read if schema is plain.SCHEMA else _with_more(row, read)))
+        return without_repetition(_with_notes(schema, row, read if schema is PLAIN else _with_more(row, read)))
     known = "; ".join(schema.words for schema in SCHEMAS if schema.words)
     columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
     raise PackageError(f"it has the columns {columns[:160]}; known are {known}")

@@ -93,7 +93,6 @@ class PipelineSettings(Settings):
         time_limit_factor: multiplies the package's own limits (they are for other machines).
         compile_s: CPU seconds for a compiler, per program. The limit of wall time is three times as much, plus 10 s.
         python: what runs Python submissions: "python" (CPython), or "pypy", if an endpoint has it.
-        predict: whether a run predicts its own end, if the simulator is installed.
     """
 
     problems: str
@@ -117,6 +116,5 @@ class PipelineSettings(Settings):
     time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
     python: Literal["python", "pypy"] = "python"
-    predict: bool = True
     aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

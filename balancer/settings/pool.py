@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.settings import DEFAULT_STRATEGY
-from balancer.settings.endpoints import Capacity, EndpointTable, PriceSettings, Weight
+from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython, Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range
@@ -91,7 +91,6 @@ class EndpointSettings(EndpointTable):
         host: the machine it runs on; absent: the host part of `url`.
         group: its failover group; a higher one is used only when the lower ones cannot serve.
         quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
-        prices: what its calls cost; absent: that is not added up.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
         languages: the languages of its programs; absent: each is tested once with a tiny program when it is first
             needed, of those that the server reports, or that are installed for a local one.
@@ -141,7 +140,6 @@ class EndpointSettings(EndpointTable):
                 headers=headers,
                 group=self.group,
                 quota=self.quota,
-                prices=self.price_list,
             )
             for url, name in zip(self.urls, self.names, strict=True)
         ]
@@ -158,8 +156,7 @@ class DiscoverySettings(CheckedInPython):
         wait_s: seconds to wait for the first answer at the start.
         scheme: of the URL of an address.
         path: what follows the port in the URL of an address, e.g. "/v1".
-        capacity, weight, labels, group, quota, prices, headers: as in `[[endpoints]]`, unless the source says
-            otherwise.
+        capacity, weight, labels, group, quota, headers: as in `[[endpoints]]`, unless the source says otherwise.
     """
 
     source: Annotated[str, Field(min_length=1, examples=["file"])]
@@ -174,7 +171,6 @@ class DiscoverySettings(CheckedInPython):
     labels: list[str] = Field(default_factory=list)
     group: Annotated[int, Field(ge=0)] = 0
     quota: Annotated[str, Field(min_length=1)] | None = None
-    prices: PriceSettings | None = None
     headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
 
     @property
@@ -196,7 +192,7 @@ class AccountSettings(CheckedInPython):
         burst: how many creations may begin at once after a pause.
         ready_s: seconds in which a new one must be ready.
         label: marks them at the provider, so that a later owner finds them; absent: NAME@ and the host name.
-        capacity, labels, prices, headers: as in `[[endpoints]]`; the provider may add headers.
+        capacity, labels, headers: as in `[[endpoints]]`; the provider may add headers.
     """
 
     provider: Annotated[str, Field(min_length=1, examples=["local"])]
@@ -210,7 +206,6 @@ class AccountSettings(CheckedInPython):
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     capacity: Capacity = 1
     labels: list[str] = Field(default_factory=list)
-    prices: PriceSettings | None = None
     headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -395,7 +395,6 @@ class Engine:
             endpoints, totals, waits = self.core.counters(now := self.clock())
             quotas = self.core.quotas(now)
             holders = self.core.holders(now)
-            cost = self.core.cost()
             strategy = self.core.ledger.strategy.name
             times = self.core.times()
             rows = self.core.leases(now) if leases else ()
@@ -411,7 +410,6 @@ class Engine:
                     quotas=quotas,
                     holders=holders,
                     sources=said,
-                    cost=cost,
                     **totals,
                 )
                 return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))

@@ -14,6 +14,7 @@ from balancer.core.decisions import Ask
 from balancer.endpoint import LeaseTerms
 from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
+from balancer.values.redaction import refuse_halves, with_whole_characters
 
 __all__ = ["LeaseArguments", "LeaseRequest", "checked_timeout", "not_sets", "shows_arguments", "terms_of"]
 
@@ -83,6 +84,8 @@ class LeaseRequest:
             terms = LeaseTerms(holder, pools.ttl_s if ttl_s is None else ttl_s, pools.leak_after_s)
         if key is not None and not isinstance(key, str):
             raise TypeError(f"key is {key!r}; it takes a text, or None")
+        if key and not key.isascii():
+            key = with_whole_characters(key)  # often a text of others, of which only likeness counts
         if only is not None and not isinstance(only, str):
             raise TypeError(f"only is {only!r}; it takes the name of an endpoint, or None")
         if tokens is not None:
@@ -92,12 +95,22 @@ class LeaseRequest:
         if isinstance(labels, str) or isinstance(exclude, str):
             raise not_sets(labels, exclude)
         try:
-            return Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
+            request = Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
+            if not "".join((only or "", *request.labels, *request.exclude)).isascii():
+                _refuse_halves_in(request)
         except TypeError:
             raise not_sets(labels, exclude) from None
+        return request
 
 
 LeaseRequest.__init__.__qualname__ = "Pool.acquire"  # Python names it in the error for an unknown argument
+
+
+def _refuse_halves_in(request: Request) -> None:
+    """Raise ValueError if a text of `request` cannot be sent to a server."""
+    refuse_halves("only", request.only or "")
+    refuse_halves("labels", "".join(request.labels))
+    refuse_halves("exclude", "".join(request.exclude))
 
 
 def not_sets(labels: object, exclude: object) -> TypeError:

@@ -57,7 +57,7 @@ class FakeLender:
         """Refuse: the reference check returns leases to the core directly."""
         raise AssertionError("the reference check releases leases by itself")
 
-    def used(self, lease: Lease, tokens: int, output: int = 0) -> None:
+    def used(self, lease: Lease, tokens: int) -> None:
         """Refuse, as `release`."""
         raise AssertionError("the reference check reports to the core by itself")
 

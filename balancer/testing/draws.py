@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome, Prices
+from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.model_health import RulesInForce
@@ -39,7 +39,6 @@ _TERMS = (
     LeaseTerms("forgetful", leak_after_s=1.0),
 )
 _HOLDERS = tuple(map(LeaseTerms, "abcd"))
-_PRICES = Prices(call=0.01, second=0.5, input=1e6)
 _RESTS_S = (0.0, 0.5, 8.0, 1e4)
 _OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
 _BAD_OUTCOMES = (*[Outcome.FAILURE] * 7, *Outcome)
@@ -130,7 +129,6 @@ class Draws:
         self._bad = urls[1::2] if rules.health else ()
         self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
         self._quotas = (None, None, *sorted(rules.quotas.keys() - {"*"})) if rules.quotas else (None,)
-        self._prices = _PRICES if rules.holders is not None else None  # without, plain leases are drawn
         self._tokens = (None, 0, 1, 3, 8, 20) if rules.quotas else (None,)
 
     def url(self) -> str:
@@ -156,7 +154,6 @@ class Draws:
         labels, host = rng.choice(_LABELS), rng.choice(_HOSTS)
         capacity, weight = rng.randint(1, 4), rng.choice(_WEIGHTS)
         group, quota = self.one_of(self._groups), self.one_of(self._quotas)
-        prices = self._prices if host is None else None  # no further draw: walks stay what they were
         return Endpoint(
             url,
             capacity=capacity,
@@ -165,7 +162,6 @@ class Draws:
             host=host,
             group=group,
             quota=quota,
-            prices=prices,
         )
 
     def change(self) -> dict[str, Any]:

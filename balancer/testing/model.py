@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from balancer.endpoint import Endpoint, Lease, Outcome, Prices
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.strategy import Request
 from balancer.testing.model_health import OUT, ModelHealth, RulesInForce
@@ -38,7 +38,6 @@ class ModelEndpoint:
     successes: int = 0
     ignored: int = 0
     ended_s: float = 0.0  # slot-seconds of the leases that ended
-    cost: float = 0.0  # of these
     out_s: float = 0.0  # seconds in service without a slot
     out_since_s: float | None = None
     full_since_s: float = inf  # inf: it has a free slot
@@ -111,7 +110,6 @@ class ModelHolder:
     leases: int = 0
     calls: int = 0
     tokens: int = 0
-    cost: float = 0.0
     waited_s: float = 0.0
 
 
@@ -139,9 +137,6 @@ class ModelPool:
         self.charge_of: dict[int, tuple[str, ModelCharge]] = {}  # by lease id
         self.shares: dict[str, ModelHolder] = {}
         self.said: dict[int, int] = {}  # the most tokens that the call of a lease reported, by id
-        self.last_said: dict[int, int] = {}  # those that it reported last
-        self.prices: dict[int, Prices] = {}  # of the endpoint at the grant, by id
-        self.cost = 0.0
         self._served_s = 0.0
         self._mean_s = 1.0
         self._ends = 0
@@ -373,8 +368,6 @@ class ModelPool:
         self.holders[lease_id] = _holder_of(request)
         if request.terms and request.terms.ttl_s < inf:
             self.over_s[lease_id] = now + request.terms.ttl_s
-        if endpoint.spec.prices is not None:
-            self.prices[lease_id] = endpoint.spec.prices
         self.last_id = lease_id
         self.acquired += 1
 
@@ -389,12 +382,6 @@ class ModelPool:
         name = self.holders.pop(lease.id)
         self._count_end(name, outcome, now - since_s, slots)
         endpoint.ended_s += (now - since_s) * slots
-        if (prices := self.prices.get(lease.id)) is not None:
-            calls, tokens = int(outcome is Outcome.SUCCESS), self.last_said.get(lease.id, 0)
-            cost = calls * prices.call + (now - since_s) * slots * prices.second + tokens * prices.input / 1e6
-            self.cost += cost
-            endpoint.cost += cost
-            self.holder(name).cost += cost
         self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
         endpoint.overloads += outcome is Outcome.OVERLOAD
@@ -404,7 +391,6 @@ class ModelPool:
 
     def used(self, lease: Lease, tokens: int, now: float) -> None:
         """Record how many tokens a call has used so far."""
-        self.last_said[lease.id] = tokens
         if tokens > self.said.get(lease.id, 0):
             self.holder(self.holders[lease.id]).tokens += tokens - self.said.get(lease.id, 0)
             self.said[lease.id] = tokens
@@ -468,7 +454,7 @@ class ModelPool:
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:
-        """Take an endpoint into service, or back into it; its earlier state is forgotten."""
+        """Take an endpoint into service, or back into it. Of its earlier health only the ejections are kept."""
         endpoint = self.find(spec.name)
         if endpoint is None:
             endpoint = ModelEndpoint(spec)
@@ -476,7 +462,11 @@ class ModelPool:
         limits = self.rules.limits
         adapts = limits is not None and limits.kind == "aimd"
         exact = min(limits.initial, spec.capacity) if limits and adapts else inf
-        endpoint.spec, endpoint.state, endpoint.standing = spec, "active", ModelHealth(exact=exact)
+        endpoint.spec, endpoint.state, endpoint.standing = (
+            spec,
+            "active",
+            ModelHealth(exact=exact, ejections=endpoint.standing.ejections),
+        )
 
     def update(self, spec: Endpoint) -> None:
         """Replace a spec."""

@@ -152,10 +152,10 @@ class RefereedCore:
             return self._settle(self.core.abandon(leases, now))
         return self._end(left, Outcome.IGNORED, now, lambda: self.core.abandon(leases, now))
 
-    def used(self, lease: Lease, tokens: int, now: float, output: int = 0) -> Waiters:
+    def used(self, lease: Lease, tokens: int, now: float) -> Waiters:
         """Report how many tokens a call has used so far."""
         self._now = now
-        ended = self._call(self._refusal_of(lease), lambda: self.core.used(lease, tokens, now, output))
+        ended = self._call(self._refusal_of(lease), lambda: self.core.used(lease, tokens, now))
         self.model.used(lease, tokens, now)
         return self._settle(ended)
 

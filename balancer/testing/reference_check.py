@@ -131,9 +131,9 @@ class ReferenceCheck:
         with suppress(LeaseError):
             self.core.release_by_id(lease.id, outcome, self.clock())
 
-    def used(self, lease: Lease, tokens: int, output: int = 0) -> None:
+    def used(self, lease: Lease, tokens: int) -> None:
         """Report how many tokens the call of a lease has used so far."""
-        self.core.used(lease, tokens, self.clock(), output)
+        self.core.used(lease, tokens, self.clock())
 
     def release_again(self, lease: Lease) -> None:
         """Return a lease that has ended; it must be refused."""

@@ -42,8 +42,7 @@ def end_lease(
         if error is not None:
             lease.release_after(error)
         else:
-            tokens = None if usage is None else usage.tokens
-            lease.release(outcome, tokens=tokens, output=usage.output if usage is not None and tokens else 0)
+            lease.release(outcome, tokens=None if usage is None else usage.tokens)
     except (LeaseError, PoolForked):
         pass
 

@@ -25,8 +25,8 @@ _MOST: Final = 2**20  # bytes of a document; of a longer one the end is kept
 _END: Final = 2**14
 _STEP: Final = 2**16
 _MARK: Final = b'"usage"'
-_TOTAL, _IN, _OUT, _ANSWERED = "total_tokens", "input_tokens", "output_tokens", "completion_tokens"
-_NAMES: Final = (_TOTAL, _IN, _OUT, _ANSWERED, "prompt_tokens")
+_TOTAL, _IN, _OUT = "total_tokens", "input_tokens", "output_tokens"
+_NAMES: Final = (_TOTAL, _IN, _OUT, "completion_tokens", "prompt_tokens")
 _MOST_TOKENS: Final = 10**9  # of a call
 _PLAIN: Final = ("", "identity")
 _ZIPPED: Final = ("gzip", "x-gzip", "deflate")
@@ -41,16 +41,14 @@ def hear(headers: Mapping[str, str], lease: Lease) -> None:
 
 
 def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "UsageReader | None":
-    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota or price counts them.
+    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota counts them.
 
     Args:
         lease: of the call.
         headers: of the answer.
         decoded: True if the body comes without its Content-Encoding.
     """
-    endpoint = lease.endpoint
-    priced = endpoint.prices is not None and endpoint.prices.by_token
-    if getattr(lease, "charge", None) is None and endpoint.quota is None and not priced:
+    if getattr(lease, "charge", None) is None and lease.endpoint.quota is None:
         return None
     return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
 
@@ -84,7 +82,7 @@ class PlainText:
 
 
 class UsageReader:
-    """Reads a body as it passes. Read `tokens` at its end, then `output`.
+    """Reads a body as it passes. Read `tokens` at its end.
 
     Args:
         kind: its Content-Type.
@@ -114,13 +112,6 @@ class UsageReader:
         if _TOTAL in found:
             return found[_TOTAL]
         return found[_IN] + found[_OUT] if _IN in found and _OUT in found else None
-
-    @property
-    def output(self) -> int:
-        """How many of the `tokens` are of the answer; 0: it does not say."""
-        found = self._found
-        said = found.get(_OUT, found.get(_ANSWERED, 0))
-        return min(said, found.get(_TOTAL, said))
 
     def _take(self, part: bytes) -> None:
         if self._events:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Redaction", "ShownNames", "in_one_line", "plain_name"]
+__all__ = ["Redaction", "ShownNames", "in_one_line", "plain_name", "refuse_halves", "with_whole_characters"]
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*")
@@ -49,6 +49,17 @@ class Redaction:
 def plain_name(name: str) -> str:
     """Return the name of an endpoint. A URL loses its user and query, which may be secrets."""
     return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
+
+
+def refuse_halves(name: str, text: str) -> None:
+    """Raise ValueError if `text` has half of a character (a surrogate): no page, file or network can hold that."""
+    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError(f"{name} has half of a character (a surrogate pair), which is no text; take it out")
+
+
+def with_whole_characters(text: str) -> str:
+    """Return `text` with a question mark for each half of a character (a surrogate), which no answer can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def in_one_line(text: str, most: int) -> str:

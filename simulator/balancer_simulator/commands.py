@@ -16,15 +16,15 @@ from balancer.commands.options import JsonOption, strategy_names, toml_files
 from balancer.commands.output import print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
-from balancer.hookspecs import ForecasterPlugin, hookimpl
-from balancer.plugins.extras import has, require
+from balancer.hookspecs import hookimpl
+from balancer.plugins.extras import require
 from balancer_simulator.trace_commands import backtest, fit, predict, recommend
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
     from balancer_simulator.studies.study import Study
 
-__all__ = ["balancer_commands", "balancer_forecasters"]
+__all__ = ["balancer_commands"]
 
 ScenarioArgument = Annotated[
     Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False, autocompletion=toml_files)
@@ -118,15 +118,6 @@ def balancer_commands(app: typer.Typer) -> None:
         (recommend, "balancer recommend calls.jsonl --p99 800ms --load x1.5"),
     ):
         app.command(rich_help_panel="Planning", epilog=f"Example: {example}")(command)
-
-
-@hookimpl
-def balancer_forecasters() -> list[ForecasterPlugin]:
-    """Offer the forecaster of the simulator, if the extra is installed."""
-    if not has("simulator"):
-        return []
-    summary = "fits the run's trace so far, and simulates what is left"
-    return [ForecasterPlugin("simulator", "balancer_simulator.predicting.forecast:forecast", summary)]
 
 
 def simulate(
@@ -252,7 +243,7 @@ def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -
     from balancer_simulator.studies.study import run_study
 
     try:
-        with StudyProgress(title=title, rounds=scenario.replications) as progress:
+        with StudyProgress(title=title) as progress:
             return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, by=options.by)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None

@@ -299,7 +299,7 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.
     monkeypatch.setattr(world.core, "used", lambda lease, *facts: heard.append((lease.id, *facts)) or ())
     lease = _leased(world, process)
     now = process.clock.at(world.t)
-    assert process.member.used(lease, 7, now, 2) == ()
+    assert process.member.used(lease, 7, now) == ()
     assert process.member.pinged("http://0/", False, now, conclusive=True) == ()
     assert process.member.hedged("http://0/", now) == ()
     world.flush()
@@ -307,7 +307,7 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.
     then = world.coordinator_clock.at(world.t)
     world.coordinator.pinged("http://0/", True, then)
     world.coordinator.pinged("http://0/", True, then, conclusive=True)
-    told = (lease.id, 7, then, 2), ("http://0/", False, then, True), ("http://0/", then)
+    told = (lease.id, 7, then), ("http://0/", False, then, True), ("http://0/", then)
     assert heard == [*told, ("http://0/", True, then, False), ("http://0/", True, then, True)]
     assert process.member.tally.hedges == 1
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -97,6 +98,22 @@ def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served: Servin
 def test_what_nobody_could_serve_is_said_at_once(pool: Pool) -> None:
     with pytest.raises(NoEndpoint, match="labels \\['gpu'\\]"):
         pool.acquire(labels={"gpu"})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"labels": {"\ud800"}}, {"exclude": {"\ud800"}}, {"only": "\ud800"}],
+)
+def test_what_cannot_be_sent_is_refused_and_the_connection_stays(pool: Pool, asked: dict[str, Any]) -> None:
+    (what,) = asked
+    with pytest.raises(ValueError, match=f"{what} has half of a character"):
+        pool.acquire(PATIENCE_S, **asked)
+    pool.acquire(PATIENCE_S, key="\ud800", holder="\ud800").release()
+
+
+def test_a_process_whose_name_cannot_be_sent_is_told_so(served: Serving) -> None:
+    with pytest.raises(ValueError, match="name has half of a character"):
+        Pool.connect(served.url, name="\ud800")
 
 
 def test_tasks_and_threads_share_it(served: Serving, pool: Pool) -> None:

@@ -178,26 +178,6 @@ def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, s
             lease.release()
 
 
-def test_a_change_by_the_admin_api_is_told_to_all_members(urls: tuple[str, str]) -> None:
-    server, page = urls
-
-    def admin(action: str, **body: Any) -> None:
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{page}admin/{action}", json.dumps(body).encode(), headers)
-        urllib.request.urlopen(request, timeout=PATIENCE_S).close()
-
-    with Pool.connect(server) as pool:
-        admin("add", url="http://127.0.0.1:3/", labels=["new"])
-        with pool.lease(labels={"new"}) as lease:
-            assert lease.endpoint.url == "http://127.0.0.1:3/"
-        admin("update", endpoint="http://127.0.0.1:3/", capacity=7)
-        until(lambda: pool.endpoints()[-1].capacity == 7)
-        admin("strategy", strategy="round_robin")
-        admin("strategy", strategy="least_in_flight")
-        admin("remove", endpoint="http://127.0.0.1:3/")
-        until(lambda: len(pool.endpoints()) == 2)
-
-
 def test_nothing_secret_is_shown(urls: tuple[str, str]) -> None:
     _, page = urls
     for path in ("", "state", "metrics"):

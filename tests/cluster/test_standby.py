@@ -22,7 +22,6 @@ from balancer.cluster.stores.valkey import ValkeyStore
 from balancer.cluster.tcp.address import addresses_of
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.standby import StandbyListener
-from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.serve import claim_of
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.standing_by import Standby
@@ -143,8 +142,7 @@ def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -
 
 
 async def _changes_of(serving: Serving) -> ServedChanges:
-    kept = KeptChanges(serving.records.append, None, print)
-    return ServedChanges(serving.server, serving.pool, default_registry(), kept)
+    return ServedChanges(serving.server, serving.pool)
 
 
 def test_an_operator_is_told_when_a_server_grants_nothing_and_when_it_does_again() -> None:

@@ -77,7 +77,6 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "headers": {},
         "group": 0,
         "quota": None,
-        "prices": None,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         endpoint.capacity = 2  # type: ignore[misc]
@@ -85,7 +84,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
 
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
-    named = ("name", "capacity", "weight", "labels", "host", "headers", "group", "quota", "prices")
+    named = ("name", "capacity", "weight", "labels", "host", "headers", "group", "quota")
     assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
@@ -212,7 +211,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
             Pool.update,
             {
                 "url": (_POSITIONAL, _REQUIRED),
-                **dict.fromkeys(("capacity", "weight", "labels", "group", "prices"), (_KEYWORD, None)),
+                **dict.fromkeys(("capacity", "weight", "labels", "group"), (_KEYWORD, None)),
             },
         ),
         (
@@ -226,7 +225,6 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
             {
                 "outcome": (_POSITIONAL, None),
                 "tokens": (_KEYWORD, None),
-                "output": (_KEYWORD, 0),
                 "load": (_KEYWORD, None),
             },
         ),

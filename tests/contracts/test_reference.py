@@ -17,7 +17,6 @@ from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunRe
 from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config
-from balancer.settings.endpoints import PriceSettings
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
@@ -83,7 +82,6 @@ def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
 _SECTIONS: dict[str, type[BaseModel]] = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
-    "[endpoints.prices]": PriceSettings,
     "[discovery]": DiscoverySettings,
     "[accounts]": AccountSettings,
     "[health]": HealthSection,

@@ -165,6 +165,24 @@ def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCapture
         told.discovery.heard(listed(*map(str, range(10_001))))
 
 
+def test_two_endpoints_with_one_name_are_refused() -> None:
+    told = Told()
+    twice = Endpoint("http://a/", name="a"), Endpoint("http://b/", name="a")
+    with pytest.raises(SourceError, match="it lists two endpoints with the name a; give each a name of its own"):
+        told.discovery.heard(SourceAnswer(twice))
+    assert told.states == {}
+    told.discovery.heard(SourceAnswer((*twice[:1], *twice[:1])))
+    assert told.states == {"a": "active"}, "one that is listed twice is one"
+
+
+@pytest.mark.parametrize("url", ["local://1", "LOCAL://1", "file:///etc/passwd"])
+def test_what_is_on_this_machine_cannot_be_discovered(url: str) -> None:
+    told = Told()
+    with pytest.raises(SourceError, match=f"it lists {url}, which is no server; only a config may list"):
+        told.discovery.heard(listed("http://a/", url))
+    assert told.states == {}
+
+
 def test_other_endpoints_of_the_pool_are_left_alone() -> None:
     told = Told("mine")
     assert not told.discovery.wait(0.0)

@@ -1,4 +1,4 @@
-"""`balancer run --engine ray`, real: as one process finds it, also when a worker is killed, and when it is stopped."""
+"""`balancer run --engine ray`, real: as one process finds it, also when a worker or a node dies, and when stopped."""
 
 import os
 import shutil
@@ -98,6 +98,26 @@ def test_on_a_cluster_of_three_cpus_verdicts_are_those_of_one_process_though_a_w
     took_s, makespan_s = time.monotonic() - began_s, place.summary()["makespan_s"]
     print(f"one process: {one.took_s:.1f} s, of which its leases {one.makespan_s:.1f} s")
     print(f"Ray, a worker killed: {took_s:.1f} s, of which its leases {makespan_s:.1f} s")
+    assert _as_one(place, one)
+    assert place.summary()["complete"]
+
+
+def test_a_node_that_dies_costs_no_verdict(place: Place, one: _One, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
+    try:
+        node = nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+        nodes.wait_for_nodes()
+        raylet = node.all_processes["raylet"][0].process.pid
+        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+        with place.running("--engine", "ray") as process:
+            until(lambda: bool(_workers(raylet)), process)
+            nodes.remove_node(node, allow_graceful=False)
+            _, err = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, err
+    finally:
+        nodes.shutdown()
     assert _as_one(place, one)
     assert place.summary()["complete"]
 

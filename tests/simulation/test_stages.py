@@ -9,7 +9,6 @@ from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.fit import fit_run
 from balancer_simulator.fitting.stages import by_stage, stages_of
 from balancer_simulator.predicting.changes import WhatIf
-from balancer_simulator.predicting.forecast import forecast_trace
 from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.predicting.predict import FitDraws, predict_next
 from balancer_simulator.predicting.recommend import recommend
@@ -18,7 +17,6 @@ from balancer_simulator.scenario.workload import Kind
 from balancer_simulator.studies.parallel import Simulators
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import WorkLeft
 from balancer.observing.traces import Attempt, Trace
 
 _LATE_S = 4.0
@@ -70,19 +68,6 @@ def test_stages_have_their_own_times_threads_and_beginnings() -> None:
 def test_names_that_are_not_of_problems_and_stages_are_no_stages() -> None:
     trace = traced(batch(3))
     assert by_stage(Trace(runs=trace.runs, attempts=[Attempt("r", 1, 0, 0, 1, "http://a/", task="caller 1")])) is None
-
-
-def test_a_rest_whose_inputs_come_late_takes_that_long_too() -> None:
-    whole = traced(batch(16))
-    ends_s: dict[str, float] = {}
-    for each in whole.attempts:
-        name = (each.task or "").partition(":")[0]
-        ends_s[name] = max(ends_s.get(name, 0.0), each.ended_s)
-    cut_s = sorted(ends_s.values())[5]  # six are over, and no other has begun
-    seen = Trace(runs=whole.runs, attempts=[each for each in whole.attempts if each.ended_s <= cut_s])
-    done = len(seen.attempts)
-    told = forecast_trace(seen, WorkLeft(done, (((18,) * 10),) * 10, 2))
-    assert told.left_s == pytest.approx(max(ends_s.values()) - cut_s, rel=0.05)
 
 
 def test_a_run_is_fitted_as_a_batch_that_takes_as_long() -> None:

@@ -44,16 +44,14 @@ def _warnings(checked: Checked) -> list[str]:
     return shown
 
 
-def test_prices_and_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check: Callable[[str], Checked]) -> None:
+def test_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check: Callable[[str], Checked]) -> None:
     checked = check(
         '[[proxy.tenants]]\nname = "team-a"\ntoken = "0123456789abcdef"\n[pool]\nfairness = "holder"\n'
         '[holders."*"]\nweight = 1\n[holders.team-a]\nweight = 2\n[holders.team_a]\nweight = 3\n'
-        '[[endpoints]]\nurl = "http://h-{1..2}/"\nprices = { input = 2.5, output = 10 }\n'
+        '[[endpoints]]\nurl = "http://h-{1..2}/"\n'
     )
-    assert "prices     input 2.5, output 10 (http://h-1/ and 1 more)" in checked.lines
     assert "tenants    'team-a'" in checked.lines
     assert checked.data["tenants"] == ["team-a"]
-    assert checked.data["endpoints"][0]["prices"] == {"call": 0.0, "second": 0.0, "input": 2.5, "output": 10.0}
     assert _warnings(checked) == [
         "holders.team_a: no tenant of the proxy has this name; it counts only for other programs that share the pool; "
         "did you mean 'team-a'?"

@@ -90,6 +90,15 @@ def test_a_field_out_of_range_is_one_line_that_shows_it(field: str, value: Any) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["url", "name", "host", "quota", "labels"])
+def test_half_of_a_character_is_refused(field: str) -> None:
+    """No page, file or network could hold it."""
+    given: dict[str, Any] = {"url": "http://h/", field: "\ud800" if field != "labels" else {"a", "\ud800"}}
+    with pytest.raises(ValueError, match=rf"{field} has half of a character \(a surrogate pair\), which is no text"):
+        Endpoint(**given)
+    assert Endpoint("http://h/", name="\U0001f600 h\u00e9").name == "\U0001f600 h\u00e9"
+
+
 def test_an_endpoint_is_a_value() -> None:
     endpoint = Endpoint("a", labels=["y", "x", "y"])  # type: ignore[arg-type]
     assert endpoint.labels == {"x", "y"}

@@ -10,8 +10,10 @@ import pytest
 from balancer_simulator import Scenario, simulate_once
 from balancer_simulator.scenario.fields import Policy
 
-from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, TooManyWaiters, load_config
+from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, QuotaSettings, TooManyWaiters, load_config
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents
+from balancer.transports.leased_body import end_lease
+from balancer.transports.reports import usage_for
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -116,6 +118,21 @@ def test_tokens_that_calls_report_are_counted_without_a_quota() -> None:
             assert pool.engine.has_quotas
             lease.used(tokens=12)
         assert pool.stats().holders[0].tokens == 12
+
+
+def test_a_server_adds_up_for_its_processes_what_answers_say() -> None:
+    quotas = {"q": QuotaSettings(tokens_per_min=10**12)}
+    with (
+        Serving(Endpoint("http://a/", quota="q"), fairness="holder", quotas=quotas) as server,
+        Pool.connect(server.url, name="p") as pool,
+    ):
+        lease = pool.acquire(timeout=PATIENCE_S)
+        usage = usage_for(lease, {"Content-Type": "application/json"})
+        assert usage is not None  # as a quota counts tokens
+        usage.feed(b'{"usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}')
+        end_lease(lease, usage=usage)
+        until(lambda: server.pool.stats().holders[0].calls == 1)
+        assert [(each.name, each.tokens) for each in server.pool.stats().holders] == [("p", 5)]
 
 
 def test_a_pool_says_what_fairness_may_be() -> None:

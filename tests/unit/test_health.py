@@ -304,12 +304,13 @@ def test_one_who_waits_is_served_by_the_one_that_is_brought_back() -> None:
     assert waiter.lease.endpoint.url == "a"
 
 
-def test_one_that_is_drained_and_added_again_starts_afresh() -> None:
+def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh() -> None:
     ruled = ejected("a", of=3)
     ruled.core.drain("a", 1.0)
     assert ruled.health() == {"a": "", "b": "healthy", "c": "healthy"}
     assert ruled.core.due_s == float("inf")
     ruled.core.add(Endpoint("a"), 2.0)
+    ruled.call("a", SUCCESS)
     assert ruled.health()["a"] == "healthy"
     ruled.call("a", FAILURE, times=2)
     assert ruled.out() == []
@@ -709,6 +710,34 @@ def test_ejections_are_counted_those_by_a_probe_as_well() -> None:
     ruled.at(6.0)
     ruled.call("a", FAILURE)
     assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [2, 0]
+
+
+def test_a_drain_keeps_the_count_of_ejections() -> None:
+    ruled = ejected()
+    ruled.core.drain("a", ruled.now)
+    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [1, 0]
+    ruled.core.add(Endpoint("a"), ruled.now)
+    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [1, 0]
+
+
+@pytest.mark.parametrize("waited_s", [0.0, 6.0], ids=["ejected", "on trial"])
+def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waited_s: float) -> None:
+    ruled = ejected(of=[Endpoint("a", capacity=4), Endpoint("b")])
+    ruled.at(waited_s)
+    ruled.core.drain("a", ruled.now)
+    ruled.core.add(Endpoint("a", capacity=4), ruled.now)
+    assert ruled.health()["a"] == "half_open"
+    probe = ruled.take("a")
+    assert ruled.get("a") is None, "one call at a time"
+    ruled.give(probe, FAILURE)
+    assert ruled.health()["a"] == "ejected"
+
+
+def test_one_that_is_drained_while_fit_and_added_again_is_fit() -> None:
+    ruled = ejected()
+    ruled.core.drain("b", ruled.now)
+    ruled.core.add(Endpoint("b"), ruled.now)
+    assert ruled.health()["b"] == "healthy"
 
 
 def test_who_waits_in_vain_is_told_how_many_are_out() -> None:

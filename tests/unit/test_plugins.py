@@ -300,21 +300,3 @@ def test_every_strategy_and_option_says_what_it_is() -> None:
         assert (kind.__doc__ or "").strip()
         for field in kind.Options.model_fields.values():
             assert field.description
-
-
-def test_names_of_the_last_version_go_on_with_a_warning(modules: Path) -> None:
-    write(
-        modules,
-        older="""
-        from balancer.hookspecs import ForecasterPlugin, hookimpl
-
-        @hookimpl
-        def balancer_foretellers(): return [ForecasterPlugin("old", "older:forecast", "for tests")]
-        """,
-    )
-    with pytest.warns(DeprecationWarning, match="balancer_foretellers is now balancer_forecasters"):
-        found = Registry(["older"], group=None).forecasters
-    assert list(found) == ["old"]
-    with pytest.warns(DeprecationWarning, match="ForetellerPlugin is now ForecasterPlugin"):
-        from balancer.hookspecs import ForetellerPlugin
-    assert ForetellerPlugin is type(found["old"].item)

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, Prices, QuotaSettings
+from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
 from balancer.core.metrics import EndpointStats, PoolStats, SourceStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.prometheus import Collector
@@ -307,7 +307,7 @@ _SUFFIXES = ("_bucket", "_sum", "_count")
 
 def _all_there_is() -> set[str]:
     quotas = {"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)}
-    pool = Pool([Endpoint("http://a/", prices=Prices())], quotas=quotas, fairness="holder")
+    pool = Pool(["http://a/"], quotas=quotas, fairness="holder")
     pool.acquire()
     pool.engine.sources = (lambda: SourceStats("pods", "file", 1, 0, 0, 1, 0, 0.0, ""),)
     return {name for name, _ in scraped(Collector(pool))}

@@ -37,7 +37,7 @@ from balancer.observing.traces.files import LineFile, Unwritten
 from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
 from balancer.observing.traces.rows import data_of, line_of, row_of
 from balancer.observing.traces.summary import summary_lines, summary_of
-from balancer.observing.traces.tables import SCHEMA, insert_rows, table_rows
+from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
 from balancer.plugins import extras
 from balancer.plugins.registry import default_registry
@@ -673,28 +673,6 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path: Path) -> None:
         pool.acquire(timeout=0).release()
         second.flush()
         assert second.lost == 1
-
-
-def test_the_database_of_a_run_is_read_up_to_an_instant(tmp_path: Path) -> None:
-    clock, file = ManualClock(), tmp_path / "run.sqlite"
-    with Store(tmp_path) as store:
-        with pool_of(clock) as before, before.trace(store.trace):
-            before.acquire(timeout=0, holder="of another run").release()
-        with pool_of(clock) as pool, pool.trace(store.trace) as trace:
-            pool.acquire(timeout=0, holder="ended").release()
-            later = pool.acquire(timeout=0, holder="ends later")
-            then_s = trace.flush()
-            clock.advance(1.0)
-            pool.drain("http://b/")
-            later.release()
-            pool.acquire(timeout=0, holder="begins later").release()
-    begun, *rows = table_rows(file, (trace.run, then_s))
-    assert (begun["row"], begun["run"]) == ("run", trace.run)
-    assert [(row["task"], row["ended_s"], row["outcome"], row["open"]) for row in rows] == [
-        ("ended", then_s, "success", False),
-        ("ends later", then_s, None, True),
-    ]
-    assert len([*table_rows(file)]) == 2 + 4 + 1 + 2
 
 
 # -- importers --------------------------------------------------------------------------------------

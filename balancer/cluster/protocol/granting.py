@@ -312,7 +312,7 @@ class GrantedLeases:
         """Set how many tokens a call has used."""
         if (lease := session.leases.get(word.token)) is not None:
             with suppress(LeaseError):
-                self._queue.settle(lambda: self._core.used(lease, word.tokens, now, word.output), now)
+                self._queue.settle(lambda: self._core.used(lease, word.tokens, now), now)
 
     def report_load(self, session: MemberSession, word: LoadReported, now: float) -> None:
         """Set the load that an endpoint reported."""

@@ -348,10 +348,10 @@ class ClusterMember:
         lease.fate = f"the lease of {lease.endpoint.name} was ended by its id; a lease ends once"
         return self.release(lease, outcome, now)
 
-    def used(self, lease: Lease, tokens: int, now: float, output: int = 0) -> Served:
+    def used(self, lease: Lease, tokens: int, now: float) -> Served:
         """Set how many tokens the call of `lease` has used so far. Raises LeaseError if it is not out."""
         self._check_ours(lease, now)
-        self._say(TokensUsed(self._leases.token_of(lease), tokens, output))
+        self._say(TokensUsed(self._leases.token_of(lease), tokens))
         return ()
 
     def told(self, lease: Lease, load: Load, now: float) -> Served:

@@ -226,11 +226,10 @@ class LeaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class TokensUsed:
-    """The call of a lease has used so many tokens so far, `output` of them for its answer."""
+    """The call of a lease has used so many tokens so far."""
 
     token: LeaseToken
     tokens: int
-    output: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,6 @@ def _of_entry(entry: EndpointSettings, template: EndpointTemplate) -> Iterator[E
             group=entry.group if "group" in said else None,
             host=entry.host,
             quota=entry.quota,
-            prices=entry.price_list,
             headers=each.headers if "headers" in said else None,
         )
 

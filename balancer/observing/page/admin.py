@@ -1,21 +1,19 @@
-"""Admin API of the page: requests that change a pool, and the audit line of each change.
+"""Drain and restore by the page and by HTTP, and the audit line of each.
 
 A request is checked here, and becomes calls of the pool. Words that go out have no secret. This module knows no HTTP.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Final, Protocol, Self, TypeVar
+from typing import Annotated, Any, Final, Protocol
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from balancer.endpoint import Endpoint
-from balancer.errors import BalancerError, ConfigError, UnknownEndpoint
-from balancer.settings.endpoints import Capacity, Weight
-from balancer.settings.pool import EndpointSettings
+from balancer.errors import UnknownEndpoint
 from balancer.settings.tables import Settings, problems_of
 from balancer.values.redaction import in_one_line, plain_name
 from balancer.values.urls import identity_of
@@ -28,8 +26,6 @@ _SHOWN: Final = 300
 Audit = Callable[[str], object]
 Action = Callable[[Mapping[str, Any]], str]
 """Does what a request asks for, and returns what was done, in words. Raises AdminRefusal, BalancerError."""
-
-S = TypeVar("S", bound=Settings)
 
 
 class PoolAdmin(Protocol):
@@ -47,26 +43,6 @@ class PoolAdmin(Protocol):
         """Grant no new leases of an endpoint."""
         ...
 
-    def remove(self, url: str) -> None:
-        """Grant no new leases of an endpoint, and forget it when its last lease ends."""
-        ...
-
-    def update(
-        self,
-        url: str,
-        *,
-        capacity: int | None = None,
-        weight: float | None = None,
-        labels: Iterable[str] | None = None,
-        group: int | None = None,
-    ) -> None:
-        """Change the given values of an endpoint."""
-        ...
-
-    def set_strategy(self, name: str, **options: Any) -> None:
-        """Replace the strategy."""
-        ...
-
 
 class AdminRefusal(Exception):
     """A request that cannot be done. Fields: `status` of HTTP; the text has no secret."""
@@ -78,28 +54,6 @@ class AdminRefusal(Exception):
 
 class _Named(Settings):
     endpoint: Annotated[str, Field(min_length=1)]
-
-
-class _Update(_Named):
-    capacity: Capacity | None = None
-    weight: Weight | None = None
-    labels: list[str] | None = None
-    group: Annotated[int, Field(ge=0)] | None = None
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        return {key: value for key, value in self if key != "endpoint" and value is not None}
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.changes:
-            raise ValueError("nothing to change; give capacity, weight, labels or group")
-        return self
-
-
-class _Choice(Settings):
-    strategy: Annotated[str, Field(min_length=1)]
-    options: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +102,8 @@ def actions_on(pool: PoolAdmin, name_of: Callable[[str], str | None]) -> dict[st
     """
     actions = _Actions(pool, name_of)
     return {
-        "add": actions.add,
         "drain": partial(actions.do, "drained", pool.drain),
         "restore": partial(actions.do, "restored", actions.restore),
-        "remove": partial(actions.do, "removed", pool.remove),
-        "update": actions.update,
-        "strategy": actions.set_strategy,
     }
 
 
@@ -162,22 +112,9 @@ class _Actions:
         self._pool = pool
         self._name_of = name_of
 
-    def add(self, asked: Mapping[str, Any]) -> str:
-        """Add the endpoints of an entry as in `[[endpoints]]`."""
-        added: list[str] = []
-        for endpoint in _read(EndpointSettings, asked).specs:
-            try:
-                self._pool.add(endpoint)
-            except BalancerError:
-                if added:  # the audit must not miss what was done
-                    raise AdminRefusal(409, f"only {', '.join(added)} could be added") from None
-                raise
-            added.append(plain_name(endpoint.name))
-        return f"added {', '.join(added)}"
-
     def do(self, done: str, act: Callable[[str], object], asked: Mapping[str, Any]) -> str:
         """Do something to one endpoint."""
-        name = self._known(_read(_Named, asked).endpoint)
+        name = self._known(_read(asked).endpoint)
         act(name)
         return f"{done} {plain_name(name)}"
 
@@ -188,25 +125,6 @@ class _Actions:
                 self._pool.add(endpoint)
                 return
         raise UnknownEndpoint(name, ())
-
-    def update(self, asked: Mapping[str, Any]) -> str:
-        """Change values of one endpoint."""
-        request = _read(_Update, asked)
-        name = self._known(request.endpoint)
-        self._pool.update(name, **request.changes)
-        return f"updated {plain_name(name)}: " + ", ".join(f"{key}={value}" for key, value in request.changes.items())
-
-    def set_strategy(self, asked: Mapping[str, Any]) -> str:
-        """Replace the strategy."""
-        request = _read(_Choice, asked)
-        try:
-            self._pool.set_strategy(request.strategy, **request.options)
-        except TypeError:  # an option with the name of an argument
-            raise AdminRefusal(400, f"strategy {request.strategy!r} has no such option") from None
-        except ConfigError as error:
-            raise AdminRefusal(400, str(error)) from None
-        options = ", ".join(sorted(request.options))
-        return f"set the strategy {request.strategy}" + (f" with {options}" if options else "")
 
     def _known(self, said: str) -> str:
         """Return the name of an endpoint that is called by its name, its shown name or its row. Raises AdminRefusal."""
@@ -224,10 +142,9 @@ class _Actions:
         raise AdminRefusal(404, "there is no such endpoint")
 
 
-def _read(kind: type[S], asked: Mapping[str, Any]) -> S:
-    """Return a request that was checked. Raises AdminRefusal, which quotes no header."""
+def _read(asked: Mapping[str, Any]) -> _Named:
+    """Return a request that was checked. Raises AdminRefusal."""
     try:
-        return kind.model_validate(asked)
+        return _Named.model_validate(asked)
     except ValidationError as error:
-        lines = problems_of(error, kind, secret=lambda place, _: "headers" in place)
-        raise AdminRefusal(400, "; ".join(lines)) from None
+        raise AdminRefusal(400, "; ".join(problems_of(error, _Named))) from None

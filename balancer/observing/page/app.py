@@ -1,4 +1,4 @@
-"""Routes of the page: HTML, state, events, metrics for Prometheus, buttons and the admin API.
+"""Routes of the page: HTML, state, events, metrics for Prometheus, and drain and restore.
 
 Besides, the pool is read every ten seconds for the history.
 
@@ -39,7 +39,6 @@ _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
 _LONGEST_NAME: Final = 100
 _WHO: Final = "x-balancer-user"
-_BUTTONS: Final = ("drain", "restore")
 
 
 class Feed:
@@ -114,7 +113,20 @@ def _end(queue: asyncio.Queue[bytes | None]) -> None:
 
 
 def _event(told: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+    return b"data: " + _as_json(told) + b"\n\n"
+
+
+def _as_json(told: Any) -> bytes:
+    """Return `told` as JSON. One text with half of a character (a surrogate) must not cost the whole answer."""
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+
+
+class _Told(JSONResponse):
+    """What the page tells of a pool, as JSON."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return _as_json(content)
 
 
 async def keep_history(tables: PoolTables, drawers: Drawers, every_s: float) -> None:
@@ -168,7 +180,7 @@ def build_app(
             Route("/metrics", answers.metrics),
             *(Route(path, answers.alive) for path in ("/livez", "/healthz")),
             Route("/readyz", answers.ready),
-            *(Route(f"/{name}", partial(answers.press, actions[name]), methods=["POST"]) for name in _BUTTONS),
+            *(Route(f"/{name}", partial(answers.press, act), methods=["POST"]) for name, act in actions.items()),
             *(Route(f"/admin/{name}", partial(answers.ask, act), methods=["POST"]) for name, act in actions.items()),
         ],
         middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
@@ -214,7 +226,7 @@ class _Answers:
 
     async def state(self, _: Request) -> Response:
         at_s, tables = await asyncio.to_thread(self._tables.look, still=True)
-        return JSONResponse({"at_s": at_s, **rows_as_lists(tables)})
+        return _Told({"at_s": at_s, **rows_as_lists(tables)})
 
     async def events(self, _: Request) -> Response:
         headers = {"X-Accel-Buffering": "no"}
@@ -229,7 +241,7 @@ class _Answers:
         if name is None:
             return _refused(404, "there is no such endpoint")
         try:
-            return JSONResponse(await asyncio.to_thread(self._drawers.look, name))
+            return _Told(await asyncio.to_thread(self._drawers.look, name))
         except BalancerError as error:  # it has just gone
             return _refused(404, self._log.plain(error))
 
@@ -301,7 +313,7 @@ async def _table_in(request: Request) -> Mapping[str, Any]:
 
 
 def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": why}, status, headers)
+    return _Told({"error": why}, status, headers)
 
 
 @cache

@@ -223,7 +223,6 @@ function name_in(cell, name) { // cut in the middle, at any width: the first par
   const box = put(cell, "span", null, "cut");
   put(put(box, "span", null, "head"), "bdi", told.slice(0, told.length - end)); put(put(box, "span", null, "tail"), "bdi", told.slice(told.length - end));
 }
-function money(cost) { return String(+cost.toPrecision(4)); }
 function tiles() {
   const pool = one("pool"), now = live[live.length - 1], b = since(RATE_S), c = since(FAILED_S), dt = now.at - b.at;
   const calls = now.calls - c.calls, failed = now.failures - c.failures, loaded = now.overloads - c.overloads;
@@ -231,7 +230,7 @@ function tiles() {
   for (const e of rows("endpoints").values()) { all += 1; out += e.limit === 0; }
   const found = [
     ["slots in use", now.used, "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
-    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), pool.cost == null ? "" : "cost " + money(pool.cost)],
+    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), ""],
     ["endpoints out", String(out), "of " + all, out > 0],
     ["failures, 1 min", calls ? percent(failed / calls) : "\u2013", number(pool.failures) + " in all", failed / calls > 0.05],
     ["overloads, 1 min", calls ? percent(loaded / calls) : "\u2013", number(pool.overloads) + " in all"],
@@ -274,7 +273,7 @@ function listed() { // the endpoints that the filter leaves, in order
 }
 function endpoints(left) {
   const buttons = one("page").buttons, shown = all_rows ? left : left.slice(0, MOST), points = shown_past();
-  document.querySelector("#endpoints .act").hidden = !buttons; $("key").hidden = !buttons; $("new").hidden = !token;
+  document.querySelector("#endpoints .act").hidden = !buttons; $("key").hidden = !buttons;
   $("rest").hidden = left.length <= MOST; say($("rest").firstChild, all_rows ? `show the first ${MOST}` : `show all ${left.length}`);
   lines("endpoints", shown.map(e => [e.row, [
     ["", "name", cell => {
@@ -294,15 +293,11 @@ function act(cell, what, e) {
   say(b, what); b.disabled = !token || e.state === "retiring"; b.onclick = () => press(what, { endpoint: e.row });
 }
 async function press(what, body) {
-  const answer = await fetch(what === "drain" || what === "restore" ? what : "admin/" + what, { method: "POST", headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch(() => null);
+  const answer = await fetch(what, { method: "POST", headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch(() => null);
   say($("said"), answer?.ok ? "" : `${what}: ${(await answer?.json().catch(() => null))?.error ?? "no answer"}`);
-  return answer?.ok;
 }
 $("token").addEventListener("input", event => { token = event.target.value.trim(); show(); });
 $("key").addEventListener("submit", event => event.preventDefault());
-$("add").addEventListener("click", async () => {
-  if (await press("add", { url: $("url").value.trim(), capacity: Number($("slots_of").value) })) $("url").value = "";
-});
 for (const id of ["filter", "troubled"]) $(id).addEventListener("input", () => { drawn = -1; show(); });
 $("rest").firstChild.addEventListener("click", () => { all_rows = !all_rows; drawn = -1; show(); });
 const heads = [...document.querySelectorAll("th[data-by]")];
@@ -344,17 +339,13 @@ function drawer() {
   const e = { row: open, ...raw, ...of(open, raw), word: stand(raw)[1] }, held = told_of?.held, points = shown_past();
   say($("who"), e.name); health($("how"), e);
   $("acts").hidden = !one("page").buttons;
-  if (!$("acts").children.length) for (const _ of [0, 1]) put($("acts"), "span");
-  act($("acts").children[0], e.state === "active" ? "drain" : "restore", e);
-  const remove = $("acts").children[1].firstChild ?? put($("acts").children[1], "button");
-  say(remove, "remove"); remove.disabled = !token || e.state === "retiring"; remove.onclick = () => press("remove", { endpoint: e.row });
+  act($("acts"), e.state === "active" ? "drain" : "restore", e);
   const facts = [
     ["slots in use", `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity} configured)`)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`],
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
     ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
     ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
-    ...one("pool").cost == null ? [] : [["cost", money(e.cost)]],
   ];
   const list = $("facts");
   if (list.children.length !== facts.length) { list.textContent = ""; for (const _ of facts) { const box = put(list, "div"); put(box, "dt"); put(box, "dd"); } }
@@ -382,7 +373,7 @@ function others() {
   }
   for (const li of list.children) if (li.dataset.at) say(li.firstChild, gone(at - li.dataset.at));
   $("fair").hidden = !rows("shares").size;
-  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [one("pool").cost == null ? "\u2013" : money(h.cost), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
+  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   $("source").hidden = !rows("sources").size;
   lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.made == null ? "" : number(s.made) + (s.not_made ? `, ${number(s.not_made)} failed` : ""), "n"], [s.trouble || "none"]]]));
@@ -395,7 +386,7 @@ function run() {
   if (state.done == null) return;
   const total = state.done + state.ahead;
   $("done").style.width = (total ? 100 * state.done / total : 0) + "%";
-  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? (state.left?.startsWith("at least") ? "not before " : "until ") + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "", state.doing].filter(Boolean).join(" \u00b7 "));
+  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? "until " + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "", state.doing].filter(Boolean).join(" \u00b7 "));
   const found = [...rows("problems")];
   $("problems").hidden = !found.length;
   lines("problems", found.map(([row, p]) => [row, [[row + (p.over ? " \u2713" : "")], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));

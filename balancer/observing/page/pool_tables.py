@@ -321,7 +321,6 @@ class PoolTables:
             "retries": stats.retries,
             "hedges": stats.hedges,
             "ejections": stats.ejections,
-            "cost": None if stats.cost is None else _money(stats.cost),
             **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
@@ -356,7 +355,6 @@ class PoolTables:
                 "overloads": each.overloads,
                 "ignored": each.ignored,
                 "ejections": each.ejections,
-                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "out_s": round(each.out_s, 1),
                 "spared": self._names.without_secrets(each.spared),
@@ -405,7 +403,6 @@ class PoolTables:
                 "waiting": each.waiting,
                 "leases": each.leases,
                 "tokens": each.tokens,
-                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "share": round(each.share, 4),
                 "wait_p50_s": _short(each.wait_s.p50),
@@ -496,11 +493,6 @@ def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _past(at_s: float) -> float:
     """Round an instant down to hundredths, so that it is not after the instant at which the page is seen."""
     return math.floor(at_s * 100) / 100
-
-
-def _money(cost: float) -> float:
-    """Round to six digits: cents of thousands, and thousandths of a cent."""
-    return float(f"{cost:.6g}")
 
 
 def _short(value_s: float) -> float:

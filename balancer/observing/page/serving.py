@@ -1,4 +1,4 @@
-"""Server of the live page, in its own thread, and the token of its buttons and its admin API."""
+"""Server of the live page, in its own thread, and the token of those who may drain and restore."""
 
 import asyncio
 import os

@@ -120,7 +120,6 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     waits = f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}"
     now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
     counts = [f"{pool.get(key, 0)} {word}" for key, word in _COUNTS.items()]
-    counts += [] if pool.get("cost") is None else [f"cost {pool['cost']:.4g}"]
     parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
     if why := tables.get("unready", {}).get("", {}).get("why"):
         parts.append(clean(why))

@@ -60,20 +60,15 @@ def insert_rows(db: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> No
     db.executemany(_EVENT, events)
 
 
-def table_rows(path: str | PathLike[str], so_far: tuple[str, float] | None = None) -> Iterator[dict[str, Any]]:
+def table_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of the database at `path`, as plain data. It may be in use.
-
-    Args:
-        path: of the database.
-        so_far: a run, and a time in seconds of its clock: yield only what a writer had seen of this run by then. Calls
-            that have ended since are open. None: all.
 
     Raises:
         ConfigError: it cannot be read, or has no such tables.
     """
     try:
         with closing(_opened(Path(path).absolute())) as db:
-            yield from _rows(db, path, so_far)
+            yield from _rows(db, path)
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _FORBIDDEN):
             raise ConfigError(
@@ -105,33 +100,20 @@ def _connected(path: Path, options: str) -> sqlite3.Connection:
     return db
 
 
-def _as_seen(row: dict[str, Any], at_s: float) -> dict[str, Any]:
-    """Return the row of a call that had not ended at that time."""
-    return {**row, "ended_s": at_s, "outcome": None, "retry_after_s": None, "server_s": None, "open": True}
-
-
-def _rows(
-    db: sqlite3.Connection, path: str | PathLike[str], so_far: tuple[str, float] | None
-) -> Iterator[dict[str, Any]]:
+def _rows(db: sqlite3.Connection, path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
     db.execute("BEGIN")  # reads all of it as of one instant
     for name, kind in db.execute("SELECT name, type FROM sqlite_master WHERE name LIKE 'trace_%'"):
         if name in _TABLES and kind != "table":  # a view may take any time
             raise ConfigError(f"{path}: {name} is a {kind}; a trace has tables only")
-    where, asked = ("", ()) if so_far is None else (" WHERE run = ? AND {} <= ?", so_far)
-    for run, facts in db.execute("SELECT run, facts FROM trace_runs ORDER BY rowid"):
-        if so_far is None or run == so_far[0]:
-            yield _facts(facts, path)
-    for row in db.execute(f"SELECT {', '.join(ATTEMPT_FIELDS)} FROM trace_attempts{where.format('granted_s')}", asked):
+    for (facts,) in db.execute("SELECT facts FROM trace_runs ORDER BY rowid"):
+        yield _facts(facts, path)
+    for row in db.execute(f"SELECT {', '.join(ATTEMPT_FIELDS)} FROM trace_attempts"):
         known = dict(zip(ATTEMPT_FIELDS, row, strict=True))
-        if so_far is not None and known["ended_s"] > so_far[1]:
-            known |= {"ended_s": so_far[1], "outcome": None, "retry_after_s": None, "server_s": None, "open": True}
         yield {"row": "attempt", **known, "open": bool(known["open"])}
-    where = where.format("at_s")
-    for row in db.execute(f"SELECT {', '.join(EVENT_FIELDS)} FROM trace_events{where} ORDER BY rowid", asked):
+    for row in db.execute(f"SELECT {', '.join(EVENT_FIELDS)} FROM trace_events ORDER BY rowid"):
         yield {"row": "event", **dict(zip(EVENT_FIELDS, row, strict=True))}
-    if so_far is None:
-        for (ended,) in db.execute("SELECT ended FROM trace_runs WHERE ended IS NOT NULL ORDER BY rowid"):
-            yield _facts(ended, path)
+    for (ended,) in db.execute("SELECT ended FROM trace_runs WHERE ended IS NOT NULL ORDER BY rowid"):
+        yield _facts(ended, path)
 
 
 def _facts(text: object, path: str | PathLike[str]) -> dict[str, Any]:

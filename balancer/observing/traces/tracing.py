@@ -179,14 +179,12 @@ class TraceWriter:
         self._redact = redact
         self._names.clear()
 
-    def flush(self) -> float:
-        """Write what has happened so far. Return until when, in seconds of the pool's clock."""
-        until_s = self._clock()
+    def flush(self) -> None:
+        """Write what has happened so far."""
         if self._process == os.getpid():
             with self._turn:
                 if not self._closed:
                     self._write(self._rows(self._collect()))
-        return until_s
 
     def close(self) -> None:
         """Write the rest, running calls as open ones, and the last row. May be called twice.

@@ -22,7 +22,6 @@ from balancer.pipeline.report.tables import (
     spent_said,
 )
 from balancer.pipeline.results.missing_languages import left_out_for
-from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.run_result import (
     CaseState,
     KilledReading,
@@ -264,8 +263,6 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
         yield replace(brought_table(result.brought), note=note)
     if spent := spent_said(result):
         yield doc.Paragraph(f"Use of the model: {spent}.")
-    if result.predictions:
-        yield doc.Bullets(tuple(prediction_lines(result.predictions)), "Predictions of its end")
     if looks := looks_said(result):
         yield doc.Bullets(looks, "Suspect ends that were run again")
 

@@ -21,7 +21,6 @@ from balancer.pipeline.report.tables import (
     round_table,
     spent_said,
 )
-from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.reporting import document as doc
 from balancer.reporting.terminal import cleaner, print_sections
@@ -72,8 +71,6 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     yield doc.Section("Pool", (pool_table(result),))
     if spent := spent_said(result):
         yield doc.Section("Model", (facts([("asked", spent)]),))
-    if result.predictions:
-        yield doc.Section("Predictions of its end", tuple(map(doc.Paragraph, prediction_lines(result.predictions))))
     if looks := looks_said(result):
         yield doc.Section("Suspect ends that were run again", tuple(map(doc.Paragraph, looks)))
 

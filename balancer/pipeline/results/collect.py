@@ -78,7 +78,6 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         timed=store.timed,
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
-        predictions=tuple(store.predictions()),
     )
 
 

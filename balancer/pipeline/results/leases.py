@@ -55,15 +55,6 @@ class Leases:
         """Return whether `session` has run anything."""
         return self._db.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
 
-    def done_before(self, session: int) -> dict[str, int]:
-        """Return the number of program runs for each problem before `session`. Repeated tries count once."""
-        rows = self._db.rows(
-            "SELECT problem, COUNT(*) FROM"
-            " (SELECT DISTINCT problem, stage, subject, case_id FROM spans WHERE session < ?) GROUP BY problem",
-            session,
-        )
-        return dict(rows)
-
     def of(self, session: int, *, one_in: int = 1) -> list[Span]:
         """Return the leases of `session`, or one in `one_in`, in the order of their ends."""
         rows = self._db.rows(

@@ -10,7 +10,6 @@ from typing import Any
 
 from balancer.core.metrics import PoolStats
 from balancer.judging.pending import RunStage, Span
-from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -204,7 +203,6 @@ class RunResult:
         timed: whether problems have a time budget.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were repeated on other endpoints, and the endpoints that lied.
-        predictions: all sessions' predictions of their own ends.
     """
 
     problems: tuple[ProblemResult, ...]
@@ -230,7 +228,6 @@ class RunResult:
     timed: bool = False
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
-    predictions: tuple[EndPrediction, ...] = ()
 
     @property
     def totals(self) -> Totals:
@@ -293,7 +290,6 @@ class RunResult:
             "rounds": [each.to_dict() for each in self.scores],
             "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.rechecks.items()],
             "verified": self.verified.to_dict(),
-            "predictions": [asdict(each) for each in self.predictions],
             "rows_left_out": {
                 "count": self.rows_left_out,
                 "first": [{"row": row.number, "why": row.why} for row in self.left_out_rows],

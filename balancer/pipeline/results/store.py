@@ -6,7 +6,7 @@ of verdicts, cases and leases are committed in batches, at the latest before the
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -16,7 +16,6 @@ from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.database import Database, RecentCache
 from balancer.pipeline.results.judges import Judges
 from balancer.pipeline.results.leases import Leases, TraceTables
-from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.results.problem_times import FirstKill, GeneratorYield, ProblemTimes, generator_yields
 from balancer.pipeline.results.problems import Problems, SeenBefore
@@ -198,16 +197,6 @@ class Store:
     def end_session(self, session: int, pool: Mapping[str, Any], *, complete: bool) -> None:
         """Record the end of `session`."""
         self._db.do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
-
-    def keep_predictions(self, session: int, made: Iterable[EndPrediction]) -> None:
-        """Store the predictions of `session`, in place of earlier ones."""
-        self._set_meta(f"predictions {session}", [asdict(each) for each in made])
-
-    def predictions(self) -> list[EndPrediction]:
-        """Return the predictions of all sessions, oldest first."""
-        rows = self._db.rows("SELECT key, value FROM meta WHERE key LIKE 'predictions %'")
-        kept = sorted((int(key.split()[1]), json.loads(value)) for key, value in rows)
-        return [EndPrediction(**{**each, "session": session}) for session, made in kept for each in made]
 
     def sessions(self) -> list[Session]:
         """Return the sessions so far, oldest first."""

@@ -1,1 +1,1 @@
-"""A run under way: its setup, the turns of problems, remote workers and forecasts."""
+"""A run under way: its setup, the turns of problems, and remote workers."""

@@ -119,7 +119,6 @@ class RemoteJudge:
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
         """Have a problem judged, and take back the result. Return whether it is hungry."""
-        self._progress.begin(problem.id)
         sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id))
         sent_s = time.monotonic() - self._began_s
         came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)

@@ -20,16 +20,13 @@ from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
-from balancer.observing.traces.tracing import TraceWriter
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
-from balancer.pipeline.remaining import Crew
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.forecast import USUAL, EndForecaster, ForecastPlan
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
 from balancer.pipeline.running.problem_source import ProblemSource, find_packages, open_problem_source
 from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge, RemoteWorkers
@@ -53,8 +50,6 @@ from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
 
 __all__ = ["RunOptions", "find_generators", "run_pipeline", "settings_of", "slots_of"]
-
-FORECAST_AT = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +122,7 @@ class _Parts:
 
     @property
     def owns_leases(self) -> bool:
-        """Whether all leases of the run are made by this process, so that it can trace and forecast them."""
+        """Whether all leases of the run are made by this process, so that it can trace them."""
         return self.workers is None and self.config.pool.connect is None
 
     @property
@@ -166,7 +161,8 @@ def _put_together(
 def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
     pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
     session = store.begin_session(pool.stats().strategy, parts.slots)
-    trace = stack.enter_context(pool.trace(store.trace)) if parts.owns_leases else None
+    if parts.owns_leases:
+        stack.enter_context(pool.trace(store.trace))
     began_s = time.monotonic()
     record = SessionRecord(store, session, parts.services.say, began_s)
     runner = open_runner(pool, parts.executors, settings, parts.config.verify, record)
@@ -176,22 +172,12 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         for each in parts.generators
     ]
     progress = stack.enter_context(
-        Progress(
-            parts.services.console,
-            source.count,
-            unit=source.unit,
-            streamed=source.streamed,
-            crew=_crew(parts),
-            budget_s=parts.settings.budget_s or None,
-        )
+        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed)
     )
     if live is not None:
         _show_page(parts, live, progress, stack)
     for problem in source.known:
         progress.plan(problem.id, _guess(problem, settings))
-    forecaster = None if trace is None else _forecaster(parts, trace, session, progress, began_s)
-    if forecaster is not None:
-        stack.enter_context(forecaster)
     judge: ProblemJudge = (
         LocalJudge(generators, settings, runner, store, progress)
         if workers is None
@@ -199,18 +185,9 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
     )
     with _stop_on_signal(runner, progress) as told:
         complete = ProblemTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
-    if complete and forecaster is not None:
-        forecaster.over()
     stats = pool.stats().to_dict() if workers is None else workers.stats()
     store.end_session(session, stats, complete=complete)
     return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)
-
-
-def _crew(parts: _Parts) -> Crew:
-    at_once = parts.settings.sample_level_workers
-    if parts.workers is not None:
-        at_once = max(at_once, parts.workers.at_once)
-    return Crew(at_once, max(1, parts.slots), parts.settings.solution_validation_workers)
 
 
 def _send_pings(parts: _Parts, stack: ExitStack) -> None:
@@ -229,24 +206,6 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
     contents = PageContents(extra=progress.tables, name=Path(parts.config.file).stem)
     page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, contents=contents))
     progress.say(f"page at {page.url}")
-
-
-def _forecaster(
-    parts: _Parts, trace: TraceWriter, session: int, progress: Progress, began_s: float
-) -> EndForecaster | None:
-    """Return the forecaster of the session; None if there is none, e.g. with a time budget, which sets the end."""
-    store, settings, plugins = parts.store, parts.settings, parts.registry.forecasters.values()
-    if not (plugins and settings.predict and not settings.budget_s):
-        return None
-    for name, units in store.leases.done_before(session).items():
-        progress.done_before(name, units)
-    return EndForecaster(
-        trace,
-        next(iter(plugins)).item,
-        progress,
-        lambda made: store.keep_predictions(session, made),
-        ForecastPlan(settings.sample_level_workers, Path(settings.results), began_s, FORECAST_AT),
-    )
 
 
 def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
@@ -293,7 +252,7 @@ def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) 
     """Raise ConfigError for generators that count their budget in one process."""
     opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
     if opened:
-        advice = "leave it out, or run without --engine and --processes"
+        advice = "leave it out, or run without --engine"
         line = f"{', '.join(opened)} keeps its budget in one process; {advice}"
         raise config.located("pipeline.generators", ConfigError(line))
 

@@ -136,7 +136,6 @@ class LocalJudge:
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
         """Take a problem through its rounds. Return whether it is hungry."""
-        self._progress.begin(problem.id)
         sample = Sample(problem, self._generators, self._settings, self._runner, self._store, self._progress, allowed_s)
         with sample.threads:
             return judge_problem(sample)

@@ -91,7 +91,6 @@ class ProblemTurns:
         self._runner = runner
         self._budget_s = budget_s
         self._hungry: dict[str, bool] = {}
-        self._spendings: dict[str, Spending] = {}
         self._lost = False
 
     def take_all(self) -> bool:
@@ -136,16 +135,6 @@ class ProblemTurns:
             self._hungry[problem.id] = False
             self._put_off(problem, str(error))
         settle(self._store, problem)
-        if self._budget_s:
-            spent_s = self._store.times.of(problem.id)[1]
-            self._spendings[problem.id] = Spending(spent_s, self._hungry[problem.id])
-            self._progress.further(self._further_s())
-
-    def _further_s(self) -> dict[str, float]:
-        """Return how many seconds more the problems get that have had a turn, from the time that others left."""
-        spendings = dict(self._spendings)
-        allowed = next_allowances(self._budget_s, spendings)
-        return {name: allowed_s - spendings[name].spent_s for name, allowed_s in allowed.items()}
 
     def _put_off(self, problem: Problem, why: str) -> None:
         self._store.rounds.put_off(problem.id, why)

@@ -60,8 +60,7 @@ _LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 def figure_table(study: Study) -> Table:
     """Return the main figures of each policy."""
     there = {key for policy in study.policies for key in study.metrics(policy)}
-    columns = (*_COLUMNS.get(study.scenario.workload.kind, _OPEN), "cost_per_request")
-    return _by_policy(study, [key for key in columns if key in there])
+    return _by_policy(study, [key for key in _COLUMNS.get(study.scenario.workload.kind, _OPEN) if key in there])
 
 
 def prompt_table(study: Study) -> Table:

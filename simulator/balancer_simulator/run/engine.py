@@ -108,7 +108,7 @@ class _Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("a simulated lease is given back by its discipline")
 
-    def used(self, lease: Lease, tokens: int, output: int = 0) -> None:
+    def used(self, lease: Lease, tokens: int) -> None:
         raise AssertionError("what is said of a simulated lease is said to the core")
 
     def told(self, lease: Lease, load: Load) -> None:
@@ -128,7 +128,6 @@ class Simulation:
         "_budget",
         "_concluded",
         "_core",
-        "_cost_before",
         "_counts",
         "_counts_from_s",
         "_discipline",
@@ -172,17 +171,11 @@ class Simulation:
         self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
         self._kinds = self._counts.kinds
-        self._cost_before = 0.0
         self._draws_again = scenario.requests.work_again == "drawn"
         self._discipline = BASELINES.get(self._policy.strategy, LeasePerCall)(self._env, self._core, self)
         self._ask = self._discipline.ask
         has_rules = bool(
-            scenario.health
-            or scenario.limits
-            or scenario.host_caps
-            or scenario.is_gated
-            or self._core.shares
-            or scenario.has_prices
+            scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
         )
         by_rules = has_rules and policy.strategy not in BASELINES
         self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
@@ -408,8 +401,6 @@ class Simulation:
         scenario, counts, measured = self._scenario, self._counts, self._measurement
         self._join()
         measured.begin(bound_s=self._bound_s, populations=self._kept.looks)
-        if scenario.has_prices and self._counts_from_s:
-            after(self._env, self._counts_from_s, Simulation._look_at_cost, self)
         try:
             self._discipline.begin()
             self._source.begin()
@@ -444,17 +435,7 @@ class Simulation:
             under_way=tuple(measured.under_way),
             numbers=numbers,
             affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
-            cost=self._cost(),
         )
-
-    def _cost(self) -> float | None:
-        """Return what calls have cost since the end of the warm-up, if it is known."""
-        cost = self._core.cost()
-        return None if cost is None else cost - self._cost_before
-
-    def _look_at_cost(self) -> None:
-        """Note what calls of the warm-up have cost."""
-        self._cost_before = self._core.cost() or 0.0
 
     def _run_to_the_end(self) -> None:
         env, horizon_s = self._env, self._scenario.horizon_s

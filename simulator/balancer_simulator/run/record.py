@@ -177,7 +177,6 @@ class Record:
         under_way: number of requests under way at evenly spaced instants, if requested.
         numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
         affinity: what came of prompts and sessions; None: there are none.
-        cost: money that calls cost, by the prices of their endpoints; None: there are no prices.
     """
 
     policy: str
@@ -202,7 +201,6 @@ class Record:
     numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
     affinity: AffinityRecord | None = None
-    cost: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -238,7 +236,6 @@ class Record:
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
-            "cost_per_request": self.cost / self.completed if self.cost is not None and self.completed else None,
             **(self.affinity.metrics(self.endpoints) if self.affinity else {}),
         }
         return _known(found)

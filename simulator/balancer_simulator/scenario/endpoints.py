@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from balancer.endpoint import Endpoint, Prices
+from balancer.endpoint import Endpoint
 from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython
 from balancer_simulator.scenario.distributions import Distribution
@@ -191,18 +191,15 @@ def _endpoint(
     host: str | None,
     group: int,
     quota: str | None,
-    prices: Prices | None,
 ) -> Endpoint:
-    return Endpoint(
-        url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota, prices=prices
-    )
+    return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
     """One endpoint or, with ranges in its URL, several: the pool's view of it, and its real behaviour.
 
     Attributes:
-        url, capacity, weight, labels, host, group, quota, prices: as in a config; `capacity` leases may be out at once.
+        url, capacity, weight, labels, host, group, quota: as in a config; `capacity` leases may be out at once.
         speed: work done per second; 2 halves the time of every call.
         parallel: calls it works on at once; the others queue inside it. Default: all.
         refuse_beyond: calls it accepts at once, at work or queued; further ones are refused at once as an overload.
@@ -248,7 +245,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
         labels = frozenset(self.labels)
-        return _endpoint(url, self.capacity, self.weight, labels, self.host, self.group, self.quota, self.price_list)
+        return _endpoint(url, self.capacity, self.weight, labels, self.host, self.group, self.quota)
 
 
 class Host(CheckedInPython):

@@ -171,11 +171,6 @@ class ScenarioFields(CheckedInPython):
         return bool(self.quotas) or len({model.group for model in self.endpoints}) > 1
 
     @property
-    def has_prices(self) -> bool:
-        """Whether calls to some endpoint cost something."""
-        return any(model.prices for model in self.endpoints)
-
-    @property
     def is_batch(self) -> bool:
         """Whether it has an end: the amount of work is fixed, and the run ends when it is done."""
         workload = self.workload

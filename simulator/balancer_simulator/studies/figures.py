@@ -78,9 +78,6 @@ FIGURES: Final = (
     Figure("failed_calls", "failed calls", "part", "less", "calls that failed, of all calls"),
     Figure("lost", "lost", "part", "less", "requests that failed at every attempt or found no endpoint in time"),
     Figure("timed_out", "timed out", "part", "less", "requests that found no endpoint in time"),
-    Figure(
-        "cost_per_request", "cost/request", "number", "less", "money for each request that succeeded, by the prices"
-    ),
     Figure("unfinished", "unfinished", "part", "less", "requests still in flight at the end, of all arrivals"),
 )
 _BY_KEY: Final = {figure.key: figure for figure in FIGURES}

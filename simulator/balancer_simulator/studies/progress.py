@@ -19,8 +19,6 @@ class StudyProgress:
         console: where to show it; default: standard error. A notebook gets lines, because a bar there needs ipywidgets.
         clock: seconds.
         title: name of the work, if several studies follow each other.
-        rounds: how often each kind of run comes, e.g. the replications. Before the first round is done, the time left
-            is shown as "at least", because some kinds of runs are still to come. 0: unknown.
     """
 
     def __init__(
@@ -29,16 +27,13 @@ class StudyProgress:
         *,
         clock: Callable[[], float] = time.monotonic,
         title: str = "",
-        rounds: int = 0,
     ) -> None:
         self._title = title
-        self._rounds = rounds
         self._display = ProgressDisplay(console or _standard_error(), unit="runs", clock=clock, transient=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` runs are done."""
-        all_seen = not self._rounds or done * self._rounds >= total
-        self._display.show(done, total, title=self._title, all_seen=all_seen)
+        self._display.show(done, total, title=self._title)
 
     def __enter__(self) -> Self:
         self._display.__enter__()

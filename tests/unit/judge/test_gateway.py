@@ -10,23 +10,44 @@ from typing import Any
 
 import pytest
 
-from balancer.hookspecs import HttpCall
+from balancer.hookspecs import HttpAnswer, HttpCall
 from balancer.judge import ExecuteJob
-from balancer.judge.gateway.fusion import run_code
-from balancer.judge.gateway.requests import Gateway, Refused
-from balancer.judge.gateway.routes import routes_over
+from balancer.judge.gateway import Gateway, Refused
 from balancer.program import Execution, Limits, Program, Status
 from tests.patience import PATIENCE_S
-from tests.unit.judge.gateways import JSON, ask, asked_all, call_of
 from tests.unit.judge.judges import doubling, judge_over
 from tests.unit.pipeline.fakes import BUSY, DOWN, FakeExecutor, no_leases_out
 from tests.unit.pipeline.programs import finished
+
+JSON = {"content-type": "application/json"}
 
 # As verl sends it.
 ASKED: dict[str, Any] = {
     "compile_timeout": 10, "run_timeout": 10, "code": "double", "stdin": "21", "memory_limit_MB": 1024,
     "language": "python", "files": {}, "fetch_files": [],
 }  # fmt: skip
+
+
+def call_of(path: str, body: object, headers: Mapping[str, str] = JSON) -> HttpCall:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpCall("POST", path, "", headers, content)
+
+
+def asked_all(pool: Mapping[str, FakeExecutor], *calls: HttpCall, **judge: Any) -> list[HttpAnswer]:
+    """Return the answers to calls that are made at once."""
+
+    async def answers() -> list[HttpAnswer]:
+        async with judge_over(pool, **judge) as over:
+            routes = Gateway(over).routes()
+            return await asyncio.gather(*(routes[f"{call.method} {call.path}"](call) for call in calls))
+
+    return asyncio.run(answers())
+
+
+def ask(executor: FakeExecutor, path: str, body: object, headers: Mapping[str, str] = JSON) -> tuple[int, Any]:
+    """Return the status and the content of the answer to one call, with an executor that fails once."""
+    (answer,) = asked_all({"a": executor}, call_of(path, body, headers), outage_s=0)
+    return answer.status, json.loads(answer.body)
 
 
 def test_an_answer_as_sandboxfusion_gives_it() -> None:
@@ -94,7 +115,7 @@ def test_a_tenant_is_the_holder_of_its_leases() -> None:
         executor = FakeExecutor(doubling, gate=gate)
         async with judge_over({"a": executor}) as judge:
             call = replace(call_of("/run_code", ASKED), holder="team")
-            asked = asyncio.create_task(routes_over(Gateway(judge))["POST /run_code"](call))
+            asked = asyncio.create_task(Gateway(judge).routes()["POST /run_code"](call))
             await asyncio.to_thread(executor.started.wait, PATIENCE_S)
             assert [lease.holder for lease in judge.pool.leases()] == ["team"]
             gate.set()
@@ -127,11 +148,7 @@ def test_too_many_requests_are_refused_and_too_late_ones_given_up() -> None:
     async def play() -> None:
         async with judge_over({"a": executor}) as judge:
             gateway = Gateway(judge, queue=1)
-
-            async def run(call: HttpCall) -> Any:
-                return await run_code(gateway, call)
-
-            route = gateway.route(run)
+            route = gateway.routes()["POST /run_code"]
             under_way = [asyncio.create_task(route(call_of("/run_code", ASKED))) for _ in range(2)]
             await asyncio.to_thread(executor.started.wait, PATIENCE_S)
             refused = await route(call_of("/run_code", ASKED))
@@ -175,7 +192,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
 
     async def play() -> None:
         async with judge_over({"a": executor}) as judge:
-            routes = routes_over(Gateway(judge))
+            routes = Gateway(judge).routes()
             gone = [asyncio.create_task(routes["POST /run_code"](call_of("/run_code", ASKED))) for _ in range(3)]
             await asyncio.to_thread(executor.started.wait, PATIENCE_S)
             for each in gone:

@@ -25,7 +25,9 @@ from balancer.core.events import Added, Ejected, Event, Probing, Removed, Rested
 from balancer.core.metrics import LeaseRow
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply, holder_rows
 from balancer.observing.page.serving import Page
+from balancer.settings.strategy_options import StrategyOptions
 from balancer.shells.logs import Log
+from balancer.source import Source, SourceAnswer, SourceError
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -70,6 +72,30 @@ def events(page: Page) -> Iterator[dict[str, Any]]:
                 yield json.loads(line[6:])
     finally:
         connection.close()
+
+
+class _Silent(Source):
+    name = "silent"
+    Options = StrategyOptions
+
+    def look(self) -> SourceAnswer | None:
+        raise SourceError("no \ud800 answer")
+
+
+def test_half_of_a_character_in_some_text_costs_nobody_an_answer() -> None:
+    """It is refused of an endpoint, and replaced elsewhere."""
+    with Pool(["http://a/"]) as pool:
+        assert pool.acquire(holder="\ud800").holder == "?"
+        with pytest.raises(ValueError, match="labels has half of a character"):
+            pool.add(Endpoint("http://b/", labels={"\ud800"}))
+        pool.add(Endpoint("http://c/"))
+        pool.discover(_Silent, name="\ud801", wait_s=0.0)
+        page = pool.serve_page(name="\ud802")
+        found = state(page)
+        assert (found["page"]["name"], found["sources"][0]["name"]) == ("?", "?")
+        assert next(events(page))["all"]
+        answer, body = ask(page, "GET", "/metrics")
+        assert (answer.status, at("source_up", source="?") in figures_in(body.decode())) == (200, True)
 
 
 @pytest.fixture

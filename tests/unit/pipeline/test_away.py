@@ -214,16 +214,3 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
         assert found.again == 4
         assert run.problems.count() == 4
         assert run.withdraw() == set()
-
-
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        (("--engine", "ray"), "its processes are those of this machine; leave out --engine, or this"),
-        (("--pool", "balancer://x:1"), "its processes share a pool of their own; leave out --pool and pool.connect"),
-    ],
-)
-def test_processes_have_one_pool_of_this_machine(balancer: Balancer, more: tuple[str, ...], why: str) -> None:
-    package()
-    said = balancer("run", "c.toml", "--processes", "2", *more, config=GOOD)
-    assert said.refusal == f"--processes: {why}"

@@ -7,11 +7,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from balancer.pipeline.progress import Activity, Progress, WorkerProgress
-from balancer.pipeline.remaining import Crew
 from tests.patience import PATIENCE_S
 
 
@@ -40,7 +38,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     assert out.getvalue() == "", "nothing within the first seconds"
     clock.now_s += 10
     progress.advance("p")
-    told = "0/2 problems, 10/40 runs, 10 s, at least 30 s left, judging the programs of 2 problems"
+    told = "0/2 problems, 10/40 runs, 10 s, about 30 s left, judging the programs of 2 problems"
     assert out.getvalue() == f"{told}\n"
     clock.now_s += 7
     progress.advance("q")
@@ -62,7 +60,7 @@ def test_a_plan_may_be_corrected() -> None:
     progress.finish("p")
     assert out.getvalue().splitlines() == [
         "0/2 problems, 2/2 runs, 10 s, time left not known yet",
-        "1/2 problems, 3/3 runs, 20 s, nearly done",
+        "1/2 problems, 3/3 runs, 20 s, time left not known yet",
     ], "more was done than was planned, and the total is never below what is done"
 
 
@@ -89,7 +87,7 @@ def test_what_is_said_is_no_markup() -> None:
 
 
 def test_on_a_terminal_there_is_a_bar() -> None:
-    progress, clock, out = make(terminal=True)
+    progress, clock, out = make(1, terminal=True)
     with progress:
         progress.plan("p", 4)
         progress.advance("p")
@@ -98,7 +96,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
         progress.advance("q")
         progress.say("a line above it")
     shown = out.getvalue()
-    assert "1/2 problems" in shown
+    assert "1/1 problems" in shown
     assert "nearly done" in shown
     assert "a line above it" in shown
     assert "runs," not in shown
@@ -159,20 +157,15 @@ RECORDED = Path(__file__).with_name("recorded_run.txt")
 is finished; then the problem's number, and how many."""
 
 
-def replayed(slower: float = 1.0) -> tuple[list[tuple[float, str]], float]:
+def replayed() -> tuple[list[tuple[float, str]], float]:
     """Return the lines that the recorded run prints, each with its second, and how long it took."""
-    progress, clock, out = make(14, crew=Crew(4, 2, 4))
+    progress, clock, out = make(14)
     began_s = clock.now_s
     told: list[tuple[float, str]] = []
-    planned, begun = set[str](), set[str]()
     for event in RECORDED.read_text().split():
         at_s, kind, problem, many = re.fullmatch(r"([\d.]+)([paf])(\d+):?(\d*)", event).groups()  # type: ignore[union-attr]
-        clock.now_s = began_s + float(at_s) * slower
-        if (kind != "p" or problem in planned) and problem not in begun:
-            begun.add(problem)
-            progress.begin(problem)
+        clock.now_s = began_s + float(at_s)
         if kind == "p":
-            planned.add(problem)
             progress.plan(problem, int(many))
         elif kind == "f":
             progress.finish(problem)
@@ -183,26 +176,15 @@ def replayed(slower: float = 1.0) -> tuple[list[tuple[float, str]], float]:
     return told, clock.now_s - began_s
 
 
-@pytest.mark.parametrize("slower", [1.0, pytest.param(10.0, marks=pytest.mark.more)])
-def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on_and_held(slower: float) -> None:
-    told, took_s = replayed(slower)
+def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on() -> None:
+    told, took_s = replayed()
     assert len(told) >= 10
-    held = []
     for at_s, line in told:
         truth_s = took_s - at_s
-        if found := re.search(r"about (.*) left \((.*) to (.*)\)", line):
-            about_s, low_s, high_s = map(in_s, found.groups())
-            held.append(low_s <= truth_s * 1.05 + 1 and truth_s <= high_s * 1.05 + 1)
-            assert truth_s / 2.5 < about_s < 2 * truth_s or truth_s < took_s / 10, line
-        elif found := re.search(r"at least (.*) left", line):
-            assert in_s(found[1]) <= 1.1 * truth_s, line
-        elif found := re.search(r"up to (.*) left", line):
-            held.append(truth_s <= 1.1 * in_s(found[1]) + 1)
+        if found := re.search(r"about (.*) left", line):
+            assert at_s < took_s / 3 or truth_s < took_s / 10 or truth_s / 2.5 < in_s(found[1]) < 2 * truth_s, line
         else:
-            assert "not known" in line or "nearly" in line, line
             assert at_s < took_s / 3 or truth_s < took_s / 10, line
-    assert len(held) >= 5, told
-    assert sum(held) >= 0.8 * len(held), told
 
 
 def in_s(words: str) -> float:
@@ -239,10 +221,9 @@ def test_what_another_process_does_is_told_with_its_own_time() -> None:
     assert out.getvalue().endswith("searching inputs for a (its time is up)\n")
 
 
-def test_a_problem_that_is_put_off_is_not_waited_for() -> None:
-    progress, clock, out = make(3, crew=Crew(3, 3, 3))
+def test_what_was_planned_of_a_problem_that_is_put_off_is_not_ahead() -> None:
+    progress, clock, out = make(3)
     for name in "abc":
-        progress.begin(name)
         progress.plan(name, 4, "judging the programs of")
     for name in "ab":
         progress.advance(name)
@@ -250,7 +231,7 @@ def test_a_problem_that_is_put_off_is_not_waited_for() -> None:
     progress.put_off("c")
     clock.now_s += 10
     progress.plan("a", 0)
-    assert out.getvalue() == "2/3 problems, 2/6 runs, 10 s, nearly done\n"
+    assert out.getvalue() == "2/3 problems, 2/2 runs, 10 s, time left not known yet\n"
 
 
 def test_a_line_comes_by_itself_while_a_search_counts_nothing() -> None:
@@ -272,17 +253,3 @@ def test_in_a_log_a_line_stays_one_line() -> None:
     with Progress(Console(file=out, width=80), 2) as progress:
         progress.say("word " * 40)
     assert len(out.getvalue().splitlines()) == 1
-
-
-def test_a_time_budget_tells_more_than_the_plan() -> None:
-    progress, clock, _ = make(1, budget_s=60.0)
-    with progress:
-        progress.begin("p")
-        progress.plan("p", 100, "checking inputs of", 60.0)
-        for _ in range(90):
-            progress.advance("p")
-        clock.now_s += 30.0
-        progress.plan("p", 10, "judging the programs of", 30.0)
-        run = progress.tables()["run"][""]
-        assert run["left_s"] == pytest.approx(30.0, rel=0.2)
-        assert run["left"].endswith("to 30 s)"), "not more than the budget"

@@ -452,11 +452,3 @@ def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judge
         store.set_verdict("p", StoredVerdict("a", case, verdict, 0.1, ""))
     store.rechecks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
     assert store.rechecks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
-
-
-def test_what_earlier_sessions_ran_for_a_problem_is_counted_once_each(store: Store) -> None:
-    first, second = store.begin_session("fifo", 1), store.begin_session("fifo", 1)
-    for session, case in ((first, 1), (first, 2), (first, 2), (second, 3)):  # the second case was tried again
-        store.leases.add(session, Span("http://a/", "p", RunStage.AGREE, "accepted/a.py", case, 0.5, 1.25, "success"))
-    assert store.leases.done_before(first) == {}
-    assert store.leases.done_before(second) == {"p": 2}

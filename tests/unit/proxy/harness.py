@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from balancer import Endpoint, Pool, Prices
+from balancer import Endpoint, Pool
 from balancer.hookspecs import Routes
 from balancer.proxy.app import ProxyServer
 from balancer.proxy.client_side import ConnectionLimits
@@ -239,7 +239,6 @@ async def setting(
     labels: Sequence[frozenset[str]] = (),
     headers: dict[str, str] | None = None,
     quota: str | None = None,
-    prices: Prices | None = None,
     scheme: str = "http",
     server_tls: Any = None,
     dead: int = 0,
@@ -258,7 +257,6 @@ async def setting(
             labels=labels[number] if labels else frozenset(),
             headers=headers or {},
             quota=quota,
-            prices=prices,
         )
         for number, port in enumerate(ports)
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from balancer import ConfigError, Endpoint, HealthSettings, Lease, NoEndpoint, Outcome, Pool, Prices
+from balancer import ConfigError, Endpoint, HealthSettings, Lease, NoEndpoint, Outcome, Pool
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
 from balancer.load import Load
 from balancer.proxy.app import ProxyServer
@@ -23,6 +23,7 @@ from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, 
 
 A, B = "a" * 16, "b" * 20
 TENANTS = {"tenants": [{"name": "ann", "token": A, "most": 2}, {"name": "ben", "token": B, "labels": ["big"]}]}
+METERED = {"q": QuotaSettings(tokens_per_min=10**12)}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_an_answer_that_tells_no_tokens_is_unmetered(
 
     async def test() -> None:
         server = Server(answering(b"HTTP/1.1 200 OK\r\n" + kind + body))
-        async with setting(server, proxied=TENANTS, prices=Prices(output=2e6)) as at:
+        async with setting(server, proxied=TENANTS, quota="q", quotas=METERED, fairness="holder") as at:
             ann = f"X-Api-Key: {A}\r\n"
             for _ in range(2):
                 await at.post(b"{}", "/v1/chat/completions", ann)
@@ -275,7 +276,7 @@ def test_an_answer_that_tells_no_tokens_is_unmetered(
             await until(lambda: at.out() == 0)
             told = (await at.get("/balancer/metrics", ann)).body.decode()
             assert ('balancer_proxy_unmetered_total{holder="ann"} 2.0' in told) is not metered
-            assert at.pool.stats().cost == (600.0 if metered else 0.0)
+            assert at.pool.stats().holders[0].tokens == (3 * 700 if metered else 0)
 
     run(test())
     warned = [each.getMessage() for each in caplog.records if each.name == "balancer.proxy"]
@@ -287,7 +288,7 @@ def test_what_a_client_leaves_before_its_end_is_unmetered() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: {}\n\n")
 
     async def test() -> None:
-        async with setting(Server(behave), prices=Prices(output=1.0)) as at:
+        async with setting(Server(behave), quota="q", quotas=METERED) as at:
             client = await at.client()
             await client.send(b"POST / HTTP/1.1\r\nHost: proxy\r\nContent-Length: 2\r\n\r\n{}")
             assert (await client.head()).status == 200

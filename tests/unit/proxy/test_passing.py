@@ -406,6 +406,20 @@ def test_an_upgrade_to_another_protocol_is_ignored(body: bytes, chunked: bool) -
     run(test())
 
 
+@pytest.mark.parametrize("said", [b"Upgrade: h2c\r\n", b""], ids=["another", "none"])
+def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for_has_failed(said: bytes) -> None:
+    async def test() -> None:
+        answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + said + b"\r\n"
+        async with setting(Server(answering(answer))) as at:
+            client = await at.client()
+            await client.send(UPGRADE)
+            assert (await client.answer()).status == 502
+            await until(lambda: at.out() == 0)
+            assert at.pool.stats().endpoints[0].failures >= 1
+
+    run(test())
+
+
 def test_a_server_that_switches_unasked_has_failed() -> None:
     async def test() -> None:
         async with setting(Server(answering(ACCEPTED)), health=None) as at:

@@ -1,42 +1,37 @@
-"""KodCode: tests are code with asserts; those that compare a call with a value are read.
+"""Tests that are code with asserts, as in KodCode: those that compare a call with a value are read.
 
-Columns: https://huggingface.co/datasets/KodCode/KodCode-V1 (`test`, in some versions `test_code`). The code is parsed,
-and not run.
+The code is parsed, and not run.
 """
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from balancer.errors import PackageError
 from balancer.judging.cases import CallCase
-from balancer.rows.columns import RowProblem, RowSchema, in_python, name_in, text
+from balancer.rows.columns import RowTest
 from balancer.rows.row_tests import called
 
-__all__ = ["SCHEMA"]
+__all__ = ["asserted"]
 
 
-def _read(row: Mapping[str, Any]) -> RowProblem:
-    column = "test" if row.get("test") else "test_code"
-    asserts = _asserts(column, text(row, column))
+def asserted(column: str, code: str) -> tuple[tuple[RowTest, ...], tuple[str, ...]]:
+    """Return the tests of the function that most asserts call, and what of them is not used, for people.
+
+    Raises:
+        PackageError: it is not Python, or no assert compares a call with a value.
+    """
+    asserts = _asserts(column, code)
     cases = [case for case in map(_case, asserts) if case is not None]
     names = Counter(case.function for case in cases)
     if not names:
         raise PackageError(f"{column}: no assert compares a call of a function with a value, such as assert f(1) == 2")
     function = names.most_common(1)[0][0]
     used = [case for case in cases if case.function == function]
+    tests = tuple(called(f"{column}: assert {number}", case, "private") for number, case in enumerate(used, 1))
     left = len(asserts) - len(used)
-    return RowProblem(
-        id=name_in(row, "question_id"),
-        statement=text(row, "question", needed=False),
-        time_limit_s=None,
-        memory_bytes=None,
-        tests=tuple(called(f"{column}: assert {number}", case, "private") for number, case in enumerate(used, 1)),
-        right=tuple(in_python("solution", [row["solution"]])),
-        wrong=(),
-        notes=(f"not used: {column} ({left} of its {len(asserts)} asserts: no calls with plain values)",) * (left > 0),
-    )
+    notes = (f"not used: {column} ({left} of its {len(asserts)} asserts: no calls with plain values)",) * (left > 0)
+    return tests, notes
 
 
 def _asserts(column: str, code: str) -> list[ast.Assert]:
@@ -76,6 +71,3 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, str | int | float):
         return value
     raise ValueError
-
-
-SCHEMA = RowSchema(frozenset({"gpt_pass_sequence", "solution"}), "KodCode's (question, solution, test)", _read)
