@@ -1,4 +1,4 @@
-"""Check the types as macOS and Windows have Python's library: `make platforms`.
+"""Check the types as macOS and Windows have Python's library: `make dist`.
 
 What a system lacks is an error of mypy, unless the code asks for the system first. Allowed are only the rooms of which
 the docs say that they need Linux, or Linux or macOS.

@@ -14,9 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Storm", "StormReport", "open_files", "storm_over"]
+import httpx2
+
+from tests.servers import RunningServer, running_server
+
+__all__ = ["Storm", "measure"]
 
 _AGAIN_S = 3.0  # until somebody who was turned away comes again
 _PATIENCE_S = 60.0
@@ -194,3 +200,67 @@ def _head(body: bytes) -> bytes:
         "POST /run_code HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
+
+
+# -- a server in a storm, beside a quiet one -------------------------------------------------------
+
+_PAUSE_S = 0.2
+_ASK_S = 30.0  # an answer that takes longer is none
+_PROBE = {"code": "print(1)", "language": "python", "run_timeout": 10}
+
+
+@dataclass(slots=True)
+class Probed:
+    """What became of the requests to one server. Attributes: `seconds` of each answer; `ends`, how many ended how."""
+
+    seconds: list[float] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+
+    def ask(self, url: str) -> None:
+        """Have a program run, and note how that went: "answered", "busy", or "none" and why."""
+        began_s = time.monotonic()
+        end = self._end(url)
+        self.seconds.append(time.monotonic() - began_s)
+        self.ends[end] += 1
+
+    @staticmethod
+    def _end(url: str) -> str:
+        try:
+            response = httpx2.post(f"{url}run_code", json=_PROBE, timeout=_ASK_S, trust_env=False)
+        except httpx2.HTTPError as error:
+            return f"none ({type(error).__name__})"
+        if response.status_code != 200:
+            return "busy" if response.status_code in (429, 503) else f"none ({response.status_code})"
+        printed = (response.json().get("run_result") or {}).get("stdout")
+        return "answered" if printed == "1\n" else f"none (printed {printed!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of one run. Peaks are in bytes, of the servers' own processes."""
+
+    stormed: Probed
+    quiet_peak: int
+    stormed_peak: int
+    report: StormReport
+
+
+def measure(storm: Storm, *, seconds: float, **settings: Any) -> Measured:
+    """Ask two servers with these `ServerSettings` in turn for `seconds`, one of them in `storm`."""
+    quiet, stormed = Probed(), Probed()
+    with running_server(**settings) as still, running_server(**settings) as shaken:
+        for each in (still, shaken):
+            Probed().ask(each.url)  # what is found out once, is
+        with storm_over(shaken.url, storm) as stop:
+            until_s = time.monotonic() + seconds
+            while time.monotonic() < until_s:
+                quiet.ask(still.url)
+                stormed.ask(shaken.url)
+                time.sleep(_PAUSE_S)
+            report = stop()
+        return Measured(stormed, _peak_bytes(still), _peak_bytes(shaken), report)
+
+
+def _peak_bytes(server: RunningServer) -> int:
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -1,13 +1,16 @@
 """What a lease costs, as ratios to `queue.Queue` get+put measured in the same run.
 
-    python -m tests.benchmarks.bench_pool [--short] [--lease]
+    python -m tests.benchmarks.bench_pool [--short]
 
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
 """
 
 import asyncio
 import gc
+import os
 import queue
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -15,7 +18,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any
 
 from balancer import Endpoint, Lease, Pool
@@ -26,7 +28,6 @@ from tests.benchmarks.harness import Row, beside, in_turns, options, show, timed
 
 STRATEGIES = sorted(default_registry().strategies)
 MANY = 10_000
-SIZES = (1000, MANY)
 AIMS = {"fifo": 1.1, "least_in_flight": 1.45, "weighted_health": 1.75}  # x queue.Queue
 THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
 _YARDSTICK = "queue.Queue get+put"
@@ -63,13 +64,6 @@ def acquire_run(pool: Pool, pairs: int) -> None:
     acquire, release = pool.acquire, pool.release
     for _ in range(pairs):
         release(acquire())
-
-
-def lease_run(pool: Pool, pairs: int) -> None:
-    lease = pool.lease
-    for _ in range(pairs):
-        with lease():
-            pass
 
 
 def call_run(pool: Pool, pairs: int, **asked: Any) -> None:
@@ -168,17 +162,12 @@ def within(block: Callable[[], AbstractContextManager[object]]) -> Hold:
     return turn
 
 
-def queue_turn(*, poll: bool) -> Hold:
-    """Return a pool of tokens in a queue: as such, or as the old design asked it, with a time-out and a retry."""
+def queue_turn() -> Hold:
+    """Return a pool of tokens in a queue."""
     slots = queue_of(ENDPOINTS)
 
     def turn(hold: Callable[[], None]) -> None:
-        while True:
-            try:
-                slot = slots.get(timeout=0.1 if poll else None)
-                break
-            except queue.Empty:
-                time.sleep(0.1)
+        slot = slots.get()
         hold()
         slots.put(slot)
 
@@ -221,58 +210,30 @@ def hand_off_turn() -> Hold:
 
 
 def report_lease(effort: Effort) -> None:
-    """Print what a lease costs as pools are by default, with health on, and what it costs more among many endpoints."""
+    """Print what a lease costs with each strategy, with health off and on, and what it costs more of many endpoints."""
     runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
+    for strategy in STRATEGIES:
+        runs[f"{strategy}, off"] = partial(acquire_run, pool_of(strategy, 4))
+        runs[strategy] = partial(acquire_run, pool_of(strategy, 4, HealthSettings()))
     for strategy in AIMS:
-        for size in (4, MANY):
-            runs[f"{strategy}, {size}"] = partial(acquire_run, pool_of(strategy, size, HealthSettings()))
+        runs[f"{strategy}, many"] = partial(acquire_run, pool_of(strategy, MANY, HealthSettings()))
 
     def cells(strategy: str) -> Row:
-        few, many = f"{strategy}, 4", f"{strategy}, {MANY}"
-        more = median(one - other for one, other in zip(turns.took[many], turns.took[few], strict=True))
-        ratio, more_us = turns.ratio(few, _YARDSTICK), more * 1e6 / effort.pairs
-        return strategy, f"{ratio:.2f}", f"<= {AIMS[strategy]}", f"{more_us:.2f}", "<= 0.7"
+        off, on = (turns.ratio(name, _YARDSTICK) for name in (f"{strategy}, off", strategy))
+        us = turns.median(strategy) * 1e6 / effort.pairs
+        costs = strategy, f"{us:.2f}", f"{off:.2f}", f"{on:.2f}"
+        if strategy not in AIMS:
+            return *costs, "", ""
+        return *costs, f"<= {AIMS[strategy]}", f"{turns.ratio(f'{strategy}, many', strategy):.2f}"
 
     gc.collect()
     gc.disable()
     turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
     gc.enable()
     show(
-        f"strategy | x queue.Queue | aim | {MANY} endpoints, us more | aim",
-        map(cells, AIMS),
-        f"A lease, health on; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
-    )
-
-
-def report_one_thread(effort: Effort) -> None:
-    """Print what a lease costs in one thread; a row may be compared with another one, as the pool grows."""
-    runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
-    targets: dict[str, tuple[str, str]] = {}  # target, and the row it is compared with
-    for strategy in STRATEGIES:
-        base = f"{strategy}, 4 endpoints"
-        runs[base] = partial(acquire_run, pool_of(strategy, 4))
-        targets[base] = f"<= {'1.0' if strategy == 'fifo' else '1.5'} x queue.Queue", ""
-        runs[f"{strategy}, 4, in a with block"] = partial(lease_run, pool_of(strategy, 4))
-        watched = f"{strategy}, 4, health on"
-        runs[watched] = partial(acquire_run, pool_of(strategy, 4, HealthSettings()))
-        targets[watched] = "<= 1.25 x health off", base
-        for size in SIZES:
-            runs[f"{strategy}, {size} endpoints"] = partial(acquire_run, pool_of(strategy, size))
-            targets[f"{strategy}, {size} endpoints"] = "<= 1.3 x 4 endpoints" if size == MANY else "", base
-
-    def cells(name: str) -> Row:
-        target, base = targets.get(name, ("", ""))
-        to_base = f"{turns.ratio(name, base):.2f}" if base else ""
-        ns = turns.median(name) * 1e9 / effort.pairs
-        return name, f"{ns:.0f}", f"{turns.ratio(name, _YARDSTICK):.2f}", to_base, target
-
-    gc.disable()
-    turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
-    gc.enable()
-    show(
-        "what | ns a pair | x queue.Queue | x its first row | target",
-        map(cells, runs),
-        f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
+        f"strategy | us | x queue.Queue, health off | health on | aim | {MANY} endpoints, x four",
+        map(cells, STRATEGIES),
+        f"A lease, four endpoints; {effort.turns} turns of {effort.pairs}, CPU time, medians",
     )
 
 
@@ -312,12 +273,11 @@ def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
     return {
         f"no pool, {ENDPOINTS} threads": (lambda: lambda hold: hold(), ENDPOINTS),
         "threading.Semaphore": (semaphore, THREADS),
-        "queue.Queue of tokens": (partial(queue_turn, poll=False), THREADS),
-        "the old design: get(0.1), sleep, retry": (partial(queue_turn, poll=True), THREADS),
+        "queue.Queue of tokens": (queue_turn, THREADS),
         "the plainest hand-off": (hand_off_turn, THREADS),
         **{
             f"Pool, {strategy}": (lambda name=strategy: within(pool_of(name, ENDPOINTS).lease), THREADS)
-            for strategy in STRATEGIES
+            for strategy in AIMS
         },
     }
 
@@ -339,15 +299,27 @@ def report_crowd(effort: Effort) -> None:
     )
 
 
+def report_start(effort: Effort) -> None:
+    """Print what the start of a process costs that has a pool."""
+
+    def started(code: str) -> float:
+        began_s = sum(os.times()[2:4])
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return sum(os.times()[2:4]) - began_s
+
+    codes = ("import asyncio", "from balancer import Pool")
+    turns = in_turns({code: partial(started, code) for code in codes}, effort.turns // 2)
+    rows = [(code, f"{turns.median(code) * 1e3:.0f}", f"{turns.ratio(code, codes[0]):.2f}") for code in codes]
+    show("a new process | ms | x asyncio", rows, f"CPU time of {effort.turns // 2} processes each, medians")
+
+
 def main() -> None:
     """Measure and print."""
-    given = options(__doc__, "some seconds instead of a minute; rougher", lease=(False, "the first table only"))
-    effort = SHORT if given.short else FULL
+    effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
     report_lease(effort)
-    if not given.lease:
-        report_one_thread(effort)
-        report_calls(effort)
-        report_crowd(effort)
+    report_calls(effort)
+    report_crowd(effort)
+    report_start(effort)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,19 @@
-"""How fast the simulator is, beside models in SimPy, Ciw and nothing but a heap, in the same run.
+"""How fast the simulator is, beside models in SimPy and Ciw, in the same run.
 
     python -m tests.benchmarks.bench_simulator [--short]
 
 All simulate an M/M/8 queue at rho 0.9. The simulator does it with the production core and the strategy `fifo`, as
-scenarios are by default and with health off; the textbook model has a `Resource` and a process for each customer. The
-last two know servers that are all alike and a line, no pool: they are what can be had at most. They take turns, in CPU
-time, and ratios are taken within a turn.
-Their mean waits are shown beside Erlang C's, so that nobody is quick by being wrong; those of SimPy and of the heap
-are made of the same random numbers, and are the same. A second table has a request at 10, 1 000 and 10 000 endpoints,
-each with one slot and as busy. A third one has the runs of a study in one process and in two, as with `--jobs 2`.
+scenarios are by default and with health off; the textbook model has a `Resource` and a process for each customer. They
+take turns, in CPU time, and ratios are taken within a turn. Their mean waits are shown beside Erlang C's, so that
+nobody is quick by being wrong. A second table has a request at 10, 1 000 and 10 000 endpoints, each with one slot and
+as busy. A third one has the runs of a study in one process and in two, as with `--jobs 2`.
 """
 
-import heapq
 import os
 import platform
 import random
 import statistics
 import time
-import tracemalloc
-from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
@@ -32,7 +27,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
 from balancer_simulator.studies.parallel import Order, run_orders
 
-from tests.benchmarks.harness import Row, in_turns, options, show, timed
+from tests.benchmarks.harness import in_turns, options, show, timed
 from tests.simulation.analytic import mmc
 
 SERVERS: Final = 8
@@ -78,58 +73,6 @@ def textbook(customers: int, seed: int) -> float:
     return statistics.fmean(waits)
 
 
-def callbacks(customers: int, seed: int) -> float:
-    env, rng, waits = simpy.Environment(), random.Random(seed), list[float]()
-    line: deque[float] = deque()
-    free, left = SERVERS, customers
-
-    def begin(arrived_s: float) -> None:
-        waits.append(env.now - arrived_s)
-        env.timeout(rng.expovariate(1.0)).callbacks.append(end)
-
-    def arrive(_: Any) -> None:
-        nonlocal free, left
-        left -= 1
-        if left:
-            env.timeout(rng.expovariate(SERVERS * RHO)).callbacks.append(arrive)
-        if free:
-            free -= 1
-            begin(env.now)
-        else:
-            line.append(env.now)
-
-    def end(_: Any) -> None:
-        nonlocal free
-        if line:
-            begin(line.popleft())
-        else:
-            free += 1
-
-    env.timeout(rng.expovariate(SERVERS * RHO)).callbacks.append(arrive)
-    env.run()
-    return statistics.fmean(waits)
-
-
-def heap(customers: int, seed: int) -> float:
-    rng, waits, line = random.Random(seed), list[float](), deque[float]()
-    free, left = SERVERS, customers
-    due: list[tuple[float, bool]] = [(rng.expovariate(SERVERS * RHO), True)]  # when, whether it is an arrival
-    while due:
-        now, arrives = heapq.heappop(due)
-        if arrives:
-            left -= 1
-            if left:
-                heapq.heappush(due, (now + rng.expovariate(SERVERS * RHO), True))
-            line.append(now)
-        else:
-            free += 1
-        if free and line:
-            free -= 1
-            waits.append(now - line.popleft())
-            heapq.heappush(due, (now + rng.expovariate(1.0), False))
-    return statistics.fmean(waits)
-
-
 def with_ciw(customers: int, seed: int) -> float:
     network = ciw.create_network(
         arrival_distributions=[ciw.dists.Exponential(SERVERS * RHO)],
@@ -150,8 +93,6 @@ ROWS: Final[dict[str, tuple[Model, str]]] = {  # with how many times the speed o
     "the same with health off": (without_health, ">= 1.6"),
     TEXTBOOK: (textbook, ""),
     "Ciw": (with_ciw, ""),
-    "SimPy, callbacks instead of processes; no pool": (callbacks, ""),
-    "heapq; no pool": (heap, ""),
 }
 
 
@@ -248,23 +189,12 @@ def _cpu_s() -> float:
     return sum(os.times()[:4])
 
 
-def _peak(customers: int) -> Row:
-    tracemalloc.start()
-    ours(customers, 1)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return f"{customers:,}", f"{peak / 1e6:.2f}"
-
-
 def main() -> None:
     """Measure and print."""
     short = options(__doc__, "some seconds instead of a minute; rougher").short
     report_speed(customers=20_000 if short else 100_000, turns=3 if short else 7)
     report_growth(customers=100_000, turns=1 if short else 5)
     report_jobs(customers=100_000, runs=6 if short else 20, turns=1 if short else 3)
-    most = 100_000 if short else 400_000
-    title = "Memory at its peak while a run is under way, records off"
-    show("customers | MB", map(_peak, (most // 10, most)), title, words=0)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
     python -m tests.benchmarks.bench_transports [--short]
 
 A server in a process of its own answers at once. The bare client and the one over a pool take turns.
-LiteLLM's router takes part if it is installed in this environment.
+OpenAI's client is beside the same one of `balancer.aopenai`, and LiteLLM's router, if it is installed here.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,20 +18,18 @@ from typing import Any
 import httpx
 import httpx2
 import requests
+from openai import AsyncOpenAI
 
-from balancer import Endpoint, Pool
+from balancer import Endpoint, Pool, aopenai
 from balancer.transports.adapter import BalancedAdapter
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
 from tests.benchmarks.harness import Row, in_turns, options, show, timed
-from tests.benchmarks.router_worker import ROUTERS
 from tests.model_server import model_process
 
 _PATH = "v1/chat/completions"
 _ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "count"}]}
-_ALONE = "round robin"  # of one server: the SDK alone
-_ROUTED = {"OpenAI, tasks": "balancer", "LiteLLM's router, tasks": "LiteLLM shuffle"}
-_ABSENT = [] if find_spec("litellm") else ["LiteLLM shuffle"]
+_LITELLM = find_spec("litellm") is not None
 
 Ask = Callable[[], object]
 
@@ -71,11 +70,14 @@ class Contenders:
         session, over = requests.Session(), requests.Session()
         over.mount("http://pool/", BalancedAdapter(self._pool))
         found["requests"] = self._both(partial(session.post, json=_ASKED), partial(over.post, json=_ASKED))
-        for name, router in _ROUTED.items():
-            if router not in _ABSENT:
-                bare, ours = (self._in_loop(ROUTERS[each]([self._url], 8)) for each in (_ALONE, router))
-                found[name] = bare, ours
+        alone = AsyncOpenAI(base_url=f"{self._url}v1", api_key="none")
+        found["OpenAI, tasks"] = self._chat(alone), self._chat(aopenai(self._pool))
+        if _LITELLM:
+            found["LiteLLM's router, tasks"] = self._chat(alone), self._in_loop(_litellm(self._url))
         return found
+
+    def _chat(self, client: AsyncOpenAI) -> Ask:
+        return self._in_loop(partial(client.chat.completions.create, **_ASKED))
 
     def _both(self, bare: Callable[[str], Any], ours: Callable[[str], Any]) -> tuple[Ask, Ask]:
         return partial(bare, self._url + _PATH), partial(ours, f"http://pool/{_PATH}")
@@ -85,6 +87,16 @@ class Contenders:
             return await ask()
 
         return lambda: self._loop.run_until_complete(once())
+
+
+def _litellm(url: str) -> Callable[[], Awaitable[object]]:
+    """Return what asks through LiteLLM's Router."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it fetches a price list
+    import litellm
+
+    routed = {"model": "openai/m", "api_base": f"{url}v1", "api_key": "none"}
+    router = litellm.Router(model_list=[{"model_name": "m", "litellm_params": routed}])
+    return partial(router.acompletion, **_ASKED)
 
 
 def _several(ask: Ask, requests: int) -> None:
@@ -117,7 +129,7 @@ def report(effort: Effort) -> None:
         map(cells, both),
         f"A request; {effort.turns} turns of {effort.requests}, CPU time, medians",
     )
-    if _ABSENT:
+    if not _LITELLM:
         print("LiteLLM is not installed here, so its router did not take part.")
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, contenders in turns, threads, tables, and pages that are written.
+"""What the benchmarks share: options, contenders in turns, threads and tables.
 
 A nanosecond here is not one elsewhere, and not one a minute later; a ratio carries over. So contenders take turns, many
 times, and each ratio is taken within a turn; shown are medians.
@@ -6,14 +6,12 @@ times, and each ratio is taken within a turn; shown are medians.
 
 import argparse
 import gc
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,7 +21,6 @@ from rich.table import Table
 from tests.contracts.documents import ROOT as ROOT
 
 Row = Sequence[object]
-END = "<!-- end of what was written -->\n"
 
 
 def options(doc: str | None, short: str = "", /, **more: Any) -> argparse.Namespace:
@@ -129,46 +126,3 @@ def table(head: str, rows: Iterable[Row], title: str = "", words: int = 1) -> Ta
 def show(head: str, rows: Iterable[Row], title: str = "", words: int = 1) -> None:
     """Print a table."""
     Console(width=None if sys.stdout.isatty() else 120).print(table(head, rows, title, words))
-
-
-def _line(row: Row) -> str:
-    return f"| {' | '.join(map(str, row))} |"
-
-
-def markdown(head: str, rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the lines of a table, as Markdown."""
-    yield _line([head])
-    yield _line(["---"] * len(head.split(" | ")))
-    yield from map(_line, rows)
-
-
-def stream(head: str, rows: Iterable[Row]) -> None:
-    """Print a table as Markdown, each row as soon as it is there."""
-    for line in markdown(head, rows):
-        print(line, flush=True)
-
-
-# -- what is kept -----------------------------------------------------------------------------------
-
-
-def begin_of(script: str) -> str:
-    """Return the mark after which a page has what a script of this folder has written; `END` is the other."""
-    return f"<!-- written by `python -m tests.benchmarks.{script} --write`; do not edit -->\n"
-
-
-def write_between(page: Path, begin: str, text: str) -> None:
-    """Write into a page what stands between two marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    page.write_text(f"{before}{begin}\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-
-
-def json_of_rows(record: Mapping[str, Mapping[str, Row] | Sequence[Row]]) -> str:
-    """Return tables by name as JSON, a row on each line."""
-    parts = []
-    for name, rows in record.items():
-        named = isinstance(rows, Mapping)
-        lines = [f"  {json.dumps(key)}: {json.dumps(row)}" for key, row in rows.items()] if named else []
-        lines = lines or [f"  {json.dumps(row)}" for row in rows]
-        first, last = "{}" if named else "[]"
-        parts.append(f" {json.dumps(name)}: {first}\n" + ",\n".join(lines) + f"\n {last}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -38,6 +38,13 @@ def test_the_numbers_are_those_of_today() -> None:
     assert 0.75 * int(packages) <= len(installed) <= 1.25 * int(packages)
 
 
+def test_every_word_is_explained_and_no_file() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (words,) = re.findall(r"^\.PHONY: (.+)$", text, flags=re.MULTILINE)
+    assert sorted(words.split()) == sorted(re.findall(r"^([a-z-]+):.*## ", text, flags=re.MULTILINE))
+    assert len(words.split()) <= 14
+
+
 @pytest.mark.xdist_group("one")
 def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -> None:
     """What a module finds out once takes minutes; a pytest that xdist does not know ignores groups in silence."""

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from tests.contracts.documents import ROOT
 
+__all__ = ["imported", "trees"]
+
 _LONGEST = 80  # lines of a function
 _FOLDERS = ("balancer", "strategies/balancer_strategies", "simulator/balancer_simulator")
 
 
 @cache
-def _trees() -> dict[str, tuple[Path, ast.Module]]:
+def trees() -> dict[str, tuple[Path, ast.Module]]:
     """Return each module by its dotted name: its path below the root, and its syntax tree."""
     found = {}
     for folder in _FOLDERS:
@@ -28,7 +30,7 @@ def _trees() -> dict[str, tuple[Path, ast.Module]]:
     return found
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def imported(tree: ast.Module) -> Iterator[str]:
     """Yield the dotted name of everything that is imported anywhere in a module, for type hints as well."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -40,12 +42,12 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _between_folders() -> Mapping[str, Set[str]]:
     """Return, for each folder, the other ones that its modules import from; a parent and its child do not count."""
-    trees = _trees()
+    modules = trees()
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for path, tree in trees.values():
+    for path, tree in modules.values():
         here = path.parent
-        for name in _imported(tree):
-            there = trees[name][0].parent if name in trees else here
+        for name in imported(tree):
+            there = modules[name][0].parent if name in modules else here
             if not here.is_relative_to(there) and not there.is_relative_to(here):
                 found[here.as_posix()].add(there.as_posix())
     return found
@@ -53,10 +55,11 @@ def _between_folders() -> Mapping[str, Set[str]]:
 
 def _within_folders() -> Mapping[str, Set[str]]:
     """Return, for each module, the other ones of its folder that it imports from; the door of a folder is none."""
-    trees = {name: found for name, found in _trees().items() if found[0].name != "__init__.py"}
+    modules = {name: found for name, found in trees().items() if found[0].name != "__init__.py"}
     return {
-        name: {other for other in _imported(tree) if other in trees and trees[other][0].parent == path.parent} - {name}
-        for name, (path, tree) in trees.items()
+        name: {other for other in imported(tree) if other in modules and modules[other][0].parent == path.parent}
+        - {name}
+        for name, (path, tree) in modules.items()
     }
 
 
@@ -86,7 +89,7 @@ def test_no_file_imports_one_of_its_folder_that_imports_it_back() -> None:
 
 def test_a_class_name_stands_for_one_class() -> None:
     where: defaultdict[str, list[str]] = defaultdict(list)
-    for name, (_, tree) in _trees().items():
+    for name, (_, tree) in trees().items():
         for node in tree.body:  # a class within a class goes by the outer one's name: each strategy has its `Options`
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 where[node.name].append(name)
@@ -97,7 +100,7 @@ def test_a_class_name_stands_for_one_class() -> None:
 def test_no_function_is_longer_than_a_screen_or_two() -> None:
     functions = [
         (node.name, (node.end_lineno or 0) - node.lineno + 1)
-        for _, tree in _trees().values()
+        for _, tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]

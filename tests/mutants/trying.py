@@ -34,7 +34,9 @@ from tests.mutants.changes import changes
 from tests.mutants.mutant import ROOT
 from tests.patience import stretched
 
-__all__ = ["Drawn", "Tried", "Trying", "modules"]
+__all__ = ["ROOMS", "Drawn", "Tried", "Trying", "modules"]
+
+ROOMS = ("core", "cluster", "shells", "judging", "pipeline/round", "sandbox/local", "proxy", "settings")
 
 _FOLDER = ROOT / "mutants"
 _TOOL = 4  # of sys.monitoring
@@ -74,9 +76,9 @@ class _Ran:
     lines: dict[str, list[int]] = field(default_factory=dict)
 
 
-def modules() -> list[Path]:
+def modules(rooms: Iterable[str] = ROOMS) -> list[Path]:
     """Return the files that are changed."""
-    return sorted(file for room in ("core", "cluster", "shells") for file in (ROOT / "balancer" / room).rglob("*.py"))
+    return sorted(file for room in rooms for file in (ROOT / "balancer" / room).rglob("*.py"))
 
 
 def _code_within(code: CodeType) -> Iterator[CodeType]:

@@ -1,4 +1,4 @@
-"""What settings of health cost and save under patterns of failure: the figures of docs/measurements.md.
+"""What settings of health cost and save under patterns of failure.
 
     python -m tests.simulation.failure_patterns      # half a minute; prints the table
 

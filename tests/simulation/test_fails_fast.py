@@ -1,4 +1,4 @@
-"""How much of the calls an endpoint draws that fails at once, without health: the table of docs/measurements.md.
+"""How much of the calls an endpoint draws that fails at once, without health.
 
 Four endpoints with one slot each. One fails after 10 ms, the others take 1 s. Callers never pause. Virtual time.
 """
@@ -7,7 +7,6 @@ from heapq import heappop, heappush
 
 from balancer import Endpoint, Lease, Outcome, Pool
 from balancer.testing import ManualClock
-from tests.contracts.documents import ROOT, rows
 
 _BAD = "http://bad/"
 _URLS = (_BAD, "http://one/", "http://two/", "http://three/")
@@ -47,14 +46,3 @@ def _share_of_bad(strategy: str, callers: int, leases: int = 2000) -> float:
 def test_an_endpoint_that_fails_fast_draws_this_share() -> None:
     found = {name: [round(100 * _share_of_bad(name, callers)) for callers in (1, 2, 3, 4)] for name in _PERCENT}
     assert found == _PERCENT
-
-
-def test_the_page_has_the_range_of_each_group_of_strategies() -> None:
-    shown: list[str] = []
-    for named, few, four in rows(ROOT / "docs" / "measurements.md", "Share of an endpoint that fails fast"):
-        names = [name.strip(" `") for name in named.split(",")]
-        shares = [share for name in names for share in _PERCENT[name][:3]]
-        assert few == f"{min(shares)} to {max(shares)}%"
-        assert {f"{_PERCENT[name][3]}%" for name in names} == {four}
-        shown += names
-    assert sorted(shown) == sorted(_PERCENT)

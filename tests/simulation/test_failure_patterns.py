@@ -1,6 +1,6 @@
 """The default health under patterns of failure: an endpoint that comes back is used, one that does not costs little.
 
-The bounds below are those of docs/measurements.md with some room; a run of a pattern takes a tenth of a second.
+The bounds below are what was measured, with some room; a run of a pattern takes a tenth of a second.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What looks for violations in a soak sees each kind: a slot given twice, lost, leaked. `make soak` is the soak."""
+"""What looks for violations in a soak sees each kind: a slot given twice, lost, leaked. `make stress` ends with one."""
 
 from collections.abc import Callable
 

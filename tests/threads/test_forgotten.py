@@ -15,9 +15,9 @@ from balancer.core.events import Abandoned, Ended, Event
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
-from tests.benchmarks.count_interrupts import count_interrupts
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
+from tests.threads.count_interrupts import count_interrupts
 from tests.threads.crew import crew, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])

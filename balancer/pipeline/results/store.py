@@ -6,7 +6,7 @@ of verdicts, cases and leases are committed in batches, at the latest before the
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 

@@ -1,6 +1,6 @@
 """Every fault of the fault server, before real servers: a run has its own output or an error, and no verdict changes.
 
-The whole matrix is `tests.benchmarks.show_faults`; here is each fault on one kind of server, and three on all.
+Each fault on one kind of server, and three on all.
 """
 
 from collections.abc import Iterator

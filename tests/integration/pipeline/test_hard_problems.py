@@ -1,6 +1,6 @@
 """The hard problems of `tests/problems` are whole: they can be read, and their validators accept all their own data.
 
-That accepted submissions are kept and wrong ones are killed by the secret data takes minutes: `make yield` tells.
+That accepted submissions are kept and wrong ones are killed by the secret data takes minutes: `bench_yield` tells.
 """
 
 from collections.abc import Iterator

@@ -13,12 +13,11 @@ import pytest
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
-from tests.benchmarks.bench_server import measure
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
-from tests.storm import Storm
+from tests.storm import Storm, measure
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 # A program that no compiler is done with soon.

@@ -1,23 +1,16 @@
 """Hidden truths: drawn scenarios are run, fitted from their traces alone, and held against what was drawn.
 
-    python -m tests.benchmarks.show_hidden              # 40 truths: the table of docs/measurements.md
-    python -m tests.benchmarks.show_hidden --short      # 6 truths; fails if too few parameters are found
-    python -m tests.benchmarks.show_hidden --other 7    # other truths, to develop with; the 40 are for the last look
-    python -m tests.benchmarks.show_hidden --steady 200    # servers that do not change: how often a fit says they do
-
 Each truth has three endpoints, each with one of five traits: none; works on some at a time; refuses beyond a number;
 outages; slow spells. Callers wait for their answers, or come whatever happens. Every second trace is one of our own
 pool; the others are like the log of a proxy: times rounded to milliseconds, in the order of ends, no capacities, no
 callers, and a notice when a check each second finds a server dead, or alive again.
 
 A parameter is found if the fit has it within 10%. Outages and spells are few in a run, and their mean in the run is not
-their parameter. So they are held against both. "Known": the mean in the run is within 10% of the parameter, so who sees
-each outage and spell of the run could know it; "of these": the share of them that the fit finds. "Said": the fit says
-that it does not know the parameter. A limit beyond which a server refuses counts if it has refused a call.
+their parameter. So they are held against that mean. A limit beyond which a server refuses counts if it has refused a
+call.
 """
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -29,10 +22,9 @@ from balancer_simulator.world.fleet import spell_effects
 from balancer_simulator.world.streams import Purpose, Streams
 
 from balancer.observing.traces import Happening, Trace
-from tests.benchmarks.harness import Row, options, stream
 from tests.simulation.made_traces import made_trace
 
-__all__ = ["Finding", "Truth", "findings", "hidden_truth"]
+__all__ = ["findings", "hidden_truth", "steady"]
 
 CALLS = 6000
 WITHIN = 0.1
@@ -76,7 +68,7 @@ class Truth:
                                 yield Happening("made", float(looks[1]), "restored", url)
 
 
-def hidden_truth(number: int, series: int = 40) -> Truth:
+def hidden_truth(number: int, series: int) -> Truth:
     """Return the truth with this number. Another `series` has other truths."""
     rng = np.random.default_rng([2026, series, number])
     proxy, closed = bool(number % 2), bool(rng.random() < 0.5)
@@ -148,14 +140,9 @@ class Finding:
     fitted: float | None
 
     @property
-    def knowable(self) -> bool:
-        """Whether the parameter is within 10% of its value in the run, which is all that a trace can tell."""
-        return abs(self.real - self.true) <= WITHIN * self.true
-
-    def found(self, *, real: bool) -> bool:
-        """Return whether the fitted value is within 10% of the true one, or of the one in the run."""
-        wanted = self.real if real else self.true
-        return self.fitted is not None and abs(self.fitted - wanted) <= WITHIN * wanted
+    def found(self) -> bool:
+        """Whether the fitted value is within 10% of the one in the run."""
+        return self.fitted is not None and abs(self.fitted - self.real) <= WITHIN * self.real
 
 
 def findings(truth: Truth) -> Iterator[Finding]:
@@ -246,47 +233,3 @@ def steady(count: int, series: int) -> float:
         for name, each in wrong.items():
             print(f"  {number}: {name} ({truth.traits[name]}): {each.drift}, {each.spells and each.spells.kinds}")
     return alarms / count
-
-
-def table(found: list[Finding]) -> Iterator[Row]:
-    """Yield a row for each kind of parameter, then one for all."""
-    kinds = sorted({each.kind for each in found})
-    for kind in [*kinds, "all"]:
-        mine = [each for each in found if kind in (each.kind, "all")]
-        said = sum(each.fitted is None for each in mine)
-        shares = [sum(each.found(real=real) for each in mine) / len(mine) for real in (False, True)]
-        known = [each for each in mine if each.knowable]
-        of_these = sum(each.found(real=False) for each in known) / len(known) if known else math.nan
-        yield kind, len(mine), *(f"{share:.0%}" for share in (*shares, len(known) / len(mine), of_these)), said
-
-
-def main() -> None:
-    """Print the table."""
-    asked = options(
-        __doc__,
-        "6 truths; fails if less than 70% is found",
-        other=(40, "another series of truths"),
-        count=(40, "number of truths"),
-        steady=(0, "measure false alarms on so many truths"),
-        each=(False, "print each parameter that was not found"),
-    )
-    if asked.steady:
-        print(f"a change in time is seen in {steady(asked.steady, asked.other):.1%} of {asked.steady} steady traces")
-        return
-    found = []
-    for number in range(6 if asked.short else asked.count):
-        truth = hidden_truth(number, asked.other)
-        mine = list(findings(truth))
-        found += mine
-        if asked.each:
-            for each in mine:
-                if not each.found(real=True):
-                    print(f"{number} proxy={truth.proxy} {truth.scenario.workload.kind}: {each}")
-    stream("parameter | number | as the truth | as in the run | known | of these | said", table(found))
-    share = sum(each.found(real=True) for each in found) / len(found)
-    if asked.short and share < 0.7:
-        sys.exit(f"only {share:.0%} of the parameters were found")
-
-
-if __name__ == "__main__":
-    main()
