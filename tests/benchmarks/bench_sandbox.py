@@ -27,7 +27,7 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
 from tests.benchmarks.harness import Turns, in_turns, options
 
-TURNS, SHORT = 40, 4
+TURNS, SHORT = 40, 8
 _RUNS = 5  # of each way in a turn
 _SETTLE_S = 0.05  # for what an executor prepares or removes after a run
 _LIMITS = Limits(cpu_s=2.0, wall_s=60.0)
@@ -86,7 +86,7 @@ def main() -> None:
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         status = 1
         try:
-            group.add([os.getpid()])
+            group.add(os.getpid())
             _measure(group, turns)
             status = 0
         finally:

@@ -94,16 +94,11 @@ def _unshare_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...
     """Return the command of a sandbox. Makes the new root in `layout.root`."""
     root = layout.root / "root"
     table = layout.root / "fstab"
-    _lay_out(root, table, (*view_of(layout), *_calls(layout)))
+    _lay_out(root, table, tuple(view_of(layout)))
     calls = filtered(CALLS if layout.calls else None)
     enter = (tool("unshare"), *_UNSHARE_NAMESPACES, "--fork", "--kill-child", "/bin/sh", "-c", _SETUP, "sandbox")
     drop = (tool("setpriv"), *_DROP, *calls, *_SETTLED)
     return (*drop_user(layout.uid), *enter, str(table), str(root), *drop, *init_arguments())
-
-
-def _calls(layout: SandboxLayout) -> Iterator[Entry]:
-    if layout.calls:
-        yield Bind(str(layout.calls), CALLS)
 
 
 def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:

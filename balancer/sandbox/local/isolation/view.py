@@ -21,7 +21,6 @@ __all__ = [
     "PROGRAM",
     "SHELL",
     "STAGE",
-    "WRITABLE",
     "Bind",
     "Entry",
     "Proc",
@@ -33,10 +32,9 @@ __all__ = [
 ]
 
 BOX = "/box"  # the working directory
-WRITABLE = (BOX, "/tmp", "/dev/shm")  # folders in memory: all that a program may write to
 STAGE = "/stage"  # files of this run, see `prepared`
-SHELL = "/init"  # the first process, see `isolation.script`
-CALLS = "/calls"  # the filter of system calls, if it is loaded inside
+SHELL = f"{STAGE}/sh"  # the first process, see `isolation.script`
+CALLS = f"{STAGE}/calls"  # the filter of system calls, if it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
 HEADERS = "/headers"  # precompiled headers
@@ -79,21 +77,19 @@ class SandboxLayout:
 
     Args:
         root: its private folder; isolations may make folders in it.
-        shell: the first process, see `isolation.script`.
         spec: the facts about the command.
         uid: the user to run as, or None for our own.
         calls: a file with the filter of system calls, or None if there is none.
     """
 
     root: Path
-    shell: Path
     spec: SandboxSpec = field(default_factory=SandboxSpec)
     uid: int | None = None
     calls: Path | None = None
 
     @property
     def stage(self) -> Path:
-        """Folder with the files of the run, shown read-only."""
+        """Folder with the files of the run and its first process, shown read-only."""
         return self.root / "stage"
 
 
@@ -147,7 +143,6 @@ def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     yield Tmpfs("/tmp", layout.spec.space_bytes)
     yield Tmpfs("/dev/shm", _SHARED_MEMORY_BYTES)
     yield Tmpfs(BOX, layout.spec.space_bytes)
-    yield Bind(str(layout.shell), SHELL)
     yield Bind(str(layout.stage), STAGE)
     if layout.spec.output:
         yield Bind(str(layout.spec.output), OUTPUT, writable=True)
