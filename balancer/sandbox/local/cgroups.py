@@ -6,7 +6,6 @@ Without groups, resource limits and /proc are used instead.
 
 import contextlib
 import functools
-import itertools
 import os
 import secrets
 import signal
@@ -122,7 +121,6 @@ class Cgroups:
     def __init__(self, places: dict[str, CgroupFolder]) -> None:
         self._places = places
         self._prefix = _new_name()
-        self._numbers = itertools.count()
         self._left: list[Path] = []
 
     @property
@@ -140,7 +138,7 @@ class Cgroups:
         if not self._places:
             yield None
             return
-        name = f"{self._prefix}-{next(self._numbers)}"
+        name = f"{self._prefix}-{secrets.token_hex(4)}"  # a program can read it: no number of its run
         made: dict[str, CgroupFolder] = {}
         try:
             for resource, place in self._places.items():

@@ -40,7 +40,7 @@ from balancer.sandbox.local.command import (
 )
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file, written_by_shell
-from balancer.sandbox.local.isolation.view import CALLS, SHELL, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation.view import CALLS, DEVICES, SHELL, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 from balancer.scratch import remove_tree
@@ -217,6 +217,9 @@ class PreparedSandbox:
                 processes=limits.processes + _SHELL_PROCESSES,
             )
         self._lay_out(wanted)
+        for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
+            with contextlib.suppress(OSError):
+                os.utime(device)
         allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), wanted.asleep_s)
         return self.process.run(allowed, stop)
 
@@ -272,12 +275,14 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
         root = Path(tempfile.mkdtemp(prefix="run-", dir=host.base))
         stack.callback(remove_tree, root)
         layout = SandboxLayout(root, spec, uid=uid, calls=host.calls)
-        (layout.stage / "files").mkdir(parents=True)
+        layout.stage.mkdir()
+        if not host.isolation.nested:
+            (layout.stage / "files").mkdir()  # its working directory
         for file, shown in ((host.shell, SHELL), (host.calls, CALLS)):
             if file is not None:
                 os.link(file, layout.stage / Path(shown).name)
         if uid is not None:
-            for each in (root, layout.stage, layout.stage / "files", spec.output):
+            for each in (root, layout.stage, *layout.stage.glob("files"), spec.output):
                 if each is not None:
                     os.chown(each, uid, uid)
         group = stack.enter_context(host.groups.lend())

@@ -16,6 +16,7 @@ from balancer.sandbox.local.command import FILE_BYTES
 __all__ = [
     "BOX",
     "CALLS",
+    "DEVICES",
     "HEADERS",
     "OUTPUT",
     "PROGRAM",
@@ -28,6 +29,8 @@ __all__ = [
     "SandboxSpec",
     "Symlink",
     "Tmpfs",
+    "machine_view",
+    "own_view",
     "view_of",
 ]
 
@@ -44,8 +47,9 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # The dynamic linker's cache, and the links that Debian's alternatives need (`cc`, `awk`, ...). No other file of
 # /etc is shown.
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom")
 _DEVICE_LINKS = {
+    "/dev/random": "/dev/urandom",
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
     "/dev/stdout": "/proc/self/fd/1",
@@ -136,7 +140,12 @@ Entry = Bind | Symlink | Tmpfs | Proc
 
 def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     """Yield the mounts of `layout`, in the order in which they must be set up."""
-    yield from _machine()
+    yield from machine_view()
+    yield from own_view(layout)
+
+
+def own_view(layout: SandboxLayout) -> Iterator[Entry]:
+    """Yield the mounts of one sandbox, which come after those of the machine."""
     for tree in layout.spec.trees:
         yield Bind(tree, tree)
     yield Proc()
@@ -151,8 +160,11 @@ def view_of(layout: SandboxLayout) -> Iterator[Entry]:
 
 
 @functools.cache
-def _machine() -> tuple[Entry, ...]:
-    """Return the mounts that are the same for every run. The folders of the machine must not change meanwhile."""
+def machine_view() -> tuple[Entry, ...]:
+    """Return the mounts that are the same for every sandbox, in order.
+
+    The folders of the machine must not change meanwhile.
+    """
     entries: list[Entry] = []
     for folder in _SYSTEM:
         if os.path.islink(folder):
@@ -160,6 +172,6 @@ def _machine() -> tuple[Entry, ...]:
         elif os.path.isdir(folder):
             entries.append(Bind(folder, folder))
     entries += [Bind(path, path) for path in (*_SETTINGS, *glob.glob("/etc/java-*")) if os.path.exists(path)]
-    entries += [Bind(path, path, device=True) for path in _DEVICES]
+    entries += [Bind(path, path, device=True) for path in DEVICES]
     entries += [Symlink(target, points_to) for target, points_to in _DEVICE_LINKS.items()]
     return tuple(entries)
