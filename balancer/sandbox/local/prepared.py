@@ -17,7 +17,7 @@ import logging
 import math
 import os
 import queue
-import tempfile
+import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -241,12 +241,10 @@ class PreparedSandbox:
         if not by_shell:
             content |= {f"files/{name}": data for name, data in wanted.files.items()}
         for name, data in content.items():
-            (stage / name).parent.mkdir(parents=True, exist_ok=True)
-            (stage / name).write_bytes(data)
-        if uid is not None:  # not of the shell and the filter, which are links
-            for written in (stage / "stdin", stage / "run", stage / "fetch", *(stage / "files").rglob("*")):
-                with contextlib.suppress(FileNotFoundError):
-                    os.chown(written, uid, uid)
+            _write(f"{stage}/{name}", data, uid)
+        if uid is not None and not by_shell:
+            for folder, _, _ in os.walk(stage / "files"):
+                os.chown(folder, uid, uid)
         if wanted.program is not None:
             # A link: a file that was just written cannot be started while a process started meanwhile has it open.
             os.link(wanted.program, stage / "program")
@@ -272,15 +270,16 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
     """
     with contextlib.ExitStack() as stack:
         uid = None if host.uids is None else stack.enter_context(host.uids.lend())
-        root = Path(tempfile.mkdtemp(prefix="run-", dir=host.base))
+        root = host.base / f"run-{secrets.token_hex(8)}"
+        root.mkdir(0o700)
         stack.callback(remove_tree, root)
         layout = SandboxLayout(root, spec, uid=uid, calls=host.calls)
         layout.stage.mkdir()
         if not host.isolation.nested:
             (layout.stage / "files").mkdir()  # its working directory
-        for file, shown in ((host.shell, SHELL), (host.calls, CALLS)):
-            if file is not None:
-                os.link(file, layout.stage / Path(shown).name)
+        os.link(host.shell, layout.stage / Path(SHELL).name)
+        if host.calls is not None and not host.isolation.reads_calls:
+            os.link(host.calls, layout.stage / Path(CALLS).name)
         if uid is not None:
             for each in (root, layout.stage, *layout.stage.glob("files"), spec.output):
                 if each is not None:
@@ -312,6 +311,21 @@ def _opened(file: Path | None) -> Iterator[int | None]:
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield fd
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, data: bytes, uid: int | None) -> None:
+    """Write a new file, for `uid`. In the fewest steps, as each run has some."""
+    if not os.path.exists(folder := os.path.dirname(path)):
+        os.makedirs(folder)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        if uid is not None:
+            os.fchown(fd, uid, uid)
     finally:
         os.close(fd)
 

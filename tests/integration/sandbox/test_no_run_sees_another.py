@@ -123,3 +123,41 @@ def test_files_arguments_input_and_environment_belong_to_one_run(served: bool) -
     assert len(long) == 200_000
     assert last.endswith("['mine'] own")
     assert "LEFT" not in last
+
+
+_SETTINGS = """
+import os
+for folder, _, names in os.walk("/proc/sys"):
+    for name in names:
+        try: os.write(os.open(f"{folder}/{name}", os.O_WRONLY), b"1")
+        except OSError: continue
+        print(folder, name)
+"""
+_MOUNTS = """
+for line in open("/proc/self/mounts"):
+    _, place, kind, options, *_ = line.split()
+    options = options.split(",")
+    if "rw" in options and place != "/proc" and not place.startswith("/dev/") or place == "/dev/shm":
+        print(place, kind, {"nosuid", "nodev"} <= set(options), *(each for each in options if each.startswith("size=")))
+"""
+
+
+def test_no_setting_of_the_kernel_can_be_written(isolated: LocalExecutor) -> None:
+    assert isolated.run(Program("python", _SETTINGS), b"", Limits(), {}).stdout == b""
+
+
+def test_what_a_program_may_write_to_is_new_and_has_a_size(isolated: LocalExecutor) -> None:
+    shown = isolated.run(Program("python", _MOUNTS), b"", Limits(), {}).stdout.decode()
+    assert sorted(shown.splitlines()) == [
+        "/box tmpfs True size=65536k",
+        "/dev/shm tmpfs True size=16384k",
+        "/tmp tmpfs True size=65536k",
+    ]
+
+
+def test_folders_hold_a_bounded_number_of_files(isolated: LocalExecutor) -> None:
+    """bubblewrap cannot set it: the kernel's own bound is half as many as the machine's memory has pages."""
+    source = "import os\nprint(max(os.statvfs(each).f_files for each in ('/box', '/tmp', '/dev/shm')))"
+    most = int(isolated.run(Program("python", source), b"", Limits(), {}).stdout)
+    pages = os.sysconf("SC_PHYS_PAGES")
+    assert 0 < most <= (2**16 if isolated.isolation == "unshare" else pages // 2)

@@ -15,7 +15,7 @@ def _call(number: int, *args: object) -> int:
 
 
 def leave() -> None:
-    _call(314, 1, struct.pack("IIQiIQQQ", 48, 3, 0, 19, 0, 5_000_000, 0, 0), 0)
+    _call(314, 1, struct.pack("IIQiIQQQ", 48, 0, 0, 0, 0, 5_000_000, 0, 0), 0)
 
 
 def look() -> bool:

@@ -11,4 +11,4 @@ def leave() -> None:
 
 
 def look() -> bool:
-    return any(os.stat(folder).st_atime == 1 for folder in FOLDERS)
+    return any(os.stat(folder).st_mtime == 1 for folder in FOLDERS)
