@@ -40,7 +40,7 @@ from balancer.sandbox.local.command import (
 )
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file, written_by_shell
-from balancer.sandbox.local.isolation.view import CALLS, DEVICES, SHELL, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation.view import CALLS, DEVICES, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 from balancer.scratch import remove_tree
@@ -281,8 +281,10 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
         if host.calls is not None and not host.isolation.reads_calls:
             os.link(host.calls, layout.stage / Path(CALLS).name)
         if uid is not None:
-            for each in (root, layout.stage, *layout.stage.glob("files"), spec.output):
-                if each is not None:
+            for each in (root, layout.stage, *layout.stage.glob("files")):
+                os.chown(each, uid, uid)
+            if spec.output is not None:
+                for each in (spec.output, spec.output / MADE_FILE):
                     os.chown(each, uid, uid)
         group = stack.enter_context(host.groups.lend())
         process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))

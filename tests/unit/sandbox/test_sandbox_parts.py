@@ -255,9 +255,9 @@ input()
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
         entries = list(view_of(SandboxLayout(tmp_path, SandboxSpec(output=tmp_path))))
-        assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm"}
+        assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm", "/output"}
         writable = [e for e in entries if getattr(e, "writable", False)]
-        assert [e.target for e in writable] == ["/output"]
+        assert [e.target for e in writable] == ["/made"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
     def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from balancer.sandbox.local.isolation.view import SHELL, STAGE
+from balancer.sandbox.local.isolation.view import MADE, MADE_FILE, OUTPUT, SHELL, STAGE
 
 __all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file", "written_by_shell"]
 
@@ -30,9 +30,10 @@ _BY_SHELL = 2**16  # bytes of files that the shell writes itself
 
 # Files are fetched when nothing else runs in the namespace: a word each, "-" for a missing one, else "+" and
 # its content in base64. They go where "done" goes, before it.
+# What a compiler made is in memory, of bounded size. It is copied out into one file, when nothing else runs, too.
 # The kernel gives the first process only signals that it handles. The shell handles INT, to end at it.
 # Argument: the stage. The limits are the program's alone: the shell must outlive them.
-_INIT = """\
+_INIT = f"""\
 stage=$1
 trap : INT
 exec 3>&2 2>/dev/null
@@ -46,6 +47,11 @@ exec 3>&2 2>/dev/null
   exec "$@" <"$stage/stdin" 2>&3 3>&-
 )
 code=$?
+made={OUTPUT}/{MADE_FILE}
+if [ "$code" = 0 ] && [ -e {MADE} ]; then
+  kill -KILL -1
+  [ ! -f $made ] || [ -L $made ] || cat $made >{MADE} || code=125
+fi
 if [ -e "$stage/fetch" ]; then
   kill -KILL -1
   while IFS= read -r name; do

@@ -18,6 +18,8 @@ __all__ = [
     "CALLS",
     "DEVICES",
     "HEADERS",
+    "MADE",
+    "MADE_FILE",
     "OUTPUT",
     "PROGRAM",
     "SHELL",
@@ -40,6 +42,8 @@ SHELL = f"{STAGE}/sh"  # the first process, see `isolation.script`
 CALLS = f"{STAGE}/calls"  # the filter of system calls, if it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
+MADE_FILE = "main"  # what it makes there
+MADE = "/made"  # the file of the machine that this is copied to
 HEADERS = "/headers"  # precompiled headers
 
 # These make up the system on every distribution; on most of them all but /usr are links into it.
@@ -64,8 +68,8 @@ class SandboxSpec:
 
     Args:
         trees: folders outside /usr to show.
-        space_bytes: size of the working directory, and of /tmp.
-        output: a folder to show at `{output}` for writing, or None.
+        space_bytes: size of the working directory, of /tmp, and of the folder at `{output}`.
+        output: a folder with an empty file, which gets what a compiler makes; or None.
         headers: a folder of precompiled headers to show, or None.
     """
 
@@ -154,7 +158,8 @@ def own_view(layout: SandboxLayout) -> Iterator[Entry]:
     yield Tmpfs(BOX, layout.spec.space_bytes)
     yield Bind(str(layout.stage), STAGE)
     if layout.spec.output:
-        yield Bind(str(layout.spec.output), OUTPUT, writable=True)
+        yield Tmpfs(OUTPUT, layout.spec.space_bytes)
+        yield Bind(str(layout.spec.output / MADE_FILE), MADE, writable=True)
     if layout.spec.headers:
         yield Bind(str(layout.spec.headers), HEADERS)
 
