@@ -63,7 +63,7 @@ def test_what_is_left_in_one_way_is_not_found(isolation: str, user: str, served:
     _check(_found(isolation, user, served=served, together=False))
 
 
-# Five tests: four of 0.2 s, and one that needs 1.2 s of work. A slow program does a part of it during the others.
+# Four tests that need nearly no time, and one that needs twice its limit. A slow program does a part of it before.
 _SLOW = """
 import os, time
 def work(seconds):
@@ -73,14 +73,13 @@ needed, spare = map(float, input().split())
 try: done = float(os.getxattr("/tmp", "user.h"))
 except OSError: done = 0.0
 work(max(0.0, needed - done))
-if HONEST: work(0.0)
-else:
+if not HONEST:
     work(spare)
     os.setxattr("/tmp", "user.h", str(done + needed + spare).encode())
 print("done")
 """
-_SHORT, _LONG = b"0.02 0.4\n", b"1.0 0\n"
-_SLOW_LIMITS = Limits(cpu_s=0.7, wall_s=60.0)
+_SHORT, _LONG = b"0.02 0.2\n", b"0.8 0\n"
+_SLOW_LIMITS = Limits(cpu_s=0.4, wall_s=60.0)
 
 
 def slow_ends(executor: LocalExecutor, *, honest: bool) -> list[Status]:
