@@ -281,11 +281,11 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
         if host.calls is not None and not host.isolation.reads_calls:
             os.link(host.calls, layout.stage / Path(CALLS).name)
         if uid is not None:
-            for each in (root, layout.stage, *layout.stage.glob("files")):
-                os.chown(each, uid, uid)
             if spec.output is not None:
-                for each in (spec.output, spec.output / MADE_FILE):
+                for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
                     os.chown(each, uid, uid)
+            for each in (*layout.stage.glob("files"), layout.stage, root):
+                os.chown(each, uid, uid)
         group = stack.enter_context(host.groups.lend())
         process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
         return PreparedSandbox(host, layout, process, group, stack.pop_all())
