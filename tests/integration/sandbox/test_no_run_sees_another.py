@@ -16,10 +16,12 @@ from tests.integration.sandbox.leaving import WAYS, Found, executor_of, found_of
 _ROOT = Path(__file__).resolve().parents[3]
 _ORDINARY = "61234"  # a user id that nobody has
 _LEAVABLE = 40  # ways that no isolation refuses, or nearly so
+# In an order in which a few that lie apart differ in all.
 _CASES = [
     pytest.param(isolation, user, served, id=f"{isolation}-{user}-{'served' if served else 'here'}")
-    for isolation in ("bubblewrap", "unshare")
-    for user, served in (("root", False), ("ordinary", True), ("root", True), ("ordinary", False))
+    for served in (False, True)
+    for isolation, users in (("bubblewrap", ("root", "ordinary")), ("unshare", ("ordinary", "root")))
+    for user in users
 ]
 
 
@@ -51,7 +53,7 @@ def _check(found: dict[str, Found]) -> None:
     assert len(left) >= _LEAVABLE
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("isolation", "user", "served"), _CASES)
 def test_what_is_left_in_all_ways_together_is_not_found(isolation: str, user: str, served: bool) -> None:
     _check(_found(isolation, user, served=served, together=True))
@@ -88,7 +90,8 @@ def slow_ends(executor: LocalExecutor, *, honest: bool) -> list[Status]:
     return [executor.run(Program("python", source), stdin, _SLOW_LIMITS, {}).status for stdin in (*[_SHORT] * 4, _LONG)]
 
 
-@pytest.mark.parametrize("honest", [True, False])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("honest", [False, True])
 def test_a_program_that_is_too_slow_is_too_slow(isolated: LocalExecutor, honest: bool) -> None:
     """It was accepted: it computed ahead, and kept its state in an extended attribute."""
     assert slow_ends(isolated, honest=honest) == [*[Status.FINISHED] * 4, Status.TIME_LIMIT]
