@@ -3,10 +3,10 @@
     python -m tests.benchmarks.bench_sandbox [--short]
 
 Python that prints a number, and the same in C++: as a subprocess; below `bwrap` with all namespaces and the binds that
-a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end:
-the same program again, and a new one each time (Python). All in turn, so that what else the machine does meets them
-alike. Milliseconds of CPU of all processes, as a control group counts them (needs root); medians, and of the ratios of
-neighbours. One run after the other, and a thread for each core that makes runs.
+a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end.
+All in turn, so that what else the machine does meets them alike. Milliseconds of CPU of all processes, as a control
+group counts them (needs root), and those that a caller waits for one run; medians, and of the ratios of neighbours.
+One run after the other, and a thread for each core that makes runs.
 """
 
 import os
@@ -16,8 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
+from statistics import median
 
 from balancer.program import ExecutorOptions, Limits, Program
 from balancer.sandbox.languages.layout import lay_out
@@ -27,7 +27,7 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
 from tests.benchmarks.harness import Turns, in_turns, options
 
-TURNS, SHORT = 40, 4
+TURNS, SHORT = 40, 8
 _RUNS = 5  # of each way in a turn
 _SETTLE_S = 0.05  # for what an executor prepares or removes after a run
 _LIMITS = Limits(cpu_s=2.0, wall_s=60.0)
@@ -43,7 +43,6 @@ _BWRAP = (
 def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return the ways to run the program, each of which returns what it printed."""
     program = Program(language, _SOURCES[language])
-    numbers = count()
     if language == "cpp":
         known = executor._toolchain.languages[language]
         compiled = executor._compiler.compile(CompileJob(known, lay_out(known, program), _LIMITS))
@@ -59,16 +58,11 @@ def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Cal
     def subprocess_of(*argv: str) -> Callable[[], bytes]:
         return lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
 
-    ways = {
+    return {
         "subprocess": subprocess_of(*command),
         "bwrap": subprocess_of(*_BWRAP, *show, "--", *inside),
         "run": lambda: executor.run(program, b"", _LIMITS, {}).stdout,
     }
-    if language == "python":  # a new program of a compiled language is a compiler's run first
-        ways["new"] = lambda: (
-            executor.run(Program(language, f"{program.source}# {next(numbers)}"), b"", _LIMITS, {}).stdout
-        )
-    return ways
 
 
 def main() -> None:
@@ -86,7 +80,7 @@ def main() -> None:
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         status = 1
         try:
-            group.add([os.getpid()])
+            group.add(os.getpid())
             _measure(group, turns)
             status = 0
         finally:
@@ -102,28 +96,38 @@ def _measure(group: ControlGroup, turns: int) -> None:
                 ways = _ways(executor, language, Path(folder))
                 for threads in (1, os.cpu_count() or 1):
                     with ThreadPoolExecutor(threads) as makers:
-                        acts = {name: _spent(group, act, makers) for name, act in ways.items()}
-                        _show(f"{language}, {threads} at once", in_turns(acts, turns))
+                        waited: dict[str, list[float]] = {name: [] for name in ways}
+                        acts = {name: _spent(group, act, makers, waited[name]) for name, act in ways.items()}
+                        _show(f"{language}, {threads} at once", in_turns(acts, turns), waited)
     finally:
         executor.close()
 
 
-def _spent(group: ControlGroup, act: Callable[[], bytes], makers: ThreadPoolExecutor) -> Callable[[], float]:
-    """Return what makes some runs, and returns the CPU seconds of one."""
+def _spent(
+    group: ControlGroup, act: Callable[[], bytes], makers: ThreadPoolExecutor, waited: list[float]
+) -> Callable[[], float]:
+    """Return what makes some runs, and returns the CPU seconds of one. Adds to `waited` the seconds of each."""
+
+    def once(_: int) -> bytes:
+        began_s = time.monotonic()
+        printed = act()
+        waited.append(time.monotonic() - began_s)
+        return printed
 
     def spend() -> float:
         began_s = group.cpu_s() or 0.0
-        assert {*makers.map(lambda _: act(), range(_RUNS))} == {b"7\n"}
+        assert {*makers.map(once, range(_RUNS))} == {b"7\n"}
         time.sleep(_SETTLE_S)
         return ((group.cpu_s() or 0.0) - began_s) / _RUNS
 
     return spend
 
 
-def _show(title: str, turns: Turns) -> None:
+def _show(title: str, turns: Turns, waited: dict[str, list[float]]) -> None:
     medians = ", ".join(f"{name} {turns.median(name) * 1e3:.2f} ms" for name in turns.took)
     ratios = ", ".join(f"{name} / bwrap {turns.ratio(name, 'bwrap'):.2f}" for name in turns.took if name != "bwrap")
-    print(f"{title}: {medians}; {ratios}", flush=True)
+    waits = ", ".join(f"{name} {median(each) * 1e3:.1f} ms" for name, each in waited.items())
+    print(f"{title}: CPU {medians}; {ratios}; waited {waits}", flush=True)
 
 
 if __name__ == "__main__":

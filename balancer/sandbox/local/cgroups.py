@@ -6,13 +6,12 @@ Without groups, resource limits and /proc are used instead.
 
 import contextlib
 import functools
-import itertools
 import os
 import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,19 +55,14 @@ class ControlGroup:
         self._write("memory", {1: (), 2: ("memory.swap.max",)}, 0)
         self._write("pids", {1: ("pids.max",), 2: ("pids.max",)}, processes)
 
-    def add(self, pids: Iterable[int]) -> None:
-        """Move `pids` to the group. They must start nothing meanwhile; what they start later is in the group too.
+    def add(self, pid: int) -> None:
+        """Move a process to the group. What it starts later is in the group too.
 
         Raises:
-            OSError: the kernel refuses, or a process is gone.
+            OSError: the kernel refuses, or the process is gone.
         """
         for folder in self._folders:
-            for pid in pids:
-                _write(folder, "cgroup.procs", pid)
-
-    def processes(self) -> set[int]:
-        """Return its processes, without those that have ended."""
-        return {int(pid) for folder in self._folders for pid in _read(folder, "cgroup.procs").split()}
+            _write(folder, "cgroup.procs", pid)
 
     def cpu_s(self) -> float | None:
         """Return the CPU seconds of its processes, ended ones included; None if they are not counted."""
@@ -127,7 +121,6 @@ class Cgroups:
     def __init__(self, places: dict[str, CgroupFolder]) -> None:
         self._places = places
         self._prefix = _new_name()
-        self._numbers = itertools.count()
         self._left: list[Path] = []
 
     @property
@@ -145,7 +138,7 @@ class Cgroups:
         if not self._places:
             yield None
             return
-        name = f"{self._prefix}-{next(self._numbers)}"
+        name = f"{self._prefix}-{secrets.token_hex(4)}"  # a program can read it: no number of its run
         made: dict[str, CgroupFolder] = {}
         try:
             for resource, place in self._places.items():
@@ -255,7 +248,7 @@ def _works(place: CgroupFolder) -> bool:
         trial.folder.mkdir()
         with subprocess.Popen(("sleep", "60"), stdin=subprocess.DEVNULL) as process:
             try:
-                group.add([process.pid])
+                group.add(process.pid)
             finally:
                 process.kill()
         trial.folder.rmdir()

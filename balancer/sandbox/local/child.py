@@ -11,12 +11,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.sandbox.local.cgroups import ControlGroup
-from balancer.sandbox.local.command import SandboxCommand, set_rlimits
+from balancer.sandbox.local.command import SandboxCommand
 
 __all__ = [
     "BoundedPipe",
@@ -32,7 +32,6 @@ __all__ = [
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
-_INNER = 2  # processes of a nested one that waits, see `isolation.script`
 _DEAD = (b"Z", b"X")  # states of a thread: dead and not waited for, dead
 _ASLEEP = (b"S", b"I", *_DEAD)  # asleep, idle, dead
 _DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
@@ -44,8 +43,8 @@ def children_of(pid: int) -> list[int]:
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError):
-                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                children += map(int, file.read().split())
     return children
 
 
@@ -229,77 +228,34 @@ class ChildProcess:
     pidfd: int
     nested: bool
     status_inode: int  # of the line that is its standard input, see `isolation.script`
-    group: ControlGroup | None  # where all of it is, once it was placed
+    group: ControlGroup | None  # of its program, once it was placed
     tally: ProcessTreeCpu
     killed: bool = False  # what is below it was told to die, and it ends when that is gone
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
-    inner: list[int] | None = None  # processes below it when it was placed; the last one becomes the program
-    posture: object = None  # of its shell when it was placed
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
-    before_s: float = 0.0  # CPU seconds that its group had counted when its program began
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
-    def place(self, group: ControlGroup | None) -> None:
-        """Move it to `group` while it waits to go on: it starts nothing meanwhile."""
-        self.inner = self._all_inner()
-        self.group, self.placed = group, False
-        if group is None or self.inner is None:
-            return
-        with contextlib.suppress(OSError):
-            group.add([self.pid, *self.inner])
-            self.posture = self._posture()
-            self.placed = True
-
-    def is_as_before(self) -> bool:
-        """Return whether its program is gone, with all that it started, and has left its shell as it was.
-
-        A program may not signal the first process of its namespace, or trace it, but it may slow it down: it is a
-        process of the same user.
-        """
-        if not self.placed or self.group is None or self.inner is None:
-            return False
-        with contextlib.suppress(OSError):
-            return self.group.processes() == {self.pid, *self.inner[:-1]} and self._posture() == self.posture
-        return False
-
-    def _posture(self) -> object:
-        """Return how the kernel schedules the shell."""
-        shell = self.inner[0] if self.inner and self.nested else self.pid
-        return os.getpriority(os.PRIO_PROCESS, shell), os.sched_getscheduler(shell), os.sched_getaffinity(shell)
-
-    def _all_inner(self) -> list[int] | None:
-        """Return the processes below it: the first of its namespace and the one that will become the program.
-
-        None if the kernel does not tell.
-        """
-        if not self.nested:
-            return []
-        first = children_of(self.pid)
-        inner = [*first, *(below for pid in first for below in children_of(pid))]
-        return inner if len(inner) == _INNER else None
-
-    def limit(self, rlimits: Mapping[str, tuple[int, int]]) -> bool:
-        """Set the limits of the process that will become the program, while it waits. Return False if that fails."""
-        if self.inner is None:
-            return False
-        return set_rlimits(self.inner[-1] if self.nested else self.pid, rlimits)
+    def place(self) -> None:
+        """Move the process that will become the program to its group, if the kernel tells which one it is."""
+        program = self.pid
+        if self.nested:
+            below = [pid for first in children_of(self.pid) for pid in children_of(first)]
+            program = below[0] if len(below) == 1 else 0
+        if self.group is not None and program:
+            with contextlib.suppress(OSError):
+                self.group.add(program)
+                self.placed = True
 
     @property
     def pid(self) -> int:
         """Process id."""
         return self.process.pid
 
-    def begin(self) -> None:
-        """Count from now on: its program begins."""
-        self.before_s = 0.0
-        self.before_s = self.counted_s() or 0.0
-
     def counted_s(self) -> float | None:
-        """Return the CPU seconds that its group has counted since it began; None without a count."""
-        counted_s = self.group.cpu_s() if self.placed and self.group is not None else None
-        return None if counted_s is None else counted_s - self.before_s
+        """Return the CPU seconds that its group has counted; None without a count."""
+        return self.group.cpu_s() if self.placed and self.group is not None else None
 
     def cpu_s(self) -> float:
         """Return the CPU seconds of all its processes so far, as far as known."""
@@ -383,7 +339,7 @@ def start(
         command: to start.
         line: becomes its standard input; see `isolation.script`.
         out: become its stdout and stderr.
-        group: where it will be placed, or None.
+        group: where its program will be placed, or None.
 
     Raises:
         OSError: it could not be started.

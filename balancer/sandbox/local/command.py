@@ -1,13 +1,13 @@
 """Data of one sandboxed command: what to start, its limits, why it was stopped, how it ended.
 
-Also maps `Limits` to the kernel's resource limits, which are set from outside or by util-linux `prlimit`. Wall time,
-totals over all processes, and output through pipes are limited elsewhere.
+Also maps `Limits` to the kernel's resource limits, which the shell of a sandbox sets. Wall time, totals over all
+processes, and output through pipes are limited elsewhere.
 """
 
 import math
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from balancer.program import Limits
@@ -18,23 +18,11 @@ __all__ = [
     "ProcessResult",
     "SandboxCommand",
     "StopReason",
-    "prlimit_arguments",
-    "rlimits_of",
-    "set_rlimits",
+    "limit_commands",
 ]
 
 FILE_BYTES = 64 * 2**20  # the largest file a program may write; also the size of its working directory
 _OPEN_FILES = 256
-
-_KINDS = {
-    "cpu": resource.RLIMIT_CPU,
-    "as": resource.RLIMIT_AS,
-    "nproc": resource.RLIMIT_NPROC,
-    "fsize": resource.RLIMIT_FSIZE,
-    "nofile": resource.RLIMIT_NOFILE,
-    "stack": resource.RLIMIT_STACK,
-    "core": resource.RLIMIT_CORE,
-}
 
 
 class StopReason(Enum):
@@ -78,7 +66,6 @@ class ProcessLimits:
         wall_s: wall seconds.
         output_bytes: bytes kept from stdout, and from stderr; with one more it is killed.
         fetches: how many files of its working directory it sends; together they may be as long as an output.
-        rlimits: soft and hard limits of its first process, by the names of `prlimit`.
         asleep_s: wall seconds for which none of its processes may do anything.
     """
 
@@ -86,7 +73,6 @@ class ProcessLimits:
     wall_s: float
     output_bytes: int
     fetches: int = 0
-    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     asleep_s: float = math.inf
 
 
@@ -124,8 +110,8 @@ class ProcessResult:
     tampered: bool = False
 
 
-def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_BYTES) -> dict[str, tuple[int, int]]:
-    """Return the soft and hard resource limits for `limits`, by the names of `prlimit`.
+def limit_commands(limits: Limits, *, processes: int | None, file_bytes: int = FILE_BYTES) -> tuple[str, ...]:
+    """Return the commands of a POSIX shell that set the kernel's limits for `limits`, in an order that works.
 
     Args:
         limits: of the program.
@@ -136,46 +122,25 @@ def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_
     # whole seconds, and counts them by sampling: it was seen to kill at 0.97 s of 1 s, hence one second more. At
     # the soft limit comes SIGXCPU, which a program may ignore; a second later comes SIGKILL.
     cpu = math.ceil(limits.cpu_s) + 1
-    wanted = {
-        "cpu": (cpu, cpu + 1),
-        "as": (limits.memory_bytes, limits.memory_bytes),
-        "fsize": (file_bytes, file_bytes),
-        "nofile": (_OPEN_FILES, _OPEN_FILES),
-        "core": (0, 0),
+    commands = [
+        f"ulimit -S -t {_bounded(resource.RLIMIT_CPU, cpu)}",
+        f"ulimit -H -t {_bounded(resource.RLIMIT_CPU, cpu + 1)}",
+        f"ulimit -f {_bounded(resource.RLIMIT_FSIZE, file_bytes, unit=512)}",
+        f"ulimit -n {_bounded(resource.RLIMIT_NOFILE, _OPEN_FILES)}",
+        "ulimit -c 0",
         # Contest programs use deep recursion, and the address space limits the stack anyway. A finite limit would
         # also be the size of each thread's stack in glibc.
-        "stack": (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
-    }
+        f"ulimit -s {_bounded(resource.RLIMIT_STACK, math.inf, unit=1024)}",
+    ]
     if processes is not None:
-        wanted["nproc"] = (processes, processes)
-    return {name: _bounded(_KINDS[name], *values) for name, values in wanted.items()}
+        most = _bounded(resource.RLIMIT_NPROC, processes)
+        commands.append(f"ulimit -p {most} 2>/dev/null || ulimit -u {most}")  # the letter is -u in bash
+    commands.append(f"ulimit -v {_bounded(resource.RLIMIT_AS, limits.memory_bytes, unit=1024)}")  # the shell's, too
+    return tuple(commands)
 
 
-def set_rlimits(pid: int, rlimits: Mapping[str, tuple[int, int]]) -> bool:
-    """Set the resource limits of `pid`; return False if that fails."""
-    try:
-        for name, values in rlimits.items():
-            resource.prlimit(pid, _KINDS[name], values)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def prlimit_arguments(rlimits: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
-    """Return the arguments of util-linux `prlimit` that set `rlimits`."""
-    return tuple(f"--{name}={_text(soft)}:{_text(hard)}" for name, (soft, hard) in rlimits.items())
-
-
-def _bounded(kind: int, soft: int, hard: int) -> tuple[int, int]:
-    # A hard limit can only be lowered (the program runs without privileges), so stay below the present one.
+def _bounded(kind: int, value: float, *, unit: int = 1) -> str:
+    """Return a limit in units of `ulimit`. A hard limit can only be lowered, so it is at most the present one."""
     ceiling = resource.getrlimit(kind)[1]
-    return _lower(soft, ceiling), _lower(hard, ceiling)
-
-
-def _lower(first: int, second: int) -> int:
-    finite = [value for value in (first, second) if value != resource.RLIM_INFINITY]
-    return min(finite, default=resource.RLIM_INFINITY)
-
-
-def _text(value: int) -> str:
-    return "unlimited" if value == resource.RLIM_INFINITY else str(value)
+    lowest = min(value, math.inf if ceiling == resource.RLIM_INFINITY else ceiling)
+    return "unlimited" if lowest == math.inf else str(math.ceil(lowest / unit))

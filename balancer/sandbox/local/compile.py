@@ -28,7 +28,7 @@ from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.headers import HeaderMaker, PrecompiledHeaders
 from balancer.sandbox.local.isolation.base import tool
-from balancer.sandbox.local.isolation.view import HEADERS, SandboxSpec
+from balancer.sandbox.local.isolation.view import HEADERS, MADE_FILE, SandboxSpec
 from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import RunAbandoned, is_readable
@@ -246,9 +246,11 @@ class Compiler:
     def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
             output = Path(folder)
+            made = output / MADE_FILE
+            made.touch()
             ended = self._jail.run(
                 IsolatedCommand(
-                    template=tuple(part.replace("{output}", "{output}/main") for part in command),
+                    template=tuple(part.replace("{output}", f"{{output}}/{MADE_FILE}") for part in command),
                     args=(*job.layout.further, *(() if headers is None else (f"-I{HEADERS}",))),
                     files=job.layout.files,
                     limits=_limits(job),
@@ -258,10 +260,9 @@ class Compiler:
                 ),
                 stop=job.stop,
             )
-            made = output / "main"
             if ended.exit_code != 0:
                 return refusal_of(ended, job.limits)
-            if made.is_symlink() or not made.is_file():
+            if made.is_symlink() or not made.is_file() or not made.stat().st_size:
                 return Compiled(None, b"", "the compiler made no program")
             seal(made)
             move(made, target)

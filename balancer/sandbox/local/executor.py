@@ -103,7 +103,7 @@ class LocalExecutor:
         """Run `program` once, as the protocol says.
 
         `time_s` is CPU time. With control groups it covers all processes of the program, and the last steps of its
-        start (a shell, `prlimit`). Without them it covers the program, the set-up, and all processes below that were
+        start (a shell). Without them it covers the program, the set-up, and all processes below that were
         waited for or seen. Then only short-lived children that nobody waited for are missed. `memory_bytes` is the peak
         memory of all processes together, with the files they kept in memory, if control groups count it; else that of
         the largest process.
@@ -157,7 +157,6 @@ class LocalExecutor:
                 program=compiled.binary,
                 fetch=tuple(fetch),
                 spec=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
-                again=(language.name, program.source, program.extras),
             )
             ended = self._jail.run(command, stop=stop)
         fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}

@@ -6,7 +6,7 @@ is made for it. A failed set-up is an `EndpointError`; the command's own end is 
 
 import functools
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Jail:
             groups=own_cgroups(),
             uids=own_uids() if os.geteuid() == 0 else None,
         )
-        self._pool: WarmPool[tuple[SandboxSpec, Hashable], PreparedSandbox] = WarmPool(self._spare, prepared)
+        self._pool: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
         """Close the prepared sandboxes. Nothing may run any more. May be called twice."""
@@ -91,7 +91,7 @@ class Jail:
         if wanted.fetch and not self._isolation.nested:
             raise ValueError(f"isolation {self._isolation.name!r} cannot fetch files; use another one")
         try:
-            with either_readable(self._stop, stop) as signal, self._sandbox(wanted, signal) as sandbox:
+            with either_readable(self._stop, stop) as signal, self._sandbox(wanted.spec, signal) as sandbox:
                 ended = sandbox.run(wanted, signal)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
@@ -101,49 +101,33 @@ class Jail:
         return ended
 
     @contextmanager
-    def _sandbox(self, wanted: IsolatedCommand, stop: int | None) -> Iterator[PreparedSandbox]:
+    def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
         """Lend a sandbox. If it did not settle, its run says why. At the end of the block no program runs in it."""
-        sandbox = self._used(wanted, stop) or self._ready(wanted.spec) or prepare_sandbox(self._host, wanted.spec)
+        sandbox = self._ready(spec) or prepare_sandbox(self._host, spec)
         try:
             if not sandbox.process.waits:
-                sandbox.settle(stop)
+                sandbox.process.settle(stop)
             yield sandbox
         finally:
-            if sandbox.process.runs_again:
-                self._pool.keep((wanted.spec, wanted.again), sandbox)
-            else:
-                sandbox.process.close()
-                self._pool.clear(sandbox)
-
-    def _used(self, wanted: IsolatedCommand, stop: int | None) -> PreparedSandbox | None:
-        """Return a sandbox in which the program of `wanted` ran before, and left nothing."""
-        while wanted.again is not None and (used := self._pool.take_kept((wanted.spec, wanted.again))) is not None:
-            settled = False
-            try:
-                settled = used.settle(stop)
-                if settled:
-                    return used
-            finally:
-                if not settled:
-                    used.close()
-        return None
+            sandbox.process.close()
+            self._pool.clear(sandbox)
 
     def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
         if spec.output is None:  # otherwise no other command has the same spec
-            while (ready := self._pool.take((spec, None))) is not None:
+            while (ready := self._pool.take(spec)) is not None:
                 if ready.process.waits:
                     return ready
                 ready.close()
         return None
 
-    def _spare(self, kind: tuple[SandboxSpec, Hashable]) -> PreparedSandbox | None:
+    def _spare(self, spec: SandboxSpec) -> PreparedSandbox | None:
         """Make a sandbox that waits for a command, if user ids are left for it."""
         if self._host.uids is not None and self._host.uids.free <= _UIDS_LEFT:
             return None
-        sandbox = prepare_sandbox(self._host, kind[0])
+        sandbox = prepare_sandbox(self._host, spec)
         waits = False
         try:
-            waits = sandbox.settle(self._stop)
+            waits = sandbox.process.settle(self._stop)
         finally:
             if not waits:
                 sandbox.close()

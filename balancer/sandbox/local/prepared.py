@@ -1,11 +1,10 @@
 """Prepared sandboxes, the warm pool that they wait in, and user ids for programs.
 
-A prepared sandbox has its folder, user and control group before its program is known. It is used for one program: once,
-or again if nothing is left of the last run (see `process`). Each run has a control group of its own.
+A prepared sandbox has its folder, user and control group before its program is known. Nothing of anybody has run in
+it, and it is used for one run: no two runs share mounts, namespaces, pipes or a control group.
 
 Warm pool: a thread makes objects ahead of use, and closes them after use. If a caller finds none, one more is made for
-the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way. A
-used object can be kept for the next caller that wants one of its kind.
+the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
 
 User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
 has a user id that nobody else uses, so that the processes of one run do not count for another. User ids belong to the
@@ -18,7 +17,7 @@ import logging
 import math
 import os
 import queue
-import tempfile
+import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -37,12 +36,11 @@ from balancer.sandbox.local.command import (
     ProcessLimits,
     ProcessResult,
     SandboxCommand,
-    prlimit_arguments,
-    rlimits_of,
+    limit_commands,
 )
 from balancer.sandbox.local.isolation.base import Isolation
-from balancer.sandbox.local.isolation.script import run_file
-from balancer.sandbox.local.isolation.view import SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation.script import run_file, written_by_shell
+from balancer.sandbox.local.isolation.view import CALLS, DEVICES, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.toolchain import SEARCH_PATH
 from balancer.scratch import remove_tree
@@ -153,8 +151,6 @@ class IsolatedCommand:
         fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
         spec: of its sandbox.
         asleep_s: wall seconds for which it may sleep; then it is stopped.
-        again: names its program: the sandbox of a run may be used for other runs with an equal name and spec. None:
-            for no other run.
     """
 
     template: tuple[str, ...]
@@ -167,7 +163,6 @@ class IsolatedCommand:
     fetch: tuple[str, ...] = ()
     spec: SandboxSpec = field(default_factory=SandboxSpec)
     asleep_s: float = math.inf
-    again: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +193,7 @@ class PreparedSandbox:
     Args:
         host: where it was made.
         layout, process: its parts.
-        group: the control group of its next run, or of the last one.
-        groups: returns that group when it is closed.
+        group: the control group of its run, or None.
         lent: resources to give back when it is closed.
     """
 
@@ -207,27 +201,7 @@ class PreparedSandbox:
     layout: SandboxLayout
     process: Sandbox
     group: ControlGroup | None
-    groups: contextlib.ExitStack
     lent: contextlib.ExitStack
-
-    def settle(self, stop: int | None = None) -> bool:
-        """Wait until it is set up, or ready for another run. Return False if it failed.
-
-        Args:
-            stop: a file descriptor; when it becomes readable, the sandbox is given up.
-
-        Raises:
-            OSError: there is no control group for another run.
-        """
-        if not self.process.runs_again:
-            return self.process.settle(stop)
-        with contextlib.ExitStack() as stack:
-            group = stack.enter_context(self.host.groups.lend())
-            if not self.process.settle(stop, group):
-                return False
-            self.groups.close()  # nothing is in the old one any more
-            self.group, self.groups = group, stack.pop_all()
-        return True
 
     def run(self, wanted: IsolatedCommand, stop: int | None) -> ProcessResult:
         """Run `wanted`, whose spec must be that of the sandbox, and return how it ended.
@@ -242,36 +216,36 @@ class PreparedSandbox:
                 memory_bytes=limits.memory_bytes + self.layout.spec.space_bytes + _SHELL_BYTES,
                 processes=limits.processes + _SHELL_PROCESSES,
             )
-        rlimits = self._rlimits(wanted)
-        again = wanted.again is not None and self.host.isolation.nested and not wanted.fetch
-        self._lay_out(wanted, rlimits, again=again)
-        allowed = ProcessLimits(
-            limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), rlimits, wanted.asleep_s
-        )
-        return self.process.run(allowed, stop, again=again)
+        self._lay_out(wanted)
+        for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
+            with contextlib.suppress(OSError):
+                os.utime(device)
+        allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), wanted.asleep_s)
+        return self.process.run(allowed, stop)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
-        try:
-            self.process.close()
-            self.groups.close()
-        finally:
-            self.lent.close()
+        self.lent.close()
 
-    def _lay_out(self, wanted: IsolatedCommand, rlimits: Mapping[str, tuple[int, int]], *, again: bool) -> None:
+    def _lay_out(self, wanted: IsolatedCommand) -> None:
         stage, uid = self.layout.stage, self.layout.uid
-        copy = bool(wanted.files) and self.host.isolation.nested
-        argv, limits = self._argv(wanted), prlimit_arguments(rlimits)
-        (stage / "stdin").write_bytes(wanted.stdin)
-        (stage / "run").write_bytes(run_file(copy=copy, limits=limits, fetch=wanted.fetch, argv=argv, again=again))
-        if wanted.files:
-            _write_files(stage / "files", wanted.files)
-        if uid is not None:
-            for each in (stage / "stdin", stage / "run"):
-                os.chown(each, uid, uid)
-            if wanted.files:
-                _give(stage / "files", uid)
-        if wanted.program is not None and not (stage / "program").exists():
+        by_shell = self.host.isolation.nested and written_by_shell(wanted.files)
+        copy = self.host.isolation.nested and not by_shell
+        argv, limits = self._argv(wanted), self._limits(wanted)
+        content = {
+            "stdin": wanted.stdin,
+            "run": run_file(copy=copy, files=wanted.files if by_shell else {}, limits=limits, argv=argv),
+        }
+        if wanted.fetch:
+            content["fetch"] = b"".join(os.fsencode(f"{name}\n") for name in wanted.fetch)
+        if not by_shell:
+            content |= {f"files/{name}": data for name, data in wanted.files.items()}
+        for name, data in content.items():
+            _write(f"{stage}/{name}", data, uid)
+        if uid is not None and not by_shell:
+            for folder, _, _ in os.walk(stage / "files"):
+                os.chown(folder, uid, uid)
+        if wanted.program is not None:
             # A link: a file that was just written cannot be started while a process started meanwhile has it open.
             os.link(wanted.program, stage / "program")
 
@@ -280,12 +254,12 @@ class PreparedSandbox:
         places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
-    def _rlimits(self, wanted: IsolatedCommand) -> dict[str, tuple[int, int]]:
+    def _limits(self, wanted: IsolatedCommand) -> tuple[str, ...]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
         counted = self.host.isolation.nested or self.layout.uid is not None
         processes = wanted.limits.processes + self.host.isolation.processes if counted else None
-        return rlimits_of(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
+        return limit_commands(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
 
 
 def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
@@ -296,18 +270,25 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
     """
     with contextlib.ExitStack() as stack:
         uid = None if host.uids is None else stack.enter_context(host.uids.lend())
-        root = Path(tempfile.mkdtemp(prefix="run-", dir=host.base))
+        root = host.base / f"run-{secrets.token_hex(8)}"
+        root.mkdir(0o700)
         stack.callback(remove_tree, root)
-        layout = SandboxLayout(root, host.shell, spec, uid=uid, calls=host.calls)
-        (layout.stage / "files").mkdir(parents=True)
+        layout = SandboxLayout(root, spec, uid=uid, calls=host.calls)
+        layout.stage.mkdir()
+        if not host.isolation.nested:
+            (layout.stage / "files").mkdir()  # its working directory
+        os.link(host.shell, layout.stage / Path(SHELL).name)
+        if host.calls is not None and not host.isolation.reads_calls:
+            os.link(host.calls, layout.stage / Path(CALLS).name)
         if uid is not None:
-            for each in (root, layout.stage, layout.stage / "files", spec.output):
-                if each is not None:
+            if spec.output is not None:
+                for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
                     os.chown(each, uid, uid)
-        groups = stack.enter_context(contextlib.ExitStack())
-        group = groups.enter_context(host.groups.lend())
+            for each in (*layout.stage.glob("files"), layout.stage, root):
+                os.chown(each, uid, uid)
+        group = stack.enter_context(host.groups.lend())
         process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
-        return PreparedSandbox(host, layout, process, group, groups, stack.pop_all())
+        return PreparedSandbox(host, layout, process, group, stack.pop_all())
 
 
 def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
@@ -336,17 +317,19 @@ def _opened(file: Path | None) -> Iterator[int | None]:
         os.close(fd)
 
 
-def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def _give(folder: Path, uid: int) -> None:
-    """Make `uid` the owner of all below `folder`. Called before any process of that user runs."""
-    for below in folder.rglob("*"):
-        os.chown(below, uid, uid)
+def _write(path: str, data: bytes, uid: int | None) -> None:
+    """Write a new file, for `uid`. In the fewest steps, as each run has some."""
+    if not os.path.exists(folder := os.path.dirname(path)):
+        os.makedirs(folder)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        if uid is not None:
+            os.fchown(fd, uid, uid)
+    finally:
+        os.close(fd)
 
 
 class _Closable(Protocol):
@@ -388,22 +371,6 @@ class WarmPool(Generic[K, T]):
                 self._due += 1
                 self._do(partial(self._replace, kind))
         return taken
-
-    def take_kept(self, kind: K) -> T | None:
-        """Return an object of `kind` that was kept, or None; order no other one."""
-        with self._lock:
-            if kept := self._ready.get(kind):
-                self._ready.move_to_end(kind)
-                return kept.pop()  # the one used last: its memory is still in the caches
-        return None
-
-    def keep(self, kind: K, used: T) -> None:
-        """Make `used` ready for the next caller of `take_kept`. Objects above the limit are closed."""
-        with self._lock:
-            self._ready.setdefault(kind, deque()).append(used)
-            self._ready.move_to_end(kind)
-        for left in self._leftovers(0 if self._closed else self._most):
-            self.clear(left)
 
     def clear(self, used: T) -> None:
         """Close `used` soon; at once if the pool's thread is behind."""

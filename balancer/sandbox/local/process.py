@@ -6,9 +6,7 @@ process.
 The result comes from the reports of the shell and of the kernel. This module decides which of the two counts for what,
 and when nothing is known.
 
-A sandbox runs one program once, or the same program again and again. It runs again only after a proof that nothing is
-left: the group counts no other process, the shell is as it was, and the shell says that the program's folders are
-empty. A program that was stopped is never followed by another run.
+A sandbox runs one program once, and ends with it: what a program leaves behind has nowhere to be found.
 
 The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, then a word
 for each fetched file, and "done N" when the program ended with code N. So a failed set-up cannot be taken for the
@@ -39,7 +37,7 @@ from balancer.sandbox.local.command import ProcessLimits, ProcessResult, Sandbox
 
 __all__ = ["Sandbox", "SleepWatch", "process_result_of", "status_bytes"]
 
-_WAITING, _READY, _DONE = b"waiting\n", b"ready\n", b"ready\ndone "
+_WAITING = b"waiting\n"
 _START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
@@ -51,14 +49,11 @@ _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 
 
 
 class Sandbox:
-    """A started command that waits. Used for one program, by one thread at a time.
+    """A started command that waits. Used for one program, once, by one thread at a time.
 
     Args:
         command: to start.
-        group: its control group, or None.
-
-    Attributes:
-        runs_again: whether it may run the same program again, after another `settle`.
+        group: the control group of its program, or None.
 
     Raises:
         OSError: it could not be started.
@@ -67,7 +62,6 @@ class Sandbox:
     def __init__(self, command: SandboxCommand, group: ControlGroup | None) -> None:
         self._stopped_by: StopReason | None = None
         self._waits = False
-        self.runs_again = False
         with contextlib.ExitStack() as stack:
             self._line = BoundedSocket()
             stack.callback(self._line.close)
@@ -79,17 +73,16 @@ class Sandbox:
             stack.callback(self._child.finish)
             self._stack = stack.pop_all()
 
-    def settle(self, stop: int | None = None, group: ControlGroup | None = None) -> bool:
-        """Wait until the sandbox is set up, and move it to its group. Return False if it failed: `run` then says why.
+    def settle(self, stop: int | None = None) -> bool:
+        """Wait until it is set up, and move its program to the group. Return False if that failed: `run` says why.
 
         Args:
             stop: a file descriptor; when it becomes readable, the sandbox is given up (`StopReason.STOP`).
-            group: a new group for the next run, or None for the one that it has.
         """
         self._stopped_by = _watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
         self._waits = self._stopped_by is None and self._line.data.startswith(_WAITING)
         if self._waits:
-            self._child.place(group or self._child.group)
+            self._child.place()
             self._line.data.clear()
         return self._waits
 
@@ -103,26 +96,23 @@ class Sandbox:
         """Whether it waits for a program, as far as can be seen."""
         return self._waits and not self.has_ended
 
-    def run(self, allowed: ProcessLimits, stop: int | None = None, *, again: bool = False) -> ProcessResult:
+    def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
             allowed: limits of the program.
             stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
-            again: whether the shell was told that it may be used again; then see `runs_again`.
         """
         stopped_by = self._stopped_by
-        self.runs_again = False
         self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
         for pipe in self._out:
             pipe.limit = allowed.output_bytes
         if self._waits:
-            stopped_by = self._go(allowed, stop, until=_DONE if again else b"")
             self._waits = False
-        if again and stopped_by is None:
-            if ended := self._reported(allowed):
-                return ended
-            self._line.answer(b"\n")
+            self._line.answer(b"go\n")
+            stopped_by = _watch(self._child, self._line, self._out, allowed, stop)
+        if stopped_by is StopReason.WALL:
+            self._child.waited_s = waited_for_cpu_s(self._child.pid)
         if stopped_by is not None:
             self._child.kill()
         self._child.wait()
@@ -132,34 +122,6 @@ class Sandbox:
             stopped_by = StopReason.OUTPUT
         status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
         return process_result_of(self._child, stopped_by, status.split(), out, err, allowed.fetches)
-
-    def _reported(self, allowed: ProcessLimits) -> ProcessResult | None:
-        """Return how the program ended, if only its shell is left, and let the shell wait again. Else None."""
-        words = bytes(self._line.data).split()
-        if not (_is_report(words, allowed.fetches) and self._child.is_as_before()):
-            return None
-        for pipe in self._out:
-            pipe.drain()
-        out, err = (bytes(pipe.data) for pipe in self._out)
-        ended = process_result_of(self._child, None, words, out, err, allowed.fetches)
-        if ended.starved or any(pipe.over for pipe in self._out):
-            return None
-        for pipe in (self._line, *self._out):
-            pipe.data.clear()
-        self._line.answer(b"again\n")
-        self.runs_again = True
-        return ended
-
-    def _go(self, allowed: ProcessLimits, stop: int | None, until: bytes) -> StopReason | None:
-        self._child.begin()
-        self._line.answer(b"go\n")
-        stopped_by = _watch(self._child, self._line, self._out, allowed, stop, until=_READY)
-        if stopped_by is None and self._line.data.startswith(_READY):
-            self._line.answer(b"\n" if self._child.limit(allowed.rlimits) else b"unlimited\n")
-            stopped_by = _watch(self._child, self._line, self._out, allowed, stop, until=until)
-        if stopped_by is StopReason.WALL:
-            self._child.waited_s = waited_for_cpu_s(self._child.pid)
-        return stopped_by
 
     def close(self) -> None:
         """Kill what is left of it. May be called twice."""

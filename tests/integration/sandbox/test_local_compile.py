@@ -289,3 +289,33 @@ def test_what_forgets_a_header_compiles_all_the_same(local: LocalExecutor) -> No
     assert run(local, source).stdout == b"7"
     refused = run(local, "#warning plain\nint main() { return undeclared; }")
     assert b"#warning plain" in refused.stderr  # the words of the plain command, which has no -w
+
+
+def test_what_a_compiler_writes_is_bounded_and_only_the_program_comes_out(isolated: LocalExecutor) -> None:
+    """A build is a program like any other: it may not fill the disk, or put more there than its one file."""
+    build = (
+        "#!/bin/sh\n"
+        "dd if=/dev/zero of=/output/more bs=1M count=200 && dd if=/dev/zero of=/output/most bs=1M count=1000\n"
+        "df -m /output | tail -n 1\n"
+        "rm -f /output/*\n"
+    )
+    run = "#!/bin/sh\necho built; ls /output /made\n"
+    files = (("build", build.encode()), ("run", run.encode()))
+    done = isolated.run(Program("folder", "", extras=files), b"", LIMITS, {})
+    assert (done.status, done.stdout) == (Status.FINISHED, b"built\n"), done
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "rm -f run; exit 0",
+        'trap "rm -f /output/main; ln -s /usr/bin/env /output/main" EXIT',
+        'trap "rm -f /output/main; mkfifo /output/main" EXIT',
+        'trap "chmod 0 /output/main" EXIT',
+    ],
+)
+def test_a_build_that_makes_nothing_is_refused(isolated: LocalExecutor, trick: str) -> None:
+    files = (("build", f"#!/bin/sh\n{trick}\n".encode()), ("run", b"#!/bin/sh\necho ran\n"))
+    done = isolated.run(Program("folder", "", extras=files), b"", LIMITS, {})
+    assert done.status in (Status.COMPILE_ERROR, Status.FINISHED)
+    assert done.status is Status.COMPILE_ERROR or done.stdout == b"ran\n"

@@ -212,5 +212,5 @@ def test_a_program_cannot_take_a_header_from_others(jail: FakeJail) -> None:
 
 def test_a_compiler_can_only_read_them() -> None:
     spec = SandboxSpec(headers=Path("/its"))
-    shown = [each for each in view_of(SandboxLayout(Path("/root"), Path("/sh"), spec)) if each.target == HEADERS]
+    shown = [each for each in view_of(SandboxLayout(Path("/root"), spec)) if each.target == HEADERS]
     assert shown == [Bind("/its", HEADERS, writable=False)]

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,10 +21,10 @@ from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.child import BoundedPipe, ChildProcess, ProcessTreeCpu, children_of
-from balancer.sandbox.local.command import prlimit_arguments, rlimits_of
+from balancer.sandbox.local.command import limit_commands
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.kinds import _escaped
-from balancer.sandbox.local.isolation.script import run_file
+from balancer.sandbox.local.isolation.script import run_file, written_by_shell
 from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, SandboxSpec, Tmpfs, view_of
 from balancer.sandbox.local.prepared import UidPool, high_range, own_uids
 from balancer.sandbox.local.shutdown import GracefulShutdown
@@ -76,21 +77,31 @@ class TestUids:
 
 
 class TestLimits:
-    def test_every_limit_is_named(self) -> None:
-        arguments = prlimit_arguments(rlimits_of(Limits(cpu_s=0.5, memory_bytes=2**26, processes=5), processes=6))
-        assert {"--cpu=2:3", "--as=67108864:67108864", "--nproc=6:6", "--core=0:0"} <= set(arguments)
+    @pytest.mark.parametrize("shell", [["sh"], pytest.param(["bash", "--posix"], marks=pytest.mark.needs("bash"))])
+    def test_the_shell_sets_every_limit(self, shell: list[str]) -> None:
+        commands = limit_commands(Limits(cpu_s=0.5, memory_bytes=2**26 + 1, processes=5), processes=900)
+        script = "\n".join(f"{command} || exit" for command in commands)
+        told = subprocess.run([*shell, "-c", f"{script}\nexec cat /proc/self/limits"], check=True, capture_output=True)
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in told.stdout.decode().splitlines()}
+        assert limits["Max cpu time"] == ["2", "3"]
+        assert limits["Max address space"] == [str(2**26 + 1024)] * 2
+        assert limits["Max file size"] == [str(64 * 2**20)] * 2
+        assert limits["Max processes"] == ["900", "900"]
+        assert limits["Max open files"] == ["256", "256"]
+        assert limits["Max core file size"] == ["0", "0"]
+        assert len(set(limits["Max stack size"])) == 1
 
     def test_processes_may_be_left_alone(self) -> None:
-        assert not any("nproc" in argument for argument in rlimits_of(Limits(), processes=None))
+        assert not any("ulimit -p" in command for command in limit_commands(Limits(), processes=None))
 
     def test_no_limit_is_above_the_present_hard_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, 1))
-        arguments = prlimit_arguments(rlimits_of(Limits(), processes=9))
-        assert {argument.partition("=")[2] for argument in arguments} == {"1:1", "0:0"}
+        values = {command.split()[-1] for command in limit_commands(Limits(), processes=9)}
+        assert values <= {"0", "1"}
 
     @given(st.floats(0.001, 3600, allow_nan=False))
     def test_the_kernel_never_comes_before_us(self, cpu_s: float) -> None:
-        soft, hard = rlimits_of(Limits(cpu_s=cpu_s), processes=None)["cpu"]
+        soft, hard = (int(command.split()[-1]) for command in limit_commands(Limits(cpu_s=cpu_s), processes=None)[:2])
         assert cpu_s + 1 <= soft < hard
 
 
@@ -243,33 +254,46 @@ input()
 
 class TestView:
     def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
-        entries = list(view_of(SandboxLayout(tmp_path, tmp_path / "sh", SandboxSpec(output=tmp_path))))
-        assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm"}
+        entries = list(view_of(SandboxLayout(tmp_path, SandboxSpec(output=tmp_path))))
+        assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm", "/output"}
         writable = [e for e in entries if getattr(e, "writable", False)]
-        assert [e.target for e in writable] == ["/output"]
+        assert [e.target for e in writable] == ["/made"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
     def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:
-        layout = SandboxLayout(tmp_path, tmp_path / "sh")
+        layout = SandboxLayout(tmp_path)
         argv = ISOLATIONS[name].argv(layout, None)
         assert argv[-1] == (str(layout.stage) if name == "rlimits" else "/stage")
 
-    @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=4))
-    @example(["'; $(touch /tmp/x) `x` \n", "-n", "", "*", "é\udcff"])
-    def test_what_is_run_is_what_was_wanted_whatever_it_holds(self, argv: list[str]) -> None:
-        script = run_file(copy=True, limits=("--cpu=1:2",), fetch=("a b", "$x"), argv=argv)
-        told = subprocess.run(
-            ["/bin/sh", "-c", '. /dev/stdin; printf \'%s\\0\' "$copy" "$limits" "$fetch" "$@"'],
-            input=script,
-            capture_output=True,
-            check=True,
-        )
-        assert told.stdout.split(b"\0")[:-1] == [b"yes", b"prlimit --cpu=1:2 --", b"a b\n$x", *map(os.fsencode, argv)]
+    @given(
+        st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1, max_size=4),
+        st.binary(max_size=300).map(lambda data: data.replace(b"\0", b"'")),
+    )
+    @example(["'; $(touch /tmp/x) `x` \n", "-n", "", "*", "é\udcff"], bytes(range(1, 256)))
+    @example(["true"], b"-n %s \\n\\0101 \\c")
+    def test_what_is_run_is_what_was_wanted_whatever_it_holds(self, argv: list[str], content: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            name = "-o 'x' $x"
+            assert written_by_shell({name: content})
+            script = run_file(copy=False, files={name: content}, limits=("ulimit -c 0",), argv=argv)
+            told = subprocess.run(
+                ["/bin/sh", "-c", '. /dev/stdin; printf \'%s\\0\' "$(ulimit -c)" "$@"'],
+                input=script,
+                capture_output=True,
+                check=True,
+                cwd=folder,
+            )
+            assert told.stdout.split(b"\0")[:-1] == [b"0", *map(os.fsencode, argv)]
+            assert (Path(folder) / name).read_bytes() == content
+
+    def test_a_file_that_the_shell_cannot_write_is_copied(self) -> None:
+        for name, content in (("a", b"x\0"), ("a/b", b"x"), ("a", b"x" * 2**20)):
+            assert not written_by_shell({"b": b"", name: content})
 
     @pytest.mark.parametrize(("argument", "words"), [("a\0b", "null byte"), ("é" * 2**16, "131072 bytes")])
     def test_an_argument_that_no_program_can_be_given(self, argument: str, words: str) -> None:
         with pytest.raises(ValueError, match=words):
-            run_file(copy=False, limits=(), fetch=(), argv=("true", argument))
+            run_file(copy=False, files={}, limits=(), argv=("true", argument))
 
     @given(st.text(alphabet="a \t\n\\#é"))
     def test_mount_tables_take_any_path(self, path: str) -> None:

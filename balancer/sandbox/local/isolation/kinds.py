@@ -4,6 +4,7 @@ Each has the command line that sets up a layout. None of them limits the total m
 space of each one), and none protects from kernel bugs and side channels.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from balancer.sandbox.local.isolation.view import (
     SandboxLayout,
     Symlink,
     Tmpfs,
+    machine_view,
+    own_view,
     view_of,
 )
 
@@ -33,12 +36,27 @@ _BWRAP_PROCESS = ("--as-pid-1", "--die-with-parent", "--new-session", "--cap-dro
 
 
 def _bwrap_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
-    mounts = (argument for entry in view_of(layout) for argument in _bwrap_mount(entry))
+    mounts = (*_machine(), *(argument for entry in own_view(layout) for argument in _bwrap_mount(entry)))
     drop = drop_user(layout.uid) if layout.uid is not None else ()
     calls = () if calls_fd is None else ("--seccomp", str(calls_fd))
     # Everything that is not a mount is in the root, which is in memory without a limit: make it read-only.
     last = ("--remount-ro", "/", "--chdir", BOX, "--")
-    return (*drop, tool("bwrap"), *_BWRAP_NAMESPACES, *_BWRAP_PROCESS, *calls, *mounts, *last, *init_arguments())
+    return (
+        *drop,
+        tool("bwrap"),
+        *_BWRAP_NAMESPACES,
+        *_BWRAP_PROCESS,
+        *calls,
+        *_machine(),
+        *mounts,
+        *last,
+        *init_arguments(),
+    )
+
+
+@functools.cache
+def _machine() -> tuple[str, ...]:
+    return tuple(argument for entry in machine_view() for argument in _bwrap_mount(entry))
 
 
 def _bwrap_mount(entry: Entry) -> Iterator[str]:
@@ -67,6 +85,7 @@ BUBBLEWRAP = Isolation(
 # nobody else exists, without any capability; outside it is an ordinary user.
 
 _UNSHARE_NAMESPACES = ("--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+_FILES = 2**16  # in each folder in memory
 _DROP = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 
 # `setpriv` itself may still read everything, and what it starts could be looked into; what the next one starts cannot.
@@ -78,12 +97,12 @@ _SETTLED = ("/usr/bin/setsid", "--")
 # a program could mount file systems in memory past every limit.
 _SETUP = """\
 set -e
+echo 0 >/proc/sys/user/max_user_namespaces
 mount -a -T "$1"
 cd "$2"
 shift 2
 pivot_root . .old
 umount -l /.old
-echo 0 >/proc/sys/user/max_user_namespaces
 cd /box
 unset OLDPWD
 exec "$@"
@@ -94,16 +113,11 @@ def _unshare_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...
     """Return the command of a sandbox. Makes the new root in `layout.root`."""
     root = layout.root / "root"
     table = layout.root / "fstab"
-    _lay_out(root, table, (*view_of(layout), *_calls(layout)))
+    _lay_out(root, table, tuple(view_of(layout)))
     calls = filtered(CALLS if layout.calls else None)
     enter = (tool("unshare"), *_UNSHARE_NAMESPACES, "--fork", "--kill-child", "/bin/sh", "-c", _SETUP, "sandbox")
     drop = (tool("setpriv"), *_DROP, *calls, *_SETTLED)
     return (*drop_user(layout.uid), *enter, str(table), str(root), *drop, *init_arguments())
-
-
-def _calls(layout: SandboxLayout) -> Iterator[Entry]:
-    if layout.calls:
-        yield Bind(str(layout.calls), CALLS)
 
 
 def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:
@@ -129,12 +143,13 @@ def _lines(entry: Entry, target: Path) -> Iterator[str]:
         case Bind(source, _, writable, device):
             # In a user namespace, a folder with mounts below it cannot be shown without them.
             bind = "rbind" if entry.is_folder else "bind"
-            guard = "" if device else ",nosuid,nodev"
-            yield _line(source, target, "none", f"{bind}{'' if writable or device else ',ro'}{guard}")
+            yield _line(source, target, "none", f"{bind},nosuid{'' if writable else ',ro'}{'' if device else ',nodev'}")
         case Tmpfs(_, size):
-            yield _line("tmpfs", target, "tmpfs", f"size={size},mode=755,nosuid,nodev")
+            yield _line("tmpfs", target, "tmpfs", f"size={size},nr_inodes={_FILES},mode=755,nosuid,nodev")
         case Proc():
             yield _line("proc", target, "proc", "nosuid,nodev,noexec")
+            # Much of it belongs to user 0 of the namespace, whom the program is.
+            yield _line(str(target / "sys"), target / "sys", "none", "bind,ro,nosuid,nodev,noexec")
 
 
 def _line(source: str, target: Path, kind: str, options: str) -> str:

@@ -9,81 +9,56 @@ copy that nobody may read (`guarded_shell`): then the kernel lets no process of 
 "ready", messages of the tools go to the program's stderr, which we read. After it, the shell's own messages
 ("Segmentation fault") go to /dev/null.
 
-Steps: the script says "waiting" when its sandbox is set up, perhaps long before there is a program. Then it is moved to
-its control group, so that all its later processes count. The program is written to the file `run` in the stage, a
-folder that the script can read, and "go" makes it read that file. It says "ready" when the files are in place. Then it
-waits for the limits of the process that will become the program. An empty line says that they are set. Any other word
-means that it must set them itself, which takes one more program.
-
-One sandbox may run the same program again (`again` in the file `run`). Then the script kills all that is left. It waits
-for a word, which comes when no other process is left; an empty line ends it. It removes the files from the folders that
-the program may write to. If they are then empty, it says "waiting" once more, else it ends.
+Steps: the script says "waiting" when its sandbox is set up, perhaps long before there is a program. Then the process
+that becomes the program is moved to a control group. The program is written to the file `run` in the stage, a folder
+that the script can read, and "go" makes it read that file. It says "ready" when the files are in place and the limits
+are set. The shell does both by itself where it can: a tool is one more process for each run.
 """
 
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from balancer.sandbox.local.isolation.view import BOX, SHELL, STAGE, WRITABLE
+from balancer.sandbox.local.isolation.view import MADE, MADE_FILE, OUTPUT, SHELL, STAGE
 
-__all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file"]
+__all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file", "written_by_shell"]
 
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
-_FEW = 99  # files that are removed before the next run
+_BY_SHELL = 2**16  # bytes of files that the shell writes itself
 
 # Files are fetched when nothing else runs in the namespace: a word each, "-" for a missing one, else "+" and
 # its content in base64. They go where "done" goes, before it.
+# What a compiler made is in memory, of bounded size. It is copied out into one file, when nothing else runs, too.
 # The kernel gives the first process only signals that it handles. The shell handles INT, to end at it.
 # Argument: the stage. The limits are the program's alone: the shell must outlive them.
 _INIT = f"""\
 stage=$1
 trap : INT
 exec 3>&2 2>/dev/null
-emptied() {{
-  for folder in {" ".join(WRITABLE)}; do
-    [ -r $folder ] && [ -w $folder ] && [ -x $folder ] && cd $folder || return
-    for round in 1 2; do
-      left=
-      set -- * .[!.]* ..?*
-      for name; do
-        if [ -e "$name" ] || [ -L "$name" ]; then left=yes; fi
-      done
-      [ -n "$left" ] || break
-      [ $round = 1 ] && [ $# -le {_FEW} ] && rm -f -- "$@" || return
-    done
-  done
-  cd {BOX}
-}}
-while
 (
   exec 2>&3
   echo waiting >&0
   read -r go <&0 || exit
   . "$stage/run" || exit
-  [ -z "$copy" ] || cp -R "$stage/files/." . || exit
   echo ready >&0
-  read -r unlimited <&0 || exit
-  [ -n "$unlimited" ] || limits=
   exec 2>/dev/null
-  exec $limits "$@" <"$stage/stdin" 2>&3 3>&-
+  exec "$@" <"$stage/stdin" 2>&3 3>&-
 )
 code=$?
-. "$stage/run"
-[ -z "$again" ] || kill -KILL -1
-if [ -n "$fetch" ]; then
+made={OUTPUT}/{MADE_FILE}
+if [ "$code" = 0 ] && [ -e {MADE} ]; then
   kill -KILL -1
-  set -f
-  IFS='
-'
-  for name in $fetch; do
+  [ ! -f $made ] || [ -L $made ] || cat $made >{MADE} || code=125
+fi
+if [ -e "$stage/fetch" ]; then
+  kill -KILL -1
+  while IFS= read -r name; do
     if [ -f "$name" ] && [ ! -L "$name" ]; then printf +; base64 -w0 <"$name"; echo; else echo -; fi
-  done >&0
+  done >&0 <"$stage/fetch"
 fi
 echo "done $code" >&0
-[ -n "$again" ] && read -r again <&0 && [ -n "$again" ] && emptied
-do :; done
 """
 
 # Without a pid namespace the program replaces the shell, so that both end together.
@@ -93,23 +68,25 @@ echo waiting >&0
 read -r go <&0 || exit
 . "$stage/run" || exit
 echo ready >&0
-read -r unlimited <&0 || exit
-[ -n "$unlimited" ] || limits=
-exec $limits "$@" <"$stage/stdin"
+exec "$@" <"$stage/stdin"
 """
 
 
-def run_file(
-    *, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: Sequence[str], again: bool = False
-) -> bytes:
-    """Return the content of the file that names the program to run.
+def written_by_shell(files: Mapping[str, bytes]) -> bool:
+    """Return whether the shell can write `files` itself: they are few bytes, in no folders, and no shell has a NUL."""
+    return sum(map(len, files.values())) <= _BY_SHELL and not any(
+        "/" in name or b"\0" in content for name, content in files.items()
+    )
+
+
+def run_file(*, copy: bool, files: Mapping[str, bytes], limits: Sequence[str], argv: Sequence[str]) -> bytes:
+    """Return the content of the file that lays out a run and names the program.
 
     Args:
         copy: whether the files of the stage are copied to the working directory.
-        limits: arguments of prlimit.
-        fetch: names of files to send at the end, without line breaks.
+        files: further files, which the shell writes: see `written_by_shell`.
+        limits: commands of the shell that set the limits.
         argv: the program and its arguments.
-        again: whether the sandbox may be used once more.
 
     Raises:
         ValueError: an argument has a null byte, or is longer than the kernel allows.
@@ -118,14 +95,15 @@ def run_file(
         raise ValueError("an argument of a program has a null byte; leave it out")
     if (longest := max(map(len, map(os.fsencode, argv)))) >= _LONGEST:
         raise ValueError(f"an argument of a program has {longest} bytes; it must have fewer than {_LONGEST}")
-    lines = (
-        f"copy={'yes' if copy else ''}",
-        f"again={'yes' if again else ''}",
-        f"limits={shlex.quote(' '.join(('prlimit', *limits, '--')))}",
-        f"fetch={shlex.quote(chr(10).join(fetch))}",
-        f"set -- {shlex.join(argv)}",
-    )
+    steps = [f"printf %s {_quoted(content)} >{_quoted(os.fsencode('./' + name))}" for name, content in files.items()]
+    if copy:
+        steps.append('cp -R "$stage/files/." .')
+    lines = (*(f"{step} || exit" for step in (*steps, *limits)), f"set -- {shlex.join(argv)}")
     return os.fsencode("\n".join((*lines, "")))
+
+
+def _quoted(data: bytes) -> str:
+    return shlex.quote(os.fsdecode(data))
 
 
 def guarded_shell(folder: Path) -> Path:

@@ -16,12 +16,14 @@ from balancer.sandbox.local.command import FILE_BYTES
 __all__ = [
     "BOX",
     "CALLS",
+    "DEVICES",
     "HEADERS",
+    "MADE",
+    "MADE_FILE",
     "OUTPUT",
     "PROGRAM",
     "SHELL",
     "STAGE",
-    "WRITABLE",
     "Bind",
     "Entry",
     "Proc",
@@ -29,16 +31,19 @@ __all__ = [
     "SandboxSpec",
     "Symlink",
     "Tmpfs",
+    "machine_view",
+    "own_view",
     "view_of",
 ]
 
 BOX = "/box"  # the working directory
-WRITABLE = (BOX, "/tmp", "/dev/shm")  # folders in memory: all that a program may write to
 STAGE = "/stage"  # files of this run, see `prepared`
-SHELL = "/init"  # the first process, see `isolation.script`
-CALLS = "/calls"  # the filter of system calls, if it is loaded inside
+SHELL = f"{STAGE}/sh"  # the first process, see `isolation.script`
+CALLS = f"{STAGE}/calls"  # the filter of system calls, if it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
+MADE_FILE = "main"  # what it makes there
+MADE = "/made"  # the file of the machine that this is copied to
 HEADERS = "/headers"  # precompiled headers
 
 # These make up the system on every distribution; on most of them all but /usr are links into it.
@@ -46,8 +51,9 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # The dynamic linker's cache, and the links that Debian's alternatives need (`cc`, `awk`, ...). No other file of
 # /etc is shown.
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom")
 _DEVICE_LINKS = {
+    "/dev/random": "/dev/urandom",
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
     "/dev/stdout": "/proc/self/fd/1",
@@ -62,8 +68,8 @@ class SandboxSpec:
 
     Args:
         trees: folders outside /usr to show.
-        space_bytes: size of the working directory, and of /tmp.
-        output: a folder to show at `{output}` for writing, or None.
+        space_bytes: size of the working directory, of /tmp, and of the folder at `{output}`.
+        output: a folder with an empty file, which gets what a compiler makes; or None.
         headers: a folder of precompiled headers to show, or None.
     """
 
@@ -79,21 +85,19 @@ class SandboxLayout:
 
     Args:
         root: its private folder; isolations may make folders in it.
-        shell: the first process, see `isolation.script`.
         spec: the facts about the command.
         uid: the user to run as, or None for our own.
         calls: a file with the filter of system calls, or None if there is none.
     """
 
     root: Path
-    shell: Path
     spec: SandboxSpec = field(default_factory=SandboxSpec)
     uid: int | None = None
     calls: Path | None = None
 
     @property
     def stage(self) -> Path:
-        """Folder with the files of the run, shown read-only."""
+        """Folder with the files of the run and its first process, shown read-only."""
         return self.root / "stage"
 
 
@@ -140,24 +144,32 @@ Entry = Bind | Symlink | Tmpfs | Proc
 
 def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     """Yield the mounts of `layout`, in the order in which they must be set up."""
-    yield from _machine()
+    yield from machine_view()
+    yield from own_view(layout)
+
+
+def own_view(layout: SandboxLayout) -> Iterator[Entry]:
+    """Yield the mounts of one sandbox, which come after those of the machine."""
     for tree in layout.spec.trees:
         yield Bind(tree, tree)
     yield Proc()
     yield Tmpfs("/tmp", layout.spec.space_bytes)
     yield Tmpfs("/dev/shm", _SHARED_MEMORY_BYTES)
     yield Tmpfs(BOX, layout.spec.space_bytes)
-    yield Bind(str(layout.shell), SHELL)
     yield Bind(str(layout.stage), STAGE)
     if layout.spec.output:
-        yield Bind(str(layout.spec.output), OUTPUT, writable=True)
+        yield Tmpfs(OUTPUT, layout.spec.space_bytes)
+        yield Bind(str(layout.spec.output / MADE_FILE), MADE, writable=True)
     if layout.spec.headers:
         yield Bind(str(layout.spec.headers), HEADERS)
 
 
 @functools.cache
-def _machine() -> tuple[Entry, ...]:
-    """Return the mounts that are the same for every run. The folders of the machine must not change meanwhile."""
+def machine_view() -> tuple[Entry, ...]:
+    """Return the mounts that are the same for every sandbox, in order.
+
+    The folders of the machine must not change meanwhile.
+    """
     entries: list[Entry] = []
     for folder in _SYSTEM:
         if os.path.islink(folder):
@@ -165,6 +177,6 @@ def _machine() -> tuple[Entry, ...]:
         elif os.path.isdir(folder):
             entries.append(Bind(folder, folder))
     entries += [Bind(path, path) for path in (*_SETTINGS, *glob.glob("/etc/java-*")) if os.path.exists(path)]
-    entries += [Bind(path, path, device=True) for path in _DEVICES]
+    entries += [Bind(path, path, device=True) for path in DEVICES]
     entries += [Symlink(target, points_to) for target, points_to in _DEVICE_LINKS.items()]
     return tuple(entries)

@@ -1,0 +1,12 @@
+"""A flag of the pipe, O_ASYNC."""
+
+import fcntl
+import os
+
+
+def leave() -> None:
+    fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def look() -> bool:
+    return bool(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ASYNC)
