@@ -12,8 +12,6 @@ from tests.registered import NAMES
 from tests.simulation.printed import printed
 from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
 
-_FAULTY = {"kind": "fail_within", "probability": 0.3}
-
 
 def wire(mean_s: float) -> dict[str, Any]:
     return {"kind": "deterministic", "mean_s": mean_s}
@@ -33,29 +31,6 @@ def most_at_once(record: Record) -> Counter[str]:
 # -- where nothing takes time ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", NAMES)
-def test_where_nothing_takes_time_a_cluster_is_a_pool(policy: str) -> None:
-    shape = {"kind": "poisson", "rate_per_s": 3.0}
-    values = {
-        "workload": shape,
-        "endpoints": [endpoint("http://{1..2}", capacity=2), endpoint("http://3", faults=[_FAULTY])],
-        "requests": {
-            "attempts": 3,
-            "retry_pause_s": 0.125,
-            "kinds": [{"name": "a", "acquire_timeout_s": 1.5}, {"name": "b", "priority": 1}],
-        },
-        "horizon_s": 60.0,
-    }
-    alone = Scenario.model_validate(values)
-    many = alone.changed(cluster={"members": 3})
-    expected, found = run(alone, policy), run(many, policy)
-    assert calls(found) == calls(expected)
-    figures = {name: value for name, value in found.metrics.items() if name in expected.metrics}
-    assert figures == expected.metrics
-    assert found.metrics["timed_out"] > 0, "or the test shows less than it says"
-    assert found.metrics["failed_calls"] > 0
-
-
 def test_what_the_pool_replaces_has_no_coordinator() -> None:
     scenario = closed(2, 0.0, 1.0, cluster={"members": 2, "network": wire(0.25)}, horizon_s=10.0)
     assert run(scenario, "always_first").house is None
@@ -63,13 +38,6 @@ def test_what_the_pool_replaces_has_no_coordinator() -> None:
 
 
 # -- where the time goes ---------------------------------------------------------------------------
-
-
-def test_a_free_lease_takes_a_round_trip() -> None:
-    record = run(at([0.0, 10.0], 1.0, cluster={"members": 2, "network": wire(0.25)}))
-    assert times(record) == [(0.5, 1.5), (10.5, 11.5)]
-    assert record.metrics["network_wait_mean_s"] == 0.5
-    assert record.metrics["slot_wait_mean_s"] == record.metrics["owner_wait_mean_s"] == 0.0
 
 
 def test_a_slot_that_is_given_back_reaches_the_next_a_round_trip_later() -> None:

@@ -176,14 +176,6 @@ def test_conversations_are_as_the_scenario_says() -> None:
     assert {len(talk[0].split("/")) for talk in prompts.values()} == {3, 4, 5}
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("strategy", ALL)
-def test_every_strategy_serves_conversations(strategy: str) -> None:
-    record = simulate_once(_talking(), Policy(strategy=strategy))
-    assert 0 <= record.metrics["cached_blocks"] <= record.metrics["cached_at_best"] < 1
-    assert record.metrics["imbalance"] >= 1
-
-
 def test_keys_go_through_a_cluster() -> None:
     keyed = Policy(strategy="rendezvous", key="session")
     assert simulate_once(_talking(cluster={"members": 2}), keyed).metrics["moved_turns"] == 0

@@ -251,19 +251,3 @@ def test_outages_are_not_as_long_as_the_pool_did_not_look() -> None:
 def test_single_fast_failures_stay_single() -> None:
     flaky = EndpointModel(url="http://a/", capacity=9, service=_SERVICE, faults=[FastFail(probability=0.05)])
     assert _fit(flaky).endpoints["http://a/"].troubles.outages == ()
-
-
-# -- hidden truths ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.more
-def test_most_parameters_of_hidden_truths_are_found() -> None:
-    found = [each for number in range(4) for each in findings(hidden_truth(number, series=3))]
-    certain = [each for each in found if each.fitted is not None and not each.kind.startswith("outage")]
-    assert len(certain) > 20
-    assert sum(each.found(real=True) for each in certain) >= 0.85 * len(certain)
-
-
-@pytest.mark.more
-def test_steady_truths_rarely_raise_an_alarm() -> None:
-    assert steady(20, series=5) <= 0.1

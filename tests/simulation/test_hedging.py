@@ -191,16 +191,6 @@ _WORKLOADS: dict[str, Scenario] = {
 }
 
 
-@pytest.mark.parametrize("workload", _WORKLOADS)
-@pytest.mark.parametrize("policy", ALL)
-def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
-    first, second = (run(_WORKLOADS[workload], policy) for _ in range(2))
-    assert bytes_of(first) == bytes_of(second)
-    assert first.completed > 50
-    hedges = int(first.metrics["calls"]) - first.wait.count
-    assert (hedges > 0) == (policy not in BASELINES)
-
-
 @pytest.mark.parametrize("policy", NAMES)
 def test_calls_of_workers_count_both(policy: str) -> None:
     record = run(_WORKLOADS["closed"], policy)

@@ -69,15 +69,6 @@ def test_processes_are_kept_until_an_error_and_then_no_old_answer_is_taken_for_a
         assert set(dict(workers.map([1, 2], 2)).values()).isdisjoint(first.values())
 
 
-@pytest.mark.more
-def test_simulators_give_the_same_records_however_often_and_however_many() -> None:
-    scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=20.0)
-    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(3)]
-    with Simulators(2) as simulators:
-        found = [[each.metrics for each in simulators.records(orders)] for _ in range(2)]
-    assert found == [[each.metrics for each in run_orders(orders)]] * 2
-
-
 def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
     assert dict(in_processes([1, 2], ctrl_c_is_blocked, 2)) == {0: True, 1: True}
     assert not ctrl_c_is_blocked(0)

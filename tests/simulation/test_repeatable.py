@@ -108,41 +108,10 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str, rules: di
     assert first.completed > 20
 
 
-@pytest.mark.more
-def test_the_same_study_gives_the_same_bytes() -> None:
-    first, second = (run_study(troubled(), ALL) for _ in range(2))
-    for export in (to_json, runs_csv, endpoints_csv):
-        assert export(first) == export(second)
-
-
 def test_a_policy_does_not_depend_on_its_company() -> None:
     alone = run_study(troubled(), ["p2c"]).records["p2c"]
     last_of_all = run_study(troubled(), [*(p for p in ALL if p != "p2c"), "p2c"]).records["p2c"]
     assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
-
-
-@pytest.mark.more
-@pytest.mark.sampled(1)
-@any_rules
-def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:
-    scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5], **rules)
-    policies = ["random", "old_global_queue"]
-    told: list[tuple[int, int]] = []
-    here = run_study(scenario, policies, jobs=1)
-    elsewhere = run_study(scenario, policies, jobs=2, progress=lambda done, of: told.append((done, of)))
-    assert to_json(here) == to_json(elsewhere)
-    assert {p: list(map(bytes_of, here.records[p])) for p in policies} == {
-        p: list(map(bytes_of, elsewhere.records[p])) for p in policies
-    }
-    assert told == [(done, 8) for done in range(1, 9)]  # 2 policies x 2 replications x (the scenario and its load)
-
-
-def test_watching_changes_nothing() -> None:
-    plain = simulate_once(troubled(), Policy(strategy="random"))
-    watched = run(troubled(), "random", observer=lambda task, lease: None)
-    assert watched.spans
-    assert not plain.spans
-    assert plain.metrics == watched.metrics
 
 
 PLAIN: dict[str, Any] = {

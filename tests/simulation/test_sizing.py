@@ -100,11 +100,6 @@ def test_a_larger_load_a_shorter_time_or_a_loss_never_needs_fewer(trace: Trace) 
 
 
 @pytest.mark.more
-def test_a_larger_load_never_needs_fewer(trace: Trace) -> None:
-    assert number(sized(trace, 4, p99_s=0.8)) < number(sized(trace, 4, p99_s=0.8, load=3.0))
-
-
-@pytest.mark.more
 def test_the_knee_is_shown_for_today_the_answer_and_one_more(trace: Trace) -> None:
     found = sized(trace, p99_s=0.8, load=2.0)
     assert set(found.knee) == {"as it is", "answer", "one more"}

@@ -245,10 +245,6 @@ def test_what_a_validator_talks_of(source: str, topics: set[str]) -> None:
     assert python(source).mentions == topics
 
 
-def test_no_validator_gives_no_hints() -> None:
-    assert read_validators([]) == Hints()
-
-
 # -- ranges --------------------------------------------------------------------------------------------
 
 

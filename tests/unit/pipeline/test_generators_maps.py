@@ -18,7 +18,6 @@ from tests.unit.pipeline.knowing import known, problem
 HOUSE = "4 6\n######\n#.P..#\n#..#.#\n##.###\n"
 HALL = "5 12\n############\n#..........#\n#.#....P...#\n#....P......\n############\n"
 STATEMENT = "Two numbers $n$ and $m$ ($3 \\leq n, m \\leq 30$), then $n$ lines of length $m$."
-OPEN = "4 6\n######\n#.P..#\n#..#..\n##.###\n"
 
 
 def openings(data: bytes) -> int:
@@ -90,12 +89,6 @@ def test_made_up_maps_do_not_change_what_is_rare() -> None:
     found = knowledge_of(problem(HOUSE, HALL, statement=STATEMENT), [full])
     assert found is not None
     assert found.facts.fields[2].rare == "P"
-
-
-def test_the_rule_goes_where_a_valid_map_breaks_it() -> None:
-    found = knowledge_of(problem(HOUSE, HALL, statement=STATEMENT), [OPEN.encode()])
-    assert found is not None
-    assert walls(found) == []
 
 
 def test_repairs_change_no_more_than_they_have_to() -> None:

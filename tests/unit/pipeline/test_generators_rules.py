@@ -100,14 +100,6 @@ def test_relations_are_kept(index: int) -> None:
     assert sum(not why for _, why in later) >= share * len(later)
 
 
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("index", range(len(SETTERS)), ids=[setter.__name__ for _, setter, _ in SETTERS])
-def test_no_input_comes_twice_and_none_is_known(index: int) -> None:
-    made = [proposal.data for proposal, _ in asked(index)]
-    assert len(set(made)) == len(made)
-    assert not set(made) & {text.encode() for text in SETTERS[index][0]}
-
-
 def _valid_lines(sample: str, validator: str, right: Callable[[list[str]], bool]) -> float:
     """Return the share of proposals whose lines after the first one are `right`."""
     made = MutateGenerator().propose(problem(sample, validator=validator), random.Random(1), 60)
@@ -152,26 +144,6 @@ def test_a_kind_of_bracket_that_comes_once_in_each_sample_is_chance() -> None:
     made = [proposal.data.decode().strip() for proposal in MutateGenerator().propose(what, random.Random(1), 30)]
     assert sum(word.count("[") == word.count("]") for word in made) >= 24
     assert sum(word.count("[") > 1 for word in made) >= 10
-
-
-def test_a_rule_that_valid_inputs_break_is_given_up() -> None:
-    what = problem("3 3\n1 2 3\n", "4 9\n2 5 7 9\n", "2 8\n3 8\n")  # sorted by chance
-    heard = ValidatorFeedback(
-        tuple(UnusedInput(Origin("mutate", "x"), data, "") for data in (b"3 7\n3 1 2\n", b"2 1\n9 4\n")), ()
-    )
-    made = list(MutateGenerator().ask_again(what, heard, random.Random(1), 40))
-    lists = [list(map(int, proposal.data.split()[2:])) for proposal in made]
-    assert sum(values != sorted(values) for values in lists) >= 8
-
-
-def test_large_inputs_are_among_the_first() -> None:
-    what = problem(
-        "2\n1 2\n", "3\n5 9 4\n", statement="$n$ ($1 \\le n \\le 2 \\cdot 10^5$), $a_i$ ($1 \\le a_i \\le 10^9$)"
-    )
-    made = list(MutateGenerator().propose(what, random.Random(1), 20))
-    largest = [each for each in made if int(each.data.split()[0]) == 200_000]
-    assert len(largest) >= 4
-    assert len({each.origin.detail for each in largest}) == len(largest)
 
 
 def test_prime_numbers_are_found_quickly() -> None:

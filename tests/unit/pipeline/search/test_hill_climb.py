@@ -106,16 +106,6 @@ def test_where_nothing_is_counted_one_number_is_as_great_as_may_be_and_another_i
     assert {*list(measured)[:3]} == {b"40 0 1 0 0\n", b"40 99 0 0 0\n", b"40 80 0 7 0\n"}
 
 
-def test_each_known_input_is_searched_for_numbers_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    searched = []
-    search = hill_climb._free_numbers
-    monkeypatch.setattr(hill_climb, "_free_numbers", lambda *of: searched.append(of) or search(*of))
-    texts = [f"{at} {at + 1} 3 4 5 6\n" for at in range(9)]
-    steps = list(hill_climb._greatest_of_one(known(*texts), [text.encode() for text in texts]))
-    assert len(steps) > 3
-    assert len(searched) == len(texts)
-
-
 @pytest.mark.more
 def test_what_is_too_slow_for_the_reference_solution_is_no_find() -> None:
     found, _ = climbed(lambda data: took(len(values(data)) / 1000), right=lambda data: took(len(values(data)) / 1001))

@@ -284,14 +284,6 @@ def test_stress_finds_what_is_close_to_an_input_that_killed_others() -> None:
     assert [fails(each.data) != total(each.data) for each in found] == [True]
 
 
-def test_with_the_same_seed_the_same_is_found() -> None:
-    def search() -> list[bytes]:
-        comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
-        return [each.data for each in refined(StressPlugin(), Bench(comparer), *LISTS)]
-
-    assert search() == search()
-
-
 class AtOnce(Comparing):
     """A comparer in which the first runs of some submissions meet: each one waits until all have begun."""
 
