@@ -5,12 +5,11 @@ from typing import Any
 
 import balancer_simulator
 import pytest
-from balancer_simulator import ClusterModel, Record, Scenario, run_study
+from balancer_simulator import ClusterModel, Record, run_study
 from balancer_simulator.report.terminal import print_study
 
-from tests.registered import NAMES
 from tests.simulation.printed import printed
-from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
+from tests.simulation.scenarios import at, batch, closed, endpoint, run, times
 
 
 def wire(mean_s: float) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Record, Scenario
-from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.workload import Arrivals, Batch
 from balancer_simulator.world.batch import works_of
@@ -404,25 +403,6 @@ def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -
     assert len(set(order)) == 2
 
 
-def test_priority_is_a_head_start_of_ten_seconds_and_no_more() -> None:
-    kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
-    at_s = [0, *(1 + n / 4 for n in range(12)), *(16 + n / 4 for n in range(12))]
-    record = run(at(at_s, [24, *[1] * 24], requests={"kinds": kinds}))
-    assert {span.task for span in record.spans[1:13]} == set(range(2, 14))  # those that came early, low ones too
-    assert {"low", "high"} == {span.kind for span in record.spans[1:13]} == {span.kind for span in record.spans[13:]}
-
-
-@pytest.mark.parametrize("policy", [name for name in ALL if name not in BASELINES])
-def test_labels_are_kept_to(policy: str) -> None:
-    kinds = [{"name": "any"}, {"name": "gpu", "labels": ["gpu"]}]
-    pair = [endpoint("plain", capacity=2), endpoint("gpu", capacity=2, labels=["gpu"])]
-    record = run(at([n / 4 for n in range(80)], 1, *pair, requests={"kinds": kinds}), policy)
-    where = Counter((span.kind, span.url) for span in record.spans)
-    assert where["gpu", "plain"] == 0
-    assert min(where["gpu", "gpu"], where["any", "plain"]) > 0
-    assert ended(record) == (80, 0, 0, 0)
-
-
 def test_kinds_come_in_their_shares_and_with_their_work() -> None:
     kinds = [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 2}}]
     workload = {"kind": "poisson", "rate_per_s": 16}
@@ -460,26 +440,11 @@ def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second() ->
     assert starts(1.15) == pytest.approx([2.0, 4.2])
 
 
-def test_the_old_queue_is_never_given_up_by_one_who_is_busy_enough() -> None:
-    record = run(closed(3, 0.5, 1.0, endpoint("a"), horizon_s=49.0), "old_global_queue")
-    assert sorted(record.crews[0])[:2] == [0, 0]
-    assert record.unfinished == 3
-    starts = [span.started_s for span in record.spans]
-    assert {later - earlier for earlier, later in pairwise(starts)} == {1.5}
-
-
 def test_the_old_queue_gives_up_when_it_next_looks_at_the_time() -> None:
     scenario = at([0, 0, 0.5], [4, 1, 0.25], requests={"kinds": [{"acquire_timeout_s": 0.25}]})
     record = run(scenario, "old_global_queue")
     # It listens till 0.1 s and from 0.2 to 0.3 s; the third from 0.5 s on, till 0.8 s.
     assert ended(record) == (1, 0, 2, 0)
-
-
-def test_nobody_in_particular_keeps_nothing_of_the_old_queue() -> None:
-    record = run(at([0, 1.5, 1.5], 1), "old_global_queue")
-    first, second, third = times(record)
-    assert (first, second) == ((0, 1), (1.5, 2.5))
-    assert third[0] == pytest.approx(2.5)  # it listens from 2.5 to 2.6 s
 
 
 def test_the_old_queue_retries_where_it_failed() -> None:
@@ -630,7 +595,6 @@ def test_time_goes_on_though_every_request_is_refused_at_once() -> None:
 # -- whatever the scenario --------------------------------------------------------------------------
 
 _eighths = st.integers(0, 80).map(lambda n: n / 8)
-_works = st.integers(1, 40).map(lambda n: n / 8)
 _sometimes = st.sampled_from([0.5, 1.0])
 
 _faults = st.one_of(
@@ -691,7 +655,7 @@ _requests = st.fixed_dictionaries(
 
 
 @st.composite
-def _values(draw: st.DrawFn) -> dict[str, Any]:
+def drawn_values(draw: st.DrawFn) -> dict[str, Any]:
     """Draw all of a scenario but its workload."""
     values = {**draw(_troubled), "requests": draw(_requests), "max_waiters": draw(st.none() | st.integers(0, 3))}
     if not any("x" in model["labels"] for model in values["endpoints"]):
@@ -701,7 +665,7 @@ def _values(draw: st.DrawFn) -> dict[str, Any]:
     return values
 
 
-def _begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
+def begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
     """Return `values` without the faults that would begin when the run is over."""
     models = [
         {**model, "faults": [fault for fault in model["faults"] if fault.get("from_s", 0.0) < horizon_s]}
@@ -771,41 +735,17 @@ def _by_task(record: Record) -> dict[int, list[CallSpan]]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
-@given(
-    arrivals=st.lists(st.tuples(_eighths, _works), min_size=1, max_size=30).map(sorted),
-    values=_values(),
-    warmup_s=st.sampled_from([0.0, 0.0, 3.0]),
-    horizon_s=st.sampled_from([8.0, 200.0]),
-)
-def test_every_request_ends_once_or_is_unfinished(
-    policy: str,
-    arrivals: list[tuple[float, float]],
-    values: dict[str, Any],
-    warmup_s: float,
-    horizon_s: float,
-) -> None:
-    instants, works = zip(*arrivals, strict=True)
-    scenario = at(instants, works, warmup_s=warmup_s, horizon_s=horizon_s, **_begun(values, horizon_s))
-    record = run(scenario, policy)
-    assert sum(ended(record)) == sum(warmup_s <= at_s < horizon_s for at_s in instants)
-    check_calls(scenario, record)
-    if not warmup_s:
-        check_counts(scenario, record)
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=20)
 @given(
     workers=st.integers(1, 5),
     think_s=st.sampled_from([0.0, 0.75]),
     work_s=st.sampled_from([0.0, 0.5]),
-    values=_values(),
+    values=drawn_values(),
 )
 def test_every_worker_goes_on(policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]) -> None:
     """It thinks, or has one request under way: so requests made and requests ended differ by no more than that."""
     seen: set[int] = set()
-    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **_begun(values, 4.0))
+    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **begun(values, 4.0))
     record = run(scenario, policy, observer=lambda task, _: seen.add(task.number))
     assert record.unfinished <= workers
     assert sum(ended(record)) >= max(seen, default=0) - workers

@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Scenario
-from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES
-from tests.simulation.scenarios import ALL, BROKEN, at, batch, calls, closed, ended, endpoint, run
-from tests.simulation.test_repeatable import bytes_of
+from tests.simulation.scenarios import BROKEN, at, batch, calls, closed, ended, endpoint, run
 
 _HEDGING: dict[str, Any] = {"requests": {"hedge_after_s": 1.0}}
 _SLOW = endpoint("slow", speed=0.125)

@@ -99,13 +99,6 @@ def test_longer_runs_are_those_that_a_scenario_of_that_length_has() -> None:
     assert study.at_load(0.3).metrics("fifo") == again.at_load(0.3).metrics("fifo")
 
 
-def test_the_figure_may_be_another_one() -> None:
-    study = run_study(scenario(precision=0.2), ["fifo"], by="wait_p90_s")
-    found = study.metric("fifo", "wait_p90_s")
-    assert found.half <= 0.2 * found.mean
-    assert any(line.startswith("precision: wait_p90_s is known to within 20%") for line in of_the_runs(study))
-
-
 def test_a_load_that_is_too_much_is_not_waited_for() -> None:
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, precision=0.01), ["fifo"])
     assert study.scenario.horizon_s == 100.0

@@ -11,7 +11,7 @@ import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies import parallel
-from balancer_simulator.studies.parallel import Order, Simulators, WorkerProcesses, run_orders
+from balancer_simulator.studies.parallel import Order, WorkerProcesses, run_orders
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
 

@@ -8,8 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from balancer_simulator import Policy, Record, Scenario, run_study, simulate_once
-from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
+from balancer_simulator import Policy, Record, Scenario, simulate_once
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 
@@ -108,12 +107,6 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str, rules: di
     assert first.completed > 20
 
 
-def test_a_policy_does_not_depend_on_its_company() -> None:
-    alone = run_study(troubled(), ["p2c"]).records["p2c"]
-    last_of_all = run_study(troubled(), [*(p for p in ALL if p != "p2c"), "p2c"]).records["p2c"]
-    assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
-
-
 PLAIN: dict[str, Any] = {
     "workload": {"kind": "poisson", "rate_per_s": 3.25},
     "endpoints": [{"url": "a{1..3}"}, {"url": "b", "capacity": 2, "speed": 0.5}],
@@ -175,18 +168,6 @@ def test_another_seed_or_replication_is_another_run(workload: str) -> None:
     ]
     means = {record.sojourn.mean for record in records}
     assert len(means) == len(records)
-
-
-def test_only_the_random_strategy_has_a_randomness_of_its_own() -> None:
-    """Else "the same run" could be true because nothing is random, and the streams below one and the same."""
-    draws = {strategy: choices_of(strategy) for strategy in ("random", "p2c", "fifo")}
-    assert len({tuple(urls) for urls in draws.values()}) == 3
-
-
-def choices_of(strategy: str) -> list[str]:
-    urls: list[str] = []
-    run(troubled(), strategy, observer=lambda task, lease: urls.append(lease.endpoint.url))
-    return urls[:50]
 
 
 def test_every_purpose_has_a_stream_of_its_own() -> None:
@@ -253,21 +234,6 @@ def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy: str)
 
 def _in_order(works: dict[int, tuple[float, str]]) -> list[tuple[float, str]]:
     return [work for _, work in sorted(works.items())]
-
-
-@pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
-def test_every_policy_meets_the_same_batch(policy: str) -> None:
-    def works(policy: str) -> dict[str, list[float]]:
-        found: dict[str, dict[int, float]] = {}
-
-        def see(task: Task, lease: Lease) -> None:
-            assert task.worker is not None
-            found.setdefault(task.worker.part, {})[task.number] = task.work_s
-
-        run(troubled("batch", requests={}), policy, observer=see)
-        return {part: [work for _, work in sorted(tasks.items())] for part, tasks in found.items()}
-
-    assert works(policy) == works("fifo")
 
 
 @pytest.mark.sampled(1)

@@ -198,24 +198,3 @@ def test_the_commands_print_and_write(tmp_path: Path) -> None:
     assert code == 0, output
     assert "random" in output
     assert "fifo" not in output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("compare", "nothing.toml"), "nothing.toml: cannot be read"),
-        (("compare", "scenario.toml", "--strategy", "fif"), "scenario.toml: policies: unknown strategy 'fif'"),
-        (("compare", "scenario.toml", "--by", "wait"), "unknown figure 'wait'"),
-        (("simulate", "bad.toml"), "bad.toml: workload.rate_per_s: found -1.0"),
-    ],
-)
-def test_a_mistake_is_one_line(
-    arguments: tuple[str, ...], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("scenario.toml").write_text(_BATCH)
-    Path("bad.toml").write_text(_OPEN.replace("rate_per_s = 3.0", "rate_per_s = -1.0"))
-    _, _, error = invoke(*arguments)
-    assert isinstance(error, ConfigError)
-    assert line in str(error)
-    assert len(error.problems) == 1

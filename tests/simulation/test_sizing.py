@@ -18,7 +18,7 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.sizing import KNEE_LOADS, ServerForecast, ServerGoal, Sizing, servers_for
+from balancer_simulator.predicting.sizing import ServerForecast, ServerGoal, Sizing, servers_for
 from balancer_simulator.report.sizing import servers_verdict
 
 from balancer.errors import ConfigError
@@ -97,15 +97,6 @@ def test_a_larger_load_a_shorter_time_or_a_loss_never_needs_fewer(trace: Trace) 
     assert by_load[-1] > by_load[0]
     assert number(sized(trace, p99_s=2.0, load=2.0)) <= by_load[2]
     assert number(sized(trace, p99_s=0.8, load=2.0, losing=1)) == by_load[2] + 1
-
-
-@pytest.mark.more
-def test_the_knee_is_shown_for_today_the_answer_and_one_more(trace: Trace) -> None:
-    found = sized(trace, p99_s=0.8, load=2.0)
-    assert set(found.knee) == {"as it is", "answer", "one more"}
-    assert list(found.knee["one more"]) == [2.0 * part for part in KNEE_LOADS]
-    today, answer, more = (line[3.0].value for line in found.knee.values())
-    assert today > answer > 0.9 * more
 
 
 def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace: Trace) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
@@ -15,7 +13,7 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.generators.write.commands import Needs, command_changes, drawn_rows, needs_of
+from balancer.pipeline.generators.write.commands import Needs, command_changes, needs_of
 from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import make_problem
 

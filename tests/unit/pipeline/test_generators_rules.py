@@ -10,7 +10,7 @@ import pytest
 from balancer.pipeline.generators.learn.rules import RuleKind, is_prime
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
-from balancer.problem import Origin, Proposal
+from balancer.problem import Proposal
 from tests.unit.pipeline.knowing import known, problem
 
 Rows = list[list[int]]

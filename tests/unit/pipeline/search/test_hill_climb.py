@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.generators.draw.styles import large_styles
-from balancer.pipeline.generators.search import hill_climb
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.proposing import CaseFeedback
 from balancer.problem import Origin, Proposal
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
-from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import Bench, Comparing, Does, feedback, make_problem, took
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.generators.mend import MendPlugin
-from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.input_mender import mending_program
 from balancer.pipeline.generators.search.mending import change, mend
 from balancer.pipeline.generators.search.refusal_words import change_by_words, line_of, mend_by_words

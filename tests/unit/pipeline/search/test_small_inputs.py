@@ -12,7 +12,7 @@ import pytest
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget, confirmed
+from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget
 from balancer.pipeline.generators.search.small_inputs import SmallInputs, answer_kind
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import StressPlugin
@@ -322,15 +322,6 @@ def test_the_survivors_run_at_once(plugin: Any) -> None:
     ]
     assert found[0]
     assert plugin.name == "slow" or found[0] == found[1], "the same in the same order"
-
-
-def test_the_programs_that_confirm_a_find_run_at_once() -> None:
-    right = {"sum": total, "also": total, "too": total}
-    wrong = {"set": total_of_different, "far": crash_on_descent}
-    data = b"4\n5 5 2 1\n"
-    for meet in (right, wrong):
-        comparer = AtOnce(right, wrong, meet=meet)
-        assert confirmed(comparer, data, total(data), comparer.survivors) == ("set", "far")
 
 
 def test_costly_programs_run_on_fewer_inputs_at_a_time_and_in_the_same_order() -> None:
