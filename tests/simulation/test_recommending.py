@@ -108,11 +108,6 @@ def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than
     assert {model.capacity for each in tried for model in each.scenario.endpoints} == {2}
 
 
-def test_with_twice_the_slots_there_are_callers_to_fill_them() -> None:
-    tried = [each.setting for each in recommend(_SLOW, **_FEW).tried if each.setting.room == "twice"]
-    assert max(each.workers for each in tried if len(each.endpoints) == 3) >= 12
-
-
 def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like() -> None:
     found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
     assert chosen(found).made_up == {"http://one-more-like-e1/": "http://e1/"}
@@ -217,19 +212,6 @@ def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stop
     assert never.remarks == ("more than 4 endpoints were not tried",)
     few = one.changed(workload=Closed(workers=2, calls=2))
     assert "more endpoints do not help" in recommend(few, deadline_s=0.01, **_FEW).remarks[0]
-
-
-def test_two_runs_are_named_and_their_tasks_added() -> None:
-    first = made_trace(_SLOW, "fifo")
-    second = [replace(each, run="later", task=None) for each in first.attempts[:20]]
-    fit = fit_trace(replace(first, attempts=[*first.attempts, *second]))
-    said = "2 runs: made with 90 calls, later with 20 calls (none with a name)"
-    assert any(line.startswith(said) for line in fit_lines(fit))
-    half = [replace(each, run="later", task=None) for each in first.attempts]
-    told = list(fit_lines(fit_trace(replace(first, attempts=[*first.attempts, *half]))))
-    assert told[0].endswith("(none with a name); so names do not identify callers; all calls are used together")
-    (remark,) = recommend(fit, **_FEW).remarks
-    assert remark == f"{said}; tasks is the sum of all, 110, unless you give --tasks"
 
 
 def test_from_too_few_calls_no_behaviour_is_claimed() -> None:

@@ -90,15 +90,6 @@ def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(trace:
     assert sum(each <= 0.8 for each in came) >= 4
 
 
-@pytest.mark.more
-def test_a_larger_load_a_shorter_time_or_a_loss_never_needs_fewer(trace: Trace) -> None:
-    by_load = [number(sized(trace, p99_s=0.8, load=load)) for load in (0.5, 1.0, 2.0, 4.0)]
-    assert by_load == sorted(by_load)
-    assert by_load[-1] > by_load[0]
-    assert number(sized(trace, p99_s=2.0, load=2.0)) <= by_load[2]
-    assert number(sized(trace, p99_s=0.8, load=2.0, losing=1)) == by_load[2] + 1
-
-
 def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace: Trace) -> None:
     found = sized(trace, p99_s=0.05)
     assert found.chosen is None
