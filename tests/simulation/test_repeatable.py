@@ -13,7 +13,6 @@ from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
-from tests.registered import few_first
 from tests.simulation.scenarios import ALL, run
 
 TROUBLED: dict[str, Any] = {
@@ -234,37 +233,6 @@ def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy: str)
 
 def _in_order(works: dict[int, tuple[float, str]]) -> list[tuple[float, str]]:
     return [work for _, work in sorted(works.items())]
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("policy", few_first(ALL))
-def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
-    """Calls longer than the run end at the crashes only, and those are the same whoever makes the calls."""
-    crash = {"kind": "crash_repair", "mtbf_s": 10, "mttr_s": 2, "refuse_s": 0.01}
-    scenario = Scenario.model_validate(
-        {
-            # More workers than `always_first` or the old queue could keep away from an endpoint.
-            "workload": {"kind": "closed", "workers": 6},
-            "work": {"kind": "deterministic", "mean_s": 1e6},
-            "endpoints": [{"url": f"http://{name}/", "capacity": 3, "faults": [crash]} for name in "ab"],
-            "requests": {"attempts": 1},
-            "horizon_s": 100.0,
-            "health": None,
-        }
-    )
-    assert crashes(run(scenario, policy)) == crashes(run(scenario, "fifo"))
-    first, second = crashes(run(scenario, policy)).values()
-    assert len(first) > 2
-    assert first != second
-
-
-def crashes(record: Record) -> dict[str, list[float]]:
-    """Return when calls ended that were not refused, by endpoint."""
-    found: dict[str, set[float]] = {endpoint.url: set() for endpoint in record.endpoints}
-    for span in record.spans:
-        if span.ended_s - span.started_s > 0.0101:
-            found[span.url].add(span.ended_s)
-    return {url: sorted(instants) for url, instants in found.items()}
 
 
 # -- memory -----------------------------------------------------------------------------------------

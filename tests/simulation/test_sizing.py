@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from balancer_simulator import (
-    Arrivals,
     Closed,
     EndpointModel,
     Exponential,
@@ -110,15 +109,9 @@ def test_the_kind_with_the_lower_cost_for_its_work_is_bought() -> None:
         assert {url.split("-like-")[1] for url in found.chosen.made_up} == {f"{kind}/"}
 
 
-@pytest.mark.parametrize(
-    "workload",
-    [OnOff(on_rate_per_s=20.0, on_s=1.0, off_s=1.0), Arrivals(at_s=[0.1 * n for n in range(200)])],
-    ids=lambda each: each.kind,
-)
-def test_a_scenario_will_do(workload: OnOff | Arrivals) -> None:
-    goal = ServerGoal(2.0, 1.5)
-    found = servers_for(_OPEN.changed(workload=workload, horizon_s=20.0), goal, strategies=_FIFO, draws=5)
-    assert isinstance(found.chosen, ServerForecast)
+def test_a_scenario_will_do() -> None:
+    bursts = _OPEN.changed(workload=OnOff(on_rate_per_s=20.0, on_s=1.0, off_s=1.0), horizon_s=20.0)
+    assert isinstance(servers_for(bursts, ServerGoal(2.0, 1.5), strategies=_FIFO, draws=5).chosen, ServerForecast)
 
 
 def test_callers_who_wait_have_a_deadline_instead() -> None:

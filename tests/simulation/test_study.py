@@ -130,8 +130,6 @@ def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> 
     [
         (lambda: run_study(scenario(), ["fifo"], jobs=0), "jobs is 0; it must be >= 1"),
         (lambda: scenario(warmup_s=60.0), "warmup_s is 60 and horizon_s 60"),
-        (lambda: scenario(endpoints=[EndpointModel(url="http://a/")] * 2), "is listed twice"),
-        (lambda: scenario(hosts={"nowhere": {"cores": 1.0}}), "no endpoint is on 'nowhere'"),
     ],
 )
 def test_what_does_not_fit_is_one_line(run: Callable[[], object], line: str) -> None:

@@ -47,12 +47,6 @@ def test_the_first_policy_is_meant_unless_told_otherwise() -> None:
     assert found.metric("a", "jain_endpoints", "fifo") == found["a"].metric("fifo", "jain_endpoints")
 
 
-def test_progress_counts_all_runs_of_all_scenarios() -> None:
-    told: list[tuple[int, int]] = []
-    run_sweep(SCENARIOS, ["fifo"], progress=lambda done, total: told.append((done, total)))
-    assert told == [(n, 9) for n in range(1, 10)]
-
-
 @pytest.mark.parametrize(
     ("scenarios", "what"),
     [

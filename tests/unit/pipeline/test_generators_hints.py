@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.fill import Fill
-from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
-from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.draw.styles import telling_styles
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators
@@ -260,25 +259,12 @@ def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
     assert max(found.ranges[1].highs) >= max(seen)
 
 
-def test_words_take_the_alphabet_of_the_validator() -> None:
-    (found,) = known("abc\n", "xy\n", validator="re.fullmatch('[a-z]{1,30}', word)").ranges.values()
-    assert (found.low, found.highs, found.letters) == (1, (30,), "abcdefghijklmnopqrstuvwxyz")
-
-
 def test_without_a_validator_there_are_guesses() -> None:
     found = known("3\n7 8 9\n", "2\n5 5\n")
     assert found.ranges[0].highs[0] == 3
     assert {1000, 10**5} <= set(found.ranges[0].highs)
     assert 10**9 in found.ranges[1].highs
     assert not found.ranges[1].sure
-
-
-def test_every_way_to_draw_is_used() -> None:
-    """A way that no style uses would be dead code."""
-    rng = random.Random(1)
-    large, small = large_styles(rng), small_styles(rng)
-    styles = [*telling_styles(), *(next(large) for _ in range(12)), *(next(small) for _ in range(12))]
-    assert {where for style in styles for where in style.where} == set(Where)
 
 
 def test_the_statement_says_how_long_a_word_without_a_longest_one_is() -> None:

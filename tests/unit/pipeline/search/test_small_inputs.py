@@ -162,15 +162,6 @@ def crash_on_descent(data: bytes) -> Execution | bytes:
     return Execution(took(0.0).status, exit_code=-11) if values == sorted(values)[::-1] != values[:1] else total(data)
 
 
-def test_each_survivor_gets_an_input_that_tells_it_apart() -> None:
-    comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
-    found = refined(StressPlugin(), Bench(comparer), *LISTS)
-    assert 1 <= len(found) <= 2
-    assert all(each.origin.generator == "stress" and not each.sample for each in found)
-    for does in (total_of_different, crash_on_descent):
-        assert any(does(each.data) != total(each.data) for each in found)
-
-
 @pytest.mark.parametrize("plugin", [StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
 def test_a_survivor_for_which_another_search_has_found_an_input_is_left_out(plugin: Any) -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
