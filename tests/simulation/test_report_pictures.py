@@ -10,35 +10,17 @@ import numpy as np
 import pytest
 from balancer_simulator.report.charts import beside_best, curves, draw_charts, gantt, ranking, tails
 from balancer_simulator.report.document import page, settings_lines
-from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 
 from balancer.reporting import rows
 from balancer.reporting.drawing import Box, Drawing, Line, Markers, Text
 from balancer.reporting.lines import line_chart
-
-_SCENARIO = """
-name = "batch"
-horizon_s = 500.0
-replications = 2
-policies = ["fifo"]
-
-[workload]
-kind = "batch"
-samples = 3
-stages = [{ name = "one", tasks = 4, workers = 2 }, { name = "two", tasks = 6, workers = 3 }]
-
-[[endpoints]]
-url = "http://a{1..2}/"
-capacity = 1
-"""
+from tests.simulation.test_report import BATCH, study_of
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("studies") / "scenario.toml"
-    path.write_text(_SCENARIO)
-    return run_study(load_scenario(path))
+    return study_of(tmp_path_factory.mktemp("studies"), BATCH, policies=["fifo"])
 
 
 @pytest.fixture
@@ -98,9 +80,7 @@ parallel = 1
 
 @pytest.fixture(scope="module")
 def by_load(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("studies") / "loads.toml"
-    path.write_text(_LOADS)
-    return run_study(load_scenario(path))
+    return study_of(tmp_path_factory.mktemp("studies"), _LOADS)
 
 
 @pytest.fixture

@@ -101,44 +101,6 @@ for kind, height in rows[:8]:
 print(total)
 """,
     ),
-    # A position is at most the current length.
-    "current length": Cause(
-        """import sys
-n, q = map(int, input().split())
-assert 1 <= n <= 8 and 1 <= q <= 1000
-size = n
-for _ in range(q):
-    kind, at = input().split()
-    assert kind in ("add", "cut")
-    assert 1 <= int(at) <= size
-    size += 1 if kind == "add" else -1
-    assert size >= 1
-assert sys.stdin.read() == ""
-sys.exit(42)
-""",
-        ("3 2\nadd 3\nadd 1\n", "5 4\ncut 5\nadd 2\ncut 1\nadd 3\n"),
-        """n, q = map(int, input().split())
-row = list(range(n))
-for i in range(q):
-    kind, at = input().split()
-    if kind == "add":
-        row.insert(int(at), n + i)
-    else:
-        row.pop(int(at) - 1)
-print(*row)
-""",
-        """n, q = map(int, input().split())
-row = list(range(n))
-for i in range(q):
-    kind, at = input().split()
-    if kind == "add":
-        row.insert(int(at), n + i)
-    else:
-        row.pop(int(at) - 1)
-    row = row[:12]
-print(*row)
-""",
-    ),
     # A number is derived from later lines: here how many of them differ.
     "derived count": Cause(
         """import sys

@@ -75,7 +75,6 @@ def mended(cause: Cause, count: int, seed: int = 1) -> list[str]:
     return [each.data.decode() for each in generator.propose(problem(cause), random.Random(seed), count)]
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CAUSES)
 def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: str) -> None:
     cause = CAUSES[name]
@@ -91,7 +90,7 @@ def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: st
 
 
 def test_the_same_seed_mends_alike() -> None:
-    cause = CAUSES["current length"]
+    cause = CAUSES["derived count"]
     assert mended(cause, 3) == mended(cause, 3)
     assert mended(cause, 3) != mended(cause, 3, seed=2)
 
