@@ -1,6 +1,7 @@
 """A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
 
 import math
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,19 +18,9 @@ from balancer_simulator.studies.warmup import settled_after, settles
 
 from balancer.errors import ConfigError
 from tests.simulation.printed import printed
-from tests.simulation.scenarios import endpoint
+from tests.simulation.scenarios import arriving, endpoint
 
-
-def scenario(**values: Any) -> Scenario:
-    usual: dict[str, Any] = {
-        "workload": {"kind": "poisson", "rate_per_s": 0.5},
-        "endpoints": [endpoint()],
-        "horizon_s": 400.0,
-        "warmup_s": 0.0,
-        "replications": 3,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+scenario = partial(arriving, 0.5, horizon_s=400.0, warmup_s=0.0, replications=3)
 
 
 class Ran:

@@ -1,17 +1,18 @@
 """How long runs must be: independent observations, and runs that become longer by themselves."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import Record, Scenario, run_study
+from balancer_simulator import Record, run_study
 from balancer_simulator.studies.intervals import Interval, independent
 from balancer_simulator.studies.precision import LEAST_INDEPENDENT, first_look, times_longer
 from balancer_simulator.studies.ranking import of_the_runs
 
 from balancer.errors import ConfigError
-from tests.simulation.scenarios import endpoint
+from tests.simulation.scenarios import arriving
 
 
 class Numbers:
@@ -25,15 +26,7 @@ def of(runs: Any) -> list[Record]:
     return [Numbers(run) for run in runs]  # type: ignore[misc]
 
 
-def scenario(**values: Any) -> Scenario:
-    usual: dict[str, Any] = {
-        "workload": {"kind": "poisson", "rate_per_s": 0.5},
-        "endpoints": [endpoint()],
-        "horizon_s": 100.0,
-        "warmup_s": 0.0,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+scenario = partial(arriving, 0.5, warmup_s=0.0)
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from balancer_simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
+from balancer_simulator import Closed, EndpointModel, Record, Scenario, Study, run_study
 from balancer_simulator.report.markdown import best_in_words
 from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.studies.figures import FIGURES, ranking_figure
@@ -14,6 +14,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT, rows
 from tests.simulation.printed import printed
+from tests.simulation.scenarios import arriving, endpoint
 
 
 def _of(records: dict[str, tuple[Record, ...]]) -> Study:
@@ -21,14 +22,7 @@ def _of(records: dict[str, tuple[Record, ...]]) -> Study:
 
 
 def _scenario(rate_per_s: float = 1.0, **values: object) -> Scenario:
-    usual: dict[str, object] = {
-        "workload": Poisson(rate_per_s=rate_per_s),
-        "endpoints": [EndpointModel(url="http://{1..2}/")],
-        "horizon_s": 400.0,
-        "replications": 3,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+    return arriving(rate_per_s, endpoint("http://{1..2}/"), **{"horizon_s": 400.0, "replications": 3, **values})
 
 
 @pytest.fixture(scope="module")

@@ -2,32 +2,23 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from balancer_simulator.run.disciplines import REPLACED
-from balancer_simulator.scenario.distributions import Exponential
-from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
-from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Poisson, Stage
+from balancer_simulator.scenario.workload import Batch, Closed, Stage
 from balancer_simulator.studies.intervals import difference_of, interval_of
 from balancer_simulator.studies.study import Study, all_policies, run_study
 from scipy import stats
 
 from balancer.errors import ConfigError
 from tests.registered import NAMES
+from tests.simulation.scenarios import arriving, endpoint
 
-
-def scenario(**values: object) -> Scenario:
-    usual: dict[str, object] = {
-        "workload": Poisson(rate_per_s=3.0),
-        "work": Exponential(mean_s=1.0),
-        "endpoints": [EndpointModel(url="http://quick/", speed=3.0), EndpointModel(url="http://slow/{1..3}")],
-        "horizon_s": 60.0,
-        "replications": 4,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+_WORK = {"kind": "exponential", "mean_s": 1.0}
+_ENDPOINTS = [endpoint("http://quick/", speed=3.0), endpoint("http://slow/{1..3}")]
+scenario = partial(arriving, 3.0, *_ENDPOINTS, work=_WORK, horizon_s=60.0, replications=4)
 
 
 # -- intervals ----------------------------------------------------------------------------------------
