@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -11,13 +10,10 @@ from balancer_simulator import Record, Scenario
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.workload import Arrivals, Batch
 from balancer_simulator.world.batch import works_of
-from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, StationJob, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simpy import Environment
 
 from balancer.endpoint import Lease
 from tests.registered import few_first
@@ -35,97 +31,6 @@ from tests.simulation.scenarios import (
     run,
     times,
 )
-
-# -- stations ---------------------------------------------------------------------------------------
-
-
-class _Noted(StationJob):
-    """Notes when it is done."""
-
-    def __init__(self, env: Environment, work_s: float) -> None:
-        super().__init__(work_s)
-        self.env = env
-        self.done_s: list[float] = []
-
-    def done(self) -> None:
-        self.done_s.append(self.env.now)
-
-
-Visits = Sequence[tuple[float, float]]
-
-
-def visit(make: Callable[[Environment], ServiceStation], visits: Visits, drop: dict[int, float]) -> list[Any]:
-    """Let jobs (enters at, work) visit a station; return when each was done, None for those that were dropped."""
-    env = Environment()
-    station = make(env)
-    jobs = [_Noted(env, work_s) for _, work_s in visits]
-    for job, (at_s, _) in zip(jobs, visits, strict=True):
-        after(env, at_s, station.enter, job)
-    for number, at_s in drop.items():
-        after(env, at_s, station.drop, jobs[number])
-    env.run()
-    assert all(len(job.done_s) <= 1 for job in jobs)
-    return [job.done_s[0] if job.done_s else None for job in jobs]
-
-
-def a_timer(_: float, env: Environment) -> ServiceStation:
-    return Timer(env)
-
-
-def a_line(parallel: float, env: Environment) -> ServiceStation:
-    return QueueingStation(int(parallel), Timer(env))
-
-
-def a_host(cores: float, env: Environment) -> ServiceStation:
-    return SharedHost(env, cores)
-
-
-def a_line_before_a_host(parallel: float, env: Environment) -> ServiceStation:
-    return QueueingStation(int(parallel), SharedHost(env, 1))
-
-
-@pytest.mark.parametrize(
-    ("station", "room", "visits", "drop", "done"),
-    [
-        (a_timer, 0, [(0, 3), (0, 1), (1, 2)], {}, [3, 1, 3]),  # room for everybody
-        (a_timer, 0, [(0, 3), (0, 1)], {0: 2}, [None, 1]),
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {}, [3, 4, 6]),  # first come first served, though the second is shorter
-        (a_line, 2, [(0, 3), (0, 1), (0, 1), (0, 1)], {}, [3, 1, 2, 3]),
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {0: 1}, [None, 2, 4]),  # who is dropped inside makes room at once
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1}, [3, None, 5]),  # who is dropped in line is stepped over
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1, 0: 2}, [None, None, 4]),
-        (a_line, 2, [(0, 4), (0, 4), (0, 1), (0, 1)], {0: 1, 1: 1}, [None, None, 2, 2]),
-        (a_line, 1, [(5, 1), (0, 1)], {}, [6, 1]),
-        (a_host, 1, [(0, 1), (0, 3)], {}, [2, 4]),  # half a core each till 2 s, then all of it
-        (a_host, 1, [(0, 2), (1, 0.5)], {}, [2.5, 2]),  # 1 s is left at 1 s; both get 0.5 s of work by 2 s
-        (a_host, 2, [(0, 2), (0, 2), (0, 2), (0, 2)], {}, [4, 4, 4, 4]),
-        (a_host, 2, [(0, 1), (0, 1)], {}, [1, 1]),
-        (a_host, 4, [(0, 1)], {}, [1]),  # nobody uses more than one core
-        (a_host, 0.5, [(0, 1)], {}, [2]),
-        (a_host, 1, [(0, 2), (0, 2)], {0: 1}, [None, 2.5]),  # 0.5 s each by 1 s; the other 1.5 s at full speed
-        (a_host, 1, [(0, 1), (0, 2)], {0: 1}, [None, 2.5]),  # it was the next to be done
-        (a_host, 1, [(0, 1), (4, 1)], {}, [1, 5]),  # idle in between
-        (a_host, 1, [(0, 0), (0, 1)], {}, [0, 1]),  # no work takes no time
-        # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
-        (a_line_before_a_host, 2, [(0, 1), (0, 2), (0, 1)], {}, [2, 4, 4]),
-    ],
-)
-def test_a_station_is_done_with_each_job_when_arithmetic_says(
-    station: Callable[[float, Environment], ServiceStation],
-    room: float,
-    visits: Visits,
-    drop: dict[int, float],
-    done: list[float | None],
-) -> None:
-    assert visit(partial(station, room), visits, drop) == done
-
-
-@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
-def test_jobs_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
-    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
-    done = visit(partial(a_host, 1), [(0, w) for w in works], drop={})
-    assert done == pytest.approx([sum(min(w, other) for other in works) for w in works])
-
 
 # -- endpoints, faults, calls that fail, who gets what and when -------------------------------------
 
@@ -168,6 +73,22 @@ _TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
             hosts={"h": {"cores": 1}},
         ),
         [(0, 2), (0, 4), (0, 2)],
+    ),
+    "an endpoint lets in two at a time": (
+        at([0, 0, 0, 0], [3, 1, 1, 1], endpoint(capacity=4, parallel=2)),
+        [(0, 3), (0, 1), (0, 2), (0, 3)],
+    ),
+    # 1 s is left at 1 s; both get 0.5 s of work by 2 s.
+    "who comes later shares the core": (
+        at([0, 1, 4], [2, 0.5, 1], endpoint(capacity=3, host="h"), hosts={"h": {"cores": 1}}),
+        [(0, 2.5), (1, 2), (4, 5)],
+    ),
+    "nobody uses more than one core": (at([0], 1, endpoint(host="h"), hosts={"h": {"cores": 4}}), [(0, 1)]),
+    "half a core takes twice as long": (at([0], 1, endpoint(host="h"), hosts={"h": {"cores": 0.5}}), [(0, 2)]),
+    # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
+    "a line before a shared core": (
+        at([0, 0, 0], [1, 2, 1], endpoint(capacity=3, parallel=2, host="h"), hosts={"h": {"cores": 1}}),
+        [(0, 2), (0, 4), (0, 4)],
     ),
     "speed counts on a host too": (
         at([0, 0], [2, 2], endpoint("a", host="h", speed=2.0, capacity=2), hosts={"h": {"cores": 1}}),
@@ -237,6 +158,10 @@ _CALLS: dict[str, tuple[Scenario, list[tuple[int, str, float, float, bool]]]] = 
     "a call that is given up leaves the line": (
         at([0, 0, 0.5], [1.5, 9, 0.25], endpoint(capacity=3, parallel=1), requests=_LIMITED),
         [(1, "a", 0, 1.5, True), (2, "a", 0, 2, False), (3, "a", 0.5, 2.25, True)],
+    ),
+    "who is given up in line is stepped over": (
+        at([0, 0.25, 0.25, 0.5], [1.5, 1.75, 9, 0.125], endpoint(capacity=4, parallel=1), requests=_LIMITED),
+        [(1, "a", 0, 1.5, True), *((n, "a", 0.25, 2.25, False) for n in (2, 3)), (4, "a", 0.5, 2.375, True)],
     ),
     "a call that is given up leaves the way": (
         at([0], 1, endpoint(network=fixed(3.0)), requests=_LIMITED),
@@ -322,6 +247,15 @@ _FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
 def test_figures_are_those_of_the_calls(case: str, figure: Callable[[Record], object], value: object) -> None:
     scenario, _ = {**_TIMES, **_CALLS}[case]
     assert figure(run(scenario)) == value
+
+
+@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
+def test_calls_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
+    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
+    shared = endpoint(capacity=len(works), host="h")
+    record = run(at([0.0] * len(works), works, shared, hosts={"h": {"cores": 1}}, horizon_s=1000.0))
+    expected = [sum(min(work, other) for other in works) for work in works]
+    assert [end_s for _, end_s in times(record)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kind", ["fail_within", "fast_fail"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
+from balancer_simulator import Record, Scenario, run_study, simulate_once
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.histogram import CensoredHistogram
@@ -16,7 +16,6 @@ from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
 
-from balancer.errors import ConfigError
 from tests.simulation.printed import printed
 from tests.simulation.scenarios import arriving, endpoint
 
@@ -201,11 +200,6 @@ def test_replications_go_on_until_it_is_known_well_enough() -> None:
     assert found.half <= 0.2 * found.mean
     few = run_study(scenario(within=0.001, most_replications=4, horizon_s=50.0), ["fifo"])
     assert few.scenario.replications == 4
-
-
-def test_a_sweep_takes_no_within() -> None:
-    with pytest.raises(ConfigError, match="has within"):
-        run_sweep({1: scenario(within=0.1)}, ["fifo"])
 
 
 # -- loads that nobody could carry ------------------------------------------------------------------
