@@ -203,6 +203,13 @@ def test_callers_of_open_arrivals_cannot_be_set_and_the_rest_of_a_run_is_not_cha
         predict(opened, 100, change=WhatIf(load=2.0), draws=_FEW)
 
 
+def test_printed_it_is_a_table_with_units(closed: Trace) -> None:
+    rest = str(predict(closed, 100, draws=_FEW))
+    assert "makespan" in rest
+    assert " s (" in rest
+    assert "95% intervals of one run, from resampled fits (5)" in rest
+
+
 def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, command: Command) -> None:
     path = str(written(opened, tmp_path))
     few = ("--draws", "5", "--jobs", "1")
