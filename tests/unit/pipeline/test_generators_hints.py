@@ -259,6 +259,11 @@ def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
     assert max(found.ranges[1].highs) >= max(seen)
 
 
+def test_words_take_the_alphabet_of_the_validator() -> None:
+    (found,) = known("abc\n", "xy\n", validator="re.fullmatch('[a-z]{1,30}', word)").ranges.values()
+    assert (found.low, found.highs, found.letters) == (1, (30,), "abcdefghijklmnopqrstuvwxyz")
+
+
 def test_without_a_validator_there_are_guesses() -> None:
     found = known("3\n7 8 9\n", "2\n5 5\n")
     assert found.ranges[0].highs[0] == 3
