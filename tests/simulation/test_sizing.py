@@ -17,7 +17,7 @@ from balancer_simulator import (
     simulate_once,
 )
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.sizing import ServerForecast, ServerGoal, Sizing, servers_for
+from balancer_simulator.predicting.sizing import KNEE_LOADS, ServerForecast, ServerGoal, Sizing, servers_for
 from balancer_simulator.report.sizing import servers_verdict
 
 from balancer.errors import ConfigError
@@ -89,6 +89,15 @@ def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(trace:
     assert sum(each <= 0.8 for each in came) >= 4
 
 
+@pytest.mark.more
+def test_the_knee_is_shown_for_today_the_answer_and_one_more(trace: Trace) -> None:
+    found = sized(trace, p99_s=0.8, load=2.0)
+    assert set(found.knee) == {"as it is", "answer", "one more"}
+    assert list(found.knee["one more"]) == [2.0 * part for part in KNEE_LOADS]
+    today, answer, more = (line[3.0].value for line in found.knee.values())
+    assert today > answer > 0.9 * more
+
+
 def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace: Trace) -> None:
     found = sized(trace, p99_s=0.05)
     assert found.chosen is None
@@ -158,6 +167,7 @@ def test_the_command_prints_the_answer_and_writes_a_pool_and_a_page(
         (("--p99", "1s", "--deadline", "1h"), "--deadline: it excludes --p99: open arrivals have no end"),
         (("--load", "x2"), "--load: it needs --p99"),
         (("--losing", "1"), "--losing: it needs --p99"),
+        (("--p99", "1s", "--certainty", "3"), "--certainty: found 3"),
         (("--p99", "1s", "--cost", "a=b"), "--cost: found 'a=b'; write it like"),
     ],
 )
