@@ -12,7 +12,10 @@ from balancer_simulator.run.disciplines import BASELINES
 
 from tests.registered import NAMES
 
-__all__ = ["ALL", "BROKEN", "ONCE", "at", "batch", "calls", "change", "closed", "ended", "endpoint", "run", "times"]
+__all__ = [
+    "ALL", "BROKEN", "ONCE", "arriving", "at", "batch", "calls", "change", "closed", "ended", "endpoint", "run",
+    "times",
+]  # fmt: skip
 
 ALL = [*NAMES, *BASELINES]
 """Every strategy that is registered, and the baselines."""
@@ -39,6 +42,11 @@ def at(at_s: Sequence[float], work_s: Sequence[float] | float = 1.0, *endpoints:
     """Return a scenario with requests at the given instants; `work_s` is of each, or the same for all."""
     works = [work_s] * len(at_s) if isinstance(work_s, int | float) else list(work_s)
     return _scenario({"kind": "arrivals", "at_s": list(at_s), "work_s": works}, endpoints, values)
+
+
+def arriving(rate_per_s: float, *endpoints: Given, **values: Any) -> Scenario:
+    """Return a scenario with requests that come at random; those of `values` stand for all else."""
+    return _scenario({"kind": "poisson", "rate_per_s": rate_per_s}, endpoints, values)
 
 
 def closed(workers: int, think_s: float, work_s: float, *endpoints: Given, **values: Any) -> Scenario:

@@ -46,18 +46,6 @@ def test_it_runs_like_simpy(until_s: float) -> None:
     assert all(at_s < until_s for _, at_s in ours[0])
 
 
-def test_it_goes_on_where_it_ended() -> None:
-    env, seen, whole = Environment(), Seen(), Seen()
-    _happenings(env, seen)
-    for until_s in (1.5, 2.0, 6.0):
-        run_to(env, until_s)
-    other = Environment()
-    _happenings(other, whole)
-    run_to(other, 6.0)
-    assert seen == whole
-    assert len(seen) == 12
-
-
 def test_what_goes_wrong_comes_out_and_the_clock_says_when() -> None:
     env = Environment()
 

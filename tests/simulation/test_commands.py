@@ -152,26 +152,6 @@ def test_where_nothing_can_be_written_is_said_before_anything_runs(
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
 
-def test_what_cannot_be_written_after_all_is_said_as_well(mistake: Callable[..., str]) -> None:
-    Path("out/results.json").mkdir(parents=True)
-    with pytest.raises(AssertionError, match="lost"):  # the tables have been printed by then
-        mistake("simulate", "scenario.toml", "--jobs", "1", "--out", "out")
-
-
-@pytest.mark.parametrize(
-    ("args", "line"),
-    [
-        (("compare", "scenario.toml", "--jobs", "0"), "Invalid value for '--jobs': "),
-        (("compare", "scenario.toml", "--seed", "x"), "Invalid value for '--seed': "),
-        (("simulate",), "Missing argument 'SCENARIO'"),
-    ],
-)
-def test_a_usage_error_is_one_line(mistake: Callable[..., str], args: tuple[str, ...], line: str) -> None:
-    found = mistake(*args)
-    assert found.startswith(f"balancer: {line}")
-    assert found.endswith(f"(see balancer {args[0]} --help)")
-
-
 @pytest.mark.parametrize("name", ["simulate", "compare"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
 def test_a_run_config_is_recognised(mistake: Callable[..., str], name: str, section: str) -> None:

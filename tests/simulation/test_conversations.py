@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Policy, PolicySessions, Record, Scenario, load_scenario, run_study, simulate_once
-from balancer_simulator.studies.ranking import to_know_more
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Trace, write_trace
-from tests.simulation.scenarios import ALL, at, change, endpoint
+from tests.simulation.scenarios import at, change, endpoint
 
 _TALKS: dict[str, Any] = {
     "kind": "conversations",
@@ -176,14 +175,6 @@ def test_conversations_are_as_the_scenario_says() -> None:
     assert {len(talk[0].split("/")) for talk in prompts.values()} == {3, 4, 5}
 
 
-@pytest.mark.more
-@pytest.mark.parametrize("strategy", ALL)
-def test_every_strategy_serves_conversations(strategy: str) -> None:
-    record = simulate_once(_talking(), Policy(strategy=strategy))
-    assert 0 <= record.metrics["cached_blocks"] <= record.metrics["cached_at_best"] < 1
-    assert record.metrics["imbalance"] >= 1
-
-
 # -- files ---------------------------------------------------------------------------------------------
 
 
@@ -270,22 +261,3 @@ def test_a_line_that_is_no_prompt_is_named(row: Any, said: str, tmp_path: Path) 
 def test_what_would_have_no_effect_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises((ConfigError, ValueError), match=said):
         make()
-
-
-@pytest.mark.parametrize(
-    ("workload", "advice"),
-    [
-        ({"kind": "poisson", "rate_per_s": 1.0}, "raise horizon_s"),
-        ({"kind": "arrivals", "at_s": [0.0, 9.0]}, "raise replications"),
-        ({"kind": "arrivals", "at_s": [0.0, 9.0], "work_s": [1.0, 1.0], "resample_s": 2.0}, "raise replications"),
-        (
-            {"kind": "arrivals", "at_s": [0.0, 9.0], "work_s": [1.0, 1.0]},
-            "record for longer, or give workload.resample_s",
-        ),
-        ({"kind": "arrivals", "at_s": [0.0], "work_s": [1.0], "prompts": ["x"]}, "record for longer"),
-        ({"kind": "tasks", "workers": 1, "tasks": 2}, "raise replications"),
-    ],
-)
-def test_what_is_advised_is_possible(workload: dict[str, Any], advice: str) -> None:
-    scenario = Scenario.model_validate({"workload": workload, "endpoints": [endpoint()]})
-    assert to_know_more(scenario, "raise horizon_s") == advice

@@ -10,10 +10,9 @@ from balancer_simulator.fitting.callers import load_shape
 from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.drift import DAY_S, drift_of, hours_of, spells_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
-from balancer_simulator.scenario.distributions import Deterministic, Exponential, Floats
-from balancer_simulator.scenario.endpoints import FastFail
+from balancer_simulator.scenario.distributions import Deterministic, Floats
 
-from balancer.observing.traces import Attempt, Happening, Trace
+from balancer.observing.traces import Attempt, Trace
 from tests.simulation.hidden_truths import findings, hidden_truth, steady
 from tests.simulation.made_traces import made_trace
 
@@ -55,15 +54,6 @@ def test_spells_are_found_call_by_call(factor: float) -> None:
     assert (found.fixed, kind.fixed) == (True, True)
     assert ((found.slower > 1) == slow).mean() > 0.97
     assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0), kind.factor)
-
-
-def test_one_spell_that_chance_adds_does_not_hide_that_all_others_are_as_long() -> None:
-    at_s, log = _times(4000, 3)
-    slow = (at_s % 20.0 > 15.0) | ((at_s > 26.0) & (at_s < 27.0))
-    found = spells_of(at_s, np.where(slow, log + np.log(3.0), log), float(at_s[-1]))
-    assert found is not None
-    assert (found.fixed, found.kinds[0].fixed) == (True, True)
-    assert (found.between_s, found.kinds[0].lasts_s) == (pytest.approx(15.0, rel=0.05), pytest.approx(5.0, rel=0.05))
 
 
 def test_spells_of_two_kinds_are_told_apart_and_one_kind_is_not() -> None:
@@ -146,24 +136,6 @@ def test_a_fit_has_the_spells_and_its_times_are_those_between_them() -> None:
     assert any("slow spells: 3" in line or "slow spells: 2.9" in line for line in fit_lines(fit))
 
 
-def test_lengths_of_spells_that_vary_are_drawn_again_with_the_fit() -> None:
-    spells = replace(_some_spells(), fixed=False)
-    fit = _fit(EndpointModel(url="http://a/", capacity=20, service=_SERVICE))
-    one = replace(fit, endpoints={name: replace(each, spells=spells) for name, each in fit.endpoints.items()})
-    drawn = [one.scenario(draw=np.random.default_rng(seed)).endpoints[0].faults[0] for seed in (1, 2)]
-    assert all(isinstance(each, SlowSpells) for each in drawn)
-    (first, second) = (each for each in drawn if isinstance(each, SlowSpells))
-    assert isinstance(first.between, Exponential)
-    assert first.between != second.between
-    assert isinstance(first.lasts, Deterministic)
-    assert first.lasts == second.lasts
-
-
-def _some_spells() -> Any:
-    at_s, log = _times(3000, 3)
-    return spells_of(at_s, np.where(at_s % 20.0 > 15.0, log + 1.0, log), float(at_s[-1]))
-
-
 def test_what_the_data_do_not_carry_is_said_and_not_fitted() -> None:
     steady = made_trace(
         Scenario.model_validate(
@@ -206,30 +178,6 @@ def test_the_shape_of_the_load_is_told() -> None:
 # -- outages --------------------------------------------------------------------------------------------
 
 
-def test_a_proxys_notices_tell_how_long_an_outage_was() -> None:
-    rows = [Attempt("r", n, 0.1 * n, 0.1 * n, 0.1 * n + 0.05, "b/s", outcome="success") for n in range(600)]
-    rows = [
-        replace(each, outcome="failure", ended_s=each.granted_s + 0.001) if 20.0 <= each.granted_s < 20.5 else each
-        for each in rows
-        if not 20.5 <= each.granted_s < 31.0
-    ]
-    plain = fit_trace(Trace(attempts=rows)).endpoints["b/s"].troubles
-    assert len(plain.outages) == 1
-    events = [Happening("r", 20.5, "ejected", "b/s"), Happening("r", 30.5, "restored", "b/s")]
-    told = fit_trace(Trace(attempts=rows, events=events)).endpoints["b/s"].troubles
-    (outage,) = told.outages
-    assert (outage.from_s, outage.to_s, told.mttr_s) == (20.5, 30.5, pytest.approx(10.0))
-    assert told.quick_part == told.slow_part == 0.0
-    open_end = fit_trace(Trace(attempts=rows, events=events[:1])).endpoints["b/s"].troubles.outages[0]
-    assert not open_end.over
-
-
-def test_an_ejection_of_our_own_pool_is_no_outage() -> None:
-    rows = [Attempt("r", n, 0.1 * n, 0.1 * n, 0.1 * n + 0.05, "a", outcome="success") for n in range(300)]
-    events = [Happening("r", 10.0, "ejected", "a", 5.0), Happening("r", 15.0, "restored", "a")]
-    assert fit_trace(Trace(attempts=rows, events=events)).endpoints["a"].troubles.outages == ()
-
-
 def test_outages_are_not_as_long_as_the_pool_did_not_look() -> None:
     """The endpoint is down for 2 s of 20; the pool looks again 8 s after each begin."""
     rows = []
@@ -246,11 +194,6 @@ def test_outages_are_not_as_long_as_the_pool_did_not_look() -> None:
     assert len(found.outages) == 10
     assert found.mttr_s is not None
     assert found.mttr_s < 4.0  # half of the time in which nobody looked
-
-
-def test_single_fast_failures_stay_single() -> None:
-    flaky = EndpointModel(url="http://a/", capacity=9, service=_SERVICE, faults=[FastFail(probability=0.05)])
-    assert _fit(flaky).endpoints["http://a/"].troubles.outages == ()
 
 
 # -- hidden truths ----------------------------------------------------------------------------------------

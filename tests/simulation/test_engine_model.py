@@ -2,23 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
 from balancer_simulator import Record, Scenario
-from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.workload import Arrivals, Batch
 from balancer_simulator.world.batch import works_of
-from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, StationJob, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simpy import Environment
 
 from balancer.endpoint import Lease
 from tests.registered import few_first
@@ -36,97 +31,6 @@ from tests.simulation.scenarios import (
     run,
     times,
 )
-
-# -- stations ---------------------------------------------------------------------------------------
-
-
-class _Noted(StationJob):
-    """Notes when it is done."""
-
-    def __init__(self, env: Environment, work_s: float) -> None:
-        super().__init__(work_s)
-        self.env = env
-        self.done_s: list[float] = []
-
-    def done(self) -> None:
-        self.done_s.append(self.env.now)
-
-
-Visits = Sequence[tuple[float, float]]
-
-
-def visit(make: Callable[[Environment], ServiceStation], visits: Visits, drop: dict[int, float]) -> list[Any]:
-    """Let jobs (enters at, work) visit a station; return when each was done, None for those that were dropped."""
-    env = Environment()
-    station = make(env)
-    jobs = [_Noted(env, work_s) for _, work_s in visits]
-    for job, (at_s, _) in zip(jobs, visits, strict=True):
-        after(env, at_s, station.enter, job)
-    for number, at_s in drop.items():
-        after(env, at_s, station.drop, jobs[number])
-    env.run()
-    assert all(len(job.done_s) <= 1 for job in jobs)
-    return [job.done_s[0] if job.done_s else None for job in jobs]
-
-
-def a_timer(_: float, env: Environment) -> ServiceStation:
-    return Timer(env)
-
-
-def a_line(parallel: float, env: Environment) -> ServiceStation:
-    return QueueingStation(int(parallel), Timer(env))
-
-
-def a_host(cores: float, env: Environment) -> ServiceStation:
-    return SharedHost(env, cores)
-
-
-def a_line_before_a_host(parallel: float, env: Environment) -> ServiceStation:
-    return QueueingStation(int(parallel), SharedHost(env, 1))
-
-
-@pytest.mark.parametrize(
-    ("station", "room", "visits", "drop", "done"),
-    [
-        (a_timer, 0, [(0, 3), (0, 1), (1, 2)], {}, [3, 1, 3]),  # room for everybody
-        (a_timer, 0, [(0, 3), (0, 1)], {0: 2}, [None, 1]),
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {}, [3, 4, 6]),  # first come first served, though the second is shorter
-        (a_line, 2, [(0, 3), (0, 1), (0, 1), (0, 1)], {}, [3, 1, 2, 3]),
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {0: 1}, [None, 2, 4]),  # who is dropped inside makes room at once
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1}, [3, None, 5]),  # who is dropped in line is stepped over
-        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1, 0: 2}, [None, None, 4]),
-        (a_line, 2, [(0, 4), (0, 4), (0, 1), (0, 1)], {0: 1, 1: 1}, [None, None, 2, 2]),
-        (a_line, 1, [(5, 1), (0, 1)], {}, [6, 1]),
-        (a_host, 1, [(0, 1), (0, 3)], {}, [2, 4]),  # half a core each till 2 s, then all of it
-        (a_host, 1, [(0, 2), (1, 0.5)], {}, [2.5, 2]),  # 1 s is left at 1 s; both get 0.5 s of work by 2 s
-        (a_host, 2, [(0, 2), (0, 2), (0, 2), (0, 2)], {}, [4, 4, 4, 4]),
-        (a_host, 2, [(0, 1), (0, 1)], {}, [1, 1]),
-        (a_host, 4, [(0, 1)], {}, [1]),  # nobody uses more than one core
-        (a_host, 0.5, [(0, 1)], {}, [2]),
-        (a_host, 1, [(0, 2), (0, 2)], {0: 1}, [None, 2.5]),  # 0.5 s each by 1 s; the other 1.5 s at full speed
-        (a_host, 1, [(0, 1), (0, 2)], {0: 1}, [None, 2.5]),  # it was the next to be done
-        (a_host, 1, [(0, 1), (4, 1)], {}, [1, 5]),  # idle in between
-        (a_host, 1, [(0, 0), (0, 1)], {}, [0, 1]),  # no work takes no time
-        # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
-        (a_line_before_a_host, 2, [(0, 1), (0, 2), (0, 1)], {}, [2, 4, 4]),
-    ],
-)
-def test_a_station_is_done_with_each_job_when_arithmetic_says(
-    station: Callable[[float, Environment], ServiceStation],
-    room: float,
-    visits: Visits,
-    drop: dict[int, float],
-    done: list[float | None],
-) -> None:
-    assert visit(partial(station, room), visits, drop) == done
-
-
-@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
-def test_jobs_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
-    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
-    done = visit(partial(a_host, 1), [(0, w) for w in works], drop={})
-    assert done == pytest.approx([sum(min(w, other) for other in works) for w in works])
-
 
 # -- endpoints, faults, calls that fail, who gets what and when -------------------------------------
 
@@ -169,6 +73,22 @@ _TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
             hosts={"h": {"cores": 1}},
         ),
         [(0, 2), (0, 4), (0, 2)],
+    ),
+    "an endpoint lets in two at a time": (
+        at([0, 0, 0, 0], [3, 1, 1, 1], endpoint(capacity=4, parallel=2)),
+        [(0, 3), (0, 1), (0, 2), (0, 3)],
+    ),
+    # 1 s is left at 1 s; both get 0.5 s of work by 2 s.
+    "who comes later shares the core": (
+        at([0, 1, 4], [2, 0.5, 1], endpoint(capacity=3, host="h"), hosts={"h": {"cores": 1}}),
+        [(0, 2.5), (1, 2), (4, 5)],
+    ),
+    "nobody uses more than one core": (at([0], 1, endpoint(host="h"), hosts={"h": {"cores": 4}}), [(0, 1)]),
+    "half a core takes twice as long": (at([0], 1, endpoint(host="h"), hosts={"h": {"cores": 0.5}}), [(0, 2)]),
+    # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
+    "a line before a shared core": (
+        at([0, 0, 0], [1, 2, 1], endpoint(capacity=3, parallel=2, host="h"), hosts={"h": {"cores": 1}}),
+        [(0, 2), (0, 4), (0, 4)],
     ),
     "speed counts on a host too": (
         at([0, 0], [2, 2], endpoint("a", host="h", speed=2.0, capacity=2), hosts={"h": {"cores": 1}}),
@@ -238,6 +158,10 @@ _CALLS: dict[str, tuple[Scenario, list[tuple[int, str, float, float, bool]]]] = 
     "a call that is given up leaves the line": (
         at([0, 0, 0.5], [1.5, 9, 0.25], endpoint(capacity=3, parallel=1), requests=_LIMITED),
         [(1, "a", 0, 1.5, True), (2, "a", 0, 2, False), (3, "a", 0.5, 2.25, True)],
+    ),
+    "who is given up in line is stepped over": (
+        at([0, 0.25, 0.25, 0.5], [1.5, 1.75, 9, 0.125], endpoint(capacity=4, parallel=1), requests=_LIMITED),
+        [(1, "a", 0, 1.5, True), *((n, "a", 0.25, 2.25, False) for n in (2, 3)), (4, "a", 0.5, 2.375, True)],
     ),
     "a call that is given up leaves the way": (
         at([0], 1, endpoint(network=fixed(3.0)), requests=_LIMITED),
@@ -325,6 +249,15 @@ def test_figures_are_those_of_the_calls(case: str, figure: Callable[[Record], ob
     assert figure(run(scenario)) == value
 
 
+@given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
+def test_calls_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
+    """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
+    shared = endpoint(capacity=len(works), host="h")
+    record = run(at([0.0] * len(works), works, shared, hosts={"h": {"cores": 1}}, horizon_s=1000.0))
+    expected = [sum(min(work, other) for other in works) for work in works]
+    assert [end_s for _, end_s in times(record)] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("kind", ["fail_within", "fast_fail"])
 def test_failures_come_with_their_probability(kind: str) -> None:
     count, probability = 2000, 0.25
@@ -404,25 +337,6 @@ def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -
     assert len(set(order)) == 2
 
 
-def test_priority_is_a_head_start_of_ten_seconds_and_no_more() -> None:
-    kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
-    at_s = [0, *(1 + n / 4 for n in range(12)), *(16 + n / 4 for n in range(12))]
-    record = run(at(at_s, [24, *[1] * 24], requests={"kinds": kinds}))
-    assert {span.task for span in record.spans[1:13]} == set(range(2, 14))  # those that came early, low ones too
-    assert {"low", "high"} == {span.kind for span in record.spans[1:13]} == {span.kind for span in record.spans[13:]}
-
-
-@pytest.mark.parametrize("policy", [name for name in ALL if name not in BASELINES])
-def test_labels_are_kept_to(policy: str) -> None:
-    kinds = [{"name": "any"}, {"name": "gpu", "labels": ["gpu"]}]
-    pair = [endpoint("plain", capacity=2), endpoint("gpu", capacity=2, labels=["gpu"])]
-    record = run(at([n / 4 for n in range(80)], 1, *pair, requests={"kinds": kinds}), policy)
-    where = Counter((span.kind, span.url) for span in record.spans)
-    assert where["gpu", "plain"] == 0
-    assert min(where["gpu", "gpu"], where["any", "plain"]) > 0
-    assert ended(record) == (80, 0, 0, 0)
-
-
 def test_kinds_come_in_their_shares_and_with_their_work() -> None:
     kinds = [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 2}}]
     workload = {"kind": "poisson", "rate_per_s": 16}
@@ -460,26 +374,11 @@ def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second() ->
     assert starts(1.15) == pytest.approx([2.0, 4.2])
 
 
-def test_the_old_queue_is_never_given_up_by_one_who_is_busy_enough() -> None:
-    record = run(closed(3, 0.5, 1.0, endpoint("a"), horizon_s=49.0), "old_global_queue")
-    assert sorted(record.crews[0])[:2] == [0, 0]
-    assert record.unfinished == 3
-    starts = [span.started_s for span in record.spans]
-    assert {later - earlier for earlier, later in pairwise(starts)} == {1.5}
-
-
 def test_the_old_queue_gives_up_when_it_next_looks_at_the_time() -> None:
     scenario = at([0, 0, 0.5], [4, 1, 0.25], requests={"kinds": [{"acquire_timeout_s": 0.25}]})
     record = run(scenario, "old_global_queue")
     # It listens till 0.1 s and from 0.2 to 0.3 s; the third from 0.5 s on, till 0.8 s.
     assert ended(record) == (1, 0, 2, 0)
-
-
-def test_nobody_in_particular_keeps_nothing_of_the_old_queue() -> None:
-    record = run(at([0, 1.5, 1.5], 1), "old_global_queue")
-    first, second, third = times(record)
-    assert (first, second) == ((0, 1), (1.5, 2.5))
-    assert third[0] == pytest.approx(2.5)  # it listens from 2.5 to 2.6 s
 
 
 def test_the_old_queue_retries_where_it_failed() -> None:
@@ -630,7 +529,6 @@ def test_time_goes_on_though_every_request_is_refused_at_once() -> None:
 # -- whatever the scenario --------------------------------------------------------------------------
 
 _eighths = st.integers(0, 80).map(lambda n: n / 8)
-_works = st.integers(1, 40).map(lambda n: n / 8)
 _sometimes = st.sampled_from([0.5, 1.0])
 
 _faults = st.one_of(
@@ -691,7 +589,7 @@ _requests = st.fixed_dictionaries(
 
 
 @st.composite
-def _values(draw: st.DrawFn) -> dict[str, Any]:
+def drawn_values(draw: st.DrawFn) -> dict[str, Any]:
     """Draw all of a scenario but its workload."""
     values = {**draw(_troubled), "requests": draw(_requests), "max_waiters": draw(st.none() | st.integers(0, 3))}
     if not any("x" in model["labels"] for model in values["endpoints"]):
@@ -701,7 +599,7 @@ def _values(draw: st.DrawFn) -> dict[str, Any]:
     return values
 
 
-def _begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
+def begun(values: dict[str, Any], horizon_s: float) -> dict[str, Any]:
     """Return `values` without the faults that would begin when the run is over."""
     models = [
         {**model, "faults": [fault for fault in model["faults"] if fault.get("from_s", 0.0) < horizon_s]}
@@ -771,41 +669,17 @@ def _by_task(record: Record) -> dict[int, list[CallSpan]]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
-@given(
-    arrivals=st.lists(st.tuples(_eighths, _works), min_size=1, max_size=30).map(sorted),
-    values=_values(),
-    warmup_s=st.sampled_from([0.0, 0.0, 3.0]),
-    horizon_s=st.sampled_from([8.0, 200.0]),
-)
-def test_every_request_ends_once_or_is_unfinished(
-    policy: str,
-    arrivals: list[tuple[float, float]],
-    values: dict[str, Any],
-    warmup_s: float,
-    horizon_s: float,
-) -> None:
-    instants, works = zip(*arrivals, strict=True)
-    scenario = at(instants, works, warmup_s=warmup_s, horizon_s=horizon_s, **_begun(values, horizon_s))
-    record = run(scenario, policy)
-    assert sum(ended(record)) == sum(warmup_s <= at_s < horizon_s for at_s in instants)
-    check_calls(scenario, record)
-    if not warmup_s:
-        check_counts(scenario, record)
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=20)
 @given(
     workers=st.integers(1, 5),
     think_s=st.sampled_from([0.0, 0.75]),
     work_s=st.sampled_from([0.0, 0.5]),
-    values=_values(),
+    values=drawn_values(),
 )
 def test_every_worker_goes_on(policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]) -> None:
     """It thinks, or has one request under way: so requests made and requests ended differ by no more than that."""
     seen: set[int] = set()
-    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **_begun(values, 4.0))
+    scenario = closed(workers, think_s, work_s, horizon_s=4.0, **begun(values, 4.0))
     record = run(scenario, policy, observer=lambda task, _: seen.add(task.number))
     assert record.unfinished <= workers
     assert sum(ended(record)) >= max(seen, default=0) - workers

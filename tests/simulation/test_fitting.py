@@ -83,11 +83,6 @@ def test_what_is_beyond_the_longest_that_ended_has_a_tail_and_is_told() -> None:
     assert beyond(seen, np.zeros(6, dtype=np.bool_)) == 0.0
 
 
-def test_the_mean_of_the_times_that_stand_for_all_is_that_of_all() -> None:
-    seen = np.random.default_rng(2).lognormal(size=777)
-    assert quantile_means(seen, np.zeros(777, dtype=np.bool_), 50).mean() == pytest.approx(seen.mean())
-
-
 def test_times_none_of_which_ended_are_refused() -> None:
     with pytest.raises(ValueError, match="none has ended"):
         quantile_means(np.array([1.0]), np.array([True]), 5)
@@ -251,12 +246,6 @@ def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_
     assert left_s(fit_trace(replace(trace, attempts=lately))) < 0.05
 
 
-def test_calls_that_fail_at_once_do_not_make_times_look_short() -> None:
-    flaky = _FREE.model_copy(update={"faults": [FastFail(probability=0.3, after_s=0.001)]})
-    fit = _fitted(flaky, calls=800)
-    assert _mean_s(fit, "http://free/") == pytest.approx(0.05, rel=0.1)
-
-
 def test_how_often_outages_come_has_a_prior_where_none_was_seen() -> None:
     assert rate_of(0, 100.0) == pytest.approx(0.005)
     drawn = [rate_of(2, 100.0, np.random.default_rng(n)) for n in range(400)]
@@ -331,27 +320,7 @@ def test_calls_that_come_whatever_happens_are_not_taken_for_callers_who_pause(ga
     assert caller_pattern_of(calls).callers is None
 
 
-def test_those_who_come_whatever_happens_are_recorded() -> None:
-    fit = _fitted(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
-    assert fit.caller_pattern.callers is None
-    assert fit.scenario().workload.kind == "arrivals"
-
-
 # -- the trace, the file ------------------------------------------------------------------------------
-
-
-def test_a_trace_that_is_cut_tells_nothing_of_what_came_later() -> None:
-    trace = made_trace(_scenario(_FREE, _LINES, calls=300))
-    began_s = min(each.asked_s for each in trace.attempts)
-    cut = until(trace, 1.0)
-    assert 0 < len(cut.attempts) < 300
-    assert all(each.ended_s <= began_s + 1.0 for each in cut.attempts)
-    for before, after in zip(trace.attempts, cut.attempts, strict=False):
-        assert after.open == (before.ended_s > began_s + 1.0)
-    changed = [
-        each if each.ended_s <= began_s + 1.0 else replace(each, ended_s=each.ended_s + 9) for each in trace.attempts
-    ]
-    assert until(replace(trace, attempts=changed), 1.0) == cut
 
 
 def test_two_runs_are_laid_one_after_the_other() -> None:
@@ -410,11 +379,6 @@ def _alone(workers: int, calls: int, mean_s: float) -> Trace:
     """Return the trace of callers at one endpoint that has a slot for each."""
     endpoint = EndpointModel(url="http://a/", capacity=workers, service=_short(mean_s, 0.5))
     return made_trace(_scenario(endpoint, workers=workers, calls=calls), named=False)
-
-
-def test_a_draw_has_one_block_fewer_than_there_are_calls() -> None:
-    (found,) = fit_trace(_alone(2, 30, 0.1)).endpoints.values()
-    assert len(found.resampled(np.random.default_rng(1)).work_s) == len(found.sample.work_s) - 5 == 25
 
 
 def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:

@@ -1,7 +1,5 @@
 """A tally tells mean and most exactly, and quantiles to 2.2%, however many values there were and however merged."""
 
-import pickle
-
 import numpy as np
 import pytest
 from balancer_simulator.run.histogram import CensoredHistogram
@@ -44,26 +42,8 @@ def test_a_pool_and_a_simulation_say_the_same_of_the_same_waits(values: list[flo
         assert quantile == pytest.approx(tally.quantile(q), rel=_WITHIN - 1)
 
 
-@given(st.lists(st.lists(st.floats(0, 1e6), max_size=30), min_size=1, max_size=4))
-def test_merged_is_as_if_counted_together_and_pickled_is_the_same(parts: list[list[float]]) -> None:
-    together = tally_of([value for part in parts for value in part])
-    merged = CensoredHistogram.merged(pickle.loads(pickle.dumps(tally_of(part))) for part in parts)
-    assert (merged.count, merged.most) == (together.count, together.most)
-    assert merged.mean == pytest.approx(together.mean)
-    assert [merged.quantile(q) for q in (0.1, 0.5, 0.99)] == [together.quantile(q) for q in (0.1, 0.5, 0.99)]
-
-
 def test_the_tail_falls_from_all_that_are_above_0_to_none() -> None:
     values, larger = tally_of([0.0, 0.0, 1.0, 2.0, 4.0, 4.0, 8.0, 8.0]).tail()
     assert larger.tolist() == [6 / 8, 5 / 8, 4 / 8, 2 / 8, 0.0]
     assert values[0] == 0.0
     assert [low <= value <= low * _WITHIN for low, value in zip([1, 2, 4, 8], values[1:], strict=True)] == [True] * 4
-
-
-def test_an_empty_one_has_nothing_to_say() -> None:
-    assert (
-        CensoredHistogram().count,
-        CensoredHistogram().mean,
-        CensoredHistogram().most,
-        CensoredHistogram().quantile(0.99),
-    ) == (0, 0.0, 0.0, 0.0)

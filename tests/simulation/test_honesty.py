@@ -1,38 +1,25 @@
 """A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
 
 import math
-import re
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
-from balancer_simulator.report.document import page
+from balancer_simulator import Record, Scenario, run_study, simulate_once
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
-from balancer_simulator.studies.ranking import of_the_runs
 from balancer_simulator.studies.warmup import settled_after, settles
 
-from balancer.errors import ConfigError
 from tests.simulation.printed import printed
-from tests.simulation.scenarios import endpoint
+from tests.simulation.scenarios import arriving, endpoint
 
-
-def scenario(**values: Any) -> Scenario:
-    usual: dict[str, Any] = {
-        "workload": {"kind": "poisson", "rate_per_s": 0.5},
-        "endpoints": [endpoint()],
-        "horizon_s": 400.0,
-        "warmup_s": 0.0,
-        "replications": 3,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+scenario = partial(arriving, 0.5, horizon_s=400.0, warmup_s=0.0, replications=3)
 
 
 class Ran:
@@ -78,11 +65,6 @@ def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> No
     unlike = pooled(of([1.0] * 1000, [1.0] * 970 + [9.0] * 30, [1.0] * 1000), "wait_p99_s")
     assert unlike.refusal.endswith("differs too much from run to run; it needs runs about 19 times as long")
     assert not pooled(of([1.0] * 400, [1.0] * 400), "wait_p50_s").refusal
-
-
-def test_nobody_waits_is_known() -> None:
-    found = pooled(of([0.0] * 9, [0.0] * 9), "wait_p99_s")
-    assert (found.refusal, found.interval.mean, found.interval.half) == ("", 0.0, 0.0)
 
 
 def test_a_difference_is_that_of_the_pooled_quantiles() -> None:
@@ -205,26 +187,6 @@ def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) ->
     assert settles(scenario(warmup_s=None))
 
 
-def test_it_is_said_what_does_not_count_and_why_all_does() -> None:
-    def said(**values: Any) -> str:
-        study = run_study(scenario(**{"warmup_s": None, "replications": 1, **values}), ["fifo"])
-        assert all(line[1:] in page(study) for line in of_the_runs(study) if "warm" in line)
-        return printed(study, print_study)
-
-    found = said(
-        workload={"kind": "poisson", "rate_per_s": 2.0},
-        work={"kind": "exponential", "mean_s": 40.0},  # 80 are under way, none at first
-        endpoints=[endpoint(capacity=1000)],
-    )
-    assert re.search(r"warm-up: the first \d+(\.\d+)? s of each run do not count", found)
-    assert "no warm-up: all of each run counts, because the work has an end" in said(
-        workload={"kind": "closed", "workers": 2, "calls": 5}
-    )
-    slow = endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])
-    assert "because a fault begins or ends at an instant" in said(endpoints=[slow])
-    assert "warm-up" not in said(warmup_s=0.0)
-
-
 # -- until it is known ------------------------------------------------------------------------------
 
 
@@ -237,11 +199,6 @@ def test_replications_go_on_until_it_is_known_well_enough() -> None:
     assert found.half <= 0.2 * found.mean
     few = run_study(scenario(within=0.001, most_replications=4, horizon_s=50.0), ["fifo"])
     assert few.scenario.replications == 4
-
-
-def test_a_sweep_takes_no_within() -> None:
-    with pytest.raises(ConfigError, match="has within"):
-        run_sweep({1: scenario(within=0.1)}, ["fifo"])
 
 
 # -- loads that nobody could carry ------------------------------------------------------------------
@@ -283,12 +240,6 @@ def test_a_queue_inside_a_server_is_one_as_well(rho: float, where: str) -> None:
     study = run_study(scenario(workload=asked, endpoints=[endpoint(capacity=5000, **inside)], **values), ["fifo"])
     assert study.metric("fifo", "wait_max_s").mean == 0.0, "it waits for no lease"
     assert study.may_not_keep_up("fifo") is (rho > 1)
-
-
-def test_what_clearly_cannot_keep_up_is_not_said_to_be_unknown() -> None:
-    study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 1.5}, **UNKNOWN), ["fifo"])
-    assert not study.keeps_up("fifo")
-    assert not study.may_not_keep_up("fifo")
 
 
 def test_who_gives_up_lets_a_queue_end() -> None:

@@ -77,16 +77,6 @@ def test_a_cell_says_how_it_fares(policies: tuple[str, ...], values: dict[str, A
     assert [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()] == found
 
 
-class _Behind(Study):
-    def keeps_up(self, policy: str) -> bool:
-        return policy != "first"
-
-
-def test_who_cannot_keep_up_is_not_what_others_are_measured_by() -> None:
-    found = study("first", "fifo", **_NEARLY)
-    assert cells_of({"s": _Behind(found.scenario, found.records)}) == {"first": ["cannot keep up"], "fifo": ["1.00"]}
-
-
 def test_who_loses_more_is_said_with_how_much() -> None:
     found = study("least_in_flight", "round_robin", **_HOLE)
     lost = found.metric("round_robin", "lost").mean
@@ -173,18 +163,6 @@ def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[...
     code, out, _ = compare("a.toml", "more/a.toml", "b.toml", "--markdown", "--jobs", "1")
     assert not code
     assert out.splitlines()[0] == "| strategy | a.toml | more/a.toml | b.toml |"
-
-
-def test_loads_are_not_run_for_a_table(compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[float]] = []
-
-    def noting(scenario: Scenario, *args: Any, **values: Any) -> Study:
-        seen.append(scenario.loads)
-        return run_study(scenario, *args, **values)
-
-    monkeypatch.setattr("balancer_simulator.studies.study.run_study", noting)
-    compare("a.toml", "loads.toml", "--jobs", "1")
-    assert seen == [[], []]
 
 
 @pytest.mark.parametrize(

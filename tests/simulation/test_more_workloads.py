@@ -52,12 +52,6 @@ def test_a_flat_list_may_say_the_kinds() -> None:
     assert [span.kind for span in record.spans] == ["long", "short"]
 
 
-def test_a_flat_list_may_be_drawn() -> None:
-    record = run(flat(tasks(tasks=5), endpoint()))
-    assert record.completed == 5
-    assert record.makespan_s == 5.0
-
-
 def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
     think = {"kind": "deterministic", "mean_s": 0.5}
     record = run(flat(tasks(workers=1, tasks=3, think=think), endpoint()))
@@ -95,19 +89,6 @@ def test_a_retry_does_the_same_work_or_draws_it_anew(again: str, equal: bool) ->
     assert len(lengths) > 1
     assert (len(set(lengths)) == 1) is equal
     assert calls(run(scenario)) == calls(record)
-
-
-def test_hedging_helps_between_equal_endpoints_only_where_the_endpoint_decides() -> None:
-    def mean_s(again: str, hedge: bool) -> float:
-        requests = {"work_again": again, **({"hedge_after_s": 2.0} if hedge else {})}
-        scenario = flat(
-            {"kind": "poisson", "rate_per_s": 0.2}, endpoint("http://h-{1..4}/", capacity=4), requests=requests,
-            work={"kind": "lognormal", "mean_s": 1.0, "cv": 3.0}, horizon_s=4000.0,
-        )  # fmt: skip
-        return run(scenario).sojourn.mean
-
-    assert mean_s("same", True) == pytest.approx(mean_s("same", False))
-    assert mean_s("drawn", True) < 0.9 * mean_s("drawn", False)
 
 
 # -- what is told -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What notebooks show of studies: tables, sentences, trends, limits for the next run, and progress."""
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,13 +36,6 @@ def test_a_table_has_its_numbers_to_the_right_and_keeps_its_columns() -> None:
         markdown_table(["x", "y"], [["a"]])
 
 
-def test_the_best_is_named_alone_if_the_others_are_clearly_worse() -> None:
-    study = _study({"slow": [20.0, 22.0, 24.0], "quick": [10.0, 11.0, 12.0]})
-    words = best_in_words(study, "makespan_s")
-    assert words.startswith("`quick` (11.0 s")
-    assert "slow" not in words
-
-
 def test_who_cannot_be_told_apart_from_the_best_is_named_too() -> None:
     # Differences to the best: 2, -1, 1 and so 0.67 +- 3.8, which holds 0.
     study = _study({"best": [10.0, 11.0, 12.0], "alike": [12.0, 10.0, 13.0], "worse": [30.0, 31.0, 32.0]})
@@ -65,17 +57,6 @@ def test_the_limit_for_the_next_run_is_that_of_the_tables() -> None:
     assert at_most_of([5.0, 5.0]) == 5.0
     with pytest.raises(ValueError, match="found 1 values"):
         at_most_of([1.0])
-
-
-def test_the_next_run_stays_below_the_limit_as_often_as_it_says() -> None:
-    rng = random.Random(1)
-    trials, certainty = 4000, 0.9
-    below = 0
-    for _ in range(trials):
-        *seen, following = (rng.gauss(10.0, 2.0) for _ in range(6))
-        below += following <= at_most_of(seen, certainty)
-    # The standard error of the part is sqrt(0.9 * 0.1 / 4000) = 0.0047; four of them are 0.019.
-    assert below / trials == pytest.approx(certainty, abs=4 * math.sqrt(certainty * (1 - certainty) / trials))
 
 
 @pytest.fixture
@@ -106,14 +87,6 @@ def test_a_trend_of_long_times_is_in_hours(drawn: list[Any]) -> None:
         trend({"a": {1.0: interval_of([seconds, seconds])}}, "makespan_s", xlabel="hosts")
     found = [(ylabel, list(lines[0].ys)) for lines, ylabel, _ in drawn]
     assert found == [("makespan (h)", [10.0]), ("makespan (s)", [36.0])]
-
-
-def test_between_whole_values_there_are_no_marks(drawn: list[Any]) -> None:
-    for xs in ((6.0, 7.0, 8.0), (0.6, 0.7, 0.8)):
-        trend({"a": {x: interval_of([1.0, 2.0]) for x in xs}}, "lost", xlabel="hosts")
-    whole, parts = ([x.is_integer() for x, _ in drawing.x.marks()] for *_, drawing in drawn)
-    assert all(whole)
-    assert not all(parts)
 
 
 def test_progress_in_a_notebook_is_plain_lines(

@@ -1,17 +1,18 @@
 """How long runs must be: independent observations, and runs that become longer by themselves."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import Record, Scenario, run_study
+from balancer_simulator import Record, run_study
 from balancer_simulator.studies.intervals import Interval, independent
 from balancer_simulator.studies.precision import LEAST_INDEPENDENT, first_look, times_longer
 from balancer_simulator.studies.ranking import of_the_runs
 
 from balancer.errors import ConfigError
-from tests.simulation.scenarios import endpoint
+from tests.simulation.scenarios import arriving
 
 
 class Numbers:
@@ -25,15 +26,7 @@ def of(runs: Any) -> list[Record]:
     return [Numbers(run) for run in runs]  # type: ignore[misc]
 
 
-def scenario(**values: Any) -> Scenario:
-    usual: dict[str, Any] = {
-        "workload": {"kind": "poisson", "rate_per_s": 0.5},
-        "endpoints": [endpoint()],
-        "horizon_s": 100.0,
-        "warmup_s": 0.0,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+scenario = partial(arriving, 0.5, warmup_s=0.0)
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
@@ -97,13 +90,6 @@ def test_longer_runs_are_those_that_a_scenario_of_that_length_has() -> None:
     again = run_study(study.scenario.changed(precision=None), ["fifo"])
     assert study.metrics("fifo") == again.metrics("fifo")
     assert study.at_load(0.3).metrics("fifo") == again.at_load(0.3).metrics("fifo")
-
-
-def test_the_figure_may_be_another_one() -> None:
-    study = run_study(scenario(precision=0.2), ["fifo"], by="wait_p90_s")
-    found = study.metric("fifo", "wait_p90_s")
-    assert found.half <= 0.2 * found.mean
-    assert any(line.startswith("precision: wait_p90_s is known to within 20%") for line in of_the_runs(study))
 
 
 def test_a_load_that_is_too_much_is_not_waited_for() -> None:

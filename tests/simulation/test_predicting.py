@@ -10,11 +10,9 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario
 from balancer_simulator.fitting.calls import until
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.backtest import Backtest, backtest
-from balancer_simulator.predicting.backtest import BacktestCut as BacktestTest
+from balancer_simulator.predicting.backtest import backtest
 from balancer_simulator.predicting.goodness import goodness_of_fit
-from balancer_simulator.predicting.predict import RunPrediction, predict, prediction_of
-from balancer_simulator.trace_commands import _print
+from balancer_simulator.predicting.predict import predict, prediction_of
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
@@ -135,14 +133,6 @@ def test_backtest_says_what_came(trace: Trace, tmp_path: Path, command: Command)
     code, said, wrong = command("backtest", str(path), "--part", "3")
     assert (code, said) == (2, "")
     assert "--part: found 3" in wrong
-
-
-def test_an_outage_by_which_a_run_would_be_sooner_is_no_delay(capsys: pytest.CaptureFixture[str]) -> None:
-    rest = RunPrediction(1.0, 10, {}, {"http://a/": -0.116, "http://b/": 2.0}, 0.5)
-    _print(Backtest((BacktestTest(0.1, rest, {}),), {}))
-    said = capsys.readouterr().out
-    assert "an outage of http://a/ of 0.5 s, which the trace does not have: hardly later" in said
-    assert "an outage of http://b/ of 0.5 s, which the trace does not have: later by 2 s" in said
 
 
 def test_a_trace_that_is_to_be_simulated_has_to_be_fitted_first(trace: Trace, tmp_path: Path, command: Command) -> None:

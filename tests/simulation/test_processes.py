@@ -11,7 +11,7 @@ import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies import parallel
-from balancer_simulator.studies.parallel import Order, Simulators, WorkerProcesses, run_orders
+from balancer_simulator.studies.parallel import Order, WorkerProcesses, run_orders
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
 
@@ -67,15 +67,6 @@ def test_processes_are_kept_until_an_error_and_then_no_old_answer_is_taken_for_a
         next(left)
         left.close()
         assert set(dict(workers.map([1, 2], 2)).values()).isdisjoint(first.values())
-
-
-@pytest.mark.more
-def test_simulators_give_the_same_records_however_often_and_however_many() -> None:
-    scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=20.0)
-    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(3)]
-    with Simulators(2) as simulators:
-        found = [[each.metrics for each in simulators.records(orders)] for _ in range(2)]
-    assert found == [[each.metrics for each in run_orders(orders)]] * 2
 
 
 def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:

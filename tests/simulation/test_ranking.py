@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from balancer_simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
-from balancer_simulator.report.document import page
+from balancer_simulator import Closed, EndpointModel, Record, Scenario, Study, run_study
 from balancer_simulator.report.markdown import best_in_words
 from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.studies.figures import FIGURES, ranking_figure
@@ -15,6 +14,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT, rows
 from tests.simulation.printed import printed
+from tests.simulation.scenarios import arriving, endpoint
 
 
 def _of(records: dict[str, tuple[Record, ...]]) -> Study:
@@ -22,14 +22,7 @@ def _of(records: dict[str, tuple[Record, ...]]) -> Study:
 
 
 def _scenario(rate_per_s: float = 1.0, **values: object) -> Scenario:
-    usual: dict[str, object] = {
-        "workload": Poisson(rate_per_s=rate_per_s),
-        "endpoints": [EndpointModel(url="http://{1..2}/")],
-        "horizon_s": 400.0,
-        "replications": 3,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+    return arriving(rate_per_s, endpoint("http://{1..2}/"), **{"horizon_s": 400.0, "replications": 3, **values})
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +31,6 @@ def records() -> tuple[Record, ...]:
 
 
 # -- the better end -----------------------------------------------------------------------------------
-
-
-def test_more_is_better_where_it_is(records: tuple[Record, ...]) -> None:
-    quicker = tuple(replace(record, completed=1000 + record.completed) for record in records)
-    study = _of({"slow": records, "quick": quicker})
-    assert study.ranking("throughput_per_s") == ["quick", "slow"]
-    assert study.best("throughput_per_s") == ["quick"]
-    assert best_in_words(study, "throughput_per_s").startswith("`quick`")
 
 
 def test_every_figure_of_a_run_ranks_by_its_better_end(records: tuple[Record, ...]) -> None:
@@ -124,19 +109,6 @@ def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
     assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
 
 
-@pytest.mark.more
-def test_the_page_says_so_too_and_marks_no_loss_as_good(overloaded: Study) -> None:
-    assert f"cannot keep up: {overloaded.unfinished('always_first'):.0%} unfinished" in page(overloaded)
-    alone = page(_of({"always_first": overloaded.records["always_first"]}))
-    assert f"{overloaded.unfinished('always_first'):.1%}" in alone
-    assert "always_first: unfinished at the end" in alone
-    assert "cannot keep up" not in page(_of({"fifo": overloaded.records["fifo"]}))
-
-
-def test_nothing_is_said_where_all_keep_up(records: tuple[Record, ...]) -> None:
-    assert "unfinished" not in printed(_of({"fifo": records}), print_ranking, print_study).replace("-\n", "")
-
-
 def test_the_names_of_all_policies_are_whole_in_80_columns(overloaded: Study) -> None:
     """With the figures at their widest: losses with an interval, and policies that cannot keep up."""
     quick, slow = overloaded.records["fifo"], overloaded.records["always_first"]
@@ -147,10 +119,3 @@ def test_the_names_of_all_policies_are_whole_in_80_columns(overloaded: Study) ->
     assert max(map(len, (*ranked, *shown))) <= 80
     assert [name for name in named if not any(line.split()[1:2] == [name] for line in ranked)] == []
     assert [name for name in named if not any(line.split()[:1] == [name] for line in shown)] == []
-
-
-def test_the_shares_of_many_policies_are_whole_in_80_columns(records: tuple[Record, ...]) -> None:
-    study = _of({f"weighted_least_request_{number}": records for number in range(18)})
-    shown = printed(study, print_study, width=80)
-    share = f"{sum(each.shares['http://1/'] for each in records) / len(records):.1%}"
-    assert shown.count(share) >= 18

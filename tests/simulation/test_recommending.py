@@ -1,8 +1,5 @@
 """What is recommended is in time where it is run, the cheapest of what was tried, and never more than is known."""
 
-import json
-import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -25,16 +22,15 @@ from balancer_simulator import (
 from balancer_simulator.fitting.description import as_toml, fit_lines
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.predict import predict
-from balancer_simulator.predicting.recommend import Recommendation, SettingForecast, recommend, setting_config
+from balancer_simulator.predicting.recommend import Recommendation, SettingForecast, recommend
 from balancer_simulator.predicting.settings import with_setting
-from balancer_simulator.report.recommendation import recommendation_lines, verdict
+from balancer_simulator.report.recommendation import verdict
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.trace_commands import seconds_until
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
-from balancer.settings.config import load_config
-from tests.simulation.made_traces import made_trace, written
+from tests.simulation.made_traces import made_trace
 
 # One caller after the other at three endpoints: what keeps it slow is that there are too few callers.
 _SLOW = Scenario(
@@ -112,11 +108,6 @@ def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than
     assert {model.capacity for each in tried for model in each.scenario.endpoints} == {2}
 
 
-def test_with_twice_the_slots_there_are_callers_to_fill_them() -> None:
-    tried = [each.setting for each in recommend(_SLOW, **_FEW).tried if each.setting.room == "twice"]
-    assert max(each.workers for each in tried if len(each.endpoints) == 3) >= 12
-
-
 def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like() -> None:
     found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
     assert chosen(found).made_up == {"http://one-more-like-e1/": "http://e1/"}
@@ -163,41 +154,6 @@ def test_a_deadline_is_the_next_instant_of_that_name(text: str, seconds: float) 
 def test_a_deadline_that_is_none_or_over_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--deadline: found"):
         seconds_until(text, datetime(2026, 11, 26, 12, 0))
-
-
-@pytest.mark.more
-def test_the_command_writes_a_config_that_loads_and_a_page(
-    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
-    config, folder = tmp_path / "pool.toml", tmp_path / "report"
-    told = ("recommend", str(written(made_trace(_SLOW, "fifo"), tmp_path)), "--draws", "5")
-    in_time = (*told, "--deadline", "2.2s", "--strategy", "fifo")
-    code, said, _ = command(*in_time, "-o", str(config), "--report", str(folder))
-    assert code == 0
-    assert re.match(r"it ends within \S+ s with a probability of 95%: ", said)
-    assert re.search(
-        r"^recommended: ends .*; meets the deadline$|^now: .*; (meets|misses) the deadline$", said, re.MULTILINE
-    )
-    assert "recommended" in said
-    assert [each.capacity for each in load_config(config).pool_endpoints] == [2, 2, 2]
-    assert config.read_text(encoding="utf-8").startswith("# it ends within ")
-    page = (folder / "recommendation.html").read_text(encoding="utf-8")
-    assert "<svg" in page
-    assert "Made by balancer" in page
-    assert "&#34;endpoints&#34;" not in page, "no JSON"
-    assert '<p class="verdict good">It ends within ' in page
-    assert "that were tried</summary>" in page
-    assert json.loads(command(*in_time, "--json")[1])["chosen"]["does"] is True
-    code, _, wrong = command(*told, "--certainty", "3")
-    assert code == 2
-    assert "--certainty: found 3" in wrong
-
-
-def test_a_config_has_what_a_pool_must_know_of_its_endpoints() -> None:
-    labelled = _SLOW.endpoints[0].model_copy(update={"weight": 2.0, "labels": ["big"]})
-    found = recommend(_SLOW.changed(endpoints=[labelled]), **_FEW)
-    (endpoint,) = setting_config(found.present)["endpoints"]
-    assert endpoint == {"url": "http://e0/", "capacity": 2, "weight": 2.0, "labels": ["big"]}
 
 
 def test_what_is_better_by_itself_is_the_base_of_what_is_tried_next() -> None:
@@ -256,36 +212,6 @@ def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stop
     assert never.remarks == ("more than 4 endpoints were not tried",)
     few = one.changed(workload=Closed(workers=2, calls=2))
     assert "more endpoints do not help" in recommend(few, deadline_s=0.01, **_FEW).remarks[0]
-
-
-def test_what_is_nearest_to_a_budget_takes_the_least_of_it() -> None:
-    found = recommend(_KNOWN, budget_h=0.0001, **_FEW)
-    assert found.nearest.cost_h == min(each.cost_h for each in found.tried)
-    assert f"the nearest takes {found.nearest.cost_h:.3g} endpoint-hours" in verdict(found)
-
-
-def test_times_are_worded_servers_that_are_left_out_named_and_an_hour_has_its_day() -> None:
-    slow = _KNOWN.changed(workload=Closed(workers=6, calls=90), work=Deterministic(mean_s=0.1))
-    found = recommend(slow, deadline_s=7746.0, **_FEW)
-    said = verdict(found, datetime(2026, 11, 26, 12, 0))
-    assert " s (by Thursday 2026-11-26 12:00) with a probability of 95%: " in said
-    assert "; without http://e0/, http://e1/" in said
-    lines = list(recommendation_lines(found))
-    assert not [line for line in lines if "with 1 endpoints" in line]
-    assert "within 2 h 09 min" in verdict(replace(found, chosen=None))
-
-
-def test_two_runs_are_named_and_their_tasks_added() -> None:
-    first = made_trace(_SLOW, "fifo")
-    second = [replace(each, run="later", task=None) for each in first.attempts[:20]]
-    fit = fit_trace(replace(first, attempts=[*first.attempts, *second]))
-    said = "2 runs: made with 90 calls, later with 20 calls (none with a name)"
-    assert any(line.startswith(said) for line in fit_lines(fit))
-    half = [replace(each, run="later", task=None) for each in first.attempts]
-    told = list(fit_lines(fit_trace(replace(first, attempts=[*first.attempts, *half]))))
-    assert told[0].endswith("(none with a name); so names do not identify callers; all calls are used together")
-    (remark,) = recommend(fit, **_FEW).remarks
-    assert remark == f"{said}; tasks is the sum of all, 110, unless you give --tasks"
 
 
 def test_from_too_few_calls_no_behaviour_is_claimed() -> None:

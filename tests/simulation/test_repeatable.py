@@ -8,13 +8,11 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from balancer_simulator import Policy, Record, Scenario, run_study, simulate_once
-from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
+from balancer_simulator import Policy, Record, Scenario, simulate_once
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
-from tests.registered import few_first
 from tests.simulation.scenarios import ALL, run
 
 TROUBLED: dict[str, Any] = {
@@ -108,43 +106,6 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str, rules: di
     assert first.completed > 20
 
 
-@pytest.mark.more
-def test_the_same_study_gives_the_same_bytes() -> None:
-    first, second = (run_study(troubled(), ALL) for _ in range(2))
-    for export in (to_json, runs_csv, endpoints_csv):
-        assert export(first) == export(second)
-
-
-def test_a_policy_does_not_depend_on_its_company() -> None:
-    alone = run_study(troubled(), ["p2c"]).records["p2c"]
-    last_of_all = run_study(troubled(), [*(p for p in ALL if p != "p2c"), "p2c"]).records["p2c"]
-    assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
-
-
-@pytest.mark.more
-@pytest.mark.sampled(1)
-@any_rules
-def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:
-    scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5], **rules)
-    policies = ["random", "old_global_queue"]
-    told: list[tuple[int, int]] = []
-    here = run_study(scenario, policies, jobs=1)
-    elsewhere = run_study(scenario, policies, jobs=2, progress=lambda done, of: told.append((done, of)))
-    assert to_json(here) == to_json(elsewhere)
-    assert {p: list(map(bytes_of, here.records[p])) for p in policies} == {
-        p: list(map(bytes_of, elsewhere.records[p])) for p in policies
-    }
-    assert told == [(done, 8) for done in range(1, 9)]  # 2 policies x 2 replications x (the scenario and its load)
-
-
-def test_watching_changes_nothing() -> None:
-    plain = simulate_once(troubled(), Policy(strategy="random"))
-    watched = run(troubled(), "random", observer=lambda task, lease: None)
-    assert watched.spans
-    assert not plain.spans
-    assert plain.metrics == watched.metrics
-
-
 PLAIN: dict[str, Any] = {
     "workload": {"kind": "poisson", "rate_per_s": 3.25},
     "endpoints": [{"url": "a{1..3}"}, {"url": "b", "capacity": 2, "speed": 0.5}],
@@ -206,18 +167,6 @@ def test_another_seed_or_replication_is_another_run(workload: str) -> None:
     ]
     means = {record.sojourn.mean for record in records}
     assert len(means) == len(records)
-
-
-def test_only_the_random_strategy_has_a_randomness_of_its_own() -> None:
-    """Else "the same run" could be true because nothing is random, and the streams below one and the same."""
-    draws = {strategy: choices_of(strategy) for strategy in ("random", "p2c", "fifo")}
-    assert len({tuple(urls) for urls in draws.values()}) == 3
-
-
-def choices_of(strategy: str) -> list[str]:
-    urls: list[str] = []
-    run(troubled(), strategy, observer=lambda task, lease: urls.append(lease.endpoint.url))
-    return urls[:50]
 
 
 def test_every_purpose_has_a_stream_of_its_own() -> None:
@@ -284,52 +233,6 @@ def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy: str)
 
 def _in_order(works: dict[int, tuple[float, str]]) -> list[tuple[float, str]]:
     return [work for _, work in sorted(works.items())]
-
-
-@pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
-def test_every_policy_meets_the_same_batch(policy: str) -> None:
-    def works(policy: str) -> dict[str, list[float]]:
-        found: dict[str, dict[int, float]] = {}
-
-        def see(task: Task, lease: Lease) -> None:
-            assert task.worker is not None
-            found.setdefault(task.worker.part, {})[task.number] = task.work_s
-
-        run(troubled("batch", requests={}), policy, observer=see)
-        return {part: [work for _, work in sorted(tasks.items())] for part, tasks in found.items()}
-
-    assert works(policy) == works("fifo")
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("policy", few_first(ALL))
-def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
-    """Calls longer than the run end at the crashes only, and those are the same whoever makes the calls."""
-    crash = {"kind": "crash_repair", "mtbf_s": 10, "mttr_s": 2, "refuse_s": 0.01}
-    scenario = Scenario.model_validate(
-        {
-            # More workers than `always_first` or the old queue could keep away from an endpoint.
-            "workload": {"kind": "closed", "workers": 6},
-            "work": {"kind": "deterministic", "mean_s": 1e6},
-            "endpoints": [{"url": f"http://{name}/", "capacity": 3, "faults": [crash]} for name in "ab"],
-            "requests": {"attempts": 1},
-            "horizon_s": 100.0,
-            "health": None,
-        }
-    )
-    assert crashes(run(scenario, policy)) == crashes(run(scenario, "fifo"))
-    first, second = crashes(run(scenario, policy)).values()
-    assert len(first) > 2
-    assert first != second
-
-
-def crashes(record: Record) -> dict[str, list[float]]:
-    """Return when calls ended that were not refused, by endpoint."""
-    found: dict[str, set[float]] = {endpoint.url: set() for endpoint in record.endpoints}
-    for span in record.spans:
-        if span.ended_s - span.started_s > 0.0101:
-            found[span.url].add(span.ended_s)
-    return {url: sorted(instants) for url, instants in found.items()}
 
 
 # -- memory -----------------------------------------------------------------------------------------

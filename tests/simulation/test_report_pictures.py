@@ -10,35 +10,17 @@ import numpy as np
 import pytest
 from balancer_simulator.report.charts import beside_best, curves, draw_charts, gantt, ranking, tails
 from balancer_simulator.report.document import page, settings_lines
-from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 
 from balancer.reporting import rows
 from balancer.reporting.drawing import Box, Drawing, Line, Markers, Text
 from balancer.reporting.lines import line_chart
-
-_SCENARIO = """
-name = "batch"
-horizon_s = 500.0
-replications = 2
-policies = ["fifo"]
-
-[workload]
-kind = "batch"
-samples = 3
-stages = [{ name = "one", tasks = 4, workers = 2 }, { name = "two", tasks = 6, workers = 3 }]
-
-[[endpoints]]
-url = "http://a{1..2}/"
-capacity = 1
-"""
+from tests.simulation.test_report import BATCH, study_of
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("studies") / "scenario.toml"
-    path.write_text(_SCENARIO)
-    return run_study(load_scenario(path))
+    return study_of(tmp_path_factory.mktemp("studies"), BATCH, policies=["fifo"])
 
 
 @pytest.fixture
@@ -98,9 +80,7 @@ parallel = 1
 
 @pytest.fixture(scope="module")
 def by_load(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("studies") / "loads.toml"
-    path.write_text(_LOADS)
-    return run_study(load_scenario(path))
+    return study_of(tmp_path_factory.mktemp("studies"), _LOADS)
 
 
 @pytest.fixture
@@ -129,12 +109,6 @@ def _lines(drawing: Drawing) -> dict[str, Line]:
     return {entry.words: line for entry, line in zip(drawing.legend, lines, strict=True)}
 
 
-def test_a_load_of_1_has_a_mark(by_load: Study, drawings: list[Drawing]) -> None:
-    curves(by_load)
-    (drawing,) = drawings
-    assert {"0.3", "0.5", "1"} <= {words for _, words in drawing.x.marks(drawing.width)}
-
-
 def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: list[Drawing]) -> None:
     assert not by_load.keeps_up("always_first")
     chart = ranking(by_load)
@@ -155,17 +129,6 @@ def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, drawings: list[Drawing
     alone = replace(by_load, records={"always_first": by_load.records["always_first"]})
     assert "Not drawn" not in tails(alone, "wait").caption
     assert {name for drawing in drawings for name in _lines(drawing)} == {"always_first"}
-
-
-def test_one_that_is_far_behind_is_named_and_the_others_can_be_told_apart(
-    study: Study, drawings: list[Drawing]
-) -> None:
-    once = study.records["fifo"]
-    far = tuple(replace(record, makespan_s=100 * (record.makespan_s or 0.0)) for record in once)
-    ranking(replace(study, records={"a": once, "b": once, "far": far}))
-    (drawing,) = drawings
-    assert drawing.x.ends[1] < 3 * max(record.makespan_s or 0.0 for record in once)
-    assert [words for words in _words(drawing) if "off the scale" in words] == ["off the scale \u2192"]
 
 
 def test_what_is_too_short_has_no_dot(by_load: Study, drawings: list[Drawing]) -> None:
@@ -199,13 +162,6 @@ def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, t
     assert shown == names
 
 
-def test_equal_drawings_are_drawn_once_with_all_their_names(study: Study) -> None:
-    twice = replace(study, records=dict.fromkeys(["p", "<q>"], study.records["fifo"]))
-    titles = [chart.title for chart in draw_charts(twice)]
-    assert titles.count("Utilisation over time: p, <q>") == 1
-    assert not [title for title in titles if title.endswith((": p", ": <q>"))]
-
-
 def test_of_many_policies_the_best_are_shown_and_the_others_folded(study: Study) -> None:
     many = run_study(study.scenario, ["first", "random", "p2c", "round_robin", "jiq", "fifo", "c3"])
     charts = [chart for chart in draw_charts(many) if chart.title.startswith("Calls: ")]
@@ -225,14 +181,6 @@ def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> N
     assert section
     assert [line.count("<td") for line in section[0].split("<tr>")[2:]] == [6, 6]
     assert "<td>&lt;long&gt;</td>" in section[0]
-
-
-def test_a_figure_may_be_broken_only_between_its_parts(study: Study) -> None:
-    text = page(study)
-    cell = re.search(
-        r'<td class="number">(<span class="whole">[^<]*</span>) <span class="whole">\u00b1[^<]*</span>', text
-    )
-    assert cell, "a value and its interval"
 
 
 def test_the_settings_of_a_report_leave_out_long_records(study: Study) -> None:

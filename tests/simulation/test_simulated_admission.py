@@ -1,7 +1,5 @@
 """Groups, quotas and told loads in a simulation: what a scenario says happens, and what it cannot mean is refused."""
 
-from pathlib import Path
-
 import pytest
 from balancer_simulator import Scenario, simulate_once
 from balancer_simulator.scenario.fields import Policy
@@ -94,11 +92,3 @@ def test_what_a_scenario_cannot_mean_is_refused(values: dict[str, object], line:
     with pytest.raises(ConfigError) as caught:
         scenario_of({"url": "http://a/"}).changed(**values)
     assert "\n".join(caught.value.problems) == "\n".join(f"the scenario: {each}" for each in line.split("\n"))
-
-
-def test_the_example_has_a_quota_and_a_failover_group() -> None:
-    from balancer_simulator import load_scenario
-
-    scenario = load_scenario(Path(__file__).parents[2] / "examples" / "scenarios" / "two_accounts.toml")
-    assert scenario.is_gated
-    assert set(scenario.quotas) == {"cheap"}

@@ -1,8 +1,6 @@
 """How many slots there are follows what the scenario changes, and utilisation is of the slots that there were."""
 
-import numpy as np
 import pytest
-from balancer_simulator.run.measurement import slot_seconds, slots_of
 
 from tests.simulation.scenarios import at, endpoint, run
 
@@ -32,9 +30,5 @@ def test_who_is_not_in_the_pool_has_no_slots() -> None:
         {"at_s": 40.0, "do": "add", "url": "left"},
         {"at_s": 90.0, "do": "remove", "url": "left"},
     ]
-    steps = slots_of(at([0.0], 1.0, endpoint("a"), late, left, changes=changes))
-    assert steps["a"] == [(0.0, 1)]
-    assert steps["late"] == [(60.0, 1)]
-    assert steps["left"] == [(0.0, 2), (10.0, 0), (20.0, 0), (40.0, 3), (90.0, 0)]
-    ends = np.array([0.0, 10.0, 30.0, 50.0, 100.0])
-    assert slot_seconds(steps["left"], ends).tolist() == [0.0, 20.0, 20.0, 50.0, 170.0]
+    record = run(at([0.0], 1.0, endpoint("a"), late, left, changes=changes))
+    assert {each.url: each.slots_s for each in record.endpoints} == {"a": 100.0, "late": 40.0, "left": 20.0 + 150.0}

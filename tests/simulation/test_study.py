@@ -2,32 +2,23 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from balancer_simulator.run.disciplines import REPLACED
-from balancer_simulator.scenario.distributions import Exponential
-from balancer_simulator.scenario.endpoints import EndpointModel, FastFail
 from balancer_simulator.scenario.fields import Policy
-from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Poisson, Requests, Stage
+from balancer_simulator.scenario.workload import Batch, Closed, Stage
 from balancer_simulator.studies.intervals import difference_of, interval_of
 from balancer_simulator.studies.study import Study, all_policies, run_study
 from scipy import stats
 
 from balancer.errors import ConfigError
 from tests.registered import NAMES
+from tests.simulation.scenarios import arriving, endpoint
 
-
-def scenario(**values: object) -> Scenario:
-    usual: dict[str, object] = {
-        "workload": Poisson(rate_per_s=3.0),
-        "work": Exponential(mean_s=1.0),
-        "endpoints": [EndpointModel(url="http://quick/", speed=3.0), EndpointModel(url="http://slow/{1..3}")],
-        "horizon_s": 60.0,
-        "replications": 4,
-        "health": None,
-    }
-    return Scenario.model_validate({**usual, **values})
+_WORK = {"kind": "exponential", "mean_s": 1.0}
+_ENDPOINTS = [endpoint("http://quick/", speed=3.0), endpoint("http://slow/{1..3}")]
+scenario = partial(arriving, 3.0, *_ENDPOINTS, work=_WORK, horizon_s=60.0, replications=4)
 
 
 # -- intervals ----------------------------------------------------------------------------------------
@@ -125,33 +116,11 @@ def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> 
     assert difference == interval_of(each)
 
 
-def test_who_loses_more_is_ranked_behind_however_quick() -> None:
-    """With one attempt `fifo` loses more to the black hole, which is quick, than `weighted_health`."""
-    bad = scenario(
-        endpoints=[
-            EndpointModel(url="http://hole/", faults=[FastFail()]),
-            EndpointModel(url="http://slow/", speed=0.5),
-        ],
-        requests=Requests(attempts=1),
-        workload=Poisson(rate_per_s=0.2),
-        horizon_s=400.0,
-    )
-    found = run_study(bad, ["fifo", "weighted_health"])
-    lost = {policy: found.metric(policy, "lost").mean for policy in found.policies}
-    assert lost["weighted_health"] + 0.01 < lost["fifo"], "the scenario does not show what it should"
-    assert found.loses_more("fifo")
-    assert not found.loses_more("weighted_health")
-    assert found.ranking()[-1] == "fifo"
-    assert found.ranking("wait_mean_s")[-1] == "fifo"
-
-
 @pytest.mark.parametrize(
     ("run", "line"),
     [
         (lambda: run_study(scenario(), ["fifo"], jobs=0), "jobs is 0; it must be >= 1"),
         (lambda: scenario(warmup_s=60.0), "warmup_s is 60 and horizon_s 60"),
-        (lambda: scenario(endpoints=[EndpointModel(url="http://a/")] * 2), "is listed twice"),
-        (lambda: scenario(hosts={"nowhere": {"cores": 1.0}}), "no endpoint is on 'nowhere'"),
     ],
 )
 def test_what_does_not_fit_is_one_line(run: Callable[[], object], line: str) -> None:

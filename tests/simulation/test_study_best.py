@@ -49,7 +49,6 @@ def test_a_load_is_a_study_with_its_own_records() -> None:
 # -- a crown on the largest card, in the tables and in the data: only for one that has won ---------------
 
 _ALIKE = {"p": [10.0, 11.0, 12.0], "q": [12.0, 10.0, 13.0], "slow": [30.0, 31.0, 32.0]}
-_WON = {"p": [10.0, 11.0, 12.0], "q": [12.0, 13.1, 14.0], "slow": [30.0, 31.0, 32.0]}
 
 
 def _card(study: Study) -> str:
@@ -57,16 +56,6 @@ def _card(study: Study) -> str:
     found = re.search(r'<dl class="tiles">(.*?)</div>', page(study), re.DOTALL)
     assert found
     return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
-
-
-@pytest.mark.more
-def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = _batch(_WON, monkeypatch)
-    assert _card(study).startswith("best policy p of 3")
-    for show in (print_ranking, print_study):
-        assert "best by makespan: p\n" in printed(study, show, width=100)
-        assert "no difference" not in printed(study, show, width=100)
-    assert to_data(study)["ranking"]["best"] == ["p"]
 
 
 @pytest.mark.more

@@ -1,20 +1,15 @@
 """What people get wrong with a study is one line that says what to do; and a study does not flood a notebook."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario, Study, run_study, run_sweep
 from balancer_strategies.fifo import Fifo
 
-from balancer.errors import BalancerError, ConfigError, StrategyError
+from balancer.errors import ConfigError, StrategyError
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request
-from tests.contracts.documents import ROOT
-from tests.simulation.scenarios import at
 
 _SCENARIO = Scenario(
     name="two",
@@ -41,17 +36,6 @@ class Broken(Fifo):
 
     def pick(self, request: Request, now: float) -> Node | None:
         raise ZeroDivisionError("no share")
-
-
-class BrokenLater(Fifo):
-    """Fails when somebody has waited and a slot becomes free."""
-
-    name = "broken_later"
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        if now > 0:
-            raise ZeroDivisionError("no share")
-        return super().pick(request, now)
 
 
 def _registry(strategy: type[Fifo]) -> Registry:
@@ -138,38 +122,6 @@ def test_an_exception_of_a_strategy_names_it() -> None:
     with pytest.raises(StrategyError, match=r"^strategy 'broken' raised ZeroDivisionError\(.*\) in ") as caught:
         run_study(_SCENARIO, ["broken"], registry=_registry(Broken))
     assert [note.startswith("under 'broken', replication 0, at ") for note in caught.value.__notes__] == [True]
-
-
-def test_an_exception_while_somebody_waits_ends_the_run_too() -> None:
-    with pytest.raises(StrategyError, match=r"broken_later.*no share"):
-        run_study(at([0.0, 0.0]), ["broken_later"], registry=_registry(BrokenLater))
-
-
-# -- processes ----------------------------------------------------------------------------------------
-
-_SCRIPT = """
-from balancer_simulator import EndpointModel, Poisson, Scenario, run_study
-scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=5.0)
-run_study(scenario, ["fifo"], jobs=2)
-"""
-
-
-@pytest.mark.more
-def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "script.py"
-    path.write_text(_SCRIPT, encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"{BalancerError.__module__}.BalancerError: jobs: a process ended before its run did")
-    assert 'under `if __name__ == "__main__":`' in last
 
 
 # -- notebooks ----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from balancer_simulator import Deterministic, EndpointModel, OnOff, Poisson, Scenario, run_study
 from balancer_simulator.run.histogram import CensoredHistogram
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -50,15 +49,6 @@ def test_open_values_only_add_and_merged_or_pickled_is_the_same(known: list[floa
     assert tally.quantile(0.5) <= tally.quantile(0.9) <= tally.most == max([*known, *still])
 
 
-def test_a_cut_sample_has_the_mean_of_a_whole_one() -> None:
-    """Of 100 000 exponential times, each cut at a uniform instant; the deviation of their mean is 0.7%."""
-    rng = np.random.default_rng(1)
-    times, cuts = rng.exponential(1.0, 100_000), rng.uniform(0.0, 10.0, 100_000)
-    tally = _tally(times[times <= cuts].tolist(), cuts[times > cuts].tolist())
-    assert tally.mean == pytest.approx(1.0, rel=0.02)
-    assert times[times <= cuts].mean() < 0.9
-
-
 def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs() -> None:
     """One slot, works of 1 s and 90 s at 0, and of 1 s at 90: at 100 the second runs, the third waits since 90."""
     record = run(at([0.0, 0.0, 90.0], [1.0, 900.0, 1.0]))
@@ -93,35 +83,8 @@ def test_a_worker_whose_call_never_ends_is_open() -> None:
     assert (record.unfinished, record.wait.most) == (2, 100.0)
 
 
-def test_a_queue_that_leaves_some_behind_does_not_look_quick() -> None:
-    """The burst at the end is served by neither; only who leaves old requests behind looked quicker for it.
-
-    Both serve the same requests with the same work, and polling costs time: `old_global_queue` cannot be the best.
-    """
-    scenario = Scenario(
-        workload=Poisson(rate_per_s=7.2),
-        endpoints=[EndpointModel(url="http://10.0.0.{1..8}/")],
-        horizon_s=500.0,
-        warmup_s=50.0,
-        replications=3,
-    )
-    study = run_study(scenario, ["fifo", "old_global_queue"])
-    assert study.difference("old_global_queue", "fifo", "sojourn_mean_s").high > 0
-
-
 def test_the_middle_of_the_time_that_counts_is_looked_at() -> None:
     """From 20 to 100 the middle is 60: by then the second and third had come, and the third is under way."""
     record = run(at([0.0, 30.0, 50.0, 70.0], [1.0, 1.0, 20.0, 1.0], warmup_s=20.0))
     assert record.halfway == (2, 1)
     assert record.arrived == 3
-
-
-def test_bursts_keep_up() -> None:
-    scenario = Scenario(
-        workload=OnOff(on_rate_per_s=3.0, on_s=5.0, off_s=5.0),
-        work=Deterministic(mean_s=1.0),
-        endpoints=[EndpointModel(url="http://{1..2}/")],
-        horizon_s=2000.0,
-        replications=2,
-    )
-    assert run_study(scenario, ["fifo"]).keeps_up("fifo")

@@ -156,21 +156,6 @@ def test_this_day_again_has_the_arrivals_as_they_came(one_outage: Trace) -> None
     assert nothing.figures["wait_p99_s"].value < 0.5 * nothing.today["wait_p99_s"].value
 
 
-@pytest.mark.more
-def test_most_intervals_hold_what_comes_when_the_change_is_made() -> None:
-    held = []
-    for seed in range(6):
-        scenario = _CLOSED.changed(workload=Poisson(rate_per_s=22.0), horizon_s=60.0, seed=seed)
-        then = scenario.changed(workload=Poisson(rate_per_s=27.5))
-        came = recorded_figures(fit_trace(made_trace(then, "p2c", replication=1)))
-        change = WhatIf(load=1.25, settings={"strategy": "p2c"})
-        found = predict(made_trace(scenario), change=change, draws=8)
-        names = ("sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "throughput_per_s")
-        held += [found.figures[name].holds(came[name]) for name in names]
-    # 36 intervals of 95%, six of a run: fewer than 28 hold it in one of 1000 such dozens of runs.
-    assert sum(held) >= 28, held
-
-
 @settings(max_examples=25, deadline=None)
 @given(load=st.floats(0.05, 4.0), seed=st.integers(0, 1000))
 def test_scaled_arrivals_are_so_many_and_as_they_were_recorded(load: float, seed: int) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
@@ -15,7 +13,7 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.generators.write.commands import Needs, command_changes, drawn_rows, needs_of
+from balancer.pipeline.generators.write.commands import Needs, command_changes, needs_of
 from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import make_problem
 
@@ -90,23 +88,6 @@ def test_rules_are_the_narrowest_that_hold() -> None:
     assert Needs("has", "add", uses_up=True, same=False) in found
     broken = needs_of([rows, [("has", "1"), ("add", "1")]])
     assert not any(rule.command == "has" and rule.other == "add" for rule in broken)
-
-
-@given(st.integers(0, 10**6))
-def test_a_list_that_is_drawn_by_all_rules_keeps_them(seed: int) -> None:
-    rows = [("add", "5"), ("add", "7"), ("remove", "5"), ("remove", "7")]
-    rng = random.Random(seed)
-    needs = needs_of([rows])
-    drawn = drawn_rows(needs, lambda word: (str(rng.randint(1, 3)),), ["add", "remove"], 20, _Keeping(seed))
-    assert bag(drawn)
-    assert len(drawn) == 20
-
-
-class _Keeping(random.Random):
-    """Keeps every rule: no number that it draws is above 0.9."""
-
-    def random(self) -> float:
-        return super().random() * 0.9
 
 
 def test_mutate_and_stress_make_them_where_inputs_have_commands() -> None:

@@ -161,14 +161,6 @@ def test_shapes(shape: Shape, edges: set[tuple[int, int]]) -> None:
     assert any(graph != edges for graph in drawn)  # with other numbers, in the others
 
 
-@pytest.mark.parametrize(
-    ("nodes", "edges", "connected"),
-    [(1, [], True), (0, [], True), (2, [], False), (3, [(0, 1), (1, 2)], True), (4, [(0, 1), (2, 3), (0, 1)], False)],
-)
-def test_connection(nodes: int, edges: list[tuple[int, int]], connected: bool) -> None:
-    assert is_connected(nodes, edges) == connected
-
-
 # -- shapes: two sides, combs, trees with a few edges more ------------------------------------------------
 
 
@@ -283,11 +275,6 @@ def test_letters_that_come_once(words: list[str], rng: random.Random) -> None:
     assert mend.place_once(placed, "SE", "SE.#", rng) == placed or len(text) <= 6
 
 
-@given(st.text("abc", max_size=4), st.integers(0, 9))
-def test_resized_words_have_the_length(word: str, length: int) -> None:
-    assert len(mend.resize_word(word, length)) == (length if word else 0)
-
-
 # -- numbers with decimals, and next to what 32 and 64 bits hold -------------------------------------------
 
 
@@ -333,18 +320,6 @@ def test_halves_neighbours_and_bounds_come_early(seed: int) -> None:
     assert any(value % 1 == Decimal("0.5") for values in lists for value in values)
     assert any(value in (unit, 1 - unit, 1 + unit, 10000 - unit) for values in lists for value in values)
     assert any(10000 in values for values in lists)
-
-
-def test_values_whose_sum_or_product_is_next_to_what_bits_hold() -> None:
-    limits, near = DrawLimits(1, 10**19, 1, 9), (2**31, 2**32, 2**63)
-    drawn = [draw_numbers(2, limits, Where.OVERFLOW, How.RANDOM, random.Random(seed)) for seed in range(60)]
-    for combined in (sum, prod):
-        values = [combined(pair) for pair in drawn]
-        for power in near:
-            assert any(abs(value - power) <= power / 1000 for value in values), (combined, power)
-    many = [draw_numbers(10, limits, Where.OVERFLOW, How.RANDOM, random.Random(seed)) for seed in range(60)]
-    assert any(2**62 < prod(values) < 2**65 for values in many)
-    assert any(2**62 < sum(values) < 2**65 for values in many)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

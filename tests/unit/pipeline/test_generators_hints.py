@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.fill import Fill
-from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
-from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.draw.styles import telling_styles
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators
@@ -34,28 +33,20 @@ def constants(source: str, *, is_python: bool = True) -> list[int]:
 @pytest.mark.parametrize(
     ("source", "values"),
     [
-        ("10**9", [10**9]),
         ("2 * 10**5", [200_000]),
         ("200_000", [200_000]),
         ("1 << 20", [2**20]),
         ("2**31 - 1", [2**31 - 1]),
-        ("-(2**31)", [-(2**31)]),
         ("-10**18", [-(10**18)]),
-        ("1e9", [10**9]),
         ("1e-9", []),
         ("0x7fffffff", [2**31 - 1]),
-        ("n - 1", [1]),
-        ("assert -5 <= n", [-5]),
         ("0 < n and -(10**9) <= n", [0, -(10**9)]),
-        ("f(5)", [5]),
         ("2 * n", [2]),
         ("# 5\n6", [6]),
         ("'7' + \"8\"", []),
         ('"""9"""\n10', [10]),
         ("MAX = 3 * 10**5\nx <= MAX", [300_000, 300_000]),
-        ("limit = 7\nx <= limit", [7]),
         ("2 ** 99999", [2, 99999]),
-        ("10**30", [10, 30]),
         ("(((", []),
     ],
 )
@@ -245,10 +236,6 @@ def test_what_a_validator_talks_of(source: str, topics: set[str]) -> None:
     assert python(source).mentions == topics
 
 
-def test_no_validator_gives_no_hints() -> None:
-    assert read_validators([]) == Hints()
-
-
 # -- ranges --------------------------------------------------------------------------------------------
 
 
@@ -283,14 +270,6 @@ def test_without_a_validator_there_are_guesses() -> None:
     assert {1000, 10**5} <= set(found.ranges[0].highs)
     assert 10**9 in found.ranges[1].highs
     assert not found.ranges[1].sure
-
-
-def test_every_way_to_draw_is_used() -> None:
-    """A way that no style uses would be dead code."""
-    rng = random.Random(1)
-    large, small = large_styles(rng), small_styles(rng)
-    styles = [*telling_styles(), *(next(large) for _ in range(12)), *(next(small) for _ in range(12))]
-    assert {where for style in styles for where in style.where} == set(Where)
 
 
 def test_the_statement_says_how_long_a_word_without_a_longest_one_is() -> None:

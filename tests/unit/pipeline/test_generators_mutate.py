@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators import mutate
@@ -40,21 +40,14 @@ any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines
 
 @pytest.mark.more
 @given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
-def test_any_known_inputs_give_distinct_new_inputs_within_the_budget(
+def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(
     inputs: list[bytes], budget: int, seed: int
 ) -> None:
-    found = [proposal.data for proposal in proposed(problem(*inputs), budget, seed)]
+    found, again = ([proposal.data for proposal in proposed(problem(*inputs), budget, seed)] for _ in range(2))
+    assert found == again
     assert len(found) <= budget
     assert len(set(found)) == len(found)
     assert not set(found) & set(inputs)
-
-
-@pytest.mark.more
-@settings(max_examples=40)
-@given(st.lists(any_input, min_size=1, max_size=3), st.integers(0, 10**6))
-def test_the_same_problem_and_seed_give_the_same_inputs(inputs: list[bytes], seed: int) -> None:
-    first, second = (proposed(problem(*inputs), 10, seed) for _ in range(2))
-    assert first == second
 
 
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=3), st.integers(0, 10**6))
@@ -184,14 +177,6 @@ def _array(rows: Rows) -> None:
     assert len(ints(values, -(10**9), 10**9)) == int(n)
 
 
-def _edges(rows: Rows) -> None:
-    first, *edges = rows
-    n, m = ints(first, 0, 20000)
-    assert n >= 1
-    assert len(edges) == m
-    assert all(len(ints(edge, 1, n)) == 2 for edge in edges)
-
-
 def _cases(rows: Rows) -> None:
     (t,), *cases = rows
     assert ints([t], 1, 10**4) == [len(cases) / 2]
@@ -201,22 +186,6 @@ def _cases(rows: Rows) -> None:
         assert k <= n == len(ints(values, 0, 10**9))
         sizes.append(n)
     assert sum(sizes) <= 50000
-
-
-def _grid(rows: Rows) -> None:
-    first, *grid = rows
-    n, m = ints(first, 1, 300)
-    assert len(grid) == n
-    for (row,) in grid:
-        assert re.fullmatch("[.#]*", row)
-        assert len(row) == m
-
-
-def _permutation(rows: Rows) -> None:
-    (n,), values = rows
-    ints([n], 1, 50000)
-    # Not `sorted(...) == [...]` in an assert: where CI is set, pytest explains it with 50000 lines, in 15 minutes.
-    assert len(set(ints(values, 1, int(n)))) == len(values) == int(n)
 
 
 def _tree(rows: Rows) -> None:
@@ -236,29 +205,11 @@ FORMATS: list[tuple[list[str], str, Callable[[Rows], None], float]] = [
         0.9,
     ),
     (
-        ["4 3\n1 2\n4 3\n2 4\n", "3 1\n3 1\n", "5 4\n1 2\n3 3\n5 1\n1 2\n"],
-        "n, m = read()\nassert 1 <= n <= 20000\nassert 0 <= m <= 20000\nassert 1 <= u <= n and 1 <= v <= n",
-        _edges,
-        0.8,
-    ),
-    (
         ["2\n3 2\n1 2 3\n1 1\n5\n", "1\n4 3\n9 9 1 2\n"],
         "assert 1 <= t <= 10**4\nassert 1 <= n <= 50000\nassert 1 <= k <= n\n"
         "assert all(0 <= x <= 10**9 for x in a)\nassert total <= 50000",
         _cases,
         0.8,
-    ),
-    (
-        ["2 3\n.#.\n##.\n", "1 2\n..\n"],
-        "assert 1 <= n <= 300 and 1 <= m <= 300\nre.fullmatch('[.#]*', row)",
-        _grid,
-        0.9,
-    ),
-    (
-        ["4\n2 1 4 3\n", "3\n3 1 2\n"],
-        "assert 1 <= n <= 50000\nassert sorted(p) == list(range(1, n + 1))",
-        _permutation,
-        0.7,
     ),
     (["3\n1 2\n3 2\n", "5\n1 2\n4 1\n4 3\n5 4\n"], "assert 1 <= n <= 20000\n# a tree", _tree, 0.85),
 ]
@@ -302,18 +253,6 @@ def test_the_corners_of_a_list_come_early(seed: int) -> None:
     assert any(len(values) > 2 and values == sorted(values) and len(set(values)) > 2 for values in lists)
     assert any(len(values) > 2 and values == sorted(values, reverse=True) and len(set(values)) > 2 for values in lists)
     assert sum(len(values) <= 10 for values in lists) >= 15
-
-
-@pytest.mark.more
-def test_deep_and_wide_graphs_are_among_the_large_ones() -> None:
-    degrees = []
-    for made, valid in checked(1, seed=1):
-        rows = made.data.split(b"\n")[1:-1]
-        if valid and len(rows) > 1000:
-            ends = [end for row in rows for end in row.split()]
-            degrees.append(max(ends.count(end) for end in set(ends[:50])))
-    assert max(degrees) > 1000  # a star
-    assert min(degrees) <= 10  # a path, perhaps with some edges more
 
 
 # -- the hooks -----------------------------------------------------------------------------------------

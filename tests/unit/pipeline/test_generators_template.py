@@ -41,17 +41,10 @@ def lines(text: str) -> list[list[str]]:
 # One row: a name, known inputs, and the template they share.
 FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
     ("one number", ["7\n", "12\n"], (LineNode((0,)),)),
-    ("numbers on a line", ["1 2\n", "3 4\n"], (LineNode((0, 1)),)),
     ("n, then n numbers", ["3\n1 2 3\n", "2\n5 7\n"], (LineNode((0,)), LineNode((), 1, Count(0)))),
-    ("n k, then n numbers", ["3 9\n1 2 3\n", "2 2\n5 7\n"], (LineNode((0, 1)), LineNode((), 2, Count(0)))),
     ("always as many numbers", ["3\n1 2 3\n", "3\n4 5 6\n"], (LineNode((0,)), LineNode((), 1, Count(0)))),
     ("n, then n lines", ["2\n1 a\n2 b\n", "1\n3 c\n"], (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)),)))),
     ("a tree", ["3\n1 2\n2 3\n", "4\n1 2\n1 3\n1 4\n"], (LineNode((0,)), Repeat(Count(0, -1), (LineNode((1, 2)),)))),
-    (
-        "a matrix",
-        ["2 3\n1 2 3\n4 5 6\n", "3 1\n7\n8\n9\n"],
-        (LineNode((0, 1)), Repeat(Count(0), (LineNode((), 2, Count(1)),))),
-    ),
     (
         "rows that tell their own length",
         ["2\n3 1 2 3\n1 9\n", "3\n0\n1 2\n2 5 6\n"],
@@ -72,11 +65,6 @@ FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
         "points and edges, all of one width",
         ["4 5\n0 0\n3 0\n0 3\n1 1\n1 2\n1 3\n1 4\n2 3\n2 4\n", "3 3\n5 1\n2 8\n0 7\n1 2\n2 3\n1 3\n"],
         (LineNode((0, 1)), Repeat(Count(0), (LineNode((2, 3)),)), Repeat(Count(1), (LineNode((4, 5)),))),
-    ),
-    (
-        "test cases",
-        ["2\n3 9\n1 2 3\n2 8\n5 6\n", "1\n4 7\n1 2 3 4\n"],
-        (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)), LineNode((), 3, Count(1))))),
     ),
     (
         "test cases, the last one empty",

@@ -32,10 +32,6 @@ def test_drawn_words_match_the_expression(text: str, lengths: tuple[int, int]) -
             assert all(re.fullmatch(text.replace(" ", ""), word) for word in drawn)
 
 
-def test_the_words_of_a_line_are_read_apart() -> None:
-    assert [text for text, _ in read_patterns(r"[A-Z][a-z]{0,19} [+-]\d{2}\n")] == ["[A-Z][a-z]{0,19}", r"[+-]\d{2}"]
-
-
 @pytest.mark.parametrize(
     "text", ["hello", "%d items", "[a-z]{1,5}", ".*x", r"\bword[a-z]", "(ab", "a)", "[^a]b{2}", "*a", ""]
 )

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.generators.draw.styles import large_styles
-from balancer.pipeline.generators.search import hill_climb
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.proposing import CaseFeedback
 from balancer.problem import Origin, Proposal
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
-from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import Bench, Comparing, Does, feedback, make_problem, took
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")
@@ -104,16 +102,6 @@ def test_where_nothing_is_counted_one_number_is_as_great_as_may_be_and_another_i
     assert [each.data.split()[1:] for each in found] == [[b"0", b"1", b"1", b"0"]]
     assert comparer.runs < 850
     assert {*list(measured)[:3]} == {b"40 0 1 0 0\n", b"40 99 0 0 0\n", b"40 80 0 7 0\n"}
-
-
-def test_each_known_input_is_searched_for_numbers_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    searched = []
-    search = hill_climb._free_numbers
-    monkeypatch.setattr(hill_climb, "_free_numbers", lambda *of: searched.append(of) or search(*of))
-    texts = [f"{at} {at + 1} 3 4 5 6\n" for at in range(9)]
-    steps = list(hill_climb._greatest_of_one(known(*texts), [text.encode() for text in texts]))
-    assert len(steps) > 3
-    assert len(searched) == len(texts)
 
 
 @pytest.mark.more

@@ -124,11 +124,6 @@ def test_a_problem_without_a_large_input_says_so(size: int, refusals: list[str],
     assert line.endswith(says)
 
 
-def test_the_own_data_of_a_problem_count() -> None:
-    found = known("6\n7 8 9 1 2 3\n", "2\n1 0\n", validator="assert 1 <= n <= 10\nassert 0 <= x <= 50")
-    assert shortfall(found, [], [b"4\n1 1 1 1\n"]) == ""
-
-
 def test_without_a_named_size_nothing_is_said() -> None:
     assert shortfall(known("3\n7 8 9\n", "2\n1 0\n"), [], [b"1\n1\n"]) == ""
 

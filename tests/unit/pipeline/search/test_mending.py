@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.generators.mend import MendPlugin
-from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.input_mender import mending_program
 from balancer.pipeline.generators.search.mending import change, mend
 from balancer.pipeline.generators.search.refusal_words import change_by_words, line_of, mend_by_words
@@ -76,7 +75,6 @@ def mended(cause: Cause, count: int, seed: int = 1) -> list[str]:
     return [each.data.decode() for each in generator.propose(problem(cause), random.Random(seed), count)]
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CAUSES)
 def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: str) -> None:
     cause = CAUSES[name]
@@ -91,16 +89,8 @@ def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: st
     assert any(printed(cause.accepted, text) != printed(cause.wrong, text) for text in found)
 
 
-@pytest.mark.parametrize("name", ["earlier deletions", "alternation", "derived count", "kinds of lines"])
-def test_few_of_those_that_are_drawn_are_valid(name: str) -> None:
-    """So `mend` is not there for nothing. If this fails because more are valid, try without `mend`."""
-    validator = TracedValidator(CAUSES[name].validator)
-    drawn = MutateGenerator().propose(problem(CAUSES[name]), random.Random(1), 60)
-    assert sum(validator.run(each.data).code == 42 for each in drawn) < 30
-
-
 def test_the_same_seed_mends_alike() -> None:
-    cause = CAUSES["current length"]
+    cause = CAUSES["derived count"]
     assert mended(cause, 3) == mended(cause, 3)
     assert mended(cause, 3) != mended(cause, 3, seed=2)
 

@@ -12,7 +12,7 @@ import pytest
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget, confirmed
+from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget
 from balancer.pipeline.generators.search.small_inputs import SmallInputs, answer_kind
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import StressPlugin
@@ -162,15 +162,6 @@ def crash_on_descent(data: bytes) -> Execution | bytes:
     return Execution(took(0.0).status, exit_code=-11) if values == sorted(values)[::-1] != values[:1] else total(data)
 
 
-def test_each_survivor_gets_an_input_that_tells_it_apart() -> None:
-    comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
-    found = refined(StressPlugin(), Bench(comparer), *LISTS)
-    assert 1 <= len(found) <= 2
-    assert all(each.origin.generator == "stress" and not each.sample for each in found)
-    for does in (total_of_different, crash_on_descent):
-        assert any(does(each.data) != total(each.data) for each in found)
-
-
 @pytest.mark.parametrize("plugin", [StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
 def test_a_survivor_for_which_another_search_has_found_an_input_is_left_out(plugin: Any) -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
@@ -284,14 +275,6 @@ def test_stress_finds_what_is_close_to_an_input_that_killed_others() -> None:
     assert [fails(each.data) != total(each.data) for each in found] == [True]
 
 
-def test_with_the_same_seed_the_same_is_found() -> None:
-    def search() -> list[bytes]:
-        comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
-        return [each.data for each in refined(StressPlugin(), Bench(comparer), *LISTS)]
-
-    assert search() == search()
-
-
 class AtOnce(Comparing):
     """A comparer in which the first runs of some submissions meet: each one waits until all have begun."""
 
@@ -330,15 +313,6 @@ def test_the_survivors_run_at_once(plugin: Any) -> None:
     ]
     assert found[0]
     assert plugin.name == "slow" or found[0] == found[1], "the same in the same order"
-
-
-def test_the_programs_that_confirm_a_find_run_at_once() -> None:
-    right = {"sum": total, "also": total, "too": total}
-    wrong = {"set": total_of_different, "far": crash_on_descent}
-    data = b"4\n5 5 2 1\n"
-    for meet in (right, wrong):
-        comparer = AtOnce(right, wrong, meet=meet)
-        assert confirmed(comparer, data, total(data), comparer.survivors) == ("set", "far")
 
 
 def test_costly_programs_run_on_fewer_inputs_at_a_time_and_in_the_same_order() -> None:
