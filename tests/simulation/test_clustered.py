@@ -57,8 +57,8 @@ def test_where_nothing_takes_time_a_cluster_is_a_pool(policy: str) -> None:
 
 def test_what_the_pool_replaces_has_no_coordinator() -> None:
     scenario = closed(2, 0.0, 1.0, cluster={"members": 2, "network": wire(0.25)}, horizon_s=10.0)
-    assert run(scenario, "always_first").house is None
-    assert run(scenario, "fifo").house is not None
+    assert run(scenario, "always_first").cluster is None
+    assert run(scenario, "fifo").cluster is not None
 
 
 # -- where the time goes ---------------------------------------------------------------------------
