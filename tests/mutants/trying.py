@@ -175,7 +175,8 @@ class _Recorder:
         self._codes = [each for code in functions for each in _code_within(code)]
         lengths = {str(file): len(file.read_bytes().splitlines()) + 1 for file in modules()}
         self._first = dict(zip(lengths, accumulate(lengths.values(), initial=0), strict=False))
-        self._came_to = mmap.mmap(-1, sum(lengths.values()))  # a byte for each line, shared with forked children
+        self._length = sum(lengths.values())
+        self._came_to: mmap.mmap
         self._sources = hashlib.sha256(b"".join(file.read_bytes() for file in modules())).digest()
 
     def kept(self, items: Sequence[pytest.Item]) -> Path:
@@ -190,6 +191,8 @@ class _Recorder:
         return kept.exists()
 
     def _record(self, items: Sequence[pytest.Item], kept: Path, tell: Callable[[bytes], object]) -> None:
+        # A byte for each line, shared with forked children, and with no other process that records.
+        self._came_to = mmap.mmap(-1, self._length)
         monitoring = sys.monitoring
         monitoring.use_tool_id(_TOOL, "mutants")
         monitoring.register_callback(_TOOL, monitoring.events.LINE, self._came)
