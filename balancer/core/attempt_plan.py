@@ -372,5 +372,4 @@ class AttemptPlans:
             self.opening = plan.begin(0.0), plan.granted("", 0.0)
 
     def new(self) -> AttemptPlan:
-        """Return a new plan."""
         return AttemptPlan(self.policy, budget=self._budget, rng=self._rng, outage=self._outage)

@@ -71,7 +71,6 @@ class CountedWaits(WaitHistogram):
         self._since_s = self._total_s
 
     def add(self, wait_s: float) -> None:
-        """Count one wait."""
         super().add(wait_s)
         if wait_s > 0:
             self._counts[bisect_left(BOUNDS_S, wait_s)] += 1

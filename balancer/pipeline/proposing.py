@@ -73,7 +73,6 @@ class TokenUsage:
 
     @property
     def tokens(self) -> int:
-        """All tokens."""
         return self.asked + self.answered
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
@@ -394,9 +393,7 @@ class RunServices(Protocol):
         ...
 
     @property
-    def answers(self) -> AnswerStore:
-        """The store of answers."""
-        ...
+    def answers(self) -> AnswerStore: ...
 
     def say(self, line: str) -> None:
         """Print a line now."""
@@ -438,9 +435,7 @@ class PutOff(BalancerError):
 class OpenedGenerator(Protocol):
     """A generator with a setup for the whole run: opened once, closed when the run ends."""
 
-    def open(self, services: RunServices) -> AbstractContextManager["Generator | EquippedGenerator"]:
-        """Return the generator for one run."""
-        ...
+    def open(self, services: RunServices) -> AbstractContextManager["Generator | EquippedGenerator"]: ...
 
 
 @runtime_checkable

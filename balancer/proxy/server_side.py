@@ -492,7 +492,6 @@ class ServerConnections:
             self._set_timer()
 
     def close(self) -> None:
-        """Close all."""
         if self._timer is not None:
             self._timer.cancel()
         for connection in [*self._heard, *(each for idle in self._idle.values() for each in idle)]:

@@ -119,12 +119,10 @@ def swatch(words: str, colour: str) -> LegendEntry:
 
 
 def dot_entry(words: str, *, hollow: bool = False) -> LegendEntry:
-    """Return the legend entry for `dots`."""
     return LegendEntry(words, marker=_HOLLOW if hollow else _DOT)
 
 
 def tick_entry(words: str) -> LegendEntry:
-    """Return the legend entry for `ticks`."""
     return LegendEntry(words, marker=_TICK)
 
 

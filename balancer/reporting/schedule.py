@@ -12,14 +12,10 @@ class Timed(Protocol):
     """A span with a start and an end, in seconds on one clock."""
 
     @property
-    def started_s(self) -> float:
-        """Its start."""
-        ...
+    def started_s(self) -> float: ...
 
     @property
-    def ended_s(self) -> float:
-        """Its end."""
-        ...
+    def ended_s(self) -> float: ...
 
 
 T = TypeVar("T", bound=Timed)

@@ -125,7 +125,6 @@ def text(row: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
 
 
 def lists(row: Mapping[str, Any], column: str) -> list[Any]:
-    """Return a list of `row`."""
     found = row.get(column)
     if not isinstance(found, list):
         raise PackageError(f"{column}: found {short(found)}; it must be a list")

@@ -99,7 +99,6 @@ class Grace:
         return not self.over and (all_told or now >= self._until_s)
 
     def end(self) -> None:
-        """End the grace."""
         self.over = True
         self._awaited = set()
 

@@ -321,7 +321,6 @@ class GrantedLeases:
                 self._queue.settle(lambda: self._core.told(lease, word.load, now), now)
 
     def end_all(self, session: MemberSession, now: float) -> None:
-        """End all leases of a member."""
         for token in list(session.leases):
             self._release(session, token, _IGNORED, now)
 

@@ -403,7 +403,6 @@ class CallerQueue:
         self._waiters.mend(self._numbers)
 
     def all(self) -> list[Waiter]:
-        """Return all waiters."""
         return list(self._waiters)
 
     def candidates(self, now: float) -> Iterator[Waiter]:

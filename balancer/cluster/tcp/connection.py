@@ -58,9 +58,7 @@ class ConnectionCallbacks(Protocol):
         """Handle messages of the coordinator."""
         ...
 
-    def due(self) -> None:
-        """Do what is due."""
-        ...
+    def due(self) -> None: ...
 
     @property
     def over(self) -> bool:

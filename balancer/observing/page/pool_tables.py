@@ -140,7 +140,6 @@ class _Line:
 
     @property
     def said(self) -> str:
-        """The line."""
         tried = f"; tried {self.tries} more {'time' if self.tries == 1 else 'times'}" if self.tries else ""
         back = "" if self.back_s is None else "; back in service" + ("" if self.rests > 1 else f" after {self._away}")
         return f"{self.what}{tried}{back}"

@@ -256,7 +256,6 @@ class LineFile:
         self._is_torn = False
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self._file)
 
 

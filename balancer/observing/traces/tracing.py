@@ -70,9 +70,7 @@ _PLAIN: Final[dict[type[Event], str]] = {
 class Observed(Protocol):
     """The subscription of an observer."""
 
-    def end(self) -> None:
-        """End it."""
-        ...
+    def end(self) -> None: ...
 
 
 class TraceSource(Protocol):

@@ -120,7 +120,6 @@ class Folder:
         self._real_root = root.resolve()
 
     def error(self, path: str, found: str) -> PackageError:
-        """Return the error for what was found at `path`."""
         return PackageError(f"{shown_name(str(self.shown / path))}: {found}")
 
     def has(self, path: str) -> bool:
@@ -128,7 +127,6 @@ class Folder:
         return (self.root / path).exists()
 
     def is_folder(self, path: str) -> bool:
-        """Return whether `path` is a folder."""
         return (self.root / path).is_dir()
 
     def entries(self, path: str) -> list[str]:

@@ -50,7 +50,6 @@ class InputValidators:
 
 
 def read_input_validators(folder: Folder) -> InputValidators:
-    """Read the input validators."""
     programs: dict[str, Program] = {}
     grammars: dict[str, str] = {}
     for place in _INPUT:

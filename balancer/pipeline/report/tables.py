@@ -147,7 +147,6 @@ def round_table(result: RunResult) -> doc.Table:
 
 
 def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
-    """Return the yield of each generator."""
     columns = (
         doc.Column("generator", _NAME),
         *map(doc.Column, ("proposed", "valid", "cases", "kills", "first kills")),

@@ -102,7 +102,6 @@ def _pool(session: Session, leases: int) -> PoolStats:
 
 
 def problem_result(store: Store, roster: Roster) -> ProblemResult:
-    """Return the result of one problem."""
     problem = roster.id
     cases = store.cases(problem)
     verdicts = store.verdicts(problem)

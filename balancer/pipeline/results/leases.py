@@ -71,7 +71,6 @@ class Leases:
         return one_in, self.of(session, one_in=one_in)
 
     def work(self, session: int) -> LeaseTotals:
-        """Return the totals of the leases of `session`."""
         rows = self._db.rows(
             "SELECT endpoint, COUNT(*), SUM(ended_s - started_s), SUM(outcome IN (?, ?)), MIN(started_s), MAX(ended_s)"
             " FROM spans WHERE session = ? GROUP BY endpoint ORDER BY endpoint",

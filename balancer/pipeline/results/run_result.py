@@ -99,7 +99,6 @@ class LeaseTotals:
 
 
 def lease_totals_of(spans: Iterable[Span]) -> LeaseTotals:
-    """Return the totals of `spans`."""
     spans = list(spans)
     found: dict[str, EndpointTotals] = {}
     for span in spans:
@@ -236,7 +235,6 @@ class RunResult:
 
     @property
     def work(self) -> LeaseTotals:
-        """Totals of all leases."""
         return self.all_work or lease_totals_of(self.spans)
 
     @property

@@ -210,7 +210,6 @@ class Store:
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
 
     def brought(self, kills: Sequence[FirstKill]) -> tuple[GeneratorYield, ...]:
-        """Return the yield of each generator."""
         return generator_yields(self._db, kills)
 
     @property

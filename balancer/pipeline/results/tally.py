@@ -197,7 +197,6 @@ _SUMS = tuple(each.name for each in fields(ProblemTally) if each.type is int)
 
 
 def totals_of(tallies: Iterable[ProblemTally]) -> Totals:
-    """Return the totals of problems."""
     found = Totals()
     for tally in tallies:
         found.add(tally)

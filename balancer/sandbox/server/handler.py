@@ -258,7 +258,6 @@ class _Answer(Response):
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
         with self._answers.hold() as held, held.scope:
             content, self._content = self._content, b""
             self._answers.grow(held, len(content))

@@ -13,9 +13,7 @@ __all__ = ["TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 class TaskGroup(Protocol):
     """Tasks that run within a block. At its end, those that still run are cancelled, and all have ended."""
 
-    def start(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Start a task."""
-        ...
+    def start(self, work: Callable[[], Awaitable[object]]) -> None: ...
 
 
 class TimeLimit(Protocol):

@@ -228,7 +228,6 @@ class Measurement:
         return sum(self._waiting) / max(1, len(self._waiting))
 
     def endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
-        """Return the record of each endpoint."""
         known = _SlotSeconds(np.array([self._counts.from_s, end_s]))
         return tuple(self._endpoint(url, known, end_s) for url in self._servers)
 

@@ -19,9 +19,7 @@ __all__ = ["Demand", "ServesCalls", "Task", "Worker", "new_task"]
 class ServesCalls(Protocol):
     """The server of a call, as a task sees it."""
 
-    def begin(self, task: "Task", now: float) -> None:
-        """Begin the call of `task`."""
-        ...
+    def begin(self, task: "Task", now: float) -> None: ...
 
     def finish(self, task: "Task", now: float, failed: bool) -> None:
         """Free the slots of the call of `task`."""

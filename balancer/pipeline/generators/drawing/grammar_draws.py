@@ -828,7 +828,6 @@ class Grammar:
         return Boolean(len(set(rows)) == len(rows))
 
     def in_array(self, value: Any, array: Any) -> Any:
-        """Return whether an array has a value."""
         return Boolean(value in array.value_count or (array.data is not None and array.data.value == value.value))
 
 

@@ -190,7 +190,6 @@ def length_of(pattern: WordPattern) -> tuple[int, int]:
 
 
 def letters_in(pattern: WordPattern) -> str:
-    """Return all letters of the words."""
     inner = (part.letters if isinstance(part, WordPart) else "".join(map(letters_in, part.choices)) for part in pattern)
     return "".join(sorted(set("".join(inner))))
 
