@@ -302,20 +302,6 @@ def test_a_quick_call_is_made_once(library: type[Library]) -> None:
 
 
 @BOTH
-def test_there_is_no_second_call_without_a_slot(library: type[Library]) -> None:
-    pool = _pool("a", "b")
-
-    async def fn(lease: Lease) -> str:
-        await library.sleep(0.02)
-        return lease.endpoint.name
-
-    with pool.lease(exclude={"a"}):
-        assert library.run(lambda: pool.aio.call(fn, hedge_after_s=0.001)) == "a"
-    assert pool.stats().hedges == 0
-    assert_nothing_lost(pool, 2)
-
-
-@BOTH
 def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_on(library: type[Library]) -> None:
     pool, went = _pool("a", "b", "c", capacity=2), list[str]()
 

@@ -18,7 +18,6 @@ from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolFork
 from balancer.settings.rules import HealthSettings
 from balancer.shells.tasks import on_asyncio
 from balancer.shells.tasks.on_trio import task_group
-from balancer.testing.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
@@ -142,24 +141,6 @@ def test_a_loop_that_stands_still_for_a_while_has_its_slot_when_it_goes_on(loop:
 
 
 # -- who has a lease -------------------------------------------------------------------------------
-
-
-@pytest.mark.more
-def test_a_lease_of_a_task_stays_out_whatever_became_of_threads() -> None:
-    """Another thread takes up the loop, and the task goes on there. That the first one is gone says nothing."""
-    pool, loop = Pool(["a"], leak_after_s=0.01), asyncio.new_event_loop()
-    got: list[Lease] = []
-    task = loop.create_task(_takes(pool, got, holder="task"))
-    thread = threading.Thread(target=_run_a_little, args=(loop,))
-    thread.start()
-    thread.join(PATIENCE_S)
-    gc.collect()
-    assert [(row.holder, row.endpoint) for row in pool.leases()] == [("task", "a")]
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        loop.run_until_complete(task)
-    loop.close()
-    assert_nothing_lost(pool, 1)
 
 
 def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -321,19 +302,6 @@ def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
     assert loop.run_until_complete(task) == "a"
     assert selector.is_woken
     loop.close()
-
-
-def test_a_task_s_lease_with_a_holder_may_be_given_back_by_its_id_alone() -> None:
-    clock = ManualClock()
-    pool = Pool(["a"], clock=clock)
-
-    async def number() -> int:
-        return (await pool.aio.acquire(holder="remote")).id
-
-    given = asyncio.run(number())
-    clock.advance(1000.0)
-    assert [row.id for row in pool.leases()] == [given]
-    pool.release_by_id(given)
 
 
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])

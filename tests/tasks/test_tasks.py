@@ -24,7 +24,7 @@ from balancer import (
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
-from tests.threads.crew import assert_nothing_lost, crew, until
+from tests.threads.crew import assert_nothing_lost
 
 # -- a lease ---------------------------------------------------------------------------------------
 
@@ -129,32 +129,6 @@ def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused() -> Non
 
 
 @BOTH
-def test_a_task_waits_for_a_thread_and_a_thread_for_a_task(library: type[Library]) -> None:
-    pool = Pool(["a"])
-    held = pool.acquire()
-    got: list[str] = []
-
-    def thread() -> None:
-        until(lambda: pool.stats().waiting == 1)
-        held.release()
-        with pool.lease(timeout=PATIENCE_S):
-            got.append("thread")
-
-    async def main() -> None:
-        other = threading.Thread(target=thread)
-        other.start()
-        async with pool.aio.lease(timeout=PATIENCE_S):
-            got.append("task")
-            await task_until(library, lambda: pool.stats().waiting == 1)
-        await task_until(library, lambda: len(got) == 2)
-        other.join()
-
-    library.run(main)
-    assert got == ["task", "thread"]
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
 def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Library]) -> None:
     pool = Pool(["a"])
     got: list[int] = []
@@ -184,34 +158,6 @@ def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Libra
     for each in threads:
         each.join(PATIENCE_S)
     assert got == list(range(10))
-    assert_nothing_lost(pool, 1)
-
-
-def test_tasks_of_three_loops_of_two_libraries_share_one_slot() -> None:
-    pool = Pool(["a"])
-    inside, most, turns = 0, 0, 0
-
-    def loop(library: type[Library]) -> None:
-        async def task() -> None:
-            nonlocal inside, most, turns
-            for _ in range(20):
-                async with pool.aio.lease(timeout=PATIENCE_S):
-                    inside += 1
-                    most = max(most, inside)
-                    turns += 1
-                    await library.sleep(0)
-                    inside -= 1
-
-        async def main() -> None:
-            async with library.tasks() as start:
-                for _ in range(5):
-                    start(task)
-
-        library.run(main)
-
-    kinds = list(BOTH.args[1])
-    crew(3, lambda number: loop((*kinds, kinds[0])[number]))
-    assert (most, turns) == (1, 300)
     assert_nothing_lost(pool, 1)
 
 

@@ -1,7 +1,6 @@
 """What befalls threads and tasks while they wait: the pool closes, members go, stages start in the wrong order."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,43 +126,6 @@ def test_what_befalls_those_who_wait(
     with busy_pool(*specs) as pool:
         assert those_who_wait(pool, waiters, event, **asked) == ends
         assert pool.stats().waiting == 0
-
-
-@pytest.mark.parametrize("consumers_first", [True, False])
-def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: bool) -> None:
-    """The old workers kept an endpoint until their queue had been empty for a second: if those of the second
-    stage took them all, the first could never feed them. A lease lasts one call, so the order is all the same.
-    """
-    pool = Pool([Endpoint("a"), Endpoint("b")])
-    made = threading.Semaphore(0)
-    begun: list[int] = []
-    done: list[int] = []
-    total = 60
-
-    def consume() -> None:
-        for _ in range(total // 6):
-            made.acquire()
-            with pool.lease(timeout=PATIENCE_S):
-                time.sleep(0.0005)
-            done.append(1)
-
-    def produce() -> None:
-        for _ in range(total // 6):
-            with pool.lease(timeout=PATIENCE_S):
-                time.sleep(0.0005)
-            made.release()
-
-    stages = (consume, produce) if consumers_first else (produce, consume)
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number >= 6:
-            until(lambda: sum(each < 6 for each in begun) == 6)
-        stages[number // 6]()
-
-    crew(12, work)
-    assert len(done) == total
-    assert_nothing_lost(pool, 2)
 
 
 @pytest.mark.sampled(8)
