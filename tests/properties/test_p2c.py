@@ -137,21 +137,6 @@ def test_these_chances_are_known_in_simple_cases() -> None:
     assert chances(loads_of((0, 5)), 1) == {"a": 0.5, "b": 0.5}
 
 
-def test_a_full_endpoint_is_not_drawn() -> None:
-    """Full: the second and the fourth, though their load is the least."""
-    loads = loads_of((2, 0, 3, 0, 2), (1.0, 9.0, 1.0, 9.0, 1.0))
-    calls = sequence_of((2, 1, 3, 1, 2), weights=(1.0, 9.0, 1.0, 9.0, 1.0), capacities=(3, 1, 4, 1, 3))
-    assert_follows(calls.calls(4000), chances({url: loads[url] for url in "ace"}, 2))
-
-
-@pytest.mark.parametrize("admitted", ["bcde", "ace", "cd", "e"])
-@pytest.mark.parametrize("choices", [1, 2, 3])
-def test_chances_among_the_admitted(admitted: str, choices: int) -> None:
-    loads = loads_of((0, 1, 1, 2, 3))
-    found = sequence_of((0, 1, 1, 2, 3), choices=choices).calls(4000, request=only(admitted, _FIVE))
-    assert_follows(found, chances({url: loads[url] for url in admitted}, choices))
-
-
 def test_chances_where_only_one_in_twenty_is_admitted() -> None:
     labelled = [Endpoint(f"x{n}", labels=frozenset("x"), weight=1.0 + (n == 0), capacity=_MANY) for n in range(5)]
     calls = Sequence("p2c", [Endpoint(f"e{n}", weight=9.0) for n in range(95)] + labelled, seed=3)

@@ -25,7 +25,7 @@ def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
 
 
 @BOTH
-def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
+async def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
     pool, own = _pool("a", "b"), SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=0.0), lambda: 0.0)
     went: list[str] = []
 
@@ -35,11 +35,8 @@ def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Libra
             raise EndpointError("down")
         return "done"
 
-    async def main() -> None:
-        for _ in range(3):
-            assert await call(pool.engine, fn, budget=own) == "done"
-
-    library.run(main)
+    for _ in range(3):
+        assert await call(pool.engine, fn, budget=own) == "done"
     assert [own.try_spend() for _ in range(3)] == [True, True, False]
 
 
@@ -64,7 +61,7 @@ def test_it_goes_elsewhere_when_an_endpoint_fails(library: type[Library]) -> Non
 
 
 @BOTH
-def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
+async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
     pool = _pool("a", "b")
 
     async def wrong(lease: Lease) -> None:
@@ -73,21 +70,18 @@ def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(li
     async def down(lease: Lease) -> None:
         raise EndpointError(f"down: {lease.endpoint.name}")
 
-    async def main() -> None:
-        with pytest.raises(KeyError):
-            await pool.aio.call(wrong)
-        with pytest.raises(EndpointError, match="down: b"):
-            await pool.aio.call(down, attempts=2)
-        with pytest.raises(NoEndpoint):
-            await pool.aio.call(down, labels={"x"})
-
-    library.run(main)
+    with pytest.raises(KeyError):
+        await pool.aio.call(wrong)
+    with pytest.raises(EndpointError, match="down: b"):
+        await pool.aio.call(down, attempts=2)
+    with pytest.raises(NoEndpoint):
+        await pool.aio.call(down, labels={"x"})
     assert _ended_as(pool) == {"a": (2, 1), "b": (1, 1)}
     assert_nothing_lost(pool, 2)
 
 
 @BOTH
-def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
+async def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
     now, went = [0.0], list[str]()
     pool = Pool(["a", "b"], strategy="first", retries=_QUICK, clock=lambda: now[0])
 
@@ -96,28 +90,22 @@ def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
         now[0] += 70.0
         raise EndpointError("down")
 
-    async def main() -> None:
-        with pytest.raises(EndpointError) as caught:
-            await pool.aio.call(fn, deadline_s=60.0)
-        assert "deadline" in caught.value.__notes__[0]
-
-    library.run(main)
+    with pytest.raises(EndpointError) as caught:
+        await pool.aio.call(fn, deadline_s=60.0)
+    assert "deadline" in caught.value.__notes__[0]
     assert went == ["a"]
 
 
 @BOTH
 @pytest.mark.parametrize("hedge_after_s", [None, 0.001, 60.0], ids=["alone", "hedged", "to be hedged"])
-def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
+async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
     library: type[Library], hedge_after_s: float | None
 ) -> None:
     pool, log = _pool("a", "b"), list[str]()
 
-    async def main() -> None:
-        with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.02 s") as caught:
-            await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.02, hedge_after_s=hedge_after_s)
-        assert caught.value.__notes__ == ["the only attempt was at a"]
-
-    library.run(main)
+    with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.02 s") as caught:
+        await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.02, hedge_after_s=hedge_after_s)
+    assert caught.value.__notes__ == ["the only attempt was at a"]
     assert sorted(log)[0].startswith("a ended")  # before the call returns
     assert len(log) == pool.stats().acquired
     assert _ended_as(pool)["a"] == (1, 1)
@@ -126,25 +114,22 @@ def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_
 
 
 @BOTH
-def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
+async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
     """The wait for a lease took most of it; a pool that is full must not eject its sound endpoints."""
     now = [0.0]
     pool = Pool(["a"], strategy="first", retries=_QUICK, clock=lambda: now[0])
 
-    async def main() -> None:
-        held = pool.acquire()
-        async with library.tasks() as start:
+    held = pool.acquire()
+    async with library.tasks() as start:
 
-            async def call() -> None:
-                with pytest.raises(TimeoutError, match="did not answer"):
-                    await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
+        async def call() -> None:
+            with pytest.raises(TimeoutError, match="did not answer"):
+                await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
 
-            start(call)
-            await task_until(library, lambda: pool.stats().waiting == 1)
-            now[0] = 59.99
-            held.release()
-
-    library.run(main)
+        start(call)
+        await task_until(library, lambda: pool.stats().waiting == 1)
+        now[0] = 59.99
+        held.release()
     assert (pool.stats().acquired, pool.stats().failures, pool.stats().calls) == (2, 0, 1)
     assert_nothing_lost(pool, 1)
 
@@ -165,7 +150,9 @@ def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library:
 
 
 @BOTH
-def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_are(library: type[Library]) -> None:
+async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
+    library: type[Library],
+) -> None:
     pool, began = _pool("a"), list[str]()
 
     async def late(lease: Lease) -> None:
@@ -175,22 +162,21 @@ def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_
         began.append(lease.endpoint.name)
         await library.sleep(3600)
 
-    async def main() -> None:
-        with pytest.raises(TimeoutError, match="its own"):
-            await pool.aio.call(late, deadline_s=60, attempts=1)
-        async with library.tasks() as start:
-            task = start(lambda: pool.aio.call(slow, deadline_s=60))
-            await task_until(library, lambda: bool(began))
-            task.cancel()
-
-    library.run(main)
+    with pytest.raises(TimeoutError, match="its own"):
+        await pool.aio.call(late, deadline_s=60, attempts=1)
+    async with library.tasks() as start:
+        task = start(lambda: pool.aio.call(slow, deadline_s=60))
+        await task_until(library, lambda: bool(began))
+        task.cancel()
     assert _ended_as(pool) == {"a": (2, 1)}
     assert pool.stats().calls == 1
     assert_nothing_lost(pool, 1)
 
 
 @BOTH
-def test_a_retry_waits_at_its_place_and_looks_again(library: type[Library], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_retry_waits_at_its_place_and_looks(
+    library: type[Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It failed at a; b is busy, and then out of service: so it goes back to a."""
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.01)
     pool = Pool(
@@ -210,18 +196,15 @@ def test_a_retry_waits_at_its_place_and_looks_again(library: type[Library], monk
             raise error
         return lease.endpoint.name
 
-    async def main() -> None:
-        busy = pool.acquire(exclude={"a"})
-        async with library.tasks() as start:
+    busy = pool.acquire(exclude={"a"})
+    async with library.tasks() as start:
 
-            async def call() -> None:
-                assert await pool.aio.call(fn) == "a"
+        async def call() -> None:
+            assert await pool.aio.call(fn) == "a"
 
-            start(call)
-            await task_until(library, lambda: pool.stats().waiting == 1)
-            busy.release(Outcome.FAILURE)
-
-    library.run(main)
+        start(call)
+        await task_until(library, lambda: pool.stats().waiting == 1)
+        busy.release(Outcome.FAILURE)
     assert went == ["a", "a"]
     assert pool.stats().waiting == 0
 
@@ -320,7 +303,7 @@ def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_o
 
 
 @BOTH
-def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
+async def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
     pool, log = _pool("a", "b"), list[str]()
     slow = _slow_at(library, "a", log=log)
 
@@ -329,26 +312,20 @@ def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) ->
             raise KeyError("mine")
         return await slow(lease)
 
-    async def main() -> None:
-        with pytest.raises(KeyError):
-            await pool.aio.call(fn, hedge_after_s=0.001)
-
-    library.run(main)
+    with pytest.raises(KeyError):
+        await pool.aio.call(fn, hedge_after_s=0.001)
     assert log == ["a ended, its lease had"]
     assert_nothing_lost(pool, 2)
 
 
 @BOTH
-def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
+async def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
     pool, log = _pool("a", "b"), list[str]()
 
-    async def main() -> None:
-        async with library.tasks() as start:
-            task = start(lambda: pool.aio.call(_slow_at(library, "a", "b", log=log), hedge_after_s=0.001))
-            await task_until(library, lambda: pool.stats().hedges == 1)
-            task.cancel()
-
-    library.run(main)
+    async with library.tasks() as start:
+        task = start(lambda: pool.aio.call(_slow_at(library, "a", "b", log=log), hedge_after_s=0.001))
+        await task_until(library, lambda: pool.stats().hedges == 1)
+        task.cancel()
     assert sorted(each.partition(",")[0] for each in log) == ["a ended", "b ended"]
     assert (pool.stats().calls, pool.stats().waiting) == (0, 0)
     assert_nothing_lost(pool, 2)

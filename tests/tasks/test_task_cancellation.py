@@ -248,26 +248,23 @@ def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(
 
 
 @BOTH
-def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(library: type[Library]) -> None:
+async def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(library: type[Library]) -> None:
     pool = Pool(["a"])
     got: list[int] = []
 
-    async def main() -> None:
-        async def task(number: int) -> None:
-            async with pool.aio.lease(timeout=PATIENCE_S):
-                got.append(number)
+    async def task(number: int) -> None:
+        async with pool.aio.lease(timeout=PATIENCE_S):
+            got.append(number)
 
-        held = pool.acquire()
-        async with library.tasks() as start:
-            tasks = []
-            for number in range(4):
-                tasks.append(start(lambda number=number: task(number)))
-                await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
-            held.release()  # to the first, which has no time to run
-            tasks[0].cancel()
-            tasks[2].cancel()
-
-    library.run(main)
+    held = pool.acquire()
+    async with library.tasks() as start:
+        tasks = []
+        for number in range(4):
+            tasks.append(start(lambda number=number: task(number)))
+            await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
+        held.release()  # to the first, which has no time to run
+        tasks[0].cancel()
+        tasks[2].cancel()
     assert got == [1, 3]
     assert pool.stats().acquired >= 4
     assert_nothing_lost(pool, 1)

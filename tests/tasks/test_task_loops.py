@@ -379,15 +379,12 @@ def test_in_a_forked_child_the_face_is_of_no_use_either() -> None:
 
 
 @BOTH
-def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
+async def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
     pool = Pool(["a"])
 
-    async def main() -> None:
-        async with pool.aio.lease():
-            for _ in range(50):
-                with pytest.raises(AcquireTimeout):
-                    await pool.aio.acquire(timeout=0.0001)
-        await task_until(library, lambda: True)
-
-    library.run(main)
+    async with pool.aio.lease():
+        for _ in range(50):
+            with pytest.raises(AcquireTimeout):
+                await pool.aio.acquire(timeout=0.0001)
+    await task_until(library, lambda: True)
     assert not pool.engine.waits.parked

@@ -50,14 +50,6 @@ def test_endpoints_that_are_none(wrong: Any) -> None:
     assert "URL" in _line(caught)
 
 
-def test_adding_what_is_no_endpoint_changes_nothing() -> None:
-    pool = Pool(["http://a/"])
-    with pytest.raises(TypeError) as caught:
-        pool.add(5)  # type: ignore[arg-type]
-    assert "found 5" in _line(caught)
-    assert len(pool.stats().endpoints) == 1
-
-
 # -- one endpoint, written twice -------------------------------------------------------------------
 
 
@@ -182,19 +174,6 @@ def test_two_endpoints_of_one_url_go_by_name_only() -> None:
         pool.add(Endpoint("http://b/", name="two"))
 
 
-def test_a_call_goes_from_the_key_that_failed_to_the_other() -> None:
-    names = []
-
-    def fails_once(lease: Any) -> str:
-        names.append(lease.endpoint.name)
-        if len(names) == 1:
-            raise ConnectionError
-        return "done"
-
-    assert _two_keys().call(fails_once) == "done"
-    assert names == ["one", "two"]
-
-
 def test_a_name_is_by_default_the_url() -> None:
     assert Endpoint("http://a/").name == Endpoint("http://a/", name=None).name == "http://a/"  # type: ignore[arg-type]
     assert dataclasses.replace(Endpoint("http://a/", name="one"), capacity=2).name == "one"
@@ -222,11 +201,6 @@ def test_a_port_that_is_none(port: str) -> None:
     with pytest.raises(ValueError, match="65535") as caught:
         Endpoint(f"http://h:{port}/")
     assert repr(port) in _line(caught)
-
-
-@pytest.mark.parametrize("port", ["1", "80", "65535"])
-def test_a_port_that_is_one(port: str) -> None:
-    assert Endpoint(f"http://h:{port}").url == f"http://h:{port}"
 
 
 @pytest.mark.parametrize("url", ["http://h:{1..4}/", "http://10.0.0.{1..4}:8080/", "gpu-{1..4}"])
