@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Outcome, Pool
+from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.calls import call
@@ -44,23 +44,6 @@ async def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type
 
 
 @BOTH
-def test_it_goes_elsewhere_when_an_endpoint_fails(library: type[Library]) -> None:
-    pool, went = _pool("a", "b"), list[str]()
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        await library.sleep(0)
-        if len(went) < 3:
-            raise EndpointError("down")
-        return "done"
-
-    assert library.run(lambda: pool.aio.call(fn)) == "done"
-    assert went == ["a", "b", "a"]
-    assert pool.stats().retries == 2
-    assert_nothing_lost(pool, 2)
-
-
-@BOTH
 async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
     pool = _pool("a", "b")
 
@@ -78,22 +61,6 @@ async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_
         await pool.aio.call(down, labels={"x"})
     assert _ended_as(pool) == {"a": (2, 1), "b": (1, 1)}
     assert_nothing_lost(pool, 2)
-
-
-@BOTH
-async def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
-    now, went = [0.0], list[str]()
-    pool = Pool(["a", "b"], strategy="first", retries=_QUICK, clock=lambda: now[0])
-
-    async def fn(lease: Lease) -> None:
-        went.append(lease.endpoint.name)
-        now[0] += 70.0
-        raise EndpointError("down")
-
-    with pytest.raises(EndpointError) as caught:
-        await pool.aio.call(fn, deadline_s=60.0)
-    assert "deadline" in caught.value.__notes__[0]
-    assert went == ["a"]
 
 
 @BOTH
@@ -171,42 +138,6 @@ async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
     assert _ended_as(pool) == {"a": (2, 1)}
     assert pool.stats().calls == 1
     assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_a_retry_waits_at_its_place_and_looks(
-    library: type[Library], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It failed at a; b is busy, and then out of service: so it goes back to a."""
-    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.01)
-    pool = Pool(
-        ["a", "b"],
-        strategy="first",
-        retries=_QUICK,
-        health=HealthSettings(consecutive_failures=1, max_ejected_share=1.0),
-    )
-    pool.update("a", capacity=1)
-    went: list[str] = []
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        if len(went) == 1:
-            error = TimeoutError("slow")
-            lease.outcome = Outcome.IGNORED  # it stays in service
-            raise error
-        return lease.endpoint.name
-
-    busy = pool.acquire(exclude={"a"})
-    async with library.tasks() as start:
-
-        async def call() -> None:
-            assert await pool.aio.call(fn) == "a"
-
-        start(call)
-        await task_until(library, lambda: pool.stats().waiting == 1)
-        busy.release(Outcome.FAILURE)
-    assert went == ["a", "a"]
-    assert pool.stats().waiting == 0
 
 
 @pytest.mark.parametrize(

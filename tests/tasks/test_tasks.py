@@ -161,13 +161,16 @@ async def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) 
 
 
 @BOTH
-async def test_the_pool_s_own_time_limit_is_that_of_its_tasks(library: type[Library]) -> None:
+def test_the_pool_s_own_time_limit_is_that_of_its_tasks(library: type[Library]) -> None:
     pool = Pool(["a"], acquire_timeout_s=0.01)
 
-    async with pool.aio.lease():
-        with pytest.raises(AcquireTimeout):
-            async with pool.aio.lease():
-                raise AssertionError("there is one slot")
+    async def main() -> None:
+        async with pool.aio.lease():
+            with pytest.raises(AcquireTimeout):
+                async with pool.aio.lease():
+                    raise AssertionError("there is one slot")
+
+    library.run(main)
 
 
 @BOTH

@@ -305,12 +305,3 @@ def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second()
     assert [scan.is_due(17, 0.5) for _ in range(7)] == [True, False, False, True, False, False, True]
     assert [scan.is_due(1000, now) for now in (1.4, 1.5, 1.6)] == [False, True, False]
     assert [scan.is_due(8, 1.6) for _ in range(3)] == [True, True, True]
-
-
-def test_a_look_costs_each_who_waits_eight_leases_at_most() -> None:
-    lookout = AbandonedLeaseScan()
-    assert lookout.is_due(8000, 0.0)  # the first: its time has come
-    looks = sum(lookout.is_due(8000, 0.5) for _ in range(10_000))
-    assert looks == 10
-    assert lookout.is_due(8000, 5.0)
-    assert all(lookout.is_due(8, 5.0) for _ in range(10))

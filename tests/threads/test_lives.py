@@ -128,43 +128,6 @@ def test_what_befalls_those_who_wait(
         assert pool.stats().waiting == 0
 
 
-@pytest.mark.sampled(8)
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
-    pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
-    stop = threading.Event()
-    served = [0] * 7
-    turns = 0
-
-    def work(number: int) -> None:
-        nonlocal turns
-        if number:
-            while not stop.is_set():
-                with pool.lease(timeout=PATIENCE_S, exclude=["b"] if number == 1 else ()):
-                    served[number] += 1
-            return
-        try:
-            while turns < 150 or not all(served[1:]):  # on a busy machine some threads have hardly begun by then
-                turn, turns = turns, turns + 1
-                pool.add(Endpoint(f"extra{turn}", capacity=1 + turn % 3, weight=1.0 + turn % 2))
-                pool.update("a", capacity=1 + turn % 4)
-                pool.update("b", weight=0.5 + turn % 2, labels=["x"] if turn % 2 else [])
-                pool.drain(f"extra{turn}") if turn % 2 else pool.remove(f"extra{turn}")
-                pool.set_strategy(NAMES[turn % len(NAMES)])
-                if turn % 2:
-                    pool.remove(f"extra{turn}")
-        finally:
-            stop.set()
-
-    with switching_often():
-        crew(7, work)
-    stats = pool.stats()
-    assert [e.url for e in stats.endpoints] == ["a", "b"]
-    assert sum(served) == stats.acquired
-    assert all(served[1:])
-    assert_nothing_lost(pool, 1 + (turns - 1) % 4 + 1)
-
-
 def test_stats_can_be_read_while_the_pool_is_busy() -> None:
     pool = Pool([Endpoint(f"e{n}") for n in range(3)])
     stop = threading.Event()

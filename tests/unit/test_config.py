@@ -154,7 +154,6 @@ _WRONG: list[tuple[str, str]] = [
     ('[pool]\nacquire_timeout_s = "5"', "pool.acquire_timeout_s: found '5': it must be a number; leave out the quotes"),
     ("[pool]\nmax_waiters = -1", "pool.max_waiters: found -1: it must be >= 0"),
     ("[pool]\nmax_waiters = 1.5", "pool.max_waiters: found 1.5: it must be a whole number"),
-    ("[pool]\nmax_waiters = true", "pool.max_waiters: found True: it must be a whole number"),
     ('[pool]\nseed = "x"', "pool.seed: found 'x': it must be a whole number; leave out the quotes"),
     ("endpoints = []", "endpoints: found a list: it must not be empty"),
     (
@@ -174,16 +173,7 @@ _WRONG: list[tuple[str, str]] = [
         'endpoints[0].url: found \'http:///\': it must look like "http://host:port/" or "local://name"',
     ),
     (
-        '[[endpoints]]\nurl = "http://h{4..1}/"',
-        "endpoints[0].url: found 'http://h{4..1}/': 'http://h{4..1}/' has the range {4..1}, which runs backwards; "
-        "write {1..4}",
-    ),
-    (
         '[[endpoints]]\nurl = "http://me:pw@h/{x}"',
-        'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
-    ),
-    (
-        '[[endpoints]]\nurl = "me:pw@h"',
         'endpoints[0].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
     ),
     (
@@ -206,10 +196,7 @@ _WRONG: list[tuple[str, str]] = [
         "65535",
     ),
     (_H + "capacity = 0", "endpoints[0].capacity: found 0: it must be a whole number >= 1"),
-    (_H + "capacity = 2.0", "endpoints[0].capacity: found 2.0: it must be a whole number >= 1"),
     (_H + "weight = 0", "endpoints[0].weight: found 0: it must be a finite number > 0"),
-    (_H + "weight = inf", "endpoints[0].weight: found inf: it must be a finite number > 0"),
-    (_H + "weight = true", "endpoints[0].weight: found True: it must be a finite number > 0"),
     (
         _H + 'labels = "isolated"',
         "endpoints[0].labels: found 'isolated': it must be a list, such as ['a', 'b']; "
@@ -222,7 +209,6 @@ _WRONG: list[tuple[str, str]] = [
     ),
     (_H + "headers = {A = 5}", "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes"),
     (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),
-    (_H + _H, "endpoints[1].url: 'http://h/' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
         "endpoints[1].url: 'http://h2/' is in endpoints[0] already (url = \"http://h{1..3}/\"); " + _DIFFER,

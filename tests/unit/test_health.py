@@ -423,6 +423,40 @@ def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_on
     assert ruled.health() == {"a": "healthy"}
 
 
+def test_the_longest_of_several_rests_counts() -> None:
+    ruled = Ruled([Endpoint("a", capacity=3)], health=ROW)
+    leases = [ruled.take() for _ in range(3)]
+    for lease, rest_s in zip(leases, (5.0, 60.0, 10.0), strict=True):
+        ruled.give(lease, OVERLOAD, Hint(retry_after_s=rest_s))
+    assert ruled.health() == {"a": "resting"}
+    ruled.at(59.0)
+    assert ruled.health() == {"a": "resting"}
+    ruled.at(60.0)
+    assert ruled.health() == {"a": "healthy"}
+
+
+def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer() -> None:
+    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
+    late = ruled.take("a")
+    ruled.call("a", FAILURE, times=3)
+    ruled.give(late, OVERLOAD, Hint(retry_after_s=60.0))
+    ruled.at(59.0)
+    assert ruled.health()["a"] == "ejected"
+    ruled.at(60.0)
+    assert ruled.health()["a"] == "half_open"
+
+
+def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it() -> None:
+    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
+    late = ruled.take("a")
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    assert ruled.health()["a"] == "half_open"
+    ruled.give(late, OVERLOAD, Hint(retry_after_s=60.0))
+    assert ruled.get("a") is None
+    assert ruled.core.due_s == 65.0
+
+
 # -- pings ---------------------------------------------------------------------------------------------
 
 
@@ -466,6 +500,27 @@ def test_when_too_few_are_fit_all_serve() -> None:
     assert "panic" in repr(ruled.core)
     for url in "abcd":
         ruled.take(url)
+
+
+def test_panic_ends_when_enough_are_back() -> None:
+    ruled = panicking()
+    ruled.at(5.0)
+    assert ruled.health()["a"] == "half_open"
+    assert ruled.limits()["b"] == 1
+    ruled.call("a", SUCCESS)
+    assert "panic" not in repr(ruled.core)
+    assert ruled.limits() == {"a": 1, "b": 1, "c": 1, "d": 1}  # b and c are half open
+    ruled.call("b", FAILURE)
+    assert ruled.limits()["b"] == 0
+
+
+def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
+    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    ruled.call("b", FAILURE, times=3)
+    assert "panic" in repr(ruled.core)
+    assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
 
 
 def test_exactly_the_share_is_no_panic() -> None:

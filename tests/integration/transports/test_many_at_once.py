@@ -12,13 +12,15 @@ from typing import Any
 import httpx2
 import pytest
 
+import balancer
 from balancer import AsyncBalancedTransport, BalancedTransport, Endpoint, Pool
 from balancer.core.events import Ended, Event, Granted
-from tests.model_server import ModelServer, model_server
+from tests.model_server import ModelServer, model_process, model_server
 from tests.patience import PATIENCE_S
 
 _CAPACITIES = (4, 3, 2)
 _STREAMS, _CANCELLED, _THREADS = 60, 120, 60
+_ASKS: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "count"}]}
 
 
 class Peaks:
@@ -80,3 +82,46 @@ def test_60_streams_120_cancelled_calls_and_60_threads_on_one_pool(models: list[
     assert (pool.leases(), pool.stats().failures) == ((), 0)
     assert peaks.most == {str(capacity): capacity for capacity in _CAPACITIES}
     assert [model.peak for model in models] == list(_CAPACITIES)
+
+
+def _shares(answered: Counter[str]) -> dict[str, float]:
+    return {name: count / answered.total() for name, count in answered.items()}
+
+
+@pytest.mark.more
+def test_no_request_of_an_unchanged_client_is_lost_when_a_server_dies_and_shares_are_by_weight() -> None:
+    weights = {"a": 1.0, "b": 2.0, "c": 3.0}
+    answered: Counter[str] = Counter()
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(model_process()) for name in weights}
+        pool = Pool(
+            [Endpoint(processes[name][0], name=name, capacity=32, weight=weight) for name, weight in weights.items()],
+            strategy="weighted_round_robin",
+            observers=[lambda event: answered.update([event.endpoint]) if _is_success(event) else None],
+        )
+        client = stack.enter_context(balancer.openai(pool))
+
+        def ask(number: int) -> str:
+            if number == _DIES_AT:
+                processes["b"][1].kill()
+            said = client.chat.completions.create(**_ASKS).choices[0].message.content
+            return str(said)
+
+        with ThreadPoolExecutor(8) as threads:
+            said = list(threads.map(lambda _: ask(-1), range(300)))
+            shares = _shares(answered)
+            said += threads.map(ask, range(200))
+            answered.clear()
+            said += threads.map(lambda _: ask(-1), range(200))
+    assert said == ["one two three four"] * 700
+    assert shares == {name: pytest.approx(weight / 6, abs=0.02) for name, weight in weights.items()}
+    assert _shares(answered) == {"a": pytest.approx(1 / 4, abs=0.02), "c": pytest.approx(3 / 4, abs=0.02)}
+    assert pool.leases() == ()
+    assert pool.stats().retries > 0
+
+
+_DIES_AT = 60
+
+
+def _is_success(event: Event) -> bool:
+    return isinstance(event, Ended) and event.outcome.value == "success"
