@@ -22,6 +22,7 @@ _NAMES = ("a", "b", "c", "d")
 _MOST_STEPS = 4000
 _LONGEST_ASKED_S = 60.0  # restated, so that a change is noticed
 
+_ONE_IN_FOUR = st.sampled_from([False, False, False, True])
 _retries = st.none() | st.builds(
     RetrySettings,
     budget_ratio=st.sampled_from([0.0, 0.5, 10.0]),
@@ -163,6 +164,8 @@ def test_every_history_ends_within_its_terms(
         if decision is None or isinstance(decision, Over):
             break
         if isinstance(decision, Ask):
+            assert course.tries == 1 or world.now < terms.deadline_s, "it asks although its time is over"
+            assert world.now + decision.within_s <= terms.deadline_s + 1e-9, "it waits for longer than there is time"
             decision = ask(world, course, decision)
         elif isinstance(decision, Run):
             if len(world.went) == 1 and budget is not None:
@@ -170,6 +173,9 @@ def test_every_history_ends_within_its_terms(
             decision = run(world, course, decision)
         else:
             assert decision.for_s >= 0
+            assert world.now + decision.for_s < terms.deadline_s or not decision.for_s, "a pause reaches the deadline"
+            while budget is not None and data.draw(_ONE_IN_FOUR) and budget.try_spend(world.now):  # another call does
+                pass
             world.now += decision.for_s * data.draw(st.sampled_from([1.0, 1.0, 1.0, 3.0]))  # it may oversleep
             world.change()
             decision = course.resume(world.now, world.out)
@@ -180,54 +186,6 @@ def test_every_history_ends_within_its_terms(
     assert all(at_s < terms.deadline_s for at_s in world.began_s[1:]), "a retry began after the deadline"
     if isinstance(decision, Over) and decision.why is Why.ATTEMPTS:
         assert course.tries >= terms.attempts
-
-
-_in_time = st.builds(
-    CallPolicy,
-    attempts=st.integers(2, 9),
-    retries=st.builds(
-        RetrySettings,
-        budget_ratio=st.sampled_from([0.0, 10.0]),
-        budget_per_s=st.sampled_from([0.0, 0.1]),
-        base_s=st.sampled_from([0.0, 0.05, 30.0]),
-        max_pause_s=st.just(30.0),
-    ),
-    deadline_s=st.sampled_from([0.5, 4.0, 20.0]),
-    persists=st.booleans(),
-)
-
-
-@given(st.data(), _in_time)
-def test_no_try_but_the_first_begins_after_the_deadline_and_no_pause_reaches_it(
-    data: st.DataObject, terms: CallPolicy
-) -> None:
-    """Whatever is slept too long. So a call overruns its deadline by what its last attempt takes, and by no more."""
-    assert terms.retries is not None
-    budget = RetryBudget(terms.retries)
-    course = AttemptPlan(terms, budget=budget, rng=random.Random(0))
-    now = 0.0
-    decision: Ask | Run | Pause | Over = course.begin(now)
-    while not isinstance(decision, Over):
-        if isinstance(decision, Ask):
-            assert course.tries == 1 or now < terms.deadline_s, "it asks although its time is over"
-            assert now + decision.within_s <= terms.deadline_s + 1e-9, "it waits for longer than there is time"
-            what = data.draw(st.sampled_from(["granted", "granted", "late", "nobody"]))
-            if what == "granted":
-                decision = course.granted(data.draw(st.sampled_from("ab")), now)
-            elif what == "late":
-                now += decision.within_s
-                decision = course.no_lease(now)
-            else:
-                decision = course.no_endpoint(now, frozenset())
-        elif isinstance(decision, Run):
-            now += data.draw(st.sampled_from([0.0, 0.3, 2.0]))
-            decision = course.failed(now, data.draw(st.sampled_from([0.0, 0.0, 2.0, 50.0])))
-        else:
-            assert now + decision.for_s < terms.deadline_s or decision.for_s == 0, "a pause ends after the deadline"
-            now += decision.for_s + data.draw(st.sampled_from([0.0, 0.0, 1.0, 30.0]))  # it may oversleep
-            while data.draw(st.booleans()) and budget.try_spend(now):  # another call does
-                pass
-            decision = course.resume(now, frozenset())
 
 
 @given(

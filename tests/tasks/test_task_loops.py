@@ -125,21 +125,6 @@ def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: async
         loop.run_until_complete(task)
 
 
-def test_a_loop_that_stands_still_for_a_while_has_its_slot_when_it_goes_on(loop: asyncio.AbstractEventLoop) -> None:
-    pool = Pool(["a"])
-
-    async def name() -> str:
-        async with pool.aio.lease() as lease:
-            return lease.endpoint.name
-
-    held = pool.acquire()
-    task = loop.create_task(name())
-    _run_a_little(loop)
-    held.release()
-    assert loop.run_until_complete(task) == "a"
-    assert_nothing_lost(pool, 1)
-
-
 # -- who has a lease -------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 import gc
 import logging
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from types import SimpleNamespace
@@ -201,31 +200,6 @@ def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gon
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0)
     _in_thread(lambda: handed.pop().release())
-    assert _in_flight(pool) == 0
-
-
-@pytest.mark.more
-def test_a_block_of_a_suspended_generator_stays_out_when_the_thread_that_began_it_is_gone() -> None:
-    """As in web frameworks that enter a dependency in one worker thread and leave it in another."""
-    pool = Pool(["a"])
-
-    def dependency() -> Iterator[str]:
-        with pool.lease():
-            yield "in use"
-
-    suspended = dependency()
-    _in_thread(lambda: next(suspended))
-    gc.collect()
-    assert _in_flight(pool) == 1
-    _in_thread(lambda: list(suspended))
-    assert _in_flight(pool) == 0
-
-
-def test_a_block_that_names_nothing_stays_out_while_it_runs() -> None:
-    pool = Pool(["a"])
-    with pool.lease():
-        for _ in range(3):
-            assert _in_flight(pool) == 1
     assert _in_flight(pool) == 0
 
 

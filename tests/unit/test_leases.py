@@ -177,13 +177,6 @@ def test_the_place_is_the_users_even_through_call(caplog: pytest.LogCaptureFixtu
     assert places[0].startswith(f"{Path(__file__)}:")
 
 
-def test_a_book_of_many_ended_leases_stays_small() -> None:
-    pool = pool_of(ttl_s=1000.0)
-    for _ in range(5000):
-        pool.acquire().release()
-    assert len(pool.engine.core._timers._due) < 200
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -1,7 +1,6 @@
 """The pool for threads, as one thread sees it; what threads do to it is in tests/threads."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from balancer import (
     Pool,
     PoolClosed,
     TooManyWaiters,
-    UnknownEndpoint,
 )
 from balancer.plugins.registry import Registry
 from balancer.settings.rules import HealthSettings
@@ -140,16 +138,6 @@ def test_members_come_change_and_go() -> None:
     assert pool.stats().endpoints[1].in_flight == 1
     with pytest.raises(NoEndpoint):
         pool.acquire()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda p: p.update("x"), lambda p: p.drain("x"), lambda p: p.remove("x")],
-    ids=["update", "drain", "remove"],
-)
-def test_a_change_to_what_is_not_there_is_refused(change: Callable[[Pool], None]) -> None:
-    with pytest.raises(UnknownEndpoint, match="no endpoint 'x' among the 1 of the pool"):
-        change(pool_of("a"))
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": 0}, {"weight": -1.0}, {"labels": "x"}, {"capacity": 1.5}])
@@ -314,15 +302,6 @@ def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health: 
     lease.release(Outcome.FAILURE)
     waiter.join(PATIENCE_S)
     assert served == ["a"]
-
-
-def test_those_out_of_service_are_named() -> None:
-    pool = Pool([Endpoint("a"), Endpoint("b")], health=HealthSettings(consecutive_failures=1))
-    assert pool.out_of_service() == frozenset()
-    pool.acquire(exclude=["b"]).release(Outcome.FAILURE)
-    assert pool.out_of_service() == {"a"}
-    pool.remove("a")
-    assert pool.out_of_service() == frozenset()
 
 
 def test_a_key_is_a_text() -> None:

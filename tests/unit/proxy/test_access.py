@@ -19,7 +19,7 @@ from balancer.settings.config import load_config, load_usable_part
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import QuotaSettings
 from balancer.testing.clock import ManualClock
-from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
+from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, gated, run, setting, until
 
 A, B = "a" * 16, "b" * 20
 TENANTS = {"tenants": [{"name": "ann", "token": A, "most": 2}, {"name": "ben", "token": B, "labels": ["big"]}]}
@@ -63,12 +63,7 @@ async def test_a_tenant_is_known_by_its_token(said: str, who: str | None) -> Non
 
 async def test_a_tenant_has_as_many_requests_as_it_may() -> None:
     gate = asyncio.Event()
-
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await gate.wait()
-        writer.write(OK)
-
-    async with setting(Server(behave), proxied=TENANTS, labels=[frozenset({"big"})]) as at:
+    async with setting(Server(gated(gate)), proxied=TENANTS, labels=[frozenset({"big"})]) as at:
         ann, ben = f"X-Api-Key: {A}\r\n", f"X-Api-Key: {B}\r\n"
         asking = [asyncio.create_task(at.get("/", ann)) for _ in range(2)]
         await until(lambda: at.out() == 2)
@@ -412,11 +407,7 @@ async def test_tls_on_both_sides(tmp_path: Path) -> None:
 async def test_tenants_may_be_replaced_while_requests_are_under_way() -> None:
     held = asyncio.Event()
 
-    async def behave(*asked: Any) -> None:
-        await held.wait()
-        await answering(OK)(*asked)
-
-    server = Server(behave)
+    server = Server(gated(held))
     async with setting(server, proxied=TENANTS | {"tenants": [{"name": "ann", "token": A, "most": 1}]}) as at:
         first = asyncio.create_task(at.get("/", f"X-Api-Key: {A}\r\n"))
         await until(lambda: server.asked)

@@ -15,7 +15,7 @@ from balancer.proxy.app import ProxyServer
 from balancer.proxy.contact import PoolContact
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
-from tests.unit.proxy.harness import OK, Server, Setting, answering, until
+from tests.unit.proxy.harness import OK, Server, Setting, answering, gated, until
 
 _TTL_S = 1.5
 
@@ -53,11 +53,7 @@ async def _health(made: Setting) -> tuple[int, dict[str, object]]:
 async def test_requests_end_and_health_says_why(caplog: pytest.LogCaptureFixture) -> None:
     held = asyncio.Event()
 
-    async def behave(*asked: object) -> None:
-        await held.wait()
-        await answering(OK)(*asked)  # type: ignore[arg-type]
-
-    server = Server(behave)
+    server = Server(gated(held))
     async with _served(server) as (made, serving):
         assert (await _health(made))[0] == 200
         first = asyncio.create_task(made.get())

@@ -12,7 +12,7 @@ from balancer.endpoint import Outcome, may_go_elsewhere, outcome_of
 from balancer.proxy.exchange import error_of_answer
 from balancer.proxy.heads import header_map
 from balancer.settings.rules import QuotaSettings, RetrySettings
-from tests.unit.proxy.harness import OK, Asked, Behaviour, Server, Setting, answering, setting, until
+from tests.unit.proxy.harness import OK, Asked, Behaviour, Server, Setting, answering, gated, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 SOON = RetrySettings(base_s=0.0, max_pause_s=0.0)
@@ -243,14 +243,6 @@ async def test_a_silent_server_has_failed() -> None:
     async with setting(server, good, retries=SOON, proxied={"silent_s": 1.0}) as at:
         assert (await at.get()).status == 200
         assert at.pool.stats().endpoints[0].failures == 1
-
-
-def gated(gate: asyncio.Event) -> Behaviour:
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await gate.wait()
-        writer.write(OK)
-
-    return behave
 
 
 async def test_requests_wait_in_the_queue_in_place_of_a_503() -> None:
