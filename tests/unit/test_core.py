@@ -51,6 +51,19 @@ def test_a_freed_slot_goes_to_the_oldest_waiter() -> None:
     assert core.waiting == 1
 
 
+def test_a_level_of_priority_is_worth_ten_seconds() -> None:
+    core = core_of(Endpoint("a"))
+    lease = taken(core)
+    plain = wait(core, 1.0)
+    just_late, just_in_time = wait(core, 11.5, priority=1), wait(core, 20.5, priority=2)
+    order = []
+    for _ in range(3):
+        (waiter,) = core.release(lease, Outcome.SUCCESS, 30.0)
+        order.append(waiter)
+        lease = waiter.lease
+    assert order == [just_in_time, plain, just_late]
+
+
 def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
     """It came between two that ask for what it asks for now, so it is served between them."""
     core = core_of(Endpoint("a"), Endpoint("b"))
