@@ -143,7 +143,7 @@ def run(world: World, course: AttemptPlan, decision: Run) -> Pause | Over | None
     if end == "done":
         course.succeeded()
         return None
-    asked_s = world.draw(st.sampled_from([0.0, 0.5, 7.0, 1e9])) if end == "busy" else 0.0
+    asked_s = world.draw(st.sampled_from([0.0, 0.5, 2.0, 7.0, 1e9])) if end == "busy" else 0.0
     for name in world.went[-1]:
         world.rests[name] = world.now + min(asked_s, _LONGEST_ASKED_S)
     if world.outage and world.data.draw(st.integers(0, 3)) == 0:
@@ -262,7 +262,7 @@ def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_jus
 def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadline() -> None:
     course = begun(deadline_s=4.0, persists=True)
     course.granted("a", 0.0)
-    again(course, 0.0, asked_s=7.0)
+    again(course, 0.0, asked_s=4.0)
     decision: Ask | Pause | Over = course.no_endpoint(0.0, frozenset())
     assert isinstance(decision, Over)
     assert decision.why is Why.REST
