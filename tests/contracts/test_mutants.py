@@ -23,7 +23,7 @@ def test_the_test_that_must_find_it_exists(mutant: Mutant) -> None:
     path, _, name = mutant.test.partition("::")
     name, _, case = name.partition("[")
     text = (ROOT / path).read_text(encoding="utf-8")
-    names = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    names = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     assert name in names, f"{path} has no {name}"
     assert case.removesuffix("]") in text
 

@@ -271,14 +271,3 @@ def test_wrong_options_are_an_error_at_once() -> None:
     for wrong in ("scan", None, 3, _Scan(None, random.Random(1))):
         with pytest.raises(TypeError, match="it takes the class of a strategy"):
             check_strategy(wrong)  # type: ignore[arg-type]
-
-
-def test_a_shadow_can_be_driven_by_hand() -> None:
-    shadow = ReferenceCheck(maker_of(_Scan), [Endpoint("a"), Endpoint("b")])
-    for _ in range(3):
-        shadow.acquire()
-    assert [lease.endpoint.url for lease in shadow.out] == ["a", "b"]
-    shadow.release(shadow.out[1])
-    assert [lease.endpoint.url for lease in shadow.out] == ["a", "b"]
-    assert not shadow.waiting
-    shadow.finish()

@@ -97,37 +97,7 @@ def test_an_endpoint_that_comes_back_is_not_flooded_and_not_starved(name: str) -
     assert 5 <= urls.count("b") <= 35, Counter(urls)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_request_of_several_slots_takes_a_slot_that_is_not_there(name: str) -> None:
-    books = Books(name, [Endpoint("a", capacity=3), Endpoint("b", capacity=2)], seed=1)
-    first = books.take(Request(slots=3))
-    assert (first.url, first.slots) == ("a", 3)
-    assert books.take(Request(slots=2)).url == "b"
-    assert books.try_take() is None
-    books.give(first)
-    assert sorted(books.take().url for _ in range(3)) == ["a"] * 3
-    assert books.try_take() is None
-
-
 def test_a_request_takes_all_there_is_while_slots_are_limited() -> None:
     node = WritableNode(Endpoint("a", capacity=4))
     node.limit = node.ceiling = 2
     assert Request(slots=3).takes(node) == 2
-
-
-@pytest.mark.parametrize("name", ["random", "rendezvous", "weighted_health", "weighted_round_robin"])
-@pytest.mark.parametrize("weight", [0.25, 3.0])
-def test_a_share_is_by_the_weight_in_force_not_by_that_of_the_spec(name: str, weight: float) -> None:
-    """Of 4000 draws the deviation is less than 0.008; the shares are 0.2 and 0.75, and by the spec a half."""
-    options = {"slow_start_s": 0.0} if name == "weighted_health" else None
-    books = Books(name, [Endpoint("a", capacity=2), Endpoint("b", capacity=2)], options=options)
-    books.set("a", weight=weight)
-    assert books.calls(4000).count("a") / 4000 == pytest.approx(weight / (1 + weight), abs=0.032)
-
-
-@pytest.mark.parametrize("name", ["least_in_flight", "p2c"])
-def test_a_load_is_by_the_weight_in_force_not_by_that_of_the_spec(name: str) -> None:
-    """Idle, a has a load of 1 / 0.3, and b with 2 leases out one of 3."""
-    books = Books(name, [Endpoint(url, capacity=9) for url in "ab"])
-    books.set("a", weight=0.3)
-    assert [books.take().url for _ in range(4)] == list("bbba")

@@ -11,7 +11,6 @@ from balancer.strategy import ANY, Request
 from balancer.testing.conformance import maker_of
 from balancer.testing.reference_check import ReferenceCheck
 from tests.properties.books import Books
-from tests.properties.sequence import Sequence
 
 _URLS = ("a", "b", "c", "d")
 
@@ -143,27 +142,6 @@ def _add(shadow: ReferenceCheck, slots: _Slots, url: str) -> None:
 
 
 _MOVES = {"take": _take, "give": _give, "resize": _resize, "drain": _drain, "add": _add}
-
-
-@given(capacities=st.lists(st.integers(1, 5), min_size=1, max_size=8))
-def test_the_first_round_goes_over_all_endpoints(capacities: list[int]) -> None:
-    calls = Sequence("fifo", [Endpoint(str(n), capacity=c) for n, c in enumerate(capacities)])
-    first = [calls.take().endpoint.url for _ in capacities]
-    assert first == [str(n) for n in range(len(capacities))]
-
-
-@given(capacities=st.lists(st.integers(1, 5), min_size=1, max_size=8))
-def test_each_round_goes_over_all_endpoints_with_a_slot_left(capacities: list[int]) -> None:
-    calls = Sequence("fifo", [Endpoint(str(n), capacity=c) for n, c in enumerate(capacities)])
-    for level in range(max(capacities)):
-        left = [str(n) for n, c in enumerate(capacities) if c > level]
-        assert [calls.take().endpoint.url for _ in left] == left
-
-
-@given(n=st.integers(1, 9), rounds=st.integers(1, 4))
-def test_equal_calls_go_round_robin(n: int, rounds: int) -> None:
-    calls = Sequence("fifo", [Endpoint(str(number)) for number in range(n)])
-    assert calls.calls(n * rounds) == [str(number) for number in range(n)] * rounds
 
 
 def test_a_change_that_changes_no_slot_costs_no_turn() -> None:

@@ -35,12 +35,3 @@ def test_the_first_that_fits_is_next(capacities: list[int], moves: list[tuple[st
             books.join(spec)
         else:
             books.do(move, argument)
-
-
-def test_one_is_filled_before_the_next_is_used() -> None:
-    books = Books("first", [Endpoint("a", capacity=2), Endpoint("b", weight=9.0), Endpoint("c", capacity=3)])
-    assert [books.take().url for _ in range(6)] == list("aabccc")
-
-
-def test_calls_one_after_another_all_go_to_the_first() -> None:
-    assert set(Books("first", [Endpoint(url) for url in _URLS]).calls(50)) == {"a"}

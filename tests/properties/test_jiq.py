@@ -42,15 +42,6 @@ def test_the_one_idle_longest_is_next(capacities: list[int], moves: list[tuple[s
         idle = _see(books, idle)
 
 
-def test_idle_ones_are_used_in_turn_before_a_busy_one_is() -> None:
-    books = Books("jiq", [Endpoint(url, capacity=9) for url in _URLS])
-    leases = [books.take() for _ in range(4)]
-    assert [lease.url for lease in leases] == list("abcd")
-    for lease in (leases[2], leases[0]):
-        books.give(lease)
-    assert [books.take().url for _ in range(2)] == ["c", "a"]
-
-
 def busy(capacities: dict[str, int], *, seed: int) -> Books:
     """Return endpoints with a lease out each; the weights should not count."""
     specs = [Endpoint(url, capacity=c, weight=1.0 + n) for n, (url, c) in enumerate(capacities.items())]
@@ -67,11 +58,6 @@ def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
         books.take(only("a", _URLS))  # more leases, and no less likely
     found = books.calls(4000, request=only(admitted, _URLS))
     assert_follows(found, evenly(admitted))
-
-
-def test_the_first_choice_where_none_is_idle_is_unbiased() -> None:
-    firsts = [busy(dict.fromkeys(_URLS, 9), seed=seed).take().url for seed in range(2000)]
-    assert_follows(firsts, evenly(_URLS))
 
 
 def test_one_that_is_full_is_not_drawn() -> None:

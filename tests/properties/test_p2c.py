@@ -3,21 +3,18 @@
 The exact chance of each endpoint follows from counting all draws in all orders.
 """
 
-import math
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Listed
-from heapq import heappop, heappush
 from itertools import permutations
-from statistics import fmean
 
 import pytest
 from balancer_strategies.p2c import P2c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.endpoint import Endpoint, Lease
+from balancer.endpoint import Endpoint
 from balancer.kit import LeastLoaded
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy, maker_of
@@ -25,9 +22,8 @@ from balancer.testing.model import ModelEndpoint
 from balancer.testing.nodes import WritableNode
 from balancer.testing.referee import GrantRule
 from balancer.testing.walk import random_walk
-from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, evenly, only
+from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
 from tests.properties.sequence import Sequence
-from tests.simulation.analytic import supermarket
 
 _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached
@@ -141,31 +137,6 @@ def test_these_chances_are_known_in_simple_cases() -> None:
     assert chances(loads_of((0, 5)), 1) == {"a": 0.5, "b": 0.5}
 
 
-def test_the_first_choice_of_a_new_pool_is_unbiased() -> None:
-    firsts = [sequence_of((0,) * 5, seed=seed).take().endpoint.url for seed in range(2000)]
-    assert_follows(firsts, evenly(_FIVE))
-
-
-def test_with_one_choice_neither_load_nor_weight_counts() -> None:
-    found = sequence_of((9, 0, 4, 0, 1), weights=(1.0, 50.0, 0.1, 1.0, 2.0), choices=1).calls(5000)
-    assert_follows(found, evenly(_FIVE))
-
-
-def test_a_full_endpoint_is_not_drawn() -> None:
-    """Full: the second and the fourth, though their load is the least."""
-    loads = loads_of((2, 0, 3, 0, 2), (1.0, 9.0, 1.0, 9.0, 1.0))
-    calls = sequence_of((2, 1, 3, 1, 2), weights=(1.0, 9.0, 1.0, 9.0, 1.0), capacities=(3, 1, 4, 1, 3))
-    assert_follows(calls.calls(4000), chances({url: loads[url] for url in "ace"}, 2))
-
-
-@pytest.mark.parametrize("admitted", ["bcde", "ace", "cd", "e"])
-@pytest.mark.parametrize("choices", [1, 2, 3])
-def test_chances_among_the_admitted(admitted: str, choices: int) -> None:
-    loads = loads_of((0, 1, 1, 2, 3))
-    found = sequence_of((0, 1, 1, 2, 3), choices=choices).calls(4000, request=only(admitted, _FIVE))
-    assert_follows(found, chances({url: loads[url] for url in admitted}, choices))
-
-
 def test_chances_where_only_one_in_twenty_is_admitted() -> None:
     labelled = [Endpoint(f"x{n}", labels=frozenset("x"), weight=1.0 + (n == 0), capacity=_MANY) for n in range(5)]
     calls = Sequence("p2c", [Endpoint(f"e{n}", weight=9.0) for n in range(95)] + labelled, seed=3)
@@ -212,36 +183,3 @@ def test_chances_hold_however_endpoints_come_and_go(choices: int, exclude: str) 
         exclude=exclude,
         steps=6000,
     )
-
-
-# -- many endpoints --------------------------------------------------------------------------------
-
-
-def mean_in_system(choices: int, rho: float, *, endpoints: int, customers: int, seed: int) -> float:
-    """Return the mean time from arrival to end, at servers with a queue each: Poisson arrivals, service Exp(1)."""
-    specs = [Endpoint(f"e{n}", capacity=customers) for n in range(endpoints)]
-    calls, rng = Sequence("p2c", specs, options={"choices": choices}, seed=seed), random.Random(seed)
-    done_s = {spec.url: 0.0 for spec in specs}  # when each server will have done all that waits for it
-    under_way: list[tuple[float, int, Lease]] = []
-    arrival_s, in_system_s, skipped = 0.0, 0.0, customers // 10
-    for number in range(customers):
-        arrival_s += rng.expovariate(rho * endpoints)
-        while under_way and under_way[0][0] <= arrival_s:
-            calls.give(heappop(under_way)[2])
-        lease = calls.take()
-        end_s = max(arrival_s, done_s[lease.endpoint.url]) + rng.expovariate(1.0)
-        done_s[lease.endpoint.url] = end_s
-        heappush(under_way, (end_s, number, lease))
-        in_system_s += (end_s - arrival_s) * (number >= skipped)
-    return in_system_s / (customers - skipped)
-
-
-@pytest.mark.parametrize(("choices", "rho", "deviation"), [(1, 0.5, 0.025), (2, 0.7, 0.023), (3, 0.7, 0.017)])
-def test_many_endpoints_are_the_supermarket_model(choices: int, rho: float, deviation: float) -> None:
-    """One run of 40 000 customers at 200 servers has the standard deviation given (of 8 runs each).
-
-    Three runs are within 4 x deviation / sqrt(3), some 3%. At these loads 200 servers are above the limit of
-    infinitely many by some 0.1%; one choice fewer or more is 16% off or further.
-    """
-    runs = [mean_in_system(choices, rho, endpoints=200, customers=40_000, seed=seed) for seed in range(3)]
-    assert fmean(runs) == pytest.approx(supermarket(choices, rho).sojourn_s, abs=4 * deviation / math.sqrt(3))

@@ -26,29 +26,6 @@ def pair() -> Driven:
     return pool
 
 
-def test_one_long_call_is_believed_at_once() -> None:
-    """Seven times as long as usual: seven calls go elsewhere before the next, whatever came before."""
-    pool = pair()
-    pool.change("a", in_flight=2)
-    pool.give("a", 0.71)
-    assert [pool.take() for _ in range(14)] == ["b"] * 14
-    assert "a" in [pool.take() for _ in range(2)]
-
-
-def test_a_recovery_is_believed_slowly() -> None:
-    """0.1 s after a call of 1 s, one of 0.1 s counts 1 - exp(-0.1 / 10) = 1%."""
-    pool = pair()
-    pool.change("a", in_flight=3)
-    pool.give("a", 1.0)
-    for _ in range(10):
-        pool.change("a", in_flight=3)
-        pool.now += 0.1
-        pool.give("a", 0.1)
-    # After 1 s it is 0.1 + 0.9 exp(-0.1) = 0.91 s, times three.
-    assert [pool.take() for _ in range(27)] == ["b"] * 27
-    assert "a" in [pool.take() for _ in range(2)]
-
-
 def test_calls_that_hang_do_not_make_it_look_better_as_time_passes() -> None:
     """In Finagle and tower the cost fades meanwhile, so that after a minute 0.1 s x 6 would have become 1.5 ms."""
     pool = pair()
@@ -58,13 +35,3 @@ def test_calls_that_hang_do_not_make_it_look_better_as_time_passes() -> None:
         assert pool.take() == "b"
         pool.now += 0.1
         pool.give("b", 0.1)
-
-
-def test_who_starts_slowly_gets_less() -> None:
-    """With a tenth of its weight a call there counts ten."""
-    pool = pair()
-    pool.change("a", weight=0.1)
-    for url in "ab":
-        pool.change(url, in_flight=1)
-    assert [pool.take() for _ in range(18)] == ["b"] * 18
-    assert "a" in [pool.take() for _ in range(2)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.endpoint import Endpoint, Outcome
+from balancer.endpoint import Endpoint
 from balancer.strategy import Node
 from tests.properties.call_history import DECAY_S, History, hold_against
 from tests.properties.driven import Driven
@@ -51,18 +51,6 @@ def test_the_fastest_of_the_cold_is_next() -> None:
     assert known(dict(zip("abcdefg", (6, 5, 4, 3, 2, 1, 0), strict=True)), _TOOK_S).take() == "b"
 
 
-def test_where_all_have_the_same_out_all_are_cold() -> None:
-    assert known(dict.fromkeys("abcdefg", 3), _TOOK_S).take() == "a"
-
-
-def test_where_all_that_have_room_are_hot_the_least_in_flight_is_next() -> None:
-    """The two idle ones are full: their limit is cut to 1, with a slot kept."""
-    pool = known({"a": 4, "b": 3, "c": 1, "d": 1, "e": 1}, _TOOK_S, quantile=0.5)
-    for url in "cde":
-        pool.change(url, limit=1)
-    assert pool.take() == "b"
-
-
 def test_who_is_out_of_service_is_not_counted_among_the_idle() -> None:
     """Were they, half of the five would have none out, and a and b would be hot and tie."""
     pool = known({"a": 2, "b": 2, "c": 0, "d": 0, "e": 0}, _TOOK_S, quantile=0.5)
@@ -74,32 +62,3 @@ def test_who_is_out_of_service_is_not_counted_among_the_idle() -> None:
     for url in "cde":
         pool.change(url, limit=100)
     assert pool.take() == "c"
-
-
-def test_at_0_in_flight_alone_counts_and_at_1_call_times_alone() -> None:
-    in_flight = {"a": 3, "b": 2, "c": 1, "d": 0}
-    assert known(in_flight, _TOOK_S, quantile=0.0).take() == "d"
-    assert known(in_flight, _TOOK_S, quantile=1.0).take() == "a"
-
-
-def test_in_a_pair_the_busier_is_hot() -> None:
-    assert known({"a": 1, "b": 0}, _TOOK_S).take() == "b"
-
-
-def test_who_failed_last_comes_after_the_hot_until_it_has_been_left_alone() -> None:
-    """Idle as it is, it would come before all that are hot."""
-    pool = known({"a": 5, "b": 4, "c": 4, "d": 0}, _TOOK_S, quantile=0.0)
-    pool.change("d", in_flight=1)
-    pool.give("d", 0.001, Outcome.FAILURE)
-    assert pool.take() in "bc"
-    pool.now += DECAY_S
-    assert pool.take() == "d"
-    assert pool.take() in "bc"  # one call finds out
-
-
-def test_a_success_makes_up_for_a_failure() -> None:
-    pool = known({"a": 5, "b": 4, "d": 0}, _TOOK_S, quantile=0.0)
-    for outcome, chosen in ((Outcome.FAILURE, "b"), (Outcome.IGNORED, "b"), (Outcome.SUCCESS, "d")):
-        pool.change("d", in_flight=1)
-        pool.give("d", 0.1, outcome)
-        assert pool.take() == chosen

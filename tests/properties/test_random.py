@@ -43,30 +43,11 @@ def test_a_chance_is_the_weight_by_that_of_all(weights: dict[str, float]) -> Non
     assert_follows(sequence_of(weights).calls(6000), chances(weights, weights))
 
 
-def test_the_first_choice_of_a_new_pool_has_these_chances() -> None:
-    firsts = [sequence_of(_WEIGHTS, seed=seed).take().endpoint.url for seed in range(2000)]
-    assert_follows(firsts, chances(_WEIGHTS, _WEIGHTS))
-
-
 def test_a_choice_does_not_depend_on_the_one_before() -> None:
     weights = {"a": 3.0, "b": 2.0, "c": 1.0}
     urls, of_one = sequence_of(weights, seed=2).calls(9000), chances(weights, weights)
     of_two = {(u, v): of_one[u] * of_one[v] for u in weights for v in weights}
     assert_follows(zip(urls[::2], urls[1::2], strict=True), of_two)
-
-
-def test_what_is_in_flight_does_not_count_while_a_slot_is_free() -> None:
-    calls = sequence_of(_WEIGHTS, capacity=3)
-    for _ in range(2):
-        calls.take(only("a", _WEIGHTS))
-    assert_follows(calls.calls(6000), chances(_WEIGHTS, "abcde"))
-
-
-def test_only_free_endpoints_have_a_chance() -> None:
-    calls = sequence_of(_WEIGHTS)
-    for busy in "ad":
-        calls.take(only(busy, _WEIGHTS))
-    assert_follows(calls.calls(6000), chances(_WEIGHTS, "bce"))
 
 
 @pytest.mark.parametrize("admitted", ["bcde", "ab", "de"])
@@ -105,14 +86,6 @@ def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards() ->
     calls.core.update(Endpoint("a", weight=6.0), calls.clock())
     calls.give(lease)
     assert_follows(calls.calls(4000), {"a": 6 / 7, "b": 1 / 7})
-
-
-def test_an_endpoint_cut_below_what_it_has_out_has_no_chance() -> None:
-    calls = sequence_of({"a": 1.0, "b": 1.0}, capacity=3)
-    leases = [calls.take(Request(exclude=frozenset("b"))) for _ in range(3)]
-    calls.core.update(Endpoint("a", capacity=1), calls.clock())
-    calls.give(leases[0])
-    assert set(calls.calls(50)) == {"b"}
 
 
 @pytest.mark.parametrize("exclude", ["", "b"])

@@ -208,16 +208,6 @@ def test_what_somebody_drained_is_forgotten_when_the_source_drops_it() -> None:
     assert [name for _, name, _ in pool.left] == ["b"]
 
 
-def test_what_is_back_within_the_grace_was_never_touched() -> None:
-    pool = _two()
-    pool.hear(_listed("a"))
-    pool.wait(9.9)
-    plan = pool.hear(_listed("ab"))
-    assert (plan.add, plan.update, plan.remove) == ((), (), ())
-    pool.wait(100.0)
-    assert pool.left == []
-
-
 def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace() -> None:
     pool = _two()
     assert pool.hear(_listed("a", gone="b")).remove == ("b",)

@@ -19,13 +19,6 @@ def ring(nodes: list[str], free: set[str], last: str | None) -> str | None:
     return next((url for url in nodes[start:] + nodes[:start] if url in free), None)
 
 
-@given(n=st.integers(1, 9), rounds=st.integers(1, 5), capacity=st.integers(1, 3))
-def test_equal_calls_go_round(n: int, rounds: int, capacity: int) -> None:
-    urls = [str(number) for number in range(n)]
-    books = Books("round_robin", [Endpoint(url, capacity=capacity, weight=n - i) for i, url in enumerate(urls)])
-    assert books.calls(n * rounds) == urls * rounds
-
-
 _moves = st.one_of(
     st.tuples(st.just("take"), st.just("a")),
     st.tuples(st.just("take"), st.just("a")),
@@ -80,14 +73,6 @@ def test_one_that_comes_back_has_one_turn_a_round(out: str) -> None:
     urls = books.calls(50)
     assert Counter(urls) == dict.fromkeys(_URLS, 10)
     assert all(len(set(urls[i : i + 5])) == 5 for i in range(46))
-
-
-def test_one_that_left_and_joins_again_is_the_last() -> None:
-    books = Books("round_robin", [Endpoint(url) for url in "abc"])
-    assert books.calls(2) == ["a", "b"]
-    books.leave("b")
-    books.join(Endpoint("b"))
-    assert books.calls(5) == ["c", "b", "a", "c", "b"]
 
 
 def test_one_that_had_its_turn_ahead_of_those_passed_over_has_no_other_in_this_round() -> None:

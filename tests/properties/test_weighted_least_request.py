@@ -150,28 +150,6 @@ def test_chances_hold_whatever_happens_in_between(bias: float, exclude: str) -> 
     excess.check(5 - len(exclude))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_shares_of_calls_that_do_not_overlap_are_by_weight(seed: int) -> None:
-    """Of 10 000 calls, a share of 1/2 is so give or take 0.5%: within 2% is four standard deviations."""
-    urls = one_by_one(driven((3.0, 2.0, 1.0), seed=seed), 10_000)
-    assert [urls.count(url) / 10_000 for url in "abc"] == pytest.approx([1 / 2, 1 / 3, 1 / 6], abs=0.02)
-
-
-def test_who_is_slow_has_more_out_and_gets_less() -> None:
-    """Were every call equally likely to go anywhere, the slow one would have a quarter of them."""
-    slow = {"a": 1.0}
-    urls = driven((1.0,) * 4).calls(4000, callers=8, took_s=lambda url: slow.get(url, 0.1))
-    assert urls.count("a") / 4000 < 0.12
-
-
-def test_no_chance_while_the_limit_is_0_and_the_same_chance_afterwards() -> None:
-    pool = driven((1.0, 1.0, 2.0))
-    pool.change("c", limit=0, weight=0.2)
-    assert_follows(one_by_one(pool, 1000), {"a": 0.5, "b": 0.5})
-    pool.change("c", limit=_MANY, weight=2.0)
-    assert_follows(one_by_one(pool, 1000), {"a": 0.25, "b": 0.25, "c": 0.5})
-
-
 def test_weights_at_the_ends_of_what_a_float_can_be() -> None:
     pool = driven((5e-324, 1e-280, 1.7e308, 1.7e308), in_flight=(900, 900, 900, 0), bias=10.0)
     assert set(one_by_one(pool, 200)) == {"d"}  # c has 1e-30 of its chance

@@ -20,17 +20,6 @@ def shares(urls: list[str], n: int) -> list[float]:
     return [urls.count(f"e{number}") / len(urls) for number in range(n)]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_shares_hold_while_calls_are_out_and_end_in_any_order(seed: int) -> None:
-    books = books_of((3.0, 2.0, 1.0), seed=seed, capacity=50)
-    for number in range(10_000):
-        books.take()
-        if len(books.out) > 10:
-            books.give(books.out[(number * 7 + seed) % len(books.out)])
-    leases = Counter(taken.url for taken in books.out)
-    assert leases.total() == 10
-
-
 @pytest.mark.parametrize(
     ("weights", "first"),
     # With phases u / w and u' / w', u and u' uniform, the one of weight 2 is due before the one of weight 1 three

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Outcome, Pool
+from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.calls import call
@@ -25,7 +25,7 @@ def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
 
 
 @BOTH
-def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
+async def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
     pool, own = _pool("a", "b"), SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=0.0), lambda: 0.0)
     went: list[str] = []
 
@@ -35,11 +35,8 @@ def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Libra
             raise EndpointError("down")
         return "done"
 
-    async def main() -> None:
-        for _ in range(3):
-            assert await call(pool.engine, fn, budget=own) == "done"
-
-    library.run(main)
+    for _ in range(3):
+        assert await call(pool.engine, fn, budget=own) == "done"
     assert [own.try_spend() for _ in range(3)] == [True, True, False]
 
 
@@ -47,24 +44,7 @@ def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Libra
 
 
 @BOTH
-def test_it_goes_elsewhere_when_an_endpoint_fails(library: type[Library]) -> None:
-    pool, went = _pool("a", "b"), list[str]()
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        await library.sleep(0)
-        if len(went) < 3:
-            raise EndpointError("down")
-        return "done"
-
-    assert library.run(lambda: pool.aio.call(fn)) == "done"
-    assert went == ["a", "b", "a"]
-    assert pool.stats().retries == 2
-    assert_nothing_lost(pool, 2)
-
-
-@BOTH
-def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
+async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
     pool = _pool("a", "b")
 
     async def wrong(lease: Lease) -> None:
@@ -73,51 +53,26 @@ def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(li
     async def down(lease: Lease) -> None:
         raise EndpointError(f"down: {lease.endpoint.name}")
 
-    async def main() -> None:
-        with pytest.raises(KeyError):
-            await pool.aio.call(wrong)
-        with pytest.raises(EndpointError, match="down: b"):
-            await pool.aio.call(down, attempts=2)
-        with pytest.raises(NoEndpoint):
-            await pool.aio.call(down, labels={"x"})
-
-    library.run(main)
+    with pytest.raises(KeyError):
+        await pool.aio.call(wrong)
+    with pytest.raises(EndpointError, match="down: b"):
+        await pool.aio.call(down, attempts=2)
+    with pytest.raises(NoEndpoint):
+        await pool.aio.call(down, labels={"x"})
     assert _ended_as(pool) == {"a": (2, 1), "b": (1, 1)}
     assert_nothing_lost(pool, 2)
 
 
 @BOTH
-def test_no_attempt_starts_after_the_deadline(library: type[Library]) -> None:
-    now, went = [0.0], list[str]()
-    pool = Pool(["a", "b"], strategy="first", retries=_QUICK, clock=lambda: now[0])
-
-    async def fn(lease: Lease) -> None:
-        went.append(lease.endpoint.name)
-        now[0] += 70.0
-        raise EndpointError("down")
-
-    async def main() -> None:
-        with pytest.raises(EndpointError) as caught:
-            await pool.aio.call(fn, deadline_s=60.0)
-        assert "deadline" in caught.value.__notes__[0]
-
-    library.run(main)
-    assert went == ["a"]
-
-
-@BOTH
 @pytest.mark.parametrize("hedge_after_s", [None, 0.001, 60.0], ids=["alone", "hedged", "to be hedged"])
-def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
+async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
     library: type[Library], hedge_after_s: float | None
 ) -> None:
     pool, log = _pool("a", "b"), list[str]()
 
-    async def main() -> None:
-        with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.02 s") as caught:
-            await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.02, hedge_after_s=hedge_after_s)
-        assert caught.value.__notes__ == ["the only attempt was at a"]
-
-    library.run(main)
+    with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.02 s") as caught:
+        await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.02, hedge_after_s=hedge_after_s)
+    assert caught.value.__notes__ == ["the only attempt was at a"]
     assert sorted(log)[0].startswith("a ended")  # before the call returns
     assert len(log) == pool.stats().acquired
     assert _ended_as(pool)["a"] == (1, 1)
@@ -126,25 +81,22 @@ def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_
 
 
 @BOTH
-def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
+async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
     """The wait for a lease took most of it; a pool that is full must not eject its sound endpoints."""
     now = [0.0]
     pool = Pool(["a"], strategy="first", retries=_QUICK, clock=lambda: now[0])
 
-    async def main() -> None:
-        held = pool.acquire()
-        async with library.tasks() as start:
+    held = pool.acquire()
+    async with library.tasks() as start:
 
-            async def call() -> None:
-                with pytest.raises(TimeoutError, match="did not answer"):
-                    await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
+        async def call() -> None:
+            with pytest.raises(TimeoutError, match="did not answer"):
+                await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
 
-            start(call)
-            await task_until(library, lambda: pool.stats().waiting == 1)
-            now[0] = 59.99
-            held.release()
-
-    library.run(main)
+        start(call)
+        await task_until(library, lambda: pool.stats().waiting == 1)
+        now[0] = 59.99
+        held.release()
     assert (pool.stats().acquired, pool.stats().failures, pool.stats().calls) == (2, 0, 1)
     assert_nothing_lost(pool, 1)
 
@@ -165,7 +117,9 @@ def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library:
 
 
 @BOTH
-def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_are(library: type[Library]) -> None:
+async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
+    library: type[Library],
+) -> None:
     pool, began = _pool("a"), list[str]()
 
     async def late(lease: Lease) -> None:
@@ -175,55 +129,15 @@ def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_what_they_
         began.append(lease.endpoint.name)
         await library.sleep(3600)
 
-    async def main() -> None:
-        with pytest.raises(TimeoutError, match="its own"):
-            await pool.aio.call(late, deadline_s=60, attempts=1)
-        async with library.tasks() as start:
-            task = start(lambda: pool.aio.call(slow, deadline_s=60))
-            await task_until(library, lambda: bool(began))
-            task.cancel()
-
-    library.run(main)
+    with pytest.raises(TimeoutError, match="its own"):
+        await pool.aio.call(late, deadline_s=60, attempts=1)
+    async with library.tasks() as start:
+        task = start(lambda: pool.aio.call(slow, deadline_s=60))
+        await task_until(library, lambda: bool(began))
+        task.cancel()
     assert _ended_as(pool) == {"a": (2, 1)}
     assert pool.stats().calls == 1
     assert_nothing_lost(pool, 1)
-
-
-@BOTH
-def test_a_retry_waits_at_its_place_and_looks_again(library: type[Library], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It failed at a; b is busy, and then out of service: so it goes back to a."""
-    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.01)
-    pool = Pool(
-        ["a", "b"],
-        strategy="first",
-        retries=_QUICK,
-        health=HealthSettings(consecutive_failures=1, max_ejected_share=1.0),
-    )
-    pool.update("a", capacity=1)
-    went: list[str] = []
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        if len(went) == 1:
-            error = TimeoutError("slow")
-            lease.outcome = Outcome.IGNORED  # it stays in service
-            raise error
-        return lease.endpoint.name
-
-    async def main() -> None:
-        busy = pool.acquire(exclude={"a"})
-        async with library.tasks() as start:
-
-            async def call() -> None:
-                assert await pool.aio.call(fn) == "a"
-
-            start(call)
-            await task_until(library, lambda: pool.stats().waiting == 1)
-            busy.release(Outcome.FAILURE)
-
-    library.run(main)
-    assert went == ["a", "a"]
-    assert pool.stats().waiting == 0
 
 
 @pytest.mark.parametrize(
@@ -302,20 +216,6 @@ def test_a_quick_call_is_made_once(library: type[Library]) -> None:
 
 
 @BOTH
-def test_there_is_no_second_call_without_a_slot(library: type[Library]) -> None:
-    pool = _pool("a", "b")
-
-    async def fn(lease: Lease) -> str:
-        await library.sleep(0.02)
-        return lease.endpoint.name
-
-    with pool.lease(exclude={"a"}):
-        assert library.run(lambda: pool.aio.call(fn, hedge_after_s=0.001)) == "a"
-    assert pool.stats().hedges == 0
-    assert_nothing_lost(pool, 2)
-
-
-@BOTH
 def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_on(library: type[Library]) -> None:
     pool, went = _pool("a", "b", "c", capacity=2), list[str]()
 
@@ -334,7 +234,7 @@ def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_o
 
 
 @BOTH
-def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
+async def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
     pool, log = _pool("a", "b"), list[str]()
     slow = _slow_at(library, "a", log=log)
 
@@ -343,26 +243,20 @@ def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) ->
             raise KeyError("mine")
         return await slow(lease)
 
-    async def main() -> None:
-        with pytest.raises(KeyError):
-            await pool.aio.call(fn, hedge_after_s=0.001)
-
-    library.run(main)
+    with pytest.raises(KeyError):
+        await pool.aio.call(fn, hedge_after_s=0.001)
     assert log == ["a ended, its lease had"]
     assert_nothing_lost(pool, 2)
 
 
 @BOTH
-def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
+async def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
     pool, log = _pool("a", "b"), list[str]()
 
-    async def main() -> None:
-        async with library.tasks() as start:
-            task = start(lambda: pool.aio.call(_slow_at(library, "a", "b", log=log), hedge_after_s=0.001))
-            await task_until(library, lambda: pool.stats().hedges == 1)
-            task.cancel()
-
-    library.run(main)
+    async with library.tasks() as start:
+        task = start(lambda: pool.aio.call(_slow_at(library, "a", "b", log=log), hedge_after_s=0.001))
+        await task_until(library, lambda: pool.stats().hedges == 1)
+        task.cancel()
     assert sorted(each.partition(",")[0] for each in log) == ["a ended", "b ended"]
     assert (pool.stats().calls, pool.stats().waiting) == (0, 0)
     assert_nothing_lost(pool, 2)

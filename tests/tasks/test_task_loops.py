@@ -18,7 +18,6 @@ from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolFork
 from balancer.settings.rules import HealthSettings
 from balancer.shells.tasks import on_asyncio
 from balancer.shells.tasks.on_trio import task_group
-from balancer.testing.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
@@ -126,40 +125,7 @@ def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: async
         loop.run_until_complete(task)
 
 
-def test_a_loop_that_stands_still_for_a_while_has_its_slot_when_it_goes_on(loop: asyncio.AbstractEventLoop) -> None:
-    pool = Pool(["a"])
-
-    async def name() -> str:
-        async with pool.aio.lease() as lease:
-            return lease.endpoint.name
-
-    held = pool.acquire()
-    task = loop.create_task(name())
-    _run_a_little(loop)
-    held.release()
-    assert loop.run_until_complete(task) == "a"
-    assert_nothing_lost(pool, 1)
-
-
 # -- who has a lease -------------------------------------------------------------------------------
-
-
-@pytest.mark.more
-def test_a_lease_of_a_task_stays_out_whatever_became_of_threads() -> None:
-    """Another thread takes up the loop, and the task goes on there. That the first one is gone says nothing."""
-    pool, loop = Pool(["a"], leak_after_s=0.01), asyncio.new_event_loop()
-    got: list[Lease] = []
-    task = loop.create_task(_takes(pool, got, holder="task"))
-    thread = threading.Thread(target=_run_a_little, args=(loop,))
-    thread.start()
-    thread.join(PATIENCE_S)
-    gc.collect()
-    assert [(row.holder, row.endpoint) for row in pool.leases()] == [("task", "a")]
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        loop.run_until_complete(task)
-    loop.close()
-    assert_nothing_lost(pool, 1)
 
 
 def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -323,19 +289,6 @@ def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
     loop.close()
 
 
-def test_a_task_s_lease_with_a_holder_may_be_given_back_by_its_id_alone() -> None:
-    clock = ManualClock()
-    pool = Pool(["a"], clock=clock)
-
-    async def number() -> int:
-        return (await pool.aio.acquire(holder="remote")).id
-
-    given = asyncio.run(number())
-    clock.advance(1000.0)
-    assert [row.id for row in pool.leases()] == [given]
-    pool.release_by_id(given)
-
-
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])
 def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_call_it(state: str) -> None:
     """As the garbage collector may do it, at any point of a release: its books are not touched before that is done."""
@@ -411,15 +364,12 @@ def test_in_a_forked_child_the_face_is_of_no_use_either() -> None:
 
 
 @BOTH
-def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
+async def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
     pool = Pool(["a"])
 
-    async def main() -> None:
-        async with pool.aio.lease():
-            for _ in range(50):
-                with pytest.raises(AcquireTimeout):
-                    await pool.aio.acquire(timeout=0.0001)
-        await task_until(library, lambda: True)
-
-    library.run(main)
+    async with pool.aio.lease():
+        for _ in range(50):
+            with pytest.raises(AcquireTimeout):
+                await pool.aio.acquire(timeout=0.0001)
+    await task_until(library, lambda: True)
     assert not pool.engine.waits.parked

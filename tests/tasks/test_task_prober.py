@@ -22,22 +22,19 @@ class _Ear:
 
 
 @BOTH
-def test_hundreds_of_endpoints_are_pinged_without_a_thread(library: type[Library]) -> None:
+async def test_hundreds_of_endpoints_are_pinged_without_a_thread(library: type[Library]) -> None:
     ear, threads = _Ear(), threading.active_count()
 
     async def ping() -> None:
         await library.sleep(0)
 
-    async def main() -> None:
-        async with TaskProber(ear, {str(n): ping for n in range(500)}, every_s=_SOON_S):
-            await task_until(library, lambda: len(ear.heard) == 500)
-            assert threading.active_count() <= threads
-
-    library.run(main)
+    async with TaskProber(ear, {str(n): ping for n in range(500)}, every_s=_SOON_S):
+        await task_until(library, lambda: len(ear.heard) == 500)
+        assert threading.active_count() <= threads
 
 
 @BOTH
-def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(library: type[Library]) -> None:
+async def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(library: type[Library]) -> None:
     pool = Pool(["good", "bad", "hung"], health=HealthSettings(consecutive_failures=3, cooldown_s=100.0))
     good = 0
 
@@ -51,12 +48,9 @@ def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(library: t
     async def hangs() -> None:
         await library.sleep(3600)
 
-    async def main() -> None:
-        pings = {"good": answers, "bad": fails, "hung": hangs, "gone": answers}
-        async with TaskProber(pool, pings, every_s=_SOON_S):
-            await task_until(library, lambda: pool.out_of_service() == {"bad"} and good > 20)
-
-    library.run(main)
+    pings = {"good": answers, "bad": fails, "hung": hangs, "gone": answers}
+    async with TaskProber(pool, pings, every_s=_SOON_S):
+        await task_until(library, lambda: pool.out_of_service() == {"bad"} and good > 20)
     assert pool.stats().acquired == 0
 
 

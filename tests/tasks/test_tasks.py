@@ -24,67 +24,55 @@ from balancer import (
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
-from tests.threads.crew import assert_nothing_lost, crew, until
+from tests.threads.crew import assert_nothing_lost
 
 # -- a lease ---------------------------------------------------------------------------------------
 
 
 @BOTH
-def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library]) -> None:
+async def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library]) -> None:
     pool = Pool(["a", Endpoint("b", labels=frozenset("x"))], strategy="first")
 
-    async def main() -> None:
-        async with pool.aio.lease(labels={"x"}, holder="mine", slots=1, priority=2) as lease:
-            assert (lease.endpoint.name, lease.holder, lease.priority) == ("b", "mine", 2)
-            assert [row.holder for row in pool.leases()] == ["mine"]
-            async with pool.aio.lease(0) as other:
-                assert other.endpoint.name == "a"
-        assert lease.ended
-
-    library.run(main)
+    async with pool.aio.lease(labels={"x"}, holder="mine", slots=1, priority=2) as lease:
+        assert (lease.endpoint.name, lease.holder, lease.priority) == ("b", "mine", 2)
+        assert [row.holder for row in pool.leases()] == ["mine"]
+        async with pool.aio.lease(0) as other:
+            assert other.endpoint.name == "a"
+    assert lease.ended
     assert pool.stats().calls == 2
     assert_nothing_lost(pool, 2)
 
 
 @BOTH
-def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Library]) -> None:
+async def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Library]) -> None:
     pool = Pool(["a"])
 
-    async def main() -> None:
-        lease = await pool.aio.acquire(timeout=PATIENCE_S)
-        lease.release(Outcome.FAILURE)
-        with pytest.raises(LeaseError, match="already released"):
-            lease.release()
-
-    library.run(main)
+    lease = await pool.aio.acquire(timeout=PATIENCE_S)
+    lease.release(Outcome.FAILURE)
+    with pytest.raises(LeaseError, match="already released"):
+        lease.release()
     assert pool.stats().failures == 1
 
 
 @BOTH
-def test_the_end_of_a_block_tells_the_endpoint_s_failures_from_others(library: type[Library]) -> None:
+async def test_the_end_of_a_block_tells_the_endpoint_s_failures_from_others(library: type[Library]) -> None:
     pool = Pool(["a"], health=None)
 
-    async def main() -> None:
-        for error in (EndpointError("down"), TimeoutError(), KeyError("mine")):
-            with pytest.raises(type(error)):
-                async with pool.aio.lease():
-                    raise error
-
-    library.run(main)
+    for error in (EndpointError("down"), TimeoutError(), KeyError("mine")):
+        with pytest.raises(type(error)):
+            async with pool.aio.lease():
+                raise error
     assert (pool.stats().calls, pool.stats().failures) == (2, 2)
     assert_nothing_lost(pool, 1)
 
 
 @BOTH
-def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: type[Library]) -> None:
+async def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: type[Library]) -> None:
     pool = Pool(["a"])
 
-    async def main() -> None:
-        with pytest.raises(LeaseError, match="expired"):
-            async with pool.aio.lease(ttl_s=0.001):
-                await task_until(library, lambda: not pool.leases())
-
-    library.run(main)
+    with pytest.raises(LeaseError, match="expired"):
+        async with pool.aio.lease(ttl_s=0.001):
+            await task_until(library, lambda: not pool.leases())
     assert_nothing_lost(pool, 1)
 
 
@@ -129,33 +117,7 @@ def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused() -> Non
 
 
 @BOTH
-def test_a_task_waits_for_a_thread_and_a_thread_for_a_task(library: type[Library]) -> None:
-    pool = Pool(["a"])
-    held = pool.acquire()
-    got: list[str] = []
-
-    def thread() -> None:
-        until(lambda: pool.stats().waiting == 1)
-        held.release()
-        with pool.lease(timeout=PATIENCE_S):
-            got.append("thread")
-
-    async def main() -> None:
-        other = threading.Thread(target=thread)
-        other.start()
-        async with pool.aio.lease(timeout=PATIENCE_S):
-            got.append("task")
-            await task_until(library, lambda: pool.stats().waiting == 1)
-        await task_until(library, lambda: len(got) == 2)
-        other.join()
-
-    library.run(main)
-    assert got == ["task", "thread"]
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
-def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Library]) -> None:
+async def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Library]) -> None:
     pool = Pool(["a"])
     got: list[int] = []
     threads: list[threading.Thread] = []
@@ -164,70 +126,36 @@ def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Libra
         with pool.lease(timeout=PATIENCE_S):
             got.append(number)
 
-    async def main() -> None:
-        async def task(number: int) -> None:
-            async with pool.aio.lease(timeout=PATIENCE_S):
-                got.append(number)
+    async def task(number: int) -> None:
+        async with pool.aio.lease(timeout=PATIENCE_S):
+            got.append(number)
 
-        held = pool.acquire()
-        async with library.tasks() as start:
-            for number in range(10):
-                if number % 2:
-                    threads.append(threading.Thread(target=thread, args=(number,)))
-                    threads[-1].start()
-                else:
-                    start(lambda number=number: task(number))
-                await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
-            held.release()
-
-    library.run(main)
+    held = pool.acquire()
+    async with library.tasks() as start:
+        for number in range(10):
+            if number % 2:
+                threads.append(threading.Thread(target=thread, args=(number,)))
+                threads[-1].start()
+            else:
+                start(lambda number=number: task(number))
+            await task_until(library, lambda number=number: pool.stats().waiting == number + 1)
+        held.release()
     for each in threads:
         each.join(PATIENCE_S)
     assert got == list(range(10))
     assert_nothing_lost(pool, 1)
 
 
-def test_tasks_of_three_loops_of_two_libraries_share_one_slot() -> None:
-    pool = Pool(["a"])
-    inside, most, turns = 0, 0, 0
-
-    def loop(library: type[Library]) -> None:
-        async def task() -> None:
-            nonlocal inside, most, turns
-            for _ in range(20):
-                async with pool.aio.lease(timeout=PATIENCE_S):
-                    inside += 1
-                    most = max(most, inside)
-                    turns += 1
-                    await library.sleep(0)
-                    inside -= 1
-
-        async def main() -> None:
-            async with library.tasks() as start:
-                for _ in range(5):
-                    start(task)
-
-        library.run(main)
-
-    kinds = list(BOTH.args[1])
-    crew(3, lambda number: loop((*kinds, kinds[0])[number]))
-    assert (most, turns) == (1, 300)
-    assert_nothing_lost(pool, 1)
-
-
 @BOTH
-def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) -> None:
+async def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) -> None:
     pool = Pool(["a"])
 
-    async def main() -> None:
-        async with pool.aio.lease():
-            for timeout in (0, 0.01):
-                with pytest.raises(AcquireTimeout) as caught:
-                    await pool.aio.acquire(timeout)
-                assert caught.value.timeout_s == pytest.approx(timeout)
-                assert caught.value.waited_s >= timeout
-
-    library.run(main)
+    async with pool.aio.lease():
+        for timeout in (0, 0.01):
+            with pytest.raises(AcquireTimeout) as caught:
+                await pool.aio.acquire(timeout)
+            assert caught.value.timeout_s == pytest.approx(timeout)
+            assert caught.value.waited_s >= timeout
     assert pool.stats().timed_out == 2
     assert_nothing_lost(pool, 1)
 
@@ -246,60 +174,51 @@ def test_the_pool_s_own_time_limit_is_that_of_its_tasks(library: type[Library]) 
 
 
 @BOTH
-def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: type[Library]) -> None:
+async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: type[Library]) -> None:
     """The clock says that time is up when the lease is granted; the task hears of the time first, and has the lease."""
     clock = ManualClock()
     pool = Pool(["a"], clock=clock)
 
-    async def main() -> None:
-        held = pool.acquire()
-        got: list[str] = []
+    held = pool.acquire()
+    got: list[str] = []
 
-        async def task() -> None:
-            async with pool.aio.lease(timeout=0.2) as lease:
-                got.append(lease.endpoint.name)
+    async def task() -> None:
+        async with pool.aio.lease(timeout=0.2) as lease:
+            got.append(lease.endpoint.name)
 
-        async with library.tasks() as start:
-            start(task)
-            await task_until(library, lambda: pool.stats().waiting == 1)
-            held.release()  # the task runs no sooner than this returns
-            clock.advance(60.0)
-        assert got == ["a"]
-
-    library.run(main)
+    async with library.tasks() as start:
+        start(task)
+        await task_until(library, lambda: pool.stats().waiting == 1)
+        held.release()  # the task runs no sooner than this returns
+        clock.advance(60.0)
+    assert got == ["a"]
     assert pool.stats().timed_out == 0
     assert_nothing_lost(pool, 1)
 
 
 @BOTH
-def test_what_can_never_be_and_a_full_queue_are_told_at_once(library: type[Library]) -> None:
+async def test_what_can_never_be_and_a_full_queue_are_told_at_once(library: type[Library]) -> None:
     pool = Pool(["a"], max_waiters=0)
 
-    async def main() -> None:
-        with pytest.raises(NoEndpoint):
-            await pool.aio.acquire(labels={"x"})
-        async with pool.aio.lease():
-            with pytest.raises(TooManyWaiters):
-                await pool.aio.acquire()
-
-    library.run(main)
+    with pytest.raises(NoEndpoint):
+        await pool.aio.acquire(labels={"x"})
+    async with pool.aio.lease():
+        with pytest.raises(TooManyWaiters):
+            await pool.aio.acquire()
     assert_nothing_lost(pool, 1)
 
 
 @BOTH
-def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library]) -> None:
+async def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library]) -> None:
     """Nobody calls the pool meanwhile: the pool's alarm wakes the task."""
     pool = Pool(["a"])
 
-    async def main() -> None:
-        with pytest.raises(EndpointOverloaded):
-            async with pool.aio.lease():
-                raise EndpointOverloaded("busy", retry_after_s=0.05)
-        assert pool.stats().endpoints[0].health in ("resting", "slow_start")  # it may be over on a busy machine
-        async with pool.aio.lease(timeout=PATIENCE_S) as lease:
-            assert lease.endpoint.name == "a"
-
-    library.run(main)
+    with pytest.raises(EndpointOverloaded):
+        async with pool.aio.lease():
+            raise EndpointOverloaded("busy", retry_after_s=0.05)
+    assert pool.stats().endpoints[0].health in ("resting", "slow_start")  # it may be over on a busy machine
+    async with pool.aio.lease(timeout=PATIENCE_S) as lease:
+        assert lease.endpoint.name == "a"
     assert in_flight(pool) == 0
 
 

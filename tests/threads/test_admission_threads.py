@@ -69,24 +69,6 @@ def test_64_callers_who_settle_wait_their_turn_and_are_all_served() -> None:
     assert pool.stats().waiting == 0
 
 
-def test_64_callers_use_the_second_group_only_while_the_first_one_is_full() -> None:
-    pool = Pool([Endpoint("http://low/", capacity=3), Endpoint("http://high/", capacity=3, group=1)], spill_after_s=0.0)
-    wrong: list[str] = []
-
-    def call(number: int) -> None:
-        for _ in range(20):
-            with pool.lease(timeout=PATIENCE_S) as lease:
-                if lease.endpoint.group and lease.id and pool.stats().endpoints[0].in_flight > 3:
-                    wrong.append(repr(pool))
-
-    crew(_CALLERS, call)
-    stats = {endpoint.url: endpoint for endpoint in pool.stats().endpoints}
-    assert not wrong
-    assert stats["http://low/"].leases + stats["http://high/"].leases == _CALLERS * 20
-    assert stats["http://low/"].leases > 0
-    assert stats["http://low/"].in_flight == stats["http://high/"].in_flight == 0
-
-
 def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_enough() -> None:
     pool = Pool([Endpoint("http://low/"), Endpoint("http://high/", group=1)], spill_after_s=0.05)
     pool.acquire(timeout=0)

@@ -1,7 +1,6 @@
 """After any exception, at any depth of the stack and at any point, the lock of a pool is free and nothing is lost."""
 
 import asyncio
-import ctypes
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -209,46 +208,3 @@ def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot() -> None:
             pool.acquire(timeout=0).release()
         number += 1
     assert number > 9
-
-
-class _Stopped(BaseException):
-    pass
-
-
-@pytest.mark.more
-def test_asynchronous_exceptions_at_random() -> None:
-    """As `PyThreadState_SetAsyncExc` sends them: a timeout of somebody's test runner, for example."""
-    pool = Pool(["a", "b"], seed=1)
-    over, rounds, caught = threading.Event(), 0, 0
-
-    def lease_again_and_again() -> None:
-        nonlocal rounds
-        while not over.is_set():
-            rounds += 1
-            with pool.lease(timeout=PATIENCE_S):
-                pass
-
-    def work() -> None:
-        nonlocal caught
-        while not over.is_set():
-            try:
-                lease_again_and_again()  # a function, as the jump back of a loop is outside of its `try`
-            except _Stopped:
-                caught += 1
-
-    def goes_on() -> None:
-        """Wait until the thread is at work within its `try`: elsewhere an exception would end it."""
-        before = rounds
-        until(lambda: rounds > before + 1)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    for number in range(200):
-        goes_on()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Stopped))
-        until(lambda number=number: caught > number)
-        pool.acquire(timeout=PATIENCE_S).release()
-    over.set()
-    thread.join(PATIENCE_S)
-    until(lambda: not any(each.in_flight for each in pool.stats().endpoints))
-    assert_nothing_lost(pool, 2)

@@ -9,13 +9,12 @@ from contextlib import suppress
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
-from balancer.core.events import Ejected, Ended, Event, Expired, Granted, Probing, Restored, Retried
-from balancer.settings.rules import HealthSettings
+from balancer import AcquireTimeout, Endpoint, LeaseError, Pool
+from balancer.core.events import Ended, Event, Expired, Granted, Retried
 from balancer.shells.delivery import Delivery, Observation
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.crew import assert_nothing_lost, crew, until
 from tests.threads.interrupts import Interrupted, points
 
 _TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/waiting.py", "balancer/core/")
@@ -52,38 +51,6 @@ def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
             out.remove(event.lease_id)
     assert not out
     assert [event.at_s for event in heard] == sorted(event.at_s for event in heard)
-
-
-def test_with_health_too_each_lease_is_granted_before_it_ends_and_each_ejection_is_followed_by_a_trial() -> None:
-    heard: list[Event] = []
-    health = HealthSettings(consecutive_failures=2, cooldown_s=0.002, max_cooldown_s=0.004, slow_start_s=0.002)
-    endpoints = [Endpoint(name, capacity=2) for name in "abcd"]
-    pool = Pool(endpoints, strategy="first", seed=1, health=health, observers=[heard.append])
-
-    def work(number: int) -> None:
-        rng = random.Random(number)
-        for _ in range(500):
-            pool.acquire(timeout=PATIENCE_S).release(rng.choice((Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE)))
-
-    with switching_often():
-        crew(8, work)
-    until(lambda: sum(isinstance(event, Ended) for event in heard) == 4000)
-    out: set[int] = set()
-    trials = dict.fromkeys("abcd", "")
-    after = {"Ejected": {"", "Probing", "Restored"}, "Probing": {"Ejected"}, "Restored": {"Probing"}}
-    for event in heard:
-        if isinstance(event, Granted):
-            assert event.lease_id not in out
-            out.add(event.lease_id)
-        elif isinstance(event, Ended):
-            out.remove(event.lease_id)
-        elif isinstance(event, Ejected | Probing | Restored):
-            kind = type(event).__name__
-            assert trials[event.endpoint] in after[kind], f"{kind} after {trials[event.endpoint]}"
-            trials[event.endpoint] = kind
-    assert not out
-    assert sum(isinstance(event, Granted) for event in heard) == 4000
-    assert sum(isinstance(event, Ejected) for event in heard) == pool.stats().ejections > 0
 
 
 class _TurnThatEnds:

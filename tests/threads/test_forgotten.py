@@ -3,7 +3,6 @@
 import gc
 import logging
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from types import SimpleNamespace
@@ -139,13 +138,6 @@ def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) ->
     assert waits.round_s == 0.0
 
 
-def test_a_lease_of_several_slots_gives_all_of_them_back() -> None:
-    pool = Pool([Endpoint("a", capacity=3)], strategy="fifo", health=None)
-    pool.lease(slots=2)
-    assert _in_flight(pool) == 0
-    assert [pool.acquire(0, slots=3).slots] == [3]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_strategy_learns_of_it(name: str) -> None:
     pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
@@ -208,49 +200,6 @@ def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gon
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0)
     _in_thread(lambda: handed.pop().release())
-    assert _in_flight(pool) == 0
-
-
-@pytest.mark.more
-def test_a_block_of_a_suspended_generator_stays_out_when_the_thread_that_began_it_is_gone() -> None:
-    """As in web frameworks that enter a dependency in one worker thread and leave it in another."""
-    pool = Pool(["a"])
-
-    def dependency() -> Iterator[str]:
-        with pool.lease():
-            yield "in use"
-
-    suspended = dependency()
-    _in_thread(lambda: next(suspended))
-    gc.collect()
-    assert _in_flight(pool) == 1
-    _in_thread(lambda: list(suspended))
-    assert _in_flight(pool) == 0
-
-
-def test_a_block_that_names_nothing_stays_out_while_it_runs() -> None:
-    pool = Pool(["a"])
-    with pool.lease():
-        for _ in range(3):
-            assert _in_flight(pool) == 1
-    assert _in_flight(pool) == 0
-
-
-def test_what_a_thread_holds_is_seen_from_others_as_held() -> None:
-    pool = Pool(["a"])
-    go, out = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with pool.lease():
-            out.set()
-            go.wait(PATIENCE_S)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    out.wait(PATIENCE_S)
-    assert _in_flight(pool) == 1
-    go.set()
-    thread.join(PATIENCE_S)
     assert _in_flight(pool) == 0
 
 
@@ -330,12 +279,3 @@ def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second()
     assert [scan.is_due(17, 0.5) for _ in range(7)] == [True, False, False, True, False, False, True]
     assert [scan.is_due(1000, now) for now in (1.4, 1.5, 1.6)] == [False, True, False]
     assert [scan.is_due(8, 1.6) for _ in range(3)] == [True, True, True]
-
-
-def test_a_look_costs_each_who_waits_eight_leases_at_most() -> None:
-    lookout = AbandonedLeaseScan()
-    assert lookout.is_due(8000, 0.0)  # the first: its time has come
-    looks = sum(lookout.is_due(8000, 0.5) for _ in range(10_000))
-    assert looks == 10
-    assert lookout.is_due(8000, 5.0)
-    assert all(lookout.is_due(8, 5.0) for _ in range(10))

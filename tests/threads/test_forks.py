@@ -2,15 +2,12 @@
 
 import gc
 import json
-import multiprocessing
 import os
 import pickle
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -170,27 +167,6 @@ def test_a_child_of_a_child_names_its_own_parent() -> None:
         return [said[0], f"to process {me}," in said[1]]
 
     assert _in_child(child) == ["PoolForked", True]
-
-
-def _work(pool: Pool, answer: Connection) -> None:
-    try:
-        pool.acquire(timeout=PATIENCE_S)
-        answer.send("granted")
-    except Exception as error:
-        answer.send(f"{type(error).__name__}: {error}")
-
-
-def test_multiprocessing_that_forks_is_told_as_well() -> None:
-    pool = Pool(["a"])
-    here, there = multiprocessing.Pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = multiprocessing.get_context("fork").Process(target=_work, args=(pool, there))
-        process.start()
-    assert here.poll(PATIENCE_S)
-    assert here.recv().startswith(f"PoolForked: this pool belongs to process {os.getpid()}, and this")
-    process.join(PATIENCE_S)
-    assert process.exitcode == 0
 
 
 def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned() -> None:

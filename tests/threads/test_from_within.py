@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from balancer_strategies.fifo import Fifo
 
-from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, LeaseError, Pool, PoolClosed, StrategyError
+from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, Pool, PoolClosed, StrategyError
 from balancer.core.events import Granted
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
@@ -195,14 +195,6 @@ def test_a_second_release_from_within_is_refused_in_the_log(
     assert_nothing_lost(pool, 2)
 
 
-def test_a_pool_can_be_shown_from_within(busybody: type[_Busybody]) -> None:
-    pool = Pool(["a"], strategy=busybody)
-    shown: list[str] = []
-    busybody.acts = staticmethod(lambda: shown.append(repr(pool)))
-    pool.acquire(timeout=0).release()
-    assert shown[0].startswith("<Pool ")
-
-
 class _Owner:
     """An object that owns a lease and is in a cycle: only the garbage collector ends it."""
 
@@ -268,11 +260,3 @@ def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself()
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert_nothing_lost(pool, 2)
-
-
-def test_a_release_of_an_ended_lease_outside_is_still_an_error() -> None:
-    pool = Pool(["a"])
-    lease = pool.acquire(timeout=0)
-    lease.release()
-    with pytest.raises(LeaseError):
-        lease.release()

@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -140,19 +139,6 @@ def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
     assert came == ["done"]
     assert Counter(went) == {"a": 1, "b": 1, "c": 1}
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0), "c": (2, 0, 0)}  # one is ours
-
-
-def test_if_both_fail_the_last_error_is_raised() -> None:
-    pool = pool_of("a", "b")
-    both = threading.Barrier(2)
-
-    def fn(lease: Lease) -> None:
-        both.wait(PATIENCE_S)
-        raise EndpointError("down", endpoint=lease.endpoint.url)
-
-    with pytest.raises(EndpointError, match="down"):
-        call(pool.engine, fn, attempts=1, hedge_after_s=0)
-    assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0)}
 
 
 def test_an_error_of_the_caller_s_own_ends_both() -> None:
@@ -393,23 +379,6 @@ def test_there_is_no_second_call_without_a_budget() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.0)
     _goes_on_alone(pool)
     assert pool.stats().acquired == 1
-
-
-def test_a_second_call_takes_a_retry_out_of_the_budget() -> None:
-    pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
-    stage = Stage("a", "b")
-    thread, came = _both_run(pool, stage)
-    stage.go["b"].set()
-    thread.join(PATIENCE_S)
-    assert came == ["b"]
-    assert not pool.engine.budget.try_spend()
-    stage.go["a"].set()
-
-
-def test_it_is_never_made_twice_on_the_same_endpoint() -> None:
-    pool = pool_of("a", capacity=2)
-    assert call(pool.engine, lambda lease: time.sleep(0.1), hedge_after_s=0) is None
-    assert ended_as(pool)["a"] == (1, 0, 0)
 
 
 def test_a_call_sees_the_context_of_its_caller() -> None:

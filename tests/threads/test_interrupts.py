@@ -53,20 +53,6 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
     assert not caplog.messages, "it was given back, not found as a lease that nobody has any more"
 
 
-def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
-    pool = Pool([Endpoint("a")])
-    lease = pool.acquire()
-    waiter = WaitingThread(pool, None)
-    next_in_line: list[str] = []
-    thread = threading.Thread(target=lambda: next_in_line.append(pool.acquire(timeout=PATIENCE_S).endpoint.url))
-    thread.start()
-    until(lambda: pool.stats().waiting == 2)
-    waiter.interrupt()
-    lease.release()
-    thread.join(PATIENCE_S)
-    assert next_in_line == ["a"]
-
-
 def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()

@@ -1,7 +1,6 @@
 """What befalls threads and tasks while they wait: the pool closes, members go, stages start in the wrong order."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,80 +126,6 @@ def test_what_befalls_those_who_wait(
     with busy_pool(*specs) as pool:
         assert those_who_wait(pool, waiters, event, **asked) == ends
         assert pool.stats().waiting == 0
-
-
-@pytest.mark.parametrize("consumers_first", [True, False])
-def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: bool) -> None:
-    """The old workers kept an endpoint until their queue had been empty for a second: if those of the second
-    stage took them all, the first could never feed them. A lease lasts one call, so the order is all the same.
-    """
-    pool = Pool([Endpoint("a"), Endpoint("b")])
-    made = threading.Semaphore(0)
-    begun: list[int] = []
-    done: list[int] = []
-    total = 60
-
-    def consume() -> None:
-        for _ in range(total // 6):
-            made.acquire()
-            with pool.lease(timeout=PATIENCE_S):
-                time.sleep(0.0005)
-            done.append(1)
-
-    def produce() -> None:
-        for _ in range(total // 6):
-            with pool.lease(timeout=PATIENCE_S):
-                time.sleep(0.0005)
-            made.release()
-
-    stages = (consume, produce) if consumers_first else (produce, consume)
-
-    def work(number: int) -> None:
-        begun.append(number)
-        if number >= 6:
-            until(lambda: sum(each < 6 for each in begun) == 6)
-        stages[number // 6]()
-
-    crew(12, work)
-    assert len(done) == total
-    assert_nothing_lost(pool, 2)
-
-
-@pytest.mark.sampled(8)
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
-    pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
-    stop = threading.Event()
-    served = [0] * 7
-    turns = 0
-
-    def work(number: int) -> None:
-        nonlocal turns
-        if number:
-            while not stop.is_set():
-                with pool.lease(timeout=PATIENCE_S, exclude=["b"] if number == 1 else ()):
-                    served[number] += 1
-            return
-        try:
-            while turns < 150 or not all(served[1:]):  # on a busy machine some threads have hardly begun by then
-                turn, turns = turns, turns + 1
-                pool.add(Endpoint(f"extra{turn}", capacity=1 + turn % 3, weight=1.0 + turn % 2))
-                pool.update("a", capacity=1 + turn % 4)
-                pool.update("b", weight=0.5 + turn % 2, labels=["x"] if turn % 2 else [])
-                pool.drain(f"extra{turn}") if turn % 2 else pool.remove(f"extra{turn}")
-                pool.set_strategy(NAMES[turn % len(NAMES)])
-                if turn % 2:
-                    pool.remove(f"extra{turn}")
-        finally:
-            stop.set()
-
-    with switching_often():
-        crew(7, work)
-    stats = pool.stats()
-    assert [e.url for e in stats.endpoints] == ["a", "b"]
-    assert sum(served) == stats.acquired
-    assert all(served[1:])
-    assert_nothing_lost(pool, 1 + (turns - 1) % 4 + 1)
 
 
 def test_stats_can_be_read_while_the_pool_is_busy() -> None:

@@ -81,18 +81,6 @@ def test_pings_that_end_are_waited_for() -> None:
     assert let_go.is_set()
 
 
-def test_no_thread_is_left_and_nothing_is_heard_after_stop(still_running: Callable[[str], list[str]]) -> None:
-    ear = Ear()
-    prober = Prober(ear, {str(n): lambda: None for n in range(20)}, every_s=_SOON_S)
-    prober.start()
-    until(lambda: len(ear.heard) == 20)
-    prober.stop()
-    assert not still_running("ping ")
-    heard = {url: len(times) for url, times in ear.heard.items()}
-    prober.stop()
-    assert heard == {url: len(times) for url, times in ear.heard.items()}
-
-
 def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began(still_running: Callable[[str], list[str]]) -> None:
     with Prober(Ear(), {"a": lambda: None}, every_s=1e300):
         pass

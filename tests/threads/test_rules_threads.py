@@ -14,8 +14,8 @@ from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded
 from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import Interrupted, points
+from tests.threads.crew import assert_nothing_lost, crew, until
+from tests.threads.interrupts import points
 from tests.threads.waiter import WaitingThread
 
 _LONG_S = PATIENCE_S
@@ -46,29 +46,6 @@ def test_time_alone_wakes_who_waits_for_the_only_endpoint(name: str) -> None:
     with pool.lease(timeout=_LONG_S) as lease:
         assert lease.endpoint.url == "a"
     assert_nothing_lost(pool, 1)
-
-
-def test_time_alone_wakes_who_waits_out_a_cooldown() -> None:
-    pool = pool_of("a", "b")
-    with suppress(EndpointError), pool.lease(timeout=0, exclude=["b"]):
-        raise EndpointError("down")
-    with pool.lease(timeout=0, exclude=["a"]):
-        with pool.lease(timeout=_LONG_S) as lease:
-            assert lease.endpoint.url == "a"
-        assert pool.stats().endpoints[0].health == "healthy"
-
-
-def test_all_who_wait_are_served_one_after_the_other_by_a_probe_and_then_by_all_slots() -> None:
-    pool = Pool([Endpoint("a", capacity=4), Endpoint("b")], health=_QUICK)
-    with suppress(EndpointError), pool.lease(timeout=0, exclude=["b"]):
-        raise EndpointError("down")
-    b = pool.acquire(timeout=0, exclude=["a"])
-    waiters = [WaitingThread(pool) for _ in range(8)]
-    for waiter in waiters:
-        waiter.join(_LONG_S)
-    assert [waiter.ended_with for waiter in waiters] == ["a"] * 8
-    b.release()
-    assert_nothing_lost(pool, 5)
 
 
 def test_what_is_due_earlier_wakes_earlier() -> None:
@@ -123,22 +100,6 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
 
 
 @pytest.mark.more
-def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
-    pool = pool_of("a")
-    rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next
-    before = timers()
-    first, second = WaitingThread(pool), WaitingThread(pool)
-    # Before its first step a thread has the number of who starts it, and the interrupt could meet it instead.
-    until(lambda: len(timers() - before) == 1)
-    first.interrupt()
-    second.join(_LONG_S)
-    assert second.ended_with == "a"
-    first.join(_LONG_S)
-    assert first.ended_with == "a" or isinstance(first.ended_with, Interrupted)
-    assert_nothing_lost(pool, 1)
-
-
-@pytest.mark.more
 def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer() -> None:
     """Whoever is interrupted may be the one that saw to the timer."""
 
@@ -173,31 +134,6 @@ def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeyp
     waiter.join(_LONG_S)
     assert waiter.ended_with == "a"
     b.release()
-
-
-def test_one_who_waits_for_several_slots_gets_them_among_many_who_want_one() -> None:
-    pool = Pool([Endpoint("a", capacity=4), Endpoint("b", capacity=2)])
-    stop = threading.Event()
-
-    def one(number: int) -> None:
-        while not stop.is_set():
-            with pool.lease(timeout=_LONG_S):
-                pass
-
-    def work(number: int) -> None:
-        if number:
-            one(number)
-            return
-        try:
-            for _ in range(100):
-                with pool.lease(timeout=_LONG_S, slots=4) as lease:
-                    assert (lease.endpoint.url, lease.slots) == ("a", 4)
-        finally:
-            stop.set()
-
-    with switching_often():
-        crew(8, work)
-    assert_nothing_lost(pool, 6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
@@ -172,15 +171,6 @@ def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secr
     assert error.__notes__ == ["the only attempt was at http://a/"]
 
 
-@pytest.mark.parametrize(("urls", "went"), [("a", "aaaa"), ("ab", "abab")])
-def test_who_failed_is_tried_again_when_all_the_others_have_failed(
-    urls: str, went: str, clock: ManualClock, slept: list[float]
-) -> None:
-    place = Place(*urls, clock=clock)
-    assert call(place.pool.engine, place.fn(down(), down(), down(), "done"), attempts=4) == "done"
-    assert place.went == list(went)
-
-
 def test_it_goes_only_where_it_may(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", "b", "c", clock=clock)
     for url in "abc":
@@ -217,16 +207,6 @@ def test_it_never_goes_back_while_another_can_serve(data: st.DataObject) -> None
     assert ended == {"down": "failed", "busy": "failed", "mine": "mine", "done": "done"}[last]
     assert ended != "failed" or len(went) == attempts
     place.counts()
-
-
-def test_an_ejected_endpoint_is_not_waited_for(clock: ManualClock, slept: list[float]) -> None:
-    """Of two, the only other one is ejected: then the one that just failed is all there is."""
-    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=100.0))
-    with pytest.raises(EndpointError), place.pool.lease(exclude=["b"]):
-        raise down()
-    assert place.pool.out_of_service() == {"a"}
-    assert call(place.pool.engine, place.fn(down(), "done"), deadline_s=50.0) == "done"
-    assert place.went == ["b", "b"]
 
 
 # -- the first lease, and later ones -------------------------------------------------------------------
@@ -303,12 +283,6 @@ def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
     assert own.try_spend()
 
 
-def test_pools_share_no_budget(clock: ManualClock) -> None:
-    one, other = Pool(clock=clock), Pool(clock=clock)
-    assert one.engine.budget is one.engine.budget
-    assert one.engine.budget is not other.engine.budget
-
-
 def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
     retries = RetrySettings(budget_ratio=1.0, budget_per_s=0.0, base_s=0.0)
     place = Place("a", clock=clock, retries=retries)
@@ -349,23 +323,6 @@ def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: M
     assert call(place.pool.engine, place.fn(down(), down(), "done"), deadline_s=8.0) == "done"
     assert clock() - started_s < 8.0
     assert all(pause <= most for pause, most in zip(slept, (4.0, 6.0), strict=True))
-
-
-def test_what_is_left_is_how_long_a_lease_is_waited_for(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place("a", "b", clock=clock, acquire_timeout_s=4.0)
-    within: list[float] = []
-
-    def spy(method: Callable[..., Lease]) -> Callable[..., Lease]:
-        def spied(*arguments: Any, **request: Any) -> Lease:
-            within.append(arguments[1])
-            return method(*arguments, **request)
-
-        return spied
-
-    monkeypatch.setattr(place.pool.engine, "acquire", spy(place.pool.engine.acquire))
-    call(place.pool.engine, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
-    call(place.pool.engine, place.fn(down(), "done"))
-    assert within == [10.0, 7.0, 4.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -442,20 +399,6 @@ def out_is_b(cooldown_s: float, clock: ManualClock, monkeypatch: pytest.MonkeyPa
     return place, Waits(place, monkeypatch)
 
 
-@pytest.mark.parametrize("deadline_s", [8.0, None])
-def test_one_that_is_ejected_during_the_wait_is_waited_for_no_longer(
-    deadline_s: float | None, clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=2, cooldown_s=300.0))
-    place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
-    other = place.pool.acquire(exclude=["a"])
-    waits = Waits(place, monkeypatch)
-    waits.then[0.5] = lambda: other.release(Outcome.FAILURE)
-    assert call(place.pool.engine, place.fn(down(), "done"), deadline_s=deadline_s) == "done"
-    assert place.went == ["a", "a"]
-    assert waits.passed_s == 1.0
-
-
 def test_when_the_one_that_is_waited_for_is_removed_one_that_is_back_serves_and_not_the_one_that_failed(
     clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,19 +450,6 @@ def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
     )
 
 
-def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_told(
-    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = Place("a", "b", clock=clock, acquire_timeout_s=10.0)
-    place.pool.acquire(exclude=["a"])
-    waits = Waits(place, monkeypatch)
-    with pytest.raises(EndpointError):
-        call(place.pool.engine, place.fn(down(), "done"))
-    assert place.went == ["a"]
-    assert waits.slices == [1.0, 2.0, 4.0, 3.0]
-    assert place.pool.stats().timed_out == 1  # the wait, not each look
-
-
 def test_a_retry_that_waits_keeps_its_place_in_the_queue(
     clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -562,20 +492,3 @@ def test_a_number_out_of_range_is_refused(arguments: dict[str, Any], clock: Manu
     place = Place("a", clock=clock)
     with pytest.raises(ValueError, match=next(iter(arguments))):
         call(place.pool.engine, place.fn(), **arguments)
-
-
-@pytest.mark.parametrize("arguments", [{"labels": "gpu"}, {"exclude": "http://a/"}])
-def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any], clock: ManualClock) -> None:
-    with pytest.raises(TypeError, match="takes a collection of strings"):
-        call(Place("a", clock=clock).pool, lambda lease: None, **arguments)
-
-
-def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock: ManualClock) -> None:
-    place = Place("a", clock=clock)
-    with pytest.raises(Exception, match="already released"):
-        call(place.pool.engine, lambda lease: lease.release(Outcome.SUCCESS))
-
-
-@pytest.mark.parametrize("fn", [partial(str), str, lambda lease: str(lease)])
-def test_any_other_callable_will_do(fn: Callable[[Lease], str], clock: ManualClock) -> None:
-    assert "of a, out" in call(Place("a", clock=clock).pool.engine, fn)

@@ -12,12 +12,10 @@ from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.errors import (
     AcquireTimeout,
-    DuplicateEndpoint,
     LeaseError,
     NoEndpoint,
     PoolClosed,
     StrategyError,
-    TooManyWaiters,
     UnknownEndpoint,
 )
 from balancer.load import Load
@@ -66,15 +64,6 @@ def test_a_level_of_priority_is_worth_ten_seconds() -> None:
     assert order == [just_in_time, plain, just_late]
 
 
-def test_a_waiter_that_cannot_use_the_slot_is_passed_over_and_keeps_its_place() -> None:
-    core = core_of(Endpoint("a"), Endpoint("b"))
-    first, second = taken(core), taken(core)
-    assert (first.endpoint.url, second.endpoint.url) == ("a", "b")
-    wants_b, any_will_do = wait(core, 1.0, request=Request(exclude=frozenset("a"))), wait(core, 2.0)
-    assert core.release(first, Outcome.SUCCESS, 3.0) == [any_will_do]
-    assert core.release(second, Outcome.SUCCESS, 4.0) == [wants_b]
-
-
 def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
     """It came between two that ask for what it asks for now, so it is served between them."""
     core = core_of(Endpoint("a"), Endpoint("b"))
@@ -91,19 +80,6 @@ def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
     assert core.release(retry.lease, Outcome.SUCCESS, 8.0) == [last]
     assert core.counters(9.0)[1]["timed_out"] == 0
     assert core.counters(9.0)[2].summary(5).max == 5.0  # its wait, too, counts from when it asked first
-
-
-def test_a_waiter_that_asks_for_less_is_served_at_once_and_may_not_ask_for_what_nobody_has() -> None:
-    core = core_of(Endpoint("a"), Endpoint("b"))
-    taken(core, Request(exclude=frozenset("a")))
-    waiter = wait(core, request=Request(exclude=frozenset("a")))
-    with pytest.raises(NoEndpoint):
-        core.amend(waiter, Request(exclude=frozenset("ab")), 1.0)
-    assert waiter.request.exclude == {"a"}
-    assert core.amend(waiter, ANY, 2.0) == [waiter]
-    assert waiter.lease.endpoint.url == "a"
-    assert core.amend(waiter, Request(exclude=frozenset("ab")), 3.0) == ()  # it has ended: nothing happens
-    assert core.waiting == 0
 
 
 def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on() -> None:
@@ -144,18 +120,6 @@ def test_a_larger_capacity_serves_as_many_as_it_can() -> None:
     assert core.update(Endpoint("a", capacity=3), 10.0) == waiters[:2]
     assert core.add(Endpoint("b"), 11.0) == waiters[2:3]
     assert core.waiting == 1
-
-
-def test_a_smaller_capacity_takes_effect_as_leases_end() -> None:
-    core = core_of(Endpoint("a", capacity=3))
-    leases = [taken(core) for _ in range(3)]
-    core.update(Endpoint("a", capacity=1), 0.0)
-    for lease in leases[:2]:
-        core.release(lease, Outcome.SUCCESS, 1.0)
-        assert core.acquire(ANY, 1.0) is None
-    core.release(leases[2], Outcome.SUCCESS, 1.0)
-    taken(core)
-    assert core.acquire(ANY, 1.0) is None
 
 
 def test_waiters_that_nobody_could_ever_serve_are_told_at_once() -> None:
@@ -212,28 +176,6 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest
     assert isinstance(waiter.error, PoolClosed)
 
 
-def test_the_queue_of_waiters_may_be_bounded() -> None:
-    core = core_of(Endpoint("a"), max_waiters=1)
-    taken(core)
-    wait(core)
-    with pytest.raises(TooManyWaiters) as caught:
-        wait(core)
-    assert (caught.value.waiting, caught.value.limit) == (1, 1)
-    assert not wait(core, now=5.0, deadline_s=5.0).ended  # it will not wait, so it is let in to time out
-    with pytest.raises(ValueError, match="max_waiters is -1"):
-        core_of(max_waiters=-1)
-
-
-@pytest.mark.parametrize("outcome", Outcome)
-def test_an_outcome_is_counted_once(outcome: Outcome) -> None:
-    core = core_of(Endpoint("a"))
-    core.release(taken(core), outcome, 2.5)
-    (stats,), totals, _ = core.counters(3.0)
-    assert (stats.failures, stats.overloads) == (outcome is Outcome.FAILURE, outcome is Outcome.OVERLOAD)
-    assert (stats.leases, stats.share, stats.busy_s, stats.in_flight) == (1, 1.0, 2.5, 0)
-    assert (totals["acquired"], totals["timed_out"], totals["waiting"]) == (1, 0, 0)
-
-
 def test_busy_counts_the_leases_still_out() -> None:
     core = core_of(Endpoint("a", capacity=2))
     first = taken(core, now=10.0)
@@ -247,17 +189,6 @@ def test_a_lease_shows_the_endpoint_as_it_was() -> None:
     lease = taken(core)
     core.update(Endpoint("a", weight=5.0), 1.0)
     assert lease.endpoint.weight == 1.0
-
-
-def test_one_that_was_drained_comes_back_under_its_new_spec() -> None:
-    core = core_of(Endpoint("a"))
-    lease = taken(core)
-    core.drain("a", 1.0)
-    core.add(Endpoint("a", capacity=2), 2.0)
-    assert taken(core, now=2.0).endpoint.capacity == 2
-    assert core.acquire(ANY, 2.0) is None  # the old lease still holds the other slot
-    core.release(lease, Outcome.SUCCESS, 3.0)
-    taken(core)
 
 
 def test_one_that_retires_cannot_be_made_to_stay_by_draining_it() -> None:
@@ -277,11 +208,6 @@ def test_an_unknown_url_is_refused_with_the_nearest(method: str) -> None:
         getattr(core, method)("http://aa/", 0.0)
     assert str(caught.value).startswith("no endpoint 'http://aa/' among the 1 of the pool")
     assert isinstance(caught.value, KeyError)
-
-
-def test_urls_must_differ() -> None:
-    with pytest.raises(DuplicateEndpoint, match="'a' is in the pool already"):
-        core_of(Endpoint("a"), Endpoint("a", capacity=2))
 
 
 def test_a_second_return_says_which_lease() -> None:

@@ -140,12 +140,6 @@ def test_call_with_a_function_that_returns_a_task() -> None:
     assert "returned a Task" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
 
 
-def test_call_returns_what_only_looks_like_work() -> None:
-    pool = _pool()
-    for result in (iter([1]), [1], None, "text", object(), threading.Event()):
-        assert pool.call(lambda lease, result=result: result) is result  # type: ignore[misc]
-
-
 # -- a lease in a coroutine ------------------------------------------------------------------------
 
 
@@ -161,33 +155,6 @@ def test_a_lease_in_a_coroutine_that_would_have_to_wait() -> None:
     assert "async with pool.aio.lease()" in line
 
 
-def test_two_tasks_and_one_slot() -> None:
-    pool = _pool()
-
-    async def holds() -> None:
-        with pool.lease():
-            await asyncio.sleep(0)
-
-    async def both() -> list[BaseException | None]:
-        return await asyncio.gather(holds(), holds(), return_exceptions=True)
-
-    first, second = asyncio.run(asyncio.wait_for(both(), 60))
-    assert first is None
-    assert isinstance(second, WaitInCoroutine)
-    assert pool.stats().endpoints[0].in_flight == 0
-
-
-@pytest.mark.parametrize("through", [lambda pool: pool.acquire(), lambda pool: pool.call(lambda lease: None)])
-def test_a_plain_function_between_the_coroutine_and_the_pool(through: Callable[[Pool], object]) -> None:
-    pool = _pool()
-
-    async def trap() -> None:
-        with pool.lease():
-            (lambda: through(pool))()
-
-    _refused(WaitInCoroutine, lambda: asyncio.run(trap()), pool)
-
-
 def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted() -> None:
     """It stops nobody: so a coroutine may ask with timeout=0, or take what is free."""
     pool = _pool(capacity=2)
@@ -198,15 +165,6 @@ def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted() -> None:
             return first.id + second.id
 
     assert asyncio.run(takes_two()) == 3
-
-
-def test_a_thread_may_wait_whatever_its_parent_is() -> None:
-    pool = _pool()
-
-    async def in_threads() -> list[int]:
-        return await asyncio.gather(*(asyncio.to_thread(pool.call, lambda lease: lease.id) for _ in range(8)))
-
-    assert sorted(asyncio.run(in_threads())) == list(range(1, 9))
 
 
 def test_a_cell_of_a_notebook_may_wait() -> None:

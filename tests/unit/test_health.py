@@ -12,7 +12,7 @@ from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
 from balancer.testing.clock import ManualClock
-from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
+from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled
 
 # One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
 ROW = {"consecutive_failures": 3, "success_rate": 0.0, "slow_start_s": 0.0, "cooldown_s": 5.0, "max_cooldown_s": 300.0}
@@ -230,16 +230,6 @@ def test_no_more_are_ejected_than_the_share_the_next_one_counted(endpoints: int,
     assert len(ruled.out()) == most
 
 
-def test_one_that_could_not_be_ejected_is_ejected_when_it_fails_again_and_there_is_room() -> None:
-    ruled = ejected("a")
-    ruled.call("b", FAILURE, times=10)
-    assert ruled.out() == ["a"]
-    ruled.at(5.0)
-    ruled.call("a", SUCCESS)  # the probe
-    ruled.call("b", FAILURE)
-    assert ruled.out() == ["b"]
-
-
 def spared(ruled: Ruled) -> dict[str, str]:
     return {stats.url: stats.spared for stats in ruled.core.counters(ruled.now)[0] if stats.spared}
 
@@ -295,15 +285,6 @@ def test_those_that_would_be_back_first_are_brought_back_first() -> None:
     assert ruled.out() == ["a", "b"]
 
 
-def test_one_who_waits_is_served_by_the_one_that_is_brought_back() -> None:
-    ruled = ejected("a")
-    ruled.take("b")
-    waiter = ruled.wait()
-    assert list(ruled.core.remove("b", 1.0)) == [waiter]
-    assert waiter.lease is not None
-    assert waiter.lease.endpoint.url == "a"
-
-
 def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh() -> None:
     ruled = ejected("a", of=3)
     ruled.core.drain("a", 1.0)
@@ -314,16 +295,6 @@ def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh(
     assert ruled.health()["a"] == "healthy"
     ruled.call("a", FAILURE, times=2)
     assert ruled.out() == []
-
-
-def test_another_strategy_is_told_who_is_ejected() -> None:
-    ruled = ejected("a")
-    fresh = Scan()
-    ruled.core.set_strategy(fresh, 1.0)
-    assert [(node.endpoint.url, node.limit) for node in fresh.nodes] == [("a", 0), ("b", 1)]
-    ruled.take("b")
-    waiter = ruled.wait()
-    assert ruled.at(5.0) == [waiter]
 
 
 # -- cooldown ------------------------------------------------------------------------------------------
@@ -464,16 +435,6 @@ def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_on
     assert ruled.health() == {"a": "healthy"}
 
 
-def test_a_waiter_whose_time_ends_before_the_rest_gets_its_time_out() -> None:
-    ruled = Ruled(1, health=ROW)
-    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=7.0))
-    waiter = ruled.wait(timeout_s=3.0)
-    ruled.at(3.0)
-    ruled.core.cancel(waiter, 3.0, timed_out=True)
-    assert ruled.at(8.0) == []
-    assert waiter.lease is None
-
-
 def test_the_longest_of_several_rests_counts() -> None:
     ruled = Ruled([Endpoint("a", capacity=3)], health=ROW)
     leases = [ruled.take() for _ in range(3)]
@@ -508,60 +469,6 @@ def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it() -> No
     assert ruled.core.due_s == 65.0
 
 
-def test_one_that_asked_for_a_rest_has_it_though_too_many_are_ejected() -> None:
-    ruled = Ruled(2, health=ROW)
-    ruled.call("a", FAILURE, times=2)
-    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
-    ruled.core.remove("b", 10.0)
-    assert ruled.health() == {"a": "resting"}
-    assert ruled.core.due_s == 60.0
-
-
-# -- half open -----------------------------------------------------------------------------------------
-
-
-def test_after_the_cooldown_one_lease_at_a_time_tries_it() -> None:
-    ruled = ejected(of=[Endpoint("a", capacity=3), Endpoint("b")])
-    ruled.at(5.0)
-    assert ruled.health()["a"] == "half_open"
-    probe = ruled.take("a", slots=2)
-    assert probe.slots == 1
-    assert ruled.get("a") is None
-    ruled.give(probe)
-    assert ruled.health()["a"] == "healthy"
-    assert ruled.limits()["a"] == 3
-
-
-def test_leases_from_before_the_ejection_are_no_probes_but_take_the_place_of_one() -> None:
-    ruled = Ruled([Endpoint("a", capacity=5), Endpoint("b")], health=ROW)
-    old = [ruled.take("a") for _ in range(2)]
-    ruled.call("a", FAILURE, times=3)
-    ruled.at(5.0)
-    assert ruled.get("a") is None
-    ruled.give(old[0], FAILURE)
-    ruled.give(old[1], SUCCESS)
-    assert ruled.health()["a"] == "half_open"
-    ruled.call("a", SUCCESS)
-    assert ruled.health()["a"] == "healthy"
-
-
-def test_a_waiter_waits_the_cooldown_out_and_is_the_probe() -> None:
-    ruled = ejected()
-    ruled.take("b")
-    first, second = ruled.wait(), ruled.wait()
-    assert ruled.at(5.0) == [first]
-    assert first.lease is not None
-    assert ruled.give(first.lease, SUCCESS) == [second]
-    assert ruled.health()["a"] == "healthy"
-
-
-def test_a_late_tick_is_made_good_by_the_next_acquire() -> None:
-    ruled = ejected()
-    ruled.now = 17.0
-    ruled.take("a")
-    assert ruled.health()["a"] == "half_open"
-
-
 # -- pings ---------------------------------------------------------------------------------------------
 
 
@@ -576,15 +483,6 @@ def test_a_failed_ping_is_no_probe_lease() -> None:
     ruled.ping("a", ok=False)
     ruled.give(probe)
     assert ruled.health()["a"] == "healthy"
-
-
-def test_a_good_program_ping_serves_those_who_wait() -> None:
-    ruled = ejected(of=[Endpoint("a", capacity=2), Endpoint("b")])
-    ruled.at(5.0)
-    ruled.take("a")
-    ruled.take("b")
-    waiter = ruled.wait()
-    assert ruled.ping("a", ok=True, conclusive=True) == [waiter]
 
 
 def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
@@ -616,18 +514,6 @@ def test_when_too_few_are_fit_all_serve() -> None:
         ruled.take(url)
 
 
-def test_a_waiter_is_served_when_panic_begins() -> None:
-    ruled = Ruled([Endpoint("a"), Endpoint("b"), Endpoint("c", capacity=4)], health=ROW | {"max_ejected_share": 0.7})
-    ruled.call("a", FAILURE, times=3)
-    ruled.call("b", FAILURE, times=2)
-    last = ruled.take("b")
-    for _ in range(4):
-        ruled.take("c")
-    waiters = [ruled.wait(), ruled.wait(), ruled.wait()]
-    assert ruled.give(last, FAILURE) == waiters[:2]  # a and b serve again
-    assert ruled.out() == ["a", "b"]
-
-
 def test_panic_ends_when_enough_are_back() -> None:
     ruled = panicking()
     ruled.at(5.0)
@@ -640,6 +526,15 @@ def test_panic_ends_when_enough_are_back() -> None:
     assert ruled.limits()["b"] == 0
 
 
+def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
+    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
+    ruled.call("a", FAILURE, times=2)
+    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
+    ruled.call("b", FAILURE, times=3)
+    assert "panic" in repr(ruled.core)
+    assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
+
+
 def test_exactly_the_share_is_no_panic() -> None:
     """0.28 * 25 is 7.000000000000001, but seven of 25 are enough."""
     ruled = Ruled(25, health=ROW | {"panic_share": 0.28, "max_ejected_share": 0.8})
@@ -649,15 +544,6 @@ def test_exactly_the_share_is_no_panic() -> None:
     assert "panic" not in repr(ruled.core)
     ruled.call("y", FAILURE, times=3)
     assert "panic" in repr(ruled.core)
-
-
-def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
-    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
-    ruled.call("a", FAILURE, times=2)
-    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
-    ruled.call("b", FAILURE, times=3)
-    assert "panic" in repr(ruled.core)
-    assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
 
 
 # -- slow start ----------------------------------------------------------------------------------------
@@ -783,12 +669,3 @@ def test_a_probe_that_has_run_for_long_enough_has_gone_well() -> None:
     ruled.at(35.0)
     assert ruled.core.ledger.account("a").health is Health.SLOW_START
     assert ruled.give(probe, Outcome.SUCCESS) == [waiter]
-
-
-def test_who_is_back_by_now_is_not_out_of_service() -> None:
-    clock = ManualClock()
-    pool = Pool(["http://a/", "http://b/"], clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=1.0))
-    pool.acquire(0, exclude={"http://b/"}).release(Outcome.FAILURE)
-    assert pool.out_of_service() == {"http://a/"}
-    clock.advance(60.0)
-    assert pool.out_of_service() == frozenset(), "nobody else has looked"

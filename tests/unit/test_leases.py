@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
+from balancer import Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
 from balancer.endpoint import LeaseTerms
 from balancer.settings.rules import HealthSettings, RetrySettings
@@ -69,17 +69,6 @@ def test_a_lease_is_ended_by_its_id_and_its_return_is_refused() -> None:
             pool.release_by_id(id)
     stats = pool.stats()
     assert (stats.calls, stats.failures, [e.in_flight for e in stats.endpoints]) == (1, 1, [0, 0])
-
-
-def test_an_end_by_id_serves_whoever_waits() -> None:
-    pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
-    out = [pool.acquire() for _ in range(4)]
-    thread = threading.Thread(target=lambda: pool.acquire(timeout=PATIENCE_S).release())
-    thread.start()
-    until(lambda: pool.stats().waiting == 1)
-    pool.release_by_id(out[2].id)
-    thread.join(PATIENCE_S)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
@@ -153,40 +142,12 @@ def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s: 
     assert went == ["a", "b"]
 
 
-def test_an_acquire_may_outlast_what_the_pool_was_told() -> None:
-    clock = ManualClock()
-    pool = pool_of(clock, ttl_s=5.0)
-    lease = pool.acquire(ttl_s=math.inf)
-    clock.advance(100.0)
-    pool.acquire().release()
-    assert not lease.ended
-
-
-def test_the_next_acquire_gets_the_slot_of_a_lease_that_is_over() -> None:
-    clock = ManualClock()
-    pool = pool_of(clock, ttl_s=5.0)
-    out = [pool.acquire() for _ in range(4)]
-    with pytest.raises(AcquireTimeout):
-        pool.acquire(timeout=0)
-    clock.advance(5.0)
-    assert pool.acquire(timeout=0).id == 5
-    assert all(lease.ended for lease in out)
-
-
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health: HealthSettings | None) -> None:
     pool = Pool([Endpoint("a")], strategy="fifo", health=health)
     pool.acquire(ttl_s=0.05)
     with pool.lease(timeout=PATIENCE_S):  # or else AcquireTimeout
         pass
-
-
-def test_observers_hear_of_it_though_nobody_calls_the_pool() -> None:
-    heard: list[Event] = []
-    pool = Pool([Endpoint("a")], strategy="fifo", health=None)
-    pool.observe(heard.append, {Expired})
-    pool.acquire(ttl_s=0.02)
-    until(lambda: len(heard) == 1)
 
 
 def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(caplog: pytest.LogCaptureFixture) -> None:
@@ -214,13 +175,6 @@ def test_the_place_is_the_users_even_through_call(caplog: pytest.LogCaptureFixtu
     places: list[str] = []
     pool.call(lambda lease: places.append(pool.leases()[0].where))
     assert places[0].startswith(f"{Path(__file__)}:")
-
-
-def test_a_book_of_many_ended_leases_stays_small() -> None:
-    pool = pool_of(ttl_s=1000.0)
-    for _ in range(5000):
-        pool.acquire().release()
-    assert len(pool.engine.core._timers._due) < 200
 
 
 @pytest.mark.parametrize(

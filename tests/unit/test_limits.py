@@ -53,15 +53,6 @@ def test_a_limit_starts_low_and_grows_by_one_for_each_round_of_successes() -> No
         round_of(ruled)
 
 
-def test_a_limit_that_nobody_uses_up_does_not_grow() -> None:
-    ruled = limited(initial=4)
-    for _ in range(50):
-        one, two = ruled.take(), ruled.take()
-        ruled.give(one)
-        ruled.give(two)
-    assert limit_of(ruled) == 4
-
-
 def test_an_overload_halves_the_limit_once_for_those_that_were_out_together() -> None:
     ruled = limited(initial=8)
     leases = all_of(ruled)
@@ -90,60 +81,6 @@ def test_only_overload_and_time_outs_lower_a_limit(outcome: Outcome, hint: Hint 
     assert limit_of(ruled) == limit
 
 
-def test_a_limit_never_falls_below_one() -> None:
-    ruled = limited(initial=8, backoff=0.1)
-    for now in range(5):
-        ruled.at(float(now))
-        ruled.give(ruled.take(), OVERLOAD)
-    assert limit_of(ruled) == 1
-    ruled.take()
-
-
-def test_a_waiter_is_served_when_a_limit_grows() -> None:
-    ruled = limited()
-    lease = ruled.take()
-    first, second, third = ruled.wait(), ruled.wait(), ruled.wait()
-    assert ruled.give(lease) == [first, second]
-    assert not third.ended
-
-
-def test_a_smaller_capacity_is_a_smaller_limit_and_a_larger_one_room_to_grow() -> None:
-    ruled = limited(initial=8)
-    ruled.core.update(Endpoint("a", capacity=3), 0.0)
-    assert limit_of(ruled) == 3
-    ruled.core.update(Endpoint("a", capacity=5), 0.0)
-    assert limit_of(ruled) == 3
-    for _ in range(3):
-        round_of(ruled)
-    assert limit_of(ruled) == 5
-
-
-def test_more_than_the_capacity_to_begin_with_is_the_capacity() -> None:
-    assert limit_of(limited(capacity=2, initial=16)) == 2
-
-
-def test_one_that_is_added_again_begins_again() -> None:
-    ruled = limited()
-    ruled.give(ruled.take())
-    assert limit_of(ruled) == 2
-    ruled.core.drain("a", 0.0)
-    assert limit_of(ruled) == 0
-    ruled.core.add(Endpoint("a", capacity=8), 0.0)
-    assert limit_of(ruled) == 1
-
-
-def test_a_lease_of_three_slots_under_a_limit_of_one_takes_that_one() -> None:
-    ruled = limited()
-    lease = ruled.take(slots=3)
-    assert lease.slots == 1
-    waiter = ruled.wait(slots=3)
-    assert ruled.give(lease) == [waiter]
-    assert waiter.lease is not None
-    assert waiter.lease.slots == 2  # the limit has grown
-    ruled.give(waiter.lease)
-    assert ruled.take(slots=3).slots == 3
-
-
 def test_hundreds_of_rounds_do_not_stray_by_rounding() -> None:
     aimd = Aimd(LimitSettings(kind="aimd"))
     lease = Ruled(1).take()
@@ -152,19 +89,6 @@ def test_hundreds_of_rounds_do_not_stray_by_rounding() -> None:
         for _ in range(limit):
             aimd.ended(lease, SUCCESS, 1.0, used=limit + 1, capacity=400)
     assert aimd.limit == 400
-
-
-def test_health_and_limits_hold_together() -> None:
-    health = {"consecutive_failures": 2, "cooldown_s": 5.0, "slow_start_s": 0.0}
-    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], limits={"initial": 4}, health=health)
-    ruled.call("a", OVERLOAD)
-    assert limit_of(ruled) == 2
-    ruled.call("a", OVERLOAD)
-    assert limit_of(ruled) == 0
-    ruled.at(5.0)
-    assert limit_of(ruled) == 1
-    ruled.call("a", SUCCESS)
-    assert limit_of(ruled) == 2  # as it was cut; the second overload came at the same instant as the first
 
 
 # -- hosts ---------------------------------------------------------------------------------------------
@@ -202,48 +126,6 @@ def test_a_star_stands_for_each_host_that_is_not_named() -> None:
     assert ruled.limits() == {"http://m:1/": 3, "http://n:1/": 2, "http://n:2/": 1, "http://o:1/": 2}
 
 
-def test_an_endpoint_may_say_which_host_it_is_on() -> None:
-    specs = [Endpoint("http://m:1/", host="rack"), Endpoint("http://n:1/", host="rack")]
-    ruled = Ruled(specs, host_caps={"rack": 1})
-    lease = ruled.take("http://m:1/")
-    assert ruled.get("http://n:1/") is None
-    ruled.give(lease)
-    ruled.take("http://n:1/")
-
-
-def test_leases_of_a_port_that_drains_still_count_for_its_host() -> None:
-    one, two = urls_of(2)
-    ruled = Ruled(ports(2), host_caps={"m": 3})
-    leases = [ruled.take(one), ruled.take(one)]
-    ruled.core.drain(one, 0.0)
-    assert ruled.limits() == {one: 0, two: 1}
-    ruled.take(two)
-    waiter = ruled.wait(two)
-    assert ruled.give(leases[0]) == [waiter]
-
-
-def test_leases_of_a_port_that_is_removed_count_until_the_last_has_ended() -> None:
-    one, two = urls_of(2)
-    ruled = Ruled(ports(2), host_caps={"m": 2})
-    leases = [ruled.take(one), ruled.take(one)]
-    ruled.core.remove(one, 0.0)
-    assert ruled.get(two) is None
-    for lease in leases:
-        ruled.give(lease)
-    assert ruled.limits() == {two: 2}
-    ruled.core.add(Endpoint(one, capacity=4), 0.0)
-    assert ruled.limits() == {one: 2, two: 2}
-
-
-def test_a_port_that_comes_back_brings_its_leases() -> None:
-    one, two = urls_of(2)
-    ruled = Ruled(ports(2), host_caps={"m": 3})
-    ruled.take(one)
-    ruled.core.drain(one, 0.0)
-    ruled.core.add(Endpoint(one, capacity=4), 0.0)
-    assert ruled.limits() == {one: 3, two: 2}
-
-
 def test_an_endpoint_that_moves_to_another_host_takes_its_leases_along() -> None:
     health = {"slow_start_s": 0.0}
     specs = [Endpoint("a", capacity=4, host="m"), Endpoint("b", capacity=4, host="m"), Endpoint("c", host="n")]
@@ -259,32 +141,6 @@ def test_an_endpoint_that_moves_to_another_host_takes_its_leases_along() -> None
     for lease in leases:
         ruled.give(lease)
     assert ruled.limits() == {"a": 3, "b": 3, "c": 1, "d": 1}
-
-
-def test_more_slots_than_the_host_has_are_all_that_it_has() -> None:
-    ruled = Ruled(ports(1), host_caps={"m": 2})
-    assert ruled.take(slots=4).slots == 2
-    assert ruled.get() is None
-
-
-def test_an_ejected_port_leaves_the_host_to_the_others() -> None:
-    one, two = urls_of(2)
-    ruled = Ruled(ports(2), host_caps={"m": 2}, health={"consecutive_failures": 1})
-    ruled.call(one, FAILURE)
-    assert ruled.limits() == {one: 0, two: 2}
-
-
-def test_a_half_open_port_on_a_full_host_is_probed_when_a_slot_is_free() -> None:
-    one, two = urls_of(2)
-    ruled = Ruled(ports(2), host_caps={"m": 2}, health={"consecutive_failures": 1, "slow_start_s": 0.0})
-    ruled.call(one, FAILURE)
-    leases = [ruled.take(two), ruled.take(two)]
-    waiter = ruled.wait(one)
-    assert ruled.at(5.0) == []
-    assert ruled.give(leases[0]) == [waiter]
-    assert waiter.lease is not None
-    ruled.give(waiter.lease)
-    assert ruled.health()[one] == "healthy"
 
 
 @pytest.mark.parametrize("cap", [0, -1, 1.5, True, "2"])

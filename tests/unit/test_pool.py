@@ -1,7 +1,6 @@
 """The pool for threads, as one thread sees it; what threads do to it is in tests/threads."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from balancer_strategies.fifo import Fifo
 
 from balancer import (
     AcquireTimeout,
-    BalancerError,
     ConfigError,
     DuplicateEndpoint,
     Endpoint,
@@ -22,7 +20,6 @@ from balancer import (
     Pool,
     PoolClosed,
     TooManyWaiters,
-    UnknownEndpoint,
 )
 from balancer.plugins.registry import Registry
 from balancer.settings.rules import HealthSettings
@@ -88,12 +85,6 @@ def test_an_empty_pool_says_so() -> None:
         Pool().acquire()
 
 
-@pytest.mark.parametrize("arguments", [{"labels": "gpu"}, {"exclude": "http://a/"}])
-def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="each takes a collection of strings"):
-        pool_of("a").acquire(**arguments)
-
-
 def test_the_pools_own_timeout_is_used_unless_another_is_given() -> None:
     pool = pool_of("a", acquire_timeout_s=0.01)
     pool.acquire()
@@ -147,16 +138,6 @@ def test_members_come_change_and_go() -> None:
     assert pool.stats().endpoints[1].in_flight == 1
     with pytest.raises(NoEndpoint):
         pool.acquire()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda p: p.update("x"), lambda p: p.drain("x"), lambda p: p.remove("x")],
-    ids=["update", "drain", "remove"],
-)
-def test_a_change_to_what_is_not_there_is_refused(change: Callable[[Pool], None]) -> None:
-    with pytest.raises(UnknownEndpoint, match="no endpoint 'x' among the 1 of the pool"):
-        change(pool_of("a"))
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": 0}, {"weight": -1.0}, {"labels": "x"}, {"capacity": 1.5}])
@@ -270,11 +251,6 @@ def test_a_config_that_no_plugin_can_serve_is_refused(tmp_path: Path, text: str)
     assert str(file) in str(caught.value)
 
 
-def test_every_error_has_one_root() -> None:
-    for error in (AcquireTimeout, NoEndpoint, PoolClosed, LeaseError, ConfigError, TooManyWaiters, EndpointError):
-        assert issubclass(error, BalancerError)
-
-
 @pytest.mark.parametrize("name", ["health", "limits", "retries"])
 def test_settings_of_another_kind_are_refused(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} is True; it takes balancer[.].*Settings[(]...[)], or None"):
@@ -326,15 +302,6 @@ def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health: 
     lease.release(Outcome.FAILURE)
     waiter.join(PATIENCE_S)
     assert served == ["a"]
-
-
-def test_those_out_of_service_are_named() -> None:
-    pool = Pool([Endpoint("a"), Endpoint("b")], health=HealthSettings(consecutive_failures=1))
-    assert pool.out_of_service() == frozenset()
-    pool.acquire(exclude=["b"]).release(Outcome.FAILURE)
-    assert pool.out_of_service() == {"a"}
-    pool.remove("a")
-    assert pool.out_of_service() == frozenset()
 
 
 def test_a_key_is_a_text() -> None:

@@ -128,20 +128,6 @@ def test_an_objection_that_is_worded_otherwise_after_a_restart_costs_no_answer()
     assert len(servers.asked) == 2
 
 
-def test_what_stops_an_objection_is_not_swallowed() -> None:
-    def stopped(answer: ModelAnswer) -> str:
-        raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError, match="stopped"):
-        _asker(Servers([_reply(_GOOD)]), Remembers()).ask("row", 0, "question", stopped)
-
-
-def test_attempts_are_a_setting() -> None:
-    servers = Servers([_reply(_PROSE)] * 5)
-    assert len(_asker(servers, Remembers(), attempts=1).ask("row", 0, "question").lines) == 1
-    assert len(servers.asked) == 1
-
-
 def test_a_budget_that_is_spent_asks_nobody() -> None:
     servers = Servers([_reply(_PROSE), _reply(_PROSE)])
     question = "x" * 1000

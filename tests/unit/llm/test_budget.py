@@ -71,21 +71,6 @@ def test_every_cap_says_which_it_is(budget: LlmBudget, line: str) -> None:
     assert str(caught.value) == line
 
 
-def test_a_row_that_has_used_its_part_leaves_the_others_theirs() -> None:
-    account = ModelAccount(LlmBudget(row_tokens=10, row_seconds=5.0), _FREE, {"a": TokenUsage(10, 0, 0.0, 5.0)})
-    with pytest.raises(NoBudget), account.reserve("a", 0, 1):
-        pass
-    with account.reserve("b", 0, 10):
-        pass
-
-
-def test_what_earlier_sessions_used_counts() -> None:
-    account = ModelAccount(LlmBudget(tokens=10), _FREE, {"a": TokenUsage(3, 4), "b": TokenUsage(2, 0)})
-    assert account.used() == TokenUsage(5, 4)
-    with pytest.raises(NoBudget), account.reserve("c", 1, 1):
-        pass
-
-
 def test_a_call_that_would_fit_waits_for_those_under_way() -> None:
     account = ModelAccount(LlmBudget(tokens=100), _FREE)
     begun, end = threading.Event(), threading.Event()

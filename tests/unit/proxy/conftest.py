@@ -1,6 +1,7 @@
-"""The event loops that these tests run in: asyncio's, and in `make more` uvloop's too."""
+"""The event loops that these tests run in: asyncio's, and in `make more` uvloop's too. A test may be a coroutine."""
 
 import asyncio
+import inspect
 from importlib.util import find_spec
 
 import pytest
@@ -19,3 +20,13 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(harness, "new_loop", uvloop.new_event_loop)
     else:
         monkeypatch.setattr(harness, "new_loop", asyncio.new_event_loop)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.function):
+        return None
+    names = inspect.signature(pyfuncitem.function).parameters
+    harness.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True

@@ -13,7 +13,7 @@ from balancer.proxy.client_side import ConnectionLimits
 from balancer.settings.proxy import ProxySettings
 from tests.patience import PATIENCE_S
 
-__all__ = ["Answer", "Asked", "Client", "Server", "Setting", "answering", "run", "setting", "until"]
+__all__ = ["Answer", "Asked", "Client", "Server", "Setting", "answering", "gated", "run", "setting", "until"]
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
@@ -124,6 +124,16 @@ def answering(*answers: bytes, ends: bool = False) -> Behaviour:
         await writer.drain()
         if ends:
             writer.close()
+
+    return behave
+
+
+def gated(gate: asyncio.Event) -> Behaviour:
+    """Return a behaviour that answers once `gate` is open."""
+
+    async def behave(*asked: Any) -> None:
+        await gate.wait()
+        await answering(OK)(*asked)
 
     return behave
 

@@ -18,7 +18,7 @@ from tests.patience import PATIENCE_S
 from tests.unit.command import Balancer
 from tests.unit.command import balancer as balancer
 from tests.unit.command import registry as registry
-from tests.unit.proxy.harness import Client, Server, answering, run, until
+from tests.unit.proxy.harness import Client, Server, answering, until
 
 _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -70,43 +70,40 @@ async def _asked(port: int) -> int:
 
 
 @pytest.mark.more
-def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
-    async def test() -> None:
-        most, now = 0, 0
+async def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
+    most, now = 0, 0
 
-        async def behave(_: Server, __: object, ___: object, writer: asyncio.StreamWriter) -> None:
-            nonlocal most, now
-            now += 1
-            most = max(most, now)
-            await asyncio.sleep(0.002)
-            now -= 1
-            await answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(_, __, ___, writer)  # type: ignore[arg-type]
+    async def behave(_: Server, __: object, ___: object, writer: asyncio.StreamWriter) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.002)
+        now -= 1
+        await answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(_, __, ___, writer)  # type: ignore[arg-type]
 
-        server = Server(behave)  # type: ignore[arg-type]
-        await server.start()
-        pool, own = tmp_path / "pool.toml", tmp_path / "proxy.toml"
-        pool.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:{server.port}/"\ncapacity = 3\n')
-        own.write_text("[proxy]\ngrace_s = 60.0\n")
-        served = await asyncio.to_thread(Command, pool, ttl_s=10.0)
-        try:
-            options = ("--pool", served.url, "--shared")
-            with (
-                _proxy(own, *options, "--port", "0") as (first, port),
-                _proxy(own, *options, "--port", str(port)) as other,
-            ):
-                assert other[1] == port
-                statuses = await asyncio.gather(*(_asked(port) for _ in range(60)))
-                assert set(statuses) == {200}
-                assert most <= 3  # of both together
-                for process in (first, other[0]):
-                    process.send_signal(signal.SIGTERM)
-                    await until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
-                    assert process.returncode == 143
-        finally:
-            served.kill()
-            await server.end()
-
-    run(test())
+    server = Server(behave)  # type: ignore[arg-type]
+    await server.start()
+    pool, own = tmp_path / "pool.toml", tmp_path / "proxy.toml"
+    pool.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:{server.port}/"\ncapacity = 3\n')
+    own.write_text("[proxy]\ngrace_s = 60.0\n")
+    served = await asyncio.to_thread(Command, pool, ttl_s=10.0)
+    try:
+        options = ("--pool", served.url, "--shared")
+        with (
+            _proxy(own, *options, "--port", "0") as (first, port),
+            _proxy(own, *options, "--port", str(port)) as other,
+        ):
+            assert other[1] == port
+            statuses = await asyncio.gather(*(_asked(port) for _ in range(60)))
+            assert set(statuses) == {200}
+            assert most <= 3  # of both together
+            for process in (first, other[0]):
+                process.send_signal(signal.SIGTERM)
+                await until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
+                assert process.returncode == 143
+    finally:
+        served.kill()
+        await server.end()
 
 
 @pytest.mark.more

@@ -15,7 +15,7 @@ from balancer.proxy.app import ProxyServer
 from balancer.proxy.contact import PoolContact
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
-from tests.unit.proxy.harness import OK, Server, Setting, answering, run, until
+from tests.unit.proxy.harness import OK, Server, Setting, answering, gated, until
 
 _TTL_S = 1.5
 
@@ -50,55 +50,45 @@ async def _health(made: Setting) -> tuple[int, dict[str, object]]:
     return answer.status, json.loads(answer.body)
 
 
-def test_requests_end_and_health_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
-        held = asyncio.Event()
+async def test_requests_end_and_health_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    held = asyncio.Event()
 
-        async def behave(*asked: object) -> None:
-            await held.wait()
-            await answering(OK)(*asked)  # type: ignore[arg-type]
-
-        server = Server(behave)
-        async with _served(server) as (made, serving):
-            assert (await _health(made))[0] == 200
-            first = asyncio.create_task(made.get())
-            await until(lambda: server.asked)
-            second = asyncio.create_task(made.get())
-            await until(lambda: made.pool.stats().waiting)
-            with caplog.at_level(logging.WARNING, "balancer.proxy"):
-                await asyncio.to_thread(serving.stop)
-                answer = await second
-            assert answer.status == 503
-            assert json.loads(answer.body)["error"]["type"] == "no_pool"
-            assert int(answer.headers["retry-after"]) >= 1
-            held.set()
-            assert (await first).status == 200  # what had its slot is answered
-            assert (await made.get()).status == (await made.get("/routed")).status == 503
-            status, told = await _health(made)
-            assert status == 503
-            assert str(told["why"]).startswith("the server of the pool is lost: ")
-            assert "the server of the pool is lost" in caplog.text
-
-    run(test())
-
-
-def test_a_server_that_is_soon_back_loses_no_request() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with _served(server, PATIENCE_S) as (made, serving):
+    server = Server(gated(held))
+    async with _served(server) as (made, serving):
+        assert (await _health(made))[0] == 200
+        first = asyncio.create_task(made.get())
+        await until(lambda: server.asked)
+        second = asyncio.create_task(made.get())
+        await until(lambda: made.pool.stats().waiting)
+        with caplog.at_level(logging.WARNING, "balancer.proxy"):
             await asyncio.to_thread(serving.stop)
-            await until(lambda: not made.pool.connected)  # type: ignore[attr-defined]
-            waits = asyncio.create_task(made.get())
-            await until(lambda: made.pool.stats().waiting)
-            assert (await _health(made))[0] == 503
-            again = await asyncio.to_thread(
-                lambda: Serving(Endpoint(f"http://127.0.0.1:{server.port}/"), ttl_s=_TTL_S, port=serving.port)
-            )
-            try:
-                assert (await waits).status == 200
-                assert (await _health(made))[0] == 200
-            finally:
-                await asyncio.to_thread(again.stop)
-                again.pool.close()
+            answer = await second
+        assert answer.status == 503
+        assert json.loads(answer.body)["error"]["type"] == "no_pool"
+        assert int(answer.headers["retry-after"]) >= 1
+        held.set()
+        assert (await first).status == 200  # what had its slot is answered
+        assert (await made.get()).status == (await made.get("/routed")).status == 503
+        status, told = await _health(made)
+        assert status == 503
+        assert str(told["why"]).startswith("the server of the pool is lost: ")
+        assert "the server of the pool is lost" in caplog.text
 
-    run(test())
+
+async def test_a_server_that_is_soon_back_loses_no_request() -> None:
+    server = Server(answering(OK))
+    async with _served(server, PATIENCE_S) as (made, serving):
+        await asyncio.to_thread(serving.stop)
+        await until(lambda: not made.pool.connected)  # type: ignore[attr-defined]
+        waits = asyncio.create_task(made.get())
+        await until(lambda: made.pool.stats().waiting)
+        assert (await _health(made))[0] == 503
+        again = await asyncio.to_thread(
+            lambda: Serving(Endpoint(f"http://127.0.0.1:{server.port}/"), ttl_s=_TTL_S, port=serving.port)
+        )
+        try:
+            assert (await waits).status == 200
+            assert (await _health(made))[0] == 200
+        finally:
+            await asyncio.to_thread(again.stop)
+            again.pool.close()

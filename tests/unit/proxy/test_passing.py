@@ -5,110 +5,81 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.proxy.harness import OK, Asked, Server, answering, run, setting, until
+from tests.unit.proxy.harness import OK, Asked, Server, answering, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def test_a_request_is_passed_on_and_its_answer_comes_back() -> None:
-    async def test() -> None:
-        server = Server(answering(b"HTTP/1.1 201 Made\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 2\r\n\r\nok"))
-        async with setting(server, path="/v1") as at:
-            answer = await at.post(b"hello", "/v1/chat?x=%20y", "X-Mine: yes\r\n")
-        assert (answer.status, answer.body, answer.headers["x-a"]) == (201, b"ok", "2")
-        (asked,) = server.asked
-        assert asked.line == "POST /v1/chat?x=%20y HTTP/1.1"  # the version of the API stands once
-        assert (asked.body, asked["Host"], asked["X-Mine"]) == (b"hello", f"127.0.0.1:{server.port}", "yes")
-        assert (asked["X-Forwarded-For"], asked["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
-        assert asked["X-Forwarded-Host"] == "proxy"
-        assert asked["Via"].startswith("1.1 balancer-")
-
-    run(test())
+async def test_a_request_is_passed_on_and_its_answer_comes_back() -> None:
+    server = Server(answering(b"HTTP/1.1 201 Made\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 2\r\n\r\nok"))
+    async with setting(server, path="/v1") as at:
+        answer = await at.post(b"hello", "/v1/chat?x=%20y", "X-Mine: yes\r\n")
+    assert (answer.status, answer.body, answer.headers["x-a"]) == (201, b"ok", "2")
+    (asked,) = server.asked
+    assert asked.line == "POST /v1/chat?x=%20y HTTP/1.1"  # the version of the API stands once
+    assert (asked.body, asked["Host"], asked["X-Mine"]) == (b"hello", f"127.0.0.1:{server.port}", "yes")
+    assert (asked["X-Forwarded-For"], asked["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+    assert asked["X-Forwarded-Host"] == "proxy"
+    assert asked["Via"].startswith("1.1 balancer-")
 
 
-def test_headers_of_one_connection_are_not_passed_on() -> None:
-    async def test() -> None:
-        server = Server(
-            answering(b"HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n")
-        )
-        async with setting(server, headers={"Authorization": "Bearer of-the-server"}) as at:
-            said = (
-                "Connection: close, X-Secret\r\nX-Secret: 1\r\nProxy-Authorization: a\r\nKeep-Alive: 1\r\nTE: gzip\r\n"
-            )
-            said += "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nAuthorization: Bearer of-the-client\r\n"
-            answer = await at.get("/", said)
-        (asked,) = server.asked
-        hops = ("X-Secret", "Proxy-Authorization", "Keep-Alive", "TE", "Forwarded", "Connection", "Content-Length")
-        assert not [name for name in hops if name in asked]
-        assert (asked["Authorization"], asked["X-Forwarded-For"]) == ("Bearer of-the-server", "127.0.0.1")
-        assert "x-hop" not in answer.headers
-        assert "keep-alive" not in answer.headers
-        assert answer.headers["connection"] == "close"
-
-    run(test())
+async def test_headers_of_one_connection_are_not_passed_on() -> None:
+    server = Server(
+        answering(b"HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n")
+    )
+    async with setting(server, headers={"Authorization": "Bearer of-the-server"}) as at:
+        said = "Connection: close, X-Secret\r\nX-Secret: 1\r\nProxy-Authorization: a\r\nKeep-Alive: 1\r\nTE: gzip\r\n"
+        said += "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nAuthorization: Bearer of-the-client\r\n"
+        answer = await at.get("/", said)
+    (asked,) = server.asked
+    hops = ("X-Secret", "Proxy-Authorization", "Keep-Alive", "TE", "Forwarded", "Connection", "Content-Length")
+    assert not [name for name in hops if name in asked]
+    assert (asked["Authorization"], asked["X-Forwarded-For"]) == ("Bearer of-the-server", "127.0.0.1")
+    assert "x-hop" not in answer.headers
+    assert "keep-alive" not in answer.headers
+    assert answer.headers["connection"] == "close"
 
 
-def test_behind_a_proxy_that_is_trusted_its_headers_are_extended() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server, proxied={"forwarded": "extend"}) as at:
-            await at.get("/", "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nVia: 1.0 other\r\n")
-        assert server.asked[0]["X-Forwarded-For"] == "9.9.9.9, 127.0.0.1"
-        assert server.asked[0]["X-Forwarded-Proto"] == "https"
-        assert server.asked[0]["Via"].startswith("1.0 other, 1.1 balancer-")
-
-    run(test())
+async def test_behind_a_proxy_that_is_trusted_its_headers_are_extended() -> None:
+    server = Server(answering(OK))
+    async with setting(server, proxied={"forwarded": "extend"}) as at:
+        await at.get("/", "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nVia: 1.0 other\r\n")
+    assert server.asked[0]["X-Forwarded-For"] == "9.9.9.9, 127.0.0.1"
+    assert server.asked[0]["X-Forwarded-Proto"] == "https"
+    assert server.asked[0]["Via"].startswith("1.0 other, 1.1 balancer-")
 
 
-def test_connections_are_kept_on_both_sides() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            client = await at.client()
-            for _ in range(5):
-                assert (await client.ask(GET)).body == b"ok"
-            assert (server.connections, at.proxy.connections, len(server.asked)) == (1, 1, 5)
-
-    run(test())
-
-
-def test_pipelined_requests_are_answered_in_order() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async def behave(_: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = asked.line.split()[1].encode() + asked.body
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
-    async def test() -> None:
-        async with setting(Server(behave), Server(behave)) as at:
-            client = await at.client()
-            posts = (b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" % number for number in range(20))
-            await client.send(b"".join(posts))
-            assert [(await client.answer()).body for _ in range(20)] == [b"/%dabc" % number for number in range(20)]
-
-    run(test())
+    async with setting(Server(behave), Server(behave)) as at:
+        client = await at.client()
+        posts = (b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" % number for number in range(20))
+        await client.send(b"".join(posts))
+        assert [(await client.answer()).body for _ in range(20)] == [b"/%dabc" % number for number in range(20)]
 
 
 @pytest.mark.parametrize("size", [0, 10, 200_000, 3_000_000])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_arrives_as_it_was_sent(size: int, chunked: bool) -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        body = bytes(range(250)) * (size // 250)
-        async with setting(server) as at:
-            client = await at.client()
-            if chunked:
-                await client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-                for part in range(0, len(body), 70_000):
-                    piece = body[part : part + 70_000]
-                    await client.send(b"%x;ext=1\r\n%b\r\n" % (len(piece), piece))
-                await client.send(b"0\r\nX-Trailer: 1\r\n\r\n")
-            else:
-                await client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            assert (await client.answer()).body == b"ok"
-            assert (await client.ask(GET)).body == b"ok"
-        assert server.asked[0].body == body
-
-    run(test())
+async def test_a_body_arrives_as_it_was_sent(size: int, chunked: bool) -> None:
+    server = Server(answering(OK))
+    body = bytes(range(250)) * (size // 250)
+    async with setting(server) as at:
+        client = await at.client()
+        if chunked:
+            await client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for part in range(0, len(body), 70_000):
+                piece = body[part : part + 70_000]
+                await client.send(b"%x;ext=1\r\n%b\r\n" % (len(piece), piece))
+            await client.send(b"0\r\nX-Trailer: 1\r\n\r\n")
+        else:
+            await client.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert (await client.answer()).body == b"ok"
+        assert (await client.ask(GET)).body == b"ok"
+    assert server.asked[0].body == body
 
 
 ANSWERS: dict[str, tuple[bytes, bytes]] = {
@@ -129,18 +100,15 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("old", [False, True], ids=["HTTP/1.1", "HTTP/1.0"])
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_arrives_however_its_end_is_told(name: str, old: bool) -> None:
+async def test_an_answer_arrives_however_its_end_is_told(name: str, old: bool) -> None:
     sent, body = ANSWERS[name]
 
-    async def test() -> None:
-        async with setting(Server(answering(sent, ends=name in ("until the end", "HTTP/1.0")))) as at:
-            for _ in range(2):
-                answer = await at.ask(b"GET / HTTP/1.0\r\n\r\n" if old else GET)
-                assert (answer.status, answer.body, answer.whole) == (200, body, True)
-                assert not (old and "transfer-encoding" in answer.headers)
-            assert at.pool.stats().endpoints[0].successes == 2
-
-    run(test())
+    async with setting(Server(answering(sent, ends=name in ("until the end", "HTTP/1.0")))) as at:
+        for _ in range(2):
+            answer = await at.ask(b"GET / HTTP/1.0\r\n\r\n" if old else GET)
+            assert (answer.status, answer.body, answer.whole) == (200, body, True)
+            assert not (old and "transfer-encoding" in answer.headers)
+        assert at.pool.stats().endpoints[0].successes == 2
 
 
 @pytest.mark.parametrize(
@@ -152,78 +120,66 @@ def test_an_answer_arrives_however_its_end_is_told(name: str, old: bool) -> None
         (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", "7"),
     ],
 )
-def test_an_answer_without_a_body_ends_with_its_head(asked: bytes, sent: bytes, length: str | None) -> None:
-    async def test() -> None:
-        server = Server(answering(sent, OK))
-        async with setting(server) as at:
-            client = await at.client()
-            answer = await client.ask(asked + b" / HTTP/1.1\r\nHost: a\r\n\r\n", bodiless=True)
-            assert answer.headers.get("content-length") == length
-            assert (await client.ask(GET)).body == b"ok"
-            assert server.connections == 1
-
-    run(test())
+async def test_an_answer_without_a_body_ends_with_its_head(asked: bytes, sent: bytes, length: str | None) -> None:
+    server = Server(answering(sent, OK))
+    async with setting(server) as at:
+        client = await at.client()
+        answer = await client.ask(asked + b" / HTTP/1.1\r\nHost: a\r\n\r\n", bodiless=True)
+        assert answer.headers.get("content-length") == length
+        assert (await client.ask(GET)).body == b"ok"
+        assert server.connections == 1
 
 
-def test_trailers_go_to_a_client_that_asks_for_them() -> None:
-    async def test() -> None:
-        sent = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a\r\n\r\n"
+async def test_trailers_go_to_a_client_that_asks_for_them() -> None:
+    sent = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a\r\n\r\n"
 
-        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(sent[:-20])
-            await writer.drain()
-            await asyncio.sleep(0.01)
-            writer.write(sent[-20:])
+    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent[:-20])
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.write(sent[-20:])
 
-        server = Server(behave)
-        async with setting(server) as at:
-            answer = await at.get("/", "TE: trailers\r\nConnection: TE\r\n")
-            assert (answer.body, answer.trailers) == (b"ok", ["X-Sum: 7"])
-            assert (server.asked[0]["TE"], server.asked[0]["Connection"]) == ("trailers", "TE")
-            assert (await at.get()).trailers == []
-
-    run(test())
+    server = Server(behave)
+    async with setting(server) as at:
+        answer = await at.get("/", "TE: trailers\r\nConnection: TE\r\n")
+        assert (answer.body, answer.trailers) == (b"ok", ["X-Sum: 7"])
+        assert (server.asked[0]["TE"], server.asked[0]["Connection"]) == ("trailers", "TE")
+        assert (await at.get()).trailers == []
 
 
-def test_a_client_that_waits_for_100_gets_it_once() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server, proxied={"body_bytes": 100}) as at:
-            client = await at.client()
-            head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-            assert (await client.ask(head % 3)).status == 100
-            assert (await client.ask(b"abc")).body == b"ok"
-            assert "Expect" not in server.asked[0]
-            assert (await client.ask(head % 101)).status == 413  # and not 100: the body is not wanted
-
-    run(test())
+async def test_a_client_that_waits_for_100_gets_it_once() -> None:
+    server = Server(answering(OK))
+    async with setting(server, proxied={"body_bytes": 100}) as at:
+        client = await at.client()
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        assert (await client.ask(head % 3)).status == 100
+        assert (await client.ask(b"abc")).body == b"ok"
+        assert "Expect" not in server.asked[0]
+        assert (await client.ask(head % 101)).status == 413  # and not 100: the body is not wanted
 
 
-def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end() -> None:
-    async def test() -> None:
-        goes_on = asyncio.Event()
+async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end() -> None:
+    goes_on = asyncio.Event()
 
-        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for number in range(3):
-                writer.write(b"9\r\ndata: %d\n\n\r\n" % number)
-                await goes_on.wait()
-                goes_on.clear()
-            writer.write(b"0\r\n\r\n")
+    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(3):
+            writer.write(b"9\r\ndata: %d\n\n\r\n" % number)
+            await goes_on.wait()
+            goes_on.clear()
+        writer.write(b"0\r\n\r\n")
 
-        async with setting(Server(behave)) as at:
-            client = await at.client()
-            await client.send(GET)
-            await client.head()
-            for number in range(3):
-                assert await client.reader.readexactly(14) == b"9\r\ndata: %d\n\n\r\n" % number
-                assert at.out() == 1
-                goes_on.set()
-            assert await client.reader.readexactly(5) == b"0\r\n\r\n"
-            await until(lambda: at.out() == 0)
-            assert at.pool.stats().endpoints[0].successes == 1
-
-    run(test())
+    async with setting(Server(behave)) as at:
+        client = await at.client()
+        await client.send(GET)
+        await client.head()
+        for number in range(3):
+            assert await client.reader.readexactly(14) == b"9\r\ndata: %d\n\n\r\n" % number
+            assert at.out() == 1
+            goes_on.set()
+        assert await client.reader.readexactly(5) == b"0\r\n\r\n"
+        await until(lambda: at.out() == 0)
+        assert at.pool.stats().endpoints[0].successes == 1
 
 
 async def _stalls(sent: Callable[[], int]) -> None:
@@ -235,70 +191,64 @@ async def _stalls(sent: Callable[[], int]) -> None:
         last = sent()
 
 
-def test_a_client_that_does_not_read_does_not_fill_the_memory() -> None:
+async def test_a_client_that_does_not_read_does_not_fill_the_memory() -> None:
     size = 48 * 2**20
 
-    async def test() -> None:
+    sent = 0
+
+    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        while sent < size:
+            writer.write(bytes(2**16))
+            sent += 2**16
+            await writer.drain()
+
+    async with setting(Server(behave)) as at:
+        client = await at.client()
+        client.writer.transport.pause_reading()
+        await client.send(GET)
+        await until(lambda: sent > 0)
+        await _stalls(lambda: sent)
+        assert sent < 32 * 2**20  # what the sockets of both sides hold, at most 24 MiB, and not the proxy
+        client.writer.transport.resume_reading()
+        got = len(await client.reader.readuntil(b"\r\n\r\n")) * 0
+        while got < size:
+            got += len(await client.reader.read(2**20))
+        await until(lambda: at.out() == 0)
+
+
+async def test_a_server_that_does_not_read_does_not_fill_the_memory() -> None:
+    reads, got = asyncio.Event(), 0
+    size = 48 * 2**20
+
+    async def behave(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        await reads.wait()
+        while got < size:
+            got += len(await reader.read(2**20))
+        writer.write(OK)
+
+    server = Server(behave, reads_body=False)
+    async with setting(server) as at:
+        client = await at.client()
+        client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         sent = 0
 
-        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def send() -> None:
             nonlocal sent
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
             while sent < size:
-                writer.write(bytes(2**16))
+                client.writer.write(bytes(2**16))
                 sent += 2**16
-                await writer.drain()
+                await client.writer.drain()
 
-        async with setting(Server(behave)) as at:
-            client = await at.client()
-            client.writer.transport.pause_reading()
-            await client.send(GET)
-            await until(lambda: sent > 0)
-            await _stalls(lambda: sent)
-            assert sent < 32 * 2**20  # what the sockets of both sides hold, at most 24 MiB, and not the proxy
-            client.writer.transport.resume_reading()
-            got = len(await client.reader.readuntil(b"\r\n\r\n")) * 0
-            while got < size:
-                got += len(await client.reader.read(2**20))
-            await until(lambda: at.out() == 0)
-
-    run(test())
-
-
-def test_a_server_that_does_not_read_does_not_fill_the_memory() -> None:
-    async def test() -> None:
-        reads, got = asyncio.Event(), 0
-        size = 48 * 2**20
-
-        async def behave(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal got
-            await reads.wait()
-            while got < size:
-                got += len(await reader.read(2**20))
-            writer.write(OK)
-
-        server = Server(behave, reads_body=False)
-        async with setting(server) as at:
-            client = await at.client()
-            client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-            sent = 0
-
-            async def send() -> None:
-                nonlocal sent
-                while sent < size:
-                    client.writer.write(bytes(2**16))
-                    sent += 2**16
-                    await client.writer.drain()
-
-            sending = asyncio.create_task(send())
-            await until(lambda: server.asked)
-            await _stalls(lambda: sent)
-            assert sent < 32 * 2**20
-            reads.set()
-            assert (await client.answer()).body == b"ok"
-            await sending
-
-    run(test())
+        sending = asyncio.create_task(send())
+        await until(lambda: server.asked)
+        await _stalls(lambda: sent)
+        assert sent < 32 * 2**20
+        reads.set()
+        assert (await client.answer()).body == b"ok"
+        await sending
 
 
 # -- other protocols -----------------------------------------------------------------------------------
@@ -319,111 +269,90 @@ async def _echo(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyn
     writer.close()
 
 
-def test_a_websocket_is_passed_on_and_holds_its_lease() -> None:
-    async def test() -> None:
-        server = Server(_echo)
-        async with setting(server) as at:
-            client = await at.client()
-            await client.send(UPGRADE)
-            answer = await client.head()
-            assert (answer.status, answer.headers["sec-websocket-accept"]) == (101, "a")
-            assert answer.headers["upgrade"] == "websocket"
-            assert (server.asked[0]["Upgrade"], server.asked[0]["Sec-WebSocket-Key"]) == ("websocket", "k")
-            assert await client.reader.readexactly(3) == b"hi!"
-            for word in (b"one", b"two"):
-                await client.send(word)
-                assert await client.reader.readexactly(3) == word.upper()
-                assert at.out() == 1
-            client.close()
-            await until(lambda: at.out() == server.open == 0)
-            assert at.pool.stats().endpoints[0].successes == 1
-
-    run(test())
+async def test_a_websocket_is_passed_on_and_holds_its_lease() -> None:
+    server = Server(_echo)
+    async with setting(server) as at:
+        client = await at.client()
+        await client.send(UPGRADE)
+        answer = await client.head()
+        assert (answer.status, answer.headers["sec-websocket-accept"]) == (101, "a")
+        assert answer.headers["upgrade"] == "websocket"
+        assert (server.asked[0]["Upgrade"], server.asked[0]["Sec-WebSocket-Key"]) == ("websocket", "k")
+        assert await client.reader.readexactly(3) == b"hi!"
+        for word in (b"one", b"two"):
+            await client.send(word)
+            assert await client.reader.readexactly(3) == word.upper()
+            assert at.out() == 1
+        client.close()
+        await until(lambda: at.out() == server.open == 0)
+        assert at.pool.stats().endpoints[0].successes == 1
 
 
-def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost() -> None:
-    async def test() -> None:
-        async with setting(Server(_echo)) as at:
-            client = await at.client()
-            await client.send(UPGRADE + b"one")
-            await client.send(b"two")
-            assert (await client.head()).status == 101
-            assert await client.reader.readexactly(9) == b"hi!ONETWO"
-
-    run(test())
+async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost() -> None:
+    async with setting(Server(_echo)) as at:
+        client = await at.client()
+        await client.send(UPGRADE + b"one")
+        await client.send(b"two")
+        assert (await client.head()).status == 101
+        assert await client.reader.readexactly(9) == b"hi!ONETWO"
 
 
-def test_a_websocket_ends_for_the_client_when_its_server_ends_it() -> None:
+async def test_a_websocket_ends_for_the_client_when_its_server_ends_it() -> None:
     async def bye(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(ACCEPTED)
         writer.write(await reader.read(10))
         writer.close()
 
-    async def test() -> None:
-        async with setting(Server(bye)) as at:
-            client = await at.client()
-            await client.send(UPGRADE)
-            await client.head()
-            await client.send(b"bye")
-            assert await client.reader.read() == b"bye"
-            await until(lambda: at.out() == 0)
-
-    run(test())
+    async with setting(Server(bye)) as at:
+        client = await at.client()
+        await client.send(UPGRADE)
+        await client.head()
+        await client.send(b"bye")
+        assert await client.reader.read() == b"bye"
+        await until(lambda: at.out() == 0)
 
 
-def test_a_refused_upgrade_is_an_answer_as_any_other() -> None:
-    async def test() -> None:
-        async with setting(Server(answering(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope", OK))) as at:
-            client = await at.client()
-            await client.send(UPGRADE + GET[:9])
-            answer = await client.answer()
-            assert (answer.status, answer.body) == (404, b"nope")
-            assert (await client.ask(GET[9:] + GET)).body == b"ok"  # what came too early was a request
-            assert (await client.answer()).body == b"ok"
-
-    run(test())
+async def test_a_refused_upgrade_is_an_answer_as_any_other() -> None:
+    async with setting(Server(answering(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope", OK))) as at:
+        client = await at.client()
+        await client.send(UPGRADE + GET[:9])
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (404, b"nope")
+        assert (await client.ask(GET[9:] + GET)).body == b"ok"  # what came too early was a request
+        assert (await client.answer()).body == b"ok"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("body", [b"", b"hello"])
-def test_an_upgrade_to_another_protocol_is_ignored(body: bytes, chunked: bool) -> None:
+async def test_an_upgrade_to_another_protocol_is_ignored(body: bytes, chunked: bool) -> None:
     """Java's client asks for h2c in its first request, with a body or without."""
 
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            client = await at.client()
-            framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
-            head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n"  # noqa: E501
-            sent = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n" if chunked else body
-            await client.send(head + framing + b"\r\n\r\n" + sent[:2])
-            await client.send(sent[2:])
-            assert (await client.answer()).body == b"ok"
-            assert (await client.ask(GET)).body == b"ok"
-        assert server.asked[0].body == body
-        assert not [name for name in ("Upgrade", "HTTP2-Settings", "Connection") if name in server.asked[0]]
-
-    run(test())
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n"  # noqa: E501
+        sent = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n" if chunked else body
+        await client.send(head + framing + b"\r\n\r\n" + sent[:2])
+        await client.send(sent[2:])
+        assert (await client.answer()).body == b"ok"
+        assert (await client.ask(GET)).body == b"ok"
+    assert server.asked[0].body == body
+    assert not [name for name in ("Upgrade", "HTTP2-Settings", "Connection") if name in server.asked[0]]
 
 
 @pytest.mark.parametrize("said", [b"Upgrade: h2c\r\n", b""], ids=["another", "none"])
-def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for_has_failed(said: bytes) -> None:
-    async def test() -> None:
-        answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + said + b"\r\n"
-        async with setting(Server(answering(answer))) as at:
-            client = await at.client()
-            await client.send(UPGRADE)
-            assert (await client.answer()).status == 502
-            await until(lambda: at.out() == 0)
-            assert at.pool.stats().endpoints[0].failures >= 1
-
-    run(test())
+async def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for_has_failed(said: bytes) -> None:
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + said + b"\r\n"
+    async with setting(Server(answering(answer))) as at:
+        client = await at.client()
+        await client.send(UPGRADE)
+        assert (await client.answer()).status == 502
+        await until(lambda: at.out() == 0)
+        assert at.pool.stats().endpoints[0].failures >= 1
 
 
-def test_a_server_that_switches_unasked_has_failed() -> None:
-    async def test() -> None:
-        async with setting(Server(answering(ACCEPTED)), health=None) as at:
-            assert (await at.get()).status == 502
-            assert at.out() == 0
-
-    run(test())
+async def test_a_server_that_switches_unasked_has_failed() -> None:
+    async with setting(Server(answering(ACCEPTED)), health=None) as at:
+        assert (await at.get()).status == 502
+        assert at.out() == 0

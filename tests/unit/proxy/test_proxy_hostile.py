@@ -70,69 +70,54 @@ PLAIN = (400, 405, 501, 505)
 
 
 @pytest.mark.parametrize("how", SMUGGLED)
-def test_what_could_be_read_in_two_ways_reaches_no_server(how: str) -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            client = await at.client()
-            answer = await client.ask(SMUGGLED[how] + GET)
-            assert answer.status in PLAIN
-            assert answer.headers["connection"] == "close"
-            assert await client.is_closed()
-        assert server.asked == []
-
-    run(test())
+async def test_what_could_be_read_in_two_ways_reaches_no_server(how: str) -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        answer = await client.ask(SMUGGLED[how] + GET)
+        assert answer.status in PLAIN
+        assert answer.headers["connection"] == "close"
+        assert await client.is_closed()
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("how", ["length, then chunks", "a bare CR", "two hosts"])
-def test_a_wrong_request_after_a_right_one_is_refused_in_its_turn(how: str) -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            client = await at.client()
-            await client.send(GET + SMUGGLED[how])
-            assert (await client.answer()).status == 200
-            assert (await client.answer()).status in PLAIN
-            assert await client.is_closed()
-        assert len(server.asked) == 1
-
-    run(test())
+async def test_a_wrong_request_after_a_right_one_is_refused_in_its_turn(how: str) -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        await client.send(GET + SMUGGLED[how])
+        assert (await client.answer()).status == 200
+        assert (await client.answer()).status in PLAIN
+        assert await client.is_closed()
+    assert len(server.asked) == 1
 
 
-def test_an_absolute_target_is_its_path_and_its_host() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            assert (await at.ask(b"GET http://other:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
-            assert (await at.ask(b"GET http://other HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
-        assert [asked.line for asked in server.asked] == ["GET /x?y HTTP/1.1", "GET / HTTP/1.1"]
-        assert server.asked[0]["X-Forwarded-Host"] == "other:81"
-
-    run(test())
+async def test_an_absolute_target_is_its_path_and_its_host() -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        assert (await at.ask(b"GET http://other:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
+        assert (await at.ask(b"GET http://other HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
+    assert [asked.line for asked in server.asked] == ["GET /x?y HTTP/1.1", "GET / HTTP/1.1"]
+    assert server.asked[0]["X-Forwarded-Host"] == "other:81"
 
 
-def test_dots_that_lead_nowhere_are_passed_on() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            for path in ("/a.b", "/...", "/.well-known", "/a?x=../..", "/v1/models/gpt-3.5"):
-                assert (await at.get(path)).status == 200
-
-    run(test())
+async def test_dots_that_lead_nowhere_are_passed_on() -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        for path in ("/a.b", "/...", "/.well-known", "/a?x=../..", "/v1/models/gpt-3.5"):
+            assert (await at.get(path)).status == 200
 
 
-def test_a_request_that_comes_back_is_a_loop() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            await at.get()
-            assert (await at.get("/", f"Via: {server.asked[0]['Via']}\r\n")).status == 508
-
-    run(test())
+async def test_a_request_that_comes_back_is_a_loop() -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        await at.get()
+        assert (await at.get("/", f"Via: {server.asked[0]['Via']}\r\n")).status == 508
 
 
 @pytest.mark.parametrize("how", ["one header", "many headers", "the target", "the trailers", "a header's name"])
-def test_a_head_without_end_is_refused(how: str) -> None:
+async def test_a_head_without_end_is_refused(how: str) -> None:
     begin, piece = {
         "one header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"x" * 1000),
         "a header's name": (b"GET / HTTP/1.1\r\nHost: a\r\n", b"x" * 1000),
@@ -141,41 +126,35 @@ def test_a_head_without_end_is_refused(how: str) -> None:
         "the trailers": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 100),
     }[how]
 
-    async def test() -> None:
-        async with setting(Server(answering(OK)), limits=ConnectionLimits(head_bytes=4000)) as at:
-            client = await at.client()
-            sent = 0
+    async with setting(Server(answering(OK)), limits=ConnectionLimits(head_bytes=4000)) as at:
+        client = await at.client()
+        sent = 0
 
-            async def send() -> None:
-                nonlocal sent
-                await client.send(begin)
-                while True:
-                    await client.send(piece)
-                    sent += len(piece)
-                    await asyncio.sleep(0)
+        async def send() -> None:
+            nonlocal sent
+            await client.send(begin)
+            while True:
+                await client.send(piece)
+                sent += len(piece)
+                await asyncio.sleep(0)
 
-            sending = asyncio.create_task(send())
-            assert (await client.answer()).status == 431
-            sending.cancel()
-            assert await client.is_closed()
-            client.close()
-            await until(lambda: at.proxy.connections == 0)
-
-    run(test())
+        sending = asyncio.create_task(send())
+        assert (await client.answer()).status == 431
+        sending.cancel()
+        assert await client.is_closed()
+        client.close()
+        await until(lambda: at.proxy.connections == 0)
 
 
-def test_a_body_that_is_too_large_is_refused() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server, proxied={"body_bytes": 1000}) as at:
-            assert (await at.post(bytes(1001))).status == 413
-            chunk = b"3e8\r\n" + bytes(1000) + b"\r\n"
-            head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            assert (await at.ask(head + chunk + chunk)).status == 413
-            assert (await at.post(bytes(1000))).status == 200
-        assert len(server.asked) == 1
-
-    run(test())
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    server = Server(answering(OK))
+    async with setting(server, proxied={"body_bytes": 1000}) as at:
+        assert (await at.post(bytes(1001))).status == 413
+        chunk = b"3e8\r\n" + bytes(1000) + b"\r\n"
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert (await at.ask(head + chunk + chunk)).status == 413
+        assert (await at.post(bytes(1000))).status == 200
+    assert len(server.asked) == 1
 
 
 def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> None:
@@ -200,125 +179,101 @@ def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> N
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", 408),
     ],
 )
-def test_a_request_that_does_not_come_to_its_end_is_given_up(sent: bytes, status: int | None) -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server, limits=ConnectionLimits(head_s=0.5, body_s=0.5)) as at:
-            client = await at.client()
-            await client.send(sent)
-            if status is not None:
-                assert (await client.answer()).status == status
-            assert await client.is_closed()
-            client.close()
-            await until(lambda: at.proxy.connections == 0)
-            assert (at.out(), server.asked) == (0, [])
-
-    run(test())
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(sent: bytes, status: int | None) -> None:
+    server = Server(answering(OK))
+    async with setting(server, limits=ConnectionLimits(head_s=0.5, body_s=0.5)) as at:
+        client = await at.client()
+        await client.send(sent)
+        if status is not None:
+            assert (await client.answer()).status == status
+        assert await client.is_closed()
+        client.close()
+        await until(lambda: at.proxy.connections == 0)
+        assert (at.out(), server.asked) == (0, [])
 
 
-def test_a_slow_body_takes_no_slot() -> None:
-    async def test() -> None:
-        async with setting(Server(answering(OK)), capacity=1) as at:
-            for _ in range(5):
-                slow = await at.client()
-                await slow.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-            assert (await at.get()).status == 200
-
-    run(test())
+async def test_a_slow_body_takes_no_slot() -> None:
+    async with setting(Server(answering(OK)), capacity=1) as at:
+        for _ in range(5):
+            slow = await at.client()
+            await slow.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+        assert (await at.get()).status == 200
 
 
-def test_an_idle_connection_is_closed() -> None:
-    async def test() -> None:
-        async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
-            client = await at.client()
-            assert (await client.ask(GET)).status == 200
-            assert await client.is_closed()
-
-    run(test())
+async def test_an_idle_connection_is_closed() -> None:
+    async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
+        client = await at.client()
+        assert (await client.ask(GET)).status == 200
+        assert await client.is_closed()
 
 
-def test_a_client_that_never_reads_is_dropped() -> None:
-    async def test() -> None:
-        async def much(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+async def test_a_client_that_never_reads_is_dropped() -> None:
+    async def much(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(bytes(2**16))
+            await writer.drain()
+
+    server = Server(much)
+    async with setting(server, limits=ConnectionLimits(unread_s=0.1)) as at:
+        client = await at.client()
+        client.writer.transport.pause_reading()
+        await client.send(GET)
+        await until(lambda: server.asked)
+        await until(lambda: at.out() == at.proxy.connections == server.open == 0)
+
+
+async def test_connections_that_wait_keep_nobody_out() -> None:
+    async with setting(Server(answering(OK)), proxied={"connections": 8}) as at:
+        silent: list[Client] = []
+        for _ in range(40):
+            silent.append(await at.client())
+            await silent[-1].send(b"GET / HT")
+        client = await at.client()
+        assert (await client.ask(GET)).status == 200
+        assert at.proxy.connections <= 8
+
+
+async def test_a_flood_of_requests_in_one_go_is_cut_short() -> None:
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        await client.send(GET * 2000)
+        answers = []
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                writer.write(bytes(2**16))
-                await writer.drain()
-
-        server = Server(much)
-        async with setting(server, limits=ConnectionLimits(unread_s=0.1)) as at:
-            client = await at.client()
-            client.writer.transport.pause_reading()
-            await client.send(GET)
-            await until(lambda: server.asked)
-            await until(lambda: at.out() == at.proxy.connections == server.open == 0)
-
-    run(test())
-
-
-def test_connections_that_wait_keep_nobody_out() -> None:
-    async def test() -> None:
-        async with setting(Server(answering(OK)), proxied={"connections": 8}) as at:
-            silent: list[Client] = []
-            for _ in range(40):
-                silent.append(await at.client())
-                await silent[-1].send(b"GET / HT")
-            client = await at.client()
-            assert (await client.ask(GET)).status == 200
-            assert at.proxy.connections <= 8
-
-    run(test())
-
-
-def test_a_flood_of_requests_in_one_go_is_cut_short() -> None:
-    async def test() -> None:
-        server = Server(answering(OK))
-        async with setting(server) as at:
-            client = await at.client()
-            await client.send(GET * 2000)
-            answers = []
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    answers.append((await client.answer()).status)
-            assert set(answers[:-1]) == {200}
-            assert answers[-1] == 400
-            assert len(server.asked) < 200
-
-    run(test())
+                answers.append((await client.answer()).status)
+        assert set(answers[:-1]) == {200}
+        assert answers[-1] == 400
+        assert len(server.asked) < 200
 
 
 @pytest.mark.more  # a machine that pauses it for a tenth of a second makes it a client that does not read
-def test_a_client_that_reads_slowly_is_not_dropped() -> None:
+async def test_a_client_that_reads_slowly_is_not_dropped() -> None:
     size = 8 * 2**20
 
-    async def test() -> None:
-        sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
-        async with setting(Server(answering(sent)), limits=ConnectionLimits(unread_s=0.1)) as at:
-            client = await at.client()
-            await client.send(GET)
-            await client.head()
-            got = 0
-            while got < size:
-                got += len(await client.reader.read(2**18))
-                await asyncio.sleep(0.005)
-
-    run(test())
+    sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    async with setting(Server(answering(sent)), limits=ConnectionLimits(unread_s=0.1)) as at:
+        client = await at.client()
+        await client.send(GET)
+        await client.head()
+        got = 0
+        while got < size:
+            got += len(await client.reader.read(2**18))
+            await asyncio.sleep(0.005)
 
 
-def test_what_is_kept_of_bodies_is_bounded() -> None:
-    async def test() -> None:
-        gate = asyncio.Event()
+async def test_what_is_kept_of_bodies_is_bounded() -> None:
+    gate = asyncio.Event()
 
-        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await gate.wait()
-            writer.write(OK)
+    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        writer.write(OK)
 
-        async with setting(Server(behave), capacity=1, limits=ConnectionLimits(kept_bytes=1_000_000)) as at:
-            asking = [asyncio.create_task(at.post(bytes(900_000))) for _ in range(6)]
-            await until(lambda: at.pool.stats().waiting == 5)
-            assert at.proxy.kept_bytes < 1_000_000 + 6 * (2**16 + 2**18)
-            gate.set()
-            assert [each.status for each in await asyncio.gather(*asking)] == [200] * 6
-            assert at.proxy.kept_bytes == 0
-
-    run(test())
+    async with setting(Server(behave), capacity=1, limits=ConnectionLimits(kept_bytes=1_000_000)) as at:
+        asking = [asyncio.create_task(at.post(bytes(900_000))) for _ in range(6)]
+        await until(lambda: at.pool.stats().waiting == 5)
+        assert at.proxy.kept_bytes < 1_000_000 + 6 * (2**16 + 2**18)
+        gate.set()
+        assert [each.status for each in await asyncio.gather(*asking)] == [200] * 6
+        assert at.proxy.kept_bytes == 0

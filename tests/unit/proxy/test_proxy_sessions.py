@@ -81,63 +81,51 @@ def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice() -> Non
     run(test(["gone"]))
 
 
-def test_a_request_waits_for_the_server_of_its_session_while_another_is_free() -> None:
-    async def test() -> None:
-        files = [FileServer("a"), FileServer("b")]
-        async with setting(*map(_serving, files), capacity=1, proxied={"sessions": {}}) as made:
-            told = json.loads((await made.post(b"", "/v1/files")).body)
-            mine = made.pool.endpoints()[0 if files[0].seen else 1].name
-            await until(lambda: made.out() == 0)
-            with made.pool.lease(only=mine):
-                asks = asyncio.create_task(made.get(f"/v1/files/{told['id']}"))
-                await until(lambda: made.pool.stats().waiting == 1)
-            assert (await asks).status == 200
-
-    run(test())
+async def test_a_request_waits_for_the_server_of_its_session_while_another_is_free() -> None:
+    files = [FileServer("a"), FileServer("b")]
+    async with setting(*map(_serving, files), capacity=1, proxied={"sessions": {}}) as made:
+        told = json.loads((await made.post(b"", "/v1/files")).body)
+        mine = made.pool.endpoints()[0 if files[0].seen else 1].name
+        await until(lambda: made.out() == 0)
+        with made.pool.lease(only=mine):
+            asks = asyncio.create_task(made.get(f"/v1/files/{told['id']}"))
+            await until(lambda: made.pool.stats().waiting == 1)
+        assert (await asks).status == 200
 
 
-def test_a_session_of_a_server_is_kept_by_its_header() -> None:
+async def test_a_session_of_a_server_is_kept_by_its_header() -> None:
     named = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: s-1\r\nContent-Length: 2\r\n\r\nok"
 
-    async def test() -> None:
-        servers = [Server(answering(named)) for _ in range(3)]
-        async with setting(*servers, proxied={"sessions": {"header": "Mcp-Session-Id"}}) as made:
-            await made.get("/mcp")
-            for _ in range(5):
-                await made.post(b"{}", "/mcp", "Mcp-Session-Id: s-1\r\n")
-            assert sorted(len(server.asked) for server in servers) == [0, 0, 6]
-
-    run(test())
+    servers = [Server(answering(named)) for _ in range(3)]
+    async with setting(*servers, proxied={"sessions": {"header": "Mcp-Session-Id"}}) as made:
+        await made.get("/mcp")
+        for _ in range(5):
+            await made.post(b"{}", "/mcp", "Mcp-Session-Id: s-1\r\n")
+        assert sorted(len(server.asked) for server in servers) == [0, 0, 6]
 
 
-def test_a_function_may_name_sessions() -> None:
-    async def test() -> None:
-        servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(3)]
-        async with setting(*servers) as made:
-            sessions = Sessions(ids=(), function=lambda text: text.target.partition("?")[2])
-            proxy = ProxyServer(made.pool, sessions=sessions)
-            made.port = await proxy.listen()
-            for user in "xyzxyzxyz":
-                await made.get(f"/v1?{user}")
-            assert [len(server.asked) for server in servers] == [3, 3, 3]
-            assert all(len({asked.line for asked in server.asked}) == 1 for server in servers)
-            await proxy.stop(0)
-
-    run(test())
+async def test_a_function_may_name_sessions() -> None:
+    servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(3)]
+    async with setting(*servers) as made:
+        sessions = Sessions(ids=(), function=lambda text: text.target.partition("?")[2])
+        proxy = ProxyServer(made.pool, sessions=sessions)
+        made.port = await proxy.listen()
+        for user in "xyzxyzxyz":
+            await made.get(f"/v1?{user}")
+        assert [len(server.asked) for server in servers] == [3, 3, 3]
+        assert all(len({asked.line for asked in server.asked}) == 1 for server in servers)
+        await proxy.stop(0)
 
 
-def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix() -> None:
+async def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix() -> None:
     def talk(user: str, turns: int) -> bytes:
         said = [{"role": "user", "content": f"{user} " * 100}] * turns
         return json.dumps({"model": "m", "messages": said}).encode()
 
-    async def test() -> None:
-        servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(2)]
-        proxied = {"prompt_key": True, "prompt_block": 100}
-        async with setting(*servers, strategy="prefix", proxied=proxied) as made:
-            for turns in (2, 3, 4):
-                for user in ("me", "you"):
-                    await made.post(talk(user, turns), "/v1/chat/completions", "Content-Type: application/json\r\n")
-            assert [len({asked.body[40:60] for asked in server.asked}) for server in servers] == [1, 1]
-
-    run(test())
+    servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(2)]
+    proxied = {"prompt_key": True, "prompt_block": 100}
+    async with setting(*servers, strategy="prefix", proxied=proxied) as made:
+        for turns in (2, 3, 4):
+            for user in ("me", "you"):
+                await made.post(talk(user, turns), "/v1/chat/completions", "Content-Type: application/json\r\n")
+        assert [len({asked.body[40:60] for asked in server.asked}) for server in servers] == [1, 1]

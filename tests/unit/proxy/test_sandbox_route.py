@@ -12,7 +12,7 @@ from balancer.pool.pool import Pool
 from balancer.proxy.app import ProxyServer
 from balancer.sandbox.fusion.wire import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.settings.config import load_config
-from tests.unit.proxy.harness import Asked, Server, Setting, run
+from tests.unit.proxy.harness import Asked, Server, Setting
 
 JSON = "Content-Type: application/json\r\n"
 
@@ -78,36 +78,30 @@ def _asked(number: int) -> bytes:
     return json.dumps(asked).encode()
 
 
-def test_one_of_four_dies_and_no_answer_is_lost(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with sandboxes(tmp_path, Sandbox(), Sandbox(last=4), Sandbox(), Sandbox()) as at:
-            found: dict[int, str] = {}
+async def test_one_of_four_dies_and_no_answer_is_lost(tmp_path: Path) -> None:
+    async with sandboxes(tmp_path, Sandbox(), Sandbox(last=4), Sandbox(), Sandbox()) as at:
+        found: dict[int, str] = {}
 
-            async def ask(numbers: range) -> None:
-                client = await at.client()
-                for number in numbers:
-                    head = f"POST /run_code HTTP/1.1\r\nHost: a\r\n{JSON}Content-Length: {len(_asked(number))}\r\n\r\n"
-                    answer = await client.ask(head.encode() + _asked(number))
-                    assert answer.status == 200, answer.body
-                    found[number] = json.loads(answer.body)["run_result"]["stdout"]
+        async def ask(numbers: range) -> None:
+            client = await at.client()
+            for number in numbers:
+                head = f"POST /run_code HTTP/1.1\r\nHost: a\r\n{JSON}Content-Length: {len(_asked(number))}\r\n\r\n"
+                answer = await client.ask(head.encode() + _asked(number))
+                assert answer.status == 200, answer.body
+                found[number] = json.loads(answer.body)["run_result"]["stdout"]
 
-            await asyncio.gather(*(ask(range(first, 48, 6)) for first in range(6)))
-            assert found == {number: f"{2 * number}\n" for number in range(48)}
-            assert at.out() == 0
-
-    run(test())
+        await asyncio.gather(*(ask(range(first, 48, 6)) for first in range(6)))
+        assert found == {number: f"{2 * number}\n" for number in range(48)}
+        assert at.out() == 0
 
 
-def test_what_is_refused_and_what_is_passed_on(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with sandboxes(tmp_path, Sandbox()) as at:
-            refused = await at.post(b'{"code": "x", "language": "lean"}', "/run_code", JSON)
-            assert (refused.status, refused.headers["content-type"]) == (422, "application/json")
-            assert json.loads(refused.body)["detail"].startswith("language 'lean' is not known")
-            assert (await at.post(_asked(1) + b" " * 400_000, "/run_code", JSON)).status == 413
-            assert (await at.post(_asked(1), "/run_code")).status == 415
-            assert json.loads((await at.get("/v1/ping")).body) == "pong"
-            assert json.loads((await at.get("/v1/languages")).body) == ["python"]
-            assert b"balancer sandbox" in (await at.get("/elsewhere")).body  # from the server itself
-
-    run(test())
+async def test_what_is_refused_and_what_is_passed_on(tmp_path: Path) -> None:
+    async with sandboxes(tmp_path, Sandbox()) as at:
+        refused = await at.post(b'{"code": "x", "language": "lean"}', "/run_code", JSON)
+        assert (refused.status, refused.headers["content-type"]) == (422, "application/json")
+        assert json.loads(refused.body)["detail"].startswith("language 'lean' is not known")
+        assert (await at.post(_asked(1) + b" " * 400_000, "/run_code", JSON)).status == 413
+        assert (await at.post(_asked(1), "/run_code")).status == 415
+        assert json.loads((await at.get("/v1/ping")).body) == "pong"
+        assert json.loads((await at.get("/v1/languages")).body) == ["python"]
+        assert b"balancer sandbox" in (await at.get("/elsewhere")).body  # from the server itself

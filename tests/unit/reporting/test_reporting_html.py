@@ -7,7 +7,6 @@ import pytest
 
 import balancer.reporting
 from balancer.reporting.document import (
-    Bullets,
     Cell,
     Chart,
     Column,
@@ -33,16 +32,6 @@ from balancer.reporting.style import HALF, WIDE
 def _page(title: str = "A title", tiles: tuple[Tile, ...] = (), charts: tuple[Chart, ...] = ()) -> str:
     section = Section(title, (Paragraph((code(title), " twice")), Figures(charts)), "first", "First")
     return page(Document(title, title, (section,), blocks=(Tiles(tiles),)), styles=".own { color: red; }")
-
-
-def test_a_page_is_whole_and_has_its_styles() -> None:
-    html = _page()
-    assert html.startswith("<!DOCTYPE html>\n<html")
-    assert html.endswith("</html>")
-    assert "<title>A title</title>" in html
-    assert all(rule in html for rule in ("--ink:", ".tiles {", ".charts {", "@page {", ".own {"))
-    assert '<a href="#first">First</a>' in html
-    assert '<section id="first">' in html
 
 
 def test_strings_are_escaped_and_visible() -> None:
@@ -97,12 +86,6 @@ def test_a_table_has_headings_that_are_shared_and_cells_of_their_kind() -> None:
 def test_a_row_of_another_length_is_an_error() -> None:
     with pytest.raises(ValueError, match="zip"):
         page(Document("t", "t", (Section("", (table((Column("a"),), [("1", "2")]),)),)))
-
-
-def test_a_list_may_be_of_data() -> None:
-    html = page(Document("t", "t", (Section("", (Bullets(("<a>", (code("b"), ": c")), "What"),)),)))
-    assert "<li>&lt;a&gt;</li>" in html
-    assert "<li><code>b</code>: c</li>" in html
 
 
 def test_templates_mark_nothing_as_safe() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.results.run_result import RunStage, Span
-from balancer.reporting.schedule import Window, blocks, busy_levels, lanes, longest, window
+from balancer.reporting.schedule import blocks, busy_levels, lanes, longest, window
 
 
 def _span(start_s: float, length_s: float) -> Span:
@@ -47,22 +47,12 @@ def test_all_leased_time_is_in_some_bin(spans: list[Span], bins: int) -> None:
     assert sum(levels) * within.length_s / bins * capacity == pytest.approx(leased_s)
 
 
-def test_where_the_leases_are_the_bins_are_full() -> None:
-    spans = [_span(0, 2), _span(1, 1)]
-    assert busy_levels(spans, Window(0, 4), 4, capacity=2) == [0.5, 1.0, 0.0, 0.0]
-
-
 @given(_SPANS, st.integers(0, 10))
 def test_the_longest_are_kept_in_their_order(spans: list[Span], most: int) -> None:
     kept = longest(spans, most)
     lengths = sorted((s.ended_s - s.started_s for s in spans), reverse=True)
     assert sorted((s.ended_s - s.started_s for s in kept), reverse=True) == lengths[:most]
     assert kept == [span for span in spans if any(span is k for k in kept)]
-
-
-def test_no_spans_take_no_time() -> None:
-    assert window([]).length_s == 0
-    assert busy_levels([], window([]), 3, capacity=0) == [0, 0, 0]
 
 
 @given(_SPANS, st.floats(0, 30))

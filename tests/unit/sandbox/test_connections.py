@@ -1,7 +1,6 @@
 """The connections to a server: which answers are read, which are none, and which connections are used again."""
 
 import contextlib
-import gc
 import socket
 import ssl
 import subprocess
@@ -144,24 +143,6 @@ def test_a_server_may_answer_before_it_has_all_of_the_request() -> None:
     assert received([answer], sending=BrokenPipeError(32, "Broken pipe")).status == 413
     with pytest.raises(NoAnswer, match="closed the connection before"):
         received([], sending=BrokenPipeError(32, "Broken pipe"))
-
-
-@pytest.mark.more
-def test_no_answer_waits_for_the_collector() -> None:
-    def answers() -> list[object]:
-        return [each for each in gc.get_objects() if type(each).__name__ in ("_Incoming", "HttpResponseParser")]
-
-    gc.collect()
-    gc.disable()
-    try:
-        before = set(map(id, answers()))  # of other tests
-        received([GOOD])
-        with contextlib.suppress(NoAnswer):
-            received([CHUNKED, b"3e9\r\n" + b"x" * 1001])
-        left = [each for each in answers() if id(each) not in before]
-    finally:
-        gc.enable()
-    assert not left
 
 
 # -- which connections are used again ----------------------------------------------------------------

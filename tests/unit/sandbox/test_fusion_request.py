@@ -1,12 +1,9 @@
 """How runs are put to a server: to our own, natively, or as a script."""
 
 import base64
-import shlex
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.language import Language
 from balancer.program import Limits, Program
@@ -91,13 +88,6 @@ def test_a_script_has_time_and_memory_for_its_compiler() -> None:
     assert asked.total_s == 6.0 + LIMITS.compile_wall_s
     assert asked.body.memory_limit_MB == 2048
     assert "try g++ -O2 -std=gnu++20 -I. -o .program main.cpp" in asked.body.code
-
-
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
-def test_arguments_reach_the_program_as_they_are(args: list[str]) -> None:
-    code = by_script(Program("python", "", args=tuple(args)), python="python3").body.code
-    begin = code.index(" run python3 main.py ") + len(" run python3 main.py ")
-    assert shlex.split(code[begin : code.index(" <.stdin >.stdout")]) == args
 
 
 def test_the_shell_agrees_about_quoting() -> None:

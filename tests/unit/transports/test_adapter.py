@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from balancer import Endpoint, HealthSettings, QuotaSettings
+from balancer import Endpoint, QuotaSettings
 from balancer.transports.adapter import BalancedAdapter
 from tests.faults.exchange import Exchange, Fault, head_of
 from tests.faults.proxy import FaultProxy
@@ -125,21 +125,6 @@ def test_the_last_answer_is_handed_on(model: ModelServer) -> None:
     assert ends == ["a overload"] * 3
 
 
-def test_the_last_error_is_that_of_requests() -> None:
-    pool, ends = pool_of(Endpoint("http://127.0.0.1:9/", name="a"))
-    with _session(pool) as session, pytest.raises(requests.exceptions.ConnectionError) as told:
-        session.get("http://pool/")
-    assert (ends, told.value.request.url) == (["a failure"] * 3, "http://pool/")
-
-
-def test_a_retry_after_is_heard(model: ModelServer) -> None:
-    with FaultProxy(model.url, ["429-date"], seconds=30) as proxy:
-        pool, _ = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"), health=HealthSettings())
-        with _session(pool) as session:
-            assert session.post("http://pool/", json={}).status_code == 200
-    assert pool.out_of_service() == {"a"}
-
-
 @pytest.mark.parametrize(("body", "sent"), [(io.BytesIO(b'{"a": 1}'), 2), (iter([b"{}"]), 1)])
 def test_a_file_is_rewound_and_a_generator_is_sent_once(model: ModelServer, body: Any, sent: int) -> None:
     with FaultProxy(model.url, ["503"]) as proxy:
@@ -195,13 +180,3 @@ def test_an_account_with_nothing_left_is_out(model: ModelServer, status: int) ->
             answer = session.post("http://pool/", json={})
             assert (answer.status_code, answer.content) == (status, _SPENT)
     assert (ends, poor.asked) == (["a ignored", "b success", "b success"], 2)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_error_that_is_the_clients_comes_whole(stream: bool) -> None:
-    body = b"x" * (2**20 + 12345)
-    with model_server(refuses=(400, body)) as model:
-        pool, ends = pool_of(Endpoint(model.url, name="a"))
-        with _session(pool) as session:
-            assert session.post("http://pool/", json={}, stream=stream).content == body
-    assert ends == ["a ignored"]

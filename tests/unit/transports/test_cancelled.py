@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from unittest import mock
 
@@ -21,6 +21,16 @@ from balancer.shells.lease_request import LeaseRequest
 from balancer.testing.clock import ManualClock
 from balancer.transports.clients import openai_http
 from tests.unit.transports.scripted import Inner, Reply, pool_of
+
+
+class Handled:
+    """An inner transport of tasks that is a function."""
+
+    def __init__(self, handle: Callable[[Any], Awaitable[Any]]) -> None:
+        self.handle_async_request = handle
+
+    async def aclose(self) -> None:
+        """Close nothing."""
 
 
 async def _turns(count: int) -> None:
@@ -80,17 +90,13 @@ def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs: str) -> None:
         async def aclose(self) -> None:
             closed.append("closed")
 
-    class Slow:
-        async def handle_async_request(self, request: Any) -> httpx2.Response:
-            if hangs == "before the head":
-                await asyncio.sleep(3600)
-            return httpx2.Response(503 if hangs == "within an error" else 200, stream=Stream())
-
-        async def aclose(self) -> None:
-            pass
+    async def slow(request: Any) -> httpx2.Response:
+        if hangs == "before the head":
+            await asyncio.sleep(3600)
+        return httpx2.Response(503 if hangs == "within an error" else 200, stream=Stream())
 
     async def ask() -> None:
-        transport = AsyncBalancedTransport(pool, inner=Slow(), deadline_s=0.02)
+        transport = AsyncBalancedTransport(pool, inner=Handled(slow), deadline_s=0.02)
         async with httpx2.AsyncClient(transport=transport, timeout=None) as client:
             with pytest.raises(httpx2.ReadTimeout, match=r"a did not answer before the deadline of 0\.02 s") as told:
                 await client.get("http://pool/")
@@ -110,15 +116,11 @@ def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was() -> N
             await over.wait()
             yield b"2"
 
-    class Slow:
-        async def handle_async_request(self, request: Any) -> httpx2.Response:
-            return httpx2.Response(200, stream=Stream())
-
-        async def aclose(self) -> None:
-            pass
+    async def slow(request: Any) -> httpx2.Response:
+        return httpx2.Response(200, stream=Stream())
 
     async def ask() -> bytes:
-        transport = AsyncBalancedTransport(pool, inner=Slow(), deadline_s=0.02)
+        transport = AsyncBalancedTransport(pool, inner=Handled(slow), deadline_s=0.02)
         async with httpx2.AsyncClient(transport=transport) as client, client.stream("GET", "http://pool/") as answer:
             await asyncio.sleep(0.05)
             over.set()
@@ -136,8 +138,7 @@ def test_openais_client_does_not_try_again_after_a_deadline() -> None:
         asked.append(1)
         await asyncio.sleep(3600)
 
-    inner = Inner(openai_http(), {})
-    inner.handle_async_request = hang  # type: ignore[method-assign]
+    inner = Handled(hang)
 
     async def ask() -> None:
         async with balancer.aopenai(pool, inner=inner, deadline_s=0.02) as client:
@@ -189,19 +190,15 @@ def test_tasks_of_trio() -> None:
     pool, ends = pool_of("a", "b")
     sent: list[str] = []
 
-    class Once:
-        async def handle_async_request(self, request: Any) -> httpx2.Response:
-            await trio.sleep(0)
-            sent.append(request.url.host)
-            if request.url.host == "a":
-                raise httpx2.ConnectError("refused")
-            return httpx2.Response(200, stream=httpx2.ByteStream(b"hello"))
-
-        async def aclose(self) -> None:
-            await trio.sleep(0)
+    async def once(request: Any) -> httpx2.Response:
+        await trio.sleep(0)
+        sent.append(request.url.host)
+        if request.url.host == "a":
+            raise httpx2.ConnectError("refused")
+        return httpx2.Response(200, stream=httpx2.ByteStream(b"hello"))
 
     async def ask() -> bytes:
-        async with httpx2.AsyncClient(transport=AsyncBalancedTransport(pool, inner=Once())) as client:
+        async with httpx2.AsyncClient(transport=AsyncBalancedTransport(pool, inner=Handled(once))) as client:
             with trio.move_on_after(0.01) as scope:
                 held = [pool.acquire(), pool.acquire()]
                 await client.get("http://pool/", timeout=None)

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from balancer import Endpoint, HealthSettings, Pool, prompt_key, prompt_tokens
+from balancer import Endpoint, HealthSettings, Pool
 from balancer.transports.middleware import BalancedMiddleware
 from tests.faults.exchange import Fault
 from tests.faults.proxy import FaultProxy
@@ -149,19 +149,6 @@ def test_a_full_pool_and_a_deadline_are_errors_of_aiohttp(model: ModelServer) ->
     pool.close()
     with pytest.raises(aiohttp.ClientConnectionError):
         _do(pool, _asked)
-
-
-def test_a_request_in_the_form_of_openai_has_a_key_and_tokens() -> None:
-    found: list[Any] = []
-    pool, _ = pool_of(Endpoint("http://127.0.0.1:1/", name="a"))
-
-    def key(request: Any) -> str | None:
-        found.extend((prompt_key()(request), prompt_tokens(10)(request)))
-        return None
-
-    with pytest.raises(aiohttp.ClientError):
-        _do(pool, lambda session: _asked(session, json={"model": "m", "prompt": "12345678"}), key=key)
-    assert (len(found[0]), found[1]) == (24, 12)
 
 
 def test_what_is_no_pool_is_said() -> None:

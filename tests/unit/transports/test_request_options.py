@@ -31,11 +31,6 @@ def test_settings_may_be_functions_of_the_request() -> None:
     assert (asked.exclude, asked.ttl_s) == ({"http://a/"}, 5.0)
 
 
-def test_settings_may_be_plain() -> None:
-    asked = RequestOptions(key="k", labels=["gpu"], priority=1, holder="me").asked(_request())
-    assert (asked.key, asked.labels, asked.priority, asked.holder) == ("k", {"gpu"}, 1, "me")
-
-
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [

@@ -166,12 +166,6 @@ def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(fa
     assert seen == [100, 7, 12]
 
 
-def test_more_than_a_whole_quota_is_refused(face: Face) -> None:
-    pool, _ = _counted("a")
-    with pytest.raises(face.http.ConnectError, match="reserves 1001 tokens"):
-        face.request(face.transport(pool, Inner(face.http, {"a": _OK}), tokens=1001))
-
-
 def test_without_quotas_nothing_is_counted_nor_read(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     def no(*given: Any) -> Any:
         raise AssertionError("nobody asks for it")
@@ -215,13 +209,6 @@ def test_a_request_asks_for_it_only_if_told_to(face: Face) -> None:
     face.request(face.transport(pool, inner, load=True), headers={"endpoint-load-metrics-format": "JSON"})
     asked = [request.headers.get("endpoint-load-metrics-format") for _, _, request in inner.sent]
     assert asked == [None, "TEXT", "JSON"]
-
-
-def test_a_load_that_cannot_be_read_is_none(face: Face) -> None:
-    pool, ends = pool_of("a")
-    said = Reply(headers={"endpoint-load-metrics": "TEXT what?"})
-    face.request(face.transport(pool, Inner(face.http, {"a": [said]})))
-    assert (_load(pool), ends) == (None, ["a success"])
 
 
 def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face: Face) -> None:

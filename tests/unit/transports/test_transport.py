@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
-from unittest.mock import Mock, patch
 
 import pytest
 
@@ -32,15 +31,6 @@ def test_an_answer_comes_from_a_leased_endpoint(face: Face) -> None:
     assert (inner.hosts, ends) == (["a"], ["a success"])
     assert inner.sent[0][1] == answer.request.content
     assert inner.bodies[0].closed
-
-
-def test_a_request_that_succeeds_at_once_makes_no_plan(face: Face) -> None:
-    pool, ends = pool_of("a")
-    transport = face.transport(pool, _answers(face, a=_OK * 2))
-    face.request(transport, json={"x": 1})
-    with patch("balancer.core.attempt_plan.AttemptPlan", Mock(side_effect=AssertionError("nothing has failed"))):
-        assert face.request(transport, json={"x": 1}).status_code == 200
-    assert ends == ["a success"] * 2
 
 
 class Steps(tuple[Any, ...]):
@@ -93,12 +83,6 @@ def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face
     inner = face.http.MockTransport(lambda request: face.http.Response(200, content=b"kept"))
     answer = face.request(face.transport(pool, inner), "GET")
     assert (answer.content, ends, pool.leases()) == (b"kept", ["a success"], ())
-
-
-def test_an_answer_without_a_body(face: Face) -> None:
-    pool, ends = pool_of("a")
-    assert face.request(face.transport(pool, _answers(face, a=[Reply(204, body=())])), "GET").content == b""
-    assert ends == ["a success"]
 
 
 @pytest.mark.sampled(1)
