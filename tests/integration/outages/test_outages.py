@@ -92,18 +92,6 @@ def test_a_black_hole_takes_two_percent_at_most(
 
 
 @pytest.mark.more
-def test_without_health_it_takes_a_multiple_of_that(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
-    """What the test above would find if nothing were ejected."""
-    servers[0].down = True
-    pool = pool_of(servers, health=None, retries=RetrySettings(budget_ratio=10.0))
-    done = by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n")
-    assert done == {True: _CALLS}
-    assert _share(servers[0], servers) > 0.1
-
-
-@pytest.mark.more
 def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
     servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
 ) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -102,21 +101,6 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     assert "runs," not in shown
 
 
-def test_threads_lose_no_count() -> None:
-    progress, clock, out = make()
-    progress.plan("p", 4000)
-
-    def advance() -> None:
-        for _ in range(500):
-            progress.advance("p")
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: advance(), range(8)))
-    clock.now_s += 10
-    progress.finish("p")
-    assert "4000/4000 runs" in out.getvalue()
-
-
 def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> None:
     progress, clock, out = make(10, unit="rows", streamed=True)
     for row in ("a", "b"):
@@ -139,15 +123,6 @@ def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
     progress.plan("b", 1)
     assert out.getvalue().startswith("1 rows (the total is not known), 1/2 runs, 10 s")
     assert "about" not in out.getvalue(), "what is left is at least so much"
-
-
-def test_of_many_problems_it_keeps_only_those_at_work() -> None:
-    progress, _, _ = make()
-    for n in range(5000):
-        progress.plan(f"{n}", 3)
-        progress.finish(f"{n}")
-    assert len(progress._last) <= 1000
-    assert not progress._ahead
 
 
 # -- the time left, on a run that was recorded ---------------------------------------------------------
