@@ -83,12 +83,6 @@ def test_one_sample(page: dict[str, Any]) -> None:
         asyncio.run(page["score"](LOST, TESTS))
 
 
-def test_a_row_of_submit(judge: Judge) -> None:
-    row = {"test": [{"input": {"stdin": text}, "output": {"stdout": text}} for text in "12"]}
-    pairs = [(each["input"]["stdin"], each["output"]["stdout"]) for each in row["test"]]
-    assert [judge.run(text, pairs).score for text in ALL] == [1, 0, None, 0]
-
-
 def test_tests_that_are_statements() -> None:
     def really(program: Program, stdin: bytes, files: object) -> Execution:
         ran = subprocess.run(

@@ -22,7 +22,6 @@ from balancer.pipeline.results.run_result import (
     SurvivorReading,
 )
 from balancer.problem import Origin, Verdict
-from balancer.reporting.document import Chart
 from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission
 
 SEARCH = files("balancer.reporting").joinpath("search.js").read_text(encoding="utf-8")
@@ -224,10 +223,3 @@ def test_what_was_not_judged_is_listed_and_in_no_verdict() -> None:
     rows = html[html.index('id="problems"') : html.index('id="matrices"')]
     assert rows.count(">not judged</td>") == 3 * (len(result.problems) + 1)
     assert "not judged" not in page(made_up_run(problems=2, cases=4), ())
-
-
-def test_charts_stand_under_their_titles() -> None:
-    html = page(empty_run(), (Chart("A <title>", "how to & why", "<svg><g></g></svg>", wide=False),))
-    assert "<h3>A &lt;title&gt;</h3>" in html
-    assert "how to &amp; why" in html
-    assert "<svg><g></g></svg>" in html

@@ -38,7 +38,6 @@ def _row(name: str = "p", **columns: Any) -> dict[str, Any]:
     }
 
 
-CODE_CONTESTS = _row()
 PLAIN = {
     "id": "add",
     "statement": "Add.",
