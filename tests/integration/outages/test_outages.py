@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
-from balancer.judging.pending import RunnerHooks, RunnerOptions
-from balancer.judging.runner import ProgramRun, Runner
-from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.probes import pings_of
@@ -89,39 +86,6 @@ def test_a_black_hole_takes_two_percent_at_most(
     assert hole.failed == hole.asked > 0
     assert sum(server.asked for server in servers) == pool.stats().acquired
     assert all(endpoint.in_flight == 0 for endpoint in pool.stats().endpoints)
-
-
-@pytest.mark.more
-def test_without_health_it_takes_a_multiple_of_that(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
-    """What the test above would find if nothing were ejected."""
-    servers[0].down = True
-    pool = pool_of(servers, health=None, retries=RetrySettings(budget_ratio=10.0))
-    done = by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n")
-    assert done == {True: _CALLS}
-    assert _share(servers[0], servers) > 0.1
-
-
-@pytest.mark.more
-def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
-    hole = servers[0]
-    hole.down = True
-    spans: list[Span] = []
-    pool = pool_of(servers, health=HealthSettings())
-    runner = Runner(pool, executors, RunnerOptions(attempts=5, quiet_label="quiet"), RunnerHooks(on_span=spans.append))
-    wanted = ProgramRun(_PING, b"", Limits(), "ping", RunStage.AGREE, "ping.py", 1)
-
-    def judged() -> bool:
-        ran = runner.run(wanted)
-        return ran.execution is not None and ran.execution.stdout == b"pong\n"
-
-    began_s = time.monotonic()
-    assert by_many(judged) == {True: _CALLS}
-    assert Counter(span.endpoint for span in spans)[hole.url] == hole.asked > 0
-    assert _share(hole, servers, time.monotonic() - began_s) <= 0.02
 
 
 def test_pings_take_a_black_hole_out_before_anybody_calls_it(

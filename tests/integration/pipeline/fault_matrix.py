@@ -79,6 +79,10 @@ class Kind:
     runs: tuple[str, str]
     serve: Callable[[], AbstractContextManager[str]]
 
+    def address(self, url: str) -> str:
+        """Return the endpoint's URL of a server of this kind at `url`."""
+        return f"{self.scheme}{url.removeprefix('http')}"
+
 
 @contextmanager
 def _ours() -> Iterator[str]:
@@ -88,8 +92,9 @@ def _ours() -> Iterator[str]:
 
 @contextmanager
 def _gojudge() -> Iterator[str]:
-    with Box() as box, serving(GoJudge(box)) as place:
+    with Box() as box, serving(api := GoJudge(box)) as place:
         yield f"http://{place}/"
+        assert not api.files, "what a server kept for us is let go at the end"
 
 
 @contextmanager
@@ -182,7 +187,7 @@ class Matrix:
 
         with FaultProxy(self.url, [fault], only=only, seconds=_LATE_S) as proxy:
             proxy.on = False
-            executor = self.kind.executor(self._address(proxy.url), _PYTHON)
+            executor = self.kind.executor(self.kind.address(proxy.url), _PYTHON)
             try:
                 executor.run(Program("python", "print('theirs')"), b"", _PATIENT, {})
                 proxy.on = True
@@ -209,8 +214,8 @@ class Matrix:
         tiny_package(folder)
         first = _MOST_SILENT if _SILENT.intersection(faults) else _MOST
         with FaultProxy(self.url, faults, share=_SHARE, seed=_SEED, first=first, seconds=_LATE_S) as proxy:
-            behind = self._address(proxy.url)
-            sound = self._address(self.url)
+            behind = self.kind.address(proxy.url)
+            sound = self.kind.address(self.url)
             urls = {"first": behind, "second": sound} | ({"third": sound} if verified else {})
             endpoints = "".join(
                 f'[[endpoints]]\nname = "{name}"\nurl = "{url}"\ncapacity = 1\nlanguages = ["python"]\n'
@@ -235,9 +240,6 @@ class Matrix:
             faults=committed,
             complete=result.complete,
         )
-
-    def _address(self, url: str) -> str:
-        return f"{self.kind.scheme}{url.removeprefix('http')}"
 
 
 def _without_chance(reason: str) -> str:

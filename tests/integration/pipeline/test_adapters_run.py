@@ -4,43 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.apis.api import serving
-from tests.apis.box import Box
-from tests.apis.gojudge import GoJudge
-from tests.apis.judge0 import Judge0
-from tests.apis.piston import Piston
+from tests.integration.pipeline.fault_matrix import KINDS
 from tests.integration.pipeline.place import ROOT, Place, make_place
 
 pytestmark = pytest.mark.xdist_group("adapters_run")  # what it is compared with is found out once
 End = dict[str, list[tuple[Any, ...]]]
-
-
-@contextmanager
-def gojudge() -> Iterator[str]:
-    with Box() as box, serving(api := GoJudge(box)) as place:
-        yield f"gojudge+http://{place}/"
-        assert not api.files, "what a server kept for us is let go at the end"
-
-
-@contextmanager
-def judge0() -> Iterator[str]:
-    with Box() as box, serving(api := Judge0(box)) as place:
-        yield f"judge0+http://{place}/"
-        api.close()
-
-
-@contextmanager
-def piston() -> Iterator[str]:
-    most = {"run_timeout": 60_000, "run_cpu_time": 20_000, "compile_timeout": 60_000, "compile_cpu_time": 30_000}
-    with Box() as box, serving(Piston(box, most, output_bytes=2**24 + 2**17, body_bytes=2**28)) as place:
-        yield f"piston+http://{place}/"
 
 
 @contextmanager
@@ -64,9 +39,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> End:
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("server", [gojudge, judge0, piston])
-def test_the_same_verdicts(server: Callable[[], AbstractContextManager[str]], here: End, tmp_path: Path) -> None:
-    with server() as url, judged(tmp_path, url) as (place, end):
+@pytest.mark.parametrize("name", ["go-judge", "Judge0", "Piston"])
+def test_the_same_verdicts(name: str, here: End, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    with kind.serve() as url, judged(tmp_path, kind.address(url)) as (place, end):
         assert end == here
         summary = place.summary()
         assert (summary["unjudged"], summary["complete"]) == (0, True)
@@ -79,8 +55,8 @@ def test_the_same_verdicts(server: Callable[[], AbstractContextManager[str]], he
 
 
 def test_a_server_that_speaks_something_else_is_told_by_check(tmp_path: Path) -> None:
-    with piston() as url, make_place(tmp_path) as place:
-        place.write([url.replace("piston", "judge0")])
+    with KINDS["Piston"].serve() as url, make_place(tmp_path) as place:
+        place.write([KINDS["Judge0"].address(url)])
         command = [sys.executable, "-m", "balancer", "check", "c.toml", "--json"]
         checked = subprocess.run(command, cwd=place.folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True)
         (endpoint,) = json.loads(checked.stdout)["endpoints"]

@@ -21,24 +21,6 @@ _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
 
 
 @pytest.mark.parametrize(
-    "tests",
-    [
-        {"inputs": ["1\n", "3\n"], "outputs": ["2\n", "4\n"]},
-        json.dumps({"inputs": ["1\n", "3\n"], "outputs": ["2\n", "4\n"], "fn_name": None}),
-        [{"input": "1\n", "output": "2\n"}, {"input": "3\n", "output": "4\n", "type": "stdin_stdout", "fn_name": "no"}],
-        [{"input": "1\n", "output": "2\n", "testtype": "stdin"}, {"input": "3\n", "output": "4\n"}],
-        {"language": "python", "test_cases": [{"input": "1\n", "output": "2\n"}, {"input": "3\n", "output": "4\n"}]},
-    ],
-)
-def test_standard_input(tests: Any) -> None:
-    assert cases_of(tests) == _STDIN
-
-
-def test_lines() -> None:
-    assert cases_of({"inputs": [["1", "2"]], "outputs": [["3"]]}) == [StdinCase("1\n2", "3")]
-
-
-@pytest.mark.parametrize(
     ("tests", "case"),
     [
         ({"fn_name": "f", "inputs": [[1, [2]]], "outputs": [[3]]}, CallCase("f", (1, [2]), [3], or_else=(3,))),

@@ -124,16 +124,6 @@ def test_a_tenant_is_the_holder_of_its_leases() -> None:
     asyncio.run(play())
 
 
-def test_one_of_four_is_killed_in_the_middle_and_no_answer_is_lost() -> None:
-    pool = {name: FakeExecutor(doubling) for name in "abcd"}
-    pool["b"] = FakeExecutor(doubling, script=[None] * 5, always=DOWN)
-    calls = [call_of("/run_code", ASKED | {"stdin": str(number)}) for number in range(60)]
-    answers = asked_all(pool, *calls, capacity=2)
-    assert [(each.status, json.loads(each.body)["run_result"]["stdout"]) for each in answers] == [
-        (200, f"{2 * number}\n") for number in range(60)
-    ]
-
-
 @pytest.mark.parametrize("trouble", [DOWN, BUSY])
 def test_without_a_result_the_client_is_told_to_ask_again(trouble: Exception) -> None:
     (answer,) = asked_all({"a": FakeExecutor(always=trouble)}, call_of("/run_code", ASKED), outage_s=0, attempts=1)

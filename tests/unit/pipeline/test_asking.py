@@ -297,7 +297,7 @@ def test_a_death_between_batches_comes_to_the_same_end(tmp_path: Path, validated
     validated(lambda n: n % 5 == 0)
 
     def bench(name: str) -> Bench:
-        return bench_of(tmp_path / name, Learner(), Counting(), Shy(), inputs=12, proposals=60)
+        return bench_of(tmp_path / name, Learner(), Counting(), Shy(), Keeper(), inputs=12, proposals=60)
 
     with bench("whole").open(two(), mortal(10**9)) as sample:
         judge_problem(sample)
@@ -326,28 +326,6 @@ class Keeper(Learner):
     def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
         self.kept = len(feedback.cases)
         return self.propose(problem, rng, budget)
-
-
-def test_what_a_generator_keeps_of_the_feedback_is_known_in_a_later_session(
-    tmp_path: Path, validated: Validated
-) -> None:
-    validated(lambda n: n % 5 == 0)
-
-    def told(name: str, after: int = 10**9) -> tuple[list[str], int]:
-        bench = bench_of(tmp_path / name, Keeper(), inputs=12, proposals=60)
-        with bench.open(two(), mortal(after)) as sample:
-            judge_problem(sample)
-            assert isinstance(sample.store, Mortal)
-            cases = sample.store.cases(sample.problem.id)
-            return [each.origin.detail for each in cases if each.round == 1], sample.store.writes
-
-    whole, writes = told("whole")
-    assert sum(each.endswith(" cases") for each in whole) > 3
-    assert "0 cases" not in whole
-    for after in range(3, writes, 20):
-        with pytest.raises(Died):
-            told(f"parts {after}", after)
-        assert told(f"parts {after}")[0] == whole, f"died after {after} of {writes} writes"
 
 
 # -- time and memory -----------------------------------------------------------------------------------
@@ -483,36 +461,6 @@ def test_with_a_budget_as_many_generators_are_at_work_at_once_as_there_are_slots
         made = sample.store.cases(sample.problem.id, CaseState.READY)
     assert first.met == second.met == [at_once]
     assert {int(case.data) for case in made} >= {100, 101, 200, 201}, "nothing is lost"
-
-
-def test_a_batch_of_the_first_round_does_not_wait_for_one_that_takes_long(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A generator compiled a program for 100 s. Until then no input was judged."""
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-    judged_one = threading.Event()
-
-    class Long(Background):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            assert judged_one.wait(PATIENCE_S), "nothing was judged meanwhile"
-            yield from super().propose(problem, rng, budget)
-
-    def wrong(data: bytes, files: object) -> Execution:
-        if int(data) >= 100:
-            judged_one.set()
-        return finished(b"%d\n" % (2 * int(data)))
-
-    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
-    bench = bench_of(tmp_path, Long("long", 300, most=3), Counting("quick", most=3))
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        made = sample.store.cases(sample.problem.id, CaseState.READY)
-        batches = sample.store.rounds.batches(sample.problem.id, 0)
-        assert {int(case.data) for case in made if not case.sample} == {100, 101, 102, 300, 301, 302}
-        assert not any("failed" in note for note in sample.store.rounds.notes(sample.problem.id))
-    assert sum(batch["long"].pulled for batch in batches if "long" in batch) == 3
-    assert sum(batch["quick"].pulled for batch in batches if "quick" in batch) == 3
 
 
 def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(

@@ -1,6 +1,5 @@
 """Reading problem packages that are in order."""
 
-import os
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -141,35 +140,6 @@ def test_validators_of_all_kinds(tmp_path: Path) -> None:
         "input_validators/input.viva": "balancer does not run viva grammars",
         "input_validators/odd.xyz": "no known language has the extension '.xyz'",
     }
-
-
-def test_flags_of_all_data_groups_hold_for_the_problem(tmp_path: Path) -> None:
-    problem = read(
-        tmp_path,
-        {
-            "data/testdata.yaml": "output_validator_flags: float_tolerance 1e-4\ninput_validator_flags: --n 9\n",
-            "data/secret/1.in": "4 5\n",
-        },
-    )
-    assert problem.checker.flags == ("float_tolerance", "1e-4")
-    assert problem.input_validators[0].args == ("--n", "9")
-
-
-def test_groups_of_the_2023_07_format(tmp_path: Path) -> None:
-    problem = read(
-        tmp_path,
-        {
-            "problem.yaml": "problem_format_version: 2023-07\ntype: pass-fail\nname: Sum\n",
-            "data/test_group.yaml": "output_validator_args: [case_sensitive]\n",
-        },
-    )
-    assert problem.checker.flags == ("case_sensitive",)
-
-
-def test_a_link_inside_the_package_is_followed(tmp_path: Path) -> None:
-    path = write(tmp_path / "sum", {})
-    os.symlink("1.in", path / "data/sample/2.in")
-    assert [proposal.data for proposal in read_problem(path).data] == [b"1 2\n", b"1 2\n"]
 
 
 def test_reading_runs_nothing(tmp_path: Path) -> None:

@@ -195,17 +195,6 @@ def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     assert read_problem(root).left_out == left_out
 
 
-def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
-    root = write(tmp_path / "p", {})
-    (root / "data/sample" / os.fsdecode(b"caf\xe9.in")).write_text("3")
-    (root / "data/sample/two\nlines.in").write_text("3")
-    problem = read_problem(root)
-    assert [proposal.origin.detail for proposal in problem.data] == ["sample/1.in"]
-    assert set(problem.left_out.values()) == {"its name is not text"}
-    assert len(problem.left_out) == 2
-    assert all(name.isascii() and name.isprintable() for name in problem.left_out)
-
-
 def test_nested_aliases_are_shown_in_a_line(tmp_path: Path) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         f"{new}: &{new} [{', '.join(['*' + old] * 8)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -226,29 +215,6 @@ def test_no_packages_at_all(tmp_path: Path, place: str, line: str) -> None:
     with pytest.raises(PackageError) as caught:
         read_packages(tmp_path / place)
     assert caught.value.problems == (f"{tmp_path}/{line}",)
-
-
-def test_one_bad_package_never_blocks_the_others(tmp_path: Path) -> None:
-    write(tmp_path / "good", {})
-    write(tmp_path / "bad", {"problem.yaml": "validation: x\n"})
-    write(tmp_path / "guess", {"problem.yaml": "type: interactive\n"})
-    write(tmp_path / "none", {"data/sample/1.in": GONE, "submissions/accepted/sum.py": GONE})
-    read = read_packages(tmp_path)
-    assert [(place, problem.id) for place, problem in read.problems] == [(1, "good")]
-    assert [package.name for package in read.left_out] == ["bad", "guess", "none"]
-    assert read.left_out[1].why.startswith("problem.yaml: is an interactive problem (type: 'interactive')")
-    assert read.left_out[2].why.count("; ") == 3  # both lines
-
-
-def test_if_no_package_can_be_read_all_their_lines_are_said_at_once(tmp_path: Path) -> None:
-    write(tmp_path / "bad", {"validation": "x", "problem.yaml": "validation: x\n"})
-    write(tmp_path / "worse", {"data/sample/1.in": GONE})
-    with pytest.raises(PackageError) as caught:
-        read_packages(tmp_path)
-    assert [line.removeprefix(f"{tmp_path}/").split(":")[0] for line in caught.value.problems] == [
-        "bad/problem.yaml",
-        "worse/data",
-    ]
 
 
 @given(st.text(max_size=80) | st.binary(max_size=80))

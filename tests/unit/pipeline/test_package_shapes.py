@@ -63,13 +63,6 @@ def test_an_output_validator_is_one_program_of_many_files(tmp_path: Path) -> Non
     )
 
 
-def test_headers_lie_beside_programs_of_one_file(tmp_path: Path) -> None:
-    files = {"output_validators/check.cpp": '#include "testlib.h"', "output_validators/testlib.h": "// testlib"}
-    program = read(tmp_path, files).checker.program
-    assert program is not None
-    assert program.extras == (("testlib.h", b"// testlib"),)
-
-
 def test_folders_that_say_how_they_are_built_and_run(tmp_path: Path) -> None:
     files = {
         "input_validators/check.py": GONE,
@@ -239,13 +232,6 @@ def test_flags_of_a_validator_that_is_named(tmp_path: Path) -> None:
         ("input_validators/check.py", ()),
         ("input_validators/other.py", ("-a", "1")),
     ]
-
-
-def test_files_that_lie_beside_a_submission(tmp_path: Path) -> None:
-    files = {"data/secret/1.in": "1", "data/secret/1.files/words.txt": "w", "data/secret/1.files/more/x.in": "x"}
-    problem = read(tmp_path, files)
-    assert [proposal.origin.detail for proposal in problem.data] == ["sample/1.in", "secret/1.in"]
-    assert problem.options["secret/1.in"].files == (("more/x.in", b"x"), ("words.txt", b"w"))
 
 
 def test_wrong_flags_of_one_group_are_said(tmp_path: Path) -> None:

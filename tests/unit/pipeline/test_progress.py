@@ -1,10 +1,7 @@
 """How progress is counted, and what it looks like where there is no terminal."""
 
-import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -102,21 +99,6 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     assert "runs," not in shown
 
 
-def test_threads_lose_no_count() -> None:
-    progress, clock, out = make()
-    progress.plan("p", 4000)
-
-    def advance() -> None:
-        for _ in range(500):
-            progress.advance("p")
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: advance(), range(8)))
-    clock.now_s += 10
-    progress.finish("p")
-    assert "4000/4000 runs" in out.getvalue()
-
-
 def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> None:
     progress, clock, out = make(10, unit="rows", streamed=True)
     for row in ("a", "b"):
@@ -139,58 +121,6 @@ def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
     progress.plan("b", 1)
     assert out.getvalue().startswith("1 rows (the total is not known), 1/2 runs, 10 s")
     assert "about" not in out.getvalue(), "what is left is at least so much"
-
-
-def test_of_many_problems_it_keeps_only_those_at_work() -> None:
-    progress, _, _ = make()
-    for n in range(5000):
-        progress.plan(f"{n}", 3)
-        progress.finish(f"{n}")
-    assert len(progress._last) <= 1000
-    assert not progress._ahead
-
-
-# -- the time left, on a run that was recorded ---------------------------------------------------------
-
-RECORDED = Path(__file__).with_name("recorded_run.txt")
-"""`balancer run examples/quickstart.toml` on two busy cores: at which second, p: a plan, a: so many done, f: a problem
-is finished; then the problem's number, and how many."""
-
-
-def replayed() -> tuple[list[tuple[float, str]], float]:
-    """Return the lines that the recorded run prints, each with its second, and how long it took."""
-    progress, clock, out = make(14)
-    began_s = clock.now_s
-    told: list[tuple[float, str]] = []
-    for event in RECORDED.read_text().split():
-        at_s, kind, problem, many = re.fullmatch(r"([\d.]+)([paf])(\d+):?(\d*)", event).groups()  # type: ignore[union-attr]
-        clock.now_s = began_s + float(at_s)
-        if kind == "p":
-            progress.plan(problem, int(many))
-        elif kind == "f":
-            progress.finish(problem)
-        for _ in range(int(many) if kind == "a" else 0):
-            progress.advance(problem)
-        lines = out.getvalue().splitlines()
-        told += [(clock.now_s - began_s, line) for line in lines[len(told) :]]
-    return told, clock.now_s - began_s
-
-
-def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on() -> None:
-    told, took_s = replayed()
-    assert len(told) >= 10
-    for at_s, line in told:
-        truth_s = took_s - at_s
-        if found := re.search(r"about (.*) left", line):
-            assert at_s < took_s / 3 or truth_s < took_s / 10 or truth_s / 2.5 < in_s(found[1]) < 2 * truth_s, line
-        else:
-            assert at_s < took_s / 3 or truth_s < took_s / 10, line
-
-
-def in_s(words: str) -> float:
-    """Return a time as it is worded, in seconds."""
-    units = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+) (h|min|ms|s)\b", words))
 
 
 # -- what is being done --------------------------------------------------------------------------------

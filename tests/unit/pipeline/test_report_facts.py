@@ -62,18 +62,6 @@ def test_an_accepted_submission_that_is_lost_is_told_by_name() -> None:
     assert any("1 accepted submission rejected" in warning for warning in warnings(result))
 
 
-def test_an_outage_rejects_nobody() -> None:
-    """A problem of which nothing is known: no verdict, no case."""
-    lost_case = (case(0, state=CaseState.UNJUDGED),)
-    result = _run(_problem(cases=lost_case, submissions=(submission("good", [], accepted=True), submission("bad", []))))
-    assert lost(result) == ()
-    assert _tile(result, "Accepted kept") == ("not judged", Tone.PLAIN)
-    assert _tile(result, "Wrong killed") == ("not judged", Tone.PLAIN)
-    words = " ".join(warnings(result))
-    assert "rejected" not in words
-    assert "2 submissions not judged on every case" in words
-
-
 def test_what_was_not_judged_is_in_no_headline_figure() -> None:
     submissions = (
         submission("good", [_A, _A, _A], accepted=True),

@@ -22,8 +22,7 @@ from balancer.pipeline.results.run_result import (
     SurvivorReading,
 )
 from balancer.problem import Origin, Verdict
-from balancer.reporting.document import Chart
-from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission, watched
+from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission
 
 SEARCH = files("balancer.reporting").joinpath("search.js").read_text(encoding="utf-8")
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
@@ -224,33 +223,3 @@ def test_what_was_not_judged_is_listed_and_in_no_verdict() -> None:
     rows = html[html.index('id="problems"') : html.index('id="matrices"')]
     assert rows.count(">not judged</td>") == 3 * (len(result.problems) + 1)
     assert "not judged" not in page(made_up_run(problems=2, cases=4), ())
-
-
-def test_the_health_of_endpoints_is_shown_if_it_was_watched() -> None:
-    run = made_up_run(problems=1, cases=6, endpoints=2)
-    html = page(watched(run, "healthy", "half_open"), ())
-    section = html[html.index('id="endpoints"') : html.index('id="pool"')]
-    assert re.findall(r"<td[^>]*>(\d+)</td>\s*<td[^>]*>([a-z ]+)</td></tr>", section) == [
-        ("0", "healthy"),
-        ("1", "half open"),
-    ]
-    assert "health" not in page(run, ())
-
-
-def test_each_cell_has_its_letter_and_each_kept_case_its_mark() -> None:
-    result = made_up_run(problems=3, cases=25)
-    html = page(result, ())
-    matrices = html[html.index('id="matrices"') : html.index('id="endpoints"')]
-    for verdict, letter in ((Verdict.WRONG_ANSWER, "W"), (Verdict.ACCEPTED, "A"), (Verdict.TIME_LIMIT, "T")):
-        expected = sum(v is verdict for p in result.problems for s in p.submissions for v in s.verdicts.values())
-        assert len(re.findall(rf'<td class="cell {verdict.value}" title="[^"]+">{letter}</td>', matrices)) == expected
-    marks = re.findall(r">(S?K?)</th>", matrices)
-    assert sum("K" in mark for mark in marks) == sum(len(p.killers) for p in result.problems)
-    assert sum("S" in mark for mark in marks) == sum(len(p.before) for p in result.problems)
-
-
-def test_charts_stand_under_their_titles() -> None:
-    html = page(empty_run(), (Chart("A <title>", "how to & why", "<svg><g></g></svg>", wide=False),))
-    assert "<h3>A &lt;title&gt;</h3>" in html
-    assert "how to &amp; why" in html
-    assert "<svg><g></g></svg>" in html

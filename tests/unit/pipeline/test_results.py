@@ -1,8 +1,6 @@
 """What kept, killed, before and after mean; and what a makespan is held against."""
 
-import heapq
 import json
-from collections import defaultdict
 
 import pytest
 from hypothesis import given
@@ -224,43 +222,3 @@ def test_the_bound_is_the_greater_of_work_and_chain() -> None:
     assert run_of(spans=chain, slots=4, makespan_s=6).bound_s == 6
     assert run_of(spans=chain, slots=4, makespan_s=6).utilisation == 0.25
     assert run_of(slots=0).bound_s == run_of(slots=0).utilisation == 0
-
-
-@given(st.data())
-def test_no_schedule_beats_the_bound(data: st.DataObject) -> None:
-    """Any work, scheduled greedily on any number of slots, as the pipeline orders it: stage by stage for a case."""
-    slots = data.draw(st.integers(1, 5))
-    work: dict[int, list[list[list[float]]]] = {
-        number: [
-            data.draw(st.lists(st.lists(st.floats(0.01, 5), min_size=1, max_size=2), max_size=3)) for _ in RunStage
-        ]
-        for number in range(data.draw(st.integers(0, 4)))
-    }
-    spans = tuple(schedule(work, slots))
-    makespan_s = max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0)
-    result = run_of(spans=spans, slots=slots, makespan_s=makespan_s)
-    assert result.bound_s <= makespan_s + 1e-9
-    assert 0 <= result.utilisation <= 1 + 1e-9
-    if slots == 1 and spans:
-        assert result.bound_s == pytest.approx(makespan_s)
-        assert result.utilisation == pytest.approx(1)
-
-
-def schedule(work: dict[int, list[list[list[float]]]], slots: int) -> list[Span]:
-    """Run work[case][stage][subject][try] on `slots` slots; a stage of a case waits for the one before."""
-    free_s = [0.0] * slots
-    ready_s: dict[int, float] = defaultdict(float)
-    spans = []
-    for index, stage in enumerate(RunStage):
-        for number, stages in work.items():
-            ends_s = [ready_s[number]]
-            for subject, tries in enumerate(stages[index]):
-                after_s = ready_s[number]
-                for length_s in tries:
-                    start_s = max(heapq.heappop(free_s), after_s)
-                    after_s = start_s + length_s
-                    heapq.heappush(free_s, after_s)
-                    spans.append(span(stage, f"{subject}", start_s, after_s, number=number))
-                ends_s.append(after_s)
-            ready_s[number] = max(ends_s)
-    return spans

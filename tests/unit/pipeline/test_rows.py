@@ -38,7 +38,6 @@ def _row(name: str = "p", **columns: Any) -> dict[str, Any]:
     }
 
 
-CODE_CONTESTS = _row()
 PLAIN = {
     "id": "add",
     "statement": "Add.",
@@ -74,18 +73,6 @@ def test_the_example_rows_are_what_their_builder_makes() -> None:
     assert [json.loads(line) for line in _ROWS.read_text().splitlines()] == [build.row(name) for name in build.NAMES]
 
 
-def test_the_example_rows_are_eight_with_enough_solutions_of_each_kind() -> None:
-    problems = [read for _, read in read_rows(str(_ROWS), RowSettings(right="all", wrong="all"), {*_LANGUAGES, "java"})]
-    assert len(problems) == 8
-    for problem in problems:
-        assert isinstance(problem, Problem)
-        assert len(problem.accepted) >= 4
-        assert len(problem.wrong) >= 8
-        assert {"cpp", "python"} <= {submission.program.language for submission in problem.submissions}
-    java = [p.name for p in problems if any(s.program.language == "java" for s in p.submissions)]  # type: ignore[union-attr]
-    assert java == ["close-pairs", "prime-check"]
-
-
 def test_a_row_of_code_contests(tmp_path: Path) -> None:
     problem = _only(_file(tmp_path, _row("1575_A. Another Sorting Problem")), tests=["public", "generated"])
     assert (problem.id, problem.name) == ("1575_A.-Another-Sorting-Problem", "1575_A. Another Sorting Problem")
@@ -96,12 +83,6 @@ def test_a_row_of_code_contests(tmp_path: Path) -> None:
     ]
     assert [s.name for s in problem.accepted] == ["right/0.py", "right/1.cpp"]
     assert [s.name for s in problem.wrong] == ["wrong/0.py"]
-
-
-def test_a_row_of_the_plain_schema(tmp_path: Path) -> None:
-    problem = _only(_file(tmp_path, PLAIN))
-    assert (problem.id, problem.time_limit_s, len(problem.data)) == ("add", 2.0, 1)
-    assert [s.program.language for s in problem.submissions] == ["python", "cpp"]
 
 
 def test_repeated_solutions_count_once_and_other_languages_are_named(tmp_path: Path) -> None:
@@ -149,13 +130,6 @@ def test_a_bad_row_is_named_and_the_others_go_on(bad: Mapping[str, Any] | str, w
     assert str(second).startswith("row 1 (from 0) is left out: ")
     assert why in str(second)
     assert "\n" not in str(second)
-
-
-def test_two_rows_of_one_name_are_two_problems(tmp_path: Path) -> None:
-    assert [read.id for read in _read(_file(tmp_path, _row("a b"), _row("a/b"))) if isinstance(read, Problem)] == [
-        "a-b",
-        "a-b-row-1",
-    ]
 
 
 def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:

@@ -365,19 +365,6 @@ def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict() -> None:
 # -- spans ---------------------------------------------------------------------------------------------
 
 
-def test_spans_of_a_slot_never_overlap() -> None:
-    """A span lies within its lease, so that no slot is ever busy twice, however threads are scheduled."""
-    runner, pool, spans = hasty({"a": FakeExecutor(), "b": FakeExecutor()}, patient=True)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(runner.run, [DOUBLING] * 400))
-    assert len(spans) == pool.stats().acquired == 400
-    for url in "ab":
-        mine = sorted((s.started_s, s.ended_s) for s in spans if s.endpoint == url)
-        assert all(end <= start for (_, end), (start, _) in pairwise(mine))
-    busy_s = sum(endpoint.busy_s for endpoint in pool.stats().endpoints)
-    assert sum(s.ended_s - s.started_s for s in spans) <= busy_s
-
-
 def test_a_span_ends_before_its_slot_is_handed_on() -> None:
     """Time goes by in the program, and then when the lease is given back."""
     now_s = 0.0

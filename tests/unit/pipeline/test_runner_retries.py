@@ -105,14 +105,6 @@ def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
     assert runner.pool.engine.budget.try_spend()
 
 
-def test_attempts_are_used_up_however_long_the_budget_makes_them_wait() -> None:
-    retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.125, budget_window_s=8.0, base_s=0.0)
-    runner = Timed({"a": FakeExecutor(always=DOWN)}, retries, attempts=4)
-    assert runner.run(DOUBLING) == ProgramResult(None, "after 4 of 4 tries: connection refused")
-    assert len(runner.spans) == 4
-    assert 16.0 <= sum(runner.slept) <= 16.5  # the first of the three retries is there from the start
-
-
 def test_stop_ends_the_wait_for_the_budget() -> None:
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     runner = Timed({"a": FakeExecutor(always=DOWN)}, retries)

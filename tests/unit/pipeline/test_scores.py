@@ -56,11 +56,6 @@ def test_nothing_has_no_rates() -> None:
     assert all(getattr(own, name) is None for name in RATES)
 
 
-def test_problems_that_are_all_alike_leave_no_doubt() -> None:
-    (own,) = scores_of({course(2, 4, (2,), (3,)): 50})
-    assert own.tnr_micro == Rate(0.75, 0.75, 0.75)
-
-
 def test_one_problem_has_no_interval() -> None:
     """It read "100.0 to 100.0", as if that were certain."""
     whole = RoundHistory(accepted=2, wrong=4, whole=True, kept=(2,), killed=(3,))

@@ -80,16 +80,6 @@ def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
     assert store.cases("p", CaseState.READY) == []
 
 
-def test_verdicts_replace_one_another(store: Store) -> None:
-    lost = StoredVerdict("a", 1, Verdict.UNJUDGED, 0.0, "down")
-    found = StoredVerdict("a", 1, Verdict.WRONG_ANSWER, 0.25, "line 1")
-    other = StoredVerdict("b", 1, Verdict.ACCEPTED, 0.5, "")
-    for verdict in (lost, other, found):
-        store.set_verdict("p", verdict)
-    assert store.verdicts("p") == {("a", 1): found, ("b", 1): other}
-    assert store.verdicts("q") == {}
-
-
 def test_left_out_keeps_the_last_reason(store: Store) -> None:
     store.leave_out("p", "b", "first")
     store.leave_out("p", "b", "last")
@@ -135,21 +125,6 @@ def test_reopen_tries_again_what_was_lost(
 
 
 # -- what is put in stays in ---------------------------------------------------------------------------
-
-
-def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
-    def all_of(store: Store) -> list[object]:
-        return [store.sessions(), store.leases.of(1), store.rounds.notes("p"), store.cases("p"), store.left_out("p")]
-
-    with Store(tmp_path) as store:
-        store.claim({"seed": "1"})
-        store.leases.add(store.begin_session("fifo", 1), SPAN)
-        store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], ["note"]))
-        store.leave_out("p", "a", "why")
-        before = all_of(store)
-    with Store(tmp_path) as store:
-        assert all_of(store) == before
-        store.claim({"seed": "1"})
 
 
 ACTED_ON = ['store.cases("q")', 'store.leave_out("q", "b", "why")', 'store.rounds.put_off("q", "why")', "wait()"]
@@ -285,16 +260,6 @@ def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) ->
         assert second.left_out("p") == {"a": "still works"}
 
 
-def test_another_process_is_locked_out(tmp_path: Path) -> None:
-    code = f"from balancer.pipeline.results.store import Store; Store(__import__('pathlib').Path({str(tmp_path)!r}))"
-    with Store(tmp_path):
-        ended = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
-        )
-    assert ended.returncode == 1
-    assert b"another run is writing here" in ended.stderr
-
-
 def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
     """Whatever else came to lie there is somebody's."""
     with Store(tmp_path) as store:
@@ -393,15 +358,6 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(BalancerError, match=r"run\.sqlite: .*--fresh"), Store(tmp_path) as store:
         store.cases("p")
-
-
-def test_the_database_is_plain_sqlite(tmp_path: Path) -> None:
-    """So that anybody can look into it."""
-    with Store(tmp_path) as store:
-        store.set_verdict("p", StoredVerdict("a", 1, Verdict.TIME_LIMIT, 2.0, ""))
-    db = sqlite3.connect(tmp_path / "run.sqlite")
-    assert db.execute("SELECT submission, verdict FROM verdicts").fetchall() == [("a", "time_limit")]
-    db.close()
 
 
 def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:

@@ -253,13 +253,6 @@ def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench
     assert [len(each["wrong"]) for each in bench.written()] == [4, 1]
 
 
-def test_other_drawings_are_another_run(bench: Bench) -> None:
-    bench.write(row("a"))
-    bench.run()
-    with pytest.raises(ConfigError, match=r"other setting rows\.wrong; use --fresh"):
-        bench.run(wrong=2)
-
-
 def test_data_that_is_not_there_claims_no_folder(bench: Bench) -> None:
     with pytest.raises(ConfigError, match=r"rows\.jsonl: no such file"):
         bench.run()
