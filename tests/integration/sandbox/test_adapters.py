@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from balancer.sandbox.gojudge.executor import GoJudgeExecutor
 from balancer.sandbox.http.client import UnexpectedStatus
 from balancer.sandbox.judge0.executor import Judge0Executor
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.local.jail import probe
 from balancer.sandbox.piston.executor import PistonExecutor
 from tests.apis.api import serving
 from tests.apis.box import Box
@@ -62,8 +64,10 @@ def served() -> Iterator[Executor]:
 
 
 @contextmanager
-def local() -> Iterator[Executor]:
-    executor = LocalExecutor("local://here")
+def local(isolation: str) -> Iterator[Executor]:
+    if reason := probe(isolation):
+        pytest.skip(f"isolation {isolation} does not work here: {reason}")
+    executor = LocalExecutor("local://here", ExecutorOptions(isolation=isolation))
     yield executor
     executor.close()
 
@@ -87,7 +91,8 @@ def judge0() -> Iterator[Executor]:
         api.close()
 
 
-KINDS = {"served": served, "local": local, "gojudge": gojudge, "judge0": judge0, "piston": piston}
+KINDS = {"served": served, "gojudge": gojudge, "judge0": judge0, "piston": piston}
+KINDS |= {name: partial(local, name) for name in ("bubblewrap", "unshare", "rlimits")}
 
 
 @pytest.fixture(scope="module", params=KINDS)

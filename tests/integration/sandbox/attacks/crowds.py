@@ -17,13 +17,6 @@ CROWDS = [
         limits=BUSY,
     ),
     Attack(
-        "fork bomb in C++",
-        "#include <unistd.h>\nint main() { for (;;) fork(); }",
-        TIME,
-        language="cpp",
-        limits=BUSY,
-    ),
-    Attack(
         "vfork bomb",
         """
         #include <unistd.h>
