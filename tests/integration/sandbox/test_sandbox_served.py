@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.patience import PATIENCE_S, stretched
+from tests.patience import stretched
 from tests.servers import RunningServer, running_server
 from tests.threads.crew import crew
 

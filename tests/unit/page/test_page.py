@@ -378,6 +378,7 @@ def test_a_button_drains_and_restores_for_those_who_have_the_token(pool: Pool, p
 def test_without_the_token_a_button_does_nothing(pool: Pool, page: Page, headers: dict[str, str]) -> None:
     assert press(page, "drain", "0", **headers) == 401
     assert press(page, f"drain?token={TOKEN}", "0", **headers) == 401
+    assert press(page, "admin/drain", "0", **headers) == press(page, "admin/restore", "0", **headers) == 401
     assert pool.stats().endpoints[0].state == "active"
 
 
@@ -385,6 +386,7 @@ def test_a_page_without_a_token_has_no_buttons(pool: Pool) -> None:
     with pool.serve_page() as page:
         assert press(page, "drain", "0", Authorization="Bearer ") == 403
         assert press(page, "drain", "0", Authorization="Bearer None") == 403
+        assert press(page, "admin/drain", "0", Authorization="Bearer ") == 403
         assert state(page)["page"] == {"buttons": False, "name": ""}
     assert pool.stats().endpoints[0].state == "active"
 
