@@ -18,6 +18,7 @@ from balancer import Endpoint, NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
+from balancer.commands.served_changes import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
@@ -91,6 +92,14 @@ class Serving:
 
         self.loop.call_soon_threadsafe(step)
         assert done.wait(PATIENCE_S)
+
+    def changes(self) -> ServedChanges:
+        """Return who changes its endpoints, as its page does."""
+
+        async def made() -> ServedChanges:
+            return ServedChanges(self.server, self.pool)
+
+        return asyncio.run_coroutine_threadsafe(made(), self.loop).result(PATIENCE_S)
 
     def stop(self) -> None:
         """End as a server does that is killed: nobody is told."""

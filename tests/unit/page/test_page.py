@@ -37,9 +37,11 @@ TOKEN = "t0ken-of-the-page-x"
 
 
 def ask(
-    page: Page, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
+    page: Page | str, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=PATIENCE_S)
+    """Ask a page, or the one at a URL."""
+    url = page if isinstance(page, str) else page.url
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
     found = answer, answer.read()
@@ -47,14 +49,14 @@ def ask(
     return found
 
 
-def state(page: Page) -> dict[str, Any]:
+def state(page: Page | str) -> dict[str, Any]:
     answer, body = ask(page, "GET", "/state")
     assert answer.status == 200
     found: dict[str, Any] = json.loads(body)
     return found
 
 
-def press(page: Page, button: str, row: object, **headers: str) -> int:
+def press(page: Page | str, button: str, row: object, **headers: str) -> int:
     all_headers = {
         "Content-Type": "application/json",
         **{name.replace("_", "-"): text for name, text in headers.items()},
