@@ -22,7 +22,16 @@ from balancer.commands.served_changes import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving", "Swallowing", "why_not_connected"]
+__all__ = ["Command", "Serving", "Swallowing", "made_cert", "why_not_connected"]
+
+
+def made_cert(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of this machine, and its key. Needs openssl."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
 
 
 class Serving:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +43,7 @@ from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
 from balancer.strategy import Request
-from tests.cluster.serving import Serving, Swallowing, why_not_connected
+from tests.cluster.serving import Serving, Swallowing, made_cert, why_not_connected
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -280,14 +279,9 @@ def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
     assert not answer or b"not a message of a member" in answer
 
 
+@pytest.mark.needs("openssl")
 def test_tls(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(cert)]
-    try:
-        subprocess.run([*made, *subject], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("not run: no openssl")
+    cert, key = made_cert(tmp_path)
     with Serving("http://a/", tls=tls_of(cert, key)) as serving:
         with Pool.connect(serving.url, ca=cert) as pool, pool.lease(PATIENCE_S) as lease:
             assert lease.endpoint.url == "http://a/"

@@ -76,17 +76,6 @@ CROWDS = [
         exits=(6,),
     ),
     Attack(
-        "daemon",
-        """
-        import os, time
-        if os.fork(): os._exit(0)
-        os.setsid()
-        if os.fork(): os._exit(0)
-        time.sleep(60)
-        """,
-        exits=(0,),
-    ),
-    Attack(
         "daemons that are stopped",
         """
         import os, signal, time
