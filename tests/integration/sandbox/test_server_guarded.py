@@ -299,10 +299,8 @@ def test_web_pages_are_refused(hasty: RunningServer, headers: dict[str, str], st
     "fields",
     [
         {"files": {"/".join(["d"] * 2000): ""}},
-        {"files": {"a" * 300: ""}},
         {"files": {"ä" * 130: ""}},  # 260 bytes
         {"files": {"a": "", "a/b": ""}},
-        {"files": {"a/b/c": "", "a/b": ""}},
         {"files": {"a": ""}, "extras": {"a/b": ""}},
         {"files": {"main.py/x": ""}},
         {"files": {f"f{n}": "" for n in range(5000)}},
