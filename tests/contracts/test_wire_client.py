@@ -1,7 +1,7 @@
 """docs/wire.md is enough for a client in another language: this one was written from that page, and knows nothing else.
 
-MessagePack is a library's. The client says again what is not heard, keeps what it has by its heartbeat, and goes on when
-its connection is cut, and when the server is another one.
+MessagePack is a library's. The client says again what is not heard, keeps what it has by its heartbeat, and goes on
+when its connection is cut, and when the server is another one.
 """
 
 import select
