@@ -88,19 +88,6 @@ def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
-def test_an_endpoint_is_called_by_its_url_unless_it_has_a_name_and_its_headers_are_for_the_caller() -> None:
-    assert _parameters(Endpoint)["name"] == (_KEYWORD, None)
-    pool = Pool(["http://a/", Endpoint("http://a/", name="with a key", headers={"Authorization": "Bearer x"})])
-    pool.add("http://b/")
-    assert [(each.url, each.name) for each in pool.stats().endpoints] == [
-        ("http://a/", "http://a/"),
-        ("http://a/", "with a key"),
-        ("http://b/", "http://b/"),
-    ]
-    with pool.lease(timeout=0, exclude={"http://a/", "http://b/"}) as lease:
-        assert dict(lease.endpoint.headers) == {"Authorization": "Bearer x"}
-
-
 def test_the_outcomes() -> None:
     assert [outcome.name for outcome in Outcome] == ["SUCCESS", "FAILURE", "OVERLOAD", "IGNORED"]
 

@@ -13,7 +13,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -565,17 +564,6 @@ def test_the_page_writes_no_line_into_the_programs_log(pool: Pool, caplog: pytes
         for _ in range(3):
             state(page)
     assert [each.getMessage() for each in caplog.records] == []
-
-
-def test_connections_that_ask_for_nothing_take_few_files_of_the_pools_process(pool: Pool, page: Page) -> None:
-    host, port = urlsplit(page.url).hostname, urlsplit(page.url).port
-    idle = [socket.create_connection((host, port), PATIENCE_S) for _ in range(300)]
-    for each in idle[:44]:  # the longest silent ones give way
-        with suppress(ConnectionError):
-            assert each.recv(1) == b""
-    assert state(page)["endpoints"]
-    for each in idle:
-        each.close()
 
 
 @pytest.mark.parametrize("granted_s", [10.006, 10.0, 0.999])
