@@ -473,6 +473,20 @@ def test_what_a_member_does_not_claim_at_hello_is_free() -> None:
     assert process.member.inside
 
 
+def test_a_hello_that_comes_twice_frees_nothing_that_was_granted_since() -> None:
+    world = _world(1)
+    process = world.start_member()
+    world.deliver(0)
+    world.deliver(0)
+    (hello,) = [entry for entry in world.mail if isinstance(entry[1], SessionStart)]
+    world.talk()
+    lease = _leased(world, process)
+    world.mail.append(hello)
+    world.talk()
+    assert _in_flight(world) == 1
+    assert not lease.ended
+
+
 def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again() -> None:
     world = _world(1)
     process = world.start_member()
