@@ -314,6 +314,19 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
     assert _in_flight(world) == world.core.ledger.granted == 2
 
 
+def test_an_answer_to_a_hello_that_is_lost_is_given_again() -> None:
+    world = _world()
+    process = world.start_member()
+    process.clock.rate = 1.0
+    for _ in range(3):
+        world.deliver(0)
+    ((_, answer, _),) = world.mail
+    assert isinstance(answer, SessionAccepted)
+    world.mail.clear()
+    world.pass_time(TTL_S / 2, quick=True)
+    assert process.member.inside
+
+
 def test_what_comes_before_the_answer_to_a_hello_is_not_heard() -> None:
     world = _world()
     process = world.start_member()
