@@ -14,6 +14,7 @@ from balancer.cluster.protocol.messages import (
     JoinRequest,
     MemberFrame,
     MemberId,
+    SessionAccepted,
     SessionStart,
 )
 from balancer.core.events import Added, Ended, Removed, TimedOut
