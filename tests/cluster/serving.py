@@ -18,10 +18,20 @@ from balancer import Endpoint, NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
+from balancer.commands.served_changes import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving", "Swallowing", "why_not_connected"]
+__all__ = ["Command", "Serving", "Swallowing", "made_cert", "why_not_connected"]
+
+
+def made_cert(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of this machine, and its key. Needs openssl."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
 
 
 class Serving:
@@ -91,6 +101,14 @@ class Serving:
 
         self.loop.call_soon_threadsafe(step)
         assert done.wait(PATIENCE_S)
+
+    def changes(self) -> ServedChanges:
+        """Return who changes its endpoints, as its page does."""
+
+        async def made() -> ServedChanges:
+            return ServedChanges(self.server, self.pool)
+
+        return asyncio.run_coroutine_threadsafe(made(), self.loop).result(PATIENCE_S)
 
     def stop(self) -> None:
         """End as a server does that is killed: nobody is told."""

@@ -11,14 +11,12 @@ from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import (
     CoordinatorFrame,
     EndpointsOut,
-    IdleRecalled,
     JoinRequest,
     MemberFrame,
     MemberId,
     SessionAccepted,
     SessionStart,
 )
-from balancer.cluster.protocol.session import MemberSession
 from balancer.core.events import Added, Ended, Removed, TimedOut
 from balancer.core.timing import BOUNDS_S
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
@@ -142,18 +140,6 @@ def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free() -> None:
     world.talk()
     assert isinstance(waiter.error, AcquireTimeout)
     assert world.core.waiting == 0
-
-
-def test_a_grant_that_comes_too_late_goes_back() -> None:
-    world, process = _begun(1)
-    world.ask(process)
-    world.deliver(0)  # the ask; its answer is under way
-    (waiter,) = process.waiting
-    world.cancel(process, waiter)
-    assert _in_flight(world) == 1
-    world.talk()
-    world.pass_time(TTL_S / 4, quick=True)
-    assert _in_flight(world) == 0
 
 
 def test_the_end_of_a_lease_says_everywhere_how_long_it_was() -> None:
@@ -424,18 +410,6 @@ def test_what_a_dead_member_had_is_free_after_a_ttl_and_not_before() -> None:
     assert len(other.leases) == 1
 
 
-def test_a_member_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -> None:
-    world, process, other = _begun(2, 1)
-    _leased(world, process)
-    _ask(world, other)
-    world.kill_member(process)
-    (who,) = world.dead
-    world.coordinator.vanished(who, world.coordinator_clock.at(world.t))  # type: ignore[union-attr]
-    world.flush()
-    world.talk()
-    assert len(other.leases) == 1
-
-
 def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> None:
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
@@ -541,16 +515,6 @@ def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again() -> None:
     world.talk()
     world.pass_time(TTL_S / 4, quick=True)
     assert lease.ended, "the coordinator has it no more, so its member must not think so"
-
-
-def test_two_lives_of_one_name_are_two() -> None:
-    world, first, second = _begun(2, 2)
-    _leased(world, first)
-    _leased(world, second)
-    assert _in_flight(world) == 2
-    world.kill_member(first)
-    world.pass_time(1.01 * TTL_S, quick=True)
-    assert _in_flight(world) == 1
 
 
 def test_bye_frees_all_at_once() -> None:
@@ -902,17 +866,6 @@ def test_who_asks_while_a_block_is_on_its_way_is_served_from_it() -> None:
     assert len(process.leases) == 2
 
 
-def test_a_block_is_asked_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, _ = _begun(1, 4, block=2)
-    said: list[object] = []
-    monkeypatch.setattr(MemberSession, "say", lambda session, word: said.append(word))
-    queue, (session,) = world.coordinator._queue, world.coordinator._sessions.values()
-    queue.note_idle(session)
-    queue.recall_idle()
-    queue.recall_idle()
-    assert said == [IdleRecalled()]
-
-
 def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     world, first, second = _begun(2, 4, block=4)
     _leased(world, first)
@@ -985,14 +938,6 @@ def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
         process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
 
 
-def test_the_kinds_of_messages() -> None:
-    """The names that the docs use."""
-    kinds = (SessionStart, SessionAccepted, MemberFrame, CoordinatorFrame)
-    assert {kind.__name__ for kind in kinds} == {
-        "SessionStart", "SessionAccepted", "MemberFrame", "CoordinatorFrame",
-    }  # fmt: skip
-
-
 # -- a coordinator that is changed while it runs -------------------------------------------------------------
 
 
@@ -1038,17 +983,6 @@ def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
     world.talk()
     assert process.member.idle == 0
     assert _in_flight(world) == 1
-
-
-def test_a_lease_of_an_endpoint_that_is_gone_from_the_config_is_refused() -> None:
-    world, process = _begun(1, 1, 1)
-    lease = _leased(world, process)
-    world.kill_coordinator()
-    world.change(lease.endpoint.name, 0)
-    world.restart_coordinator()
-    world.pass_time(TTL_S / 4, quick=True)
-    assert lease.ended
-    assert _in_flight(world) == 0
 
 
 def test_another_url_of_the_same_name_is_another_endpoint() -> None:

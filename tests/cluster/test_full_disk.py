@@ -1,6 +1,5 @@
 """A full disk is the newcomer's outage alone: what a server does that cannot write its record."""
 
-import asyncio
 import errno
 import logging
 import random
@@ -14,7 +13,6 @@ from balancer import BalancerError, NotConnected, Pool
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
 from balancer.cluster.tcp.record_file import RecordFile
-from balancer.commands.served_changes import ServedChanges
 from tests.cluster.serving import Command, Serving
 from tests.cluster.world import TTL_S, World
 from tests.patience import PATIENCE_S
@@ -51,7 +49,7 @@ def test_who_is_known_is_served_and_who_is_new_is_refused_with_the_reason(caplog
 
 def test_a_drain_that_cannot_be_written_down_is_told_and_written_later() -> None:
     with Serving("http://a/", "http://b/", ttl_s=_TTL_S) as serving:
-        changes = asyncio.run_coroutine_threadsafe(_changes_of(serving), serving.loop).result(PATIENCE_S)
+        changes = serving.changes()
         serving.trouble = _FULL
         with pytest.raises(BalancerError, match=r"done, but the next server would not know of it yet: .*No space left"):
             changes.drain("http://b/")
@@ -60,10 +58,6 @@ def test_a_drain_that_cannot_be_written_down_is_told_and_written_later() -> None
         until(lambda: serving.records[-1].drained == {"http://b/"})
         changes.add("http://b/")
         assert not serving.records[-1].drained
-
-
-async def _changes_of(serving: Serving) -> ServedChanges:
-    return ServedChanges(serving.server, serving.pool)
 
 
 def test_a_server_that_starts_on_a_full_disk_serves_those_that_its_record_knows() -> None:

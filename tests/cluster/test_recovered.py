@@ -1,8 +1,7 @@
 """A core with two shells, for callers here and for members: what one of them does or breaks, the other survives."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -11,13 +10,7 @@ from balancer import Lease, Outcome, Pool
 from balancer.core import Waiter
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end_s
-        time.sleep(0.002)
+from tests.threads.crew import until
 
 
 @contextmanager
@@ -32,7 +25,7 @@ def _waiting(serving: Serving, pool: Pool) -> Iterator[list[Lease]]:
     before = serving.pool.engine.core.waiting
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
-    _until(lambda: serving.pool.engine.core.waiting == before + 1)
+    until(lambda: serving.pool.engine.core.waiting == before + 1)
     yield got
     waiter.join(PATIENCE_S)
     assert got, "its wait was lost"

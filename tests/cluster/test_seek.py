@@ -1,13 +1,11 @@
 """A server that comes back elsewhere, with another token, and one that may not speak: as Ray's actor does both."""
 
-import asyncio
 import threading
 import time
 
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, LeaseError, NotConnected, Pool
-from balancer.commands.served_changes import ServedChanges
 from balancer.pool.connected import ConnectedPool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -102,13 +100,9 @@ def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -
     may = threading.Event()
     may.set()
     with Serving("http://a/", ttl_s=60.0, may=may.is_set, why_not=lambda: "the store is away") as serving:
-        made = asyncio.run_coroutine_threadsafe(_changes_of(serving), serving.loop).result(PATIENCE_S)
+        made = serving.changes()
         made.add("http://b/")
         may.clear()
         with pytest.raises(BalancerError, match="nothing is changed: the store is away"):
             made.add("http://c/")
         assert [each.url for each in made.endpoints()] == ["http://a/", "http://b/"]
-
-
-async def _changes_of(serving: Serving) -> ServedChanges:
-    return ServedChanges(serving.server, serving.pool)

@@ -8,10 +8,9 @@ import pytest
 
 from balancer import Pool
 from tests.cluster.serving import Command
-from tests.cluster.worker import CAPACITY
+from tests.cluster.worker import CAPACITY, goes_on
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
-from tests.threads.crew import until
 
 _TTL_S = 3.0
 _CONFIG = f"""
@@ -26,17 +25,6 @@ def _worker(url: str, folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
 
 
-def _done(folder: Path, pid: int | str = "*") -> int:
-    files = folder.glob(f"done.{pid}.*")
-    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
-
-
-def _goes_on(folder: Path, pid: int) -> None:
-    """Wait until that process has done something from now on."""
-    before = _done(folder, pid)
-    until(lambda: _done(folder, pid) > before)
-
-
 @pytest.mark.more
 def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
@@ -45,14 +33,14 @@ def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_lose
     workers = [_worker(server.url, tmp_path) for _ in range(2)]
     try:
         first, second = workers
-        _goes_on(tmp_path, first.pid)
-        _goes_on(tmp_path, second.pid)
+        goes_on(tmp_path, first.pid)
+        goes_on(tmp_path, second.pid)
         first.kill()
         first.wait(PATIENCE_S)
-        _goes_on(tmp_path, second.pid)
+        goes_on(tmp_path, second.pid)
         server.kill()
         server = Command(config, ttl_s=_TTL_S, port=server.port)
-        _goes_on(tmp_path, second.pid)
+        goes_on(tmp_path, second.pid)
         assert second.stdin is not None
         second.stdin.close()
         assert second.wait(PATIENCE_S) == 0

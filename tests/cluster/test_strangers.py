@@ -9,7 +9,6 @@ import os
 import resource
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -35,7 +34,7 @@ from balancer.program import Execution, Status
 from balancer.sandbox.server.app import build_app, protocol_for
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
-from tests.cluster.serving import Command, Serving
+from tests.cluster.serving import Command, Serving, made_cert
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.sandbox.test_sandbox_server import Pretend
@@ -113,12 +112,7 @@ class OfHttp:
 
 @pytest.fixture(scope="module")
 def cert(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost"]
-    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    return cert, key
+    return made_cert(tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager

@@ -25,12 +25,25 @@ from unittest.mock import patch
 import trio
 
 from balancer import BalancerError, Lease, Pool
+from tests.threads.crew import until
 
-__all__ = ["CAPACITY", "be_elsewhere", "main"]
+__all__ = ["CAPACITY", "be_elsewhere", "done", "goes_on", "main"]
 
 CAPACITY = 2
 _WORK_S = 0.01
 Sleep = Callable[[float], Awaitable[object]]
+
+
+def done(folder: Path, pid: int | str = "*") -> int:
+    """Return how much that process has done, or all have."""
+    files = folder.glob(f"done.{pid}.*")
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+def goes_on(folder: Path, pid: int) -> None:
+    """Wait until that process has done something from now on."""
+    before = done(folder, pid)
+    until(lambda: done(folder, pid) > before)
 
 
 def _slot(folder: Path, lease: Lease) -> int:

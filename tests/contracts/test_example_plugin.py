@@ -17,6 +17,7 @@ from balancer.testing.reference_check import ReferenceCheck
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 from tests.registered import KINDS
+from tests.unit.test_plugins import install, write
 
 _PLUGIN = ROOT / "examples" / "plugin"
 _RUN = Path(__file__).with_name("plugin_run.py")
@@ -86,16 +87,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
     # Without isolation the build uses the hatchling that is installed here (extra `dev`).
     _run([*pip, "--no-deps", "--no-build-isolation", "--target", str(target), str(source)])
-    _install_by_hand(target, "balancer_broken", _BROKEN_MODULE)
+    write(target, balancer_broken=_BROKEN_MODULE)
+    install(target, "balancer_broken", "broken = balancer_broken")
     return target
-
-
-def _install_by_hand(target: Path, name: str, module: str) -> None:
-    (target / f"{name}.py").write_text(module)
-    info = target / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[balancer]\nbroken = {name}\n")
 
 
 def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:

@@ -19,6 +19,7 @@ from balancer.plugins.extras import EXTRAS
 from balancer.plugins.registry import built_ins
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.unit.test_plugins import install
 
 _OURS = {"balancer", "balancer_strategies", "balancer_simulator"}
 _PLAIN = {"pluggy", "pydantic", "typer", "rich"}
@@ -150,10 +151,7 @@ def test_a_built_in_strategy_is_loaded_without_the_others() -> None:
 
 def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path: Path) -> None:
     (tmp_path / "heavy.py").write_text("raise SystemExit('loaded')")
-    info = tmp_path / "heavy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heavy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[balancer]\nheavy = heavy\n")
+    install(tmp_path, "heavy", "heavy = heavy")
     here = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
     assert "heavy" not in _loaded(here + _POOL)
     ask = (

@@ -88,69 +88,8 @@ def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
-def test_an_endpoint_is_called_by_its_url_unless_it_has_a_name_and_its_headers_are_for_the_caller() -> None:
-    assert _parameters(Endpoint)["name"] == (_KEYWORD, None)
-    pool = Pool(["http://a/", Endpoint("http://a/", name="with a key", headers={"Authorization": "Bearer x"})])
-    pool.add("http://b/")
-    assert [(each.url, each.name) for each in pool.stats().endpoints] == [
-        ("http://a/", "http://a/"),
-        ("http://a/", "with a key"),
-        ("http://b/", "http://b/"),
-    ]
-    with pool.lease(timeout=0, exclude={"http://a/", "http://b/"}) as lease:
-        assert dict(lease.endpoint.headers) == {"Authorization": "Bearer x"}
-
-
 def test_the_outcomes() -> None:
     assert [outcome.name for outcome in Outcome] == ["SUCCESS", "FAILURE", "OVERLOAD", "IGNORED"]
-
-
-def test_a_lease_is_a_context_manager_with_an_endpoint_an_id_and_an_outcome() -> None:
-    pool = _pool()
-    with pool.lease(timeout=5.0) as lease:
-        assert isinstance(lease, Lease)
-        assert lease.endpoint.url == "http://a/"
-        assert lease.outcome is None
-        first = lease.id
-    later = pool.acquire(timeout=5.0)
-    assert later.id > first
-    later.release(Outcome.SUCCESS)
-    with pytest.raises(LeaseError):
-        later.release(Outcome.SUCCESS)
-
-
-@pytest.mark.parametrize(
-    ("error", "counts"),
-    [
-        (EndpointError("boom"), "failures"),
-        (EndpointOverloaded("busy"), "overloads"),
-        (CannotTell("its limit is lower"), None),
-        (TimeoutError(), "failures"),
-        (ConnectionResetError(), "failures"),
-        (KeyError("mine"), None),
-    ],
-)
-def test_an_error_in_the_block_gives_the_endpoint_back_and_says_whose_fault_it_was(
-    error: Exception, counts: str | None
-) -> None:
-    pool = _pool()
-    with pytest.raises(type(error)), pool.lease(timeout=0):
-        raise error
-    endpoint = pool.stats().endpoints[0]
-    assert endpoint.in_flight == 0
-    assert {name: getattr(endpoint, name) for name in ("failures", "overloads")} == {
-        "failures": int(counts == "failures"),
-        "overloads": int(counts == "overloads"),
-    }
-
-
-def test_an_outcome_that_is_set_overrides_what_the_error_says() -> None:
-    pool = _pool()
-    lease = pool.acquire(timeout=0)
-    lease.outcome = Outcome.IGNORED
-    with pytest.raises(TimeoutError), lease:
-        raise TimeoutError
-    assert pool.stats().endpoints[0].failures == 0
 
 
 # -- pool ---------------------------------------------------------------------------------------------
@@ -236,25 +175,6 @@ def test_the_other_calls(call: Callable[..., Any], parameters: dict[str, tuple[A
     assert _parameters(call) == parameters
 
 
-def test_a_closed_pool_refuses_but_takes_leases_back() -> None:
-    pool = _pool()
-    lease = pool.acquire(0)
-    pool.close()
-    with pytest.raises(PoolClosed):
-        pool.acquire(0)
-    lease.release(Outcome.SUCCESS)
-    assert pool.stats().endpoints[0].in_flight == 0
-
-
-def test_a_strategy_is_changed_while_leases_are_out() -> None:
-    pool = _pool()
-    with pool.lease(timeout=0):
-        pool.set_strategy("weighted_health", decay_s=5.0)
-        assert pool.stats().strategy == "weighted_health"
-        assert pool.stats().endpoints[0].in_flight == 1
-    assert pool.stats().endpoints[0].in_flight == 0
-
-
 # -- stats --------------------------------------------------------------------------------------------
 
 
@@ -269,15 +189,6 @@ def test_the_figures_of_a_pool() -> None:
     assert set(promised) <= {field.name for field in dataclasses.fields(EndpointStats)}
     with pytest.raises(dataclasses.FrozenInstanceError):
         stats.acquired = 1  # type: ignore[misc]
-
-
-def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -> None:
-    pool = Pool([Endpoint("http://a/"), Endpoint("http://b/")], strategy="fifo")
-    for _ in range(3):
-        with pool.lease(timeout=0):
-            pass
-    assert [endpoint.leases for endpoint in pool.stats().endpoints] == [2, 1]
-    assert pool.stats().balance_score == 1 / (1 + 0.25)
 
 
 # -- errors -------------------------------------------------------------------------------------------
@@ -314,14 +225,6 @@ def test_an_error_has_one_root_one_line_and_its_facts_as_fields(
     assert str(error)
     assert "\n" not in str(error)
     assert {name: getattr(error, name) for name in fields} == fields
-
-
-def test_a_timeout_says_how_long_it_waited() -> None:
-    pool = Pool([Endpoint("http://a/")])
-    with pool.lease(), pytest.raises(AcquireTimeout) as caught:
-        pool.acquire(timeout=0)
-    assert caught.value.waited_s >= 0
-    assert caught.value.timeout_s == 0
 
 
 def test_a_star_import_hides_no_package_and_no_builtin() -> None:

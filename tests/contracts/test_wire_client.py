@@ -1,7 +1,7 @@
 """docs/wire.md is enough for a client in another language: this one was written from that page, and knows nothing else.
 
-It has a MessagePack of its own, says again what is not heard, keeps what it has by its heartbeat, and goes on when its
-connection is cut, and when the server is another one.
+MessagePack is a library's. The client says again what is not heard, keeps what it has by its heartbeat, and goes on
+when its connection is cut, and when the server is another one.
 """
 
 import select
@@ -13,66 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 
 _TTL_S = 1.0
-
-
-# -- MessagePack, as much of it as the page needs: https://github.com/msgpack/msgpack/blob/master/spec.md ------------
-
-
-def _pack(value: Any) -> bytes:
-    if value is None:
-        return b"\xc0"
-    if isinstance(value, bool):
-        return b"\xc3" if value else b"\xc2"
-    if isinstance(value, int):
-        return struct.pack(">Bq", 0xD3, value)
-    if isinstance(value, float):
-        return struct.pack(">Bd", 0xCB, value)
-    if isinstance(value, str):
-        data = value.encode()
-        return struct.pack(">BI", 0xDB, len(data)) + data
-    if isinstance(value, list):
-        return struct.pack(">BI", 0xDD, len(value)) + b"".join(map(_pack, value))
-    pairs = b"".join(_pack(key) + _pack(each) for key, each in value.items())
-    return struct.pack(">BI", 0xDF, len(value)) + pairs
-
-
-_NUMBERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
-_NUMBERS |= {0xCA: ">f", 0xCB: ">d"}
-_TEXTS = {0xD9: ">B", 0xDA: ">H", 0xDB: ">I"}
-_ARRAYS = {0xDC: ">H", 0xDD: ">I"}
-_MAPS = {0xDE: ">H", 0xDF: ">I"}
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, size: int) -> bytes:
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def value(self) -> Any:
-        (kind,) = self.take(1)
-        if kind < 0x80 or kind >= 0xE0:
-            return kind if kind < 0x80 else kind - 256
-        if kind < 0x90 or kind in _MAPS:
-            return {self.value(): self.value() for _ in range(self.number(_MAPS[kind]) if kind > 0x90 else kind & 15)}
-        if kind < 0xA0 or kind in _ARRAYS:
-            return [self.value() for _ in range(self.number(_ARRAYS[kind]) if kind > 0xA0 else kind & 15)]
-        if kind < 0xC0 or kind in _TEXTS:
-            return self.take(self.number(_TEXTS[kind]) if kind > 0xC0 else kind & 31).decode()
-        return self.number(_NUMBERS[kind]) if kind in _NUMBERS else {0xC0: None, 0xC2: False, 0xC3: True}[kind]
-
-
-# -- the client ------------------------------------------------------------------------------------------------------
 
 
 class _Client:
@@ -98,7 +44,7 @@ class _Client:
         self.frame(0, {"version": 2, "token": "", "who": self.who, "local": None})
 
     def frame(self, kind: int, message: Any) -> None:
-        body = _pack([kind, message])
+        body = msgpack.encode([kind, message])
         with suppress(OSError):
             self.socket.sendall(struct.pack(">I", len(body)) + body)
 
@@ -149,7 +95,7 @@ class _Client:
                 self.unread += data
             while len(self.unread) >= 4 and len(self.unread) >= 4 + (length := struct.unpack(">I", self.unread[:4])[0]):
                 body, self.unread = self.unread[4 : 4 + length], self.unread[4 + length :]
-                self.hear(*_Bytes(body).value())
+                self.hear(*msgpack.decode(body))
 
     def again(self) -> None:
         self.socket.close()

@@ -196,15 +196,6 @@ def test_other_endpoints_of_the_pool_are_left_alone() -> None:
     assert told.states == {"mine": "active", "a": "active"}
 
 
-def test_the_last_endpoint_of_a_pool_stays() -> None:
-    told = Told()
-    told.discovery.heard(listed("a"))
-    told.discovery.heard(SourceAnswer((), frozenset({"a"})))
-    assert told.states == {"a": "active"}
-    told.discovery.heard(listed("b", gone="a"))
-    assert told.states == {"b": "active"}
-
-
 def test_the_error_of_a_source_that_is_not_ours_is_not_quoted() -> None:
     told = Told()
     told.discovery.failed(RuntimeError("c4n4ry"))
@@ -406,19 +397,6 @@ def closing_command(serving: Command) -> Iterator[None]:
         yield
     finally:
         serving.kill()
-
-
-@pytest.mark.more
-def test_members_of_a_server_hear_of_what_comes_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = _config(tmp_path, ["http://a", "http://b"])
-    monkeypatch.setenv("TOKEN", "c4n4ry-1")
-    serving = Command(config, ttl_s=3.0)
-    with closing_command(serving), Pool.connect(serving.url, within_s=PATIENCE_S) as pool:
-        assert {each.url for each in pool.endpoints()} == {"http://a", "http://b"}
-        (tmp_path / "servers.json").write_text('["http://b", "http://c"]')
-        until(lambda: {each.url for each in pool.endpoints()} == {"http://b", "http://c"})
-        with pool.lease(timeout=PATIENCE_S, exclude={"http://b"}) as lease:
-            assert lease.endpoint.url == "http://c"
 
 
 @pytest.mark.more  # a server grants nothing for a TTL, which must be longer than a start

@@ -17,7 +17,7 @@ from balancer.cluster.protocol.grace import parse_record
 from balancer.observing.traces import read_trace
 from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
-from tests.cluster.worker import CAPACITY, _work
+from tests.cluster.worker import CAPACITY, _work, goes_on
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -197,15 +197,6 @@ def test_a_token_is_told_by_ray_alone(pool: SharedPool, cluster: str) -> None:
 # -- who dies -------------------------------------------------------------------------------------------
 
 
-def _done(folder: Path, pid: int | str = "*") -> int:
-    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in folder.glob(f"done.{pid}.*"))
-
-
-def _goes_on(folder: Path, pid: int) -> None:
-    before = _done(folder, pid)
-    until(lambda: _done(folder, pid) > before)
-
-
 def _members(pool: SharedPool) -> int:
     """Return how many members the next actor would know of."""
     store, name = ControlStore(), f"balancer/{pool.called}"
@@ -236,15 +227,15 @@ def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_noth
     pids = ray.get([worker.pid.remote() for worker in workers], timeout=PATIENCE_S)
     ray.get([worker.work.remote(str(tmp_path)) for worker in workers], timeout=PATIENCE_S)
     for pid in pids:
-        _goes_on(tmp_path, pid)
+        goes_on(tmp_path, pid)
     held = pool.acquire(PATIENCE_S)
     os.kill(pids[0], signal.SIGKILL)
-    _goes_on(tmp_path, pids[1])
+    goes_on(tmp_path, pids[1])
     until(lambda: _members(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
     _kill_actor(pool)
     assert not held.ended, "a lease outlives the actor"
     for pid in pids[1:]:
-        _goes_on(tmp_path, pid)
+        goes_on(tmp_path, pid)
     held.release()
     ray.get([worker.end.remote() for worker in workers[1:]], timeout=PATIENCE_S)
     assert list(tmp_path.glob("too-many.*")) == []

@@ -12,14 +12,6 @@ GOOD = ENDPOINT + PIPELINE
 MISTAKES = {
     "not TOML": ("[pool\n", "c.toml: is not TOML: "),
     "unknown key": ('[pool]\nstrategi = "fifo"\n', "c.toml: pool.strategi: unknown key; did you mean 'strategy'? "),
-    "unknown key of an endpoint": (
-        '[[endpoints]]\nurl = "fake://1/"\ncapasity = 2\n',
-        "c.toml: endpoints[0].capasity: unknown key; did you mean 'capacity'? ",
-    ),
-    "unknown key of the pipeline": (
-        GOOD + "max_input = 3\n",
-        "c.toml: pipeline.max_input: unknown key; did you mean 'max_inputs'? ",
-    ),
     "unknown strategy": (
         '[pool]\nstrategy = "least_inflight"\n' + GOOD,
         "c.toml: pool: unknown strategy 'least_inflight'; did you mean 'least_in_flight'? "

@@ -490,6 +490,7 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> No
     assert "1 line could not be read:\n" in said
     assert f"x.log:{len(lines) + 1}: found 'garbage of somebody', which is no line of HAProxy" in said
     assert json.loads(run(str(out), "--json"))["attempts"] == 156
+    assert json.loads(run(str(LOGS / "haproxy.log"), "--json"))["left_out"] == 29
 
 
 @pytest.mark.parametrize(
@@ -508,6 +509,7 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> No
         ([LOGS / "haproxy.log", "--from", "haproxi"], "did you mean 'haproxy'"),
         ([LOGS / "haproxy.log", "--zone", "Nowhere/X"], "--zone: found 'Nowhere/X'"),
         ([LOGS / "haproxy.log", "--from", "nginx"], r"haproxy\.log:\d+: found .*; give the log_format that"),
+        ([LOGS / "nginx.log", "--from", "nginx", "--format", "$msec"], r"found no \$upstream_addr"),
         ([LOGS / "README.md", LOGS / "README.md"], "several files can be read of a log only"),
         ([LOGS, "--from", "haproxy"], "cannot be read"),
     ],

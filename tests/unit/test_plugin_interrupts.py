@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE_S
+from tests.unit.test_plugins import install, write
 
 _HOOK = "from balancer.hookspecs import hookimpl\n@hookimpl\ndef balancer_strategies():\n    "
 _CTRL_C = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
@@ -21,20 +22,13 @@ _PLUGINS = {
 }
 
 
-def _install(folder: Path, name: str, code: str) -> None:
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[balancer]\n{name} = {name}\n")
-
-
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", _PLUGINS)
 @pytest.mark.parametrize("json", [False, True], ids=["words", "json"])
 def test_a_plugin_that(what: str, json: bool, tmp_path: Path) -> None:
     code, expected = _PLUGINS[what]
-    _install(tmp_path, "evil", code)
+    write(tmp_path, evil=code)
+    install(tmp_path, "evil", "evil = evil")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     command = [sys.executable, "-m", "balancer", "strategies", *(["--json"] if json else [])]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)

@@ -115,16 +115,6 @@ def test_a_scrape_says_what_stats_say() -> None:
     assert without_histograms(scraped(collector)) == of_pool(stats)
 
 
-def test_leases_are_their_ends_and_those_that_are_out() -> None:
-    pool = Pool(["http://a/"], health=None)
-    for outcome in (Outcome.SUCCESS, Outcome.IGNORED, Outcome.IGNORED, Outcome.OVERLOAD, Outcome.FAILURE):
-        pool.acquire(timeout=0).release(outcome)
-    kept = pool.acquire(timeout=0)
-    (endpoint,) = pool.stats().endpoints
-    assert kept.id == endpoint.leases == 6
-    assert (endpoint.successes, endpoint.ignored, endpoint.overloads, endpoint.failures) == (1, 2, 1, 1)
-
-
 def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
     ticks = count()
     pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)

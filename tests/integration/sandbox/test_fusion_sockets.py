@@ -114,20 +114,6 @@ def drip_body(connection: socket.socket, stop: threading.Event) -> None:
     drip(connection, b" ", stop)
 
 
-def drip_continues(connection: socket.socket, stop: threading.Event) -> None:
-    receive_request(connection)
-    drip(connection, b"HTTP/1.1 102 Processing\r\n\r\n", stop)
-
-
-def drip_then_stall(connection: socket.socket, stop: threading.Event) -> None:
-    receive_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    for _ in range(10):
-        connection.sendall(b" ")
-        stop.wait(0.03)
-    stop.wait()
-
-
 def silence(connection: socket.socket, stop: threading.Event) -> None:
     receive_request(connection)
     stop.wait()
@@ -137,8 +123,8 @@ def deaf(connection: socket.socket, stop: threading.Event) -> None:
     stop.wait()
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("behaviour", [drip_headers, drip_body, drip_continues, drip_then_stall, silence])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("behaviour", [drip_headers, drip_body, silence])
 def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
     with server(behaviour) as (url, _):
         started_s = time.monotonic()
@@ -195,11 +181,6 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as taken:  # and does not listen, so nobody else can
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
-
-
-def test_nobody_listens(closed_port: int) -> None:
-    with pytest.raises(EndpointError, match="Connection refused"):
-        run(f"http://127.0.0.1:{closed_port}/")
 
 
 def test_no_tls_where_it_is_expected() -> None:

@@ -151,42 +151,14 @@ class TestFolder:
 
 
 class TestFetch:
-    def fetch(self, source: str, *names: str, limit: int = 10**6, program: str = "python") -> object:
-        limits = Limits(cpu_s=5.0, wall_s=30.0, output_bytes=limit)
-        ran, files = here().run_and_fetch(Program(program, source), b"", limits, {}, names)
+    def fetch(self, source: str, *names: str) -> object:
+        limits = Limits(cpu_s=5.0, wall_s=30.0, output_bytes=10**6)
+        ran, files = here().run_and_fetch(Program("python", source), b"", limits, {}, names)
         return files if ran.status is Status.FINISHED else ran.status
 
     def test_bytes_come_as_they_are(self) -> None:
         source = "import os; os.mkdir('d'); open('d/a b', 'wb').write(bytes(range(256))); open('e', 'w')"
         assert self.fetch(source, "d/a b", "e", "f") == {"d/a b": bytes(range(256)), "e": b""}
-
-    def test_the_limit_on_output_holds_for_them(self) -> None:
-        source = "open('a', 'wb').write(b'x' * 900_000)"
-        assert self.fetch(source, "a") == {"a": b"x" * 900_000}
-        assert self.fetch(source, "a", "a2", limit=500_000) is Status.OUTPUT_LIMIT
-
-    @pytest.mark.parametrize(
-        "source",
-        [
-            "import os; os.symlink('/usr/bin/env', 'a')",
-            "import os; os.mkfifo('a')",
-            "import os; os.mkdir('a')",
-            "import os; os.symlink('/dev/zero', 'a')",
-        ],
-    )
-    def test_only_plain_files_are_fetched(self, source: str) -> None:
-        assert self.fetch(source, "a") == {}
-
-    def test_what_a_program_leaves_running_cannot_change_them(self) -> None:
-        source = """
-import os, time
-open('a', 'w').write('1')
-if os.fork() == 0:
-    os.setsid()
-    while True: open('a', 'w').write('2')
-"""
-        found = self.fetch(source, "a")
-        assert found in ({"a": b"1"}, {"a": b"2"}, {"a": b""})  # and it came back at all
 
     @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a\nb"])
     def test_names_that_are_not_allowed(self, name: str) -> None:

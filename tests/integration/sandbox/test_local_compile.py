@@ -60,18 +60,6 @@ def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand])
 
 
 @CPP
-def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
-    options = ExecutorOptions(cache_dir=str(tmp_path / "new" / "cache"))
-    for number in range(2):
-        executor = LocalExecutor(f"local://{number}", options)
-        assert run(executor, PRINT.format("shared")).stdout == b"shared\n"
-        executor.close()
-    assert compilations(jobs) == 1
-    (binary,) = (path for path in Path(options.cache_dir or "").iterdir() if "lock" not in path.name)
-    assert binary.stat().st_mode & 0o777 == 0o555
-
-
-@CPP
 def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
@@ -82,6 +70,8 @@ def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list
         executor.close()
     assert outputs == [b"at a time\n"] * 3
     assert compilations(jobs) == 1
+    (binary,) = (path for path in tmp_path.iterdir() if "lock" not in path.name)
+    assert binary.stat().st_mode & 0o777 == 0o555
 
 
 @CPP

@@ -16,6 +16,7 @@ SESSION, USER = -3, -4
 FETCHED = {
     "a link": 'os.symlink("/stage/stdin", "a")',
     "a link to a file of its own": 'open("/tmp/y", "w").write("y"); os.symlink("/tmp/y", "a")',
+    "a link to what has no end": 'os.symlink("/dev/zero", "a")',
     "a folder": 'os.mkdir("a")',
     "a pipe": 'os.mkfifo("a")',
     "a socket": 'import socket; socket.socket(socket.AF_UNIX).bind("a")',

@@ -39,41 +39,12 @@ def test_it_is_an_executor(local: LocalExecutor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "source"),
-    [
-        ("python", "print(sum(map(int, input().split())))"),
-        pytest.param(
-            "cpp",
-            '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }',
-            marks=CPP,
-        ),
-        ("bash", "read a b; echo $((a + b))"),
-    ],
-)
-def test_a_plus_b(local: LocalExecutor, language: str, source: str) -> None:
-    execution = local.run(Program(language, source), b"20 22\n", LIMITS, {})
-    assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n")
-    assert execution.stderr == b""
-    assert execution.cpu_measured
-    assert 0 < execution.time_s < 1
-
-
-@pytest.mark.parametrize("data", [b"", b"\0", b"no newline", b"\xff\xfe\r\n", bytes(range(256)) * 4000])
-def test_bytes_pass_unchanged(local: LocalExecutor, data: bytes) -> None:
-    copy = "import sys, shutil\nshutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
-    assert python(local, copy, data).stdout == data
-
-
-@pytest.mark.parametrize(
     ("source", "exit_code"),
     [
-        ("raise SystemExit(0)", 0),
-        ("raise SystemExit(42)", 42),
         ("import os; os._exit(255)", 255),
         ("1 / 0", 1),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15),
         ("import os; os.abort()", -6),
     ],
 )
@@ -107,12 +78,6 @@ def test_files_are_the_programs_own(local: LocalExecutor) -> None:
     )
     execution = local.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
     assert execution.stdout == b"x!\n", execution.stderr
-
-
-@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "main.py"])
-def test_file_names_that_are_refused(local: LocalExecutor, name: str) -> None:
-    with pytest.raises(ValueError, match="file name"):
-        local.run(Program("python", ""), b"", LIMITS, {name: b""})
 
 
 @CPP
@@ -184,11 +149,6 @@ def test_the_hash_seed_is_fixed_and_text_is_utf8(local: LocalExecutor) -> None:
     first, second = python(local, source), python(local, source)
     assert first.stdout == second.stdout
     assert b" utf-8 " in first.stdout
-
-
-def test_source_that_is_not_text(local: LocalExecutor) -> None:
-    source = b"# -*- coding: latin-1 -*-\nprint(len('\xe4'))".decode("utf-8", "surrogateescape")
-    assert python(local, source).stdout == b"1\n"
 
 
 def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(

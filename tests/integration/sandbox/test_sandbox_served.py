@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.patience import PATIENCE_S, stretched
+from tests.patience import stretched
 from tests.servers import RunningServer, running_server
 from tests.threads.crew import crew
 
@@ -53,30 +52,6 @@ def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
     crew(6, lambda number: statuses.append(python(served, "import time; time.sleep(0.3)").status))
     assert time.monotonic() - started_s >= 0.9
     assert statuses == [Status.FINISHED] * 6
-
-
-class TestApi:
-    def test_ping(self, server: RunningServer) -> None:
-        response = httpx2.get(server.url + "v1/ping", timeout=PATIENCE_S, trust_env=False)
-        assert (response.status_code, response.json()) == (200, "pong")
-
-    def test_an_answer(self, server: RunningServer) -> None:
-        body = {"code": "print(1)", "language": "python"}
-        answer = httpx2.post(server.url + "run_code", json=body, timeout=PATIENCE_S, trust_env=False).json()
-        assert (answer["status"], answer["compile_result"]) == ("Success", None)
-        assert (answer["run_result"]["return_code"], answer["run_result"]["stdout"]) == (0, "1\n")
-
-    def test_run_timeout_alone_means_wall_time(self, server: RunningServer) -> None:
-        body = {"code": "import time; time.sleep(60)", "language": "python", "run_timeout": 0.5}
-        answer = httpx2.post(server.url + "run_code", json=body, timeout=PATIENCE_S, trust_env=False).json()
-        result = answer["run_result"]
-        assert (answer["status"], result["status"], result["return_code"]) == ("Failed", "TimeLimitExceeded", None)
-
-    @pytest.mark.parametrize(
-        ("method", "path", "status"), [("GET", "run_code", 405), ("POST", "submit", 404), ("POST", "run_code", 415)]
-    )
-    def test_other_requests(self, server: RunningServer, method: str, path: str, status: int) -> None:
-        assert httpx2.request(method, server.url + path, timeout=PATIENCE_S, trust_env=False).status_code == status
 
 
 def test_who_hangs_up_while_waiting_is_not_served(marker: str) -> None:

@@ -73,24 +73,6 @@ def hasty() -> Iterator[RunningServer]:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"POST /run_code HTTP/1.1\r\nHost: 127.",
-        head(10),
-        head(10) + b"{",
-        b"GET /v1/ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",  # answered; and then nothing more comes
-    ],
-    ids=["nothing", "half a head", "no body", "half a body", "kept alive"],
-)
-def test_who_falls_silent_is_hung_up_on(hasty: RunningServer, sent: bytes) -> None:
-    with connected(hasty) as connection:
-        connection.sendall(sent)
-        assert closed_after_s(connection) < stretched(3)
-
-
-@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("begin", "each"), [(b"GET /v1/ping HTTP/1.1\r\nX-", b"a"), (head(1000), b" ")])
 def test_a_drop_now_and_then_keeps_nothing_open(hasty: RunningServer, begin: bytes, each: bytes) -> None:
     began_s = time.monotonic()
@@ -299,10 +281,8 @@ def test_web_pages_are_refused(hasty: RunningServer, headers: dict[str, str], st
     "fields",
     [
         {"files": {"/".join(["d"] * 2000): ""}},
-        {"files": {"a" * 300: ""}},
         {"files": {"ä" * 130: ""}},  # 260 bytes
         {"files": {"a": "", "a/b": ""}},
-        {"files": {"a/b/c": "", "a/b": ""}},
         {"files": {"a": ""}, "extras": {"a/b": ""}},
         {"files": {"main.py/x": ""}},
         {"files": {f"f{n}": "" for n in range(5000)}},

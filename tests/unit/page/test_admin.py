@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -93,21 +92,6 @@ def test_names_that_look_the_same_need_the_id(pool: Pool, page: Page) -> None:
     assert admin(page, "drain", {"endpoint": "http://a/"})[0] == 409
     assert admin(page, "drain", {"endpoint": rows[2]["id"]}) == (200, "drained http://a/")
     assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining"]
-
-
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("action", ["drain", "restore"])
-def test_without_the_token_nothing_is_changed(action: str, pool: Pool, page: Page) -> None:
-    body = {"endpoint": "http://b/"}
-    assert admin(page, action, body, Authorization="Bearer wrong")[0] == 401
-    assert admin(page, action, body, **{"Content-Type": "text/plain"})[0] == 415
-    assert ask(page, "GET", f"/admin/{action}", {"Authorization": f"Bearer {TOKEN}"})[0].status == 405
-    assert admin(page, action, body, Host="evil.test")[0] == 421
-    assert admin(page, action, body, **{"Sec-Fetch-Site": "cross-site"})[0] == 403
-    with pool.serve_page() as other:
-        assert urlsplit(other.url).port != urlsplit(page.url).port
-        assert admin(other, action, body)[0] == 403
-    assert [each.state for each in pool.stats().endpoints] == ["active", "active"]
 
 
 def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(

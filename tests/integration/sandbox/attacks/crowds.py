@@ -17,13 +17,6 @@ CROWDS = [
         limits=BUSY,
     ),
     Attack(
-        "fork bomb in C++",
-        "#include <unistd.h>\nint main() { for (;;) fork(); }",
-        TIME,
-        language="cpp",
-        limits=BUSY,
-    ),
-    Attack(
         "vfork bomb",
         """
         #include <unistd.h>
@@ -81,17 +74,6 @@ CROWDS = [
         os._exit(6)
         """,
         exits=(6,),
-    ),
-    Attack(
-        "daemon",
-        """
-        import os, time
-        if os.fork(): os._exit(0)
-        os.setsid()
-        if os.fork(): os._exit(0)
-        time.sleep(60)
-        """,
-        exits=(0,),
     ),
     Attack(
         "daemons that are stopped",

@@ -18,13 +18,6 @@ HOARDS = [
         on=EVERYWHERE,
     ),
     Attack(
-        "memory in C++",
-        "#include <vector>\nint main() { std::vector<int> v; for (;;) v.push_back(1); }",
-        MEMORY,
-        language="cpp",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "address space",
         """
         import mmap

@@ -4,6 +4,12 @@ from tests.integration.sandbox.attacks.attack import EVERYWHERE, LIMITS, OUTPUT,
 
 __all__ = ["FLOODS"]
 
+
+def _flood(name: str, source: str) -> Attack:
+    """An attack that is stopped as it prints too much."""
+    return Attack(name, source, OUTPUT, on=EVERYWHERE)
+
+
 FLOODS = [
     Attack(
         "stdout",
@@ -12,8 +18,8 @@ FLOODS = [
         prints="x" * LIMITS.output_bytes,
         on=EVERYWHERE,
     ),
-    Attack("stderr", "import os\nwhile True: os.write(2, b'x' * 65536)", OUTPUT, on=EVERYWHERE),
-    Attack("both at once", "import os\nwhile True: os.write(1, b'x'); os.write(2, b'x' * 1000)", OUTPUT, on=EVERYWHERE),
+    _flood("stderr", "import os\nwhile True: os.write(2, b'x' * 65536)"),
+    _flood("both at once", "import os\nwhile True: os.write(1, b'x'); os.write(2, b'x' * 1000)"),
     Attack(
         "just as much as allowed",
         f"import os\nos.write(1, b'x' * {LIMITS.output_bytes})",
@@ -21,13 +27,11 @@ FLOODS = [
         exits=(0,),
         on=EVERYWHERE,
     ),
-    Attack(
+    _flood(
         "a byte more than allowed",
         f"import os\nos.write(1, b'x' * {LIMITS.output_bytes + 1})",
-        OUTPUT,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _flood(
         "stdout opened anew",
         """
         import os
@@ -35,8 +39,6 @@ FLOODS = [
         os.closerange(0, fd)
         while True: os.write(fd, b"x" * 4096)
         """,
-        OUTPUT,
-        on=EVERYWHERE,
     ),
     Attack(
         "stdout read by its writer",
@@ -50,7 +52,7 @@ FLOODS = [
         """,
         on=EVERYWHERE,
     ),
-    Attack(
+    _flood(
         "stdout that does not wait",
         """
         import os
@@ -59,10 +61,8 @@ FLOODS = [
             try: os.write(1, b"x" * 65536)
             except BlockingIOError: pass
         """,
-        OUTPUT,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _flood(
         "a pipe of another size",
         """
         import fcntl, os
@@ -71,8 +71,6 @@ FLOODS = [
             except OSError: pass
         while True: os.write(1, b"x" * 3000)
         """,
-        OUTPUT,
-        on=EVERYWHERE,
     ),
     Attack(
         "stdout cut, sought and locked",

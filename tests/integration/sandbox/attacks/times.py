@@ -1,20 +1,23 @@
 """Programs that use more time than they have: all of it is counted, whoever uses it."""
 
-from tests.integration.sandbox.attacks.attack import BUSY, EVERYWHERE, SLEEPY, TIME, Attack
+from tests.integration.sandbox.attacks.attack import BUSY, EVERYWHERE, ISOLATED, SLEEPY, TIME, Attack
 
 __all__ = ["TIMES"]
 
+
+def _busy(
+    name: str,
+    source: str,
+    language: str = "python",
+    on: frozenset[str] = EVERYWHERE,
+    needs: frozenset[str] = frozenset(),
+) -> Attack:
+    """An attack that is stopped by its CPU time."""
+    return Attack(name, source, TIME, message="CPU time", language=language, limits=BUSY, on=on, needs=needs)
+
+
 TIMES = [
-    Attack("busy loop", "while True: pass", TIME, message="CPU time", limits=BUSY, on=EVERYWHERE),
-    Attack(
-        "busy loop in C++",
-        "int main() { for (volatile int i = 0;; i = i + 1); }",
-        TIME,
-        message="CPU time",
-        language="cpp",
-        limits=BUSY,
-        on=EVERYWHERE,
-    ),
+    _busy("busy loop", "while True: pass"),
     Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", limits=SLEEPY, on=EVERYWHERE),
     Attack(
         "deaf to all signals",
@@ -30,17 +33,13 @@ TIMES = [
         limits=SLEEPY,
         on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "busy and deaf",
         """
         import signal
         signal.signal(signal.SIGXCPU, signal.SIG_IGN)
         while True: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
     Attack(
         "stops itself",
@@ -50,7 +49,7 @@ TIMES = [
         limits=SLEEPY,
         on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "raises its limit of CPU time",
         """
         import resource
@@ -58,24 +57,16 @@ TIMES = [
         except ValueError: pass
         while True: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "work shared among children",
         """
         import os
         for _ in range(3): os.fork()
         while True: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "work shared among threads",
         """
         #include <pthread.h>
@@ -86,13 +77,9 @@ TIMES = [
             pthread_join(thread, nullptr);
         }
         """,
-        TIME,
-        message="CPU time",
         language="cpp",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "children that nobody waits for",
         """
         import os, signal, time
@@ -104,12 +91,8 @@ TIMES = [
             try: os.wait()
             except ChildProcessError: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "short children that nobody waits for",
         """
         #include <signal.h>
@@ -123,14 +106,10 @@ TIMES = [
             }
         }
         """,
-        TIME,
-        message="CPU time",
         language="cpp",
-        limits=BUSY,
-        on=EVERYWHERE,
         needs=frozenset({"groups"}),
     ),
-    Attack(
+    _busy(
         "work of grandchildren that are left alone",
         """
         import os, time
@@ -143,11 +122,9 @@ TIMES = [
             os.waitpid(pid, 0)
             time.sleep(0.06)
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
+        on=ISOLATED,
     ),
-    Attack(
+    _busy(
         "children in sessions of their own",
         """
         import os
@@ -157,11 +134,9 @@ TIMES = [
                 while True: pass
         os.wait()
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
+        on=ISOLATED,
     ),
-    Attack(
+    _busy(
         "short sleeps between short work",
         """
         #include <time.h>
@@ -170,13 +145,9 @@ TIMES = [
             for (;;) { for (volatile int i = 0; i < 1000000; i = i + 1); nanosleep(&pause, nullptr); }
         }
         """,
-        TIME,
-        message="CPU time",
         language="cpp",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "a storm of timers",
         """
         import signal
@@ -186,34 +157,22 @@ TIMES = [
         signal.setitimer(signal.ITIMER_PROF, 1e-5, 1e-5)
         while True: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "exec without end",
         """
         #include <unistd.h>
         int main(int, char **argv) { execv("/proc/self/exe", argv); return 9; }
         """,
-        TIME,
-        message="CPU time",
         language="cpp",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
-    Attack(
+    _busy(
         "a name like a process that runs",
         """
         import ctypes
         ctypes.CDLL(None).prctl(15, b"x) R 1 1 1 0 0", 0, 0, 0)
         while True: pass
         """,
-        TIME,
-        message="CPU time",
-        limits=BUSY,
-        on=EVERYWHERE,
     ),
     Attack(
         "ends with a busy child left",
