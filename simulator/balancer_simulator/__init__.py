@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
-        BoundedPareto,
         Deterministic,
         Empirical,
         Exponential,
-        Hyperexponential,
         Lognormal,
         Pareto,
     )
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
         SlowHours,
         SlowSpells,
         SlowWithin,
-        Vacation,
         Warmup,
         WorseSpells,
     )
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.workload import (
         Arrivals,
         Batch,
-        Bulk,
         Closed,
         Conversations,
         Kind,
@@ -59,7 +55,6 @@ if TYPE_CHECKING:
         OnOff,
         Poisson,
         Requests,
-        Retrial,
         Stage,
         Tasks,
     )
@@ -72,8 +67,6 @@ __all__ = [
     "Arrivals",
     "Backtest",
     "Batch",
-    "BoundedPareto",
-    "Bulk",
     "Change",
     "Closed",
     "Conversations",
@@ -86,7 +79,6 @@ __all__ = [
     "FastFail",
     "Fit",
     "Host",
-    "Hyperexponential",
     "Interval",
     "Kind",
     "Lognormal",
@@ -100,7 +92,6 @@ __all__ = [
     "Recommendation",
     "Record",
     "Requests",
-    "Retrial",
     "RunPrediction",
     "Scenario",
     "ServerGoal",
@@ -113,7 +104,6 @@ __all__ = [
     "StudyProgress",
     "Sweep",
     "Tasks",
-    "Vacation",
     "Warmup",
     "WhatIf",
     "WorseSpells",
@@ -136,11 +126,9 @@ _HOMES = {
     "predicting.predicted": ("Predicted",),
     "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
-        "BoundedPareto",
         "Deterministic",
         "Empirical",
         "Exponential",
-        "Hyperexponential",
         "Lognormal",
         "Pareto",
     ),
@@ -159,7 +147,6 @@ _HOMES = {
         "SlowHours",
         "SlowSpells",
         "SlowWithin",
-        "Vacation",
         "Warmup",
         "WorseSpells",
     ),
@@ -170,7 +157,6 @@ _HOMES = {
     "scenario.workload": (
         "Arrivals",
         "Batch",
-        "Bulk",
         "Closed",
         "Conversations",
         "Kind",
@@ -178,7 +164,6 @@ _HOMES = {
         "OnOff",
         "Poisson",
         "Requests",
-        "Retrial",
         "Stage",
         "Tasks",
     ),

@@ -42,8 +42,7 @@ class Scenario(ScenarioFields):
             )
         if self.has_prompts:
             raise ConfigError("loads: the load of prompts depends on what is cached; vary the workload instead")
-        bulk = self.workload.bulk if isinstance(self.workload, Poisson) else None
-        return self.changed(workload=Poisson(rate_per_s=load * self.rate, bulk=bulk), loads=[])
+        return self.changed(workload=Poisson(rate_per_s=load * self.rate), loads=[])
 
     def changed(self, **values: Any) -> "Scenario":
         """Return a copy with other values, validated. Raises ConfigError."""

@@ -14,7 +14,6 @@ from balancer_simulator.scenario.distributions import Deterministic, Distributio
 __all__ = [
     "Arrivals",
     "Batch",
-    "Bulk",
     "Closed",
     "Conversations",
     "Kind",
@@ -23,7 +22,6 @@ __all__ = [
     "Open",
     "Poisson",
     "Requests",
-    "Retrial",
     "Stage",
     "Tasks",
     "Workload",
@@ -53,19 +51,11 @@ class Number(CheckedInPython):
         return self.mean or sum(self.sizes) / len(self.sizes)
 
 
-class Bulk(Number):
-    """How many requests arrive at one instant."""
-
-
 class Poisson(CheckedInPython):
-    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones.
-
-    With `bulk`, several arrive at one instant, so there are fewer such instants.
-    """
+    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones."""
 
     kind: Literal["poisson"] = "poisson"
     rate_per_s: Rate
-    bulk: Bulk | None = None
 
 
 class OnOff(CheckedInPython):
@@ -127,7 +117,7 @@ class Conversations(CheckedInPython):
     """Conversations with LLM servers: they begin at random, and each has turns, whose prompts hold all that was said.
 
     A prompt is a list of blocks. It begins with the `system_blocks` of one of `systems` system prompts, the n-th as
-    often as 1 / n^`skew`; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
+    often as 1 / n; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
     to the last one, or after its loss. Each conversation is a session.
     """
 
@@ -138,7 +128,6 @@ class Conversations(CheckedInPython):
     think: Distribution = Exponential(mean_s=10.0)
     systems: Count = 1
     system_blocks: Annotated[int, Field(ge=0, le=1_000_000)] = 8
-    skew: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
     @property
     def rate_per_s(self) -> float:
@@ -272,8 +261,8 @@ class Kind(CheckedInPython):
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
     it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
-    long it waits for an endpoint; or `patience`, from which this is drawn for each request. `holder` has a share of the
-    slots together with all other kinds of that holder, if the scenario has `fairness`.
+    long it waits for an endpoint. `holder` has a share of the slots together with all other kinds of that holder, if
+    the scenario has `fairness`.
     """
 
     name: str = "all"
@@ -284,21 +273,8 @@ class Kind(CheckedInPython):
     tokens: Annotated[int, Field(ge=0)] | None = None
     used_tokens: Annotated[int, Field(ge=0)] | None = None
     acquire_timeout_s: Positive | None = None
-    patience: Distribution | None = None
     work: Distribution | None = None
     holder: str = ""
-
-
-class Retrial(CheckedInPython):
-    """A client comes back with a request that was lost: it is in orbit for a `pause`, and asks as if it were new.
-
-    Each further pause is `factor` times as long. After `most` returns the request is lost for good; None: never. The
-    pool knows nothing of it: it has neither a place in the queue nor a part of a budget.
-    """
-
-    pause: Distribution
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
-    most: Count | None = None
 
 
 class Requests(CheckedInPython):
@@ -307,20 +283,13 @@ class Requests(CheckedInPython):
     Attributes:
         attempts: calls made for a request until one succeeds.
         exclude_failed: a retry avoids endpoints that failed this request, while another one can serve it.
-        retry_pause_s: between a failure and the next attempt.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
-        work_again: of a retry or a second call: "same", the work belongs to the request, like that of a program with an
-            endless loop; "drawn", the time is drawn again, as if the endpoint decides it.
-        retrial: clients try again by themselves with what is lost. None: they do not.
         kinds: one, unless they differ.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     exclude_failed: bool = True
-    retry_pause_s: Seconds = 0.0
     call_timeout_s: Positive | None = None
     hedge_after_s: Positive | None = None
-    work_again: Literal["same", "drawn"] = "same"
-    retrial: Retrial | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

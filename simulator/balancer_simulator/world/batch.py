@@ -6,7 +6,6 @@ Workers take tasks, and a stage is over when its tasks are done. The discipline 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -75,12 +74,6 @@ def _kinds_of(scenario: Scenario, stage: Stage, streams: Streams, tasks: int, sa
 
 def _work(scenario: Scenario, stage: Stage, kind: Kind) -> Distribution:
     return stage.work or kind.work or scenario.work
-
-
-def _again(scenario: Scenario, stage: Stage, kind: Kind, rng: np.random.Generator) -> float:
-    """Draw the work of a further call, which may be a straggler or not."""
-    work_s = drawn_once(_work(scenario, stage, kind), rng)
-    return work_s * stage.straggler_factor if rng.random() < stage.straggler_share else work_s
 
 
 def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
@@ -152,10 +145,7 @@ class BatchSource:
         self._kinds = kinds
         self._streams = streams
         self._submit = submit
-        self._demands = [
-            [demand_of(kind, partial(_again, scenario, stage, kind)) for kind in scenario.requests.kinds]
-            for stage in batch.stages
-        ]
+        self._demands = [list(map(demand_of, scenario.requests.kinds)) for _ in batch.stages]
         self._thinks: dict[Worker, Iterator[float]] = {}
         self._ahead = deque(range(batch.samples))
         self._of: dict[Worker, _Sample] = {}
