@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         FailWithin,
         FastFail,
         Host,
-        SlowHours,
         SlowSpells,
         SlowWithin,
         Warmup,
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
         Poisson,
         Requests,
         Stage,
-        Tasks,
     )
     from balancer_simulator.studies.intervals import Interval
     from balancer_simulator.studies.progress import StudyProgress
@@ -96,14 +94,12 @@ __all__ = [
     "Scenario",
     "ServerGoal",
     "Sizing",
-    "SlowHours",
     "SlowSpells",
     "SlowWithin",
     "Stage",
     "Study",
     "StudyProgress",
     "Sweep",
-    "Tasks",
     "Warmup",
     "WhatIf",
     "WorseSpells",
@@ -144,7 +140,6 @@ _HOMES = {
         "FailWithin",
         "FastFail",
         "Host",
-        "SlowHours",
         "SlowSpells",
         "SlowWithin",
         "Warmup",
@@ -165,7 +160,6 @@ _HOMES = {
         "Poisson",
         "Requests",
         "Stage",
-        "Tasks",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

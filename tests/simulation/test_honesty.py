@@ -174,7 +174,6 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
     [
         {"warmup_s": 0.0},
         {"workload": RECORDED},
-        {"workload": {"kind": "tasks", "workers": 2, "tasks": 5}},
         {"workload": {"kind": "closed", "workers": 2, "calls": 5}},
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
@@ -240,9 +239,7 @@ def test_who_gives_up_lets_a_queue_end() -> None:
     ("values", "line"),
     [
         ({"workload": {**RECORDED, "resample_s": 90.0}}, "resample_s: found 90"),
-        ({"workload": {"kind": "tasks", "workers": 1}}, "give either the number of tasks"),
-        ({"workload": {"kind": "tasks", "workers": 1, "tasks": 2, "kinds": [0]}}, "kinds has 1 values"),
-        ({"workload": {"kind": "tasks", "workers": 1, "work_s": [1.0], "kinds": [1]}}, "found 1, but requests.kinds"),
+        ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
     ],
 )
 def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> None:

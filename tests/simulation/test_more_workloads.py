@@ -1,24 +1,14 @@
-"""Kinds in batches, flat lists, a number of calls, think time; work drawn anew; what is told of kinds and servers."""
+"""Kinds in batches, a number of calls, think time; what is told of kinds and servers."""
 
 from typing import Any
 
 import pytest
-from balancer_simulator import Scenario
 
 from tests.simulation.scenarios import at, batch, closed, endpoint, run, times
 
 TWO_KINDS = {
     "kinds": [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 4.0}}]
 }
-
-
-def tasks(**values: Any) -> dict[str, Any]:
-    return {"kind": "tasks", "workers": 2, **values}
-
-
-def flat(workload: dict[str, Any], *endpoints: dict[str, Any], **values: Any) -> Scenario:
-    usual = {"work": {"kind": "deterministic", "mean_s": 1.0}, "horizon_s": 1000.0, "health": None}
-    return Scenario.model_validate({"workload": workload, "endpoints": list(endpoints), **usual, **values})
 
 
 def test_a_batch_uses_all_kinds() -> None:
@@ -37,21 +27,9 @@ def test_the_work_of_a_stage_comes_before_that_of_a_kind() -> None:
     assert record.makespan_s == 4.0
 
 
-def test_a_flat_list_is_worked_off_in_order() -> None:
-    record = run(flat(tasks(work_s=[1.0, 3.0, 1.0, 1.0]), endpoint(capacity=2)))
-    assert times(record) == [(0.0, 1.0), (0.0, 3.0), (1.0, 2.0), (2.0, 3.0)]
-    assert (record.makespan_s, record.bound_s) == (3.0, 3.0)
-
-
-def test_a_flat_list_may_say_the_kinds() -> None:
-    values = tasks(workers=1, work_s=[1.0, 2.0], kinds=[1, 0])
-    record = run(flat(values, endpoint(), requests=TWO_KINDS))
-    assert [span.kind for span in record.spans] == ["long", "short"]
-
-
 def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
     think = {"kind": "deterministic", "mean_s": 0.5}
-    record = run(flat(tasks(workers=1, tasks=3, think=think), endpoint()))
+    record = run(batch([{"name": "a", "tasks": 3, "workers": 1, "think": think}]))
     assert times(record) == [(0.5, 1.5), (2.0, 3.0), (3.5, 4.5)]
     both = run(batch([{"name": "a", "tasks": 2, "workers": 2, "think": think}, {"name": "b", "tasks": 1, "workers": 1}],
                      endpoint(capacity=2)))  # fmt: skip

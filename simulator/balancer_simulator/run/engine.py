@@ -28,7 +28,7 @@ from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Conversations, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed, Conversations
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after, run_to
 from balancer_simulator.world.conversations import ConversationSource
@@ -239,11 +239,10 @@ class Simulation:
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> TaskSource:
         workload = scenario.workload
-        if isinstance(workload, Batch | Tasks):
+        if isinstance(workload, Batch):
             works, kinds = works_of(scenario, workload, streams)
-            batch = workload.batch if isinstance(workload, Tasks) else workload
-            self._bound_s = bound_of(scenario, batch, works)
-            return BatchSource(self._env, scenario, batch, works, kinds, streams, self._submit)
+            self._bound_s = bound_of(scenario, workload, works)
+            return BatchSource(self._env, scenario, workload, works, kinds, streams, self._submit)
         if isinstance(workload, Conversations):
             return ConversationSource(self._env, scenario, workload, streams, self._submit)
         if isinstance(workload, Closed):

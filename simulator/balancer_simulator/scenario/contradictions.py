@@ -17,7 +17,7 @@ from balancer_simulator.scenario.endpoints import (
     TimedFault,
 )
 from balancer_simulator.scenario.fields import ScenarioFields, twice
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, OnOff, Poisson, Tasks
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, OnOff, Poisson
 
 __all__ = ["problems_in"]
 
@@ -49,7 +49,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += _never_overflows(scenario)
     found += _holders_amiss(scenario) + _prompts_amiss(scenario)
     count = len(scenario.requests.kinds)
-    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
+    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
     if last >= count:
         found.append(f"workload.kinds: found {last}, but requests.kinds has {count}; the first is 0")
     names = {kind.name for kind in scenario.requests.kinds}

@@ -25,7 +25,6 @@ __all__ = [
     "Fault",
     "Host",
     "Positive",
-    "SlowHours",
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
@@ -109,21 +108,6 @@ class SlowSpells(CheckedInPython):
         return self
 
 
-class SlowHours(CheckedInPython):
-    """Slow at some hours of each day: calls that begin in its n-th equal part take `factors[n]` times as long.
-
-    The first day begins with the run, and lasts `period_s` as all others.
-    """
-
-    kind: Literal["slow_hours"] = "slow_hours"
-    factors: Annotated[list[Annotated[float, Field(ge=1, allow_inf_nan=False)]], Field(min_length=2, max_length=1440)]
-    period_s: Positive = 86_400.0
-
-    def factor(self, now: float) -> float:
-        """Return how many times as long a call takes that begins at `now`."""
-        return self.factors[int(now % self.period_s / self.period_s * len(self.factors))]
-
-
 class FailWithin(TimedFault):
     """Calls that begin between two instants do their work and then fail, each with `probability`."""
 
@@ -163,7 +147,7 @@ class Warmup(CheckedInPython):
 
 
 Fault = Annotated[
-    SlowWithin | SlowSpells | SlowHours | FailWithin | FastFail | CrashRepair | Warmup,
+    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Warmup,
     Field(discriminator="kind"),
 ]
 

@@ -23,7 +23,7 @@ from balancer.settings.tables import CheckedInPython
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Tasks, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Workload
 
 __all__ = ["Policy", "PolicySessions", "ScenarioFields", "twice"]
 
@@ -167,7 +167,7 @@ class ScenarioFields(CheckedInPython):
     def is_batch(self) -> bool:
         """Whether it has an end: the amount of work is fixed, and the run ends when it is done."""
         workload = self.workload
-        return isinstance(workload, Batch | Tasks) or (isinstance(workload, Closed) and workload.calls is not None)
+        return isinstance(workload, Batch) or (isinstance(workload, Closed) and workload.calls is not None)
 
     @property
     def has_prompts(self) -> bool:
@@ -195,9 +195,7 @@ class ScenarioFields(CheckedInPython):
     def is_one_sample(self) -> bool:
         """Whether all replications have the same requests, because they were recorded."""
         workload = self.workload
-        if isinstance(workload, Arrivals):
-            return bool(workload.work_s) and workload.resample_s is None
-        return isinstance(workload, Tasks) and bool(workload.work_s)
+        return isinstance(workload, Arrivals) and bool(workload.work_s) and workload.resample_s is None
 
     @property
     def rate(self) -> float:

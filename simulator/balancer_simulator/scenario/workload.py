@@ -23,7 +23,6 @@ __all__ = [
     "Poisson",
     "Requests",
     "Stage",
-    "Tasks",
     "Workload",
 ]
 
@@ -172,9 +171,8 @@ class Batch(CheckedInPython):
     """A batch like the pipeline's: `samples`, some of them at once, each through its stages in order.
 
     `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and (1 + spread)
-    times the stage's number. Or `sizes` has a factor on the number of tasks for each sample, in the order in which they
-    begin; each stage has at least one task. Or `counts` has the number of tasks of each stage, for each sample; a stage
-    without tasks is left out.
+    times the stage's number; each stage has at least one task. Or `counts` has the number of tasks of each stage, for
+    each sample, in the order in which they begin; a stage without tasks is left out.
     """
 
     kind: Literal["batch"] = "batch"
@@ -182,22 +180,20 @@ class Batch(CheckedInPython):
     samples_at_once: Count = 4
     stages: Annotated[list[Stage], Field(min_length=1)]
     task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sizes: list[Positive] = Field(default_factory=list)
     counts: list[list[Annotated[int, Field(ge=0, le=1_000_000)]]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_each(self) -> "Batch":
-        for name, values in (("sizes", self.sizes), ("counts", self.counts)):
-            if values and len(values) != self.samples:
-                raise ValueError(
-                    f"{name} has {len(values)} values, but there are {self.samples} samples; give one for each"
-                )
+        if self.counts and len(self.counts) != self.samples:
+            raise ValueError(
+                f"counts has {len(self.counts)} values, but there are {self.samples} samples; give one for each"
+            )
         if wrong := [each for each in self.counts if len(each) != len(self.stages)]:
             raise ValueError(
                 f"counts has {wrong[0]}, but there are {len(self.stages)} stages; give one number for each"
             )
-        if sum((bool(self.sizes), bool(self.counts), bool(self.task_spread))) > 1:
-            raise ValueError("give either task_spread or sizes or counts")
+        if self.counts and self.task_spread:
+            raise ValueError("give either task_spread or counts")
         return self
 
     @property
@@ -205,55 +201,20 @@ class Batch(CheckedInPython):
         """Number of tasks of all samples, about."""
         if self.counts:
             return sum(map(sum, self.counts))
-        return max(1, round(sum(self.sizes or [self.samples]) * sum(stage.tasks for stage in self.stages)))
+        return max(1, round(self.samples * sum(stage.tasks for stage in self.stages)))
 
     def with_calls(self, calls: int) -> "Batch":
         """Return the batch with more or fewer samples, for about so many tasks: the same ones again, in order."""
         samples = max(1, round(self.samples * calls / self.calls))
         data = {
             "samples": samples,
-            "sizes": list(islice(cycle(self.sizes), samples)),
             "counts": list(islice(cycle(self.counts), samples)),
         }
         return self.model_copy(update=data)
 
 
-class Tasks(CheckedInPython):
-    """A flat list: `workers` threads work off tasks in order, and the run is over when all are done.
-
-    Either a number of `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given,
-    is the index of its kind. With given work every replication is the same.
-    """
-
-    kind: Literal["tasks"] = "tasks"
-    workers: Count
-    tasks: Count | None = None
-    work_s: list[Seconds] = Field(default_factory=list)
-    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
-    think: Distribution | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "Tasks":
-        if (self.tasks is None) == (not self.work_s):
-            raise ValueError("give either the number of tasks or work_s, the work of each")
-        if self.kinds and len(self.kinds) != self.count:
-            raise ValueError(f"kinds has {len(self.kinds)} values, but there are {self.count} tasks; give one for each")
-        return self
-
-    @property
-    def count(self) -> int:
-        """Number of tasks."""
-        return self.tasks or len(self.work_s)
-
-    @property
-    def batch(self) -> Batch:
-        """The tasks as a batch: one sample of one stage."""
-        stage = Stage(name="tasks", tasks=self.count, workers=self.workers, think=self.think)
-        return Batch(samples=1, samples_at_once=1, stages=[stage])
-
-
 Open = Poisson | OnOff | Arrivals
-Workload = Annotated[Poisson | OnOff | Arrivals | Conversations | Closed | Batch | Tasks, Field(discriminator="kind")]
+Workload = Annotated[Poisson | OnOff | Arrivals | Conversations | Closed | Batch, Field(discriminator="kind")]
 
 
 class Kind(CheckedInPython):

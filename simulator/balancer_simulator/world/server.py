@@ -18,7 +18,6 @@ from balancer_simulator.scenario.endpoints import (
     FailWithin,
     FastFail,
     Fault,
-    SlowHours,
     SlowSpells,
     SlowWithin,
     Warmup,
@@ -89,7 +88,6 @@ class FaultEffects:
         self._rng = rng
         self._spells = list(spells)
         self._slow: list[SlowWithin] = []
-        self._hours: list[SlowHours] = []
         self._warm: list[Warmup] = []
         self._quick: list[FastFail] = []
         self._fail: list[FailWithin] = []
@@ -103,8 +101,6 @@ class FaultEffects:
         match fault:
             case SlowWithin():
                 self._slow.append(fault)
-            case SlowHours():
-                self._hours.append(fault)
             case Warmup():
                 self._warm.append(fault)
             case FastFail():
@@ -133,8 +129,6 @@ class FaultEffects:
                 factor *= slow.factor
         for spells in self._spells:
             factor *= spells.factor(now)
-        for hours in self._hours:
-            factor *= hours.factor(now)
         for warm in self._warm:
             left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
             factor *= 1 + (warm.factor - 1) * left
