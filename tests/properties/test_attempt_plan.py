@@ -33,7 +33,6 @@ _terms = st.builds(
     CallPolicy,
     attempts=st.integers(1, 6),
     retries=_retries,
-    pause_s=st.sampled_from([0.0, 0.5]),
     wait_s=st.sampled_from([0.0, 5.0, 200.0]),
     deadline_s=st.sampled_from([math.inf, math.inf, 0.0, 4.0, 100.0]),
     hedge_after_s=st.sampled_from([None, None, 0.5]),
@@ -328,14 +327,14 @@ def test_a_clock_that_stands_still_keeps_nobody_for_ever() -> None:
 
 @pytest.mark.parametrize("asked_s", [0.0, 2.0], ids=["a pause", "a rest"])
 def test_one_that_sleeps_too_long_does_not_begin_again_after_its_deadline(asked_s: float) -> None:
-    course = begun(deadline_s=4.0, pause_s=1.0)
+    course = begun(deadline_s=4.0, retries=RetrySettings(base_s=1.0))
     course.granted("a", 0.0)
     decision = course.failed(0.0, asked_s)
     assert isinstance(decision, Pause)
     if asked_s:
         assert isinstance(course.resume(1.0, frozenset()), Ask)
         decision = course.no_endpoint(1.0, frozenset())
-        assert decision == Pause(1.0)
+        assert isinstance(decision, Pause)
     assert course.resume(4.0, frozenset()) == Over(Why.DEADLINE, "the deadline of 4 s has passed")
 
 
