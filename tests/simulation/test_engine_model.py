@@ -233,7 +233,6 @@ _FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
     ("fail_within does the work and fails", lambda record: record.endpoints[0].failures, 2),
     ("a retry does not go where it failed", lambda record: record.sojourn.mean, 2),
     ("a retry waits for another rather than go where it failed", lambda record: record.wait.most, 4),
-    ("a retry may pause", lambda record: record.wait.most, 0),  # a pause is not a wait
     ("who has waited long enough is refused", lambda r: r.metrics["timed_out"], pytest.approx(1 / 3)),
     ("who has waited long enough is refused", lambda r: r.metrics["lost"], pytest.approx(1 / 3)),
 ]
