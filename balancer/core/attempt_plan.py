@@ -309,7 +309,7 @@ class AttemptPlan:
         if self.tries < self.terms.owed:
             return 0.0
         retries = self.terms.retries
-        return pause_s(retries, self.tries, self._rng) if retries else self.terms.pause_s
+        return pause_s(retries, self.tries, self._rng) if retries else 0.0
 
     def _pays(self) -> bool:
         self._owes = self._budget is not None and not self._budget.try_spend(self._now)

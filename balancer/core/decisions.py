@@ -23,8 +23,7 @@ class CallPolicy:
 
     Args:
         attempts: tries at most, the first included.
-        retries: pauses, and the window of a budget that never fills. None: each pause lasts `pause_s`.
-        pause_s: see `retries`.
+        retries: pauses, and the window of a budget that never fills. None: there are no pauses.
         wait_s: how long a try waits for a lease, within the deadline; inf: until the deadline.
         deadline_s: seconds from the start for all waits, pauses and tries.
         hedge_after_s: an attempt that takes longer is made a second time, elsewhere. None: never.
@@ -38,7 +37,6 @@ class CallPolicy:
 
     attempts: int = 3
     retries: "RetrySettings | None" = None
-    pause_s: float = 0.0
     wait_s: float = math.inf
     deadline_s: float = math.inf
     hedge_after_s: float | None = None

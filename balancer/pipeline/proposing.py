@@ -137,20 +137,18 @@ class ModelAccount:
         others = [(of, aside) for of, aside in self._aside.values()]
         row_aside = sum((aside for of, aside in others if of == row), TokenUsage())
         all_aside = sum((aside for _, aside in others), TokenUsage())
-        return self._fit("row_", self._rows[row], row_aside, most) and self._fit("", self._all, all_aside, most)
-
-    def _fit(self, prefix: str, used: TokenUsage, aside: TokenUsage, most: TokenUsage) -> bool:
         budget, fits = self._budget, True
-        for name in ("tokens", "cost"):
-            cap: float | None = getattr(budget, prefix + name)
+        for name, cap, used, aside, more in (
+            ("row_tokens", budget.row_tokens, self._rows[row].tokens, row_aside.tokens, most.tokens),
+            ("tokens", budget.tokens, self._all.tokens, all_aside.tokens, most.tokens),
+            ("cost", budget.cost, self._all.cost, all_aside.cost, most.cost),
+        ):
             if cap is not None:
-                then = getattr(used, name) + getattr(most, name)
-                if then > cap:
-                    raise _no_budget(prefix + name, cap)
-                fits = fits and then + getattr(aside, name) <= cap
-        seconds: float | None = getattr(budget, f"{prefix}seconds")
-        if seconds is not None and used.seconds >= seconds:
-            raise _no_budget(f"{prefix}seconds", seconds)
+                if used + more > cap:
+                    raise _no_budget(name, cap)
+                fits = fits and used + more + aside <= cap
+        if budget.seconds is not None and self._all.seconds >= budget.seconds:
+            raise _no_budget("seconds", budget.seconds)
         return fits
 
 

@@ -1,6 +1,6 @@
 """`[llm]`: the model, its servers, and a budget."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -37,17 +37,15 @@ class LlmBudget(Settings):
     """`[llm.budget]`: what a run, and each row, may use; None: any amount. It is checked before each call.
 
     Attributes:
-        tokens, row_tokens: tokens of questions and answers together.
-        cost, row_cost: money, by `[llm.prices]`.
-        seconds, row_seconds: seconds of waiting for answers; parallel calls count each.
+        tokens, row_tokens: tokens of questions and answers together, of the run and of each row.
+        cost: money of the run, by `[llm.prices]`.
+        seconds: seconds of the run of waiting for answers; parallel calls count each.
     """
 
     tokens: _Count | None = None
     cost: _Amount | None = None
     seconds: _Amount | None = None
     row_tokens: _Count | None = None
-    row_cost: _Amount | None = None
-    row_seconds: _Amount | None = None
 
 
 class LlmSettings(Settings):
@@ -59,11 +57,8 @@ class LlmSettings(Settings):
             `endpoints` are not needed.
         endpoints: `[[llm.endpoints]]`: base URLs of servers with OpenAI's API, with capacities and headers.
         pool, health, limits, retries: as the tables of these names, for the pool of these endpoints.
-        structured: how answers get their form: "schema" (a JSON schema), "json" (any JSON), "text" (the prompt alone);
-            "auto" tries them in this order, and remembers for each server which ones it refused.
         attempts: questions for one usable answer.
         max_output_tokens: the most tokens of one answer.
-        temperature: of the model; None: the server's default.
         timeout_s: seconds for one answer.
         outage_s: while no question is answered, further tries are made for so many seconds.
         prompts: a folder; its files replace built-in prompts of the same name.
@@ -77,10 +72,8 @@ class LlmSettings(Settings):
     health: HealthSection = HealthSection()
     limits: LimitSettings = LimitSettings()
     retries: RetrySettings = RetrySettings()
-    structured: Literal["auto", "schema", "json", "text"] = "auto"
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     max_output_tokens: Annotated[int, Field(ge=16)] = 8192
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     timeout_s: _Amount = 180.0
     outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     prompts: str | None = None
@@ -91,7 +84,7 @@ class LlmSettings(Settings):
     def _asked(self) -> Self:
         if not self.endpoints and self.scripted is None:
             raise _mistake("[[llm.endpoints]] is missing: name at least one server, by its base URL")
-        if (self.budget.cost or self.budget.row_cost) and not (self.prices.input or self.prices.output):
+        if self.budget.cost and not (self.prices.input or self.prices.output):
             raise _mistake("[llm.budget] has a cost but [llm.prices] has no price, so no cost is known; set the prices")
         return self
 

@@ -35,7 +35,6 @@ class RowSettings(Settings):
         ids: only the rows with these names; empty: all.
         right: how many right solutions of a row to use, or "all".
         wrong: how many wrong ones.
-        seed: chooses which ones.
         tests: the kinds of known tests that count as the row's own data.
         testlib: path of testlib.h, for checkers, validators and generators of rows that include it; "": they are not
             used.
@@ -47,7 +46,6 @@ class RowSettings(Settings):
     ids: list[str] = Field(default_factory=list)
     right: _Some = 4
     wrong: _Some = 8
-    seed: int = 1
     tests: Annotated[list[_Kind], Field(min_length=1)] = Field(default=["public", "private"])
     testlib: str = ""
 

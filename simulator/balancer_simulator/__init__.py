@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
-        BoundedPareto,
         Deterministic,
         Empirical,
         Exponential,
-        Hyperexponential,
         Lognormal,
         Pareto,
     )
@@ -39,10 +37,8 @@ if TYPE_CHECKING:
         FailWithin,
         FastFail,
         Host,
-        SlowHours,
         SlowSpells,
         SlowWithin,
-        Vacation,
         Warmup,
         WorseSpells,
     )
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.workload import (
         Arrivals,
         Batch,
-        Bulk,
         Closed,
         Conversations,
         Kind,
@@ -59,9 +54,7 @@ if TYPE_CHECKING:
         OnOff,
         Poisson,
         Requests,
-        Retrial,
         Stage,
-        Tasks,
     )
     from balancer_simulator.studies.intervals import Interval
     from balancer_simulator.studies.progress import StudyProgress
@@ -72,8 +65,6 @@ __all__ = [
     "Arrivals",
     "Backtest",
     "Batch",
-    "BoundedPareto",
-    "Bulk",
     "Change",
     "Closed",
     "Conversations",
@@ -86,7 +77,6 @@ __all__ = [
     "FastFail",
     "Fit",
     "Host",
-    "Hyperexponential",
     "Interval",
     "Kind",
     "Lognormal",
@@ -100,20 +90,16 @@ __all__ = [
     "Recommendation",
     "Record",
     "Requests",
-    "Retrial",
     "RunPrediction",
     "Scenario",
     "ServerGoal",
     "Sizing",
-    "SlowHours",
     "SlowSpells",
     "SlowWithin",
     "Stage",
     "Study",
     "StudyProgress",
     "Sweep",
-    "Tasks",
-    "Vacation",
     "Warmup",
     "WhatIf",
     "WorseSpells",
@@ -136,11 +122,9 @@ _HOMES = {
     "predicting.predicted": ("Predicted",),
     "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
-        "BoundedPareto",
         "Deterministic",
         "Empirical",
         "Exponential",
-        "Hyperexponential",
         "Lognormal",
         "Pareto",
     ),
@@ -156,10 +140,8 @@ _HOMES = {
         "FailWithin",
         "FastFail",
         "Host",
-        "SlowHours",
         "SlowSpells",
         "SlowWithin",
-        "Vacation",
         "Warmup",
         "WorseSpells",
     ),
@@ -170,7 +152,6 @@ _HOMES = {
     "scenario.workload": (
         "Arrivals",
         "Batch",
-        "Bulk",
         "Closed",
         "Conversations",
         "Kind",
@@ -178,9 +159,7 @@ _HOMES = {
         "OnOff",
         "Poisson",
         "Requests",
-        "Retrial",
         "Stage",
-        "Tasks",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

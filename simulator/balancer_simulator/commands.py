@@ -43,15 +43,6 @@ ReplicationsOption = Annotated[
     int | None,
     typer.Option("--replications", metavar="N", min=1, help="Number of replications, instead of SCENARIO's."),
 ]
-WithinOption = Annotated[
-    float | None,
-    typer.Option(
-        "--within",
-        metavar="PART",
-        help="Add replications until the ranked figure is known to within this share of it, e.g. 0.05. "
-        "Stops at most_replications.",
-    ),
-]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
@@ -99,7 +90,6 @@ class _Options:
 
     strategies: list[str] | None
     replications: int | None
-    within: float | None
     precision: str | None
     seed: int | None
     jobs: int | None
@@ -124,7 +114,6 @@ def simulate(
     scenario: ScenarioArgument,
     strategy: PolicyOption = None,
     replications: ReplicationsOption = None,
-    within: WithinOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
@@ -137,7 +126,7 @@ def simulate(
     with saying(_NOTHING):
         from balancer_simulator.report.terminal import print_study
 
-        study = _study(scenario, _Options(strategy, replications, within, precision, seed, jobs))
+        study = _study(scenario, _Options(strategy, replications, precision, seed, jobs))
         if not as_json:
             print_study(study, Console())
     _end(study, out, None, as_json=as_json)
@@ -148,7 +137,6 @@ def compare(
     strategy: PolicyOption = None,
     by: FigureOption = None,
     replications: ReplicationsOption = None,
-    within: WithinOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
@@ -160,7 +148,7 @@ def compare(
     if markdown and as_json:
         raise ConfigError("--markdown: it excludes --json; give one of the two")
     require("simulator", '"balancer compare"')
-    options = _Options(strategy, replications, within, precision, seed, jobs, by)
+    options = _Options(strategy, replications, precision, seed, jobs, by)
     if len(scenarios) > 1:
         if by or out:
             option = "--by" if by else "--out"
@@ -219,7 +207,6 @@ def _scenario(path: Path, options: _Options) -> "Scenario":
     scenario = load_scenario(path)
     given = {
         "replications": options.replications,
-        "within": options.within,
         "precision": None if options.precision is None else _part(options.precision),
         "seed": options.seed,
     }

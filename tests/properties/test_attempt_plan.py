@@ -34,7 +34,6 @@ _terms = st.builds(
     CallPolicy,
     attempts=st.integers(1, 6),
     retries=_retries,
-    pause_s=st.sampled_from([0.0, 0.5]),
     wait_s=st.sampled_from([0.0, 5.0, 200.0]),
     deadline_s=st.sampled_from([math.inf, math.inf, 0.0, 4.0, 100.0]),
     hedge_after_s=st.sampled_from([None, None, 0.5]),

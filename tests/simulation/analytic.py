@@ -5,8 +5,7 @@ Plain arithmetic on floats: no randomness, no clock, and only the standard libra
 - Queues in steady state: one line, Poisson arrivals, first come first served. The mean wait of M/M/1, M/M/c and M/G/1,
   and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
   its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
-- Queues with something more: impatient callers, arrivals in bulk, servers that break down or take vacations, clients
-  that try again, and the shortest job first.
+- Queues with something more: impatient callers, and the shortest job first.
 - Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
   when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
   exponential, one server a station, first come first served.
@@ -29,19 +28,14 @@ __all__ = [
     "Queue",
     "Station",
     "Supermarket",
-    "breakdowns",
     "closed_network",
-    "erlang_a",
     "erlang_b",
-    "in_bulk",
     "mg1",
     "mm1",
     "mm1_deadline",
     "mmc",
-    "retrials",
     "shortest_job_first",
     "supermarket",
-    "vacations",
 ]
 
 _ROUNDING = 1e-9  # tolerance of the sum of 1: probabilities are often written with ten decimals
@@ -204,93 +198,6 @@ def mg1(rho: float, service_s: float = 1.0, *, scv: float) -> Queue:
     return Queue(1, rho, service_s, rho * service_s * (1.0 + scv) / (2.0 * (1.0 - rho)))
 
 
-def in_bulk(rho: float, service_s: float = 1.0, *, size: float, size_squared: float) -> Queue:
-    """Return M^[X]/M/1: customers arrive in bulk, X at an instant.
-
-    Args:
-        rho: utilisation, in [0, 1).
-        service_s: mean service time in seconds, > 0.
-        size, size_squared: means of X and of X^2; for a geometric X of mean m, X^2 has the mean m (2 m - 1).
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Source: Gross and Harris, Fundamentals of Queueing Theory (1998), section 3.1.
-    """
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
-    require_positive("size", size)
-    require_positive("size_squared", size_squared)
-    sojourn_s = service_s * (size + size_squared) / (2.0 * size * (1.0 - rho))
-    return Queue(1, rho, service_s, sojourn_s - service_s)
-
-
-def vacations(rho: float, service_s: float = 1.0, *, scv: float, vacation_s: float, vacation_scv: float) -> Queue:
-    """Return M/G/1 whose server is away whenever nobody is there, again and again (multiple vacations).
-
-    Args:
-        rho, service_s, scv: as for `mg1`.
-        vacation_s, vacation_scv: mean in seconds, > 0, and squared coefficient of variation, >= 0, of a vacation.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Source: Fuhrmann and Cooper (1985); Doshi (1986), Queueing Systems 1: the wait is that of M/G/1 and, independently,
-    what is left of a vacation.
-    """
-    require_positive("vacation_s", vacation_s)
-    require_not_negative("vacation_scv", vacation_scv)
-    plain = mg1(rho, service_s, scv=scv)
-    return Queue(1, rho, service_s, plain.wait_s + vacation_s * (1.0 + vacation_scv) / 2.0)
-
-
-def breakdowns(
-    rho: float, service_s: float = 1.0, *, mtbf_s: float, mttr_s: float, scv: float = 1.0, repeats: bool = False
-) -> float:
-    """Return the mean sojourn in seconds in M/G/1 whose server breaks down, busy or idle, while the work waits for it.
-
-    Times between a repair and the next breakdown, and of repairs, are exponential.
-
-    Args:
-        rho: share of all time that the work alone takes, >= 0.
-        service_s, scv: as for `mg1`, without the breakdowns.
-        mtbf_s, mttr_s: mean seconds up, and of a repair, > 0.
-        repeats: after a repair the work is done from its beginning (preemptive repeat); this needs constant work. Else
-            it is resumed (preemptive resume).
-
-    Raises:
-        ValueError: an argument is out of its range, or the queue would grow for ever.
-
-    Source: Avi-Itzhak and Naor (1963), Operations Research 11, model A; Gaver (1962), JRSS B 24, for the time from the
-    start of a service to its end. The first of a busy period may find the server down: Welch (1964).
-    """
-    require_positive("service_s", service_s)
-    require_not_negative("scv", scv)
-    require_positive("mtbf_s", mtbf_s)
-    require_positive("mttr_s", mttr_s)
-    _require(not repeats or scv == 0.0, "scv", scv, "0 for work that repeats")
-    fails, rate = 1.0 / mtbf_s, rho / service_s
-    if repeats:
-        whole = math.exp(-fails * service_s)  # chance to get through
-        times, spread = (1.0 - whole) / whole, (1.0 - whole) / whole**2  # of breakdowns: mean and variance
-        # Seconds of work until one: mean and variance. Of few breakdowns each is anywhere in the service.
-        cut_s, cut_variance = service_s / 2.0, service_s**2 / 12.0
-        if fails * service_s > 1e-4:
-            cut_s = mtbf_s - service_s * whole / (1.0 - whole)
-            cut_variance = mtbf_s**2 - service_s**2 * whole / (1.0 - whole) ** 2
-        each_s = cut_s + mttr_s
-        mean_s = service_s + times * each_s
-        square = times * (cut_variance + mttr_s**2) + spread * each_s**2 + mean_s**2
-    else:
-        mean_s = service_s * (1.0 + fails * mttr_s)
-        square = service_s**2 * (1.0 + scv) * (1.0 + fails * mttr_s) ** 2 + service_s * fails * 2.0 * mttr_s**2
-    require_utilisation("rho with breakdowns", rate * mean_s)
-    down = fails / (rate + fails + 1.0 / mttr_s)  # chance that the first of a busy period finds it down
-    late_s, late_square = down * mttr_s, down * 2.0 * mttr_s**2
-    wait_s = rate * square / (2.0 * (1.0 - rate * mean_s))
-    return mean_s + wait_s + (2.0 * late_s + rate * late_square) / (2.0 * (1.0 + rate * late_s))
-
-
 @dataclass(frozen=True, slots=True)
 class Impatience:
     """A queue whose callers leave if they wait too long.
@@ -302,38 +209,6 @@ class Impatience:
 
     waits: float
     abandons: float
-
-
-def erlang_a(servers: int, offered: float, patience: float) -> Impatience:
-    """Return M/M/c+M (Erlang A): exponential patience.
-
-    Args:
-        servers: c, >= 1.
-        offered: arrivals in a mean service time, > 0; it may be more than there are servers.
-        patience: mean patience in mean service times, > 0.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Source: Palm (1957); Garnett, Mandelbaum and Reiman (2002), M&SOM 4. The birth-death process, summed until a term
-    does not count.
-    """
-    require_whole("servers", servers, least=1)
-    require_positive("offered", offered)
-    require_positive("patience", patience)
-    blocked = erlang_b(servers, offered)
-    if not blocked:
-        return Impatience(0.0, 0.0)
-    # With the chance of c callers as the unit: those of fewer, then of more, of whom n - c are impatient.
-    total, leaving, term, count = 1.0 / blocked, 0.0, 1.0, 0
-    busy = 1.0
-    while term > 1e-17 * busy or offered > servers + count / patience:
-        count += 1
-        term *= offered / (servers + count / patience)
-        busy += term
-        leaving += term * count / patience
-    total += busy - 1.0
-    return Impatience(busy / total, leaving / total / offered)
 
 
 def mm1_deadline(offered: float, patience: float) -> Impatience:
@@ -355,25 +230,6 @@ def mm1_deadline(offered: float, patience: float) -> Impatience:
     below = offered * (patience if abs(drift) < _ROUNDING else (1.0 - at_end) / drift)
     beyond = offered * at_end
     return Impatience((below + beyond) / (1.0 + below + beyond), beyond / (1.0 + below + beyond))
-
-
-def retrials(rho: float, service_s: float = 1.0, *, pause_s: float) -> float:
-    """Return the mean sojourn in seconds in M/M/1/1 whose callers come back, if it is busy, after exponential pauses.
-
-    Args:
-        rho: utilisation, in [0, 1).
-        service_s: mean service time in seconds, > 0.
-        pause_s: mean pause in seconds, > 0.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Source: Falin and Templeton, Retrial Queues (1997), section 1.2.
-    """
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
-    require_positive("pause_s", pause_s)
-    return service_s + rho * (service_s + pause_s) / (1.0 - rho)
 
 
 def shortest_job_first(rho: float, work_s: Sequence[float]) -> Queue:

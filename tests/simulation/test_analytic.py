@@ -15,19 +15,14 @@ from tests.simulation.analytic import (
     ClosedNetwork,
     MarkovQueue,
     Queue,
-    breakdowns,
     closed_network,
-    erlang_a,
     erlang_b,
-    in_bulk,
     mg1,
     mm1,
     mm1_deadline,
     mmc,
-    retrials,
     shortest_job_first,
     supermarket,
-    vacations,
 )
 
 _EXACT = 1e-12  # a few thousand roundings of 1e-16
@@ -339,52 +334,15 @@ def test_a_station_that_nobody_chooses_is_empty() -> None:
 # -- queues with something more ---------------------------------------------------------------------
 
 
-@given(rho=_rho, servers=_servers)
-def test_endless_patience_is_a_plain_queue_and_none_is_a_loss_system(rho: float, servers: int) -> None:
-    offered = max(rho, 0.01) * servers
-    waits = mmc(servers, max(rho, 0.01)).wait_probability
-    if rho < 0.95:  # nearer to 1 the queue is long, and some leave it
-        assert erlang_a(servers, offered, 1e9).waits == _near(waits, 1e-5)
-    assert erlang_a(servers, offered, 1e-9).abandons == pytest.approx(erlang_b(servers, offered), rel=1e-6, abs=1e-12)
-    assert mm1_deadline(offered, 1e-9).abandons == _near(erlang_b(1, offered), 1e-6)
-
-
-@pytest.mark.parametrize(("servers", "offered", "patience"), [(1, 0.5, 2.0), (3, 4.0, 0.7), (8, 9.0, 2.0)])
-def test_erlang_a_keeps_its_balance(servers: int, offered: float, patience: float) -> None:
-    """What comes is served or leaves; states up to 400, worked out the long way."""
-    weights = [1.0]
-    for n in range(1, 400):
-        weights.append(weights[-1] * offered / (min(n, servers) + max(0, n - servers) / patience))
-    total = math.fsum(weights)
-    served = math.fsum(w * min(n, servers) for n, w in enumerate(weights)) / total
-    found = erlang_a(servers, offered, patience)
-    assert found.abandons == _near(1 - served / offered, 1e-9)
-    assert found.waits == _near(math.fsum(weights[servers:]) / total)
+@given(rho=_rho)
+def test_callers_that_leave_at_once_make_a_loss_system(rho: float) -> None:
+    assert mm1_deadline(max(rho, 0.01), 1e-9).abandons == _near(erlang_b(1, max(rho, 0.01)), 1e-6)
 
 
 @given(rho=_rho.filter(bool), service_s=_seconds)
-def test_what_has_nothing_more_is_a_plain_queue(rho: float, service_s: float) -> None:
-    plain = mm1(rho, service_s)
-    assert in_bulk(rho, service_s, size=1.0, size_squared=1.0).wait_s == pytest.approx(plain.wait_s, rel=1e-9)
-    assert retrials(rho, service_s, pause_s=1e-9 * service_s) == _near(plain.sojourn_s, 1e-6)
-    assert vacations(rho, service_s, scv=1.0, vacation_s=2.0, vacation_scv=1.0).wait_s == _near(plain.wait_s + 2.0)
+def test_jobs_of_one_length_are_a_plain_queue(rho: float, service_s: float) -> None:
     equal = shortest_job_first(rho, [service_s] * 3)
     assert equal.wait_s == _near(mg1(rho, service_s, scv=0.0).wait_s, 1e-9)
-    rare = 1e9 * service_s / (1 - rho)
-    assert breakdowns(rho, service_s, mtbf_s=rare, mttr_s=service_s) == _near(plain.sojourn_s, 1e-3)
-    constant = mg1(rho, service_s, scv=0.0).sojourn_s
-    assert breakdowns(rho, service_s, mtbf_s=rare, mttr_s=service_s, scv=0.0, repeats=True) == _near(constant, 1e-3)
-
-
-@pytest.mark.parametrize(
-    ("rho", "scv", "mtbf_s", "mttr_s"), [(0.5, 1.0, 10.0, 0.5), (0.6, 0.0, 3.0, 0.7), (0.3, 4.0, 1.0, 0.2)]
-)
-def test_breakdowns_are_customers_that_go_first(rho: float, scv: float, mtbf_s: float, mttr_s: float) -> None:
-    """Preemptive priority (Cobham's formula): an up-and-down server is one with customers of a first class."""
-    up = mtbf_s / (mtbf_s + mttr_s)
-    first = 2 * mttr_s**2 * up**3 / mtbf_s
-    expected = 1 / up + (first + rho * (1 + scv)) / (2 * up * (up - rho))
-    assert breakdowns(rho, scv=scv, mtbf_s=mtbf_s, mttr_s=mttr_s) == _near(expected)
 
 
 def test_the_shortest_job_first_waits_less_than_in_the_order_of_arrival() -> None:
@@ -423,13 +381,6 @@ _REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: mm1(0.5).wait_cdf(_NAN), "wait_s is nan; it must be a finite number >= 0"),
     (lambda: mm1(0.5).wait_quantile_s(1.0), "share is 1.0; it must be >= 0 and < 1"),
     (lambda: mm1(0.5).wait_quantile_s(_NAN), "share is nan; it must be >= 0 and < 1"),
-    (lambda: breakdowns(0.5, mtbf_s=0.0, mttr_s=1.0), "mtbf_s is 0.0; it must be a finite number > 0"),
-    (lambda: breakdowns(0.5, mtbf_s=1.0, mttr_s=1.0), f"rho with breakdowns is 1.0; {_UTILISATION}"),
-    (
-        lambda: breakdowns(0.5, mtbf_s=9.0, mttr_s=1.0, repeats=True),
-        "scv is 1.0; it must be 0 for work that repeats",
-    ),
-    (lambda: erlang_a(1, 0.0, 1.0), "offered is 0.0; it must be a finite number > 0"),
     (lambda: mm1_deadline(0.5, 0.0), "patience is 0.0; it must be a finite number > 0"),
     (lambda: shortest_job_first(0.5, []), "the number of work_s is 0; it must be >= 1"),
     (lambda: closed_network(0, [1.0]), "population is 0; it must be a whole number >= 1"),

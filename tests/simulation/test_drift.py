@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import EndpointModel, Lognormal, Scenario, SlowHours, SlowSpells
+from balancer_simulator import EndpointModel, Lognormal, Scenario, SlowSpells
 from balancer_simulator.fitting.callers import load_shape
 from balancer_simulator.fitting.description import fit_lines
-from balancer_simulator.fitting.drift import DAY_S, drift_of, hours_of, spells_of
+from balancer_simulator.fitting.drift import drift_of, spells_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.scenario.distributions import Deterministic, Floats
 
@@ -76,40 +76,6 @@ def test_steady_times_have_no_spells_whatever_their_shape() -> None:
     at_s = np.cumsum(rng.exponential(0.05, 1500))
     for log in (np.log(rng.exponential(1.0, 1500)), rng.choice([0.0, 2.0], 1500) + rng.normal(0, 0.1, 1500)):
         assert spells_of(at_s, log, float(at_s[-1])) is None
-
-
-def _days(count: int, days: float, seed: int = 5) -> tuple[Floats, Floats]:
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.uniform(0.0, days * DAY_S, count)), rng.normal(0.0, 0.4, count)
-
-
-def test_slow_hours_are_found_in_days_and_not_in_what_does_not_repeat() -> None:
-    at_s, log = _days(3000, 3.0)
-    wave = 0.5 * (1 - np.cos(2 * np.pi * at_s / DAY_S))  # from 1 at its begin to 2.7 times at noon
-    found = hours_of(at_s, log + wave)
-    assert found is not None
-    assert (len(found), found.min()) == (24, 1.0)
-    assert (int(found.argmax()), found.max()) == (pytest.approx(12, abs=1), pytest.approx(np.e, rel=0.15))
-    assert hours_of(at_s, log) is None
-    assert hours_of(at_s, np.where(at_s > 1.5 * DAY_S, log + 1.0, log)) is None  # a step
-    assert hours_of(at_s, np.where((at_s > 1.2 * DAY_S) & (at_s < 1.4 * DAY_S), log + 1.0, log)) is None  # one spell
-    early = at_s < 1.5 * DAY_S
-    assert hours_of(at_s[early], (log + wave)[early]) is None  # less than two days
-
-
-def test_a_fit_has_the_slow_hours_and_its_times_are_those_of_the_best() -> None:
-    hours = [1.0 + 1.5 * (8 <= hour < 20) for hour in range(24)]
-    slow = EndpointModel(url="http://a/", capacity=50, service=Lognormal(mean_s=60.0, cv=0.5))
-    slow = EndpointModel(**{**slow.model_dump(), "faults": [{"kind": "slow_hours", "factors": hours}]})
-    fit = _fit(slow, workload={"kind": "poisson", "rate_per_s": 0.01}, horizon_s=3 * DAY_S)
-    (fault,) = fit.scenario().endpoints[0].faults
-    assert isinstance(fault, SlowHours)
-    assert fault.factors[14] / fault.factors[2] == pytest.approx(2.5, rel=0.2)
-    mean_s = np.mean([fault.factor(3600.0 * hour) for hour in range(24)]) * fit.times.of["http://a/"][0].mean()
-    assert mean_s == pytest.approx(60.0 * 1.75, rel=0.1)
-    assert any("slow hours: up to" in line for line in fit_lines(fit))
-    told = made_trace(fit.scenario(replications=1))
-    assert abs(np.mean([each.held_s for each in told.attempts]) / mean_s - 1) < 0.1
 
 
 _SERVICE = Lognormal(mean_s=0.15, cv=0.5)

@@ -184,10 +184,6 @@ _CALLS: dict[str, tuple[Scenario, list[tuple[int, str, float, float, bool]]]] = 
         at([0], 1, endpoint("a", **BROKEN), requests={"attempts": 3, "exclude_failed": False}),
         [(1, "a", start, start + 1, False) for start in (0, 1, 2)],
     ),
-    "a retry may pause": (
-        at([0], 1, endpoint("a", **BROKEN), endpoint("b"), requests={"retry_pause_s": 0.5}),
-        [(1, "a", 0, 1, False), (1, "b", 1.5, 2.5, True)],
-    ),
     "who has waited long enough is refused": (
         at([0, 0, 0.5], [3, 1, 1], requests=_LONG_WAIT),
         [(1, "a", 0, 3, True), (3, "a", 3, 4, True)],
@@ -237,7 +233,6 @@ _FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
     ("fail_within does the work and fails", lambda record: record.endpoints[0].failures, 2),
     ("a retry does not go where it failed", lambda record: record.sojourn.mean, 2),
     ("a retry waits for another rather than go where it failed", lambda record: record.wait.most, 4),
-    ("a retry may pause", lambda record: record.wait.most, 0),  # a pause is not a wait
     ("who has waited long enough is refused", lambda r: r.metrics["timed_out"], pytest.approx(1 / 3)),
     ("who has waited long enough is refused", lambda r: r.metrics["lost"], pytest.approx(1 / 3)),
 ]
@@ -571,7 +566,6 @@ _requests = st.fixed_dictionaries(
     {
         "attempts": st.integers(1, 3),
         "exclude_failed": st.booleans(),
-        "retry_pause_s": st.sampled_from([0.0, 0.5]),
         "call_timeout_s": st.none() | st.sampled_from([0.5, 4.0]),
         "kinds": st.lists(
             st.fixed_dictionaries(

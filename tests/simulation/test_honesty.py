@@ -174,7 +174,6 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
     [
         {"warmup_s": 0.0},
         {"workload": RECORDED},
-        {"workload": {"kind": "tasks", "workers": 2, "tasks": 5}},
         {"workload": {"kind": "closed", "workers": 2, "calls": 5}},
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
@@ -185,20 +184,6 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
 def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
     assert not settles(scenario(**{"warmup_s": None, **values}))
     assert settles(scenario(warmup_s=None))
-
-
-# -- until it is known ------------------------------------------------------------------------------
-
-
-def test_replications_go_on_until_it_is_known_well_enough() -> None:
-    study = run_study(scenario(within=0.2, replications=2), ["fifo", "first"])
-    count = study.scenario.replications
-    assert 2 < count < 100
-    assert all(len(records) == count for records in study.records.values())
-    found = study.metric("fifo", "sojourn_mean_s")
-    assert found.half <= 0.2 * found.mean
-    few = run_study(scenario(within=0.001, most_replications=4, horizon_s=50.0), ["fifo"])
-    assert few.scenario.replications == 4
 
 
 # -- loads that nobody could carry ------------------------------------------------------------------
@@ -254,13 +239,7 @@ def test_who_gives_up_lets_a_queue_end() -> None:
     ("values", "line"),
     [
         ({"workload": {**RECORDED, "resample_s": 90.0}}, "resample_s: found 90"),
-        ({"workload": RECORDED, "within": 0.1}, "within: the work is recorded"),
-        ({"workload": RECORDED, "requests": {"work_again": "drawn"}}, 'work_again: found "drawn"'),
-        ({"within": 0.1, "most_replications": 2}, "most_replications is 2 and replications 3"),
-        ({"workload": {"kind": "tasks", "workers": 1}}, "give either the number of tasks"),
-        ({"workload": {"kind": "tasks", "workers": 1, "tasks": 2, "kinds": [0]}}, "kinds has 1 values"),
-        ({"workload": {"kind": "tasks", "workers": 1, "work_s": [1.0], "kinds": [1]}}, "found 1, but requests.kinds"),
-        ({"work": {"kind": "bounded_pareto", "least_s": 2.0, "most_s": 1.0}}, "least_s is 2"),
+        ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
     ],
 )
 def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> None:

@@ -1,27 +1,14 @@
-"""Kinds in batches, flat lists, a number of calls, think time; work drawn anew; what is told of kinds and servers."""
+"""Kinds in batches, a number of calls, think time; what is told of kinds and servers."""
 
-import math
 from typing import Any
 
-import numpy as np
 import pytest
-from balancer_simulator import BoundedPareto, Scenario
-from balancer_simulator.scenario.distributions import Deterministic
 
-from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
+from tests.simulation.scenarios import at, batch, closed, endpoint, run, times
 
 TWO_KINDS = {
     "kinds": [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 4.0}}]
 }
-
-
-def tasks(**values: Any) -> dict[str, Any]:
-    return {"kind": "tasks", "workers": 2, **values}
-
-
-def flat(workload: dict[str, Any], *endpoints: dict[str, Any], **values: Any) -> Scenario:
-    usual = {"work": {"kind": "deterministic", "mean_s": 1.0}, "horizon_s": 1000.0, "health": None}
-    return Scenario.model_validate({"workload": workload, "endpoints": list(endpoints), **usual, **values})
 
 
 def test_a_batch_uses_all_kinds() -> None:
@@ -40,21 +27,9 @@ def test_the_work_of_a_stage_comes_before_that_of_a_kind() -> None:
     assert record.makespan_s == 4.0
 
 
-def test_a_flat_list_is_worked_off_in_order() -> None:
-    record = run(flat(tasks(work_s=[1.0, 3.0, 1.0, 1.0]), endpoint(capacity=2)))
-    assert times(record) == [(0.0, 1.0), (0.0, 3.0), (1.0, 2.0), (2.0, 3.0)]
-    assert (record.makespan_s, record.bound_s) == (3.0, 3.0)
-
-
-def test_a_flat_list_may_say_the_kinds() -> None:
-    values = tasks(workers=1, work_s=[1.0, 2.0], kinds=[1, 0])
-    record = run(flat(values, endpoint(), requests=TWO_KINDS))
-    assert [span.kind for span in record.spans] == ["long", "short"]
-
-
 def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
     think = {"kind": "deterministic", "mean_s": 0.5}
-    record = run(flat(tasks(workers=1, tasks=3, think=think), endpoint()))
+    record = run(batch([{"name": "a", "tasks": 3, "workers": 1, "think": think}]))
     assert times(record) == [(0.5, 1.5), (2.0, 3.0), (3.5, 4.5)]
     both = run(batch([{"name": "a", "tasks": 2, "workers": 2, "think": think}, {"name": "b", "tasks": 1, "workers": 1}],
                      endpoint(capacity=2)))  # fmt: skip
@@ -73,22 +48,6 @@ def test_a_replay_has_a_makespan_if_it_is_done() -> None:
     assert run(at([0.0, 1.0, 5.0], 2.0)).makespan_s == 7.0
     assert run(at([0.0, 99.0], 2.0)).makespan_s is None
     assert run(at([0.0], 2.0)).measured_s == 100.0, "the horizon is still what counts"
-
-
-# -- work that is drawn anew ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("again", "equal"), [("same", True), ("drawn", False)])
-def test_a_retry_does_the_same_work_or_draws_it_anew(again: str, equal: bool) -> None:
-    scenario = closed(1, 0.0, 1.0, endpoint(faults=[{"kind": "fail_within", "to_s": 5.0}]))
-    scenario = scenario.changed(
-        work={"kind": "exponential", "mean_s": 1.0}, requests={"attempts": 3, "work_again": again}
-    )
-    record = run(scenario)
-    lengths = [round(span.ended_s - span.started_s, 9) for span in record.spans if span.task == 1]
-    assert len(lengths) > 1
-    assert (len(set(lengths)) == 1) is equal
-    assert calls(run(scenario)) == calls(record)
 
 
 # -- what is told -----------------------------------------------------------------------------------
@@ -136,17 +95,3 @@ def test_a_server_is_at_work_on_what_nobody_waits_for() -> None:
 def test_what_was_before_the_warm_up_is_not_among_the_work() -> None:
     record = run(at([0.0, 6.0], 2.0, horizon_s=8.0, warmup_s=4.0))
     assert record.metrics["servers_busy"] == pytest.approx(0.5)
-
-
-# -- a tail with an end -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0, 3.0])
-def test_a_bounded_tail_has_the_moments_it_says(alpha: float) -> None:
-    found = BoundedPareto(least_s=0.5, most_s=50.0, alpha=alpha)
-    grid = found.of((np.arange(1_000_000) + 0.5) / 1_000_000)
-    assert grid.min() >= 0.5
-    assert grid.max() <= 50.0
-    assert found.mean_s == pytest.approx(float(grid.mean()), rel=1e-4)
-    assert found.scv == pytest.approx(float(grid.var() / grid.mean() ** 2), rel=1e-3)
-    assert math.isclose(Deterministic(mean_s=1.0).scv, 0.0)

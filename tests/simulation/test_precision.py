@@ -101,7 +101,7 @@ def test_a_load_that_is_too_much_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"workload": {"kind": "tasks", "workers": 1, "tasks": 3}, "warmup_s": 0.0},
+        {"workload": {"kind": "closed", "workers": 1, "calls": 3}, "warmup_s": 0.0},
         {"workload": {"kind": "arrivals", "at_s": [1.0]}},
         {"changes": [{"at_s": 5.0, "do": "drain", "url": "a"}]},
     ],

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from balancer_simulator import (
     Closed,
-    Deterministic,
     EndpointModel,
     Exponential,
     Lognormal,
@@ -16,7 +15,6 @@ from balancer_simulator import (
     Policy,
     Requests,
     Scenario,
-    Tasks,
     simulate_once,
 )
 from balancer_simulator.fitting.description import as_toml, fit_lines
@@ -122,10 +120,8 @@ def test_a_budget_is_kept_and_without_wishes_nothing_is_bought() -> None:
     assert len(chosen(recommend(_SLOW, **_FEW)).setting.endpoints) == 3
 
 
-def test_tasks_are_as_many_as_asked_for_and_a_flat_list_will_do() -> None:
+def test_tasks_are_as_many_as_asked_for() -> None:
     assert present(recommend(_SLOW, tasks=45, **_FEW)) == pytest.approx(2.25, rel=0.15)
-    listed = _SLOW.changed(workload=Tasks(workers=2, tasks=40), work=Deterministic(mean_s=0.1))
-    assert recommend(listed, **_FEW).chosen is not None
 
 
 def test_callers_who_come_anyway_have_no_end_and_are_refused() -> None:

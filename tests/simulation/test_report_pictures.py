@@ -184,7 +184,7 @@ def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> N
 
 
 def test_the_settings_of_a_report_leave_out_long_records(study: Study) -> None:
-    recorded = {"kind": "tasks", "workers": 2, "work_s": [0.5] * 3000}
+    recorded = {"kind": "arrivals", "at_s": [0.5] * 3000}
     text = "\n".join(settings_lines(study.scenario.changed(workload=recorded)))
     assert '"... 3000 values"' in text
     assert text.count("0.5") == 3

@@ -347,8 +347,6 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
         kind["slots"] = draw(st.sampled_from([1, 1, 2]))
     requests["hedge_after_s"] = draw(st.sampled_from([None, 0.125, 0.25]))
     retries = draw(_retries)
-    if retries is not None:
-        del requests["retry_pause_s"]  # [retries] sets the pauses
     rules = {
         "health": draw(_health),
         "limits": draw(_limits),

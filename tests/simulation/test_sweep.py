@@ -55,7 +55,7 @@ def test_the_first_policy_is_meant_unless_told_otherwise() -> None:
         ({"a": _scenario(1), "b": _scenario(1, seed=7)}, "seed is 1 in 'a' and 7 in 'b'"),
         ({"a": _scenario(1, loads=[0.5])}, "'a' has loads"),
         ({"a": _scenario(1, policies=["fiifo"])}, "fiifo"),
-        ({"a": _scenario(1, within=0.1)}, "has within"),
+        ({"a": _scenario(1, precision=0.1)}, "has precision"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(scenarios: dict[str, Scenario], what: str) -> None:

@@ -109,7 +109,7 @@ class ModelClient:
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._url = base_url
         self._settings = settings
-        self._forms: tuple[_Form, ...] = _FORMS if settings.structured == "auto" else (settings.structured,)
+        self._forms: tuple[_Form, ...] = _FORMS
         self._limit: _Limit = "max_tokens"
         self._proven = False  # an answer came in the form and with the limit that are set
         self._http = openai_http().Client(transport=_Bounded(), trust_env=False, follow_redirects=False)
@@ -168,8 +168,6 @@ class ModelClient:
     def _complete(self, messages: list[dict[str, str]], form: _Form, limit: _Limit) -> Any:
         settings = self._settings
         more: dict[str, Any] = {limit: settings.max_output_tokens}
-        if settings.temperature is not None:
-            more["temperature"] = settings.temperature
         if form == "schema":
             schema = {"name": "cases", "schema": answer_schema(), "strict": True}
             more["response_format"] = {"type": "json_schema", "json_schema": schema}

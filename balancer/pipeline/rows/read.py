@@ -181,8 +181,8 @@ def _problem(
     function = function_of(tests)
     if function:
         languages = _that_call(languages)
-    right = drawn(row.right, settings.right, languages, f"{settings.seed}/{name}/right")
-    wrong = drawn(row.wrong, settings.wrong, languages, f"{settings.seed}/{name}/wrong")
+    right = drawn(row.right, settings.right, languages, f"1/{name}/right")
+    wrong = drawn(row.wrong, settings.wrong, languages, f"1/{name}/wrong")
     if not right or not tests:
         return None
     checker, validator = checker_in(row, testlib), validator_in(row, testlib)

@@ -39,7 +39,7 @@ _DECIDING = {
     "time_limit_factor",
     "time_limit_s",
 }
-_DECIDING_ROWS = {"right", "seed", "split", "tests", "wrong"}
+_DECIDING_ROWS = {"right", "split", "tests", "wrong"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,6 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
                 "spells": _spells_data(each.spells),
-                "hours": None if each.hours is None else each.hours.tolist(),
                 "drift": asdict(each.drift) if each.drift else None,
                 "refused": each.refusals.calls,
                 "refuse_beyond": each.refusals.beyond,
@@ -298,11 +297,6 @@ def _endpoint(fit: Fit, member: Member) -> str:
         rest = f", and asks for a rest of {refusals.retry_after_s:.3g} s" if refusals.retry_after_s else ""
         parts.append(
             f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
-        )
-    if (hours := found.hours) is not None:
-        parts.append(
-            f"slow hours: up to {hours.max():.3g} times as long, most in hour {int(hours.argmax())} to "
-            f"{int(hours.argmax()) + 1} of each day of the trace"
         )
     if spells := found.spells:
         kinds = " or ".join(

@@ -1,5 +1,5 @@
-"""Drift: whether the times of an endpoint's calls change in the course of a trace: by the hour, in spells, at once, or
-little by little.
+"""Drift: whether the times of an endpoint's calls change in the course of a trace: in spells, at once, or little by
+little.
 
 Tests, on the normal scores of the times in the order of their begins: that of Mann and Kendall for a trend, and an
 analysis of variance between windows of two lengths for anything else. They share `FALSE_ALARMS` for a whole trace.
@@ -25,15 +25,10 @@ from balancer_simulator.scenario.distributions import Floats
 
 Ints = NDArray[np.intp]
 
-__all__ = ["DAY_S", "Drift", "SpellKind", "Spells", "drift_of", "hours_of", "spells_of"]
+__all__ = ["Drift", "SpellKind", "Spells", "drift_of", "spells_of"]
 
 FALSE_ALARMS: Final = 0.01  # of a trace whose times do not change, by all tests together
 _FEWEST: Final = 100  # calls
-DAY_S: Final = 86_400.0
-"""A day, after which a daily shape of call times repeats."""
-
-_FEWEST_IN_DAYS: Final = 500  # calls
-_HARMONICS: Final = 4
 _WINDOWS: Final = 40  # for the trend
 _IN_WINDOW: Final = (10, 50)  # calls
 _HARMLESS: Final = 0.1  # logarithm of a ratio of times, about a tenth: a smaller change harms nobody
@@ -110,43 +105,6 @@ class Spells:
     def whole(self) -> int:
         """Spells that began and ended within the trace."""
         return sum(each.whole for each in self.kinds)
-
-
-def hours_of(at_s: Floats, log_s: Floats) -> Floats | None:
-    """Return how many times as long calls take in each hour of the day as in its best; None if that is not clear.
-
-    A day has waves: the likeliest number of harmonics, each at the cost of its two parameters (BIC). The shape is that
-    of all days, if the shape of either half of them makes the times of the other half much likelier.
-
-    Args:
-        at_s: begins of calls, in order, since the begin of the trace, which must last two days.
-        log_s: logarithm of the time of each, less that of its kind.
-    """
-    if not len(at_s) or at_s[-1] < 2 * DAY_S or len(log_s) < _FEWEST_IN_DAYS:
-        return None
-    half = at_s < DAY_S * max(1, round(at_s[-1] / DAY_S / 2))
-    bases = [_waves(at_s, many) for many in range(_HARMONICS + 1)]
-    costs = [_squares(each, log_s, each, log_s) + each.shape[1] * math.log(len(log_s)) for each in bases]
-    best = bases[int(np.argmin(costs))]
-    for learnt in (half, ~half):
-        told = [_squares(each[learnt], log_s[learnt], each[~learnt], log_s[~learnt]) for each in (bases[0], best)]
-        if told[0] - told[1] < 2 * _AHEAD:
-            return None
-    waves = _waves((np.arange(24) + 0.5) * DAY_S / 24, (best.shape[1] - 1) // 2)
-    found = waves @ np.linalg.lstsq(best, log_s, rcond=None)[0]
-    factors: Floats = np.exp(found - found.min())
-    return factors if factors.max() > 1 + _HARMLESS else None
-
-
-def _waves(at_s: Floats, harmonics: int) -> Floats:
-    angles = 2 * np.pi * at_s[:, None] / DAY_S * np.arange(1, harmonics + 1)
-    return np.concatenate([np.ones((len(at_s), 1)), np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _squares(learnt: Floats, from_: Floats, basis: Floats, log_s: Floats) -> float:
-    """Return minus twice the logarithm of the likelihood of times by a shape that was learnt, times being lognormal."""
-    left = log_s - basis @ np.linalg.lstsq(learnt, from_, rcond=None)[0]
-    return len(log_s) * math.log(max(float((left**2).mean()), 1e-12))
 
 
 def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:

@@ -25,7 +25,7 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.drift import DAY_S, Drift, Spells, drift_of, hours_of, spells_of
+from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
 from balancer_simulator.fitting.faults import ObservedFaults, observed_faults_of
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
@@ -79,7 +79,6 @@ class EndpointFit:
         troubles: its faults.
         refusals: its answers that it was busy.
         spells: in which it was slow; the times of calls are without them. None: it had none.
-        hours: how many times as long calls take in each hour of a day; likewise.
         drift: how its times change otherwise; None: they do not.
     """
 
@@ -93,7 +92,6 @@ class EndpointFit:
     refusals: ObservedRefusals
     spells: Spells | None = None
     drift: Drift | None = None
-    hours: Floats | None = None
 
     @property
     def sample(self) -> WorkSample:
@@ -165,25 +163,21 @@ def fit_endpoint(
     sound, away_s = _apart(sound)
     simple = few or sound.open.all()
     found = tried(sound, [FREE]) if simple else tried(sound)
-    spells, drift, hours = None, None, None
+    spells, drift = None, None
     if not simple:
-        hours = hours_of(sound.begun_s, _log(sound, found.work_s[found.chosen]))
-        daily = 1.0 if hours is None else hours[(sound.begun_s % DAY_S / DAY_S * len(hours)).astype(np.intp)]
-        if hours is not None:
-            found = tried(sound, slower=daily)
-        found, spells, drift = _over_time(sound, found, tests, daily)
+        found, spells, drift = _over_time(sound, found, tests)
     return EndpointFit(
-        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift, hours
+        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
     )
 
 
 def _over_time(
-    sound: Calls, found: BehaviourComparison, tests: int, daily: Floats | float
+    sound: Calls, found: BehaviourComparison, tests: int
 ) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
     """Return the behaviours, the slow spells, and how times change otherwise.
 
     Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
-    likelier of both is taken. `daily`: how many times as long each call takes for its hour.
+    likelier of both is taken.
     """
     drift = _drift(sound, found.work_s[found.chosen], tests)
     if drift is None:
@@ -194,7 +188,7 @@ def _over_time(
         each = spells_of(sound.begun_s, _log(sound, work_s), float(sound.ended_s.max()))
         if each is None:
             continue
-        other = tried(sound, slower=daily * each.slower)
+        other = tried(sound, slower=each.slower)
         if other.total > best.total + _SPELLS_AHEAD:
             best, spells = other, each
     if spells is None:

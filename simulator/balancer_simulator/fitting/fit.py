@@ -244,12 +244,9 @@ class Fit:
         self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, options: ScenarioOptions
     ) -> list[dict[str, Any]]:
         troubles, ongoing = self.endpoints[name].troubles, options.get("ongoing", False)
-        hours = self.endpoints[name].hours
         found: list[dict[str, Any]] = []
-        if hours is not None:
-            found.append({"kind": "slow_hours", "factors": _rounded(hours.tolist())})
         if options.get("troubles") == "recorded":
-            return [*found, *self._recorded(name), *self._single(name, outage)]
+            return [*self._recorded(name), *self._single(name, outage)]
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.outages[-1].over:
             ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over

@@ -292,21 +292,12 @@ def scaled_arrivals(at_s: Floats, load: float, rng: np.random.Generator) -> Floa
     return np.sort(np.concatenate(found))
 
 
-def blocks_of(
-    at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator, every_s: float = 0.0
-) -> list[float]:
-    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`.
-
-    `every_s`: a block is taken from another period of this length at the same place in it, as from the same hour of
-    another day. 0: from anywhere.
-    """
+def blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
+    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
     found: list[float] = []
     begun_s = 0.0
-    periods = int(length_s // every_s) if every_s else 0
     while begun_s < lasts_s:
         offset_s = rng.random() * length_s
-        if periods:
-            offset_s = begun_s % every_s + every_s * int(offset_s / length_s * periods)
         inside = (at_s - offset_s) % length_s
         found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
         begun_s += block_s

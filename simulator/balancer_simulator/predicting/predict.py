@@ -16,7 +16,6 @@ from scipy.special import stdtrit
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.drift import DAY_S
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_run, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
@@ -195,10 +194,8 @@ def _next_of(fit: Fit, change: WhatIf, seed: int, number: int) -> Scenario:
     scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([seed, number, 1]))
     if change.again:
         return scenario.changed(workload=Arrivals(at_s=scaled.tolist()), horizon_s=lasts_s * _DRAINS)
-    daily = any(each.hours is not None for each in fit.endpoints.values())
     instants = blocks_of(
-        scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2]),
-        DAY_S if daily else 0.0,
+        scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2])
     )  # fmt: skip
     return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=lasts_s * _DRAINS)
 

@@ -18,10 +18,9 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.goodness import refuse_if_off
 from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch, TriedSetting
-from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
@@ -84,7 +83,7 @@ def recommend(
     """Return the setting that meets the deadline and the budget.
 
     Args:
-        source: a fit, or a scenario whose callers wait for their answers, have a list of tasks, or are a batch.
+        source: a fit, or a scenario whose callers wait for their answers, or are a batch.
         deadline_s: seconds until it must be over; None: as soon as possible.
         tasks: number of calls; default: as in `source`.
         budget_h: endpoint-hours that it may use.
@@ -231,16 +230,10 @@ def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
         return scenario.changed(workload=workload.with_calls(tasks)) if tasks else scenario
     if isinstance(workload, Closed) and (tasks or workload.calls):
         return scenario.changed(workload=workload.model_copy(update={"calls": tasks or workload.calls}))
-    if isinstance(workload, Tasks):
-        closed = Closed(workers=workload.workers, calls=tasks or workload.count, think=workload.think or _AT_ONCE)
-        return scenario.changed(workload=workload if not tasks else closed)
     raise ConfigError(
-        f'{_ENDLESS}; set its workload to kind = "closed", with workers and calls, or "tasks"; of a run of the '
+        f'{_ENDLESS}; set its workload to kind = "closed", with workers and calls; of a run of the '
         f"pipeline give its trace, run.sqlite in the results folder; {_OTHER_RATES}"
     )
-
-
-_AT_ONCE: Final = Deterministic(mean_s=0.0)
 
 
 def _apart(scenario: Scenario) -> Scenario:

@@ -18,7 +18,7 @@ from balancer_simulator.predicting.predicted import Predicted
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = [
@@ -113,7 +113,7 @@ class SettingSearch:
         self._known: dict[Setting, SettingForecast] = {}
         base = bases[0]
         workload = base.workload
-        assert isinstance(workload, Closed | Tasks | Batch), "the others are refused"
+        assert isinstance(workload, Closed | Batch), "the others are refused"
         workers = workload.samples_at_once if isinstance(workload, Batch) else workload.workers
         strategy = base.policies[0].strategy if base.policies else STRATEGIES[0]
         self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workers, strategy)
@@ -241,8 +241,8 @@ def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
     models, hosts = members_with(scenario, setting.endpoints, setting.room)
     workload = with_callers(scenario.workload, setting.workers)
     lean = scenario.model_copy(update={"endpoints": models})
-    assert isinstance(workload, Closed | Tasks | Batch), "the others are refused"
-    calls = workload.count if isinstance(workload, Tasks) else workload.calls or 1
+    assert isinstance(workload, Closed | Batch), "the others are refused"
+    calls = workload.calls or 1
     pause_s = _pause_s(workload)
     slowest_s = max((model.service or scenario.work).mean_s for model in models)
     horizon_s = _HORIZON * (calls / lean.rate + calls * (pause_s + slowest_s) / setting.workers) + 1.0
@@ -255,9 +255,9 @@ def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
     )
 
 
-def _pause_s(workload: Closed | Tasks | Batch) -> float:
+def _pause_s(workload: Closed | Batch) -> float:
     """Return how long a caller pauses before a call; of a batch at most, and with the time before its stages."""
     if not isinstance(workload, Batch):
-        return workload.think.mean_s if workload.think else 0.0
+        return workload.think.mean_s
     late_s = sum(stage.late.mean_s for stage in workload.stages if stage.late) * workload.samples / workload.calls
     return late_s + max(stage.think.mean_s if stage.think else 0.0 for stage in workload.stages)

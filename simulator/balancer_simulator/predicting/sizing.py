@@ -170,8 +170,6 @@ def _bases(source: Fit | Scenario, draws: int, seed: int) -> list[Scenario]:
         base = source.changed(endpoints=apart)
         if not isinstance(base.workload, Arrivals | Poisson | OnOff):
             raise ConfigError(_CLOSED.format(f"its workload is {base.workload.kind}"))
-        if getattr(base.workload, "bulk", None) is not None:
-            raise ConfigError("--p99: workload.bulk cannot be scaled; give the instants as arrivals, or leave it out")
         return [base] * (1 + draws)
     if source.caller_pattern.callers is not None:
         raise ConfigError(_CLOSED.format(f"{source.caller_pattern.callers} callers wait for their answers"))

@@ -46,7 +46,6 @@ _OF_A_BATCH: Final = ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisat
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
     "batch": _OF_A_BATCH,
-    "tasks": _OF_A_BATCH,
 }
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")

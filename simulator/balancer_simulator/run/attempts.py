@@ -1,11 +1,10 @@
-"""Retries and hedges in virtual time, by the attempt plan of the core; and retrials, of which the core knows nothing.
+"""Retries and hedges in virtual time, by the attempt plan of the core.
 
 A shell, like that for threads: the plan decides where and when a call is tried again, and this module asks, pauses and
 hedges. A plan is made only when it is needed: a request whose first call succeeds has none.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -20,18 +19,13 @@ from balancer.endpoint import Lease
 from balancer.errors import BalancerError, NoEndpoint
 from balancer.strategy import Request
 from balancer_simulator.run.disciplines import LeasePerCall
-from balancer_simulator.scenario.workload import Retrial
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.sources import durations
-from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Demand, Task
 
-__all__ = ["AttemptRunner", "Orbit"]
+__all__ = ["AttemptRunner"]
 
 # With these reasons it got a lease and failed: it is lost. With all others it got no lease.
 _LOST = (Why.ATTEMPTS, Why.BUDGET, Why.DEADLINE)
-
-_MOST_POLICIES = 64
 
 
 class AttemptListener(Protocol):
@@ -135,8 +129,6 @@ class AttemptRunner:
         wait_s = demand.timeout_s
         policy = self._policies.get(wait_s)
         if policy is None:
-            if len(self._policies) >= _MOST_POLICIES:  # drawn patience: each has its own
-                self._policies.clear()
             policy = self._policies[wait_s] = replace(self._policy, wait_s=wait_s)
         return policy
 
@@ -161,38 +153,3 @@ class AttemptRunner:
         if self._leaves_failed and request.only in ask.avoid:
             request = replace(request, only=None)
         return replace(request, exclude=request.exclude | ask.avoid) if ask.avoid else request
-
-
-class Orbit:
-    """Clients that come back by themselves with a request that was lost, after a pause (retrial).
-
-    Args:
-        env: virtual time.
-        retrial: when and how often they do.
-        streams: of the replication.
-        ask: asks for an endpoint, as for a new request.
-    """
-
-    def __init__(self, env: Environment, retrial: Retrial, streams: Streams, ask: Callable[[Task], None]) -> None:
-        self._env = env
-        self._retrial = retrial
-        self._pauses = durations(retrial.pause, streams.numbers(Purpose.RETRIALS))
-        self._ask = ask
-
-    def takes(self, task: Task) -> bool:
-        """Let `task` come back later, and return True; False if its client gives up."""
-        count = task.demand.returns
-        if count == self._retrial.most:
-            return False
-        task.demand = replace(task.demand, returns=count + 1)
-        task.asks = False
-        after(self._env, next(self._pauses) * self._retrial.factor**count, self._come_back, task)
-        return True
-
-    def _come_back(self, task: Task) -> None:
-        task.asks = True
-        task.request = task.demand.request
-        task.plan = task.polls = None
-        task.failed_at = ""
-        task.asked_s = self._env.now
-        self._ask(task)

@@ -20,7 +20,7 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer_simulator.run.attempts import AttemptRunner, Orbit
+from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
 from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
 from balancer_simulator.run.measurement import Measurement, RequestCounts
@@ -28,7 +28,7 @@ from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Conversations, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed, Conversations
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after, run_to
 from balancer_simulator.world.conversations import ConversationSource
@@ -132,7 +132,6 @@ class Simulation:
         "_counts_from_s",
         "_discipline",
         "_done",
-        "_draws_again",
         "_endpoints",
         "_env",
         "_hedge_after_s",
@@ -142,7 +141,6 @@ class Simulation:
         "_measurement",
         "_notes_more",
         "_observer",
-        "_orbit",
         "_policy",
         "_prompts",
         "_replication",
@@ -171,7 +169,6 @@ class Simulation:
         self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
         self._kinds = self._counts.kinds
-        self._draws_again = scenario.requests.work_again == "drawn"
         self._discipline = BASELINES.get(self._policy.strategy, LeasePerCall)(self._env, self._core, self)
         self._ask = self._discipline.ask
         has_rules = bool(
@@ -181,15 +178,13 @@ class Simulation:
         self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
-        retrial = scenario.requests.retrial
-        self._orbit = Orbit(self._env, retrial, self._streams, self._ask) if retrial else None
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
         self._servers, self._prompts = fleet.servers, fleet.prompts
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, self._streams)
         self._concluded = self._source.conclude
         self._measurement = Measurement(self._env, scenario, fleet, self._counts, self._source)
-        of_few = (self._kinds, kept.spans, self._draws_again, self._observer is not None, self._budget is not None)
+        of_few = (self._kinds, kept.spans, self._observer is not None, self._budget is not None)
         self._notes_more = any(of_few)  # a part of `_note_start` is needed for every call
 
     def _new_core(self, registry: Registry) -> Core:
@@ -222,7 +217,6 @@ class Simulation:
         policy = CallPolicy(
             attempts=requests.attempts,
             retries=retries,
-            pause_s=requests.retry_pause_s,
             hedge_after_s=requests.hedge_after_s,
             avoids=requests.exclude_failed and not is_baseline,
         )
@@ -245,11 +239,10 @@ class Simulation:
 
     def _source_of(self, scenario: Scenario, streams: Streams) -> TaskSource:
         workload = scenario.workload
-        if isinstance(workload, Batch | Tasks):
+        if isinstance(workload, Batch):
             works, kinds = works_of(scenario, workload, streams)
-            batch = workload.batch if isinstance(workload, Tasks) else workload
-            self._bound_s = bound_of(scenario, batch, works)
-            return BatchSource(self._env, scenario, batch, works, kinds, streams, self._submit)
+            self._bound_s = bound_of(scenario, workload, works)
+            return BatchSource(self._env, scenario, workload, works, kinds, streams, self._submit)
         if isinstance(workload, Conversations):
             return ConversationSource(self._env, scenario, workload, streams, self._submit)
         if isinstance(workload, Closed):
@@ -293,8 +286,6 @@ class Simulation:
             self._observer(task, lease)
         if self._spans is not None:
             task.attempt_asked_s = task.asked_s
-        if self._draws_again and task.attempt > 1:
-            task.work_s = self._drawn_again(task, task.attempt)
 
     def _served(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
         now = self._env.now
@@ -351,8 +342,7 @@ class Simulation:
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin a second call of `task`. It never waited, so it is not among the waits."""
-        work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
-        twin = new_task(task.number, work_s, task.demand, task.worker, task.arrived_s)
+        twin = new_task(task.number, task.work_s, task.demand, task.worker, task.arrived_s)
         twin.leader, twin.rival, task.rival = task, task, twin
         if self._observer is not None:
             self._observer(twin, lease)
@@ -361,12 +351,6 @@ class Simulation:
         twin.lease, twin.server = lease, self._servers[lease.endpoint.name]
         twin.asked_s = twin.attempt_asked_s = now
         twin.server.begin(twin, now)
-
-    def _drawn_again(self, task: Task, which: int) -> float:
-        """Return the work of a further call. `which` is its number within the request; second calls are below 0."""
-        if task.demand.again is None:
-            return task.work_s
-        return task.demand.again(self._streams.numbers(Purpose.AGAIN, task.number, which % (1 << 32)))
 
     def refuse(self, task: Task, error: BalancerError) -> None:
         """Handle that there is no endpoint for `task`.
@@ -379,9 +363,7 @@ class Simulation:
         self._attempts.refused(task, error)
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
-        """Give `task` up, unless its client comes back. `timed_out`: because it got no lease."""
-        if self._orbit is not None and self._orbit.takes(task):
-            return
+        """Give `task` up. `timed_out`: because it got no lease."""
         self._counts.lose(task, self._env.now, timed_out=timed_out)
         self._concluded(task)
 

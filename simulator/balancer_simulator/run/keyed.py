@@ -4,6 +4,7 @@ The table of sessions is that of production, and the strategy sees the same keys
 """
 
 from dataclasses import replace
+from typing import Final
 
 from balancer.core import Core
 from balancer.core.account import Account
@@ -18,6 +19,9 @@ from balancer_simulator.world.cache import PromptTally
 from balancer_simulator.world.task import Task
 
 __all__ = ["KeyedRequestCounts", "leaves_failed"]
+
+_IDLE_S: Final = 3600.0  # as `Sessions` of a transport, and its number
+_MOST_SESSIONS: Final = 100_000
 
 
 def leaves_failed(policy: Policy) -> bool:
@@ -42,7 +46,7 @@ class KeyedRequestCounts(RequestCounts):
         self._core = core
         self._keyed = policy.strategy not in BASELINES
         rules = policy.sessions
-        self._table = SessionTable(rules.idle_s, rules.most) if rules is not None else None
+        self._table = SessionTable(_IDLE_S, _MOST_SESSIONS) if rules is not None else None
         self._homes: dict[str, str] = {}  # where the last turn of each session was answered
         self._sessions: set[str] = set()
         self._broken: set[str] = set()

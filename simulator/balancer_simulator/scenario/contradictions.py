@@ -15,10 +15,9 @@ from balancer_simulator.scenario.endpoints import (
     Fault,
     SlowSpells,
     TimedFault,
-    Vacation,
 )
 from balancer_simulator.scenario.fields import ScenarioFields, twice
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, OnOff, Poisson, Tasks
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, OnOff, Poisson
 
 __all__ = ["problems_in"]
 
@@ -47,10 +46,10 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
     found += _unlike_production(scenario) + _quotas_amiss(scenario)
-    found += _impatient_amiss(scenario) + _halting_amiss(scenario) + _never_overflows(scenario)
+    found += _never_overflows(scenario)
     found += _holders_amiss(scenario) + _prompts_amiss(scenario)
     count = len(scenario.requests.kinds)
-    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
+    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
     if last >= count:
         found.append(f"workload.kinds: found {last}, but requests.kinds has {count}; the first is 0")
     names = {kind.name for kind in scenario.requests.kinds}
@@ -79,20 +78,6 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
     """Return what does not fit recorded work or arrivals."""
     found = []
     workload = scenario.workload
-    if scenario.requests.work_again == "drawn" and isinstance(workload, Arrivals | Tasks) and workload.work_s:
-        found.append('requests.work_again: found "drawn", but the work is recorded; leave out one of the two')
-    if scenario.within is not None and scenario.is_one_sample:
-        found.append(
-            "within: the work is recorded, so every replication is the same sample; leave it out, or give "
-            "workload.resample_s"
-        )
-    if scenario.precision is not None and scenario.within is not None:
-        found.append("precision: found it beside within, which adds replications instead; give one of the two")
-    if scenario.within is not None and scenario.most_replications < scenario.replications:
-        found.append(
-            f"most_replications is {scenario.most_replications} and replications {scenario.replications}; it must not "
-            "be less"
-        )
     if (
         isinstance(workload, Arrivals)
         and workload.resample_s
@@ -112,8 +97,6 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
         found.append(
             f'health.ping: found {scenario.health.ping!r}; active probes are not simulated; set "off", or leave it out'
         )
-    if scenario.retries and scenario.requests.retry_pause_s:
-        found.append("requests.retry_pause_s: [retries] also sets the pauses; give one of the two")
     hedge_s, limit_s = scenario.requests.hedge_after_s, scenario.requests.call_timeout_s
     if hedge_s and limit_s and hedge_s >= limit_s:
         found.append(
@@ -133,43 +116,6 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
         for number, model in enumerate(scenario.endpoints)
         if model.retry_after_s and not model.refuse_beyond
     ]
-    return found
-
-
-def _impatient_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return kinds whose patience is given twice, or has no effect."""
-    found = []
-    for number, kind in enumerate(scenario.requests.kinds):
-        place = f"requests.kinds[{number}].patience"
-        if kind.patience is None:
-            continue
-        if kind.acquire_timeout_s is not None:
-            found.append(f"{place}: found it beside acquire_timeout_s; give one of the two")
-        if isinstance(scenario.workload, Batch | Tasks):
-            found.append(
-                f"{place}: the callers of a {scenario.workload.kind} workload are not impatient; give acquire_timeout_s"
-            )
-    return found
-
-
-def _halting_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return faults that let work wait, where that is not simulated or was not meant."""
-    found = []
-    for number, model in enumerate(scenario.endpoints):
-        hosts = {model.endpoint(url).host for url in model.urls}
-        if model.halts and any(host in scenario.hosts for host in hosts):
-            found.append(
-                f"endpoints[{number}].faults: work that waits for its server is not simulated on a host of [hosts]; "
-                "leave one of the two out"
-            )
-        vacations = sum(isinstance(fault, Vacation) for fault in model.faults)
-        if vacations > 1:
-            found.append(f"endpoints[{number}].faults: found {vacations} vacations; an endpoint has one at most")
-    for place, _, fault in _faults_of(scenario):
-        if isinstance(fault, Vacation) and fault.length.mean_s < _LEAST_S:
-            found.append(f"{place}.length: found a mean of {fault.length.mean_s:g} s; it must be at least {_LEAST_S:g}")
-        if isinstance(fault, CrashRepair) and fault.work != "fails" and "refuse_s" in fault.model_fields_set:
-            found.append(f"{place}.refuse_s: with work = {fault.work!r} no call is refused; leave one of the two out")
     return found
 
 
@@ -289,9 +235,6 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
         (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
         for number, kind in enumerate(requests.kinds)
     ]
-    if requests.retrial:
-        # A pause of 0 is too short as well.
-        limits.append(("requests.retrial.pause, the mean", max(requests.retrial.pause.mean_s, _LEAST_S / 10)))
     return [
         f"{place}: found {time_s:g}; it must be {allowed} {_LEAST_S:g}"
         for times, allowed in ((quick, "0 or at least"), (limits, "at least"))
@@ -304,7 +247,7 @@ def _quick(fault: Fault) -> list[tuple[str, float]]:
     """Return the seconds after which the fault fails a call without work, by key."""
     if isinstance(fault, FastFail):
         return [("after_s", fault.after_s)]
-    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) and fault.work == "fails" else []
+    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
 
 
 def _too_much(scenario: ScenarioFields) -> list[str]:

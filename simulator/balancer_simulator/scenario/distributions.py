@@ -5,31 +5,27 @@ numbers).
 """
 
 import math
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy.special import ndtri
 
 from balancer.settings.tables import CheckedInPython
 
 __all__ = [
-    "BoundedPareto",
     "Deterministic",
     "Distribution",
     "Empirical",
     "Exponential",
     "Floats",
-    "Hyperexponential",
     "Lognormal",
     "Pareto",
 ]
 
 Floats = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-_ALIKE: Final = 1e-9  # exponents that differ by less are equal: their difference would be a divisor
 
 
 class Deterministic(CheckedInPython):
@@ -101,72 +97,6 @@ class Pareto(CheckedInPython):
         return least_s * np.power(1 - uniform, -1 / self.alpha)
 
 
-class BoundedPareto(CheckedInPython):
-    """A power tail with an end: nothing takes less than `least_s` or more than `most_s`.
-
-    Such an end is a time-out, or a limit of a server. Every moment is finite, so means settle. Those of `Pareto` with
-    `alpha` near 1 do not settle in any finite run.
-    """
-
-    kind: Literal["bounded_pareto"] = "bounded_pareto"
-    least_s: Positive
-    most_s: Positive
-    alpha: Positive = 1.5
-
-    @model_validator(mode="after")
-    def _has_room(self) -> "BoundedPareto":
-        if self.least_s >= self.most_s:
-            raise ValueError(f"least_s is {self.least_s:g} and most_s {self.most_s:g}; it must be less")
-        return self
-
-    @property
-    def mean_s(self) -> float:
-        """Mean, in seconds."""
-        return self._moment(1)
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return self._moment(2) / self.mean_s**2 - 1
-
-    def of(self, uniform: Floats) -> Floats:
-        """Return a duration for each number in [0, 1)."""
-        return np.asarray(self.least_s * np.power(1 - uniform * self._part, -1 / self.alpha), dtype=np.float64)
-
-    @property
-    def _part(self) -> float:
-        """The share of an unbounded Pareto up to `most_s`."""
-        return float(1 - (self.least_s / self.most_s) ** self.alpha)
-
-    def _moment(self, power: int) -> float:
-        """Return the mean of the value to this power: the integral of its density, for any `alpha`."""
-        over = power - self.alpha
-        ratio = self.most_s / self.least_s
-        grown = math.log(ratio) if abs(over) < _ALIKE else (ratio**over - 1) / over
-        return float(self.alpha * self.least_s**power * grown / self._part)
-
-
-class Hyperexponential(CheckedInPython):
-    """Two kinds of exponential durations with balanced means, for a `cv` >= 1."""
-
-    kind: Literal["hyperexponential"] = "hyperexponential"
-    mean_s: Positive
-    cv: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return self.cv**2
-
-    def of(self, uniform: Floats) -> Floats:
-        """Return a duration for each number in [0, 1): a part of it chooses the kind, the rest is used again."""
-        common = (1 + math.sqrt((self.scv - 1) / (self.scv + 1))) / 2
-        short = uniform < common
-        rest = np.where(short, uniform / common, (uniform - common) / (1 - common))
-        mean_s = self.mean_s / (2 * np.where(short, common, 1 - common))
-        return -mean_s * np.log1p(-np.minimum(rest, 1 - 2**-53))
-
-
 class Empirical(CheckedInPython):
     """One of the measured durations, each equally likely."""
 
@@ -190,6 +120,6 @@ class Empirical(CheckedInPython):
 
 
 Distribution = Annotated[
-    Deterministic | Exponential | Lognormal | Pareto | BoundedPareto | Hyperexponential | Empirical,
+    Deterministic | Exponential | Lognormal | Pareto | Empirical,
     Field(discriminator="kind"),
 ]

@@ -25,11 +25,9 @@ __all__ = [
     "Fault",
     "Host",
     "Positive",
-    "SlowHours",
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
-    "Vacation",
     "Warmup",
     "WorseSpells",
 ]
@@ -110,21 +108,6 @@ class SlowSpells(CheckedInPython):
         return self
 
 
-class SlowHours(CheckedInPython):
-    """Slow at some hours of each day: calls that begin in its n-th equal part take `factors[n]` times as long.
-
-    The first day begins with the run, and lasts `period_s` as all others.
-    """
-
-    kind: Literal["slow_hours"] = "slow_hours"
-    factors: Annotated[list[Annotated[float, Field(ge=1, allow_inf_nan=False)]], Field(min_length=2, max_length=1440)]
-    period_s: Positive = 86_400.0
-
-    def factor(self, now: float) -> float:
-        """Return how many times as long a call takes that begins at `now`."""
-        return self.factors[int(now % self.period_s / self.period_s * len(self.factors))]
-
-
 class FailWithin(TimedFault):
     """Calls that begin between two instants do their work and then fail, each with `probability`."""
 
@@ -143,26 +126,13 @@ class FastFail(TimedFault):
 class CrashRepair(CheckedInPython):
     """Flapping: up for a time, then down until it is repaired, again and again (both exponential).
 
-    A crash fails all calls under way. While it is down, calls are refused after `refuse_s`. Or work waits for the same
-    server: with `work` "resumes" calls continue after the repair where they were (preemptive resume), with "repeats"
-    from their beginning with the same work (preemptive repeat); calls that come meanwhile wait too.
+    A crash fails all calls under way. While it is down, calls are refused after `refuse_s`.
     """
 
     kind: Literal["crash_repair"] = "crash_repair"
     mtbf_s: Positive
     mttr_s: Positive
     refuse_s: Seconds = 0.01
-    work: Literal["fails", "resumes", "repeats"] = "fails"
-
-
-class Vacation(CheckedInPython):
-    """Away when idle: when it has no call left it goes away for a `length`, and again if no call waits then.
-
-    Calls that come meanwhile wait in it (a server with multiple vacations).
-    """
-
-    kind: Literal["vacation"] = "vacation"
-    length: Distribution
 
 
 class Warmup(CheckedInPython):
@@ -177,7 +147,7 @@ class Warmup(CheckedInPython):
 
 
 Fault = Annotated[
-    SlowWithin | SlowSpells | SlowHours | FailWithin | FastFail | CrashRepair | Vacation | Warmup,
+    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Warmup,
     Field(discriminator="kind"),
 ]
 
@@ -233,14 +203,6 @@ class EndpointModel(EndpointTable, CheckedInPython):
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     seen_at_once: Count | None = None
-
-    @property
-    def halts(self) -> bool:
-        """Whether it halts at times and calls wait in it."""
-        return any(
-            isinstance(fault, Vacation) or (isinstance(fault, CrashRepair) and fault.work != "fails")
-            for fault in self.faults
-        )
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""

@@ -23,7 +23,7 @@ from balancer.settings.tables import CheckedInPython
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Tasks, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Workload
 
 __all__ = ["Policy", "PolicySessions", "ScenarioFields", "twice"]
 
@@ -35,13 +35,9 @@ class PolicySessions(CheckedInPython):
 
     Attributes:
         elsewhere: when a request may leave its endpoint: "gone" (out of service), "full" (no free slot).
-        idle_s: seconds after which a session without requests is forgotten.
-        most: how many sessions are kept.
     """
 
     elsewhere: list[Literal["gone", "full"]] = Field(default_factory=list)
-    idle_s: Positive = 3600.0
-    most: Count = 100_000
 
 
 class Policy(CheckedInPython):
@@ -86,10 +82,9 @@ class ScenarioFields(CheckedInPython):
         warmup_s: requests that arrive before are not counted. None: a study finds out when the number of requests under
             way has settled, see `studies.warmup`; a single run counts from 0.
         replications: independent runs; each has the same requests and faults under every strategy.
-        within: add replications until, for every policy, the interval of the figure that policies are ranked by is
-            within this part of it, or until there are `most_replications`. None: there are `replications`.
-        precision: make the runs longer until the same holds, see `studies.precision`; `horizon_s` is where it begins.
-            None: they are as long as `horizon_s`.
+        precision: make the runs longer until, for every policy, the interval of the figure that policies are ranked by
+            is within this part of it, see `studies.precision`; `horizon_s` is where it begins. None: they are as long
+            as `horizon_s`.
         seed: of all random numbers.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
@@ -98,7 +93,7 @@ class ScenarioFields(CheckedInPython):
             names its holder.
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, no endpoint is ejected. Without `retries` there is no
-            budget and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not
+            budget and no pause before a retry. `health.ping` must be "off": active probes are not
             simulated.
     """
 
@@ -113,8 +108,6 @@ class ScenarioFields(CheckedInPython):
     horizon_s: Positive = 1000.0
     warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
-    within: Annotated[float, Field(gt=0, lt=1)] | None = None
-    most_replications: Annotated[int, Field(ge=2, le=10_000)] = 100
     precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
@@ -174,7 +167,7 @@ class ScenarioFields(CheckedInPython):
     def is_batch(self) -> bool:
         """Whether it has an end: the amount of work is fixed, and the run ends when it is done."""
         workload = self.workload
-        return isinstance(workload, Batch | Tasks) or (isinstance(workload, Closed) and workload.calls is not None)
+        return isinstance(workload, Batch) or (isinstance(workload, Closed) and workload.calls is not None)
 
     @property
     def has_prompts(self) -> bool:
@@ -202,9 +195,7 @@ class ScenarioFields(CheckedInPython):
     def is_one_sample(self) -> bool:
         """Whether all replications have the same requests, because they were recorded."""
         workload = self.workload
-        if isinstance(workload, Arrivals):
-            return bool(workload.work_s) and workload.resample_s is None
-        return isinstance(workload, Tasks) and bool(workload.work_s)
+        return isinstance(workload, Arrivals) and bool(workload.work_s) and workload.resample_s is None
 
     @property
     def rate(self) -> float:
@@ -223,7 +214,7 @@ class ScenarioFields(CheckedInPython):
         """
         rate = getattr(self.workload, "rate_per_s", None)
         fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
-        if rate is None or fickle or any(kind.acquire_timeout_s or kind.patience for kind in self.requests.kinds):
+        if rate is None or fickle or any(kind.acquire_timeout_s for kind in self.requests.kinds):
             return False
         return bool(rate >= self._most_rate * (1 - _ROUNDING))
 

@@ -16,7 +16,7 @@ from balancer.settings.tables import problems_of, read_toml
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
 from balancer_simulator.scenario.recorded import begins_a_trace, recorded
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson
 
 __all__ = ["Scenario", "load_scenario", "validated_scenario"]
 
@@ -36,14 +36,13 @@ class Scenario(ScenarioFields):
         Raises:
             ConfigError: the workload is not open, so it has no load.
         """
-        if isinstance(self.workload, Closed | Batch | Tasks):
+        if isinstance(self.workload, Closed | Batch):
             raise ConfigError(
                 f"loads: a {self.workload.kind} workload has no offered load; use poisson, on_off or arrivals"
             )
         if self.has_prompts:
             raise ConfigError("loads: the load of prompts depends on what is cached; vary the workload instead")
-        bulk = self.workload.bulk if isinstance(self.workload, Poisson) else None
-        return self.changed(workload=Poisson(rate_per_s=load * self.rate, bulk=bulk), loads=[])
+        return self.changed(workload=Poisson(rate_per_s=load * self.rate), loads=[])
 
     def changed(self, **values: Any) -> "Scenario":
         """Return a copy with other values, validated. Raises ConfigError."""

@@ -14,7 +14,6 @@ from balancer_simulator.scenario.distributions import Deterministic, Distributio
 __all__ = [
     "Arrivals",
     "Batch",
-    "Bulk",
     "Closed",
     "Conversations",
     "Kind",
@@ -23,9 +22,7 @@ __all__ = [
     "Open",
     "Poisson",
     "Requests",
-    "Retrial",
     "Stage",
-    "Tasks",
     "Workload",
 ]
 
@@ -53,19 +50,11 @@ class Number(CheckedInPython):
         return self.mean or sum(self.sizes) / len(self.sizes)
 
 
-class Bulk(Number):
-    """How many requests arrive at one instant."""
-
-
 class Poisson(CheckedInPython):
-    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones.
-
-    With `bulk`, several arrive at one instant, so there are fewer such instants.
-    """
+    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones."""
 
     kind: Literal["poisson"] = "poisson"
     rate_per_s: Rate
-    bulk: Bulk | None = None
 
 
 class OnOff(CheckedInPython):
@@ -127,7 +116,7 @@ class Conversations(CheckedInPython):
     """Conversations with LLM servers: they begin at random, and each has turns, whose prompts hold all that was said.
 
     A prompt is a list of blocks. It begins with the `system_blocks` of one of `systems` system prompts, the n-th as
-    often as 1 / n^`skew`; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
+    often as 1 / n; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
     to the last one, or after its loss. Each conversation is a session.
     """
 
@@ -138,7 +127,6 @@ class Conversations(CheckedInPython):
     think: Distribution = Exponential(mean_s=10.0)
     systems: Count = 1
     system_blocks: Annotated[int, Field(ge=0, le=1_000_000)] = 8
-    skew: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
     @property
     def rate_per_s(self) -> float:
@@ -183,9 +171,8 @@ class Batch(CheckedInPython):
     """A batch like the pipeline's: `samples`, some of them at once, each through its stages in order.
 
     `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and (1 + spread)
-    times the stage's number. Or `sizes` has a factor on the number of tasks for each sample, in the order in which they
-    begin; each stage has at least one task. Or `counts` has the number of tasks of each stage, for each sample; a stage
-    without tasks is left out.
+    times the stage's number; each stage has at least one task. Or `counts` has the number of tasks of each stage, for
+    each sample, in the order in which they begin; a stage without tasks is left out.
     """
 
     kind: Literal["batch"] = "batch"
@@ -193,22 +180,20 @@ class Batch(CheckedInPython):
     samples_at_once: Count = 4
     stages: Annotated[list[Stage], Field(min_length=1)]
     task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sizes: list[Positive] = Field(default_factory=list)
     counts: list[list[Annotated[int, Field(ge=0, le=1_000_000)]]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_each(self) -> "Batch":
-        for name, values in (("sizes", self.sizes), ("counts", self.counts)):
-            if values and len(values) != self.samples:
-                raise ValueError(
-                    f"{name} has {len(values)} values, but there are {self.samples} samples; give one for each"
-                )
+        if self.counts and len(self.counts) != self.samples:
+            raise ValueError(
+                f"counts has {len(self.counts)} values, but there are {self.samples} samples; give one for each"
+            )
         if wrong := [each for each in self.counts if len(each) != len(self.stages)]:
             raise ValueError(
                 f"counts has {wrong[0]}, but there are {len(self.stages)} stages; give one number for each"
             )
-        if sum((bool(self.sizes), bool(self.counts), bool(self.task_spread))) > 1:
-            raise ValueError("give either task_spread or sizes or counts")
+        if self.counts and self.task_spread:
+            raise ValueError("give either task_spread or counts")
         return self
 
     @property
@@ -216,55 +201,20 @@ class Batch(CheckedInPython):
         """Number of tasks of all samples, about."""
         if self.counts:
             return sum(map(sum, self.counts))
-        return max(1, round(sum(self.sizes or [self.samples]) * sum(stage.tasks for stage in self.stages)))
+        return max(1, round(self.samples * sum(stage.tasks for stage in self.stages)))
 
     def with_calls(self, calls: int) -> "Batch":
         """Return the batch with more or fewer samples, for about so many tasks: the same ones again, in order."""
         samples = max(1, round(self.samples * calls / self.calls))
         data = {
             "samples": samples,
-            "sizes": list(islice(cycle(self.sizes), samples)),
             "counts": list(islice(cycle(self.counts), samples)),
         }
         return self.model_copy(update=data)
 
 
-class Tasks(CheckedInPython):
-    """A flat list: `workers` threads work off tasks in order, and the run is over when all are done.
-
-    Either a number of `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given,
-    is the index of its kind. With given work every replication is the same.
-    """
-
-    kind: Literal["tasks"] = "tasks"
-    workers: Count
-    tasks: Count | None = None
-    work_s: list[Seconds] = Field(default_factory=list)
-    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
-    think: Distribution | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "Tasks":
-        if (self.tasks is None) == (not self.work_s):
-            raise ValueError("give either the number of tasks or work_s, the work of each")
-        if self.kinds and len(self.kinds) != self.count:
-            raise ValueError(f"kinds has {len(self.kinds)} values, but there are {self.count} tasks; give one for each")
-        return self
-
-    @property
-    def count(self) -> int:
-        """Number of tasks."""
-        return self.tasks or len(self.work_s)
-
-    @property
-    def batch(self) -> Batch:
-        """The tasks as a batch: one sample of one stage."""
-        stage = Stage(name="tasks", tasks=self.count, workers=self.workers, think=self.think)
-        return Batch(samples=1, samples_at_once=1, stages=[stage])
-
-
 Open = Poisson | OnOff | Arrivals
-Workload = Annotated[Poisson | OnOff | Arrivals | Conversations | Closed | Batch | Tasks, Field(discriminator="kind")]
+Workload = Annotated[Poisson | OnOff | Arrivals | Conversations | Closed | Batch, Field(discriminator="kind")]
 
 
 class Kind(CheckedInPython):
@@ -272,8 +222,8 @@ class Kind(CheckedInPython):
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
     it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
-    long it waits for an endpoint; or `patience`, from which this is drawn for each request. `holder` has a share of the
-    slots together with all other kinds of that holder, if the scenario has `fairness`.
+    long it waits for an endpoint. `holder` has a share of the slots together with all other kinds of that holder, if
+    the scenario has `fairness`.
     """
 
     name: str = "all"
@@ -284,21 +234,8 @@ class Kind(CheckedInPython):
     tokens: Annotated[int, Field(ge=0)] | None = None
     used_tokens: Annotated[int, Field(ge=0)] | None = None
     acquire_timeout_s: Positive | None = None
-    patience: Distribution | None = None
     work: Distribution | None = None
     holder: str = ""
-
-
-class Retrial(CheckedInPython):
-    """A client comes back with a request that was lost: it is in orbit for a `pause`, and asks as if it were new.
-
-    Each further pause is `factor` times as long. After `most` returns the request is lost for good; None: never. The
-    pool knows nothing of it: it has neither a place in the queue nor a part of a budget.
-    """
-
-    pause: Distribution
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
-    most: Count | None = None
 
 
 class Requests(CheckedInPython):
@@ -307,20 +244,13 @@ class Requests(CheckedInPython):
     Attributes:
         attempts: calls made for a request until one succeeds.
         exclude_failed: a retry avoids endpoints that failed this request, while another one can serve it.
-        retry_pause_s: between a failure and the next attempt.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
-        work_again: of a retry or a second call: "same", the work belongs to the request, like that of a program with an
-            endless loop; "drawn", the time is drawn again, as if the endpoint decides it.
-        retrial: clients try again by themselves with what is lost. None: they do not.
         kinds: one, unless they differ.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     exclude_failed: bool = True
-    retry_pause_s: Seconds = 0.0
     call_timeout_s: Positive | None = None
     hedge_after_s: Positive | None = None
-    work_again: Literal["same", "drawn"] = "same"
-    retrial: Retrial | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

@@ -54,9 +54,7 @@ def first_look(scenario: Scenario) -> Scenario:
         ConfigError: longer runs would be about something else, because something depends on the time of the run.
     """
     if reason := why_all_counts(scenario):
-        raise ConfigError(
-            f"precision: it makes the runs longer, and here {reason}; give within, which makes more of them"
-        )
+        raise ConfigError(f"precision: it makes the runs longer, and here {reason}; raise replications instead")
     return scenario.changed(replications=max(scenario.replications, _LEAST_RUNS))
 
 

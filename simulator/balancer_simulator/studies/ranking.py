@@ -170,8 +170,6 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
             "fitted to a trace: intervals are of the mean over runs of this fit, not of one next run; for that, "
             "use balancer predict TRACE"
         )
-    if scenario.within is not None and scenario.replications >= scenario.most_replications:
-        yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
     yield from _of_precision(study)
     yield from _of_weights_and_groups(study)
     if scenario.warmup_s:

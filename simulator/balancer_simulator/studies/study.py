@@ -6,7 +6,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Final
 
 from balancer.errors import ConfigError
@@ -37,7 +36,7 @@ class Study(StudyFindings):
         scenario: as it was run.
         records: of each policy, by its label, one for each replication.
         curves: the same at each offered load, by load; empty unless the scenario has `loads`.
-        aim: the figure of `within` or `precision`, if it is not the one that policies are ranked by.
+        aim: the figure of `precision`, if it is not the one that policies are ranked by.
     """
 
     def _repr_html_(self) -> str:
@@ -71,7 +70,7 @@ def run_study(
             `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
         progress: called after each run.
-        by: the figure of the scenario's `within` or `precision`; default: the one that policies are ranked by.
+        by: the figure of the scenario's `precision`; default: the one that policies are ranked by.
 
     Raises:
         ConfigError: a strategy or option is unknown, there is none, the workload has no load to vary, or longer runs
@@ -86,14 +85,13 @@ def run_study(
     if scenario.precision is None:
         parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
         scenario, *curves = runs.settled(parts, chosen)
-        records = _often_enough(scenario, chosen, runs, figure, len(curves))
+        orders = _orders(scenario, chosen, range(scenario.replications))
+        (records,) = _gathered(chosen, scenario.replications, runs.made(orders, at_least=len(curves) * len(orders)))
     else:
         scenario, settled, records = _long_enough(scenario, chosen, runs, figure)
         curves = runs.settled([scenario.at_load(load) for load in scenario.loads], chosen)
         scenario = settled
-    count = len(records[chosen[0].label])
-    if count != scenario.replications:
-        scenario = scenario.changed(replications=count)
+    count = scenario.replications
     orders = [Order(part, policy, number) for part in curves for policy in chosen for number in range(count)]
     tables = _gathered(chosen, count, runs.made(orders))
     return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)), figure)
@@ -147,19 +145,6 @@ Records = dict[str, tuple[Record, ...]]
 """The records of each policy, by its label."""
 
 
-def _often_enough(scenario: Scenario, chosen: list[Policy], runs: Runs, figure: str | None, curves: int) -> Records:
-    """Return the records of all replications, and of as many more as `within` asks for. Then come the `curves`."""
-    records: Records = {policy.label: () for policy in chosen}
-    wanted = scenario.replications
-    while wanted:
-        begun = len(records[chosen[0].label])
-        orders = _orders(scenario, chosen, range(begun, begun + wanted))
-        more = iter(runs.made(orders, at_least=curves * len(chosen) * (begun + wanted)))
-        records = {label: (*found, *(next(more) for _ in range(wanted))) for label, found in records.items()}
-        wanted = _more_wanted(Study(scenario, records), figure)
-    return records
-
-
 def _long_enough(
     scenario: Scenario, chosen: list[Policy], runs: Runs, figure: str | None
 ) -> tuple[Scenario, Scenario, Records]:
@@ -178,23 +163,6 @@ def _long_enough(
 
 def _orders(scenario: Scenario, chosen: list[Policy], numbers: range) -> list[Order]:
     return [Order(scenario, policy, number, 0 if number else _SPANS) for policy in chosen for number in numbers]
-
-
-def _more_wanted(study: Study, figure: str | None) -> int:
-    """Return how many more replications are needed for `within`; 0: none."""
-    scenario, name = study.scenario, figure or study.default_metric
-    if scenario.within is None:
-        return 0
-    found = [study.metrics(policy).get(name) for policy in study.policies]
-    count = len(study.records[study.policies[0]])
-    wide = max(
-        (i.half / (scenario.within * abs(i.mean)) if i.mean else 0.0 for i in found if i is not None), default=0.0
-    )
-    if count > 1 and not wide > 1:
-        return 0
-    # The width falls with the root of the number. At most twice as many at once, because it is an estimate.
-    wanted = 2 * count if count == 1 else min(2 * count, ceil(count * wide**2))
-    return min(wanted, scenario.most_replications) - count
 
 
 def chosen_policies(

@@ -118,9 +118,8 @@ def _check(scenarios: Mapping[Key, Scenario]) -> None:
         raise ConfigError("sweep: there are no scenarios; give at least one")
     first_key, first = next(iter(scenarios.items()))
     for key, scenario in scenarios.items():
-        for name in ("within", "precision"):
-            if getattr(scenario, name) is not None:
-                raise ConfigError(f"sweep: {key!r} has {name}; a sweep makes the same runs of each; leave it out")
+        if scenario.precision is not None:
+            raise ConfigError(f"sweep: {key!r} has precision; a sweep makes the same runs of each; leave it out")
         if scenario.loads:
             raise ConfigError(f"sweep: {key!r} has loads; sweep over them instead, or use run_study")
         for name in ("replications", "seed"):

@@ -6,7 +6,6 @@ Workers take tasks, and a stage is over when its tasks are done. The discipline 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,7 +14,7 @@ from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Kind, Stage, Tasks
+from balancer_simulator.scenario.workload import Batch, Kind, Stage
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.sources import Submit, demand_of, drawn_once, durations, kind_numbers
 from balancer_simulator.world.streams import Purpose, Streams
@@ -30,13 +29,8 @@ Kinds = NDArray[np.intp]
 """The place of each task's kind in `requests.kinds`."""
 
 
-def works_of(scenario: Scenario, workload: Batch | Tasks, streams: Streams) -> tuple[Works, list[list[Kinds]]]:
+def works_of(scenario: Scenario, workload: Batch, streams: Streams) -> tuple[Works, list[list[Kinds]]]:
     """Return work and kind of every task, drawn before the run, so that no strategy can change them."""
-    if isinstance(workload, Tasks):
-        works, kinds = _stage_of(scenario, workload.batch, workload.batch.stages[0], streams, 0, 0)
-        if workload.kinds:
-            kinds = np.array(workload.kinds, dtype=np.intp)
-        return [[np.array(workload.work_s) if workload.work_s else works]], [[kinds]]
     drawn = [
         [_stage_of(scenario, workload, stage, streams, sample, number) for number, stage in enumerate(workload.stages)]
         for sample in range(workload.samples)
@@ -49,10 +43,7 @@ def _stage_of(
 ) -> tuple[Floats, Kinds]:
     rng = streams.numbers(Purpose.BATCH, sample, number)
     spread = 1 + batch.task_spread * (2 * rng.random() - 1)
-    if batch.counts:
-        tasks = batch.counts[sample][number]
-    else:
-        tasks = max(1, round(stage.tasks * (batch.sizes[sample] if batch.sizes else spread)))
+    tasks = batch.counts[sample][number] if batch.counts else max(1, round(stage.tasks * spread))
     kinds = _kinds_of(scenario, stage, streams, tasks, sample, number)
     uniform = rng.random(tasks)
     works = np.empty(tasks)
@@ -75,12 +66,6 @@ def _kinds_of(scenario: Scenario, stage: Stage, streams: Streams, tasks: int, sa
 
 def _work(scenario: Scenario, stage: Stage, kind: Kind) -> Distribution:
     return stage.work or kind.work or scenario.work
-
-
-def _again(scenario: Scenario, stage: Stage, kind: Kind, rng: np.random.Generator) -> float:
-    """Draw the work of a further call, which may be a straggler or not."""
-    work_s = drawn_once(_work(scenario, stage, kind), rng)
-    return work_s * stage.straggler_factor if rng.random() < stage.straggler_share else work_s
 
 
 def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
@@ -152,10 +137,7 @@ class BatchSource:
         self._kinds = kinds
         self._streams = streams
         self._submit = submit
-        self._demands = [
-            [demand_of(kind, partial(_again, scenario, stage, kind)) for kind in scenario.requests.kinds]
-            for stage in batch.stages
-        ]
+        self._demands = [list(map(demand_of, scenario.requests.kinds)) for _ in batch.stages]
         self._thinks: dict[Worker, Iterator[float]] = {}
         self._ahead = deque(range(batch.samples))
         self._of: dict[Worker, _Sample] = {}

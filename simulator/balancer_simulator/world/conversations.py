@@ -47,7 +47,7 @@ class ConversationSource:
         arrivals, prompts = (streams.numbers(purpose) for purpose in (Purpose.ARRIVALS, Purpose.PROMPTS))
         rate = workload.conversations_per_s
         self._instants = accumulate(endless(lambda count: arrivals.exponential(1 / rate, count)))
-        weights = np.arange(1, workload.systems + 1) ** -workload.skew
+        weights = np.arange(1, workload.systems + 1) ** -1.0
         shares = np.cumsum(weights) / np.sum(weights)
         self._systems = endless(
             lambda count: np.searchsorted(shares[:-1], prompts.random(count), "right").astype(float)

@@ -7,7 +7,7 @@ import numpy as np
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells, Vacation
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptCache, PromptTally
 from balancer_simulator.world.calendar import after, placer
@@ -21,7 +21,7 @@ from balancer_simulator.world.server import (
     Stirred,
 )
 from balancer_simulator.world.sources import durations
-from balancer_simulator.world.stations import HaltingTimer, QueueingStation, ServiceStation, SharedHost, Timer
+from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
 __all__ = ["Fleet", "spell_effects"]
@@ -63,11 +63,9 @@ class Fleet:
             return SimulatedServer(self._place, number, url, model, served, self.stirred)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
         effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
-        timer = self._halting_timer(number, model)
-        station: ServiceStation = host or timer or Timer(self._env)
+        station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
             station=QueueingStation(queue, station) if queue else station,
-            halting=timer,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),
@@ -80,13 +78,6 @@ class Fleet:
             rng = self._streams.choices(Purpose.FAULTS, number, which)
             _Flapping(self._env, server, effects, crash, rng).begin(model.from_s)
         return server
-
-    def _halting_timer(self, number: int, model: EndpointModel) -> HaltingTimer | None:
-        """Return a place where work waits for its server, if a fault needs one."""
-        if not model.halts:
-            return None
-        away = next((fault for fault in model.faults if isinstance(fault, Vacation)), None)
-        return HaltingTimer(self._env, self._durations(away.length if away else None, Purpose.VACATIONS, number))
 
     def _by_kind(self, model: EndpointModel, number: int) -> dict[str, Iterator[float]]:
         return {
@@ -141,16 +132,10 @@ class _Flapping:
 
     def _go_down(self) -> None:
         after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
-        if self._crash.work == "fails":
-            self._effects.down += 1
-            self._server.crash()
-        else:
-            self._server.halt(repeats=self._crash.work == "repeats")
+        self._effects.down += 1
+        self._server.crash()
 
     def _come_up(self) -> None:
-        if self._crash.work == "fails":
-            self._effects.down -= 1
-        else:
-            self._server.resume()
+        self._effects.down -= 1
         self._effects.since_s = self._env.now
         after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

@@ -18,15 +18,13 @@ from balancer_simulator.scenario.endpoints import (
     FailWithin,
     FastFail,
     Fault,
-    SlowHours,
     SlowSpells,
     SlowWithin,
-    Vacation,
     Warmup,
 )
 from balancer_simulator.world.cache import PromptCache
 from balancer_simulator.world.calendar import Place, after, placer
-from balancer_simulator.world.stations import HaltingTimer, ServiceStation, StationJob
+from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
 __all__ = [
@@ -90,7 +88,6 @@ class FaultEffects:
         self._rng = rng
         self._spells = list(spells)
         self._slow: list[SlowWithin] = []
-        self._hours: list[SlowHours] = []
         self._warm: list[Warmup] = []
         self._quick: list[FastFail] = []
         self._fail: list[FailWithin] = []
@@ -104,8 +101,6 @@ class FaultEffects:
         match fault:
             case SlowWithin():
                 self._slow.append(fault)
-            case SlowHours():
-                self._hours.append(fault)
             case Warmup():
                 self._warm.append(fault)
             case FastFail():
@@ -116,13 +111,11 @@ class FaultEffects:
                 self.crashes.append(fault)
             case SlowSpells():
                 pass  # it comes as a `SpellEffect`
-            case Vacation():
-                pass  # its station has it
 
     def on_call(self, now: float) -> Effect:
         """Return the effect on a call that begins at `now`."""
         if self.down:
-            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes if crash.work == "fails"))
+            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
         for quick in self._quick:
             if quick.from_s <= now < quick.to_s and self._rng.random() < quick.probability:
                 return Effect(fails=True, quick_s=quick.after_s)
@@ -136,8 +129,6 @@ class FaultEffects:
                 factor *= slow.factor
         for spells in self._spells:
             factor *= spells.factor(now)
-        for hours in self._hours:
-            factor *= hours.factor(now)
         for warm in self._warm:
             left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
             factor *= 1 + (warm.factor - 1) * left
@@ -292,7 +283,6 @@ class ServerParts:
 
     Attributes:
         station: where its work is done.
-        halting: the same or a part of it, if work waits for it at times.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
@@ -302,7 +292,6 @@ class ServerParts:
     """
 
     station: ServiceStation
-    halting: HaltingTimer | None
     effects: FaultEffects
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
@@ -320,7 +309,6 @@ class FaultyServer(SimulatedServer):
         "_calls",
         "_effects",
         "_env",
-        "_halting",
         "_network",
         "_service",
         "_services",
@@ -340,7 +328,6 @@ class FaultyServer(SimulatedServer):
         super().__init__(placer(env), number, url, model, served, stir)
         self._env = env
         self._station = parts.station
-        self._halting = parts.halting
         self._effects = parts.effects
         self._service = parts.service
         self._services = parts.services
@@ -390,16 +377,6 @@ class FaultyServer(SimulatedServer):
         for call in list(self._calls):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
-
-    def halt(self, *, repeats: bool) -> None:
-        """Let everything under way wait for `resume`; with `repeats`, to begin again."""
-        if self._halting is not None:
-            self._halting.halt(repeats=repeats)
-
-    def resume(self) -> None:
-        """End a halt."""
-        if self._halting is not None:
-            self._halting.resume()
 
     def _enter(self, call: _ServerCall) -> None:
         call.entered = True

@@ -4,7 +4,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import accumulate, repeat
 from typing import Final, Protocol
 
@@ -15,7 +14,7 @@ from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Bulk, Closed, Kind, Number, OnOff, Open, Poisson
+from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, Number, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import Entry, after, placer
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
@@ -36,7 +35,6 @@ __all__ = [
 # How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
 # time too. Without it, a worker that does not think would ask for ever at one instant.
 _RECOIL_S: Final = 0.001
-_LEAST_PATIENCE_S: Final = 1e-6  # as the least `acquire_timeout_s`
 
 Submit = Callable[[Task], None]
 """Takes a task that has just come."""
@@ -70,19 +68,13 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
     return endless(lambda count: distribution.of(rng.random(count)), block)
 
 
-def demand_of(kind: Kind, again: Callable[[np.random.Generator], float] | None = None) -> Demand:
-    """Return a kind of request, ready for use. `again` draws the work of a further call."""
+def demand_of(kind: Kind) -> Demand:
+    """Return a kind of request, ready for use."""
     request = ANY
     if kind.labels or kind.slots > 1 or kind.tokens is not None or kind.holder:
         terms = LeaseTerms(kind.holder) if kind.holder else None
         request = Request(frozenset(kind.labels), slots=kind.slots, terms=terms, tokens=kind.tokens)
-    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens, again)
-
-
-def _impatient(demand: Demand, patience: Distribution, rng: np.random.Generator, block: int) -> Iterator[Demand]:
-    """Yield the demand of each task, with its own patience."""
-    for timeout_s in durations(patience, rng, block):
-        yield replace(demand, timeout_s=max(timeout_s, _LEAST_PATIENCE_S))
+    return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens)
 
 
 def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
@@ -103,16 +95,9 @@ def mixture(
         recorded: index of each task's kind; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
-
-    def demands(number: int, kind: Kind) -> Iterator[Demand]:
-        demand = demand_of(kind, partial(drawn_once, kind.work or scenario.work))
-        if kind.patience is None:
-            return repeat(demand)
-        return _impatient(demand, kind.patience, streams.numbers(Purpose.PATIENCE, *which, number), block)
-
     pairs = [
         zip(
-            demands(number, kind),
+            repeat(demand_of(kind)),
             durations(kind.work or scenario.work, streams.numbers(Purpose.WORK, *which, number), block),
             strict=False,
         )
@@ -235,8 +220,6 @@ def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
     match workload:
         case Poisson(rate_per_s=rate):
             rng = streams.numbers(Purpose.ARRIVALS)
-            if workload.bulk is not None:
-                return _in_bulk(workload.bulk, rate, streams)
             return endless(lambda count: rng.exponential(1 / rate, count))
         case OnOff():
             return _bursts(workload, streams)
@@ -259,17 +242,6 @@ def numbers_of(number: Number, rng: np.random.Generator) -> Iterator[int]:
         return found.astype(float)
 
     return map(int, endless(draw))
-
-
-def _in_bulk(bulk: Bulk, rate: float, streams: Streams) -> Iterator[float]:
-    """Yield a Poisson gap before each bulk, and none within it."""
-    gaps, rng = streams.numbers(Purpose.ARRIVALS), streams.numbers(Purpose.BULK)
-    every_s = bulk.mean_size / rate
-    for gap_s, size in zip(
-        endless(lambda count: gaps.exponential(every_s, count)), numbers_of(bulk, rng), strict=False
-    ):
-        yield gap_s
-        yield from repeat(0.0, size - 1)
 
 
 def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:

@@ -5,7 +5,6 @@ A station has jobs and the ends of their work; endpoints, leases and faults are 
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
@@ -14,7 +13,7 @@ from simpy import Environment
 
 from balancer_simulator.world.calendar import after
 
-__all__ = ["HaltingTimer", "QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Timer"]
+__all__ = ["QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Timer"]
 
 
 class StationJob(ABC):
@@ -80,79 +79,6 @@ class Timer:
         if not job.dropped:
             self._book(-job.lines)
             job.done()
-
-
-class HaltingTimer(Timer):
-    """Room for all jobs, which wait while it is halted, and resume or repeat their work afterwards.
-
-    Args:
-        env: virtual time.
-        vacations: lengths of vacations, see `scenario.endpoints.Vacation`; None: there are none.
-    """
-
-    def __init__(self, env: Environment, vacations: Iterator[float] | None) -> None:
-        super().__init__(env)
-        self._vacations = vacations
-        self._away_s = env.now  # when the next vacation begins, if there is no job; or when this one ends
-        self._halts = 0
-        self._left_s: dict[StationJob, float] = {}  # work left when it was last begun
-
-    def enter(self, job: StationJob) -> None:
-        """Begin `job`, or let it wait."""
-        if self._vacations is not None and not self._left_s:
-            self._come_back(self._vacations)
-        self._left_s[job] = job.work_s
-        if not self._halts:
-            self._run(job)
-
-    def drop(self, job: StationJob) -> None:
-        """Remove `job`, begun or waiting."""
-        job.dropped = True
-        del self._left_s[job]
-        if not self._halts:
-            self._book(-job.lines)
-        self._away_s = max(self._away_s, self._env.now)
-
-    def halt(self, *, repeats: bool) -> None:
-        """Let all jobs wait until as many calls of `resume`. With `repeats`, the work done so far is lost."""
-        self._halts += 1
-        if self._halts > 1:
-            return
-        for job in self._left_s:
-            self._book(-job.lines)
-            self._left_s[job] = job.work_s if repeats else job.due - self._env.now
-            job.due = -1.0
-
-    def resume(self) -> None:
-        """End one halt; with the last one, begin all jobs."""
-        self._halts -= 1
-        if not self._halts:
-            for job in self._left_s:
-                self._run(job)
-
-    def _run(self, job: StationJob) -> None:
-        self._book(job.lines)
-        job.due = self._env.now + self._left_s[job]
-        after(self._env, self._left_s[job], self._ring, (job, job.due))
-
-    def _ring(self, end: tuple[StationJob, float]) -> None:
-        job, due_s = end
-        if job.due != due_s or job not in self._left_s:
-            return  # it was halted or dropped since
-        del self._left_s[job]
-        self._book(-job.lines)
-        self._away_s = max(self._away_s, self._env.now)
-        job.done()
-
-    def _come_back(self, vacations: Iterator[float]) -> None:
-        """Halt until the end of the vacation that a first job finds; none if it follows the last one at once."""
-        now = self._env.now
-        if self._away_s >= now:
-            return
-        while self._away_s <= now:
-            self._away_s += next(vacations)
-        self._halts += 1
-        after(self._env, self._away_s - now, HaltingTimer.resume, self)
 
 
 class QueueingStation:

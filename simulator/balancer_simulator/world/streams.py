@@ -17,7 +17,7 @@ __all__ = ["Purpose", "Streams", "endless"]
 
 
 class Purpose(IntEnum):
-    """Purpose of a stream. The numbers are part of every result: never change one."""
+    """Purpose of a stream. The numbers are part of every result: never change one, nor use one again that is gone."""
 
     ARRIVALS = 1
     WORK = 2
@@ -29,12 +29,7 @@ class Purpose(IntEnum):
     NETWORK = 8
     HEALTH = 9
     RETRIES = 10
-    AGAIN = 11
     BLOCKS = 12
-    BULK = 14
-    PATIENCE = 15
-    VACATIONS = 16
-    RETRIALS = 17
     LATE = 18
     TURNS = 19
     PROMPTS = 20

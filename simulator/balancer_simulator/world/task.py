@@ -1,11 +1,8 @@
 """Tasks, with their workers and their kinds of requests."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
-
-import numpy as np
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.retry_polls import RetryPolls
@@ -44,8 +41,6 @@ class Demand:
         priority: as in a pool.
         timeout_s: how long it waits for an endpoint; inf: for ever.
         used_tokens: tokens of a quota that its answer reports; None: it reports none.
-        again: draws the work of a further call, if that does not belong to the request.
-        returns: how often its client has come back with it, see `run.attempts.Orbit`.
         prompt: the names of its blocks, with a slash between two; "": it has none.
         session: the name of its session; "": it has none.
     """
@@ -55,8 +50,6 @@ class Demand:
     priority: int
     timeout_s: float
     used_tokens: int | None = None
-    again: Callable[[np.random.Generator], float] | None = field(default=None, compare=False)
-    returns: int = 0
     prompt: str = ""
     session: str = ""
 

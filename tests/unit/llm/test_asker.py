@@ -149,11 +149,11 @@ def test_a_declined_question_is_one_line() -> None:
 
 def test_no_server_is_nothing_that_the_asker_swallows_and_its_seconds_count() -> None:
     memory = Remembers()
-    asker = _asker(Servers([NotAnswered("down"), _reply(_GOOD)]), memory, budget={"row_seconds": 1.0})
+    asker = _asker(Servers([NotAnswered("down"), _reply(_GOOD)]), memory, budget={"seconds": 1.0})
     with pytest.raises(NotAnswered, match="down"):
         asker.ask("row", 0, "question")
     assert memory.kept == {}
-    assert "row_seconds = 1 allows no more questions" in asker.ask("row", 0, "question").lines[0]
+    assert "seconds = 1 allows no more questions" in asker.ask("row", 0, "question").lines[0]
 
 
 def test_the_store_remembers_whatever_a_model_says(tmp_path: Path) -> None:

@@ -59,9 +59,7 @@ def test_a_call_that_fails_costs_nothing_but_what_it_settled() -> None:
         (LlmBudget(tokens=9), "[llm.budget] tokens = 9 allows no more questions"),
         (LlmBudget(row_tokens=9), "[llm.budget] row_tokens = 9 allows no more questions"),
         (LlmBudget(cost=9.5), "[llm.budget] cost = 9.5 allows no more questions"),
-        (LlmBudget(row_cost=9.5), "[llm.budget] row_cost = 9.5 allows no more questions"),
         (LlmBudget(seconds=2.0), "[llm.budget] seconds = 2 allows no more questions"),
-        (LlmBudget(row_seconds=2.0), "[llm.budget] row_seconds = 2 allows no more questions"),
     ],
 )
 def test_every_cap_says_which_it_is(budget: LlmBudget, line: str) -> None:

@@ -110,10 +110,11 @@ def test_what_is_no_completion_is_a_failure_of_the_server(name: str, kind: str) 
     ],
 )
 def test_what_an_answer_means_for_its_server(deed: Deed, kind: type[BalancerError], words: str) -> None:
-    found, server = _ask(deed, structured="text")
+    found, server = _ask(deed, deed, deed)
     assert type(found) is kind
     assert words in str(found)
-    assert len(server.asked) == 1, "the library must not try again by itself"
+    # A 500 may be a form that the server does not know: one question in each.
+    assert len(server.asked) == (3 if words == "500" else 1), "the library must not try again by itself"
 
 
 def test_how_long_a_busy_server_asks_to_be_left_alone() -> None:
@@ -183,12 +184,6 @@ def test_a_question_that_is_declined_in_every_form_says_nothing_of_the_forms() -
     assert _forms(server) == ["json_schema", "json_object", "text", "json_schema"]
 
 
-def test_the_one_form_that_is_set() -> None:
-    found, server = _ask(_NO_FORM, structured="json")
-    assert isinstance(found, Declined)
-    assert _forms(server) == ["json_object"]
-
-
 def test_a_server_that_wants_the_other_name_of_the_limit() -> None:
     no = error(400, message="use 'max_completion_tokens' instead")
     with serving_model([no], says("{}")) as server:
@@ -206,7 +201,7 @@ def test_a_server_that_wants_the_other_name_of_the_limit() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
 def test_an_error_that_quotes_the_key_is_shown_without_it(status: int) -> None:
-    found, _ = _ask(error(status, message=f"Incorrect API key provided: {_KEY}"), structured="text")
+    found, _ = _ask(*[error(status, message=f"Incorrect API key provided: {_KEY}")] * 3)
     assert isinstance(found, BalancerError)
     assert _KEY not in repr(found) + repr(found.__cause__) + repr(
         found.__context__ if not found.__suppress_context__ else ""

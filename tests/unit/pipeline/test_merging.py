@@ -73,12 +73,12 @@ def test_what_is_no_share_of_one_run_is_refused(bench: Bench) -> None:
     bench.write(row("a"), row("b"))
     shares = _shares(bench, 2)
     together = bench.folder / "together"
-    bench.run(results="other", seed=5)
+    bench.run(results="other", right=5)
     bench.run(results="whole")
     for folders, why in (
         ([shares[0], bench.folder / "none"], "none: holds no results"),
         ([shares[0], shares[0]], "share-1: is named twice"),
-        ([shares[0], bench.folder / "other"], "other: belongs to a run with other setting rows.seed than .*share-1"),
+        ([shares[0], bench.folder / "other"], "other: belongs to a run with other setting rows.right than .*share-1"),
         ([shares[0], bench.folder / "whole"], "whole: has 'a', like an earlier folder"),
     ):
         with pytest.raises(ConfigError, match=why):
