@@ -64,8 +64,8 @@ def test_one_server_is_the_textbooks() -> None:
 
 
 # The mean wait is proportional to E[S^2], whose own standard error is sqrt(E[S^4] / E[S^2]^2 - 1) / sqrt(n): for the
-# lognormal E[S^4] / E[S^2]^2 = (1 + cv^2)^4. With a cv of 1.5 it is 112, so that 400 000 customers give 1.7%; with one of
-# 2 it is 625, so that 800 000 give 2.8%, whatever the queue adds.
+# lognormal E[S^4] / E[S^2]^2 = (1 + cv^2)^4. With a cv of 1.5 it is 112, so that 400 000 customers give 1.7%; with a cv
+# of 2 it is 625, so that 800 000 give 2.8%, whatever the queue adds.
 _SERVICES: list[tuple[dict[str, Any], float, float, int, float]] = [
     ({"kind": "deterministic", "mean_s": 1.0}, 0.0, 0.7, 20_000, 0.02),
     ({"kind": "lognormal", "mean_s": 1.0, "cv": 1.5}, 2.25, 0.5, 50_000, 0.03),
