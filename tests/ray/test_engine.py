@@ -104,7 +104,9 @@ def test_on_a_cluster_of_three_cpus_verdicts_are_those_of_one_process_though_a_w
 
 def test_a_node_that_dies_costs_no_verdict(place: Place, one: _One, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.cluster_utils import Cluster
+    from ray.experimental import internal_kv
 
+    kept = internal_kv.internal_kv_get_gcs_client()
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
     try:
         node = nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
@@ -118,6 +120,8 @@ def test_a_node_that_dies_costs_no_verdict(place: Place, one: _One, monkeypatch:
             assert process.returncode == 0, err
     finally:
         nodes.shutdown()
+        if kept is not None:
+            internal_kv._initialize_internal_kv(kept)  # the shutdown took the store of the other tests' cluster too
     assert _as_one(place, one)
     assert place.summary()["complete"]
 
