@@ -1,6 +1,8 @@
 """What a caller gets wrong: one line that says where, what was found, and what is allowed; and nothing is run."""
 
 import re
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +15,15 @@ from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over
 from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
 
 _F = Program("python", "def f(x): return x")
+
+
+@pytest.fixture
+def usual_limit_of_digits() -> Iterator[None]:
+    """As Python begins; the library of grammars lifts it for the whole process once it is imported."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
+    yield
+    sys.set_int_max_str_digits(before)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +42,7 @@ _F = Program("python", "def f(x): return x")
         (lambda: CallCase("f()", [1], 1), "function is 'f()'; it must be a name"),
     ],
 )
+@pytest.mark.usefixtures("usual_limit_of_digits")
 def test_the_case_is_named_and_what_is_wrong_with_it(case: Any, words: str) -> None:
     fake = FakeExecutor(doubling)
     with judge_over({"a": fake}) as judge, pytest.raises((TypeError, ValueError)) as raised:
