@@ -34,10 +34,9 @@ from balancer_simulator.report.prediction import interval_chart
 from balancer_simulator.report.sizing import knee_chart
 
 from balancer.observing.traces.importers import import_logs
-from balancer.reporting import style
+from balancer.reporting import charts
+from balancer.reporting.charts import ChartLine, line_chart, to_svg
 from balancer.reporting.document import Chart
-from balancer.reporting.drawing import to_svg
-from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import percent, seconds
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
@@ -84,7 +83,7 @@ middles = [STEP_S * (step + 0.5) for step in steps]
 
 def over_time(values: dict[str, list[float]], title: str, ylabel: str, caption: str) -> Chart:
     lines = [ChartLine(name, middles, ys) for name, ys in values.items()]
-    return Chart(title, caption, to_svg(line_chart(lines, xlabel="seconds", ylabel=ylabel, width=style.WIDE)))
+    return Chart(title, caption, to_svg(line_chart(lines, xlabel="seconds", ylabel=ylabel, width=charts.WIDE)))
 
 
 rates = {name: [by_step[name][step] / STEP_S for step in steps] for name in names}

@@ -1,12 +1,15 @@
-"""SVG drawings as tests see them: words with their places."""
+"""SVG drawings as tests see them: words with their places, and shapes."""
 
 import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from balancer.reporting.style import LETTERS, width_of
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 __all__ = ["Word", "size_of", "words_of"]
+
+_LETTERS = 8.0
 
 
 class Word(NamedTuple):
@@ -19,13 +22,24 @@ class Word(NamedTuple):
 
     def overlaps(self, other: "Word") -> bool:
         """Return whether both take the same place."""
-        return self.left < other.right and other.left < self.right and abs(self.y - other.y) < LETTERS
+        return self.left < other.right and other.left < self.right and abs(self.y - other.y) < _LETTERS
 
 
 def words_of(svg: str) -> list[Word]:
     """Return all words of a drawing that are not turned."""
-    found: list[Word] = []
-    _gather(ElementTree.fromstring(svg), 0.0, 0.0, found)
+    found = []
+    for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+        transform, text = element.get("transform", ""), element.text or ""
+        if "rotate(-90" in transform:
+            continue
+        if moved := re.match(r"translate\((\S+) (\S+)\)", transform):
+            x, y = float(moved[1]), float(moved[2])
+        else:
+            x, y = float(element.attrib["x"]), float(element.attrib["y"])
+        width = _width_of(text)
+        anchor = re.search("text-anchor: (middle|end)", element.get("style", ""))
+        begins = x - {"middle": width / 2, "end": width}.get(anchor[1] if anchor else "", 0.0)
+        found.append(Word(text, begins, begins + width, y))
     return found
 
 
@@ -35,16 +49,8 @@ def size_of(svg: str) -> tuple[float, float]:
     return width, height
 
 
-def _gather(element: ElementTree.Element, right: float, down: float, found: list[Word]) -> None:
-    moved = element.get("transform", "")
-    if "rotate" in moved:
-        return
-    if match := re.match(r"translate\((\S+) (\S+)\)", moved):
-        right, down = right + float(match[1]), down + float(match[2])
-    if element.tag.endswith("}text"):
-        text = element.text or ""
-        width, x = width_of(text), right + float(element.attrib["x"])
-        begins = x - {"middle": width / 2, "end": width}.get(element.get("text-anchor", ""), 0.0)
-        found.append(Word(text, begins, begins + width, down + float(element.attrib["y"])))
-    for each in element:
-        _gather(each, right, down, found)
+def _width_of(text: str) -> float:
+    plain = "".join(letter if letter.isascii() else "m" for letter in text)
+    if not plain.strip():
+        return 0.0
+    return float(TextPath((0, 0), plain, _LETTERS, FontProperties("DejaVu Sans")).get_extents().width)

@@ -18,7 +18,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("httptools",),
     "llm": ("openai",),
     "openai": ("openai",),
-    "pipeline": ("httptools", "jinja2", "numpy", "yaml"),
+    "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
     "proxy": ("httptools",),
@@ -28,7 +28,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rows": ("datasets", "pyarrow"),
     "serve": ("msgspec",),
     "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
-    "simulator": ("jinja2", "numpy", "scipy", "simpy"),
+    "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
     "transports": ("httpx2",),
     "uvloop": ("msgspec", "uvloop"),
 }

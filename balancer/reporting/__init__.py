@@ -1,10 +1,10 @@
-"""Reports: documents as data, renderers for three media, and drawings.
+"""Reports: documents as data, renderers for three media, and charts.
 
 - `document`: sections, tables, figures, tiles; `terminal` and `html` write them, `markdown` their tables.
 - `words`: numbers and names as text; `files`: files that are written in one step.
 - `progress`: progress of a piece of work, and an estimate of the time left.
 - `schedule`: spans of time, prepared for a drawing.
-- `rows`, `lines`: the drawings; `drawing`: their shapes, and their SVG; `scales`, `style`: their scales and their look.
+- `charts`: lines, named rows and heat maps, drawn by matplotlib.
 
 Nothing is imported here, as most commands write no report.
 """

@@ -11,8 +11,7 @@ from balancer_simulator.report.charts import trend
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.studies.intervals import at_most_of, interval_of
 
-from balancer.reporting.drawing import Drawing
-from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.charts import ChartLine, Drawing, line_chart
 
 
 def _study(makespans: dict[str, Sequence[float]], lost: dict[str, int] | None = None) -> Study:

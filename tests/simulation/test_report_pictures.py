@@ -12,9 +12,8 @@ from balancer_simulator.report.charts import beside_best, curves, draw_charts, g
 from balancer_simulator.report.document import page, settings_lines
 from balancer_simulator.studies.study import Study, run_study
 
-from balancer.reporting import rows
-from balancer.reporting.drawing import Box, Drawing, Line, Markers, Text
-from balancer.reporting.lines import line_chart
+from balancer.reporting import charts
+from balancer.reporting.charts import Box, Drawing, line_chart
 from tests.simulation.test_report import BATCH, study_of
 
 
@@ -27,13 +26,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
     """Return a list that gets every box that a chart draws."""
     found: list[Box] = []
-    draw: Callable[..., None] = rows.boxes
+    draw: Callable[..., None] = charts.boxes
 
     def spy(drawing: Drawing, corners: Sequence[Box], colour: str) -> None:
         found.extend(corners)
         draw(drawing, corners, colour)
 
-    monkeypatch.setattr(rows, "boxes", spy)
+    monkeypatch.setattr(charts, "boxes", spy)
     return found
 
 
@@ -96,17 +95,17 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
         return spy
 
     monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spied(line_chart))
-    monkeypatch.setattr(rows, "rows", spied(rows.rows))
+    monkeypatch.setattr(charts, "rows", spied(charts.rows))
     return found
 
 
 def _words(drawing: Drawing) -> list[str]:
-    return [shape.words for shape in drawing.shapes if isinstance(shape, Text)]
+    return [text.get_text() for text in drawing.axes.texts]
 
 
-def _lines(drawing: Drawing) -> dict[str, Line]:
-    lines = [shape for shape in drawing.shapes if isinstance(shape, Line)]
-    return {entry.words: line for entry, line in zip(drawing.legend, lines, strict=True)}
+def _lines(drawing: Drawing) -> dict[str, Any]:
+    """Return name -> values of each line."""
+    return {words: line.get_ydata() for words, (line,) in drawing.legend}
 
 
 def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: list[Drawing]) -> None:
@@ -114,15 +113,15 @@ def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: li
     chart = ranking(by_load)
     drawing = drawings.pop()
     others = [by_load.metric(policy, "sojourn_mean_s") for policy in ("random", "least_in_flight")]
-    assert drawing.x.ends[1] < 2 * max(interval.high for interval in others), "it flattens the others"
+    assert drawing.axes.get_xlim()[1] < 2 * max(interval.high for interval in others), "it flattens the others"
     assert "cannot keep up" in _words(drawing) or "Not known: always_first" in chart.caption
     for chart in (tails(by_load, "sojourn"), tails(by_load, "wait"), curves(by_load), beside_best(by_load)):
         assert re.search(r"Not drawn, because they cannot keep up: .*always_first", chart.caption), chart.title
     times, waits, *by = map(_lines, drawings)
     assert set(times) == set(waits) == {"random", "least_in_flight"}
     for lines in by:  # it keeps up at the lower load
-        assert [bool(np.isfinite(y)) for y in lines["always_first"].ys] == [True, False]
-        assert all(np.isfinite(lines["random"].ys))
+        assert [bool(np.isfinite(y)) for y in lines["always_first"]] == [True, False]
+        assert all(np.isfinite(lines["random"]))
 
 
 def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, drawings: list[Drawing]) -> None:
@@ -136,7 +135,7 @@ def test_what_is_too_short_has_no_dot(by_load: Study, drawings: list[Drawing]) -
     assert short.metric("random", "sojourn_p99_s").is_refused
     chart = ranking(short, "sojourn_p99_s")
     (drawing,) = drawings
-    assert not any(np.isfinite(x) for shape in drawing.shapes if isinstance(shape, Markers) for x in shape.xs)
+    assert not any(np.isfinite(x) for line in drawing.axes.lines for x in line.get_xdata())
     assert _words(drawing).count("too short") >= 2
     assert "The dot is that of all observations of 3 replications" in chart.caption
 
@@ -147,7 +146,7 @@ def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, drawi
     there = by_load.at_load(0.3)
     first, second = there.ranking()[:2]
     more = there.difference(second, first, "sojourn_mean_s").mean / there.metric(first, "sojourn_mean_s").mean
-    assert _lines(drawing)[second].ys[0] == pytest.approx(100 * more)
+    assert _lines(drawing)[second][0] == pytest.approx(100 * more)
     assert more > 0
 
 

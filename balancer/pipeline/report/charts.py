@@ -13,10 +13,9 @@ from balancer.endpoint import Outcome
 from balancer.pipeline.report.tables import EndpointLine, endpoint_lines, moment
 from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult, RunStage
 from balancer.pipeline.results.scores import Rate, RoundScores
-from balancer.reporting import rows, style
+from balancer.reporting import charts
+from balancer.reporting.charts import Box, ChartLine, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import Chart
-from balancer.reporting.drawing import Box, narrow_svg, to_svg
-from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
 from balancer.reporting.words import percent, seconds, shorten
 
@@ -30,11 +29,11 @@ _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
 _TIME = "time since the first lease (s)"
 _STAGES = {
-    RunStage.GENERATE: ("make inputs", style.PURPLE),
-    RunStage.VALIDATE_INPUT: ("check input", style.SKY),
-    RunStage.REFERENCE: ("reference solution", style.BLUE),
-    RunStage.AGREE: ("other accepted", style.GREEN),
-    RunStage.VALIDATE_SOLUTION: ("wrong submissions", style.ORANGE),
+    RunStage.GENERATE: ("make inputs", charts.PURPLE),
+    RunStage.VALIDATE_INPUT: ("check input", charts.SKY),
+    RunStage.REFERENCE: ("reference solution", charts.BLUE),
+    RunStage.AGREE: ("other accepted", charts.GREEN),
+    RunStage.VALIDATE_SOLUTION: ("wrong submissions", charts.ORANGE),
 }
 _FAILED = (Outcome.FAILURE.value, Outcome.OVERLOAD.value)
 
@@ -96,9 +95,9 @@ def _rounds(scores: Sequence[RoundScores]) -> Chart:
                 [100 * (rate.value if rate.high is None else rate.high) for _, rate in known],
             )
         )
-    drawing = line_chart(lines, xlabel="", ylabel="%", width=style.HALF, height=130.0)
-    drawing.x.named = [(each.rounds, moment(each.rounds)) for each in scores]
-    drawing.y.ends = (-3, 103)
+    drawing = line_chart(lines, xlabel="", ylabel="%", width=charts.HALF, height=130.0)
+    drawing.axes.set_xticks([each.rounds for each in scores], [moment(each.rounds) for each in scores])
+    drawing.axes.set_ylim(-3, 103)
     caption = "All problems together."
     if any(each.has_intervals for each in scores):
         caption += " A vertical line is the 95% interval, if other problems were drawn."
@@ -108,20 +107,20 @@ def _rounds(scores: Sequence[RoundScores]) -> Chart:
 def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     shown = sorted(problems, key=lambda p: len(p.killed) / len(p.wrong_judged))[:MOST_ROWS]
     labels = [shorten(p.id, _LABEL) for p in shown]
-    drawing = rows.rows(labels, width=style.WIDE, xlabel="wrong submissions killed (%)")
-    drawing.x.ends = (0, 100)
+    drawing = charts.rows(labels, width=charts.WIDE, xlabel="wrong submissions killed (%)")
+    drawing.axes.set_xlim(0, 100)
     before = [100 * len(p.killed_before) / len(p.wrong_judged) for p in shown]
     after = [100 * len(p.killed) / len(p.wrong_judged) for p in shown]
     bars = [(low, high, row - 0.09, row + 0.09) for row, (low, high) in enumerate(zip(before, after, strict=True))]
-    rows.boxes(drawing, bars, style.ORANGE)
-    rows.dots(drawing, after)
-    rows.dots(drawing, before, hollow=True)
+    charts.boxes(drawing, bars, charts.ORANGE)
+    charts.dots(drawing, after)
+    charts.dots(drawing, before, hollow=True)
     for row, p in enumerate(shown):
         words = f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong_judged)}"
-        rows.beside(drawing, row, words)
+        charts.beside(drawing, row, words)
     drawing.legend = (
-        rows.dot_entry("before: the problem's own data", hollow=True),
-        rows.dot_entry("after: with made-up cases"),
+        charts.dot_entry("before: the problem's own data", hollow=True),
+        charts.dot_entry("after: with made-up cases"),
     )
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     if all_problems > len(problems) and not more:
@@ -131,7 +130,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:
-    drawing = rows.heat_map(
+    drawing = charts.heat_map(
         [line.label(_LABEL) for line in lines],
         [
             [min(1.0, one_in * level) for level in busy_levels(line.spans, when, _BINS, capacity=line.capacity)]
@@ -149,11 +148,11 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one
 def _leases(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
     labels = [line.label(_LABEL) for line in lines]
     most_slots = max(line.capacity for line in lines)
-    drawing = rows.slot_rows(labels, slots=most_slots, length=when.length_s, xlabel=_TIME)
+    drawing = charts.slot_rows(labels, slots=most_slots, length=when.length_s, xlabel=_TIME)
     for colour, bars in _bars(lines, when).items():
-        rows.boxes(drawing, bars, colour)
-    names = [*_STAGES.values(), ("failed or overloaded", style.INK)]
-    drawing.legend = [rows.swatch(words, colour) for words, colour in names]
+        charts.boxes(drawing, bars, colour)
+    names = [*_STAGES.values(), ("failed or overloaded", charts.INK)]
+    drawing.legend = [charts.swatch(words, colour) for words, colour in names]
     total = sum(len(line.spans) for line in lines)
     thinned = f" Drawn are the {MOST_SPANS} longest of {total} leases." if total > MOST_SPANS else ""
     caption = f"A bar is a lease, a line is a slot.{thinned}{left_out}"
@@ -171,7 +170,7 @@ def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[Box]]:
             if id(span) in kept:
                 bottom = row - 0.43 + lane * height
                 left, right = span.started_s - when.start_s, span.ended_s - when.start_s
-                colour = style.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
+                colour = charts.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
                 found[colour].append((left, right, bottom, bottom + 0.86 * height))
     return found
 
@@ -179,7 +178,7 @@ def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[Box]]:
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     labels = [line.label(_SHORT_LABEL) for line in lines]
     shares = [line.share for line in lines]
-    drawing = rows.share_bars(labels, shares, [line.due for line in lines], xlabel="share of all leases")
+    drawing = charts.share_bars(labels, shares, [line.due for line in lines], xlabel="share of all leases")
     caption = f"From {percent(min(shares), digits=1)} to {percent(max(shares), digits=1)}.{left_out}"
     return Chart("Share of leases against weight", caption, to_svg(drawing), wide=False)
 
@@ -187,11 +186,11 @@ def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
 def _waits(waits: WaitStats) -> Chart:
     values_s = {field.name: float(getattr(waits, field.name)) for field in fields(waits)}
     scale, unit = (1.0, "s") if waits.max >= 1 else (1000.0, "ms")
-    drawing = rows.rows(list(values_s), width=style.HALF, xlabel=f"wait for a lease ({unit})")
-    rows.boxes(drawing, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], style.SKY)
+    drawing = charts.rows(list(values_s), width=charts.HALF, xlabel=f"wait for a lease ({unit})")
+    charts.boxes(drawing, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], charts.SKY)
     for row, value_s in enumerate(values_s.values()):
-        rows.remark(drawing, scale * value_s, row, seconds(value_s))
-    drawing.x.ends = (0, 1.3 * scale * waits.max)
+        charts.remark(drawing, scale * value_s, row, seconds(value_s))
+    drawing.axes.set_xlim(0, 1.3 * scale * waits.max)
     return Chart("Waits", "Over all granted leases.", to_svg(drawing), wide=False)
 
 
@@ -216,11 +215,11 @@ def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
         lines,
         xlabel="time at work on the problem (s)",
         ylabel="wrong submissions killed",
-        width=style.WIDE,
+        width=charts.WIDE,
         height=150.0,
         xscale="log",
     )
-    drawing.y.ends = (0, drawing.y.ends[1])
+    drawing.axes.set_ylim(0, drawing.axes.get_ylim()[1])
     left_out = f" Shown are the {_MOST_GENERATORS} of {len(by)} that killed most." if len(by) > _MOST_GENERATORS else ""
     caption = (
         "All problems together, each from its own beginning. A kill belongs to the generator of the first case that "

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
-from balancer.reporting import rows, style
+from balancer.reporting import charts
+from balancer.reporting.charts import MOST_LINES, Box, ChartLine, Drawing, Kind, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import Chart
-from balancer.reporting.drawing import Box, Drawing, narrow_svg, to_svg
-from balancer.reporting.lines import MOST_LINES, ChartLine, Kind, line_chart
 from balancer.reporting.schedule import TimeBlock, blocks, lanes
 from balancer.reporting.words import percent, seconds, shorten
 from balancer_simulator.run.histogram import CensoredHistogram
@@ -36,7 +35,13 @@ _STROKES: Final = "the lines at the marks are 95% intervals."
 _LOAD_ROOM: Final = 0.03
 _BY_LOAD: Final = "offered load (part of what all slots could do)"
 _FAR_LINES: Final = 3.0  # times what most lines reach: a higher line is cut
-_PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
+_PART_COLOURS: Final = (
+    charts.BLUE,
+    charts.ORANGE,
+    charts.GREEN,
+    charts.SKY,
+    charts.PURPLE,
+)  # neighbours differ in grey
 
 
 def draw_charts(study: Study) -> tuple[Chart, ...]:
@@ -83,8 +88,8 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     figure = figure_of(name)
     policies = [policy for policy in ranking if name in study.metrics(policy)]
     found = [study.metric(policy, name) for policy in policies]
-    drawing = rows.rows(
-        [shorten(policy, _LONG_LABEL) for policy in policies], width=style.WIDE, xlabel=_axis(name), row=20.0
+    drawing = charts.rows(
+        [shorten(policy, _LONG_LABEL) for policy in policies], width=charts.WIDE, xlabel=_axis(name), row=20.0
     )
     drawn = _drawn(study, policies)
     known = {n: i for n, i in enumerate(found) if policies[n] in drawn and not i.is_refused}
@@ -92,14 +97,14 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     inside = {n: i for n, i in known.items() if i.mean <= near}
     end = 1.25 * max([1e-9, *(i.mean for i in inside.values())])
     end = max([end, *(1.05 * _high(i) for i in inside.values() if _high(i) <= 2 * end)])
-    drawing.x.ends = (0, end)
-    rows.boxes(drawing, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], style.SKY)
-    rows.dots(drawing, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
+    drawing.axes.set_xlim(0, end)
+    charts.boxes(drawing, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], charts.SKY)
+    charts.dots(drawing, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
     for row, (policy, interval) in enumerate(zip(policies, found, strict=True)):
-        rows.beside(drawing, row, worded(interval, figure.unit))
+        charts.beside(drawing, row, worded(interval, figure.unit))
         if row not in inside and not interval.is_refused:
             far = "cannot keep up" if policy not in drawn else "off the scale \N{RIGHTWARDS ARROW}"
-            rows.inside(drawing, row, far)
+            charts.inside(drawing, row, far)
     dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
         f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is {dot} {study.scenario.replications} "
@@ -122,11 +127,11 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
         )
     lines = [line for line in lines if any(map(math.isfinite, line.ys))]
     scale: Kind = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
-    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel=_axis(name), width=style.WIDE, yscale=scale)
+    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel=_axis(name), width=charts.WIDE, yscale=scale)
     _dress_loads(drawing, loads)
     most = max((y for line in lines for y in line.ys if math.isfinite(y)), default=1.0)
     if scale == "linear":  # the means fill the picture, not the intervals
-        drawing.y.ends = (0.0, min(drawing.y.ends[1], 1.3 * most))
+        drawing.axes.set_ylim(0.0, min(drawing.axes.get_ylim()[1], 1.3 * most))
     caption = (
         f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_ends_of(study)}"
         f"{_left_out(study)}"
@@ -155,11 +160,11 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
         for policy, line in found.items()
         if any(math.isfinite(i.mean) for i in line)
     ]
-    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel="more than the best (%)", width=style.WIDE)
+    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel="more than the best (%)", width=charts.WIDE)
     _dress_loads(drawing, loads)
     far = _near([max(y for y in line.ys if math.isfinite(y)) for line in lines], times=_FAR_LINES)
     most = max((y for line in lines for y in line.ys if math.isfinite(y) and y <= far), default=1.0)
-    drawing.y.ends = (-0.04 * most, 1.15 * most or 1.0)
+    drawing.axes.set_ylim(-0.04 * most, 1.15 * most or 1.0)
     heading = figure_of(name).heading
     caption = (
         f"By {heading}: 0 is the best policy at that load, 20 has 20% more. Differences are paired. The lines at the "
@@ -185,8 +190,8 @@ def _ends_of(study: Study) -> str:
 
 
 def _dress_loads(drawing: Drawing, loads: Sequence[float]) -> None:
-    drawing.x.ends = (min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
-    drawing.x.most = 10
+    drawing.axes.set_xlim(min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
+    drawing.axes.locator_params(axis="x", nbins=10)
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
@@ -207,9 +212,10 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
         [_line_of(words, line, scale) for words, line in lines.items()],
         xlabel=xlabel,
         ylabel=f"{figure.heading} (h)" if hours else _axis(name),
-        width=style.WIDE,
+        width=charts.WIDE,
     )
-    drawing.x.whole = all(float(x).is_integer() for line in lines.values() for x in line)  # there is no half a host
+    if all(float(x).is_integer() for line in lines.values() for x in line):
+        drawing.axes.locator_params(axis="x", integer=True)  # there is no half a host
     caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; {_STROKES}"
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
     return Chart(title, caption, to_svg(drawing), narrow=narrow_svg(drawing))
@@ -240,7 +246,7 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
     title, verb = words[which]
     drawing = line_chart(
-        lines, xlabel="time (s)", ylabel=f"share that {verb}", width=style.WIDE, xscale=scale, yscale="log"
+        lines, xlabel="time (s)", ylabel=f"share that {verb}", width=charts.WIDE, xscale=scale, yscale="log"
     )
     caption = (
         f"How likely it is that a request {verb} than the time below. Further left and down is better. "
@@ -258,7 +264,7 @@ def utilisation(study: Study, policy: str) -> Chart:
     timeline = record.timeline
     shown = min(len(timeline.urls), _MOST_ROWS)
     end_s = float(timeline.edges_s[-1])
-    drawing = rows.heat_map(
+    drawing = charts.heat_map(
         [shorten(url, _LABEL) for url in timeline.urls[:shown]],
         timeline.utilisation[:shown].tolist(),
         ends=(0.0, end_s),
@@ -279,7 +285,7 @@ def shares(study: Study, policy: str) -> Chart:
     weights = sum(e.weight for e in records[0].endpoints)
     found = [sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
     labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
-    drawing = rows.share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="share of all calls")
+    drawing = charts.share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="share of all calls")
     failed = [r.metrics.get("failed_calls", 0.0) for r in records]
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
@@ -299,12 +305,12 @@ def gantt(study: Study, policy: str) -> Chart:
     slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
     end_s = max((span.ended_s for span in record.spans), default=1.0)
     most = max(1, *(len(each) for each in slots.values()))
-    drawing = rows.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
-    colours = {**_colours(record), _FAILED: style.INK}
+    drawing = charts.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
+    colours = {**_colours(record), _FAILED: charts.INK}
     longest_s, found = _blocks(list(slots.values()), end_s)
     for kind, bars in _bars(found).items():
-        rows.boxes(drawing, bars, colours[kind])
-    drawing.legend = [rows.swatch(name, colour) for name, colour in colours.items()]
+        charts.boxes(drawing, bars, colours[kind])
+    drawing.legend = [charts.swatch(name, colour) for name, colour in colours.items()]
     caption = "".join(_gantt_words(study, record, found, longest_s))
     return Chart(f"Calls: {policy}", caption, to_svg(drawing))
 

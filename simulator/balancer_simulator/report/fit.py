@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from balancer.reporting import style
+from balancer.reporting import charts
+from balancer.reporting.charts import ChartLine, line_chart, to_svg
 from balancer.reporting.document import (
     Bullets,
     Cell,
@@ -22,8 +23,6 @@ from balancer.reporting.document import (
     Tone,
     table,
 )
-from balancer.reporting.drawing import to_svg
-from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import count
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
@@ -43,7 +42,7 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
         for name, times in (("measured", held.measured), ("fitted", held.fitted))
     ]
     drawing = line_chart(
-        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=style.HALF, height=125.0
+        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=charts.HALF, height=125.0
     )
     caption = (
         f"{held.calls} calls. Measured: in the trace; calls that had not ended count as longer. Fitted: in a run of "

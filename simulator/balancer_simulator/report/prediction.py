@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from balancer.reporting import rows, style
+from balancer.reporting import charts
+from balancer.reporting.charts import to_svg
 from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Paragraph
-from balancer.reporting.drawing import to_svg
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.predicting.shown import (
     off_words,
@@ -47,30 +47,30 @@ def interval_chart(found: PredictedRun, title: str, names: tuple[str, ...]) -> C
     for name in (name for name in names if name in found.figures):
         heading = figure_of(name).heading
         if name in found.today:
-            drawn.append((heading, found.today[name], style.SKY, found.recorded.get(name)))
-            drawn.append(("", found.figures[name], style.GREEN, None))
+            drawn.append((heading, found.today[name], charts.SKY, found.recorded.get(name)))
+            drawn.append(("", found.figures[name], charts.GREEN, None))
         else:
-            drawn.append((heading, found.figures[name], style.SKY, found.recorded.get(name)))
-    drawing = rows.rows([row[0] for row in drawn], width=style.HALF, xlabel="seconds", row=19.0)
-    for colour in (style.SKY, style.GREEN):
+            drawn.append((heading, found.figures[name], charts.SKY, found.recorded.get(name)))
+    drawing = charts.rows([row[0] for row in drawn], width=charts.HALF, xlabel="seconds", row=19.0)
+    for colour in (charts.SKY, charts.GREEN):
         corners = [
             (each.low, each.high, place - 0.16, place + 0.16)
             for place, (_, each, mine, _) in enumerate(drawn)
             if mine == colour
         ]
-        rows.boxes(drawing, corners, colour)
-    rows.dots(drawing, [each.value for _, each, _, _ in drawn])
-    rows.ticks(drawing, [float("nan") if came is None else came for _, _, _, came in drawn])
+        charts.boxes(drawing, corners, colour)
+    charts.dots(drawing, [each.value for _, each, _, _ in drawn])
+    charts.ticks(drawing, [float("nan") if came is None else came for _, _, _, came in drawn])
     found_s = [end for _, each, _, came in drawn for end in (each.low, each.high, came) if end is not None]
     least, most = min(found_s), max(found_s)
     least = least if least > most / 2 else 0.0  # near each other: the scale does not begin at 0
     room = (most - least) / 20 or most / 20 or 1.0
-    drawing.x.ends = (least - room, most + room)
+    drawing.axes.set_xlim(least - room, most + room)
     for place, (_, each, _, _) in enumerate(drawn):
-        rows.beside(drawing, place, value_words(names[0], each.value))
-    entries = [rows.swatch("as it is", style.SKY)]
-    entries += [rows.swatch("changed", style.GREEN)] if found.today else []
-    drawing.legend = [*entries, *([rows.tick_entry("recorded")] if found.recorded else [])]
+        charts.beside(drawing, place, value_words(names[0], each.value))
+    entries = [charts.swatch("as it is", charts.SKY)]
+    entries += [charts.swatch("changed", charts.GREEN)] if found.today else []
+    drawing.legend = [*entries, *([charts.tick_entry("recorded")] if found.recorded else [])]
     caption = "A dot is the most likely value, a bar the 95% interval of one next run."
     return Chart(title, caption, to_svg(drawing), wide=False)
 

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from balancer.reporting import style
+from balancer.reporting import charts
+from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, Section, Tone, table
-from balancer.reporting.drawing import narrow_svg, to_svg
-from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
 from balancer_simulator.predicting.settings import TriedSetting
@@ -146,7 +145,7 @@ def end_chart(found: Recommendation) -> Chart:
     lines = [ChartLine("over after", counts, [e.value for e in ends], [e.low for e in ends], [e.high for e in ends])]
     if found.deadline_s is not None:
         lines.append(ChartLine("deadline", counts, [found.deadline_s] * len(counts)))
-    drawing = line_chart(lines, xlabel="endpoints", ylabel="seconds", width=style.WIDE)
+    drawing = line_chart(lines, xlabel="endpoints", ylabel="seconds", width=charts.WIDE)
     caption = (
         "All other settings are the best ones for the present endpoints. The lines are 95% intervals for a single run."
     )

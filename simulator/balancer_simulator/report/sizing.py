@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from balancer.reporting import style
+from balancer.reporting import charts
+from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import (
     Chart,
     Column,
@@ -21,8 +22,6 @@ from balancer.reporting.document import (
     identifier,
     table,
 )
-from balancer.reporting.drawing import narrow_svg, to_svg
-from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import NOTHING, count, percent, seconds
 from balancer_simulator.predicting.shown import interval_words
 from balancer_simulator.predicting.sizing import ServerForecast, Sizing
@@ -113,7 +112,7 @@ def knee_chart(found: Sizing) -> Chart:
     lines.append(ChartLine("wanted", loads, [found.goal.p99_s] * len(loads)))
     drawing = line_chart(
         [line for line in lines if len(line.xs)], xlabel="load, in times of today's", ylabel="p99 (s)",
-        width=style.WIDE, yscale="log",
+        width=charts.WIDE, yscale="log",
     )  # fmt: skip
     gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
     caption = f"99 in 100 requests take no longer. The lines at the marks are 95% intervals of one run.{gone}"

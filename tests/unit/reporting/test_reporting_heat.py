@@ -5,10 +5,9 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.colors import to_hex
 
-from balancer.reporting.drawing import Boxes, Drawing, to_svg
-from balancer.reporting.rows import STEPS, heat_map
-from balancer.reporting.style import FAINT, HEAT
+from balancer.reporting.charts import FAINT, HEAT, STEPS, Drawing, heat_map, to_svg
 from tests.svg import words_of
 
 
@@ -19,13 +18,14 @@ def _map(values: list[list[float]]) -> Drawing:
 
 def _boxes(drawing: Drawing) -> dict[tuple[str, float], list[tuple[float, float, int]]]:
     """Return (colour, alpha) -> left, right and row of each rectangle."""
-    return {
-        (shape.colour, shape.alpha): [
-            (left, right, round((low + high) / 2)) for left, right, low, high in shape.corners
+    found = {}
+    for shape in drawing.axes.patches:
+        corners = shape.get_path().vertices.reshape(-1, 5, 2)
+        *_, alpha = shape.get_facecolor()
+        found[to_hex(shape.get_facecolor()), alpha] = [
+            (round(each[0][0]), round(each[2][0]), round((each[0][1] + each[1][1]) / 2)) for each in corners
         ]
-        for shape in drawing.shapes
-        if isinstance(shape, Boxes)
-    }
+    return found
 
 
 def test_values_are_where_and_as_strong_as_they_should_be() -> None:
@@ -41,12 +41,12 @@ def test_values_are_where_and_as_strong_as_they_should_be() -> None:
 def test_the_ramp_gets_stronger_with_every_step_and_the_legend_shows_all_of_it() -> None:
     drawing = _map([[0.0, *((step - 0.5) / STEPS for step in range(1, STEPS + 1))]])
     in_map = sorted(_boxes(drawing), key=lambda key: _boxes(drawing)[key])
-    ramp, grey = drawing.legend
-    assert [*grey.fields, *ramp.fields] == in_map
-    alphas = [alpha for colour, alpha in ramp.fields if colour == HEAT]
+    (_, ramp), (idle, grey) = drawing.legend
+    assert [(to_hex(field.get_facecolor()), field.get_facecolor()[3]) for field in (*grey, *ramp)] == in_map
+    alphas = [field.get_facecolor()[3] for field in ramp]
     assert alphas == sorted(set(alphas))
     assert len(alphas) == STEPS
-    assert grey.words == "idle"
+    assert idle == "idle"
     assert {"slots leased, from 0 to 1", "idle", "time (s)", "0  sandbox.example.org"} <= {
         word.text for word in words_of(to_svg(drawing))
     }
@@ -55,7 +55,7 @@ def test_the_ramp_gets_stronger_with_every_step_and_the_legend_shows_all_of_it()
 def test_a_map_is_an_svg_element_in_the_page_colours() -> None:
     svg = to_svg(_map([[n / 90 for n in range(90)]] * 30))
     assert ElementTree.fromstring(svg).tag.endswith("}svg")
-    assert set(re.findall('fill="([^"]*)"', svg)) == {"var(--ink)", "var(--heat)", "var(--faint)"}
+    assert set(re.findall('fill: ([^;"]*)', svg)) == {"none", "var(--ink)", "var(--heat)", "var(--faint)"}
 
 
 @pytest.mark.parametrize("values", [[], [[]], [[math.nan]], [[0.0]]], ids=str)

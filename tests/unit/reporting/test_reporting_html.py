@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import balancer.reporting
+from balancer.reporting.charts import HALF, WIDE, ChartLine, line_chart, narrow_svg, rows
 from balancer.reporting.document import (
     Cell,
     Chart,
@@ -22,11 +23,7 @@ from balancer.reporting.document import (
     identifier,
     table,
 )
-from balancer.reporting.drawing import narrow_svg
 from balancer.reporting.html import made_by, page
-from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.rows import rows
-from balancer.reporting.style import HALF, WIDE
 
 
 def _page(title: str = "A title", tiles: tuple[Tile, ...] = (), charts: tuple[Chart, ...] = ()) -> str:

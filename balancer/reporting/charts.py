@@ -1,0 +1,588 @@
+"""Charts, drawn by matplotlib: lines, named rows, heat maps; and their SVG for a page.
+
+Sizes are in points of a drawing. A wide one has 576. A page shows it 1000 px wide at most, so letters are 14 px high
+there, 10 px at 700 px, and 7.5 pt on A4. Ink and paper are variables of the page, which may be light or dark. Words are
+text in the font of the page. matplotlib is imported when something is drawn.
+"""
+
+import hashlib
+import io
+import logging
+import math
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from balancer.reporting.words import shorten, visible
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.backend_bases import RendererBase
+
+__all__ = [
+    "BLUE",
+    "FAINT",
+    "GREEN",
+    "HALF",
+    "HEAT",
+    "INK",
+    "MOST_LINES",
+    "ORANGE",
+    "PAPER",
+    "PURPLE",
+    "SKY",
+    "STEPS",
+    "WIDE",
+    "Box",
+    "ChartLine",
+    "Drawing",
+    "Kind",
+    "beside",
+    "boxes",
+    "dot_entry",
+    "dots",
+    "drawable",
+    "ends_of",
+    "heat_map",
+    "inside",
+    "line_chart",
+    "narrow_svg",
+    "remark",
+    "rows",
+    "share_bars",
+    "slot_rows",
+    "swatch",
+    "tick_entry",
+    "ticks",
+    "to_svg",
+]
+
+Kind = Literal["linear", "log"]
+Box = tuple[float, float, float, float]
+"""Left, right, and two ends on the other scale."""
+
+# Stand for variables of the page until the SVG is written.
+INK: Final = "#010101"
+FAINT: Final = "#010102"
+PAPER: Final = "#010103"
+HEAT: Final = "#010104"
+_VARIABLES: Final = ((INK, "var(--ink)"), (FAINT, "var(--faint)"), (PAPER, "var(--paper)"), (HEAT, "var(--heat)"))
+
+# Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow: told apart by colour-blind readers,
+# and dark enough on white as well as light enough on black.
+BLUE: Final = "#0072b2"
+SKY: Final = "#56b4e9"
+GREEN: Final = "#009e73"
+ORANGE: Final = "#e69f00"
+VERMILION: Final = "#d55e00"
+PURPLE: Final = "#cc79a7"
+
+WIDE: Final = 576.0
+HALF: Final = 281.0
+STEPS: Final = 10  # more shades of one colour cannot be told apart
+_LETTERS: Final = 8.0
+_FONT: Final = "DejaVu Sans, Verdana, system-ui, sans-serif"
+_STYLE: Final[dict[str, Any]] = {
+    "font.family": "DejaVu Sans",
+    "font.size": _LETTERS,
+    "axes.labelsize": _LETTERS,
+    "xtick.labelsize": _LETTERS,
+    "ytick.labelsize": _LETTERS,
+    "legend.fontsize": _LETTERS,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "grid.color": FAINT,
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.5,
+    "ytick.major.pad": 6.0,
+    "legend.frameon": False,
+    "legend.handlelength": 3.0,
+    "legend.borderpad": 0,
+    "legend.borderaxespad": 0,
+    "legend.handletextpad": 0.6,
+    "legend.columnspacing": 1.4,
+    "lines.scale_dashes": False,
+    "lines.solid_capstyle": "butt",
+    "text.parse_math": False,  # a name with two $ in it is a name
+    "axes.formatter.useoffset": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "balancer",
+}
+
+# Colour, dashes (on, off, ... in points), marker. Neighbours differ in all three.
+_LOOKS: Final[tuple[tuple[str, tuple[float, ...], str], ...]] = (
+    (BLUE, (), "o"),
+    (VERMILION, (7.0, 2.8), "s"),
+    (GREEN, (8.4, 2.5, 1.7, 2.5), "^"),
+    (PURPLE, (1.7, 2.2), "D"),
+    (ORANGE, (12.6, 3.5), "v"),
+    (SKY, (3.6, 2.0), "X"),
+    (INK, (8.4, 2.5, 1.7, 2.5, 1.7, 2.5), "P"),
+)
+MOST_LINES: Final = 2 * len(_LOOKS)  # the second half looks like the first, with hollow markers
+_MARKERS: Final = 12  # on a line; more would hide its dashes
+_BESIDE: Final = 2.0  # points between the strokes of two lines, so that they do not overlap
+_SIGN: Final = 40.0  # points for the sign of an entry of a legend, and around it
+_PAD: Final = 6.0  # between words and what they are about
+_LEAST: Final = 100.0  # points of width for shapes
+_MARGIN: Final = 0.04  # of a scale, so that nothing is cut
+_SMALLEST: Final = 1e-100  # no figure of ours is smaller: ratios of such numbers overflow, and no scale can show them
+_STEPS_OF_MARKS: Final = (1, 2, 2.5, 5, 10)
+_CLOSE: Final = 1e-9  # numbers are at one place on a scale if they differ by a smaller part
+_ROW: Final = 15.0
+_SLOT: Final = 6.5
+_HIGHEST: Final = 36.0  # one row of many slots
+_PAGE: Final = 576.0  # all rows
+_NOTHING_ALPHA: Final = 0.18
+_LEAST_ALPHA: Final = 0.1  # the ramp's weakest colour is well off "nothing"
+_HALF_ROW: Final = 0.42
+
+_DOT: Final[dict[str, Any]] = {"marker": "o", "markersize": 7.0, "color": ORANGE}
+_HOLLOW: Final[dict[str, Any]] = {"marker": "o", "markersize": 5.4, "color": PAPER, "markeredgecolor": INK,
+                                  "markeredgewidth": 1.2}  # fmt: skip
+_TICK: Final[dict[str, Any]] = {"marker": "|", "markersize": 9.0, "color": INK, "markeredgewidth": 1.6}
+
+
+def drawable(text: str) -> str:
+    """Return `text` on one line, without characters that cannot be seen, and not too long to draw."""
+    return visible(shorten(text, 80))
+
+
+@dataclass(slots=True)
+class Drawing:
+    """Axes with nothing around them, and what the legend above them says.
+
+    Attributes:
+        width: of the whole drawing, in points.
+        height: of the axes, in points.
+        legend: words, and one sign or several side by side, for each entry.
+    """
+
+    axes: "Axes"
+    width: float
+    height: float
+    legend: Sequence[tuple[str, "tuple[Artist, ...]"]] = ()
+
+
+def _drawing(width: float, height: float, xlabel: str, ylabel: str = "") -> Drawing:
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # at the first time it tells that it is busy
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    with rc_context(_STYLE):
+        axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlabel(drawable(xlabel))
+        axes.set_ylabel(drawable(ylabel))
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(8 if axis is axes.xaxis and not ylabel else 6, steps=_STEPS_OF_MARKS))
+            axis.set_major_formatter(FuncFormatter(_plain))
+    return Drawing(axes, width, height)
+
+
+def _plain(value: float, _: object) -> str:
+    return f"{value:g}"
+
+
+# -- SVG -----------------------------------------------------------------------------------------------
+
+
+def to_svg(drawing: Drawing) -> str:
+    """Return the drawing as an `<svg>` element: the same bytes for the same drawing."""
+    return _svg(drawing, drawing.width)
+
+
+def narrow_svg(drawing: Drawing) -> str:
+    """Return the same for a narrow window, half as wide as a page; "" if its words leave too little room there."""
+    svg = _svg(drawing, HALF)
+    return svg if drawing.axes.get_position().width * HALF >= _LEAST else ""
+
+
+def _svg(drawing: Drawing, width: float) -> str:
+    from matplotlib import rc_context
+
+    written = io.StringIO()
+    with rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the fonts of the page have it
+        _make_room(drawing, width)
+        drawing.axes.figure.savefig(
+            written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    found = re.sub(r"\s*\n\s*", " ", written.getvalue())
+    found = re.sub(r"^.*?<svg |<style.*?</style>|<!--.*?-->", "", found)
+    box = re.search(r'viewBox="[^"]*"', found)
+    assert box is not None
+    found = found[found.index(">") + 1 :].strip()
+    for stands, variable in _VARIABLES:
+        found = found.replace(stands, variable)
+    found = found.replace("'DejaVu Sans'", _FONT)
+    mark = hashlib.sha256(found.encode()).hexdigest()[:8]  # a page has several drawings
+    found = re.sub(r'( id="|href="#|url\(#)([\w.]+)', rf"\1\2-{mark}", found)
+    style = "stroke-linejoin: round; stroke-linecap: butt; white-space: pre; overflow: visible"
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{box[0]} role="img" style="{style}">{found}'
+    )
+
+
+def _make_room(drawing: Drawing, width: float) -> None:
+    """Give the figure the size that the axes need together with all words around them."""
+    axes, figure = drawing.axes, drawing.axes.get_figure()
+    assert figure is not None
+    figure.set_size_inches(width / 72, drawing.height / 72)
+    axes.set_position((0.1, 0.0, 0.8, 1.0))
+    words = axes.get_tightbbox(_renderer(drawing))
+    assert words is not None
+    left, right = axes.bbox.x0 - words.x0, max(_PAD, words.x1 - axes.bbox.x1)
+    below = axes.bbox.y0 - words.y0
+    above = _legend(drawing, width) + _PAD
+    height = above + drawing.height + below
+    figure.set_size_inches(width / 72, height / 72)
+    inner = max(1.0, width - left - right)
+    axes.set_position((left / width, below / height, inner / width, drawing.height / height))
+
+
+def _renderer(drawing: Drawing) -> "RendererBase":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return FigureCanvasAgg(drawing.axes.figure).get_renderer()
+
+
+def _legend(drawing: Drawing, width: float) -> float:
+    """Put the legend into the upper left corner, in as many columns as have room; return its height in points."""
+    from matplotlib.legend_handler import HandlerTuple
+
+    figure = drawing.axes.get_figure()
+    assert figure is not None
+    for each in list(figure.legends):
+        each.remove()
+    signs = [signs if len(signs) > 1 else signs[0] for _, signs in drawing.legend]
+    words = [drawable(entry[0]) for entry in drawing.legend]
+    if not words:
+        return 0.0
+    options: dict[str, Any] = {"loc": "upper left", "handler_map": {tuple: HandlerTuple(ndivide=None, pad=0)}}
+    legend = figure.legend(signs, words, **options)
+    widths = [_SIGN + text.get_window_extent(_renderer(drawing)).width for text in legend.get_texts()]
+    columns = next((n for n in range(len(words), 1, -1) if sum(_widths(widths, n)) <= width), 1)
+    if columns > 1:
+        legend.remove()
+        legend = figure.legend(signs, words, ncols=columns, **options)
+    return float(legend.get_window_extent(_renderer(drawing)).height)
+
+
+def _widths(entries: Sequence[float], columns: int) -> list[float]:
+    """Return how wide each of so many columns is, which are filled one after the other."""
+    rows, longer = divmod(len(entries), columns)
+    ends = [(rows + 1) * min(n, longer) + rows * max(0, n - longer) for n in range(columns + 1)]
+    return [max(entries[first:last]) for first, last in pairwise(ends)]
+
+
+# -- lines ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChartLine:
+    """A named line.
+
+    Attributes:
+        name: its words in the legend, shown unchanged.
+        xs, ys: its points, from left to right; it is interrupted where one is not finite.
+        low, high: ends of an interval at each point, drawn as a vertical stroke; empty for none.
+
+    Raises:
+        ValueError: the sequences differ in length.
+    """
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        sizes = [len(each) for each in (self.xs, self.ys, self.low, self.high)]
+        if sizes[0] != sizes[1] or sizes[2:] not in ([0, 0], [sizes[0]] * 2):
+            raise ValueError(
+                f"line {self.name!r} has {sizes[0]} xs, {sizes[1]} ys, {sizes[2]} low and {sizes[3]} high; "
+                "give the same number of each, or no low and high"
+            )
+
+
+def line_chart(
+    lines: Sequence[ChartLine],
+    *,
+    xlabel: str,
+    ylabel: str,
+    width: float,
+    height: float = 170.0,
+    xscale: Kind = "linear",
+    yscale: Kind = "linear",
+) -> Drawing:
+    """Return a drawing of the lines, with a legend above, and light lines across both scales.
+
+    A linear scale begins at 0, unless all lines would then be in its far half. A log scale shows only values above 0.
+    Lines differ in colour, dashes and markers, so that they can be told apart in grey as well.
+
+    Args:
+        height: in points, without scale and legend.
+
+    Raises:
+        ValueError: there are more lines than `MOST_LINES`, which can be told apart.
+    """
+    from matplotlib import rc_context
+
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"found {len(lines)} lines; a chart shows at most {MOST_LINES}; draw several charts")
+    drawing = _drawing(width, height, xlabel, ylabel)
+    with rc_context(_STYLE):
+        _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
+        _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
+        drawing.axes.grid(visible=True)
+        drawing.legend = [(line.name, (_draw(drawing, line, n, len(lines)),)) for n, line in enumerate(lines)]
+    return drawing
+
+
+def _scale(drawing: Drawing, which: Literal["x", "y"], kind: Kind, values: Iterable[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    ends = ends_of(values, log=kind == "log")
+    axis = drawing.axes.xaxis if which == "x" else drawing.axes.yaxis
+    if kind == "log":
+        drawing.axes.set(**{f"{which}scale": kind})
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(_plain))
+        decades = LogLocator(subs=(1, 2, 5) if ends[1] < 1000 * ends[0] else (1,), numticks=9)
+        axis.set_major_locator(decades if ends[1] >= 10 * ends[0] else MaxNLocator(6, steps=_STEPS_OF_MARKS))
+    drawing.axes.set(**{f"{which}lim": ends})
+
+
+def ends_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
+    """Return ends of a scale that shows all values, except those that it cannot show.
+
+    A linear scale begins at 0, unless all values would then be in its far half.
+    """
+    shown = [value for value in values if math.isfinite(value) and (value > _SMALLEST or not log)]
+    low, high = min(shown, default=1.0), max(shown, default=1.0)
+    if log:
+        room = (high / low) ** _MARGIN if high / low > 1 + _CLOSE else 2.0
+        return low / room, high * room
+    if 0 < low < high / 2:
+        low = 0.0
+    apart = high - low if high - low > _CLOSE * abs(high) else 0.0
+    room = next((each for each in (_MARGIN * apart, abs(high) / 10) if each > _SMALLEST), 1.0)
+    return low - room, high + room
+
+
+def _draw(drawing: Drawing, line: ChartLine, place: int, places: int) -> "Artist":
+    from matplotlib.transforms import ScaledTranslation
+
+    axes = drawing.axes
+    colour, dashes, marker = _LOOKS[place % len(_LOOKS)]
+    step = max(1, math.ceil(len(line.xs) / _MARKERS))
+    first = place * step // places  # not all at the same x, because lines may be close
+    if line.low:
+        beside = ScaledTranslation((place - (places - 1) / 2) * _BESIDE / 72, 0, axes.figure.dpi_scale_trans)
+        marked = slice(first, None, step)
+        axes.vlines(
+            line.xs[marked], line.low[marked], line.high[marked],
+            colors=colour, linewidths=1.0, transform=axes.transData + beside, zorder=1.5,
+        )  # fmt: skip
+    (drawn,) = axes.plot(
+        line.xs, line.ys, color=colour, linewidth=1.4, linestyle=(0, dashes) if dashes else "-", marker=marker,
+        markersize=5.2, markevery=(first, step), markeredgewidth=1.0,
+        markerfacecolor=colour if place < len(_LOOKS) else PAPER,
+    )  # fmt: skip
+    return drawn
+
+
+# -- rows ----------------------------------------------------------------------------------------------
+
+
+def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW) -> Drawing:
+    """Return a drawing with a row for each label, the first at the top, over a scale with light lines.
+
+    Rows are at 0, 1, ... on the y scale. All parts make room for each other.
+    """
+    drawing = _drawing(width, row * max(1, len(labels)), xlabel)
+    drawing.axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
+    drawing.axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
+    drawing.axes.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
+    return drawing
+
+
+def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> Drawing:
+    """Return a drawing of rows with room for up to `slots` lines of bars, over a scale up to `length`.
+
+    A thin line separates rows, because bars of two rows would touch.
+    """
+    drawing = rows(
+        labels, width=WIDE, xlabel=xlabel, row=max(_ROW, min(_SLOT * slots, _HIGHEST, _PAGE / max(1, len(labels))))
+    )
+    for row in range(len(labels) - 1):
+        drawing.axes.axhline(row + 0.5, color=FAINT, linewidth=0.5, alpha=0.35)
+    drawing.axes.set_xlim(0, length)
+    return drawing
+
+
+def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Drawing:
+    """Return a drawing with a row for each label: its share as a bar, and its due share by weight as a stroke.
+
+    Args:
+        shares, due: parts of all, 0..1; drawn in percent.
+    """
+    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)")
+    boxes(drawing, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
+    ticks(drawing, [100 * part for part in due])
+    drawing.axes.set_xlim(0, 108 * max(*shares, *due))
+    drawing.legend = (swatch("share", SKY), tick_entry("by weight"))
+    return drawing
+
+
+def remark(drawing: Drawing, x: float, row: int, words: str) -> None:
+    """Write `words` at `x` in a row."""
+    _write(drawing, x, row, words, 4.0)
+
+
+def beside(drawing: Drawing, row: int, words: str) -> None:
+    """Write `words` to the right of a row. The drawing makes room for them."""
+    _write(drawing, None, row, words, 10.0)
+
+
+def inside(drawing: Drawing, row: int, words: str) -> None:
+    """Write `words` at the right end of a row."""
+    _write(drawing, None, row, words, -4.0)
+
+
+def _write(drawing: Drawing, x: float | None, row: int, words: str, aside: float) -> None:
+    drawing.axes.annotate(
+        drawable(words), (1.0 if x is None else x, row), (aside, 0.0),
+        xycoords=("axes fraction" if x is None else "data", "data"), textcoords="offset points",
+        ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
+        fontsize=_LETTERS, color=INK, parse_math=False,
+    )  # fmt: skip
+
+
+def dots(drawing: Drawing, values: Sequence[float], *, hollow: bool = False) -> None:
+    """Draw a dot in each row, unless its value is NaN."""
+    drawing.axes.plot(values, range(len(values)), linestyle="none", clip_on=False, **(_HOLLOW if hollow else _DOT))
+
+
+def ticks(drawing: Drawing, values: Sequence[float]) -> None:
+    """Draw a vertical stroke in each row, unless its value is NaN."""
+    drawing.axes.plot(values, range(len(values)), linestyle="none", **_TICK)
+
+
+def boxes(drawing: Drawing, corners: Sequence[Box], colour: str, alpha: float = 1.0) -> None:
+    """Fill rectangles, as one shape."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    points = [at for left, right, low, high in corners
+              for at in ((left, low), (left, high), (right, high), (right, low), (left, low))]  # fmt: skip
+    if points:
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+        drawing.axes.add_patch(PathPatch(Path(points, codes), facecolor=colour, alpha=alpha, linewidth=0))
+
+
+def swatch(words: str, *colours: str | tuple[str, float]) -> tuple[str, tuple["Artist", ...]]:
+    """Return the legend entry for `boxes`: fields of these colours, or colours with alpha, side by side."""
+    from matplotlib.patches import Patch
+
+    return words, tuple(Patch(facecolor=colour, linewidth=0) for colour in colours)
+
+
+def dot_entry(words: str, *, hollow: bool = False) -> tuple[str, tuple["Artist", ...]]:
+    """Return the legend entry for `dots`."""
+    return _sign(words, _HOLLOW if hollow else _DOT)
+
+
+def tick_entry(words: str) -> tuple[str, tuple["Artist", ...]]:
+    """Return the legend entry for `ticks`."""
+    return _sign(words, _TICK)
+
+
+def _sign(words: str, look: Mapping[str, Any]) -> tuple[str, tuple["Artist", ...]]:
+    from matplotlib.lines import Line2D
+
+    return words, (Line2D([], [], linestyle="none", **look),)
+
+
+# -- heat maps -----------------------------------------------------------------------------------------
+
+
+def heat_map(
+    labels: Sequence[str],
+    values: Sequence[Sequence[float]],
+    *,
+    ends: tuple[float, float],
+    xlabel: str,
+    label: str,
+    nothing: str = "0",
+) -> Drawing:
+    """Return a drawing with a row for each label, the first at the top, and a legend that shows the ramp.
+
+    The ramp is one colour that gets stronger, so a map can be read in grey and on dark pages. Values are rounded to
+    steps, and neighbours of the same step are one rectangle, so that a large map is a small drawing.
+
+    Args:
+        values: for each row, a value from 0 to 1 for each of the equal parts of the time. Values outside count as 0 or
+            1; nan is left out. 0 is grey, so that it differs from what is left out.
+        ends: start and end of the time, in the unit of `xlabel`.
+        label: name of the values.
+        nothing: name of a value of 0.
+
+    Raises:
+        ValueError: there is not one row of values for each label, or the time has no length.
+    """
+    if len(labels) != len(values):
+        raise ValueError(f"found {len(values)} rows of values for {len(labels)} labels; give one for each")
+    if not ends[0] < ends[1]:
+        raise ValueError(f"found a time from {ends[0]} to {ends[1]}; it must end after it begins")
+    drawing = rows(labels, width=WIDE, xlabel=xlabel)
+    drawing.axes.grid(visible=False)
+    drawing.axes.set_xlim(*ends)
+    for step, found in sorted(_steps(values, ends).items()):
+        boxes(drawing, found, *_shade(step))
+    ramp = [_shade(step) for step in range(1, STEPS + 1)]
+    drawing.legend = (swatch(f"{label}, from 0 to 1", *ramp), swatch(nothing, _shade(0)))
+    return drawing
+
+
+def _steps(values: Sequence[Sequence[float]], ends: tuple[float, float]) -> Mapping[int, list[Box]]:
+    """Return the rectangles of each step, 0 (nothing) to `STEPS`."""
+    found: defaultdict[int, list[Box]] = defaultdict(list)
+    for row, cells in enumerate(values):
+        width = (ends[1] - ends[0]) / max(1, len(cells))
+        first = 0
+        for step, run in groupby(cells, key=_step):
+            last = first + sum(1 for _ in run)
+            if step is not None:
+                left, right = ends[0] + first * width, ends[0] + last * width
+                found[step].append((left, right, row - _HALF_ROW, row + _HALF_ROW))
+            first = last
+    return found
+
+
+def _step(value: float) -> int | None:
+    return None if math.isnan(value) else math.ceil(STEPS * min(1.0, max(0.0, value)))
+
+
+def _shade(step: int) -> tuple[str, float]:
+    """Return colour and alpha of a step."""
+    return (FAINT, _NOTHING_ALPHA) if step == 0 else (HEAT, _LEAST_ALPHA + (1 - _LEAST_ALPHA) * step / STEPS)
