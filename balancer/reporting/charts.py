@@ -231,14 +231,11 @@ def _svg(drawing: Drawing, width: float) -> str:
     found = found[found.index(">") + 1 :].strip()
     for stands, variable in _VARIABLES:
         found = found.replace(stands, variable)
-    found = found.replace("'DejaVu Sans'", _FONT)
+    found = found.replace("'DejaVu Sans'", _FONT).replace("xlink:href=", "href=")
     mark = hashlib.sha256(found.encode()).hexdigest()[:8]  # a page has several drawings
     found = re.sub(r'( id="|href="#|url\(#)([\w.]+)', rf"\1\2-{mark}", found)
     style = "stroke-linejoin: round; stroke-linecap: butt; white-space: pre; overflow: visible"
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'{box[0]} role="img" style="{style}">{found}'
-    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]} role="img" style="{style}">{found}'
 
 
 def _make_room(drawing: Drawing, width: float) -> None:

@@ -28,13 +28,13 @@ SEARCH = files("balancer.reporting").joinpath("search.js").read_text(encoding="u
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
 
 _ATTRIBUTES = re.compile(
-    "aria-label|charset|http-equiv|placeholder|hidden|type|class|colspan|content|d|fill|fill-opacity|font-family|font-size|href|id|lang|name|role|rowspan"
-    "|scope|stroke|stroke-dasharray|stroke-opacity|stroke-width|style|text-anchor|title|transform|viewbox|x|xmlns|y"
+    "aria-label|charset|clip-path|http-equiv|placeholder|hidden|type|class|colspan|content|d|height|href|id|lang|name|role"
+    "|rowspan|scope|style|title|transform|viewbox|width|x|xmlns|y"
 )
 _VOID = frozenset({"br", "input", "meta", "wbr"})
 _TAGS = re.compile(
-    "a|br|body|code|dd|details|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|h4|head|header|html|input|li|main|meta"
-    "|nav|output|p|path|pre|script|section|span|style|summary|svg|table|tbody|td|text|tfoot|th|thead|title|tr|ul"
+    "a|br|body|clippath|code|dd|defs|details|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|h4|head|header|html|input|li|main|meta"
+    "|nav|output|p|path|pre|rect|script|section|span|style|summary|svg|table|tbody|td|text|tfoot|th|thead|title|tr|ul|use"
 )
 
 
