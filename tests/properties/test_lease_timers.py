@@ -9,7 +9,7 @@ import pytest
 from balancer.core.core import Core
 from balancer.core.lease_timers import LeaseTimers
 from balancer.endpoint import Lease, Outcome
-from balancer.testing.walk import random_walk
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS
 
 _ADD, _LEASES = LeaseTimers.add, Core.leases

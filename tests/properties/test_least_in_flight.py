@@ -11,9 +11,9 @@ from hypothesis import settings
 from balancer.endpoint import Endpoint
 from balancer.strategy import Request
 from balancer.testing.conformance import check_strategy
-from balancer.testing.model import ModelEndpoint
 from tests.properties.chances import assert_follows, evenly
 from tests.properties.sequence import Sequence
+from tests.referee.model import ModelEndpoint
 
 
 def least(free: Listed[ModelEndpoint], chosen: str) -> None:

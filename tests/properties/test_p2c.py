@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from balancer.endpoint import Endpoint
 from balancer.kit import LeastLoaded
 from balancer.strategy import Node, Request
-from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.model import ModelEndpoint
+from balancer.testing.checks import maker_of
+from balancer.testing.conformance import check_strategy
 from balancer.testing.nodes import WritableNode
-from balancer.testing.referee import GrantRule
-from balancer.testing.walk import random_walk
 from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
 from tests.properties.sequence import Sequence
+from tests.referee.model import ModelEndpoint
+from tests.referee.referee import GrantRule
+from tests.referee.walk import random_walk
 
 _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached

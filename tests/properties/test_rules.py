@@ -1,6 +1,6 @@
 """Health, limits, host caps and kept slots around every registered strategy, whatever is done to the pool.
 
-What must hold is written down in `balancer.testing.referee`; the naive model behind it counts along.
+What must hold is written down in `tests.referee.referee`; the naive model behind it counts along.
 """
 
 import random
@@ -23,11 +23,12 @@ from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
-from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.doubles import StrategyFactory
-from balancer.testing.draws import rules_of
-from balancer.testing.model_health import RulesInForce
-from balancer.testing.walk import Walk, random_walk
+from balancer.testing.checks import maker_of
+from balancer.testing.conformance import check_strategy
+from balancer.testing.watched import StrategyFactory
+from tests.referee.draws import rules_of
+from tests.referee.model_health import RulesInForce
+from tests.referee.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES
 from tests.unit.ruled import Scan
 

@@ -9,9 +9,9 @@ import pytest
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.model import ModelPool
-from balancer.testing.walk import random_walk
 from tests.patience import PATIENCE_S
+from tests.referee.model import ModelPool
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES, few_first
 
 
@@ -94,7 +94,7 @@ def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
 
 _REPLAY = """
 from tests.registered import MAKERS
-from balancer.testing.walk import random_walk
+from tests.referee.walk import random_walk
 print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in sorted(MAKERS.items())])
 """
 
@@ -119,7 +119,7 @@ def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
 def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
-        "import balancer.testing.walk, balancer.testing.reference_check\n"
+        "import tests.referee.walk, tests.referee.reference_check\n"
         "import balancer.testing.conformance"
     )
     run = subprocess.run(
