@@ -11,51 +11,45 @@ from itertools import permutations
 
 import pytest
 from balancer_strategies.p2c import P2c
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
+from balancer.errors import StrategyError
 from balancer.kit import LeastLoaded
 from balancer.strategy import Node, Request
-from balancer.testing.checks import maker_of
-from balancer.testing.conformance import check_strategy
+from balancer.testing.conformance import SETTINGS, StrategyMachine, check_strategy
 from balancer.testing.nodes import WritableNode
 from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
 from tests.properties.sequence import Sequence
-from tests.referee.model import ModelEndpoint
-from tests.referee.referee import GrantRule
-from tests.referee.walk import random_walk
 
 _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached
 
 
-def least_of(choices: int) -> GrantRule:
-    """A law: as many as were drawn had no less load, with the lease, than the one chosen, itself included."""
+class _LeastOfDraws(StrategyMachine):
+    """As many as were drawn have no less load, with the lease, than the one picked, itself included."""
 
-    def law(free: Listed[ModelEndpoint], chosen: str) -> None:
-        loads = {endpoint.spec.url: (endpoint.in_flight + 1) / endpoint.spec.weight for endpoint in free}
-        beaten = sum(load >= loads[chosen] for load in loads.values())
-        assert beaten >= min(choices, len(loads)), f"{chosen} was chosen, and the loads were {loads}"
+    choices = 2
 
-    return law
+    def picked(self, request: Request, node: Node, fitting: Listed[Node]) -> None:
+        loads = [(each.in_flight + 1) / each.weight for each in fitting]
+        beaten = sum(load >= (node.in_flight + 1) / node.weight for load in loads)
+        assert beaten >= min(self.choices, len(loads)), f"{node} was picked, and the loads were {loads}"
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
 def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int) -> None:
-    """With 100 choices all are drawn, and the law is that of `least_in_flight`."""
-    options = {"choices": choices}
-    check_strategy(P2c, options=options, law=least_of(choices), settings=settings(max_examples=30))
-    walk = random_walk(maker_of(P2c, options), 3000, seed=5, law=least_of(choices), thorough_every=50)
-    assert len(walk.grants) > 600
+    """With 100 choices all are drawn, and the rule is that of `least_in_flight`."""
+    machine = type("_Least", (_LeastOfDraws,), {"choices": choices})
+    check_strategy(P2c, options={"choices": choices}, machine=machine, settings=settings(SETTINGS, max_examples=60))
 
 
-def test_the_law_would_notice() -> None:
-    free = [ModelEndpoint(Endpoint("a")), ModelEndpoint(Endpoint("b", weight=0.5))]
-    least_of(1)(free, "b")
-    with pytest.raises(AssertionError, match="b was chosen"):
-        least_of(2)(free, "b")
+def test_the_rule_would_notice() -> None:
+    machine = type("_Least", (_LeastOfDraws,), {"choices": 3})
+    with pytest.raises(StrategyError, match="was picked, and the loads were"):
+        check_strategy(P2c, machine=machine, settings=settings(SETTINGS, phases=[Phase.generate]))
 
 
 @given(seed=st.integers(0, 2**32), choices=st.integers(1, 4), limits=st.lists(st.integers(0, 3), max_size=6))
