@@ -3,23 +3,19 @@
 The exact chance of each endpoint follows from counting all draws in all orders.
 """
 
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Listed
 from itertools import permutations
 
 import pytest
 from balancer_strategies.p2c import P2c
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint
 from balancer.errors import StrategyError
-from balancer.kit import LeastLoaded
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import SETTINGS, StrategyMachine, check_strategy
-from balancer.testing.nodes import WritableNode
 from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
 from tests.properties.sequence import Sequence
 
@@ -50,27 +46,6 @@ def test_the_rule_would_notice() -> None:
     machine = type("_Least", (_LeastOfDraws,), {"choices": 3})
     with pytest.raises(StrategyError, match="was picked, and the loads were"):
         check_strategy(P2c, machine=machine, settings=settings(SETTINGS, phases=[Phase.generate]))
-
-
-@given(seed=st.integers(0, 2**32), choices=st.integers(1, 4), limits=st.lists(st.integers(0, 3), max_size=6))
-def test_its_pick_is_the_shared_one_with_the_load_written_out(seed: int, choices: int, limits: list[int]) -> None:
-    """The same draws, and so the same choices, until nothing is free."""
-
-    def picked(pick: Callable[[P2c, Request, float], Node | None]) -> list[str]:
-        strategy = P2c(P2c.Options(choices=choices), random.Random(seed))
-        for number, limit in enumerate(limits):
-            node = WritableNode(Endpoint(f"e{number}", capacity=3, weight=1.0 + number % 2))
-            node.limit = limit
-            strategy.join(node, 0.0)
-        urls: list[str] = []
-        for request in (Request(slots=2), *[Request()] * (sum(limits) + 1)):
-            if (node_picked := pick(strategy, request, 0.0)) is not None:
-                node_picked.in_flight += request.takes(node_picked)
-                urls.append(node_picked.endpoint.url)
-        return urls
-
-    assert picked(P2c.pick) == picked(LeastLoaded.pick)
-    assert len(picked(P2c.pick)) >= sum(limits) // 2
 
 
 # -- chances ---------------------------------------------------------------------------------------
