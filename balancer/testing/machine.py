@@ -10,9 +10,10 @@ time. A subclass names the strategy, and may add rules of its own:
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any, ClassVar
 
@@ -97,22 +98,19 @@ class StrategyMachine(RuleBasedStateMachine):
     )
     def begin(self, slots: list[int], caps: bool, health: bool, seed: int) -> None:
         """Make the pool: with or without caps of hosts, and with endpoints that are ejected or not."""
-        endpoints = [Endpoint(url, capacity=capacity) for url, capacity in zip(URLS, slots, strict=False)]
+        self.open(slots, seed, health=_EJECTING if health else None, host_caps=_HOST_CAPS if caps else {})
+
+    def open(self, slots: Iterable[int], seed: int, make_core: Callable[..., Core] = Core, **rules: Any) -> None:
+        """Make the pool of a core, with so many slots of each endpoint, and its model."""
         makers = [maker_of(self.kind, self.options), *map(maker_of, self.others)]
-        self._strategies = [lambda make=make: WatchedStrategy(make, seed, self.picked) for make in makers]
+        endpoints = [Endpoint(url, capacity=capacity) for url, capacity in zip(URLS, slots, strict=False)]
+        self._strategies = [partial(WatchedStrategy, make, seed, self.picked) for make in makers]
         self._watched = self._strategies[0]()
         self._clock = ManualClock()
         self._active = {endpoint.url: endpoint for endpoint in endpoints}
-        self._model = Model(_HOST_CAPS if caps else {}, health=health)
-        self._core = Core(
-            endpoints,
-            self._watched,
-            lender=FakeLender(),
-            health=_EJECTING if health else None,
-            host_caps=_HOST_CAPS if caps else {},
-            rng=random.Random(seed),
-            now=self._clock(),
-        )
+        self._model = Model(rules["host_caps"], lowered=any(rule for name, rule in rules.items() if name != "host_caps"))
+        rng, lender = random.Random(seed), FakeLender()
+        self._core = make_core(endpoints, self._watched, lender=lender, rng=rng, now=self._clock(), **rules)
         self._see()
 
     @rule(target=callers, request=REQUESTS, timeout_s=st.sampled_from((inf, 0.0, 1.0, 30.0)))

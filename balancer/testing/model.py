@@ -59,19 +59,19 @@ class Model:
     """What a pool should be.
 
     Args:
-        host_caps: most slots out, by host.
-        health: True: endpoints are ejected, so a limit may be lower than slots and caps say.
+        host_caps: most slots out, by host; "*" for each host without an entry.
+        lowered: True: other rules (health, limits) may lower a limit further.
 
     Attributes:
         endpoints: those in service, or with a lease out, by URL.
         waiting: the callers that wait, in the order of their arrival.
     """
 
-    def __init__(self, host_caps: Mapping[str, int], *, health: bool) -> None:
+    def __init__(self, host_caps: Mapping[str, int], *, lowered: bool) -> None:
         self.endpoints: dict[str, _Known] = {}
         self.waiting: list[Caller] = []
         self._host_caps = host_caps
-        self._health = health
+        self._lowered = lowered
 
     def is_active(self, url: str) -> bool:
         """Return whether an endpoint is in service."""
@@ -142,10 +142,10 @@ class Model:
     def _check(self, url: str, known: _Known, node: Node) -> None:
         in_flight, capacity = known.in_flight, known.spec.capacity
         assert node.in_flight == in_flight, f"{url} is said to have {node.in_flight} slots out; it has {in_flight}"
-        cap = self._host_caps.get(known.host, inf)
+        cap = self._host_caps.get(known.host, self._host_caps.get("*", inf))
         on_host = sum(other.in_flight for other in self.endpoints.values() if other.host == known.host)
         most = min(capacity, in_flight + max(0, cap - on_host))
         # Slots may be kept for a waiter that needs several. So the others are told of a lower limit.
-        lower = self._health or any(caller.request.slots > 1 for caller in self.waiting)
+        lower = self._lowered or any(caller.request.slots > 1 for caller in self.waiting)
         right = node.limit <= most if lower else node.limit == most
         assert right, f"{url} is said to have a limit of {node.limit}; it is {most}"
