@@ -30,6 +30,7 @@ __all__ = ["SETTINGS", "StrategyMachine", "as_test_case", "check_strategy", "mac
 
 
 SETTINGS: Final = hypothesis.settings(
+    max_examples=200,  # of the broken strategies that we try, each is found in at most 60
     stateful_step_count=50,
     deadline=None,  # a step takes some 1 ms, but another process may use the core
     suppress_health_check=[HealthCheck.too_slow],  # likewise

@@ -19,13 +19,9 @@ from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
-    multiple,
     rule,
 )
 
@@ -66,7 +62,7 @@ _CHANGES: Sequence[Mapping[str, Any]] = (
     *({"labels": labels} for labels in _LABELS),
     *({"host": host} for host in (None, "shared")),
 )
-_HOST_CAPS = {"10.0.0.1": 1, "shared": 2}
+_HOST_CAPS = {"10.0.0.1": 1, "10.0.0.2": 2, "shared": 2}
 _EJECTING = HealthSettings(consecutive_failures=2, cooldown_s=1.0, slow_start_s=1.0, max_ejected_share=0.7)
 
 
@@ -83,15 +79,13 @@ class StrategyMachine(RuleBasedStateMachine):
     options: ClassVar[Mapping[str, Any] | None] = None
     others: ClassVar[Sequence[type[Strategy]]] = ()
 
-    callers: Bundle[Caller] = Bundle("callers")
-
     def picked(self, request: Request, node: Node, fitting: Sequence[Node]) -> None:
         """Check a further rule of the strategy: of all nodes that fit, it has picked `node`. Slots count as before."""
 
     # -- calls ---------------------------------------------------------------------------------------
 
     @initialize(
-        slots=st.lists(_SLOTS, max_size=4),
+        slots=st.lists(_SLOTS, min_size=1, max_size=4),
         caps=st.booleans(),
         health=st.booleans(),
         seed=st.integers(0, 99),
@@ -108,42 +102,24 @@ class StrategyMachine(RuleBasedStateMachine):
         self._watched = self._strategies[0]()
         self._clock = ManualClock()
         self._active = {endpoint.url: endpoint for endpoint in endpoints}
-        self._model = Model(rules["host_caps"], lowered=any(rule for name, rule in rules.items() if name != "host_caps"))
+        self._model = Model(
+            rules["host_caps"], lowered=any(rule for name, rule in rules.items() if name != "host_caps")
+        )
         rng, lender = random.Random(seed), FakeLender()
         self._core = make_core(endpoints, self._watched, lender=lender, rng=rng, now=self._clock(), **rules)
         self._see()
 
-    @rule(target=callers, request=REQUESTS, timeout_s=st.sampled_from((inf, 0.0, 1.0, 30.0)))
-    def acquire(self, request: Request, timeout_s: float) -> Caller | MultipleResults[Caller]:
-        """Ask for a lease; wait if there is none."""
-        now = self._clock()
-        caller = Caller(request, now, now + timeout_s)
-        free = self._model.free_for(request)
-        lease = self._core.acquire(request, now)
-        if lease is not None:
-            self._model.grant(caller, lease, now)
-            return caller
-        assert not free, f"no lease for {request}, although {free[0]} has a slot free"
-        if not self._model.serves(request):
-            with _refused(NoEndpoint):
-                self._core.wait(request, now, now + timeout_s, 0, _nothing)
-            return multiple()
-        caller.waiter = self._core.wait(request, now, now + timeout_s, 0, _nothing)
-        self._model.waiting.append(caller)
-        self._settle([caller.waiter] if caller.waiter.ended else [])
-        return caller
+    @rule(request=REQUESTS, timeout_s=st.sampled_from((inf, 0.0, 1.0, 30.0)), times=st.integers(1, 3))
+    def acquire(self, request: Request, timeout_s: float, times: int) -> None:
+        """Ask for leases; wait if there is none."""
+        for _ in range(times):
+            self._ask(request, timeout_s)
 
-    @rule(caller=consumes(callers), outcome=st.sampled_from(Outcome))
-    def leave(self, caller: Caller, outcome: Outcome) -> None:
-        """Return the lease, or stop waiting."""
-        now, lease, waiter = self._clock(), caller.lease, caller.waiter
-        self._model.end(caller)
-        if lease is not None:
-            self._settle(self._core.release(lease, outcome, now))
-            with _refused(LeaseError):
-                self._core.release(lease, outcome, now)
-        elif waiter is not None:
-            self._settle(self._core.cancel(waiter, now, timed_out=False))
+    @rule(number=st.integers(0, 7), outcome=st.sampled_from(Outcome))
+    def leave(self, number: int, outcome: Outcome) -> None:
+        """Return a lease, or stop waiting."""
+        if callers := [*self._model.out(), *self._model.waiting]:
+            self._end(callers[number % len(callers)], outcome)
 
     @rule(seconds=st.sampled_from((0.05, 0.5, 1.0, 5.0, 40.0)))
     def pass_time(self, seconds: float) -> None:
@@ -191,11 +167,11 @@ class StrategyMachine(RuleBasedStateMachine):
     def lease_everything(self) -> None:
         """Return all leases, and lease every slot: none was lost."""
         while out := self._model.out():
-            self.leave(out[0], Outcome.SUCCESS)
+            self._end(out[0], Outcome.SUCCESS)
         while self._model.free_for(ANY):
-            self.acquire(ANY, 0.0)
+            self._ask(ANY, 0.0)
         while out := self._model.out():
-            self.leave(out[0], Outcome.SUCCESS)
+            self._end(out[0], Outcome.SUCCESS)
 
     # -- what must hold ------------------------------------------------------------------------------
 
@@ -205,6 +181,33 @@ class StrategyMachine(RuleBasedStateMachine):
         self._see()
         self._model.check(self._clock())
         assert self._core.waiting == len(self._model.waiting), f"{self._core.waiting} callers are said to wait"
+
+    def _ask(self, request: Request, timeout_s: float) -> None:
+        now = self._clock()
+        caller = Caller(request, now, now + timeout_s)
+        free = self._model.free_for(request)
+        lease = self._core.acquire(request, now)
+        if lease is not None:
+            self._model.grant(caller, lease, now)
+            return
+        assert not free, f"no lease for {request}, although {free[0]} has a slot free"
+        if not self._model.serves(request):
+            with _refused(NoEndpoint):
+                self._core.wait(request, now, now + timeout_s, 0, _nothing)
+            return
+        caller.waiter = self._core.wait(request, now, now + timeout_s, 0, _nothing)
+        self._model.waiting.append(caller)
+        self._settle([caller.waiter] if caller.waiter.ended else [])
+
+    def _end(self, caller: Caller, outcome: Outcome) -> None:
+        now, lease, waiter = self._clock(), caller.lease, caller.waiter
+        self._model.end(caller)
+        if lease is not None:
+            self._settle(self._core.release(lease, outcome, now))
+            with _refused(LeaseError):
+                self._core.release(lease, outcome, now)
+        elif waiter is not None:
+            self._settle(self._core.cancel(waiter, now, timed_out=False))
 
     def _settle(self, ended: Iterable[Waiter]) -> None:
         """Record what a call did to those who waited."""

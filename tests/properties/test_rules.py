@@ -172,7 +172,7 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
         "sole_head",
         lambda self: next(iter(reversed(list(self))), None),
     ),
-    "whoever comes next overtakes": (WaitQueue, "candidates", lambda self: iter(())),
+    "whoever comes next overtakes": (WaitQueue, "candidates", lambda self, *asked: iter(())),
     "the head is served too late": (HandOff, "hand_on", _too_late),
 }
 

@@ -61,7 +61,7 @@ def random_walk(
         thorough_every: compare all counters each time after this many steps; the waiters are checked at every step.
 
     Raises:
-        AssertionError: core and model disagree, or a call failed. A note has the seed.
+        AssertionError: core and model disagree, or a call failed. The message says how, and the seed.
     """
     rng = random.Random(seed)
     draws = Draws(rng, urls_of(endpoints), rules)
@@ -76,8 +76,7 @@ def random_walk(
                 reference.check()
         reference.finish()
     except Exception as error:
-        error.add_note(f"seed {seed}, {endpoints} endpoints, {rules}")
-        raise
+        raise AssertionError(f"seed {seed}, {endpoints} endpoints, {rules}: {error!r}") from error
     seen = frozenset(reference.model.seen)
     return Walk(Counter(moves), tuple(reference.grants), reference.ends(), seen, reference.most_kept)
 
