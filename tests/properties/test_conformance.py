@@ -178,13 +178,13 @@ def test_a_strategy_that_breaks_the_contract_is_found_out(kind: type[Strategy]) 
 
 def test_the_fewest_calls_that_show_it_are_printed_and_can_be_pasted() -> None:
     with pytest.raises(_BREACH) as caught:
-        check_strategy(_IgnoresSlots, settings=hypothesis.settings(SETTINGS, max_examples=300))
+        check_strategy(_PicksFull, settings=hypothesis.settings(SETTINGS, max_examples=300))
     printed = "\n".join(caught.value.__notes__)
     code = textwrap.dedent(printed[printed.index("state = ") :])
     calls = [line for line in code.splitlines() if "state." in line and "state.agrees" not in line]
-    assert code.startswith("state = machine_of(_IgnoresSlots)()\n")
+    assert code.startswith("state = machine_of(_PicksFull)()\n")
     assert len(calls) <= 6
-    names = {**vars(machine), **vars(conformance), "_IgnoresSlots": _IgnoresSlots}
+    names = {**vars(machine), **vars(conformance), "_PicksFull": _PicksFull}
     with pytest.raises(_BREACH) as again:
         exec(code, names)
     assert str(again.value) == str(caught.value)

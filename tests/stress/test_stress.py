@@ -35,7 +35,7 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     others = [MAKERS[other] for other in NAMES]
     walk = random_walk(MAKERS[name], steps, seed=seed, others=others, thorough_every=1 if in_full else 5)
     assert sum(walk.moves.values()) == steps
-    assert walk.handed_off > steps / 50
+    assert walk.ends["lease"] > steps / 50
 
 
 @pytest.mark.sampled(2)
