@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 
 from balancer.core import Core, Waiter
 from balancer.core.hand_off import HandOff
@@ -23,8 +24,10 @@ from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.checks import maker_of
+from balancer.testing.conformance import SETTINGS
 from balancer.testing.watched import StrategyFactory
 from tests.referee.draws import rules_of
+from tests.referee.machine import RefereedMachine
 from tests.referee.model_health import RulesInForce
 from tests.referee.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES
@@ -158,6 +161,16 @@ def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.M
     owner, attribute, broken = _BREAKS[name]
     monkeypatch.setattr(owner, attribute, broken)
     assert _fails()
+
+
+@pytest.mark.more
+def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = settings(SETTINGS, max_examples=50)
+    run_state_machine_as_test(RefereedMachine, settings=settings(enough, max_examples=10))
+    monkeypatch.setattr(Aimd, "ended", lambda self, *args, **named: False)
+    with pytest.raises(AssertionError, match="limit is ") as caught:
+        run_state_machine_as_test(RefereedMachine, settings=enough)
+    assert "\n".join(caught.value.__notes__).count("state.agrees()") <= 4
 
 
 @pytest.mark.more
