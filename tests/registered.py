@@ -10,8 +10,8 @@ import pytest
 
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Strategy
-from balancer.testing.conformance import maker_of
-from balancer.testing.reference_check import StrategyFactory
+from balancer.testing.checks import maker_of
+from balancer.testing.watched import StrategyFactory
 
 __all__ = ["KINDS", "MAKERS", "NAMES", "few_first"]
 

@@ -17,33 +17,22 @@ the slots in use, by weight and rounded up, over the nodes that the request may 
 import random
 from abc import abstractmethod
 from math import ceil
-from typing import ClassVar
 
-from balancer.endpoint import Outcome
-from balancer.kit.places import NOWHERE
-from balancer.kit.strips import Strip, Strips
-from balancer.strategy import Node, Request, Strategy
+from balancer.kit.strips import ByWeight
+from balancer.strategy import Node, Request
 
 __all__ = ["Affinity"]
 
 
-class Affinity(Strategy):
+class Affinity(ByWeight):
     """The node that `preferred` chooses for a request's key; without a key a random one, by weight.
 
     Args:
         rng: the random numbers for draws.
-
-    Attributes:
-        strips: the nodes with a free slot.
-
-    Class attributes:
-        note: the class of a node's note: `Strip`, or a subclass that takes the name of the node.
     """
 
-    note: ClassVar[type[Strip]] = Strip
-
     def __init__(self, rng: random.Random) -> None:
-        self.strips = Strips(rng)
+        super().__init__(rng)
         self._nodes: dict[Node, None] = {}
 
     @abstractmethod
@@ -53,30 +42,22 @@ class Affinity(Strategy):
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
-        node.note = self.note()
         self._nodes[node] = None
-        self.change(node, now)
+        super().join(node, now)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
-        self.strips.leave(node)
+        super().leave(node, now)
         self._nodes.pop(node, None)
-
-    def change(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self.strips.settle(node, node.weight, node.in_flight)
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1) expected without a key; with one, what `preferred` costs."""
-        node = self.strips.any_that_fits(request) if request.key is None else self.preferred(request, request.key)
-        if node is not None and node.in_flight + request.takes(node) >= node.limit:
-            node.note.bucket.drop(node)
+        if request.key is None:
+            return super().pick(request, now)
+        node = self.preferred(request, request.key)
+        if node is not None:
+            self.count(node, node.in_flight + request.takes(node))
         return node
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1)."""
-        if node.note.index == NOWHERE and node.in_flight < node.limit:
-            node.note.bucket.put(node)
 
     def within(self, request: Request, bound: float) -> list[Node]:
         """Return the nodes that `request` fits and that stay within `bound` times the mean load; O(N)."""

@@ -55,10 +55,10 @@ D = TypeVar("D", bound=Deadline)
 class Deadlines(Generic[D]):
     """The nodes that may be picked, by deadline. Within a tick, first in, first out.
 
-    After a pick, the strategy adds a period for each slot, and queues the node again if it has a free slot:
+    A pick is the earliest one, which then is moved on:
 
         deadline = deadlines.first(request)
-        deadline.due += slots / deadline.weight
+        deadlines.count(deadline, slots, deadline.weight)
     """
 
     __slots__ = ("_due", "_heaviest", "_now", "_per_unit", "_sweep_at", "_ticks")
@@ -121,17 +121,7 @@ class Deadlines(Generic[D]):
             tick = ticks[0]
             deadlines = self._due.get(tick)
             if deadlines:
-                deadline = deadlines[0]
-                deadline.queued = False
-                del deadlines[0]
-                if not deadlines:
-                    del self._due[tick]
-                    heappop(ticks)
-                if tick > self._now:
-                    self._now = tick
-                elif tick < self._now:
-                    deadline.due = self._now / self._per_unit
-                return deadline
+                return self._taken(deadlines[0], tick)
             self._due.pop(tick, None)
             heappop(ticks)
         return None
@@ -167,8 +157,18 @@ class Deadlines(Generic[D]):
         for tick in sorted(self._due):
             for deadline in self._due[tick]:
                 if request.fits(deadline.node):
-                    self.drop(deadline)
-                    self._now = max(self._now, tick)
-                    deadline.due = max(deadline.due, self._now / self._per_unit)
-                    return deadline
+                    return self._taken(deadline, tick)
         return None
+
+    def _taken(self, deadline: D, tick: int) -> D:
+        """Drop it. Virtual time is at least its tick from now on, and it is due no earlier than that."""
+        self.drop(deadline)
+        self._now = max(self._now, tick)
+        deadline.due = max(deadline.due, self._now / self._per_unit)
+        return deadline
+
+    def count(self, deadline: D, slots: int, weight: float) -> None:
+        """Move a deadline on by the periods of so many leased slots; queue it if its node has another free one."""
+        deadline.due += slots / weight
+        if deadline.node.in_flight + slots < deadline.node.limit:
+            self.queue(deadline)

@@ -9,12 +9,13 @@ weights can drift.
 import random
 from collections.abc import Iterator
 from math import frexp, ldexp
-from typing import Final
+from typing import ClassVar, Final
 
+from balancer.endpoint import Outcome
 from balancer.kit.places import NOWHERE, Place, Places
-from balancer.strategy import Node, Request
+from balancer.strategy import Node, Request, Strategy
 
-__all__ = ["Strip", "Strips"]
+__all__ = ["ByWeight", "Strip", "Strips"]
 
 # Darts before every candidate is looked at. A retry excludes one or two endpoints, so in a large pool a dart nearly
 # always hits. Repeating a miss keeps the chances by weight.
@@ -110,3 +111,50 @@ class Strips:
                 return node if at - index * strip < node.note.weight else None
             at -= of_bucket
         return None  # because of rounding the last strip may have no room left
+
+
+class ByWeight(Strategy):
+    """Base class: a random node with a free slot, with chances by weight.
+
+    Args:
+        rng: the random numbers for draws.
+
+    Attributes:
+        strips: the nodes with a free slot.
+
+    Class attributes:
+        note: the class of a node's note: `Strip`, or a subclass with further data.
+    """
+
+    note: ClassVar[type[Strip]] = Strip
+
+    def __init__(self, rng: random.Random) -> None:
+        self.strips = Strips(rng)
+
+    def join(self, node: Node, now: float) -> None:
+        """O(1)."""
+        node.note = self.note()
+        self.change(node, now)
+
+    def leave(self, node: Node, now: float) -> None:
+        """O(1)."""
+        self.strips.leave(node)
+
+    def change(self, node: Node, now: float) -> None:
+        """O(1)."""
+        self.strips.settle(node, node.weight, node.in_flight)
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        """O(1) expected for an open request; O(log(most / least weight)) if weights differ."""
+        node = self.strips.any_that_fits(request)
+        if node is not None:
+            self.count(node, node.in_flight + request.takes(node))
+        return node
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(1)."""
+        self.count(node, node.in_flight)
+
+    def count(self, node: Node, in_flight: int) -> None:
+        """Put the node in, or take it out, as `in_flight` leaves it a free slot or not; O(1)."""
+        node.note.bucket.settle(node, in_flight)

@@ -2,14 +2,11 @@
 
 - `clock`: a clock that moves only when told to.
 - `nodes`: a writable node, to drive a strategy by hand.
-- `model`, `model_health`: a naive model of the pool, and of its rules (health, limits, caps of hosts).
-- `refereed_core`: a core that is compared with the model at each call, in any shell; `referee`, `agreement`: what must
-  hold; `doubles`: test doubles.
-- `reference_check`: a refereed core with a clock, to drive by hand.
-- `walk`, `draws`: a long random walk over all calls, under any rules; works without Hypothesis.
-- `call_sequence`: calls as data; the fewest of them that fail.
-- `checks`: what must hold of a strategy by itself; `backlog`: what holds of the shares of holders around it.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
+- `machine`: any calls on a pool, as a state machine of Hypothesis; `model`: what a pool should be; `watched`: what a
+  strategy hears and picks.
+- `checks`: what must hold of a strategy by itself.
+- `doubles`: a lender, for tests that call the core.
 
 Nothing in production imports this package.
 """

@@ -1,28 +1,42 @@
-"""Checks of a strategy by itself: its name, that it forgets nodes that have left, that it is repeatable.
+"""Checks of a strategy by itself: its options and name, that it forgets nodes that have left, and what a pick costs.
 
-None of these needs Hypothesis. The referee checks what must hold inside a pool.
+None of these needs Hypothesis.
 """
 
 import gc
 import random
 import weakref
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.loading import names_of_strategy
-from balancer.settings.rules import HealthSettings
+from balancer.plugins.registry import checked_options
 from balancer.strategy import ANY, Strategy
-from balancer.testing.doubles import StrategyFactory
-from balancer.testing.model_health import RulesInForce
 from balancer.testing.nodes import WritableNode
-from balancer.testing.walk import FULL_HOSTS, random_walk
+from balancer.testing.watched import StrategyFactory
 
-__all__ = ["check_forgets", "check_name", "check_repeatable"]
+__all__ = ["check_cost", "check_forgets", "check_name", "maker_of"]
 
 _LEAVE: Final = 2_000
 _MAY_STAY: Final = _LEAVE // 4  # a strategy may clean up from time to time, but it must do so
-_EJECTING: Final = RulesInForce(HealthSettings(consecutive_failures=2, cooldown_s=1.0, slow_start_s=1.0))
+_FEW, _MANY, _PICKS = 64, 4_096, 200
+_TIMES: Final = 4  # log 4096 / log 64 is 2; a scan has 64
+
+
+def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> StrategyFactory:
+    """Return a function that makes strategies of this kind.
+
+    Raises:
+        TypeError: `kind` is not a class.
+        ConfigError: an option is wrong.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"found {kind!r}; it takes the class of a strategy, e.g. MyStrategy, not its name or instance")
+    if not isinstance(options, Mapping | None):
+        raise TypeError(f"options is {options!r}; it takes a mapping, such as a dict, or None")
+    chosen = checked_options(f"strategy {getattr(kind, 'name', kind.__name__)!r}", kind.Options, options)
+    return lambda rng: kind(chosen, rng)
 
 
 def check_name(kind: type[Strategy]) -> None:
@@ -68,22 +82,38 @@ def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], objec
     return weakref.ref(node)
 
 
-def check_repeatable(make: StrategyFactory, *, steps: int = 1000, seed: int = 1) -> None:
-    """Check that the same seed and the same calls make the same choices.
-
-    The calls are random walks with full hosts, with endpoints that are ejected and come back, and without any rules.
-    Each is also compared with the naive model.
+def check_cost(make: StrategyFactory) -> None:
+    """Check that a lease of any slot does not look at all nodes: it may cost O(log N).
 
     Raises:
-        AssertionError: the choices differ. Then the strategy uses a random source of its own, such as `random`, a
-            clock, or the order of a set. Or a walk found another error, which it reports.
+        AssertionError: with more nodes, it looks at many more of them.
     """
-    for rules in (FULL_HOSTS, _EJECTING, RulesInForce()):
-        first, second = (
-            random_walk(make, steps, seed=seed, rules=rules, thorough_every=steps).grants for _ in range(2)
-        )
-        different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
-        assert first == second, (
-            f"the same seed and calls gave another choice at lease {different}; "
-            "use no randomness but the rng that the strategy gets"
-        )
+    few, many = (_looks(make, nodes) for nodes in (_FEW, _MANY))
+    assert many <= _TIMES * few, (
+        f"{_PICKS} leases looked {few} times at nodes among {_FEW}, and {many} times among {_MANY}; "
+        "a pick may cost O(log N), not a scan"
+    )
+
+
+class _CountedNode(WritableNode):
+    looks = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        _CountedNode.looks += 1
+        return super().__getattribute__(name)
+
+
+def _looks(make: StrategyFactory, nodes: int) -> int:
+    """Return how often a strategy reads an attribute of a node, for some leases."""
+    strategy = make(random.Random(0))
+    for number in range(nodes):
+        strategy.join(_CountedNode(Endpoint(f"http://10.1.{number // 250}.{number % 250}/", capacity=2)), 0.0)
+    _CountedNode.looks = 0
+    for number in range(_PICKS):
+        node = strategy.pick(ANY, float(number))
+        assert node is not None, f"picked nothing, although {nodes - number} nodes are idle"
+        vars(node)["in_flight"] += 1
+        if number % 2:
+            vars(node)["in_flight"] -= 1
+            strategy.finish(node, Outcome.SUCCESS, 0.5, float(number))
+    return _CountedNode.looks

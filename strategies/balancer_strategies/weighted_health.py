@@ -92,12 +92,8 @@ class WeightedHealth(Strategy):
             return None
         if now >= record.stale_s:
             record.weight = self._weigh(record, now)
-        node = record.node
-        slots = 1 if request.open else request.takes(node)
-        record.due += slots / record.weight
-        if node.in_flight + slots < node.limit:
-            self._deadlines.queue(record)
-        return node
+        self._deadlines.count(record, request.takes(record.node), record.weight)
+        return record.node
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(log N)."""
@@ -114,8 +110,7 @@ class WeightedHealth(Strategy):
             self._fade(record, now)  # as above
             record.failures += 1.0
             record.weight = self._weigh(record, now)
-        if not record.queued and node.in_flight < node.limit:
-            self._deadlines.queue(record)
+        self._deadlines.settle(record)
 
     def _weigh(self, record: _Record, now: float) -> float:
         """Decay the data, and return the resulting weight."""

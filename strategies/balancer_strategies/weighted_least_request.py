@@ -80,8 +80,8 @@ class WeightedLeastRequest(Strategy):
         """O(1); in turns O(log N)."""
         if self._turns is None:
             self._settle(node, node.in_flight)
-        elif not node.note.queued and node.in_flight < node.limit:
-            self._turns.queue(node.note)
+        else:
+            self._turns.settle(node.note)
 
     def _settle(self, node: Node, in_flight: int) -> None:
         self._strips.settle(node, self._left(node, in_flight), in_flight)
@@ -96,10 +96,7 @@ class WeightedLeastRequest(Strategy):
         if deadline is None:
             return None
         node = deadline.node
-        slots = request.takes(node)
-        deadline.due += slots / bounded(self._left(node, node.in_flight))
-        if node.in_flight + slots < node.limit:
-            turns.queue(deadline)
+        turns.count(deadline, request.takes(node), bounded(self._left(node, node.in_flight)))
         return node
 
 

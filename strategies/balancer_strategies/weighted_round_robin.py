@@ -43,17 +43,12 @@ class WeightedRoundRobin(Strategy):
         deadline = self._deadlines.first(request)
         if deadline is None:
             return None
-        node = deadline.node
-        slots = request.takes(node)
-        deadline.due += slots / deadline.weight
-        if node.in_flight + slots < node.limit:
-            self._deadlines.queue(deadline)
-        return node
+        self._deadlines.count(deadline, request.takes(deadline.node), deadline.weight)
+        return deadline.node
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(log N)."""
-        if not node.note.queued and node.in_flight < node.limit:
-            self._deadlines.queue(node.note)
+        self._deadlines.settle(node.note)
 
 
 @hookimpl

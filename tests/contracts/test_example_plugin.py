@@ -12,10 +12,11 @@ from hypothesis import settings
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Strategy
-from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.reference_check import ReferenceCheck
+from balancer.testing.checks import maker_of
+from balancer.testing.conformance import check_strategy
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.referee.reference_check import ReferenceCheck
 from tests.registered import KINDS
 from tests.unit.test_plugins import install, write
 

@@ -23,11 +23,11 @@ from balancer.core.decisions import Over
 from balancer.core.health import HealthWatch
 from balancer.errors import BalancerError
 from balancer.testing import ManualClock
-from balancer.testing.refereed_core import RefereedCore
 from tests.equivalence.gate import PATIENCE_S, Caller, Coarse, HandTimedPool, HandTimer
 from tests.equivalence.happened import Decided, Granted, Happened, Refused, recording
 from tests.equivalence.listening import ListeningRegistry
 from tests.equivalence.plan import REFUSAL_S, Arrival, Change, Plan
+from tests.referee.refereed_core import RefereedCore
 
 __all__ = ["Driver", "PlanOver", "Tie"]
 

@@ -1,4 +1,4 @@
-"""Groups and quotas around every strategy, held against the naive model: see `balancer.testing.referee` for what holds.
+"""Groups and quotas around every strategy, held against the naive model: see `tests.referee.referee` for what holds.
 
 Among it: a quota is never exceeded; a higher group is used only when it may be; no slot idles that somebody who waits
 may use, now or before the core says that something is due; and nobody is kept waiting by those who ask for less.
@@ -11,10 +11,10 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import Request
-from balancer.testing.draws import gated_rules_of
-from balancer.testing.model_health import RulesInForce
-from balancer.testing.reference_check import ReferenceCheck
-from balancer.testing.walk import random_walk
+from tests.referee.draws import gated_rules_of
+from tests.referee.model_health import RulesInForce
+from tests.referee.reference_check import ReferenceCheck
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Request
-from balancer.testing.conformance import maker_of
-from balancer.testing.reference_check import ReferenceCheck
+from balancer.testing.checks import maker_of
 from tests.properties.books import Books
+from tests.referee.reference_check import ReferenceCheck
 
 _URLS = ("a", "b", "c", "d")
 

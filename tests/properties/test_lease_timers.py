@@ -9,7 +9,7 @@ import pytest
 from balancer.core.core import Core
 from balancer.core.lease_timers import LeaseTimers
 from balancer.endpoint import Lease, Outcome
-from balancer.testing.walk import random_walk
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS
 
 _ADD, _LEASES = LeaseTimers.add, Core.leases
@@ -50,4 +50,4 @@ def _but_one(core: Core, now: float) -> list[Any]:
 def test_a_core_that_gets_it_wrong_is_found_out(where: type, what: str, wrong: Callable[..., Any]) -> None:
     random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)
     with patch.object(where, what, wrong), pytest.raises(AssertionError):
-        random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20, shorten=False)
+        random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)

@@ -6,29 +6,32 @@ from time import thread_time
 
 import pytest
 from balancer_strategies.least_in_flight import LeastInFlight
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint
-from balancer.strategy import Request
-from balancer.testing.conformance import check_strategy
-from balancer.testing.model import ModelEndpoint
+from balancer.errors import StrategyError
+from balancer.strategy import Node, Request
+from balancer.testing.conformance import SETTINGS, StrategyMachine, check_strategy
 from tests.properties.chances import assert_follows, evenly
 from tests.properties.sequence import Sequence
+from tests.registered import KINDS
 
 
-def least(free: Listed[ModelEndpoint], chosen: str) -> None:
-    """A law: the one chosen had the least load, with the lease, of all that could have been."""
-    loads = {endpoint.spec.url: (endpoint.in_flight + 1) / endpoint.spec.weight for endpoint in free}
-    assert loads[chosen] == min(loads.values()), f"{chosen} was chosen, and the loads were {loads}"
+class _Least(StrategyMachine):
+    """The one picked has the least load, with the lease, of all that fit."""
+
+    def picked(self, request: Request, node: Node, fitting: Listed[Node]) -> None:
+        loads = [(each.in_flight + 1) / each.weight for each in fitting]
+        assert (node.in_flight + 1) / node.weight == min(loads), f"{node} was picked, and the loads were {loads}"
 
 
 def test_the_least_loaded_is_chosen_whatever_happens() -> None:
-    check_strategy(LeastInFlight, law=least, settings=settings(max_examples=60))
+    check_strategy(LeastInFlight, machine=_Least, settings=settings(SETTINGS, max_examples=60))
 
 
-def test_the_law_would_notice() -> None:
-    with pytest.raises(AssertionError, match="b was chosen"):
-        least([ModelEndpoint(Endpoint("a")), ModelEndpoint(Endpoint("b", weight=0.5))], "b")
+def test_the_rule_would_notice() -> None:
+    with pytest.raises(StrategyError, match="was picked, and the loads were"):
+        check_strategy(KINDS["p2c"], machine=_Least, settings=settings(SETTINGS, phases=[Phase.generate]))
 
 
 _TEN = [f"e{n}" for n in range(10)]

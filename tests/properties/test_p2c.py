@@ -3,25 +3,19 @@
 The exact chance of each endpoint follows from counting all draws in all orders.
 """
 
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Listed
 from itertools import permutations
 
 import pytest
 from balancer_strategies.p2c import P2c
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint
-from balancer.kit import LeastLoaded
+from balancer.errors import StrategyError
 from balancer.strategy import Node, Request
-from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.model import ModelEndpoint
-from balancer.testing.nodes import WritableNode
-from balancer.testing.referee import GrantRule
-from balancer.testing.walk import random_walk
+from balancer.testing.conformance import SETTINGS, StrategyMachine, check_strategy
 from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
 from tests.properties.sequence import Sequence
 
@@ -29,53 +23,29 @@ _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached
 
 
-def least_of(choices: int) -> GrantRule:
-    """A law: as many as were drawn had no less load, with the lease, than the one chosen, itself included."""
+class _LeastOfDraws(StrategyMachine):
+    """As many as were drawn have no less load, with the lease, than the one picked, itself included."""
 
-    def law(free: Listed[ModelEndpoint], chosen: str) -> None:
-        loads = {endpoint.spec.url: (endpoint.in_flight + 1) / endpoint.spec.weight for endpoint in free}
-        beaten = sum(load >= loads[chosen] for load in loads.values())
-        assert beaten >= min(choices, len(loads)), f"{chosen} was chosen, and the loads were {loads}"
+    choices = 2
 
-    return law
+    def picked(self, request: Request, node: Node, fitting: Listed[Node]) -> None:
+        loads = [(each.in_flight + 1) / each.weight for each in fitting]
+        beaten = sum(load >= (node.in_flight + 1) / node.weight for load in loads)
+        assert beaten >= min(self.choices, len(loads)), f"{node} was picked, and the loads were {loads}"
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
 def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int) -> None:
-    """With 100 choices all are drawn, and the law is that of `least_in_flight`."""
-    options = {"choices": choices}
-    check_strategy(P2c, options=options, law=least_of(choices), settings=settings(max_examples=30))
-    walk = random_walk(maker_of(P2c, options), 3000, seed=5, law=least_of(choices), thorough_every=50)
-    assert len(walk.grants) > 600
+    """With 100 choices all are drawn, and the rule is that of `least_in_flight`."""
+    machine = type("_Least", (_LeastOfDraws,), {"choices": choices})
+    check_strategy(P2c, options={"choices": choices}, machine=machine, settings=settings(SETTINGS, max_examples=60))
 
 
-def test_the_law_would_notice() -> None:
-    free = [ModelEndpoint(Endpoint("a")), ModelEndpoint(Endpoint("b", weight=0.5))]
-    least_of(1)(free, "b")
-    with pytest.raises(AssertionError, match="b was chosen"):
-        least_of(2)(free, "b")
-
-
-@given(seed=st.integers(0, 2**32), choices=st.integers(1, 4), limits=st.lists(st.integers(0, 3), max_size=6))
-def test_its_pick_is_the_shared_one_with_the_load_written_out(seed: int, choices: int, limits: list[int]) -> None:
-    """The same draws, and so the same choices, until nothing is free."""
-
-    def picked(pick: Callable[[P2c, Request, float], Node | None]) -> list[str]:
-        strategy = P2c(P2c.Options(choices=choices), random.Random(seed))
-        for number, limit in enumerate(limits):
-            node = WritableNode(Endpoint(f"e{number}", capacity=3, weight=1.0 + number % 2))
-            node.limit = limit
-            strategy.join(node, 0.0)
-        urls: list[str] = []
-        for request in (Request(slots=2), *[Request()] * (sum(limits) + 1)):
-            if (node_picked := pick(strategy, request, 0.0)) is not None:
-                node_picked.in_flight += request.takes(node_picked)
-                urls.append(node_picked.endpoint.url)
-        return urls
-
-    assert picked(P2c.pick) == picked(LeastLoaded.pick)
-    assert len(picked(P2c.pick)) >= sum(limits) // 2
+def test_the_rule_would_notice() -> None:
+    machine = type("_Least", (_LeastOfDraws,), {"choices": 3})
+    with pytest.raises(StrategyError, match="was picked, and the loads were"):
+        check_strategy(P2c, machine=machine, settings=settings(SETTINGS, phases=[Phase.generate]))
 
 
 # -- chances ---------------------------------------------------------------------------------------

@@ -1,16 +1,16 @@
 """Health, limits, host caps and kept slots around every registered strategy, whatever is done to the pool.
 
-What must hold is written down in `balancer.testing.referee`; the naive model behind it counts along.
+What must hold is written down in `tests.referee.referee`; the naive model behind it counts along.
 """
 
 import random
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 
 from balancer.core import Core, Waiter
 from balancer.core.hand_off import HandOff
@@ -23,11 +23,13 @@ from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
-from balancer.testing.conformance import check_strategy, maker_of
-from balancer.testing.doubles import StrategyFactory
-from balancer.testing.draws import rules_of
-from balancer.testing.model_health import RulesInForce
-from balancer.testing.walk import Walk, random_walk
+from balancer.testing.checks import maker_of
+from balancer.testing.conformance import SETTINGS
+from balancer.testing.watched import StrategyFactory
+from tests.referee.draws import rules_of
+from tests.referee.machine import RefereedMachine
+from tests.referee.model_health import RulesInForce
+from tests.referee.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES
 from tests.unit.ruled import Scan
 
@@ -100,7 +102,7 @@ class _ForgetsTheEjected(Scan):
 def _fails(kind: type[Strategy] = Scan) -> bool:
     for seed in range(60):
         try:
-            _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)], shorten=False)
+            _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)])
         except AssertionError:
             return True
     return False
@@ -109,11 +111,6 @@ def _fails(kind: type[Strategy] = Scan) -> bool:
 @pytest.mark.parametrize("kind", [_IgnoresSlots, _PicksWhoHasNoLimit, _ForgetsTheEjected])
 def test_a_strategy_that_does_not_heed_limits_is_found_out(kind: type[Strategy]) -> None:
     assert _fails(kind)
-
-
-def test_the_conformance_suite_finds_a_strategy_that_forgets_the_ejected() -> None:
-    with pytest.raises(AssertionError, match=r"^_ForgetsTheEjected does not keep the contract"):
-        check_strategy(_ForgetsTheEjected, settings=settings(max_examples=100, phases=[Phase.generate]))
 
 
 def _nothing(*args: object, **named: object) -> object:
@@ -166,16 +163,14 @@ def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.M
     assert _fails()
 
 
-def test_a_walk_that_fails_shows_the_fewest_calls_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.more
+def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = settings(SETTINGS, max_examples=50)
+    run_state_machine_as_test(RefereedMachine, settings=settings(enough, max_examples=10))
     monkeypatch.setattr(Aimd, "ended", lambda self, *args, **named: False)
-    with pytest.raises(AssertionError) as caught:
-        _walk(_SCAN, 400, 1, 2)
-    title, found, pool, *calls, sentence = str(caught.value).splitlines()
-    assert re.match("seed 1, 2 endpoints: .* limit is ", title)
-    assert found == "the shortest sequence of calls found that shows it:"
-    assert re.fullmatch(r"    Pool\(\[Endpoint\(.*\], limits=LimitSettings\(kind='aimd', initial=.*\)\)", pool)
-    assert [re.sub(r"[( ].*", "", call.strip()) for call in calls] == ["acquire", "release"]
-    assert re.search(r": limit is \d, not \d$", sentence)
+    with pytest.raises(AssertionError, match="limit is ") as caught:
+        run_state_machine_as_test(RefereedMachine, settings=enough)
+    assert "\n".join(caught.value.__notes__).count("state.agrees()") <= 4
 
 
 @pytest.mark.more
@@ -190,14 +185,14 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
         "sole_head",
         lambda self: next(iter(reversed(list(self))), None),
     ),
-    "whoever comes next overtakes": (WaitQueue, "candidates", lambda self: iter(())),
+    "whoever comes next overtakes": (WaitQueue, "candidates", lambda self, *asked: iter(())),
     "the head is served too late": (HandOff, "hand_on", _too_late),
 }
 
 
 def _walk_without_rules() -> None:
     for seed in range(4):
-        random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce(), shorten=False)
+        random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce())
 
 
 def test_without_rules_the_shorter_way_is_right() -> None:

@@ -1,6 +1,6 @@
 """Fair shares around every strategy: the bound of start-time fair queueing, and the order that the referee checks.
 
-`balancer.testing.backlog` states the bound. The referee (`balancer.testing.referee`) holds all else against the naive
+`tests.referee.backlog` states the bound. The referee (`tests.referee.referee`) holds all else against the naive
 model: whose turn it is, bounds of holders, and the figures of each.
 """
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.testing.backlog import check_shares
-from balancer.testing.draws import fair_rules_of
-from balancer.testing.walk import random_walk
+from tests.referee.backlog import check_shares
+from tests.referee.draws import fair_rules_of
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES
 
 _worst: dict[str, float] = {}

@@ -1,5 +1,5 @@
 """Long randomised runs: 100 000 steps a strategy against the naive model, with rules and without (see
-`balancer.testing.referee` for what must hold), 128 threads doing anything, and ten million leases of threads and tasks.
+`tests.referee.referee` for what must hold), 128 threads doing anything, and ten million leases of threads and tasks.
 
 The normal run has a short form of each; BALANCER_STRESS=1 runs them in full, with new seeds each time. A
 failure names its seed.
@@ -13,8 +13,8 @@ from collections import Counter
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, NoEndpoint, Outcome, Pool
-from balancer.testing.draws import rules_of
-from balancer.testing.walk import random_walk
+from tests.referee.draws import rules_of
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES, few_first
 from tests.tasks.mixed import mixed, ruled_pool
 from tests.threads.crew import assert_nothing_lost, crew
@@ -35,7 +35,7 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     others = [MAKERS[other] for other in NAMES]
     walk = random_walk(MAKERS[name], steps, seed=seed, others=others, thorough_every=1 if in_full else 5)
     assert sum(walk.moves.values()) == steps
-    assert walk.handed_off > steps / 50
+    assert walk.ends["lease"] > steps / 50
 
 
 @pytest.mark.sampled(2)

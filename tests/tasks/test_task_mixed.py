@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from balancer.core.events import Ended, Event, Granted, Queued, TimedOut
-from balancer.testing.refereed_core import RefereedCore
+from tests.referee.refereed_core import RefereedCore
 from tests.tasks.mixed import KNOWN, mixed, ruled_pool
 
 _SHORT, _FULL = 4_000, 60_000
@@ -37,7 +37,7 @@ def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
 
 
 def test_the_naive_model_agrees_with_whatever_threads_and_tasks_do() -> None:
-    """At each call of the core, under the lock of the pool: see `balancer.testing.referee` for what holds."""
+    """At each call of the core, under the lock of the pool: see `tests.referee.referee` for what holds."""
     with patch("balancer.pool.pool.Core", RefereedCore):
         pool = ruled_pool(2, endpoints=1)  # at first, so that many wait
     came = mixed(pool, 600, odd=0.3, seed=2, threads=4, tasks=4)

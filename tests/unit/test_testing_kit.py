@@ -9,9 +9,9 @@ import pytest
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.model import ModelPool
-from balancer.testing.walk import random_walk
 from tests.patience import PATIENCE_S
+from tests.referee.model import ModelPool
+from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES, few_first
 
 
@@ -86,7 +86,7 @@ def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
     walk = random_walk(MAKERS[name], 3000, seed=1, thorough_every=100)
     assert min(walk.moves.values()) >= 1
     assert len(walk.moves) == 15
-    assert min(walk.handed_off, walk.timed_out) > 50
+    assert min(walk.ends["lease"], walk.ends["AcquireTimeout"]) > 50
     assert len(walk.grants) > 500
     assert walk == random_walk(MAKERS[name], 3000, seed=1, thorough_every=1000)
     assert walk.grants != random_walk(MAKERS[name], 3000, seed=2, thorough_every=1000).grants
@@ -94,7 +94,7 @@ def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
 
 _REPLAY = """
 from tests.registered import MAKERS
-from balancer.testing.walk import random_walk
+from tests.referee.walk import random_walk
 print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in sorted(MAKERS.items())])
 """
 
@@ -119,7 +119,7 @@ def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
 def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
-        "import balancer.testing.walk, balancer.testing.reference_check\n"
+        "import balancer.testing.checks, balancer.testing.clock, balancer.testing.nodes\n"
         "import balancer.testing.conformance"
     )
     run = subprocess.run(

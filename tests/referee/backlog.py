@@ -17,7 +17,8 @@ from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.settings.rules import HolderSettings
 from balancer.strategy import Request
-from balancer.testing.doubles import FakeLender, StrategyFactory
+from balancer.testing.doubles import FakeLender
+from balancer.testing.watched import StrategyFactory
 
 __all__ = ["ServiceGap", "check_shares", "widest_gap"]
 

@@ -24,12 +24,13 @@ from balancer.errors import (
 )
 from balancer.strategy import ANY, Request
 from balancer.testing.clock import ManualClock
-from balancer.testing.doubles import FakeLender, StrategyFactory, other_pool
-from balancer.testing.model_health import RulesInForce
-from balancer.testing.referee import GrantRule
-from balancer.testing.refereed_core import RefereedCore
+from balancer.testing.doubles import FakeLender
+from balancer.testing.watched import StrategyFactory
+from tests.referee.doubles import other_pool
+from tests.referee.model_health import RulesInForce
+from tests.referee.refereed_core import RefereedCore
 
-__all__ = ["ReferenceCheck", "StrategyFactory"]
+__all__ = ["ReferenceCheck"]
 
 _MINUTE_S: Final = 60.0
 _LONG_ENOUGH: Final = 100  # steps after which all that can heal has healed
@@ -44,7 +45,6 @@ class ReferenceCheck:
         max_waiters: as for `Core`.
         rules: in force; a full host, or an ejection, shows a strategy a limit of 0.
         seed: of the strategy's random choices.
-        law: a further rule for each grant, e.g. that it is the least loaded.
 
     Attributes:
         core, model, clock: the core and the model that must agree, and their clock.
@@ -58,7 +58,6 @@ class ReferenceCheck:
         max_waiters: int | None = None,
         rules: RulesInForce | None = None,
         seed: int = 0,
-        law: GrantRule | None = None,
     ) -> None:
         self._rules = rules = rules or RulesInForce()
         self._random = random.Random(seed)
@@ -76,7 +75,6 @@ class ReferenceCheck:
             holders=rules.holders,
             rng=random.Random(seed + 1),
             now=self.clock(),
-            law=law,
             thorough_every=0,
         )
         self.model = self.core.model

@@ -22,10 +22,10 @@ from balancer.errors import (
     UnknownEndpoint,
 )
 from balancer.strategy import Request, Strategy
-from balancer.testing.doubles import RecordingStrategy
-from balancer.testing.model import ModelPool
-from balancer.testing.model_health import RulesInForce
-from balancer.testing.referee import GrantRule, Referee
+from tests.referee.doubles import RecordingStrategy
+from tests.referee.model import ModelPool
+from tests.referee.model_health import RulesInForce
+from tests.referee.referee import Referee
 
 __all__ = ["RefereedCore"]
 
@@ -40,7 +40,6 @@ class RefereedCore:
 
     Args:
         endpoints, strategy, lender, max_waiters, rng, now, rules: as for `Core`.
-        law: a further rule for each grant, e.g. that it is the least loaded.
         thorough_every: compare all figures each time after this many calls; the waiters are checked at every call. 0:
             compare them only in `check`.
 
@@ -61,7 +60,6 @@ class RefereedCore:
         max_waiters: int | None = None,
         rng: random.Random | None = None,
         now: float,
-        law: GrantRule | None = None,
         thorough_every: int = 1,
         **rules: Any,
     ) -> None:
@@ -71,7 +69,7 @@ class RefereedCore:
         self._now = now
         self._every = thorough_every
         self._calls = 0
-        self.referee = Referee(self.core, self.model, lambda: self._now, law)
+        self.referee = Referee(self.core, self.model, lambda: self._now)
         self.referee.look()
 
     def __getattr__(self, name: str) -> Any:

@@ -11,8 +11,8 @@ from balancer.core import Core
 from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats
 from balancer.endpoint import Outcome
 from balancer.strategy import Node
-from balancer.testing.doubles import RecordingStrategy
-from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
+from tests.referee.doubles import RecordingStrategy
+from tests.referee.model import ModelEndpoint, ModelPool, ModelWaiter
 
 __all__ = [
     "check_counters",

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
-from balancer.testing.model_health import RulesInForce
+from tests.referee.model_health import RulesInForce
 
 __all__ = [
     "FULL_HOSTS",

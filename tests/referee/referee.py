@@ -19,7 +19,7 @@
 - the strategy knows the state of every node;
 - a refused call (a second return, a lease of another pool, an unknown URL) changes nothing.
 
-`balancer.testing.agreement` compares the figures. Every breach is an AssertionError with one line: what happened and
+`tests.referee.agreement` compares the figures. Every breach is an AssertionError with one line: what happened and
 what should have.
 """
 
@@ -31,7 +31,7 @@ from balancer.core.readings import endpoint_stats
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
 from balancer.strategy import Request
-from balancer.testing.agreement import (
+from tests.referee.agreement import (
     check_counters,
     check_holders,
     check_kept,
@@ -43,12 +43,9 @@ from balancer.testing.agreement import (
     check_weights,
     kept_before,
 )
-from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
+from tests.referee.model import ModelEndpoint, ModelPool, ModelWaiter
 
-__all__ = ["GrantRule", "Referee"]
-
-GrantRule = Callable[[Sequence[ModelEndpoint], str], None]
-"""Told the endpoints that could have been granted, as they were just before, and the URL that was."""
+__all__ = ["Referee"]
 
 
 class Referee:
@@ -62,11 +59,10 @@ class Referee:
         most_kept: the most endpoints kept at once, for different claims.
     """
 
-    def __init__(self, core: Core, model: ModelPool, clock: Callable[[], float], law: GrantRule | None) -> None:
+    def __init__(self, core: Core, model: ModelPool, clock: Callable[[], float]) -> None:
         self._core = core
         self._model = model
         self._clock = clock
-        self._law = law
         self._finished: list[tuple[Waiter, Lease | None, BalancerError | None]] = []
         self.out: list[Lease] = []
         self.ended: list[Lease] = []
@@ -97,7 +93,6 @@ class Referee:
         if lease is None:
             assert not free, f"no lease for {request}, although {free[0].spec.name} has a slot free"
             return
-        self._judge(free, lease)
         self._model.grant(lease.id, lease.endpoint.name, request, self._clock())
         self._take(lease, free)
         self._model.observe(now, keepers)
@@ -251,7 +246,6 @@ class Referee:
         assert lease is not None, (
             f"{free[0].spec.name} has a slot free, but the oldest waiter that can use it still waits"
         )
-        self._judge(free, lease)
         self._model.serve(model, lease.id, lease.endpoint.name, self._clock())
         del self.waiting[waiter]
         self._finish(waiter)
@@ -260,10 +254,6 @@ class Referee:
     def _finish(self, waiter: Waiter) -> None:
         assert (waiter.lease is None) != (waiter.error is None), "a waiter ends with a lease or an error, not both"
         self._finished.append((waiter, waiter.lease, waiter.error))
-
-    def _judge(self, free: Sequence[ModelEndpoint], lease: Lease) -> None:
-        if self._law is not None:
-            self._law(free, lease.endpoint.name)
 
     def _take(self, lease: Lease, free: Sequence[ModelEndpoint]) -> None:
         known = self._model.find(lease.endpoint.name)
