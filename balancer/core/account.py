@@ -2,13 +2,16 @@
 
 from collections import deque
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Node
+
+if TYPE_CHECKING:
+    from balancer.core.kinds import Kind
 
 __all__ = ["Account"]
 
@@ -32,6 +35,7 @@ class Account:
         ignored: how many leases ended with the outcome IGNORED.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
+        kind: its kind while it is active; see `balancer.core.kinds`.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
 
@@ -52,6 +56,7 @@ class Account:
         "ignored",
         "in_flight",
         "kept",
+        "kind",
         "leases",
         "limit",
         "meter",
@@ -68,7 +73,7 @@ class Account:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.in_flight = 0
-        self.limit = self.ceiling = endpoint.capacity
+        self.limit = self.ceiling = 0
         self.weight = endpoint.weight
         self.node = Node(endpoint)
         self.shown: dict[str, Any] = vars(self.node)
@@ -90,6 +95,7 @@ class Account:
         self.spent = False
         self.meter: Meter | None = None
         self.full_s = inf
+        self.kind: Kind | None = None
         self.record: HealthRecord | None = None
         self.health: Health | None = None
         self.aimd: Aimd | None = None

@@ -14,7 +14,6 @@ from balancer.core.events import Granted, Journal, Queued, TimedOut
 from balancer.core.fairness import FairShares
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
-from balancer.core.readings import why_not_taken
 from balancer.core.reservations import Reservations
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
@@ -135,9 +134,9 @@ class HandOff:
                 if not self._ledger.could_serve(waiter.request):
                     ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
             return ended
-        for request in self.waiters.requests():
-            if not self._ledger.could_serve(request):
-                ended += self._fail(self.waiters.asking(request), partial(self._ledger.why_not, request))
+        for group in list(self.waiters.groups.values()):
+            if not self._ledger.could_serve(group.request):
+                ended += self._fail(list(group.waiters), partial(self._ledger.why_not, group.request))
         return ended
 
     # -- who is next -------------------------------------------------------------------------------
@@ -172,13 +171,13 @@ class HandOff:
         if filtered:
             self._admission.free()
         for waiter in self.waiters.candidates(now):
-            if waiter.error is not None:
-                pass  # it has failed, and an interrupt came before it was removed
-            elif now >= waiter.deadline_s:
+            if not self._ledger.free and not self.waiters.wide:
+                break  # nobody can be served, and no slots are to be reserved
+            if now >= waiter.deadline_s:
                 self._expire(waiter, now)
             else:
                 self._grant(waiter, now)
-            if waiter.lease is not None or waiter.error is not None:
+            if waiter.ended:
                 self.waiters.discard(waiter)
                 ended.append(waiter)
                 served += waiter.lease is not None
@@ -268,22 +267,24 @@ class HandOff:
     def _expire(self, waiter: Waiter, now: float) -> None:
         self.timed_out += 1
         self._journal.note(TimedOut, now, now - waiter.since_s)
-        out = self._ledger.unfit() if self._rules.any else 0
-        short = self._admission.short(waiter.request, now) if self._admission.any else ()
+        out = self._ledger.kinds.out
+        short = self._admission.short(waiter.request, now) if self._admission.any and self._ledger.free else ()
         full = self._shares is not None and self._shares.of(waiter.request).is_full
         timeout_s = waiter.deadline_s - waiter.since_s
         reasons = self._reasons(waiter, now) if timeout_s > 0 and not full else {}  # a mere look stays cheap
         waiter.error = AcquireTimeout(now - waiter.since_s, timeout_s, out, short, full=full, reasons=reasons)
 
     def _reasons(self, waiter: Waiter, now: float) -> dict[str, int]:
-        hides = self._admission.hides(waiter.request, waiter.since_s, now)
-        found = why_not_taken(self._ledger, waiter.request, hides)
+        hides = self._admission.hides(waiter.request, waiter.since_s, now) if self._ledger.free else None
+        found = self._ledger.kinds.why_not_taken(waiter.request, hides)
         if waiter.group.head is not waiter or self._admission.is_late(now):
             found.pop("passed over", None)  # others are served before it
         return found
 
     def passed_over(self, now: float) -> bool:
         """Return whether a waiter could use a free slot now, and the strategy picked none for it; O(groups x N)."""
+        if not self._ledger.free:
+            return False
         late = self._ledger.stranded or self._admission.is_late(now) or now >= self._rules.due_s
         return not late and any(
             now < waiter.deadline_s and "passed over" in self._reasons(waiter, now)
