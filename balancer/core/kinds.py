@@ -92,6 +92,11 @@ class Kinds:
         self._names = None
 
     @property
+    def size(self) -> int:
+        """How many endpoints are in service; O(kinds)."""
+        return sum(len(kind.members) for kind in self._kinds.values())
+
+    @property
     def out(self) -> int:
         """How many endpoints are out of service for now: ejected, resting or spent."""
         return len(self._out)
@@ -134,7 +139,7 @@ class Kinds:
             for account in self.able(request):
                 fits = hides is not None and request.fits(account)
                 found[(hides(account) or "passed over") if hides and fits else _stands(account)] += 1
-        found["unsuited"] = sum(len(kind.members) for kind in self._kinds.values()) - found.total()
+        found["unsuited"] = self.size - found.total()
         return {why: many for why, many in sorted(found.items(), key=lambda each: (-each[1], each[0])) if many}
 
 
