@@ -1,6 +1,7 @@
 """The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
 from collections import deque
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ __all__ = ["Account"]
 _MOST_ERRORS: Final = 50
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Account:
     """The data of one endpoint. While it is not active its limit is 0, so nothing can be leased.
 
@@ -39,67 +41,41 @@ class Account:
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
 
-    __slots__ = (
-        "aimd",
-        "alert",
-        "busy_s",
-        "ceiling",
-        "ejections",
-        "endpoint",
-        "errors",
-        "failures",
-        "full_s",
-        "health",
-        "held_s",
-        "holds",
-        "host",
-        "ignored",
-        "in_flight",
-        "kept",
-        "kind",
-        "leases",
-        "limit",
-        "meter",
-        "node",
-        "out_s",
-        "overloads",
-        "record",
-        "shown",
-        "spent",
-        "state",
-        "weight",
-    )
+    endpoint: Endpoint
+    in_flight: int = 0
+    limit: int = 0
+    ceiling: int = 0
+    weight: float = field(init=False)
+    node: Node = field(init=False)
+    shown: dict[str, Any] = field(init=False)
+    state: MembershipState = MembershipState.GONE
+    leases: int = 0
+    failures: int = 0
+    overloads: int = 0
+    ignored: int = 0
+    errors: deque[tuple[float, Outcome, str]] | None = None
+    ejections: int = 0
+    busy_s: float = 0.0  # slot-seconds of the leases that have ended
+    # Total seconds in service without slots: ejected, resting or spent. It adds the end of each such period and
+    # subtracts its start, so `out_s + now` includes a period that has not ended.
+    out_s: float = 0.0
+    holds: list[int] | None = None
+    held_s: float = 0.0
+    kept: bool = False
+    alert: bool = False
+    spent: bool = False
+    meter: Meter | None = None
+    full_s: float = inf
+    kind: "Kind | None" = None
+    record: HealthRecord | None = None
+    health: Health | None = None
+    aimd: Aimd | None = None
+    host: HostGroup | None = None
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.in_flight = 0
-        self.limit = self.ceiling = 0
-        self.weight = endpoint.weight
-        self.node = Node(endpoint)
-        self.shown: dict[str, Any] = vars(self.node)
-        self.state = MembershipState.GONE
-        self.leases = 0
-        self.failures = 0
-        self.overloads = 0
-        self.ignored = 0
-        self.errors: deque[tuple[float, Outcome, str]] | None = None
-        self.ejections = 0
-        self.busy_s = 0.0  # slot-seconds of the leases that have ended
-        # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
-        # and subtracts its start, so `out_s + now` includes a period that has not ended.
-        self.out_s = 0.0
-        self.holds: list[int] | None = None
-        self.held_s = 0.0
-        self.kept = False
-        self.alert = False
-        self.spent = False
-        self.meter: Meter | None = None
-        self.full_s = inf
-        self.kind: Kind | None = None
-        self.record: HealthRecord | None = None
-        self.health: Health | None = None
-        self.aimd: Aimd | None = None
-        self.host: HostGroup | None = None
+    def __post_init__(self) -> None:
+        self.weight = self.endpoint.weight
+        self.node = Node(self.endpoint)
+        self.shown = vars(self.node)
 
     @property
     def fit(self) -> bool:

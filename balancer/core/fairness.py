@@ -50,24 +50,6 @@ class HolderAccount:
         entry: its entry in the order of service; None: it has none.
     """
 
-    __slots__ = (
-        "busy_s",
-        "calls",
-        "entry",
-        "lead_s",
-        "leases",
-        "max_leases",
-        "max_waiters",
-        "name",
-        "out",
-        "seen_s",
-        "slots",
-        "tokens",
-        "waiting",
-        "waits",
-        "weight",
-    )
-
     def __init__(self, name: str, settings: "HolderSettings | None") -> None:
         self.name = name
         self.weight = 1.0 if settings is None else settings.weight

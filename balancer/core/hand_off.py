@@ -221,7 +221,7 @@ class HandOff:
             self.waits.add(waited_s)
             if Granted in self._journal.wanted:
                 self._journal.note_lease(Granted, now, waiter.lease, waited_s)
-            if ledger.sink is not None:
+            if ledger.sinks:
                 waiter.lease.waited_s = waited_s
             if self._shares is not None:
                 self._shares.started(waiter.lease, now, waited_s)

@@ -5,9 +5,9 @@ grant. A lease ends exactly once. An endpoint that leaves while it is leased sta
 ends, and gets no new one.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Protocol
 
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
@@ -23,19 +23,11 @@ from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["LeaseSink", "Ledger"]
+__all__ = ["Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
 _LONGEST = 100  # characters of a strategy's wrong choice that an error shows
-
-
-class LeaseSink(Protocol):
-    """Gets the leases that have ended."""
-
-    def append(self, lease: Lease, /) -> object:
-        """Add a lease."""
-        ...
 
 
 class Ledger:
@@ -48,7 +40,7 @@ class Ledger:
         learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with limits.
         kinds: the endpoints in service, by kind. Read only.
         stranded: True once an endpoint is spent, until its waiters have failed.
-        sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
+        sinks: get the leases that have ended, one for each trace. See `recording`.
     """
 
     def __init__(
@@ -68,7 +60,7 @@ class Ledger:
         self.failures = self.overloads = self.ignored = 0
         self.stranded = False
         self.learns = rules.any
-        self.sink: LeaseSink | None = None
+        self.sinks: tuple[deque[Lease], ...] = ()
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -175,9 +167,9 @@ class Ledger:
                 self._more -= lease.slots - 1
             if news:
                 self._journal.happened.extend(news)
-            if self.sink is not None:
+            for kept in self.sinks:
                 lease.over = (outcome, now, self.granted)
-                self.sink.append(lease)
+                kept.append(lease)
             if account.state is _ACTIVE:
                 try:
                     self._strategy.finish(account.node, outcome, held_s, now)

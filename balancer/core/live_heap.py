@@ -50,3 +50,8 @@ class LiveHeap(Generic[V]):
                 return entries[0]
             heappop(entries)
         return None
+
+    def remove_first(self, entry: tuple[Any, int, V]) -> None:
+        """Remove the entry that `first` returned, if it is still the first."""
+        if self._entries and self._entries[0] is entry:
+            heappop(self._entries)
