@@ -190,8 +190,9 @@ class FairShares:
 
     def clear_waiting(self) -> None:
         """Set the waiters of each holder to 0, before they are counted again."""
+        self._moved.clear()
         for holder in self._accounts.values():
-            holder.waiting = 0
+            holder.waiting, holder.entry = 0, None
 
     def recount(self, out: Iterable[Lease], now: float) -> None:
         """Count again what is out, after an interrupt. O(holders + leases out)."""

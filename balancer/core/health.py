@@ -382,8 +382,8 @@ class HealthWatch:
         self._time(record, max(record.since_s + steps * step_s, math.nextafter(now, inf)))
 
     def _time(self, record: HealthRecord, at_s: float) -> None:
-        record.until_s = at_s
         self._timers.push(at_s, record)
+        record.until_s = at_s
         self._next_due()
 
     def _next_due(self) -> None:

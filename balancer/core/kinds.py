@@ -4,10 +4,11 @@ It is counted how the endpoints of each kind stand. So why a request got none of
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 
 from balancer.core.account import Account
-from balancer.core.states import Health, MembershipState
+from balancer.core.states import Health
 from balancer.strategy import Request
 from balancer.values.urls import identity_of
 
@@ -97,6 +98,11 @@ class Kinds:
         return sum(len(kind.members) for kind in self._kinds.values())
 
     @property
+    def slots(self) -> int:
+        """How many slots they have, by their capacity; O(kinds)."""
+        return sum(kind.capacity * len(kind.members) for kind in self._kinds.values())
+
+    @property
     def out(self) -> int:
         """How many endpoints are out of service for now: ejected, resting or spent."""
         return len(self._out)
@@ -107,16 +113,12 @@ class Kinds:
             self._names = frozenset(account.endpoint.name for account in self._out)
         return self._names
 
-    def able(self, request: Request) -> Iterator[Account]:
-        """Yield the endpoints that `request` admits, free or not; O(kinds + those excluded) before the first."""
-        if request.only is not None:
-            account = self._accounts.get(identity_of(request.only))
-            if account is not None and account.state is MembershipState.ACTIVE and request.admits(account.endpoint):
-                yield account
-            return
-        for kind in self._kinds.values():
-            if kind.suits(request):
-                yield from (each for each in kind.members if each.endpoint.identity not in request.barred)
+    def suited(self, request: Request) -> list[Iterable[Account]]:
+        """Return the endpoints that have what `request` asks for, free or not, in parts; O(kinds)."""
+        if request.only is None:
+            return [kind.members for kind in self._kinds.values() if kind.suits(request)]
+        account = self._accounts.get(identity_of(request.only))
+        return [] if account is None or account.kind is None else [(account,)]
 
     def why_not_taken(self, request: Request, hides: Callable[[Account], str] | None) -> dict[str, int]:
         """Return why no endpoint was leased for `request`: how many, by reason.
@@ -136,9 +138,10 @@ class Kinds:
                 if account.kind is not None and account.kind.suits(request):
                     found[account.kind.members[account]] -= 1
         else:
-            for account in self.able(request):
-                fits = hides is not None and request.fits(account)
-                found[(hides(account) or "passed over") if hides and fits else _stands(account)] += 1
+            for account in chain.from_iterable(self.suited(request)):
+                if request.admits(account.endpoint):
+                    free = hides is not None and request.fits(account)
+                    found[(hides(account) or "passed over") if hides and free else _stands(account)] += 1
         found["unsuited"] = self.size - found.total()
         return {why: many for why, many in sorted(found.items(), key=lambda each: (-each[1], each[0])) if many}
 

@@ -69,7 +69,6 @@ class Ledger:
         self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._slots: int | None = None
         self._limits = 0  # of all endpoints
         self._more = 0  # slots of the leases that are out, beyond one for each
         self._beyond: dict[Account, None] = {}  # those that may have more in flight than their limits
@@ -96,20 +95,15 @@ class Ledger:
             account = self._lent[node]
         except Exception:  # the choice may be any object, also one that cannot be hashed
             raise StrategyError(self._strategy.name, _stranger(node)) from None
-        if request.open:
-            if account.in_flight >= account.limit:
-                raise self._broken(request, account)
-            lease = Lease()
-            lease.slots = 1
-            account.shown["in_flight"] = account.in_flight = account.in_flight + 1
-        else:
-            if not request.fits(account):
-                raise self._broken(request, account)
+        slots = 1
+        if account.in_flight >= account.limit if request.open else not request.fits(account):
+            raise StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
+        if request.slots > 1:
             slots = request.takes(account)
-            lease = Lease()
-            lease.slots = slots
-            account.shown["in_flight"] = account.in_flight = account.in_flight + slots
             self._more += slots - 1
+        lease = Lease()
+        lease.slots = slots
+        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
         # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
         # table.
         lease.id = self.granted = number = self.granted + 1
@@ -248,7 +242,6 @@ class Ledger:
             in_flight[lease.account] += lease.slots
         for account, slots in in_flight.items():
             account.shown["in_flight"] = account.in_flight = slots
-        self._slots = None
         self._limits = sum(account.limit for account in in_flight)
         self._more = sum(lease.slots - 1 for lease in self.out.values())
         self._beyond = {account: None for account in in_flight if account.in_flight > account.limit}
@@ -315,7 +308,6 @@ class Ledger:
         account.endpoint = endpoint
         account.state = state
         self._accounts[endpoint.identity] = account  # once it is active: see `recount`
-        self._slots = None
         account.spent = False
         account.full_s = inf
         account.shown.update(load=None)
@@ -336,7 +328,6 @@ class Ledger:
         if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
             account.spent = False  # with another key or quota it may have another account
         account.endpoint = endpoint
-        self._slots = None
         if account.state is not MembershipState.ACTIVE:
             return
         moved = self._rules.change(account)
@@ -352,7 +343,6 @@ class Ledger:
         was_active = account.state is _ACTIVE
         account.state = MEMBERSHIP[account.state, event]
         if was_active:
-            self._slots = None
             if not account.ceiling:
                 account.out_s += now
             account.ceiling = 0
@@ -409,13 +399,6 @@ class Ledger:
         """Return the accounts that take new leases."""
         return [account for account in self._accounts.values() if account.state is MembershipState.ACTIVE]
 
-    @property
-    def slots(self) -> int:
-        """How many slots all active endpoints have, by their capacity. Cached until that changes."""
-        if self._slots is None:
-            self._slots = sum(account.endpoint.capacity for account in self.active())
-        return self._slots
-
     def lease(self, id: int) -> Lease:
         """Return the lease that is out with this id.
 
@@ -440,9 +423,11 @@ class Ledger:
 
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
-        for account in self.kinds.able(request):  # not any(): a generator is slower, as mostly the first one will do
-            if not account.spent and (account.meter is None or account.meter.could_ever(request.tokens)):
-                return True
+        for accounts in self.kinds.suited(request):  # not any(): a generator is slower, as mostly the first one will do
+            for account in accounts:
+                able = not account.spent and (account.meter is None or account.meter.could_ever(request.tokens))
+                if able and (request.open or request.admits(account.endpoint)):
+                    return True
         return False
 
     def why_not(self, request: Request) -> NoEndpoint:
@@ -534,9 +519,6 @@ class Ledger:
         account.state = MEMBERSHIP[account.state, MembershipEvent.IDLE]
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
-
-    def _broken(self, request: Request, account: Account) -> StrategyError:
-        return StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
 
 
 def _stranger(picked: object) -> str:
