@@ -12,7 +12,7 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Node
 
 if TYPE_CHECKING:
-    from balancer.core.kinds import Kind
+    from balancer.core.kinds import EndpointKind
 
 __all__ = ["Account"]
 
@@ -66,7 +66,7 @@ class Account:
     spent: bool = False
     meter: Meter | None = None
     full_s: float = inf
-    kind: "Kind | None" = None
+    kind: "EndpointKind | None" = None
     record: HealthRecord | None = None
     health: Health | None = None
     aimd: Aimd | None = None

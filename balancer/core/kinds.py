@@ -12,12 +12,12 @@ from balancer.core.states import Health
 from balancer.strategy import Request
 from balancer.values.urls import identity_of
 
-__all__ = ["Kind", "Kinds"]
+__all__ = ["EndpointKind", "EndpointKinds"]
 
 _OUT = ("spent", "resting", "ejected")
 
 
-class Kind:
+class EndpointKind:
     """The endpoints of one kind.
 
     Attributes:
@@ -39,7 +39,7 @@ class Kind:
         return request.slots <= self.capacity and request.labels <= self.labels
 
 
-class Kinds:
+class EndpointKinds:
     """The endpoints in service, by kind.
 
     Args:
@@ -48,7 +48,7 @@ class Kinds:
 
     def __init__(self, accounts: Mapping[str, Account]) -> None:
         self._accounts = accounts
-        self._kinds: dict[tuple[frozenset[str], int], Kind] = {}
+        self._kinds: dict[tuple[frozenset[str], int], EndpointKind] = {}
         self._out: dict[Account, None] = {}
         self._names: frozenset[str] | None = frozenset()
 
@@ -58,7 +58,7 @@ class Kinds:
         kind = account.kind
         if kind is None or kind.capacity != capacity or kind.labels != labels:
             self.drop(account)
-            kind = account.kind = self._kinds.setdefault((labels, capacity), Kind(labels, capacity))
+            kind = account.kind = self._kinds.setdefault((labels, capacity), EndpointKind(labels, capacity))
         before, stands = kind.members.get(account), _stands(account)
         if stands == before:
             return

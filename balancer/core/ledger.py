@@ -11,7 +11,7 @@ from math import inf
 
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
-from balancer.core.kinds import Kinds
+from balancer.core.kinds import EndpointKinds
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
@@ -72,7 +72,7 @@ class Ledger:
         self._limits = 0  # of all endpoints
         self._more = 0  # slots of the leases that are out, beyond one for each
         self._beyond: dict[Account, None] = {}  # those that may have more in flight than their limits
-        self.kinds = Kinds(self._accounts)
+        self.kinds = EndpointKinds(self._accounts)
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
             self.add(endpoint, now)

@@ -42,18 +42,18 @@ def lines(act: Callable[[], object]) -> int:
     return seen
 
 
-def crowd(size: int, asks: Asks, idle: int = 0, **options: Any) -> Crowd:
-    """Return a core whose endpoints are all leased, and as many waiters; `idle` endpoints are free, without the label.
+def crowd(endpoints: int, waiting: int, asks: Asks, idle: int = 0, **options: Any) -> Crowd:
+    """Return a core whose endpoints are all leased, and who waits; `idle` endpoints are free, without the label.
 
     One lease was handed on before, so that what is done once for all waiters is done.
     """
     quota = "shared" if "quotas" in options else None
-    specs = [Endpoint(f"http://{number}/", labels=frozenset({"x"}), quota=quota) for number in range(size)]
+    specs = [Endpoint(f"http://{number}/", labels=frozenset({"x"}), quota=quota) for number in range(endpoints)]
     specs += [Endpoint(f"http://idle-{number}/") for number in range(idle)]
     core = Core(specs, MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0, **options)
-    leases = [lease for number in range(size) if (lease := core.acquire(asks(number), 0.0)) is not None]
+    leases = [lease for number in range(endpoints) if (lease := core.acquire(asks(number), 0.0)) is not None]
     waiters = []
-    for number in range(size):
+    for number in range(waiting + 1):
         assert core.acquire(asks(number), 0.0) is None
         waiters.append(core.wait(asks(number), 0.0, 5.0, 0, lambda: None))
     core.release(leases.pop(0), Outcome.SUCCESS, 0.5)
@@ -73,8 +73,8 @@ def by_holder(number: int) -> Request:
 
 
 def time_out(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
-    for number in range(_ROUNDS):
-        core.cancel(waiters[number], 5.0 + number / 1000, timed_out=True)
+    for number, waiter in enumerate(waiters[:_ROUNDS]):
+        core.cancel(waiter, 5.0 + number / 1000, timed_out=True)
 
 
 def look_again(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
@@ -83,8 +83,8 @@ def look_again(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
 
 
 def hand_on(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
-    for number in range(_ROUNDS):
-        (served,) = core.release(leases[number], Outcome.SUCCESS, 1.0 + number / 1000)
+    for number, lease in enumerate(leases[: min(_ROUNDS, len(waiters))]):
+        (served,) = core.release(lease, Outcome.SUCCESS, 1.0 + number / 1000)
         assert served.lease is not None
 
 
@@ -103,12 +103,12 @@ def hand_on(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
 def test_a_call_takes_as_many_lines_with_many_waiters_and_endpoints(
     call: Callable[..., None], asks: Asks, options: dict[str, Any]
 ) -> None:
-    few, many = (crowd(size, asks, **options) for size in (FEW, MANY))
+    few, many = (crowd(size, size, asks, **options) for size in (FEW, MANY))
     assert lines(lambda: call(*many)) <= 1.1 * lines(lambda: call(*few))
 
 
 def test_endpoints_that_are_free_but_unsuited_cost_a_time_out_nothing() -> None:
-    few, many = (crowd(FEW, one_kind, idle=idle) for idle in (FEW, MANY))
+    few, many = (crowd(FEW, FEW, one_kind, idle=idle) for idle in (FEW, MANY))
     assert lines(lambda: time_out(*many)) <= lines(lambda: time_out(*few))
     assert isinstance(error := many[2][0].error, AcquireTimeout)
     assert error.reasons == {"full": FEW, "unsuited": MANY}
