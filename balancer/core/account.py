@@ -1,22 +1,41 @@
 """The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Endpoint, Outcome
-from balancer.strategy import Node
+from balancer.strategy import Node, Request
 
-if TYPE_CHECKING:
-    from balancer.core.kinds import EndpointKind
-
-__all__ = ["Account"]
+__all__ = ["Account", "EndpointKind"]
 
 _MOST_ERRORS: Final = 50
+
+
+class EndpointKind:
+    """The endpoints of one kind.
+
+    Attributes:
+        labels, capacity: of each of them.
+        members: how each of them stands: the key of `WHY_NOT_TAKEN` that holds while it has no free slot.
+        counts: how many stand so.
+    """
+
+    __slots__ = ("capacity", "counts", "labels", "members")
+
+    def __init__(self, labels: frozenset[str], capacity: int) -> None:
+        self.labels = labels
+        self.capacity = capacity
+        self.members: dict[Account, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def suits(self, request: Request) -> bool:
+        """Return whether these endpoints have the labels and the slots that `request` asks for."""
+        return request.slots <= self.capacity and request.labels <= self.labels
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -66,7 +85,7 @@ class Account:
     spent: bool = False
     meter: Meter | None = None
     full_s: float = inf
-    kind: "EndpointKind | None" = None
+    kind: EndpointKind | None = None
     record: HealthRecord | None = None
     health: Health | None = None
     aimd: Aimd | None = None

@@ -7,36 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
-from balancer.core.account import Account
+from balancer.core.account import Account, EndpointKind
 from balancer.core.states import Health
 from balancer.strategy import Request
 from balancer.values.urls import identity_of
 
-__all__ = ["EndpointKind", "EndpointKinds"]
+__all__ = ["EndpointKinds"]
 
 _OUT = ("spent", "resting", "ejected")
-
-
-class EndpointKind:
-    """The endpoints of one kind.
-
-    Attributes:
-        labels, capacity: of each of them.
-        members: how each of them stands: the key of `WHY_NOT_TAKEN` that holds while it has no free slot.
-        counts: how many stand so.
-    """
-
-    __slots__ = ("capacity", "counts", "labels", "members")
-
-    def __init__(self, labels: frozenset[str], capacity: int) -> None:
-        self.labels = labels
-        self.capacity = capacity
-        self.members: dict[Account, str] = {}
-        self.counts: Counter[str] = Counter()
-
-    def suits(self, request: Request) -> bool:
-        """Return whether these endpoints have the labels and the slots that `request` asks for."""
-        return request.slots <= self.capacity and request.labels <= self.labels
 
 
 class EndpointKinds:
