@@ -1,6 +1,7 @@
 """The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
-from collections import deque
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
 
@@ -8,13 +9,36 @@ from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Endpoint, Outcome
-from balancer.strategy import Node
+from balancer.strategy import Node, Request
 
-__all__ = ["Account"]
+__all__ = ["Account", "EndpointKind"]
 
 _MOST_ERRORS: Final = 50
 
 
+class EndpointKind:
+    """The endpoints of one kind.
+
+    Attributes:
+        labels, capacity: of each of them.
+        members: how each of them stands: the key of `WHY_NOT_TAKEN` that holds while it has no free slot.
+        counts: how many stand so.
+    """
+
+    __slots__ = ("capacity", "counts", "labels", "members")
+
+    def __init__(self, labels: frozenset[str], capacity: int) -> None:
+        self.labels = labels
+        self.capacity = capacity
+        self.members: dict[Account, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def suits(self, request: Request) -> bool:
+        """Return whether these endpoints have the labels and the slots that `request` asks for."""
+        return request.slots <= self.capacity and request.labels <= self.labels
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Account:
     """The data of one endpoint. While it is not active its limit is 0, so nothing can be leased.
 
@@ -32,68 +56,45 @@ class Account:
         ignored: how many leases ended with the outcome IGNORED.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
+        kind: its kind while it is active; see `balancer.core.kinds`.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
 
-    __slots__ = (
-        "aimd",
-        "alert",
-        "busy_s",
-        "ceiling",
-        "ejections",
-        "endpoint",
-        "errors",
-        "failures",
-        "full_s",
-        "health",
-        "held_s",
-        "holds",
-        "host",
-        "ignored",
-        "in_flight",
-        "kept",
-        "leases",
-        "limit",
-        "meter",
-        "node",
-        "out_s",
-        "overloads",
-        "record",
-        "shown",
-        "spent",
-        "state",
-        "weight",
-    )
+    endpoint: Endpoint
+    in_flight: int = 0
+    limit: int = 0
+    ceiling: int = 0
+    weight: float = field(init=False)
+    node: Node = field(init=False)
+    shown: dict[str, Any] = field(init=False)
+    state: MembershipState = MembershipState.GONE
+    leases: int = 0
+    failures: int = 0
+    overloads: int = 0
+    ignored: int = 0
+    errors: deque[tuple[float, Outcome, str]] | None = None
+    ejections: int = 0
+    busy_s: float = 0.0  # slot-seconds of the leases that have ended
+    # Total seconds in service without slots: ejected, resting or spent. It adds the end of each such period and
+    # subtracts its start, so `out_s + now` includes a period that has not ended.
+    out_s: float = 0.0
+    holds: list[int] | None = None
+    held_s: float = 0.0
+    kept: bool = False
+    alert: bool = False
+    spent: bool = False
+    meter: Meter | None = None
+    full_s: float = inf
+    kind: EndpointKind | None = None
+    record: HealthRecord | None = None
+    health: Health | None = None
+    aimd: Aimd | None = None
+    host: HostGroup | None = None
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.in_flight = 0
-        self.limit = self.ceiling = endpoint.capacity
-        self.weight = endpoint.weight
-        self.node = Node(endpoint)
-        self.shown: dict[str, Any] = vars(self.node)
-        self.state = MembershipState.GONE
-        self.leases = 0
-        self.failures = 0
-        self.overloads = 0
-        self.ignored = 0
-        self.errors: deque[tuple[float, Outcome, str]] | None = None
-        self.ejections = 0
-        self.busy_s = 0.0  # slot-seconds of the leases that have ended
-        # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
-        # and subtracts its start, so `out_s + now` includes a period that has not ended.
-        self.out_s = 0.0
-        self.holds: list[int] | None = None
-        self.held_s = 0.0
-        self.kept = False
-        self.alert = False
-        self.spent = False
-        self.meter: Meter | None = None
-        self.full_s = inf
-        self.record: HealthRecord | None = None
-        self.health: Health | None = None
-        self.aimd: Aimd | None = None
-        self.host: HostGroup | None = None
+    def __post_init__(self) -> None:
+        self.weight = self.endpoint.weight
+        self.node = Node(self.endpoint)
+        self.shown = vars(self.node)
 
     @property
     def fit(self) -> bool:

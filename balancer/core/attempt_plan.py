@@ -67,30 +67,6 @@ class AttemptPlan:
     A method that is called in the wrong phase raises RuntimeError and changes nothing.
     """
 
-    __slots__ = (
-        "_at",
-        "_budget",
-        "_failed",
-        "_give_up_s",
-        "_last",
-        "_last_successes",
-        "_look_s",
-        "_now",
-        "_outage",
-        "_owes",
-        "_phase",
-        "_resting",
-        "_rests_until_s",
-        "_resumes_s",
-        "_rng",
-        "_tried_s",
-        "_until_s",
-        "_wish",
-        "_wishes",
-        "terms",
-        "tries",
-    )
-
     def __init__(
         self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
     ) -> None:

@@ -403,9 +403,9 @@ class Core:
     def out_of_service(self) -> frozenset[str]:
         """Return the names of endpoints that are out of service for now: ejected, resting or spent.
 
-        Costs O(those that are out), or O(N) once an endpoint was spent.
+        Costs O(1), or O(those that are out) after a change.
         """
-        return self._rules.out_of_service() | self.ledger.spent()
+        return self.ledger.kinds.out_of_service()
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return a row for each lease that is out, oldest first; O(leases out)."""

@@ -68,8 +68,6 @@ class _OfLease(Event):
 class Queued(Event):
     """An acquire found no free slot and waits."""
 
-    __slots__ = ()
-
 
 @dataclass(frozen=True, slots=True)
 class Granted(_OfLease):
@@ -149,8 +147,6 @@ class Spared(_OfEndpoint):
 class Probing(_OfEndpoint):
     """The cooldown of an endpoint is over. It now gets one lease at a time, as a probe."""
 
-    __slots__ = ()
-
 
 @dataclass(frozen=True, slots=True)
 class Rested(_OfEndpoint):
@@ -162,13 +158,9 @@ class Rested(_OfEndpoint):
 class Restored(_OfEndpoint):
     """An endpoint is back in service."""
 
-    __slots__ = ()
-
 
 class Spent(_OfEndpoint):
     """The account of an endpoint has no quota left. It is out of service until it is added again."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +180,13 @@ class LimitChanged(_OfEndpoint):
 class Added(_OfEndpoint):
     """An endpoint was taken into service, or back into it."""
 
-    __slots__ = ()
-
 
 class Drained(_OfEndpoint):
     """An endpoint gets no new leases, but stays listed."""
 
-    __slots__ = ()
-
 
 class Removed(_OfEndpoint):
     """An endpoint gets no new leases, and is forgotten when its last lease ends."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +202,9 @@ class StrategyChanged(Event):
 class Retried(_OfEndpoint):
     """A call that failed at `endpoint` is made again."""
 
-    __slots__ = ()
-
 
 class Hedged(_OfEndpoint):
     """A slow call is made a second time, at `endpoint`."""
-
-    __slots__ = ()
 
 
 KINDS: Final[frozenset[type[Event]]] = frozenset(

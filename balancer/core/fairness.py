@@ -13,9 +13,10 @@ The bound: two holders wait all the time, and all slots may serve both. Let D be
 lease, w the smaller weight. Their services, each divided by its weight, differ in any interval by at most 2 D L / w.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from balancer.core.live_heap import LiveHeap
 from balancer.core.metrics import HolderStats, WaitHistogram
 from balancer.endpoint import Lease, Outcome
 from balancer.strategy import Request
@@ -23,7 +24,10 @@ from balancer.strategy import Request
 if TYPE_CHECKING:
     from balancer.settings.rules import HolderSettings
 
-__all__ = ["OTHERS", "FairShares", "HolderAccount"]
+__all__ = ["OTHERS", "Claim", "FairShares", "HolderAccount"]
+
+Claim = tuple[float, int]
+"""A claim in the queue: its time, then the ticket of its waiter."""
 
 OTHERS: Final = "(others)"
 """The name under which the figures of forgotten holders are added up."""
@@ -43,24 +47,8 @@ class HolderAccount:
         waits: how long its leases were waited for.
         busy_s: slot-seconds until `seen_s`.
         lead_s: what was added to its service when it came back.
+        entry: its entry in the order of service; None: it has none.
     """
-
-    __slots__ = (
-        "busy_s",
-        "calls",
-        "lead_s",
-        "leases",
-        "max_leases",
-        "max_waiters",
-        "name",
-        "out",
-        "seen_s",
-        "slots",
-        "tokens",
-        "waiting",
-        "waits",
-        "weight",
-    )
 
     def __init__(self, name: str, settings: "HolderSettings | None") -> None:
         self.name = name
@@ -71,6 +59,7 @@ class HolderAccount:
         self.leases = self.calls = self.tokens = 0
         self.waits = WaitHistogram()
         self.busy_s = self.seen_s = self.lead_s = 0.0
+        self.entry: tuple[tuple[float, Claim], int, HolderAccount] | None = None
 
     @property
     def is_full(self) -> bool:
@@ -90,15 +79,13 @@ class HolderAccount:
         """Return its service: slot-seconds divided by its weight."""
         return self.lead_s + self.used_s(now) / self.weight
 
-    def take(self, leases: int, slots: int, now: float) -> None:
-        """Change what it has out; negative numbers for an end."""
-        self.busy_s, self.seen_s = self.used_s(now), now
-        self.out += leases
-        self.slots += slots
-
 
 class FairShares:
     """The holders of one pool, and who is next.
+
+    With time, the service of a holder grows by its slots divided by its weight. So the order of those that grow alike
+    stays, and each such rate has a heap. There are few rates: holders of equal weight that have D slots together have
+    at most sqrt(2 D) of them.
 
     Args:
         holders: weights and bounds by name; "*" for each holder without an entry.
@@ -117,6 +104,8 @@ class FairShares:
         self._mean_s = 1.0
         self._ends = 0
         self._tokens: dict[int, int] = {}  # reported so far, by the id of a lease that is out
+        self._turns: dict[float, LiveHeap[HolderAccount]] = {}  # the holders that wait, by rate
+        self._moved: dict[HolderAccount, None] = {}  # those of them whose entry must be made anew
 
     def of(self, request: Request) -> HolderAccount:
         """Return the account of the holder that `request` names."""
@@ -128,10 +117,44 @@ class FairShares:
             account = self._accounts[name] = HolderAccount(name, self._settings.get(name, self._settings.get(_ANY)))
         return account
 
-    def turn(self, holder: HolderAccount, now: float) -> tuple[float, float]:
-        """Return the place of a holder in the order of service: the least is next."""
-        ahead = holder.slots / holder.weight
-        return holder.service_s(now) + ahead * self._mean_s, ahead
+    # -- who is next -------------------------------------------------------------------------------
+
+    def moved(self, holder: HolderAccount) -> None:
+        """Note that the slots or the claim of a holder that waits may have changed."""
+        self._moved[holder] = None
+
+    def left(self, holder: HolderAccount) -> None:
+        """Note that a holder does not wait any more."""
+        self._moved.pop(holder, None)
+        holder.entry = None
+
+    def next(self, claim_of: Callable[[HolderAccount], Claim | None], now: float) -> HolderAccount | None:
+        """Return the holder with the least service, of those that wait and may have a lease; O(log holders + rates).
+
+        What counts is its service with one mean lease ahead for each of its slots; of equals, the oldest claim.
+
+        Args:
+            claim_of: returns the oldest claim of a holder that waits; None: it is to be passed over.
+            now: the time.
+        """
+        for holder in self._moved:
+            claim = holder.entry = None
+            if not holder.is_full and (claim := claim_of(holder)) is not None:
+                rate = holder.slots / holder.weight
+                turns = self._turns.setdefault(rate, LiveHeap(lambda entry: entry is entry[2].entry))
+                holder.entry = turns.push((holder.service_s(0.0), claim), holder)
+        self._moved.clear()
+        best: tuple[tuple[float, float, Claim], HolderAccount] | None = None
+        for rate, turns in list(self._turns.items()):
+            entry = turns.first()
+            if entry is None:
+                del self._turns[rate]
+                continue
+            (at_zero_s, claim), _, holder = entry
+            turn = at_zero_s + rate * (now + self._mean_s), rate, claim
+            if best is None or turn < best[0]:
+                best = turn, holder
+        return best and best[1]
 
     # -- what happened -----------------------------------------------------------------------------
 
@@ -145,14 +168,14 @@ class FairShares:
         if not holder.waiting:
             self.arrived(holder, now)
         self._served_s = max(self._served_s, holder.service_s(now))
-        holder.take(1, lease.slots, now)
+        self._take(holder, 1, lease.slots, now)
         holder.leases += 1
         holder.waits.add(waited_s)
 
     def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """Record a lease that has ended."""
         holder = self.of(lease.request)
-        holder.take(-1, -lease.slots, now)
+        self._take(holder, -1, -lease.slots, now)
         holder.calls += outcome is not Outcome.IGNORED
         self._tokens.pop(lease.id, None)
         self._ends = min(self._ends + 1, _RECENT)
@@ -167,15 +190,16 @@ class FairShares:
 
     def clear_waiting(self) -> None:
         """Set the waiters of each holder to 0, before they are counted again."""
+        self._moved.clear()
         for holder in self._accounts.values():
-            holder.waiting = 0
+            holder.waiting, holder.entry = 0, None
 
     def recount(self, out: Iterable[Lease], now: float) -> None:
         """Count again what is out, after an interrupt. O(holders + leases out)."""
         for holder in self._accounts.values():
-            holder.take(-holder.out, -holder.slots, now)
+            self._take(holder, -holder.out, -holder.slots, now)
         for lease in out:
-            self.of(lease.request).take(1, lease.slots, now)
+            self._take(self.of(lease.request), 1, lease.slots, now)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -200,6 +224,14 @@ class FairShares:
         ]
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _take(self, holder: HolderAccount, leases: int, slots: int, now: float) -> None:
+        """Change what a holder has out; negative numbers for an end."""
+        holder.busy_s, holder.seen_s = holder.used_s(now), now
+        holder.out += leases
+        holder.slots += slots
+        if holder.waiting:
+            self.moved(holder)
 
     def _forget_idle(self) -> None:
         """Forget the holders that have been idle longest, and keep their figures together. Amortised O(log n)."""

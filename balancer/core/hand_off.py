@@ -5,8 +5,9 @@ overtakes nobody. Reserved slots are an exception: they are kept from later clai
 slots of one endpoint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -14,8 +15,6 @@ from balancer.core.events import Granted, Journal, Queued, TimedOut
 from balancer.core.fairness import FairShares
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
-from balancer.core.readings import why_not_taken
-from balancer.core.reservations import Reservations
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.strategy_calls import StrategyRaised
@@ -24,9 +23,65 @@ from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
 from balancer.strategy import Request
 
-__all__ = ["EndedWaiters", "HandOff"]
+__all__ = ["EndedWaiters", "HandOff", "Reservations"]
 
 EndedWaiters = Sequence[Waiter]
+
+# If slots are free, why a request got none takes a look at each endpoint that it admits: about 1 us. What is found
+# holds for equal requests for so many seconds for each endpoint, so that looks take a hundredth of the time at most.
+_LOOK_HOLDS_S = 1e-4
+
+
+class Reservations:
+    """The endpoints whose free slots are reserved, each for one claim.
+
+    Attributes:
+        accounts: the reserved endpoint of each claim; oldest claim first.
+    """
+
+    def __init__(self, ledger: Ledger, rules: Rules) -> None:
+        self.accounts: dict[object, Account] = {}
+        self._held: list[Account] = []  # all that are kept: each reserved endpoint and the others of its host
+        self._ledger = ledger
+        self._rules = rules
+
+    def keep(
+        self, claim: object, request: Request, now: float, before: Mapping[object, Account], *, stay: bool = False
+    ) -> None:
+        """Reserve the free slots of one endpoint for `claim`, so that later claims do not take them one by one. O(N).
+
+        It is the endpoint that misses the fewest slots for `request`. Of equals, one that was reserved `before` is
+        preferred. With `stay`, it is the endpoint that `claim` had before, unless an older claim has it now. So no slot
+        that was reserved before becomes free.
+        """
+        best = before.get(claim) if stay else None
+        if best is None or best.kept:
+            best = self._nearest(request, set(before.values()))
+        if best is not None:
+            self.accounts[claim] = best
+            for account in self._rules.together(best):
+                account.kept = True
+                self._held.append(account)
+            self._ledger.refresh(self._rules.together(best), now)
+
+    def free(self, now: float) -> dict[object, Account]:
+        """End all reservations. Return what was reserved, by claim."""
+        kept, self.accounts = self.accounts, {}
+        held, self._held = self._held, []
+        for account in held:
+            account.kept = False
+        self._ledger.refresh(held, now)
+        return kept
+
+    def _nearest(self, request: Request, before: set[Account]) -> Account | None:
+        """Return the account that misses the fewest slots for `request`, of those that are not reserved."""
+        best, least = None, inf
+        for account in self._ledger.accounts():
+            if account.ceiling and not account.kept and request.admits(account.endpoint):
+                missing = account.in_flight + request.takes(account) - account.limit - (account in before) / 2
+                if missing < least:
+                    best, least = account, missing
+        return best
 
 
 class HandOff:
@@ -69,6 +124,8 @@ class HandOff:
         self._max_waiters = max_waiters
         self._shares = shares
         self._look = look
+        self._found: dict[object, dict[str, int]] = {}  # why requests were not served, as of `_found_s`
+        self._found_s = -inf
 
     # -- the queue ---------------------------------------------------------------------------------
 
@@ -135,9 +192,9 @@ class HandOff:
                 if not self._ledger.could_serve(waiter.request):
                     ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
             return ended
-        for request in self.waiters.requests():
-            if not self._ledger.could_serve(request):
-                ended += self._fail(self.waiters.asking(request), partial(self._ledger.why_not, request))
+        for group in list(self.waiters.groups.values()):
+            if not self._ledger.could_serve(group.request):
+                ended += self._fail(list(group.waiters), partial(self._ledger.why_not, group.request))
         return ended
 
     # -- who is next -------------------------------------------------------------------------------
@@ -172,13 +229,13 @@ class HandOff:
         if filtered:
             self._admission.free()
         for waiter in self.waiters.candidates(now):
-            if waiter.error is not None:
-                pass  # it has failed, and an interrupt came before it was removed
-            elif now >= waiter.deadline_s:
+            if not self._ledger.free and not self.waiters.wide:
+                break  # nobody can be served, and no slots are to be reserved
+            if now >= waiter.deadline_s:
                 self._expire(waiter, now)
             else:
                 self._grant(waiter, now)
-            if waiter.lease is not None or waiter.error is not None:
+            if waiter.ended:
                 self.waiters.discard(waiter)
                 ended.append(waiter)
                 served += waiter.lease is not None
@@ -215,7 +272,7 @@ class HandOff:
             self.waits.add(waited_s)
             if Granted in self._journal.wanted:
                 self._journal.note_lease(Granted, now, waiter.lease, waited_s)
-            if ledger.sink is not None:
+            if ledger.sinks:
                 waiter.lease.waited_s = waited_s
             if self._shares is not None:
                 self._shares.started(waiter.lease, now, waited_s)
@@ -268,22 +325,33 @@ class HandOff:
     def _expire(self, waiter: Waiter, now: float) -> None:
         self.timed_out += 1
         self._journal.note(TimedOut, now, now - waiter.since_s)
-        out = self._ledger.unfit() if self._rules.any else 0
-        short = self._admission.short(waiter.request, now) if self._admission.any else ()
+        out = self._ledger.kinds.out
+        short = self._admission.short(waiter.request, now) if self._admission.any and self._ledger.free else ()
         full = self._shares is not None and self._shares.of(waiter.request).is_full
         timeout_s = waiter.deadline_s - waiter.since_s
         reasons = self._reasons(waiter, now) if timeout_s > 0 and not full else {}  # a mere look stays cheap
         waiter.error = AcquireTimeout(now - waiter.since_s, timeout_s, out, short, full=full, reasons=reasons)
 
     def _reasons(self, waiter: Waiter, now: float) -> dict[str, int]:
-        hides = self._admission.hides(waiter.request, waiter.since_s, now)
-        found = why_not_taken(self._ledger, waiter.request, hides)
-        if waiter.group.head is not waiter or self._admission.is_late(now):
-            found.pop("passed over", None)  # others are served before it
-        return found
+        request = waiter.request
+        if not self._ledger.free:
+            return self._ledger.kinds.why_not_taken(request, None)
+        if now >= self._found_s + _LOOK_HOLDS_S * self._ledger.kinds.size:
+            self._found, self._found_s = {}, now
+        # Others are served before one that is not the head of its group, or if something is due.
+        is_next = waiter.group.head is waiter and not self._admission.is_late(now)
+        asked = request, request.tokens, is_next
+        if asked not in self._found:
+            hides = self._admission.hides(request, waiter.since_s, now)
+            self._found[asked] = self._ledger.kinds.why_not_taken(request, hides)
+            if not is_next:
+                self._found[asked].pop("passed over", None)
+        return self._found[asked]
 
     def passed_over(self, now: float) -> bool:
         """Return whether a waiter could use a free slot now, and the strategy picked none for it; O(groups x N)."""
+        if not self._ledger.free:
+            return False
         late = self._ledger.stranded or self._admission.is_late(now) or now >= self._rules.due_s
         return not late and any(
             now < waiter.deadline_s and "passed over" in self._reasons(waiter, now)

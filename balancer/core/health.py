@@ -13,11 +13,10 @@ Envoy.
 import math
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from heapq import heappop, heappush
-from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
+from balancer.core.live_heap import LiveHeap
 from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
@@ -44,7 +43,6 @@ _MOST_BAD_PROBES = 64  # 2**64 times any cooldown is more than the longest
 # 60% of its calls has such a row once in a hundred.
 _FORGIVEN_AFTER = 5
 _SMALL = 3  # in pools of at most so many endpoints one may be ejected, even if that is more than the share
-_FEW_TIMERS = 64  # fewer are not worth a sweep
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
 
 
@@ -75,8 +73,7 @@ class HealthWatch:
         self._forgives_time_outs = settings.timeouts == "ignore"
         self._records: dict[HealthRecord, None] = {}
         self._out = 0
-        self._timers: list[tuple[float, int, HealthRecord]] = []
-        self._tickets = count()
+        self._timers: LiveHeap[HealthRecord] = LiveHeap(lambda entry: entry[0] == entry[2].until_s)
         self._compare_s = -inf
         self._any_bad = False  # whether a call has failed since the last comparison
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
@@ -205,10 +202,9 @@ class HealthWatch:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        while self._timers and self._timers[0][0] <= now:
-            at_s, _, record = heappop(self._timers)
-            if at_s != record.until_s:
-                continue  # an old timer: the record has a new time
+        while (timer := self._timers.first()) is not None and timer[0] <= now:
+            self._timers.remove_first(timer)
+            record = timer[2]
             if record.state is Health.SLOW_START:
                 self._warm(record, now)
             elif record.state is Health.HALF_OPEN:
@@ -386,16 +382,13 @@ class HealthWatch:
         self._time(record, max(record.since_s + steps * step_s, math.nextafter(now, inf)))
 
     def _time(self, record: HealthRecord, at_s: float) -> None:
+        self._timers.push(at_s, record)
         record.until_s = at_s
-        if len(self._timers) > 2 * len(self._records) + _FEW_TIMERS:  # mostly of times that are no longer due
-            self._timers = sorted(entry for entry in self._timers if entry[0] == entry[2].until_s)
-        heappush(self._timers, (at_s, next(self._tickets), record))
         self._next_due()
 
     def _next_due(self) -> None:
-        while self._timers and self._timers[0][0] != self._timers[0][2].until_s:
-            heappop(self._timers)
-        self.due_s = self._timers[0][0] if self._timers else inf
+        timer = self._timers.first()
+        self.due_s = inf if timer is None else timer[0]
 
     def _look_for_panic(self) -> None:
         endpoints = len(self._records)

@@ -5,12 +5,13 @@ grant. A lease ends exactly once. An endpoint that leaves while it is leased sta
 ends, and gets no new one.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Protocol
 
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
+from balancer.core.kinds import EndpointKinds
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
@@ -22,19 +23,11 @@ from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["LeaseSink", "Ledger"]
+__all__ = ["Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
 _LONGEST = 100  # characters of a strategy's wrong choice that an error shows
-
-
-class LeaseSink(Protocol):
-    """Gets the leases that have ended."""
-
-    def append(self, lease: Lease, /) -> object:
-        """Add a lease."""
-        ...
 
 
 class Ledger:
@@ -45,9 +38,9 @@ class Ledger:
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
         learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with limits.
-        spends: True once some endpoint was spent.
+        kinds: the endpoints in service, by kind. Read only.
         stranded: True once an endpoint is spent, until its waiters have failed.
-        sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
+        sinks: get the leases that have ended, one for each trace. See `recording`.
     """
 
     def __init__(
@@ -65,9 +58,9 @@ class Ledger:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
-        self.stranded = self.spends = False
+        self.stranded = False
         self.learns = rules.any
-        self.sink: LeaseSink | None = None
+        self.sinks: tuple[deque[Lease], ...] = ()
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -76,7 +69,10 @@ class Ledger:
         self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._slots: int | None = None
+        self._limits = 0  # of all endpoints
+        self._more = 0  # slots of the leases that are out, beyond one for each
+        self._beyond: dict[Account, None] = {}  # those that may have more in flight than their limits
+        self.kinds = EndpointKinds(self._accounts)
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
             self.add(endpoint, now)
@@ -99,19 +95,15 @@ class Ledger:
             account = self._lent[node]
         except Exception:  # the choice may be any object, also one that cannot be hashed
             raise StrategyError(self._strategy.name, _stranger(node)) from None
-        if request.open:
-            if account.in_flight >= account.limit:
-                raise self._broken(request, account)
-            lease = Lease()
-            lease.slots = 1
-            account.shown["in_flight"] = account.in_flight = account.in_flight + 1
-        else:
-            if not request.fits(account):
-                raise self._broken(request, account)
+        slots = 1
+        if account.in_flight >= account.limit if request.open else not request.fits(account):
+            raise StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
+        if request.slots > 1:
             slots = request.takes(account)
-            lease = Lease()
-            lease.slots = slots
-            account.shown["in_flight"] = account.in_flight = account.in_flight + slots
+            self._more += slots - 1
+        lease = Lease()
+        lease.slots = slots
+        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
         # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
         # table.
         lease.id = self.granted = number = self.granted + 1
@@ -166,11 +158,12 @@ class Ledger:
             else:
                 account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
                 account.busy_s += held_s * lease.slots
+                self._more -= lease.slots - 1
             if news:
                 self._journal.happened.extend(news)
-            if self.sink is not None:
+            for kept in self.sinks:
                 lease.over = (outcome, now, self.granted)
-                self.sink.append(lease)
+                kept.append(lease)
             if account.state is _ACTIVE:
                 try:
                     self._strategy.finish(account.node, outcome, held_s, now)
@@ -203,6 +196,8 @@ class Ledger:
         self.out[number] = lease
         account.leases += 1
         account.in_flight += slots
+        self._more += slots - 1
+        self._set_limit(account, account.limit)
         if terms is not None and terms.timed:
             self._timed(lease, now)
         self.refresh(self._rules.granted(account, lease), now)
@@ -247,7 +242,10 @@ class Ledger:
             in_flight[lease.account] += lease.slots
         for account, slots in in_flight.items():
             account.shown["in_flight"] = account.in_flight = slots
-        self._slots = None
+        self._limits = sum(account.limit for account in in_flight)
+        self._more = sum(lease.slots - 1 for lease in self.out.values())
+        self._beyond = {account: None for account in in_flight if account.in_flight > account.limit}
+        self.kinds.clear()
         self._rules.recount(self._accounts.values())
         for account in self.active():
             if account.node not in self._lent:
@@ -310,7 +308,6 @@ class Ledger:
         account.endpoint = endpoint
         account.state = state
         self._accounts[endpoint.identity] = account  # once it is active: see `recount`
-        self._slots = None
         account.spent = False
         account.full_s = inf
         account.shown.update(load=None)
@@ -331,7 +328,6 @@ class Ledger:
         if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
             account.spent = False  # with another key or quota it may have another account
         account.endpoint = endpoint
-        self._slots = None
         if account.state is not MembershipState.ACTIVE:
             return
         moved = self._rules.change(account)
@@ -347,10 +343,11 @@ class Ledger:
         was_active = account.state is _ACTIVE
         account.state = MEMBERSHIP[account.state, event]
         if was_active:
-            self._slots = None
             if not account.ceiling:
                 account.out_s += now
-            account.limit = account.ceiling = 0
+            account.ceiling = 0
+            self._set_limit(account, 0)
+            self.kinds.drop(account)
             account.show()
             self._lent.pop(account.node, None)
             tell(self._strategy, "leave", account.node, now)
@@ -402,13 +399,6 @@ class Ledger:
         """Return the accounts that take new leases."""
         return [account for account in self._accounts.values() if account.state is MembershipState.ACTIVE]
 
-    @property
-    def slots(self) -> int:
-        """How many slots all active endpoints have, by their capacity. Cached until that changes."""
-        if self._slots is None:
-            self._slots = sum(account.endpoint.capacity for account in self.active())
-        return self._slots
-
     def lease(self, id: int) -> Lease:
         """Return the lease that is out with this id.
 
@@ -420,24 +410,24 @@ class Ledger:
         except KeyError:
             raise LeaseError(id, "it is not out: it has ended, or was never granted; see Pool.leases()") from None
 
-    def unfit(self) -> int:
-        """Return how many active endpoints serve no request for now, because of their health; O(N)."""
-        return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
-
-    def spent(self) -> frozenset[str]:
-        """Return the names of endpoints in service that are spent; O(N), or O(1) if none ever was."""
-        return frozenset(each.endpoint.name for each in self.active() if each.spent) if self.spends else frozenset()
+    @property
+    def free(self) -> int:
+        """How many slots are free, and reserved for no waiter; O(1), amortised."""
+        free = self._limits - len(self.out) - self._more
+        for account in list(self._beyond):
+            if account.in_flight > account.limit:
+                free += account.in_flight - account.limit
+            else:
+                del self._beyond[account]
+        return free
 
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
-        for account in self._accounts.values():  # not any(): a generator is slower, as mostly the first one will do
-            if (
-                account.state is _ACTIVE
-                and not account.spent
-                and (request.open or request.admits(account.endpoint))
-                and (account.meter is None or account.meter.could_ever(request.tokens))
-            ):
-                return True
+        for accounts in self.kinds.suited(request):  # not any(): a generator is slower, as mostly the first one will do
+            for account in accounts:
+                able = not account.spent and (account.meter is None or account.meter.could_ever(request.tokens))
+                if able and (request.open or request.admits(account.endpoint)):
+                    return True
         return False
 
     def why_not(self, request: Request) -> NoEndpoint:
@@ -478,14 +468,20 @@ class Ledger:
 
     def _stand(self, account: Account, now: float) -> None:
         was_out = not account.ceiling
-        account.ceiling, account.limit, account.weight = self._rules.standing(account, now)
+        account.ceiling, limit, account.weight = self._rules.standing(account, now)
         if account.spent:
-            account.ceiling = account.limit = 0
+            account.ceiling = limit = 0
         if was_out is bool(account.ceiling):
             account.out_s += now if was_out else -now
-        if account.kept:
-            account.limit = min(account.limit, account.in_flight)
+        self._set_limit(account, min(limit, account.in_flight) if account.kept else limit)
+        self.kinds.put(account)
         account.show()
+
+    def _set_limit(self, account: Account, limit: int) -> None:
+        self._limits += limit - account.limit
+        account.limit = limit
+        if account.in_flight > limit:
+            self._beyond[account] = None
 
     def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> bool:
         """Report the end of a lease to the rules. Return False if it was only counted, as a success."""
@@ -515,7 +511,7 @@ class Ledger:
         for other in those:
             if not other.spent:
                 other.spent = True
-                self.stranded = self.spends = True
+                self.stranded = True
                 self._journal.note(Spent, now, other.endpoint.name)
         self.refresh(those, now)
 
@@ -523,9 +519,6 @@ class Ledger:
         account.state = MEMBERSHIP[account.state, MembershipEvent.IDLE]
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
-
-    def _broken(self, request: Request, account: Account) -> StrategyError:
-        return StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
 
 
 def _stranger(picked: object) -> str:

@@ -180,16 +180,20 @@ class OwnRate(OutlierTest):
             counts.since_s = now
 
 
-class FarBelowTheMean(OutlierTest):
-    """A success rate so many standard deviations below the mean of all, and by more than chance explains.
-
-    From gRFC A50, as is `FailingMostly`. Both compare endpoints over an interval, so they need many endpoints with many
-    calls.
-    """
+class _Comparison(OutlierTest):
+    """A test that compares endpoints over an interval, so it needs many endpoints with many calls. From gRFC A50."""
 
     def __init__(self, settings: "HealthSettings") -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
+
+    def why(self, record: HealthRecord) -> str:
+        """Return what was measured when it was found."""
+        return self._said[record]
+
+
+class FarBelowTheMean(_Comparison):
+    """A success rate so many standard deviations below the mean of all, and by more than chance explains."""
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
         """Return those below the mean by too much."""
@@ -213,17 +217,9 @@ class FarBelowTheMean(OutlierTest):
         }
         return found
 
-    def why(self, record: HealthRecord) -> str:
-        """Return its rate and the mean."""
-        return self._said[record]
 
-
-class FailingMostly(OutlierTest):
+class FailingMostly(_Comparison):
     """A share of failures above the maximum."""
-
-    def __init__(self, settings: "HealthSettings") -> None:
-        self._settings = settings
-        self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
         """Return those above the maximum."""
@@ -237,10 +233,6 @@ class FailingMostly(OutlierTest):
             for record in found
         }
         return found
-
-    def why(self, record: HealthRecord) -> str:
-        """Return its share and the maximum."""
-        return self._said[record]
 
 
 def _of(record: HealthRecord, share: float) -> str:

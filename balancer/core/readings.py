@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,10 +12,9 @@ from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistog
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import LeaseTimes
 from balancer.core.waiters import WaitQueue
-from balancer.strategy import Request
 from balancer.values.redaction import plain_name
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows", "why_not_taken"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows"]
 
 _SPENT = "spent"
 _MOST_LISTED = 2000  # waiters
@@ -105,29 +104,6 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
         )
         for a in accounts
     ]
-
-
-def why_not_taken(ledger: Ledger, request: Request, hides: Callable[[Account], str]) -> dict[str, int]:
-    """Return why none of the active endpoints was leased for `request`: how many, by reason; O(N).
-
-    The reasons are those of `WHY_NOT_TAKEN`, the most frequent first. `hides`: see `AdmissionFilters.hides`.
-    """
-    return dict(Counter(_why_not_taken(account, request, hides) for account in ledger.active()).most_common())
-
-
-def _why_not_taken(account: Account, request: Request, hides: Callable[[Account], str]) -> str:
-    record = account.record
-    if not request.admits(account.endpoint):
-        return "unsuited"
-    if not account.ceiling:
-        return _SPENT if account.spent else "resting" if record and record.state is Health.RESTING else "ejected"
-    if account.kept:
-        return "reserved"
-    if request.fits(account):
-        return hides(account) or "passed over"
-    if record and record.half_open:
-        return "on trial"
-    return "limited" if account.limit < account.endpoint.capacity else "full"
 
 
 def _back_in_s(account: Account, now: float) -> float | None:

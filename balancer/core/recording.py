@@ -15,7 +15,7 @@ from balancer.core.ledger import Ledger
 from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import Request
 
-__all__ = ["Collected", "Grant", "Recording", "Recordings", "Several", "grant_of"]
+__all__ = ["Collected", "Grant", "Recording", "Recordings", "grant_of"]
 
 
 class Grant(NamedTuple):
@@ -97,20 +97,6 @@ class Recording:
         return Collected(ended, out, lost, frozenset(ledger.out) if lost else None, seen, now)
 
 
-class Several:
-    """Passes a lease to the recordings of several traces."""
-
-    __slots__ = ("_all",)
-
-    def __init__(self, recordings: Sequence[Recording]) -> None:
-        self._all = [recording.kept for recording in recordings]
-
-    def append(self, lease: Lease, /) -> None:
-        """Add it to each."""
-        for kept in self._all:
-            kept.append(lease)
-
-
 class Recordings:
     """The recordings of one ledger."""
 
@@ -133,8 +119,7 @@ class Recordings:
 
     def _record_by(self, recordings: tuple[Recording, ...]) -> None:
         self._all = recordings
-        one = recordings[0].kept if recordings else None
-        self._ledger.sink = Several(recordings) if len(recordings) > 1 else one
+        self._ledger.sinks = tuple(recording.kept for recording in recordings)
 
 
 def grant_of(lease: Lease) -> Grant:

@@ -136,13 +136,6 @@ class Rules:
             if account.host is not None:
                 account.host.in_flight += account.in_flight
 
-    def out_of_service(self) -> frozenset[str]:
-        """Return the names of endpoints that are out of service because of their health."""
-        if self._watch is None or not self._watch.unfit:
-            return frozenset()
-        out = (_account(record) for record in self._watch.unfit)
-        return frozenset(account.endpoint.name for account in out if not account.ceiling)
-
     # -- leases ------------------------------------------------------------------------------------
 
     def granted(self, account: Account, lease: Lease) -> Moved:

@@ -10,10 +10,10 @@ waiter asks for something else, so waiters that arrive late enough come behind i
 
 from collections import OrderedDict
 from collections.abc import Callable, Container, Hashable, Iterator
-from heapq import heapify, heappop, heapreplace
 from itertools import count, takewhile
 
-from balancer.core.fairness import FairShares, HolderAccount
+from balancer.core.fairness import Claim, FairShares, HolderAccount
+from balancer.core.live_heap import LiveHeap
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.strategy import Request
@@ -62,16 +62,19 @@ class WaiterGroup:
         name: its key in the queue.
         request, priority: of its waiters.
         waiters: the oldest claim first.
+        entry: its entry in its line; None: it has none.
+        holder: whose calls they are; set only in a pool with fair shares.
     """
 
-    __slots__ = ("holder", "name", "priority", "request", "waiters")
+    __slots__ = ("entry", "holder", "name", "priority", "request", "waiters")
 
-    holder: HolderAccount  # whose calls they are; set only in a pool with fair shares
+    holder: HolderAccount
 
     def __init__(self, name: Hashable, request: Request, priority: int) -> None:
         self.name = name
         self.request = request
         self.priority = priority
+        self.entry: tuple[Claim, int, WaiterGroup] | None = None
         # OrderedDict, not dict: a dict rescans the deleted slots at its front on every look.
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
@@ -81,27 +84,68 @@ class WaiterGroup:
         return next(iter(self.waiters))
 
     @property
-    def claim(self) -> tuple[float, int]:
+    def claim(self) -> Claim:
         """The claim of the head, then its ticket."""
         head = self.head
         return head.since_s - self.priority * PRIORITY_WORTH_S, head.ticket
 
 
+class _Line:
+    """Groups in the order of their claims. All methods cost O(log groups), amortised.
+
+    A claim that grows, as the head of its group leaves, is noticed when the group comes to the front. For one that
+    falls, the group must `enter` again.
+    """
+
+    __slots__ = ("_heap", "_passed")
+
+    def __init__(self) -> None:
+        self._heap: LiveHeap[WaiterGroup] = LiveHeap(lambda entry: entry is entry[2].entry and bool(entry[2].waiters))
+        self._passed: list[WaiterGroup] = []
+
+    def enter(self, group: WaiterGroup) -> None:
+        """Add a group with waiters, or put it where its claim belongs now."""
+        group.entry = self._heap.push(group.claim, group)
+
+    def first(self) -> WaiterGroup | None:
+        """Return the group with the oldest claim, of those that were not passed over."""
+        while (entry := self._heap.first()) is not None:
+            claim, _, group = entry
+            if claim == group.claim:
+                return group
+            self.enter(group)
+        return None
+
+    def pass_over(self, group: WaiterGroup) -> None:
+        """Leave out a group until `begin`."""
+        self._passed.append(group)
+        group.entry = None
+
+    def begin(self) -> None:
+        """Put back the groups that were passed over."""
+        while self._passed:
+            group = self._passed.pop()
+            if group.waiters and group.entry is None:
+                self.enter(group)
+
+
 class WaitQueue:
     """Waiters, grouped by request and priority, so that a freed slot looks at groups and not at waiters.
 
-    `push` and `discard` cost O(1); `candidates` O(groups); `amend` O(waiters of its new group).
+    `push` and `discard` cost O(log groups), as does each of the `candidates`; `amend` O(waiters of its new group).
 
     Attributes:
         size: how many wait. Read only.
+        wide: how many of them want several slots. Read only.
         groups: by their names.
     """
 
     def __init__(self) -> None:
         self.groups: dict[Hashable, WaiterGroup] = {}
+        self._line = _Line()
         self._latest: WaiterGroup | None = None  # the group of the last waiter: nearly always the next one joins it
         self._tickets = count()
-        self.size = 0
+        self.size = self.wide = 0
 
     def __iter__(self) -> Iterator[Waiter]:
         return (waiter for group in self.groups.values() for waiter in group.waiters)
@@ -144,6 +188,9 @@ class WaitQueue:
         waiter.lease = waiter.error = None
         group.waiters[waiter] = None
         self.size += 1
+        self.wide += request.slots > 1
+        if group.entry is None:
+            self._line_of(group).enter(group)
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> None:
@@ -159,6 +206,9 @@ class WaitQueue:
             group.waiters.move_to_end(other)
         if not before.waiters:
             del self.groups[before.name]
+        self.wide += (request.slots > 1) - (before.request.slots > 1)
+        if group.head is waiter:
+            self._line_of(group).enter(group)
 
     def discard(self, waiter: Waiter) -> None:
         """Remove `waiter`."""
@@ -167,24 +217,24 @@ class WaitQueue:
         if not group.waiters:
             del self.groups[group.name]
         self.size -= 1
+        self.wide -= group.request.slots > 1
 
     def mend(self, waiting: Container[Waiter]) -> None:
-        """Leave only the waiters in `waiting`, in order, after an interrupt in the middle of a call; O(n log n)."""
-        for name, group in list(self.groups.items()):
-            left = sorted((waiter for waiter in group.waiters if waiter in waiting), key=lambda waiter: waiter.place)
-            group.waiters = OrderedDict.fromkeys(left)
-            if not left:
-                del self.groups[name]
+        """Leave only the waiters in `waiting` that have not ended, in order, after an interrupt in the middle of a
+        call; O(n log n).
+        """
         self._latest = None
-        self.size = sum(len(group.waiters) for group in self.groups.values())
-
-    def requests(self) -> list[Request]:
-        """Return the requests that are waited for, without repetition."""
-        return list(dict.fromkeys(group.request for group in self.groups.values()))
-
-    def asking(self, request: Request) -> list[Waiter]:
-        """Return the waiters with exactly this request."""
-        return [waiter for waiter in self if waiter.request == request]
+        self._line = _Line()
+        self.size = self.wide = 0
+        for name, group in list(self.groups.items()):
+            left = [waiter for waiter in group.waiters if waiter in waiting and not waiter.ended]
+            group.waiters = OrderedDict.fromkeys(sorted(left, key=lambda waiter: waiter.place))
+            self.size += len(left)
+            self.wide += len(left) * (group.request.slots > 1)
+            if left:
+                self._line_of(group).enter(group)
+            else:
+                del self.groups[name]
 
     def candidates(self, now: float) -> Iterator[Waiter]:
         """Yield waiters for a free slot at `now`, oldest claim first.
@@ -192,23 +242,22 @@ class WaitQueue:
         Before the next one, the caller discards the waiter (it was served or timed out) or leaves it. One that is left
         could use no free slot, so the rest of its group is skipped.
         """
-        heads = [(group.claim, group) for group in self.groups.values()]
-        heapify(heads)  # no two claims are equal, so groups are never compared
-        while heads:
-            group = heads[0][1]
+        self._line.begin()
+        while (group := self._line.first()) is not None:
             head = group.head
             yield head
-            if not group.waiters or group.head is head:
-                heappop(heads)
-            else:
-                heapreplace(heads, (group.claim, group))
+            if group.waiters and group.head is head:
+                self._line.pass_over(group)
+
+    def _line_of(self, group: WaiterGroup) -> _Line:
+        return self._line
 
 
 class FairQueue(WaitQueue):
     """Waiters of several holders: the holder with the least service is next, and of its waiters the oldest claim.
 
     So a priority moves a call before other calls of its holder only. A holder with as many leases as it may have is
-    passed over. `candidates` costs O(groups), of which each holder has its own.
+    passed over.
 
     Args:
         shares: say which holder is next.
@@ -217,6 +266,8 @@ class FairQueue(WaitQueue):
     def __init__(self, shares: FairShares) -> None:
         super().__init__()
         self._shares = shares
+        self._lines: dict[HolderAccount, _Line] = {}  # of the holders that wait
+        self._passed: dict[HolderAccount, None] = {}  # holders of which some group was passed over
 
     def group_of(self, request: Request, priority: int) -> WaiterGroup:
         """Return the group of these waiters of one holder; a new one if there is none."""
@@ -241,48 +292,62 @@ class FairQueue(WaitQueue):
         holder = waiter.group.holder
         if not holder.waiting:
             self._shares.arrived(holder, since_s)
-        holder.waiting += 1
+        self._count(holder, 1)
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> None:
         """Change the request of `waiter`; see `WaitQueue.amend`."""
-        waiter.group.holder.waiting -= 1
+        before = waiter.group.holder
         super().amend(waiter, request)
-        waiter.group.holder.waiting += 1
+        self._count(waiter.group.holder, 1)
+        self._count(before, -1)
 
     def discard(self, waiter: Waiter) -> None:
         """Remove `waiter`."""
         super().discard(waiter)
-        waiter.group.holder.waiting -= 1
+        self._count(waiter.group.holder, -1)
 
     def mend(self, waiting: Container[Waiter]) -> None:
         """Leave only the waiters in `waiting`; see `WaitQueue.mend`."""
+        self._lines.clear()
+        self._passed.clear()
         super().mend(waiting)
         self._shares.clear_waiting()
         for group in self.groups.values():
-            group.holder.waiting += len(group.waiters)
+            self._count(group.holder, len(group.waiters))
 
     def candidates(self, now: float) -> Iterator[Waiter]:
         """Yield waiters for a free slot at `now`; see `WaitQueue.candidates`."""
-        of_holder: dict[HolderAccount, list[tuple[tuple[float, int], WaiterGroup]]] = {}
-        for group in self.groups.values():
-            if not group.holder.is_full:
-                of_holder.setdefault(group.holder, []).append((group.claim, group))
-        turns = []
-        for holder, heads in of_holder.items():
-            heapify(heads)
-            turns.append((self._shares.turn(holder, now), heads[0][0], holder, heads))
-        heapify(turns)  # no two claims are equal, so holders are never compared
-        while turns:
-            _, _, holder, heads = turns[0]
-            group = heads[0][1]
+        for passed in self._passed:
+            if passed.waiting:
+                self._lines[passed].begin()
+                self._shares.moved(passed)
+        self._passed.clear()
+        while (holder := self._shares.next(self._claim_of, now)) is not None:
+            group = self._lines[holder].first()
+            assert group is not None, "a holder without a claim is not in the order"
             head = group.head
             yield head
-            if not group.waiters or group.head is head:
-                heappop(heads)
-            else:
-                heapreplace(heads, (group.claim, group))
-            if not heads or holder.is_full:
-                heappop(turns)
-            else:  # if it got a lease, others may be before it now
-                heapreplace(turns, (self._shares.turn(holder, now), heads[0][0], holder, heads))
+            if group.waiters and group.head is head:
+                self._lines[holder].pass_over(group)
+                self._passed[holder] = None
+                self._shares.moved(holder)
+
+    def _line_of(self, group: WaiterGroup) -> _Line:
+        line = self._lines.get(group.holder)
+        if line is None:
+            line = self._lines[group.holder] = _Line()
+        return line
+
+    def _claim_of(self, holder: HolderAccount) -> Claim | None:
+        group = self._lines[holder].first()
+        return None if group is None else group.claim
+
+    def _count(self, holder: HolderAccount, more: int) -> None:
+        """Change how many calls of a holder wait. Its oldest claim may be another one now."""
+        holder.waiting += more
+        if holder.waiting:
+            self._shares.moved(holder)
+        else:
+            self._shares.left(holder)
+            del self._lines[holder]

@@ -25,6 +25,7 @@ from balancer.core.metrics import jain_index
 from balancer.plugins.registry import default_registry
 from balancer.settings.rules import HealthSettings
 from tests.benchmarks.harness import Row, beside, in_turns, options, show, timed
+from tests.unit import test_growth as growth
 
 STRATEGIES = sorted(default_registry().strategies)
 MANY = 10_000
@@ -299,6 +300,30 @@ def report_crowd(effort: Effort) -> None:
     )
 
 
+def report_growth(effort: Effort) -> None:
+    """Print what calls of the core take, under the lock, when many wait and there are many endpoints."""
+    calls: dict[str, tuple[Callable[..., None], growth.Asks, dict[str, Any]]] = {
+        "a wait times out": (growth.time_out, growth.one_kind, {}),
+        "a look again, fair shares": (growth.look_again, growth.by_holder, {"holders": {}}),
+        "a hand-on, fair shares": (growth.hand_on, growth.by_holder, {"holders": {}}),
+    }
+
+    def cells(name: str, endpoints: int) -> Row:
+        call, asks, options = calls[name]
+        took = []
+        for waiting in (1, 100, 1000):
+            crowds = [growth.crowd(endpoints, waiting, asks, **options) for _ in range(effort.crowd_turns)]
+            rounds = 10 if call is growth.look_again else min(10, waiting, endpoints - 1)
+            took.append(min(timed(partial(call, *crowd)) for crowd in crowds) / rounds * 1e6)
+        return name, endpoints, *(f"{us:.0f}" for us in took)
+
+    show(
+        "call | endpoints | 1 waiter | 100 waiters | 1000 waiters",
+        [cells(name, endpoints) for name in calls for endpoints in (10, 1000, MANY)],
+        f"Under the lock, us of CPU a call; all endpoints leased; best of {effort.crowd_turns}",
+    )
+
+
 def report_start(effort: Effort) -> None:
     """Print what the start of a process costs that has a pool."""
 
@@ -319,6 +344,7 @@ def main() -> None:
     report_lease(effort)
     report_calls(effort)
     report_crowd(effort)
+    report_growth(effort)
     report_start(effort)
 
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from balancer.core import Core, Waiter
-from balancer.core.hand_off import HandOff
+from balancer.core.hand_off import HandOff, Reservations
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.reservations import Reservations
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease

@@ -336,8 +336,6 @@ def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
     assert served == waiters[::2]
     assert list(queue) == waiters[1::2]
     assert queue.size == 3
-    assert queue.requests() == [ask[1]]
-    assert queue.asking(ask[1]) == waiters[1::2]
 
 
 @pytest.mark.parametrize("knows", [False, True])

@@ -273,12 +273,12 @@ def test_a_new_strategy_is_told_what_is_kept() -> None:
 def test_the_number_of_all_slots_follows_each_change_of_the_endpoints() -> None:
     """A server shares them out to its members in blocks of this number."""
     core = Ruled([Endpoint("a", capacity=2), Endpoint("b", capacity=3)]).core
-    assert core.ledger.slots == 5
+    assert core.ledger.kinds.slots == 5
     core.update(Endpoint("a", capacity=7), 0.0)
-    assert core.ledger.slots == 10
+    assert core.ledger.kinds.slots == 10
     core.add(Endpoint("c", capacity=4), 0.0)
-    assert core.ledger.slots == 14
+    assert core.ledger.kinds.slots == 14
     core.drain("b", 0.0)
-    assert core.ledger.slots == 11
+    assert core.ledger.kinds.slots == 11
     core.remove("a", 0.0)
-    assert core.ledger.slots == 4
+    assert core.ledger.kinds.slots == 4

@@ -138,7 +138,7 @@ class GrantQueue:
     @property
     def block(self) -> int:
         """The most leases of one grant: a member's part of all slots."""
-        return max(1, self._core.ledger.slots // max(1, len(self._sessions)))
+        return max(1, self._core.ledger.kinds.slots // max(1, len(self._sessions)))
 
     def note_idle(self, session: MemberSession) -> None:
         """Note that a member may have idle leases."""
