@@ -144,6 +144,28 @@ class ModelPool:
         for spec in specs:
             self.add(spec)
 
+    # -- figures, named as in `PoolStats` ----------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Waiters now."""
+        return len(self.waiters)
+
+    @property
+    def calls(self) -> int:
+        """Leases that ended with an outcome other than IGNORED."""
+        return self.ends.total() - self.ends[Outcome.IGNORED]
+
+    @property
+    def failures(self) -> int:
+        """Calls that failed."""
+        return self.ends[Outcome.FAILURE]
+
+    @property
+    def overloads(self) -> int:
+        """Calls that found an endpoint busy."""
+        return self.ends[Outcome.OVERLOAD]
+
     # -- questions ---------------------------------------------------------------------------------
 
     def find(self, name: str) -> ModelEndpoint | None:

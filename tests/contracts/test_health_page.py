@@ -3,13 +3,13 @@
 from balancer.core.states import TRANSITIONS, Health
 from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.contracts.documents import ROOT, blocks
-from tests.contracts.health_page import diagram
+from tests.contracts.made_pages import diagrams
 
 PAGE = ROOT / "docs" / "health.md"
 
 
-def test_the_diagram_is_that_of_the_code() -> None:
-    assert [block.code for block in blocks(PAGE) if block.language == "mermaid"] == [diagram()]
+def test_the_diagrams_are_those_of_the_code() -> None:
+    assert [block.code for block in blocks(PAGE) if block.language == "mermaid"] == diagrams()
 
 
 def test_every_state_is_explained_and_can_be_reached_and_left() -> None:

@@ -28,7 +28,16 @@ from balancer.core.events import (
     Spent,
     StrategyChanged,
 )
-from balancer.core.metrics import LeaseRow, WaitHistogram, WaitRow, WaitStats
+from balancer.core.metrics import (
+    EndpointStats,
+    LeaseRow,
+    PoolStats,
+    QuotaStats,
+    WaitHistogram,
+    WaitRow,
+    WaitStats,
+    figures_of,
+)
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
 from balancer.observing.page.history import PageHistory
@@ -310,16 +319,7 @@ class PoolTables:
         stats = seen.stats
         recent = self._recent(seen, still)
         return {
-            "strategy": stats.strategy,
-            "acquired": stats.acquired,
-            "timed_out": stats.timed_out,
-            "waiting": stats.waiting,
-            "calls": stats.calls,
-            "failures": stats.failures,
-            "overloads": stats.overloads,
-            "retries": stats.retries,
-            "hedges": stats.hedges,
-            "ejections": stats.ejections,
+            **_figures(stats),
             **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
@@ -342,21 +342,9 @@ class PoolTables:
         return {
             self._row(each.name): {
                 "name": self._names(each.name),
-                "state": each.state,
-                "health": each.health,
-                "capacity": each.capacity,
-                "weight": each.weight,
-                "limit": each.limit,
-                "in_flight": each.in_flight,
-                "leases": each.leases,
-                "successes": each.successes,
-                "failures": each.failures,
-                "overloads": each.overloads,
-                "ignored": each.ignored,
-                "ejections": each.ejections,
-                "busy_s": round(each.busy_s, 2),
-                "out_s": round(each.out_s, 1),
+                **_figures(each),
                 "spared": self._names.without_secrets(each.spared),
+                "why_out": self._names.without_secrets(each.why_out),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each in seen.stats.endpoints
@@ -366,10 +354,7 @@ class PoolTables:
         return {
             str(number): {
                 "name": self._names(each.name),
-                "requests": each.requests,
-                "requests_per_min": each.requests_per_min,
-                "tokens": each.tokens,
-                "tokens_per_min": each.tokens_per_min,
+                **_figures(each),
             }
             for number, each in enumerate(seen.stats.quotas)
         }
@@ -471,6 +456,15 @@ def member_rows(
             "waits_since_s": _first(holder.waits_since_s),
             **_places(slots, endpoint),
         }
+    return found
+
+
+def _figures(row: PoolStats | EndpointStats | QuotaStats) -> dict[str, Any]:
+    """Return the figures that a row declares, rounded as they say."""
+    found = {}
+    for name, figure in figures_of(type(row)).items():
+        value = getattr(row, name)
+        found[name] = value if figure.digits is None else round(value, figure.digits)
     return found
 
 
