@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -14,10 +14,20 @@ from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistog
 from balancer.core.states import SPENT, Health, MembershipState
 from balancer.core.timing import LeaseTimes
 from balancer.core.waiters import WaitQueue
+from balancer.endpoint import Lease
 from balancer.strategy import Request
 from balancer.values.redaction import plain_name
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "pool_counts", "summary", "wait_rows", "why_not_taken"]
+__all__ = [
+    "Snapshot",
+    "endpoint_stats",
+    "lease_rows",
+    "pool_counts",
+    "stats_of",
+    "summary",
+    "wait_rows",
+    "why_not_taken",
+]
 
 _MOST_LISTED = 2000  # waiters
 _MOST_NAMED = 3  # endpoints out of service, in the one-line text
@@ -91,12 +101,16 @@ def pool_counts(core: object) -> dict[str, int]:
 
 def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
     """Return the figures of every account; O(N + leases out)."""
-    accounts = ledger.accounts()
+    return stats_of(ledger.accounts(), ((lease.account, lease) for lease in ledger.out.values()), now)
+
+
+def stats_of(accounts: Sequence[Account], leases: Iterable[tuple[Account, Lease]], now: float) -> list[EndpointStats]:
+    """Return the figures of every account. `leases`: those that are out. O(N + leases out)."""
     held_s = dict.fromkeys(accounts, 0.0)
     out = dict.fromkeys(accounts, 0)
-    for lease in ledger.out.values():
-        out[lease.account] += 1
-        held_s[lease.account] += (now - lease.granted_s) * lease.slots
+    for account, lease in leases:
+        out[account] += 1
+        held_s[account] += (now - lease.granted_s) * lease.slots
     total = sum(account.leases for account in accounts) or 1
     names, read = _OF_ENDPOINT
     return [

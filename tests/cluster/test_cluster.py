@@ -167,7 +167,7 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     assert waiter.error.waited_s == pytest.approx(3.0, abs=1e-3)
     given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
     assert given_up == [pytest.approx(3.0, abs=1e-3)]
-    assert process.member.tally.timed_out == 1
+    assert process.member.tally.counts["timed_out"] == 1
 
 
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
@@ -295,7 +295,7 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.
     world.coordinator.pinged("http://0/", True, then, conclusive=True)
     told = (lease.id, 7, then), ("http://0/", False, then, True), ("http://0/", then)
     assert heard == [*told, ("http://0/", True, then, False), ("http://0/", True, then, True)]
-    assert process.member.tally.hedges == 1
+    assert process.member.tally.counts["hedges"] == 1
 
 
 # -- the network --------------------------------------------------------------------------------------

@@ -406,7 +406,7 @@ class ClusterMember:
         self._expire(now)
 
     def _note_time_out(self, waiter: Waiter, now: float) -> None:
-        self.tally.timed_out += 1
+        self.tally.counts["timed_out"] += 1
         self.journal.note(TimedOut, now, now - waiter.since_s)
 
     # -- for its callers: what else there is --------------------------------------------------------
@@ -418,14 +418,14 @@ class ClusterMember:
 
     def retried(self, name: str, now: float) -> Served:
         """Report a retry of a call that failed at endpoint `name` to the coordinator."""
-        self.tally.retries += 1
+        self.tally.counts["retries"] += 1
         self.journal.note(Retried, now, name)
         self._say(CallRetried(name))
         return ()
 
     def hedged(self, name: str, now: float) -> Served:
         """Report a hedge of a slow call to the coordinator."""
-        self.tally.hedges += 1
+        self.tally.counts["hedges"] += 1
         self.journal.note(Hedged, now, name)
         self._say(CallHedged(name))
         return ()
