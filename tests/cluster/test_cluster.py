@@ -56,6 +56,11 @@ def _ask(world: World, *asked: Any, **rest: Any) -> None:
     world.talk()
 
 
+def _totals(world: World) -> dict[str, int]:
+    totals: dict[str, int] = world.core.counters(world.coordinator_clock.at(world.t))[1]
+    return totals
+
+
 def _give_back(world: World, process: Process, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
     world.release(process, lease, outcome)
     world.talk()
@@ -168,6 +173,8 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
     assert given_up == [pytest.approx(3.0, abs=1e-3)]
     assert process.member.tally.counts["timed_out"] == 1
+    world.talk()
+    assert _totals(world)["timed_out"] == 1
 
 
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
