@@ -388,6 +388,8 @@ class PoolStats:
         endpoints: in the order they were added.
         strategy: name of the strategy in force.
         acquired, timed_out: acquires that got a lease, and acquires that timed out.
+        cancelled: acquires that were withdrawn while they waited. At a server also those of a process that has gone,
+            and those that a process served with another lease of its block.
         waiting: waiters now.
         acquire_rate: acquired / (acquired + timed_out); 1 before the first acquire. It does not measure the calls.
         wait_s: how long the granted acquires waited, in seconds.
@@ -418,9 +420,8 @@ class PoolStats:
     failures: Annotated[int, _total(at="ledger.failures", word="failures")] = 0
     overloads: Annotated[int, _total(at="ledger.overloads", word="overloads")] = 0
     failure_rate: float = 0.0
-    retries: Annotated[
-        int, _counter("retries", "Calls repeated because one failed.", at="_retries", word="retries")
-    ] = 0
+    cancelled: Annotated[int, _acquire("cancelled", at="_queue.cancelled")] = 0
+    retries: Annotated[int, _counter("retries", "Calls made again.", at="_retries", word="retries")] = 0
     hedges: Annotated[int, _counter("hedges", "Slow calls made a second time.", at="_hedges", word="hedges")] = 0
     ejections: Annotated[int, _total(at="_rules.ejections")] = 0
     quotas: tuple[QuotaStats, ...] = ()

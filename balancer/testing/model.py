@@ -124,7 +124,7 @@ class ModelPool:
         self.closed = False
         self.last_id = 0
         self.acquired = 0
-        self.timed_out = 0
+        self.timed_out = self.cancelled = 0
         self.ends: Counter[Outcome] = Counter()
         self.over_s: dict[int, float] = {}  # end of the time of each lease, by id
         self.holders: dict[int, str] = {}
@@ -471,8 +471,9 @@ class ModelPool:
         self.timed_out += 1
         self.waiters.remove(waiter)
 
-    def give_up(self, waiter: ModelWaiter) -> None:
+    def give_up(self, waiter: ModelWaiter, *, cancelled: bool) -> None:
         """Record a cancellation, or any other end without a lease."""
+        self.cancelled += cancelled
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:

@@ -321,6 +321,7 @@ class ClusterMember:
             )
             self._note_time_out(waiter, now)
         else:
+            self.tally.counts["cancelled"] += 1
             waiter.error = BalancerError("the wait was cancelled")
         self._say(RequestCancelled(self._callers.dismiss(waiter), timed_out))
         return ()
