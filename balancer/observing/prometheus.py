@@ -6,11 +6,11 @@ without parts of a URL that may be secret. docs/live.md lists the metrics.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from balancer.core.metrics import EndpointStats, Figure, HolderStats, PoolStats, QuotaStats, SourceStats, figures_of
-from balancer.core.readings import Snapshot
 from balancer.core.timing import BOUNDS_S, Buckets, LeaseTimes
+from balancer.observing.watched import WatchedPool
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames, with_whole_characters
 
@@ -19,7 +19,7 @@ require("prometheus", "balancer.observing.prometheus")
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric  # noqa: E402
 from prometheus_client.registry import Collector as PrometheusCollector  # noqa: E402
 
-__all__ = ["ROWS", "Collector", "MetricsSource"]
+__all__ = ["ROWS", "Collector"]
 
 ROWS: Final[dict[type, str]] = {
     PoolStats: "",
@@ -39,18 +39,6 @@ _FAMILIES: Final[dict[str, Any]] = {
 }
 
 
-class MetricsSource(Protocol):
-    """The part of a pool that the collector uses."""
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant."""
-        ...
-
-    def time_leases(self) -> None:
-        """Count how long leases are waited for and held."""
-        ...
-
-
 class Collector(PrometheusCollector):
     """Collects the values of one pool or several at each scrape.
 
@@ -66,10 +54,10 @@ class Collector(PrometheusCollector):
     """
 
     def __init__(
-        self, pools: MetricsSource | Mapping[str, MetricsSource], *, redact: Callable[[str], str] | None = None
+        self, pools: WatchedPool | Mapping[str, WatchedPool], *, redact: Callable[[str], str] | None = None
     ) -> None:
         named = pools.items() if isinstance(pools, Mapping) else [(None, pools)]
-        self._pools: dict[str | None, MetricsSource] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
+        self._pools: dict[str | None, WatchedPool] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
         self._names = defaultdict[tuple[str | None, type], ShownNames](lambda: ShownNames(redact))
         for pool in self._pools.values():
             pool.time_leases()

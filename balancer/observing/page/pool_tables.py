@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from balancer.core.events import (
     Added,
@@ -41,11 +41,11 @@ from balancer.core.metrics import (
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
 from balancer.observing.page.history import PageHistory
+from balancer.observing.watched import WatchedPool
 from balancer.shells.logs import until_back
 from balancer.values.redaction import ShownNames
 
 __all__ = [
-    "HasSnapshot",
     "ListMembers",
     "MemberLeases",
     "PoolTables",
@@ -126,14 +126,6 @@ class MemberLeases(NamedTuple):
 
 
 ListMembers = Callable[[], Sequence[MemberLeases]]
-
-
-class HasSnapshot(Protocol):
-    """A pool that can be shown."""
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant."""
-        ...
 
 
 @dataclass(slots=True)
@@ -264,7 +256,7 @@ class PoolTables:
 
     def __init__(
         self,
-        pool: HasSnapshot,
+        pool: WatchedPool,
         names: ShownNames,
         news: RecentEvents,
         *,

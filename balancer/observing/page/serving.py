@@ -4,20 +4,18 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from balancer.core.events import Event
-from balancer.core.metrics import CallError
-from balancer.core.readings import Snapshot
 from balancer.errors import ConfigError
 from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.history import EVERY_S
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
+from balancer.observing.watched import WatchedPool
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
@@ -38,29 +36,8 @@ TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
 
 
-class PageSource(PoolAdmin, Protocol):
+class PageSource(WatchedPool, PoolAdmin, Protocol):
     """The part of a pool that the page uses."""
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant."""
-        ...
-
-    def time_leases(self) -> None:
-        """Count how long leases are waited for and held."""
-        ...
-
-    def last_errors(self, url: str) -> Sequence[CallError]:
-        """Return the last failures and overloads of an endpoint."""
-        ...
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the time in seconds."""
-        ...
-
-    def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Call an observer with each event."""
-        ...
 
 
 class Page:
@@ -167,7 +144,7 @@ def open_page(
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
-    drawers = Drawers(pool, names, pool.clock)
+    drawers = Drawers(pool, names)
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
