@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -147,7 +148,7 @@ def open_page(
     drawers = Drawers(pool, names)
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
-    scrape = _Scrape(pool, redact) if has("prometheus") else None
+    scrape = _scrape_of(pool, redact) if has("prometheus") else None
     listener = listener_at(host, port)
 
     async def run(page: Page) -> None:
@@ -192,27 +193,25 @@ def listener_at(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
-class _Scrape:
-    """The metrics for Prometheus. The pool counts lease times from the first scrape on."""
+def _scrape_of(pool: PageSource, redact: Callable[[str], str] | None) -> Callable[[], tuple[bytes, str]]:
+    """Return what scrapes the metrics for Prometheus. The pool counts lease times from the first scrape on."""
 
-    def __init__(self, pool: PageSource, redact: Callable[[str], str] | None) -> None:
-        self._pool = pool
-        self._redact = redact
-        self._turn = threading.Lock()
-        self._registry: Any = None
-
-    def __call__(self) -> tuple[bytes, str]:
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+    @cache
+    def registry() -> Any:
+        from prometheus_client import CollectorRegistry
 
         from balancer.observing.prometheus import Collector
 
-        with self._turn:
-            if self._registry is None:
-                registry = CollectorRegistry()
-                registry.register(Collector(self._pool, redact=self._redact))
-                self._registry = registry
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        made = CollectorRegistry()
+        made.register(Collector(pool, redact=redact))
+        return made
+
+    def scrape() -> tuple[bytes, str]:
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+        return generate_latest(registry()), CONTENT_TYPE_LATEST
+
+    return scrape
 
 
 def checked_token(token: str | None, where: str = "token") -> str:
