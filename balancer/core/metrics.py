@@ -19,12 +19,12 @@ __all__ = [
     "BUCKETS_PER_OCTAVE",
     "CallError",
     "EndpointStats",
-    "Figure",
     "HolderStats",
     "LeaseRow",
     "PoolStats",
     "QuotaStats",
     "SourceStats",
+    "StatsField",
     "WaitHistogram",
     "WaitRow",
     "WaitStats",
@@ -35,7 +35,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class StatsField:
     """A figure of the statistics, declared with its field.
 
     Attributes:
@@ -59,14 +59,14 @@ class Figure:
     of: Callable[[Any], float | None] | None = None
 
 
-_counter, _gauge = partial(Figure, "counter"), partial(Figure, "gauge")
-_state = partial(Figure, "state")
+_counter, _gauge = partial(StatsField, "counter"), partial(StatsField, "gauge")
+_state = partial(StatsField, "state")
 
 
-_known: dict[type[Any], dict[str, Figure]] = {}  # reading the hints takes a while
+_known: dict[type[Any], dict[str, StatsField]] = {}  # reading the hints takes a while
 
 
-def figures_of(kind: type[Any]) -> dict[str, Figure]:
+def figures_of(kind: type[Any]) -> dict[str, StatsField]:
     """Return the figures of a class of statistics, by their fields."""
     if kind not in _known:
         hints = get_type_hints(kind, include_extras=True)
@@ -180,8 +180,8 @@ class WaitHistogram:
 _STATES = tuple(each.value for each in MembershipState if each is not MembershipState.GONE)
 
 
-def _ended(outcome: str, **more: Any) -> Figure:
-    return Figure("counter", "outcomes", "Leases that have ended, by outcome.", {"outcome": outcome}, **more)
+def _ended(outcome: str, **more: Any) -> StatsField:
+    return StatsField("counter", "outcomes", "Leases that have ended, by outcome.", {"outcome": outcome}, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class CallError:
     said: str
 
 
-def _used(unit: str) -> Figure:
+def _used(unit: str) -> StatsField:
     return _gauge(
         "quota_used",
         "What counts of a quota in this minute.",
@@ -373,11 +373,11 @@ class HolderStats:
     wait_s: Annotated[WaitStats, _counter("holder_wait_seconds", "Waits for its leases, added up.", of=_waited_s)]
 
 
-_total = partial(Figure, "counter", "", "The sum over endpoints, with those that have gone.")
+_total = partial(StatsField, "counter", "", "The sum over endpoints, with those that have gone.")
 
 
-def _acquire(result: str, **more: Any) -> Figure:
-    return Figure("counter", "acquires", "Acquires that have ended, by how.", {"result": result}, **more)
+def _acquire(result: str, **more: Any) -> StatsField:
+    return StatsField("counter", "acquires", "Acquires that have ended, by how.", {"result": result}, **more)
 
 
 @dataclass(frozen=True, slots=True)

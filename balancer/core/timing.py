@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from balancer.core.account import Account
-from balancer.core.metrics import Figure, WaitHistogram
+from balancer.core.metrics import StatsField, WaitHistogram
 
 __all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "counts_of_none", "holds_of"]
 
@@ -45,9 +45,9 @@ class LeaseTimes:
         holds: of the leases that have ended since then, by the name of their endpoint.
     """
 
-    waits: Annotated[Buckets, Figure("histogram", "wait_seconds", "Waits for granted leases; 0 for those at once.")]
+    waits: Annotated[Buckets, StatsField("histogram", "wait_seconds", "Waits for granted leases; 0 for those at once.")]
     holds: Annotated[
-        Mapping[str, Buckets], Figure("histogram", "hold_seconds", "Times that leases were held.", {"endpoint": ()})
+        Mapping[str, Buckets], StatsField("histogram", "hold_seconds", "Times that leases were held.", {"endpoint": ()})
     ]
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from balancer.core.metrics import EndpointStats, Figure, HolderStats, PoolStats, QuotaStats, SourceStats, figures_of
+from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, StatsField, figures_of
 from balancer.core.timing import BOUNDS_S, Buckets, LeaseTimes
 from balancer.observing.watched import WatchedPool
 from balancer.plugins.extras import require
@@ -116,7 +116,7 @@ class _Families:
                 for at, row in rows:
                     self._add(figure, at, getattr(row, name) if figure.of is None else figure.of(row))
 
-    def _add(self, figure: Figure, at: list[str], value: Any) -> None:
+    def _add(self, figure: StatsField, at: list[str], value: Any) -> None:
         family = self._by_metric[figure.metric]
         if figure.kind == "state":
             (states,) = figure.labels.values()

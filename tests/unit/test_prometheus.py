@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
 from balancer.core.metrics import EndpointStats, PoolStats, SourceStats
 from balancer.core.timing import BOUNDS_S
+from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.observing.prometheus import Collector
 from balancer.strategy import Node
 from balancer.testing.clock import ManualClock
@@ -112,10 +113,10 @@ def test_a_scrape_says_what_stats_say() -> None:
     assert of_pool(stats).items() <= scraped(collector).items()
 
 
-def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
+def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_stats() -> None:
     ticks = count()
     pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)
-    collector = Collector(pool)
+    collector, tables = Collector(pool), PoolTables(pool, ShownNames(), RecentEvents(ShownNames()))
     over = threading.Event()
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # so that something happens between any two steps
@@ -148,6 +149,10 @@ def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
             granted = seen[at("acquires_total", result="granted")]
             assert seen[at("wait_seconds_count")] == granted
             assert granted == sum(seen[at("leases_total", endpoint=f"http://{n}/")] for n in range(8))
+            page = tables.look()[1]
+            rows = page["endpoints"].values()
+            assert page["pool"][""]["acquired"] == sum(each["leases"] for each in rows)
+            assert sum(each["slots"] for each in page["holders"].values()) == sum(each["in_flight"] for each in rows)
     finally:
         sys.setswitchinterval(usual_s)
         over.set()
