@@ -56,11 +56,6 @@ def _ask(world: World, *asked: Any, **rest: Any) -> None:
     world.talk()
 
 
-def _totals(world: World) -> dict[str, int]:
-    totals: dict[str, int] = world.core.counters(world.coordinator_clock.at(world.t))[1]
-    return totals
-
-
 def _give_back(world: World, process: Process, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
     world.release(process, lease, outcome)
     world.talk()
@@ -173,8 +168,18 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
     assert given_up == [pytest.approx(3.0, abs=1e-3)]
     assert process.member.tally.counts["timed_out"] == 1
-    world.talk()
-    assert _totals(world)["timed_out"] == 1
+
+
+def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are_counted_apart_on_both_sides() -> None:
+    world, process, other = _begun(2, 1)
+    _leased(world, other)
+    for timed_out in (True, False, False):
+        _ask(world, process)
+        world.cancel(process, *process.waiting, timed_out=timed_out)
+        world.talk()
+    at_server = world.core.counters(world.coordinator_clock.at(world.t))[1]
+    for counts in (process.member.tally.counts, at_server):
+        assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
