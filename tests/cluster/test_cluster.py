@@ -437,6 +437,9 @@ def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> 
     world.pass_time(1.0, quick=True)
     assert len(other.leases) == 1, "it says by itself that it has nothing any more"
     assert world.t < said + TTL_S
+    (row,) = process.member.tally.rows(process.member.endpoints, (), frozenset(), 0.0)
+    assert (row.leases, row.ignored, row.successes) == (1, 1, 0)  # nobody knows what came of it
+    assert process.member.tally.totals(out=0, waiting=0)["calls"] == 0
 
 
 def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from_when_the_answer_came() -> None:
