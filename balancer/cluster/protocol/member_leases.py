@@ -306,7 +306,7 @@ class MemberCounters:
         accounts = {endpoint.name: self._account(endpoint) for endpoint in endpoints}
         for endpoint in endpoints:
             account = accounts[endpoint.name]
-            account.endpoint, account.in_flight = endpoint, 0
+            account.endpoint, account.ceiling, account.in_flight = endpoint, endpoint.capacity, 0
             account.limit = 0 if endpoint.name in out_of_service else endpoint.capacity
         held = [(accounts[name], lease) for lease in out if (name := lease.endpoint.name) in accounts]
         for account, lease in held:
