@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, StatsField, figures_of
 from balancer.core.timing import BOUNDS_S, Buckets, LeaseTimes
-from balancer.observing.watched import WatchedPool
+from balancer.observing import WatchedPool
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames, with_whole_characters
 

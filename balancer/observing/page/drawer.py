@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from balancer.core.events import Ended
 from balancer.core.metrics import WaitHistogram
-from balancer.observing.watched import WatchedPool
+from balancer.observing import WatchedPool
 from balancer.values.redaction import ShownNames
 
 __all__ = ["Drawers"]

@@ -39,8 +39,8 @@ from balancer.core.metrics import (
 )
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
+from balancer.observing import WatchedPool
 from balancer.observing.page.history import FreshWaits, PageHistory
-from balancer.observing.watched import WatchedPool
 from balancer.shells.logs import until_back
 from balancer.values.redaction import ShownNames
 

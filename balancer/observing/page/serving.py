@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from balancer.errors import ConfigError
+from balancer.observing import WatchedPool
 from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.history import EVERY_S
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
-from balancer.observing.watched import WatchedPool
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
