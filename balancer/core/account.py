@@ -8,7 +8,7 @@ from typing import Any, Final
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
 from balancer.core.states import Health, HealthRecord, MembershipState
-from balancer.endpoint import Endpoint, Outcome
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.strategy import Node, Request
 
 __all__ = ["Account", "EndpointKind"]
@@ -101,11 +101,11 @@ class Account:
         """True if it is in service: neither out because of its health, nor half open."""
         return bool(self.ceiling) and (self.record is None or self.record.fit)
 
-    def note_error(self, at_s: float, outcome: Outcome, raised: str) -> None:
+    def note_error(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """Remember a failure or an overload."""
         if self.errors is None:
             self.errors = deque(maxlen=_MOST_ERRORS)
-        self.errors.append((at_s, outcome, raised))
+        self.errors.append((now, outcome, getattr(lease, "raised", "")))
 
     def show(self) -> None:
         """Copy its state to `node`, for the strategy."""

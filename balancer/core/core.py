@@ -34,7 +34,7 @@ from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.quotas import Charge
-from balancer.core.readings import endpoint_stats, lease_rows, summary, wait_rows
+from balancer.core.readings import endpoint_stats, lease_rows, pool_counts, summary, wait_rows
 from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
@@ -441,18 +441,7 @@ class Core:
         """Return copies of the input of `PoolStats.of`, so that a shell can make the sums outside its lock."""
         if now >= self.due_s and not self.waiters.size:
             self.tick(now)
-        totals = {
-            "acquired": self.ledger.granted,
-            "timed_out": self._queue.timed_out,
-            "waiting": self.waiters.size,
-            "calls": self.ledger.calls,
-            "failures": self.ledger.failures,
-            "overloads": self.ledger.overloads,
-            "retries": self._retries,
-            "hedges": self._hedges,
-            "ejections": self._rules.ejections,
-        }
-        return endpoint_stats(self.ledger, now), totals, self._queue.waits.copy()
+        return endpoint_stats(self.ledger, now), pool_counts(self), self._queue.waits.copy()
 
     def __repr__(self) -> str:
         return summary(self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed)

@@ -100,7 +100,7 @@ class HandOff:
         waiters: the queue. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         waits: how long waiters waited for their leases.
-        timed_out: how many waits timed out.
+        timed_out, cancelled: how many waits timed out, and how many were cancelled.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class HandOff:
         self.waiters = WaitQueue() if shares is None else FairQueue(shares)
         self.reservations = Reservations(ledger, rules)
         self.waits = WaitHistogram()
-        self.timed_out = 0
+        self.timed_out = self.cancelled = 0
         self._ledger = ledger
         self._rules = rules
         self._admission = admission
@@ -173,6 +173,7 @@ class HandOff:
         if timed_out:
             self._expire(waiter, now)
         else:
+            self.cancelled += 1
             waiter.error = BalancerError("the wait was cancelled")
         self.waiters.discard(waiter)  # last: an interrupt before leaves an ended waiter in the queue; none is lost
         return bool(self.reservations.accounts) or self._admission.any

@@ -142,7 +142,7 @@ class Ledger:
         if outcome is not _SUCCESS:
             self._count(account, outcome)
             if outcome is not Outcome.IGNORED:
-                account.note_error(now, outcome, getattr(lease, "raised", ""))
+                account.note_error(lease, outcome, now)
             if lease.hint is not None and lease.hint.spent:
                 self._exhaust(account, now)
         elif account.record is not None and now < account.record.look_s:

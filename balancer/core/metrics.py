@@ -1,11 +1,19 @@
-"""Statistics of a pool: its endpoints, leases, quotas and waiting times."""
+"""Statistics of a pool: its endpoints, leases, quotas and waiting times.
+
+The field of a figure declares the figure: its kind, where it is counted, its words and its name in Prometheus. From
+that are made `Pool.stats`, the page, `balancer top`, Prometheus and the table of docs/live.md.
+"""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import floor, log2
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, get_origin, get_type_hints
+
+from balancer.core.states import SHOWN, MembershipState
 
 __all__ = [
     "BUCKETS_PER_OCTAVE",
@@ -16,12 +24,54 @@ __all__ = [
     "PoolStats",
     "QuotaStats",
     "SourceStats",
+    "StatsField",
     "WaitHistogram",
     "WaitRow",
     "WaitStats",
     "balance_score",
+    "figures_of",
     "jain_index",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsField:
+    """A figure of the statistics, declared with its field.
+
+    Attributes:
+        kind: "counter", "gauge", "histogram", or "state": 1 for the value that the field has, 0 for its other values.
+        metric: its name in Prometheus, without `balancer_` and `_total`; "": the sum over endpoints says it.
+        help: what it is.
+        labels: of its metric, beside that of the row; of a "state" the name of its label, with all values if known.
+        at: where it is counted: an attribute of an endpoint's account, or of the core; "": it is computed.
+        word: its heading in `balancer top`; "": it is not shown there.
+        digits: decimals on the page; None: all.
+        of: returns its value, from a row; None: it is not known. By default the value of the field.
+    """
+
+    kind: str
+    metric: str
+    help: str
+    labels: Mapping[str, Any] = MappingProxyType({})
+    at: str = ""
+    word: str = ""
+    digits: int | None = None
+    of: Callable[[Any], float | None] | None = None
+
+
+_counter, _gauge = partial(StatsField, "counter"), partial(StatsField, "gauge")
+_state = partial(StatsField, "state")
+
+
+_known: dict[type[Any], dict[str, StatsField]] = {}  # reading the hints takes a while
+
+
+def figures_of(kind: type[Any]) -> dict[str, StatsField]:
+    """Return the figures of a class of statistics, by their fields."""
+    if kind not in _known:
+        hints = get_type_hints(kind, include_extras=True)
+        _known[kind] = {name: each.__metadata__[0] for name, each in hints.items() if get_origin(each) is Annotated}
+    return _known[kind]
 
 
 def jain_index(shares: Iterable[float]) -> float:
@@ -127,9 +177,16 @@ class WaitHistogram:
         return 0.0
 
 
+_STATES = tuple(each.value for each in MembershipState if each is not MembershipState.GONE)
+
+
+def _ended(outcome: str, **more: Any) -> StatsField:
+    return StatsField("counter", "outcomes", "Leases that have ended, by outcome.", {"outcome": outcome}, **more)
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointStats:
-    """The counters of one endpoint.
+    """The figures of one endpoint.
 
     Attributes:
         url, name, weight, capacity: as in `Endpoint`.
@@ -144,32 +201,34 @@ class EndpointStats:
             out of service until it is added again); "" if health is not watched.
         ejections: how often it was ejected, failed probes included.
         out_s: seconds in service without serving: ejected, resting or spent.
+        why_out: why it is out of service or on trial; "": it serves.
         back_in_s: seconds until it is tried again, while it is ejected or resting; else None.
         spared: why it would be ejected, if more endpoints might be (`max_ejected_share`); "": no test finds it.
     """
 
     url: str
-    state: str
-    in_flight: int
-    limit: int
-    leases: int
-    failures: int
+    state: Annotated[str, _state("endpoint_state", "1 for the state that an endpoint is in.", {"state": _STATES})]
+    in_flight: Annotated[int, _gauge("in_flight_slots", "Slots leased now.", at="in_flight")]
+    limit: Annotated[int, _gauge("limit_slots", "Slots in force; 0: it takes no leases.", at="limit")]
+    leases: Annotated[int, _counter("leases", "Leases granted.", at="leases", word="leases")]
+    failures: Annotated[int, _ended("failure", at="failures", word="failures")]
     share: float
-    busy_s: float
-    overloads: int = 0
-    capacity: int = 1
-    weight: float = 1.0
-    health: str = ""
-    ejections: int = 0
-    out_s: float = 0.0
+    busy_s: Annotated[float, _counter("busy_slot_seconds", "Slots in use, times how long.", digits=2)]
+    overloads: Annotated[int, _ended("overload", at="overloads", word="overloads")] = 0
+    capacity: Annotated[int, _gauge("slots", "Slots configured.", at="endpoint.capacity")] = 1
+    weight: Annotated[float, _gauge("weight", "The weight of an endpoint.", at="endpoint.weight")] = 1.0
+    health: Annotated[str, _state("endpoint_health", "1 for its health, if that is watched.", {"health": SHOWN})] = ""
+    ejections: Annotated[int, _counter("ejections", "Ejections.", at="ejections", word="ejections")] = 0
+    out_s: Annotated[float, _counter("out_of_service_seconds", "Ejected, at rest or spent, how long.", digits=1)] = 0.0
     name: str = ""
-    successes: int = 0
-    ignored: int = 0
+    successes: Annotated[int, _ended("success")] = 0
+    ignored: Annotated[int, _ended("ignored", at="ignored")] = 0
     back_in_s: float | None = None
     spared: str = ""
+    why_out: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name:  # from a file of a version before endpoints had names
+        if not self.name:
             object.__setattr__(self, "name", self.url)
 
 
@@ -223,6 +282,15 @@ class CallError:
     said: str
 
 
+def _used(unit: str) -> StatsField:
+    return _gauge(
+        "quota_used",
+        "What counts of a quota in this minute.",
+        {"unit": unit},
+        of=lambda quota: None if getattr(quota, f"{unit}_per_min") is None else getattr(quota, unit),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class QuotaStats:
     """How much of a quota is used now, in the last minute.
@@ -237,11 +305,15 @@ class QuotaStats:
 
     name: str
     endpoints: tuple[str, ...]
-    requests: int
-    requests_per_min: int | None
-    tokens: int
-    tokens_per_min: int | None
+    requests: Annotated[int, _used("requests")]
+    requests_per_min: Annotated[int | None, _gauge("quota_limit", "The most in a minute.", {"unit": "requests"})]
+    tokens: Annotated[int, _used("tokens")]
+    tokens_per_min: Annotated[int | None, _gauge("quota_limit", "The most in a minute.", {"unit": "tokens"})]
     room_in_s: float
+
+
+def _is_up(source: "SourceStats") -> bool:
+    return not source.trouble and source.age_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +332,17 @@ class SourceStats:
 
     name: str
     kind: str
-    endpoints: int
-    missing: int
+    endpoints: Annotated[int, _gauge("source_endpoints", "Endpoints that a source has in the pool.")]
+    missing: Annotated[int, _gauge("source_missing", "Of these, those that it does not list any more.")]
     held: int
     answers: int
-    failures: int
+    failures: Annotated[int, _counter("source_failures", "Times that a source did not answer.")]
     age_s: float | None
-    trouble: str
+    trouble: Annotated[str, _gauge("source_up", "1 if its last answer was believed, else 0.", of=_is_up)]
+
+
+def _waited_s(holder: "HolderStats") -> float:
+    return holder.wait_s.mean * holder.leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,15 +362,22 @@ class HolderStats:
     """
 
     name: str
-    weight: float
-    in_flight: int
-    waiting: int
-    leases: int
+    weight: Annotated[float, _gauge("holder_weight", "The weight of its share.")]
+    in_flight: Annotated[int, _gauge("holder_in_flight_slots", "Slots that a holder has now.")]
+    waiting: Annotated[int, _gauge("holder_waiting", "Acquires of a holder that wait.")]
+    leases: Annotated[int, _counter("holder_leases", "Leases granted to a holder.")]
     calls: int
-    tokens: int
-    busy_s: float
+    tokens: Annotated[int, _counter("holder_tokens", "Tokens that its calls reported.")]
+    busy_s: Annotated[float, _counter("holder_busy_slot_seconds", "Slots a holder had, times how long.", digits=2)]
     share: float
-    wait_s: WaitStats
+    wait_s: Annotated[WaitStats, _counter("holder_wait_seconds", "Waits for its leases, added up.", of=_waited_s)]
+
+
+_total = partial(StatsField, "counter", "", "The sum over endpoints, with those that have gone.")
+
+
+def _acquire(result: str, **more: Any) -> StatsField:
+    return StatsField("counter", "acquires", "Acquires that have ended, by how.", {"result": result}, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +388,8 @@ class PoolStats:
         endpoints: in the order they were added.
         strategy: name of the strategy in force.
         acquired, timed_out: acquires that got a lease, and acquires that timed out.
+        cancelled: acquires that were withdrawn while they waited. At a server also those of a process that has gone,
+            and those that a process served with another lease of its block.
         waiting: waiters now.
         acquire_rate: acquired / (acquired + timed_out); 1 before the first acquire. It does not measure the calls.
         wait_s: how long the granted acquires waited, in seconds.
@@ -323,21 +408,22 @@ class PoolStats:
     """
 
     endpoints: tuple[EndpointStats, ...]
-    strategy: str
-    acquired: int
-    timed_out: int
-    waiting: int
+    strategy: Annotated[str, _state("strategy_info", "1 for the strategy in force.", {"strategy": ()})]
+    acquired: Annotated[int, _acquire("granted", at="ledger.granted", word="leases")]
+    timed_out: Annotated[int, _acquire("timed_out", at="_queue.timed_out")]
+    waiting: Annotated[int, _gauge("waiting", "Acquires that wait.", at="waiting")]
     acquire_rate: float
     wait_s: WaitStats
     jain: float
     balance_score: float
-    calls: int = 0
-    failures: int = 0
-    overloads: int = 0
+    calls: Annotated[int, _total(at="ledger.calls")] = 0
+    failures: Annotated[int, _total(at="ledger.failures", word="failures")] = 0
+    overloads: Annotated[int, _total(at="ledger.overloads", word="overloads")] = 0
     failure_rate: float = 0.0
-    retries: int = 0
-    hedges: int = 0
-    ejections: int = 0
+    cancelled: Annotated[int, _acquire("cancelled", at="_queue.cancelled")] = 0
+    retries: Annotated[int, _counter("retries", "Calls made again.", at="_retries", word="retries")] = 0
+    hedges: Annotated[int, _counter("hedges", "Slow calls made a second time.", at="_hedges", word="hedges")] = 0
+    ejections: Annotated[int, _total(at="_rules.ejections")] = 0
     quotas: tuple[QuotaStats, ...] = ()
     sources: tuple[SourceStats, ...] = ()
     holders: tuple[HolderStats, ...] = ()
@@ -348,36 +434,27 @@ class PoolStats:
         endpoints: Sequence[EndpointStats],
         *,
         strategy: str,
-        acquired: int,
-        timed_out: int,
-        waiting: int,
         waits: WaitHistogram,
-        calls: int = 0,
-        failures: int = 0,
         quotas: Sequence[QuotaStats] = (),
         sources: Sequence[SourceStats] = (),
         holders: Sequence[HolderStats] = (),
-        **others: int,
+        **counts: int,
     ) -> "PoolStats":
-        """Compute the statistics of a pool from its counters. `others` become attributes as they are."""
-        asked = acquired + timed_out
+        """Compute the statistics of a pool. `counts`: its own figures, by name; one that is missing is 0."""
+        figures: dict[str, Any] = dict.fromkeys(figures_of(cls), 0) | counts | {"strategy": strategy}
+        acquired, calls = figures["acquired"], figures["calls"]
+        asked = acquired + figures["timed_out"]
         return cls(
             endpoints=tuple(endpoints),
-            strategy=strategy,
-            acquired=acquired,
-            timed_out=timed_out,
-            waiting=waiting,
             acquire_rate=acquired / asked if asked else 1.0,
             wait_s=waits.summary(acquired),
             jain=jain_index(e.leases / e.weight for e in endpoints),
             balance_score=balance_score(e.leases for e in endpoints),
-            calls=calls,
-            failures=failures,
-            failure_rate=failures / calls if calls else 0.0,
+            failure_rate=figures["failures"] / calls if calls else 0.0,
             quotas=tuple(quotas),
             sources=tuple(sources),
             holders=tuple(holders),
-            **others,
+            **figures,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,21 +2,23 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
+from typing import Any, Final
 
 from balancer.core.account import Account
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram, WaitRow
-from balancer.core.states import Health, MembershipState
+from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram, WaitRow, figures_of
+from balancer.core.states import SPENT, Health, MembershipState
 from balancer.core.timing import LeaseTimes
 from balancer.core.waiters import WaitQueue
+from balancer.endpoint import Lease
 from balancer.values.redaction import plain_name
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "pool_counts", "stats_of", "summary", "wait_rows"]
 
-_SPENT = "spent"
 _MOST_LISTED = 2000  # waiters
 _MOST_NAMED = 3  # endpoints out of service, in the one-line text
 
@@ -71,39 +73,64 @@ def wait_rows(queue: WaitQueue) -> list[WaitRow]:
     return sorted((WaitRow(holder, *each) for holder, each in found.items()), key=lambda row: row.since_s)
 
 
+def _counted(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of the figures that are counted somewhere, and what reads them there, all at once."""
+    places = {name: figure.at for name, figure in figures_of(kind).items() if figure.at}
+    return tuple(places), attrgetter(*places.values())
+
+
+_OF_ENDPOINT: Final = _counted(EndpointStats)
+_OF_POOL: Final = _counted(PoolStats)
+
+
+def pool_counts(core: object) -> dict[str, int]:
+    """Return the figures of a pool that its core counts, by name."""
+    names, read = _OF_POOL
+    return dict(zip(names, read(core), strict=True))
+
+
 def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
-    """Return the counters of every account; O(N + leases out)."""
-    accounts = ledger.accounts()
+    """Return the figures of every account; O(N + leases out)."""
+    return stats_of(ledger.accounts(), ((lease.account, lease) for lease in ledger.out.values()), now)
+
+
+def stats_of(accounts: Sequence[Account], leases: Iterable[tuple[Account, Lease]], now: float) -> list[EndpointStats]:
+    """Return the figures of every account. `leases`: those that are out. O(N + leases out)."""
     held_s = dict.fromkeys(accounts, 0.0)
     out = dict.fromkeys(accounts, 0)
-    for lease in ledger.out.values():
-        out[lease.account] += 1
-        held_s[lease.account] += (now - lease.granted_s) * lease.slots
+    for account, lease in leases:
+        out[account] += 1
+        held_s[account] += (now - lease.granted_s) * lease.slots
     total = sum(account.leases for account in accounts) or 1
+    names, read = _OF_ENDPOINT
     return [
         EndpointStats(
+            **dict(zip(names, read(a), strict=True)),
             url=a.endpoint.url,
             name=a.endpoint.name,
             state=a.state.value,
-            in_flight=a.in_flight,
-            limit=a.limit,
-            leases=a.leases,
             successes=a.leases - out[a] - a.failures - a.overloads - a.ignored,
-            failures=a.failures,
             share=a.leases / total,
             busy_s=a.busy_s + held_s[a],
-            overloads=a.overloads,
-            ignored=a.ignored,
-            capacity=a.endpoint.capacity,
-            weight=a.endpoint.weight,
-            health=_SPENT if a.spent else a.record.state.value if a.record else "",
-            ejections=a.ejections,
+            health=SPENT if a.spent else a.record.state.value if a.record else "",
+            why_out=_why_out(a),
             back_in_s=_back_in_s(a, now),
             spared=a.record.spared if a.record else "",
             out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
         )
         for a in accounts
     ]
+
+
+def _why_out(account: Account) -> str:
+    record = account.record
+    if account.spent:
+        return "its account has no quota left"
+    if record is None or record.fit:
+        return ""
+    if record.state is Health.RESTING:
+        return "it asked for a rest"
+    return record.why or "it was ejected when it left"
 
 
 def _back_in_s(account: Account, now: float) -> float | None:

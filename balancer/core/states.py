@@ -6,8 +6,19 @@
 from collections.abc import Hashable
 from enum import Enum
 from math import inf
+from typing import Final
 
-__all__ = ["MEMBERSHIP", "TRANSITIONS", "Health", "HealthEvent", "HealthRecord", "MembershipEvent", "MembershipState"]
+__all__ = [
+    "MEMBERSHIP",
+    "SHOWN",
+    "SPENT",
+    "TRANSITIONS",
+    "Health",
+    "HealthEvent",
+    "HealthRecord",
+    "MembershipEvent",
+    "MembershipState",
+]
 
 
 class MembershipState(Enum):
@@ -51,6 +62,11 @@ class Health(Enum):
     HALF_OPEN = "half_open"  # one lease at a time; the first to end with an answer decides
     SLOW_START = "slow_start"  # new or back in service, with a growing weight
     RESTING = "resting"  # it asked for no calls (Retry-After); it was not ejected
+
+
+SPENT: Final = "spent"
+SHOWN: Final = (*(each.value for each in Health), SPENT)
+"""What an endpoint may show as its health. That its account is spent hides the rest, and is known without any watch."""
 
 
 class HealthEvent(Enum):

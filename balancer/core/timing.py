@@ -6,10 +6,10 @@ Leases are counted only after somebody has asked for that. So other pools pay no
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 from balancer.core.account import Account
-from balancer.core.metrics import WaitHistogram
+from balancer.core.metrics import StatsField, WaitHistogram
 
 __all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "counts_of_none", "holds_of"]
 
@@ -45,8 +45,10 @@ class LeaseTimes:
         holds: of the leases that have ended since then, by the name of their endpoint.
     """
 
-    waits: Buckets
-    holds: Mapping[str, Buckets]
+    waits: Annotated[Buckets, StatsField("histogram", "wait_seconds", "Waits for granted leases; 0 for those at once.")]
+    holds: Annotated[
+        Mapping[str, Buckets], StatsField("histogram", "hold_seconds", "Times that leases were held.", {"endpoint": ()})
+    ]
 
 
 def counts_of_none() -> list[int]:

@@ -300,7 +300,7 @@ class _Seat(ClusterMember):
         """Return the input of `PoolStats.of`, for this process."""
         self.tick(now)
         rows = self.tally.rows(self.endpoints, self.out.values(), self.out_of_service(), now)
-        return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
+        return rows, self.tally.totals(out=len(self.out), waiting=self.waiting), self.tally.waits.copy()
 
     def time_leases(self) -> None:
         """Do nothing: the leases of a member are always timed."""

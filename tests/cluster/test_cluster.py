@@ -167,7 +167,19 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     assert waiter.error.waited_s == pytest.approx(3.0, abs=1e-3)
     given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
     assert given_up == [pytest.approx(3.0, abs=1e-3)]
-    assert process.member.tally.timed_out == 1
+    assert process.member.tally.counts["timed_out"] == 1
+
+
+def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are_counted_apart_on_both_sides() -> None:
+    world, process, other = _begun(2, 1)
+    _leased(world, other)
+    for timed_out in (True, False, False):
+        _ask(world, process)
+        world.cancel(process, *process.waiting, timed_out=timed_out)
+        world.talk()
+    at_server = world.core.counters(world.coordinator_clock.at(world.t))[1]
+    for counts in (process.member.tally.counts, at_server):
+        assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
@@ -295,7 +307,7 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.
     world.coordinator.pinged("http://0/", True, then, conclusive=True)
     told = (lease.id, 7, then), ("http://0/", False, then, True), ("http://0/", then)
     assert heard == [*told, ("http://0/", True, then, False), ("http://0/", True, then, True)]
-    assert process.member.tally.hedges == 1
+    assert process.member.tally.counts["hedges"] == 1
 
 
 # -- the network --------------------------------------------------------------------------------------
@@ -425,6 +437,9 @@ def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> 
     world.pass_time(1.0, quick=True)
     assert len(other.leases) == 1, "it says by itself that it has nothing any more"
     assert world.t < said + TTL_S
+    (row,) = process.member.tally.rows(process.member.endpoints, (), frozenset(), 0.0)
+    assert (row.leases, row.ignored, row.successes) == (1, 1, 0)  # nobody knows what came of it
+    assert process.member.tally.totals(out=0, waiting=0)["calls"] == 0
 
 
 def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from_when_the_answer_came() -> None:

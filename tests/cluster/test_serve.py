@@ -300,13 +300,12 @@ def test_messages_come_back_as_they_were() -> None:
     words = (
         m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
         m.RequestAmended(1, request),
-        m.RequestCancelled(1),
+        m.RequestCancelled(1, timed_out=True),
         m.LeaseEnded(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
         m.TokensUsed(token, 7),
         m.LoadReported(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
         m.ProbeReported("http://a/", True, False),
-        m.CallRetried("http://a/"),
-        m.CallHedged("http://a/"),
+        m.CallCounted("retries", "http://a/"),
         m.MemberLeft(),
     )
     held = (m.ClaimedLease(token, "http://a/", 1, terms, None, 0.25),)

@@ -42,7 +42,7 @@ def test_the_frames_are_messages() -> None:
         found.append((read_from_member if side == ">" else read_from_coordinator)(body))
     who = m.MemberId("go client", "1f")
     assert found == [
-        Opening(2, "", who, None),
+        Opening(3, "", who, None),
         m.JoinRequest(who, 12.5),
         m.SessionOffer(1764150000000, 7),
         m.SessionStart(who, 1764150000000, 7, 12.75, ()),

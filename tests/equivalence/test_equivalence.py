@@ -152,7 +152,9 @@ def _unseen(
 
 def _without_words(stats: PoolStats) -> PoolStats:
     """Leave out what errors say: those of the pool have other words."""
-    endpoints = (replace(each, spared="yes" if each.spared else "") for each in stats.endpoints)
+    endpoints = (
+        replace(each, spared="yes" * bool(each.spared), why_out="yes" * bool(each.why_out)) for each in stats.endpoints
+    )
     return replace(stats, endpoints=tuple(endpoints))
 
 

@@ -124,7 +124,7 @@ class ModelPool:
         self.closed = False
         self.last_id = 0
         self.acquired = 0
-        self.timed_out = 0
+        self.timed_out = self.cancelled = 0
         self.ends: Counter[Outcome] = Counter()
         self.over_s: dict[int, float] = {}  # end of the time of each lease, by id
         self.holders: dict[int, str] = {}
@@ -143,6 +143,28 @@ class ModelPool:
         self._numbers = 0
         for spec in specs:
             self.add(spec)
+
+    # -- figures, named as in `PoolStats` ----------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Waiters now."""
+        return len(self.waiters)
+
+    @property
+    def calls(self) -> int:
+        """Leases that ended with an outcome other than IGNORED."""
+        return self.ends.total() - self.ends[Outcome.IGNORED]
+
+    @property
+    def failures(self) -> int:
+        """Calls that failed."""
+        return self.ends[Outcome.FAILURE]
+
+    @property
+    def overloads(self) -> int:
+        """Calls that found an endpoint busy."""
+        return self.ends[Outcome.OVERLOAD]
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -449,8 +471,9 @@ class ModelPool:
         self.timed_out += 1
         self.waiters.remove(waiter)
 
-    def give_up(self, waiter: ModelWaiter) -> None:
+    def give_up(self, waiter: ModelWaiter, *, cancelled: bool) -> None:
         """Record a cancellation, or any other end without a lease."""
+        self.cancelled += cancelled
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:

@@ -104,7 +104,7 @@ class Referee:
         if kind is AcquireTimeout:
             self._model.time_out(model)
         else:
-            self._model.give_up(model)
+            self._model.give_up(model, cancelled=kind is BalancerError)
         self._finish(waiter)
 
     def settle(self, ended: Sequence[Waiter]) -> None:

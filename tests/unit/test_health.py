@@ -2,12 +2,13 @@
 
 import random
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from balancer import EndpointOverloaded, Pool
 from balancer.core.events import Spared
-from balancer.core.states import TRANSITIONS, Health, HealthEvent
+from balancer.core.states import MEMBERSHIP, TRANSITIONS, Health, HealthEvent, MembershipEvent, MembershipState
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
@@ -577,9 +578,14 @@ def test_a_weight_that_is_updated_grows_on_from_where_it_is() -> None:
 # -- the table -----------------------------------------------------------------------------------------
 
 
-def test_every_state_can_be_entered_and_left() -> None:
-    assert {before for before, _ in TRANSITIONS} == set(Health) == set(TRANSITIONS.values())
-    assert {event for _, event in TRANSITIONS} == set(HealthEvent)
+@pytest.mark.parametrize(
+    ("table", "states", "events"),
+    [(TRANSITIONS, Health, HealthEvent), (MEMBERSHIP, MembershipState, MembershipEvent)],
+    ids=["health", "membership"],
+)
+def test_every_state_can_be_entered_and_left(table: dict[tuple[Any, Any], Any], states: Any, events: Any) -> None:
+    assert {before for before, _ in table} == set(states) == set(table.values())
+    assert {event for _, event in table} == set(events)
 
 
 # -- what people see ------------------------------------------------------------------------------------

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool, PoolClosed
+from balancer import (
+    AcquireTimeout,
+    Endpoint,
+    EndpointError,
+    EndpointOverloaded,
+    NoEndpoint,
+    Outcome,
+    Pool,
+    PoolClosed,
+    QuotaSpent,
+)
 from balancer.core import events
 from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
 from balancer.observing.page.pool_tables import RecentEvents
@@ -368,7 +378,7 @@ def test_a_short_rest_says_how_long_it_is_and_a_long_one_also_when_it_ends(caplo
     ]
 
 
-def test_when_an_endpoint_comes_back_is_told_by_its_events_and_by_the_counters() -> None:
+def test_why_an_endpoint_is_out_and_when_it_comes_back_is_told_by_its_events_and_by_the_counters() -> None:
     clock, told = ManualClock(), list[float | None]()
     pool = Pool(["a", "b", "c", "d"], clock=clock, strategy="first")
     pool.observe(lambda event: told.append(event.for_s), {Ejected, Rested})  # type: ignore[attr-defined]
@@ -380,11 +390,23 @@ def test_when_an_endpoint_comes_back_is_told_by_its_events_and_by_the_counters()
     assert (rests.health, ejected.health) == ("resting", "ejected")
     assert [rests.back_in_s, ejected.back_in_s] == pytest.approx(told)
     assert [each.back_in_s for each in others] == [None, None]
+    assert [rests.why_out, ejected.why_out] == ["it asked for a rest", "5 failures in a row"]
+    assert [each.why_out for each in others] == ["", ""]
     clock.advance(0.25)
     assert pool.stats().endpoints[0].back_in_s == pytest.approx(6.75)
     clock.advance(60.0)
     pool.acquire().release()
-    assert [each.back_in_s for each in pool.stats().endpoints] == [None] * 4
+    stats = pool.stats().endpoints
+    assert [each.back_in_s for each in stats] == [None] * 4
+    assert [each.why_out for each in stats] == ["", "5 failures in a row", "", ""]  # on trial
+    pool.drain("b")
+    pool.add("b")
+    assert pool.stats().endpoints[1].why_out == "it was ejected when it left"
+    pool.acquire(only="b").release(Outcome.FAILURE)
+    assert pool.stats().endpoints[1].why_out == "its probe failed"
+    with suppress(QuotaSpent), pool.lease(only="c"):
+        raise QuotaSpent("402")
+    assert pool.stats().endpoints[2].why_out == "its account has no quota left"
 
 
 def test_pings_that_fail_are_told_beside_calls(caplog: pytest.LogCaptureFixture) -> None:

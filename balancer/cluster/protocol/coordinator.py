@@ -17,8 +17,7 @@ from typing import Any
 from balancer.cluster.protocol.grace import CoordinatorRecord, Grace
 from balancer.cluster.protocol.granting import GrantedLeases, GrantQueue
 from balancer.cluster.protocol.messages import (
-    CallHedged,
-    CallRetried,
+    CallCounted,
     FromCoordinator,
     FromMember,
     JoinRequest,
@@ -106,8 +105,7 @@ class Coordinator:
             TokensUsed: self._leases.use_tokens,
             LoadReported: self._leases.report_load,
             ProbeReported: self._probed,
-            CallRetried: self._retried,
-            CallHedged: self._hedged,
+            CallCounted: self._counted,
             MemberLeft: self._left,
         }
         self.due_s = inf
@@ -360,11 +358,9 @@ class Coordinator:
     def _probed(self, session: MemberSession, word: ProbeReported, now: float) -> None:
         self._queue.settle(lambda: self._core.pinged(word.endpoint, word.ok, now, conclusive=word.conclusive), now)
 
-    def _retried(self, session: MemberSession, word: CallRetried, now: float) -> None:
-        self._core.retried(word.endpoint, now)
-
-    def _hedged(self, session: MemberSession, word: CallHedged, now: float) -> None:
-        self._core.hedged(word.endpoint, now)
+    def _counted(self, session: MemberSession, word: CallCounted, now: float) -> None:
+        count = self._core.retried if word.figure == "retries" else self._core.hedged
+        count(word.endpoint, now)
 
     def _after(self, now: float) -> None:
         """Inform members of changes, and set `due_s`."""

@@ -92,10 +92,10 @@ class GrantQueue:
                 self._submit(queued, now)
 
     def cancel(self, session: MemberSession, word: RequestCancelled, now: float) -> None:
-        """Cancel the request of a caller."""
+        """Cancel the request of a caller, or time it out as its member did."""
         queued = session.acquires.pop(word.number, None)
         if queued is not None:
-            self._cancel([queued], now, timed_out=False)
+            self._cancel([queued], now, timed_out=word.timed_out)
 
     def amend(self, session: MemberSession, word: RequestAmended, now: float) -> None:
         """Change the request of a caller, at its place in the queue."""

@@ -25,8 +25,7 @@ from balancer.cluster.protocol.member_leases import (
 from balancer.cluster.protocol.membership import ContactState, CoordinatorContact
 from balancer.cluster.protocol.messages import (
     MOST_WAITING,
-    CallHedged,
-    CallRetried,
+    CallCounted,
     EndpointListed,
     EndpointsOut,
     FromCoordinator,
@@ -322,8 +321,9 @@ class ClusterMember:
             )
             self._note_time_out(waiter, now)
         else:
+            self.tally.counts["cancelled"] += 1
             waiter.error = BalancerError("the wait was cancelled")
-        self._say(RequestCancelled(self._callers.dismiss(waiter)))
+        self._say(RequestCancelled(self._callers.dismiss(waiter), timed_out))
         return ()
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> Served:
@@ -406,7 +406,7 @@ class ClusterMember:
         self._expire(now)
 
     def _note_time_out(self, waiter: Waiter, now: float) -> None:
-        self.tally.timed_out += 1
+        self.tally.counts["timed_out"] += 1
         self.journal.note(TimedOut, now, now - waiter.since_s)
 
     # -- for its callers: what else there is --------------------------------------------------------
@@ -418,16 +418,16 @@ class ClusterMember:
 
     def retried(self, name: str, now: float) -> Served:
         """Report a retry of a call that failed at endpoint `name` to the coordinator."""
-        self.tally.retries += 1
+        self.tally.counts["retries"] += 1
         self.journal.note(Retried, now, name)
-        self._say(CallRetried(name))
+        self._say(CallCounted("retries", name))
         return ()
 
     def hedged(self, name: str, now: float) -> Served:
         """Report a hedge of a slow call to the coordinator."""
-        self.tally.hedges += 1
+        self.tally.counts["hedges"] += 1
         self.journal.note(Hedged, now, name)
-        self._say(CallHedged(name))
+        self._say(CallCounted("hedges", name))
         return ()
 
     @property

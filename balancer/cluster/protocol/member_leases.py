@@ -4,18 +4,20 @@ The counters are for `Pool.stats`. The coordinator's core counts for all process
 number under which the coordinator knows them.
 """
 
-from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from math import inf
 
 from balancer.cluster.protocol.messages import ClaimedLease, LeaseEnded, LeaseRequested, LeaseToken
+from balancer.core.account import Account
 from balancer.core.events import Ended, Expired, Granted, Journal, Leaked
 from balancer.core.lease_timers import LeaseTimers
 from balancer.core.metrics import EndpointStats, WaitHistogram
-from balancer.core.timing import BOUNDS_S, Buckets, CountedWaits, LeaseTimes, counts_of_none
+from balancer.core.readings import stats_of
+from balancer.core.states import MembershipState
+from balancer.core.timing import CountedWaits, LeaseTimes, count_hold, holds_of
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import LeaseError
@@ -152,10 +154,10 @@ class LeaseTable:
         lease.request = request
         held.lease_id = lease.id
         held.request = request
+        self.counters.begun(lease, waited_s)
         self.out[lease.id] = lease
         if request.terms is not None:
             self._terms.add(lease, now)
-        self.counters.begun(lease, waited_s)
         self.journal.note(Granted, now, *facts_of_lease(lease), waited_s)
         return lease
 
@@ -227,6 +229,7 @@ class LeaseTable:
                 lease = self.out.pop(held.lease_id)
                 lease.fate = f"the lease of {lease.endpoint.name} was lost: {why}"
                 lease.account = None
+                self.counters.lost(lease)
             else:
                 self.idle.drop(held)
 
@@ -248,105 +251,74 @@ def facts_of_lease(lease: Lease) -> tuple[int, str, str, int]:
     return lease.id, lease.endpoint.name, lease.holder, lease.slots
 
 
-class _Row:
-    """The counters of one endpoint."""
-
-    __slots__ = ("busy_s", "failures", "held_s", "holds", "ignored", "leases", "overloads", "successes")
-
-    def __init__(self) -> None:
-        self.leases = self.successes = self.failures = self.overloads = self.ignored = 0
-        self.busy_s = self.held_s = 0.0
-        self.holds = counts_of_none()
-
-
 class MemberCounters:
     """Counters of one process.
 
     Attributes:
-        granted, calls, timed_out, retries, hedges: counts so far. `calls` are leases that ended with an outcome other
-            than IGNORED.
+        counts: figures of `PoolStats` by name, those that are only counted.
         waits: how long callers waited that had to wait.
     """
 
     def __init__(self) -> None:
-        self.granted = self.calls = self.timed_out = self.retries = self.hedges = 0
+        self.counts = Counter[str]()
         self.waits = CountedWaits(WaitHistogram(), 0)
-        self._rows: dict[str, _Row] = {}
+        self._accounts: dict[str, Account] = {}
 
     def begun(self, lease: Lease, waited_s: float) -> None:
         """Count a grant."""
-        self.granted += 1
+        self.counts["acquired"] += 1
         self.waits.add(waited_s)
-        self._row(lease.endpoint.name).leases += 1
+        self._account(lease.endpoint).leases += 1
 
     def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """Count an end."""
-        row = self._row(lease.endpoint.name)
+        account = self._account(lease.endpoint)
         held_s = now - lease.granted_s
-        row.busy_s += held_s * lease.slots
-        row.held_s += held_s
-        row.holds[bisect_left(BOUNDS_S, held_s)] += 1
-        self.calls += outcome is not Outcome.IGNORED
-        row.ignored += outcome is Outcome.IGNORED
-        row.successes += outcome is Outcome.SUCCESS
-        row.failures += outcome is Outcome.FAILURE
-        row.overloads += outcome is Outcome.OVERLOAD
+        account.busy_s += held_s * lease.slots
+        count_hold(account, held_s)
+        account.ignored += outcome is Outcome.IGNORED
+        account.failures += outcome is Outcome.FAILURE
+        account.overloads += outcome is Outcome.OVERLOAD
+
+    def lost(self, lease: Lease) -> None:
+        """Count a lease that the coordinator has ended, as ignored."""
+        self._account(lease.endpoint).ignored += 1
 
     def times(self, endpoints: Iterable[Endpoint]) -> LeaseTimes:
         """Return how long leases were waited for and held, from the start."""
-        rows = {endpoint.name: self._row(endpoint.name) for endpoint in endpoints}
-        holds = {name: Buckets(tuple(row.holds), row.held_s) for name, row in rows.items()}
-        return LeaseTimes(self.waits.counted(self.granted), holds)
+        return LeaseTimes(self.waits.counted(self.counts["acquired"]), holds_of(map(self._account, endpoints)))
 
-    def totals(self, waiting: int) -> dict[str, int]:
-        """Return the keyword arguments of `PoolStats.of`."""
+    def totals(self, *, out: int, waiting: int) -> dict[str, int]:
+        """Return the figures of `PoolStats`, by name."""
+        accounts = self._accounts.values()
         return {
-            "acquired": self.granted,
-            "timed_out": self.timed_out,
+            **self.counts,
             "waiting": waiting,
-            "calls": self.calls,
-            "failures": sum(row.failures for row in self._rows.values()),
-            "overloads": sum(row.overloads for row in self._rows.values()),
-            "retries": self.retries,
-            "hedges": self.hedges,
+            "calls": self.counts["acquired"] - out - sum(each.ignored for each in accounts),
+            "failures": sum(each.failures for each in accounts),
+            "overloads": sum(each.overloads for each in accounts),
         }
 
     def rows(
-        self, endpoints: Iterable[Endpoint], out: Iterable[Lease], out_of_service: frozenset[str], now: float
+        self, endpoints: Collection[Endpoint], out: Iterable[Lease], out_of_service: frozenset[str], now: float
     ) -> list[EndpointStats]:
         """Return a row for each endpoint, with the counts of this process."""
-        held: dict[str, list[Lease]] = {}
-        for lease in out:
-            held.setdefault(lease.endpoint.name, []).append(lease)
-        total = sum(row.leases for row in self._rows.values()) or 1
-        found = []
+        accounts = {endpoint.name: self._account(endpoint) for endpoint in endpoints}
         for endpoint in endpoints:
-            row, mine = self._row(endpoint.name), held.get(endpoint.name, ())
-            found.append(
-                EndpointStats(
-                    url=endpoint.url,
-                    name=endpoint.name,
-                    state="active",
-                    in_flight=sum(lease.slots for lease in mine),
-                    limit=0 if endpoint.name in out_of_service else endpoint.capacity,
-                    leases=row.leases,
-                    failures=row.failures,
-                    share=row.leases / total,
-                    busy_s=row.busy_s + sum((now - lease.granted_s) * lease.slots for lease in mine),
-                    overloads=row.overloads,
-                    successes=row.successes,
-                    ignored=row.ignored,
-                    capacity=endpoint.capacity,
-                    weight=endpoint.weight,
-                )
-            )
-        return found
+            account = accounts[endpoint.name]
+            account.endpoint, account.ceiling, account.in_flight = endpoint, endpoint.capacity, 0
+            account.limit = 0 if endpoint.name in out_of_service else endpoint.capacity
+        held = [(accounts[name], lease) for lease in out if (name := lease.endpoint.name) in accounts]
+        for account, lease in held:
+            account.in_flight += lease.slots
+        return stats_of(list(accounts.values()), held, now)
 
-    def _row(self, name: str) -> _Row:
-        row = self._rows.get(name)
-        if row is None:
-            row = self._rows[name] = _Row()
-        return row
+    def _account(self, endpoint: Endpoint) -> Account:
+        account = self._accounts.get(endpoint.name)
+        if account is None:
+            account = self._accounts[endpoint.name] = Account(endpoint)
+            account.state = MembershipState.ACTIVE
+        return account
 
 
 class CallerQueue:

@@ -14,7 +14,7 @@ A refusal carries an error, which is raised in the other process. Errors that th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.errors import (
@@ -31,8 +31,7 @@ from balancer.strategy import Request
 
 __all__ = [
     "MOST_WAITING",
-    "CallHedged",
-    "CallRetried",
+    "CallCounted",
     "ClaimedLease",
     "CoordinatorFrame",
     "EndpointListed",
@@ -208,9 +207,10 @@ class RequestAmended:
 
 @dataclass(frozen=True, slots=True)
 class RequestCancelled:
-    """A caller does not want a lease any more."""
+    """A caller does not want a lease any more, or has waited for too long by its own clock (`timed_out`)."""
 
     number: int
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,16 +250,10 @@ class ProbeReported:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRetried:
-    """A call that failed at `endpoint` is made again."""
+class CallCounted:
+    """A call that failed at `endpoint` is made again ("retries"), or a slow one a second time, there ("hedges")."""
 
-    endpoint: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallHedged:
-    """A slow call is made a second time, at `endpoint`."""
-
+    figure: Literal["retries", "hedges"]
     endpoint: str
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "read_from_member",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 LONGEST: Final = 16 * 2**20  # bytes of a message: about 100 000 leases at the start of a session
 _LENGTH = struct.Struct(">I")
 
@@ -83,7 +83,7 @@ _HEADS: dict[int, type] = {
 _HEADS |= {12: m.SessionAccepted, 13: m.CoordinatorFrame}
 _WORDS: dict[int, type] = {
     0: m.LeaseRequested, 1: m.RequestAmended, 2: m.RequestCancelled, 3: m.LeaseEnded, 4: m.TokensUsed,
-    5: m.LoadReported, 6: m.ProbeReported, 7: m.CallRetried, 8: m.CallHedged, 9: m.MemberLeft,
+    5: m.LoadReported, 6: m.ProbeReported, 7: m.CallCounted, 8: m.MemberLeft,
     20: m.EndpointListed, 21: m.LeasesGranted, 22: m.RequestRefused, 23: m.EndpointsOut, 24: m.IdleRecalled,
     25: m.PoolChanged,
 }  # fmt: skip
@@ -144,7 +144,7 @@ class _Reader:
         return tuple(self._words[number].decode(raw) for number, raw in words)
 
 
-read_from_member: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
+read_from_member: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(9))
 """Read a message of a member. Raises WireError."""
 
 read_from_coordinator: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -184,6 +185,7 @@ def build_app(
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Answers:
     """The request handlers.
 
@@ -197,55 +199,45 @@ class _Answers:
         drawers: tell the details of an endpoint.
     """
 
-    def __init__(
-        self,
-        html: str,
-        tables: PoolTables,
-        feed: Feed,
-        token: str,
-        scrape: Scrape | None,
-        log: ChangeLog,
-        drawers: Drawers,
-    ) -> None:
-        self._html = html
-        self._tables = tables
-        self._feed = feed
-        self._token = token
-        self._scrape = scrape
-        self._log = log
-        self._drawers = drawers
+    html: str
+    tables: PoolTables
+    feed: Feed
+    token: str
+    scrape: Scrape | None
+    log: ChangeLog
+    drawers: Drawers
 
     async def page(self, _: Request) -> Response:
-        return HTMLResponse(self._html)
+        return HTMLResponse(self.html)
 
     async def state(self, _: Request) -> Response:
-        at_s, tables = await asyncio.to_thread(self._tables.look, still=True)
+        at_s, tables = await asyncio.to_thread(self.tables.look, still=True)
         return _Told({"at_s": at_s, **rows_as_lists(tables)})
 
     async def events(self, _: Request) -> Response:
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self._feed.follow(), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self.feed.follow(), media_type="text/event-stream", headers=headers)
 
     async def history(self, _: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(self._tables.history.told))
+        return JSONResponse(await asyncio.to_thread(self.tables.history.told))
 
     async def endpoint(self, request: Request) -> Response:
         """Tell the details of the endpoint of a row."""
-        name = self._tables.endpoint(request.query_params.get("id", ""))
+        name = self.tables.endpoint(request.query_params.get("id", ""))
         if name is None:
             return _refused(404, "there is no such endpoint")
         try:
-            return _Told(await asyncio.to_thread(self._drawers.look, name))
+            return _Told(await asyncio.to_thread(self.drawers.look, name))
         except BalancerError as error:  # it has just gone
-            return _refused(404, self._log.plain(error))
+            return _refused(404, self.log.plain(error))
 
     async def alive(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        if self._scrape is None:
+        if self.scrape is None:
             return JSONResponse({"error": "the server of this page has no extra 'prometheus'; install it there"}, 501)
-        body, kind = await asyncio.to_thread(self._scrape)
+        body, kind = await asyncio.to_thread(self.scrape)
         return Response(body, headers={"Content-Type": kind})
 
     async def press(self, act: Action, request: Request) -> Response:
@@ -255,7 +247,7 @@ class _Answers:
             row = said.get("endpoint")
             if not isinstance(row, str):
                 raise AdminRefusal(400, 'the body has no text as endpoint; send {"endpoint": ID}')
-            name = self._tables.endpoint(row)
+            name = self.tables.endpoint(row)
             if name is None:
                 raise AdminRefusal(404, "there is no such endpoint")
             return act({"endpoint": name})
@@ -264,9 +256,9 @@ class _Answers:
 
     async def ask(self, act: Action, request: Request) -> Response:
         """Do what a request with the token asks for, and log it."""
-        if not self._token:
+        if not self.token:
             return _refused(403, "this page has no buttons; serve it with a token")
-        if not shows_token(self._token, request.headers):
+        if not shows_token(self.token, request.headers):
             return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, "send a table as application/json")
@@ -276,14 +268,14 @@ class _Answers:
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except AdminRefusal as error:
-            return _refused(error.status, self._log.plain(error))
+            return _refused(error.status, self.log.plain(error))
         except BalancerError as error:
-            return _refused(409, self._log.plain(error))
+            return _refused(409, self.log.plain(error))
         except ValueError as error:
-            return _refused(400, self._log.plain(error))
+            return _refused(400, self.log.plain(error))
         address = request.client.host if request.client else "unknown"
-        self._log.write(WhoAsks(address, request.headers.get(_WHO, "")[:_LONGEST_NAME]), done)
-        return JSONResponse({"done": self._log.shown(done)})
+        self.log.write(WhoAsks(address, request.headers.get(_WHO, "")[:_LONGEST_NAME]), done)
+        return JSONResponse({"done": self.log.shown(done)})
 
 
 async def _table_in(request: Request) -> Mapping[str, Any]:

@@ -5,29 +5,17 @@ These are how long its leases are held, and its last errors. Leases are timed on
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from balancer.core.events import Ended, Event
-from balancer.core.metrics import CallError, WaitHistogram
+from balancer.core.events import Ended
+from balancer.core.metrics import WaitHistogram
+from balancer.observing import WatchedPool
 from balancer.values.redaction import ShownNames
 
-__all__ = ["Drawers", "HasErrors"]
+__all__ = ["Drawers"]
 
 _UNREAD: Final = 3  # beats without a look, after which leases are not timed any more
 _SHOWN: Final = 20  # errors
-
-
-class HasErrors(Protocol):
-    """The part of a pool that a drawer reads."""
-
-    def last_errors(self, url: str) -> Sequence[CallError]:
-        """Return the last failures and overloads of an endpoint, oldest first. Raises UnknownEndpoint."""
-        ...
-
-    def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Call an observer with each event."""
-        ...
 
 
 class Drawers:
@@ -36,13 +24,11 @@ class Drawers:
     Args:
         pool: the pool.
         names: its secrets.
-        clock: returns the time of the pool, in seconds.
     """
 
-    def __init__(self, pool: HasErrors, names: ShownNames, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: WatchedPool, names: ShownNames) -> None:
         self._pool = pool
         self._names = names
-        self._clock = clock
         self._turn = threading.Lock()
         self._holds: dict[str, WaitHistogram] = {}
         self._counts: Counter[str] = Counter()
@@ -63,7 +49,7 @@ class Drawers:
         with self._turn:
             self._unread = 0
             if self._observation is None:
-                self._holds, self._counts, self._since_s = {}, Counter(), self._clock()
+                self._holds, self._counts, self._since_s = {}, Counter(), self._pool.clock()
                 self._observation = self._pool.observe(self._ended, kinds={Ended})
             held, ended = self._holds.get(name, WaitHistogram()).summary(self._counts[name]), self._counts[name]
             times = {f"{part}_s": float(f"{getattr(held, part):.3g}") for part in ("p50", "p99", "max")}

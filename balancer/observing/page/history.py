@@ -11,14 +11,15 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from balancer.core.metrics import EndpointStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats
 from balancer.core.readings import Snapshot
 
-__all__ = ["EVERY_S", "PageHistory", "standing"]
+__all__ = ["EVERY_S", "FreshWaits", "PageHistory", "standing"]
 
 EVERY_S: Final = 10.0
 _KEPT: Final = 360  # points: an hour
 _MOST_ENDPOINTS: Final = 2000  # of more endpoints only the sums are kept
+_OF_POOL: Final = ("waiting", "acquired", "failures", "overloads", "calls")
 _OUT: Final = {"ejected": "x", "spent": "x", "half_open": "t", "resting": "t"}
 
 
@@ -31,6 +32,21 @@ def standing(each: EndpointStats) -> str:
         return "d"
     slots = each.limit or each.capacity
     return _OUT.get(each.health) or str(min(9, math.ceil(9 * each.in_flight / slots)))
+
+
+class FreshWaits:
+    """The waits of leases that were granted since the last look."""
+
+    def __init__(self) -> None:
+        self._before: tuple[WaitHistogram, int] | None = None
+
+    def of(self, seen: Snapshot, *, still: bool = False) -> WaitStats:
+        """Return them. The next ones begin now, unless `still`."""
+        granted = seen.stats.acquired
+        waits, before = self._before or (seen.waits, granted)
+        if not still:
+            self._before = seen.waits, granted
+        return seen.waits.since(waits).summary(granted - before)
 
 
 class _Past:
@@ -50,7 +66,7 @@ class PageHistory:
     def __init__(self) -> None:
         self._points: deque[dict[str, float]] = deque(maxlen=_KEPT)
         self._ends: dict[str, _Past] = {}
-        self._waits: tuple[WaitHistogram, int] | None = None
+        self._fresh = FreshWaits()
         self._turn = threading.Lock()
 
     def take(self, seen: Snapshot, rows: Mapping[str, str]) -> None:
@@ -91,18 +107,12 @@ class PageHistory:
 
     def _point(self, seen: Snapshot) -> dict[str, float]:
         stats = seen.stats
-        waits, granted = self._waits or (seen.waits, stats.acquired)
-        fresh = seen.waits.since(waits).summary(stats.acquired - granted)
-        self._waits = seen.waits, stats.acquired
+        fresh = self._fresh.of(seen)
         return {
             "at": round(seen.at_s, 1),
             "used": sum(each.in_flight for each in stats.endpoints),
             "force": sum(each.limit for each in stats.endpoints),
-            "waiting": stats.waiting,
-            "acquired": stats.acquired,
-            "failures": stats.failures,
-            "overloads": stats.overloads,
-            "calls": stats.calls,
+            **{name: getattr(stats, name) for name in _OF_POOL},
             "p50": float(f"{fresh.p50:.3g}"),
             "p99": float(f"{fresh.p99:.3g}"),
         }

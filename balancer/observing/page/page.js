@@ -345,7 +345,7 @@ function drawer() {
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
     ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
-    ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
+    ["ejected", `${number(e.ejections)} times`], ["out of service", (e.out_s ? span(e.out_s) + " in all" : "never") + (e.why_out ? "; now: " + e.why_out : "")], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
   ];
   const list = $("facts");
   if (list.children.length !== facts.length) { list.textContent = ""; for (const _ of facts) { const box = put(list, "div"); put(box, "dt"); put(box, "dd"); } }

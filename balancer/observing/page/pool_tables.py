@@ -12,7 +12,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from balancer.core.events import (
     Added,
@@ -28,15 +29,22 @@ from balancer.core.events import (
     Spent,
     StrategyChanged,
 )
-from balancer.core.metrics import LeaseRow, WaitHistogram, WaitRow, WaitStats
+from balancer.core.metrics import (
+    EndpointStats,
+    LeaseRow,
+    PoolStats,
+    QuotaStats,
+    WaitRow,
+    figures_of,
+)
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
-from balancer.observing.page.history import PageHistory
+from balancer.observing import WatchedPool
+from balancer.observing.page.history import FreshWaits, PageHistory
 from balancer.shells.logs import until_back
 from balancer.values.redaction import ShownNames
 
 __all__ = [
-    "HasSnapshot",
     "ListMembers",
     "MemberLeases",
     "PoolTables",
@@ -117,14 +125,6 @@ class MemberLeases(NamedTuple):
 
 
 ListMembers = Callable[[], Sequence[MemberLeases]]
-
-
-class HasSnapshot(Protocol):
-    """A pool that can be shown."""
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant."""
-        ...
 
 
 @dataclass(slots=True)
@@ -255,7 +255,7 @@ class PoolTables:
 
     def __init__(
         self,
-        pool: HasSnapshot,
+        pool: WatchedPool,
         names: ShownNames,
         news: RecentEvents,
         *,
@@ -269,7 +269,7 @@ class PoolTables:
         self._extra = extra
         self._numbers: dict[str, int] = {}
         self._turn = threading.Lock()
-        self._before: tuple[WaitHistogram, int] | None = None
+        self._fresh = FreshWaits()
         self.history = PageHistory()
 
     def look(self, *, still: bool = False) -> tuple[float, Tables]:
@@ -308,18 +308,9 @@ class PoolTables:
 
     def _of_pool(self, seen: Snapshot, still: bool) -> dict[str, Any]:
         stats = seen.stats
-        recent = self._recent(seen, still)
+        recent = self._fresh.of(seen, still=still)
         return {
-            "strategy": stats.strategy,
-            "acquired": stats.acquired,
-            "timed_out": stats.timed_out,
-            "waiting": stats.waiting,
-            "calls": stats.calls,
-            "failures": stats.failures,
-            "overloads": stats.overloads,
-            "retries": stats.retries,
-            "hedges": stats.hedges,
-            "ejections": stats.ejections,
+            **_figures(stats),
             **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
@@ -330,33 +321,13 @@ class PoolTables:
             return holder_rows(seen.leases, self._names.plain, seen.waiters, self._names)
         return member_rows(seen.also, self._names.plain, self._names)
 
-    def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
-        """Return the waits of the leases that were granted since the last look."""
-        granted = seen.stats.acquired
-        waits, before = self._before or (seen.waits, granted)
-        if not still:
-            self._before = seen.waits, granted
-        return seen.waits.since(waits).summary(granted - before)
-
     def _of_endpoints(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
         return {
             self._row(each.name): {
                 "name": self._names(each.name),
-                "state": each.state,
-                "health": each.health,
-                "capacity": each.capacity,
-                "weight": each.weight,
-                "limit": each.limit,
-                "in_flight": each.in_flight,
-                "leases": each.leases,
-                "successes": each.successes,
-                "failures": each.failures,
-                "overloads": each.overloads,
-                "ignored": each.ignored,
-                "ejections": each.ejections,
-                "busy_s": round(each.busy_s, 2),
-                "out_s": round(each.out_s, 1),
+                **_figures(each),
                 "spared": self._names.without_secrets(each.spared),
+                "why_out": self._names.without_secrets(each.why_out),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each in seen.stats.endpoints
@@ -366,10 +337,7 @@ class PoolTables:
         return {
             str(number): {
                 "name": self._names(each.name),
-                "requests": each.requests,
-                "requests_per_min": each.requests_per_min,
-                "tokens": each.tokens,
-                "tokens_per_min": each.tokens_per_min,
+                **_figures(each),
             }
             for number, each in enumerate(seen.stats.quotas)
         }
@@ -421,56 +389,57 @@ def holder_rows(
     endpoint. `on` has [endpoint, slots] of the first few, and `places` how many there are. Beyond a hundred, holders
     whose youngest lease is the oldest are left out.
     """
-    found: dict[str, dict[str, Any]] = {}
-    held: dict[str, dict[str, int]] = {}
+    found: dict[str, tuple[list[_Held], list[tuple[int, float]]]] = {}
     for lease in leases:  # oldest first
-        row = found.setdefault(shown(lease.holder) or _NOBODY, _idle_row())
-        row["leases"] += 1
-        row["slots"] += lease.slots
-        row["since_s"] = _past(lease.since_s) if row["since_s"] is None else row["since_s"]
-        on = held.setdefault(shown(lease.holder) or _NOBODY, {})
-        on[lease.endpoint] = on.get(lease.endpoint, 0) + lease.slots
+        of = found.setdefault(shown(lease.holder) or _NOBODY, ([], []))
+        of[0].append((lease.endpoint, lease.slots, lease.since_s))
     for each in waiters:
-        row = found.setdefault(shown(each.holder) or _NOBODY, _idle_row())
-        row["waiting"] += each.waiting
-        row["waits_since_s"] = min(_past(each.since_s), row["waits_since_s"] or math.inf)
-    told = dict(list(found.items())[:_MOST_HOLDERS])
-    for name, row in told.items():
-        row.update(_places(held.get(name, {}), endpoint))
-    return told
-
-
-def _places(slots: Mapping[str, int], shown: Callable[[str], str]) -> dict[str, Any]:
-    most = sorted(slots, key=lambda name: -slots[name])[:_MOST_PLACES]
-    return {"places": len(slots), "on": [[shown(name), slots[name]] for name in most]}
-
-
-def _idle_row() -> dict[str, Any]:
-    return {"leases": 0, "slots": 0, "since_s": None, "waiting": 0, "waits_since_s": None}
+        found.setdefault(shown(each.holder) or _NOBODY, ([], []))[1].append((each.waiting, each.since_s))
+    return {name: _holder_row(*of, endpoint) for name, of in islice(found.items(), _MOST_HOLDERS)}
 
 
 def member_rows(
-    holders: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
+    members: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
 ) -> dict[str, dict[str, Any]]:
     """Return a row for each process, with what `holder_rows` says of a holder; two of one name have two rows."""
     found: dict[str, dict[str, Any]] = {}
-    for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
-        plain, number = shown(holder.name), 1
+    for member in sorted(members, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
+        plain, number = shown(member.name), 1
         name = plain
         while name in found:
             number += 1
             name = f"{plain} ({number})"
-        slots: Counter[str] = Counter()
-        for lease in holder.leases:
-            slots[lease.endpoint.name] += lease.slots
-        found[name] = {
-            "leases": len(holder.leases),
-            "slots": slots.total(),
-            "since_s": _first(lease.granted_s for lease in holder.leases),
-            "waiting": len(holder.waits_since_s),
-            "waits_since_s": _first(holder.waits_since_s),
-            **_places(slots, endpoint),
-        }
+        leases = [(lease.endpoint.name, lease.slots, lease.granted_s) for lease in member.leases]
+        found[name] = _holder_row(leases, [(1, since_s) for since_s in member.waits_since_s], endpoint)
+    return found
+
+
+_Held = tuple[str, int, float]  # an endpoint, slots of it, since when
+
+
+def _holder_row(
+    leases: Sequence[_Held], waits: Sequence[tuple[int, float]], shown: Callable[[str], str]
+) -> dict[str, Any]:
+    slots: Counter[str] = Counter()
+    for name, many, _ in leases:
+        slots[name] += many
+    return {
+        "leases": len(leases),
+        "slots": slots.total(),
+        "since_s": _first(since_s for _, _, since_s in leases),
+        "waiting": sum(many for many, _ in waits),
+        "waits_since_s": _first(since_s for _, since_s in waits),
+        "places": len(slots),
+        "on": [[shown(name), many] for name, many in slots.most_common(_MOST_PLACES)],
+    }
+
+
+def _figures(row: PoolStats | EndpointStats | QuotaStats) -> dict[str, Any]:
+    """Return the figures that a row declares, rounded as they say."""
+    found = {}
+    for name, figure in figures_of(type(row)).items():
+        value = getattr(row, name)
+        found[name] = value if figure.digits is None else round(value, figure.digits)
     return found
 
 

@@ -4,16 +4,15 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from balancer.core.events import Event
-from balancer.core.metrics import CallError
-from balancer.core.readings import Snapshot
 from balancer.errors import ConfigError
+from balancer.observing import WatchedPool
 from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.history import EVERY_S
@@ -38,29 +37,8 @@ TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
 
 
-class PageSource(PoolAdmin, Protocol):
+class PageSource(WatchedPool, PoolAdmin, Protocol):
     """The part of a pool that the page uses."""
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant."""
-        ...
-
-    def time_leases(self) -> None:
-        """Count how long leases are waited for and held."""
-        ...
-
-    def last_errors(self, url: str) -> Sequence[CallError]:
-        """Return the last failures and overloads of an endpoint."""
-        ...
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the time in seconds."""
-        ...
-
-    def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Call an observer with each event."""
-        ...
 
 
 class Page:
@@ -167,10 +145,10 @@ def open_page(
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
-    drawers = Drawers(pool, names, pool.clock)
+    drawers = Drawers(pool, names)
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
-    scrape = _Scrape(pool, redact) if has("prometheus") else None
+    scrape = _scrape_of(pool, redact) if has("prometheus") else None
     listener = listener_at(host, port)
 
     async def run(page: Page) -> None:
@@ -215,27 +193,25 @@ def listener_at(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
-class _Scrape:
-    """The metrics for Prometheus. The pool counts lease times from the first scrape on."""
+def _scrape_of(pool: PageSource, redact: Callable[[str], str] | None) -> Callable[[], tuple[bytes, str]]:
+    """Return what scrapes the metrics for Prometheus. The pool counts lease times from the first scrape on."""
 
-    def __init__(self, pool: PageSource, redact: Callable[[str], str] | None) -> None:
-        self._pool = pool
-        self._redact = redact
-        self._turn = threading.Lock()
-        self._registry: Any = None
-
-    def __call__(self) -> tuple[bytes, str]:
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+    @cache
+    def registry() -> Any:
+        from prometheus_client import CollectorRegistry
 
         from balancer.observing.prometheus import Collector
 
-        with self._turn:
-            if self._registry is None:
-                registry = CollectorRegistry()
-                registry.register(Collector(self._pool, redact=self._redact))
-                self._registry = registry
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        made = CollectorRegistry()
+        made.register(Collector(pool, redact=redact))
+        return made
+
+    def scrape() -> tuple[bytes, str]:
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+        return generate_latest(registry()), CONTENT_TYPE_LATEST
+
+    return scrape
 
 
 def checked_token(token: str | None, where: str = "token") -> str:

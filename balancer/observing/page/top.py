@@ -15,6 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from balancer.core.metrics import EndpointStats, PoolStats, figures_of
 from balancer.errors import ConfigError
 from balancer.observing.page.pool_tables import Tables, apply
 from balancer.reporting.terminal import cleaner, plain_table
@@ -38,7 +39,8 @@ _STYLES: Final = {
     "resting": "yellow",
     "draining": "dim",
 }
-_COUNTS: Final = {"acquired": "leases"} | {name: name for name in ("failures", "overloads", "retries", "hedges")}
+_OF_POOL: Final = {name: each.word for name, each in figures_of(PoolStats).items() if each.word}
+_OF_ENDPOINT: Final = {name: each.word for name, each in figures_of(EndpointStats).items() if each.word}
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
 
@@ -119,7 +121,7 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     waiting = grace.get("waiting", pool.get("waiting", 0))
     waits = f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}"
     now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
-    counts = [f"{pool.get(key, 0)} {word}" for key, word in _COUNTS.items()]
+    counts = [f"{pool.get(key, 0)} {word}" for key, word in _OF_POOL.items()]
     parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
     if grace:
         left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
@@ -169,12 +171,12 @@ def _table_of(
     table.add_column("endpoint", no_wrap=True)
     for name in ("health", "slots"):
         table.add_column(name)
-    for name in ("leases/s",) * rates + ("leases", "failures", "overloads", "ejections"):
+    for name in [*["leases/s"] * rates, *_OF_ENDPOINT.values()]:
         table.add_column(name, justify="right")
     for (row, each), name in zip(endpoints.items(), names, strict=True):
         word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
         rate = past.rate(row)
-        counts = [str(each[key]) for key in ("leases", "failures", "overloads", "ejections")]
+        counts = [str(each[key]) for key in _OF_ENDPOINT]
         table.add_row(
             clean(name),
             clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),

@@ -54,7 +54,7 @@ def test_a_drawer_tells_errors_by_kind_and_hides_secrets(pool: Pool) -> None:
     fail(pool, EndpointError("user 18 was refused"))
     fail(pool, EndpointOverloaded("busy"))
     names = ShownNames(lambda text: text.replace("17", "***"))
-    told = Drawers(pool, names, pool.clock).look("http://a/")
+    told = Drawers(pool, names).look("http://a/")
     assert told["kinds"] == [
         {"outcome": "failure", "kind": "EndpointError", "times": 2},
         {"outcome": "overload", "kind": "EndpointOverloaded", "times": 1},
@@ -65,7 +65,7 @@ def test_a_drawer_tells_errors_by_kind_and_hides_secrets(pool: Pool) -> None:
 
 
 def test_leases_are_timed_only_while_a_drawer_is_open(pool: Pool, now: list[float]) -> None:
-    drawers, wanted = Drawers(pool, ShownNames(), pool.clock), lambda: Ended in pool.engine.core.journal.wanted
+    drawers, wanted = Drawers(pool, ShownNames()), lambda: Ended in pool.engine.core.journal.wanted
     for _ in range(10):
         drawers.beat()
     assert not wanted()

@@ -132,45 +132,6 @@ def test_the_state_is_what_stats_say(pool: Pool, page: Page) -> None:
     assert kept.granted_s == pytest.approx(holder["since_s"], abs=0.01)
 
 
-def test_under_64_threads_the_page_is_one_instant_and_equal_to_stats() -> None:
-    pool = Pool([Endpoint(f"http://{n}/") for n in range(8)])
-    names = ShownNames()
-    scene = PoolTables(pool, names, RecentEvents(names))
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            with pool.lease(holder="one of many"):
-                pass
-
-    crew = [threading.Thread(target=work) for _ in range(64)]
-    for each in crew:
-        each.start()
-    try:
-        with pool.serve_page() as page:
-            for number in range(20):
-                if number % 2:  # nobody but this thread can change anything between the two
-                    with pool.engine.lock:
-                        (_, tables), stats = scene.look(), pool.stats()
-                    seen, shown = tables["pool"][""], list(tables["endpoints"].values())
-                    assert (seen["acquired"], seen["waiting"]) == (stats.acquired, stats.waiting)
-                    assert [(each["leases"], each["in_flight"]) for each in shown] == [
-                        (each.leases, each.in_flight) for each in stats.endpoints
-                    ]
-                else:
-                    found = state(page)
-                    seen, shown = found["pool"], found["endpoints"]
-                    held = sum(each["slots"] for each in found["holders"])
-                    assert held == sum(each["in_flight"] for each in shown)
-                assert seen["acquired"] == sum(each["leases"] for each in shown)
-                for each in shown:
-                    assert each["leases"] == each["successes"] + each["ignored"] + each["in_flight"]
-    finally:
-        over.set()
-        for thread in crew:
-            thread.join()
-
-
 def test_changes_lead_to_the_state(pool: Pool, page: Page) -> None:
     told, mine = events(page), Tables()
     first = next(told)
