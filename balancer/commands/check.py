@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -117,14 +117,14 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
     decided = {  # not known here, if a server decides
-        "health": config.health.model_dump() if config.health else None,
-        "limits": config.limits.model_dump(),
+        "health": asdict(config.health) if config.health else None,
+        "limits": asdict(config.limits),
         "host_caps": dict(config.host_caps),
-        "quotas": {name: quota.model_dump() for name, quota in config.quotas.items()},
-        "holders": {name: holder.model_dump() for name, holder in config.holders.items()},
+        "quotas": {name: asdict(quota) for name, quota in config.quotas.items()},
+        "holders": {name: asdict(holder) for name, holder in config.holders.items()},
     }
     checked.data |= decided if config.pool.connect is None else dict.fromkeys(decided)
-    checked.data |= {"retries": config.retries.model_dump(), "pipeline": None}
+    checked.data |= {"retries": asdict(config.retries), "pipeline": None}
     if config.pipeline is None:
         checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:

@@ -10,7 +10,6 @@ oldest first.
 
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
-from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.failover import FailoverGroups
@@ -18,11 +17,9 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
+from balancer.settings.rules import QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import QuotaSettings
 
 __all__ = ["AdmissionFilters"]
 
@@ -48,7 +45,7 @@ class AdmissionFilters:
         TypeError: a quota is not `QuotaSettings`.
     """
 
-    def __init__(self, ledger: Ledger, quotas: "Mapping[str, QuotaSettings]", spill_after_s: float | None) -> None:
+    def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
         if spill_after_s is not None:
             checked("spill_after_s", spill_after_s, seconds)
         if quotas:
@@ -275,8 +272,6 @@ class AdmissionFilters:
 
 
 def _check_settings(quotas: Mapping[str, object]) -> None:
-    from balancer.settings.rules import QuotaSettings  # imported here: it needs pydantic, and most pools no quotas
-
     for name, quota in quotas.items():
         if not isinstance(quota, QuotaSettings):
             raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")

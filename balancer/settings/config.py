@@ -22,15 +22,19 @@ from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, tenant_mistakes
-from balancer.settings.rules import (
+from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.tables import (
     EnabledHealth,
-    HealthSection,
-    HolderSettings,
-    LimitSettings,
-    QuotaSettings,
-    RetrySettings,
+    HolderTable,
+    LimitTable,
+    Place,
+    QuotaTable,
+    RetryTable,
+    Settings,
+    key_of,
+    problems_of,
+    read_toml,
 )
-from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.values.redaction import Redaction
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
@@ -72,11 +76,11 @@ class Config(Settings):
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
     discovery: dict[str, DiscoverySettings] = Field(default_factory=dict)
     health: EnabledHealth = HealthSection()
-    limits: LimitSettings = LimitSettings()
+    limits: LimitTable = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
-    quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
-    holders: dict[str, HolderSettings] = Field(default_factory=dict)
-    retries: RetrySettings = RetrySettings()
+    quotas: dict[str, QuotaTable] = Field(default_factory=dict)
+    holders: dict[str, HolderTable] = Field(default_factory=dict)
+    retries: RetryTable = RetrySettings()
     pipeline: PipelineSettings | None = None
     verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None

@@ -12,10 +12,10 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel
-
 from balancer.endpoint import Endpoint
 from balancer.errors import StrategyError
+from balancer.settings.checked import not_defaults
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.draws import FULL_HOSTS
 from balancer.testing.model_health import RulesInForce
@@ -181,8 +181,8 @@ def _brief(value: object) -> str:
         return f"Endpoint({', '.join([repr(value.url), *_unusual(value, Endpoint(value.url))])})"
     if isinstance(value, Request):
         return f"Request({', '.join(_unusual(value, ANY))})"
-    if isinstance(value, BaseModel):
-        given = value.model_dump(exclude_defaults=True)
+    if isinstance(value, HealthSettings | LimitSettings | QuotaSettings | HolderSettings):
+        given = not_defaults(value)
         return f"{type(value).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
     if isinstance(value, frozenset):
         return f"{{{', '.join(map(repr, sorted(value)))}}}"

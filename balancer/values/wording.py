@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "why_not_listening"]
+__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "shown", "unknown_key", "why_not_listening"]
 
 QUOTES_NOTHING = "quotes_nothing"
 """The type of errors of our own validators that quote no value. They may be shown beside secrets."""
@@ -30,6 +30,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return what to say of a key that is not one of `known`."""
+    known = sorted(known)
+    return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
+
+
 def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = False) -> str:
     """Return what was found and what is allowed, for one error of a pydantic model.
 
@@ -40,8 +46,7 @@ def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = Fals
     """
     key = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        known = sorted(known)
-        return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
+        return unknown_key(key, known)
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == QUOTES_NOTHING:
@@ -53,7 +58,7 @@ def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = Fals
         message = "it cannot be used here"
     if error["type"] == "value_error" and isinstance(error["input"], Mapping) and not secret:
         return message  # about several keys of a table, which it names
-    found = "a value that is not shown" if secret else _found(error["input"])
+    found = "a value that is not shown" if secret else shown(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
 
 
@@ -82,8 +87,8 @@ def _tag(error: "ErrorDetails") -> str:
     return f"found {key} {_short(repr(found))}{did_you_mean(found, tags)} (there are: {', '.join(tags)})"
 
 
-def _found(value: object) -> str:
-    # A table or a list is not shown: it may contain secrets.
+def shown(value: object) -> str:
+    """Return a value that was found, for an error. A table or a list is not shown: it may contain secrets."""
     if isinstance(value, Mapping):
         return "a table"
     return "a list" if isinstance(value, list | tuple) else _short(repr(value))

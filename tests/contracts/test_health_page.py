@@ -2,6 +2,7 @@
 
 from balancer.core.states import TRANSITIONS, Health
 from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.settings.tables import keys_of
 from tests.contracts.documents import ROOT, blocks
 from tests.contracts.health_page import diagram
 
@@ -23,5 +24,5 @@ def test_every_state_is_explained_and_can_be_reached_and_left() -> None:
 def test_every_setting_is_explained() -> None:
     text = PAGE.read_text()
     for settings in (HealthSettings, LimitSettings):
-        for name in settings.model_fields:
+        for name in keys_of(settings):
             assert f"`{name}" in text, name
