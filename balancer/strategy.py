@@ -19,6 +19,7 @@ host has another limit, which may be 0, and another weight.
 import random
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from inspect import getattr_static
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
@@ -29,7 +30,7 @@ from balancer.values.urls import identity_of
 if TYPE_CHECKING:
     from balancer.settings.strategy_options import StrategyOptions
 
-__all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
+__all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions", "has_options"]
 
 
 class Standing(Protocol):
@@ -212,7 +213,7 @@ class Strategy(Protocol):
     Class attributes:
         name: its name in a config.
         Options: a pydantic model of its options. `balancer strategies` shows the first line of the class docstring and
-            the descriptions of the fields.
+            the descriptions of the fields. A strategy that names none gets None as its options.
 
     The pool makes an instance as `cls(options, rng)`; it serves one pool at a time. For an open request, every method
     costs O(1), O(log N) or O(d) in the number of nodes. A request with a filter may also cost one step for each free
@@ -255,3 +256,8 @@ class Strategy(Protocol):
         Some leases were never picked, e.g. those that were out when `node` joined.
         """
         ...
+
+
+def has_options(kind: type) -> bool:
+    """Return whether a class of strategies names `Options`. Does not import pydantic, which is slow, to find out."""
+    return not isinstance(getattr_static(kind, "Options", None), _NoOptions)

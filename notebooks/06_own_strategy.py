@@ -30,7 +30,7 @@ from balancer_simulator.studies.figures import worded
 from balancer.endpoint import Outcome
 from balancer.kit import LeastLoaded
 from balancer.plugins.registry import Registry
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import check_strategy
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
@@ -52,7 +52,7 @@ class FirstTry(Strategy):
 
     name = "soonest"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._mean_s: dict[Node, float] = {}
 
     def join(self, node: Node, now: float) -> None:
@@ -105,7 +105,7 @@ class Soonest(LeastLoaded):
 
     name = "soonest"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__(rng, choices=3)
         self._mean_s: dict[Node, float] = {}
 

@@ -37,7 +37,7 @@ from balancer.plugins.loading import (
     names_of_source,
     names_of_strategy,
 )
-from balancer.strategy import Strategy
+from balancer.strategy import Strategy, has_options
 from balancer.values.wording import describe, did_you_mean
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class Registry:
         if not isinstance(name, str):
             self.add_strategy(name)
             name = name.name
-        kind, chosen = self._strategy(name), self.strategy_options(name, options)
+        kind = self._strategy(name)
+        chosen = self.strategy_options(name, options) if options or has_options(kind) else None
         try:
             return kind(chosen, rng)
         except BalancerError:

@@ -12,7 +12,7 @@ from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.places import NOWHERE
 from balancer.kit.strips import Strip, Strips
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Random"]
 
@@ -22,7 +22,7 @@ class Random(Strategy):
 
     name = "random"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._strips = Strips(rng)
 
     def join(self, node: Node, now: float) -> None:
