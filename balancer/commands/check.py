@@ -20,10 +20,10 @@ from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
+from balancer.opening.connected import connected_as
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import has, require
 from balancer.plugins.registry import Registry
-from balancer.pool.connected import connected_as
-from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.reporting.words import count

@@ -37,10 +37,10 @@ class LlmPlugin:
         """
         require("llm", 'the generator "llm"')
         # Imported here: runs without a model do not need its client library.
+        from balancer.opening.pool import Pool
         from balancer.pipeline.llm.asker import Asker, Prompts
         from balancer.pipeline.llm.client import ModelClient, ModelServers
         from balancer.pipeline.proposing import ModelAccount
-        from balancer.pool.pool import Pool
 
         settings = services.llm
         if settings is None:
