@@ -1,4 +1,6 @@
-"""Settings that are checked where they are made: frozen dataclasses. It knows no file and no library.
+"""Settings that are checked where they are made: frozen dataclasses. They need no library.
+
+In a model of pydantic, such settings are made of a table: pydantic asks for `_schema`, and nobody else loads it.
 
 A field has its rule in its annotation: `Annotated[int, rule]`. A rule returns its value, or raises ValueError with what
 is allowed (`balancer.values.numbers`). `Literal[...]` and `bool` are their own rules.
@@ -7,9 +9,12 @@ is allowed (`balancer.values.numbers`). `Literal[...]` and `bool` are their own 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial, wraps
-from typing import Any, Literal, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin
 
 from balancer.values.wording import shown, unknown_key
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 __all__ = ["Mistake", "WrongSettings", "none_or", "not_defaults", "settings"]
 
@@ -71,8 +76,34 @@ def settings(kind: type[T]) -> type[T]:
         if mistakes:
             raise WrongSettings(kind.__name__, tuple(mistakes))
 
+    made.__get_pydantic_core_schema__ = classmethod(_schema)  # type: ignore[attr-defined]
     made.__init__ = checked  # type: ignore[method-assign, assignment]
     return made
+
+
+def _schema(kind: type, source: object, handler: object) -> "CoreSchema":
+    from pydantic_core import core_schema
+
+    return core_schema.no_info_plain_validator_function(partial(_of_table, kind))
+
+
+def _of_table(kind: type, table: object) -> object:
+    """Return settings of a table, or of such settings. Each mistake has its own place in a ValidationError."""
+    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+    if isinstance(table, kind):
+        return table
+    if not isinstance(table, Mapping):
+        raise PydanticCustomError("model_type", "it must be a table")
+    try:
+        return kind(**table)
+    except WrongSettings as error:
+        lines = []
+        for key, found, words, is_known in error.mistakes:
+            wrong = PydanticCustomError("rule" if key else "value_error", "{words}", {"words": words})
+            place = (key,) if key else ()
+            lines.append(InitErrorDetails(type=wrong if is_known else "extra_forbidden", loc=place, input=found))
+        raise ValidationError.from_exception_data(kind.__name__, lines) from None
 
 
 def none_or(rule: Rule) -> Rule:

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
-from balancer.settings.tables import HealthTable, LimitTable, RetryTable, Settings
+from balancer.settings.tables import Settings
 from balancer.values.urls import identity_of
 from balancer.values.wording import QUOTES_NOTHING
 
@@ -69,9 +69,9 @@ class LlmSettings(Settings):
     scripted: str | None = None
     endpoints: list[EndpointSettings] = Field(default_factory=list)
     pool: PoolSettings = PoolSettings()
-    health: HealthTable = HealthSection()
-    limits: LimitTable = LimitSettings()
-    retries: RetryTable = RetrySettings()
+    health: HealthSection = HealthSection()
+    limits: LimitSettings = LimitSettings()
+    retries: RetrySettings = RetrySettings()
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     max_output_tokens: Annotated[int, Field(ge=16)] = 8192
     timeout_s: _Amount = 180.0

@@ -1,40 +1,27 @@
 """Base models of TOML tables: strict, frozen, with errors of one line that name the key.
 
-The tables of rules are no models. They are read here, and check themselves.
+The tables of rules are no models, and check themselves: see `balancer.settings.checked`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import ErrorDetails
 
 from balancer.errors import ConfigError
-from balancer.settings.checked import WrongSettings, not_defaults
-from balancer.settings.rules import (
-    HealthSection,
-    HealthSettings,
-    HolderSettings,
-    LimitSettings,
-    QuotaSettings,
-    RetrySettings,
-)
+from balancer.settings.checked import not_defaults
+from balancer.settings.rules import HealthSection, HealthSettings
 from balancer.values.wording import describe
 
 __all__ = [
     "CheckedInPython",
     "EnabledHealth",
-    "HealthTable",
-    "HolderTable",
-    "LimitTable",
     "Place",
-    "QuotaTable",
-    "RetryTable",
     "Settings",
     "key_of",
     "keys_of",
@@ -80,45 +67,6 @@ class CheckedInPython(Settings, metaclass=_Made):  # type: ignore[metaclass]  # 
     """Base of the tables that Python code makes too. A mistake there is a ValueError, with a line for each."""
 
 
-class _Checked:
-    """Marks a field whose table makes checked settings (`balancer.settings.checked`)."""
-
-    def __get_pydantic_core_schema__(self, kind: Any, handler: object) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(partial(_made, kind))
-
-
-_CHECKED: Final = _Checked()
-HealthTable = Annotated[HealthSection, _CHECKED]
-LimitTable = Annotated[LimitSettings, _CHECKED]
-QuotaTable = Annotated[QuotaSettings, _CHECKED]
-HolderTable = Annotated[HolderSettings, _CHECKED]
-RetryTable = Annotated[RetrySettings, _CHECKED]
-
-
-def _made(kind: type, table: object) -> object:
-    """Return settings of a table, or of such settings. Each mistake has its own place in a ValidationError."""
-    if isinstance(table, kind):
-        return table
-    if not isinstance(table, Mapping):
-        raise PydanticCustomError("model_type", "it must be a table")
-    try:
-        return kind(**table)
-    except WrongSettings as error:
-        raise ValidationError.from_exception_data(
-            kind.__name__,
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError("value_error" if not key else "rule", "{words}", {"words": words})
-                    if is_known
-                    else "extra_forbidden",
-                    loc=(key,) if key else (),
-                    input=found,
-                )
-                for key, found, words, is_known in error.mistakes
-            ],
-        ) from None
-
-
 def _section(given: object) -> object:
     if isinstance(given, HealthSettings) and not isinstance(given, HealthSection):
         return HealthSection(**vars(given))
@@ -130,7 +78,7 @@ def _if_enabled(section: HealthSection | None) -> HealthSection | None:
 
 
 # The settings; None if they are absent or not enabled.
-EnabledHealth = Annotated[HealthTable | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
+EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
 
 
 def _data(value: Any) -> Any:

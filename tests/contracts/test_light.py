@@ -93,9 +93,16 @@ def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library() ->
         "from balancer.plugins.registry import default_registry\nmake_app(default_registry())"
     )
     assert "typer" in listed
-    assert not listed & {"pydantic", "balancer.pool.pool", "balancer.core", "balancer_strategies", "numpy", "uvicorn"}
+    assert not listed & {"pydantic", "balancer.opening", "balancer.core", "balancer_strategies", "numpy", "uvicorn"}
     entry = _loaded("import sys, balancer.__main__")
-    assert not entry & {"balancer.pool", "balancer.core", "balancer.settings", "balancer.plugins", "typer", "pydantic"}
+    assert not entry & {
+        "balancer.opening",
+        "balancer.core",
+        "balancer.settings",
+        "balancer.plugins",
+        "typer",
+        "pydantic",
+    }
 
 
 def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_endpoint() -> None:

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from balancer import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.rules import HealthSection
-from balancer.settings.tables import QuotaTable
 
 
 @pytest.mark.parametrize(
@@ -51,6 +50,5 @@ def test_each_of_two_mistakes_has_its_line() -> None:
 
 def test_what_is_right_is_made_and_travels() -> None:
     quota = QuotaSettings(requests_per_min=5)
-    assert (
-        pickle.loads(pickle.dumps(quota)) == quota == TypeAdapter(QuotaTable).validate_python({"requests_per_min": 5})
-    )
+    assert quota == pickle.loads(pickle.dumps(quota))
+    assert quota == TypeAdapter(QuotaSettings).validate_python({"requests_per_min": 5})

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.settings.rules import HealthSection
-from balancer.settings.tables import CheckedInPython, EnabledHealth, HolderTable, LimitTable, QuotaTable, RetryTable
+from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import CheckedInPython, EnabledHealth
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
@@ -106,13 +106,13 @@ class ScenarioFields(CheckedInPython):
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     health: EnabledHealth = HealthSection()
-    limits: LimitTable | None = None
+    limits: LimitSettings | None = None
     host_caps: dict[str, Count] = Field(default_factory=dict)
-    quotas: dict[str, QuotaTable] = Field(default_factory=dict)
+    quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     fairness: Literal["holder"] | None = None
-    holders: dict[str, HolderTable] = Field(default_factory=dict)
-    retries: RetryTable | None = None
+    holders: dict[str, HolderSettings] = Field(default_factory=dict)
+    retries: RetrySettings | None = None
 
     @model_validator(mode="before")
     @classmethod
