@@ -6,7 +6,6 @@ Python code makes them; `balancer.settings.tables` makes them of the tables of a
 import math
 from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from balancer.settings.checked import none_or, settings
@@ -32,17 +31,15 @@ _CountOrNone = Annotated[int, partial(whole, least=0)]
 _Most = Annotated[int | None, none_or(whole)]
 _LEAST_RAMP_S = 0.001
 
-LONG_CALLS: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
-        "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
-        "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
-        "failure_share": 1.0,
-        "timeouts": "ignore",  # a slow call is not a failure
-        "cooldown_s": 5.0,
-        "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
-    }
-)
+LONG_CALLS: Final[Mapping[str, Any]] = {
+    "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
+    "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
+    "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
+    "failure_share": 1.0,
+    "timeouts": "ignore",  # a slow call is not a failure
+    "cooldown_s": 5.0,
+    "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
+}
 """The defaults of `[health]` with `preset = "long_calls"`."""
 
 LONG_TTL_S: Final = 7200.0
