@@ -96,28 +96,21 @@ class Pool(BasePool):
 
         if not isinstance(config, Config):
             config = load_config(config)
-        settings = config.pool
-        if settings.connect is not None:
+        if config.pool.connect is not None:
             from balancer.opening.connected import connected_as
 
             return cast(Self, connected_as(config))
-        long_calls = config.health is not None and config.health.preset == "long_calls"
+        arguments = config.pool.arguments
+        if config.health is not None and config.health.preset == "long_calls" and config.pool.ttl_s is None:
+            arguments["ttl_s"] = LONG_TTL_S
         try:
             pool = cls(
                 config.pool_endpoints,
-                strategy=settings.strategy,
-                options=settings.options,
-                seed=settings.seed,
-                max_waiters=settings.max_waiters,
-                acquire_timeout_s=settings.acquire_timeout_s,
-                ttl_s=LONG_TTL_S if settings.ttl_s is None and long_calls else settings.ttl_s,
-                leak_after_s=settings.leak_after_s,
+                **arguments,
                 health=config.health,
                 limits=config.limits,
                 host_caps=config.host_caps,
                 quotas=config.quotas,
-                spill_after_s=settings.spill_after_s,
-                fairness=settings.fairness,
                 holders=config.holders,
                 retries=config.retries,
                 clock=clock,

@@ -41,6 +41,11 @@ class PoolSettings(Settings):
     fairness: Literal["holder"] | None = None
     seed: int | None = None
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys as arguments of a pool, which have the same names."""
+        return {name: getattr(self, name) for name in PoolSettings.model_fields}
+
 
 class PoolSection(PoolSettings):
     """`[pool]` of a whole config. `balancer serve` may serve the pool elsewhere.

@@ -51,11 +51,7 @@ class LlmPlugin:
             pool = stack.enter_context(
                 Pool(
                     endpoints,
-                    strategy=settings.pool.strategy,
-                    options=settings.pool.options,
-                    seed=settings.pool.seed,
-                    max_waiters=settings.pool.max_waiters,
-                    acquire_timeout_s=settings.pool.acquire_timeout_s,
+                    **settings.pool.arguments,
                     health=settings.health if settings.health.enabled else None,
                     limits=settings.limits,
                     retries=settings.retries,
