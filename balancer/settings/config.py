@@ -22,8 +22,8 @@ from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, tenant_mistakes
-from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.settings.tables import EnabledHealth, Place, Settings, key_of, problems_of, read_toml
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import EnabledHealth, HealthSection, Place, Settings, key_of, problems_of, read_toml
 from balancer.values.redaction import Redaction
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean

@@ -14,11 +14,9 @@ from balancer.values.numbers import number, whole
 __all__ = [
     "LONG_CALLS",
     "LONG_TTL_S",
-    "HealthSection",
     "HealthSettings",
     "HolderSettings",
     "LimitSettings",
-    "PingSettings",
     "QuotaSettings",
     "RetrySettings",
 ]
@@ -113,35 +111,6 @@ class HealthSettings:
             raise ValueError(
                 f"max_cooldown_s: {self.max_cooldown_s:g} is less than cooldown_s, {self.cooldown_s:g}; raise it"
             )
-
-
-@settings
-class PingSettings:
-    """How endpoints are pinged beside their calls. The prober uses it; a pool only gets the results.
-
-    Attributes:
-        ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
-        ping_every_s: seconds between two pings of an endpoint.
-    """
-
-    ping: Literal["off", "ping", "program"] = "off"
-    ping_every_s: _Seconds = 5.0
-
-    @property
-    def conclusive(self) -> bool:
-        """True if a good ping shows that an endpoint works, as it ran a program."""
-        return self.ping == "program"
-
-
-@settings
-class HealthSection(PingSettings, HealthSettings):
-    """`[health]` of a file: the settings of health and of pings, and whether health is used.
-
-    Attributes:
-        enabled: False: no endpoint is ever taken out of service for its failures.
-    """
-
-    enabled: bool = True
 
 
 @settings

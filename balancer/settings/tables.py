@@ -14,13 +14,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from balancer.errors import ConfigError
-from balancer.settings.checked import not_defaults
-from balancer.settings.rules import HealthSection, HealthSettings
+from balancer.settings.checked import not_defaults, settings
+from balancer.settings.rules import HealthSettings
+from balancer.values.numbers import number
 from balancer.values.wording import describe
 
 __all__ = [
     "CheckedInPython",
     "EnabledHealth",
+    "HealthSection",
     "Place",
     "Settings",
     "key_of",
@@ -65,6 +67,26 @@ else:
 
 class CheckedInPython(Settings, metaclass=_Made):  # type: ignore[metaclass]  # mypy takes none that is computed
     """Base of the tables that Python code makes too. A mistake there is a ValueError, with a line for each."""
+
+
+@settings
+class HealthSection(HealthSettings):
+    """`[health]` of a file: the settings of health, and those of pings beside the calls. A pool gets their results.
+
+    Attributes:
+        ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
+        ping_every_s: seconds between two pings of an endpoint.
+        enabled: False: no endpoint is ever taken out of service for its failures.
+    """
+
+    ping: Literal["off", "ping", "program"] = "off"
+    ping_every_s: Annotated[float, number(gt=0)] = 5.0
+    enabled: bool = True
+
+    @property
+    def conclusive(self) -> bool:
+        """True if a good ping shows that an endpoint works, as it ran a program."""
+        return self.ping == "program"
 
 
 def _section(given: object) -> object:

@@ -22,8 +22,8 @@ from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
-from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.settings.tables import keys_of
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import HealthSection, keys_of
 from tests.contracts.documents import ROOT, prose, rows
 
 _DOCS = ROOT / "docs"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.config import Config, load_config, load_usable_part, parse_config
-from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
-from balancer.settings.tables import keys_of
+from balancer.settings.rules import LimitSettings, RetrySettings
+from balancer.settings.tables import HealthSection, keys_of
 
 
 def parsed(text: str, **environ: str) -> Config:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from balancer import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.settings.rules import HealthSection
+from balancer.settings.tables import HealthSection
 
 
 @pytest.mark.parametrize(
