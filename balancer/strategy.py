@@ -19,7 +19,6 @@ host has another limit, which may be 0, and another weight.
 import random
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from inspect import getattr_static
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
@@ -30,7 +29,7 @@ from balancer.values.urls import identity_of
 if TYPE_CHECKING:
     from balancer.settings.strategy_options import StrategyOptions
 
-__all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions", "has_options"]
+__all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 
 
 class Standing(Protocol):
@@ -256,8 +255,3 @@ class Strategy(Protocol):
         Some leases were never picked, e.g. those that were out when `node` joined.
         """
         ...
-
-
-def has_options(kind: type) -> bool:
-    """Return whether a class of strategies names `Options`. Does not import pydantic, which is slow, to find out."""
-    return not isinstance(getattr_static(kind, "Options", None), _NoOptions)

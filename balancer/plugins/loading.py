@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from inspect import isabstract
+from inspect import getattr_static, isabstract
 from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
 from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, ExecutorPlugin, HookSpecs, RoutePlugin
-from balancer.strategy import has_options
+from balancer.strategy import Strategy
 
 __all__ = [
     "Broken",
@@ -24,6 +24,7 @@ __all__ = [
     "Plugin",
     "Registered",
     "guarded",
+    "has_options",
     "load_plugins",
     "names_of_executor",
     "names_of_generator",
@@ -174,6 +175,11 @@ def names_of_strategy(item: object) -> tuple[str]:
     if has_options(item) and not _is_model(options := getattr(item, "Options", None)):
         raise TypeError(f"its strategy {name!r} has the Options {options!r}; that must be a pydantic model")
     return (name,)
+
+
+def has_options(kind: type) -> bool:
+    """Return whether a class of strategies names `Options`. Does not import pydantic, which is slow, to find out."""
+    return getattr_static(kind, "Options", None) is not vars(Strategy)["Options"]
 
 
 def names_of_source(item: object) -> tuple[str]:

@@ -29,6 +29,7 @@ from balancer.plugins.loading import (
     Loaded,
     Registered,
     guarded,
+    has_options,
     load_plugins,
     names_of_executor,
     names_of_generator,
@@ -37,7 +38,7 @@ from balancer.plugins.loading import (
     names_of_source,
     names_of_strategy,
 )
-from balancer.strategy import Strategy, has_options
+from balancer.strategy import Strategy
 from balancer.values.wording import describe, did_you_mean
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from balancer.settings.tables import Settings
 from balancer.values.numbers import positive, whole
 from balancer.values.urls import checked_url, expand_range, has_credentials
 
-__all__ = ["Capacity", "EndpointTable", "ServerTable", "Weight"]
+__all__ = ["Capacity", "EndpointTable", "Weight"]
 
 Capacity = Annotated[int, BeforeValidator(whole)]
 Weight = Annotated[float, BeforeValidator(positive)]
@@ -26,21 +26,16 @@ def _checked(url: str) -> str:
     return url
 
 
-class ServerTable(Settings):
-    """What an endpoint of a file has, and one of a source."""
-
-    capacity: Capacity = 1
-    weight: Weight = 1.0
-    labels: list[str] = Field(default_factory=list)
-    group: Annotated[int, Field(ge=0)] = 0
-    quota: Annotated[str, Field(min_length=1)] | None = None
-
-
-class EndpointTable(ServerTable):
+class EndpointTable(Settings):
     """One endpoint or, with ranges in its URL, several."""
 
     url: Annotated[str, AfterValidator(_checked)]
+    capacity: Capacity = 1
+    weight: Weight = 1.0
+    labels: list[str] = Field(default_factory=list)
     host: str | None = None
+    group: Annotated[int, Field(ge=0)] = 0
+    quota: Annotated[str, Field(min_length=1)] | None = None
 
     @property
     def urls(self) -> list[str]:

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.settings import DEFAULT_STRATEGY
-from balancer.settings.endpoints import EndpointTable, ServerTable
+from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython, Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range
@@ -141,7 +141,7 @@ class EndpointSettings(EndpointTable):
         return [Endpoint(url, name=name, **said) for url, name in zip(self.urls, self.names, strict=True)]
 
 
-class DiscoverySettings(CheckedInPython, ServerTable):
+class DiscoverySettings(CheckedInPython):
     """`[discovery.NAME]`: a source of endpoints, which come and go.
 
     Attributes:
@@ -162,6 +162,11 @@ class DiscoverySettings(CheckedInPython, ServerTable):
     wait_s: Annotated[float, Field(ge=0)] = 10.0
     scheme: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*$")] = "http"
     path: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
+    capacity: Capacity = 1
+    weight: Weight = 1.0
+    labels: list[str] = Field(default_factory=list)
+    group: Annotated[int, Field(ge=0)] = 0
+    quota: Annotated[str, Field(min_length=1)] | None = None
     headers: _Headers = Field(default_factory=dict)
 
     @property
