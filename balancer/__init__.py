@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         UnknownEndpoint,
         WaitInCoroutine,
     )
-    from balancer.pool.aio import AsyncPool
-    from balancer.pool.pool import Pool
+    from balancer.opening.aio import AsyncPool
+    from balancer.opening.pool import Pool
     from balancer.settings.config import Config, load_config
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
@@ -95,7 +95,7 @@ __all__ = [
 _MODULES = {
     "AcquireTimeout": "balancer.errors",
     "AsyncBalancedTransport": "balancer.transports.tasks",
-    "AsyncPool": "balancer.pool.aio",
+    "AsyncPool": "balancer.opening.aio",
     "BalancedAdapter": "balancer.transports.adapter",
     "BalancedMiddleware": "balancer.transports.middleware",
     "BalancedTransport": "balancer.transports.sync",
@@ -117,7 +117,7 @@ _MODULES = {
     "NoEndpoint": "balancer.errors",
     "NotConnected": "balancer.errors",
     "Outcome": "balancer.endpoint",
-    "Pool": "balancer.pool.pool",
+    "Pool": "balancer.opening.pool",
     "PoolClosed": "balancer.errors",
     "PoolForked": "balancer.errors",
     "PoolStats": "balancer.core.metrics",

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import AcquireTimeout, BalancerError, UnknownEndpoint
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 
 __all__ = ["get_api_path", "initialize_global_api_queue", "return_api_path"]
 

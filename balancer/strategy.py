@@ -212,7 +212,7 @@ class Strategy(Protocol):
     Class attributes:
         name: its name in a config.
         Options: a pydantic model of its options. `balancer strategies` shows the first line of the class docstring and
-            the descriptions of the fields.
+            the descriptions of the fields. A strategy that names none gets None as its options.
 
     The pool makes an instance as `cls(options, rng)`; it serves one pool at a time. For an open request, every method
     costs O(1), O(log N) or O(d) in the number of nodes. A request with a filter may also cost one step for each free

@@ -46,7 +46,7 @@ from balancer import Pool
 from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.settings.config import Config
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (4000.0, 10)
@@ -211,7 +211,7 @@ class QuickestFree(Strategy):
 
     name = "quickest_free"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._rng = rng
         self._last_s: dict[Node, float] = {}
 

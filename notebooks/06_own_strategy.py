@@ -32,7 +32,7 @@ from balancer.endpoint import Outcome
 from balancer.errors import StrategyError
 from balancer.kit import LeastLoaded
 from balancer.plugins.registry import Registry
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import SETTINGS, check_strategy
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
@@ -54,7 +54,7 @@ class FirstTry(Strategy):
 
     name = "soonest"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._mean_s: dict[Node, float] = {}
 
     def join(self, node: Node, now: float) -> None:
@@ -107,7 +107,7 @@ class Soonest(LeastLoaded):
 
     name = "soonest"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__(rng, choices=3)
         self._mean_s: dict[Node, float] = {}
 

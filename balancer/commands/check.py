@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
+from balancer.opening.connected import connected_as
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import has, require
 from balancer.plugins.registry import Registry
-from balancer.pool.connected import connected_as
-from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.reporting.words import count
@@ -117,14 +117,14 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
     decided = {  # not known here, if a server decides
-        "health": config.health.model_dump() if config.health else None,
-        "limits": config.limits.model_dump(),
+        "health": asdict(config.health) if config.health else None,
+        "limits": asdict(config.limits),
         "host_caps": dict(config.host_caps),
-        "quotas": {name: quota.model_dump() for name, quota in config.quotas.items()},
-        "holders": {name: holder.model_dump() for name, holder in config.holders.items()},
+        "quotas": {name: asdict(quota) for name, quota in config.quotas.items()},
+        "holders": {name: asdict(holder) for name, holder in config.holders.items()},
     }
     checked.data |= decided if config.pool.connect is None else dict.fromkeys(decided)
-    checked.data |= {"retries": config.retries.model_dump(), "pipeline": None}
+    checked.data |= {"retries": asdict(config.retries), "pipeline": None}
     if config.pipeline is None:
         checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:

@@ -15,7 +15,7 @@ from balancer.commands.stopping import told_to_stop
 from balancer.core.events import Ejected, Event, Restored
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, CommandStopped, EndpointError
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.settings.rules import HealthSettings
 
 __all__ = ["run_demo"]

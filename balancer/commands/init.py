@@ -11,39 +11,17 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 from zipfile import ZipFile
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from balancer.errors import ConfigError
 from balancer.settings.config import Config
-from balancer.settings.llm import LlmSettings
-from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.proxy import ProxySettings
-from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import keys_of, tables_in
 
 __all__ = ["commented_config", "write_config", "write_example"]
 
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
 _MODEL_SERVER: Final = "http://10.0.0.{1..2}:8000/v1/"
-_NAMED: Final = (QuotaSettings, HolderSettings, DiscoverySettings)
-_MODELS: Final[dict[str, type[BaseModel] | None]] = {
-    "pool": PoolSection,
-    "endpoints": EndpointSettings,
-    "discovery": DiscoverySettings,
-    "health": HealthSection,
-    "limits": LimitSettings,
-    "host_caps": None,  # its keys are the user's own
-    "quotas": QuotaSettings,
-    "holders": HolderSettings,
-    "retries": RetrySettings,
-    "pipeline": PipelineSettings,
-    "verify": VerifySettings,
-    "llm": LlmSettings,
-    "trace": TraceSettings,
-    "proxy": ProxySettings,
-}
 _EXAMPLE: Final = Path(__file__).with_name("example.zip")  # packed by examples/start/build.py
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
@@ -84,15 +62,15 @@ def write_example(folder: Path, *, force: bool = False) -> None:
 
 def commented_config() -> str:
     """Return the text of the config. All keys are comments, except the URL of two local endpoints."""
-    return "\n".join([_TOP, *(line for name in Config.model_fields for line in _section(name))])
+    return "\n".join([_TOP, *(line for name, field in keys_of(Config).items() for line in _section(name, field))])
 
 
-def _section(name: str) -> Iterator[str]:
-    model = _MODELS[name]
+def _section(name: str, section: FieldInfo) -> Iterator[str]:
+    model = _model_of(section)
     about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
-    required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
+    required = [key for key, field in keys_of(model).items() if field.is_required()] if model else []
     heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
-    if model in _NAMED:  # a table for each name, so one is a comment
+    if model and get_origin(section.annotation) is dict:  # a table for each name, so one is a comment
         yield from _comment(about.replace("`", ""))
         yield f"# [{name}.NAME]"
         yield from _keys(model)
@@ -107,9 +85,9 @@ def _section(name: str) -> Iterator[str]:
         yield from _tables_below(name, model)
 
 
-def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
+def _tables_below(name: str, model: type) -> Iterator[str]:
     """Yield the tables within a table. All lines are comments, as the heading is one."""
-    for key, field in model.model_fields.items():
+    for key, field in keys_of(model).items():
         below = _model_of(field)
         if below is not None:
             several = get_origin(field.annotation) is list
@@ -121,14 +99,13 @@ def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
             yield from _tables_below(f"{name}.{key}", below)
 
 
-def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+def _model_of(field: FieldInfo) -> type | None:
+    return next(tables_in(field.annotation), None)
 
 
-def _keys(model: type[BaseModel], *, url: str = _LOCAL) -> Iterator[str]:
+def _keys(model: type, *, url: str = _LOCAL) -> Iterator[str]:
     meanings = _meanings(model)
-    for key, field in model.model_fields.items():
+    for key, field in keys_of(model).items():
         if _model_of(field) is not None:
             continue  # a table of its own
         yield from _comment(meanings.get(key, ""), indent="#   ")
@@ -171,11 +148,11 @@ def _comment(words: str, *, indent: str = "# ") -> Iterator[str]:
     yield from textwrap.wrap(words, _WIDE, initial_indent=indent, subsequent_indent=indent)
 
 
-def _meanings(model: type[BaseModel]) -> dict[str, str]:
+def _meanings(model: type) -> dict[str, str]:
     """Return the meaning of each attribute, from the docstrings of `model` and its base classes."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
-        text = inspect.cleandoc(kind.__doc__ or "") if issubclass(kind, BaseModel) else ""
+        text = inspect.cleandoc(kind.__doc__ or "")
         _, _, attributes = text.partition("\nAttributes:\n")
         for entry in re.split(r"\n(?= {4}\S)", "\n" + attributes):
             names, colon, words = entry.strip().partition(": ")

@@ -21,8 +21,8 @@ from balancer.core import Core, Waiter
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.reporting.words import count as counted
 from balancer.settings.config import Config
 from balancer.strategy import Strategy

@@ -6,7 +6,7 @@ from typing import Final
 
 from balancer.core.health import most_ejected, panics
 from balancer.settings.config import Config
-from balancer.settings.rules import PingSettings
+from balancer.settings.tables import HealthSection
 from balancer.values.wording import did_you_mean
 
 __all__ = ["left_to_server", "policy_lines", "warnings"]
@@ -61,7 +61,7 @@ def _of_the_pool(config: Config) -> Iterator[str]:
         yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
 
 
-def _pings(health: PingSettings) -> str:
+def _pings(health: HealthSection) -> str:
     return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"
 
 

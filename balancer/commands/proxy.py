@@ -23,7 +23,7 @@ from balancer.plugins.registry import Registry
 from balancer.reporting.words import count
 
 if TYPE_CHECKING:
-    from balancer.pool.pool import Pool
+    from balancer.opening.pool import Pool
     from balancer.proxy.app import ProxyServer
     from balancer.settings.config import Config
 
@@ -88,7 +88,7 @@ def proxy(
 def _run(config: "Config", registry: Registry, place: _Place, again: Callable[[], "Config"]) -> None:
     from balancer.cluster.tcp.server import loop_factory
     from balancer.commands.serve import raise_limit
-    from balancer.pool.pool import Pool
+    from balancer.opening.pool import Pool
     from balancer.reporting.streams import never_waiting
 
     raise_limit()
@@ -105,7 +105,7 @@ async def _serve(
     from balancer.commands.pings import EndpointPings
     from balancer.commands.serve import tls_of
     from balancer.commands.stopping import told_to_stop
-    from balancer.pool.connected import ConnectedPool
+    from balancer.opening.connected import ConnectedPool
     from balancer.proxy.app import ProxyServer
     from balancer.proxy.client_side import ConnectionLimits
     from balancer.proxy.contact import PoolContact

@@ -26,9 +26,9 @@ from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
+from balancer.opening.connected import TOKEN_VARIABLE
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry
-from balancer.pool.connected import TOKEN_VARIABLE
-from balancer.pool.pool import Pool
 from balancer.reporting.streams import never_waiting
 from balancer.reporting.words import count
 from balancer.settings.config import Config

@@ -10,7 +10,7 @@ from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, PoolClosed
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 
 __all__ = ["ServedChanges"]
 

@@ -6,7 +6,7 @@ from balancer.cluster.tcp.server import PoolServer
 from balancer.commands.served_changes import ServedChanges
 from balancer.observing.page.pool_tables import MemberLeases, Tables
 from balancer.observing.page.serving import Page, PageContents, open_page
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 
 __all__ = ["page_of"]
 

@@ -13,18 +13,15 @@ oldest first.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
+from balancer.settings.rules import QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import QuotaSettings
 
 __all__ = ["AdmissionFilters"]
 
@@ -111,7 +108,7 @@ class AdmissionFilters:
         TypeError: a quota is not `QuotaSettings`.
     """
 
-    def __init__(self, ledger: Ledger, quotas: "Mapping[str, QuotaSettings]", spill_after_s: float | None) -> None:
+    def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
         if spill_after_s is not None:
             checked("spill_after_s", spill_after_s, seconds)
         if quotas:
@@ -338,8 +335,6 @@ class AdmissionFilters:
 
 
 def _check_settings(quotas: Mapping[str, object]) -> None:
-    from balancer.settings.rules import QuotaSettings  # imported here: it needs pydantic, and most pools no quotas
-
     for name, quota in quotas.items():
         if not isinstance(quota, QuotaSettings):
             raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")

@@ -8,7 +8,6 @@ a test. Most pools are small, so two tests need no other endpoint.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, ClassVar
 
 from balancer.core.states import HealthRecord
@@ -202,8 +201,8 @@ class FarBelowTheMean(_Comparison):
         if len(known) < settings.min_hosts or not settings.rate_sds:
             return []
         rates = [record.success_rate for record in known]
-        mean = fmean(rates)
-        bar = mean - settings.rate_sds * pstdev(rates)
+        mean = math.fsum(rates) / len(rates)  # `statistics` would be slow to import
+        bar = mean - settings.rate_sds * math.sqrt(math.fsum((rate - mean) ** 2 for rate in rates) / len(rates))
         # One of five that is only a little below four equal ones is 2 standard deviations off. So chance must be
         # excluded too.
         chance = mean * (1.0 - mean)

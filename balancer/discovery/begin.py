@@ -32,16 +32,8 @@ def begun(
         ConfigError: no plugin has the source, or an option is wrong.
         MissingExtra: the source needs an extra.
     """
-    template = EndpointTemplate(
-        scheme=settings.scheme,
-        path=settings.path,
-        capacity=settings.capacity,
-        weight=settings.weight,
-        labels=frozenset(settings.labels),
-        group=settings.group,
-        quota=settings.quota,
-        headers=settings.secret_headers,
-    )
+    said = settings.model_dump(include={"scheme", "path", "capacity", "weight", "group", "quota"})
+    template = EndpointTemplate(labels=frozenset(settings.labels), headers=settings.secret_headers, **said)
     try:
         source = registry.source(kind or settings.source, settings.options, template)
     except SourceError as error:

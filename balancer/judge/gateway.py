@@ -38,9 +38,9 @@ from balancer.errors import NotExecuted
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
 from balancer.judge.executed import Executed, ExecuteJob
 from balancer.judge.judge import Judge
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.sandbox.executors import make_executors
 from balancer.sandbox.fusion.wire import About, RunCodeRequest
 from balancer.sandbox.languages.known import known_languages

@@ -26,9 +26,9 @@ from balancer.judging.cases import AnyCase, cases_in
 from balancer.judging.pending import PendingRuns, RunnerOptions, Stopped
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner
+from balancer.opening.aio import TaskPool
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry, default_registry
-from balancer.pool.aio import TaskPool
-from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
 from balancer.sandbox.executors import LiveExecutors, executor_maker, make_executors

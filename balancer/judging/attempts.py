@@ -27,7 +27,7 @@ from balancer.judging.pending import (
     Stopped,
 )
 from balancer.judging.suspicion import shows_overload
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Execution, Executor
 from balancer.sandbox.probes import runs
 from balancer.shells.lease_request import LeaseRequest

@@ -25,7 +25,7 @@ from balancer.judging.pending import (
     Stopped,
 )
 from balancer.judging.reruns import Reruns
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Execution, Executor
 from balancer.sandbox.probes import runs
 from balancer.shells.driver import ThreadDriver

@@ -16,7 +16,7 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, LeaseError
 from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.pending import PendingRun, PendingRuns, ProgramResult, ProgramRun
-from balancer.pool.aio import TaskPool
+from balancer.opening.aio import TaskPool
 from balancer.program import Execution
 from balancer.shells.tasks.driver import TaskDriver
 from balancer.shells.tasks.parking import spot

@@ -1,13 +1,13 @@
 """Optional extras: the packages of each one, and what to install if they are missing."""
 
-import json
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 from balancer.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["EXTRAS", "has", "require"]
 
@@ -65,9 +65,13 @@ def _remedy(extra: str) -> str:
     return f"pip install {'-e ' if editable else ''}'{path}[{extra}]'"
 
 
-def _origin() -> tuple[Path, bool] | None:
+def _origin() -> "tuple[Path, bool] | None":
     """Return the folder or wheel that this package was installed from, if it still exists; True if it is editable."""
+    # Imported here: every pool loads this module, and few lack an extra.
+    import json
     from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
 
     try:
         recorded: Any = json.loads(distribution("balancer").read_text("direct_url.json") or "{}")  # PEP 610

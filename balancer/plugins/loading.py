@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from inspect import isabstract
+from inspect import getattr_static, isabstract
 from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
 from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, ExecutorPlugin, HookSpecs, RoutePlugin
+from balancer.strategy import Strategy
 
 __all__ = [
     "Broken",
@@ -23,6 +24,7 @@ __all__ = [
     "Plugin",
     "Registered",
     "guarded",
+    "has_options",
     "load_plugins",
     "names_of_executor",
     "names_of_generator",
@@ -163,8 +165,6 @@ def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, 
 
 def names_of_strategy(item: object) -> tuple[str]:
     """Return the name of a strategy class. Raises TypeError if it is not one."""
-    from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
-
     if not isinstance(item, type):
         raise TypeError(f"it offers {item!r} as a strategy; that must be a class")
     name = _name(item)
@@ -172,16 +172,18 @@ def names_of_strategy(item: object) -> tuple[str]:
     if lacking or isabstract(item):
         lacking = lacking or sorted(item.__abstractmethods__)  # type: ignore[attr-defined]  # it is abstract
         raise TypeError(f"its strategy {name!r} lacks {', '.join(lacking)}")
-    options: Any = getattr(item, "Options", None)
-    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+    if has_options(item) and not _is_model(options := getattr(item, "Options", None)):
         raise TypeError(f"its strategy {name!r} has the Options {options!r}; that must be a pydantic model")
     return (name,)
 
 
+def has_options(kind: type) -> bool:
+    """Return whether a class of strategies names `Options`. Does not import pydantic, which is slow, to find out."""
+    return getattr_static(kind, "Options", None) is not vars(Strategy)["Options"]
+
+
 def names_of_source(item: object) -> tuple[str]:
     """Return the name of a class of sources. Raises TypeError if it is not one."""
-    from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
-
     from balancer.source import Source
 
     if not (isinstance(item, type) and issubclass(item, Source)):
@@ -189,8 +191,7 @@ def names_of_source(item: object) -> tuple[str]:
     name = _name(item)
     if isabstract(item):
         raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
-    options: Any = getattr(item, "Options", None)
-    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+    if not _is_model(getattr(item, "Options", None)):
         raise TypeError(f"its source {name!r} has no Options; that must be a pydantic model")
     return (name,)
 
@@ -237,6 +238,12 @@ def names_of_language(item: object) -> tuple[str]:
     if not item.run:
         raise TypeError(f"its language {item.name!r} has no command to run a program")
     return (item.name,)
+
+
+def _is_model(options: object) -> bool:
+    from pydantic import BaseModel  # imported here: it is slow, and many plugins need none
+
+    return isinstance(options, type) and issubclass(options, BaseModel)
 
 
 def _name(item: object) -> str:

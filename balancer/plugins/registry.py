@@ -29,6 +29,7 @@ from balancer.plugins.loading import (
     Loaded,
     Registered,
     guarded,
+    has_options,
     load_plugins,
     names_of_executor,
     names_of_generator,
@@ -157,7 +158,8 @@ class Registry:
         if not isinstance(name, str):
             self.add_strategy(name)
             name = name.name
-        kind, chosen = self._strategy(name), self.strategy_options(name, options)
+        kind = self._strategy(name)
+        chosen = self.strategy_options(name, options) if options or has_options(kind) else None
         try:
             return kind(chosen, rng)
         except BalancerError:

@@ -1,1 +1,1 @@
-"""Pools: `Pool` for threads, `AsyncPool` for tasks, and the pool of a member of a cluster."""
+"""The pool itself, for threads: `BasePool`, a core and a shell. It knows nothing of what is built around it."""

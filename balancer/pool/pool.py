@@ -1,18 +1,16 @@
-"""The pool: endpoints, leased one call at a time to threads and tasks.
+"""The pool: endpoints, leased one call at a time to threads.
 
-`Pool` is the API for users. It checks arguments, builds the parts of a pool, and passes each call to its engine
-(`balancer.shells.engine`). The core and the strategy decide who is next.
+`BasePool` checks arguments, builds the parts of a pool, and passes each call to its engine (`balancer.shells.engine`).
+The core and the strategy decide who is next. `balancer.opening` knows configs, sources, traces, pages and servers.
 """
 
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, update_wrapper
-from os import PathLike
+from functools import update_wrapper
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack, cast
 
@@ -21,9 +19,10 @@ from balancer.core.events import Event
 from balancer.core.metrics import CallError, LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import REFUSALS, CallFromWithin, ConfigError, LeaseError, PoolClosed, PoolForked
+from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked
 from balancer.load import Load
 from balancer.settings import DEFAULT_STRATEGY
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.shells.calls import CallArguments, CallRequest, call
 from balancer.shells.delivery import Observation, Observer
 from balancer.shells.engine import CallerDefaults, Engine
@@ -33,20 +32,9 @@ from balancer.strategy import ANY, Strategy
 from balancer.values.numbers import checked
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
-    from balancer.discovery.follower import Discovery
-    from balancer.observing.page.serving import Page
-    from balancer.observing.traces.files import Sink
-    from balancer.observing.traces.tracing import TraceWriter
     from balancer.plugins.registry import Registry
-    from balancer.pool.aio import TaskPool
-    from balancer.pool.connected import ConnectedPool
-    from balancer.settings.config import Config
-    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
-    from balancer.source import Source
 
-__all__ = ["Pool"]
+__all__ = ["BasePool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -81,44 +69,11 @@ def _runs(function: Callable[..., Any], *defaults: object) -> Callable[[F], F]:
     return with_code
 
 
-class Pool:
-    """Endpoints, leased one call at a time to threads. `aio` serves tasks.
-
-    Args:
-        endpoints: the endpoints at the start, each an `Endpoint` or its URL. More may be added later.
-        strategy: the name of a registered strategy, or a class of your own.
-        options: the strategy's options.
-        seed: makes the random choices repeatable. None: a random seed.
-        max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
-        acquire_timeout_s: how many seconds an acquire waits by default. None: for ever.
-        health: when endpoints are ejected, and how they come back; "default": `HealthSettings()`. None: never ejected.
-        limits: how many slots of an endpoint are used at once. None: its capacity.
-        host_caps: how many slots may be out at once on a host, for all its endpoints together. "*" is for every host
-            without an entry.
-        quotas: calls and tokens a minute, by the name of the quota (`Endpoint.quota`). "*" gives each endpoint that
-            names none a quota of its own.
-        spill_after_s: a failover group (`Endpoint.group`) may be full for so many seconds before the next one is used.
-            None: the next group is used only when the whole group is out of service.
-        fairness: "holder": the slots are shared out between the holders that wait (`acquire(holder=...)`), by their
-            weights; of the calls of one holder the oldest is next. None: of all calls, whose they are.
-        holders: with `fairness`, weights and bounds by the name of the holder. "*" is for each holder without an entry.
-        retries: how `call` retries. None: the defaults.
-        ttl_s: the longest time of a lease in seconds, unless its acquire gives another. Then the pool ends it, as
-            neither success nor failure, and refuses a late release. None: no limit.
-        leak_after_s: a lease that is out for more seconds counts as forgotten. The log says once where it was acquired;
-            the lease keeps its slot. None: never.
-        observers: get every event from the start; see `observe`.
-        clock: returns the time in seconds; must never go back.
-        registry: where strategies are looked up. None: everything that is installed.
+class BasePool:
+    """Endpoints, leased one call at a time to threads. `balancer.Pool` has the arguments.
 
     Attributes:
         engine: serialises the calls, keeps time, and waits. For parts that are built on a pool.
-
-    Raises:
-        ConfigError: unknown strategy or wrong option.
-        DuplicateEndpoint: two endpoints have one name.
-        ValueError: a number is out of range.
-        TypeError: `endpoints` is not a list of endpoints, or another argument has the wrong type.
     """
 
     engine: Engine
@@ -134,23 +89,22 @@ class Pool:
         seed: int | None = None,
         max_waiters: int | None = None,
         acquire_timeout_s: float | None = None,
-        health: "HealthSettings | Literal['default'] | None" = "default",
-        limits: "LimitSettings | None" = None,
+        health: HealthSettings | Literal["default"] | None = "default",
+        limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] | None = None,
-        quotas: "Mapping[str, QuotaSettings] | None" = None,
+        quotas: Mapping[str, QuotaSettings] | None = None,
         spill_after_s: float | None = None,
         fairness: Literal["holder"] | None = None,
-        holders: "Mapping[str, HolderSettings] | None" = None,
-        retries: "RetrySettings | None" = None,
+        holders: Mapping[str, HolderSettings] | None = None,
+        retries: RetrySettings | None = None,
         ttl_s: float | None = None,
         leak_after_s: float | None = None,
         observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
         registry: "Registry | None" = None,
     ) -> None:
-        # Imported here: pydantic and the plugins are slow to import, and a module that names a pool needs none of them.
+        # Imported here: plugins are slow to import, and a module that names a pool needs none of them.
         from balancer.plugins.registry import default_registry
-        from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 
         if health == "default":
             health = HealthSettings()
@@ -192,136 +146,6 @@ class Pool:
         self._log = Log()
         for observer in (self._log, *observers):
             self.observe(observer)
-
-    @classmethod
-    def from_config(
-        cls,
-        config: "Config | str | PathLike[str]",
-        *,
-        registry: "Registry | None" = None,
-        clock: Callable[[], float] = time.monotonic,
-        discover: bool = True,
-    ) -> Self:
-        """Return the pool that a config, or the TOML file at this path, describes.
-
-        If `[pool]` has `connect`, that is the pool of a server: see `connect`. It has a clock of its own.
-
-        With `[discovery]` it waits for the first answer of each source, at most its `wait_s`. With `discover` False no
-        source is asked: whoever serves the pool to others does that (`balancer.discovery.begin`).
-
-        Raises:
-            ConfigError: the config cannot be used.
-            NotConnected, MissingExtra: as `connect` does.
-        """
-        # Imported here: a pool made in code needs no config.
-        from balancer.settings.config import Config, load_config
-        from balancer.settings.rules import LONG_TTL_S
-
-        if not isinstance(config, Config):
-            config = load_config(config)
-        settings = config.pool
-        if settings.connect is not None:
-            from balancer.pool.connected import connected_as  # imported here: a local pool needs no network
-
-            return cast(Self, connected_as(config))
-        long_calls = config.health is not None and config.health.preset == "long_calls"
-        try:
-            pool = cls(
-                config.pool_endpoints,
-                strategy=settings.strategy,
-                options=settings.options,
-                seed=settings.seed,
-                max_waiters=settings.max_waiters,
-                acquire_timeout_s=settings.acquire_timeout_s,
-                ttl_s=LONG_TTL_S if settings.ttl_s is None and long_calls else settings.ttl_s,
-                leak_after_s=settings.leak_after_s,
-                health=config.health,
-                limits=config.limits,
-                host_caps=config.host_caps,
-                quotas=config.quotas,
-                spill_after_s=settings.spill_after_s,
-                fairness=settings.fairness,
-                holders=config.holders,
-                retries=config.retries,
-                clock=clock,
-                registry=registry,
-            )
-        except ConfigError as error:
-            raise config.located("pool", error) from None
-        pool.hide(config.redact)
-        try:
-            if config.trace is not None:
-                pool.trace(config.trace.path)
-            if config.discovery and discover:
-                pool._discover_all(config)
-        except BaseException:
-            pool.close()
-            raise
-        return pool
-
-    def _discover_all(self, config: "Config") -> None:
-        """Start the discoveries of a config, and wait for their first answers. Raises ConfigError, MissingExtra."""
-        from balancer.discovery.begin import discoveries_of
-
-        found = discoveries_of(config, self._registry, self.engine.change_endpoints, self.engine.clock)
-        for each in found:
-            self.follow(each)
-        until = [time.monotonic() + wait_s for wait_s in found.values()]
-        for each, until_s in zip(found, until, strict=True):
-            each.wait(until_s - time.monotonic())
-
-    @classmethod
-    def connect(
-        cls,
-        url: str,
-        *,
-        token: str | None = None,
-        ca: "str | PathLike[str] | SSLContext | None" = None,
-        name: str | None = None,
-        block: int = 1,
-        acquire_timeout_s: float | None = None,
-        retries: "RetrySettings | None" = None,
-        within_s: float = 10.0,
-    ) -> "ConnectedPool":
-        """Return the pool of a server (`balancer serve`), which this process shares with others.
-
-        Threads and tasks lease from it as from any pool. Counters and observers cover this process only. The endpoints
-        and the strategy cannot be changed here.
-
-        Args:
-            url: `balancer://host:port`, or `balancers://` for TLS.
-            token: the server's token. None: the environment variable BALANCER_SERVE_TOKEN, if it is set.
-            ca: for TLS: a PEM file with the trusted certificates, or an SSL context. None: the system's certificates.
-            name: the name of this process at the server. None: host name and process id.
-            block: how many leases to ask for at once, to save round trips. The server grants at most all slots divided
-                by the number of members. Unused leases are kept a second for the next callers.
-            acquire_timeout_s, retries: as for a local pool.
-            within_s: how many seconds to wait for the server.
-
-        Raises:
-            NotConnected: the server does not answer in time, or refuses this process.
-            ConfigError: the URL, or `ca`, cannot be used.
-            MissingExtra: the extra `serve` is not installed.
-        """
-        from balancer.pool.connected import ConnectedPool  # imported here: a local pool needs no network
-
-        return ConnectedPool(
-            url,
-            token=token,
-            ca=ca,
-            name=name,
-            block=block,
-            acquire_timeout_s=acquire_timeout_s,
-            retries=retries,
-            within_s=within_s,
-        )
-
-    @cached_property
-    def aio(self) -> "TaskPool":
-        """The same pool for tasks of asyncio and trio. They wait in the same queue, and do not block their loop."""
-        from balancer.pool.aio import TaskPool  # imported here: a pool of threads needs no event loop
-
-        return TaskPool(self)
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -602,62 +426,6 @@ class Pool:
         chosen = self._registry.strategy(name, options, self.rng)
         self.engine.change_endpoints(lambda core, now: core.set_strategy(chosen, now))
 
-    def discover(
-        self,
-        source: "str | type[Source]",
-        options: Mapping[str, Any] | None = None,
-        *,
-        name: str | None = None,
-        **settings: Any,
-    ) -> "Discovery":
-        """Keep the endpoints of this pool in step with a source, until the pool or the returned discovery is closed.
-
-        What is new is added, with a slow start. What has vanished is removed after a grace; its leases end as usual.
-        Endpoints that others have added are left alone. An empty answer, or none, changes nothing. See
-        docs/discovery.md.
-
-        Args:
-            source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.source.Source`.
-            options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
-            name: its name in the log and in `stats().sources`. None: that of the source.
-            settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,
-                `capacity`, `weight`, `labels`, `group`, `quota`, `headers` of the endpoints.
-
-        This call waits at most `wait_s` seconds (10) for the first answer. In tasks: `await pool.aio.discover(...)`.
-
-        Raises:
-            ConfigError: no plugin has the source, or an option is wrong.
-            ValueError: a setting is out of range.
-            MissingExtra: the source needs an extra.
-            PoolClosed: the pool is closed.
-        """
-        found, wait_s = self.discovery(source, options, name=name, **settings)
-        self.follow(found)
-        found.wait(wait_s)
-        return found
-
-    def discovery(
-        self, source: "str | type[Source]", options: Mapping[str, Any] | None, *, name: str | None, **settings: Any
-    ) -> "tuple[Discovery, float]":
-        """Return a discovery that is not started, and its `wait_s`. `discover` uses this; args and errors are its."""
-        from balancer.discovery.begin import begun  # imported here: most pools have no source
-        from balancer.settings.pool import DiscoverySettings
-
-        known = source if isinstance(source, str) else source.name
-        checked = DiscoverySettings(source=known, options=dict(options or {}), **settings)
-        kind = None if isinstance(source, str) else source
-        change, clock = self.engine.change_endpoints, self.engine.clock
-        return begun(name or known, checked, self._registry, change, clock, kind=kind), checked.wait_s
-
-    def follow(self, discovery: "Discovery") -> None:
-        """Start a discovery, show it in `stats`, and close it with the pool. Raises PoolClosed."""
-        if self.engine.core.closed:
-            raise PoolClosed
-        discovery.hide(self._redact)
-        discovery.start()
-        self.attach(discovery)
-        self.engine.sources = (*self.engine.sources, discovery.stats)
-
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Record the result of a ping of endpoint `name`. Does nothing if the endpoint has gone.
 
@@ -689,63 +457,6 @@ class Pool:
         returned function to stop.
         """
         return self.engine.mark_leases(mark)
-
-    def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
-        """Write a trace to the file at `path` from now on, until the pool or the returned writer is closed.
-
-        A trace has a line for each call and for each change; docs/traces.md describes the format. An existing file is
-        appended to. Instead of a path, any `balancer.observing.traces.Sink` will do.
-
-        Raises:
-            ConfigError: the file cannot be written.
-            PoolClosed: the pool is closed.
-        """
-        from balancer.observing.traces.tracing import write_trace  # imported here: only for pools with a trace
-
-        if self.engine.core.closed:
-            raise PoolClosed
-        mine = weakref.ref(self)
-
-        def ended(writer: "TraceWriter") -> None:
-            if (pool := mine()) is not None:
-                pool._watchers = tuple(other for other in pool._watchers if other is not writer)
-
-        writer = write_trace(self.engine, path, strategy=self.stats().strategy, redact=self._redact, ended=ended)
-        self.attach(writer)
-        return writer
-
-    def serve_page(
-        self,
-        port: int = 0,
-        host: str = "127.0.0.1",
-        token: str | None = None,
-        *,
-        redact: Callable[[str], str] | None = None,
-        name: str = "",
-    ) -> "Page":
-        """Serve a live page about this pool, until the pool or the returned page is closed.
-
-        The returned page has the `url`. `/state` is the same as JSON, and `/metrics` is for Prometheus. While somebody
-        reads, the pool is read once a second. docs/live.md has more.
-
-        Args:
-            port: 0 picks a free one.
-            host: address to listen on. Everyone who can reach it sees the pool.
-            token: with this token, a reader may drain and restore endpoints. None: no reader may.
-            redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
-            name: of the pool, for the title of the page.
-
-        Raises:
-            ConfigError: it cannot listen there, or the token has fewer than 16 characters.
-            MissingExtra: the extra `page` is not installed.
-        """
-        # Imported here: only a page needs the web framework.
-        from balancer.observing.page.serving import PageContents, open_page
-
-        contents = PageContents(name=name)
-        page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact, contents=contents)
-        self.attach(page)
-        return page
 
     def attach(self, watcher: Watcher) -> None:
         """Close `watcher` when the pool is closed."""
@@ -866,12 +577,8 @@ def _refuse_wrong_kinds(clock: Any, observers: Any, **mappings: Any) -> None:
         raise TypeError(f"clock is {clock!r}; it takes a function that returns seconds, such as time.monotonic")
 
 
-def _fair_holders(
-    fairness: Any, holders: "Mapping[str, HolderSettings] | None"
-) -> "Mapping[str, HolderSettings] | None":
+def _fair_holders(fairness: Any, holders: Mapping[str, HolderSettings] | None) -> Mapping[str, HolderSettings] | None:
     """Return the settings of holders with fair shares, or None if they have none. Raises ValueError, TypeError."""
-    from balancer.settings.rules import HolderSettings  # imported here, as above
-
     if fairness not in (None, "holder"):
         raise ValueError(f'fairness is {fairness!r}; it must be "holder", or None')
     for name, given in (holders or {}).items():

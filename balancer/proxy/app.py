@@ -19,8 +19,8 @@ from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.errors import BalancerError, ConfigError, TooManyWaiters
 from balancer.hookspecs import HttpCall, Routes
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
-from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
 from balancer.proxy.client_request import ClientRequest
 from balancer.proxy.client_side import ClientConnection, ClientConnections, ConnectionLimits

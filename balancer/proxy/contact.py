@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from balancer.errors import NotConnected
-from balancer.pool.connected import ConnectedPool
+from balancer.opening.connected import ConnectedPool
 from balancer.proxy.exchange import ProxyExchange
 
 __all__ = ["PoolContact"]

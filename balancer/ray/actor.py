@@ -21,7 +21,7 @@ from typing import Any, Final
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.ray.claim import ActorClaim, claim_times
 from balancer.ray.store import ControlStore
 from balancer.settings.config import Config

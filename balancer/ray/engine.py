@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.judging.trust import Trust
+from balancer.opening.pool import Pool
 from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry
-from balancer.pool.pool import Pool
 from balancer.program import Executor
 from balancer.ray.shared import SharedPool, last_line
 from balancer.sandbox.executors import make_executors

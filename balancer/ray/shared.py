@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from balancer.errors import BalancerError, ConfigError, NotConnected, UnknownEndpoint
+from balancer.opening.connected import ConnectedPool
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.connected import ConnectedPool
-from balancer.pool.pool import Pool
 from balancer.settings.config import Config, load_config
 from balancer.settings.pool import TraceSettings
 from balancer.settings.rules import RetrySettings

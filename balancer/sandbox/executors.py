@@ -14,8 +14,8 @@ from pathlib import Path
 from balancer.core.events import Added, Event, Removed
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.program import Executor, ExecutorOptions
 from balancer.sandbox.probes import runs
 from balancer.settings.config import Config

@@ -22,15 +22,8 @@ from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, tenant_mistakes
-from balancer.settings.rules import (
-    EnabledHealth,
-    HealthSection,
-    HolderSettings,
-    LimitSettings,
-    QuotaSettings,
-    RetrySettings,
-)
-from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import EnabledHealth, HealthSection, Place, Settings, key_of, problems_of, read_toml
 from balancer.values.redaction import Redaction
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
@@ -165,23 +158,9 @@ def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None 
 
 def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
     """Return the config of the parsed TOML `raw`; `file` is its name in errors."""
-    if _is_scenario(raw):
-        raise ConfigError(f"{file}: {_SCENARIO}")
-    environment = _Environment(environ)
-    filled = environment.fill(raw, ())
-    problems = environment.problems
-    try:
-        config = Config.model_validate(filled)
-    except ValidationError as error:
-        problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
-    else:
-        problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
-        problems += _unknown_quotas(config, environment.filled) + _beside_a_server(config) + _idle_holders(config)
-        problems += _of_tenants(config, problems)
-    if problems:
-        raise ConfigError(f"{file}: {line}" for line in problems)
-    config._file = file
-    config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
+    config, problems = _usable_part(raw, file, environ)
+    if config is None or problems:
+        raise ConfigError(problems)
     return config
 
 
@@ -196,9 +175,13 @@ def load_usable_part(
         raw = read_toml(path)
     except ConfigError as error:
         return None, error.problems
+    return _usable_part(raw, str(path), os.environ if environ is None else environ)
+
+
+def _usable_part(raw: dict[str, Any], file: str, environ: Mapping[str, str]) -> tuple[Config | None, tuple[str, ...]]:
     if _is_scenario(raw):
-        return None, (f"{path}: {_SCENARIO}",)
-    environment = _Environment(os.environ if environ is None else environ)
+        return None, (f"{file}: {_SCENARIO}",)
+    environment = _Environment(environ)
     filled = environment.fill(raw, ())
     problems = environment.problems
     config = None
@@ -222,11 +205,11 @@ def load_usable_part(
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
             problems += _unknown_quotas(config, environment.filled, marred)
-        if len(usable) != len(config.endpoints):  # else the file would seem to have endpoints even if it has none
+        else:  # with the stand-ins the file would seem to have endpoints even if it has none
             config = config.model_copy(update={"endpoints": usable})
-        config._file = str(path)
+        config._file = file
         config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
-    return config, tuple(f"{path}: {line}" for line in problems)
+    return config, tuple(f"{file}: {line}" for line in problems)
 
 
 _ROUNDS = 5  # the rest of a file may get a mistake, e.g. a table that lacks what was removed

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from balancer.settings.pool import EndpointSettings, PoolSettings
-from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
-from balancer.settings.tables import Settings
+from balancer.settings.rules import LimitSettings, RetrySettings
+from balancer.settings.tables import HealthSection, Settings
 from balancer.values.urls import identity_of
 from balancer.values.wording import QUOTES_NOTHING
 

@@ -41,6 +41,11 @@ class PoolSettings(Settings):
     fairness: Literal["holder"] | None = None
     seed: int | None = None
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys as arguments of a pool, which have the same names."""
+        return {name: getattr(self, name) for name in PoolSettings.model_fields}
+
 
 class PoolSection(PoolSettings):
     """`[pool]` of a whole config. `balancer serve` may serve the pool elsewhere.
@@ -69,14 +74,17 @@ class TraceSettings(Settings):
 
 def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     try:
-        Headers(_plain(headers))
+        _secret(headers)
     except ValueError as error:  # its text names a header, and quotes no value
         raise PydanticCustomError("header", "{why}", {"why": str(error)}) from None
     return headers
 
 
-def _plain(headers: dict[str, SecretStr]) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in headers.items()}
+def _secret(headers: dict[str, SecretStr]) -> Headers:
+    return Headers({name: value.get_secret_value() for name, value in headers.items()})
+
+
+_Headers = Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)]
 
 
 class EndpointSettings(EndpointTable):
@@ -99,7 +107,7 @@ class EndpointSettings(EndpointTable):
     """
 
     name: Annotated[str, Field(min_length=1)] | None = None
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
+    headers: _Headers = Field(default_factory=dict)
     languages: Annotated[list[str], Field(min_length=1)] | None = None
     isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
 
@@ -128,21 +136,9 @@ class EndpointSettings(EndpointTable):
     @property
     def specs(self) -> list[Endpoint]:
         """The endpoints of this entry, as a pool takes them."""
-        headers = Headers(_plain(self.headers))
-        return [
-            Endpoint(
-                url,
-                name=name,
-                capacity=self.capacity,
-                weight=self.weight,
-                labels=frozenset(self.labels),
-                host=self.host,
-                headers=headers,
-                group=self.group,
-                quota=self.quota,
-            )
-            for url, name in zip(self.urls, self.names, strict=True)
-        ]
+        said = self.model_dump(include={"capacity", "weight", "host", "group", "quota"})
+        said |= {"labels": frozenset(self.labels), "headers": _secret(self.headers)}
+        return [Endpoint(url, name=name, **said) for url, name in zip(self.urls, self.names, strict=True)]
 
 
 class DiscoverySettings(CheckedInPython):
@@ -171,9 +167,9 @@ class DiscoverySettings(CheckedInPython):
     labels: list[str] = Field(default_factory=list)
     group: Annotated[int, Field(ge=0)] = 0
     quota: Annotated[str, Field(min_length=1)] | None = None
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
+    headers: _Headers = Field(default_factory=dict)
 
     @property
     def secret_headers(self) -> Headers:
         """The headers as an endpoint takes them."""
-        return Headers(_plain(self.headers))
+        return _secret(self.headers)

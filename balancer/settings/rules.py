@@ -1,58 +1,58 @@
-"""Settings of health, limits, quotas and retries, for a config, a scenario or Python.
+"""Settings of health, limits, quotas and retries: what `balancer.core` carries out. No library is needed.
 
-`balancer.core` carries them out.
+Python code makes them; `balancer.settings.tables` makes them of the tables of a config or a scenario.
 """
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-
-from balancer.settings.tables import CheckedInPython
+from balancer.settings.checked import none_or, settings
+from balancer.values.numbers import number, whole
 
 __all__ = [
     "LONG_CALLS",
     "LONG_TTL_S",
-    "EnabledHealth",
-    "HealthSection",
     "HealthSettings",
     "HolderSettings",
     "LimitSettings",
-    "PingSettings",
     "QuotaSettings",
     "RetrySettings",
 ]
 
-_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Share = Annotated[float, Field(ge=0, le=1)]
+_Seconds = Annotated[float, number(gt=0)]
+_Share = Annotated[float, number(ge=0, le=1)]
+_NotLess = Annotated[float, number(ge=0)]
+_Count = Annotated[int, whole]
+_CountOrNone = Annotated[int, partial(whole, least=0)]
+_Most = Annotated[int | None, none_or(whole)]
 _LEAST_RAMP_S = 0.001
 
-LONG_CALLS: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
-        "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
-        "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
-        "failure_share": 1.0,
-        "timeouts": "ignore",  # a slow call is not a failure
-        "cooldown_s": 5.0,
-        "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
-    }
-)
+LONG_CALLS: Final[Mapping[str, Any]] = {
+    "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
+    "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
+    "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
+    "failure_share": 1.0,
+    "timeouts": "ignore",  # a slow call is not a failure
+    "cooldown_s": 5.0,
+    "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
+}
 """The defaults of `[health]` with `preset = "long_calls"`."""
 
 LONG_TTL_S: Final = 7200.0
 """The longest time of a lease with that preset, in seconds, unless the pool sets another."""
 
 
-def _none_or_some(seconds: float) -> float:
+def _no_ramp_or_some(value: Any) -> float:
+    seconds = number(ge=0)(value)
     if 0 < seconds < _LEAST_RAMP_S:
         raise ValueError(f"it must be 0 or at least {_LEAST_RAMP_S:g}")
     return seconds
 
 
-class HealthSettings(CheckedInPython):
+@settings
+class HealthSettings:
     """`[health]`: when an endpoint is taken out of service, and how it comes back.
 
     Three tests find the outliers: failures in a row, the endpoint's own success rate, and, with at least `min_hosts`
@@ -83,82 +83,38 @@ class HealthSettings(CheckedInPython):
     """
 
     preset: Literal["default", "long_calls"] = "default"
-    consecutive_failures: Annotated[int, Field(ge=0)] = 5
+    consecutive_failures: _CountOrNone = 5
     success_rate: _Share = 0.5
-    success_volume: Annotated[float, Field(ge=1)] = 10.0
+    success_volume: Annotated[float, number(ge=1)] = 10.0
     decay_s: _Seconds = 30.0
     interval_s: _Seconds = 10.0
-    min_hosts: Annotated[int, Field(ge=2)] = 5
-    rate_volume: Annotated[int, Field(ge=1)] = 100
-    rate_sds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.9
-    failure_volume: Annotated[int, Field(ge=1)] = 50
+    min_hosts: Annotated[int, partial(whole, least=2)] = 5
+    rate_volume: _Count = 100
+    rate_sds: _NotLess = 1.9
+    failure_volume: _Count = 50
     failure_share: _Share = 0.85
     cooldown_s: _Seconds = 1.0
     max_cooldown_s: _Seconds = 300.0
     max_ejected_share: _Share = 0.5
     panic_share: _Share = 0.5
-    slow_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_none_or_some)] = 10.0
-    probe_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    slow_start_s: Annotated[float, _no_ramp_or_some] = 10.0
+    probe_s: _NotLess = 0.0
     timeouts: Literal["count", "ignore"] = "count"
 
-    @model_validator(mode="before")
     @classmethod
-    def _by_preset(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("preset") == "long_calls":
-            return {**LONG_CALLS, **given}
-        return given
+    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fill in the defaults of the preset."""
+        return {**LONG_CALLS, **given} if given.get("preset") == "long_calls" else given
 
-    @model_validator(mode="after")
-    def _cooldowns(self) -> Self:
+    def __post_init__(self) -> None:
         if self.max_cooldown_s < self.cooldown_s:
             raise ValueError(
                 f"max_cooldown_s: {self.max_cooldown_s:g} is less than cooldown_s, {self.cooldown_s:g}; raise it"
             )
-        return self
 
 
-class PingSettings(CheckedInPython):
-    """How endpoints are pinged beside their calls. The prober uses it; a pool only gets the results.
-
-    Attributes:
-        ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
-        ping_every_s: seconds between two pings of an endpoint.
-    """
-
-    ping: Literal["off", "ping", "program"] = "off"
-    ping_every_s: _Seconds = 5.0
-
-    @property
-    def conclusive(self) -> bool:
-        """True if a good ping shows that an endpoint works, as it ran a program."""
-        return self.ping == "program"
-
-
-class HealthSection(PingSettings, HealthSettings):
-    """`[health]` of a file: the settings of health and of pings, and whether health is used.
-
-    Attributes:
-        enabled: False: no endpoint is ever taken out of service for its failures.
-    """
-
-    enabled: bool = True
-
-
-def _section(given: object) -> object:
-    if isinstance(given, HealthSettings) and not isinstance(given, HealthSection):
-        return HealthSection(**dict(given))
-    return given
-
-
-def _if_enabled(section: HealthSection | None) -> HealthSection | None:
-    return section if section and section.enabled else None
-
-
-# The settings; None if they are absent or not enabled.
-EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
-
-
-class LimitSettings(CheckedInPython):
+@settings
+class LimitSettings:
     """`[limits]`: how many slots of an endpoint are used at once, at most its capacity.
 
     Attributes:
@@ -170,21 +126,23 @@ class LimitSettings(CheckedInPython):
     """
 
     kind: Literal["fixed", "aimd"] = "fixed"
-    initial: Annotated[int, Field(ge=1)] = 1
-    backoff: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    initial: _Count = 1
+    backoff: Annotated[float, number(gt=0, lt=1)] = 0.5
 
-    @model_validator(mode="after")
-    def _used(self) -> Self:
-        idle = sorted(self.model_fields_set & {"initial", "backoff"})
-        if self.kind == "fixed" and idle:
+    @classmethod
+    def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Refuse what would have no effect."""
+        idle = sorted({"initial", "backoff"} & given.keys())
+        if given.get("kind", "fixed") == "fixed" and idle:
             raise ValueError(
                 f'{" and ".join(idle)} without kind = "aimd": fixed limits are the capacities; set it, or leave '
                 f"{'them' if len(idle) > 1 else 'it'} out"
             )
-        return self
+        return given
 
 
-class QuotaSettings(CheckedInPython):
+@settings
+class QuotaSettings:
     """`[quotas.NAME]`: how many calls, and tokens of calls, may begin within any minute.
 
     Attributes:
@@ -193,12 +151,11 @@ class QuotaSettings(CheckedInPython):
         estimate: tokens reserved for a call without an estimate of its own.
     """
 
-    requests_per_min: Annotated[int, Field(ge=1)] | None = None
-    tokens_per_min: Annotated[int, Field(ge=1)] | None = None
-    estimate: Annotated[int, Field(ge=0)] = 0
+    requests_per_min: _Most = None
+    tokens_per_min: _Most = None
+    estimate: _CountOrNone = 0
 
-    @model_validator(mode="after")
-    def _limits(self) -> Self:
+    def __post_init__(self) -> None:
         if self.requests_per_min is None and self.tokens_per_min is None:
             raise ValueError("a quota needs requests_per_min or tokens_per_min, or both")
         if self.estimate > (self.tokens_per_min or math.inf):
@@ -208,10 +165,10 @@ class QuotaSettings(CheckedInPython):
             )
         if self.estimate and self.tokens_per_min is None:
             raise ValueError("estimate without tokens_per_min has no effect; set both, or leave it out")
-        return self
 
 
-class HolderSettings(CheckedInPython):
+@settings
+class HolderSettings:
     """`[holders.NAME]`: the share of a holder, and its bounds, in a pool with fair shares.
 
     Attributes:
@@ -220,12 +177,13 @@ class HolderSettings(CheckedInPython):
         max_waiters: acquires of it that may wait at once; one more fails; absent: any number.
     """
 
-    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
-    max_leases: Annotated[int, Field(ge=1)] | None = None
-    max_waiters: Annotated[int, Field(ge=0)] | None = None
+    weight: Annotated[float, number(ge=0.001, le=1000)] = 1.0
+    max_leases: _Most = None
+    max_waiters: Annotated[int | None, none_or(partial(whole, least=0))] = None
 
 
-class RetrySettings(CheckedInPython):
+@settings
+class RetrySettings:
     """`[retries]`: how often and how soon a failed call is tried again, and how many retries there may be in all.
 
     Attributes:
@@ -237,8 +195,8 @@ class RetrySettings(CheckedInPython):
         max_pause_s: the longest pause, in seconds.
     """
 
-    budget_ratio: Annotated[float, Field(ge=0, le=10)] = 0.2
-    budget_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
-    budget_window_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    base_s: Annotated[float, Field(ge=0, le=3600)] = 0.05
-    max_pause_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    budget_ratio: Annotated[float, number(ge=0, le=10)] = 0.2
+    budget_per_s: _NotLess = 10.0
+    budget_window_s: Annotated[float, number(gt=0, le=3600)] = 10.0
+    base_s: Annotated[float, number(ge=0, le=3600)] = 0.05
+    max_pause_s: Annotated[float, number(ge=0, le=3600)] = 2.0

@@ -1,18 +1,36 @@
-"""Base models of TOML tables: strict, frozen, with errors of one line that name the key."""
+"""Base models of TOML tables: strict, frozen, with errors of one line that name the key.
 
-from collections.abc import Callable, Iterator
+The tables of rules are no models, and check themselves: see `balancer.settings.checked`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from balancer.errors import ConfigError
+from balancer.settings.checked import not_defaults, settings
+from balancer.settings.rules import HealthSettings
+from balancer.values.numbers import number
 from balancer.values.wording import describe
 
-__all__ = ["CheckedInPython", "Place", "Settings", "key_of", "problems_of", "read_toml"]
+__all__ = [
+    "CheckedInPython",
+    "EnabledHealth",
+    "HealthSection",
+    "Place",
+    "Settings",
+    "key_of",
+    "keys_of",
+    "problems_of",
+    "read_toml",
+    "tables_in",
+]
 
 Place = tuple[str | int, ...]  # the path of a value, e.g. ("endpoints", 0, "url")
 
@@ -51,9 +69,45 @@ class CheckedInPython(Settings, metaclass=_Made):  # type: ignore[metaclass]  # 
     """Base of the tables that Python code makes too. A mistake there is a ValueError, with a line for each."""
 
 
+@settings
+class HealthSection(HealthSettings):
+    """`[health]` of a file: the settings of health, and those of pings beside the calls. A pool gets their results.
+
+    Attributes:
+        ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
+        ping_every_s: seconds between two pings of an endpoint.
+        enabled: False: no endpoint is ever taken out of service for its failures.
+    """
+
+    ping: Literal["off", "ping", "program"] = "off"
+    ping_every_s: Annotated[float, number(gt=0)] = 5.0
+    enabled: bool = True
+
+    @property
+    def conclusive(self) -> bool:
+        """True if a good ping shows that an endpoint works, as it ran a program."""
+        return self.ping == "program"
+
+
+def _section(given: object) -> object:
+    if isinstance(given, HealthSettings) and not isinstance(given, HealthSection):
+        return HealthSection(**vars(given))
+    return given
+
+
+def _if_enabled(section: HealthSection | None) -> HealthSection | None:
+    return section if section and section.enabled else None
+
+
+# The settings; None if they are absent or not enabled.
+EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
+
+
 def _data(value: Any) -> Any:
     if isinstance(value, Settings):
         return value.to_data()
+    if is_dataclass(value):
+        return not_defaults(value)
     if isinstance(value, dict):
         return {key: _data(item) for key, item in value.items()}
     return [_data(item) for item in value] if isinstance(value, list) else value
@@ -90,7 +144,7 @@ def problems_of(
         if not place:  # an error about several keys names them itself
             lines += details["msg"].removeprefix("Value error, ").splitlines()
             continue
-        known = {name for model in within for name in model.model_fields}
+        known = {name for model in within for name in keys_of(model)}
         lines.append(
             f"{key_of(place)}: {describe(details, known, secret=_is_secret(details) or secret(place, details))}"
         )
@@ -106,10 +160,17 @@ def key_of(place: Place) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
-def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseModel]]]:
+def keys_of(table: type) -> Mapping[str, FieldInfo]:
+    """Return the keys of a table, a model or checked settings, each with its default and its type."""
+    if issubclass(table, BaseModel):
+        return table.model_fields
+    return {field.name: FieldInfo.from_annotated_attribute(field.type, field.default) for field in fields(table)}  # type: ignore[arg-type]
+
+
+def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type]]:
     """Return the place without what pydantic adds (the tags of unions), and the models that may contain it."""
     place: list[str | int] = []
-    models = [root]
+    models: list[type] = [root]
     within = models
     named = False  # True if the next part is a name from the file, e.g. of a quota
     for part in loc:
@@ -118,20 +179,20 @@ def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseMo
             named = False
             continue
         tagged = [model for model in models if _tag_of(model) == part]
-        if tagged and not any(part in model.model_fields for model in models):
+        if tagged and not any(part in keys_of(model) for model in models):
             models = tagged
             continue
         place.append(part)
         if isinstance(part, str):
             within = models
-            fields = [model.model_fields[part] for model in models if part in model.model_fields]
-            models = [model for field in fields for model in _models_in(field.annotation)]
-            named = any(get_origin(field.annotation) is dict for field in fields)
+            keys = [keys_of(model)[str(part)] for model in models if part in keys_of(model)]
+            models = [model for key in keys for model in tables_in(key.annotation)]
+            named = any(get_origin(key.annotation) is dict for key in keys)
     return tuple(place), within
 
 
-def _tag_of(model: type[BaseModel]) -> object:
-    field = model.model_fields.get("kind")
+def _tag_of(model: type) -> object:
+    field = keys_of(model).get("kind")
     return get_args(field.annotation)[0] if field and _is_tag(field) else None
 
 
@@ -139,8 +200,9 @@ def _is_tag(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def tables_in(annotation: Any) -> Iterator[type]:
+    """Yield the tables that a type names."""
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from tables_in(argument)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from os.path import dirname, sep
 from traceback import clear_frames
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
@@ -41,6 +41,7 @@ from balancer.core.states import MembershipState
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, PoolForked
+from balancer.settings.rules import RetrySettings
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
@@ -51,9 +52,6 @@ from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Gate, Waits, nothing
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import RetrySettings
 
 __all__ = ["CallerDefaults", "Engine"]
 
@@ -69,7 +67,7 @@ class CallerDefaults:
     """The defaults for callers of a pool; see `balancer.Pool`."""
 
     acquire_timeout_s: float | None = None
-    retries: "RetrySettings | None" = None
+    retries: RetrySettings | None = None
     ttl_s: float | None = None
     leak_after_s: float | None = None
 
@@ -146,7 +144,7 @@ class Engine:
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         self.clock = clock
         self.core = core
-        self.retries = defaults.retries or _usual_retries()
+        self.retries = defaults.retries or RetrySettings()
         self.budget = SharedBudget(self.retries, clock)
         self.jitter = jitter
         self._leak_after_s = defaults.leak_after_s
@@ -632,12 +630,6 @@ class Engine:
     def _tick(self) -> None:
         if self.under_lock(self._alarm.rings):
             self.change(lambda now: self.core.tick(now) if now >= self.core.due_s else ())
-
-
-def _usual_retries() -> "RetrySettings":
-    from balancer.settings.rules import RetrySettings  # imported here: pydantic is slow to import
-
-    return RetrySettings()
 
 
 def _place_of_call() -> str:

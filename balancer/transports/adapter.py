@@ -9,8 +9,8 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.acts import follow
 from balancer.shells.driver import DeadlinePassed, tell_where
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from balancer.errors import BalancerError
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.transports.exchange import LIBRARIES
 from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport

@@ -19,8 +19,8 @@ from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.load import ASK, REPORTS
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
 from balancer.shells.driver import tell_where
 from balancer.transports.errors import (
@@ -41,7 +41,7 @@ from balancer.transports.request_options import RequestKeywords, RequestOptions,
 from balancer.transports.resend import ResendRule, Sending
 
 if TYPE_CHECKING:
-    from balancer.pool.aio import TaskPool
+    from balancer.opening.aio import TaskPool
 
 __all__ = ["LIBRARIES", "RequestExchange", "TransportBase", "beginning", "reads_more", "whole_pool"]
 

@@ -12,9 +12,9 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
+from balancer.opening.aio import TaskPool
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.aio import TaskPool
-from balancer.pool.pool import Pool
 from balancer.shells.driver import DeadlinePassed, tell_where
 from balancer.shells.tasks.driver import AbstractTaskDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.resend import RESENDS, Resend

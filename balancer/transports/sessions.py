@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from balancer.core.session_table import SessionTable, may_leave
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.reports import PlainText
 from balancer.values.numbers import checked, positive, whole

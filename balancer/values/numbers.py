@@ -4,13 +4,16 @@ A rule returns its value, or raises ValueError with what is allowed. `checked` a
 """
 
 import math
+import operator
+import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-__all__ = ["checked", "finite_seconds", "positive", "seconds", "whole"]
+__all__ = ["checked", "finite_seconds", "number", "positive", "seconds", "whole"]
 
 T = TypeVar("T")
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def checked(name: str, value: Any, rule: Callable[[Any], T]) -> T:
@@ -33,6 +36,20 @@ def positive(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"it must be a finite number > 0{_unquoted(value)}")
     return value  # type: ignore[return-value]  # as it is: 2 stays 2
+
+
+def number(**bounds: float) -> Callable[[Any], float]:
+    """Return a rule for finite numbers within bounds, each named as in `operator`: `number(gt=0, le=1)`."""
+    words = " and ".join(f"{_SIGNS[name]} {bound:g}" for name, bound in bounds.items())
+    most = sys.float_info.max  # NaN, inf and a whole number that no float can hold are not within it
+
+    def rule(value: Any) -> float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
+        if not fits or not all(getattr(operator, name)(value, bound) for name, bound in bounds.items()):
+            raise ValueError(f"it must be a finite number {words}{_unquoted(value)}")
+        return float(value)
+
+    return rule
 
 
 def seconds(value: Any) -> float:

@@ -3,13 +3,12 @@
 import errno
 import os
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "why_not_listening"]
+__all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "shown", "unknown_key", "why_not_listening"]
 
 QUOTES_NOTHING = "quotes_nothing"
 """The type of errors of our own validators that quote no value. They may be shown beside secrets."""
@@ -26,8 +25,16 @@ _WORDS = {
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the nearest of `known`, or "" if none is near."""
+    from difflib import get_close_matches  # imported here: only for errors, and slow
+
     near = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return what to say of a key that is not one of `known`."""
+    known = sorted(known)
+    return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
 
 
 def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = False) -> str:
@@ -40,8 +47,7 @@ def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = Fals
     """
     key = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        known = sorted(known)
-        return f"unknown key{did_you_mean(key, known)} (known: {', '.join(known) or 'none'})"
+        return unknown_key(key, known)
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == QUOTES_NOTHING:
@@ -53,7 +59,7 @@ def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = Fals
         message = "it cannot be used here"
     if error["type"] == "value_error" and isinstance(error["input"], Mapping) and not secret:
         return message  # about several keys of a table, which it names
-    found = "a value that is not shown" if secret else _found(error["input"])
+    found = "a value that is not shown" if secret else shown(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
 
 
@@ -82,8 +88,8 @@ def _tag(error: "ErrorDetails") -> str:
     return f"found {key} {_short(repr(found))}{did_you_mean(found, tags)} (there are: {', '.join(tags)})"
 
 
-def _found(value: object) -> str:
-    # A table or a list is not shown: it may contain secrets.
+def shown(value: object) -> str:
+    """Return a value that was found, for an error. A table or a list is not shown: it may contain secrets."""
     if isinstance(value, Mapping):
         return "a table"
     return "a list" if isinstance(value, list | tuple) else _short(repr(value))

@@ -9,7 +9,7 @@ from collections import deque
 
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Fifo"]
 
@@ -36,7 +36,7 @@ class Fifo(Strategy):
 
     name = "fifo"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         # One entry for each free slot, the longest free first. A slot is counted before its entry is added, so that an
         # interrupt in between leaves no entry without a free slot.
         self._queue: deque[_Slots] = deque()

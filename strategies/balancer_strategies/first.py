@@ -9,7 +9,7 @@ import random
 
 from balancer.hookspecs import hookimpl
 from balancer.kit.turns import InTurn, Turn
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["First"]
 
@@ -21,7 +21,7 @@ class First(InTurn):
 
     name = "first"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__()
 
     def queue(self, turn: Turn) -> None:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.places import NOWHERE, Place, Places
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Jiq"]
 
@@ -21,7 +21,7 @@ class Jiq(Strategy):
 
     name = "jiq"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         # OrderedDict, not dict: a dict rescans the deleted slots at its front on every look.
         self._idle: OrderedDict[Node, None] = OrderedDict()  # the longest idle first
         self._busy = Places(rng)  # those with leases out, and a free slot

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.places import NOWHERE
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["LeastInFlight"]
 
@@ -35,7 +35,7 @@ class LeastInFlight(Strategy):
 
     name = "least_in_flight"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._random = rng.random
         # Nodes with a free slot, in buckets of equal load. Here too a node's note has its index, as in `kit.places`.
         self._buckets: dict[float, list[Node]] = {}

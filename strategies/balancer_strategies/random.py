@@ -10,7 +10,7 @@ import random
 
 from balancer.hookspecs import hookimpl
 from balancer.kit.strips import ByWeight
-from balancer.strategy import Strategy, StrategyOptions
+from balancer.strategy import Strategy
 
 __all__ = ["Random"]
 
@@ -20,7 +20,7 @@ class Random(ByWeight):
 
     name = "random"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__(rng)
 
 

@@ -10,7 +10,7 @@ import random
 
 from balancer.hookspecs import hookimpl
 from balancer.kit.turns import InTurn, Turn
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["RoundRobin"]
 
@@ -20,7 +20,7 @@ class RoundRobin(InTurn):
 
     name = "round_robin"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__()
         self._last = (0, 0)  # round and number of the latest turn
 

@@ -11,7 +11,7 @@ import random
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
 from balancer.kit.deadlines import Deadline, Deadlines
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["WeightedRoundRobin"]
 
@@ -21,7 +21,7 @@ class WeightedRoundRobin(Strategy):
 
     name = "weighted_round_robin"
 
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
+    def __init__(self, options: object, rng: random.Random) -> None:
         self._random = rng.random
         self._deadlines = Deadlines[Deadline]()
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from balancer.judge import Judge
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Executor, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.gojudge.executor import GoJudgeExecutor

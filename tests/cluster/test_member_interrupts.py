@@ -9,7 +9,12 @@ from tests.threads.crew import until
 from tests.threads.interrupts import interrupted_at
 
 _SOON_S = 30.0  # a hundred times what it takes; what is lost is not waited for much longer
-_WHERE = ("balancer/cluster/", "balancer/pool/connected.py", "balancer/shells/waiting.py", "balancer/shells/engine.py")
+_WHERE = (
+    "balancer/cluster/",
+    "balancer/opening/connected.py",
+    "balancer/shells/waiting.py",
+    "balancer/shells/engine.py",
+)
 
 
 @pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.more)])

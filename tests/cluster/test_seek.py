@@ -6,7 +6,7 @@ import time
 import pytest
 
 from balancer import AcquireTimeout, BalancerError, LeaseError, NotConnected, Pool
-from balancer.pool.connected import ConnectedPool
+from balancer.opening.connected import ConnectedPool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until

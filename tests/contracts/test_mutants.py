@@ -31,7 +31,7 @@ def test_the_test_that_must_find_it_exists(mutant: Mutant) -> None:
 def test_there_are_enough_of_them_and_a_short_form() -> None:
     assert len(_ALL) >= 20
     assert 5 <= sum(mutant.short for mutant in _ALL) <= 8
-    rooms = tuple(f"balancer/{room}/" for room in ("core", "cluster", "pool", "ray", "shells"))
+    rooms = tuple(f"balancer/{room}/" for room in ("core", "cluster", "opening", "pool", "ray", "shells"))
     assert all(mutant.file.startswith(rooms) for mutant in _ALL)
     assert len({mutant.why for mutant in _ALL}) == len(_ALL)
 

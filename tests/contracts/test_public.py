@@ -106,7 +106,7 @@ def test_the_pool_takes_endpoints_and_the_rest_by_name() -> None:
 @pytest.mark.parametrize("method", ["acquire", "lease", "call"])
 def test_an_editor_shows_the_arguments_and_errors_of_a_method_at_the_method(method: str) -> None:
     found = getattr(Pool, method)
-    assert found.__qualname__ == f"Pool.{method}"
+    assert found.__qualname__ == f"BasePool.{method}"
     arguments, _, errors = (inspect.getdoc(found) or "").partition("Args:")[2].partition("Raises:")
     described = {
         name for names in re.findall(r"^    (\w[\w, ]*):", arguments, re.MULTILINE) for name in names.split(", ")

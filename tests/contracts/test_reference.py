@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections import Counter
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,8 @@ from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
-from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import HealthSection, keys_of
 from tests.contracts.documents import ROOT, prose, rows
 
 _DOCS = ROOT / "docs"
@@ -78,7 +80,7 @@ def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
 
 # -- configuration ------------------------------------------------------------------------------------
 
-_SECTIONS: dict[str, type[BaseModel]] = {
+_SECTIONS: dict[str, type] = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
     "[discovery]": DiscoverySettings,
@@ -106,7 +108,7 @@ def _as_toml(value: Any) -> str:
     """Write a default as the page does."""
     if value is None:
         return "none"
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) or is_dataclass(value):
         return "see there"
     if isinstance(value, str):
         return f'`"{value}"`'
@@ -120,7 +122,7 @@ def test_every_key_is_on_the_config_page_with_its_default(section: str) -> None:
     keys = [_CODE.findall(key)[0] for key, *_ in rows(_DOCS / "config.md", section)]
     assert len(keys) == len(set(keys)), "a key is there twice"
     listed = {_CODE.findall(key)[0]: default for key, _, default, _ in rows(_DOCS / "config.md", section)}
-    fields = _SECTIONS[section].model_fields
+    fields = keys_of(_SECTIONS[section])
     assert listed == {
         name: "required" if field.is_required() else _as_toml(field.get_default(call_default_factory=True))
         for name, field in fields.items()

@@ -1,6 +1,7 @@
 """The simulator's page names what a scenario may say and what a study finds: no more, no less, with the defaults."""
 
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +28,7 @@ def _as_written(value: Any) -> str | None:
     """Return a default as the page writes it; None for one that it describes in words."""
     if value is None:
         return "none"
-    if isinstance(value, BaseModel) or (isinstance(value, list) and value):
+    if isinstance(value, BaseModel) or is_dataclass(value) or (isinstance(value, list) and value):
         return None
     text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     return f"`{text}`"

@@ -84,7 +84,7 @@ def test_no_file_imports_one_of_its_folder_that_imports_it_back() -> None:
     edges = _within_folders()
     assert sum(map(len, edges.values())) > 400
     found = {name for name in edges if name in _reached(name, edges)}
-    assert found == {f"balancer.pool.{name}" for name in ("pool", "aio", "connected")}
+    assert found == {f"balancer.opening.{name}" for name in ("pool", "aio", "connected")}
 
 
 def test_a_class_name_stands_for_one_class() -> None:

@@ -15,7 +15,6 @@ import re
 import sys
 import tokenize
 import tomllib
-import typing
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -24,13 +23,13 @@ from pathlib import Path
 
 import pytest
 from balancer_simulator.scenario.scenario import Scenario
-from pydantic import BaseModel
 from typer.main import get_command
 
 from balancer.commands.app import make_app
 from balancer.hookspecs import HookSpecs
 from balancer.plugins.registry import Registry
 from balancer.settings.config import Config
+from balancer.settings.tables import keys_of, tables_in
 from tests.contracts.documents import ROOT
 from tests.contracts.test_structure import imported, trees
 
@@ -88,21 +87,15 @@ def _by_room(*folders: str) -> dict[str, int]:
     return {room: max(lines[room], round(tokens[room] / _TOKENS_A_LINE)) + other[room] for room in sorted(lines)}
 
 
-def _keys(table: type[BaseModel], seen: set[type[BaseModel]]) -> int:
+def _keys(table: type, seen: set[type]) -> int:
     """Count the keys of a table and of all tables below it; the name of a table is no key."""
     seen.add(table)
     keys = 0
-    for field in table.model_fields.values():
-        below = [each for each in _parts(field.annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    for field in keys_of(table).values():
+        below = list(tables_in(field.annotation))
         keys += not below
         keys += sum(_keys(each, seen) for each in dict.fromkeys(below) if each not in seen)
     return keys
-
-
-def _parts(hint: object) -> Iterator[object]:
-    yield hint
-    for each in typing.get_args(hint):
-        yield from _parts(each)
 
 
 def _imports() -> dict[str, set[str]]:

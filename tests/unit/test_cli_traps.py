@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from balancer_simulator import load_scenario
@@ -23,7 +23,7 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import ExecutorOptions
 from balancer.settings.config import Config, load_config
-from balancer.settings.tables import Settings
+from balancer.settings.tables import keys_of, tables_in
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, PIPELINE
@@ -357,9 +357,9 @@ def test_the_first_config_has_every_key_with_the_default_that_the_settings_have(
             continue
         model = models[name]
         tables = {below.partition(f"{name}.")[2] for below in models if below.startswith(f"{name}.")}
-        assert list(keys) == [key for key in model.model_fields if key not in tables], name
+        assert list(keys) == [key for key in keys_of(model) if key not in tables], name
         for key, text in keys.items():
-            field = model.model_fields[key]
+            field = keys_of(model)[key]
             value = tomllib.loads(f"x = {text}")["x"]
             if field.is_required():
                 continue
@@ -369,18 +369,12 @@ def test_the_first_config_has_every_key_with_the_default_that_the_settings_have(
 
 def _models(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the model of each table, and of those within it, by its name."""
-    for key, field in model.model_fields.items():
-        below = [kind for kind in _kinds(field.annotation) if isinstance(kind, type) and issubclass(kind, Settings)]
+    for key, field in keys_of(model).items():
+        below = list(tables_in(field.annotation))
         if below or (not above and key == "host_caps"):
             yield f"{above}{key}", below[0] if below else None
             if below:
                 yield from _models(below[0], f"{above}{key}.")
-
-
-def _kinds(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for part in get_args(annotation):
-        yield from _kinds(part)
 
 
 def test_the_first_config_says_what_each_key_is_for() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.config import Config, load_config, load_usable_part, parse_config
-from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
+from balancer.settings.rules import LimitSettings, RetrySettings
+from balancer.settings.tables import HealthSection, keys_of
 
 
 def parsed(text: str, **environ: str) -> Config:
@@ -135,7 +136,7 @@ _POOL = (
     "acquire_timeout_s, ca, connect, fairness, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, "
     "token_file, ttl_s"
 )
-_HEALTH = HealthSection.model_fields
+_HEALTH = keys_of(HealthSection)
 _DIFFER = "URLs must differ, or each must have a name"
 _KEYS = (
     "discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, "
@@ -227,12 +228,15 @@ _WRONG: list[tuple[str, str]] = [
         "health.cooldown: unknown key; did you mean 'cooldown_s'? (known: " + ", ".join(sorted(_HEALTH)) + ")",
     ),
     ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
-    ("[health]\nenabled = false\nping = 1", "health.ping: found 1: input should be 'off', 'ping' or 'program'"),
-    ("[health]\nmax_ejected_share = 1.5", "health.max_ejected_share: found 1.5: it must be <= 1"),
+    ("[health]\nenabled = false\nping = 1", "health.ping: found 1: it must be 'off', 'ping' or 'program'"),
+    (
+        "[health]\nmax_ejected_share = 1.5",
+        "health.max_ejected_share: found 1.5: it must be a finite number >= 0 and <= 1",
+    ),
     ("[health]\nmax_cooldown_s = 0.5", "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it"),
-    ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': input should be 'fixed' or 'aimd'"),
-    ("[limits]\nbackoff = 1", "limits.backoff: found 1: it must be < 1"),
-    ("[limits]\ninitial = 0", "limits.initial: found 0: it must be >= 1"),
+    ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': it must be 'fixed' or 'aimd'"),
+    ("[limits]\nbackoff = 1", "limits.backoff: found 1: it must be a finite number > 0 and < 1"),
+    ("[limits]\ninitial = 0", "limits.initial: found 0: it must be a whole number >= 1"),
     (
         "[limits]\ninitial = 1",
         'limits: initial without kind = "aimd": fixed limits are the capacities; set it, or leave it out',
@@ -242,7 +246,7 @@ _WRONG: list[tuple[str, str]] = [
         'limits: backoff and initial without kind = "aimd": fixed limits are the capacities; set it, or leave them out',
     ),
     ("[health]\nslow_start_s = 5e-324", "health.slow_start_s: found 5e-324: it must be 0 or at least 0.001"),
-    ("[health]\nslow_start_s = -1", "health.slow_start_s: found -1: it must be >= 0"),
+    ("[health]\nslow_start_s = -1", "health.slow_start_s: found -1: it must be a finite number >= 0"),
     ("host_caps = 4", "host_caps: found 4: it must be a table"),
     (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: it must be >= 1"),
     (
@@ -274,9 +278,9 @@ _WRONG: list[tuple[str, str]] = [
         + ", ".join(f"10.0.0.{n}" for n in range(10, 18))
         + " and 12 more)",
     ),
-    ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be >= 0"),
-    ("[retries]\nbudget_per_s = inf", "retries.budget_per_s: found inf: input should be a finite number"),
-    ("[retries]\nbudget_window_s = 0", "retries.budget_window_s: found 0: it must be > 0"),
+    ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be a finite number >= 0 and <= 10"),
+    ("[retries]\nbudget_per_s = inf", "retries.budget_per_s: found inf: it must be a finite number >= 0"),
+    ("[retries]\nbudget_window_s = 0", "retries.budget_window_s: found 0: it must be a finite number > 0 and <= 3600"),
     ("[pipeline]", "pipeline.problems: is missing"),
     ('[pipeline]\nproblems = "p"\nsample_level_workers = 0', "pipeline.sample_level_workers: found 0: it must be >= 1"),
     ('[pipeline]\nproblems = "p"\nattempts = 101', "pipeline.attempts: found 101: it must be <= 100"),

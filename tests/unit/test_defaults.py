@@ -13,7 +13,7 @@ import balancer.compat
 from balancer import Endpoint, EndpointError, HealthSettings, Lease, LimitSettings, Pool, RetrySettings
 from balancer.settings import DEFAULT_STRATEGY
 from balancer.settings.config import Config
-from balancer.settings.rules import HealthSection
+from balancer.settings.tables import HealthSection
 from balancer.testing import ManualClock
 from tests.contracts.documents import ROOT
 

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from random import Random
 from typing import Any
@@ -84,7 +85,7 @@ def test_an_endpoint_fails_is_tried_and_comes_back() -> None:
 
 def test_panic_begins_and_ends() -> None:
     clock, heard = ManualClock(0.0), Heard()
-    health = HEALTH.model_copy(update={"max_ejected_share": 1.0, "panic_share": 0.5})
+    health = replace(HEALTH, max_ejected_share=1.0, panic_share=0.5)
     pool = pool_of("a", "b", "c", clock=clock, health=health)
     pool.observe(heard, {events.Panic})
     for name in "ab":

@@ -12,8 +12,8 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry, default_registry
-from balancer.pool.pool import Pool
 from balancer.strategy import Strategy
 
 _HEAD = """

@@ -37,10 +37,10 @@ class LlmPlugin:
         """
         require("llm", 'the generator "llm"')
         # Imported here: runs without a model do not need its client library.
+        from balancer.opening.pool import Pool
         from balancer.pipeline.llm.asker import Asker, Prompts
         from balancer.pipeline.llm.client import ModelClient, ModelServers
         from balancer.pipeline.proposing import ModelAccount
-        from balancer.pool.pool import Pool
 
         settings = services.llm
         if settings is None:
@@ -51,11 +51,7 @@ class LlmPlugin:
             pool = stack.enter_context(
                 Pool(
                     endpoints,
-                    strategy=settings.pool.strategy,
-                    options=settings.pool.options,
-                    seed=settings.pool.seed,
-                    max_waiters=settings.pool.max_waiters,
-                    acquire_timeout_s=settings.pool.acquire_timeout_s,
+                    **settings.pool.arguments,
                     health=settings.health if settings.health.enabled else None,
                     limits=settings.limits,
                     retries=settings.retries,

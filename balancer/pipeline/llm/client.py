@@ -32,8 +32,8 @@ from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.judging.attempts import SharedOutage
+from balancer.opening.pool import Pool
 from balancer.pipeline.llm.answer import answer_schema
-from balancer.pool.pool import Pool
 from balancer.settings.llm import LlmSettings
 from balancer.shells.driver import ThreadDriver
 from balancer.shells.lease_request import LeaseRequest

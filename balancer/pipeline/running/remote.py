@@ -15,13 +15,13 @@ from rich.console import Console
 
 from balancer.judging.runner import Runner, Stopped
 from balancer.judging.trust import Trust
+from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress, WorkerProgress
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.running.setting_up import LocalJudge, SessionRecord, find_generators, open_runner, settings_of
 from balancer.pipeline.running.turns import WorkersLost
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.scratch import Scratch

@@ -19,6 +19,7 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
+from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
@@ -38,7 +39,6 @@ from balancer.pipeline.running.setting_up import (
 )
 from balancer.pipeline.running.turns import ProblemJudge, ProblemTurns
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.sandbox.executors import LiveExecutors, executor_maker, languages_of, make_executors

@@ -11,6 +11,7 @@ from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.judging.trust import Trust
+from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
@@ -18,7 +19,6 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
 from balancer.plugins.registry import Registry
-from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor, Program
 from balancer.settings.config import Config, on_one_machine

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def call(engine: Engine, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> Awaitable[T]:
-    """Return `await fn(lease)`, after as many attempts as needed; see `balancer.pool.aio.TaskPool.call`."""
+    """Return `await fn(lease)`, after as many attempts as needed; see `balancer.opening.aio.TaskPool.call`."""
     check_works_later(fn)
     request = CallRequest(**asked) if asked else USUAL
     return _Call(engine, request, fn).run()

@@ -11,15 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.settings.rules import (
-    EnabledHealth,
-    HealthSection,
-    HolderSettings,
-    LimitSettings,
-    QuotaSettings,
-    RetrySettings,
-)
-from balancer.settings.tables import CheckedInPython
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.tables import CheckedInPython, EnabledHealth, HealthSection
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive

@@ -14,7 +14,7 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.judge import Job, Judge, Judged
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Limits
 from balancer.settings.rules import HealthSettings
 from tests.benchmarks.harness import beside, together

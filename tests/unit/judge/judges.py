@@ -5,7 +5,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.judge import Judge, Program
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Execution
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished

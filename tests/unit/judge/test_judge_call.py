@@ -9,7 +9,7 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, EndpointError, PoolClosed
 from balancer.judge import CallCase, Checker, Job, Judge, Judged, Limits, Program, Verdict
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Execution, Status
 from tests.patience import PATIENCE_S
 from tests.unit.judge.judges import CASES, DOUBLE, WRONG, doubling, judge_over

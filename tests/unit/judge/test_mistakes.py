@@ -10,7 +10,7 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
 from balancer.judge import CallCase, Job, Judge, Program, StdinCase
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over
 from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
 

@@ -5,7 +5,7 @@ import pytest
 from balancer.endpoint import Endpoint
 from balancer.judge import Judge, Verdict
 from balancer.judge.procedure import MOST, last_words
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.program import Execution, Program, Status
 from tests.unit.judge.judges import CASES, DOUBLE, judge_over
 from tests.unit.pipeline.fakes import FakeExecutor

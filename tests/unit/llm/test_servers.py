@@ -7,8 +7,8 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
+from balancer.opening.pool import Pool
 from balancer.pipeline.llm.client import Declined, ModelReply, ModelServers, NotAnswered, ServerUnusable
-from balancer.pool.pool import Pool
 
 _REPLY = ModelReply("{}", None, False, 1, 1)
 _URLS = ("http://a/", "http://b/")

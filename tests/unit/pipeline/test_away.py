@@ -11,6 +11,7 @@ import pytest
 
 from balancer.errors import ConfigError
 from balancer.judging.trust import Trust
+from balancer.opening.pool import Pool
 from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.run_result import RunResult
@@ -20,7 +21,6 @@ from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.pipeline.running.run import RunOptions
 from balancer.plugins.registry import Registered
-from balancer.pool.pool import Pool
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config
 from tests.unit.cli_mistakes import GOOD

@@ -8,8 +8,8 @@ from balancer.endpoint import Endpoint
 from balancer.judging.pending import RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.opening.pool import Pool
 from balancer.pipeline.results.run_result import RunStage
-from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.rules import LimitSettings
 from tests.unit.pipeline.fakes import FakeExecutor, hasty

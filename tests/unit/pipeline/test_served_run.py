@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from balancer import Endpoint, NotConnected
+from balancer.opening.connected import connected_as
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import merge
 from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.run import RunOptions, run_pipeline
-from balancer.pool.connected import connected_as
 from balancer.program import Execution
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S

@@ -10,7 +10,7 @@ import pytest
 
 from balancer import Endpoint, Pool
 from balancer.hookspecs import HttpAnswer, HttpCall
-from balancer.pool.connected import ConnectedPool
+from balancer.opening.connected import ConnectedPool
 from balancer.proxy.app import ProxyServer
 from balancer.proxy.contact import PoolContact
 from tests.cluster.serving import Serving

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from balancer.opening.pool import Pool
 from balancer.plugins.registry import default_registry
-from balancer.pool.pool import Pool
 from balancer.proxy.app import ProxyServer
 from balancer.sandbox.fusion.wire import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.settings.config import load_config

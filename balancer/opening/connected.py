@@ -27,8 +27,8 @@ from balancer.core.readings import lease_rows
 from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected, PoolForked
+from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.engine import CallerDefaults, Engine
 from balancer.shells.logs import Log
 from balancer.strategy import Request

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from balancer.endpoint import Lease
-from balancer.pool.pool import Pool
+from balancer.opening.pool import Pool
 from balancer.shells.calls import CallArguments, CallRequest
 from balancer.shells.lease_request import LeaseArguments, shows_arguments
 from balancer.shells.tasks.calls import call
