@@ -11,10 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from balancer.language import Language
 
-__all__ = ["EACH_INPUT", "Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
-
-# What is above this line of a Python program does not depend on its input: a run on many inputs does it once.
-EACH_INPUT = "# balancer: from here on for each input"
+__all__ = ["Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
 
 
 class Status(Enum):

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
+from balancer.pipeline.generators.draw.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
     Size,
@@ -30,7 +31,6 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
-from balancer.pipeline.generators.search.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands

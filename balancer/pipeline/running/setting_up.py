@@ -34,18 +34,11 @@ def settings_of(config: Config) -> PipelineSettings:
     return config.pipeline
 
 
-_GONE = {"exhaustive": 'is gone: "stress" tries small inputs, too; leave it out of the list'}
-
-
 def find_generators(config: Config, registry: Registry) -> list[Generator]:
     """Return the input generators that the pipeline names. Raises ConfigError for none or unknown ones."""
     found: list[Generator] = []
     mistakes: list[str] = []
     for name in settings_of(config).generators:
-        if name in _GONE and name not in registry.generators:
-            gone = ConfigError(f"the generator {name!r} {_GONE[name]}")
-            mistakes += config.located("pipeline.generators", gone).problems
-            continue
         try:
             found.append(registry.find(name, registry.generators, "generator"))
         except ConfigError as error:

@@ -15,7 +15,6 @@ from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer,
 from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
 from balancer.pipeline.generators.grammar import GrammarPlugin
-from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.packages.grammars import checktestdata_program, grammar_in
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput, ValidatorFeedback
 from balancer.program import Execution, Program, Status
@@ -155,13 +154,6 @@ def test_a_letter_that_contested_inputs_lack_is_there_from_then_on() -> None:
         later = list(generator.refine(problem, told, random.Random(2), 40))
         assert len(later) > 20
         assert all(b"X" in each.data for each in later) == (failed is contested), "two may be chance"
-
-
-def test_searches_for_small_inputs_take_what_is_drawn() -> None:
-    drawn = ((f"tiny {number}", b"%d\n" % number) for number in range(5))
-    source = SmallInputs(None, [b"3\n"], [], random.Random(1), more={"grammar": drawn})
-    made = [each for each in source.batch() if each.kind == "grammar"]
-    assert [each.data for each in made] == [b"0\n", b"1\n", b"2\n", b"4\n"]
 
 
 def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:
