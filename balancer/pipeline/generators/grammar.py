@@ -1,6 +1,6 @@
-"""Generator `grammar`: inputs drawn from the input validators themselves.
+"""Generator `grammar`: inputs drawn from input validators that are checktestdata grammars.
 
-A validator that is a grammar runs backwards, in the sandbox: each of its reads becomes a choice. Decides how many
+A grammar runs backwards, in the sandbox: each of its reads becomes a choice. Decides how many
 inputs of which size are drawn: tiny, small and large ones in turn, later more of those that rejected a submission. A
 statement may demand what no validator checks: a letter that contested inputs lack must be there from then on.
 """
@@ -24,7 +24,7 @@ _FIRST = 12  # inputs of a round's first run
 
 
 class GrammarPlugin:
-    """Draw inputs from validators."""
+    """Draw inputs from grammars."""
 
     name: ClassVar[str] = "grammar"
 
@@ -44,7 +44,7 @@ class _Drawing:
         self._needed: frozenset[int] = frozenset()
 
     def suits(self, problem: Problem) -> bool:
-        """Return whether a validator of the problem can draw."""
+        """Return whether a validator of the problem is a grammar."""
         return self._drawer_of(problem).able
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
