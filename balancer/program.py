@@ -84,6 +84,7 @@ class Execution:
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
         compile_s: wall seconds of compiling in this run; 0 if nothing was compiled.
+        standard: flag of the older standard of the language that it was compiled with in this run, e.g. "-std=gnu++17".
         server_s: wall seconds of the run as the server reports them, or None. The rest of the call's time is the
             network.
         doubtful: True if the endpoint itself may have caused this end, e.g. a compiler ran out of wall time but not of
@@ -100,6 +101,7 @@ class Execution:
     message: str = ""
     compile_s: float = 0.0
     doubtful: bool = False
+    standard: str = field(default="", compare=False)  # like `compile_s` of the run that compiled alone
     server_s: float | None = field(default=None, compare=False)  # about the server, not the program
 
 

@@ -17,6 +17,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
+from balancer.judging.verdict import compiler_error
 from balancer.plugins.registry import Registry
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
@@ -373,10 +374,8 @@ class EquippedGenerator(Protocol):
 def ended(execution: Execution) -> str:
     """Return how a program ended, with the most useful line of its standard error, if there is one."""
     lines = [line.strip() for line in execution.stderr.decode(errors="replace").splitlines() if line.strip()]
-    told = lines[-1:]
-    if execution.status is Status.COMPILE_ERROR:  # a compiler writes much about the first error
-        told = [line for line in lines if "error" in line][:1] or told
+    told = compiler_error(execution) or (lines[-1][:_SHOWN] if lines else "")
     how = f"exit code {execution.exit_code}"
     if execution.exit_code is None or execution.status is not Status.FINISHED:
         how = execution.status.value.replace("_", " ")
-    return f"{how}: {told[0][:_SHOWN]}" if told else how
+    return f"{how}: {told}" if told else how

@@ -20,7 +20,7 @@ from balancer.pipeline.round.sample import Sample
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
-from balancer.program import Executor, Program
+from balancer.program import Execution, Executor, Program
 from balancer.settings.config import Config, on_one_machine
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 
@@ -78,9 +78,11 @@ class SessionRecord:
         """Record the result of a recheck."""
         self.store.rechecks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
 
-    def say_compiled(self, program: Program, took_s: float, endpoint: str) -> None:
-        """Print that compiling a program took long."""
-        self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}; each endpoint compiles it once")
+    def say_compiled(self, program: Program, execution: Execution, endpoint: str) -> None:
+        """Print that compiling a program took long, or that it needs an older standard."""
+        took = f"compiling {program.name} took {execution.compile_s:.1f} s on {endpoint}"
+        needs = f", as it needs {execution.standard}" if execution.standard else ""
+        self.say(f"{took}{needs}; each endpoint compiles it once")
 
 
 def open_runner(
