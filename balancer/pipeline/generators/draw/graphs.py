@@ -12,10 +12,8 @@ __all__ = [
     "TREES",
     "Shape",
     "draw_edges",
-    "draw_parts",
     "edges_wanted",
     "nodes_wanted",
-    "part_sizes",
     "rooted",
     "without_cycles",
 ]
@@ -125,42 +123,6 @@ def _cliques(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
         edges += ((first + one, first + other) for other in range(1, size) for one in range(other))
         first += size
     return edges
-
-
-def part_sizes(nodes: int, most: int, rng: random.Random) -> list[int]:
-    """Return the sizes of complete parts that have all nodes, and together at most so many edges.
-
-    A node is alone only if there are too few edges for pairs, or by the last choice.
-    """
-    found: list[int] = []
-    how = rng.choice(("any", "large", "even", "alike"))
-    alike = 0
-    while nodes > 0:
-        room = 1 - nodes + 2 * most  # with the other nodes in pairs
-        top = min(1 + isqrt(room), nodes) if room > 0 else min(1 + (most > 0), nodes)
-        size = top
-        if how == "any" or (how == "alike" and not alike):
-            size = rng.randint(min(2, top), top)
-            alike = size
-        elif how == "alike":
-            size = min(alike, top)
-        elif how == "even" and top > 1:
-            size = 2 * rng.randint(1, top // 2)
-        size = size if size * (size - 1) // 2 <= most else 1
-        found.append(size)
-        nodes -= size
-        most -= size * (size - 1) // 2
-    return found
-
-
-def draw_parts(sizes: list[int], rng: random.Random) -> list[_Edge]:
-    """Return the edges of complete parts of these sizes. All nodes are in them."""
-    edges: list[_Edge] = []
-    first = 0
-    for size in sizes:
-        edges += ((first + one, first + other) for other in range(1, size) for one in range(other))
-        first += size
-    return _relabelled(edges, first, rng) if rng.random() < 0.5 else edges
 
 
 def _natural_count(shape: Shape, nodes: int, count: int) -> int:

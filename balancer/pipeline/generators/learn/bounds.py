@@ -83,7 +83,7 @@ class Hints:
         pairs: in the order in which the bounded things first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
-        mentions: "order", "distinct", "prime" or "connected" if code, texts or comments mention it.
+        mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
         vocabularies: lists of expected words, if there are any.
         patterns: of words, with their regular expressions, the tightest first.

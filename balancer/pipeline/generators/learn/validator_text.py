@@ -34,7 +34,6 @@ _NO_LETTERS = frozenset(" \\%{}'\",:;\t")
 _MENTIONS = {
     "order": re.compile(r"sort|increas|ascend|decreas|descend|monoton|prev|last|pairwise|adjacent"),
     "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice|(?:\bnot |!)\s*\w+\[[A-Za-z_]"),
-    "prime": re.compile(r"prime"),
     "connected": re.compile(r"connect|union|parent|root|tree|reach|component|visit"),
 }
 _COMPARISONS = frozenset({"<", "<=", ">", ">="})
