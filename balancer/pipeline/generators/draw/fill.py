@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw import repair
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, rooted, without_cycles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, without_cycles
 from balancer.pipeline.generators.draw.repair import KeptRules, RulesConflict
 from balancer.pipeline.generators.draw.sizes import (
     LONGEST_WORD,
@@ -122,13 +122,9 @@ class GraphLayout:
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
         simple = decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng)
         shape = self._style.shape or Shape.RANDOM
-        directed = count == nodes - 1 and decide_graph(self._knowledge, RuleKind.ROOTED, edges, self._rng)
-        connected = directed or edges in self._connected
-        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple or directed, connected=connected)
+        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
         if len(drawn) < count:
             raise RulesConflict
-        if directed and is_connected(nodes, drawn):
-            return rooted(drawn, nodes, self._rng, upwards=edges.upwards)
         if decide_graph(self._knowledge, RuleKind.ACYCLIC, edges, self._rng):
             return without_cycles(drawn, nodes, self._rng)
         return drawn

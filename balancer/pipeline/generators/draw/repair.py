@@ -11,10 +11,9 @@ from itertools import cycle
 from math import isqrt
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.values import decimal
 from balancer.pipeline.generators.learn.facts import Tie, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, scaled
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
     "Columns",
@@ -361,23 +360,6 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
     columns[number] = list(map(str, fitted))
 
 
-def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Give a list the sum that it always has. Raises RulesConflict."""
-    number = rule.fields[0]
-    if not columns.get(number):
-        return
-    decimals = context.knowledge.facts.fields[number].decimals
-    values = scaled(columns[number], decimals)
-    if values is None:
-        raise RulesConflict
-    low, high = (bound * 10**decimals for bound in context.limits(number))
-    least = max(low, 1) if low >= 0 and len(values) <= (rule.value or 0) else low
-    fitted = fit_sum(values, rule.value or 0, least, max(high, least), context.rng)
-    if fitted is None:
-        raise RulesConflict
-    columns[number] = [decimal(value, decimals) for value in fitted]
-
-
 def _rows_distinct(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
     """Change a value in each line that is there already. Raises RulesConflict."""
     if any(number not in columns for number in rule.fields):
@@ -428,7 +410,6 @@ _SETTLED = {
     RuleKind.BALANCED: _balanced,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.SUM_IS: _sum_is,
     RuleKind.SUM: _sum,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
 }

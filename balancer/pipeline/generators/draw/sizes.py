@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.generators.draw.graphs import Shape, edges_wanted, nodes_wanted
+from balancer.pipeline.generators.draw.graphs import edges_wanted, nodes_wanted
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable
@@ -96,9 +96,7 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
 
 def _decimals(knowledge: Knowledge, number: int, rng: random.Random) -> int:
     seen, most = knowledge.facts.fields[number].decimals, knowledge.ranges[number].decimals
-    # A sum that is always the same is known in the decimals seen.
-    told = most > seen and not any(rule.kind is RuleKind.SUM_IS and number in rule.fields for rule in knowledge.beliefs)
-    return most if told and rng.random() < _FINE_SHARE else seen
+    return most if most > seen and rng.random() < _FINE_SHARE else seen
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
@@ -212,9 +210,7 @@ class Sizes:
         if shape is None or rows is None or self._rng.random() < _SPARSE:
             return wanted
         fewest = nodes_wanted(shape, rows.high)
-        if fewest is None or not 1 < fewest < wanted:
-            return wanted
-        return self._rng.randint(fewest, wanted) if shape is Shape.CLIQUES else fewest
+        return wanted if fewest is None or not 1 < fewest < wanted else fewest
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1

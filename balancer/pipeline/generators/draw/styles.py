@@ -78,7 +78,7 @@ _ANYHOW = (
 _LARGE = (
     Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK),
     Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK),
-    Style("most, greatest and alike", _ALL, (Where.HIGH,), (How.EQUAL, How.HASHED), Shape.CLIQUES, _ONE_BLOCK),
+    Style("most, greatest and alike", _ALL, (Where.HIGH,), (How.EQUAL, How.HASHED), Shape.BIPARTITE, _ONE_BLOCK),
     Style(
         "most, few values",
         _ALL,

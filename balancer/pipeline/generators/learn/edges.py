@@ -11,7 +11,7 @@ from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.named import before
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat
 
-__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "is_rooted", "node_count"]
+__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "node_count"]
 
 _MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
@@ -58,12 +58,6 @@ def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
     return seen == nodes
 
 
-def is_rooted(nodes: int, edges: Sequence[tuple[int, int]]) -> bool:
-    """Return whether the directed edges are a tree that leads from node 0 to every other."""
-    ends = {right for _, right in edges}
-    return len(edges) == len(ends) == nodes - 1 and 0 not in ends and is_connected(nodes, edges)
-
-
 _TELLING_EDGES = 6  # fewer edges may have no cycle by chance
 
 
@@ -79,8 +73,6 @@ class EdgeTable:
         connected: all known graphs are connected.
         acyclic: no known graph has a cycle, with edges from left to right.
         weight: the next column, if it has whole numbers, or None.
-        rooted: all known graphs are trees that lead from the first node to every other, with edges from left to right.
-        upwards: the left end of an edge is always the smaller one.
         names: the list of the nodes' names, or None if they are numbers.
     """
 
@@ -93,8 +85,6 @@ class EdgeTable:
     connected: bool
     acyclic: bool = False
     weight: int | None = None
-    rooted: bool = False
-    upwards: bool = False
     names: int | None = None
 
 
@@ -170,8 +160,6 @@ def _edge_table(
     connected = all(is_connected(size, edges) for size, edges in graphs)
     telling = sum(len(edges) for _, edges in graphs) >= _TELLING_EDGES
     acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
-    rooted = telling and all(is_rooted(size, edges) for size, edges in graphs)
-    upwards = all(from_ < to for _, edges in graphs for from_, to in edges)
     return EdgeTable(
         left,
         right,
@@ -182,8 +170,6 @@ def _edge_table(
         connected,
         acyclic,
         weight,
-        rooted,
-        upwards,
         names=names,
     )
 

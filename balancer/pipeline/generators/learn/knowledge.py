@@ -87,7 +87,6 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
-_ROOTED_TRUST = 0.7
 _NAMED_TRUST = 0.95
 _SHORT_TRUST = 0.5
 _FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
@@ -474,8 +473,6 @@ def _graph_beliefs(table: EdgeTable, hints: Hints) -> Iterator[tuple[Rule, float
         yield graph_rule(RuleKind.SIMPLE, table), max(_told_trust(hints, "distinct"), _SIMPLE_TRUST)
     if table.acyclic and not table.connected:
         yield graph_rule(RuleKind.ACYCLIC, table), _ACYCLIC_TRUST
-    if table.rooted:
-        yield graph_rule(RuleKind.ROOTED, table), _ROOTED_TRUST
 
 
 def _told_trust(hints: Hints, topic: str) -> float:

@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import pairwise
 from math import prod
 
-from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, is_rooted, node_count
+from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, node_count
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
 from balancer.pipeline.generators.learn.named import before, uses_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
@@ -28,7 +28,6 @@ __all__ = [
     "holds",
     "list_fields",
     "numbers_of",
-    "scaled",
 ]
 
 MOST_TOKENS = 20_000  # longer lists are not read
@@ -46,7 +45,6 @@ class RuleKind(Enum):
     PARENTS = "a number less than its place"  # list[i] < i + value, for i from 0 on
     BALANCED = "balanced brackets"
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
-    SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
     ORDER = "sorted"
     DISTINCT = "no value twice"
     ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
@@ -56,7 +54,6 @@ class RuleKind(Enum):
     CONNECTED = "a graph in one piece"
     SIMPLE = "a graph without loops, and no edge twice"
     ACYCLIC = "a graph without cycles, from left to right"
-    ROOTED = "a tree that leads from its first node to every other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +77,6 @@ def numbers_of(tokens: Sequence[str]) -> list[int] | None:
         return [int(token) for token in tokens]
     except ValueError:
         return None
-
-
-def scaled(tokens: Sequence[str], decimals: int) -> list[int] | None:
-    """Return numbers in units of the last decimal; None if a token has another form, or there are too many."""
-    if not decimals:
-        return numbers_of(tokens)
-    found = []
-    for token in tokens[: MOST_TOKENS + 1]:
-        whole, _, rest = token.partition(".")
-        if len(rest) != decimals or not (whole + rest).removeprefix("-").isdigit():
-            return None
-        found.append(int(whole + rest))
-    return found if len(found) <= MOST_TOKENS else None
 
 
 def balanced(text: str) -> bool:
@@ -152,15 +136,6 @@ def _symmetric(rule: Rule, instance: Instance) -> bool:
     size = range(len(rows))
     told = all(int(rows[i][i]) == rule.value for i in size) if rule.value is not None else True
     return told and all(rows[i][j] == rows[j][i] for i in size for j in range(i))
-
-
-def _sum_is(rule: Rule, instance: Instance) -> bool:
-    for _, found in _lists(rule.fields[0], instance):
-        decimals = max((len(token.partition(".")[2]) for token in found), default=0)
-        values = scaled(found, decimals)
-        if values is not None and values and sum(values) != rule.value:
-            return False
-    return True
 
 
 def _order(rule: Rule, instance: Instance) -> bool:
@@ -232,14 +207,12 @@ def _graph(rule: Rule, instance: Instance) -> bool:
 _OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] = {
     RuleKind.CONNECTED: is_connected,
     RuleKind.ACYCLIC: is_acyclic,
-    RuleKind.ROOTED: is_rooted,
 }
 _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SUM: _sum,
     RuleKind.PARENTS: _parents_hold,
     RuleKind.BALANCED: _balanced,
     RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.SUM_IS: _sum_is,
     RuleKind.ORDER: _order,
     RuleKind.DISTINCT: _distinct,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
@@ -249,7 +222,6 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.CONNECTED: _graph,
     RuleKind.SIMPLE: _graph,
     RuleKind.ACYCLIC: _graph,
-    RuleKind.ROOTED: _graph,
 }
 
 
@@ -350,25 +322,10 @@ def _alone(number: int, facts: Facts, instances: Sequence[Instance]) -> Iterator
         if brackets and all(balanced(token) for tokens in lists for token in tokens):
             yield Rule(RuleKind.BALANCED, (number,)), 0.9
         return
-    total = _same_sum(fact.decimals, lists)
-    if total is not None:
-        yield Rule(RuleKind.SUM_IS, (number,), total), 0.9 if fact.decimals else 0.3 if len(lists) == 2 else 0.7
     values = [found for tokens in lists if (found := numbers_of(tokens)) is not None]
     if fact.kind is not TokenKind.INT or not values or len(values) < len(lists):
         return
     yield from _find_parents(number, fact.permutation, values)
-
-
-def _same_sum(decimals: int, lists: Sequence[Sequence[str]]) -> int | None:
-    """Return the common sum of all lists, in units of the last decimal, if their lengths differ; else None."""
-    sums, lengths = set(), set()
-    for tokens in lists:
-        values = scaled(tokens, decimals)
-        if values is None:
-            return None
-        sums.add(sum(values))
-        lengths.add(len(values))
-    return sums.pop() if len(sums) == 1 and len(lengths) > 1 else None
 
 
 def _find_parents(number: int, permutation: bool, values: Sequence[list[int]]) -> Iterator[tuple[Rule, float]]:
