@@ -27,7 +27,6 @@ from balancer.pipeline.generators.draw.values import (
     decimal,
     draw_decimals,
     draw_numbers,
-    draw_patterned,
     draw_words,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, is_connected
@@ -35,14 +34,12 @@ from balancer.pipeline.generators.learn.facts import Fact, Relation, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
-from balancer.pipeline.generators.learn.word_patterns import WordPattern
 
 __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 
 Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
-_POOL = 1000  # words of a pattern that are drawn before others repeat them
 _FREE_EDGES = 0.4  # how often repeated edges are drawn as columns
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
@@ -167,7 +164,6 @@ class Fill:
         self._sizes = Sizes(knowledge, style, self._plans, connected, rng)
         self._layout = GraphLayout(knowledge, style, connected, self._sizes, drawn, rng)
         self._by_letters = rng.random() if knowledge.limits else 1.0
-        self._pools: dict[WordPattern, list[str]] = {}
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -274,26 +270,12 @@ class Fill:
         fact, found, plan = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._plans[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
-        if found.pattern:
-            return self._patterned(found.pattern, count, self._word_limits(number, count, known), plan)
         letters = fact.letters if plan.where is Where.SEEN else found.letters
         if count == 1 and plan.where in (Where.LOW, Where.HIGH):
             letters = letters[0] if plan.where is Where.LOW else letters[-1]
         limits = self._word_limits(number, count, known)
         words = draw_words(count, letters, limits, plan.where, plan.how, self._rng)
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
-
-    def _patterned(self, pattern: WordPattern, count: int, limits: DrawLimits, plan: FieldPlan) -> list[str]:
-        pool = self._pools.setdefault(pattern, [])
-        if len(pool) >= max(_POOL, count) and limits.low < limits.high:  # an input of many short lists
-            return self._rng.sample(pool, count) if plan.distinct else self._rng.choices(pool, k=count)
-        words = draw_patterned(count, pattern, limits, plan.where, plan.how, self._rng)
-        if plan.distinct and len(set(words)) < count:
-            more = draw_patterned(2 * count, pattern, limits, Where.FULL, How.RANDOM, self._rng)
-            words = list(dict.fromkeys((*words, *more)))[:count]
-        words += self._rng.choices(words, k=count - len(words)) if len(words) < count else []
-        pool += words if len(pool) < _POOL else []
-        return words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""

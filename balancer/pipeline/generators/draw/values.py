@@ -12,8 +12,6 @@ from enum import Enum
 from functools import lru_cache
 from itertools import accumulate
 
-from balancer.pipeline.generators.learn.word_patterns import WordPattern, draw_parts
-
 __all__ = [
     "DrawLimits",
     "How",
@@ -22,7 +20,6 @@ __all__ = [
     "draw_decimals",
     "draw_number",
     "draw_numbers",
-    "draw_patterned",
     "draw_words",
     "hashed",
 ]
@@ -223,23 +220,6 @@ def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: 
     if how in (How.SORTED, How.REVERSED):
         words.sort(reverse=how is How.REVERSED)
     return words
-
-
-def draw_patterned(
-    count: int, pattern: WordPattern, limits: DrawLimits, where: Where, how: How, rng: random.Random
-) -> list[str]:
-    """Draw `count` words of a pattern, with lengths within `limits`; `how` is the structure of each part of a word."""
-    few: dict[str, Sequence[str]] = {}
-    words = []
-    for length in _affordable(draw_numbers(count, limits, where, How.RANDOM, rng)):
-        parts = draw_parts(pattern, length, rng)
-        for part, _ in parts:
-            letters = part.letters
-            some = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
-            few.setdefault(letters, some)
-        words.append("".join(_word(size, few[part.letters], how, rng) for part, size in parts if size))
-    words += rng.choices(words, k=count - len(words)) if len(words) < count else []
-    return sorted(words, reverse=how is How.REVERSED) if how in (How.SORTED, How.REVERSED) else words
 
 
 def _affordable(lengths: Sequence[int]) -> Sequence[int]:
