@@ -11,10 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from balancer.language import Language
 
-__all__ = ["EACH_INPUT", "Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
-
-# What is above this line of a Python program does not depend on its input: a run on many inputs does it once.
-EACH_INPUT = "# balancer: from here on for each input"
+__all__ = ["Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
 
 
 class Status(Enum):
@@ -87,6 +84,7 @@ class Execution:
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
         compile_s: wall seconds of compiling in this run; 0 if nothing was compiled.
+        standard: flag of the older standard of the language that it was compiled with in this run, e.g. "-std=gnu++17".
         server_s: wall seconds of the run as the server reports them, or None. The rest of the call's time is the
             network.
         doubtful: True if the endpoint itself may have caused this end, e.g. a compiler ran out of wall time but not of
@@ -103,6 +101,7 @@ class Execution:
     message: str = ""
     compile_s: float = 0.0
     doubtful: bool = False
+    standard: str = field(default="", compare=False)  # like `compile_s` of the run that compiled alone
     server_s: float | None = field(default=None, compare=False)  # about the server, not the program
 
 

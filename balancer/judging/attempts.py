@@ -178,8 +178,8 @@ class ProgramAttempts:
         self._refusing.discard(name)
         if name in self.ejected():  # ejected while the program ran
             raise EndpointError("it was taken out of service because it gave wrong results", endpoint=name)
-        if execution.compile_s >= _SLOW_COMPILE_S:
-            self.hooks.on_compile(wanted.program, execution.compile_s, name)
+        if execution.compile_s >= _SLOW_COMPILE_S or execution.standard:
+            self.hooks.on_compile(wanted.program, execution, name)
         self._hold_against(name, wanted, execution)
         return execution
 

@@ -191,14 +191,14 @@ class RunnerHooks:
     Attributes:
         on_span: called when a lease has ended, by the thread that ran the program.
         on_recheck: called for each suspect end, with its reason and the result of the recheck.
-        on_compile: called for each program that compiled slowly, with the seconds and the endpoint.
+        on_compile: called for each program that compiled slowly or by an older standard, with its run and endpoint.
         say: called at once with a line about each endpoint that lies.
         verification: records the runs of the verifier; None: nothing is recorded.
     """
 
     on_span: Callable[[Span], object] = lambda span: None
     on_recheck: Callable[[ProgramRun, Suspicion, Recheck], object] = lambda wanted, why, found: None
-    on_compile: Callable[[Program, float, str], object] = lambda program, took_s, endpoint: None
+    on_compile: Callable[[Program, Execution, str], object] = lambda program, execution, endpoint: None
     say: Callable[[str], object] = lambda line: None
     verification: VerificationStore | None = None
 

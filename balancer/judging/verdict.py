@@ -20,11 +20,13 @@ __all__ = [
     "checker_odd",
     "checker_program",
     "checker_says",
+    "compiler_error",
     "judge_end",
     "judge_output",
     "judge_value",
 ]
 
+_SHOWN = 160  # characters of a program's output
 ACCEPT, REJECT = 42, 43  # exit codes of input and output validators (problem package format)
 
 
@@ -47,10 +49,19 @@ _ENDS = {
 def judge_end(execution: Execution) -> Judgement | None:
     """Return the judgement that follows from the program's end; None if the output decides."""
     if execution.status in _ENDS:
-        return Judgement(_ENDS[execution.status], execution.message or execution.status.value.replace("_", " "))
+        words = execution.message or compiler_error(execution) or execution.status.value.replace("_", " ")
+        return Judgement(_ENDS[execution.status], words)
     if execution.exit_code != 0:
         return Judgement(Verdict.RUN_TIME_ERROR, execution.message or f"exit code {execution.exit_code}")
     return None
+
+
+def compiler_error(execution: Execution) -> str:
+    """Return the first error of a compiler that refused a program, in one line; "" if there is none."""
+    if execution.status is not Status.COMPILE_ERROR:
+        return ""
+    lines = [line.strip() for line in execution.stderr.decode(errors="replace").splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[-1] if lines else "")[:_SHOWN]
 
 
 _parsed = lru_cache(parse_flags)

@@ -44,7 +44,7 @@ class Activity:
     """What is done for a problem.
 
     Attributes:
-        what: with a preposition before the problem, e.g. "searching inputs for".
+        what: with a preposition before the problem, e.g. "making inputs for".
         since_s: when it began, by the clock of its progress.
         most_s: seconds that it may take; None: no limit.
     """
@@ -114,14 +114,10 @@ class Progress:
         with self._lock:
             self._problems = problems
 
-    def now(self, problem: str, what: str, most_s: float | None = None, *, adds: bool = False) -> None:
-        """Record what is being done for `problem`. See `Activity`. `adds`: to the limit of the same thing before."""
+    def now(self, problem: str, what: str, most_s: float | None = None) -> None:
+        """Record what is being done for `problem`. See `Activity`."""
         with self._lock:
-            before = self._activities.get(problem)
-            if adds and before and before.what == what and before.most_s is not None and most_s is not None:
-                self._activities[problem] = replace(before, most_s=before.most_s + most_s)
-            else:
-                self._activities[problem] = Activity(what, self._clock(), most_s)
+            self._activities[problem] = Activity(what, self._clock(), most_s)
 
     def plan(self, problem: str, ahead: int, what: str = "", most_s: float | None = None) -> None:
         """Record that `ahead` units of work are left for `problem`, as known now, and what is done next.

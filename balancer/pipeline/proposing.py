@@ -1,6 +1,6 @@
 """Services of a run for generators: toolbox, feedback, and the budget of a model.
 
-- `Toolbox`: run programs, compare submissions, bring validators. Programs run in the sandbox, never here.
+- `Toolbox`: run programs, bring validators. Programs run in the sandbox, never here.
 - `Feedback`: the results of a round, for those who propose the next inputs. Frozen data.
 - `ModelAccount`: tokens, money and time, of a row and of the whole run. Decides before each call whether it may be
   made. The use of a call is not known before. So a call reserves the most it can use, and frees the rest when it ends.
@@ -9,26 +9,24 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
+from balancer.judging.verdict import compiler_error
 from balancer.plugins.registry import Registry
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
-from balancer.settings.pipeline import AimSettings
 
 __all__ = [
     "AnswerStore",
     "AskableAgain",
-    "AskedLater",
     "CaseFeedback",
-    "Comparer",
     "EquippedGenerator",
     "Feedback",
     "ForSomeProblems",
@@ -46,7 +44,6 @@ __all__ = [
     "ended",
 ]
 
-Item = TypeVar("Item")
 _SHOWN = 160  # characters of a program's output
 
 ProgramRole = Literal["validator", "checker", "generator"]
@@ -236,52 +233,6 @@ class ValidatorFeedback:
     refused: tuple[UnusedInput, ...]
 
 
-class Comparer(Protocol):
-    """Compares submissions on inputs that are not kept. Thread-safe. Calls may raise Stopped.
-
-    Its results are hints, not verdicts: when many inputs share one run of a program, one may disturb the next.
-    """
-
-    @property
-    def runs(self) -> int:
-        """Runs of a program on an input so far."""
-        ...
-
-    @property
-    def accepted(self) -> Sequence[Submission]:
-        """The accepted submissions that are not left out, the reference solution first."""
-        ...
-
-    @property
-    def limit_s(self) -> float:
-        """CPU seconds that a submission may use."""
-        ...
-
-    def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
-        """Run a submission on small inputs, many at once, with one CPU second for each. None: nothing is known."""
-        ...
-
-    def measured(self, submission: Submission, data: bytes) -> Execution | None:
-        """Run a submission on one input, with the problem's limits."""
-        ...
-
-    def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
-        """Return for each input whether all validators accept it; None if nothing is known."""
-        ...
-
-    def refusals(self, inputs: Sequence[bytes]) -> list[str | None]:
-        """Return for each input what the first validator that refuses it says; "" if all accept it, None: not known."""
-        ...
-
-    def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
-        """Return for each (input, execution of a submission, answer) whether it is accepted; None: not known."""
-        ...
-
-    def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `act` for every item, some at a time. The first error is raised."""
-        ...
-
-
 class Toolbox(Protocol):
     """What a run offers to generators for one problem. Thread-safe."""
 
@@ -314,30 +265,12 @@ class Toolbox(Protocol):
         ...
 
     @property
-    def comparer(self) -> Comparer:
-        """Compares the problem's submissions."""
-        ...
-
-    @property
-    def aim(self) -> AimSettings:
-        """How long aiming generators may search: `[pipeline.aim]`."""
-        ...
-
-    @property
-    def found(self) -> set[str]:
-        """Names of survivors for which a search has found an input in this round; others leave these out."""
-        ...
-
-    @property
     def many_answers(self) -> bool:
         """Whether accepted submissions disagree on the known inputs, so that a checker is wanted."""
         ...
 
-    def now(self, what: str, most_s: float | None = None) -> None:
-        """Say what is being done for the problem, e.g. "searching inputs for", and how many seconds that may take.
-
-        The user sees it until the next step says something else.
-        """
+    def now(self, what: str) -> None:
+        """Say what is being done for the problem. The user sees it until the next step says something else."""
         ...
 
     def note(self, line: str) -> None:
@@ -410,13 +343,6 @@ class AskableAgain(Protocol):
 
 
 @runtime_checkable
-class AskedLater(Protocol):
-    """A generator that is not asked before the validators have answered once, and then by `ask_again`."""
-
-    asked_later: ClassVar[Literal[True]]
-
-
-@runtime_checkable
 class ForSomeProblems(Protocol):
     """A generator that has inputs for some problems only. It has no part in the batches of others."""
 
@@ -448,10 +374,8 @@ class EquippedGenerator(Protocol):
 def ended(execution: Execution) -> str:
     """Return how a program ended, with the most useful line of its standard error, if there is one."""
     lines = [line.strip() for line in execution.stderr.decode(errors="replace").splitlines() if line.strip()]
-    told = lines[-1:]
-    if execution.status is Status.COMPILE_ERROR:  # a compiler writes much about the first error
-        told = [line for line in lines if "error" in line][:1] or told
+    told = compiler_error(execution) or (lines[-1][:_SHOWN] if lines else "")
     how = f"exit code {execution.exit_code}"
     if execution.exit_code is None or execution.status is not Status.FINISHED:
         how = execution.status.value.replace("_", " ")
-    return f"{how}: {told[0][:_SHOWN]}" if told else how
+    return f"{how}: {told}" if told else how

@@ -6,23 +6,11 @@ from pydantic import Field
 
 from balancer.settings.tables import Settings
 
-__all__ = ["AimSettings", "PipelineSettings", "RowSettings", "VerifySettings"]
+__all__ = ["PipelineSettings", "RowSettings", "VerifySettings"]
 
 Workers = Annotated[int, Field(ge=1, le=1000)]
 _Kind = Literal["public", "private", "generated"]
 _Some = Annotated[int, Field(ge=1)] | Literal["all"]
-
-
-class AimSettings(Settings):
-    """`[pipeline.aim]`: how long to search for inputs that tell surviving wrong submissions from the right ones.
-
-    Attributes:
-        seconds: how long each of the searching generators may search, for a problem and a round.
-        runs: on how many inputs each of them may run programs, for a problem and a round.
-    """
-
-    seconds: Annotated[float, Field(ge=0, le=86400)] = 20.0
-    runs: Annotated[int, Field(ge=0)] = 100_000
 
 
 class RowSettings(Settings):
@@ -83,7 +71,6 @@ class PipelineSettings(Settings):
         budget_s: seconds for made-up inputs, per problem; 0: as long as `max_rounds` rounds take.
         shrink: whether cases that kill are made smaller at the end: "on", "off", or "auto": only with a budget_s.
         quorum: the part of the accepted submissions that must agree on a case, the reference solution among them.
-        aim: `[pipeline.aim]`: how long to search for inputs that tell survivors from right solutions.
         rows: `[pipeline.rows]`: which rows, if `problems` is a data set.
         attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
         outage_s: while nothing in the run succeeds, further tries are made for so many seconds.
@@ -98,9 +85,7 @@ class PipelineSettings(Settings):
     sample_level_workers: Workers = 4
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
-    generators: list[str] = Field(
-        default_factory=lambda: ["data", "package", "grammar", "stress", "slow", "mutate", "mend"]
-    )
+    generators: list[str] = Field(default_factory=lambda: ["data", "package", "grammar", "mutate"])
     max_inputs: Annotated[int, Field(ge=0)] = 30
     max_proposals: Annotated[int, Field(ge=0)] = 600
     seed: int = 1
@@ -114,5 +99,4 @@ class PipelineSettings(Settings):
     time_limit_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     compile_s: Annotated[float, Field(gt=0, le=1000)] = 30.0
     python: Literal["python", "pypy"] = "python"
-    aim: AimSettings = AimSettings()
     rows: RowSettings = RowSettings()

@@ -19,7 +19,7 @@ from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
-from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
+from balancer.settings.pipeline import PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
@@ -90,7 +90,6 @@ _SECTIONS: dict[str, type] = {
     "[holders]": HolderSettings,
     "[retries]": RetrySettings,
     "[pipeline]": PipelineSettings,
-    "[pipeline.aim]": AimSettings,
     "[pipeline.rows]": RowSettings,
     "[verify]": VerifySettings,
     "[llm]": LlmSettings,

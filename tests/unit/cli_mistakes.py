@@ -33,16 +33,12 @@ MISTAKES = {
     "unknown generator": (
         GOOD + 'generators = ["data", "mutant"]\n',
         "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? "
-        "(there are: data, grammar, llm, mend, mutate, package, slow, stress)",
-    ),
-    "a generator that is gone": (
-        GOOD + 'generators = ["data", "exhaustive"]\n',
-        "c.toml: pipeline.generators: the generator 'exhaustive' is gone: \"stress\" tries small inputs, too; leave",
+        "(there are: data, grammar, llm, mutate, package)",
     ),
     "no generator": (
         GOOD + "generators = []\n",
         "c.toml: pipeline.generators: found []: no input would be made; name at least one of data, grammar, "
-        'llm, mend, mutate, package, slow, stress, e.g. ["data"] for the problems\' own data alone, or leave',
+        'llm, mutate, package, e.g. ["data"] for the problems\' own data alone, or leave',
     ),
     "problems are nowhere": (
         GOOD.replace('"problems"', '"[/nowhere]"'),

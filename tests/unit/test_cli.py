@@ -85,7 +85,7 @@ def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
         "languages  python",
         "problems   2 in problems: 3 accepted, 2 wrong submissions",
         "no endpoint runs ruby: 1 submission of 1 problem left out",
-        "inputs     from data, package, grammar, stress, slow, mutate, mend: at most 0 beyond a problem's own, seed 1",
+        "inputs     from data, package, grammar, mutate: at most 0 beyond a problem's own, seed 1",
         "workers    4 samples x 8 for outputs, 8 for solutions",
         "results    results",
     ):

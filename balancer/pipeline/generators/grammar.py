@@ -1,8 +1,7 @@
-"""Generator `grammar`: inputs drawn from the input validators themselves.
+"""Generator `grammar`: inputs drawn from input validators that are checktestdata grammars.
 
-A validator that is a grammar runs backwards, in the sandbox: each of its reads becomes a choice. Decides how many
-inputs of which size are drawn: tiny, small and large ones in turn, later more of those that rejected a submission. A
-statement may demand what no validator checks: a letter that contested inputs lack must be there from then on.
+A grammar runs backwards, in the sandbox: each of its reads becomes a choice. Decides how many inputs of which size are
+drawn: tiny, small and large ones in turn, later more of those that rejected a submission.
 """
 
 import random
@@ -18,13 +17,11 @@ from balancer.problem import Origin, Problem, Proposal
 __all__ = ["GrammarPlugin", "balancer_generators"]
 
 _SIZES: tuple[DrawnSize, ...] = ("small", "large", "tiny", "small", "large", "tiny", "medium", "large")
-_LACKING = 3  # contested inputs without a letter
-_DRAWN = 5  # inputs for each that has the letters that must be there, at most
 _FIRST = 12  # inputs of a round's first run
 
 
 class GrammarPlugin:
-    """Draw inputs from validators."""
+    """Draw inputs from grammars."""
 
     name: ClassVar[str] = "grammar"
 
@@ -41,10 +38,9 @@ class _Drawing:
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._drawer: InputDrawer | None = None
-        self._needed: frozenset[int] = frozenset()
 
     def suits(self, problem: Problem) -> bool:
-        """Return whether a validator of the problem can draw."""
+        """Return whether a validator of the problem is a grammar."""
         return self._drawer_of(problem).able
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
@@ -64,7 +60,6 @@ class _Drawing:
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs, more of the sizes and plans that rejected a submission."""
-        self._needed = _needed_letters(problem, feedback)
         used = self._plans(case.origin for case in feedback.cases)
         told = self._plans(case.origin for case in feedback.cases if case.rejected)
         bad = self._plans(each.origin for each in feedback.refused)
@@ -82,8 +77,7 @@ class _Drawing:
         plans: Sequence[DrawingPlan] = (),
     ) -> Iterator[Proposal]:
         stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans=plans)
-        some = islice(stream, _DRAWN * max(budget, 0)) if self._needed else stream
-        for made in islice((each for each in some if self._needed.issubset(each.data)), max(budget, 0)):
+        for made in islice(stream, max(budget, 0)):
             yield Proposal(made.data, Origin(self.name, made.detail))
 
     def _drawer_of(self, problem: Problem) -> InputDrawer:
@@ -94,17 +88,6 @@ class _Drawing:
     def _plans(self, origins: Iterable[Origin]) -> list[DrawingPlan]:
         found = (plan_of(each.detail) for each in origins if each.generator == self.name)
         return [plan for plan in found if plan is not None]
-
-
-def _needed_letters(problem: Problem, feedback: Feedback) -> frozenset[int]:
-    """Return the letters that all known inputs and cases have, and most contested inputs lack; signs are letters."""
-    agreed = [*(each.data for each in problem.data), *(case.data for case in feedback.cases)]
-    contested = [each.data for each in (*feedback.failed, *feedback.disagreed)]
-    if len(contested) < _LACKING:
-        return frozenset()
-    common = frozenset.intersection(*map(frozenset, agreed)) if agreed else frozenset()
-    lacking = {byte: sum(byte not in data for data in contested) for byte in common - frozenset(b"0123456789 \r\n\t")}
-    return frozenset(byte for byte, count in lacking.items() if count >= _LACKING and 2 * count > len(contested))
 
 
 def _of(size: DrawnSize, plans: Sequence[DrawingPlan]) -> int:

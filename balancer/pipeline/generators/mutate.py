@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
+from balancer.pipeline.generators.draw.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
     Size,
@@ -30,11 +31,8 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
-from balancer.pipeline.generators.search.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
-from balancer.pipeline.generators.write.commands import command_changes, has_commands
-from balancer.pipeline.generators.write.word_lists import has_word_lists, word_changes
 from balancer.pipeline.proposing import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
@@ -47,20 +45,11 @@ _ROUND = (
     *("large", "telling", "small", "small", "large", "change"),
 )
 _LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
-_SOME_FORMATS = (
-    "commands",
-    "commands",
-    "words",
-    "words",
-    "constants",
-)  # streams that few problems have, after each round
 _SHARES = {
     "telling": 2,
     "large": 3,
     "small": 3,
     "change": 2,
-    "commands": 3,
-    "words": 2,
     "constants": 1,
 }  # for `ask_again`
 _LOOKED = 15  # inputs of another template that are looked at
@@ -156,7 +145,7 @@ def _scheduled(
         found = within_feedback(found, feedback)
     streams |= _streams(problem, found, rng, frozenset())
     while streams:
-        for name in (*turns, *_SOME_FORMATS):
+        for name in (*turns, "constants"):
             if name in streams:
                 made = next(streams[name], None)
                 if made is None:
@@ -233,8 +222,4 @@ def _streams(
     constants = constants_of(problem.submissions)
     if constants:
         streams["constants"] = build_changed(found, set_constants(found, constants, rng), rng)
-    if has_word_lists(found):
-        streams["words"] = build_changed(found, word_changes(found, constants, rng), rng)
-    if has_commands(found):
-        streams["commands"] = build_changed(found, command_changes(found, rng), rng)
     return streams

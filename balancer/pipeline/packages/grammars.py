@@ -9,7 +9,7 @@ import ast
 from functools import cache
 from importlib.resources import files
 
-from balancer.program import EACH_INPUT, Program
+from balancer.program import Program
 
 __all__ = ["checktestdata_modules", "checktestdata_program", "grammar_in"]
 
@@ -80,14 +80,13 @@ def main():
 
 
 FOLLOWED = followed()
-{each_input}
 sys.exit(main())
 """
 
 
 def checktestdata_program(name: str, grammar: bytes) -> Program:
     """Return the input validator that checks its input against `grammar`."""
-    source = _LAUNCHER.format(modules=checktestdata_modules(), grammar=grammar, each_input=EACH_INPUT)
+    source = _LAUNCHER.format(modules=checktestdata_modules(), grammar=grammar)
     return Program("python", source, name)
 
 

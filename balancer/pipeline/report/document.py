@@ -363,7 +363,7 @@ def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
         if not left_out_for(why):  # these are in the headline, once for the whole run
             yield doc.code(subject), shorten(f"left out: {why}", _MOST)
     for submission in problem.submissions:
-        if not submission.compiles:
+        if not submission.compiles and submission.name not in problem.left_out:
             yield doc.code(submission.name), "does not compile: not counted"
     for words in problem.notes:
         yield "note", shorten(words, _MOST)

@@ -9,10 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["AIMED", "GeneratorRecord", "discounted", "pace", "search_part", "shares"]
+__all__ = ["GeneratorRecord", "discounted", "pace", "shares"]
 
-AIMED = 0.2  # the largest share of the time left that a search may take in a round
-_LEAST = 0.02  # and the least
 _EXPLORED = 0.2  # share of a batch that is divided equally, for all generators
 _UNIT_S = 5.0  # seconds in which a generator that was not tried is taken to bring a kill
 
@@ -42,15 +40,6 @@ def pace(record: GeneratorRecord) -> float:
 def discounted(by_round: Mapping[int, float], now: int) -> float:
     """Return the sum over the rounds up to `now`, each with half the weight of the next one."""
     return sum(value * 0.5 ** (now - number) for number, value in by_round.items() if number <= now)
-
-
-def search_part(own: GeneratorRecord, others: Sequence[GeneratorRecord]) -> float:
-    """Return the share of the time left for one search of a generator, by its pace beside that of others at work."""
-    paces = [pace(each) for each in others if each.seconds or each.kills]
-    if not paces:
-        return AIMED
-    mean = sum(paces) / len(paces)
-    return min(AIMED, max(_LEAST, AIMED * pace(own) / mean))
 
 
 def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:

@@ -7,12 +7,10 @@ are deterministic.
 
 import math
 import random
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain, islice, zip_longest
 
@@ -20,7 +18,6 @@ from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import (
     AskableAgain,
-    AskedLater,
     EquippedGenerator,
     Feedback,
     ForSomeProblems,
@@ -31,7 +28,7 @@ from balancer.pipeline.proposing import (
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
+from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal
@@ -41,6 +38,7 @@ __all__ = ["ProposalBatches", "batch_size"]
 _MOST_BYTES = 64 * 2**20  # of a batch's inputs, which are in memory together
 _MOST_INPUT = 32 * 2**20
 _MOST_S = 10.0  # seconds for a generator in one batch; it continues in the next
+_PART = 0.2  # and, with a time budget, share of the time left
 _LATER = 0.5  # share of the time left that a batch of the first round leaves to checks and runs
 _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless more are wanted
 _MOST_IN_VAIN = 5  # batches in a row without a new input
@@ -48,20 +46,13 @@ _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
 _FIRST_BATCH = 12  # of a problem: nothing is known of what is refused, and many may be refused for the same reason
 
-_PATIENCE = 0.01  # share of a time budget after which a batch of the first round does without those still at work
-
-_LOOK_S = 0.05  # between two looks at what generators at work have brought
-
 _END = Proposal(b"", Origin("", ""))  # at the end of a stream
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
 
 @dataclass(slots=True, eq=False)
 class _Source:
-    """A generator in one round: its counts so far, and its stream of inputs.
-
-    `handed`, `handed_made_up`: inputs of this session that are in a batch. Others are still with its turn.
-    """
+    """A generator in one round: its counts so far, and its stream of inputs."""
 
     generator: Generator
     equipped: bool  # may run programs, and has none of the problem's own data
@@ -69,12 +60,10 @@ class _Source:
     toolbox: SampleToolbox
     pulled: int = 0
     made_up: int = 0
-    handed: int = 0
-    handed_made_up: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
     dry: bool = False
-    stream: Iterator[Proposal | None] | None = None
+    stream: Iterator[Proposal] | None = None
 
 
 @dataclass(slots=True)
@@ -83,28 +72,6 @@ class _Room:
 
     left: int
     until_s: float
-
-
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A generator that gives its share: its stream, the inputs since the last batch, its seconds, and whether it ended.
-
-    Others may take the inputs while it gives more.
-    """
-
-    source: _Source
-    stream: Iterator[Proposal | None]
-    found: list[Proposal] = field(default_factory=list)
-    seconds: float = 0.0
-    over: bool = False
-
-    def hand_over(self) -> list[Proposal]:
-        """Remove and return the inputs so far."""
-        given = self.found.copy()
-        del self.found[: len(given)]
-        self.source.handed += len(given)
-        self.source.handed_made_up += sum(not each.sample for each in given)
-        return given
 
 
 class ProposalBatches:
@@ -132,12 +99,6 @@ class ProposalBatches:
         self._sources: list[_Source] = []
         self._feedback: Feedback | None = None
         self._batch = 0
-        self._told: list[_Source] = []  # the sources as they were in the last batch
-        self._turns: list[_Turn] = []  # under way, or with inputs that are in no batch
-        self._waiting: list[_Turn] = []  # of these, those that nobody takes from now
-        self._takers: list[Future[None]] = []  # threads that take from turns, with a time budget
-        self._closed = False
-        self._lock = threading.Lock()
 
     def _suits(self, made: Generator) -> bool:
         if not isinstance(made, ForSomeProblems):
@@ -177,7 +138,7 @@ class ProposalBatches:
         if self._round != number:
             self._enter(number, feedback())
         for _ in range(_MOST_IN_VAIN):
-            if self._sample.over or (all(source.dry for source in self._sources) and not self._turns):
+            if self._sample.over or all(source.dry for source in self._sources):
                 return False
             try:
                 batch = self._ask(wanted)
@@ -188,21 +149,6 @@ class ProposalBatches:
             if batch.proposals:
                 return True
         return False
-
-    @property
-    def at_work(self) -> bool:
-        """Whether a generator is still at work on its share of an earlier batch."""
-        return any(not turn.over for turn in self._turns)
-
-    def close(self) -> None:
-        """Have no generator at work any more. What they still find is not used: no run may begin after the budget."""
-        self._closed = True
-        self._wait_no_longer()
-        wait(self._takers)
-        try:
-            self._forget_takers()
-        except PutOff as error:
-            self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
 
     def tellable(self) -> bool:
         """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
@@ -215,17 +161,8 @@ class ProposalBatches:
     def _able(self, number: int) -> list[_Source]:
         return [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
 
-    def _wait_no_longer(self) -> None:
-        """End the turns that nobody takes from now."""
-        with self._lock:
-            for turn in self._waiting:
-                turn.over = True
-            self._waiting.clear()
-
     def _enter(self, number: int, feedback: Feedback | None) -> None:
-        self._wait_no_longer()  # an earlier round's questions are not asked in this one
         self._round = number
-        self._toolbox.found.clear()
         self._feedback = feedback
         self._sources = self._able(number)
         for source in self._sources:
@@ -237,12 +174,11 @@ class ProposalBatches:
                 source.pulled += asked.pulled
                 source.made_up += asked.made_up
                 source.dry = source.dry or asked.dry
-        self._told = [replace(source) for source in self._sources]
 
     def _ask(self, wanted: int) -> ProposalBatch:
         """Ask every generator for its share of a batch. Return the new inputs as a batch."""
         notes: list[str] = [] if self._batch or self._round else list(self._sample.problem.notes)
-        before = self._told
+        before = [replace(source) for source in self._sources]
         given = self._asked_in_turn(wanted)
         self._batch += 1
         notes += self._toolbox.taken_notes()
@@ -250,17 +186,15 @@ class ProposalBatches:
         if large:
             notes.append(f"{large} proposed inputs of more than {_MOST_INPUT // 2**20} MiB were not used")
         usable = self._usable(new, notes)
-        at_work = [turn.source for turn in self._turns]
-        self._told = [replace(each, dry=each.dry and each not in at_work) for each in self._sources]
         asked = {
             then.generator.name: GeneratorBatch(
-                now.handed - then.handed,
-                now.handed_made_up - then.handed_made_up,
+                now.pulled - then.pulled,
+                now.made_up - then.made_up,
                 now.seconds - then.seconds,
                 now.dry,
                 now.cpu_s - then.cpu_s,
             )
-            for then, now in zip(before, self._told, strict=True)
+            for then, now in zip(before, self._sources, strict=True)
             if not then.dry
         }
         return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
@@ -269,95 +203,31 @@ class ProposalBatches:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
         room = _Room(_MOST_BYTES, 0.0 if self._round else _LATER * self._sample.left_s)
         self._toolbox.now("making inputs for")
+        given = []
         if not self._batch and not self._round:  # generators with only the problem's own data get no share
-            for source in (each for each in self._sources if not self._early(each)):
-                if not source.equipped or (wanted <= 0 and self._sample.problem.recipes):
-                    own = _Turn(source, self._pulled(source, 0, room, self._batch), over=True)
-                    self._turns.append(own)
-                    self._take(own, to_its_end=True)
-        records = self._records()
-        for source, share, record in zip(self._sources, self._shares(wanted, records), records, strict=True):
-            if share and not source.dry and not self._is_at_work(source):
-                source.toolbox.part = search_part(record, [each for each in records if each is not record])
-                self._waiting.append(_Turn(source, self._pulled(source, share, room, self._batch)))
-                self._turns.append(self._waiting[-1])
-        self._take_turns()
-        over = [turn for turn in self._turns if turn.over]
-        given = [turn.hand_over() for turn in self._turns]
-        self._turns = [turn for turn in self._turns if turn not in over]
+            recipes = wanted <= 0 and bool(self._sample.problem.recipes)
+            given = [self._taken(each, 0, room, 0) for each in self._sources if not each.equipped or recipes]
+        for source, share in zip(self._sources, self._shares(wanted), strict=True):
+            if share and not source.dry:
+                given.append(self._taken(source, share, room, self._batch))
         return given
 
-    def _take_turns(self) -> None:
-        """Let generators have turns until all have given their share. The one that has had least time is next.
-
-        With a time budget, as many are at work at once as there are slots: many run one program at a time. In the
-        first round a batch does not wait long for one that must compile a program first. It waits for those that are
-        asked once a round: they may bring programs that decide what is valid or right.
-        """
-        allowed_s, slots = self._sample.allowed_s, self._sample.runner.slots
-        if allowed_s is None or slots == 1:
-            self._work()
-            return
-        until_s = math.inf if self._round else time.monotonic() + _PATIENCE * allowed_s
-        while True:
-            self._forget_takers()
-            with self._lock:
-                idle = min(slots - len(self._takers), len(self._waiting))
-            self._takers += [self._sample.threads.submit(self._work) for _ in range(idle)]
-            left_s = until_s - time.monotonic()
-            brought = any(turn.found for turn in self._turns) and all(t.over or not t.source.whole for t in self._turns)
-            if not self._takers or (left_s <= 0 and brought):
-                return
-            wait(self._takers, left_s if 0 < left_s < math.inf else _LOOK_S, FIRST_COMPLETED)
-
-    def _forget_takers(self) -> None:
-        """Forget the threads that have ended. Raise the error of one."""
-        ended = [each for each in self._takers if each.done()]
-        self._takers = [each for each in self._takers if each not in ended]
-        for each in ended:
-            each.result()
-
-    def _work(self) -> None:
-        """Take from turns until nobody waits."""
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    return
-                turn = min(self._waiting, key=lambda each: each.seconds)
-                self._waiting.remove(turn)
-            more = False
-            try:
-                more = self._take(turn)
-                enough = not more and turn.source.made_up >= self._sample.settings.max_proposals
-                turn.source.dry = turn.source.dry or enough
-            finally:
-                turn.over = not more
-            with self._lock:
-                self._waiting.extend([turn] * more)
-
-    def _take(self, turn: _Turn, *, to_its_end: bool = False) -> bool:
-        """Take what a generator gives, until it yields None. Return whether it may give more."""
-        began_s, before_s = time.monotonic(), turn.source.toolbox.cpu_s
+    def _taken(self, source: _Source, share: int, room: _Room, batch: int) -> list[Proposal]:
+        """Return what a generator gives for its share. What one gave before it failed counts."""
+        found: list[Proposal] = []
+        began_s, before_s = time.monotonic(), source.toolbox.cpu_s
         try:
-            for proposal in turn.stream:
-                if proposal is not None:
-                    turn.found.append(proposal)
-                elif not to_its_end:
-                    return True
+            found.extend(self._pulled(source, share, room, batch))
         except (PutOff, Stopped):
             raise
         except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
-            self._toolbox.note(f"generator {turn.source.generator.name!r} failed: {type(error).__name__}: {error}")
-            turn.source.dry = True
+            self._toolbox.note(f"generator {source.generator.name!r} failed: {type(error).__name__}: {error}")
+            source.dry = True
         finally:
-            spent_s = time.monotonic() - began_s
-            turn.seconds += spent_s
-            # What began in an earlier round is paid for in the round in which it ends.
-            now = [each for each in self._sources if each.generator is turn.source.generator]
-            payer = now[0] if now else turn.source
-            payer.seconds += spent_s
-            payer.cpu_s += turn.source.toolbox.cpu_s - before_s
-        return False
+            source.seconds += time.monotonic() - began_s
+            source.cpu_s += source.toolbox.cpu_s - before_s
+        source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
+        return found
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
         """Return the proposals whose validity can be decided.
@@ -393,20 +263,13 @@ class ProposalBatches:
                 found.append(each)
         return found, large
 
-    def _shares(self, wanted: int, records: Sequence[GeneratorRecord]) -> list[int]:
-        most = self._sample.settings.max_proposals
+    def _shares(self, wanted: int) -> list[int]:
+        if wanted <= 0:
+            return [0] * len(self._sources)
         size = batch_size(wanted) if self._batch or self._round else min(batch_size(wanted), _FIRST_BATCH)
-        found = shares(size, records) if wanted > 0 else [0] * len(records)
-        everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
-        return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
-
-    def _is_at_work(self, source: _Source) -> bool:
-        """Return whether a generator is still at work on an earlier share."""
-        return any(turn.source.generator is source.generator for turn in self._turns if not turn.over)
-
-    def _early(self, source: _Source) -> bool:
-        """Return whether it is too early for a generator: it wants to hear the validators first."""
-        return not self._batch and not self._round and isinstance(source.generator, AskedLater)
+        everything = min(self._sample.settings.max_proposals, max(_MOST_WHOLE, 2 * wanted))
+        found = zip(self._sources, shares(size, self._records()), strict=True)
+        return [everything if source.whole else share for source, share in found]
 
     def _records(self) -> list[GeneratorRecord]:
         """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
@@ -418,46 +281,37 @@ class ProposalBatches:
             name = source.generator.name
             states = [state for generator, state in cases if generator == name]
             valid = sum(state is not CaseState.INVALID for state in states)
-            none = source.dry or source.whole or self._early(source) or self._is_at_work(source)
-            left = 0 if none else most - source.made_up
+            left = 0 if source.dry or source.whole else most - source.made_up
             paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
             records.append(GeneratorRecord(len(states), valid, left, *paid))
         return records
 
     # -- a generator ---------------------------------------------------------------------------------
 
-    def _pulled(self, source: _Source, share: int, room: _Room, batch: int) -> Iterator[Proposal | None]:
-        """Yield `share` made-up inputs, and the problem's own data before them, while there is room.
-
-        Yields None where another generator may have a turn.
-        """
+    def _pulled(self, source: _Source, share: int, room: _Room, batch: int) -> Iterator[Proposal]:
+        """Yield `share` made-up inputs, and the problem's own data before them, while there is room."""
         stream, left = self._stream(source, share, batch), share
-        most_s = min(math.inf if source.whole else _MOST_S, AIMED * self._sample.left_s)
-        spent_s, since_s = 0.0, time.monotonic()
+        most_s = min(math.inf if source.whole else _MOST_S, _PART * self._sample.left_s)
+        began_s = time.monotonic()
         while True:
             if self._sample.runner.stopping:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room.left <= 0 or self._closed or self._sample.over or self._sample.left_s < room.until_s:
+            if room.left <= 0 or self._sample.over or self._sample.left_s < room.until_s:
                 return
-            if spent_s + time.monotonic() - since_s > most_s:
+            if time.monotonic() - began_s > most_s:
                 # With a budget, one that found nothing in its part of the time is not asked again in this round.
                 source.dry = self._sample.allowed_s is not None and 0 < share == left
                 return
             proposal = next(stream, _END)
-            if proposal is None:
-                spent_s += time.monotonic() - since_s
-                yield None
-                since_s = time.monotonic()
-                continue
             if proposal is _END:
                 # A generator that can be asked again is dry only if it gives nothing at all.
                 source.dry = not isinstance(source.generator, AskableAgain) or left == share
                 return
             if not isinstance(proposal, Proposal):
                 what = f"{ascii(proposal)[:60]} ({type(proposal).__name__})"
-                raise TypeError(f"it yielded {what}; it must yield a Proposal, or None")
+                raise TypeError(f"it yielded {what}; it must yield a Proposal")
             if left <= 0 and not proposal.sample:
                 source.stream = chain([proposal], stream)
                 return
@@ -467,7 +321,7 @@ class ProposalBatches:
             room.left -= len(proposal.data)
             yield proposal
 
-    def _stream(self, source: _Source, share: int, batch: int) -> Iterator[Proposal | None]:
+    def _stream(self, source: _Source, share: int, batch: int) -> Iterator[Proposal]:
         generator, problem = source.generator, self._sample.problem
         most = max(share, 1) if source.whole else self._sample.settings.max_proposals
         askable = generator if batch and isinstance(generator, AskableAgain) else None
@@ -476,7 +330,7 @@ class ProposalBatches:
         if source.stream is None and (continued or self._feedback is not None):  # it may keep some of what it is told
             first = source.stream = iter(self._first(generator, problem, most)(self._rng(generator)))
             # Skip the inputs that an earlier session has taken.
-            for _ in islice((each for each in first if each is not None), source.pulled * continued):
+            for _ in islice(first, source.pulled * continued):
                 if self._sample.runner.stopping:
                     raise Stopped
         if askable is None:
@@ -487,7 +341,7 @@ class ProposalBatches:
 
     def _first(
         self, generator: Generator, problem: Problem, most: int
-    ) -> Callable[[random.Random], Iterable[Proposal | None]]:
+    ) -> Callable[[random.Random], Iterable[Proposal]]:
         if self._feedback is None:
             return lambda rng: generator.propose(problem, rng, len(problem.data) + len(problem.recipes) + most)
         feedback = self._feedback

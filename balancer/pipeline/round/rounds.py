@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
+from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.largest import SHORTFALL, shortfall
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
@@ -81,11 +81,7 @@ def _judge_rounds(sample: Sample) -> bool:
     if own is OwnDataVerdict.NONE:
         return False
     rounds = _Rounds(sample, many_answers=own is OwnDataVerdict.MANY_ANSWERS)
-    try:
-        sound = _play_rounds(sample, rounds, own)
-    finally:
-        rounds.close()
-    if not sound:
+    if not _play_rounds(sample, rounds, own):
         return False
     with sample.clock.spending():
         ask_everybody(sample)
@@ -120,7 +116,6 @@ def _play_rounds(sample: Sample, rounds: "_Rounds", own: OwnDataVerdict) -> bool
     except PutOff as error:  # judge what there is; the next session continues here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)
-        rounds.close()
         validate_solutions(sample)
         return False
     return True
@@ -187,7 +182,6 @@ class _Rounds:
         self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers))
         self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
         self.in_vain = 0
-        self._unanswered = 0  # so many valid inputs had no answer when answers were last looked for
         self._until_s = 0.0  # the present round ends when no more seconds than these are left
 
     def begin(self, number: int) -> bool:
@@ -236,11 +230,6 @@ class _Rounds:
                 sample.store.rounds.bring_back(problem, number, max(0, sample.settings.max_inputs - ready))
         self.in_vain = 0 if ready else self.in_vain + 1
 
-    def close(self) -> None:
-        """Have no generator at work any more."""
-        with self._sample.clock.spending():
-            self._asking.close()
-
     # -- inside --------------------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
@@ -270,10 +259,6 @@ class _Rounds:
             if wanted <= 0:
                 return target < sample.settings.max_inputs
             lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
-            unanswered = store.rounds.count_made_up(problem, number, CaseState.VALID)
-            if self._asking.at_work and unanswered not in (0, self._unanswered):
-                self._unanswered = unanswered
-                return True  # what there is can be judged meanwhile
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
             if lost or sample.over:
                 return False

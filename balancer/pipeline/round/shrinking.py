@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.generators.search.reduce import smaller_inputs
+from balancer.pipeline.generators.write.reduce import smaller_inputs
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.sample import Sample

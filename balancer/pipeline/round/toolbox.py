@@ -14,13 +14,10 @@ from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_prog
 from balancer.pipeline.proposing import ProgramRole, ended
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import StoredCase
-from balancer.pipeline.round.bandit import AIMED
 from balancer.pipeline.round.checking import exit_code
-from balancer.pipeline.round.comparer import SampleComparer
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Submission
 from balancer.program import Execution, Limits, Program, Status
-from balancer.settings.pipeline import AimSettings
 
 __all__ = ["NOT_TRIED", "SampleToolbox", "Trial", "leave_out_row_programs"]
 
@@ -38,9 +35,7 @@ class SampleToolbox:
 
     Attributes:
         round: the round that begins next.
-        comparer: compares the problem's submissions.
-        found: names of survivors for which a search has found an input in this round.
-        part: share of the time left that the next search may take, with a time budget.
+        cpu_s: CPU seconds of all programs that the generator ran so far, as far as they were measured.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -49,33 +44,13 @@ class SampleToolbox:
         self._many_answers = many_answers
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
         self.round = 0
-        self.found: set[str] = set()
-        self.part = AIMED
-        self.comparer = SampleComparer(sample)
-        self._cpu_s = 0.0
+        self.cpu_s = 0.0
 
     def for_another(self) -> "SampleToolbox":
         """Return the toolbox of another generator: its time and its runs are counted apart, the rest is shared."""
         made = copy.copy(self)
-        made.comparer = self.comparer.for_another()
-        made._cpu_s = 0.0
+        made.cpu_s = 0.0
         return made
-
-    @property
-    def cpu_s(self) -> float:
-        """CPU seconds of all programs that the generator ran so far, as far as they were measured."""
-        return self._cpu_s + self.comparer.cpu_s
-
-    @property
-    def aim(self) -> AimSettings:
-        """How long aiming generators may search: 0 without made-up inputs, else as set, and a part of the time left."""
-        settings = self._sample.settings
-        if not (settings.max_inputs and settings.max_proposals):
-            return AimSettings(seconds=0.0)
-        if self._sample.allowed_s is None:
-            return settings.aim
-        most_s = self.part * max(0.0, self._sample.left_s)
-        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, most_s)})
 
     @property
     def languages(self) -> frozenset[str]:
@@ -118,9 +93,9 @@ class SampleToolbox:
         """Return the program in use, from this round or an earlier one; None if there is none."""
         return self._sample.store.judges.kept(self._sample.problem.id, aid)
 
-    def now(self, what: str, most_s: float | None = None) -> None:
-        """Say what is being done for the problem, and how many seconds that may take. Searches in turn add up."""
-        self._sample.progress.now(self._sample.problem.id, what, most_s, adds=True)
+    def now(self, what: str) -> None:
+        """Say what is being done for the problem."""
+        self._sample.progress.now(self._sample.problem.id, what)
 
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""
@@ -146,7 +121,7 @@ class SampleToolbox:
             ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         )
         measured = ran.execution is not None and ran.execution.cpu_measured
-        self._cpu_s += ran.execution.time_s if ran.execution is not None and measured else 0.0
+        self.cpu_s += ran.execution.time_s if ran.execution is not None and measured else 0.0
         return ran.execution, ran.note
 
 

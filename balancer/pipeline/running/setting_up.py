@@ -20,7 +20,7 @@ from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
-from balancer.program import Executor, Program
+from balancer.program import Execution, Executor, Program
 from balancer.settings.config import Config, on_one_machine
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 
@@ -34,18 +34,11 @@ def settings_of(config: Config) -> PipelineSettings:
     return config.pipeline
 
 
-_GONE = {"exhaustive": 'is gone: "stress" tries small inputs, too; leave it out of the list'}
-
-
 def find_generators(config: Config, registry: Registry) -> list[Generator]:
     """Return the input generators that the pipeline names. Raises ConfigError for none or unknown ones."""
     found: list[Generator] = []
     mistakes: list[str] = []
     for name in settings_of(config).generators:
-        if name in _GONE and name not in registry.generators:
-            gone = ConfigError(f"the generator {name!r} {_GONE[name]}")
-            mistakes += config.located("pipeline.generators", gone).problems
-            continue
         try:
             found.append(registry.find(name, registry.generators, "generator"))
         except ConfigError as error:
@@ -85,9 +78,11 @@ class SessionRecord:
         """Record the result of a recheck."""
         self.store.rechecks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
 
-    def say_compiled(self, program: Program, took_s: float, endpoint: str) -> None:
-        """Print that compiling a program took long."""
-        self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}; each endpoint compiles it once")
+    def say_compiled(self, program: Program, execution: Execution, endpoint: str) -> None:
+        """Print that compiling a program took long, or that it needs an older standard."""
+        took = f"compiling {program.name} took {execution.compile_s:.1f} s on {endpoint}"
+        needs = f", as it needs {execution.standard}" if execution.standard else ""
+        self.say(f"{took}{needs}; each endpoint compiles it once")
 
 
 def open_runner(

@@ -57,6 +57,8 @@ _HEADER_S = 60.0  # CPU seconds for a precompiled header
 _PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
 # The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
 _OF_HEADER = re.compile(rb"^(?=.*\berror: ).*(\.gch|\bPCH)\b", re.MULTILINE)
+# What a forgiving command says in the end, if the usual standard did not do.
+_STANDARD = re.compile(rb"^compiled with (-std=(?!gnu\+\+20)\S+)\n\Z", re.MULTILINE)
 _LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
 
 PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
@@ -97,6 +99,7 @@ class Compiled:
         lasting: whether it would be the same another time: not if time ran out, or if the compiler was killed.
         doubtful: the machine may be the cause.
         took_s: wall seconds of compiling; 0 if there was a binary.
+        standard: flag of the older standard that the program needs, if it was compiled now.
     """
 
     binary: Path | None
@@ -105,6 +108,7 @@ class Compiled:
     lasting: bool = True
     doubtful: bool = False
     took_s: float = 0.0
+    standard: str = ""
 
 
 class Compiler:
@@ -164,7 +168,7 @@ class Compiler:
         if ours:
             self._do(key, result, job)
         compiled = _result(result, job.stop)
-        return compiled if ours else replace(compiled, took_s=0.0)
+        return compiled if ours else replace(compiled, took_s=0.0, standard="")
 
     def _do(self, key: tuple[str, float], result: "Future[Compiled]", job: CompileJob) -> None:
         """Compile for all that wait for `result`, and drop the result unless it lasts."""
@@ -190,15 +194,14 @@ class Compiler:
             return Compiled(live)
         if self._store is None:
             return self._make(live, job)
-        stored, took_s = self._store / digest, 0.0
+        stored, compiled = self._store / digest, Compiled(live)
         with locked(self._store, digest):
             if not stored.exists():
                 compiled = self._make(stored, job)
                 if compiled.binary is None:
                     return compiled
-                took_s = compiled.took_s
         share(stored, live)
-        return Compiled(live, took_s=took_s)
+        return replace(compiled, binary=live)
 
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
@@ -266,7 +269,8 @@ class Compiler:
                 return Compiled(None, b"", "the compiler made no program")
             seal(made)
             move(made, target)
-        return Compiled(target)
+        found = _STANDARD.search(ended.stderr)
+        return Compiled(target, standard=found[1].decode() if found and command == job.layout.pragmatic else "")
 
 
 def _result(result: "Future[Compiled]", stop: int | None) -> Compiled:

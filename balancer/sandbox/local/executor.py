@@ -160,7 +160,8 @@ class LocalExecutor:
             )
             ended = self._jail.run(command, stop=stop)
         fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}
-        return replace(execution_of(ended, language.name, limits), compile_s=compiled.took_s), fetched
+        execution = execution_of(ended, language.name, limits)
+        return replace(execution, compile_s=compiled.took_s, standard=compiled.standard), fetched
 
     def _language(self, name: str) -> Language:
         if name in self._toolchain.languages:

@@ -47,7 +47,7 @@ output_generation_workers = 3
 solution_validation_workers = 3
 max_inputs = 2
 max_proposals = 12
-generators = ["data", "mutate"]  # those that search find what a clock leaves time for
+generators = ["data", "mutate"]
 {more}"""
         (self.folder / "c.toml").write_text(text)
 

@@ -18,7 +18,7 @@ from tests.integration.sandbox.processes import processes_with
 
 ISOLATED = ["bubblewrap", "unshare"]
 _ALL = (*ISOLATED, "rlimits")
-_LONG = {"test_local_compile.py", "test_local_headers.py", "test_local_hostile.py", "test_local_many.py"}
+_LONG = {"test_local_compile.py", "test_local_headers.py", "test_local_hostile.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

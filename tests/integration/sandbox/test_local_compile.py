@@ -206,6 +206,19 @@ def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
     assert len(execution.stderr) <= 2**14 + 16  # the last character may have been cut
 
 
+_OLD = {"-std=gnu++17": 'const char *one = u8"1";', "-std=gnu++14": 'bool b; void f() { b++; } const char *one = "1";'}
+
+
+@CPP
+@pytest.mark.parametrize("standard", _OLD)
+def test_a_program_of_an_older_standard_is_compiled_by_it(local: LocalExecutor, standard: str) -> None:
+    """C++20 gave UTF-8 texts a type of their own; C++17 took `++` from bool."""
+    source = f"#include <cstdio>\n{_OLD[standard]}\nint main() {{ printf(one); }}"
+    first, second = (run(local, f"{source} // {local.isolation}") for _ in range(2))
+    assert (first.status, first.stdout, first.standard) == (Status.FINISHED, b"1", standard)
+    assert (second.stdout, second.standard) == (b"1", ""), "it is said once"
+
+
 @CPP
 def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
     local: LocalExecutor, jobs: list[IsolatedCommand]

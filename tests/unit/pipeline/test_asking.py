@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing import Feedback, PutOff, Toolbox, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
-from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
+from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
 from balancer.pipeline.round.proposal_batches import batch_size
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.toolbox import SampleToolbox
@@ -52,16 +52,6 @@ class Counting:
             time.sleep(self._pause_s)
             self.amid.set()
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
-
-
-class Background(Counting):
-    """May be at work while others' inputs are judged: it runs programs, and can be asked again."""
-
-    def equip(self, toolbox: Toolbox) -> Generator:
-        return self
-
-    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
-        return ()
 
 
 Validated = Callable[[Callable[[int], bool]], None]
@@ -167,94 +157,13 @@ class Learner:
         return self.propose(problem, rng, budget)
 
 
-class Searcher:
-    """Finds a number in each round for all survivors, if none was found before it, and says so."""
-
-    def __init__(self, name: str, first: int) -> None:
-        self.name = name
-        self._numbers = itertools.count(first)
-        self.left: list[list[str]] = []
-        self._toolbox: Toolbox | None = None
-
-    def equip(self, toolbox: Toolbox) -> Generator:
-        self._toolbox = toolbox
-        return self
-
-    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        return ()
-
-    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
-        assert self._toolbox is not None
-        left = [each.name for each in feedback.survivors if each.name not in self._toolbox.found]
-        self.left.append(left)
-        self._toolbox.found.update(left)
-        return [Proposal(b"%d" % next(self._numbers), Origin(self.name, ""))]
-
-
-def test_in_each_round_the_first_search_looks_for_all_survivors(tmp_path: Path, validated: Validated) -> None:
-    validated(lambda n: True)
-    first, second = Searcher("first", 100), Searcher("second", 200)
-    judged(Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), first, second)))
-    assert first.left == [["right after all"]] * 2
-    assert second.left == [[]] * 2
-
-
-class Patient(Searcher):
-    """Searches for some turns; `at`: the turn in which it finds."""
-
-    def __init__(self, name: str, first: int, at: int) -> None:
-        super().__init__(name, first)
-        self._at = at
-        self.turns = 0
-
-    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal | None]:  # type: ignore[override]
-        assert self._toolbox is not None
-        survivors = {each.name for each in feedback.survivors}
-        for _turn in range(self._at):
-            if survivors <= self._toolbox.found:
-                return
-            self.turns += 1
-            time.sleep(0.001)
-            yield None
-        yield from super().refine(problem, feedback, rng, budget)
-
-
-def test_searches_have_their_turns_so_that_none_waits_for_one_that_finds_nothing(
-    tmp_path: Path, validated: Validated
-) -> None:
-    validated(lambda n: True)
-    long, short = Patient("long", 100, 100_000), Patient("short", 200, 3)
-    end = judged(Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), long, short)))
-    assert [n for n in end.inputs(CaseState.READY, CaseState.REPLACED) if n >= 10] == [200, 201]
-    assert short.turns == 2 * 3
-    assert long.turns < 20_000
-
-
-def test_one_that_is_asked_later_hears_the_validators_first(tmp_path: Path, validated: Validated) -> None:
-    validated(lambda n: n % 2 == 0)
-
-    class Later(Learner):
-        asked_later: ClassVar[bool] = True
-
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-            raise AssertionError("asked before anything was refused")
-
-        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
-            return ()
-
-    later = Later()
-    end = judged(bench_of(tmp_path, Counting(), later))
-    assert later.heard[0].refused
-    assert {case[3].generator for case in end.cases if case[5] is CaseState.READY} == {"data", "counting", "learner"}
-
-
 def test_what_is_no_proposal_is_named(tmp_path: Path) -> None:
     class Bad(Counting):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
             yield "not a proposal"  # type: ignore[misc]
 
     (note, *_) = judged(bench_of(tmp_path, Bad("bad"))).notes
-    why = "TypeError: it yielded 'not a proposal' (str); it must yield a Proposal, or None"
+    why = "TypeError: it yielded 'not a proposal' (str); it must yield a Proposal"
     assert note == f"generator 'bad' failed: {why}"
 
 
@@ -389,7 +298,7 @@ def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
 ) -> None:
     """The generators of a package took all 60 s, so no input was judged."""
     validated(lambda n: True)
-    monkeypatch.setattr(asking, "AIMED", 0.002)
+    monkeypatch.setattr(asking, "_PART", 0.002)
 
     class Whole(Counting):
         def equip(self, toolbox: Toolbox) -> Generator:
@@ -404,238 +313,15 @@ def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
         assert second["counting"].pulled, "it goes on in the next batch"
 
 
-def test_with_a_budget_one_that_finds_nothing_in_its_part_is_done_with_the_round(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A generator that yielded None for ever took 17 of 20 s."""
-    validated(lambda n: n % 3 == 0)
-    monkeypatch.setattr(asking, "AIMED", 0.002)
-
-    class Endless(Counting):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            while True:
-                time.sleep(0.005)
-                yield None  # type: ignore[misc]  # a turn for the others
-
-    bench = bench_of(tmp_path, Endless("endless"), Counting())
-    with bench.open({"a": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
-        assert first["endless"].dry
-        assert "endless" not in second
-
-
-# -- at once -------------------------------------------------------------------------------------------
-
-
-class Meeting(Counting):
-    """Counts up, when as many others as are to meet have been asked too, or after a while."""
-
-    def __init__(self, name: str, first: int, door: threading.Barrier) -> None:
-        super().__init__(name, first, most=2)
-        self._door = door
-        self.met: list[bool] = []
-
-    def equip(self, toolbox: Toolbox) -> Generator:
-        return self
-
-    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-        try:
-            self._door.wait()
-            self.met.append(True)
-        except threading.BrokenBarrierError:
-            self.met.append(False)
-        yield from super().propose(problem, rng, budget)
-
-
-@pytest.mark.parametrize(("slots", "allowed_s"), [(1, 50.0), (2, 50.0), (2, None)])
-def test_with_a_budget_as_many_generators_are_at_work_at_once_as_there_are_slots(
-    tmp_path: Path, validated: Validated, slots: int, allowed_s: float | None
-) -> None:
-    validated(lambda n: True)
-    at_once = slots == 2 and allowed_s is not None
-    door = threading.Barrier(2, timeout=PATIENCE_S if at_once else 0.01)
-    first, second = Meeting("first", 100, door), Meeting("second", 200, door)
-    with bench_of(tmp_path, first, second).open({name: FakeExecutor() for name in "ab"[:slots]}) as sample:
-        judge_problem(replace(sample, allowed_s=allowed_s))
-        made = sample.store.cases(sample.problem.id, CaseState.READY)
-    assert first.met == second.met == [at_once]
-    assert {int(case.data) for case in made} >= {100, 101, 200, 201}, "nothing is lost"
-
-
-def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-    enough, ran = threading.Event(), set[int]()
-
-    class Long(Background):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            assert enough.wait(PATIENCE_S), "too little was judged meanwhile"
-            time.sleep(0.05)
-            yield from super().propose(problem, rng, budget)
-
-        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
-            yield from ()
-
-    def wrong(data: bytes, files: object) -> Execution:
-        ran.update({int(data)} if int(data) >= 100 else ())
-        if len(ran) == 3:
-            enough.set()
-        return finished(b"%d\n" % (2 * int(data)))
-
-    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
-    bench = bench_of(tmp_path, Long("long", 300, most=3), Counting("quick", most=3), inputs=3)
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        made = sample.store.cases(sample.problem.id, CaseState.READY)
-        assert {(case.round, int(case.data)) for case in made if not case.sample} == {(1, 300), (1, 301), (1, 302)}
-        (batch, *_) = sample.store.rounds.batches(sample.problem.id, 1)
-        assert batch["long"].seconds > 0.02, "it is paid for"
-
-
-def test_nothing_is_at_work_when_a_problem_is_over(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What still ran would run beyond the budget."""
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-    ended = threading.Event()
-
-    class Long(Counting):
-        def equip(self, toolbox: Toolbox) -> Generator:
-            return self
-
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            time.sleep(0.5)
-            ended.set()
-            yield from ()
-
-    bench = bench_of(tmp_path, Long("long"), Counting("quick", most=3), inputs=3)
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        assert ended.is_set()
-
-
-def test_threads_that_ended_meanwhile_make_room_for_the_next_round(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both had ended while inputs were judged, and nobody asked in the next round."""
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-    judged_one, at_work = threading.Event(), threading.Semaphore(0)
-
-    class Long(Background):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            assert judged_one.wait(PATIENCE_S)
-            at_work.release()
-            yield from ()
-
-    class Further(Counting):
-        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
-            yield from (Proposal(b"%d" % n, Origin(self.name, "-")) for n in (500, 501))
-
-    def wrong(data: bytes, files: object) -> Execution:
-        if int(data) >= 100 and not judged_one.is_set():
-            judged_one.set()
-            assert at_work.acquire(timeout=PATIENCE_S)
-            assert at_work.acquire(timeout=PATIENCE_S)
-            time.sleep(0.05)
-        return finished(b"%d\n" % (2 * int(data)))
-
-    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
-    bench = bench_of(tmp_path, Further("quick", most=3), Long("a"), Long("b"), inputs=3)
-    with bench.open({name: FakeExecutor() for name in "ab"}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        made = sample.store.cases(sample.problem.id, CaseState.READY)
-    assert {int(case.data) for case in made} >= {500, 501}
-
-
-def test_one_that_is_asked_once_a_round_is_waited_for(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may bring a validator or a checker: what is judged before that would be judged by another rule."""
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-
-    class Whole(Counting):
-        def equip(self, toolbox: Toolbox) -> Generator:
-            return self
-
-    bench = bench_of(tmp_path, Whole("whole", 300, most=3, pause_s=0.02), Counting("quick", most=3))
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        first, *_ = sample.store.rounds.batches(sample.problem.id, 0)
-    assert (first["whole"].pulled, first["quick"].pulled) == (3, 3)
-
-
-def test_one_at_work_that_cannot_propose_now_is_noted_when_nobody_asks_any_more(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
-    killed = threading.Event()
-
-    class Unable(Background):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            assert killed.wait(PATIENCE_S)
-            time.sleep(0.2)
-            raise PutOff("nobody answers")
-
-    def wrong(data: bytes, files: object) -> Execution:
-        killed.set() if int(data) >= 100 else None
-        return finished(b"%d\n" % (2 * int(data) + (int(data) >= 100)))
-
-    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
-    bench = bench_of(tmp_path, Unable("unable"), Counting("quick", most=3), inputs=3)
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=50.0))
-        assert sample.store.rounds.why_put_off(sample.problem.id) == ["nobody answers; run again to go on"]
-
-
-def test_one_that_would_search_on_ends_with_the_problem(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    validated(lambda n: True)
-    monkeypatch.setattr(asking, "_PATIENCE", 0.0)
-    monkeypatch.setattr(asking, "_MOST_S", PATIENCE_S)
-    overran: list[str] = []
-
-    class Endless(Background):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Any]:
-            until_s = time.monotonic() + 30.0
-            while time.monotonic() < until_s:
-                time.sleep(0.01)
-                yield None
-            overran.append(self.name)
-
-    monkeypatch.setitem(
-        PROGRAMS,
-        "right after all",
-        lambda data, files: finished(b"-1" if int(data) >= 100 else b"%d" % (2 * int(data))),
-    )
-    bench = bench_of(tmp_path, Endless("endless"), Counting("quick", most=3), inputs=3)
-    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=1e6))
-    assert not overran
-
-
 def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:
     with Bench(tmp_path).open({"a": FakeExecutor()}) as sample:
         shared = SampleToolbox(sample, many_answers=False)
         one, other = shared.for_another(), shared.for_another()
-        one.comparer.measured(sample.problem.submissions[0], b"1")
         one.run(sample.problem.submissions[0].program, b"1")
-        assert (one.comparer.runs, other.comparer.runs) == (1, 0)
-        assert one.cpu_s == pytest.approx(0.02)
+        assert one.cpu_s == pytest.approx(0.01)
         assert other.cpu_s == 0
         one.note("a line")
-        one.found.add("a name")
         assert shared.taken_notes() == ["a line"]
-        assert other.found == {"a name"}
-        assert one.comparer.valid([b"1"]) == other.comparer.valid([b"1"]) == [True]
-        assert other.comparer.runs == 0, "what one has heard of a validator the other one knows"
 
 
 # -- shares --------------------------------------------------------------------------------------------
@@ -672,20 +358,6 @@ def test_shares_follow_what_killed_for_its_time() -> None:
     idle, busy = GeneratorRecord(10, 10, 999, 0, 5.0), GeneratorRecord(10, 10, 999, 3, 5.0)
     assert shares(60, [idle, busy]) == [15, 45]
     assert shares(60, [idle, GeneratorRecord(10, 10, 999, 0, 45.0)]) == [46, 14]
-
-
-paid = st.builds(lambda kills, seconds: GeneratorRecord(9, 9, 9, kills, seconds), st.floats(0, 50), st.floats(0, 1e4))
-
-
-@given(paid, st.lists(paid, max_size=5), st.floats(0, 50), st.floats(0, 1e4))
-def test_a_search_gets_more_for_kills_and_less_for_time_and_never_nothing(
-    own: GeneratorRecord, others: list[GeneratorRecord], kills: float, seconds: float
-) -> None:
-    part = search_part(own, others)
-    assert 0 < part <= AIMED
-    assert search_part(replace(own, kills=own.kills + kills), others) >= part
-    assert search_part(replace(own, seconds=own.seconds + seconds), others) <= part
-    assert search_part(own, [replace(each, kills=each.kills + kills) for each in others]) <= part or not others
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 100)), st.integers(0, 9))

@@ -18,9 +18,6 @@ from balancer.judging.verdict import judge_output
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_arguments
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.search.small_arguments import SmallArguments
-from balancer.pipeline.generators.slow import SlowPlugin
-from balancer.pipeline.generators.stress import StressPlugin
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Checker, Problem, Verdict
@@ -30,8 +27,6 @@ from tests.patience import PATIENCE_S
 from tests.unit.pipeline.bench import Bench, judged
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished, pong
-from tests.unit.pipeline.search.comparing import Bench as Toolbox
-from tests.unit.pipeline.search.comparing import Comparing, feedback, took
 from tests.unit.pipeline.test_row_schemas import ROWS
 
 _TWICE = "def twice(n):\n    return 2 * n"
@@ -216,49 +211,11 @@ def test_drawn_arguments_keep_what_all_samples_have(tmp_path: Path) -> None:
     assert {"large arguments, 2000", "argument 4 greatest"} <= seen
 
 
-def test_stress_finds_the_arguments_that_tell_a_survivor_apart(tmp_path: Path) -> None:
-    rare = b'[1, 1]\n2\n"aa"\n'
-
-    def wrong(data: bytes) -> bytes:
-        return b"1" if data.startswith(rare) else b"0"
-
-    problem = _known(tmp_path)
-    toolbox = Toolbox(Comparing({"right": lambda data: b"0"}, {"wrong": wrong}))
-    told = feedback(problem, toolbox.comparer.survivors)
-    generator: Any = StressPlugin().equip(toolbox)  # type: ignore[arg-type]
-    (found,) = filter(None, generator.refine(problem, told, Random(1), 60))
-    assert found.data.startswith(rare)
-
-
-def test_slow_climbs_to_the_arguments_on_which_a_survivor_takes_long(tmp_path: Path) -> None:
-    """It is quadratic in the items that equal the first one."""
-
-    def wrong(data: bytes) -> Execution:
-        args = read_arguments(data)
-        assert args is not None
-        alike = args[0].count(args[0][0])
-        return took(alike**2 * 5e-7, b"0")
-
-    problem = _known(tmp_path)
-    toolbox = Toolbox(Comparing({"right": lambda data: took(0.01, b"0")}, {"wrong": wrong}))
-    told = feedback(problem, toolbox.comparer.survivors)
-    generator: Any = SlowPlugin().equip(toolbox)  # type: ignore[arg-type]
-    (found,) = filter(None, generator.refine(problem, told, Random(1), 60))
-    args = read_arguments(found.data)
-    assert args is not None
-    assert 1415 <= args[0].count(args[0][0]) <= len(args[0]) <= 2000
-    assert args[1] <= len(args[0])
-
-
 def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path: Path) -> None:
     problem = _known(tmp_path)
     one, other = ([each.data for each in MutateGenerator().propose(problem, Random(3), 50)] for _ in range(2))
     assert one == other
     assert len(set(one)) == len(one) == 50
-    source = SmallArguments(problem, [], [], Random(3))
-    batch = source.batch()
-    source.heard(batch, [True] * len(batch))
-    assert len({made.data for made in batch}) == len(batch) > 100
 
 
 @pytest.mark.parametrize(

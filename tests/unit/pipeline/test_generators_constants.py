@@ -1,7 +1,7 @@
 """Constants of programs as values of inputs."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 import pytest
@@ -12,7 +12,54 @@ from balancer.pipeline.generators.write.changes import set_constants
 from balancer.problem import Submission
 from balancer.program import Program
 from tests.unit.pipeline.knowing import known, problem
-from tests.unit.pipeline.search.relations import CORNERS, Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A tiny package with a rare value for which a wrong program survives.
+
+    Args:
+        validator: the text of its input validator, in Python.
+        samples: its inputs.
+        accepted, wrong: two submissions, in Python; the wrong one is right on the samples.
+    """
+
+    validator: str
+    samples: tuple[str, ...]
+    accepted: str
+    wrong: str
+
+
+_LIST = """import sys
+n = int(input())
+assert 1 <= n <= 2000
+a = list(map(int, input().split()))
+assert len(a) == n
+assert all(1 <= x <= 1000000 for x in a)
+assert sys.stdin.read() == ""
+sys.exit(42)
+"""
+
+CORNERS = {
+    # Off by one at a bound that only the programs name.
+    "bound in code": Cause(
+        """import sys
+t, k = map(int, input().split())
+assert 0 <= t <= 100000 and 1 <= k <= 9
+sys.exit(42)
+""",
+        ("30 2\n", "9000 3\n"),
+        "t, k = map(int, input().split())\nprint(k * (5 if t < 5400 else 9))\n",
+        "t, k = map(int, input().split())\nprint(k * (5 if t <= 5400 else 9))\n",
+    ),
+    # A number of things at which a wrong program changes its way.
+    "count in code": Cause(
+        _LIST,
+        ("3\n5 1 4\n", "2\n7 7\n"),
+        "n = int(input())\nprint(sum(map(int, input().split())))\n",
+        "n = int(input())\na = list(map(int, input().split()))\nprint(sum(a) if n != 366 else 0)\n",
+    ),
+}
 
 
 def submissions(cause: Cause) -> tuple[Submission, ...]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.fill import TooLarge
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted, rooted
-from balancer.pipeline.generators.draw.styles import Style, large_styles, small_styles, telling_styles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
+from balancer.pipeline.generators.draw.styles import Style, large_styles, telling_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
@@ -25,7 +25,7 @@ from balancer.pipeline.generators.draw.values import (
     draw_numbers,
     draw_words,
 )
-from balancer.pipeline.generators.learn.edges import is_connected, is_rooted
+from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.build import build_changed, build_styled
@@ -118,25 +118,6 @@ def test_connected_simple_graphs_are_both(shape: Shape, nodes: int, data: st.Dat
     assert crowded or len({frozenset(edge) for edge in edges}) == count
 
 
-@given(st.sampled_from(Shape), st.integers(2, 12), st.booleans(), seeds)
-def test_rooted_trees_lead_away_from_the_first_node(
-    shape: Shape, nodes: int, upwards: bool, rng: random.Random
-) -> None:
-    tree = draw_edges(shape, nodes, nodes - 1, rng, simple=True, connected=True)
-    edges = rooted(tree, nodes, rng, upwards=upwards)
-    assert is_rooted(nodes, edges)
-    assert not upwards or all(one < other for one, other in edges)
-
-
-def test_trees_are_rooted_where_all_known_ones_are() -> None:
-    found = known("8\n1 2\n4 8\n4 6\n1 4\n2 5\n4 7\n2 3\n", "3\n1 2\n1 3\n")
-    trees = []
-    for _, data in islice(build_styled(found, small_styles(random.Random(1)), random.Random(1)), 40):
-        nodes, *edges = (tuple(map(int, line.split())) for line in data.decode().splitlines())
-        trees.append(is_rooted(nodes[0], [(one - 1, other - 1) for one, other in edges]))
-    assert 20 < sum(trees) < 40
-
-
 def test_all_words_together_are_no_longer_than_one_may_be() -> None:
     found = known("2\nab c\n", "3\na b cd\n", validator='s = token("[a-z]{1,100000}")\nassert n <= 1000')
     for _, data in islice(build_styled(found, large_styles(random.Random(1)), random.Random(1)), 3):
@@ -161,38 +142,7 @@ def test_shapes(shape: Shape, edges: set[tuple[int, int]]) -> None:
     assert any(graph != edges for graph in drawn)  # with other numbers, in the others
 
 
-# -- shapes: two sides, combs, trees with a few edges more ------------------------------------------------
-
-
-def has_two_sides(nodes: int, edges: list[tuple[int, int]]) -> bool:
-    """Say whether nodes can be put on two sides so that every edge goes across."""
-    beside: dict[int, list[int]] = {}
-    for one, other in edges:
-        beside.setdefault(one, []).append(other)
-        beside.setdefault(other, []).append(one)
-    side: dict[int, int] = {}
-    for start in range(nodes):
-        side.setdefault(start, 0)
-        waiting = [start]
-        while waiting:
-            node = waiting.pop()
-            for other in beside.get(node, ()):
-                if other not in side:
-                    side[other] = 1 - side[node]
-                    waiting.append(other)
-                elif other != node and side[other] == side[node]:
-                    return False
-    return all(one != other for one, other in edges)
-
-
-@given(st.integers(2, 40), seeds)
-def test_random_edges_between_two_sides(nodes: int, rng: random.Random) -> None:
-    wanted = edges_wanted(Shape.SIDES, nodes)
-    assert wanted is not None
-    edges = draw_edges(Shape.SIDES, nodes, wanted, rng, simple=True, connected=True)
-    assert len({frozenset(edge) for edge in edges}) == wanted >= nodes - 1
-    assert is_connected(nodes, edges)
-    assert has_two_sides(nodes, edges)
+# -- shapes: combs, trees with a few edges more ------------------------------------------------
 
 
 @given(st.integers(6, 60), seeds)
@@ -358,17 +308,3 @@ def test_lists_without_repeats_lie_where_a_style_says() -> None:
     assert [*range(1, 51)] not in made["most, anywhere"]
     top = next(style for style in telling_styles() if Where.TOP in style.where)
     assert all(1000 - 2 * len(values) - 2 < min(values) for values in lists(top)), "next to each other, with gaps"
-
-
-@given(nodes=st.integers(2, 60), part=st.floats(0, 1), seed=st.integers(0, 99))
-def test_parts_that_are_complete_graphs_have_all_their_edges(nodes: int, part: float, seed: int) -> None:
-    count = round(part * nodes * (nodes - 1) / 2)
-    edges = draw_edges(Shape.CLIQUES, nodes, count, random.Random(seed), simple=True, connected=False)
-    assert len(edges) == count
-    beside: dict[int, set[int]] = {}
-    for one, other in edges:
-        beside.setdefault(one, {one}).add(other)
-        beside.setdefault(other, {other}).add(one)
-    left = 2 * count / nodes
-    if count <= nodes // 2 or left >= nodes - 1:  # else the last part may be cut
-        assert all(beside[one] == beside[other] for one, other in edges)

@@ -1,4 +1,4 @@
-"""Relations between lines: graphs of complete parts, names that are listed before, counts of twice as many."""
+"""Relations between lines: graphs, names that are listed before, counts of twice as many."""
 
 import random
 from collections.abc import Iterator
@@ -6,16 +6,14 @@ from dataclasses import replace
 from itertools import islice, pairwise, repeat
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.fill import Fill
-from balancer.pipeline.generators.draw.graphs import Shape, draw_parts, nodes_wanted, part_sizes
+from balancer.pipeline.generators.draw.graphs import Shape, nodes_wanted
 from balancer.pipeline.generators.draw.repair import KeptRules
 from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
 from balancer.pipeline.generators.draw.values import How, Where
-from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_acyclic
+from balancer.pipeline.generators.learn.edges import EdgeTable, is_acyclic
 from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart, tie_rule
 from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.rules import RuleKind, holds
@@ -26,10 +24,6 @@ from balancer.pipeline.generators.write.changes import set_constants
 from tests.unit.pipeline.knowing import known
 
 MOST = Size(10**9, 10**9)
-CLIQUES = (
-    "5 4\n3 1 375\n2 5 283\n1 4 716\n3 4 98\n",
-    "6 7\n5 6 600\n2 5 200\n3 5 400\n6 3 500\n1 4 300\n3 2 400\n6 2 200\n",
-)
 NAMED = ("2 0 1\nAlice\nBob\n", "4 3 3\nAlice\nCharlie\nBob\nEve\nAlice Charlie\nBob Charlie\nEve Bob\n")
 
 
@@ -41,38 +35,12 @@ def drawn(found: Knowledge, style: Style, count: int = 40) -> list[list[list[str
 def test_edges_that_may_be_repeated_are_sometimes_all_alike() -> None:
     style = Style("alike", Size(20, 20), (Where.LOW, Where.HIGH), (How.EQUAL,))
     told = "$1 \\le n \\le 50$, $1 \\le m \\le 50$"
-    repeated = drawn(known("3 4\n1 2\n2 3\n1 2\n3 3\n", "2 3\n1 2\n2 2\n1 2\n", statement=told), style)
+    repeated = drawn(known("3 4\n1 2\n2 3\n1 2\n3 3\n", "2 3\n1 2\n2 2\n1 2\n", statement=told), style, 200)
     kinds = [len(set(map(tuple, rows[1:]))) for rows in repeated]
     assert all(1 <= int(end) <= int(rows[0][0]) for rows in repeated for edge in rows[1:] for end in edge)
     assert 0.1 * len(kinds) < kinds.count(1) < 0.6 * len(kinds)
     simple = drawn(known("3 2\n1 2\n2 3\n", "5 3\n1 2\n2 4\n3 5\n", statement=told), style)
     assert all(len(set(map(tuple, rows[1:]))) > 1 for rows in simple)
-
-
-@given(nodes=st.integers(0, 80), part=st.floats(0, 1), seed=st.integers(0, 99))
-def test_complete_parts_have_all_nodes_and_no_more_edges_than_allowed(nodes: int, part: float, seed: int) -> None:
-    most = round(part * nodes * (nodes - 1) / 2)
-    sizes = part_sizes(nodes, most, random.Random(seed))
-    edges = draw_parts(sizes, random.Random(seed))
-    assert sum(sizes) == nodes
-    assert len(edges) <= most
-    assert has_complete_parts(nodes, edges)
-    assert 1 not in sizes[:-2] or most <= nodes, "a node is alone only where edges are few, or at the end"
-
-
-def test_a_graph_that_is_no_union_of_complete_parts() -> None:
-    assert not has_complete_parts(3, [(0, 1), (1, 2)])
-    assert not has_complete_parts(2, [(0, 1), (1, 0)])
-
-
-@pytest.mark.parametrize("shape", [Shape.PATH, Shape.CLIQUES, Shape.COMPLETE, None])
-def test_graphs_are_of_complete_parts_if_all_known_ones_are_whatever_the_shape(shape: Shape | None) -> None:
-    found = known(*CLIQUES, statement="$1 \\le n \\le 200$, $0 \\le m \\le 250$")
-    made = drawn(found, Style("large", MOST, (Where.FULL,), shape=shape))
-    graphs = [(int(rows[0][0]), [(int(a) - 1, int(b) - 1) for a, b, _ in rows[1:]]) for rows in made]
-    kept = [len(edges) for nodes, edges in graphs if has_complete_parts(nodes, edges)]
-    assert len(kept) >= 30, "the rule is believed nine times of ten"
-    assert max(kept) >= 200
 
 
 def test_edges_stay_as_they_are_though_their_columns_were_seen_to_be_small() -> None:

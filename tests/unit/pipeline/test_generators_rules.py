@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from balancer.pipeline.generators.learn.rules import RuleKind, is_prime
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Proposal
@@ -100,13 +100,6 @@ def test_no_line_comes_twice_if_by_chance_some_would() -> None:
     assert RuleKind.ROWS_DISTINCT not in {rule.kind for rule in known("3\n1 C\n2 D\n3 C\n").beliefs}
 
 
-def test_numbers_are_prime_if_the_validator_speaks_of_primes() -> None:
-    sample = "7 100\n11 13 17\n"
-    assert RuleKind.PRIME not in {rule.kind for rule in known(sample).beliefs}
-    beliefs = known(sample, validator="assert all(isprime(p) for p in m)").beliefs
-    assert {rule.fields for rule in beliefs if rule.kind is RuleKind.PRIME} == {(0,), (2,), (3,), (4,)}
-
-
 def test_one_sample_is_no_witness_of_a_sum() -> None:
     assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
     assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)
@@ -129,11 +122,3 @@ def test_a_kind_of_bracket_that_comes_once_in_each_sample_is_chance() -> None:
     made = [proposal.data.decode().strip() for proposal in MutateGenerator().propose(what, random.Random(1), 30)]
     assert sum(word.count("[") == word.count("]") for word in made) >= 24
     assert sum(word.count("[") > 1 for word in made) >= 10
-
-
-def test_prime_numbers_are_found_quickly() -> None:
-    small = [value for value in range(3000) if value > 1 and all(value % other for other in range(2, value))]
-    assert [value for value in range(-5, 3000) if is_prime(value)] == small
-    assert is_prime(10**18 + 9)
-    assert not is_prime((10**9 + 7) * (10**9 + 9))
-    assert not any(map(is_prime, (561, 41041, 3215031751, 3825123056546413051)))  # they deceive some bases

@@ -133,7 +133,9 @@ def test_a_slow_compiler_is_told_of() -> None:
     told: list[tuple[str, float, str]] = []
     slow, quick = replace(GOOD, compile_s=8.5), replace(GOOD, compile_s=0.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[slow, quick])})
-    runner.attempts.hooks.on_compile = lambda program, took_s, endpoint: told.append((program.source, took_s, endpoint))
+    runner.attempts.hooks.on_compile = lambda program, ran, endpoint: told.append(
+        (program.source, ran.compile_s, endpoint)
+    )
     for _ in range(3):
         runner.run(DOUBLING)
     assert told == [("double", 8.5, "a")]

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw import repair
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, draw_parts, rooted, without_cycles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, without_cycles
 from balancer.pipeline.generators.draw.repair import KeptRules, RulesConflict
 from balancer.pipeline.generators.draw.sizes import (
     LONGEST_WORD,
@@ -27,25 +27,20 @@ from balancer.pipeline.generators.draw.values import (
     decimal,
     draw_decimals,
     draw_numbers,
-    draw_patterned,
     draw_words,
 )
-from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_connected
+from balancer.pipeline.generators.learn.edges import EdgeTable, is_connected
 from balancer.pipeline.generators.learn.facts import Fact, Relation, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
-from balancer.pipeline.generators.learn.word_patterns import WordPattern
 
 __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 
 Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
-_POOL = 1000  # words of a pattern that are drawn before others repeat them
-_THIN_SHARE, _FEW_LETTERS = 0.7, (1, 2, 5, 20, 60)  # how often letters that are rare in maps stay so, and how many
 _FREE_EDGES = 0.4  # how often repeated edges are drawn as columns
-_RARE_SHARE = 0.95  # how often they are there at all
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
@@ -55,8 +50,8 @@ class GraphLayout:
     Args:
         knowledge: of the format.
         style: has the shape.
-        connected, parted: graphs that must be in one piece, and of complete parts.
-        sizes: of the input; it knows the sizes of complete parts, which are chosen with the number of edges.
+        connected: graphs that must be in one piece.
+        sizes: of the input.
         drawn: the columns before: the names of nodes are there.
         rng: for all random choices.
     """
@@ -66,7 +61,6 @@ class GraphLayout:
         knowledge: Knowledge,
         style: Style,
         connected: frozenset[EdgeTable],
-        parted: frozenset[EdgeTable],
         sizes: Sizes,
         drawn: Mapping[int, list[str]],
         rng: random.Random,
@@ -75,7 +69,6 @@ class GraphLayout:
         self._knowledge = knowledge
         self._style = style
         self._connected = connected
-        self._parted = parted
         self._sizes = sizes
         self._rng = rng
 
@@ -105,7 +98,7 @@ class GraphLayout:
 
         Only where edges may be repeated, and the graph may be of any kind.
         """
-        of_a_kind = edges.simple or edges.acyclic or edges.names is not None or edges in self._connected | self._parted
+        of_a_kind = edges.simple or edges.acyclic or edges.names is not None or edges in self._connected
         return not of_a_kind and self._rng.random() < _FREE_EDGES
 
     def _is_inside(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
@@ -118,37 +111,19 @@ class GraphLayout:
             return False
         if edges in self._connected and not is_connected(nodes, numbered):
             return False
-        if edges in self._parted and not has_complete_parts(nodes, numbered):
-            return False
         if not decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng):
             return True
         pairs = list(zip(columns[edges.left], columns[edges.right], strict=True))
         return len({frozenset(pair) for pair in pairs}) == len(pairs) and all(one != other for one, other in pairs)
 
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
-        if edges in self._parted:
-            return self._in_parts(edges, nodes, count)
         simple = decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng)
         shape = self._style.shape or Shape.RANDOM
-        directed = count == nodes - 1 and decide_graph(self._knowledge, RuleKind.ROOTED, edges, self._rng)
-        connected = directed or edges in self._connected
-        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple or directed, connected=connected)
+        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
         if len(drawn) < count:
             raise RulesConflict
-        if directed and is_connected(nodes, drawn):
-            return rooted(drawn, nodes, self._rng, upwards=edges.upwards)
         if decide_graph(self._knowledge, RuleKind.ACYCLIC, edges, self._rng):
             return without_cycles(drawn, nodes, self._rng)
-        return drawn
-
-    def _in_parts(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
-        """Return the edges of complete parts. Raises RulesConflict."""
-        sizes = self._sizes.parts.get(edges, [])
-        if sum(sizes) == nodes and sum(size * (size - 1) // 2 for size in sizes) == count:
-            return draw_parts(sizes, self._rng)
-        drawn = draw_edges(Shape.CLIQUES, nodes, count, self._rng, simple=True, connected=False)
-        if len(drawn) < count or not has_complete_parts(nodes, drawn):
-            raise RulesConflict
         return drawn
 
 
@@ -181,16 +156,14 @@ class Fill:
         self._rng = rng
         self._plans = {number: plan_field(knowledge, number, style, rng) for number in knowledge.ranges}
         self._ties = decide_ties(knowledge, rng)
-        connected, parted = (
-            frozenset(edges for edges in knowledge.edges if decide_graph(knowledge, kind, edges, rng))
-            for kind in (RuleKind.CONNECTED, RuleKind.COMPLETE_PARTS)
+        connected = frozenset(
+            edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng)
         )
         self._drawn = drawn = Columns()
         self._kept_rules = KeptRules(knowledge, style.shape, drawn, rng)
-        self._sizes = Sizes(knowledge, style, self._plans, connected, parted, rng)
-        self._layout = GraphLayout(knowledge, style, connected, parted, self._sizes, drawn, rng)
+        self._sizes = Sizes(knowledge, style, self._plans, connected, rng)
+        self._layout = GraphLayout(knowledge, style, connected, self._sizes, drawn, rng)
         self._by_letters = rng.random() if knowledge.limits else 1.0
-        self._pools: dict[WordPattern, list[str]] = {}
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -297,28 +270,12 @@ class Fill:
         fact, found, plan = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._plans[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
-        if found.pattern:
-            return self._patterned(found.pattern, count, self._word_limits(number, count, known), plan)
         letters = fact.letters if plan.where is Where.SEEN else found.letters
         if count == 1 and plan.where in (Where.LOW, Where.HIGH):
             letters = letters[0] if plan.where is Where.LOW else letters[-1]
         limits = self._word_limits(number, count, known)
         words = draw_words(count, letters, limits, plan.where, plan.how, self._rng)
-        if fact.rare and self._rng.random() < _THIN_SHARE:
-            words = repair.thinned(words, fact.rare, letters, self._rng.choice(_FEW_LETTERS), self._rng)
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
-
-    def _patterned(self, pattern: WordPattern, count: int, limits: DrawLimits, plan: FieldPlan) -> list[str]:
-        pool = self._pools.setdefault(pattern, [])
-        if len(pool) >= max(_POOL, count) and limits.low < limits.high:  # an input of many short lists
-            return self._rng.sample(pool, count) if plan.distinct else self._rng.choices(pool, k=count)
-        words = draw_patterned(count, pattern, limits, plan.where, plan.how, self._rng)
-        if plan.distinct and len(set(words)) < count:
-            more = draw_patterned(2 * count, pattern, limits, Where.FULL, How.RANDOM, self._rng)
-            words = list(dict.fromkeys((*words, *more)))[:count]
-        words += self._rng.choices(words, k=count - len(words)) if len(words) < count else []
-        pool += words if len(pool) < _POOL else []
-        return words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""
@@ -378,8 +335,6 @@ class Fill:
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
         fact = self._knowledge.facts.fields[number]
-        if fact.rare and self._rng.random() < _RARE_SHARE:
-            tokens = repair.with_letters(tokens, fact.rare, self._rng)
         return repair.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
 
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:

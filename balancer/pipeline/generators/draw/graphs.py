@@ -1,10 +1,8 @@
 """Graphs on which programs often fail: deep paths, stars, cycles, unconnected parts. Pure: numbers in, edges out."""
 
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
-from itertools import count as counter
 from itertools import islice
 from math import isqrt
 
@@ -12,11 +10,8 @@ __all__ = [
     "TREES",
     "Shape",
     "draw_edges",
-    "draw_parts",
     "edges_wanted",
     "nodes_wanted",
-    "part_sizes",
-    "rooted",
     "without_cycles",
 ]
 
@@ -45,8 +40,6 @@ class Shape(Enum):
     LADDER = "path with short cuts"
     COMB = "comb"  # a path with a long path at each node
     FEW_MORE = "tree with a few edges more"
-    SIDES = "random graph with two sides"
-    CLIQUES = "parts that are complete graphs"
 
 
 TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
@@ -61,7 +54,6 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
         Shape.ALMOST_TREE: nodes,
         Shape.FEW_MORE: min(nodes + _MORE, nodes * (nodes - 1) // 2),
         Shape.BIPARTITE: _across(nodes),
-        Shape.SIDES: min(2 * nodes, _across(nodes)),
         Shape.PIECES: 2 * (nodes // 3),
         Shape.GRID: sum(1 for _ in _grid(nodes)),
         Shape.LADDER: max(2 * nodes - 3, 0),
@@ -73,7 +65,7 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
 
 def nodes_wanted(shape: Shape, count: int) -> int | None:
     """Return the least number of nodes with which the shape has so many edges; None if it is not dense."""
-    if shape in (Shape.COMPLETE, Shape.CLIQUES):
+    if shape is Shape.COMPLETE:
         return (1 + isqrt(1 + 8 * max(count, 0))) // 2
     return 2 * isqrt(max(count, 0)) if shape is Shape.BIPARTITE else None
 
@@ -94,16 +86,10 @@ def draw_edges(
     if nodes > _MOST_NODES:
         return _random_edges(nodes, count, set(), rng, simple=False)
     wanted = edges_wanted(shape, nodes)
-    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES, Shape.CLIQUES) or (
-        shape not in TREES and (wanted or 0) > count
-    )
+    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES) or (shape not in TREES and (wanted or 0) > count)
     if connected and scattered:
         shape = Shape.TREE
-    if shape is Shape.SIDES:
-        edges = _two_sides(nodes, count, rng)
-    elif shape is Shape.CLIQUES:
-        edges = _cliques(nodes, count, rng)
-    elif shape in _LISTED:
+    if shape in _LISTED:
         edges = list(islice(_LISTED[shape](nodes), count))
     else:
         edges = [_EDGES[shape](index, nodes, rng) for index in range(_natural_count(shape, nodes, count))]
@@ -111,56 +97,6 @@ def draw_edges(
     if shape is not Shape.RANDOM and rng.random() < 0.5:
         edges = _relabelled(edges, nodes, rng)
     return edges
-
-
-def _cliques(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
-    """Return edges of complete parts, together `count` if there are nodes enough."""
-    edges: list[_Edge] = []
-    first = 0
-    while len(edges) < count and nodes - first > 1:
-        left = count - len(edges)
-        most = min(nodes - first, (1 + isqrt(1 + 8 * left)) // 2)
-        least = min(max(2, -(-2 * left // (nodes - first)) + 1), most)  # smaller parts would use up the nodes
-        size = rng.randint(least, most)
-        edges += ((first + one, first + other) for other in range(1, size) for one in range(other))
-        first += size
-    return edges
-
-
-def part_sizes(nodes: int, most: int, rng: random.Random) -> list[int]:
-    """Return the sizes of complete parts that have all nodes, and together at most so many edges.
-
-    A node is alone only if there are too few edges for pairs, or by the last choice.
-    """
-    found: list[int] = []
-    how = rng.choice(("any", "large", "even", "alike"))
-    alike = 0
-    while nodes > 0:
-        room = 1 - nodes + 2 * most  # with the other nodes in pairs
-        top = min(1 + isqrt(room), nodes) if room > 0 else min(1 + (most > 0), nodes)
-        size = top
-        if how == "any" or (how == "alike" and not alike):
-            size = rng.randint(min(2, top), top)
-            alike = size
-        elif how == "alike":
-            size = min(alike, top)
-        elif how == "even" and top > 1:
-            size = 2 * rng.randint(1, top // 2)
-        size = size if size * (size - 1) // 2 <= most else 1
-        found.append(size)
-        nodes -= size
-        most -= size * (size - 1) // 2
-    return found
-
-
-def draw_parts(sizes: list[int], rng: random.Random) -> list[_Edge]:
-    """Return the edges of complete parts of these sizes. All nodes are in them."""
-    edges: list[_Edge] = []
-    first = 0
-    for size in sizes:
-        edges += ((first + one, first + other) for other in range(1, size) for one in range(other))
-        first += size
-    return _relabelled(edges, first, rng) if rng.random() < 0.5 else edges
 
 
 def _natural_count(shape: Shape, nodes: int, count: int) -> int:
@@ -232,20 +168,6 @@ def _ladder(nodes: int) -> Iterator[_Edge]:
             yield node, node + 2
 
 
-def _two_sides(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
-    """Return a tree with some random edges more, all between even and odd nodes."""
-    edges = [(node, 2 * int((node + 1) // 2 * rng.random()) + 1 - node % 2) for node in range(1, min(nodes, count + 1))]
-    known = {frozenset(edge) for edge in edges}
-    tries = 8 * count
-    while len(edges) < min(count, _across(nodes)) and tries:
-        tries -= 1
-        edge = 2 * rng.randrange((nodes + 1) // 2), 2 * rng.randrange(nodes // 2) + 1
-        if frozenset(edge) not in known:
-            known.add(frozenset(edge))
-            edges.append(edge)
-    return edges
-
-
 _LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
     Shape.COMPLETE: _complete,
     Shape.BIPARTITE: _bipartite,
@@ -261,27 +183,6 @@ def without_cycles(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_
     if rng.random() < 0.5:
         rng.shuffle(rank)
     return [(one, other) if rank[one] <= rank[other] else (other, one) for one, other in edges]
-
-
-def rooted(edges: list[_Edge], nodes: int, rng: random.Random, *, upwards: bool) -> list[_Edge]:
-    """Direct the edges of a tree away from node 0, in any order. `upwards`: with smaller numbers nearer to it."""
-    beside: list[list[int]] = [[] for _ in range(nodes)]
-    for one, other in edges:
-        beside[one].append(other)
-        beside[other].append(one)
-    deep = rng.random() < 0.5
-    labels, parents, waiting, given = [-1] * nodes, [-1] * nodes, deque([0]), counter()
-    while waiting:
-        node = waiting.pop() if deep else waiting.popleft()
-        labels[node] = next(given) if upwards else node
-        for child in beside[node]:
-            if child != parents[node]:
-                parents[child] = node
-                waiting.append(child)
-    found = [(labels[parents[node]], labels[node]) for node in range(1, nodes)]
-    if rng.random() < 0.5:
-        rng.shuffle(found)
-    return found
 
 
 def _random_edges(nodes: int, count: int, known: set[_Edge], rng: random.Random, *, simple: bool) -> list[_Edge]:

@@ -7,15 +7,13 @@ order, and how a list is changed for each.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, cycle
+from itertools import cycle
 from math import isqrt
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.draw.values import decimal
 from balancer.pipeline.generators.learn.facts import Tie, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.named import is_composed
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, border_of, is_prime, scaled
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
     "Columns",
@@ -29,14 +27,10 @@ __all__ = [
     "fold",
     "parents",
     "place_once",
-    "put_together",
     "ranks",
     "resize_word",
-    "thinned",
     "tie",
     "tie_names",
-    "walled",
-    "with_letters",
     "within",
 ]
 
@@ -174,48 +168,6 @@ def _free_place(grid: list[list[str]], taken: set[tuple[int, int]], rng: random.
     return None
 
 
-def thinned(rows: Sequence[str], rare: str, letters: str, most: int, rng: random.Random) -> list[str]:
-    """Return a map with at most so many of each rare letter. Others become letters that are not rare."""
-    text, width = list("".join(rows)), [len(row) for row in rows]
-    free = [letter for letter in letters if letter not in rare]
-    for letter in rare if free else "":
-        places = [at for at, found in enumerate(text) if found == letter]
-        for at in rng.sample(places, max(len(places) - most, 0)):
-            text[at] = rng.choice(free)
-    ends = list(accumulate(width))
-    return ["".join(text[end - length : end]) for end, length in zip(ends, width, strict=True)]
-
-
-def with_letters(rows: Sequence[str], wanted: str, rng: random.Random) -> list[str]:
-    """Return a map that has each of the letters, if there is a place within its border."""
-    missing = [letter for letter in wanted if not any(letter in row for row in rows)]
-    if not missing:
-        return list(rows)
-    grid = [list(row) for row in rows]
-    inside = ((row, at) for row in range(1, len(grid) - 1) for at in range(1, len(grid[row]) - 1))
-    places = [(row, at) for row, at in inside if grid[row][at] not in wanted]
-    for letter, (row, at) in zip(missing, rng.sample(places, min(len(missing), len(places))), strict=False):
-        grid[row][at] = letter
-    return list(map("".join, grid))
-
-
-def walled(rows: Sequence[str], wall: str, openings: int, letters: str, rng: random.Random) -> list[str]:
-    """Return a map with walls on its border, and so many cells there that are no wall; most of them not in a corner."""
-    grid = [list(row) for row in rows]
-    border, others = border_of(rows), [letter for letter in letters if letter != wall]
-    ends = 0, len(grid) - 1
-    sides = [(row, at) for row, at in border if row not in ends or 0 < at < len(grid[row]) - 1]
-    choice = sides if len(sides) >= openings and rng.random() < _NO_CORNER else border
-    opened = set(rng.sample(choice, min(openings, len(choice)))) if others else set()
-    for row, at in border:
-        if (row, at) not in opened:
-            grid[row][at] = wall
-        elif grid[row][at] == wall:
-            grid[row][at] = rng.choice(others)
-    return list(map("".join, grid))
-
-
-_NO_CORNER = 0.9  # how often an opening of a border is not in a corner
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
@@ -299,7 +251,6 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
 
 _TRIES = 60  # of other values for a line that is there already
 _EACH_ONCE = 0.4  # how often names are used in turn
-_PRIME_GAP = 400  # numbers on each side among which a prime is sought
 
 
 class RulesConflict(Exception):
@@ -409,36 +360,6 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
     columns[number] = list(map(str, fitted))
 
 
-def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Give a list the sum that it always has. Raises RulesConflict."""
-    number = rule.fields[0]
-    if not columns.get(number):
-        return
-    decimals = context.knowledge.facts.fields[number].decimals
-    values = scaled(columns[number], decimals)
-    if values is None:
-        raise RulesConflict
-    low, high = (bound * 10**decimals for bound in context.limits(number))
-    least = max(low, 1) if low >= 0 and len(values) <= (rule.value or 0) else low
-    fitted = fit_sum(values, rule.value or 0, least, max(high, least), context.rng)
-    if fitted is None:
-        raise RulesConflict
-    columns[number] = [decimal(value, decimals) for value in fitted]
-
-
-def _primes(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Replace each number by the nearest prime within limits. Raises RulesConflict."""
-    number = rule.fields[0]
-    low, high = context.limits(number)
-    for index, token in enumerate(columns.get(number, ())):
-        value = int(token)
-        near = (one for step in range(_PRIME_GAP) for one in (value - step, value + step) if low <= one <= high)
-        prime = next(filter(is_prime, near), None)
-        if prime is None:
-            raise RulesConflict
-        columns[number][index] = str(prime)
-
-
 def _rows_distinct(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
     """Change a value in each line that is there already. Raises RulesConflict."""
     if any(number not in columns for number in rule.fields):
@@ -483,57 +404,12 @@ def _named(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[i
     columns[number] = [token if token in used.listed else used.next(context.rng) for token in columns[number]]
 
 
-def _walls(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Put walls on the border of a map. Letters that occur once stay."""
-    number = rule.fields[0]
-    if number in columns:
-        fact = context.knowledge.facts.fields[number]
-        rows = place_once(columns[number], fact.once, fact.letters, context.rng) if fact.once else columns[number]
-        others = "".join(letter for letter in fact.letters if letter not in fact.once)
-        rows = walled(rows, rule.letter, rule.value or 0, others, context.rng)
-        columns[number] = with_letters(rows, fact.once, context.rng)
-
-
-def _composed(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Replace other words by some of about their length that are composed of listed ones. Raises RulesConflict."""
-    source, number = rule.fields
-    if number not in columns or source not in context.drawn:
-        return
-    pieces, rng = context.drawn[source], context.rng
-    if not pieces:
-        raise RulesConflict
-    listed = frozenset(pieces)
-    some = rng.sample(pieces, min(len(pieces), rng.choice((1, 2, len(pieces)))))  # few pieces fit in several ways
-    _, high = context.limits(number)
-    columns[number] = [
-        token if is_composed(token, listed) else put_together(some, len(token), high, rng) for token in columns[number]
-    ]
-
-
-def put_together(pieces: Sequence[str], length: int, longest: int, rng: random.Random) -> str:
-    """Return pieces in any order, one after the other, up to a length. Raises RulesConflict."""
-    word = ""
-    while len(word) < length:
-        tried = (rng.choice(pieces) for _ in range(_TRIES))
-        piece = next((piece for piece in tried if len(word) + len(piece) <= longest), "")
-        if not piece:
-            break
-        word += piece
-    if not word:
-        raise RulesConflict
-    return word
-
-
 # In this order: rules about one list, then about two, then sums.
 _SETTLED = {
     RuleKind.NAMED: _named,
-    RuleKind.COMPOSED: _composed,
     RuleKind.BALANCED: _balanced,
-    RuleKind.WALLS: _walls,
-    RuleKind.PRIME: _primes,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.SUM_IS: _sum_is,
     RuleKind.SUM: _sum,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
 }

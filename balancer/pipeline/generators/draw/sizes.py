@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.generators.draw.graphs import Shape, edges_wanted, nodes_wanted, part_sizes
+from balancer.pipeline.generators.draw.graphs import edges_wanted, nodes_wanted
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable
@@ -96,9 +96,7 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
 
 def _decimals(knowledge: Knowledge, number: int, rng: random.Random) -> int:
     seen, most = knowledge.facts.fields[number].decimals, knowledge.ranges[number].decimals
-    # A sum that is always the same is known in the decimals seen.
-    told = most > seen and not any(rule.kind is RuleKind.SUM_IS and number in rule.fields for rule in knowledge.beliefs)
-    return most if told and rng.random() < _FINE_SHARE else seen
+    return most if most > seen and rng.random() < _FINE_SHARE else seen
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
@@ -116,11 +114,7 @@ def _holds(knowledge: Knowledge, rule: Rule | None, rng: random.Random) -> bool:
 
 
 class Sizes:
-    """All sizes in one input.
-
-    Attributes:
-        parts: of graphs whose parts are complete: the sizes of the parts that were chosen last.
-    """
+    """All sizes in one input."""
 
     def __init__(
         self,
@@ -128,15 +122,12 @@ class Sizes:
         style: Style,
         plans: Mapping[int, FieldPlan],
         connected: frozenset[EdgeTable],
-        parted: frozenset[EdgeTable],
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
         self._style = style
         self._plans = plans
         self._connected = connected
-        self._parted = parted
-        self.parts: dict[EdgeTable, list[int]] = {}
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
         # Things that different fields count share the room.
@@ -213,22 +204,17 @@ class Sizes:
 
     def _node_count(self, edges: EdgeTable, wanted: int) -> int:
         """Return a number of nodes: fewer than wanted if the graph is dense and there cannot be as many edges."""
-        shape = Shape.CLIQUES if edges in self._parted else self._style.shape
+        shape = self._style.shape
         counted = None if edges.rows is None else edges.rows.field
         rows = None if counted in (None, edges.bound.field) else self._plans.get(counted or 0)
         if shape is None or rows is None or self._rng.random() < _SPARSE:
             return wanted
         fewest = nodes_wanted(shape, rows.high)
-        if fewest is None or not 1 < fewest < wanted:
-            return wanted
-        return self._rng.randint(fewest, wanted) if shape is Shape.CLIQUES else fewest
+        return wanted if fewest is None or not 1 < fewest < wanted else fewest
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1
         plus = 0 if edges.rows is None else edges.rows.plus
-        if edges in self._parted:
-            self.parts[edges] = part_sizes(nodes, min(wanted, most) + plus, self._rng)
-            return sum(size * (size - 1) // 2 for size in self.parts[edges]) - plus, most
         shape = self._style.shape
         exact = None if shape is None else edges_wanted(shape, nodes)
         if exact is not None:

@@ -71,16 +71,14 @@ _ANYHOW = (
     How.ORGAN_PIPE,
     How.ZIGZAG,
     How.HASHED,
-    How.PIVOTS,
     How.PERIODIC,
-    How.FRACTAL,
 )
 
 
 _LARGE = (
     Style("most, anywhere", _ALL, (Where.FULL,), shape=Shape.PATH, blocks=_ONE_BLOCK),
     Style("most, greatest values", _ALL, (Where.HIGH,), blocks=_ONE_BLOCK),
-    Style("most, greatest and alike", _ALL, (Where.HIGH,), (How.EQUAL, How.HASHED), Shape.CLIQUES, _ONE_BLOCK),
+    Style("most, greatest and alike", _ALL, (Where.HIGH,), (How.EQUAL, How.HASHED), Shape.BIPARTITE, _ONE_BLOCK),
     Style(
         "most, few values",
         _ALL,
@@ -125,8 +123,7 @@ _LARGE = (
         _ONE_BLOCK,
     ),
     Style("most, up and down", _ALL, (Where.FULL,), (How.ORGAN_PIPE, How.ZIGZAG), Shape.BINARY, _ONE_BLOCK),
-    Style("most, bad pivots", _ALL, (Where.FULL,), (How.PIVOTS,), Shape.CYCLE, _ONE_BLOCK),
-    Style("most, repeating", _ALL, (Where.TINY,), (How.PERIODIC, How.FRACTAL), Shape.LADDER, _ONE_BLOCK),
+    Style("most, repeating", _ALL, (Where.TINY,), (How.PERIODIC,), Shape.CYCLE, _ONE_BLOCK),
     Style("most, all but one", _ALL, (Where.EDGE, Where.TINY), (How.ODD_ONE,), Shape.DEEP, _ONE_BLOCK),
     Style("most, sums that overflow", _ALL, (Where.OVERFLOW,), (How.RANDOM,), Shape.BIPARTITE, _ONE_BLOCK),
     Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK),
@@ -212,13 +209,9 @@ def without(left_out: Set[str], styles: Iterable[Style]) -> Iterator[Style]:
 
 
 def stream_of(style: str) -> str:
-    """Return the stream of a style: telling, large, small, commands, constants, words or change."""
-    if style.startswith("commands "):
-        return "commands"
+    """Return the stream of a style: telling, large, small, constants or change."""
     if style.startswith("constant "):
         return "constants"
-    if style.startswith("words "):
-        return "words"
     if style.startswith("random"):
         return "small"
     if style in _LARGE_NAMES:

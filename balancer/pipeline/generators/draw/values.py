@@ -1,8 +1,7 @@
 """Drawing of values: where in a range they lie, and how the values of a list relate. Pure; all chance is in `rng`.
 
 Wrong programs rarely fail on arbitrary lists. They fail on ties, extremes, order and overflow, which the two
-enumerations name. Further lists and words are the worst cases of particular algorithms: hashing, quicksort, pattern
-matching.
+enumerations name.
 """
 
 import random
@@ -12,9 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from itertools import accumulate
-from typing import TypeVar
-
-from balancer.pipeline.generators.learn.word_patterns import WordPattern, draw_parts
 
 __all__ = [
     "DrawLimits",
@@ -24,16 +20,11 @@ __all__ = [
     "draw_decimals",
     "draw_number",
     "draw_numbers",
-    "draw_patterned",
     "draw_words",
     "hashed",
-    "ordered",
-    "self_similar",
-    "word",
 ]
 
 _LONG = 200  # letters from which a word is long
-Value = TypeVar("Value")
 
 # Bucket numbers of hash tables in common C++ libraries with about 10**5 values.
 _BUCKETS = (107897, 126271, 85229, 172933, 62233, 20753)
@@ -67,9 +58,7 @@ class How(Enum):
     ORGAN_PIPE = "up and down again"
     ZIGZAG = "small and large in turn"
     HASHED = "multiples of the number of buckets"
-    PIVOTS = "the worst for quicksort"
     PERIODIC = "periodic"
-    FRACTAL = "like itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +190,15 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
         if how is How.ODD_ONE and count:
             values[rng.randrange(count)] = few[1]
         return values
-    if how in (How.PERIODIC, How.FRACTAL):
-        period = rng.randint(2, 5) if how is How.PERIODIC else 2
-        few = [draw() for _ in range(period)]
-        pattern = range(count) if how is How.PERIODIC else self_similar(count, rng)
-        return [few[index % period] for index in pattern]
+    if how is How.PERIODIC:
+        few = [draw() for _ in range(rng.randint(2, 5))]
+        return [few[index % len(few)] for index in range(count)]
     values = [draw() for _ in range(count)]
-    if how in (How.ORGAN_PIPE, How.ZIGZAG, How.PIVOTS):
-        return ordered(how.name, sorted(values), rng)
+    if how is How.ORGAN_PIPE:
+        values.sort()
+        return [*values[::2], *values[1::2][::-1]]
+    if how is How.ZIGZAG:
+        return _zigzag(sorted(values))
     if how in (How.SORTED, How.REVERSED):
         values.sort(reverse=how is How.REVERSED)
     return values
@@ -232,23 +222,6 @@ def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: 
     return words
 
 
-def draw_patterned(
-    count: int, pattern: WordPattern, limits: DrawLimits, where: Where, how: How, rng: random.Random
-) -> list[str]:
-    """Draw `count` words of a pattern, with lengths within `limits`; `how` is the structure of each part of a word."""
-    few: dict[str, Sequence[str]] = {}
-    words = []
-    for length in _affordable(draw_numbers(count, limits, where, How.RANDOM, rng)):
-        parts = draw_parts(pattern, length, rng)
-        for part, _ in parts:
-            letters = part.letters
-            some = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
-            few.setdefault(letters, some)
-        words.append("".join(_word(size, few[part.letters], how, rng) for part, size in parts if size))
-    words += rng.choices(words, k=count - len(words)) if len(words) < count else []
-    return sorted(words, reverse=how is How.REVERSED) if how in (How.SORTED, How.REVERSED) else words
-
-
 def _affordable(lengths: Sequence[int]) -> Sequence[int]:
     """Return the lengths of the first words, as many as are drawn in a fraction of a second. Others repeat them."""
     most = bisect_right(list(accumulate(length + _WORD_COST for length in lengths)), _MOST_LETTERS)
@@ -258,8 +231,8 @@ def _affordable(lengths: Sequence[int]) -> Sequence[int]:
 def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> str:
     if how is How.EQUAL:
         return rng.choice(letters) * length
-    if how in (How.PERIODIC, How.FRACTAL, How.HASHED, How.PIVOTS) and length > 1:
-        return word(how.name, length, letters, rng)
+    if how in (How.PERIODIC, How.HASHED) and length > 1:
+        return _repeating(how, length, letters, rng)
     if how is How.ALTERNATING:
         pair = rng.choice(letters) + rng.choice(letters)
         return (pair * (length // 2 + 1))[:length]
@@ -295,9 +268,7 @@ def decimal(value: int, decimals: int) -> str:
 
 
 _MOST_LETTERS, _WORD_COST = 300_000, 10  # drawn one by one for a list of words, and what a word costs beside them
-_STRUCTURED = frozenset(
-    (How.EQUAL, How.PERIODIC, How.FRACTAL, How.HASHED, How.PIVOTS, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW)
-)
+_STRUCTURED = frozenset((How.EQUAL, How.PERIODIC, How.HASHED, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW))
 _WHOLE, _HALVES, _CLOSE = 0.2, 0.12, 0.12  # share of lists with whole numbers, halves, close values
 
 
@@ -361,87 +332,19 @@ def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
     return [first + step * (index % most) for index in range(count)]
 
 
-def ordered(how: str, values: Sequence[Value], rng: random.Random) -> list[Value]:
-    """Arrange sorted values: "ORGAN_PIPE" up and down, "ZIGZAG" small and large in turn, "PIVOTS" against quicksort."""
+def _zigzag(values: Sequence[int]) -> list[int]:
+    """Arrange sorted values: small and large in turn."""
     count = len(values)
-    if how == "ORGAN_PIPE":
-        return [*values[::2], *values[1::2][::-1]]
-    if how == "ZIGZAG":
-        found: list[Value] = []
-        for low, high in zip(values[: (count + 1) // 2], reversed(values[(count + 1) // 2 :]), strict=False):
-            found += (low, high)
-        return found if len(found) == count else [*found, values[(count - 1) // 2]]
-    ranks = _middle_pivots(count) if rng.random() < 0.5 else _median_of_three(count)
-    return [values[rank] for rank in ranks]
+    found: list[int] = []
+    for low, high in zip(values[: (count + 1) // 2], reversed(values[(count + 1) // 2 :]), strict=False):
+        found += (low, high)
+    return found if len(found) == count else [*found, values[(count - 1) // 2]]
 
 
-def _middle_pivots(count: int) -> list[int]:
-    """Return ranks whose middle one is always the greatest that is left."""
-    ranks = list(range(count))
-    for index in range(2, count):
-        ranks[index], ranks[index // 2] = ranks[index // 2], ranks[index]
-    return ranks
-
-
-def _median_of_three(count: int) -> list[int]:
-    """Return ranks whose median of first, middle and last is small (Musser, 1997)."""
-    half = count // 2
-    ranks = [0] * (2 * half)
-    for index in range(half):
-        ranks[index] = index if index % 2 == 0 else half + index - 1 + half % 2
-        ranks[half + index] = 2 * index + 1
-    # The few ranks that are repeated are replaced by those that are missing.
-    free = iter(sorted(set(range(count)) - set(ranks)))
-    seen: set[int] = set()
-    for index, rank in enumerate(ranks):
-        if rank in seen or rank >= count:
-            ranks[index] = next(free)
-        seen.add(ranks[index])
-    return [*ranks, *free]
-
-
-def self_similar(count: int, rng: random.Random) -> Sequence[int]:
-    """Return a word of zeros and ones: Thue-Morse, Fibonacci, or one that has each short word once."""
-    kind = rng.randrange(3)
-    if kind == 0:
-        word = b"\0"
-        while len(word) < count:
-            word += word.translate(bytes([1, 0]) + bytes(range(2, 256)))
-    elif kind == 1:
-        before, word = b"\1", b"\0"
-        while len(word) < count:
-            before, word = word, word + before
-    else:
-        word = _de_bruijn(max(count.bit_length(), 2))
-        word *= count // len(word) + 1
-    return word[:count]
-
-
-def _de_bruijn(length: int) -> bytes:
-    """Return a cyclic word that has every word of `length` zeros and ones once. It prefers 1."""
-    length = min(length, 18)
-    seen = bytearray(1 << length)
-    state, mask = 0, (1 << length) - 1
-    found = bytearray()
-    while True:
-        following = ((state << 1) & mask) | 1
-        if seen[following]:
-            following ^= 1
-            if seen[following]:
-                return bytes(found)
-        seen[following] = 1
-        found.append(following & 1)
-        state = following
-
-
-def word(how: str, length: int, letters: Sequence[str], rng: random.Random) -> str:
-    """Return a word: "PERIODIC", "FRACTAL", or one letter with another at an end ("HASHED") or inside ("PIVOTS")."""
-    one, other = (rng.sample(list(letters), 2) if len(set(letters)) > 1 else [letters[0]] * 2)[:2]
-    if how == "FRACTAL":
-        return "".join((one, other)[bit] for bit in self_similar(length, rng))
-    if how == "PERIODIC":
+def _repeating(how: How, length: int, letters: Sequence[str], rng: random.Random) -> str:
+    """Return a periodic word, or one letter with another at an end (HASHED)."""
+    if how is How.PERIODIC:
         period = "".join(rng.choices(letters, k=rng.randint(2, max(min(7, length // 2), 2))))
         return (period * (length // len(period) + 1))[:length]
-    if how == "HASHED":
-        return one * (length - 1) + other if rng.random() < 0.5 else other + one * (length - 1)
-    return one * (length // 2) + other + one * (length - length // 2 - 1)
+    one, other = (rng.sample(list(letters), 2) if len(set(letters)) > 1 else [letters[0]] * 2)[:2]
+    return one * (length - 1) + other if rng.random() < 0.5 else other + one * (length - 1)

@@ -1,1 +1,1 @@
-"""Drawing programs: input validators run backwards. Each read of the validator becomes a choice."""
+"""Drawing programs: checktestdata grammars run backwards. Each read of a grammar becomes a choice."""

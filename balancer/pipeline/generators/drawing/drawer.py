@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import cycle
 from typing import Literal, get_args
 
-from balancer.pipeline.generators.drawing import from_cpp, from_grammar
+from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
@@ -55,8 +55,8 @@ class InputDrawer:
 
     def __init__(self, toolbox: Toolbox, problem: Problem) -> None:
         self._toolbox = toolbox
-        known, validators = [each.data for each in problem.data], problem.input_validators
-        made = [from_grammar.drawing_program(each, known) or from_cpp.drawing_program(each) for each in validators]
+        known = [each.data for each in problem.data]
+        made = [drawing_program(each, known) for each in problem.input_validators]
         self._programs = [each for each in made if each is not None and each.language in toolbox.languages]
         self._failures = [0] * len(self._programs)
         self._turn = 0

@@ -11,6 +11,7 @@ It runs in the sandbox, as a part of the program that `from_grammar` packs: a gr
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from checktestdata import lib
 from checktestdata.lib import Boolean, Number, String
@@ -43,6 +44,12 @@ _WORK = 15 * 10**5  # reads of all tries of an input
 _VALUES = 10**4  # seeds that differ only below this have the same modes
 _MOST_NESTED = 8  # parts tried again within each other: Python nests 20 blocks
 _MOST_S, _MOST_OUT = 6.0, 8 * 10**6  # CPU seconds and bytes of a run
+Term: TypeAlias = Variable | Expression | Command  # a part of an expression
+Line: TypeAlias = Assignment | Command | Expression | For | If  # a statement of the code that the library makes
+Key: TypeAlias = tuple[Number, ...] | None  # of an entry of an array; None: of a variable
+Value: TypeAlias = Number | String
+Rational: TypeAlias = int | Fraction
+Change: TypeAlias = "tuple[_Variable, Any, Any]"  # the variable, the key, and what was there
 _READS = (b"INT", b"FLOAT", b"FLOATP", b"REGEX")
 _COMPARED = {"<", "<=", ">", ">=", "=="}
 
@@ -54,7 +61,7 @@ _COMPARED = {"<", "<=", ">", ">=", "=="}
 class _Node:
     """A statement, with those inside it. `first` and `last` number the statements, in the order of the source."""
 
-    line: Any
+    line: Line
     body: list[_Node] = field(default_factory=list)
     first: int = 0
     last: int = 0
@@ -77,21 +84,21 @@ class _Node:
         return found.union(*(each.assigned() for each in self.body))
 
 
-def _assigns(line: Any) -> bool:
+def _assigns(line: Line) -> bool:
     return isinstance(line, Assignment)
 
 
-def _read_command(line: Any) -> Any:
+def _read_command(line: Line) -> Command | None:
     if isinstance(line, Assignment) and len(line.rhs) == 1:
         line = line.rhs[0]
     return line if isinstance(line, Command) and _name(line) in _READS else None
 
 
-def _name(command: Any) -> bytes:
+def _name(command: Command) -> bytes:
     return b"" if isinstance(command.token, str) else command.token.bytes()
 
 
-def _variables(what: Any) -> set[str]:
+def _variables(what: Term | None) -> set[str]:
     """Return the names of the variables in an expression."""
     if isinstance(what, Variable):
         return {what.name}.union(*map(_variables, what.arguments or ()))
@@ -102,7 +109,7 @@ def _variables(what: Any) -> set[str]:
     return {what} if isinstance(what, str) and what.startswith("var_") else set()
 
 
-def _tree(lines: Sequence[tuple[int, Any]]) -> list[_Node]:
+def _tree(lines: Sequence[tuple[int, Line]]) -> list[_Node]:
     top: list[_Node] = []
     bodies = [top]
     for number, (indent, line) in enumerate(lines):
@@ -121,7 +128,7 @@ def _close(node: _Node) -> None:
         node.last = each.last
 
 
-def _atoms(what: Any) -> Iterator[Any]:
+def _atoms(what: Term) -> Iterator[Term]:
     """Yield the parts of a conjunction."""
     if isinstance(what, Expression) and what.op is None and isinstance(what.lhs, Expression):
         yield from _atoms(what.lhs)
@@ -146,8 +153,8 @@ class _Read(Site):
 
     apart: tuple[str, ...] = ()
     compared: list[tuple[str, str, bool, bool]] = field(default_factory=list)
-    patterns: dict[bytes, Any] = field(default_factory=dict)
-    taken: dict[Any, Any] = field(default_factory=dict)
+    patterns: dict[bytes, re.Pattern[bytes]] = field(default_factory=dict)
+    taken: dict[tuple[bytes, ...], Key] = field(default_factory=dict)
     root: int = 0
 
 
@@ -155,8 +162,8 @@ class _Read(Site):
 class _Condition:
     """What must hold: a comparison, perhaps only if another condition does."""
 
-    parts: Any
-    guard: Any = None
+    parts: Term
+    guard: Term | None = None
 
     @property
     def variables(self) -> set[str]:
@@ -286,6 +293,7 @@ class _Writer:
     def _read(self, nodes: list[_Node], place: int, loop: _Loop | None, depth: int) -> _Part:
         node = nodes[place]
         command = _read_command(node.line)
+        assert command is not None
         variable = node.line.lhs[0] if _assigns(node.line) else None
         name = None if variable is None else variable.name
         site = _Read(len(self.sites), is_size=name in self._sizes, depth=depth)
@@ -301,11 +309,11 @@ class _Writer:
         open_ = moving | {other for other in site.apart if name in assigned}
         return _Part([f"{variable} = {code}" if variable else code], assigned, reads=True, open=open_)
 
-    def _may_be_empty(self, bounds: Sequence[Any]) -> bool:
+    def _may_be_empty(self, bounds: Sequence[Term]) -> bool:
         """Return whether a range may have no values: its least one is computed."""
         return bool(bounds) and bool(_variables(bounds[0]))
 
-    def _key(self, variable: Any, node: _Node) -> tuple[str, tuple[str, ...]]:
+    def _key(self, variable: Variable | None, node: _Node) -> tuple[str, tuple[str, ...]]:
         """Return the code of the key of a variable, and the variables from which a read of it must differ."""
         if variable is None:
             return "None", ()
@@ -321,7 +329,7 @@ class _Writer:
                     return key, (variable.name, *(each for each in group if each != variable.name))
         return key, ()
 
-    def _carried(self, what: Any, node: _Node, loop: _Loop, variable: Any) -> bool:
+    def _carried(self, what: Term, node: _Node, loop: _Loop, variable: Variable | None) -> bool:
         """Return whether an expression uses what this turn of the loop changes for the next one."""
         names = _variables(what)
         for each in (inner for top in loop.body for inner in _walk(top)):
@@ -332,7 +340,7 @@ class _Writer:
     # -- comparisons that a read decides --
 
     def _narrowing(
-        self, nodes: list[_Node], place: int, loop: _Loop | None, site: _Read, variable: Any
+        self, nodes: list[_Node], place: int, loop: _Loop | None, site: _Read, variable: Variable
     ) -> list[tuple[str, str, bool, bool]]:
         """Return (function, operator, whether it is carried, whether it adds up) of each comparison."""
         found = []
@@ -364,7 +372,7 @@ class _Writer:
                 found.append((function, str(condition.parts.op), carried, bool(between)))
         return found
 
-    def _function(self, variable: Any, between: list[str], condition: _Condition) -> str:
+    def _function(self, variable: Variable, between: list[str], condition: _Condition) -> str:
         name = f"compared_{len(self.functions)}"
         test = condition.parts
         guard = [f"if not ({condition.guard}):", "    return None"] if condition.guard is not None else []
@@ -384,23 +392,23 @@ def _walk(node: _Node) -> Iterator[_Node]:
         yield from _walk(each)
 
 
-def _test(atom: Any, name: bytes) -> Any:
+def _test(atom: Term, name: bytes) -> Command | None:
     while isinstance(atom, Expression) and atom.op is None:
         atom = atom.lhs
     return atom if isinstance(atom, Command) and _name(atom) == name else None
 
 
-def _compares(what: Any) -> bool:
+def _compares(what: Term) -> bool:
     return isinstance(what, Expression) and str(what.op) in _COMPARED and what.lhs is not None
 
 
-def _counts_letters(what: Any) -> bool:
+def _counts_letters(what: Term) -> bool:
     if isinstance(what, Command):
         return _name(what) == b"STRLEN"
     return isinstance(what, Expression) and (_counts_letters(what.lhs) or _counts_letters(what.rhs))
 
 
-def _other_key(what: Any, variable: Any) -> bool:
+def _other_key(what: Term, variable: Variable) -> bool:
     """Return whether an expression uses another entry of the array of `variable`."""
     if isinstance(what, Variable):
         return what.name == variable.name and str(what) != str(variable)
@@ -456,19 +464,21 @@ class _Variable:
 
     __slots__ = ("data", "entries", "free", "log", "name", "value_count")
 
-    def __init__(self, name: str, log: list[Any]) -> None:
+    def __init__(self, name: str, log: list[Change]) -> None:
         self.name = name
         self.log = log
-        self.data: Any = None
-        self.entries: dict[Any, Any] = {}
-        self.value_count: dict[Any, int] = {}
-        self.free: dict[Any, dict[int, int]] = {}  # row beside it -> a taken number -> the next one that may be free
+        self.data: Value | None = None
+        self.entries: dict[Key, Value] = {}
+        self.value_count: dict[Value, int] = {}
+        self.free: dict[
+            tuple[int | bytes, ...], dict[int, int]
+        ] = {}  # row beside it -> a taken number -> the next one that may be free
 
     def reset(self) -> None:
         self.log.append((self, _Variable, (self.data, self.entries, self.value_count, self.free)))
         self.data, self.entries, self.value_count, self.free = None, {}, {}, {}
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Key) -> Value:
         if key is None:
             if self.data is None:
                 raise NotDrawn(f"{self.name} is not assigned")
@@ -478,7 +488,7 @@ class _Variable:
         except KeyError:
             raise NotDrawn(f"missing key in {self.name}") from None
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Key, value: Value) -> None:
         if key is None:
             self.log.append((self, None, self.data))
             self.data = value
@@ -487,7 +497,7 @@ class _Variable:
         self.log.append((self, key, old))
         self._put(key, old, value)
 
-    def _put(self, key: Any, old: Any, value: Any) -> None:
+    def _put(self, key: Key, old: Value | None, value: Value | None) -> None:
         counts = self.value_count
         if old is not None:
             counts[old] -= 1
@@ -522,7 +532,7 @@ class Grammar:
         writer = _Writer(_tree(parser.lines))
         code = [line for part in writer.block(_tree(parser.lines), None, 0) for line in part.lines]
         self.source = "\n".join([*writer.functions, "def drawn():", *_indented(code)])
-        self._log: list[Any] = []
+        self._log: list[Change] = []
         self._variables = {name: _Variable(each.name, self._log) for name, each in parser.variables.items()}
         self._names: dict[str, Any] = {
             **parser.constants,
@@ -561,7 +571,7 @@ class Grammar:
     def _begin(self, choices: Choices) -> None:
         self.of = choices
         self._parts = 0
-        self.promised: list[Any] = []
+        self.promised: list[tuple[bytes, bool]] = []
         self._ends: dict[int, int] = {}
         for each in self._variables.values():
             each.data, each.entries, each.value_count, each.free = None, {}, {}, {}
@@ -605,7 +615,7 @@ class Grammar:
 
     # -- loops --
 
-    def turns(self, count: Any) -> Iterator[int]:
+    def turns(self, count: Number) -> Iterator[int]:
         """Yield the turns of a loop. Raises TooMuch."""
         total = int(count)
         loops = self.of.loops
@@ -621,7 +631,7 @@ class Grammar:
             yield number
         del loops[depth:]
 
-    def turns_while(self, _: Any) -> Iterator[int]:
+    def turns_while(self, _: object) -> Iterator[int]:
         """Yield the turns of a loop whose end is not known."""
         loops = self.of.loops
         turn = [0, 1]
@@ -643,7 +653,7 @@ class Grammar:
             self.promised.clear()
         self.of.out.append(text)
 
-    def string(self, text: Any) -> None:
+    def string(self, text: String) -> None:
         """Write a text."""
         self.write(text.value)
 
@@ -661,13 +671,13 @@ class Grammar:
             if letters is _ANY and inside:
                 raise NotDrawn("the end was not to be here")
 
-    def match(self, letters: Any) -> Any:
+    def match(self, letters: String) -> Boolean:
         """Decide whether the next letter is one of these. It becomes one."""
         inside = self.of.random.random() < 0.5
         self.promised.append((letters.value, inside))
         return Boolean(inside)
 
-    def is_end(self) -> Any:
+    def is_end(self) -> Boolean:
         """Decide whether the input ends here. It does then."""
         turn = self.of.loops[-1][0] if self.of.loops else 0
         if turn == 0:
@@ -678,14 +688,14 @@ class Grammar:
 
     # -- what is read --
 
-    def integer(self, site: _Read, key: Any, low: Any, high: Any, constraint: str | None = None) -> Any:
+    def integer(self, site: _Read, key: Key, low: Number, high: Number, constraint: str | None = None) -> Number:
         """Draw a whole number."""
         self.of.count_read()
         value = self._number(site, key, low.value, high.value)
         self.write(b"%d" % value)
         return Number(value)
 
-    def _number(self, site: _Read, key: Any, low: int, high: int) -> int:
+    def _number(self, site: _Read, key: Key, low: int, high: int) -> int:
         if low > high:
             raise NotDrawn(f"a range from {low} to {high}")
         up: bool | None = True if site.chained else None
@@ -699,17 +709,22 @@ class Grammar:
         apart = site.apart
         return self._free(site, key, apart, value, low, high) if apart else value
 
-    def _narrowed(self, site: _Read, low: int, high: int, made: Callable[[int], Any]) -> tuple[int, int, bool | None]:
+    def _narrowed(
+        self, site: _Read, low: int, high: int, made: Callable[[int], Number | String]
+    ) -> tuple[int, int, bool | None]:
         """Return the values that the comparisons allow, and whether they lead up; None: they are not carried."""
         up: bool | None = None
         for name, operator, carried, adds in site.compared:
             function = self._names[name]
 
-            def difference(value: int, function: Any = function) -> Any:
+            def difference(
+                value: int, function: Callable[[Value], tuple[Value, Value] | None] = function
+            ) -> Rational | None:
                 pair = function(made(value))
                 if pair is None or type(pair[0]) is not Number or type(pair[1]) is not Number:
                     return None
-                return pair[0].value - pair[1].value
+                found: Rational = pair[0].value - pair[1].value
+                return found
 
             if operator == "==" and low <= site.root <= high and difference(site.root) == 0:
                 low = high = site.root
@@ -733,7 +748,7 @@ class Grammar:
             low, high = (low, edge) if holds(first) else (edge, high)
         return low, high, up
 
-    def _free(self, site: _Read, key: Any, apart: Sequence[str], value: int, low: int, high: int) -> int:
+    def _free(self, site: _Read, key: Key, apart: Sequence[str], value: int, low: int, high: int) -> int:
         """Return a value from `low` to `high` that is not taken yet, near `value`."""
         array, others = self._variables[apart[0]], [self._variables[each] for each in apart[1:]]
         beside = tuple(each[key].value for each in others)
@@ -756,15 +771,19 @@ class Grammar:
                 return at
         raise NotDrawn(f"no value is left for {array.name}")
 
-    def floating(self, site: _Read, key: Any, low: Any, high: Any, *options: Any) -> Any:
+    def floating(self, site: _Read, key: Key, low: Number, high: Number, *options: lib.FLOAT_OPTION) -> Number:
         """Draw a number with some decimals."""
         return self._float(site, key, low, high, self.of.random.choice((0, 1, 2, 3, 6)), options)
 
-    def fixed(self, site: _Read, key: Any, low: Any, high: Any, fewest: Any, most: Any, *options: Any) -> Any:
+    def fixed(
+        self, site: _Read, key: Key, low: Number, high: Number, fewest: Number, most: Number, *options: lib.FLOAT_OPTION
+    ) -> Number:
         """Draw a number with a number of decimals in a range."""
         return self._float(site, key, low, high, self.of.random.randint(fewest.value, min(most.value, 20)), options)
 
-    def _float(self, site: _Read, key: Any, low: Any, high: Any, decimals: int, options: Sequence[Any]) -> Any:
+    def _float(
+        self, site: _Read, key: Key, low: Number, high: Number, decimals: int, options: Sequence[lib.FLOAT_OPTION]
+    ) -> Number:
         self.of.count_read()
         scale = 10**decimals
         least, most = -((-Fraction(low.value) * scale) // 1), (Fraction(high.value) * scale) // 1
@@ -775,7 +794,7 @@ class Grammar:
         self.write(text.encode())
         return Number(Fraction(Decimal(text)))
 
-    def word(self, site: _Read, key: Any, pattern: Any) -> Any:
+    def word(self, site: _Read, key: Key, pattern: String) -> String:
         """Draw a word of a regular expression."""
         self.of.count_read()
         compiled = site.patterns.get(pattern.value)
@@ -793,7 +812,7 @@ class Grammar:
         self.of.reads += len(word) // 16
         return String(word)
 
-    def _is_new(self, site: _Read, key: Any, word: bytes) -> bool:
+    def _is_new(self, site: _Read, key: Key, word: bytes) -> bool:
         apart = site.apart
         array, others = self._variables[apart[0]], [self._variables[each] for each in apart[1:]]
         if not others:
@@ -805,17 +824,17 @@ class Grammar:
         taken[beside] = key
         return True
 
-    def check(self, holds: Any) -> None:
+    def check(self, holds: Boolean) -> None:
         """Raise NotDrawn unless the assertion holds."""
         if not holds.value:
             raise NotDrawn("an assertion failed")
 
-    def unset(self, *variables: Any) -> None:
+    def unset(self, *variables: _Variable) -> None:
         """Empty variables."""
         for each in variables:
             each.reset()
 
-    def unique(self, *variables: Any) -> Any:
+    def unique(self, *variables: _Variable) -> Boolean:
         """Return whether all rows of these arrays differ."""
         first = variables[0]
         if len(variables) == 1:
@@ -827,13 +846,13 @@ class Grammar:
         ]
         return Boolean(len(set(rows)) == len(rows))
 
-    def in_array(self, value: Any, array: Any) -> Any:
+    def in_array(self, value: Number | String, array: _Variable) -> Boolean:
         return Boolean(value in array.value_count or (array.data is not None and array.data.value == value.value))
 
 
 _ANY = bytes(range(256))
 _TURNS = Site(-1, is_size=True)
-_HOLDS: dict[str, Callable[[Any], bool]] = {
+_HOLDS: dict[str, Callable[[Rational], bool]] = {
     "<": lambda difference: difference < 0,
     "<=": lambda difference: difference <= 0,
     ">": lambda difference: difference > 0,
@@ -841,7 +860,7 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _commands(grammar: Grammar) -> dict[str, Any]:
+def _commands(grammar: Grammar) -> dict[str, object]:
     """Return what the written code calls."""
     own = ("turns", "turns_while", "began", "undo", "part_begun", "part_ended", "again")
     return {
@@ -865,33 +884,47 @@ def _commands(grammar: Grammar) -> dict[str, Any]:
 
 
 def _edge(
-    difference: Callable[[int], Any], holds: Callable[[Any], bool], low: int, high: int, first: Any, last: Any
+    difference: Callable[[int], Rational | None],
+    holds: Callable[[Rational], bool],
+    low: int,
+    high: int,
+    first: Rational,
+    last: Rational,
 ) -> int:
     """Return the last value at which a comparison still holds, from the end at which it does."""
+
+    def told(at: int) -> bool:
+        value = difference(at)
+        if value is None:
+            raise NotDrawn("a comparison of what are no numbers")
+        return holds(value)
+
     at_low = holds(first)
     if last != first:  # it is linear, mostly
         guess = low + int(-first * (high - low) // (last - first))
         for at in (guess - 1, guess, guess + 1, guess + 2):
-            if low <= at < high and holds(difference(at)) != holds(difference(at + 1)):
+            if low <= at < high and told(at) != told(at + 1):
                 return at if at_low else at + 1
     right, wrong = (low, high) if at_low else (high, low)
     while abs(right - wrong) > 1:
         middle = (right + wrong) // 2
-        right, wrong = (middle, wrong) if holds(difference(middle)) else (right, middle)
+        right, wrong = (middle, wrong) if told(middle) else (right, middle)
     return right
 
 
-def _root(difference: Callable[[int], Any], low: int, high: int, first: Any, last: Any) -> int | None:
+def _root(
+    difference: Callable[[int], Rational | None], low: int, high: int, first: Rational, last: Rational
+) -> int | None:
     """Return where the difference is 0, if it goes one way; None if nowhere."""
     for at, value in ((low, first), (high, last)):
         if value == 0:
             return at
     while high - low > 1:
         middle = (low + high) // 2
-        value = difference(middle)
-        if value is None or value == 0:
-            return None if value is None else middle
-        low, high = (middle, high) if (value > 0) == (first > 0) else (low, middle)
+        told = difference(middle)
+        if told is None or told == 0:
+            return None if told is None else middle
+        low, high = (middle, high) if (told > 0) == (first > 0) else (low, middle)
     return None
 
 

@@ -10,7 +10,6 @@ from itertools import accumulate
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
-from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, matches, seen_pattern
 
 __all__ = [
     "OPEN_LENGTH",
@@ -83,10 +82,9 @@ class Hints:
         pairs: in the order in which the bounded things first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
-        mentions: "order", "distinct", "prime" or "connected" if code, texts or comments mention it.
+        mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
         vocabularies: lists of expected words, if there are any.
-        patterns: of words, with their regular expressions, the tightest first.
     """
 
     pairs: tuple[Bounds, ...] = ()
@@ -95,7 +93,6 @@ class Hints:
     mentions: frozenset[str] = frozenset()
     known: bool = False
     vocabularies: tuple[tuple[str, ...], ...] = ()
-    patterns: tuple[tuple[str, WordPattern], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,6 @@ class Range:
         lowest: whether the validator or the statement names the least value.
         cap: the statement's greatest value, in terms of earlier fields.
         decimals: the most digits after the point that the validator allows; 0: not known.
-        pattern: of words; () if they have only letters and lengths.
     """
 
     low: int
@@ -132,7 +128,6 @@ class Range:
     lowest: bool = False
     cap: Cap | None = None
     decimals: int = 0
-    pattern: WordPattern = ()
 
     @property
     def sure(self) -> bool:
@@ -328,19 +323,7 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
 
 def _word_range(fact: Fact, hints: Hints, told: Bounds | None) -> Range:
     found = _letters_range(fact, hints.alphabets, told)
-    if not fact.seen or fact.closed:
-        return found
-    fitting = (parts for _, parts in hints.patterns if all(matches(parts, word) for word in fact.seen))
-    pattern = next(fitting, ())
-    least, most = length_of(pattern or seen_pattern(fact.seen))
-    if pattern:
-        high = most if told is None or told.high is None else min(most, told.high)
-        return Range(max(least, 1), (max(high, fact.high),), letters=letters_in(pattern), lowest=True, pattern=pattern)
-    pattern = seen_pattern(fact.seen)
-    if pattern:
-        highs = tuple(high for high in found.highs if high <= most) or (most,)
-        return replace(found, low=max(least, found.low), highs=highs, pattern=pattern)
-    if len(fact.seen) >= _FIXED and fact.low == fact.high and not found.sure:
+    if len(fact.seen) >= _FIXED and fact.low == fact.high and not fact.closed and not found.sure:
         return replace(found, low=fact.low)
     return found
 

@@ -11,7 +11,7 @@ from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.named import before
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat
 
-__all__ = ["EdgeTable", "find_edges", "has_complete_parts", "is_acyclic", "is_connected", "is_rooted", "node_count"]
+__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "node_count"]
 
 _MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
@@ -58,23 +58,6 @@ def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
     return seen == nodes
 
 
-def is_rooted(nodes: int, edges: Sequence[tuple[int, int]]) -> bool:
-    """Return whether the directed edges are a tree that leads from node 0 to every other."""
-    ends = {right for _, right in edges}
-    return len(edges) == len(ends) == nodes - 1 and 0 not in ends and is_connected(nodes, edges)
-
-
-def has_complete_parts(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
-    """Return whether each part of the graph is complete: two nodes with a common neighbour are neighbours."""
-    beside: dict[int, set[int]] = {}
-    for left, right in edges:
-        if left == right or right in beside.get(left, ()):
-            return False
-        beside.setdefault(left, {left}).add(right)
-        beside.setdefault(right, {right}).add(left)
-    return all(beside[other] == part for part in beside.values() for other in part)
-
-
 _TELLING_EDGES = 6  # fewer edges may have no cycle by chance
 
 
@@ -90,9 +73,6 @@ class EdgeTable:
         connected: all known graphs are connected.
         acyclic: no known graph has a cycle, with edges from left to right.
         weight: the next column, if it has whole numbers, or None.
-        rooted: all known graphs are trees that lead from the first node to every other, with edges from left to right.
-        upwards: the left end of an edge is always the smaller one.
-        complete_parts: all known graphs have several parts, which are complete graphs, some of three nodes or more.
         names: the list of the nodes' names, or None if they are numbers.
     """
 
@@ -105,9 +85,6 @@ class EdgeTable:
     connected: bool
     acyclic: bool = False
     weight: int | None = None
-    rooted: bool = False
-    upwards: bool = False
-    complete_parts: bool = False
     names: int | None = None
 
 
@@ -183,8 +160,6 @@ def _edge_table(
     connected = all(is_connected(size, edges) for size, edges in graphs)
     telling = sum(len(edges) for _, edges in graphs) >= _TELLING_EDGES
     acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
-    rooted = telling and all(is_rooted(size, edges) for size, edges in graphs)
-    upwards = all(from_ < to for _, edges in graphs for from_, to in edges)
     return EdgeTable(
         left,
         right,
@@ -195,9 +170,6 @@ def _edge_table(
         connected,
         acyclic,
         weight,
-        rooted,
-        upwards,
-        complete_parts=not connected and telling and _are_of_complete_parts(graphs),
         names=names,
     )
 
@@ -206,17 +178,6 @@ def _least(left: int, right: int, instances: Sequence[Instance]) -> int:
     """Return the number of the first node."""
     ends = (int(token) for each in instances for slot in each if slot[0] in (left, right) for token in each[slot])
     return min(1, min(ends, default=1))
-
-
-def _are_of_complete_parts(graphs: Sequence[tuple[int, list[tuple[int, int]]]]) -> bool:
-    """Return whether all graphs are of complete parts, some of them of more than two nodes."""
-    return all(has_complete_parts(*each) for each in graphs) and any(_has_a_path(edges) for _, edges in graphs)
-
-
-def _has_a_path(edges: Sequence[tuple[int, int]]) -> bool:
-    """Return whether two edges have a common node."""
-    ends = [node for edge in edges for node in edge]
-    return len(set(ends)) < len(ends)
 
 
 def _graphs(

@@ -117,7 +117,6 @@ class Fact:
         words: the words themselves, if they look like keywords.
         seen: the words seen; if there are many, some of them.
         once: letters that every list of words had exactly once, e.g. the start of a maze.
-        rare: letters of maps that every one has, and few of them.
         counts: whether it counts something.
         limits: whether it bounds other fields.
         bounds: earlier fields that no value exceeds and some come close to, the closest first.
@@ -135,7 +134,6 @@ class Fact:
     words: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     once: str = ""
-    rare: str = ""
     counts: bool = False
     limits: bool = False
     bounds: tuple[Count, ...] = ()

@@ -39,8 +39,8 @@ from balancer.pipeline.generators.learn.facts import (
     word_loads_of,
 )
 from balancer.pipeline.generators.learn.infer import templates
-from balancer.pipeline.generators.learn.named import composed_before, named_before
-from balancer.pipeline.generators.learn.observe import observe, with_rare
+from balancer.pipeline.generators.learn.named import named_before
+from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
 from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
@@ -87,8 +87,6 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
-_ROOTED_TRUST = 0.7
-_PARTS_TRUST = 0.9
 _NAMED_TRUST = 0.95
 _SHORT_TRUST = 0.5
 _FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
@@ -161,9 +159,7 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if nodes is None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
-    found = gathered(problem, nodes, (*instances, *made_up))
-    known = instances or made_up
-    return replace(found, facts=with_rare(found.facts, known), instances=known)
+    return replace(gathered(problem, nodes, (*instances, *made_up)), instances=instances or made_up)
 
 
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
@@ -252,15 +248,9 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     rules |= {Rule(RuleKind.NAMED, (names, number)): _NAMED_TRUST for number, names in named.items()}
-    composed = {
-        number: pieces for number, pieces in composed_before(nodes, facts, instances).items() if number not in named
-    }
-    rules |= {Rule(RuleKind.COMPOSED, (pieces, number)): _NAMED_TRUST for number, pieces in composed.items()}
     if "distinct" in hints.mentions:  # short lists tell little
         short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
         rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
-    if "prime" in hints.mentions:
-        rules |= {rule: _TOLD_TRUST for rule in _primes(facts) if all(holds(rule, each) for each in instances)}
     return Knowledge(
         nodes=nodes,
         instances=instances,
@@ -294,12 +284,6 @@ def _free_lists(nodes: Iterable[Node]) -> Iterator[int]:
             yield from _free_lists(node.body)
         elif isinstance(node, LineNode) and node.tail is not None and node.count is None:
             yield node.tail
-
-
-def _primes(facts: Facts) -> Iterator[Rule]:
-    for number, fact in facts.fields.items():
-        if fact.kind is TokenKind.INT and fact.low > 1 and not fact.counts:
-            yield Rule(RuleKind.PRIME, (number,))
 
 
 def _without_chance_lengths(facts: Facts, ranges: Mapping[int, Range]) -> Facts:
@@ -489,10 +473,6 @@ def _graph_beliefs(table: EdgeTable, hints: Hints) -> Iterator[tuple[Rule, float
         yield graph_rule(RuleKind.SIMPLE, table), max(_told_trust(hints, "distinct"), _SIMPLE_TRUST)
     if table.acyclic and not table.connected:
         yield graph_rule(RuleKind.ACYCLIC, table), _ACYCLIC_TRUST
-    if table.rooted:
-        yield graph_rule(RuleKind.ROOTED, table), _ROOTED_TRUST
-    if table.complete_parts:
-        yield graph_rule(RuleKind.COMPLETE_PARTS, table), _PARTS_TRUST
 
 
 def _told_trust(hints: Hints, topic: str) -> float:

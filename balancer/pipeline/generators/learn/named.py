@@ -1,20 +1,17 @@
 """Names that are listed before they are used: which columns have only values of an earlier list. Pure.
 
-A list of names has no name twice. Numbers count only if the list has gaps; others are places or bounded values. Words
-may be composed of several names, one after the other.
+A list of names has no name twice. Numbers count only if the list has gaps; others are places or bounded values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat
 
-__all__ = ["before", "composed_before", "is_composed", "named_before", "uses_of"]
+__all__ = ["before", "named_before", "uses_of"]
 
 _FEWEST = 6  # letters of all used names together, or numbers, that are hardly chance
-_FEWEST_COMPOSED = 3  # composed words that are hardly chance
 _GAPS = 3  # numbers are names if the list has so many times fewer than there are between its ends
 
 
@@ -56,57 +53,6 @@ def named_before(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instan
             if named:
                 found[number] = found.get(named[0], named[0])
     return found
-
-
-def composed_before(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> dict[int, int]:
-    """Return field -> the first list of which its words are composed."""
-    parts = list(_parts(nodes))
-    found: dict[int, int] = {}
-    for place, (fields, _) in enumerate(parts):
-        lists = [other for others, is_list in parts[:place] if is_list for other in others]
-        for number in fields:
-            listed = (other for other in lists if _are_words(facts, number, other))
-            source = next((other for other in listed if _is_composed_of(number, other, instances)), None)
-            if source is not None:
-                found[number] = source
-    return found
-
-
-def is_composed(word: str, pieces: frozenset[str]) -> bool:
-    """Return whether a word is some of the pieces, one after the other."""
-    if pieces.issuperset(word):  # single letters, of which there may be many
-        return True
-    lengths = _lengths(pieces)
-    ends = {0}
-    for at in range(len(word)):
-        if at in ends:
-            ends.update(at + length for length in lengths if word[at : at + length] in pieces)
-    return len(word) in ends
-
-
-@lru_cache(maxsize=64)
-def _lengths(pieces: frozenset[str]) -> tuple[int, ...]:
-    return tuple(sorted(set(map(len, pieces))))
-
-
-def _are_words(facts: Facts, *numbers: int) -> bool:
-    return all(facts.fields[number].kind is TokenKind.WORD for number in numbers)
-
-
-def _is_composed_of(number: int, other: int, instances: Sequence[Instance]) -> bool:
-    """Return whether all words of a field are composed of an earlier list, and enough of them not by chance."""
-    if not all(len(set(tokens)) == len(tokens) for tokens in _lists(other, instances).values()):
-        return False
-    telling = 0
-    try:
-        for tokens, pieces in chain.from_iterable(uses_of(other, number, each) for each in instances):
-            if not all(is_composed(token, pieces) for token in tokens):
-                return False
-            # Single letters compose anything.
-            telling += sum(token not in pieces and not pieces.issuperset(token) for token in tokens)
-    except KeyError:
-        return False
-    return telling >= _FEWEST_COMPOSED
 
 
 def _parts(nodes: Sequence[Node]) -> Iterator[tuple[Sequence[int], bool]]:

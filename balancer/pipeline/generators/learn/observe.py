@@ -11,11 +11,10 @@ from itertools import pairwise
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind, find_relations, tables_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, fields_of
 
-__all__ = ["observe", "with_rare"]
+__all__ = ["observe"]
 
 _MOST_SEEN = 100
 _VOCABULARY = 5  # at most so many different words, each seen twice, are keywords
-_RARE = 0.1  # share of the cells of maps up to which a letter is rare
 _LETTERS_CLOSED = 4  # at most so many different letters, each seen five times, are an alphabet: "ACGT", ".#"
 
 
@@ -54,28 +53,6 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
     numbers = [[number for number in table if fields[number].kind is TokenKind.INT] for table in tables]
     relations = [relation for table in numbers for relation in find_relations(table, instances)]
     return Facts(fields, tuple(relations))
-
-
-def with_rare(facts: Facts, instances: Sequence[Instance]) -> Facts:
-    """Return the facts with the rare letters of maps. In made-up inputs every letter may be frequent."""
-    maps: dict[int, list[Sequence[str]]] = {}
-    for instance in instances:
-        for (number, _), tokens in instance.items():
-            if facts.fields[number].closed and len(facts.fields[number].letters) > 2:
-                maps.setdefault(number, []).append(tokens)
-    rare = {number: _rare(rows, facts.fields[number].letters) for number, rows in maps.items()}
-    return replace(
-        facts, fields={number: replace(fact, rare=rare.get(number, "")) for number, fact in facts.fields.items()}
-    )
-
-
-def _rare(maps: Sequence[Sequence[str]], letters: str) -> str:
-    texts = ["".join(rows) for rows in maps]
-    if all(len(rows) < 2 for rows in maps):
-        return ""
-    counts = {letter: [text.count(letter) for text in texts] for letter in letters if letter.isalnum()}
-    most = _RARE * sum(map(len, texts))
-    return "".join(letter for letter, found in counts.items() if min(found) and sum(found) < most)
 
 
 def _scopes(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:

@@ -13,9 +13,9 @@ from enum import Enum
 from itertools import pairwise
 from math import prod
 
-from balancer.pipeline.generators.learn.edges import has_complete_parts, is_acyclic, is_connected, is_rooted, node_count
+from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, node_count
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
-from balancer.pipeline.generators.learn.named import before, is_composed, uses_of
+from balancer.pipeline.generators.learn.named import before, uses_of
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
 
 __all__ = [
@@ -24,13 +24,10 @@ __all__ = [
     "Rule",
     "RuleKind",
     "balanced",
-    "border_of",
     "find_rules",
     "holds",
-    "is_prime",
     "list_fields",
     "numbers_of",
-    "scaled",
 ]
 
 MOST_TOKENS = 20_000  # longer lists are not read
@@ -38,9 +35,6 @@ BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
 _FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
-_BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # of a test of primes
-_BORDER_CELLS, _MOST_OPENINGS = 16, 2  # of known maps: so many cells of a border are no chance
-_ONE_MAP = 0.6  # belief in walls that only one map has
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -51,35 +45,28 @@ class RuleKind(Enum):
     PARENTS = "a number less than its place"  # list[i] < i + value, for i from 0 on
     BALANCED = "balanced brackets"
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
-    SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
     ORDER = "sorted"
     DISTINCT = "no value twice"
     ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
-    PRIME = "a prime number"
     NAMED = "a value of an earlier list"  # the fields are that list, and the one that has its values
-    COMPOSED = "words composed of an earlier list"  # the fields are that list, and the one with these words
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
     SIMPLE = "a graph without loops, and no edge twice"
     ACYCLIC = "a graph without cycles, from left to right"
-    COMPLETE_PARTS = "a graph whose parts are complete"
-    WALLS = "a border of walls"  # of a map: all its cells are `letter`, but for `value` of them
-    ROOTED = "a tree that leads from its first node to every other"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind.
 
-    Rules about graphs have the greatest node as `bound`, and the least one as `value`; those about maps have a letter.
+    Rules about graphs have the greatest node as `bound`, and the least one as `value`.
     """
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
     bound: Count | None = None
-    letter: str = ""
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
@@ -90,19 +77,6 @@ def numbers_of(tokens: Sequence[str]) -> list[int] | None:
         return [int(token) for token in tokens]
     except ValueError:
         return None
-
-
-def scaled(tokens: Sequence[str], decimals: int) -> list[int] | None:
-    """Return numbers in units of the last decimal; None if a token has another form, or there are too many."""
-    if not decimals:
-        return numbers_of(tokens)
-    found = []
-    for token in tokens[: MOST_TOKENS + 1]:
-        whole, _, rest = token.partition(".")
-        if len(rest) != decimals or not (whole + rest).removeprefix("-").isdigit():
-            return None
-        found.append(int(whole + rest))
-    return found if len(found) <= MOST_TOKENS else None
 
 
 def balanced(text: str) -> bool:
@@ -164,15 +138,6 @@ def _symmetric(rule: Rule, instance: Instance) -> bool:
     return told and all(rows[i][j] == rows[j][i] for i in size for j in range(i))
 
 
-def _sum_is(rule: Rule, instance: Instance) -> bool:
-    for _, found in _lists(rule.fields[0], instance):
-        decimals = max((len(token.partition(".")[2]) for token in found), default=0)
-        values = scaled(found, decimals)
-        if values is not None and values and sum(values) != rule.value:
-            return False
-    return True
-
-
 def _order(rule: Rule, instance: Instance) -> bool:
     least = rule.value or 0  # 1: strictly
     steps = (b - a for _, found in _lists(rule.fields[0], instance) for a, b in pairwise(_ints(found)))
@@ -191,45 +156,6 @@ def _rows_distinct(rule: Rule, instance: Instance) -> bool:
 def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tuple[str, ...]]:
     """Return the lines of a table. Raises KeyError."""
     return list(zip(*(instance[number, where] for number in fields), strict=True))
-
-
-def border_of(rows: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the places on the border of a map, by row and column; none if its rows differ in length."""
-    width = len(rows[0]) if rows else 0
-    if not width or any(len(row) != width for row in rows):
-        return []
-    inside = range(1, len(rows) - 1)
-    return [(row, at) for row in range(len(rows)) for at in (range(width) if row not in inside else {0, width - 1})]
-
-
-def _walls(rule: Rule, instance: Instance) -> bool:
-    return all(_openings(rows, rule.letter) == rule.value for _, rows in _lists(rule.fields[0], instance))
-
-
-def _openings(rows: Sequence[str], wall: str) -> int:
-    return sum(rows[row][at] != wall for row, at in border_of(rows))
-
-
-def is_prime(value: int) -> bool:
-    """Return whether a number is prime, by the test of Miller and Rabin: exact below 3 * 10**24."""
-    if value < 2 or any(value % base == 0 for base in _BASES):
-        return value in _BASES
-    twos = ((value - 1) & (1 - value)).bit_length() - 1
-    return all(_passes(pow(base, (value - 1) >> twos, value), twos, value) for base in _BASES)
-
-
-def _passes(power: int, twos: int, value: int) -> bool:
-    if power in (1, value - 1):
-        return True
-    for _ in range(twos - 1):
-        power = power * power % value
-        if power == value - 1:
-            return True
-    return False
-
-
-def _prime(rule: Rule, instance: Instance) -> bool:
-    return all(is_prime(value) for _, found in _lists(rule.fields[0], instance) for value in _ints(found))
 
 
 def _tie(rule: Rule, instance: Instance) -> bool:
@@ -257,12 +183,6 @@ def _named(rule: Rule, instance: Instance) -> bool:
     return all(listed.issuperset(tokens) for tokens, listed in uses_of(names, number, instance))
 
 
-def _composed(rule: Rule, instance: Instance) -> bool:
-    pieces, number = rule.fields
-    uses = uses_of(pieces, number, instance)
-    return all(is_composed(token, listed) for tokens, listed in uses for token in tokens)
-
-
 def _graph(rule: Rule, instance: Instance) -> bool:
     """Check a graph. The fields are its columns, and the list of its nodes' names."""
     left, right, *named = rule.fields
@@ -287,29 +207,21 @@ def _graph(rule: Rule, instance: Instance) -> bool:
 _OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] = {
     RuleKind.CONNECTED: is_connected,
     RuleKind.ACYCLIC: is_acyclic,
-    RuleKind.ROOTED: is_rooted,
-    RuleKind.COMPLETE_PARTS: has_complete_parts,
 }
 _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SUM: _sum,
     RuleKind.PARENTS: _parents_hold,
     RuleKind.BALANCED: _balanced,
     RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.SUM_IS: _sum_is,
     RuleKind.ORDER: _order,
     RuleKind.DISTINCT: _distinct,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
-    RuleKind.PRIME: _prime,
-    RuleKind.WALLS: _walls,
     RuleKind.NAMED: _named,
-    RuleKind.COMPOSED: _composed,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
     RuleKind.CONNECTED: _graph,
     RuleKind.SIMPLE: _graph,
     RuleKind.ACYCLIC: _graph,
-    RuleKind.ROOTED: _graph,
-    RuleKind.COMPLETE_PARTS: _graph,
 }
 
 
@@ -330,9 +242,6 @@ def find_rules(
     for number in (*lists, *words):
         found.update(_alone(number, facts, instances))
     found.update(_matrices(nodes, instances, facts))
-    for number in lists:
-        if facts.fields[number].closed and facts.fields[number].kind is TokenKind.WORD:
-            found.update(_find_walls(number, facts.fields[number].once, instances))
     for table in tables_of(nodes):
         if len(table) > 1 and not graphs & set(table):
             found.update(_find_distinct_rows(table, facts, instances))
@@ -413,25 +322,10 @@ def _alone(number: int, facts: Facts, instances: Sequence[Instance]) -> Iterator
         if brackets and all(balanced(token) for tokens in lists for token in tokens):
             yield Rule(RuleKind.BALANCED, (number,)), 0.9
         return
-    total = _same_sum(fact.decimals, lists)
-    if total is not None:
-        yield Rule(RuleKind.SUM_IS, (number,), total), 0.9 if fact.decimals else 0.3 if len(lists) == 2 else 0.7
     values = [found for tokens in lists if (found := numbers_of(tokens)) is not None]
     if fact.kind is not TokenKind.INT or not values or len(values) < len(lists):
         return
     yield from _find_parents(number, fact.permutation, values)
-
-
-def _same_sum(decimals: int, lists: Sequence[Sequence[str]]) -> int | None:
-    """Return the common sum of all lists, in units of the last decimal, if their lengths differ; else None."""
-    sums, lengths = set(), set()
-    for tokens in lists:
-        values = scaled(tokens, decimals)
-        if values is None:
-            return None
-        sums.add(sum(values))
-        lengths.add(len(values))
-    return sums.pop() if len(sums) == 1 and len(lengths) > 1 else None
 
 
 def _find_parents(number: int, permutation: bool, values: Sequence[list[int]]) -> Iterator[tuple[Rule, float]]:
@@ -461,24 +355,6 @@ def _matrices(nodes: Sequence[Node], instances: Sequence[Instance], facts: Facts
             diagonal = {rows[i][i] for rows in found for i in range(len(rows))}
             told = int(diagonal.pop()) if len(diagonal) == 1 else None
             yield Rule(RuleKind.SYMMETRIC, (tail,), told), 0.9
-
-
-def _find_walls(number: int, once: str, instances: Sequence[Instance]) -> Iterator[tuple[Rule, float]]:
-    """Find maps whose borders are of one letter, but for the same few cells in all; none of these is special."""
-    maps = [rows for _, _, rows in _slots(number, instances)]
-    cells = [rows[row][at] for rows in maps for row, at in border_of(rows)]
-    if len(cells) < _BORDER_CELLS or set(cells) & set(once):
-        return
-    if not all(map(border_of, maps)) or not all(map(_has_inside, maps)):
-        return
-    wall = max(sorted(set(cells)), key=cells.count)
-    openings = {_openings(rows, wall) for rows in maps}
-    if len(openings) == 1 and max(openings) <= _MOST_OPENINGS and any(set("".join(rows)) > {wall} for rows in maps):
-        yield Rule(RuleKind.WALLS, (number,), openings.pop(), letter=wall), 0.95 if len(maps) > 1 else _ONE_MAP
-
-
-def _has_inside(rows: Sequence[str]) -> bool:
-    return len(rows) > 2 and len(rows[0]) > 2
 
 
 def _matrix(tail: int, instance: Instance) -> list[Sequence[str]]:

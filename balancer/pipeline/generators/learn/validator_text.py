@@ -18,7 +18,6 @@ from keyword import iskeyword
 
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import SourceToken, lex
-from balancer.pipeline.generators.learn.word_patterns import WordPattern, letters_of, looseness, read_patterns
 from balancer.program import Program
 
 __all__ = ["alphabets_of", "find_pairs", "read_validators", "vocabularies_of"]
@@ -30,11 +29,11 @@ _LISTED = re.compile(
     r"[\[{(]\s*((?:[bu]?[\"'][A-Za-z0-9_+*/<>=.#-]+[\"']\s*,\s*)+[bu]?[\"'][A-Za-z0-9_+*/<>=.#-]+[\"'])\s*,?\s*[\]})]"
 )
 _ALTERNATIVES = re.compile(r"\((?:\?:)?([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)+)\)")
+_RANGE = re.compile(r"(.)-(.)|\\?(.)", re.DOTALL)
 _NO_LETTERS = frozenset(" \\%{}'\",:;\t")
 _MENTIONS = {
     "order": re.compile(r"sort|increas|ascend|decreas|descend|monoton|prev|last|pairwise|adjacent"),
     "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice|(?:\bnot |!)\s*\w+\[[A-Za-z_]"),
-    "prime": re.compile(r"prime"),
     "connected": re.compile(r"connect|union|parent|root|tree|reach|component|visit"),
 }
 _COMPARISONS = frozenset({"<", "<=", ">", ">="})
@@ -66,7 +65,6 @@ def read_validators(validators: Sequence[Program]) -> Hints:
     alphabets: list[Alphabet] = []
     mentions: set[str] = set()
     vocabularies: list[tuple[str, ...]] = []
-    patterns: list[tuple[str, WordPattern]] = []
     for program in validators:
         source, python = _source_of(program), program.language == "python"
         tokens, texts = lex(source, python=python)
@@ -80,7 +78,6 @@ def read_validators(validators: Sequence[Program]) -> Hints:
         vocabularies += vocabularies_of(source, texts)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in alphabets_of(text)]
-        patterns += [each for text in texts for each in read_patterns(_expression(text, python=python))]
         mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(source.lower()))
         alphabets += [Alphabet("".join(sorted(set(text))), 1) for text in map(_inside, texts) if _is_alphabet(text)]
     return Hints(
@@ -90,7 +87,6 @@ def read_validators(validators: Sequence[Program]) -> Hints:
         frozenset(mentions),
         bool(validators),
         tuple(vocabularies),
-        tuple(sorted(patterns, key=lambda each: looseness(each[1]))),
     )
 
 
@@ -104,11 +100,6 @@ def _source_of(program: Program) -> str:
 
 def _inside(text: str) -> str:
     return text.lstrip("rRbBuUfFL")[1:-1]
-
-
-def _expression(text: str, *, python: bool) -> str:
-    """Return a text as a regular expression: in other languages than Python, a backslash is written twice."""
-    return _inside(text) if python else _inside(text).replace(r"\\", "\\")
 
 
 def _is_alphabet(text: str) -> bool:
@@ -142,11 +133,20 @@ def _digit_pairs(text: str) -> Iterator[Bounds]:
 def alphabets_of(text: str) -> Iterator[Alphabet]:
     """Yield the alphabets of a regular expression."""
     for inside, shortest, longest, sign in _CLASS.findall(text):
-        letters = "".join(sorted(set(letters_of(inside))))
+        letters = "".join(sorted(set(_letters_of(inside))))
         if letters.strip() and not letters.isdigit():
             least = int(shortest or (0 if sign == "*" else 1))
             most = None if sign else max(int(longest or shortest or 1), least)
             yield Alphabet(letters.replace(" ", ""), least, most)
+
+
+def _letters_of(inside: str) -> Iterator[str]:
+    """Yield the letters of a character class."""
+    for first, last, single in _RANGE.findall(inside):
+        if single:
+            yield single
+        elif first.isascii() and last.isascii():
+            yield from (chr(code) for code in range(ord(first), ord(last) + 1))
 
 
 def find_pairs(

@@ -9,13 +9,12 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_number, draw_patterned
+from balancer.pipeline.generators.draw.values import DrawLimits, Where, draw_number
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Instance, Slot
-from balancer.pipeline.generators.learn.word_patterns import matches
 
 __all__ = ["Change", "changes", "is_word", "set_constants", "text_changes"]
 
@@ -204,9 +203,6 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     if is_word(found, edited) and rng.random() < 0.5:
         return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
-    if found.pattern:
-        limits = DrawLimits(length, length, length, length)
-        return draw_patterned(1, found.pattern, limits, rng.choice((Where.FULL, Where.TINY)), How.RANDOM, rng)[0]
     options = [
         rng.choice(letters) * length,
         "".join(rng.choices(letters, k=min(length, 1000))),
@@ -220,8 +216,8 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
 
 
 def is_word(found: Range, word: str) -> bool:
-    """Return whether a word has a length and parts that its field allows."""
-    return found.low <= len(word) <= max(found.highs) and (not found.pattern or matches(found.pattern, word))
+    """Return whether a word has a length that its field allows."""
+    return found.low <= len(word) <= max(found.highs)
 
 
 def _edited(word: str, letters: str, rng: random.Random) -> str:

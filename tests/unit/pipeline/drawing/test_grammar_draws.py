@@ -15,9 +15,8 @@ from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer,
 from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
 from balancer.pipeline.generators.grammar import GrammarPlugin
-from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.packages.grammars import checktestdata_program, grammar_in
-from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput, ValidatorFeedback
+from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.program import Execution, Program, Status
 from tests.unit.pipeline.knowing import problem as problem_of
 
@@ -139,29 +138,6 @@ def test_modes_that_the_other_validators_accept_come_again() -> None:
     refused = tuple(each for each in heard if not is_valid(each.data))
     again = list(generator.ask_again(problem, ValidatorFeedback(valid, refused), random.Random(2), 60))
     assert sum(is_valid(each.data) for each in again) > 2 * len(valid)
-
-
-def test_a_letter_that_contested_inputs_lack_is_there_from_then_on() -> None:
-    program = checktestdata_program("a.ctd", GRAMMARS["grid"])
-    problem = replace(problem_of(b"1 2\n.X\n", b"2 1\nX\n.\n"), input_validators=(program,))
-    toolbox: Any = InProcess(GRAMMARS["grid"])
-    generator: Any = GrammarPlugin().equip(toolbox)
-    first = list(generator.propose(problem, random.Random(1), 60))
-    contested = [UnusedInput(each.origin, each.data, "") for each in first if b"X" not in each.data]
-    cases = [CaseFeedback(1, each.origin, each.data, (), ()) for each in first if b"X" in each.data]
-    assert len(contested) > 3
-    for failed in (contested[:2], contested):
-        told = Feedback(1, tuple(cases), tuple(failed), (), (), (), ())
-        later = list(generator.refine(problem, told, random.Random(2), 40))
-        assert len(later) > 20
-        assert all(b"X" in each.data for each in later) == (failed is contested), "two may be chance"
-
-
-def test_searches_for_small_inputs_take_what_is_drawn() -> None:
-    drawn = ((f"tiny {number}", b"%d\n" % number) for number in range(5))
-    source = SmallInputs(None, [b"3\n"], [], random.Random(1), more={"grammar": drawn})
-    made = [each for each in source.batch() if each.kind == "grammar"]
-    assert [each.data for each in made] == [b"0\n", b"1\n", b"2\n", b"4\n"]
 
 
 def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:

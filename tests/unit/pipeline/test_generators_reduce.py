@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer.pipeline.generators.search.reduce import smaller_inputs
+from balancer.pipeline.generators.write.reduce import smaller_inputs
 from tests.unit.pipeline.knowing import known
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")

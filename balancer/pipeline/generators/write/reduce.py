@@ -15,8 +15,8 @@ from balancer.pipeline.generators.learn.template import (
     Slot,
     whole_number,
 )
-from balancer.pipeline.generators.search.parts import Part, PartPlace, counted_together, parts_of, places_of
 from balancer.pipeline.generators.write.build import build_given
+from balancer.pipeline.generators.write.parts import Part, PartPlace, counted_together, parts_of, places_of
 
 __all__ = ["smaller_inputs"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.search.largest import (
+from balancer.pipeline.generators.draw.largest import (
     SHORTFALL,
     ToldInterval,
     interval_in,

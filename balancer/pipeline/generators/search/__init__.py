@@ -1,1 +1,0 @@
-"""Searches for inputs that separate survivors from right submissions, by running both."""
