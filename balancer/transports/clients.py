@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from balancer.errors import BalancerError
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.transports.exchange import LIBRARIES
+from balancer.transports.httpx_exchange import LIBRARIES
 from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import LeaseError, PoolForked
-from balancer.transports.errors import redacted
+from balancer.transports.forwarding import redacted
 from balancer.transports.reports import UsageReader
 from balancer.transports.sessions import IdReader
 

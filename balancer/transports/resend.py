@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
-__all__ = ["RESENDS", "Resend", "ResendRule", "Sending", "sending_of_thread"]
+__all__ = ["HALF_SENT", "RESENDS", "FinalFailure", "Resend", "ResendRule", "Sending", "sending_of_thread"]
+
+HALF_SENT: Final = "a part of its body was sent, which cannot be sent again"
+"""Why a request whose body can be read once is not sent again."""
 
 Resend = Literal["always", "incomplete", "unsent"]
 """How far a failed request may have been sent to be sent again."""
@@ -34,6 +37,18 @@ _WHY: Final = {
     "incomplete": "resend is 'incomplete', and the whole request was sent",
 }
 _THREAD = threading.local()
+
+
+class FinalFailure(Exception):
+    """An attempt failed, and no further one may follow.
+
+    Fields: `error`, the failure, and `last_word`: True if the client must not send the request again either.
+    """
+
+    def __init__(self, error: Exception, *, last_word: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.last_word = last_word
 
 
 class Sending:

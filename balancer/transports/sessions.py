@@ -215,17 +215,15 @@ class RequestSession:
         return kind(**{each.name: getattr(asked, each.name) for each in fields(asked)} | {"only": self.only})
 
     def answered(
-        self, endpoint: str, status: int, headers: Iterable[tuple[str, str]], *, decoded: bool = False
+        self, endpoint: str, headers: Iterable[tuple[str, str]], *, decoded: bool = False
     ) -> "IdReader | None":
-        """Note the head of the answer. Return what reads its body; None: nothing need be read.
+        """Note the head of an answer that is no error. Return what reads its body; None: nothing need be read.
 
         Args:
             endpoint: the name of the one that answered.
-            status, headers: of the answer.
+            headers: of the answer.
             decoded: True if the body comes without its Content-Encoding.
         """
-        if status >= 400:
-            return None
         headers, now = list(headers), self._pool.clock()
         self._sessions.bind(self._named, endpoint, now, first=not self._leaves)
         self._sessions.bind(self._sessions.named_by(headers), endpoint, now)

@@ -5,19 +5,15 @@ It uses the same driver as `Pool.call`. The lease of an answer stays out until i
 
 import math
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease
 from balancer.errors import CannotTell
 from balancer.shells.acts import follow
 from balancer.shells.driver import AbstractThreadDriver
-from balancer.shells.engine import Engine
-from balancer.shells.lease_request import LeaseRequest
-from balancer.transports.exchange import TransportBase
+from balancer.transports.exchange import RequestExchange
+from balancer.transports.httpx_exchange import TransportBase
 from balancer.transports.time_bound import TimeBound, bind
 
 if TYPE_CHECKING:
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 else:
     _Both = object  # no base class is needed: both libraries only call the methods
 
-__all__ = ["BalancedTransport", "BoundDriver"]
+__all__ = ["BalancedTransport", "ThreadRequest"]
 
 
 class BalancedTransport(TransportBase, _Both):
@@ -53,20 +49,10 @@ class BalancedTransport(TransportBase, _Both):
         Raises the errors of the client's library: its transport errors, and `PoolTimeout` if no endpoint came free in
         time.
         """
-        exchange = self._exchange(request)
-        inner = self._inner(exchange.http)
+        exchange = self._exchange(request, later=False)
         if exchange.plans.policy.deadline_s < math.inf:
-            bind(inner)
-
-        def send(drive: BoundDriver, lease: Lease, run: Run) -> Any:
-            return follow(exchange.attempt(inner, drive, lease, run))
-
-        drive = BoundDriver(self._pool.engine, exchange.plans, exchange.asked, send)
-        try:
-            return drive.run()
-        except Exception as error:
-            ended = error
-        return exchange.came_to(ended, drive)
+            bind(exchange.inner)
+        return ThreadRequest(exchange).answer()
 
     def close(self) -> None:
         """Close all connections. The pool stays open."""
@@ -85,38 +71,53 @@ class BalancedTransport(TransportBase, _Both):
         self.close()
 
 
-class BoundDriver(AbstractThreadDriver[Any]):
+class ThreadRequest(AbstractThreadDriver[Any]):
     """One request along its plan. An attempt that still runs at the deadline is ended, as it would be in a task.
 
     Args:
-        engine, plans, asked: as for `CallDriver`.
-        send: makes one attempt, given this driver, the lease and the run. The answer keeps the lease. If it raises an
-            error, it has ended the lease by `counts_as` of the error.
+        exchange: the request.
     """
 
-    def __init__(
-        self, engine: Engine, plans: AttemptPlans, asked: LeaseRequest, send: "Callable[[BoundDriver, Lease, Run], Any]"
-    ) -> None:
-        super().__init__(engine, plans, asked)
-        self._send = send
+    _bound: TimeBound | None = None  # of the current attempt
+    _run_now = Run()
+
+    def __init__(self, exchange: RequestExchange) -> None:
+        super().__init__(exchange.engine, exchange.plans, exchange.asked)
+        self._exchange = exchange
+
+    def answer(self) -> Any:
+        """Return the answer of some endpoint, or raise an error of the client's library."""
+        try:
+            return self.run()
+        except Exception as error:
+            ended = error
+        return self._exchange.came_to(ended, self)
 
     def attempt(self, run: Run) -> Any:
         """Make one attempt."""
+        if run.cut_s == math.inf:
+            return self._attempt(run)
         self._run_now, self._bound = run, TimeBound(run.cut_s)
         try:
             with self._bound:
-                answer = self._send(self, self.hand[0], run)
+                return self._attempt(run)
         except Exception:
             if not self._bound.is_over:
                 raise
-        else:
-            self.hand.clear()  # now the body has the lease
-            return answer
         raise self.overrun()
+
+    def _attempt(self, run: Run) -> Any:
+        answer = follow(self._exchange.attempt(self, self.hand[0], run))
+        self.hand.clear()  # now the body has the lease
+        return answer
 
     def counts_as(self, error: BaseException) -> BaseException:
         """Return the error that ends the lease, for an attempt that ended by `error`."""
-        if not self._bound.is_over or not isinstance(error, Exception):
+        if self._bound is None or not isinstance(error, Exception):
+            return error
+        # An inner transport that keeps no bound has shorter timeouts.
+        timed_out = type(error).__name__.endswith("Timeout") and self._clock() >= self.plan.until_s
+        if not (self._bound.is_over or timed_out):
             return error
         return self.late() if self._run_now.cut_blames else CannotTell("it was asked too late")
 

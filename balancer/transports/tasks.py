@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from balancer.core.decisions import Run
 from balancer.shells.acts import follow_in_task
-from balancer.shells.engine import Engine
 from balancer.shells.tasks.driver import AbstractTaskDriver
-from balancer.transports.exchange import RequestExchange, TransportBase
+from balancer.transports.exchange import RequestExchange
+from balancer.transports.httpx_exchange import TransportBase
 
 if TYPE_CHECKING:
     import httpx
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _Both = object  # no base class is needed: both libraries only call the methods
 
-__all__ = ["AsyncBalancedTransport"]
+__all__ = ["AsyncBalancedTransport", "TaskRequest"]
 
 
 class AsyncBalancedTransport(TransportBase, _Both):
@@ -37,13 +37,7 @@ class AsyncBalancedTransport(TransportBase, _Both):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Return the answer of some endpoint. Its body holds the lease. Raises as `BalancedTransport` does."""
-        exchange = self._exchange(request)
-        drive = _RequestDriver(self._pool.engine, exchange, self._inner(exchange.http))
-        try:
-            return await drive.run()
-        except Exception as error:
-            ended = error
-        return exchange.came_to(ended, drive)
+        return await TaskRequest(self._exchange(request, later=True)).answer()
 
     async def aclose(self) -> None:
         """Close all connections. The pool stays open."""
@@ -62,16 +56,27 @@ class AsyncBalancedTransport(TransportBase, _Both):
         await self.aclose()
 
 
-class _RequestDriver(AbstractTaskDriver[Any]):
-    """One request along its plan."""
+class TaskRequest(AbstractTaskDriver[Any]):
+    """One request along its plan, in a task.
 
-    def __init__(self, engine: Engine, exchange: RequestExchange, inner: Any) -> None:
-        super().__init__(engine, exchange.plans, exchange.asked)
+    Args:
+        exchange: the request.
+    """
+
+    def __init__(self, exchange: RequestExchange) -> None:
+        super().__init__(exchange.engine, exchange.plans, exchange.asked)
         self._exchange = exchange
-        self._inner = inner
+
+    async def answer(self) -> Any:
+        """Return the answer of some endpoint, or raise an error of the client's library."""
+        try:
+            return await self.run()
+        except Exception as error:
+            ended = error
+        return self._exchange.came_to(ended, self)
 
     async def attempt(self, run: Run) -> Any:
         """Make one attempt."""
-        answer = await follow_in_task(self._exchange.attempt(self._inner, self, self.hand[0], later=True))
+        answer = await follow_in_task(self._exchange.attempt(self, self.hand[0]))
         self.hand.clear()  # now the body has the lease
         return answer
