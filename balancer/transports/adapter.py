@@ -10,12 +10,12 @@ from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
+from balancer.transports.drivers import ThreadRequest
 from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
-from balancer.transports.sync import ThreadRequest
 
 require("requests", "BalancedAdapter")
 

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from balancer.errors import BalancerError
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.transports.httpx_exchange import LIBRARIES
+from balancer.transports.httpx_transports import LIBRARIES, AsyncBalancedTransport, BalancedTransport
 from balancer.transports.request_options import RequestKeywords
-from balancer.transports.sync import BalancedTransport
-from balancer.transports.tasks import AsyncBalancedTransport
 from balancer.values.wording import did_you_mean
 
 if TYPE_CHECKING:

@@ -214,8 +214,10 @@ class RequestExchange(ABC):
             self.hear(answer, lease)
             refusal = self.refusal_of(answer, lease.endpoint.name)
             outcome, pieces = outcome_of(refusal), self.pieces_of(body)
-            first = yield from self._beginning(pieces, refusal)
-            if refusal is not None and _reads_more(refusal):
+            # It may be held back, or its text may say that the account has no quota left: then all of it is read first.
+            reads_more = refusal is not None and (may_go_elsewhere(refusal) or status_of(refusal) in REFUSALS)
+            first = yield from self._beginning(pieces, MOST_BYTES if reads_more else 0 if self.peeks else -1)
+            if refusal is not None and reads_more:
                 outcome = self._judged(answer, refusal, first[:MOST_BYTES])
             ids = None
             if self._session is not None and refusal is None:
@@ -237,15 +239,11 @@ class RequestExchange(ABC):
             raise failed from None
         return answer
 
-    def _beginning(self, pieces: Any, refusal: Exception | None) -> Acts[bytes]:
-        """Return the part of a body that is read before the answer is judged. For an error that is all, up to a limit.
-
-        It is read if the answer may be held back, or if its text may say that the account has no quota left.
-        """
-        least = MOST_BYTES if refusal is not None and _reads_more(refusal) else 0 if self.peeks else -1
+    def _beginning(self, pieces: Any, most: int) -> Acts[bytes]:
+        """Return the pieces of a body that come first, until they have more than `most` bytes."""
         read, size = [], 0
         act = partial(anext if self.later else next, pieces, None)
-        while size <= least and (piece := (yield act)) is not None:
+        while size <= most and (piece := (yield act)) is not None:
             read.append(piece)
             size += len(piece)
         return b"".join(read)  # for one piece this returns the same object
@@ -316,7 +314,3 @@ def with_notes_of(error: Exception, known: Exception) -> Exception:
         for note in getattr(error, "__notes__", ()):
             known.add_note(note)
     return known
-
-
-def _reads_more(refusal: Exception) -> bool:
-    return may_go_elsewhere(refusal) or status_of(refusal) in REFUSALS

@@ -119,10 +119,16 @@ class LeasedBody:
             end_lease(lease, error, outcome, usage)
 
     def _fail(self, error: BaseException) -> None:
-        """End the lease after `error`. Raise the error, in other words if it quotes a secret of the endpoint."""
-        shown = (
-            error if not isinstance(error, Exception) or self._lease is None else redacted(error, self._lease.endpoint)
-        )
+        """End the lease after `error`, which may be the end of the body.
+
+        Raises the error in other words if it quotes a secret of the endpoint.
+        """
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._end_whole()
+            return
+        shown = error
+        if isinstance(error, Exception) and self._lease is not None:
+            shown = redacted(error, self._lease.endpoint)
         self._end(shown)
         if shown is not error:
             raise shown from None
@@ -139,23 +145,9 @@ class LeasedBody:
         self._end(outcome=self._outcome, usage=self._usage)
 
 
-class _Pieces:
-    """Iterates over a leased body. A separate object, as Python closes an iterator that has a `close`."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece: bytes = self._body.next_piece()
-        return piece
-
-
 class _LaterPieces:
+    """Iterates over a leased body. A separate object, as Python closes an iterator that has an `aclose`."""
+
     __slots__ = ("_body",)
 
     def __init__(self, body: Any) -> None:
@@ -173,7 +165,7 @@ class ThreadLeasedBody(LeasedBody):
     """A leased body for threads: iterable, with `close`."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return _Pieces(self)
+        return iter(self.next_piece, None)  # not this object: Python closes an iterator that has a `close`
 
     def next_piece(self) -> bytes:
         """Return the next piece."""
@@ -183,9 +175,6 @@ class ThreadLeasedBody(LeasedBody):
         try:
             piece: bytes = next(self._pieces) if first is None else first
             self._count(piece)
-        except StopIteration:
-            self._end_whole()
-            raise
         except BaseException as error:  # also of a piece that is no bytes
             self._fail(error)
             raise
@@ -211,9 +200,6 @@ class AsyncLeasedBody(LeasedBody):
         try:
             piece: bytes = await anext(self._pieces) if first is None else first
             self._count(piece)
-        except StopAsyncIteration:
-            self._end_whole()
-            raise
         except BaseException as error:  # also of a piece that is no bytes
             self._fail(error)
             raise

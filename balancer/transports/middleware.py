@@ -14,11 +14,11 @@ from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
+from balancer.transports.drivers import TaskRequest
 from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.tasks import TaskRequest
 
 require("aiohttp", "BalancedMiddleware")
 

@@ -1,4 +1,7 @@
-"""One request of httpx2 or httpx, and what the transports for threads and for tasks have in common."""
+"""Transports for httpx2 and httpx: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for tasks.
+
+The lease of an answer stays out until its body ends. Tasks of asyncio and trio wait in `pool.aio`.
+"""
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -7,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
@@ -16,6 +19,7 @@ from balancer.load import REPORTS
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
+from balancer.transports.drivers import TaskRequest, ThreadRequest
 from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it, with_notes_of
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, leased_body_class
@@ -23,18 +27,31 @@ from balancer.transports.openai_errors import openai_error, stop_retries
 from balancer.transports.reports import hear
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
+from balancer.transports.time_bound import bind
 
 if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
     from balancer.pool.aio import TaskPool
 
-__all__ = ["LIBRARIES", "HttpxExchange", "TransportBase"]
+    class _OfThreads(httpx2.BaseTransport, httpx.BaseTransport):  # type: ignore[misc]
+        """The base classes of both libraries."""
+
+    class _OfTasks(httpx2.AsyncBaseTransport, httpx.AsyncBaseTransport):  # type: ignore[misc]
+        """The base classes of both libraries."""
+
+else:
+    _OfThreads = _OfTasks = object  # no base class is needed: both libraries only call the methods
+
+__all__ = ["LIBRARIES", "AsyncBalancedTransport", "BalancedTransport"]
 
 LIBRARIES: Final = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
 _STEPS: Final = ("connect", "write", "read")
 
 
-class TransportBase:
+class _TransportBase:
     """The arguments of both transports.
 
     Args:
@@ -60,7 +77,7 @@ class TransportBase:
         self._made: dict[str, Any] = {}
         self._lock = Lock()
 
-    def _exchange(self, request: Any, *, later: bool) -> "HttpxExchange":
+    def _exchange(self, request: Any, *, later: bool) -> "_HttpxExchange":
         kind: Any = type(request)
         http = _library_of(kind)
         inner = self._made.get(http.__name__) if self._given is None else self._given
@@ -68,13 +85,76 @@ class TransportBase:
             with self._lock:
                 inner = self._made.get(http.__name__) or getattr(http, self._INNER)(limits=_unlimited(http))
                 self._made[http.__name__] = inner
-        return HttpxExchange(self._requests, http, request, inner, later=later)
+        return _HttpxExchange(self._requests, http, request, inner, later=later)
 
     def _inners(self) -> list[Any]:
         return [self._given] if self._given is not None else list(self._made.values())
 
 
-class HttpxExchange(RequestExchange):
+class BalancedTransport(_TransportBase, _OfThreads):
+    """Sends each request of an httpx2 or httpx client to an endpoint of a pool. Thread-safe, as such a client is.
+
+    The host of a request is a placeholder: `http://pool/v1/models` goes to "v1/models" below the URL of the leased
+    endpoint. Each request holds one lease until the body of its answer is read or closed. Before the first byte of a
+    body, a failed request is tried elsewhere, as `Pool.call` would; after it, never. An attempt that still runs at the
+    deadline is ended, and the client gets its own `ReadTimeout`.
+
+    Closing the transport closes connections, not the pool.
+    """
+
+    _INNER = "HTTPTransport"
+    __doc__ += f"\n{_TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and _TransportBase.__doc__ else ""
+
+    def handle_request(self, request: Any) -> Any:
+        """Return the answer of some endpoint. Its body holds the lease.
+
+        Raises the errors of the client's library: its transport errors, and `PoolTimeout` if no endpoint came free in
+        time.
+        """
+        exchange = self._exchange(request, later=False)
+        if exchange.plans.policy.deadline_s < math.inf:
+            bind(exchange.inner)
+        return ThreadRequest(exchange).answer()
+
+    def close(self) -> None:
+        """Close all connections. The pool stays open."""
+        for inner in self._inners():
+            inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class AsyncBalancedTransport(_TransportBase, _OfTasks):
+    """Sends each request of an `AsyncClient` of httpx2 or httpx to an endpoint of a pool, as `BalancedTransport` does.
+
+    A cancelled task releases what it holds at once, as neither success nor failure. An attempt that still runs at the
+    deadline is ended, and the client gets its own `ReadTimeout`.
+    """
+
+    _INNER = "AsyncHTTPTransport"
+    __doc__ += f"\n{_TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and _TransportBase.__doc__ else ""
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Return the answer of some endpoint. Its body holds the lease. Raises as `BalancedTransport` does."""
+        return await TaskRequest(self._exchange(request, later=True)).answer()
+
+    async def aclose(self) -> None:
+        """Close all connections. The pool stays open."""
+        for inner in self._inners():
+            await inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.aclose()
+
+
+class _HttpxExchange(RequestExchange):
     """One request of a client of httpx2 or httpx.
 
     Args:
