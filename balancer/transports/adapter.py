@@ -3,47 +3,36 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
 from balancer.transports.drivers import ThreadRequest
-from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it
+from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
 from balancer.transports.forwarding import joined
-from balancer.transports.leased_body import BegunBody, ThreadLeasedBody
+from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
 
 require("requests", "BalancedAdapter")
 
-from requests.adapters import HTTPAdapter  # noqa: E402  # what is missing is said first
-from requests.exceptions import (  # noqa: E402
-    ChunkedEncodingError,
-    ConnectionError,
-    ConnectTimeout,
-    ContentDecodingError,
-    HTTPError,
-    ReadTimeout,
-)
+from requests import exceptions as theirs  # noqa: E402  # what is missing is said first
+from requests.adapters import HTTPAdapter  # noqa: E402
 from requests.models import PreparedRequest, Response  # noqa: E402
 from urllib3 import ProxyManager  # noqa: E402
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # noqa: E402
 
 from balancer.transports.bound_connections import POOLS  # noqa: E402
 
-if TYPE_CHECKING:
-    from balancer.pool.aio import TaskPool
-
 __all__ = ["BalancedAdapter"]
 
 _AT_ONCE = 2**14  # bytes of one piece of a body that is not chunked
 _KNOWN_AS: Mapping[type[Exception], type[Exception]] = {
-    ProtocolError: ChunkedEncodingError,
-    DecodeError: ContentDecodingError,
-    ReadTimeoutError: ConnectionError,
+    ProtocolError: theirs.ChunkedEncodingError,
+    DecodeError: theirs.ContentDecodingError,
+    ReadTimeoutError: theirs.ConnectionError,
 }
 _CONNECTIONS = 256  # kept open for each endpoint; more may be open
 
@@ -63,7 +52,7 @@ class BalancedAdapter(HTTPAdapter):
     """
 
     @shows_arguments(RequestOptions)
-    def __init__(self, pool: "Pool | TaskPool", **options: Unpack[RequestKeywords]) -> None:
+    def __init__(self, pool: AnyPool, **options: Unpack[RequestKeywords]) -> None:
         self._requests = PooledRequests(pool, options)
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
 
@@ -115,16 +104,16 @@ class _AdapterExchange(RequestExchange):
         self._begins_at = None if self._in_memory else _position_of(self._body)
 
     def send(self, lease: Lease, run: Run) -> Response:
-        theirs = self._request
-        sent = theirs.copy()
-        sent.url = joined(lease.endpoint.url, theirs.path_url)
+        own = self._request
+        sent = own.copy()
+        sent.url = joined(lease.endpoint.url, own.path_url)
         self.address(sent.headers, lease.endpoint)
         if self._begins_at is not None:
             self._body.seek(self._begins_at)
         self._sending = Sending()
         with self._sending.in_thread():
             answer = self._forward(sent)
-        answer.request, answer.url = theirs, theirs.url or ""  # ours has the endpoint's headers
+        answer.request, answer.url = own, own.url or ""  # ours has the endpoint's headers
         return answer
 
     @property
@@ -144,29 +133,30 @@ class _AdapterExchange(RequestExchange):
         if answer.status_code < 400:
             return None
         date_it(answer.headers)
-        return HTTPError(f"{name} answered {answer.status_code}", response=answer)
+        return theirs.HTTPError(f"{name} answered {answer.status_code}", response=answer)
 
     def hold(self, answer: Response, content: bytes) -> None:
         answer.raw = _Raw(answer.raw, BytesIO(content))
 
     def lend(self, answer: Response, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
-        answer.raw = _Raw(begun.inner, ThreadLeasedBody(lease, outcome, begun))
+        answer.raw = _Raw(begun.inner, LeasedBody(lease, outcome, begun))
 
     def as_theirs(self, error: Exception) -> Exception:
-        known = next((theirs(error) for kind, theirs in _KNOWN_AS.items() if isinstance(error, kind)), error)
+        known = next((made(error) for kind, made in _KNOWN_AS.items() if isinstance(error, kind)), error)
         if hasattr(known, "request"):
             known.request = self._request
         return known
 
     def errors(self) -> ClientErrors:
         own = {"request": self._request}
-        return partial(ReadTimeout, **own), partial(ConnectTimeout, **own), partial(ConnectionError, **own)
+        kinds = theirs.ReadTimeout, theirs.ConnectTimeout, theirs.ConnectionError
+        return partial(kinds[0], **own), partial(kinds[1], **own), partial(kinds[2], **own)
 
 
 class _Raw:
     """The raw answer for requests: that of urllib3, with the decoded body that is given."""
 
-    def __init__(self, raw: Any, body: "ThreadLeasedBody | BytesIO") -> None:
+    def __init__(self, raw: Any, body: "LeasedBody | BytesIO") -> None:
         self._raw = raw
         self._body = body
         self._left = b""

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcome_of
-from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
@@ -31,7 +31,7 @@ from balancer.transports.resend import HALF_SENT, FinalFailure, ResendRule, Send
 if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
 
-__all__ = ["MOST_BYTES", "ClientErrors", "Drive", "PooledRequests", "RequestExchange", "date_it", "with_notes_of"]
+__all__ = ["MOST_BYTES", "AnyPool", "ClientErrors", "PooledRequests", "RequestExchange", "date_it"]
 
 MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
@@ -39,6 +39,9 @@ MOST_BYTES = 2**20
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
 _UNCUT = Run()
 _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoEndpoint, PoolClosed))
+
+AnyPool: TypeAlias = "Pool | TaskPool"
+"""A `Pool` or an `AsyncPool`."""
 
 ClientErrors = tuple[Callable[[str], Exception], Callable[[str], Exception], Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
@@ -56,7 +59,7 @@ class PooledRequests:
         TypeError: `pool` is not a pool, or a string was given for a collection.
     """
 
-    def __init__(self, pool: "Pool | TaskPool", options: RequestKeywords) -> None:
+    def __init__(self, pool: AnyPool, options: RequestKeywords) -> None:
         whole_pool = getattr(pool, "pool", pool)
         if not isinstance(whole_pool, Pool):
             raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
@@ -224,7 +227,7 @@ class RequestExchange(ABC):
                 told = self.headers_of(answer)
                 ids = self._session.answered(lease.endpoint.name, told, decoded=self.decoded)
             usage = usage_for(lease, answer.headers, decoded=self.decoded)
-            self.lend(answer, lease, outcome, BegunBody(body, pieces, first or None, usage, ids=ids))
+            self.lend(answer, lease, outcome, BegunBody(body, pieces, first or None, usage, ids))
         except GeneratorExit:  # the task is collected: its driver handles the lease, and nothing may be awaited
             if body is not None and not self.later:  # a thread was interrupted between two acts
                 self.closing(body)()
@@ -294,11 +297,20 @@ class RequestExchange(ABC):
 
     def for_client(self, error: Exception, *, last_word: bool) -> Exception:
         """Return `error` as one of the client's library, with the notes: where and how often the request was tried."""
-        for ours, theirs in zip(_OURS, self.errors(), strict=True):
-            if isinstance(error, ours):
-                known = theirs(str(error))
-                known.__cause__ = error
-                return with_notes_of(error, known)
+        known = next(
+            (theirs(str(error)) for ours, theirs in zip(_OURS, self.errors(), strict=True) if isinstance(error, ours)),
+            error,
+        )
+        if known is not error:
+            known.__cause__ = error
+        if last_word or isinstance(error, BalancerError):
+            known = self.last_word(known)
+        for note in getattr(error, "__notes__", ()) if known is not error else ():
+            known.add_note(note)
+        return known
+
+    def last_word(self, error: Exception) -> Exception:
+        """Return an error after which the client does not ask again by itself."""
         return error
 
 
@@ -306,11 +318,3 @@ def date_it(headers: Any) -> None:
     """Add a date to an answer without one: a date in its Retry-After is compared with it."""
     if "Date" not in headers:  # RFC 9110, 6.6.1 asks for it
         headers["Date"] = formatdate(time.time(), usegmt=True)
-
-
-def with_notes_of(error: Exception, known: Exception) -> Exception:
-    """Return `known`, with the notes of `error` that it lacks."""
-    if known is not error:
-        for note in getattr(error, "__notes__", ()):
-            known.add_note(note)
-    return known

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError
 from balancer.load import REPORTS
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
 from balancer.transports.drivers import TaskRequest, ThreadRequest
-from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it, with_notes_of
+from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, leased_body_class
 from balancer.transports.openai_errors import openai_error, stop_retries
@@ -32,8 +30,6 @@ from balancer.transports.time_bound import bind
 if TYPE_CHECKING:
     import httpx
     import httpx2
-
-    from balancer.pool.aio import TaskPool
 
     class _OfThreads(httpx2.BaseTransport, httpx.BaseTransport):  # type: ignore[misc]
         """The base classes of both libraries."""
@@ -69,7 +65,7 @@ class _TransportBase:
     _INNER = ""  # the name of the library's own transport
 
     @shows_arguments(RequestOptions)
-    def __init__(self, pool: "Pool | TaskPool", *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
+    def __init__(self, pool: AnyPool, *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
         self._requests = PooledRequests(pool, options)
         if not any(map(find_spec, LIBRARIES)):
             require("transports", type(self).__name__)
@@ -83,7 +79,8 @@ class _TransportBase:
         inner = self._made.get(http.__name__) if self._given is None else self._given
         if inner is None:
             with self._lock:
-                inner = self._made.get(http.__name__) or getattr(http, self._INNER)(limits=_unlimited(http))
+                unlimited = http.Limits(max_connections=None, max_keepalive_connections=None)
+                inner = self._made.get(http.__name__) or getattr(http, self._INNER)(limits=unlimited)
                 self._made[http.__name__] = inner
         return _HttpxExchange(self._requests, http, request, inner, later=later)
 
@@ -272,7 +269,7 @@ class _HttpxExchange(RequestExchange):
         told = answer.headers.get("Content-Length", "")
         if told.isascii() and told.isdecimal():
             begun = begun._replace(length=int(told))
-        answer.stream = body = leased_body_class(self._http, later=self.later)(lease, outcome, begun)
+        answer.stream = body = leased_body_class(self._http)(lease, outcome, begun)
         if answer.is_closed:  # made of its content, by a cache or a mock below: then no client reads the stream
             body.end_read(answer.content)
 
@@ -291,13 +288,9 @@ class _HttpxExchange(RequestExchange):
             partial(http.ConnectError, **named),
         )
 
-    def for_client(self, error: Exception, *, last_word: bool) -> Exception:
-        """Return `error` as an error of the client's library, or of OpenAI's client."""
-        known = super().for_client(error, last_word=last_word)
-        if isinstance(error, BalancerError) or last_word:
-            own = openai_error(self._http, self._request, known)
-            return known if own is None else with_notes_of(error, own)
-        return known
+    def last_word(self, error: Exception) -> Exception:
+        """Return an error after which the client does not ask again by itself: OpenAI's own."""
+        return openai_error(self._http, self._request, error) or error
 
 
 def _pool_timeout_of(request: Any) -> float | None:
@@ -350,7 +343,3 @@ def _library_of(request: type) -> ModuleType:
     if name is None:
         raise TypeError(f"found a request of {request.__module__}; this transport takes those of httpx2 and httpx")
     return import_module(name)
-
-
-def _unlimited(http: ModuleType) -> Any:
-    return http.Limits(max_connections=None, max_keepalive_connections=None)

@@ -7,15 +7,14 @@ of its answer has arrived.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
-from balancer.pool.pool import Pool
 from balancer.shells.lease_request import shows_arguments
 from balancer.transports.drivers import TaskRequest
-from balancer.transports.exchange import ClientErrors, PooledRequests, RequestExchange, date_it
+from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
@@ -25,9 +24,6 @@ require("aiohttp", "BalancedMiddleware")
 import aiohttp  # noqa: E402  # what is missing is said first
 from aiohttp.base_protocol import BaseProtocol  # noqa: E402
 from yarl import URL  # noqa: E402
-
-if TYPE_CHECKING:
-    from balancer.pool.aio import TaskPool
 
 __all__ = ["BalancedMiddleware"]
 
@@ -49,7 +45,7 @@ class BalancedMiddleware:
     """
 
     @shows_arguments(RequestOptions)
-    def __init__(self, pool: "Pool | TaskPool", **options: Unpack[RequestKeywords]) -> None:
+    def __init__(self, pool: AnyPool, **options: Unpack[RequestKeywords]) -> None:
         self._requests = PooledRequests(pool, options)
 
     async def __call__(self, request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:

@@ -23,14 +23,9 @@ RESENDS: Final = get_args(Resend)
 
 _IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _KEY: Final = "Idempotency-Key"
-_UNCONNECTED: Final = (
-    *("ConnectError", "ConnectTimeout", "PoolTimeout"),  # of httpx2, httpx and requests
-    *(
-        "ClientConnectorError",
-        "ClientConnectorDNSError",
-        "ClientConnectorSSLError",
-        "ConnectionTimeoutError",
-    ),  # aiohttp
+_UNCONNECTED: Final = (  # of httpx2, httpx and requests, then of aiohttp
+    *("ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError"),
+    *("ClientConnectorSSLError", "ConnectionTimeoutError"),
 )
 _WHY: Final = {
     "unsent": "resend is 'unsent', and a part of the request was sent",
