@@ -148,9 +148,8 @@ class _AdapterExchange(RequestExchange):
         return known
 
     def errors(self) -> ClientErrors:
-        own = {"request": self._request}
         kinds = theirs.ReadTimeout, theirs.ConnectTimeout, theirs.ConnectionError
-        return partial(kinds[0], **own), partial(kinds[1], **own), partial(kinds[2], **own)
+        return [partial(kind, request=self._request) for kind in kinds]
 
 
 class _Raw:

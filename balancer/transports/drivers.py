@@ -51,7 +51,7 @@ class ThreadRequest(AbstractThreadDriver[Any]):
         raise self.overrun()
 
     def _attempt(self, run: Run) -> Any:
-        answer = follow(self._exchange.attempt(self, self.hand[0], run))
+        answer = follow(self._exchange.attempt(self, self.counts_as, self.hand[0], run))
         self.hand.clear()  # now the body has the lease
         return answer
 
@@ -91,6 +91,6 @@ class TaskRequest(AbstractTaskDriver[Any]):
 
     async def attempt(self, run: Run) -> Any:
         """Make one attempt."""
-        answer = await follow_in_task(self._exchange.attempt(self, self.hand[0]))
+        answer = await follow_in_task(self._exchange.attempt(self, self.counts_as, self.hand[0]))
         self.hand.clear()  # now the body has the lease
         return answer

@@ -1,27 +1,27 @@
 """One request and its answer, for every client: how far an answer is read, how it counts, what the client gets.
 
 This is the one place where an attempt is judged. It ends with an answer that holds the lease, or with an error that has
-ended it. A subclass knows the words of one library; the drivers in `sync` and `tasks` wait and read.
+ended it. A subclass knows the words of one library; the drivers in `drivers` wait and read.
 """
 
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancer.client_errors import REFUSALS, says_spent, status_of
-from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
+from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
-from balancer.shells.driver import DeadlinePassed, tell_where
+from balancer.shells.driver import CallDriver, DeadlinePassed, tell_where
 from balancer.transports.forwarding import headers_of, redacted
 from balancer.transports.leased_body import BegunBody, end_lease
 from balancer.transports.reports import hear, usage_for
@@ -43,7 +43,8 @@ _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoE
 AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
-ClientErrors = tuple[Callable[[str], Exception], Callable[[str], Exception], Callable[[str], Exception]]
+CountsAs = Callable[[BaseException], BaseException]
+ClientErrors = Sequence[Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
 
 
@@ -74,8 +75,7 @@ class PooledRequests:
         The smaller limit of client and pool counts, as clients have default limits: OpenAI's ten minutes, httpx's five
         seconds. A limit of the transport itself replaces both.
         """
-        found = self._known.get(wait_s)
-        if found is not None:
+        if (found := self._known.get(wait_s)) is not None:
             return found
         engine, options = self.engine, self.options
         said_s = engine.acquire_timeout_s if wait_s is None else min(wait_s, engine.acquire_timeout_s)
@@ -89,19 +89,6 @@ class PooledRequests:
         if len(self._known) < _MOST_WAITS:
             self._known[wait_s] = found
         return found
-
-
-class Drive(Protocol):
-    """The driver of a request, for a thread or a task."""
-
-    @property
-    def plan(self) -> AttemptPlan:
-        """The attempt plan of the request."""
-        ...
-
-    def counts_as(self, error: BaseException) -> BaseException:
-        """Return the error that ends the lease, given an error, an interrupt or a cancellation."""
-        ...
 
 
 class RequestExchange(ABC):
@@ -184,15 +171,12 @@ class RequestExchange(ABC):
         """Return the decoded body of an error; b"" if it cannot be read."""
         return content
 
-    def headers_of(self, answer: Any) -> Iterable[tuple[str, str]]:
-        """Return the headers of an answer."""
-        return answer.headers.items()  # type: ignore[no-any-return]
-
     def address(self, headers: MutableMapping[str, str], endpoint: Endpoint) -> None:
         """Make the headers of a request those that `endpoint` gets. Its own replace those of the client."""
         if self._asks_load:
             headers.setdefault(ASK, "TEXT")
-        headers.update(headers_of(endpoint))
+        for name, value in headers_of(endpoint).items():
+            headers[name] = value
 
     def as_theirs(self, error: Exception) -> Exception:
         """Return an error of an attempt as the client's library would raise it."""
@@ -200,13 +184,14 @@ class RequestExchange(ABC):
 
     # -- an attempt ----------------------------------------------------------------------------------
 
-    def attempt(self, drive: Drive, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
+    def attempt(self, drive: CallDriver, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
         """Send the request to the leased endpoint. Return its answer, which holds the lease.
 
         After an error the lease has ended.
 
         Args:
             drive: its driver.
+            counts_as: returns the error that ends the lease, given an error, an interrupt or a cancellation.
             lease: of the endpoint.
             run: if it has a deadline, no step of the client may take longer than the time until then.
         """
@@ -224,7 +209,7 @@ class RequestExchange(ABC):
                 outcome = self._judged(answer, refusal, first[:MOST_BYTES])
             ids = None
             if self._session is not None and refusal is None:
-                told = self.headers_of(answer)
+                told = getattr(answer.headers, "multi_items", answer.headers.items)()  # httpx joins those of one name
                 ids = self._session.answered(lease.endpoint.name, told, decoded=self.decoded)
             usage = usage_for(lease, answer.headers, decoded=self.decoded)
             self.lend(answer, lease, outcome, BegunBody(body, pieces, first or None, usage, ids))
@@ -233,7 +218,7 @@ class RequestExchange(ABC):
                 self.closing(body)()
             raise
         except BaseException as error:
-            failed = self._failed(error, lease, drive)  # first, as the following steps may be cancelled
+            failed = self._failed(error, counts_as(error), lease, drive)  # first: closing may be cancelled
             if body is not None:
                 with suppress(Exception):
                     yield self.closing(body)
@@ -260,9 +245,8 @@ class RequestExchange(ABC):
             raise refusal
         return outcome_of(refusal)
 
-    def _failed(self, error: BaseException, lease: Lease, drive: Drive) -> BaseException:
+    def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: CallDriver) -> BaseException:
         """End the lease of a failed attempt, and return the error to raise."""
-        counts_as = drive.counts_as(error)
         if not isinstance(error, Exception):
             end_lease(lease, counts_as)
             return error
@@ -280,7 +264,7 @@ class RequestExchange(ABC):
 
     # -- its end -------------------------------------------------------------------------------------
 
-    def came_to(self, error: Exception, drive: Drive) -> Any:
+    def came_to(self, error: Exception, drive: CallDriver) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         plan = drive.plan
@@ -297,12 +281,11 @@ class RequestExchange(ABC):
 
     def for_client(self, error: Exception, *, last_word: bool) -> Exception:
         """Return `error` as one of the client's library, with the notes: where and how often the request was tried."""
-        known = next(
-            (theirs(str(error)) for ours, theirs in zip(_OURS, self.errors(), strict=True) if isinstance(error, ours)),
-            error,
-        )
-        if known is not error:
-            known.__cause__ = error
+        known = error
+        for ours, theirs in zip(_OURS, self.errors(), strict=True):
+            if isinstance(error, ours):
+                known = theirs(str(error))
+                known.__cause__ = error
         if last_word or isinstance(error, BalancerError):
             known = self.last_word(known)
         for note in getattr(error, "__notes__", ()) if known is not error else ():

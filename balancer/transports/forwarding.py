@@ -57,12 +57,9 @@ def joined(endpoint_url: str, target: str) -> str:
 
 def headers_of(endpoint: Endpoint) -> dict[str, str]:
     """Return the headers for every request to `endpoint`. They replace those of the client, in whatever case."""
-    ours = {"Host": _split(endpoint.url)[1].rpartition("@")[2]}
-    if endpoint.headers:
-        if any(name.lower() == "host" for name in endpoint.headers):
-            ours.clear()
-        ours.update(endpoint.headers)
-    return ours
+    has_host = any(name.lower() == "host" for name in endpoint.headers)
+    ours = {} if has_host else {"Host": _split(endpoint.url)[1].rpartition("@")[2]}
+    return ours | dict(endpoint.headers)
 
 
 def redacted(error: Exception, endpoint: Endpoint) -> Exception:

@@ -4,7 +4,7 @@ The lease of an answer stays out until its body ends. Tasks of asyncio and trio 
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -235,10 +235,6 @@ class _HttpxExchange(RequestExchange):
         if not REPORTS.isdisjoint([name.lower() for name, _ in answer.headers.raw]):
             hear(answer.headers, lease)
 
-    def headers_of(self, answer: Any) -> Iterable[tuple[str, str]]:
-        """Return the headers of an answer."""
-        return answer.headers.multi_items()  # type: ignore[no-any-return]
-
     def refusal_of(self, answer: Any, name: str) -> Exception | None:
         """Return the error for the status of an answer, or None."""
         if answer.status_code < 400:
@@ -281,12 +277,8 @@ class _HttpxExchange(RequestExchange):
 
     def errors(self) -> ClientErrors:
         """Return the client's own errors."""
-        http, named = self._http, {"request": self._request}
-        return (
-            partial(http.ReadTimeout, **named),
-            partial(http.PoolTimeout, **named),
-            partial(http.ConnectError, **named),
-        )
+        kinds = self._http.ReadTimeout, self._http.PoolTimeout, self._http.ConnectError
+        return [partial(kind, request=self._request) for kind in kinds]
 
     def last_word(self, error: Exception) -> Exception:
         """Return an error after which the client does not ask again by itself: OpenAI's own."""
@@ -295,8 +287,7 @@ class _HttpxExchange(RequestExchange):
 
 def _pool_timeout_of(request: Any) -> float | None:
     """Return how many seconds the client waits for a connection, which limits the wait for a lease. None: no limit."""
-    timeout = request.extensions.get("timeout") or {}
-    found = timeout.get("pool")
+    found = (request.extensions.get("timeout") or {}).get("pool")
     return float(found) if isinstance(found, int | float) and found >= 0 else None
 
 

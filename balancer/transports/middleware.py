@@ -52,9 +52,8 @@ class BalancedMiddleware:
         """Return the answer of some endpoint. Its connection holds the lease. Raises the errors of aiohttp."""
         own = request.url, request.headers, request.response_class
         try:
-            answer: aiohttp.ClientResponse = await TaskRequest(
-                _MiddlewareExchange(self._requests, request, handler)
-            ).answer()
+            exchange = _MiddlewareExchange(self._requests, request, handler)
+            answer: aiohttp.ClientResponse = await TaskRequest(exchange).answer()
         finally:
             request.url, request.headers, request.response_class = own
         return answer

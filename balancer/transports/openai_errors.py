@@ -23,7 +23,7 @@ def stop_retries(answer: Any) -> None:
     answer.headers.setdefault(_STOPS_RETRIES, "false")
 
 
-def openai_error(http: ModuleType, request: Any, error: Exception) -> Exception | None:
+def openai_error(http: ModuleType, request: Any, error: Exception) -> Any:
     """Return the error that OpenAI's client raises for `error`; None: it is not OpenAI's client, or it is no error of
     a transport.
 
@@ -38,7 +38,6 @@ def openai_error(http: ModuleType, request: Any, error: Exception) -> Exception 
     if _COUNTS_TRIES not in request.headers or _OPENAI not in request.headers.get("User-Agent", ""):
         return None
     cause = error.__cause__
-    own: Any
     if spent := getattr(cause, "spent_names", ()):
         # As for an account without quota, with the servers' earlier answers: no server was asked again. Code that
         # catches the first such error catches this one too.
@@ -55,8 +54,7 @@ def openai_error(http: ModuleType, request: Any, error: Exception) -> Exception 
     else:
         own = theirs.APIConnectionError(message=f"Connection error: {error}", request=request)
     own.__cause__ = error
-    found: Exception = own
-    return found
+    return own
 
 
 def _of_status(kind: Any, http: ModuleType, request: Any, error: Exception, status: int, said: dict[str, Any]) -> Any:
