@@ -28,7 +28,6 @@ from yarl import URL  # noqa: E402
 __all__ = ["BalancedMiddleware"]
 
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
-_LIMIT = 2**16  # for a stream of which all is here
 
 
 class BalancedMiddleware:
@@ -109,7 +108,7 @@ class _MiddlewareExchange(RequestExchange):
         if answer.connection is not None:  # the body is longer
             answer.close()
         loop = asyncio.get_running_loop()
-        answer.content = aiohttp.StreamReader(BaseProtocol(loop), _LIMIT, loop=loop)
+        answer.content = aiohttp.StreamReader(BaseProtocol(loop), 2**16, loop=loop)
         answer.content.feed_data(content)
         answer.content.feed_eof()
 
