@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai
     from balancer.transports.clients import openai as openai  # not in `__all__`: it would hide the package `openai`
+    from balancer.transports.httpx_transports import AsyncBalancedTransport, BalancedTransport
     from balancer.transports.middleware import BalancedMiddleware as BalancedMiddleware  # so does this
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sessions import Sessions
-    from balancer.transports.sync import BalancedTransport
-    from balancer.transports.tasks import AsyncBalancedTransport
     from balancer.values.urls import expand_range
 
 __all__ = [
@@ -94,11 +93,11 @@ __all__ = [
 
 _MODULES = {
     "AcquireTimeout": "balancer.errors",
-    "AsyncBalancedTransport": "balancer.transports.tasks",
+    "AsyncBalancedTransport": "balancer.transports.httpx_transports",
     "AsyncPool": "balancer.opening.aio",
     "BalancedAdapter": "balancer.transports.adapter",
     "BalancedMiddleware": "balancer.transports.middleware",
-    "BalancedTransport": "balancer.transports.sync",
+    "BalancedTransport": "balancer.transports.httpx_transports",
     "BalancerError": "balancer.errors",
     "CallFromWithin": "balancer.errors",
     "CannotTell": "balancer.errors",

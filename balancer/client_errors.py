@@ -120,7 +120,8 @@ def says_spent(error: BaseException) -> bool:
     body = _read(error, "body")
     if body is None:
         response = _read(error, "response")
-        if _read(response, "_content") is not False:  # for a body that is not read yet, requests would read it
+        raw = _read(response, "raw")  # of requests, which reads on if it is asked for the content before that is closed
+        if raw is None or _read(raw, "closed"):
             body = _read(response, "content")  # None: e.g. the body of a stream that is not read yet
     return is_spent(status, body)
 

@@ -15,7 +15,7 @@ def lowest() -> dict[str, str]:
         wanted += [] if extra in _OWN_TOOLS else needs
     found: dict[str, str] = {}
     for each in wanted:
-        if bound := re.fullmatch(r"([\w.-]+)>=([\d.]+)(;.*)?", each):
+        if bound := re.fullmatch(r"([\w.-]+)>=([\d.]+)(,<[\d.]+)?(;.*)?", each):
             name, version = bound[1].lower(), bound[2]
             found[name] = max(version, found.get(name, "0"), key=_number)
     return found

@@ -25,10 +25,10 @@ from balancer.proxy.server_side import ClosedEarly, ServerAnswer, ServerConnecti
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.tasks.driver import AbstractTaskDriver
-from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure
+from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import UsageReader, hear, usage_for
-from balancer.transports.resend import Resend, ResendRule, Sending
+from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
 from balancer.transports.sessions import IdReader, RequestSession
 
 __all__ = ["ProxyExchange", "error_of_answer"]
@@ -263,9 +263,9 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         """Pass an answer on until its end. The lease ends then, or with what goes wrong."""
         answer, lease, request = begun.answer, begun.lease, self._request
         ids = None
-        if self._session is not None:
+        if self._session is not None and answer.status < 400:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
-            ids = self._session.answered(lease.endpoint.name, answer.status, headers)
+            ids = self._session.answered(lease.endpoint.name, headers)
         if answer.status == 101:
             await self._tunnel(begun)
             return

@@ -1,17 +1,17 @@
 """Transports: unchanged HTTP clients, such as OpenAI's, whose requests go through a pool.
 
-- `request_options`: what a request asks a pool for, and how often and how long it is tried.
-- `forwarding`: the request as an endpoint gets it: URL, headers, and a body that may be sent again or not.
+- `httpx_transports`, `adapter`, `middleware`: the faces for httpx2 and httpx, for requests, and for aiohttp. Each says
+  what its library calls things.
+- `exchange`: one request and its answer, for all of them: how an attempt counts, and what the client gets.
+- `drivers`: the request along its attempt plan, in a thread or in a task.
+- `request_options`: what a request asks a pool for, and how often and how long it is tried. All clients have these.
+- `forwarding`: URL and headers of the request as an endpoint gets it.
+- `leased_body`: the body of an answer, which holds the lease until it ends.
+- `reports`: the server's load and the used tokens, from an answer.
 - `sessions`: requests that must go where an earlier one went, by ids, headers, cookies or a function.
 - `resend`: whether a failed request may be sent again, by what was sent of it.
 - `time_bound`, `bound_connections`: the deadline of an attempt in a thread, for httpx2 and httpx, and for requests.
-- `errors`: what an answer says about the endpoint, and which error the client gets.
-- `reports`: the server's load and the used tokens, from an answer.
-- `leased_body`: the body of an answer, which holds the lease until it ends.
-- `exchange`: one request and its answer, for threads and for tasks.
-- `sync`, `tasks`: the transports for threads and for tasks, for httpx2 and httpx.
-- `adapter`, `middleware`: the same for requests and for aiohttp.
-- `clients`: ready-made OpenAI clients.
+- `clients`, `openai_errors`: ready-made OpenAI clients, and the errors that such clients understand.
 
 The attempt plan decides where a request goes and when it is tried again, as in `Pool.call`.
 """

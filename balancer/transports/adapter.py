@@ -1,41 +1,26 @@
 """Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from io import BytesIO
 from typing import Any, Unpack
 
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease, may_go_elsewhere, outcome_of
-from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
-from balancer.load import ASK
-from balancer.opening.pool import Pool
+from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
-from balancer.shells.acts import follow
-from balancer.shells.driver import DeadlinePassed, tell_where
-from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of
-from balancer.transports.exchange import beginning, reads_more
-from balancer.transports.forwarding import headers_of, joined
-from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
-from balancer.transports.reports import hear, usage_for
-from balancer.transports.request_options import RequestKeywords, RequestOptions, RequestPlans
-from balancer.transports.resend import ResendRule, Sending
-from balancer.transports.sessions import RequestSession
-from balancer.transports.sync import BoundDriver
+from balancer.shells.lease_request import shows_arguments
+from balancer.transports.drivers import ThreadRequest
+from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
+from balancer.transports.forwarding import joined
+from balancer.transports.leased_body import BegunBody, LeasedBody
+from balancer.transports.request_options import RequestKeywords, RequestOptions
+from balancer.transports.resend import Sending
 
 require("requests", "BalancedAdapter")
 
-from requests.adapters import HTTPAdapter  # noqa: E402  # what is missing is said first
-from requests.exceptions import (  # noqa: E402
-    ChunkedEncodingError,
-    ConnectionError,
-    ConnectTimeout,
-    ContentDecodingError,
-    HTTPError,
-    ReadTimeout,
-)
+from requests import exceptions as theirs  # noqa: E402  # what is missing is said first
+from requests.adapters import HTTPAdapter  # noqa: E402
 from requests.models import PreparedRequest, Response  # noqa: E402
-from requests.utils import rewind_body  # noqa: E402
 from urllib3 import ProxyManager  # noqa: E402
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # noqa: E402
 
@@ -45,9 +30,9 @@ __all__ = ["BalancedAdapter"]
 
 _AT_ONCE = 2**14  # bytes of one piece of a body that is not chunked
 _KNOWN_AS: Mapping[type[Exception], type[Exception]] = {
-    ProtocolError: ChunkedEncodingError,
-    DecodeError: ContentDecodingError,
-    ReadTimeoutError: ConnectionError,
+    ProtocolError: theirs.ChunkedEncodingError,
+    DecodeError: theirs.ContentDecodingError,
+    ReadTimeoutError: theirs.ConnectionError,
 }
 _CONNECTIONS = 256  # kept open for each endpoint; more may be open
 
@@ -59,19 +44,17 @@ class BalancedAdapter(HTTPAdapter):
     the adapter, or of the pool. A body that is neither bytes nor a file that can be rewound is sent once.
 
     Args:
-        pool: leases the endpoints.
-        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
-            resend, sessions; see `RequestOptions`.
+        pool: leases the endpoints: a `Pool` or an `AsyncPool`.
+        options: see `RequestOptions`.
 
     Raises:
         ValueError, TypeError: as `RequestOptions` does.
     """
 
-    def __init__(self, pool: Pool, **options: Unpack[RequestKeywords]) -> None:
-        self._options = RequestOptions(**options)
+    @shows_arguments(RequestOptions)
+    def __init__(self, pool: AnyPool, **options: Unpack[RequestKeywords]) -> None:
+        self._requests = PooledRequests(pool, options)
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
-        self._pool = pool
-        self._plans = RequestPlans(pool.engine, self._options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""
@@ -86,7 +69,8 @@ class BalancedAdapter(HTTPAdapter):
         return manager
 
     def _watch(self, manager: Any) -> None:
-        if self._options.deadline_s is not None or self._options.resend != "always":
+        options = self._requests.options
+        if options.deadline_s is not None or options.resend != "always":
             manager.pool_classes_by_scheme = POOLS
 
     def send(self, request: PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any) -> Response:
@@ -99,85 +83,79 @@ class BalancedAdapter(HTTPAdapter):
                 f"found a request of {type(request).__module__}; BalancedAdapter takes those of requests: call another "
                 "library within pool.call"
             )
-        answer = self._answer(request, (stream, *args), kwargs)
+        own = super().send
+        exchange = _AdapterExchange(self._requests, request, lambda sent: own(sent, stream, *args, **kwargs))
+        answer: Response = ThreadRequest(exchange).answer()
         if not stream:
             _ = answer.content  # now, as what the session does next, e.g. its hooks, may raise and drop the answer
         return answer
 
-    def _answer(self, request: PreparedRequest, args: Any, kwargs: Any) -> Response:
-        pool = self._pool
-        asked, session = self._options.placed(pool, request, request.path_url)
-        rule = ResendRule(self._options.resend, request.method, request.headers)
 
-        def send(drive: BoundDriver, lease: Lease, run: Run) -> Response:
-            sending = Sending()
-            try:
-                with sending.in_thread():
-                    return self._attempt(request, lease, session, args, kwargs)
-            except BaseException as error:
-                end_lease(lease, drive.counts_as(error))
-                if not isinstance(error, Exception):
-                    raise
-                refusal = rule.refuses(sending, error) if may_go_elsewhere(error) else ""
-                why = refusal or ("" if _may_be_sent(request) else HALF_SENT)
-                if not why:
-                    raise
-                error.add_note(f"it was not tried again: {why}")
-                tell_where(error, drive.plan.tries, lease.endpoint.name)
-                raise FinalFailure(error) from None
+class _AdapterExchange(RequestExchange):
+    """One request of requests. `forward` sends it."""
 
-        try:
-            answer: Response = BoundDriver(pool.engine, self._plans.of(None), asked, send).run()
-            return answer
-        except Exception as error:
-            ended = error.error if isinstance(error, FinalFailure) else error
-        return _came_to(ended, request)
+    def __init__(
+        self, requests: PooledRequests, request: PreparedRequest, forward: Callable[[PreparedRequest], Response]
+    ) -> None:
+        super().__init__(requests, request, request.path_url)
+        self._forward = forward
+        self._body: Any = request.body
+        self._in_memory = self._body is None or isinstance(self._body, str | bytes)
+        self._begins_at = None if self._in_memory else _position_of(self._body)
 
-    def _attempt(
-        self, request: PreparedRequest, lease: Lease, session: RequestSession | None, args: Any, kwargs: Any
-    ) -> Response:
-        endpoint, answer = lease.endpoint, None
-        sent = request.copy()
-        sent.url = joined(endpoint.url, request.path_url)
-        sent.headers.update(headers_of(endpoint))
-        if self._options.load:
-            sent.headers.setdefault(ASK, "TEXT")
-        if isinstance(request._body_position, int):
-            rewind_body(sent)
-        try:
-            answer = super().send(sent, *args, **kwargs)
-            answer.request, answer.url = request, request.url or ""  # ours has the endpoint's headers
-            hear(answer.headers, lease)
-            refusal = _status_error(answer, endpoint.name)
-            pieces = _pieces(answer.raw)
-            content = follow(beginning(partial(next, pieces, None), refusal))
-            if refusal is not None and reads_more(refusal):
-                refusal.body = content[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
-                if may_go_elsewhere(refusal):
-                    answer._content, answer._content_consumed = content[:MOST_BYTES], True
-                    answer.close()
-                    raise refusal
-            ids = None
-            if session is not None:
-                ids = session.answered(endpoint.name, answer.status_code, answer.headers.items(), decoded=True)
-            usage = usage_for(lease, answer.headers, decoded=True)
-            begun = BegunBody(answer.raw, pieces, content or None, usage, ids=ids)
-            answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
-        except Exception as error:
-            if answer is not None:
-                with suppress(Exception):
-                    answer.close()
-            shown = _known(redacted(error, endpoint), request)
-            if shown is error:
-                raise
-            raise shown from None
+    def send(self, lease: Lease, run: Run) -> Response:
+        own = self._request
+        sent = own.copy()
+        sent.url = joined(lease.endpoint.url, own.path_url)
+        self.address(sent.headers, lease.endpoint)
+        if self._begins_at is not None:
+            self._body.seek(self._begins_at)
+        self._sending = Sending()
+        with self._sending.in_thread():
+            answer = self._forward(sent)
+        answer.request, answer.url = own, own.url or ""  # ours has the endpoint's headers
         return answer
+
+    @property
+    def may_be_sent(self) -> bool:
+        return self._in_memory or self._begins_at is not None
+
+    def body_of(self, answer: Response) -> Any:
+        return answer.raw
+
+    def pieces_of(self, body: Any) -> Iterator[bytes]:
+        return _pieces(body)
+
+    def closing(self, body: Any) -> Callable[[], Any]:
+        return partial(_close, body)
+
+    def refusal_of(self, answer: Response, name: str) -> Exception | None:
+        if answer.status_code < 400:
+            return None
+        date_it(answer.headers)
+        return theirs.HTTPError(f"{name} answered {answer.status_code}", response=answer)
+
+    def hold(self, answer: Response, content: bytes) -> None:
+        answer.raw = _Raw(answer.raw, BytesIO(content))
+
+    def lend(self, answer: Response, lease: Lease, outcome: Outcome, begun: BegunBody) -> None:
+        answer.raw = _Raw(begun.inner, LeasedBody(lease, outcome, begun))
+
+    def as_theirs(self, error: Exception) -> Exception:
+        known = next((made(error) for kind, made in _KNOWN_AS.items() if isinstance(error, kind)), error)
+        if hasattr(known, "request"):
+            known.request = self._request
+        return known
+
+    def errors(self) -> ClientErrors:
+        kinds = theirs.ReadTimeout, theirs.ConnectTimeout, theirs.ConnectionError
+        return [partial(kind, request=self._request) for kind in kinds]
 
 
 class _Raw:
-    """The raw answer for requests: that of urllib3, with a body that holds the lease."""
+    """The raw answer for requests: that of urllib3, with the decoded body that is given."""
 
-    def __init__(self, raw: Any, body: ThreadLeasedBody) -> None:
+    def __init__(self, raw: Any, body: "LeasedBody | BytesIO") -> None:
         self._raw = raw
         self._body = body
         self._left = b""
@@ -218,33 +196,15 @@ def _pieces(raw: Any) -> Iterator[bytes]:
         yield piece
 
 
-def _may_be_sent(request: PreparedRequest) -> bool:
-    return request.body is None or isinstance(request.body, str | bytes) or isinstance(request._body_position, int)
+def _close(raw: Any) -> None:
+    raw.close()
+    raw.release_conn()
 
 
-def _status_error(answer: Response, name: str) -> Exception | None:
-    if answer.status_code < 400:
+def _position_of(body: Any) -> int | None:
+    """Return where a file is, to which it can be rewound; None: it cannot."""
+    try:
+        at = body.tell() if hasattr(body, "seek") else None
+    except (AttributeError, OSError):
         return None
-    date_it(answer.headers)
-    return HTTPError(f"{name} answered {answer.status_code}", response=answer)
-
-
-def _known(error: Exception, request: PreparedRequest) -> Exception:
-    """Return `error` as requests would raise it, with the client's own request."""
-    known = next((theirs(error) for kind, theirs in _KNOWN_AS.items() if isinstance(error, kind)), error)
-    if hasattr(known, "request"):
-        known.request = request
-    return known
-
-
-def _came_to(error: Exception, request: PreparedRequest) -> Response:
-    answer = getattr(error, "response", None) if isinstance(error, HTTPError) else None
-    if isinstance(answer, Response):
-        return answer
-    if isinstance(error, DeadlinePassed):
-        raise with_notes_of(error, ReadTimeout(str(error), request=request)) from error
-    if isinstance(error, AcquireTimeout | TooManyWaiters):
-        raise with_notes_of(error, ConnectTimeout(str(error), request=request)) from error
-    if isinstance(error, NoEndpoint | PoolClosed):
-        raise with_notes_of(error, ConnectionError(str(error), request=request)) from error
-    raise error
+    return at if isinstance(at, int) else None

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from balancer.transports.resend import sending_of_thread
@@ -83,32 +82,18 @@ class _BoundSteps:
                 super().send(part)  # type: ignore[misc]
 
 
-class _BoundConnection(_BoundSteps, HTTPConnection):  # type: ignore[misc]
-    pass
+def _bound(pool: Any) -> Any:
+    connection = type("BoundConnection", (_BoundSteps, pool.ConnectionCls), {})
+    return type("BoundPool", (pool,), {"ConnectionCls": connection})
 
 
-class _BoundSecureConnection(_BoundSteps, HTTPSConnection):  # type: ignore[misc]
-    pass
-
-
-class _BoundPool(HTTPConnectionPool):
-    ConnectionCls = _BoundConnection  # type: ignore[assignment]  # it is one
-
-
-class _BoundSecurePool(HTTPSConnectionPool):
-    ConnectionCls = _BoundSecureConnection  # type: ignore[assignment]  # it is one
-
-
-POOLS = {"http": _BoundPool, "https": _BoundSecurePool}
+POOLS = {"http": _bound(HTTPConnectionPool), "https": _bound(HTTPSConnectionPool)}
 """The connection pools of urllib3 with such connections, by scheme."""
 
 
 @contextmanager
 def _lowered(sock: Any) -> Iterator[None]:
     """Lower the timeout of `sock` to the time that is left, for one operation."""
-    if bound_of_thread() is None:
-        yield
-        return
     own_s = sock.gettimeout()
     with bounded(own_s) as timeout_s:
         sock.settimeout(timeout_s)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from balancer.errors import BalancerError
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.transports.exchange import LIBRARIES
+from balancer.transports.httpx_transports import LIBRARIES, AsyncBalancedTransport, BalancedTransport
 from balancer.transports.request_options import RequestKeywords
-from balancer.transports.sync import BalancedTransport
-from balancer.transports.tasks import AsyncBalancedTransport
 from balancer.values.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -155,9 +153,8 @@ def _shared_out(
                 f"balancer.{name}() takes no {key!r}{near} (of the transport: {', '.join(sorted(ours))}; of OpenAI's "
                 f"client: {', '.join(sorted(others))})"
             )
-    for_client = {key: value for key, value in settings.items() if key not in ours}
-    tries = {"max_retries": 0} if _hides_errors() else {}
-    return {key: settings[key] for key in settings if key in ours}, {**tries, **given, **for_client}
+    transport = {key: settings.pop(key) for key in ours & settings.keys()}
+    return transport, {**({"max_retries": 0} if _hides_errors() else {}), **given, **settings}
 
 
 def _names(of: Callable[..., Any]) -> set[str]:

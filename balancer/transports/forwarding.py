@@ -1,20 +1,18 @@
-"""Request forwarding: URL, headers and body of a request as an endpoint gets it.
+"""Request forwarding: URL and headers of a request as an endpoint gets it.
 
 The client's own request is never changed. So errors, logs and responses show the placeholder host, and no headers of an
 endpoint.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from types import ModuleType
-from typing import Any
 
 from balancer.endpoint import Endpoint
-from balancer.errors import ConfigError
+from balancer.errors import ConfigError, EndpointError
+from balancer.values.headers import secrets_of
 from balancer.values.redaction import Redaction
 
-__all__ = ["RequestBody", "forwarded", "headers_of", "joined", "without_secrets"]
+__all__ = ["headers_of", "joined", "redacted"]
 
 _VERSION = re.compile(r"v\d+(\w*)")
 _WEB = ("http", "https")
@@ -57,106 +55,26 @@ def joined(endpoint_url: str, target: str) -> str:
     return f"{scheme}://{place}{base}/{path.lstrip('/')}{asks}{query}"
 
 
-@lru_cache(1024)
-def _url(http: ModuleType, endpoint_url: str, target: bytes) -> Any:
-    """Return the URL for a request; see `joined`. To read a URL takes a client as long as all that is done here."""
-    return http.URL(joined(endpoint_url, target.decode("ascii")))
-
-
 def headers_of(endpoint: Endpoint) -> dict[str, str]:
     """Return the headers for every request to `endpoint`. They replace those of the client, in whatever case."""
-    ours = {"Host": _split(endpoint.url)[1].rpartition("@")[2]}
-    if endpoint.headers:
-        if any(name.lower() == "host" for name in endpoint.headers):
-            ours.clear()
-        ours.update(endpoint.headers)
-    return ours
+    has_host = any(name.lower() == "host" for name in endpoint.headers)
+    ours = {} if has_host else {"Host": _split(endpoint.url)[1].rpartition("@")[2]}
+    return ours | dict(endpoint.headers)
 
 
-def without_secrets(text: str, endpoint: Endpoint) -> str:
-    """Return `text`, e.g. of an error that quotes a request, without the values of the endpoint's headers."""
-    values = [part for value in endpoint.headers.values() for part in (value, value.partition(" ")[2].strip())]
-    return Redaction.of((part, "***") for part in values if len(part) >= _SHORTEST_SECRET)(text)
-
-
-class RequestBody:
-    """The body of a client's request, sent as often as possible.
-
-    Attributes:
-        begun: True once a byte of it was read.
-    """
-
-    def __init__(self, http: ModuleType, stream: Any) -> None:
-        self._http = http
-        self._stream = stream
-        self.begun = False
-        self._replays = _replays(http, stream)
-
-    @property
-    def may_be_sent(self) -> bool:
-        """True unless reading has begun and cannot begin again."""
-        return self._replays or not self.begun
-
-    def stream(self) -> Any:
-        """Return a stream of it for one attempt."""
-        return self._stream if self._replays else _watched(self._http)(self)
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its pieces. Sets `begun`."""
-        self.begun = True
-        return iter(self._stream)
-
-    def pieces_later(self) -> AsyncIterator[bytes]:
-        """Yield its pieces, for a task. Sets `begun`."""
-        self.begun = True
-        found: AsyncIterator[bytes] = self._stream.__aiter__()
-        return found
-
-
-def _replays(http: ModuleType, stream: Any) -> bool:
-    """Return whether `stream` gives the same bytes each time, as bytes in memory and files that can be rewound do."""
-    if isinstance(stream, http.ByteStream):
-        return True
-    fields = getattr(stream, "fields", None)  # of a multipart form
-    if fields is None:
-        return False
-    return all(_rewinds(getattr(field, "file", b"")) for field in fields)
-
-
-def _rewinds(file: Any) -> bool:
-    return isinstance(file, str | bytes) or (hasattr(file, "seekable") and bool(file.seekable()))
-
-
-@lru_cache(4)
-def _watched(http: ModuleType) -> Any:
-    """Return a class of streams that set `begun`. It must be of `http`'s own kind."""
-
-    class Watched(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[name-defined, misc]
-        def __init__(self, body: RequestBody) -> None:
-            self._body = body
-
-        def __iter__(self) -> Iterator[bytes]:
-            return self._body.pieces()
-
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            return self._body.pieces_later()
-
-    return Watched
-
-
-def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: RequestBody) -> Any:
-    """Return `request` as `endpoint` gets it.
-
-    Raises:
-        ConfigError: the endpoint's URL is not http or https.
-    """
-    sent = http.Request(
-        request.method,
-        _url(http, endpoint.url, request.url.raw_path),
-        headers=request.headers,
-        stream=body.stream(),
-        extensions=dict(request.extensions),
-    )
-    for name, value in headers_of(endpoint).items():
-        sent.headers[name] = value
-    return sent
+def redacted(error: Exception, endpoint: Endpoint) -> Exception:
+    """Return `error`, or an error of its kind whose text does not contain the endpoint's headers. Never raises."""
+    try:
+        words = str(error)
+    except Exception:  # it is not ours
+        words = type(error).__name__
+    secrets = (part for part in secrets_of(endpoint.headers) if len(part) >= _SHORTEST_SECRET)
+    shown = Redaction.of((part, "***") for part in secrets)(words)
+    if shown == words:
+        return error
+    try:
+        other: Exception = type(error)(shown)
+    except Exception:  # its constructor takes more than a text
+        other = EndpointError(shown, endpoint=endpoint.name)
+    other.__suppress_context__ = True
+    return other

@@ -10,17 +10,18 @@ is then abandoned, and its pool ends it as IGNORED (docs/decisions/core.md).
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import LeaseError, PoolForked
-from balancer.transports.errors import redacted
+from balancer.transports.forwarding import redacted
 from balancer.transports.reports import UsageReader
 from balancer.transports.sessions import IdReader
 
-__all__ = ["AsyncLeasedBody", "BegunBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
+__all__ = ["BegunBody", "LeasedBody", "end_lease", "leased_body_class"]
 
 _LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events here, without reading on
 _TAIL = 64
@@ -38,13 +39,11 @@ def end_lease(
     """
     if lease.ended:
         return
-    try:
+    with suppress(LeaseError, PoolForked):
         if error is not None:
             lease.release_after(error)
         else:
             lease.release(outcome, tokens=None if usage is None else usage.tokens)
-    except (LeaseError, PoolForked):
-        pass
 
 
 class BegunBody(NamedTuple):
@@ -55,16 +54,16 @@ class BegunBody(NamedTuple):
         pieces: its iterator, from which `first` was taken.
         first: the piece that has arrived; None: the body ended without any.
         usage: reads the tokens of the call from it; None: they do not count.
-        length: how many bytes it will have; None: unknown.
         ids: reads the ids that it gives; None: they are not kept.
+        length: how many bytes it will have; None: unknown.
     """
 
     inner: Any
     pieces: Any
     first: bytes | None
     usage: UsageReader | None
-    length: int | None = None
     ids: IdReader | None = None
+    length: int | None = None
 
 
 class LeasedBody:
@@ -84,7 +83,7 @@ class LeasedBody:
         self._first = begun.first
         self._left = begun.length
         self._usage = begun.usage
-        self._ids = begun.ids
+        self._readers = [each for each in (begun.usage, begun.ids) if each is not None]
         self._tail = b""
         self._over = False
         if begun.first is None:
@@ -92,20 +91,16 @@ class LeasedBody:
 
     def end_read(self, content: bytes) -> None:
         """End it: all of it, which is `content`, is with its reader already."""
-        if self._usage is not None:
-            self._usage.feed(content)
-        if self._ids is not None:
-            self._ids.feed(content)
+        for reader in self._readers:
+            reader.feed(content)
         self._end_whole()
 
     def _count(self, piece: bytes) -> None:
         self._tail = (self._tail + piece)[-_TAIL:]
         if self._left is not None:
             self._left -= len(piece)
-        if self._usage is not None:
-            self._usage.feed(piece)
-        if self._ids is not None:
-            self._ids.feed(piece)
+        for reader in self._readers:
+            reader.feed(piece)
 
     def _end(
         self, error: BaseException | None = None, outcome: Outcome | None = None, usage: UsageReader | None = None
@@ -119,10 +114,16 @@ class LeasedBody:
             end_lease(lease, error, outcome, usage)
 
     def _fail(self, error: BaseException) -> None:
-        """End the lease after `error`. Raise the error, in other words if it quotes a secret of the endpoint."""
-        shown = (
-            error if not isinstance(error, Exception) or self._lease is None else redacted(error, self._lease.endpoint)
-        )
+        """End the lease after `error`, which may be the end of the body.
+
+        Raises the error in other words if it quotes a secret of the endpoint.
+        """
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self._end_whole()
+            return
+        shown = error
+        if isinstance(error, Exception) and self._lease is not None:
+            shown = redacted(error, self._lease.endpoint)
         self._end(shown)
         if shown is not error:
             raise shown from None
@@ -138,54 +139,34 @@ class LeasedBody:
         """End the lease: all of the body has arrived, or all that matters."""
         self._end(outcome=self._outcome, usage=self._usage)
 
-
-class _Pieces:
-    """Iterates over a leased body. A separate object, as Python closes an iterator that has a `close`."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
+    # -- for a thread, and for a task --------------------------------------------------------------
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece: bytes = self._body.next_piece()
-        return piece
-
-
-class _LaterPieces:
-    __slots__ = ("_body",)
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
+        return iter(self._next_piece, None)  # not this object: Python closes an iterator that has a `close`
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+        return _LaterPieces(self)
 
-    async def __anext__(self) -> bytes:
-        piece: bytes = await self._body.next_piece()
-        return piece
-
-
-class ThreadLeasedBody(LeasedBody):
-    """A leased body for threads: iterable, with `close`."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        return _Pieces(self)
-
-    def next_piece(self) -> bytes:
-        """Return the next piece."""
+    def _next_piece(self) -> bytes:
         first, self._first = self._first, None
         if first is None and self._over:
             raise StopIteration
         try:
             piece: bytes = next(self._pieces) if first is None else first
             self._count(piece)
-        except StopIteration:
-            self._end_whole()
+        except BaseException as error:  # also of a piece that is no bytes
+            self._fail(error)
             raise
+        return piece
+
+    async def next_piece(self) -> bytes:
+        """Return the next piece, in a task."""
+        first, self._first = self._first, None
+        if first is None and self._over:
+            raise StopAsyncIteration
+        try:
+            piece: bytes = await anext(self._pieces) if first is None else first
+            self._count(piece)
         except BaseException as error:  # also of a piece that is no bytes
             self._fail(error)
             raise
@@ -196,37 +177,28 @@ class ThreadLeasedBody(LeasedBody):
         self._end_unread()
         self._inner.close()
 
-
-class AsyncLeasedBody(LeasedBody):
-    """A leased body for tasks."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _LaterPieces(self)
-
-    async def next_piece(self) -> bytes:
-        """Return the next piece."""
-        first, self._first = self._first, None
-        if first is None and self._over:
-            raise StopAsyncIteration
-        try:
-            piece: bytes = await anext(self._pieces) if first is None else first
-            self._count(piece)
-        except StopAsyncIteration:
-            self._end_whole()
-            raise
-        except BaseException as error:  # also of a piece that is no bytes
-            self._fail(error)
-            raise
-        return piece
-
     async def aclose(self) -> None:
-        """Close the body before its end."""
+        """Close the body before its end, in a task."""
         self._end_unread()  # first: the rest may fail, or the task may be cancelled
         await self._inner.aclose()
 
 
+class _LaterPieces:
+    """Iterates over a leased body. A separate object, as Python closes an iterator that has an `aclose`."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: LeasedBody) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._body.next_piece()
+
+
 @lru_cache(4)
-def leased_body_class(http: ModuleType, *, later: bool) -> Any:
-    """Return the class of leased bodies that is of `http`'s own kind. `later`: for tasks."""
-    kinds = (AsyncLeasedBody, http.AsyncByteStream) if later else (ThreadLeasedBody, http.SyncByteStream)
-    return type(kinds[0].__name__, kinds, {})
+def leased_body_class(http: ModuleType) -> Any:
+    """Return the class of leased bodies that is of `http`'s own kind."""
+    return type("LeasedBody", (LeasedBody, http.SyncByteStream, http.AsyncByteStream), {})

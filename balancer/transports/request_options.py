@@ -2,44 +2,39 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypedDict
 
-from balancer.core.attempt_plan import AttemptPlans
-from balancer.core.decisions import CallPolicy
 from balancer.opening.pool import Pool
-from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.resend import RESENDS, Resend
 from balancer.transports.sessions import RequestSession, RequestText, Sessions
 from balancer.values.numbers import checked, seconds, whole
 
-__all__ = ["RequestKeywords", "RequestOptions", "RequestPlans", "prompt_key", "prompt_tokens"]
+__all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 
 _NOBODY = frozenset[str]()
 _CHARACTERS = 4  # characters of a token, roughly, in English
-_MOST_WAITS = 64  # limits of clients for which a plan is kept
 _MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _PAYLOADS = ("JsonPayload", "JsonBytesPayload", "BytesPayload", "StringPayload")  # of aiohttp, in memory
 _count = partial(whole, least=0)
 
 
 class RequestKeywords(TypedDict, total=False):
-    """The options of a transport, by name; see `RequestOptions`."""
+    """The options of a transport, by name; see `RequestOptions`, whose order they have."""
 
-    attempts: int
-    deadline_s: float | None
-    acquire_timeout_s: float | None
-    key: str | Callable[[Any], str | None] | None
     labels: Iterable[str] | Callable[[Any], Iterable[str]]
     exclude: Iterable[str]
     priority: int | Callable[[Any], int]
+    key: str | Callable[[Any], str | None] | None
     holder: str | Callable[[Any], str]
     ttl_s: float | None
     tokens: int | Callable[[Any], int | None] | None
+    attempts: int
+    deadline_s: float | None
+    acquire_timeout_s: float | None
     load: bool
     resend: Resend
     sessions: Sessions | None
@@ -49,21 +44,23 @@ class RequestKeywords(TypedDict, total=False):
 class RequestOptions:
     """What the requests of a transport ask for. Five of these may be functions of a request.
 
+    Their order is that of `Pool.acquire`, then that of `Pool.call`, then what only transports have.
+
     Args:
-        attempts: how often a request is sent at most, the first time included (>= 1).
-        deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
-        acquire_timeout_s: how many seconds each attempt waits for a lease. None: as long as the client waits for a
-            connection (`Timeout(pool=...)`) or the pool's default, whichever is less.
-        key: requests with one key go to the same endpoint if possible, with strategies that support affinity; a string,
-            or a function of the request, such as `prompt_key()`.
         labels: an endpoint must have all of these.
         exclude: names of endpoints that must not be used.
         priority: each level is worth 10 s of waiting.
+        key: requests with one key go to the same endpoint if possible, with strategies that support affinity; a string,
+            or a function of the request, such as `prompt_key()`.
         holder: who has the leases: a text that `Pool.leases` shows.
         ttl_s: seconds after which the pool ends a lease, even before the end of the body. None: the pool's default.
         tokens: the estimated tokens of a quota that a request will use; a number, or a function such as
             `prompt_tokens()`. Once all of the answer has arrived, its usage counts instead. None: the quota's own
             estimate.
+        attempts: how often a request is sent at most, the first time included (>= 1).
+        deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
+        acquire_timeout_s: how many seconds each attempt waits for a lease. None: as long as the client waits for a
+            connection (`Timeout(pool=...)`) or the pool's default, whichever is less.
         load: True: ask each server for its load. Reports of servers are used in any case.
         resend: which failed requests are tried elsewhere. "always": all, until the first byte of the answer's body.
             "incomplete": those that no server can have read whole. "unsent": those of which no byte was sent. Requests
@@ -75,23 +72,23 @@ class RequestOptions:
         TypeError: a string was given for a collection.
 
     Attributes:
-        always: what each request asks the pool for; None: that depends on the request.
+        always: what each request asks the pool for, and that it has no session; None: that depends on the request.
     """
 
-    attempts: int = 3
-    deadline_s: float | None = None
-    acquire_timeout_s: float | None = None
-    key: str | Callable[[Any], str | None] | None = None
     labels: Iterable[str] | Callable[[Any], Iterable[str]] = _NOBODY
     exclude: Iterable[str] = _NOBODY
     priority: int | Callable[[Any], int] = 0
+    key: str | Callable[[Any], str | None] | None = None
     holder: str | Callable[[Any], str] = ""
     ttl_s: float | None = None
     tokens: int | Callable[[Any], int | None] | None = None
+    attempts: int = 3
+    deadline_s: float | None = None
+    acquire_timeout_s: float | None = None
     load: bool = False
     resend: Resend = "always"
     sessions: Sessions | None = None
-    always: LeaseRequest | None = field(default=None, init=False)
+    always: tuple[LeaseRequest, None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         checked("attempts", self.attempts, whole)
@@ -110,8 +107,9 @@ class RequestOptions:
                 raise TypeError(f"{name} is {given!r}; it takes a collection of strings, such as {{'a'}}")
             if not callable(given):
                 object.__setattr__(self, name, frozenset(given))
-        if self.tokens is None and not any(map(callable, (self.labels, self.priority, self.key, self.holder))):
-            object.__setattr__(self, "always", self.asked(None))
+        varies = any(map(callable, (self.labels, self.priority, self.key, self.holder)))
+        if not varies and self.tokens is None and self.sessions is None:
+            object.__setattr__(self, "always", (self.asked(None), None))
 
     def asked(self, request: Any, *, counted: bool = True) -> LeaseRequest:
         """Return what `request` asks the pool for. `counted`: False if no tokens count."""
@@ -127,51 +125,13 @@ class RequestOptions:
 
     def placed(self, pool: Pool, request: Any, target: str) -> "tuple[LeaseRequest, RequestSession | None]":
         """Return what `request` asks the pool for, and its session, if there may be one. `target`: path and query."""
-        asked = self.always or self.asked(request, counted=pool.engine.has_quotas)
+        asked = self.asked(request, counted=pool.engine.has_quotas)
         if self.sessions is None:
             return asked, None
         body = _body(request)
         text = RequestText(target, request.headers, body if isinstance(body, str | bytes) else None)
         session = self.sessions.session_of(pool, text, request)
         return session.asked(asked), session
-
-    def terms(self, engine: Engine, wait_s: float | None) -> CallPolicy:
-        """Return the call policy of a request. `wait_s`: how long its client waits for a connection; None: unknown.
-
-        The smaller limit of client and pool counts, as clients have default limits: OpenAI's ten minutes, httpx's five
-        seconds. A limit of the transport itself replaces both.
-        """
-        said_s = engine.acquire_timeout_s if wait_s is None else min(wait_s, engine.acquire_timeout_s)
-        return CallPolicy(
-            attempts=self.attempts,
-            retries=engine.retries,
-            wait_s=said_s if self.acquire_timeout_s is None else self.acquire_timeout_s,
-            deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
-        )
-
-
-class RequestPlans:
-    """The attempt plans of the requests of one transport.
-
-    Args:
-        engine: of the pool.
-        options: the limits of a request.
-    """
-
-    def __init__(self, engine: Engine, options: RequestOptions) -> None:
-        self._engine = engine
-        self._options = options
-        self._known: dict[float | None, AttemptPlans] = {}
-
-    def of(self, wait_s: float | None) -> AttemptPlans:
-        """Return what makes the plan of a request whose client waits so long for a connection; None: unknown."""
-        found = self._known.get(wait_s)
-        if found is None:
-            engine = self._engine
-            found = AttemptPlans(self._options.terms(engine, wait_s), budget=engine.budget, rng=engine.jitter)
-            if len(self._known) < _MOST_WAITS:
-                self._known[wait_s] = found
-        return found
 
 
 def _of(given: Any, request: Any) -> Any:

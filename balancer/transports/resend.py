@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
-__all__ = ["RESENDS", "Resend", "ResendRule", "Sending", "sending_of_thread"]
+__all__ = ["HALF_SENT", "RESENDS", "FinalFailure", "Resend", "ResendRule", "Sending", "sending_of_thread"]
+
+HALF_SENT: Final = "a part of its body was sent, which cannot be sent again"
+"""Why a request whose body can be read once is not sent again."""
 
 Resend = Literal["always", "incomplete", "unsent"]
 """How far a failed request may have been sent to be sent again."""
@@ -20,20 +23,27 @@ RESENDS: Final = get_args(Resend)
 
 _IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _KEY: Final = "Idempotency-Key"
-_UNCONNECTED: Final = (
-    *("ConnectError", "ConnectTimeout", "PoolTimeout"),  # of httpx2, httpx and requests
-    *(
-        "ClientConnectorError",
-        "ClientConnectorDNSError",
-        "ClientConnectorSSLError",
-        "ConnectionTimeoutError",
-    ),  # aiohttp
+_UNCONNECTED: Final = (  # of httpx2, httpx and requests, then of aiohttp
+    *("ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError"),
+    *("ClientConnectorSSLError", "ConnectionTimeoutError"),
 )
 _WHY: Final = {
     "unsent": "resend is 'unsent', and a part of the request was sent",
     "incomplete": "resend is 'incomplete', and the whole request was sent",
 }
 _THREAD = threading.local()
+
+
+class FinalFailure(Exception):
+    """An attempt failed, and no further one may follow.
+
+    Fields: `error`, the failure, and `last_word`: True if the client must not send the request again either.
+    """
+
+    def __init__(self, error: Exception, *, last_word: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.last_word = last_word
 
 
 class Sending:

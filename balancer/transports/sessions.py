@@ -70,6 +70,10 @@ class Sessions:
     Raises:
         ValueError: a number is out of range, a word of `elsewhere` is unknown, or nothing names a session.
         TypeError: a string was given for a collection.
+
+    Attributes:
+        elsewhere: see above.
+        given: finds the ids that a part of an answer's body gives; None: they are not kept.
     """
 
     def __init__(
@@ -86,9 +90,9 @@ class Sessions:
         for name, given in (("ids", ids), ("elsewhere", elsewhere)):
             if isinstance(given, str):
                 raise TypeError(f"{name} is {given!r}; it takes a collection of strings, such as ['a']")
-        self._elsewhere = frozenset(elsewhere)
-        if not self._elsewhere <= set(_ELSEWHERE):
-            raise ValueError(f"elsewhere is {sorted(self._elsewhere)}; it takes {' and '.join(map(repr, _ELSEWHERE))}")
+        self.elsewhere = frozenset(elsewhere)
+        if not self.elsewhere <= set(_ELSEWHERE):
+            raise ValueError(f"elsewhere is {sorted(self.elsewhere)}; it takes {' and '.join(map(repr, _ELSEWHERE))}")
         starts = "|".join(re.escape(each) for each in sorted(ids, key=len, reverse=True))
         if not (starts or header or cookie or function):
             raise ValueError("nothing names a session; give ids, a header, a cookie or a function")
@@ -98,7 +102,7 @@ class Sessions:
         one = rf"(?:{starts})[A-Za-z0-9_-]{{1,{_LONGEST}}}"
         self._in_target = re.compile(rf"(?<![^/=,&?]){one}(?![^/=,&?])") if starts else None
         self._in_body = re.compile(rf'(?<!\\)"({one})"'.encode()) if starts else None
-        self._given = re.compile(rf'(?<!\\)"(?:[a-z_]*_)?id"\s*:\s*"({one})"'.encode()) if starts else None
+        self.given = re.compile(rf'(?<!\\)"(?:[a-z_]*_)?id"\s*:\s*"({one})"'.encode()) if starts else None
         self._table = SessionTable(checked("idle_s", idle_s, positive), checked("most", most, partial(whole, least=1)))
         self._lock = Lock()
 
@@ -119,9 +123,10 @@ class Sessions:
         if names:
             with self._lock:
                 only = self._table.find(names, pool.clock())
-            if only is not None and self._elsewhere and self._gives_up(pool, only):
-                only = None
-        return RequestSession(self, pool, only, named, leaves=bool(self._elsewhere))
+            if only is not None and self.elsewhere:
+                row = next((row for row in pool.stats().endpoints if row.name == only), None)
+                only = None if may_leave(row, self.elsewhere) else only
+        return RequestSession(self, pool, only, named)
 
     def bind(self, names: Iterable[str], endpoint: str, now: float, *, first: bool = False) -> None:
         """Note that these sessions live at `endpoint`. `first`: unless it is known where they do."""
@@ -140,21 +145,7 @@ class Sessions:
                 found += [_short(f"cookie {each}") for each in self._cookie.findall(value)]
         return found
 
-    def ids_given(self, content: bytes) -> set[str]:
-        """Return the ids that a part of an answer's body gives."""
-        return {each.decode() for each in self._given.findall(content)} if self._given is not None else set()
-
-    @property
-    def reads_ids(self) -> bool:
-        """Whether ids of answers are kept."""
-        return self._given is not None
-
     # -- inside ------------------------------------------------------------------------------------
-
-    @property
-    def leaves_failed(self) -> bool:
-        """Whether a request that failed at its endpoint is tried elsewhere."""
-        return "gone" in self._elsewhere
 
     def _named(self, text: RequestText, request: Any) -> list[str]:
         found = []
@@ -176,10 +167,6 @@ class Sessions:
             found += [each[1].decode() for each in islice(self._in_body.finditer(data), _MOST_NAMED)]
         return found
 
-    def _gives_up(self, pool: Pool, name: str) -> bool:
-        """Return whether a request may go elsewhere, as things stand."""
-        return may_leave(next((row for row in pool.stats().endpoints if row.name == name), None), self._elsewhere)
-
 
 @dataclass(frozen=True, slots=True)
 class _LeavingRequest(LeaseRequest):
@@ -198,11 +185,10 @@ class RequestSession:
         only: the name of its endpoint; None: the request may go anywhere.
     """
 
-    __slots__ = ("_leaves", "_named", "_pool", "_sessions", "only")
+    __slots__ = ("_named", "_pool", "_sessions", "only")
 
-    def __init__(self, sessions: Sessions, pool: Pool, only: str | None, named: Iterable[str], *, leaves: bool) -> None:
+    def __init__(self, sessions: Sessions, pool: Pool, only: str | None, named: Iterable[str]) -> None:
         self.only = only
-        self._leaves = leaves
         self._sessions = sessions
         self._pool = pool
         self._named = named  # what the answer will bind
@@ -211,30 +197,28 @@ class RequestSession:
         """Return what the request asks the pool for, given what it would ask for without a session."""
         if self.only is None:
             return asked
-        kind = _LeavingRequest if self._sessions.leaves_failed else LeaseRequest
+        kind = _LeavingRequest if "gone" in self._sessions.elsewhere else LeaseRequest
         return kind(**{each.name: getattr(asked, each.name) for each in fields(asked)} | {"only": self.only})
 
     def answered(
-        self, endpoint: str, status: int, headers: Iterable[tuple[str, str]], *, decoded: bool = False
+        self, endpoint: str, headers: Iterable[tuple[str, str]], *, decoded: bool = False
     ) -> "IdReader | None":
-        """Note the head of the answer. Return what reads its body; None: nothing need be read.
+        """Note the head of an answer that is no error. Return what reads its body; None: nothing need be read.
 
         Args:
             endpoint: the name of the one that answered.
-            status, headers: of the answer.
+            headers: of the answer.
             decoded: True if the body comes without its Content-Encoding.
         """
-        if status >= 400:
-            return None
         headers, now = list(headers), self._pool.clock()
-        self._sessions.bind(self._named, endpoint, now, first=not self._leaves)
+        self._sessions.bind(self._named, endpoint, now, first=not self._sessions.elsewhere)
         self._sessions.bind(self._sessions.named_by(headers), endpoint, now)
         told = {name.lower(): value for name, value in headers}
         kind = told.get("content-type", "").lower()
-        if not (self._sessions.reads_ids and ("json" in kind or "event-stream" in kind)):
+        if self._sessions.given is None or not ("json" in kind or "event-stream" in kind):
             return None
         learn = partial(self._learn, endpoint)
-        return IdReader(self._sessions, learn, "" if decoded else told.get("content-encoding", ""))
+        return IdReader(self._sessions.given, learn, "" if decoded else told.get("content-encoding", ""))
 
     def _learn(self, endpoint: str, ids: Iterable[str]) -> None:
         self._sessions.bind(ids, endpoint, self._pool.clock())
@@ -244,15 +228,15 @@ class IdReader:
     """Reads the ids that an answer gives, as its body passes. It never fails: what cannot be read is skipped.
 
     Args:
-        sessions: knows ids.
+        given: finds ids.
         learn: is told of them.
         encoding: the Content-Encoding of the body.
     """
 
-    __slots__ = ("_learn", "_left", "_plain", "_sessions", "_tail")
+    __slots__ = ("_given", "_learn", "_left", "_plain", "_tail")
 
-    def __init__(self, sessions: Sessions, learn: Callable[[Iterable[str]], None], encoding: str) -> None:
-        self._sessions = sessions
+    def __init__(self, given: re.Pattern[bytes], learn: Callable[[Iterable[str]], None], encoding: str) -> None:
+        self._given = given
         self._learn = learn
         self._plain = PlainText(encoding)
         self._tail = b""
@@ -265,8 +249,7 @@ class IdReader:
         for part in self._plain.parts(piece):
             self._left -= len(part)
             text = self._tail + part
-            ids = self._sessions.ids_given(text)
-            if ids:
+            if ids := {each.decode() for each in self._given.findall(text)}:
                 self._learn(ids)
             self._tail = text[-_OVERLAP:]
             if self._left <= 0:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Self
 
 __all__ = ["TimeBound", "bind", "bound_of_thread", "bounded", "parts"]
@@ -44,9 +43,7 @@ class TimeBound:
             self._outer, _THREAD.bound = bound_of_thread(), self
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._until_s < math.inf:
             _THREAD.bound = self._outer
 

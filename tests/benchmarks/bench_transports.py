@@ -22,8 +22,7 @@ from openai import AsyncOpenAI
 
 from balancer import Endpoint, Pool, aopenai
 from balancer.transports.adapter import BalancedAdapter
-from balancer.transports.sync import BalancedTransport
-from balancer.transports.tasks import AsyncBalancedTransport
+from balancer.transports.httpx_transports import AsyncBalancedTransport, BalancedTransport
 from tests.benchmarks.harness import Row, in_turns, options, show, timed
 from tests.model_server import model_process
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 
 from balancer import Endpoint, Pool, QuotaSettings, QuotaSpent
 from balancer.client_errors import is_spent, says_spent
@@ -49,9 +50,10 @@ def test_an_answer_says_that_nothing_is_left_by_its_code_or_type(status: int, bo
 
 def test_of_a_body_that_nobody_has_read_nothing_is_read() -> None:
     answer = requests.Response()
-    answer.status_code, answer.raw = 429, io.BytesIO(b'{"code": "insufficient_quota"}')
+    body = io.BytesIO(b'{"code": "insufficient_quota"}')
+    answer.status_code, answer.raw = 429, urllib3.HTTPResponse(body, preload_content=False)
     error = requests.HTTPError("429", response=answer)
-    assert (says_spent(error), answer.raw.tell()) == (False, 0)
+    assert (says_spent(error), body.tell()) == (False, 0)
     assert answer.content
     assert says_spent(error)
 

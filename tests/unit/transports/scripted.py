@@ -12,8 +12,7 @@ import pytest
 
 from balancer import Endpoint, Pool, RetrySettings
 from balancer.core.events import Ended
-from balancer.transports.sync import BalancedTransport
-from balancer.transports.tasks import AsyncBalancedTransport
+from balancer.transports.httpx_transports import AsyncBalancedTransport, BalancedTransport
 
 __all__ = ["FACES", "Body", "Face", "Inner", "Reply", "pool_of"]
 

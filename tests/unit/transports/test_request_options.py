@@ -1,12 +1,14 @@
 """What a request asks a pool for: settings that are functions of it, and a key from the beginning of its prompt."""
 
+import inspect
 from typing import Any
 
 import httpx2
 import pytest
 import requests
 
-from balancer.transports.request_options import RequestOptions, prompt_key, prompt_tokens
+from balancer import AsyncBalancedTransport, BalancedAdapter, BalancedMiddleware, BalancedTransport, Pool
+from balancer.transports.request_options import RequestKeywords, RequestOptions, prompt_key, prompt_tokens
 
 
 def _request(**body: Any) -> httpx2.Request:
@@ -15,6 +17,16 @@ def _request(**body: Any) -> httpx2.Request:
 
 def _chat(*said: str, model: str = "m") -> httpx2.Request:
     return _request(model=model, messages=[{"role": "user", "content": each} for each in said])
+
+
+def test_all_clients_have_the_same_options_in_the_order_of_a_call() -> None:
+    clients = (BalancedTransport, AsyncBalancedTransport, BalancedAdapter, BalancedMiddleware)
+    orders = [
+        [name for name in inspect.signature(each).parameters if name not in ("pool", "inner")] for each in clients
+    ]
+    assert orders == [list(RequestKeywords.__annotations__)] * 4
+    of_a_call = [name for name in inspect.signature(Pool.call).parameters if name in orders[0]]
+    assert orders[0][: len(of_a_call)] == of_a_call
 
 
 def test_settings_may_be_functions_of_the_request() -> None:

@@ -176,14 +176,16 @@ def test_an_id_is_found_in_path_query_and_body_and_not_in_the_words_of_a_prompt(
 def test_ids_are_learnt_however_an_answer_is_cut_and_not_of_words_or_errors() -> None:
     pool, sessions = _bound()
     events = b'data: {"type":"response.created","response":{"id": "resp_abc","text":"\\"id\\":\\"file-no\\""}}\n\n'
-    for status in (500, 200):
-        reader = sessions.session_of(pool, RequestText("/", {}, None)).answered(
-            "b", status, [("content-type", "text/event-stream")]
-        )
-        for at in range(len(events)) if reader is not None else ():
-            assert reader is not None
-            reader.feed(events[at : at + 1])
-        assert (_only(pool, sessions, "/resp_abc") == "b") == (status == 200)
+    told = {"content-type": "text/event-stream"}
+    refuses = Inner(_HTTP, {host: [Reply(500, told, (events,))] for host in "ab"})
+    with _HTTP.Client(transport=balancer.BalancedTransport(pool, inner=refuses, sessions=sessions)) as client:
+        assert client.get("http://pool/").status_code == 500
+    assert _only(pool, sessions, "/resp_abc") is None
+    reader = sessions.session_of(pool, RequestText("/", {}, None)).answered("b", told.items())
+    assert reader is not None
+    for at in range(len(events)):
+        reader.feed(events[at : at + 1])
+    assert _only(pool, sessions, "/resp_abc") == "b"
     assert _only(pool, sessions, "/file-no") is None
 
 

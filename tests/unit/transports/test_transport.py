@@ -444,11 +444,13 @@ def test_what_is_no_pool_is_said(face: Face) -> None:
         face.transport("http://a/", _answers(face))  # type: ignore[arg-type]
 
 
-def test_its_own_transport_has_no_limits_on_connections(face: Face) -> None:
+def test_its_own_transport_has_no_limits_on_connections(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, _ = pool_of("a")
-    inner = face.transport(pool, None)._inner(face.http)  # type: ignore[arg-type]
-    most = (inner._pool._max_connections, inner._pool._max_keepalive_connections)
-    assert min(most) > 10**9
+    inner, given = _answers(face, a=_OK), []
+    for name in ("HTTPTransport", "AsyncHTTPTransport"):
+        monkeypatch.setattr(face.http, name, lambda limits: given.append(limits) or inner)
+    assert face.request(type(face.transport(pool, inner))(pool)).status_code == 200
+    assert given == [face.http.Limits(max_connections=None, max_keepalive_connections=None)]
 
 
 def test_closing_it_leaves_the_pool_open(face: Face) -> None:
