@@ -161,9 +161,10 @@ class Ledger:
                 self._more -= lease.slots - 1
             if news:
                 self._journal.happened.extend(news)
-            for kept in self.sinks:
+            if self.sinks:  # as mostly there are none
                 lease.over = (outcome, now, self.granted)
-                kept.append(lease)
+                for kept in self.sinks:
+                    kept.append(lease)
             if account.state is _ACTIVE:
                 try:
                     self._strategy.finish(account.node, outcome, held_s, now)
