@@ -27,7 +27,7 @@ from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.fitting.survival import beyond, quantile_means
 from balancer_simulator.scenario.distributions import Distribution, Empirical
-from balancer_simulator.scenario.endpoints import FailWithin, FastFail
+from balancer_simulator.scenario.endpoints import FailWithin
 from balancer_simulator.scenario.workload import Kind
 
 from balancer.errors import ConfigError
@@ -215,7 +215,7 @@ def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
 
 
 def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=2.0, to_s=2.5, after_s=0.01)]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=2.0, to_s=2.5, after_s=0.01)]})
     troubles = _fitted(down, _LINES, workers=6, calls=900).endpoints["http://free/"].troubles
     (spell,) = troubles.outages
     assert (spell.from_s, spell.to_s, spell.over) == (pytest.approx(2.0, abs=0.2), pytest.approx(2.5, abs=0.2), True)
@@ -229,7 +229,7 @@ def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
 
 
 def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_was_last_seen() -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=1.0, after_s=0.01)]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=1.0, after_s=0.01)]})
     trace = until(made_trace(_scenario(down, _LINES, workers=6, calls=900)), 2.0)
     fit = fit_trace(trace)
     (spell,) = fit.endpoints["http://free/"].troubles.outages
@@ -362,7 +362,7 @@ def test_a_trace_that_tells_nothing_is_refused_in_one_line(attempts: list[Attemp
 
 
 def test_what_is_written_is_the_scenario(tmp_path: Path) -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
     fit = _fitted(down, _LINES, calls=300)
     path = tmp_path / "fitted.toml"
     path.write_text(as_toml(fit.data(name='the "name"'), fit_lines(fit)), encoding="utf-8")

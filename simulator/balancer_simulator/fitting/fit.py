@@ -252,7 +252,7 @@ class Fit:
             ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
-                found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
+                found.append({"kind": "fail_within", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
         if (
             options.get("troubles") != "none"
             and mttr_s is not None
@@ -274,7 +274,7 @@ class Fit:
         troubles, spells = self.endpoints[name].troubles, self.endpoints[name].spells
         for each in troubles.outages:
             if each.to_s > each.from_s:
-                yield {"kind": "fast_fail", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
+                yield {"kind": "fail_within", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
         for from_s, to_s, factor in spells.seen_s if spells else ():
             yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": factor}
 
@@ -283,12 +283,12 @@ class Fit:
         troubles = self.endpoints[name].troubles
         found: list[dict[str, Any]] = []
         if troubles.quick_part:
-            found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
+            found.append({"kind": "fail_within", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:
             found.append({"kind": "fail_within", "probability": troubles.slow_part})
         if outage is not None:
             found.append(
-                {"kind": "fast_fail", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
+                {"kind": "fail_within", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
             )
         return found
 

@@ -218,7 +218,7 @@ class Simulation:
             attempts=requests.attempts,
             retries=retries,
             hedge_after_s=requests.hedge_after_s,
-            avoids=requests.exclude_failed and not is_baseline,
+            avoids=not is_baseline,
         )
         self._attempts = AttemptRunner(
             self._env,

@@ -62,7 +62,7 @@ class Fleet:
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._place, number, url, model, served, self.stirred)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
-        effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
+        effects = FaultEffects(model.faults, rng, spell_effects(model, number, self._streams))
         station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
             station=QueueingStation(queue, station) if queue else station,
@@ -137,5 +137,4 @@ class _Flapping:
 
     def _come_up(self) -> None:
         self._effects.down -= 1
-        self._effects.since_s = self._env.now
         after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

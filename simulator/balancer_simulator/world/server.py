@@ -16,11 +16,9 @@ from balancer_simulator.scenario.endpoints import (
     CrashRepair,
     EndpointModel,
     FailWithin,
-    FastFail,
     Fault,
     SlowSpells,
     SlowWithin,
-    Warmup,
 )
 from balancer_simulator.world.cache import PromptCache
 from balancer_simulator.world.calendar import Place, after, placer
@@ -79,32 +77,22 @@ class FaultEffects:
 
     Attributes:
         down: number of its crashes that are not repaired yet.
-        since_s: when it last came up.
     """
 
-    def __init__(
-        self, faults: Iterable[Fault], rng: random.Random, since_s: float, spells: Iterable[SpellEffect] = ()
-    ) -> None:
+    def __init__(self, faults: Iterable[Fault], rng: random.Random, spells: Iterable[SpellEffect] = ()) -> None:
         self._rng = rng
         self._spells = list(spells)
         self._slow: list[SlowWithin] = []
-        self._warm: list[Warmup] = []
-        self._quick: list[FastFail] = []
         self._fail: list[FailWithin] = []
         self.crashes: list[CrashRepair] = []
         for fault in faults:
             self._sort(fault)
         self.down = 0
-        self.since_s = since_s
 
     def _sort(self, fault: Fault) -> None:
         match fault:
             case SlowWithin():
                 self._slow.append(fault)
-            case Warmup():
-                self._warm.append(fault)
-            case FastFail():
-                self._quick.append(fault)
             case FailWithin():
                 self._fail.append(fault)
             case CrashRepair():
@@ -116,11 +104,11 @@ class FaultEffects:
         """Return the effect on a call that begins at `now`."""
         if self.down:
             return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
-        for quick in self._quick:
-            if quick.from_s <= now < quick.to_s and self._rng.random() < quick.probability:
-                return Effect(fails=True, quick_s=quick.after_s)
-        factor, fails = self._factor(now), self._fails(now)
-        return Effect(factor, fails) if fails or factor != 1.0 else _FINE
+        factor, struck = self._factor(now), self._struck(now)
+        if not struck:
+            return Effect(factor) if factor != 1.0 else _FINE
+        quick_s = [fault.after_s for fault in struck if fault.after_s is not None]
+        return Effect(factor, fails=True, quick_s=min(quick_s, default=None))
 
     def _factor(self, now: float) -> float:
         factor = 1.0
@@ -129,15 +117,12 @@ class FaultEffects:
                 factor *= slow.factor
         for spells in self._spells:
             factor *= spells.factor(now)
-        for warm in self._warm:
-            left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
-            factor *= 1 + (warm.factor - 1) * left
         return factor
 
-    def _fails(self, now: float) -> bool:
+    def _struck(self, now: float) -> list[FailWithin]:
         # Each fault draws once for every call in its time, independent of the others, so that the draws stay in step.
-        struck = [self._rng.random() < fault.probability for fault in self._fail if fault.from_s <= now < fault.to_s]
-        return any(struck)
+        within = [fault for fault in self._fail if fault.from_s <= now < fault.to_s]
+        return [fault for fault in within if self._rng.random() < fault.probability]
 
 
 """What it takes to be told that an endpoint is too busy."""

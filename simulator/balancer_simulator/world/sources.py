@@ -1,7 +1,6 @@
 """Task sources of open and closed workloads: when a task comes, its work and its kind."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, repeat
@@ -130,8 +129,6 @@ class OpenSource:
         self._arrival.act = self._arrive
         self._place = placer(env)
         self._submit = submit
-        if isinstance(workload, Arrivals):
-            workload = _resampled(workload, streams)
         self._instants = accumulate(_gaps_of(workload, streams))
         self._arrives_s = next(self._instants, None)
         recorded = workload.kinds if isinstance(workload, Arrivals) else []
@@ -242,39 +239,6 @@ def numbers_of(number: Number, rng: np.random.Generator) -> Iterator[int]:
         return found.astype(float)
 
     return map(int, endless(draw))
-
-
-def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:
-    """Return the record for a replication: blocks of it, one after another, until it is as long.
-
-    A block begins anywhere, and continues at the beginning of the record after its end (the circular block bootstrap of
-    Politis and Romano, 1992). So every request is in as many blocks as any other.
-    """
-    if workload.resample_s is None:
-        return workload
-    at_s, length_s = workload.at_s, workload.resample_s
-    whole_s = at_s[-1] * (1 + 1 / len(at_s))  # there is a gap after the last one as well
-    starts = streams.numbers(Purpose.BLOCKS).random(math.ceil(whole_s / length_s)) * whole_s
-    instants: list[float] = []
-    places: list[int] = []
-    for number, start_s in enumerate(starts.tolist()):
-        base_s = number * length_s - start_s
-        for first_s, last_s, wrapped_s in (
-            (start_s, min(start_s + length_s, whole_s), base_s),
-            (0.0, start_s + length_s - whole_s, base_s + whole_s),
-        ):
-            inside = range(bisect_left(at_s, first_s), bisect_left(at_s, last_s))
-            places.extend(inside)
-            instants.extend(max(0.0, at_s[place] + wrapped_s) for place in inside)
-    instants.sort()  # rounding may break the order
-    works, kinds = workload.work_s, workload.kinds
-    return workload.model_copy(
-        update={
-            "at_s": instants,
-            "work_s": [works[place] for place in places] if works else [],
-            "kinds": [kinds[place] for place in places] if kinds else [],
-        }
-    )
 
 
 def _bursts(workload: OnOff, streams: Streams) -> Iterator[float]:
