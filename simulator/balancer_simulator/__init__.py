@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.predicting.sizing import ServerGoal, Sizing, servers_for
     from balancer_simulator.run.engine import simulate_once
+    from balancer_simulator.run.joined import JoinedRun
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
         Deterministic,
@@ -75,6 +76,7 @@ __all__ = [
     "Fit",
     "Host",
     "Interval",
+    "JoinedRun",
     "Kind",
     "Lognormal",
     "Number",
@@ -128,6 +130,7 @@ _HOMES = {
     "run.engine": ("simulate_once",),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),
+    "run.joined": ("JoinedRun",),
     "run.record": ("Record",),
     "scenario.endpoints": (
         "Change",

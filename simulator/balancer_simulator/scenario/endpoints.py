@@ -61,7 +61,7 @@ class TimedFault(CheckedInPython):
 
 
 class SlowWithin(TimedFault):
-    """Calls that begin between two instants take `factor` times as long."""
+    """Calls whose work begins between two instants take `factor` times as long."""
 
     kind: Literal["slow_within"] = "slow_within"
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
@@ -76,7 +76,7 @@ class WorseSpells(CheckedInPython):
 
 
 class SlowSpells(CheckedInPython):
-    """Slow again and again: calls that begin in a spell take `factor` times as long; some spells are `worse`.
+    """Slow again and again: calls whose work begins in a spell take `factor` times as long; some spells are `worse`.
 
     Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
     """
