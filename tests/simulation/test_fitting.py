@@ -433,6 +433,28 @@ def test_where_nothing_waited_there_is_no_limit_and_that_is_said() -> None:
     assert again.metrics["wait_mean_s"] == 0.0
 
 
+@pytest.mark.parametrize(("strategy", "taken"), [("round_robin", "round_robin"), ("random", "least_in_flight")])
+def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy: str, taken: str) -> None:
+    pool = [_FREE.model_copy(update={"url": f"http://{name}/", "capacity": 90}) for name in "abc"]
+    scenario = _scenario(*pool, workload=Poisson(rate_per_s=70.0), horizon_s=10.0)
+    fit = fit_trace(_imported(made_trace(scenario, strategy)))
+    assert fit.strategy is None
+    assert fit.policy.strategy == taken
+    assert any(line.startswith("the strategy: ") and taken in line for line in unknown(fit))
+
+
+def test_where_few_waited_the_most_seen_at_once_is_the_capacity_and_more_load_brings_waits() -> None:
+    scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
+    calls = sorted(_imported(made_trace(scenario)).attempts, key=lambda each: each.granted_s)
+    calls[500:503] = [replace(each, asked_s=each.asked_s - 0.2) for each in calls[500:503]]
+    fit = fit_trace(Trace(attempts=calls))
+    (member,) = fit.members
+    assert (member.capacity, member.source) == (member.seen, "seen")
+    assert any("only 3 calls waited for it; assumed to be" in line for line in unknown(fit))
+    double = fit.scenario().changed(workload=Poisson(rate_per_s=140.0), horizon_s=60.0)
+    assert simulate_once(double, fit.policy).metrics["wait_mean_s"] > 0
+
+
 def test_waits_for_something_else_tell_no_capacity() -> None:
     scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
     rng = np.random.default_rng(2)
