@@ -103,6 +103,10 @@ _TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
         faulty(slow(3, from_s=2, to_s=4), at_s=[1.75, 2, 3.75, 4]),
         [(1.75, 2.25), (2, 3.5), (3.75, 5.25), (4, 4.5)],
     ),
+    "what queues in a server is slowed by when its work begins": (
+        at([0, 0, 1], [1, 1, 2], endpoint(capacity=3, parallel=1, faults=[slow(3, from_s=0.5, to_s=1.5)])),
+        [(0, 1), (0, 4), (1, 6)],
+    ),
     "slow_spells of no gaps slow every call": (
         faulty(
             {"kind": "slow_spells", "between": fixed(1e-6), "lasts": fixed(1e6), "factor": 3}, at_s=[0, 4]
