@@ -24,7 +24,7 @@ from balancer.plugins.registry import Registry, default_registry
 from balancer.values.urls import identity_of
 from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
-from balancer_simulator.run.joined import Asker, JoinedRun, Process, told_as_it_is
+from balancer_simulator.run.joined import JoinedRun, Process, ProcessCaller, told_as_it_is
 from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
 from balancer_simulator.run.measurement import Measurement, RequestCounts
 from balancer_simulator.run.record import CallSpan, Record
@@ -265,7 +265,7 @@ class Simulation:
             if kind and kind not in kinds:
                 raise ConfigError(f"requests.kinds has no {kind!r}; there are {', '.join(sorted(kinds))}")
             demand = kinds[kind] if kind else next(iter(kinds.values()))
-            self._submit(new_task(next(made), work_s, demand, Asker(over), self._env.now))
+            self._submit(new_task(next(made), work_s, demand, ProcessCaller(over), self._env.now))
 
         known = {identity_of(url): url for url in self._endpoints}
 
@@ -400,7 +400,7 @@ class Simulation:
         self._conclude(task, answered=False)
 
     def _conclude(self, task: Task, *, answered: bool) -> None:
-        if isinstance(task.worker, Asker):
+        if isinstance(task.worker, ProcessCaller):
             task.worker.over.succeed(answered)
         else:
             self._concluded(task)

@@ -10,10 +10,10 @@ from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Worker
 
-__all__ = ["Asker", "JoinedRun", "Process", "told_as_it_is"]
+__all__ = ["JoinedRun", "Process", "ProcessCaller", "told_as_it_is"]
 
 
-class Asker(Worker):
+class ProcessCaller(Worker):
     """The caller of one request of a process. `over` succeeds at its end, with whether it has its answer."""
 
     __slots__ = ("over",)
