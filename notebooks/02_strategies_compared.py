@@ -205,10 +205,9 @@ batch = Scenario(
     workload=Batch(
         samples=6 if SHORT else 16,
         samples_at_once=4,
-        task_spread=0.5,
         stages=[
             Stage(name="generate_test_outputs", tasks=20, workers=8),
-            Stage(name="validate_solutions", tasks=80, workers=8, straggler_share=0.01),
+            Stage(name="validate_solutions", tasks=80, workers=8),
         ],
     ),
     work=Lognormal(mean_s=0.8, cv=1.0),

@@ -25,6 +25,7 @@ from balancer_simulator import (
     EndpointModel,
     Host,
     Interval,
+    Kind,
     Lognormal,
     Requests,
     Scenario,
@@ -49,9 +50,13 @@ DEADLINE_S = 3600 * DEADLINE_H
 TIME_LIMIT_S = 60.0  # of one call
 CERTAINTY = 0.95
 AT_ONCE = 4  # problems under way at a time, each with its own workers
-GENERATE, VALIDATE = 20, 80  # tasks of a problem, more or less
+GENERATE, VALIDATE = 20, 80  # tasks of a problem
 SLOW_SHARE, SLOW_FACTOR = 0.01, 10.0  # programs that hang, or nearly
 WORK = Lognormal(mean_s=6.0, cv=1.0)  # seconds that one task takes on a core of its own
+KINDS = [
+    Kind(name="usual", share=1 - SLOW_SHARE),
+    Kind(name="slow", share=SLOW_SHARE, work=Lognormal(mean_s=SLOW_FACTOR * WORK.mean_s, cv=1.0)),
+]
 
 
 def core_hours() -> float:
@@ -63,22 +68,16 @@ def core_hours() -> float:
 def batch(hosts: int, workers: int, leases: int = CORES, *, time_limit_s: float | None = None, runs: int) -> Scenario:
     """A batch on so many hosts, each with an endpoint for each lease; so many workers for each stage of a problem."""
     stages = [
-        Stage(name="generate_test_outputs", tasks=GENERATE, workers=workers),
-        Stage(
-            name="validate_solutions",
-            tasks=VALIDATE,
-            workers=workers,
-            straggler_share=SLOW_SHARE,
-            straggler_factor=SLOW_FACTOR,
-        ),
+        Stage(name="generate_test_outputs", tasks=GENERATE, workers=workers, kind="usual"),
+        Stage(name="validate_solutions", tasks=VALIDATE, workers=workers),
     ]
     return Scenario(
         name=f"{hosts} hosts, {workers} workers",
-        workload=Batch(samples=PROBLEMS, samples_at_once=AT_ONCE, stages=stages, task_spread=0.5),
+        workload=Batch(samples=PROBLEMS, samples_at_once=AT_ONCE, stages=stages),
         work=WORK,
         endpoints=[EndpointModel(url=f"http://10.0.0.{{1..{hosts}}}:{{8080..{8079 + leases}}}/")],
         hosts={f"10.0.0.{host}": Host(cores=CORES) for host in range(1, hosts + 1)},
-        requests=Requests(attempts=1 if time_limit_s else 3, call_timeout_s=time_limit_s),
+        requests=Requests(attempts=1 if time_limit_s else 3, call_timeout_s=time_limit_s, kinds=KINDS),
         health=None,
         horizon_s=1e7,
         replications=runs,
@@ -86,8 +85,8 @@ def batch(hosts: int, workers: int, leases: int = CORES, *, time_limit_s: float 
 
 
 say(
-    f"The batch has **{PROBLEMS} problems**, {AT_ONCE} under way at a time. Each has about {GENERATE} outputs to "
-    f"generate and then about {VALIDATE} solutions to judge, {WORK.mean_s:g} s of a core for each on average; "
+    f"The batch has **{PROBLEMS} problems**, {AT_ONCE} under way at a time. Each has {GENERATE} outputs to "
+    f"generate and then {VALIDATE} solutions to judge, {WORK.mean_s:g} s of a core for each on average; "
     f"{SLOW_SHARE:.0%} of the solutions take {SLOW_FACTOR:g} times as long. That is some {core_hours():.1f} hours "
     f"of one core. A host has {CORES} cores and, for a start, as many endpoints, each with one lease. "
     f"The batch must be done within **{DEADLINE_S / 3600:.2f} h**. Every figure below is from "

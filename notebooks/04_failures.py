@@ -31,7 +31,7 @@ from balancer_simulator import (
     Closed,
     CrashRepair,
     EndpointModel,
-    FastFail,
+    FailWithin,
     Host,
     Interval,
     Kind,
@@ -45,7 +45,6 @@ from balancer_simulator import (
     Study,
     StudyProgress,
     Sweep,
-    Warmup,
     run_study,
     run_sweep,
     simulate_once,
@@ -131,7 +130,7 @@ def between(parts: Iterable[float]) -> str:
 # calls" is the part of all calls that it takes.
 
 # %%
-BLACK_HOLE: list[Fault] = [FastFail(after_s=0.01)]
+BLACK_HOLE: list[Fault] = [FailWithin(after_s=0.01)]
 CALLERS = range(1, SOUND + 2)
 PROTECTION = {"no ejection": None, "ejection": EJECTION}
 unprotected, protected = PROTECTION
@@ -191,18 +190,17 @@ say(
 #
 # ## Retries: does a failed call become a failed request?
 #
-# Requests come at random. A request that failed is called again; without exclusion the retry may meet the same endpoint,
-# with it, it goes elsewhere while another endpoint will do. "Calls" is what a request costs. The last rows are the best
+# Requests come at random. A request that failed is called again, elsewhere while another endpoint will do.
+# "Calls" is what a request costs. The last rows are the best
 # that an operator could do: to drain the black hole before the first request comes.
 
 # %%
 LOAD = 0.6
 RETRIES = {
     "no retry": Requests(attempts=1),
-    "3 attempts, anywhere": Requests(attempts=3, exclude_failed=False),
-    "3 attempts, elsewhere": Requests(attempts=3),
+    "3 attempts": Requests(attempts=3),
 }
-none, anywhere, elsewhere = RETRIES
+none, elsewhere = RETRIES
 DRAINED = "drained from the start"
 LEAST_AND_MOST = ("fifo", "weighted_health")  # by what they know
 AT_RANDOM = cluster(at(LOAD), BLACK_HOLE)
@@ -241,9 +239,8 @@ def more_words(difference: Interval, base: float, unit: str = "s") -> str:
 
 def saved_by_retries(when: str) -> str:
     return (
-        f"{said(retried, (none, when), 'lost', 'fifo')} of the requests without retries, "
-        f"{said(retried, (anywhere, when), 'lost', 'fifo')} with retries anywhere and "
-        f"{said(retried, (elsewhere, when), 'lost', 'fifo')} with retries elsewhere, which cost "
+        f"{said(retried, (none, when), 'lost', 'fifo')} of the requests without retries and "
+        f"{said(retried, (elsewhere, when), 'lost', 'fifo')} with retries, which cost "
         f"{worded(calls(retried, (elsewhere, when), 'fifo'), 'number')} calls a request"
     )
 
@@ -252,7 +249,7 @@ undrained = retried.difference((elsewhere, protected), (none, DRAINED), "sojourn
 say(
     f"Under `fifo` and with {unprotected} we lose {saved_by_retries(unprotected)}. With {protected} we lose "
     f"{saved_by_retries(protected)}. Beside an operator who drained it before the start, {protected} with retries "
-    "elsewhere costs in mean time: "
+    "costs in mean time: "
     f"{more_words(undrained, retried.metric((none, DRAINED), 'sojourn_mean_s', 'fifo').mean)}."
 )
 
@@ -272,7 +269,7 @@ OUTAGE = Scenario(
         EndpointModel(
             url=f"http://10.0.0.{{1..{SOUND + 1}}}/",
             capacity=4,
-            faults=[FastFail(from_s=OUTAGE_FROM_S, to_s=OUTAGE_TO_S, after_s=0.01)],
+            faults=[FailWithin(from_s=OUTAGE_FROM_S, to_s=OUTAGE_TO_S, after_s=0.01)],
         )
     ],
     requests=Requests(attempts=ATTEMPTS, kinds=[Kind(acquire_timeout_s=5.0)]),
@@ -458,15 +455,14 @@ say(
 # ## The flapping one: when may it come back?
 #
 # It is up for a minute and down for 15 s, on average. A crash fails the calls under way; while it is down it refuses
-# calls after 10 ms: a black hole for a while. After a repair it is cold: calls take ten times as long, and that falls to
-# normal over 30 s (it is that cold so that slow start has something to do). Retries go elsewhere, within the budget.
+# calls after 10 ms: a black hole for a while. Retries go elsewhere, within the budget.
 #
 # An ejected endpoint comes back when a probe succeeds after its cooldown. Each probe that fails makes the next cooldown
 # longer (*back-off*), up to `max_cooldown_s`; once it is back, its weight grows slowly (*slow start*), which `fifo` does
 # not look at and `least_in_flight` does.
 
 # %%
-FLAPPING: list[Fault] = [CrashRepair(mtbf_s=60.0, mttr_s=15.0), Warmup(window_s=30.0, factor=10.0)]
+FLAPPING: list[Fault] = [CrashRepair(mtbf_s=60.0, mttr_s=15.0)]
 COOLDOWN_S, BACK_OFF_S, SLOW_START_S = EJECTION.cooldown_s, 30.0, 30.0
 RETURNS = {
     unprotected: None,

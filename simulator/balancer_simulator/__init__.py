@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.predicting.sizing import ServerGoal, Sizing, servers_for
     from balancer_simulator.run.engine import simulate_once
+    from balancer_simulator.run.joined import JoinedRun
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
         Deterministic,
@@ -35,11 +36,9 @@ if TYPE_CHECKING:
         CrashRepair,
         EndpointModel,
         FailWithin,
-        FastFail,
         Host,
         SlowSpells,
         SlowWithin,
-        Warmup,
         WorseSpells,
     )
     from balancer_simulator.scenario.fields import Policy, PolicySessions
@@ -74,10 +73,10 @@ __all__ = [
     "EndpointModel",
     "Exponential",
     "FailWithin",
-    "FastFail",
     "Fit",
     "Host",
     "Interval",
+    "JoinedRun",
     "Kind",
     "Lognormal",
     "Number",
@@ -100,7 +99,6 @@ __all__ = [
     "Study",
     "StudyProgress",
     "Sweep",
-    "Warmup",
     "WhatIf",
     "WorseSpells",
     "backtest",
@@ -132,17 +130,16 @@ _HOMES = {
     "run.engine": ("simulate_once",),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),
+    "run.joined": ("JoinedRun",),
     "run.record": ("Record",),
     "scenario.endpoints": (
         "Change",
         "CrashRepair",
         "EndpointModel",
         "FailWithin",
-        "FastFail",
         "Host",
         "SlowSpells",
         "SlowWithin",
-        "Warmup",
         "WorseSpells",
     ),
     "scenario.fields": ("Policy", "PolicySessions"),

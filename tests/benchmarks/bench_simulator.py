@@ -89,8 +89,8 @@ OURS: Final = "simulator: production core, fifo, as scenarios are by default"
 TEXTBOOK: Final = "SimPy textbook: Resource and processes"
 FIFO: Final = Policy(strategy="fifo")
 ROWS: Final[dict[str, tuple[Model, str]]] = {  # with how many times the speed of the textbook it should have
-    OURS: (ours, ">= 1.6"),
-    "the same with health off": (without_health, ">= 1.6"),
+    OURS: (ours, ">= 1.0"),
+    "the same with health off": (without_health, ">= 1.0"),
     TEXTBOOK: (textbook, ""),
     "Ciw": (with_ciw, ""),
 }

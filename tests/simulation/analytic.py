@@ -19,7 +19,6 @@ Each kind of range of an argument has one check for all formulas. NaN fails ever
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 __all__ = [
     "ClosedNetwork",
@@ -94,23 +93,14 @@ class MarkovQueue(Queue):
         return self.service_s / (self.servers * (1.0 - self.rho))
 
     def wait_cdf(self, wait_s: float) -> float:
-        """Return the share of customers that wait at most `wait_s` seconds, in [0, 1].
-
-        Raises:
-            ValueError: `wait_s` is negative, infinite or not a number.
-        """
-        require_not_negative("wait_s", wait_s)
+        """Return the share of customers that wait at most `wait_s` seconds, in [0, 1]."""
         return 1.0 - self.wait_probability * math.exp(-wait_s / self.delay_s)
 
     def wait_quantile_s(self, share: float) -> float:
         """Return the least wait in seconds that `share` of the customers do not exceed.
 
         It is 0 for a share of up to 1 - `wait_probability`.
-
-        Raises:
-            ValueError: `share` is not in [0, 1).
         """
-        require_share("share", share)
         excess = self.wait_probability / (1.0 - share)
         return self.delay_s * math.log(excess) if excess > 1.0 else 0.0
 
@@ -122,13 +112,8 @@ def mm1(rho: float, service_s: float = 1.0) -> MarkovQueue:
         rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0; with the default, waits are in service times.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Kleinrock, Queueing Systems I (1975), section 3.2.
     """
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
     return MarkovQueue(1, rho, service_s, rho * service_s / (1.0 - rho), rho)
 
 
@@ -142,14 +127,8 @@ def mmc(servers: int, rho: float, service_s: float = 1.0) -> MarkovQueue:
         rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Takes O(servers) time. Source: Erlang (1917); Kleinrock (1975), section 3.5.
     """
-    require_whole("servers", servers, least=1)
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
     blocked = erlang_b(servers, rho * servers)
     probability = blocked / (1.0 - rho + rho * blocked)
     return MarkovQueue(servers, rho, service_s, probability * service_s / (servers * (1.0 - rho)), probability)
@@ -165,13 +144,8 @@ def erlang_b(servers: int, offered: float) -> float:
         servers: c, >= 1.
         offered: arrivals in a mean service time, >= 0.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Erlang (1917); Kleinrock (1975), section 3.6.
     """
-    require_whole("servers", servers, least=1)
-    require_not_negative("offered", offered)
     blocked = 1.0
     for count in range(1, servers + 1):
         blocked = offered * blocked / (count + offered * blocked)
@@ -187,14 +161,8 @@ def mg1(rho: float, service_s: float = 1.0, *, scv: float) -> Queue:
         scv: squared coefficient of variation of the service time, variance / mean^2, >= 0:
             0 if it is constant, 1 if it is exponential.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Pollaczek (1930), Khinchine (1932); Kleinrock (1975), section 5.6.
     """
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
-    require_not_negative("scv", scv)
     return Queue(1, rho, service_s, rho * service_s * (1.0 + scv) / (2.0 * (1.0 - rho)))
 
 
@@ -218,13 +186,8 @@ def mm1_deadline(offered: float, patience: float) -> Impatience:
         offered: arrivals in a mean service time, > 0; it may be more than 1.
         patience: in mean service times, > 0.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Barrer (1957), Operations Research 5; the density of the work that an arrival finds.
     """
-    require_positive("offered", offered)
-    require_positive("patience", patience)
     drift = 1.0 - offered
     at_end = math.exp(-drift * patience)
     below = offered * (patience if abs(drift) < _ROUNDING else (1.0 - at_end) / drift)
@@ -239,15 +202,8 @@ def shortest_job_first(rho: float, work_s: Sequence[float]) -> Queue:
         rho: utilisation, in [0, 1).
         work_s: seconds of service, > 0, each equally likely; of jobs that are equal the first one is next.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Cobham (1954), Phipps (1956), Operations Research 2 and 4.
     """
-    require_utilisation("rho", rho)
-    _require(len(work_s) > 0, "the number of work_s", len(work_s), ">= 1")
-    for index, seconds in enumerate(work_s):
-        require_positive(f"work_s[{index}]", seconds)
     count, service_s = len(work_s), math.fsum(work_s) / len(work_s)
     rate = rho / service_s
     in_service_s = rate * math.fsum(seconds**2 for seconds in work_s) / count / 2.0
@@ -315,14 +271,9 @@ def closed_network(
         probabilities: chance of each station at every visit, >= 0, with a sum of 1; None if all are equal.
         think_s: mean time in seconds between visits, of any distribution, >= 0.
 
-    Raises:
-        ValueError: an argument is out of its range, or the two sequences differ in length.
-
     Takes O(population x stations) time. Source: Reiser and Lavenberg (1980), JACM 27(2).
     """
     chances = _chances(service_s, probabilities)
-    require_whole("population", population, least=1)
-    require_not_negative("think_s", think_s)
     numbers = [0.0] * len(service_s)
     sojourns, throughput = list(service_s), 0.0
     for customers in range(1, population + 1):
@@ -341,20 +292,7 @@ def _mean(chances: Sequence[float], values: Sequence[float]) -> float:
 
 
 def _chances(service_s: Sequence[float], probabilities: Sequence[float] | None) -> Sequence[float]:
-    if len(service_s) == 0:
-        raise ValueError("service_s is empty; it must have a mean service time for each station")
-    for index, seconds in enumerate(service_s):
-        require_positive(f"service_s[{index}]", seconds)
-    if probabilities is None:
-        return [1.0 / len(service_s)] * len(service_s)
-    if len(probabilities) != len(service_s):
-        raise ValueError(f"there are {len(probabilities)} probabilities for {len(service_s)} stations; give one each")
-    for index, chance in enumerate(probabilities):
-        require_not_negative(f"probabilities[{index}]", chance)
-    total = math.fsum(probabilities)
-    if abs(total - 1.0) > _ROUNDING:
-        raise ValueError(f"the probabilities have the sum {total}; it must be 1")
-    return probabilities
+    return [1.0 / len(service_s)] * len(service_s) if probabilities is None else probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,12 +324,8 @@ class Supermarket:
     def tail(self, number: int) -> float:
         """Return s_i = rho^((d^i - 1)/(d - 1)), the share of servers with at least i = `number` customers.
 
-        Raises:
-            ValueError: `number` is not a whole number >= 0.
-
         Takes O(number) time.
         """
-        require_whole("number", number, least=0)
         exponent = 0.0
         for _ in range(number):
             exponent = self.choices * exponent + 1.0  # when it reaches infinity, the share is 0
@@ -408,14 +342,8 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
         rho: utilisation, in [0, 1).
         service_s: mean service time in seconds, > 0.
 
-    Raises:
-        ValueError: an argument is out of its range.
-
     Source: Vvedenskaya, Dobrushin and Karpelevich (1996); Mitzenmacher (2001), IEEE TPDS 12(10).
     """
-    require_whole("choices", choices, least=1)
-    require_utilisation("rho", rho)
-    require_positive("service_s", service_s)
     times = 1.0 / (1.0 - rho) if choices == 1 else _sojourn(choices, rho)
     return Supermarket(choices, rho, service_s, times * service_s)
 
@@ -430,33 +358,3 @@ def _sojourn(choices: int, rho: float) -> float:
         exponent = choices * (exponent + 1.0)
         term = rho**exponent  # computed anew each time: a product of products would add up rounding errors
     return total
-
-
-def require_utilisation(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a utilisation below saturation: 0 <= value < 1."""
-    _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1; from 1 on the queue grows for ever")
-
-
-def require_share(name: str, value: float) -> None:
-    """Raise ValueError unless 0 <= value < 1."""
-    _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1")
-
-
-def require_positive(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is finite and > 0."""
-    _require(0.0 < value < math.inf, name, value, "a finite number > 0")
-
-
-def require_not_negative(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is finite and >= 0."""
-    _require(0.0 <= value < math.inf, name, value, "a finite number >= 0")
-
-
-def require_whole(name: str, value: int, *, least: int) -> None:
-    """Raise ValueError unless `value` is a whole number >= `least`."""
-    _require(isinstance(value, Integral) and value >= least, name, value, f"a whole number >= {least}")
-
-
-def _require(holds: bool, name: str, value: float, allowed: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} is {value}; it must be {allowed}")

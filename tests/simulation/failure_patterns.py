@@ -10,7 +10,7 @@ from statistics import fmean
 
 from balancer_simulator import Closed, EndpointModel, Policy, Requests, Scenario, simulate_once
 from balancer_simulator.scenario.distributions import Deterministic
-from balancer_simulator.scenario.endpoints import CrashRepair, FailWithin, FastFail, Fault
+from balancer_simulator.scenario.endpoints import CrashRepair, FailWithin, Fault
 
 from balancer.settings.rules import HealthSettings, RetrySettings
 
@@ -22,7 +22,7 @@ HORIZON_S, CALL_S, SOUND = 600.0, 0.3, 3
 def _flaps(up_s: float, down_s: float) -> list[Fault]:
     spells, at_s = [], up_s
     while at_s < HORIZON_S:
-        spells.append(FastFail(from_s=at_s, to_s=at_s + down_s))
+        spells.append(FailWithin(from_s=at_s, to_s=at_s + down_s, after_s=0.01))
         at_s += up_s + down_s
     return [*spells]
 
@@ -34,12 +34,12 @@ PATTERNS: dict[str, tuple[list[Fault], float]] = {
     "up 60 s, down 15 s": (_flaps(60.0, 15.0), 4 / 5),
     "up 120 s, down 60 s": (_flaps(120.0, 60.0), 2 / 3),
     "crashes, 60 s and 15 s on average": ([CrashRepair(mtbf_s=60.0, mttr_s=15.0)], 4 / 5),
-    "down for 300 s, once": ([FastFail(from_s=100.0, to_s=400.0)], 1 / 2),
-    "dead, fails in 10 ms": ([FastFail()], 0.0),
-    "dead, each call hangs for 5 s": ([FastFail(after_s=5.0)], 0.0),
-    "fails 60% of its calls in 10 ms": ([FastFail(probability=0.6)], 0.0),
+    "down for 300 s, once": ([FailWithin(from_s=100.0, to_s=400.0, after_s=0.01)], 1 / 2),
+    "dead, fails in 10 ms": ([FailWithin(after_s=0.01)], 0.0),
+    "dead, each call hangs for 5 s": ([FailWithin(after_s=5.0)], 0.0),
+    "fails 60% of its calls in 10 ms": ([FailWithin(probability=0.6, after_s=0.01)], 0.0),
     "fails 60% of its calls, slowly": ([FailWithin(probability=0.6)], 0.0),
-    "fails 90% of its calls in 10 ms": ([FastFail(probability=0.9)], 0.0),
+    "fails 90% of its calls in 10 ms": ([FailWithin(probability=0.9, after_s=0.01)], 0.0),
 }
 """What is wrong with the bad endpoint, and the part of the time that counts as up in the bound."""
 

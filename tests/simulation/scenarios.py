@@ -57,8 +57,8 @@ def closed(workers: int, think_s: float, work_s: float, *endpoints: Given, **val
 
 
 def batch(stages: Sequence[Given], *endpoints: Given, samples: int = 1, **values: Any) -> Scenario:
-    """Return a batch; `samples_at_once` and `task_spread` may be among `values`; a task takes 1 s."""
-    shape = {name: values.pop(name) for name in ("samples_at_once", "task_spread") if name in values}
+    """Return a batch; `samples_at_once` may be among `values`; a task takes 1 s."""
+    shape = {name: values.pop(name) for name in ("samples_at_once",) if name in values}
     workload = {"kind": "batch", "samples": samples, "stages": list(stages), **shape}
     return _scenario(workload, endpoints, {"work": {"kind": "deterministic", "mean_s": 1.0}, **values})
 

@@ -4,7 +4,7 @@ Nothing here is simulated, so a tolerance is either half of the last printed dig
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import pytest
@@ -349,61 +349,3 @@ def test_the_shortest_job_first_waits_less_than_in_the_order_of_arrival() -> Non
     works = [0.5, 1.0, 4.0]
     scv = sum(w**2 for w in works) / 3 / (sum(works) / 3) ** 2 - 1
     assert shortest_job_first(0.8, works).wait_s < 0.7 * mg1(0.8, sum(works) / 3, scv=scv).wait_s
-
-
-# -- what is refused --------------------------------------------------------------------------------
-
-_NAN, _INF = math.nan, math.inf
-_UTILISATION = "it must be >= 0 and < 1; from 1 on the queue grows for ever"
-
-_REFUSED: list[tuple[Callable[[], object], str]] = [
-    *((lambda rho=rho: mm1(rho), f"rho is {rho}; {_UTILISATION}") for rho in (1.0, 1.5, -0.1, _NAN, _INF)),
-    (lambda: mmc(4, 1.0), f"rho is 1.0; {_UTILISATION}"),
-    (lambda: mg1(_NAN, scv=1.0), f"rho is nan; {_UTILISATION}"),
-    (lambda: supermarket(2, 1.0), f"rho is 1.0; {_UTILISATION}"),
-    *(
-        (lambda s=s, make=make: make(s), f"service_s is {s}; it must be a finite number > 0")
-        for s in (0.0, -1.0, _NAN, _INF)
-        for make in (
-            lambda s: mm1(0.5, s),
-            lambda s: mmc(2, 0.5, s),
-            lambda s: mg1(0.5, s, scv=1.0),
-            lambda s: supermarket(2, 0.5, s),
-        )
-    ),
-    (lambda: mmc(0, 0.5), "servers is 0; it must be a whole number >= 1"),
-    (lambda: mmc(2.5, 0.5), "servers is 2.5; it must be a whole number >= 1"),  # type: ignore[arg-type]
-    (lambda: supermarket(0, 0.5), "choices is 0; it must be a whole number >= 1"),
-    (lambda: supermarket(2, 0.5).tail(-1), "number is -1; it must be a whole number >= 0"),
-    (lambda: mg1(0.5, scv=-1.0), "scv is -1.0; it must be a finite number >= 0"),
-    (lambda: mg1(0.5, scv=_INF), "scv is inf; it must be a finite number >= 0"),
-    (lambda: mm1(0.5).wait_cdf(-1.0), "wait_s is -1.0; it must be a finite number >= 0"),
-    (lambda: mm1(0.5).wait_cdf(_NAN), "wait_s is nan; it must be a finite number >= 0"),
-    (lambda: mm1(0.5).wait_quantile_s(1.0), "share is 1.0; it must be >= 0 and < 1"),
-    (lambda: mm1(0.5).wait_quantile_s(_NAN), "share is nan; it must be >= 0 and < 1"),
-    (lambda: mm1_deadline(0.5, 0.0), "patience is 0.0; it must be a finite number > 0"),
-    (lambda: shortest_job_first(0.5, []), "the number of work_s is 0; it must be >= 1"),
-    (lambda: closed_network(0, [1.0]), "population is 0; it must be a whole number >= 1"),
-    (lambda: closed_network(1, []), "service_s is empty; it must have a mean service time for each station"),
-    (lambda: closed_network(1, [1.0, 0.0]), "service_s[1] is 0.0; it must be a finite number > 0"),
-    (lambda: closed_network(1, [1.0], think_s=-1.0), "think_s is -1.0; it must be a finite number >= 0"),
-    (
-        lambda: closed_network(1, [1.0, 1.0], probabilities=[1.0]),
-        "there are 1 probabilities for 2 stations; give one each",
-    ),
-    (
-        lambda: closed_network(1, [1.0, 1.0], probabilities=[1.5, -0.5]),
-        "probabilities[1] is -0.5; it must be a finite number >= 0",
-    ),
-    (
-        lambda: closed_network(1, [1.0, 1.0], probabilities=[0.5, 0.25]),
-        "the probabilities have the sum 0.75; it must be 1",
-    ),
-]
-
-
-@pytest.mark.parametrize(("ask", "line"), _REFUSED, ids=[line for _, line in _REFUSED])
-def test_what_is_out_of_range_is_refused_in_one_line(ask: Callable[[], object], line: str) -> None:
-    with pytest.raises(ValueError, match=r"must be|give one each|must have") as caught:
-        ask()
-    assert str(caught.value) == line

@@ -15,7 +15,7 @@ def everything(**values: Any) -> Scenario:
         "workload": {"kind": "poisson", "rate_per_s": 3.0},
         "endpoints": [
             endpoint("http://{1..2}", capacity=2, faults=[crash]),
-            endpoint("http://3", faults=[{"kind": "warmup", "window_s": 9.0}, {"kind": "fail_within"}]),
+            endpoint("http://3", faults=[{"kind": "slow_within", "factor": 2.0}, {"kind": "fail_within"}]),
         ],
         "requests": {
             "kinds": [{"name": "a", "acquire_timeout_s": 1.0}, {"name": "b", "priority": 1}],

@@ -68,7 +68,7 @@ def test_a_fast_server_without_a_cache_computes_all_faster() -> None:
 
 def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it() -> None:
     flapping = {"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1e-6}
-    hole = {"kind": "fast_fail", "to_s": 5.0}
+    hole = {"kind": "fail_within", "after_s": 0.01, "to_s": 5.0}
     for faults, met in (([], 9 / 10), ([flapping], 0.0), ([hole], 8 / 9)):
         kept = endpoint(prefill_s=1.0, cache_blocks=9, faults=faults)
         scenario = _recorded([100.0 * n for n in range(10)], kept, prompts=["x"] * 10, horizon_s=1000.0)
@@ -127,7 +127,7 @@ def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_f
 
 
 def test_a_failed_request_leaves_its_session_only_by_choice() -> None:
-    down = {"faults": [{"kind": "fast_fail", "from_s": 5.0}]}
+    down = {"faults": [{"kind": "fail_within", "after_s": 0.01, "from_s": 5.0}]}
     servers = [endpoint("http://10.0.0.1/", **down), endpoint("http://10.0.0.2/", from_s=1.0)]
     scenario = _recorded([0, 10], *servers, sessions=["p", "p"])
     for elsewhere, completed in (([], 1), (["gone"], 2)):

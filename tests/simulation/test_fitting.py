@@ -27,7 +27,7 @@ from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.fitting.survival import beyond, quantile_means
 from balancer_simulator.scenario.distributions import Distribution, Empirical
-from balancer_simulator.scenario.endpoints import FailWithin, FastFail
+from balancer_simulator.scenario.endpoints import FailWithin
 from balancer_simulator.scenario.workload import Kind
 
 from balancer.errors import ConfigError
@@ -215,7 +215,7 @@ def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
 
 
 def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=2.0, to_s=2.5, after_s=0.01)]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=2.0, to_s=2.5, after_s=0.01)]})
     troubles = _fitted(down, _LINES, workers=6, calls=900).endpoints["http://free/"].troubles
     (spell,) = troubles.outages
     assert (spell.from_s, spell.to_s, spell.over) == (pytest.approx(2.0, abs=0.2), pytest.approx(2.5, abs=0.2), True)
@@ -229,7 +229,7 @@ def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
 
 
 def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_was_last_seen() -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=1.0, after_s=0.01)]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=1.0, after_s=0.01)]})
     trace = until(made_trace(_scenario(down, _LINES, workers=6, calls=900)), 2.0)
     fit = fit_trace(trace)
     (spell,) = fit.endpoints["http://free/"].troubles.outages
@@ -362,7 +362,7 @@ def test_a_trace_that_tells_nothing_is_refused_in_one_line(attempts: list[Attemp
 
 
 def test_what_is_written_is_the_scenario(tmp_path: Path) -> None:
-    down = _FREE.model_copy(update={"faults": [FastFail(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
+    down = _FREE.model_copy(update={"faults": [FailWithin(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
     fit = _fitted(down, _LINES, calls=300)
     path = tmp_path / "fitted.toml"
     path.write_text(as_toml(fit.data(name='the "name"'), fit_lines(fit)), encoding="utf-8")
@@ -431,6 +431,28 @@ def test_where_nothing_waited_there_is_no_limit_and_that_is_said() -> None:
     assert any("its capacity: no call waited for it; assumed to be without limit" in line for line in unknown(fit))
     again = simulate_once(fit.scenario(), fit.policy)
     assert again.metrics["wait_mean_s"] == 0.0
+
+
+@pytest.mark.parametrize(("strategy", "taken"), [("round_robin", "round_robin"), ("random", "least_in_flight")])
+def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy: str, taken: str) -> None:
+    pool = [_FREE.model_copy(update={"url": f"http://{name}/", "capacity": 90}) for name in "abc"]
+    scenario = _scenario(*pool, workload=Poisson(rate_per_s=70.0), horizon_s=10.0)
+    fit = fit_trace(_imported(made_trace(scenario, strategy)))
+    assert fit.strategy is None
+    assert fit.policy.strategy == taken
+    assert any(line.startswith("the strategy: ") and taken in line for line in unknown(fit))
+
+
+def test_where_few_waited_the_most_seen_at_once_is_the_capacity_and_more_load_brings_waits() -> None:
+    scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
+    calls = sorted(_imported(made_trace(scenario)).attempts, key=lambda each: each.granted_s)
+    calls[500:503] = [replace(each, asked_s=each.asked_s - 0.2) for each in calls[500:503]]
+    fit = fit_trace(Trace(attempts=calls))
+    (member,) = fit.members
+    assert (member.capacity, member.source) == (member.seen, "seen")
+    assert any("only 3 calls waited for it; assumed to be" in line for line in unknown(fit))
+    double = fit.scenario().changed(workload=Poisson(rate_per_s=140.0), horizon_s=60.0)
+    assert simulate_once(double, fit.policy).metrics["wait_mean_s"] > 0
 
 
 def test_waits_for_something_else_tell_no_capacity() -> None:

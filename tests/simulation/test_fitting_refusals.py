@@ -9,7 +9,7 @@ from balancer_simulator import EndpointModel, Lognormal, Scenario, recommend
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.goodness import goodness_of_fit
-from balancer_simulator.scenario.endpoints import FastFail
+from balancer_simulator.scenario.endpoints import FailWithin
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Happening, Trace
@@ -60,7 +60,8 @@ def test_refusals_that_no_limit_explains_are_failures_and_that_is_said() -> None
     (found,) = fit.scenario().endpoints
     assert found.refuse_beyond is None
     (fault,) = found.faults
-    assert isinstance(fault, FastFail)
+    assert isinstance(fault, FailWithin)
+    assert fault.after_s is not None
     assert fault.probability == pytest.approx(0.2, abs=0.07)
     assert any("no number at once explains them" in line for line in unknown(fit))
 

@@ -2,16 +2,14 @@
 
 import math
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import Record, Scenario, run_study, simulate_once
+from balancer_simulator import Record, Scenario, run_study
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.histogram import CensoredHistogram
-from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
@@ -123,29 +121,6 @@ def test_a_record_with_its_work_is_one_sample() -> None:
     assert study.too_short("fifo")["sojourn_p99_s"].startswith("399 observations"), "copies do not count"
 
 
-def test_blocks_of_a_record_are_samples() -> None:
-    resampled = recorded(resample_s=10.0)
-    study = run_study(resampled, ["fifo", "first"])
-    assert not study.is_one_sample
-    assert study.metric("fifo", "sojourn_mean_s").half > 0
-    counts = [record.arrived for record in study.records["fifo"]]
-    assert all(abs(count - 399) < 25 for count in counts), "it is not as long as the record"
-    assert [r.arrived for r in study.records["first"]] == counts, "policies do not meet the same requests"
-
-
-def test_blocks_keep_what_belongs_together() -> None:
-    seen: list[tuple[float, float]] = []
-    simulate_once(
-        recorded(resample_s=10.0),
-        Policy(strategy="fifo"),
-        observer=lambda task, lease: seen.append((task.arrived_s, task.work_s)),
-    )
-    works = [work_s for _, work_s in sorted(seen)]
-    follows = dict(pairwise(RECORDED["work_s"]))
-    broken = sum(follows.get(one) != two for one, two in pairwise(works))
-    assert 0 < broken <= 3 * 10  # a seam a block, and one where the record ends
-
-
 # -- warm-up ----------------------------------------------------------------------------------------
 
 
@@ -178,7 +153,6 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
         {"endpoints": [endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])]},
         {"endpoints": [endpoint(), endpoint("b", from_s=9.0)]},
         {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
-        {"endpoints": [endpoint(faults=[{"kind": "warmup", "window_s": 9.0}])]},
     ],
 )
 def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
@@ -238,7 +212,6 @@ def test_who_gives_up_lets_a_queue_end() -> None:
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"workload": {**RECORDED, "resample_s": 90.0}}, "resample_s: found 90"),
         ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
     ],
 )

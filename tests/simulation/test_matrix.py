@@ -28,7 +28,7 @@ _SPEEDS = {
 _TOO_MUCH = {"workload": {"kind": "poisson", "rate_per_s": 8.0}}
 _HOLE = {
     "endpoints": [
-        {"url": "http://hole/", "faults": [{"kind": "fast_fail"}]},
+        {"url": "http://hole/", "faults": [{"kind": "fail_within", "after_s": 0.01}]},
         {"url": "http://sound/", "capacity": 20, "weight": 100.0},
     ],
     "requests": {"attempts": 1},

@@ -51,7 +51,7 @@ _CRASH = '{ kind = "crash_repair", mtbf_s = 10.0, mttr_s = 1.0'
 _FOUR = '[[endpoints]]\nurl = "http://{1..4}/"\n'
 _CROWD = '[workload]\nkind = "closed"\nworkers = 1000000\n'
 _KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'
-_FAULTS = ("slow_within", "fail_within", "fast_fail")
+_FAULTS = ("slow_within", "fail_within")
 _WRITTEN = ("http://a", "HTTP://A/", "http://a:80/")
 
 _AT_ONCE = '{ kind = "deterministic", mean_s = 0.0 }'
@@ -192,7 +192,7 @@ _CLOSED = '[workload]\nkind = "closed"\nworkers = 2\n[[endpoints]]\nurl = "http:
 @pytest.mark.parametrize(
     ("place", "text", "allowed"),
     [
-        ("endpoints[0].faults[0].after_s", 'faults = [{{ kind = "fast_fail", after_s = {} }}]', "0 or at least"),
+        ("endpoints[0].faults[0].after_s", 'faults = [{{ kind = "fail_within", after_s = {} }}]', "0 or at least"),
         ("endpoints[0].faults[0].refuse_s", f"faults = [{{{_CRASH}, refuse_s = {{}} }}}}]", "0 or at least"),
         ("requests.kinds[0].acquire_timeout_s", "[[requests.kinds]]\nacquire_timeout_s = {}", "at least"),
         ("requests.call_timeout_s", "[requests]\ncall_timeout_s = {}", "at least"),

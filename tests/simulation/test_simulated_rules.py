@@ -51,7 +51,7 @@ class Out:
 
 def black_hole(**values: Any) -> Scenario:
     """Six callers on four endpoints with two slots each; the first fails every call in 10 ms."""
-    hole = endpoint("hole", capacity=2, faults=[{"kind": "fast_fail", "after_s": 0.01}])
+    hole = endpoint("hole", capacity=2, faults=[{"kind": "fail_within", "after_s": 0.01}])
     return Scenario.model_validate(
         {
             "workload": {"kind": "closed", "workers": 6},
@@ -248,7 +248,7 @@ def test_retries_are_within_the_budget_in_any_window(ratio: float, per_s: float)
     """Every call fails at once, twenty first attempts come in a second, and retries do not pause."""
     window_s = 10.0
     budget = {"budget_ratio": ratio, "budget_per_s": per_s, "budget_window_s": window_s, "base_s": 0.0}
-    hole = endpoint("a", capacity=1000, faults=[{"kind": "fast_fail", "after_s": 0.001}])
+    hole = endpoint("a", capacity=1000, faults=[{"kind": "fail_within", "after_s": 0.001}])
     count = 2000
     record, seen = grants(at([n / 20 for n in range(count)], 1.0, hole, retries=budget, requests={"attempts": 5}))
     firsts = [at_s for at_s, attempt in seen if attempt == 1]

@@ -60,7 +60,7 @@ def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs() -> N
 
 
 def test_a_request_that_pauses_before_a_retry_does_not_wait() -> None:
-    faults = [{"kind": "fast_fail", "after_s": 1.0}]
+    faults = [{"kind": "fail_within", "after_s": 1.0}]
     slow = {"base_s": 2000.0, "max_pause_s": 3600.0}  # drawn from 0 to an hour; with this seed it is long
     record = run(at([0.0], 1.0, endpoint(faults=faults), requests={"attempts": 9}, retries=slow))
     assert (record.unfinished, record.wait.most, record.wait.count) == (1, 0.0, 1)
@@ -68,7 +68,7 @@ def test_a_request_that_pauses_before_a_retry_does_not_wait() -> None:
 
 def test_who_waits_for_a_retry_is_open_from_then() -> None:
     """The call fails at 1; the only other endpoint is busy for good, so it waits from 1 to the end at 100."""
-    quick = endpoint("a", faults=[{"kind": "fast_fail", "after_s": 1.0}])
+    quick = endpoint("a", faults=[{"kind": "fail_within", "after_s": 1.0}])
     record = run(at([0.0, 0.0], [1000.0, 1000.0], quick, endpoint("b"), requests={"attempts": 9}))
     assert record.unfinished == 2
     assert record.wait.most == 99.0

@@ -106,7 +106,7 @@ def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened: Trace) -> Non
 @pytest.fixture(scope="module")
 def one_outage() -> Trace:
     """25 calls a second, of which one endpoint alone can do 20; b was down from 3 s to 6 s of 60."""
-    down = {"kind": "fast_fail", "from_s": 3.0, "to_s": 6.0}
+    down = {"kind": "fail_within", "after_s": 0.01, "from_s": 3.0, "to_s": 6.0}
     endpoints = [_CLOSED.endpoints[0], EndpointModel(**{**_CLOSED.endpoints[1].model_dump(), "faults": [down]})]
     return made_trace(
         _CLOSED.changed(workload=Poisson(rate_per_s=25.0), endpoints=endpoints, horizon_s=60.0, health={}, seed=2)
@@ -120,7 +120,7 @@ def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(o
         for each in ("drawn", "recorded", "none")
     )
     assert (set(drawn), set(none)) == ({"crash_repair"}, set())
-    outage = recorded["fast_fail"]
+    outage = recorded["fail_within"]
     assert (outage.from_s, outage.to_s) == (pytest.approx(3.0, abs=0.3), pytest.approx(7.0, abs=1.5))
 
 

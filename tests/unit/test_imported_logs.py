@@ -405,6 +405,13 @@ def test_a_table_with_named_columns(tmp_path: Path) -> None:
     assert (two.endpoint, two.held_s, two.slots, two.attempt, two.task) == ("b", 2.0, 1, 1, "line 3")
 
 
+def test_a_table_with_start_and_latency(tmp_path: Path) -> None:
+    path = write(tmp_path, "server,start,latency", "a,2026-02-06T12:14:14,0.25", "")
+    columns = {"endpoint": "server", "asked_s": "start", "held_s": "latency"}
+    (one,) = of(path, "csv", columns=columns).trace.attempts
+    assert (one.held_s, one.waited_s) == (0.25, 0.0)
+
+
 def test_lines_of_json_with_named_columns(tmp_path: Path) -> None:
     rows = [
         {"to": "a", "ts": "2026-02-06T12:14:14.500", "asked_s": 1770380054, "code": 503, "open": True, "size": None},
@@ -425,8 +432,9 @@ def test_lines_of_json_with_named_columns(tmp_path: Path) -> None:
         ("csv", "a,b\n1,2", {"colour": "a"}, "--column: there is no field 'colour'; fields are run, asked_s, "),
         ("csv", "a,b\n1,2", {"endpoint": "c"}, "x.log:2: found no column 'c'; there are a, b"),
         ("csv", "endpoint,ended_s\ne,1", {}, "x.log:2: found no column granted_s or asked_s; name one with --column g"),
+        ("csv", "endpoint,asked_s\na,1", {}, "x.log:2: found no column ended_s or held_s; name one with --column end"),
         ("csv", "endpoint,ended_s,asked_s\na,x,1", {}, "x.log:2: found 'x' for ended_s; it must be a number of seco"),
-        ("csv", "endpoint,ended_s,asked_s\na,2,1\na,,1", {}, "x.log:3: found an empty value; endpoint, ended_s, and"),
+        ("csv", "endpoint,ended_s,asked_s\na,2,1\na,,1", {}, "x.log:3: found an empty value; endpoint, ended_s or hel"),
         ("csv", "endpoint,asked_s,ended_s\na,1,2\na,5,4", {}, "x.log:3: found asked_s 5, granted_s 5, ended_s 4; ask"),
         ("csv", "endpoint,asked_s,ended_s\na,1,nan", {}, "x.log:2: found \"{'endpoint': 'a',"),
         ("csv", "endpoint,asked_s,ended_s,slots\na,1,2,2.5", {}, "x.log:2: found '2.5' for slots; it must be a number"),

@@ -16,8 +16,9 @@ from balancer.values.redaction import plain_name
 
 __all__ = ["TABLES"]
 
-_NAMES: Final = tuple(field.name for field in fields(Attempt) if field.name != "attempt")
-_NEEDED: Final = (("endpoint",), ("ended_s",), ("granted_s", "asked_s"))
+_HELD: Final = "held_s"  # seconds from the begin of a call to its end, for tables that have no end
+_NAMES: Final = (*(field.name for field in fields(Attempt) if field.name != "attempt"), _HELD)
+_NEEDED: Final = (("endpoint",), ("ended_s", _HELD), ("granted_s", "asked_s"))
 _TEXTS: Final = ("run", "task", "kind", "host", "key")
 _TIMES: Final = ("asked_s", "granted_s", "ended_s")
 _WHOLE: Final = ("slots", "priority", "in_flight", "host_in_flight")
@@ -47,8 +48,13 @@ class _Table(LogReader):
         given = {field: self._value(field, item[column]) for field, column in of.items()}
         known: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
         granted_s = known.get("granted_s", known.get("asked_s"))
+        held_s = known.pop(_HELD, None)
+        if granted_s is not None and held_s is not None:
+            known.setdefault("ended_s", granted_s + held_s)
         if granted_s is None or "ended_s" not in known or "endpoint" not in known:
-            raise ValueError("found an empty value; endpoint, ended_s, and granted_s or asked_s must not be empty")
+            raise ValueError(
+                "found an empty value; endpoint, ended_s or held_s, and granted_s or asked_s must not be empty"
+            )
         yield Attempt(**{"run": RUN, "attempt": 0, "asked_s": granted_s, "granted_s": granted_s, **known})
 
     def _value(self, field: str, found: object) -> Any:

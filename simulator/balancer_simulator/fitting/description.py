@@ -164,7 +164,8 @@ def unknown(fit: Fit) -> Iterator[str]:
     trace = fit.prepared.trace
     yield from _apart(fit)
     if fit.strategy is None:
-        yield "the strategy: assumed to be least_in_flight"
+        why = "its endpoints take turns, so it is" if fit.takes_turns else "assumed to be"
+        yield f"the strategy: {why} {fit.policy.strategy}; another one: --set strategy=NAME"
     else:
         yield "options of the strategy, settings of health and limits: assumed to be the defaults"
     for member in fit.members:
@@ -209,6 +210,8 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     elif member.source == "no wait":
         why = "its waits do not show one" if member.waited else "no call waited for it"
         yield f"its capacity: {why}; assumed to be without limit (it had at most {member.seen} calls at once)"
+    elif member.source == "seen":
+        yield f"its capacity: only {member.waited} calls waited for it; assumed to be {member.seen}, the most at once"
     most = min(found.most, member.most)
     if most < member.capacity:
         yield f"its behaviour with more than {most} at once: it never had more"

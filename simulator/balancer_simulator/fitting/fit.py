@@ -32,6 +32,7 @@ _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths
 _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
 _AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
+_MOSTLY: Final = 0.9  # share of the calls in turn from which on the endpoints take turns
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
 
 Troubles = Literal["drawn", "recorded", "none"]
@@ -86,6 +87,7 @@ class Fit:
         times: durations of calls.
         sizes: how durations depend on announced sizes; None if they do not, or there are no sizes.
         batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
+        takes_turns: nearly every call went to the endpoint whose turn it was.
     """
 
     prepared: PreparedTrace
@@ -96,6 +98,7 @@ class Fit:
     times: FittedTimes
     sizes: SizeRegression | None
     batch: Mapping[str, Any] | None = None
+    takes_turns: bool = False
 
     def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
         """Return the fit as a scenario. Raises ConfigError if the trace has values that no scenario may have."""
@@ -210,8 +213,8 @@ class Fit:
 
     @property
     def policy(self) -> Policy:
-        """The policy of a simulation of the fit: the strategy of the trace, if known."""
-        return Policy(strategy=self.strategy or _DEFAULT)
+        """The policy of a simulation of the fit: the strategy of the trace; if unknown, what its order looks like."""
+        return Policy(strategy=self.strategy or ("round_robin" if self.takes_turns else _DEFAULT))
 
     def _kinds(self, sizes: SizeRegression | None) -> list[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}
@@ -252,7 +255,7 @@ class Fit:
             ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
-                found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
+                found.append({"kind": "fail_within", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
         if (
             options.get("troubles") != "none"
             and mttr_s is not None
@@ -274,7 +277,7 @@ class Fit:
         troubles, spells = self.endpoints[name].troubles, self.endpoints[name].spells
         for each in troubles.outages:
             if each.to_s > each.from_s:
-                yield {"kind": "fast_fail", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
+                yield {"kind": "fail_within", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
         for from_s, to_s, factor in spells.seen_s if spells else ():
             yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": factor}
 
@@ -283,12 +286,12 @@ class Fit:
         troubles = self.endpoints[name].troubles
         found: list[dict[str, Any]] = []
         if troubles.quick_part:
-            found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
+            found.append({"kind": "fail_within", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:
             found.append({"kind": "fail_within", "probability": troubles.slow_part})
         if outage is not None:
             found.append(
-                {"kind": "fast_fail", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
+                {"kind": "fail_within", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
             )
         return found
 
@@ -325,7 +328,32 @@ def fit_trace(trace: Trace) -> Fit:
         sizes = fit_sizes(samples, range(len(prepared.kinds)), _VALUES)
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
-    return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
+    return Fit(
+        prepared,
+        members,
+        found,
+        cores,
+        caller_pattern_of(prepared.attempts),
+        times,
+        sizes,
+        takes_turns=_takes_turns(prepared),
+    )
+
+
+def _takes_turns(prepared: PreparedTrace) -> bool:
+    """Return whether the calls of each kind go around: the last one before at an endpoint is as many ago as it has."""
+    in_turn = seen = 0
+    for kind in prepared.kinds:
+        mine = sorted(
+            (each for each in prepared.attempts if (each.kind or "all") == kind), key=lambda each: each.granted_s
+        )
+        names = [each.endpoint for each in mine]
+        many = len(set(names))
+        if many > 1:
+            rounds = [set(names[at : at + many]) for at in range(len(names) - many + 1)]
+            seen += len(rounds)
+            in_turn += sum(len(each) == many for each in rounds)
+    return seen >= FEWEST and in_turn >= _MOSTLY * seen
 
 
 def fit_run(trace: Trace) -> Fit:

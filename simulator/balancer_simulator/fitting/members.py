@@ -2,7 +2,8 @@
 
 A capacity that the trace does not tell is found from waits: a call that waited begins when a slot is freed, so just
 after that all slots are in use. The most common number then is the capacity (the mode). The most ever seen is not,
-because a machine that stalls notes ends too late. Where no call waited, there may be no limit at all.
+because a machine that stalls notes ends too late. Where too few calls waited to tell, it is all that there is. Where no
+call waited, or calls waited for something else, there may be no limit at all.
 
 In a log with times rounded to milliseconds, two calls that follow each other can seem to overlap for a moment; that
 does not count.
@@ -29,7 +30,7 @@ _MOSTLY: Final = 0.4  # share of the calls that waited, after which as many were
 _BEYOND: Final = 0.05  # share of all calls after which more may seem to be in use, as a machine that stalls ends late
 _MOMENT: Final = 0.01  # share of the mean call: a shorter wait is none
 
-CapacitySource = Literal["told", "waits", "others", "no wait"]
+CapacitySource = Literal["told", "waits", "others", "seen", "no wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Member:
         url: its name as a URL for a scenario.
         capacity: slots.
         weight, labels: as the pool knew them.
-        source: how the capacity is known: `told` by the trace; from `waits` for it; that of the `others`; or `no wait`
-            for it: `NO_LIMIT`.
+        source: how the capacity is known: `told` by the trace; from `waits` for it; that of the `others`; the most
+            calls `seen` at once, as too few waited; or `no wait` for it: `NO_LIMIT`.
         seen: the most slots in use for longer than a moment.
         waited: calls that waited before they began here.
     """
@@ -60,7 +61,7 @@ class Member:
     @property
     def most(self) -> int:
         """The most calls at once that it can have had: its capacity, if that is found from waits."""
-        return self.capacity if self.source == "waits" else max(self.seen, 1)
+        return self.capacity if self.source in ("waits", "seen") else max(self.seen, 1)
 
     @property
     def alone(self) -> str:
@@ -114,6 +115,9 @@ def _members(
         if not capacity:
             capacity = _capacity(in_use, waited)
             source = "waits" if capacity else "no wait"
+            if not capacity and 0 < waited.sum() < _WAITED:
+                # There seems to be a limit. Without one, waits would surely be 0 at any load.
+                capacity, source = int(in_use.max()), "seen"
         yield Member(
             name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or NO_LIMIT),
             float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), source,  # type: ignore[arg-type]
@@ -128,7 +132,9 @@ def _like_others(members: list[Member]) -> tuple[Member, ...]:
         return tuple(members)
     (common,) = known
     return tuple(
-        replace(each, capacity=common, source="others") if each.source == "no wait" and each.seen <= common else each
+        replace(each, capacity=common, source="others")
+        if each.source in ("seen", "no wait") and each.seen <= common
+        else each
         for each in members
     )
 

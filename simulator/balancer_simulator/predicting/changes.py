@@ -293,7 +293,7 @@ def scaled_arrivals(at_s: Floats, load: float, rng: np.random.Generator) -> Floa
 
 
 def blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
-    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
+    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long: they keep dependence within one."""
     found: list[float] = []
     begun_s = 0.0
     while begun_s < lasts_s:

@@ -151,7 +151,7 @@ class LeasePerCall:
     def _poll_later(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
         _, polls, waiter = retry
         if polls.at_s < waiter.deadline_s:
-            after(self._env, polls.at_s - self._env.now, self._poll, retry)
+            after(self._env, max(0.0, polls.at_s - self._env.now), self._poll, retry)
 
     def _poll(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
         """Let a waiting retry look again, at its place in the queue."""

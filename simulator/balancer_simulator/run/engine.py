@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Final
 
-from simpy import Environment
+from simpy import Environment, Event
 
 from balancer.core import Core, Waiter
 from balancer.core.budget import RetryBudget
 from balancer.core.decisions import CallPolicy
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError, StrategyError
+from balancer.errors import BalancerError, ConfigError, StrategyError, UnknownEndpoint
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
+from balancer.values.urls import identity_of
 from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
+from balancer_simulator.run.joined import JoinedRun, Process, ProcessCaller, told_as_it_is
 from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
 from balancer_simulator.run.measurement import Measurement, RequestCounts
 from balancer_simulator.run.record import CallSpan, Record
@@ -30,11 +33,11 @@ from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Batch, Closed, Conversations
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
-from balancer_simulator.world.calendar import after, run_to
+from balancer_simulator.world.calendar import after
 from balancer_simulator.world.conversations import ConversationSource
 from balancer_simulator.world.fleet import Fleet
 from balancer_simulator.world.server import CallEnded
-from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource
+from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource, demand_of
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task, new_task
 
@@ -57,6 +60,7 @@ def simulate_once(
     spans: int = 0,
     observer: Observer | None = None,
     looks: int = 0,
+    processes: Sequence[Process] = (),
 ) -> Record:
     """Run `scenario` once under `policy`.
 
@@ -66,13 +70,16 @@ def simulate_once(
         spans: how many of the first calls to keep.
         observer: called at every grant.
         looks: how often to record the number of requests under way, evenly spaced; 0: never.
+        processes: SimPy processes of your own that join the run: each is called with a `JoinedRun` and yields events.
 
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
     kept = _Kept(spans, observer, looks)
     with _rare_collections():
-        return Simulation(scenario, policy, replication, registry or default_registry(), kept).record()
+        simulation = Simulation(scenario, policy, replication, registry or default_registry(), kept)
+        simulation.join(processes)
+        return simulation.record()
 
 
 @contextmanager
@@ -218,7 +225,7 @@ class Simulation:
             attempts=requests.attempts,
             retries=retries,
             hedge_after_s=requests.hedge_after_s,
-            avoids=requests.exclude_failed and not is_baseline,
+            avoids=not is_baseline,
         )
         self._attempts = AttemptRunner(
             self._env,
@@ -249,10 +256,35 @@ class Simulation:
             return ClosedSource(self._env, scenario, workload, streams, self._submit)
         return OpenSource(self._env, scenario, workload, streams, self._submit)
 
+    def join(self, processes: Sequence[Process]) -> None:
+        """Let the user's processes join; they begin with the run."""
+        made = count(-1, -1)  # those of the workload are from 1
+        kinds = {kind.name: demand_of(kind) for kind in self._scenario.requests.kinds}
+
+        def ask(work_s: float, kind: str, over: Event) -> None:
+            if kind and kind not in kinds:
+                raise ConfigError(f"requests.kinds has no {kind!r}; there are {', '.join(sorted(kinds))}")
+            demand = kinds[kind] if kind else next(iter(kinds.values()))
+            self._submit(new_task(next(made), work_s, demand, ProcessCaller(over), self._env.now))
+
+        known = {identity_of(url): url for url in self._endpoints}
+
+        def change(asked: Change) -> None:
+            url = known.get(identity_of(asked.url))
+            if url is None:
+                raise UnknownEndpoint(asked.url, self._endpoints)
+            asked = asked.model_copy(update={"url": url})
+            self._measurement.follow(asked)
+            self._change(asked)
+
+        run = JoinedRun(self._env, self._core, change, ask)
+        for process in processes:
+            self._env.process(told_as_it_is(run, process))
+
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        arrive, ask = self._arrive, self._ask  # such variables are quicker to call, see `run_to`
+        arrive, ask = self._arrive, self._ask  # Python is slow to call an attribute that is not a method
         arrive(task)
         ask(task)
 
@@ -297,7 +329,7 @@ class Simulation:
         if outcome is _SUCCESS:
             self._counts.succeed(task, now)
             if task.worker is not None:
-                self._concluded(task)
+                self._conclude(task, answered=True)
         else:
             self._attempts.failed(task, task.lease, now)
 
@@ -338,7 +370,7 @@ class Simulation:
             self._done(rival, Outcome.IGNORED, now)
         leader.lease = task.lease  # that of the answer
         self._counts.succeed(leader, now)
-        self._concluded(leader)
+        self._conclude(leader, answered=True)
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin a second call of `task`. It never waited, so it is not among the waits."""
@@ -365,7 +397,13 @@ class Simulation:
     def lose(self, task: Task, *, timed_out: bool) -> None:
         """Give `task` up. `timed_out`: because it got no lease."""
         self._counts.lose(task, self._env.now, timed_out=timed_out)
-        self._concluded(task)
+        self._conclude(task, answered=False)
+
+    def _conclude(self, task: Task, *, answered: bool) -> None:
+        if isinstance(task.worker, ProcessCaller):
+            task.worker.over.succeed(answered)
+        else:
+            self._concluded(task)
 
     def _keep_span(self, task: Task, outcome: Outcome) -> None:
         if self._spans is not None and len(self._spans) < self._kept.spans:
@@ -422,7 +460,7 @@ class Simulation:
     def _run_to_the_end(self) -> None:
         env, horizon_s = self._env, self._scenario.horizon_s
         if not self._scenario.is_batch:
-            run_to(env, horizon_s)
+            env.run(until=horizon_s)
             return
         while not self._source.finished and env.peek() <= horizon_s:
             env.step()

@@ -18,6 +18,7 @@ from simpy import Environment
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import EndpointRecord, KindRecord, ServerRecord, Timeline
 from balancer_simulator.scenario.distributions import Floats
+from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.fleet import Fleet
@@ -197,6 +198,7 @@ class Measurement:
         self._worked_before: dict[str, float] = {}
         self._looks: list[tuple[float, Floats]] = []
         self._slots = slots_of(scenario)
+        self._changes = list(scenario.changes)
         # Those that may have calls that wait inside, or for a share of their host.
         self._crowded = {
             url: server for url, server in fleet.servers.items() if server.model.parallel or url in self._host_of
@@ -221,6 +223,12 @@ class Measurement:
         if not self._scenario.is_batch:
             every_s = (horizon_s - from_s) / _NUMBERS
             after(self._env, from_s + every_s / 2, self._look_at_number, every_s)
+
+    def follow(self, change: Change) -> None:
+        """Take note of a change of the pool that is not one of the scenario's."""
+        self._changes.append(change)
+        model = self._servers[change.url].model
+        self._slots[change.url] = _steps(self._changes, change.url, model.capacity, model.from_s)
 
     @property
     def waiting(self) -> float:
@@ -358,12 +366,12 @@ class _SlotSeconds:
 
 def slots_of(scenario: Scenario) -> dict[str, Steps]:
     """Return how many slots every endpoint has over time, by URL."""
-    return {url: _steps(scenario, url, model.capacity, model.from_s) for url, model in scenario.by_url.items()}
+    return {url: _steps(scenario.changes, url, model.capacity, model.from_s) for url, model in scenario.by_url.items()}
 
 
-def _steps(scenario: Scenario, url: str, capacity: int, from_s: float) -> Steps:
+def _steps(changes: Sequence[Change], url: str, capacity: int, from_s: float) -> Steps:
     steps, there = [(from_s, capacity)], True
-    for change in sorted((c for c in scenario.changes if c.url == url), key=lambda c: c.at_s):
+    for change in sorted((c for c in changes if c.url == url), key=lambda c: c.at_s):
         capacity = change.capacity or capacity
         there = change.do == "add" or (there and change.do == "update")
         steps.append((change.at_s, capacity if there else 0))

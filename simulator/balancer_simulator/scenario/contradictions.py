@@ -11,7 +11,7 @@ from balancer.values.urls import identity_of
 from balancer_simulator.scenario.endpoints import (
     CrashRepair,
     EndpointModel,
-    FastFail,
+    FailWithin,
     Fault,
     SlowSpells,
     TimedFault,
@@ -41,7 +41,6 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
         found.append(f"warmup_s is {scenario.counts_from_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
-    found += _recorded_amiss(scenario)
     hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
@@ -71,22 +70,6 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
             found.append(
                 f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
             )
-    return found
-
-
-def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return what does not fit recorded work or arrivals."""
-    found = []
-    workload = scenario.workload
-    if (
-        isinstance(workload, Arrivals)
-        and workload.resample_s
-        and 2 * workload.resample_s > max(workload.at_s, default=inf)
-    ):
-        found.append(
-            f"workload.resample_s: found {workload.resample_s:g}, but the last arrival is at "
-            f"{workload.at_s[-1]:g} s; it must be at most half of that, or there are no blocks to draw"
-        )
     return found
 
 
@@ -153,8 +136,6 @@ def _prompts_amiss(scenario: ScenarioFields) -> list[str]:
             found.append(f"endpoints[{number}].cache_blocks: it saves nothing without prefill_s; give both")
         if model.prefill_s and not scenario.has_prompts:
             found.append(f"endpoints[{number}].prefill_s: the requests have no prompts; leave it out")
-    if scenario.has_prompts and isinstance(workload, Arrivals) and workload.resample_s:
-        found.append("workload.resample_s: prompts would be repeated, and found in caches; leave it out")
     return found
 
 
@@ -245,8 +226,8 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
 
 def _quick(fault: Fault) -> list[tuple[str, float]]:
     """Return the seconds after which the fault fails a call without work, by key."""
-    if isinstance(fault, FastFail):
-        return [("after_s", fault.after_s)]
+    if isinstance(fault, FailWithin):
+        return [("after_s", fault.after_s or 0.0)]
     return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
 
 

@@ -21,14 +21,12 @@ __all__ = [
     "CrashRepair",
     "EndpointModel",
     "FailWithin",
-    "FastFail",
     "Fault",
     "Host",
     "Positive",
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
-    "Warmup",
     "WorseSpells",
 ]
 
@@ -63,7 +61,7 @@ class TimedFault(CheckedInPython):
 
 
 class SlowWithin(TimedFault):
-    """Calls that begin between two instants take `factor` times as long."""
+    """Calls whose work begins between two instants take `factor` times as long."""
 
     kind: Literal["slow_within"] = "slow_within"
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
@@ -78,7 +76,7 @@ class WorseSpells(CheckedInPython):
 
 
 class SlowSpells(CheckedInPython):
-    """Slow again and again: calls that begin in a spell take `factor` times as long; some spells are `worse`.
+    """Slow again and again: calls whose work begins in a spell take `factor` times as long; some spells are `worse`.
 
     Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
     """
@@ -109,18 +107,15 @@ class SlowSpells(CheckedInPython):
 
 
 class FailWithin(TimedFault):
-    """Calls that begin between two instants do their work and then fail, each with `probability`."""
+    """Calls that begin between two instants fail, each with `probability`, after they have done their work.
+
+    With `after_s` they fail after so many seconds, without any work. A short time makes a black hole: an endpoint that
+    is always free.
+    """
 
     kind: Literal["fail_within"] = "fail_within"
     probability: Probability = 1.0
-
-
-class FastFail(TimedFault):
-    """The black hole: calls fail after `after_s`, without any work, so the endpoint is always free."""
-
-    kind: Literal["fast_fail"] = "fast_fail"
-    probability: Probability = 1.0
-    after_s: Seconds = 0.01
+    after_s: Seconds | None = None
 
 
 class CrashRepair(CheckedInPython):
@@ -135,21 +130,7 @@ class CrashRepair(CheckedInPython):
     refuse_s: Seconds = 0.01
 
 
-class Warmup(CheckedInPython):
-    """Cold caches: at first calls take `factor` times as long; the factor falls evenly to 1 over `window_s`.
-
-    It starts when the endpoint joins, and again after each repair.
-    """
-
-    kind: Literal["warmup"] = "warmup"
-    window_s: Positive
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
-
-
-Fault = Annotated[
-    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Warmup,
-    Field(discriminator="kind"),
-]
+Fault = Annotated[SlowWithin | SlowSpells | FailWithin | CrashRepair, Field(discriminator="kind")]
 
 
 @lru_cache(_KNOWN_BY_HEART, typed=True)

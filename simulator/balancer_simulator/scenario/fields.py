@@ -188,7 +188,7 @@ class ScenarioFields(CheckedInPython):
     def is_one_sample(self) -> bool:
         """Whether all replications have the same requests, because they were recorded."""
         workload = self.workload
-        return isinstance(workload, Arrivals) and bool(workload.work_s) and workload.resample_s is None
+        return isinstance(workload, Arrivals) and bool(workload.work_s)
 
     @property
     def rate(self) -> float:

@@ -39,7 +39,7 @@ def recorded(workload: Arrivals, folder: Path) -> Arrivals:
     if workload.token_s is not None and "prompts" not in found:
         raise ValueError(f"{path}: has no prompts, for whose answers token_s is; leave it out")
     # Not a constructor call: a mistake is one of the file, not of Python code.
-    return Arrivals.model_validate({**found, "resample_s": workload.resample_s})
+    return Arrivals.model_validate(found)
 
 
 def begins_a_trace(path: Path) -> bool:

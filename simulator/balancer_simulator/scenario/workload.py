@@ -82,9 +82,7 @@ class Arrivals(CheckedInPython):
     for all of the prompt up to there; "": it has none. `sessions` are the names of the sessions; "": of none. In a file
     of prompts, `token_s` is the work of a token of an answer.
 
-    If the work is recorded too, every replication is the same: one sample, which has no interval. With `resample_s`
-    each replication has blocks of so many seconds, drawn from the record with replacement (a block bootstrap: Kuensch,
-    Ann. Statist. 17, 1989): dependence within a block is kept.
+    If the work is recorded too, every replication is the same: one sample, which has no interval.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -95,7 +93,6 @@ class Arrivals(CheckedInPython):
     sessions: list[str] = Field(default_factory=list)
     file: str | None = None
     token_s: Positive | None = None
-    resample_s: Positive | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "Arrivals":
@@ -150,7 +147,7 @@ class Closed(CheckedInPython):
 class Stage(CheckedInPython):
     """A stage of a sample: a pool of `workers` threads works off `tasks` tasks, then the next stage begins.
 
-    `work` is of one task; default: that of its kind, or the scenario's. A straggler's work is multiplied. A worker
+    `work` is of one task; default: that of its kind, or the scenario's. A worker
     thinks before each task; None: not at all. `kind` is the name of the kind of its tasks; default: kinds are drawn.
     The stage begins `late` seconds after the one before, e.g. because inputs are made first; of the first stage, after
     the sample before. None: at once.
@@ -163,23 +160,19 @@ class Stage(CheckedInPython):
     late: Distribution | None = None
     work: Distribution | None = None
     think: Distribution | None = None
-    straggler_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    straggler_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
 class Batch(CheckedInPython):
     """A batch like the pipeline's: `samples`, some of them at once, each through its stages in order.
 
-    `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and (1 + spread)
-    times the stage's number; each stage has at least one task. Or `counts` has the number of tasks of each stage, for
-    each sample, in the order in which they begin; a stage without tasks is left out.
+    `counts` has the number of tasks of each stage, for each sample, in the order in which they begin; a stage without
+    tasks is left out. Without it they are those of the stage.
     """
 
     kind: Literal["batch"] = "batch"
     samples: Count
     samples_at_once: Count = 4
     stages: Annotated[list[Stage], Field(min_length=1)]
-    task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
     counts: list[list[Annotated[int, Field(ge=0, le=1_000_000)]]] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -192,8 +185,6 @@ class Batch(CheckedInPython):
             raise ValueError(
                 f"counts has {wrong[0]}, but there are {len(self.stages)} stages; give one number for each"
             )
-        if self.counts and self.task_spread:
-            raise ValueError("give either task_spread or counts")
         return self
 
     @property
@@ -242,15 +233,14 @@ class Requests(CheckedInPython):
     """Settings of all requests, and their kinds.
 
     Attributes:
-        attempts: calls made for a request until one succeeds.
-        exclude_failed: a retry avoids endpoints that failed this request, while another one can serve it.
+        attempts: calls made for a request until one succeeds; a retry avoids endpoints that failed, if another one
+            can serve it.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
         kinds: one, unless they differ.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    exclude_failed: bool = True
     call_timeout_s: Positive | None = None
     hedge_after_s: Positive | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

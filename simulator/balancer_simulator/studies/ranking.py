@@ -147,8 +147,7 @@ def unsure(study: StudyFindings) -> list[str]:
 def to_know_more(scenario: Scenario, longer: str) -> str:
     """Return what to do for better known figures: `longer`, or what helps where runs cannot become longer."""
     if scenario.is_one_sample:
-        may_resample = isinstance(scenario.workload, Arrivals) and not scenario.has_prompts
-        return "record for longer, or give workload.resample_s" if may_resample else "record for longer"
+        return "record for longer"
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 

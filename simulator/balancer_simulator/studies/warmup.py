@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from balancer_simulator.scenario.endpoints import TimedFault, Warmup
+from balancer_simulator.scenario.endpoints import TimedFault
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 
@@ -42,7 +42,6 @@ def why_all_counts(scenario: Scenario) -> str:
         "the work has an end": scenario.is_batch,
         "the arrivals were recorded": isinstance(scenario.workload, Arrivals),
         "a fault begins or ends at an instant": any(map(_begins_or_ends, faults)),
-        "an endpoint is slow at first": any(isinstance(fault, Warmup) for fault in faults),
         "the pool is changed at an instant": bool(scenario.changes),
         "an endpoint comes later": any(model.from_s for model in scenario.endpoints),
     }

@@ -42,16 +42,14 @@ def _stage_of(
     scenario: Scenario, batch: Batch, stage: Stage, streams: Streams, sample: int, number: int
 ) -> tuple[Floats, Kinds]:
     rng = streams.numbers(Purpose.BATCH, sample, number)
-    spread = 1 + batch.task_spread * (2 * rng.random() - 1)
-    tasks = batch.counts[sample][number] if batch.counts else max(1, round(stage.tasks * spread))
+    tasks = batch.counts[sample][number] if batch.counts else stage.tasks
     kinds = _kinds_of(scenario, stage, streams, tasks, sample, number)
     uniform = rng.random(tasks)
     works = np.empty(tasks)
     for place, kind in enumerate(scenario.requests.kinds):
         of_kind = kinds == place
         works[of_kind] = _work(scenario, stage, kind).of(uniform[of_kind])
-    slow = rng.random(tasks) < stage.straggler_share
-    return np.where(slow, works * stage.straggler_factor, works), kinds
+    return works, kinds
 
 
 def _kinds_of(scenario: Scenario, stage: Stage, streams: Streams, tasks: int, sample: int, number: int) -> Kinds:

@@ -5,14 +5,13 @@ All that a conversation says is drawn when it begins, so it is the same under ev
 
 from collections import deque
 from dataclasses import replace
-from itertools import accumulate
 
 import numpy as np
 from simpy import Environment
 
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Conversations
-from balancer_simulator.world.calendar import Entry, after, placer
+from balancer_simulator.world.calendar import after
 from balancer_simulator.world.sources import Submit, durations, mixture, numbers_of
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
@@ -40,13 +39,10 @@ class ConversationSource:
     ) -> None:
         self._env = env
         self._submit = submit
-        self._arrival = Entry()
-        self._arrival.act = self._begin_one
-        self._place = placer(env)
         self._system_blocks = workload.system_blocks
         arrivals, prompts = (streams.numbers(purpose) for purpose in (Purpose.ARRIVALS, Purpose.PROMPTS))
         rate = workload.conversations_per_s
-        self._instants = accumulate(endless(lambda count: arrivals.exponential(1 / rate, count)))
+        self._gaps_s = endless(lambda count: arrivals.exponential(1 / rate, count))
         weights = np.arange(1, workload.systems + 1) ** -1.0
         shares = np.cumsum(weights) / np.sum(weights)
         self._systems = endless(
@@ -61,8 +57,8 @@ class ConversationSource:
         self.workers: list[Worker] = []
 
     def begin(self) -> None:
-        """Schedule the first conversation."""
-        self._place(next(self._instants), self._arrival)
+        """Schedule the next conversation."""
+        after(self._env, next(self._gaps_s), ConversationSource._begin_one, self)
 
     def conclude(self, task: Task) -> None:
         """Let the next turn come, if there is one."""
@@ -71,8 +67,8 @@ class ConversationSource:
         if worker.turns:
             after(self._env, worker.turns[0][3], self._ask, worker)
 
-    def _begin_one(self, entry: Entry) -> None:
-        self._place(next(self._instants), entry)
+    def _begin_one(self) -> None:
+        self.begin()
         system = next(self._systems)
         talk = _Conversation(self._begun, [f"s{system:.0f}.{block}" for block in range(self._system_blocks)])
         self._begun += 1

@@ -10,7 +10,7 @@ from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptCache, PromptTally
-from balancer_simulator.world.calendar import after, placer
+from balancer_simulator.world.calendar import after
 from balancer_simulator.world.server import (
     CallEnded,
     FaultEffects,
@@ -42,10 +42,8 @@ class Fleet:
 
     def __init__(self, env: Environment, scenario: Scenario, streams: Streams, served: CallEnded) -> None:
         self._env = env
-        self._place = placer(env)
         self._scenario = scenario
         self._streams = streams
-        self._most_leases = scenario.most_leases
         self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
         self.stirred: Stirred = []
         self.prompts = PromptTally()
@@ -55,17 +53,15 @@ class Fleet:
 
     def _server(self, number: int, url: str, model: EndpointModel, served: CallEnded) -> SimulatedServer:
         host = self.hosts.get(model.endpoint(url).host or "") if self.hosts else None
-        parallel = model.parallel or 0
-        queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
         own = model.service or model.services or model.prefill_s
-        if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
-            return SimulatedServer(self._place, number, url, model, served, self.stirred)
+        if not (model.faults or own or model.network or host or model.parallel or timeout_s or model.refuse_beyond):
+            return SimulatedServer(self._env, number, url, model, served, self.stirred)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
-        effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
+        effects = FaultEffects(model.faults, rng, spell_effects(model, number, self._streams))
         station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
-            station=QueueingStation(queue, station) if queue else station,
+            station=QueueingStation(model.parallel, station) if model.parallel else station,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),
@@ -137,5 +133,4 @@ class _Flapping:
 
     def _come_up(self) -> None:
         self._effects.down -= 1
-        self._effects.since_s = self._env.now
         after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

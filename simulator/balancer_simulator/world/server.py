@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from simpy import Environment
+from simpy import Environment, Event, Timeout
 
 from balancer.endpoint import Hint, Outcome
 from balancer.load import Load
@@ -16,14 +16,12 @@ from balancer_simulator.scenario.endpoints import (
     CrashRepair,
     EndpointModel,
     FailWithin,
-    FastFail,
     Fault,
     SlowSpells,
     SlowWithin,
-    Warmup,
 )
 from balancer_simulator.world.cache import PromptCache
-from balancer_simulator.world.calendar import Place, after, placer
+from balancer_simulator.world.calendar import after
 from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
@@ -36,9 +34,8 @@ _CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: n
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Effect on a call: it takes `factor` times as long; it fails; or it fails after `quick_s`, without work."""
+    """Effect on a call that reaches its endpoint: it fails after its work, or after `quick_s`, without work."""
 
-    factor: float = 1.0
     fails: bool = False
     quick_s: float | None = None
 
@@ -66,7 +63,7 @@ class SpellEffect:
         self._until_s = next(between_s) - phase * _CYCLES * spells.cycle_s
 
     def factor(self, now: float) -> float:
-        """Return how many times as long a call takes that begins at `now`, which never decreases."""
+        """Return how many times as long work takes that begins at `now`, which never decreases."""
         while self._until_s <= now:
             self._slow = not self._slow
             self._now, lasts_s = next(self._drawn) if self._slow else (1.0, next(self._between_s))
@@ -79,32 +76,22 @@ class FaultEffects:
 
     Attributes:
         down: number of its crashes that are not repaired yet.
-        since_s: when it last came up.
     """
 
-    def __init__(
-        self, faults: Iterable[Fault], rng: random.Random, since_s: float, spells: Iterable[SpellEffect] = ()
-    ) -> None:
+    def __init__(self, faults: Iterable[Fault], rng: random.Random, spells: Iterable[SpellEffect] = ()) -> None:
         self._rng = rng
         self._spells = list(spells)
         self._slow: list[SlowWithin] = []
-        self._warm: list[Warmup] = []
-        self._quick: list[FastFail] = []
         self._fail: list[FailWithin] = []
         self.crashes: list[CrashRepair] = []
         for fault in faults:
             self._sort(fault)
         self.down = 0
-        self.since_s = since_s
 
     def _sort(self, fault: Fault) -> None:
         match fault:
             case SlowWithin():
                 self._slow.append(fault)
-            case Warmup():
-                self._warm.append(fault)
-            case FastFail():
-                self._quick.append(fault)
             case FailWithin():
                 self._fail.append(fault)
             case CrashRepair():
@@ -116,28 +103,26 @@ class FaultEffects:
         """Return the effect on a call that begins at `now`."""
         if self.down:
             return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
-        for quick in self._quick:
-            if quick.from_s <= now < quick.to_s and self._rng.random() < quick.probability:
-                return Effect(fails=True, quick_s=quick.after_s)
-        factor, fails = self._factor(now), self._fails(now)
-        return Effect(factor, fails) if fails or factor != 1.0 else _FINE
+        struck = self._struck(now)
+        if not struck:
+            return _FINE
+        quick_s = [fault.after_s for fault in struck if fault.after_s is not None]
+        return Effect(fails=True, quick_s=min(quick_s, default=None))
 
-    def _factor(self, now: float) -> float:
+    def factor(self, now: float) -> float:
+        """Return how many times as long work takes that begins at `now`, which never decreases."""
         factor = 1.0
         for slow in self._slow:
             if slow.from_s <= now < slow.to_s:
                 factor *= slow.factor
         for spells in self._spells:
             factor *= spells.factor(now)
-        for warm in self._warm:
-            left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
-            factor *= 1 + (warm.factor - 1) * left
         return factor
 
-    def _fails(self, now: float) -> bool:
+    def _struck(self, now: float) -> list[FailWithin]:
         # Each fault draws once for every call in its time, independent of the others, so that the draws stay in step.
-        struck = [self._rng.random() < fault.probability for fault in self._fail if fault.from_s <= now < fault.to_s]
-        return any(struck)
+        within = [fault for fault in self._fail if fault.from_s <= now < fault.to_s]
+        return [fault for fault in within if self._rng.random() < fault.probability]
 
 
 """What it takes to be told that an endpoint is too busy."""
@@ -166,9 +151,9 @@ class SimulatedServer:
     """
 
     __slots__ = (
+        "_env",
         "_left_behind",
         "_left_behind_s",
-        "_place",
         "_stir",
         "busy_s",
         "calls",
@@ -183,14 +168,14 @@ class SimulatedServer:
     )
 
     def __init__(
-        self, place: Place, number: int, url: str, model: EndpointModel, served: CallEnded, stir: "Stirred"
+        self, env: Environment, number: int, url: str, model: EndpointModel, served: CallEnded, stir: "Stirred"
     ) -> None:
         self.number = number
         self.url = url
         self.model = model
         self.speed = model.speed
         self.served = served
-        self._place = place
+        self._env = env
         self._stir = stir.append
         self.stirred = False
         self.calls = 0
@@ -205,9 +190,7 @@ class SimulatedServer:
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
         self._book(task, now)
-        task.act = self.served
-        place = self._place
-        place(now + task.work_s / self.speed, task)
+        Timeout(self._env, task.work_s / self.speed, task).callbacks.append(self._worked)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
         """Free the slots of a call: it has ended, or nobody waits for it any more."""
@@ -244,6 +227,11 @@ class SimulatedServer:
         waiting = float(max(0, calls - at_once))
         return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
 
+    def _worked(self, end: Event) -> None:
+        task: Task = end.value  # type: ignore[assignment]  # which a timeout of SimPy does not tell
+        served = self.served
+        served(task)
+
     def _book(self, task: Task, now: float) -> None:
         slots = task.lease.slots
         self.calls += 1
@@ -264,14 +252,18 @@ Stirred = list[SimulatedServer]
 class _ServerCall(StationJob):
     """A call under way in a faulty server."""
 
-    __slots__ = ("entered", "fails", "server", "task")
+    __slots__ = ("entered", "fails", "server", "task", "work_s")
 
     def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
-        super().__init__(work_s, 1 if server.model.parallel else task.lease.slots)
+        super().__init__(1 if server.model.parallel else task.lease.slots)
+        self.work_s = work_s
         self.server = server
         self.task = task
         self.fails = fails
         self.entered = False
+
+    def begun(self) -> float:
+        return self.server.slowed(self.work_s)
 
     def done(self) -> None:
         self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
@@ -308,7 +300,6 @@ class FaultyServer(SimulatedServer):
         "_call_timeout_s",
         "_calls",
         "_effects",
-        "_env",
         "_network",
         "_service",
         "_services",
@@ -325,8 +316,7 @@ class FaultyServer(SimulatedServer):
         stir: Stirred,
         parts: ServerParts,
     ) -> None:
-        super().__init__(placer(env), number, url, model, served, stir)
-        self._env = env
+        super().__init__(env, number, url, model, served, stir)
         self._station = parts.station
         self._effects = parts.effects
         self._service = parts.service
@@ -348,7 +338,7 @@ class FaultyServer(SimulatedServer):
         work_s = task.work_s if own is None else next(own)
         if self._cache is not None and effect.quick_s is None:
             work_s += self._cache.missing(task.demand.prompt) * self.model.prefill_s
-        call = _ServerCall(self, task, work_s * effect.factor / self.speed, effect.fails)
+        call = _ServerCall(self, task, work_s / self.speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0
         if effect.quick_s is not None:
@@ -363,6 +353,10 @@ class FaultyServer(SimulatedServer):
     def worked_until(self, now: float) -> float:
         """Return seconds of work so far, from its station."""
         return self._station.worked_until(now)
+
+    def slowed(self, work_s: float) -> float:
+        """Return how long work takes that begins now."""
+        return work_s * self._effects.factor(self._env.now)
 
     def end(self, call: _ServerCall, outcome: Outcome) -> None:
         """End a call that is under way."""

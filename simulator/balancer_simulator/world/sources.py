@@ -1,21 +1,20 @@
 """Task sources of open and closed workloads: when a task comes, its work and its kind."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, repeat
+from itertools import repeat
 from typing import Final, Protocol
 
 import numpy as np
-from simpy import Environment
+from simpy import Environment, Event, Timeout
 
 from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, Number, OnOff, Open, Poisson
-from balancer_simulator.world.calendar import Entry, after, placer
+from balancer_simulator.world.calendar import after
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
 
@@ -126,14 +125,9 @@ class OpenSource:
     """Tasks come without regard to earlier ones."""
 
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
-        self._arrival = Entry()
-        self._arrival.act = self._arrive
-        self._place = placer(env)
+        self._env = env
         self._submit = submit
-        if isinstance(workload, Arrivals):
-            workload = _resampled(workload, streams)
-        self._instants = accumulate(_gaps_of(workload, streams))
-        self._arrives_s = next(self._instants, None)
+        self._gaps_s = _gaps_of(workload, streams)
         recorded = workload.kinds if isinstance(workload, Arrivals) else []
         self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
@@ -145,27 +139,22 @@ class OpenSource:
         self.workers: list[Worker] = []
 
     def begin(self) -> None:
-        """Schedule the first arrival."""
-        if self._arrives_s is None:
+        """Schedule the next arrival, if there is one."""
+        gap_s = next(self._gaps_s, None)
+        if gap_s is None:
             self.finished = True
         else:
-            self._place(self._arrives_s, self._arrival)
+            Timeout(self._env, gap_s).callbacks.append(self._arrive)
 
     def conclude(self, task: Task) -> None:
         """Do nothing: no caller waits for the answer."""
 
-    def _arrive(self, entry: Entry) -> None:
-        now, self._arrives_s = self._arrives_s, next(self._instants, None)
-        assert now is not None, "this is an arrival"
+    def _arrive(self, _: Event) -> None:
         demand, work_s = next(self._mixture)
-        self._count = number = self._count + 1
-        if self._arrives_s is None:
-            self.finished = True
-        else:
-            place = self._place
-            place(self._arrives_s, entry)
+        self._count += 1
+        self.begin()
         submit = self._submit
-        submit(new_task(number, work_s, demand, None, now))
+        submit(new_task(self._count, work_s, demand, None, self._env.now))
 
 
 class ClosedSource:
@@ -242,39 +231,6 @@ def numbers_of(number: Number, rng: np.random.Generator) -> Iterator[int]:
         return found.astype(float)
 
     return map(int, endless(draw))
-
-
-def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:
-    """Return the record for a replication: blocks of it, one after another, until it is as long.
-
-    A block begins anywhere, and continues at the beginning of the record after its end (the circular block bootstrap of
-    Politis and Romano, 1992). So every request is in as many blocks as any other.
-    """
-    if workload.resample_s is None:
-        return workload
-    at_s, length_s = workload.at_s, workload.resample_s
-    whole_s = at_s[-1] * (1 + 1 / len(at_s))  # there is a gap after the last one as well
-    starts = streams.numbers(Purpose.BLOCKS).random(math.ceil(whole_s / length_s)) * whole_s
-    instants: list[float] = []
-    places: list[int] = []
-    for number, start_s in enumerate(starts.tolist()):
-        base_s = number * length_s - start_s
-        for first_s, last_s, wrapped_s in (
-            (start_s, min(start_s + length_s, whole_s), base_s),
-            (0.0, start_s + length_s - whole_s, base_s + whole_s),
-        ):
-            inside = range(bisect_left(at_s, first_s), bisect_left(at_s, last_s))
-            places.extend(inside)
-            instants.extend(max(0.0, at_s[place] + wrapped_s) for place in inside)
-    instants.sort()  # rounding may break the order
-    works, kinds = workload.work_s, workload.kinds
-    return workload.model_copy(
-        update={
-            "at_s": instants,
-            "work_s": [works[place] for place in places] if works else [],
-            "kinds": [kinds[place] for place in places] if kinds else [],
-        }
-    )
 
 
 def _bursts(workload: OnOff, streams: Streams) -> Iterator[float]:

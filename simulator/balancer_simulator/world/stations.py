@@ -19,13 +19,16 @@ __all__ = ["QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Tim
 class StationJob(ABC):
     """Some work. `dropped` is set when nobody waits for it any more. It uses `lines` units of the station."""
 
-    __slots__ = ("dropped", "due", "lines", "work_s")
+    __slots__ = ("dropped", "due", "lines")
 
-    def __init__(self, work_s: float, lines: int = 1) -> None:
-        self.work_s = work_s
+    def __init__(self, lines: int = 1) -> None:
         self.lines = lines
         self.dropped = False
         self.due = 0.0
+
+    @abstractmethod
+    def begun(self) -> float:
+        """Return how long the work takes, in seconds. Called once, when it begins."""
 
     @abstractmethod
     def done(self) -> None:
@@ -49,7 +52,7 @@ class ServiceStation(Protocol):
 
 
 class Timer:
-    """Room for all jobs: each takes its `work_s`."""
+    """Room for all jobs: each takes the time of its own work."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -60,7 +63,7 @@ class Timer:
     def enter(self, job: StationJob) -> None:
         """Begin `job`."""
         self._book(job.lines)
-        after(self._env, job.work_s, self._end, job)
+        after(self._env, job.begun(), self._end, job)
 
     def drop(self, job: StationJob) -> None:
         """Remove `job`."""
@@ -132,10 +135,13 @@ class _QueuedJob(StationJob):
     __slots__ = ("admitted", "job", "queue")
 
     def __init__(self, job: StationJob, queue: QueueingStation) -> None:
-        super().__init__(job.work_s, job.lines)
+        super().__init__(job.lines)
         self.job = job
         self.queue = queue
         self.admitted = False
+
+    def begun(self) -> float:
+        return self.job.begun()
 
     def done(self) -> None:
         self.queue.leave(self)
@@ -162,7 +168,7 @@ class SharedHost:
     def enter(self, job: StationJob) -> None:
         """Begin `job`."""
         self._advance()
-        job.due = self._progress + job.work_s
+        job.due = self._progress + job.begun()
         heappush(self._jobs, (job.due, next(self._tickets), job))
         self._running += 1
         self._set_alarm()

@@ -29,7 +29,6 @@ class Purpose(IntEnum):
     NETWORK = 8
     HEALTH = 9
     RETRIES = 10
-    BLOCKS = 12
     LATE = 18
     TURNS = 19
     PROMPTS = 20

@@ -8,7 +8,6 @@ from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease
 from balancer.strategy import Request
-from balancer_simulator.world.calendar import Entry
 
 __all__ = ["Demand", "ServesCalls", "Task", "Worker", "new_task"]
 
@@ -82,8 +81,8 @@ class TaskOwner(Protocol):
         ...
 
 
-class Task(Entry):
-    """One request, until it has its answer or is lost; as an entry of the calendar it is the end of its call.
+class Task:
+    """One request, until it has its answer or is lost.
 
     Attributes:
         number: in the order in which tasks were made.
