@@ -49,8 +49,7 @@ from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.tasks.parking import spot
-from balancer.shells.waiting import Asked, Gate, Hand, Waits
+from balancer.shells.waiting import Gate, Hand, Waits
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
@@ -229,11 +228,12 @@ class Engine:
             polls: for a retry: called with the start of the wait, makes its polls.
         """
         hand = Hand()
+        hand.timeout, hand.priority = timeout, priority
         try:
             self.step(self.take, request, hand)
             if hand.lease is None:
-                self.waits.in_thread(hand, Asked(request, timeout, priority, polls))
-            return self._granted(hand.lease, request, priority)
+                self.waits.in_thread(request, hand, polls)
+            return self._granted(request, hand)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             if hand.lease is not None or hand.waiter is not None:
                 self.rescue(self.give_back, hand, None)
@@ -248,12 +248,12 @@ class Engine:
     ) -> Lease:
         """Take an endpoint; wait in this task if needed. Args: as for `acquire`."""
         hand = Hand()
+        hand.timeout, hand.priority, hand.in_task = timeout, priority, True
         try:
             self.step(self.take, request, hand)
             if hand.lease is None:
-                at = spot(told=self.waits.parked.pop, lost=self.waits.strike_off)
-                await self.waits.in_task(hand, Asked(request, timeout, priority, polls), at)
-            return self._granted(hand.lease, request, priority)
+                await self.waits.in_task(request, hand, polls)
+            return self._granted(request, hand)
         except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
             if hand.lease is not None or hand.waiter is not None:
                 self.rescue(self.give_back, hand, None)
@@ -272,8 +272,10 @@ class Engine:
                 raise
 
     def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]:
-        """Put a lease into `hand` if there is one at once: an act."""
+        """Put a lease into `hand`, or queue the request: an act."""
         hand.lease = self.core.acquire(request, now)
+        if hand.lease is None:
+            self.waits.queue(request, hand, now)
         return ()
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
@@ -291,11 +293,12 @@ class Engine:
             self.waits.forget(hand)
         return ended if lease is None else [*ended, *self.end(lease, Outcome.IGNORED, now)]
 
-    def _granted(self, lease: Lease | None, request: Request, priority: int) -> Lease:
+    def _granted(self, request: Request, hand: Hand) -> Lease:
         """Return a new lease, with what is noted about it."""
+        lease = hand.lease
         assert lease is not None, "it was granted at once, or at the end of a wait"
-        if priority:
-            lease.priority = priority
+        if hand.priority:
+            lease.priority = hand.priority
         if request is not ANY:
             if self._leak_after_s is not None:
                 lease.where = _place_of_call()
@@ -455,6 +458,10 @@ class Engine:
     def is_inside(self) -> bool:
         """Return True if this thread is inside a step: a finaliser, a signal handler or the strategy calls."""
         return self.lock._is_owned()  # type: ignore[union-attr]  # as `Condition` does
+
+    def levels(self) -> int:
+        """Return how often this thread has acquired the lock. In Python 3.11.0 the lock does not say."""
+        return getattr(self.lock, "_recursion_count", int)()
 
     def _recover(self, error: BaseException) -> None:
         """Repair the core if needed, serve and wake waiters, and do what is left to do, after a step raised `error`."""

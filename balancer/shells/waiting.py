@@ -6,10 +6,9 @@ has a `Spot` for each async library; everything else is the same for threads and
 
 import math
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
@@ -19,35 +18,40 @@ from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.coroutines import in_coroutine
 from balancer.shells.logs import log_passed_over
+from balancer.shells.spot import Spot
+from balancer.shells.tasks.parking import spot
 from balancer.strategy import Request
 
-__all__ = ["Asked", "Gate", "Hand", "Spot", "Told", "Waits"]
+__all__ = ["Gate", "Hand", "Waits"]
 
 T = TypeVar("T")
-Told = Callable[[Any, None], object]
 _NEVER = math.inf  # looked up once
 # A waiter looks for abandoned leases, and for free slots that a strategy passed over, first after so long, and then
 # each time after twice as long. One thread looks for all tasks, as there may be thousands.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 _LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
-_OWN_FRAMES = 5  # between an act of this module and the caller of the engine
-
-
-class Asked(NamedTuple):
-    """What a caller asks for that waits; see `Engine.acquire`."""
-
-    request: Request
-    timeout: float | None
-    priority: int
-    polls: Callable[[float], RetryPolls] | None
+_OWN_FRAMES = 3  # between `Waits.queue` and the caller of the engine
 
 
 class Hand:
-    """What a caller has got so far: its lease, or its waiter and the place of its task."""
+    """What a caller wants, and has got so far. An interrupt leaves it there.
 
+    Attributes:
+        timeout: how many seconds to wait at most; None: the pool's default.
+        priority: see `balancer.Pool.acquire`.
+        in_task: True if a task waits, not a thread.
+        lease: its lease, once there is one.
+        waiter: its place in the queue, while it waits.
+        gate, at: where its thread or its task waits.
+    """
+
+    timeout: float | None = None
+    priority: int = 0
+    in_task: bool = False
     lease: Lease | None = None
     waiter: Waiter | None = None
-    at: "Spot | None" = None
+    gate: "Gate"
+    at: Spot | None = None
 
 
 class _Steps(Protocol):
@@ -62,7 +66,7 @@ class _Steps(Protocol):
     def under_lock(self, act: Callable[[], T]) -> T: ...
     def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]: ...
     def give_back(self, hand: Hand, _: None, now: float) -> Sequence[Waiter]: ...
-    def is_inside(self) -> bool: ...
+    def levels(self) -> int: ...
     def start(self, timer: threading.Timer) -> None: ...
 
 
@@ -76,42 +80,6 @@ class Gate(Protocol):
     def release(self) -> None:
         """Let the thread go on. Raises RuntimeError if it is not waited for."""
         ...
-
-
-class Spot(ABC):
-    """A place where one task waits, until it is woken or a time has passed.
-
-    Args:
-        told: called with this place by the waker, once the task is sure to go on.
-        lost: called by the waker if the task will never come back.
-    """
-
-    __slots__ = ("_is_woken", "_lost", "_told")
-
-    def __init__(self, told: Told, lost: "Callable[[], object]") -> None:
-        self._told = told
-        self._lost = lost
-        self._is_woken = False
-
-    def wake(self) -> None:
-        """Let the task go on. Any thread may call this, also twice."""
-        if not self._reached():
-            self._lost()
-        else:
-            self._told(self, None)
-
-    @abstractmethod
-    async def wait(self, nap_s: float) -> None:
-        """Wait, in the task, until it is woken or `nap_s` seconds have passed (inf: no limit)."""
-
-    @property
-    @abstractmethod
-    def is_over(self) -> bool:
-        """True if the task will never come back: it or its event loop has gone."""
-
-    @abstractmethod
-    def _reached(self) -> bool:
-        """Make the task go on. Return False if its loop no longer runs."""
 
 
 class Waits:
@@ -143,48 +111,48 @@ class Waits:
 
     # -- one wait ----------------------------------------------------------------------------------
 
-    def in_thread(self, hand: Hand, asked: Asked) -> None:
-        """Wait in this thread for a lease, and put it into `hand`."""
+    def queue(self, request: Request, hand: Hand, now: float) -> None:
+        """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
+        core = self._engine.core
+        if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
+            return
+        deadline_s = now + (self._engine.acquire_timeout_s if hand.timeout is None else hand.timeout)
+        if hand.in_task:
+            hand.at = at = spot(told=self.parked.pop, lost=self.strike_off)
+            hand.waiter = self.parked[at] = core.wait(request, now, deadline_s, hand.priority, at.wake)
+            return
         # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
-        if self._engine.is_inside():
+        if self._engine.levels() > 1:
             raise CallFromWithin
-        gate = self._new_gate()
-        gate.acquire(blocking=False)
-        waiter = self._queue(hand, asked, partial(_open, gate))
-        if waiter is not None:
-            self._sleep(waiter, gate, asked.polls and asked.polls(waiter.since_s))
-            self._end(waiter, hand)
-
-    async def in_task(self, hand: Hand, asked: Asked, at: Spot) -> None:
-        """Wait in this task, at `at`, for a lease, and put it into `hand`."""
-        hand.at = at
-        waiter = self._queue(hand, asked, at.wake)
-        if waiter is not None:
-            self.look_for_tasks()
-            for nap_s in self.naps(waiter, asked.polls and asked.polls(waiter.since_s), alone=False):
-                await at.wait(nap_s)
-            self._end(waiter, hand)
-
-    def _queue(self, hand: Hand, asked: Asked, wake: Callable[[], object]) -> Waiter | None:
-        """Queue a request. Return its waiter, or None if there was a lease for it after all."""
-        self.give_back_abandoned()
-        self._engine.step(self._take_or_queue, (asked, wake), hand)
-        return hand.waiter
-
-    def _take_or_queue(self, given: tuple[Asked, Callable[[], object]], hand: Hand, now: float) -> Sequence[Waiter]:
-        (request, timeout, priority, _), wake = given
-        self._engine.take(request, hand, now)
-        if hand.lease is not None:
-            return ()
-        timeout_s = self._engine.acquire_timeout_s if timeout is None else timeout
-        if hand.at is None and timeout_s > 0 and in_coroutine(above=_OWN_FRAMES):
+        if deadline_s > now and in_coroutine(above=_OWN_FRAMES):
             raise WaitInCoroutine
-        hand.waiter = waiter = self._engine.core.wait(request, now, now + timeout_s, priority, wake)
-        if hand.at is None:
-            self.sleeping[waiter] = None
-        else:
-            self.parked[hand.at] = waiter
-        return ()
+        hand.gate = gate = self._new_gate()
+        gate.acquire(blocking=False)
+        hand.waiter = core.wait(request, now, deadline_s, hand.priority, partial(_open, gate))
+        self.sleeping[hand.waiter] = None
+
+    def in_thread(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
+        """Wait in this thread for the lease of a request that `queue` has queued, and put it into `hand`."""
+        waiter = self._queued(request, hand)
+        if waiter is not None:
+            self._sleep(waiter, hand.gate, polls and polls(waiter.since_s))
+            self._end(waiter, hand)
+
+    async def in_task(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
+        """As `in_thread`, in this task."""
+        waiter = self._queued(request, hand)
+        if waiter is not None and hand.at is not None:
+            self.look_for_tasks()
+            for nap_s in self.naps(waiter, polls and polls(waiter.since_s), alone=False):
+                await hand.at.wait(nap_s)
+            self._end(waiter, hand)
+
+    def _queued(self, request: Request, hand: Hand) -> Waiter | None:
+        """Return the waiter, or None if ending abandoned leases has brought a lease."""
+        while hand.waiter is None and hand.lease is None:
+            self.give_back_abandoned(at_once=True)
+            self._engine.step(self._engine.take, request, hand)
+        return hand.waiter
 
     def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
         for nap_s in self.naps(waiter, polls):
