@@ -163,7 +163,7 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        learned = self._end(lease, outcome, now)
+        learned = (self._end if self._attends_ends else self.ledger.end)(lease, outcome, now)
         if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
         if not self.waiters.size:
@@ -487,8 +487,6 @@ class Core:
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
-        if not self._attends_ends:
-            return self.ledger.end(lease, outcome, now)
         account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.

@@ -337,7 +337,7 @@ class Pool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
         request, timeout, priority = asking(self.engine.usual, timeout, asked)
-        lease = self.engine.acquire(request, timeout, priority)
+        lease = self.engine.acquire(request, timeout, priority, None)
         lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
         return lease
 
@@ -375,7 +375,7 @@ class Pool:
             LeaseError: at the end of the block, if the lease was over: released before, or its `ttl_s` had passed.
         """
         request, timeout, priority = asking(self.engine.usual, timeout, asked)
-        return self.engine.acquire(request, timeout, priority)
+        return self.engine.acquire(request, timeout, priority, None)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and give its slot to the next waiter.

@@ -139,11 +139,13 @@ class Engine:
         self._told: set[str] = set()  # the strategies of which the log has said that they raise
         self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
+        # The acts of a lease, bound once: a method that is not called at once is slow to look up.
+        self._take, self._release = self.take, core.release
         notify_of_forks(self)
 
     # -- the way into the core ---------------------------------------------------------------------
 
-    def step(self, act: Act, first: Any, second: Any, can_wait: bool = False) -> None:
+    def step(self, act: Act, first: Any, second: Any, can_wait: bool) -> None:
         """Call `act(first, second, now)` under the lock. Then wake the waiters that it returns, and do all the rest.
 
         After an exception, wherever it comes from, the lock is free, and what others wait for is done.
@@ -202,12 +204,12 @@ class Engine:
 
     def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
         """Change the endpoints of the core, or its strategy, with `act`; see `step`. Raises CallFromWithin."""
-        self.step(_call, lambda now: act(self.core, now), None)
+        self.step(_call, lambda now: act(self.core, now), None, False)
 
     def under_lock(self, act: Callable[[], T]) -> T:
         """Return the result of `act`, called in a step. No wait can end by it. Raises CallFromWithin."""
         found: list[T] = []
-        self.step(_keep, act, found)
+        self.step(_keep, act, found, False)
         return found[0]
 
     # -- leases ------------------------------------------------------------------------------------
@@ -216,8 +218,8 @@ class Engine:
         self,
         request: Request,
         timeout: float | None,
-        priority: int = 0,
-        polls: Callable[[float], RetryPolls] | None = None,
+        priority: int,
+        polls: Callable[[float], RetryPolls] | None,
     ) -> Lease:
         """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`.
 
@@ -228,12 +230,17 @@ class Engine:
             polls: for a retry: called with the start of the wait, makes its polls.
         """
         hand = Hand()
-        hand.timeout, hand.priority = timeout, priority
+        hand.timeout, hand.priority, hand.in_task = timeout, priority, False
+        hand.lease = hand.waiter = hand.at = None
         try:
-            self.step(self.take, request, hand)
+            self.step(self._take, request, hand, False)
             if hand.lease is None:
                 self.waits.in_thread(request, hand, polls)
-            return self._granted(request, hand)
+            lease = hand.lease
+            assert lease is not None, "it was granted at once, or at the end of a wait"
+            if priority or request is not ANY:
+                self._note(lease, priority)
+            return lease
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             if hand.lease is not None or hand.waiter is not None:
                 self.rescue(self.give_back, hand, None)
@@ -243,17 +250,22 @@ class Engine:
         self,
         request: Request,
         timeout: float | None,
-        priority: int = 0,
-        polls: Callable[[float], RetryPolls] | None = None,
+        priority: int,
+        polls: Callable[[float], RetryPolls] | None,
     ) -> Lease:
         """Take an endpoint; wait in this task if needed. Args: as for `acquire`."""
         hand = Hand()
         hand.timeout, hand.priority, hand.in_task = timeout, priority, True
+        hand.lease = hand.waiter = hand.at = None
         try:
-            self.step(self.take, request, hand)
+            self.step(self._take, request, hand, False)
             if hand.lease is None:
                 await self.waits.in_task(request, hand, polls)
-            return self._granted(request, hand)
+            lease = hand.lease
+            assert lease is not None, "it was granted at once, or at the end of a wait"
+            if priority or request is not ANY:
+                self._note(lease, priority)
+            return lease
         except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
             if hand.lease is not None or hand.waiter is not None:
                 self.rescue(self.give_back, hand, None)
@@ -262,7 +274,7 @@ class Engine:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """End a lease; see `balancer.Pool.release`."""
         try:
-            self.step(self.core.release, lease, outcome, True)
+            self.step(self._release, lease, outcome, True)
         except (LeaseError, PoolForked):
             raise
         except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
@@ -293,18 +305,14 @@ class Engine:
             self.waits.forget(hand)
         return ended if lease is None else [*ended, *self.end(lease, Outcome.IGNORED, now)]
 
-    def _granted(self, request: Request, hand: Hand) -> Lease:
-        """Return a new lease, with what is noted about it."""
-        lease = hand.lease
-        assert lease is not None, "it was granted at once, or at the end of a wait"
-        if hand.priority:
-            lease.priority = hand.priority
-        if request is not ANY:
-            if self._leak_after_s is not None:
-                lease.where = _place_of_call()
-            for mark in self._marks:
-                mark(lease)
-        return lease
+    def _note(self, lease: Lease, priority: int) -> None:
+        """Note on a new lease what is not the same for all."""
+        if priority:
+            lease.priority = priority
+        if self._leak_after_s is not None:
+            lease.where = _place_of_call()
+        for mark in self._marks:
+            mark(lease)
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""
@@ -447,7 +455,7 @@ class Engine:
         """Do what is left to do: what was called from within a step, and what an exception prevented."""
         while True:
             try:
-                self.step(_do_next, self.left, None)
+                self.step(_do_next, self.left, None, False)
             except Exception as error:
                 if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
                     raise

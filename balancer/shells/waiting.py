@@ -45,13 +45,15 @@ class Hand:
         gate, at: where its thread or its task waits.
     """
 
-    timeout: float | None = None
-    priority: int = 0
-    in_task: bool = False
-    lease: Lease | None = None
-    waiter: Waiter | None = None
+    __slots__ = ("at", "gate", "in_task", "lease", "priority", "timeout", "waiter")
+
+    timeout: float | None
+    priority: int
+    in_task: bool
+    lease: Lease | None
+    waiter: Waiter | None
     gate: "Gate"
-    at: Spot | None = None
+    at: Spot | None
 
 
 class _Steps(Protocol):
@@ -61,7 +63,9 @@ class _Steps(Protocol):
     clock: Callable[[], float]
     acquire_timeout_s: float
 
-    def step(self, act: Callable[[Any, Any, float], Sequence[Waiter]], first: Any, second: Any) -> None: ...
+    def step(
+        self, act: Callable[[Any, Any, float], Sequence[Waiter]], first: Any, second: Any, can_wait: bool
+    ) -> None: ...
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
     def under_lock(self, act: Callable[[], T]) -> T: ...
     def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]: ...
@@ -151,7 +155,7 @@ class Waits:
         """Return the waiter, or None if ending abandoned leases has brought a lease."""
         while hand.waiter is None and hand.lease is None:
             self.give_back_abandoned(at_once=True)
-            self._engine.step(self._engine.take, request, hand)
+            self._engine.step(self._engine.take, request, hand, False)
         return hand.waiter
 
     def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
@@ -224,7 +228,7 @@ class Waits:
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
         if at_once or self._scan.is_due(len(self._engine.core.ledger.out), self._engine.clock()):
-            self._engine.step(self._end_abandoned, None, None)
+            self._engine.step(self._end_abandoned, None, None, False)
 
     def _end_abandoned(self, _: None, __: None, now: float) -> Sequence[Waiter]:
         core = self._engine.core

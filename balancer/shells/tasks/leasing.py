@@ -27,7 +27,7 @@ class TaskLeaseContext:
 
     async def __aenter__(self) -> Lease:
         asked = asking(self._engine.usual, self._timeout, self._asked)
-        self.lease = lease = await self._engine.acquire_in_task(*asked)
+        self.lease = lease = await self._engine.acquire_in_task(*asked, None)
         return lease
 
     async def __aexit__(
