@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -83,8 +82,6 @@ class Core:
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
         passed_over: the name of a strategy that picked none although a slot was free; "": none was found to do so.
-        plain_until_s: until this time, `acquire` only takes a lease from the ledger, and `release` only ends it there.
-            A shell may then do so itself. -inf while somebody waits.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -156,9 +153,9 @@ class Core:
             PoolClosed: the pool is closed.
             StrategyError: the strategy's choice cannot serve `request`.
         """
-        if now < self.plain_until_s:
-            return self.ledger.take(request, now)
-        return self._acquire_attended(request, now)
+        if self._attended or self.waiters.size or now >= self.due_s:
+            return self._acquire_attended(request, now)
+        return self.ledger.take(request, now)
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         """End a lease and give its slot to a waiter.
@@ -166,10 +163,7 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        if self._attends_ends:
-            learned = self._end_attended(lease, outcome, now)
-        else:
-            learned = self.ledger.end(lease, outcome, now)
+        learned = (self._end if self._attends_ends else self.ledger.end)(lease, outcome, now)
         if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
         if not self.waiters.size:
@@ -187,9 +181,7 @@ class Core:
             NoEndpoint: no endpoint in service could ever serve it.
             TooManyWaiters: the queue is full.
         """
-        waiter = self._queue.push(request, now, deadline_s, priority, wake)
-        self.plain_until_s = -inf  # as long as somebody waits
-        return waiter
+        return self._queue.push(request, now, deadline_s, priority, wake)
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
         """Change the request of `waiter`, at its place in the queue. A waiting retry needs this.
@@ -451,14 +443,12 @@ class Core:
     def _choose_paths(self) -> None:
         """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
         wanted = self.journal.wanted
-        self._is_told = Ended in wanted or self._times or self.shares is not None
-        self._attends_ends = self._is_told or self.admission.any
+        self._attends_ends = Ended in wanted or self._times or self.shares is not None or self.admission.any
         self._attended = self.closed or self._attends_ends or Granted in wanted
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-        self.plain_until_s = -inf if self._attended or self.waiters.size else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
@@ -467,8 +457,6 @@ class Core:
         if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
             if now >= self.due_s:
                 self.tick(now)
-            elif not self._attended:
-                self.plain_until_s = self.due_s  # the last waiter has gone
         elif request.open and self.waiters.asked(request) and not self.admission.any:
             return None  # a free slot would have gone to those who ask for the same
         if self.shares is not None and self.shares.of(request).is_full:
@@ -486,30 +474,22 @@ class Core:
             self.journal.note_lease(Granted, now, lease, 0.0)
         return lease
 
-    def _end_attended(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease if an observer wants the event, or if there are quotas or failover groups."""
-        try:
-            return self._end(lease, outcome, now)
-        finally:  # a strategy may raise after the lease has ended
-            if self.admission.any and not self.waiters.size:
-                self.admission.observe(now)
-
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease, and record an event, a time or a share if somebody wants it."""
-        if not self._is_told:
-            return self.ledger.end(lease, outcome, now)
+        """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
         account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
         news = self.journal.of_lease(Ended, now, lease, outcome, held_s)
         try:
             return self.ledger.end(lease, outcome, now, news)
-        finally:  # as above
+        finally:  # a strategy may raise after the lease has ended
             if account is not None and lease.account is None:
                 if self._times:
                     count_hold(account, held_s)
                 if self.shares is not None:
                     self.shares.ended(lease, outcome, now)
+            if self.admission.any and not self.waiters.size:
+                self.admission.observe(now)
 
     def _expire(self, lease: Lease, now: float) -> None:
         lease.fate = (

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Un
 from balancer.endpoint import Lease
 from balancer.opening.pool import Pool
 from balancer.shells.calls import CallArguments, CallRequest
-from balancer.shells.lease_request import LeaseArguments, shows_arguments
+from balancer.shells.lease_request import LeaseArguments, asking, shows_arguments
 from balancer.shells.tasks.calls import call
-from balancer.shells.tasks.leasing import TaskLeaseContext, acquire, asking
+from balancer.shells.tasks.leasing import TaskLeaseContext
 from balancer.shells.tasks.parking import spot
 from balancer.strategy import Strategy
 
@@ -59,7 +59,10 @@ class TaskPool:
         Args and errors are those of `Pool.acquire`. If the task is cancelled while it waits, it takes no lease. A lease
         that was granted at that moment goes to the next waiter.
         """
-        return await acquire(*asking(self.pool.engine, timeout, asked))
+        engine = self.pool.engine
+        lease = await engine.acquire_in_task(*asking(engine.usual, timeout, asked), None)
+        lease.taken = True
+        return lease
 
     @shows_arguments(CallRequest)
     async def call(self, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> T:

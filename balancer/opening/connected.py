@@ -282,7 +282,6 @@ class _Seat(ClusterMember):
 
     due_s = property(lambda self: math.inf)
     lapse_s = math.inf
-    plain_until_s = -math.inf
     shares = None
 
     @property

@@ -10,25 +10,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import update_wrapper
-from types import FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack
 
 from balancer.core import Core
 from balancer.core.events import Event
 from balancer.core.metrics import CallError, LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked
+from balancer.errors import PoolForked
 from balancer.load import Load
 from balancer.settings import DEFAULT_STRATEGY
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.shells.calls import CallArguments, CallRequest, call
 from balancer.shells.delivery import Observation, Observer
 from balancer.shells.engine import CallerDefaults, Engine
-from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout, shows_arguments
+from balancer.shells.lease_request import LeaseArguments, asking, shows_arguments
 from balancer.shells.logs import Log
-from balancer.strategy import ANY, Strategy
+from balancer.strategy import Strategy
 from balancer.values.numbers import checked
 
 if TYPE_CHECKING:
@@ -36,11 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BasePool"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-_IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
-_NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 
 
 class Watcher(Protocol):
@@ -53,20 +48,6 @@ class Watcher(Protocol):
     def close(self) -> None:
         """Stop. May be called twice."""
         ...
-
-
-def _runs(function: Callable[..., Any], *defaults: object) -> Callable[[F], F]:
-    """Give a method the code of `function`, with these defaults for its positional arguments, at no cost per call.
-
-    The decorated method keeps its name, arguments and docstring. Its body is not used.
-    """
-    made = cast(FunctionType, function)
-
-    def with_code(shown: F) -> F:
-        other = FunctionType(made.__code__, made.__globals__, made.__name__, defaults, made.__closure__)
-        return cast(F, update_wrapper(other, shown))
-
-    return with_code
 
 
 class BasePool:
@@ -149,10 +130,8 @@ class BasePool:
 
     # -- leases ------------------------------------------------------------------------------------
 
-    # For a default that is given by name only, Python does a look-up in each call. Positional defaults make a lease 8%
-    # cheaper.
     @shows_arguments()
-    def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[LeaseArguments]) -> Lease:
+    def acquire(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
         """Take a slot of an endpoint. Release the lease once, with `lease.release()`, or use it as a `with` block.
 
         Args:
@@ -180,56 +159,12 @@ class BasePool:
             WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
-        engine = self.engine
-        if asked:
-            wanted = LeaseRequest(**asked)
-            request, priority = wanted.of_core(engine.usual), wanted.priority
-        else:
-            request, priority = engine.usual, 0
-        if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
-            timeout = checked_timeout(timeout)
-        # As `Engine.acquire`, with two calls less for nearly every lease: while nothing is due, to acquire is to take.
-        core = engine.core
-        lease: Lease | None = None
-        if engine.busy and engine.is_inside():
-            raise CallFromWithin
-        try:
-            engine.enter()
-            engine.busy = True
-            now = engine.now()
-            lease = core.ledger.take(request, now) if now < core.plain_until_s else core.acquire(request, now)
-            if lease is None:
-                lease = engine.waits.in_thread(request, now, timeout, priority)
-            else:
-                engine.busy = False
-                engine.leave()
-            if request is not ANY or engine.happened:
-                engine.see_to(lease)
-        except BaseException as error:
-            if error.__class__ not in REFUSALS:
-                engine.now = engine.repaired
-            try:
-                engine.free()
-            except RuntimeError:
-                pass
-            if lease is not None:
-                engine.left.append((engine.end, lease, _IGNORED))
-            try:
-                engine.cut_short(error)
-            except (RecursionError, MemoryError):
-                engine.elsewhere()
-            raise
-        if priority:
-            lease.priority = priority
-        if _in_block:
-            lease.entered = True
-        elif request is not ANY:
-            lease.taken = True
+        request, timeout, priority = asking(self.engine.usual, timeout, asked)
+        lease = self.engine.acquire(request, timeout, priority, None)
+        lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
         return lease
 
-    # A lease is its own context manager, so that no code runs between the grant and the `with` block. A lease that is
-    # taken by `lease` is not expected to be ended by its id: see `balancer.shells.abandoned`.
-    @_runs(acquire, None, True)
+    # A lease is its own context manager, so that no code runs between the grant and the `with` block.
     @shows_arguments()
     def lease(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
         """Take a slot of an endpoint for a block: `with pool.lease(timeout=5.0) as lease:`.
@@ -262,7 +197,8 @@ class BasePool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
             LeaseError: at the end of the block, if the lease was over: released before, or its `ttl_s` had passed.
         """
-        raise NotImplementedError  # it runs the code of `acquire`
+        request, timeout, priority = asking(self.engine.usual, timeout, asked)
+        return self.engine.acquire(request, timeout, priority, None)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and give its slot to the next waiter.
@@ -272,42 +208,7 @@ class BasePool:
         Raises:
             LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
-        engine = self.engine
-        core = engine.core
-        if engine.busy and engine.is_inside():
-            engine.later(core.release, lease, outcome)
-            return
-        try:
-            engine.enter()
-            engine.busy = True
-            now = engine.now()
-            if now >= core.plain_until_s:
-                engine.leave_and_attend(core.release(lease, outcome, now))
-            elif core.ledger.end(lease, outcome, now):  # to release is to end
-                engine.leave_and_attend(())
-            else:
-                engine.busy = False
-                engine.leave()
-        except (LeaseError, PoolForked) as refusal:
-            try:
-                engine.free()
-            except RuntimeError:
-                pass
-            engine.cut_short(refusal)
-            raise
-        except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
-            engine.now = engine.repaired
-            try:
-                engine.free()
-            except RuntimeError:
-                pass
-            engine.left.append((engine.end, lease, outcome))
-            try:
-                engine.recover()
-            except (RecursionError, MemoryError):
-                engine.elsewhere()
-            if not engine.logs(error):
-                raise
+        self.engine.release(lease, outcome)
 
     def used(self, lease: Lease, tokens: int) -> None:
         """Set how many tokens the call of `lease` has used so far. `Lease.used` calls this.

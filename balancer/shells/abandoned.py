@@ -29,17 +29,18 @@ def abandoned(out: Mapping[int, Lease], now: float) -> list[Lease]:
     """Return those of the leases in `out` that are abandoned; O(those in `out`).
 
     No code can get an abandoned lease again. But if `acquire` returned it, its holder may still release it by its id.
-    So such a lease counts only without terms (e.g. a holder), and only a second after its grant. A lease that no caller
-    got counts always: the acquire was cut short, e.g. by an interrupt.
+    So such a lease counts only without terms (e.g. a holder), and only a second after its grant. A lease of a block, or
+    one that no caller got, counts always: the acquire was cut short, e.g. by an interrupt.
     """
     if not _NOBODY:  # not CPython: reference counts are unknown
         return []
     nobodys = [out[id] for id, count in zip(out, _references(out.values()), strict=True) if count <= _NOBODY]
-    return [lease for lease in nobodys if hasattr(lease, "entered") or _is_dropped(lease, now)]
+    return [lease for lease in nobodys if not _may_be_ended_by_id(lease, now)]
 
 
-def _is_dropped(lease: Lease, now: float) -> bool:
-    return (lease.terms is None or not hasattr(lease, "taken")) and now - lease.granted_s >= _GRACE_S
+def _may_be_ended_by_id(lease: Lease, now: float) -> bool:
+    was_taken = hasattr(lease, "taken") and not hasattr(lease, "entered")
+    return was_taken and (lease.terms is not None or now - lease.granted_s < _GRACE_S)
 
 
 class AbandonedLeaseScan:

@@ -117,7 +117,7 @@ class CallDriver:
         Raises as `Pool.acquire` does.
         """
         asked = self._asked.avoiding(avoid)
-        self.hand.append(self._engine.acquire(asked.of_core(self._engine.usual), 0.0, asked.priority))
+        self.hand.append(self._engine.acquire(asked.of_core(self._engine.usual), 0.0, asked.priority, None))
         return self.hand[0].endpoint.name
 
     # -- a second run of a slow attempt ------------------------------------------------------------

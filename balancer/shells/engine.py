@@ -1,17 +1,18 @@
 """The engine of a pool: a core behind one lock, one alarm and one delivery of events, for threads and tasks.
 
-It releases the lock, wakes waiters, starts the timer and delivers events, in this order. `balancer.shells.waiting` has
-the waiting.
+`Engine.step` is the one way into the core. It takes the lock and calls the core. Without the lock, it then wakes
+waiters, starts the timer and delivers events, in this order. `balancer.shells.waiting` has the waiting.
 
-Two things may cut into a call:
+Two things may cut into a step:
 
-- An exception: an interrupt, or no room on the stack. Whoever catches it first sets `now` to `repaired` and frees the
-  lock, without a call of Python code, as such a call may fail at this depth. So the next call repairs the core before
-  it uses it. Nearly always this is the call that was cut short, on its way out.
+- An exception: an interrupt, or no room on the stack. The step frees the lock first, without a call of Python code, as
+  such a call may fail at this depth. The next step repairs the core before it uses it. Nearly always the step that was
+  cut short makes it, on its way out.
 - Code that runs in the same thread, and calls the pool: a finaliser, a signal handler, the strategy. It cannot have the
-  lock a second time. What needs no answer, such as a release, is `left` until the call is over. The rest is refused.
+  lock a second time. What needs no answer, such as a release, is `left` until the step is over. The rest is refused.
 
-So a lease pays for neither.
+A step is a function that gets another one, not a `with` block: an interrupt at the start of an `__exit__` in Python
+would leave the pool locked.
 """
 
 import math
@@ -40,26 +41,26 @@ from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import REFUSALS, CallFromWithin, PoolForked
+from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked
 from balancer.settings.rules import RetrySettings
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.shells.abandoned import abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
-from balancer.shells.logs import log_broken, log_passed_over, log_raised, log_refused
+from balancer.shells.logs import log_broken, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.waiting import Gate, Waits, nothing
+from balancer.shells.waiting import Gate, Hand, Waits
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
-__all__ = ["CallerDefaults", "Engine"]
+__all__ = ["Act", "CallerDefaults", "Engine", "nothing"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
-_LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
-_IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
 
 T = TypeVar("T")
+Act = Callable[[Any, Any, float], Sequence[Waiter]]
+"""What is done in a step: it gets two arguments and the time, and returns waiters that have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +85,12 @@ class Engine:
         new_gate: makes the lock at which a thread waits; None: `threading.Lock` does.
 
     Attributes:
-        core: call it under the lock only.
+        core: call it in a step only.
         clock: returns the time.
-        now: returns the time for a call of the core, under the lock. It is `clock`, or `repaired` after a call that was
-            cut short.
-        lock: of the core. Enter it like this: check `busy` and `is_inside`; `enter`; set `busy`. Leave it like this:
-            clear `busy`; `leave`. After an exception, `free` it first of all, and then `recover`.
-        enter, leave, free: acquire and release the lock. `with` costs twice as much, for every lease. `leave` also does
-            what is left, if there is something.
-        busy: True while some thread is inside, so that `is_inside` need not be called for every lease.
-        is_inside: returns True if this thread is inside a call of the core. A finaliser can then run in the same
-            thread.
-        levels: returns how often this thread has acquired the lock.
-        repaired: repairs the core and returns the time.
-        left: what is left to do once a call is over, each a function and its arguments but the last, the time. It is
-            called under the lock and returns waiters to wake. `later` adds to it.
-        elsewhere: starts a thread that recovers. It needs no room on the stack.
+        lock: of the core.
+        busy: True while some thread is inside, so that nothing else need be looked at for nearly every step.
+        cut: True if a step was cut short, so the core must be repaired. Any thread may set it, without the lock.
+        left: what is left to do once a step is over: an act and its two arguments, as for `step`.
         happened: events that are not delivered yet.
         delivery: delivers them.
         waits: the threads and tasks that wait.
@@ -110,25 +101,6 @@ class Engine:
         jitter: as given.
         sources: return what each source of endpoints has said, for `snapshot`.
     """
-
-    # The attributes that every lease reads: slots are the fastest.
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "busy",
-        "clock",
-        "core",
-        "enter",
-        "free",
-        "happened",
-        "is_inside",
-        "leave",
-        "left",
-        "now",
-        "repaired",
-        "usual",
-        "waits",
-    )
 
     def __init__(
         self,
@@ -150,110 +122,102 @@ class Engine:
         self._leak_after_s = defaults.leak_after_s
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
         self.usual = Request(terms=terms) if terms else ANY
-        # An RLock, as it knows which thread holds it. No thread acquires it twice.
+        # An RLock, as it knows which thread holds it. No thread means to acquire it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
-        self.enter = self.lock.acquire
-        self.free = self.lock.release
+        self.busy = self.cut = False
+        self.left: deque[tuple[Act, Any, Any]] = deque()
         self._after = after
-        self._plain_leave = self.free if after is None else self._leave_and_go_on
-        self.leave = self._plain_leave
-        self.is_inside: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # as `Condition` does
-        self.levels: Callable[[], int] = getattr(self.lock, "_recursion_count", lambda: 1)  # not in Python 3.11.0
-        self.busy = False
-        self.now, self.repaired = clock, self._repaired  # made now: there may be no room for it later
-        self.left: deque[tuple[Any, ...]] = deque()
-        self.elsewhere = partial(start_new_thread, self._recover_alone, ())
+        # Starts a thread that recovers. Made now: it needs no room on the stack.
+        self._recover_elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
         self.waits = Waits(self, new_gate or threading.Lock)  # not a default: tools replace locks after the import
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
-        self._scan = AbandonedLeaseScan()
-        self._look_again_s = -math.inf
-        self._told = {""}  # what the log has said of strategies: that they pass over free endpoints, or raise
+        self._told: set[str] = set()  # the strategies of which the log has said that they raise
         self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
+        # The acts of a lease, bound once: a method that is not called at once is slow to look up.
+        self._take, self._release = self.take, core.release
         notify_of_forks(self)
 
-    # -- a call of the core ------------------------------------------------------------------------
+    # -- the way into the core ---------------------------------------------------------------------
 
-    def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
-        """Call `act` under the lock. Then, without the lock, wake waiters, arm the alarm and deliver events.
+    def step(self, act: Act, first: Any, second: Any, can_wait: bool) -> None:
+        """Call `act(first, second, now)` under the lock. Then wake the waiters that it returns, and do all the rest.
 
-        From within a call of this pool: `act` is called when that call is over, and its errors are logged.
+        After an exception, wherever it comes from, the lock is free, and what others wait for is done.
+
+        Args:
+            act: calls the core. It returns waiters that have ended.
+            first, second: its arguments.
+            can_wait: from within a step of this thread, `act` is called when that step is over, and its errors are
+                logged. False: it is refused.
+
+        Raises:
+            CallFromWithin: this thread is inside a step of this pool already.
         """
         if self.busy and self.is_inside():
-            self.later(act)
+            if not can_wait:
+                raise CallFromWithin
+            self.left.append((act, first, second))
             return
+        lock = self.lock
         try:
-            self._do(act)
-            if self.happened:
-                self.delivery.deliver()
-        except BaseException:
-            try:
-                self.recover()
-            except (RecursionError, MemoryError):
-                self.elsewhere()
-            raise
-
-    def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Change the endpoints of the core, or its strategy, with `act`; see `change`.
-
-        Raises:
-            CallFromWithin: this thread is inside a call of this pool already.
-        """
-        if self.busy and self.is_inside():
-            raise CallFromWithin
-        self.change(lambda now: act(self.core, now))
-
-    def under_lock(self, act: Callable[[], T]) -> T:
-        """Return the result of `act`, called under the lock. No wait can end by it.
-
-        Raises:
-            CallFromWithin: this thread is inside a call of this pool already.
-        """
-        if self.busy and self.is_inside():
-            raise CallFromWithin
-        try:
-            self.enter()
+            lock.acquire()  # `with` costs twice as much
             self.busy = True
-            self.now()
-            found = act()
+            if self.cut:
+                self._repair()
+            ended = act(first, second, self.clock())
+            timer = None if self.core.due_s == math.inf else self._arm()
             self.busy = False
-            self.leave()
-        except BaseException:
-            self.now = self.repaired
-            try:
-                self.free()
-            except RuntimeError:
-                pass
-            raise
-        return found
-
-    def _do(self, act: Callable[..., Sequence[Waiter]]) -> None:
-        """Call `act` under the lock; then wake, and start a timer. If it is cut short, free the lock, and no more."""
-        try:
-            self.enter()
-            self.busy = True
-            ended = act(self.now())
-            timer = self._arm()
-            self.busy = False
-            self.leave()
+            lock.release()
+            if self._after is not None:
+                self._after()
             for waiter in ended:
                 waiter.wake()
             if timer is not None:
                 self.start(timer)
+            if self.left and act is not _do_next:
+                self.catch_up()
+            if self.happened:
+                self.delivery.deliver()
         except BaseException as error:
             if error.__class__ not in REFUSALS:
-                self.now = self.repaired
+                self.cut = True
             try:
-                self.free()
-            except RuntimeError:
+                lock.release()
+            except RuntimeError:  # it was free already
                 pass
+            if act is not _do_next:
+                try:
+                    self._recover(error)
+                except (RecursionError, MemoryError):
+                    self._recover_elsewhere()
             raise
 
+    def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
+        """Make a step of `act`. From within a step it is called when that step is over, and its errors are logged."""
+        self.step(_call, act, None, True)
+
+    def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Change the endpoints of the core, or its strategy, with `act`; see `step`. Raises CallFromWithin."""
+        self.step(_call, lambda now: act(self.core, now), None, False)
+
+    def under_lock(self, act: Callable[[], T]) -> T:
+        """Return the result of `act`, called in a step. No wait can end by it. Raises CallFromWithin."""
+        found: list[T] = []
+        self.step(_keep, act, found, False)
+        return found[0]
+
+    # -- leases ------------------------------------------------------------------------------------
+
     def acquire(
-        self, request: Request, timeout: float | None, priority: int, polls: Callable[[float], RetryPolls] | None = None
+        self,
+        request: Request,
+        timeout: float | None,
+        priority: int,
+        polls: Callable[[float], RetryPolls] | None,
     ) -> Lease:
         """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`.
 
@@ -263,47 +227,90 @@ class Engine:
             priority: see `balancer.Pool.acquire`.
             polls: for a retry: called with the start of the wait, makes its polls.
         """
-        if self.busy and self.is_inside():
-            raise CallFromWithin
-        lease: Lease | None = None
+        hand = Hand()
+        hand.timeout, hand.priority, hand.in_task = timeout, priority, False
+        hand.lease = hand.waiter = hand.at = None
         try:
-            self.enter()
-            self.busy = True
-            lease = self.core.acquire(request, now := self.now())
-            if lease is None:
-                lease = self.waits.in_thread(request, now, timeout, priority, polls)
-            else:
-                self.busy = False
-                self.leave()
-            if request is not ANY or self.happened:
-                self.see_to(lease)
-        except BaseException as error:
-            if error.__class__ not in REFUSALS:
-                self.now = self.repaired
-            try:
-                self.free()
-            except RuntimeError:
-                pass
-            if lease is not None:
-                self.left.append((self.end, lease, _IGNORED))
-            try:
-                self.cut_short(error)
-            except (RecursionError, MemoryError):
-                self.elsewhere()
+            self.step(self._take, request, hand, False)
+            if hand.lease is None:
+                self.waits.in_thread(request, hand, polls)
+            lease = hand.lease
+            assert lease is not None, "it was granted at once, or at the end of a wait"
+            if priority or request is not ANY:
+                self._note(lease, priority)
+            return lease
+        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
+            if hand.lease is not None or hand.waiter is not None:
+                self.rescue(self.give_back, hand, None)
             raise
+
+    async def acquire_in_task(
+        self,
+        request: Request,
+        timeout: float | None,
+        priority: int,
+        polls: Callable[[float], RetryPolls] | None,
+    ) -> Lease:
+        """Take an endpoint; wait in this task if needed. Args: as for `acquire`."""
+        hand = Hand()
+        hand.timeout, hand.priority, hand.in_task = timeout, priority, True
+        hand.lease = hand.waiter = hand.at = None
+        try:
+            self.step(self._take, request, hand, False)
+            if hand.lease is None:
+                await self.waits.in_task(request, hand, polls)
+            lease = hand.lease
+            assert lease is not None, "it was granted at once, or at the end of a wait"
+            if priority or request is not ANY:
+                self._note(lease, priority)
+            return lease
+        except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
+            if hand.lease is not None or hand.waiter is not None:
+                self.rescue(self.give_back, hand, None)
+            raise
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        """End a lease; see `balancer.Pool.release`."""
+        try:
+            self.step(self._release, lease, outcome, True)
+        except (LeaseError, PoolForked):
+            raise
+        except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
+            self.cut = True
+            self.rescue(self.end, lease, outcome)
+            if not self._logs(error):
+                raise
+
+    def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]:
+        """Put a lease into `hand`, or queue the request: an act."""
+        hand.lease = self.core.acquire(request, now)
+        if hand.lease is None:
+            self.waits.queue(request, hand, now)
+        return ()
+
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
+        """End a lease if it is out: an act."""
+        is_out = not lease.ended and isinstance(outcome, Outcome)
+        return self.core.release(lease, outcome, now) if is_out else ()
+
+    def give_back(self, hand: Hand, _: None, now: float) -> Sequence[Waiter]:
+        """End the lease or the wait of a caller that is gone: an act."""
+        ended: Sequence[Waiter] = ()
+        lease = hand.lease
+        if hand.waiter is not None:
+            ended = self.core.cancel(hand.waiter, now, timed_out=False)
+            lease = hand.waiter.lease
+            self.waits.forget(hand)
+        return ended if lease is None else [*ended, *self.end(lease, Outcome.IGNORED, now)]
+
+    def _note(self, lease: Lease, priority: int) -> None:
+        """Note on a new lease what is not the same for all."""
         if priority:
             lease.priority = priority
-        return lease
-
-    def see_to(self, lease: Lease) -> None:
-        """Do the rest for a new lease, after the lock is free."""
         if self._leak_after_s is not None:
             lease.where = _place_of_call()
         for mark in self._marks:
             mark(lease)
-        if lease.terms is not None and lease.terms.timed:
-            self.change(nothing)  # starts a timer if needed
-        self.delivery.deliver()
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""
@@ -387,7 +394,7 @@ class Engine:
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant; see `balancer.Pool.snapshot`."""
-        self.give_back_abandoned(at_once=True)
+        self.waits.give_back_abandoned(at_once=True)
 
         def seen() -> Callable[[], Snapshot]:
             endpoints, totals, waits = self.core.counters(now := self.clock())
@@ -414,10 +421,7 @@ class Engine:
 
             return summed
 
-        summed = self.under_lock(seen)
-        if self.happened:
-            self.delivery.deliver()
-        return summed()
+        return self.under_lock(seen)()
 
     def _end_observation(self, observation: Observation) -> None:
         observation.ended = True
@@ -435,156 +439,81 @@ class Engine:
 
     # -- what goes wrong ---------------------------------------------------------------------------
 
-    def _repaired(self) -> float:
-        """Repair the core after a call of it was cut short, and return the time. The lock must be held.
+    def rescue(self, act: Act, first: Any, second: Any) -> None:
+        """Do `act` after all, as its caller is gone: now, or later if there is no room on the stack for it."""
+        self.left.append((act, first, second))
+        try:
+            self.change(nothing)
+        except (RecursionError, MemoryError):
+            self._recover_elsewhere()
+        except PoolForked:  # it is the parent's
+            pass
+
+    def catch_up(self) -> None:
+        """Do what is left to do: what was called from within a step, and what an exception prevented."""
+        while True:
+            try:
+                self.step(_do_next, self.left, None, False)
+            except Exception as error:
+                if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
+                    raise
+                log_refused(error)
+            if not self.left:
+                return
+
+    def is_inside(self) -> bool:
+        """Return True if this thread is inside a step: a finaliser, a signal handler or the strategy calls."""
+        return self.lock._is_owned()  # type: ignore[union-attr]  # as `Condition` does
+
+    def levels(self) -> int:
+        """Return how often this thread has acquired the lock. In Python 3.11.0 the lock does not say."""
+        return getattr(self.lock, "_recursion_count", int)()
+
+    def _recover(self, error: BaseException) -> None:
+        """Repair the core if needed, serve and wake waiters, and do what is left to do, after a step raised `error`."""
+        if error.__class__ in REFUSALS:
+            if not (self.left or self.happened):
+                return
+        else:
+            clear_frames(error.__traceback__)  # a frame may hold a granted lease: now it can be found as abandoned
+        with suppress(PoolForked):
+            self.catch_up()
+
+    def _recover_alone(self) -> None:
+        with suppress(Exception):  # the original error was raised where it happened
+            self.catch_up()
+
+    def _repair(self) -> None:
+        """Repair the core after a step was cut short. The lock must be held.
 
         Raises:
-            RecursionError, MemoryError: there is no room for it; the next call tries again.
+            RecursionError, MemoryError: there is no room for it; the next step tries again.
         """
-        self.now = self.clock  # first, as another thread may set it without the lock
+        self.cut = False  # first, as another thread may set it without the lock
         try:
             self.core.recover(self.clock())
             self.core.abandon(abandoned(self.core.ledger.out, math.inf), self.clock())
         except BaseException as error:
-            self.now = self.repaired
-            if not isinstance(error, Exception) or isinstance(error, MemoryError) or has_no_room(error):
-                raise
-            self.now = self.clock  # the original error was raised already
-        self.later(self._ended)
-        return self.clock()
+            self.cut = not isinstance(error, Exception) or isinstance(error, MemoryError) or has_no_room(error)
+            if self.cut:
+                raise  # any other error was raised already, where it happened
+        self.left.append((_ended, self.core, None))
 
-    def recover(self) -> None:
-        """Repair the core if needed, serve and wake waiters, and do what is left to do."""
-        self._do(nothing)
-        self.catch_up()
-        self.delivery.deliver()
-
-    def _recover_alone(self) -> None:
-        with suppress(Exception):  # the original error was raised where it happened
-            self.recover()
-
-    def later(self, act: Callable[..., Sequence[Waiter]], *given: object) -> None:
-        """Call `act` with the given arguments, and the time, when the current call is over."""
-        self.left.append((act, *given))
-        self.leave = self._leave_and_catch_up
-
-    def catch_up(self) -> None:
-        """Do what is left to do: what was called from within a call, and what an exception prevented."""
-        try:
-            while self.left:
-                try:
-                    self._do(self._next)
-                except Exception as error:
-                    if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
-                        raise
-                    log_refused(error)
-        except BaseException:
-            self.leave = self._leave_and_catch_up
-            raise
-
-    def _leave_and_catch_up(self) -> None:
-        self.leave = self._plain_leave
-        self.leave()
-        self.catch_up()
-
-    def _leave_and_go_on(self) -> None:
-        self.free()
-        if self._after is not None:
-            self._after()
-
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
-        """End a lease that is out. The lock must be held."""
-        is_out = not lease.ended and isinstance(outcome, Outcome)
-        return self.core.release(lease, outcome, now) if is_out else ()
-
-    def _next(self, now: float) -> Sequence[Waiter]:
-        """Do the next thing that is left to do. If it has no room, it stays."""
-        if not self.left:
-            return ()
-        act, *given = self.left[0]
-        try:
-            ended: Sequence[Waiter] = act(*given, now)
-        except Exception as error:
-            if not isinstance(error, MemoryError) and not has_no_room(error):
-                self.left.popleft()
-            raise
-        self.left.popleft()
-        return ended
-
-    def _ended(self, now: float) -> Sequence[Waiter]:
-        return self.core.ended()
-
-    def look_after_waits(self, *, at_once: bool = False) -> None:
-        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again.
-
-        Args:
-            at_once: also if neither is due.
-        """
-        self.give_back_abandoned(at_once=at_once)
-        now = self.clock()
-        if now < self._look_again_s and not at_once:
-            return
-        self._look_again_s = now + _LOOK_AGAIN_S
-        self.change(self.core.look_again)
-        if self.core.passed_over not in self._told:
-            self._told.add(self.core.passed_over)
-            log_passed_over(self.core.passed_over)
-
-    def give_back_abandoned(self, *, at_once: bool = False) -> None:
-        """End abandoned leases, if a scan is due or `at_once` is True."""
-
-        def found() -> Sequence[Lease]:
-            out = self.core.ledger.out
-            now = self.clock()
-            return abandoned(out, now) if at_once or self._scan.is_due(len(out), now) else ()
-
-        leases = self.under_lock(found)
-        if leases:
-            self.change(partial(self.core.abandon, leases))
-
-    def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]:
-        """If a scan is due, end abandoned leases. If there were any, try to acquire again.
-
-        The lock must be held. Return the lease, or None, and the time.
-        """
-        out = self.core.ledger.out
-        if not (self._scan.is_due(len(out), now) and abandoned(out, now)):
-            return None, now
-        self.busy = False
-        self.leave()
-        self.give_back_abandoned(at_once=True)
-        self.enter()
-        self.busy = True
-        now = self.now()
-        return self.core.acquire(request, now), now
-
-    def cut_short(self, error: BaseException) -> None:
-        """Do the rest after an acquire that raised `error`, without the lock; the caller does not get the lease."""
-        if error.__class__ in REFUSALS:  # it may have made events
-            self.catch_up()
-            if self.happened:
-                self.delivery.deliver()
-        else:  # e.g. KeyboardInterrupt in an observer
-            clear_frames(error.__traceback__)  # a frame may hold a granted lease: now it can be found as abandoned
-            self.recover()
-
-    def logs(self, error: BaseException) -> bool:
+    def _logs(self, error: BaseException) -> bool:
         """Log, once for each strategy, that it raised as a lease ended. Return False if `error` is another one."""
         if not isinstance(error, StrategyRaised):
             return False
-        if (key := f"{error.strategy} raised") not in self._told:
-            self._told.add(key)
+        if error.strategy not in self._told:
+            self._told.add(error.strategy)
             log_raised(error)
         return True
 
     def forked(self, parent: int) -> None:
         """Disable the pool in a forked child: the leases and the waiting threads belong to the parent."""
-        self.lock = barred = ForkedLock(parent)
-        self.enter, self.is_inside = barred.acquire, barred._is_owned
-        self.leave = self._plain_leave = self.free = barred.release
-        self.now = self.clock
+        self.lock = ForkedLock(parent)
+        self.cut = False
         self.left.clear()
-        self.waits.forget()
+        self.waits.forget_all()
         self.happened.clear()
         self.delivery.observations = ()
 
@@ -592,44 +521,60 @@ class Engine:
 
     def start(self, timer: threading.Timer) -> None:
         """Start a timer of the alarm. If the machine has no more threads, the next call to the pool tries again."""
-        try:
+        with suppress(RuntimeError):
             timer.start()
-        except RuntimeError:
-            return
-        except BaseException:  # e.g. KeyboardInterrupt: this thread stops, but others may wait
-            self.change(nothing)
-            raise
 
     def stop(self) -> None:
         """Stop the alarm, unless something is due later."""
         self._alarm.cancel()
         self.waits.stop()
 
-    def leave_and_attend(self, ended: Sequence[Waiter]) -> None:
-        """Release the lock, and do the rest after a call."""
-        timer = None if self.core.due_s == math.inf else self._arm()
-        self.busy = False
-        self.leave()
-        for waiter in ended:
-            waiter.wake()
-        if timer is not None:
-            self.start(timer)
-        if self.happened:
-            self.delivery.deliver()
-
     def _arm(self) -> threading.Timer | None:
         """Return a new timer for what is due next. None: there is one, or none is needed.
 
         Without waiters only expiries of leases need a timer; for the rest the next call is early enough.
         """
-        due_s = self.core.due_s
-        if due_s == math.inf or (not self.core.waiting and (due_s := self.core.lapse_s) == math.inf):
-            return None
-        return self._alarm.arm(due_s)
+        due_s = self.core.due_s if self.core.waiting else self.core.lapse_s
+        return None if due_s == math.inf else self._alarm.arm(due_s)
 
     def _tick(self) -> None:
-        if self.under_lock(self._alarm.rings):
-            self.change(lambda now: self.core.tick(now) if now >= self.core.due_s else ())
+        self.change(self._ring)
+
+    def _ring(self, now: float) -> Sequence[Waiter]:
+        return self.core.tick(now) if self._alarm.rings() and now >= self.core.due_s else ()
+
+
+def nothing(now: float) -> Sequence[Waiter]:
+    """Change nothing. A step of it does what is due and what is left."""
+    return ()
+
+
+def _call(act: Callable[[float], Sequence[Waiter]], _: None, now: float) -> Sequence[Waiter]:
+    return act(now)
+
+
+def _keep(act: Callable[[], Any], found: list[Any], now: float) -> Sequence[Waiter]:
+    found.append(act())
+    return ()
+
+
+def _ended(core: Core, _: None, now: float) -> Sequence[Waiter]:
+    return core.ended()
+
+
+def _do_next(left: "deque[tuple[Act, Any, Any]]", _: None, now: float) -> Sequence[Waiter]:
+    """Do the next thing that is left to do. If it has no room, it stays."""
+    if not left:
+        return ()
+    act, first, second = left[0]
+    try:
+        ended = act(first, second, now)
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not has_no_room(error):
+            left.popleft()
+        raise
+    left.popleft()
+    return ended
 
 
 def _place_of_call() -> str:

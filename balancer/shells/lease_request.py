@@ -16,11 +16,12 @@ from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
 from balancer.values.redaction import refuse_halves, with_whole_characters
 
-__all__ = ["LeaseArguments", "LeaseRequest", "checked_timeout", "not_sets", "shows_arguments", "terms_of"]
+__all__ = ["LeaseArguments", "LeaseRequest", "asking", "not_sets", "shows_arguments", "terms_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NONE = frozenset[str]()
+_NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 _NO_TERMS = LeaseTerms()
 _MOST_PRIORITY = 1_000_000  # about 115 days of waiting
 
@@ -125,9 +126,17 @@ def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | No
     return LeaseTerms("", math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
 
 
-def checked_timeout(timeout: Any) -> float:
-    """Return the timeout of an acquire, if it is valid. Raises TypeError, ValueError."""
-    return checked("timeout", timeout, seconds)
+def asking(usual: Request, timeout: float | None, asked: LeaseArguments) -> tuple[Request, float | None, int]:
+    """Return the core's request, the timeout and the priority of an acquire. Raises TypeError, ValueError.
+
+    `usual` is the request of a caller without arguments.
+    """
+    if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
+        timeout = checked("timeout", timeout, seconds)
+    if not asked:
+        return usual, timeout, 0
+    wanted = LeaseRequest(**asked)
+    return wanted.of_core(usual), timeout, wanted.priority
 
 
 def shows_arguments(of: type = LeaseRequest) -> Callable[[F], F]:

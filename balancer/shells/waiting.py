@@ -6,54 +6,71 @@ has a `Spot` for each async library; everything else is the same for threads and
 
 import math
 import threading
-from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from balancer.core import Core, Waiter
-from balancer.core.events import Event
 from balancer.core.retry_polls import RetryPolls
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Lease
 from balancer.errors import CallFromWithin, WaitInCoroutine
+from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.coroutines import in_coroutine
-from balancer.shells.delivery import Delivery
+from balancer.shells.logs import log_passed_over
+from balancer.shells.spot import Spot
+from balancer.shells.tasks.parking import spot
 from balancer.strategy import Request
 
-__all__ = ["Gate", "Spot", "Told", "Waits", "nothing"]
+__all__ = ["Gate", "Hand", "Waits"]
 
 T = TypeVar("T")
-Told = Callable[[Any, None], object]
-
 _NEVER = math.inf  # looked up once
 # A waiter looks for abandoned leases, and for free slots that a strategy passed over, first after so long, and then
 # each time after twice as long. One thread looks for all tasks, as there may be thousands.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
+_LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
+_OWN_FRAMES = 3  # between `Waits.queue` and the caller of the engine
 
 
-class _Engine(Protocol):
-    """The part of the engine (`balancer.shells.engine`) that this module calls. All waits are behind its lock."""
+class Hand:
+    """What a caller wants, and has got so far. An interrupt leaves it there.
+
+    Attributes:
+        timeout: how many seconds to wait at most; None: the pool's default.
+        priority: see `balancer.Pool.acquire`.
+        in_task: True if a task waits, not a thread.
+        lease: its lease, once there is one.
+        waiter: its place in the queue, while it waits.
+        gate, at: where its thread or its task waits.
+    """
+
+    __slots__ = ("at", "gate", "in_task", "lease", "priority", "timeout", "waiter")
+
+    timeout: float | None
+    priority: int
+    in_task: bool
+    lease: Lease | None
+    waiter: Waiter | None
+    gate: "Gate"
+    at: Spot | None
+
+
+class _Steps(Protocol):
+    """The part of the engine (`balancer.shells.engine`) that this module calls."""
 
     core: Core
     clock: Callable[[], float]
-    leave: Callable[[], None]
-    free: Callable[[], None]
-    levels: Callable[[], int]
-    busy: bool
-    now: Callable[[], float]
-    repaired: Callable[[], float]
-    left: deque[tuple[Any, ...]]
-    happened: deque[Event]
-    delivery: Delivery
     acquire_timeout_s: float
 
+    def step(
+        self, act: Callable[[Any, Any, float], Sequence[Waiter]], first: Any, second: Any, can_wait: bool
+    ) -> None: ...
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
     def under_lock(self, act: Callable[[], T]) -> T: ...
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]: ...
-    def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]: ...
-    def look_after_waits(self, *, at_once: bool = False) -> None: ...
+    def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]: ...
+    def give_back(self, hand: Hand, _: None, now: float) -> Sequence[Waiter]: ...
+    def levels(self) -> int: ...
     def start(self, timer: threading.Timer) -> None: ...
 
 
@@ -69,42 +86,6 @@ class Gate(Protocol):
         ...
 
 
-class Spot(ABC):
-    """A place where one task waits, until it is woken or a time has passed.
-
-    Args:
-        told: called with this place by the waker, once the task is sure to go on.
-        lost: called by the waker if the task will never come back.
-    """
-
-    __slots__ = ("_is_woken", "_lost", "_told")
-
-    def __init__(self, told: Told, lost: "Callable[[], object]") -> None:
-        self._told = told
-        self._lost = lost
-        self._is_woken = False
-
-    def wake(self) -> None:
-        """Let the task go on. Any thread may call this, also twice."""
-        if not self._reached():
-            self._lost()
-        else:
-            self._told(self, None)
-
-    @abstractmethod
-    async def wait(self, nap_s: float) -> None:
-        """Wait, in the task, until it is woken or `nap_s` seconds have passed (inf: no limit)."""
-
-    @property
-    @abstractmethod
-    def is_over(self) -> bool:
-        """True if the task will never come back: it or its event loop has gone."""
-
-    @abstractmethod
-    def _reached(self) -> bool:
-        """Make the task go on. Return False if its loop no longer runs."""
-
-
 class Waits:
     """The waiters of one engine. Iterate over it to get them.
 
@@ -118,62 +99,76 @@ class Waits:
         round_s: seconds until the next look for abandoned leases for tasks; 0 while no task waits.
     """
 
-    def __init__(self, engine: _Engine, new_gate: Callable[[], Gate]) -> None:
+    def __init__(self, engine: _Steps, new_gate: Callable[[], Gate]) -> None:
         self._new_gate = new_gate
         self.sleeping: dict[Waiter, None] = {}
         self.parked: dict[Spot, Waiter] = {}
         self.round_s = 0.0
         self._engine = engine
         self._rounds = Alarm(self._look_round, engine.clock)
+        self._scan = AbandonedLeaseScan()
+        self._look_again_s = -math.inf
+        self._told = {""}  # the strategies of which the log has said that they pass over free endpoints
 
     def __iter__(self) -> Iterator[Waiter]:
         return iter((*self.sleeping, *self.parked.values()))
 
-    def in_thread(
-        self,
-        request: Request,
-        now: float,
-        timeout: float | None,
-        priority: int,
-        polls: Callable[[float], RetryPolls] | None = None,
-    ) -> Lease:
-        """Queue `request`, release the engine's lock, and wait in this thread."""
-        engine = self._engine
-        # A signal handler that ran just as this thread had acquired the lock: `busy` was not set yet.
-        if engine.levels() > 1:
+    # -- one wait ----------------------------------------------------------------------------------
+
+    def queue(self, request: Request, hand: Hand, now: float) -> None:
+        """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
+        core = self._engine.core
+        if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
+            return
+        deadline_s = now + (self._engine.acquire_timeout_s if hand.timeout is None else hand.timeout)
+        if hand.in_task:
+            hand.at = at = spot(told=self.parked.pop, lost=self.strike_off)
+            hand.waiter = self.parked[at] = core.wait(request, now, deadline_s, hand.priority, at.wake)
+            return
+        # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
+        if self._engine.levels() > 1:
             raise CallFromWithin
-        lease, now = engine.once_more(request, now)
-        if lease is not None:
-            engine.busy = False
-            engine.leave()
-            return lease
-        deadline_s = now + (engine.acquire_timeout_s if timeout is None else timeout)
-        if deadline_s > now and in_coroutine(above=2):
+        if deadline_s > now and in_coroutine(above=_OWN_FRAMES):
             raise WaitInCoroutine
-        gate = self._new_gate()
+        hand.gate = gate = self._new_gate()
         gate.acquire(blocking=False)
-        waiter = engine.core.wait(request, now, deadline_s, priority, partial(_open, gate))
-        try:
-            self.sleeping[waiter] = None
-            engine.busy = False
-            engine.leave()
-            if engine.happened:
-                engine.delivery.deliver()
-            self._sleep(waiter, gate, polls and polls(now))
-            self.sleeping.pop(waiter, None)
-        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone and must not keep a lease
-            engine.now = engine.repaired
-            try:
-                engine.free()
-            except RuntimeError:
-                pass
-            engine.left.append((self.dismiss, waiter, None))
-            raise
-        # No call here, as an interrupt comes at a call, and there may be no room for one.
-        if waiter.lease is not None:  # perhaps granted just as time ran out: then the lease counts
-            return waiter.lease
-        assert waiter.error is not None, "a wait ends with a lease or an error"
-        raise waiter.error
+        hand.waiter = core.wait(request, now, deadline_s, hand.priority, partial(_open, gate))
+        self.sleeping[hand.waiter] = None
+
+    def in_thread(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
+        """Wait in this thread for the lease of a request that `queue` has queued, and put it into `hand`."""
+        waiter = self._queued(request, hand)
+        if waiter is not None:
+            self._sleep(waiter, hand.gate, polls and polls(waiter.since_s))
+            self._end(waiter, hand)
+
+    async def in_task(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
+        """As `in_thread`, in this task."""
+        waiter = self._queued(request, hand)
+        if waiter is not None and hand.at is not None:
+            self.look_for_tasks()
+            for nap_s in self.naps(waiter, polls and polls(waiter.since_s), alone=False):
+                await hand.at.wait(nap_s)
+            self._end(waiter, hand)
+
+    def _queued(self, request: Request, hand: Hand) -> Waiter | None:
+        """Return the waiter, or None if ending abandoned leases has brought a lease."""
+        while hand.waiter is None and hand.lease is None:
+            self.give_back_abandoned(at_once=True)
+            self._engine.step(self._engine.take, request, hand, False)
+        return hand.waiter
+
+    def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
+        for nap_s in self.naps(waiter, polls):
+            gate.acquire(timeout=nap_s)
+
+    def _end(self, waiter: Waiter, hand: Hand) -> None:
+        """Put the lease of a wait into `hand`, even one that came just as time ran out, or raise the error."""
+        self.forget(hand)
+        hand.lease, hand.waiter = waiter.lease, None
+        if waiter.lease is None:
+            assert waiter.error is not None, "a wait ends with a lease or an error"
+            raise waiter.error
 
     def naps(self, waiter: Waiter, polls: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
         """Yield the seconds to wait at most, again and again, until `waiter` has ended. Between waits, do what is due.
@@ -182,8 +177,6 @@ class Waits:
         abandoned leases itself.
         """
         engine = self._engine
-        if (engine.happened or engine.core.due_s < _NEVER) and not waiter.ended:
-            engine.change(nothing)  # starts a timer if needed
         while polls is not None and polls.at_s < waiter.deadline_s:
             yield from self._naps_until(polls.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
             if waiter.ended:
@@ -192,10 +185,6 @@ class Waits:
         yield from self._naps_until(waiter.deadline_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
         if not waiter.ended:
             engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
-
-    def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
-        for nap_s in self.naps(waiter, polls):
-            gate.acquire(timeout=nap_s)
 
     def _naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
         engine = self._engine
@@ -208,23 +197,52 @@ class Waits:
             # In tests the clock may stand still.
             left_s = min(left_s - nap_s, until_s - engine.clock())
             if left_s > 0 and not waiter.ended:
-                engine.look_after_waits()
+                self.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def abandon(self, waiter: Waiter, at: Spot | None = None) -> None:
-        """Cancel the wait of a caller that is gone, and release a lease that it was granted. It waited at `at`."""
-        self._engine.change(partial(self.dismiss, waiter, at))
+    def forget(self, hand: Hand) -> None:
+        """Strike off the waiter of a caller that waits no more."""
+        if hand.waiter is not None:
+            self.sleeping.pop(hand.waiter, None)
+        if hand.at is not None:
+            self.parked.pop(hand.at, None)
 
-    def dismiss(self, waiter: Waiter, at: Spot | None, now: float) -> Sequence[Waiter]:
-        """As `abandon`, under the lock."""
-        engine = self._engine
-        ended = engine.core.cancel(waiter, now, timed_out=False)
-        if waiter.lease is not None:
-            ended = [*ended, *engine.end(waiter.lease, Outcome.IGNORED, now)]
-        self.sleeping.pop(waiter, None)
-        if at is not None:
-            self.parked.pop(at, None)
-        return ended
+    # -- all waits ---------------------------------------------------------------------------------
+
+    def look_after_waits(self, *, at_once: bool = False) -> None:
+        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again.
+
+        Args:
+            at_once: also if neither is due.
+        """
+        self.give_back_abandoned(at_once=at_once)
+        core, now = self._engine.core, self._engine.clock()
+        if now < self._look_again_s and not at_once:
+            return
+        self._look_again_s = now + _LOOK_AGAIN_S
+        self._engine.change(core.look_again)
+        if core.passed_over not in self._told:
+            self._told.add(core.passed_over)
+            log_passed_over(core.passed_over)
+
+    def give_back_abandoned(self, *, at_once: bool = False) -> None:
+        """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
+        if at_once or self._scan.is_due(len(self._engine.core.ledger.out), self._engine.clock()):
+            self._engine.step(self._end_abandoned, None, None, False)
+
+    def _end_abandoned(self, _: None, __: None, now: float) -> Sequence[Waiter]:
+        core = self._engine.core
+        leases = abandoned(core.ledger.out, now)
+        return core.abandon(leases, now) if leases else ()
+
+    def forget_all(self) -> None:
+        """Forget all waiters, in a forked child: they wait in the parent."""
+        self.sleeping.clear()
+        self.parked.clear()
+
+    def stop(self) -> None:
+        """Stop looking for abandoned leases."""
+        self._rounds.cancel()
 
     # -- tasks -------------------------------------------------------------------------------------
 
@@ -238,21 +256,12 @@ class Waits:
 
         All at once: else the lease of one would be granted to the next.
         """
-        core = self._engine.core
-        gone = [(at, waiter) for at, waiter in self._engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
-        self._engine.change(lambda now: [each for _, one in gone for each in core.cancel(one, now, timed_out=False)])
-        for at, waiter in gone:
-            self.parked.pop(at, None)
-            self.abandon(waiter)
-
-    def forget(self) -> None:
-        """Forget all waiters, in a forked child: they wait in the parent."""
-        self.sleeping.clear()
-        self.parked.clear()
-
-    def stop(self) -> None:
-        """Stop looking for abandoned leases."""
-        self._rounds.cancel()
+        engine, hand = self._engine, Hand()
+        gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
+        cancel = engine.core.cancel
+        engine.change(lambda now: [each for _, one in gone for each in cancel(one, now, timed_out=False)])
+        for hand.at, hand.waiter in gone:
+            engine.change(partial(engine.give_back, hand, None))
 
     def _go_round(self) -> None:
         engine = self._engine
@@ -270,13 +279,8 @@ class Waits:
         if not self.parked:
             self.round_s = 0.0
             return
-        self._engine.look_after_waits(at_once=True)
+        self.look_after_waits(at_once=True)
         self._go_round()
-
-
-def nothing(now: float) -> Sequence[Waiter]:
-    """Change nothing. `Engine.change` with this starts a timer if needed."""
-    return ()
 
 
 def _open(gate: Gate) -> None:

@@ -81,5 +81,5 @@ def test_a_slot_that_a_repair_hands_on_comes_to_who_waits_elsewhere(monkeypatch:
                 patched.setattr(core._queue, "serve", _interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     core.release(lease, Outcome.SUCCESS, serving.pool.engine.clock())
-                serving.pool.engine.now = serving.pool.engine.repaired
+                serving.pool.engine.cut = True
             serving.pool.stats()

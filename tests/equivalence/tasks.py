@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer import BalancerError, Lease
-from balancer.shells.waiting import Spot, Told
+from balancer.shells.spot import Spot, Told
 from tests.equivalence.driven import Driver, PlanOver
 from tests.equivalence.plan import Arrival
 
@@ -115,7 +115,7 @@ class TaskDriver(Driver):
                 await driver._rest(seconds)
 
         stack = ExitStack()
-        stack.enter_context(patch("balancer.shells.tasks.leasing.spot", partial(_HandSpot, self)))
+        stack.enter_context(patch("balancer.shells.waiting.spot", partial(_HandSpot, self)))
         stack.enter_context(patch("balancer.shells.tasks.driver.spot", Pause))
         return stack
 

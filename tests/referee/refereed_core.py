@@ -5,7 +5,6 @@ Who makes the calls does not matter: a list of calls, threads, tasks or the simu
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from math import inf
 from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
@@ -46,10 +45,7 @@ class RefereedCore:
     Attributes:
         core, model: which must agree.
         referee: says whether they do.
-        plain_until_s: the past, so that a pool asks for each lease here.
     """
-
-    plain_until_s = -inf
 
     def __init__(
         self,

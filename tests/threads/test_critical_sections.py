@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -22,22 +23,23 @@ from tests.threads.interrupts import points
 
 
 class _Overtaken:
-    """What acquires a lock, and before which somebody else comes first: `act` is done once, before the first has it."""
+    """A lock before which somebody else comes first: `act` is done once, before the first has it."""
 
-    def __init__(self, enter: Callable[[], object], act: Callable[[], object]) -> None:
-        self._enter = enter
+    def __init__(self, lock: Any, act: Callable[[], object]) -> None:
+        self._lock = lock
         self._act: Callable[[], object] | None = act
+        self.release, self._is_owned = lock.release, lock._is_owned
 
-    def __call__(self) -> object:
+    def acquire(self) -> object:
         act, self._act = self._act, None
         if act is not None:
             act()
-        return self._enter()
+        return self._lock.acquire()
 
 
 def test_two_updates_at_once_are_both_kept() -> None:
     pool = Pool([Endpoint("a")])
-    pool.engine.enter = _Overtaken(pool.engine.enter, lambda: pool.update("a", weight=2.0))
+    pool.engine.lock = _Overtaken(pool.engine.lock, lambda: pool.update("a", weight=2.0))  # type: ignore[assignment]
     pool.update("a", capacity=3)
     endpoint = pool.acquire(timeout=0).endpoint
     assert (endpoint.capacity, endpoint.weight) == (3, 2.0)
@@ -50,7 +52,7 @@ def test_an_update_of_an_endpoint_that_came_back_under_another_spec_keeps_the_re
         pool.drain("a")
         pool.add(Endpoint("a", labels=frozenset({"new"})))
 
-    pool.engine.enter = _Overtaken(pool.engine.enter, come_back)
+    pool.engine.lock = _Overtaken(pool.engine.lock, come_back)  # type: ignore[assignment]
     pool.update("a", capacity=2)
     assert pool.acquire(timeout=0).endpoint.labels == {"new"}
 

@@ -124,7 +124,7 @@ def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(waits._rounds, "arm", arm)
     monkeypatch.setattr(waits._rounds, "rings", lambda: True)
     monkeypatch.setattr(pool.engine, "start", lambda timer: None)
-    monkeypatch.setattr(pool.engine, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
+    monkeypatch.setattr(waits, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
     waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
     waits.look_for_tasks()
     waits.look_for_tasks()

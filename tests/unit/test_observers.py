@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from math import inf
 from random import Random
 from typing import Any
 
@@ -174,13 +173,12 @@ def test_nothing_is_made_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> N
     heard = Heard()
     pool = pool_of("a", health=None)
     core = pool.engine.core
-    before = core.plain_until_s, core._attends_ends
-    assert before == (inf, False), "what nobody hears of costs nothing"
+    assert (core._attended, core._attends_ends) == (False, False), "what nobody hears of costs nothing"
     with pool.observe(heard, {Granted}):
-        assert (core.plain_until_s, core._attends_ends) == (-inf, False)
+        assert (core._attended, core._attends_ends) == (True, False)
         pool.acquire().release()
         assert heard.names == ["Granted"]
-    assert (core.plain_until_s, core._attends_ends) == before
+    assert (core._attended, core._attends_ends) == (False, False)
     assert not {Granted, Ended, Queued} & Log.kinds, "the log must cost a lease nothing"
 
 

@@ -236,7 +236,7 @@ def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be() -> None:
     older = pool.engine.core.wait(Request(tokens=80), clock(), 1e9, 0, lambda: None)
     with pytest.raises(AcquireTimeout, match="60 of 100 tokens used in this minute, kept for calls that have waited"):
         pool.acquire(0, tokens=10, holder="another")
-    pool.engine.waits.abandon(older)
+    pool.engine.change(lambda now: pool.engine.core.cancel(older, now, timed_out=False))
 
 
 def test_stats_say_how_much_of_a_quota_is_used() -> None:

@@ -15,7 +15,6 @@ from balancer.shells.driver import CallDriver, Step
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.tasks.leasing import acquire
 from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 
 __all__ = ["AbstractTaskDriver", "TaskDriver"]
@@ -41,7 +40,7 @@ class AbstractTaskDriver(CallDriver, ABC, Generic[T]):
                 error: Exception | None = None
                 try:
                     if isinstance(step, Ask):
-                        self.hand.append(await acquire(self._engine, *self._asking(step)))
+                        self.hand.append(await self._engine.acquire_in_task(*self._asking(step)))
                     elif isinstance(step, Run):
                         done = await (self.attempt(step) if step.cut_s == math.inf else self._cut_attempt(step))
                         if self._plan is not None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from balancer.shells.waiting import Spot, Told
+from balancer.shells.spot import Spot, Told
 
 __all__ = ["spot", "task_group", "time_limit"]
 

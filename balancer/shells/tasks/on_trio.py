@@ -11,7 +11,7 @@ from typing import Any, Self
 import trio
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
-from balancer.shells.waiting import Spot, Told
+from balancer.shells.spot import Spot, Told
 
 __all__ = ["spot", "task_group", "time_limit"]
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from balancer.shells.waiting import Spot, Told
+from balancer.shells.spot import Spot, Told
 
 __all__ = ["TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 
