@@ -257,6 +257,7 @@ class Waits:
         All at once: else the lease of one would be granted to the next.
         """
         engine, hand = self._engine, Hand()
+        hand.lease = None
         gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
         cancel = engine.core.cancel
         engine.change(lambda now: [each for _, one in gone for each in cancel(one, now, timed_out=False)])

@@ -116,7 +116,7 @@ def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_e
         "balancer.kit", "balancer.load", "balancer.opening", "balancer.plugins", "balancer.pool", "balancer.settings",
         "balancer.shells", "balancer.strategy", "balancer.values",
     }  # fmt: skip
-    assert not loaded & {"balancer.settings.tables", "tomllib", "balancer.shells.tasks", "asyncio", "trio"}
+    assert not loaded & {"balancer.settings.tables", "tomllib", "balancer.shells.tasks.leasing", "asyncio", "trio"}
 
 
 def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_library_s() -> None:

@@ -20,6 +20,7 @@ from balancer.pipeline.generators.data import DataGenerator
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes, text_changes
+from balancer.pipeline.packages.read import read_problem
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Origin, Problem, Proposal
 from tests.unit.pipeline.knowing import known, problem
@@ -85,6 +86,13 @@ def test_inputs_do_not_depend_on_the_hash_seed_of_the_process() -> None:
 def test_values_beyond_64_bits_are_drawn() -> None:
     what = problem("3\n1 2 99999999999999999999999\n", "2\n-5 7\n")
     assert any(re.search(rb"\d{20}", made.data) for made in proposed(what, 30))
+
+
+def test_a_number_goes_as_far_as_its_own_bound_says() -> None:
+    inputs = islice(
+        MutateGenerator().propose(read_problem("examples/problems/rope-cutting"), random.Random(1), 300), 20
+    )
+    assert max(int(each.data.split()[1]) for each in inputs) == 10**12
 
 
 def test_other_seeds_give_other_inputs() -> None:

@@ -80,7 +80,8 @@ class GraphLayout:
         for edges in self._knowledge.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
-            last = min(edges.bound.of(known), *(self._sizes.within(end, known) for end in (edges.left, edges.right)))
+            within = self._sizes.within
+            last = min([edges.bound.of(known), *within(edges.left, known), *within(edges.right, known)])
             nodes = last - edges.low + 1
             names = None if edges.names is None else self._drawn.get(edges.names, [])
             if nodes < 0 or (names is not None and len(names) != nodes):

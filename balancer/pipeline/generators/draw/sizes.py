@@ -175,11 +175,11 @@ class Sizes:
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         """Return the most that earlier fields allow; `default` if there is none."""
-        return min(self._bound(number, known, default), self.within(number, known))
+        return min([self._bound(number, known, default), *self.within(number, known)])
 
-    def within(self, number: int, known: Mapping[int, int]) -> int:
-        """Return the most that further earlier fields allow, beside the one that the values come closest to."""
-        return min((max(each.of(known), 0) for each in self._plans[number].within if each.field in known), default=MOST)
+    def within(self, number: int, known: Mapping[int, int]) -> list[int]:
+        """Return what further earlier fields allow at most, beside the one that the values come closest to."""
+        return [max(each.of(known), 0) for each in self._plans[number].within if each.field in known]
 
     def _bound(self, number: int, known: Mapping[int, int], default: int) -> int:
         cap = self._knowledge.ranges[number].cap
