@@ -159,8 +159,11 @@ class BasePool:
             WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
-        request, timeout, priority = asking(self.engine.usual, timeout, asked)
-        lease = self.engine.acquire(request, timeout, priority, None)
+        engine = self.engine
+        if asked or timeout is not None:
+            lease = engine.acquire(*asking(engine.usual, timeout, asked), None)
+        else:
+            lease = engine.acquire(engine.usual, None, 0, None)
         lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
         return lease
 
@@ -197,8 +200,10 @@ class BasePool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
             LeaseError: at the end of the block, if the lease was over: released before, or its `ttl_s` had passed.
         """
-        request, timeout, priority = asking(self.engine.usual, timeout, asked)
-        return self.engine.acquire(request, timeout, priority, None)
+        engine = self.engine
+        if asked or timeout is not None:
+            return engine.acquire(*asking(engine.usual, timeout, asked), None)
+        return engine.acquire(engine.usual, None, 0, None)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and give its slot to the next waiter.

@@ -174,8 +174,9 @@ class Engine:
             lock.release()
             if self._after is not None:
                 self._after()
-            for waiter in ended:
-                waiter.wake()
+            if ended:  # as mostly nobody waits
+                for waiter in ended:
+                    waiter.wake()
             if timer is not None:
                 self.start(timer)
             if self.left and act is not _do_next:
