@@ -12,9 +12,11 @@ import math
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from balancer.reporting.words import shorten, visible
@@ -141,6 +143,7 @@ _PAD: Final = 6.0  # between words and what they are about
 _LEAST: Final = 100.0  # points of width for shapes
 _MARGIN: Final = 0.04  # of a scale, so that nothing is cut
 _SMALLEST: Final = 1e-100  # no figure of ours is smaller: ratios of such numbers overflow, and no scale can show them
+_ONE_AT_A_TIME: Final = RLock()
 _STEPS_OF_MARKS: Final = (1, 2, 2.5, 5, 10)
 _CLOSE: Final = 1e-9  # numbers are at one place on a scale if they differ by a smaller part
 _ROW: Final = 15.0
@@ -155,6 +158,15 @@ _DOT: Final[dict[str, Any]] = {"marker": "o", "markersize": 7.0, "color": ORANGE
 _HOLLOW: Final[dict[str, Any]] = {"marker": "o", "markersize": 5.4, "color": PAPER, "markeredgecolor": INK,
                                   "markeredgewidth": 1.2}  # fmt: skip
 _TICK: Final[dict[str, Any]] = {"marker": "|", "markersize": 9.0, "color": INK, "markeredgewidth": 1.6}
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in our style. It is matplotlib's for the whole process, so one thread draws at a time."""
+    from matplotlib import rc_context
+
+    with _ONE_AT_A_TIME, rc_context(_STYLE):
+        yield
 
 
 def drawable(text: str) -> str:
@@ -178,21 +190,21 @@ class Drawing:
     legend: Sequence[tuple[str, "tuple[Artist, ...]"]] = ()
 
 
+@_styled()
 def _drawing(width: float, height: float, xlabel: str, ylabel: str = "") -> Drawing:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # at the first time it tells that it is busy
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    with rc_context(_STYLE):
-        axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlabel(drawable(xlabel))
-        axes.set_ylabel(drawable(ylabel))
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(8 if axis is axes.xaxis and not ylabel else 6, steps=_STEPS_OF_MARKS))
-            axis.set_major_formatter(FuncFormatter(_plain))
+    axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlabel(drawable(xlabel))
+    axes.set_ylabel(drawable(ylabel))
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelsize=_LETTERS, labelcolor=INK)  # of marks that a caller names later, too
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(8 if axis is axes.xaxis and not ylabel else 6, steps=_STEPS_OF_MARKS))
+        axis.set_major_formatter(FuncFormatter(_plain))
     return Drawing(axes, width, height)
 
 
@@ -214,11 +226,10 @@ def narrow_svg(drawing: Drawing) -> str:
     return svg if drawing.axes.get_position().width * HALF >= _LEAST else ""
 
 
+@_styled()
 def _svg(drawing: Drawing, width: float) -> str:
-    from matplotlib import rc_context
-
     written = io.StringIO()
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the fonts of the page have it
         _make_room(drawing, width)
         drawing.axes.figure.savefig(
@@ -321,6 +332,7 @@ class ChartLine:
             )
 
 
+@_styled()
 def line_chart(
     lines: Sequence[ChartLine],
     *,
@@ -342,16 +354,13 @@ def line_chart(
     Raises:
         ValueError: there are more lines than `MOST_LINES`, which can be told apart.
     """
-    from matplotlib import rc_context
-
     if len(lines) > MOST_LINES:
         raise ValueError(f"found {len(lines)} lines; a chart shows at most {MOST_LINES}; draw several charts")
     drawing = _drawing(width, height, xlabel, ylabel)
-    with rc_context(_STYLE):
-        _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
-        _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
-        drawing.axes.grid(visible=True)
-        drawing.legend = [(line.name, (_draw(drawing, line, n, len(lines)),)) for n, line in enumerate(lines)]
+    _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
+    _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
+    drawing.axes.grid(visible=True)
+    drawing.legend = [(line.name, (_draw(drawing, line, n, len(lines)),)) for n, line in enumerate(lines)]
     return drawing
 
 
@@ -411,6 +420,7 @@ def _draw(drawing: Drawing, line: ChartLine, place: int, places: int) -> "Artist
 # -- rows ----------------------------------------------------------------------------------------------
 
 
+@_styled()
 def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW) -> Drawing:
     """Return a drawing with a row for each label, the first at the top, over a scale with light lines.
 
@@ -423,6 +433,7 @@ def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW)
     return drawing
 
 
+@_styled()
 def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> Drawing:
     """Return a drawing of rows with room for up to `slots` lines of bars, over a scale up to `length`.
 
@@ -437,6 +448,7 @@ def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) 
     return drawing
 
 
+@_styled()
 def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Drawing:
     """Return a drawing with a row for each label: its share as a bar, and its due share by weight as a stroke.
 
@@ -466,6 +478,7 @@ def inside(drawing: Drawing, row: int, words: str) -> None:
     _write(drawing, None, row, words, -4.0)
 
 
+@_styled()
 def _write(drawing: Drawing, x: float | None, row: int, words: str, aside: float) -> None:
     drawing.axes.annotate(
         drawable(words), (1.0 if x is None else x, row), (aside, 0.0),
@@ -475,16 +488,19 @@ def _write(drawing: Drawing, x: float | None, row: int, words: str, aside: float
     )  # fmt: skip
 
 
+@_styled()
 def dots(drawing: Drawing, values: Sequence[float], *, hollow: bool = False) -> None:
     """Draw a dot in each row, unless its value is NaN."""
     drawing.axes.plot(values, range(len(values)), linestyle="none", clip_on=False, **(_HOLLOW if hollow else _DOT))
 
 
+@_styled()
 def ticks(drawing: Drawing, values: Sequence[float]) -> None:
     """Draw a vertical stroke in each row, unless its value is NaN."""
     drawing.axes.plot(values, range(len(values)), linestyle="none", **_TICK)
 
 
+@_styled()
 def boxes(drawing: Drawing, corners: Sequence[Box], colour: str, alpha: float = 1.0) -> None:
     """Fill rectangles, as one shape."""
     from matplotlib.patches import PathPatch
@@ -497,6 +513,7 @@ def boxes(drawing: Drawing, corners: Sequence[Box], colour: str, alpha: float = 
         drawing.axes.add_patch(PathPatch(Path(points, codes), facecolor=colour, alpha=alpha, linewidth=0))
 
 
+@_styled()
 def swatch(words: str, *colours: str | tuple[str, float]) -> tuple[str, tuple["Artist", ...]]:
     """Return the legend entry for `boxes`: fields of these colours, or colours with alpha, side by side."""
     from matplotlib.patches import Patch
@@ -514,6 +531,7 @@ def tick_entry(words: str) -> tuple[str, tuple["Artist", ...]]:
     return _sign(words, _TICK)
 
 
+@_styled()
 def _sign(words: str, look: Mapping[str, Any]) -> tuple[str, tuple["Artist", ...]]:
     from matplotlib.lines import Line2D
 
@@ -523,6 +541,7 @@ def _sign(words: str, look: Mapping[str, Any]) -> tuple[str, tuple["Artist", ...
 # -- heat maps -----------------------------------------------------------------------------------------
 
 
+@_styled()
 def heat_map(
     labels: Sequence[str],
     values: Sequence[Sequence[float]],

@@ -81,7 +81,11 @@ def _by_room(*folders: str) -> dict[str, int]:
             of_lines, of_tokens = _weighed(path.read_text(encoding="utf-8"))
             lines[room] += of_lines
             tokens[room] += of_tokens
-        elif folders != ("tests",) and path.suffix not in _NO_TEXT and not {"data", "__pycache__"} & {*path.parts}:
+        elif (
+            folders != ("tests",)
+            and path.suffix not in _NO_TEXT
+            and not {"data", "__pycache__", ".hypothesis"} & {*path.parts}
+        ):
             data = path.read_bytes()
             other[room] += max(data.count(b"\n"), len(data) // 60)
     return {room: max(lines[room], round(tokens[room] / _TOKENS_A_LINE)) + other[room] for room in sorted(lines)}

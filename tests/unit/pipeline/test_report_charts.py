@@ -8,7 +8,7 @@ import pytest
 from balancer.core.metrics import WaitStats
 from balancer.pipeline.report.charts import MOST_ROWS, MOST_SPANS, draw_charts
 from balancer.pipeline.results.run_result import RunResult
-from balancer.reporting import rows
+from balancer.reporting import charts
 from tests.unit.pipeline.report_results import empty_run, made_up_run
 
 _SMALL = made_up_run(problems=3, cases=6, endpoints=3, capacity=2)
@@ -38,14 +38,14 @@ def test_threads_draw_the_same_bytes() -> None:
     alone = draw_charts(_SMALL)
     with ThreadPoolExecutor(3) as threads:
         together = list(threads.map(draw_charts, [_SMALL] * 3))
-    assert all(charts == alone for charts in together)
+    assert all(drawn == alone for drawn in together)
 
 
 def test_a_problem_has_its_own_dots_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     dotted: dict[bool, list[float]] = {}
     worded: list[str] = []
-    monkeypatch.setattr(rows, "dots", lambda drawing, values, hollow=False: dotted.update({hollow: list(values)}))
-    monkeypatch.setattr(rows, "beside", lambda drawing, row, words: worded.append(words))
+    monkeypatch.setattr(charts, "dots", lambda drawing, values, hollow=False: dotted.update({hollow: list(values)}))
+    monkeypatch.setattr(charts, "beside", lambda drawing, row, words: worded.append(words))
     draw_charts(replace(made_up_run(problems=8, cases=10), spans=()))
     problems = sorted(made_up_run(problems=8, cases=10).problems, key=lambda p: len(p.killed) / len(p.wrong))
     assert any(len(p.killed_before) < len(p.killed) for p in problems)
