@@ -7,10 +7,9 @@ that are made `Pool.stats`, the page, `balancer top`, Prometheus and the table o
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import floor, log2
-from types import MappingProxyType
 from typing import Annotated, Any, get_origin, get_type_hints
 
 from balancer.core.states import SHOWN, MembershipState
@@ -52,7 +51,7 @@ class StatsField:
     kind: str
     metric: str
     help: str
-    labels: Mapping[str, Any] = MappingProxyType({})
+    labels: Mapping[str, Any] = field(default_factory=dict)
     at: str = ""
     word: str = ""
     digits: int | None = None

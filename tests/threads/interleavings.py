@@ -99,8 +99,10 @@ def release_by_id(pool: _Tried) -> None:
 
 def tick(pool: _Tried) -> None:
     time.sleep(_SHORT_S)
+    timer: Any = threading.current_thread()
+    timer.cancel = lambda: None  # as a timer that rings already
     with pool.engine.lock:  # it is the timer in force, and early enough for all that is due
-        pool.engine._alarm._timer, pool.engine._alarm._due_s = threading.current_thread(), -math.inf  # type: ignore[assignment]
+        pool.engine._alarm._timer, pool.engine._alarm._due_s = timer, -math.inf
     pool.engine._tick()
 
 
