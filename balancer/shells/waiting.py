@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
-from balancer.endpoint import Lease
+from balancer.endpoint import Lease, Outcome
 from balancer.errors import CallFromWithin, WaitInCoroutine
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
@@ -69,7 +69,7 @@ class _Steps(Protocol):
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
     def under_lock(self, act: Callable[[], T]) -> T: ...
     def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]: ...
-    def give_back(self, hand: Hand, _: None, now: float) -> Sequence[Waiter]: ...
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]: ...
     def levels(self) -> int: ...
     def start(self, timer: threading.Timer) -> None: ...
 
@@ -256,13 +256,17 @@ class Waits:
 
         All at once: else the lease of one would be granted to the next.
         """
-        engine, hand = self._engine, Hand()
-        hand.lease = None
+        engine = self._engine
         gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
-        cancel = engine.core.cancel
-        engine.change(lambda now: [each for _, one in gone for each in cancel(one, now, timed_out=False)])
-        for hand.at, hand.waiter in gone:
-            engine.change(partial(engine.give_back, hand, None))
+
+        def struck(now: float) -> Sequence[Waiter]:
+            ended = engine.core.cancel_all([one for _, one in gone], now, timed_out=False)
+            granted = [one.lease for _, one in gone if one.lease is not None]
+            return [*ended, *(each for lease in granted for each in engine.end(lease, Outcome.IGNORED, now))]
+
+        engine.change(struck)
+        for at, _ in gone:
+            self.parked.pop(at, None)
 
     def _go_round(self) -> None:
         engine = self._engine

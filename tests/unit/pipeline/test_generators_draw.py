@@ -308,3 +308,10 @@ def test_lists_without_repeats_lie_where_a_style_says() -> None:
     assert [*range(1, 51)] not in made["most, anywhere"]
     top = next(style for style in telling_styles() if Where.TOP in style.where)
     assert all(1000 - 2 * len(values) - 2 < min(values) for values in lists(top)), "next to each other, with gaps"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_few_letters_are_of_two_classes(seed: int) -> None:
+    one = DrawLimits(1, 1, 1, 1)
+    words = draw_words(50, "ABCDEFGH_", one, Where.TINY, How.RANDOM, random.Random(seed))
+    assert {word == "_" for word in words} == {True, False}

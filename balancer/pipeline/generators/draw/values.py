@@ -206,7 +206,7 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
 
 def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[str]:
     """Draw `count` words of `letters`, with lengths within `limits`; `how` is the structure of a word."""
-    few = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
+    few = _few(letters, rng) if where in (Where.TINY, Where.LOW) else letters
     lengths = draw_numbers(count, limits, where, How.RANDOM, rng)
     if how in _STRUCTURED:
         words = [_word(length, few, how, rng) for length in _affordable(lengths)]
@@ -220,6 +220,16 @@ def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: 
     if how in (How.SORTED, How.REVERSED):
         words.sort(reverse=how is How.REVERSED)
     return words
+
+
+def _few(letters: str, rng: random.Random) -> Sequence[str]:
+    """Draw two letters, of two classes if there are several: wrong programs mistake digits or marks, not one letter."""
+    classes: dict[tuple[bool, bool, bool], list[str]] = {}
+    for letter in letters:
+        classes.setdefault((letter.islower(), letter.isupper(), letter.isdigit()), []).append(letter)
+    if len(classes) > 1:
+        return [rng.choice(each) for each in rng.sample(list(classes.values()), 2)]
+    return rng.sample(letters, min(2, len(letters)))
 
 
 def _affordable(lengths: Sequence[int]) -> Sequence[int]:
