@@ -4,7 +4,7 @@ It is counted how the endpoints of each kind stand. So why a request got none of
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from balancer.core.account import Account, EndpointKind
@@ -12,9 +12,9 @@ from balancer.core.states import Health
 from balancer.strategy import Request
 from balancer.values.urls import identity_of
 
-__all__ = ["EndpointKinds"]
+__all__ = ["OUT", "EndpointKinds", "stands"]
 
-_OUT = ("spent", "resting", "ejected")
+OUT = ("spent", "resting", "ejected")
 
 
 class EndpointKinds:
@@ -30,6 +30,9 @@ class EndpointKinds:
         self._out: dict[Account, None] = {}
         self._names: frozenset[str] | None = frozenset()
 
+    def __iter__(self) -> Iterator[EndpointKind]:
+        return iter(self._kinds.values())
+
     def put(self, account: Account) -> None:
         """Count an account in service as it stands now; O(1)."""
         labels, capacity = account.endpoint.labels, account.endpoint.capacity
@@ -37,14 +40,14 @@ class EndpointKinds:
         if kind is None or kind.capacity != capacity or kind.labels != labels:
             self.drop(account)
             kind = account.kind = self._kinds.setdefault((labels, capacity), EndpointKind(labels, capacity))
-        before, stands = kind.members.get(account), _stands(account)
-        if stands == before:
+        before, now = kind.members.get(account), stands(account)
+        if now == before:
             return
         if before is not None:
             kind.counts[before] -= 1
-        kind.members[account] = stands
-        kind.counts[stands] += 1
-        if (stands in _OUT) is not (account in self._out):
+        kind.members[account] = now
+        kind.counts[now] += 1
+        if (now in OUT) is not (account in self._out):
             self._names = None
             if account in self._out:
                 del self._out[account]
@@ -119,12 +122,13 @@ class EndpointKinds:
             for account in chain.from_iterable(self.suited(request)):
                 if request.admits(account.endpoint):
                     free = hides is not None and request.fits(account)
-                    found[(hides(account) or "passed over") if hides and free else _stands(account)] += 1
+                    found[(hides(account) or "passed over") if hides and free else stands(account)] += 1
         found["unsuited"] = self.size - found.total()
         return {why: many for why, many in sorted(found.items(), key=lambda each: (-each[1], each[0])) if many}
 
 
-def _stands(account: Account) -> str:
+def stands(account: Account) -> str:
+    """Return why an account in service would not be leased now, if no slot of it is free."""
     record = account.record
     if not account.ceiling:
         return "spent" if account.spent else "resting" if record and record.state is Health.RESTING else "ejected"

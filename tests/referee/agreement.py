@@ -3,11 +3,13 @@
 Every difference is an AssertionError with one line: what was found and what was expected.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import isclose
 
 from balancer.core import Core
+from balancer.core.kinds import OUT, stands
 from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats, figures_of
 from balancer.strategy import Node
 from tests.referee.doubles import RecordingStrategy
@@ -17,6 +19,7 @@ __all__ = [
     "check_counters",
     "check_holders",
     "check_kept",
+    "check_kinds",
     "check_share",
     "check_short",
     "check_table",
@@ -68,6 +71,18 @@ def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, Mode
     assert totals == expected, f"the totals are {totals}, not {expected}"
     _check_endpoints(endpoints, model, keepers, now)
     _check_waits(waits.summary(model.acquired), model)
+
+
+def check_kinds(core: Core) -> None:
+    """Check that what is counted by kind of endpoint is what a count from nothing finds."""
+    found, accounts = core.ledger.kinds, core.ledger.active()
+    kinds = Counter((each.endpoint.labels, each.endpoint.capacity, stands(each)) for each in accounts)
+    counted = Counter(
+        {(kind.labels, kind.capacity, why): many for kind in found for why, many in kind.counts.items() if many}
+    )
+    assert counted == kinds, f"by kind {counted} are counted, not {kinds}"
+    out = {each.endpoint.name for each in accounts if stands(each) in OUT}
+    assert found.out_of_service() == out, f"{set(found.out_of_service())} are out of service, not {out}"
 
 
 def check_table(core: Core, model: ModelPool, now: float) -> None:

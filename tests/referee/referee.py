@@ -35,6 +35,7 @@ from tests.referee.agreement import (
     check_counters,
     check_holders,
     check_kept,
+    check_kinds,
     check_share,
     check_short,
     check_table,
@@ -146,6 +147,7 @@ class Referee:
         keepers, short = self._keepers(), self._short()
         model.observe(now, keepers)
         check_counters(counters, model, keepers, now)
+        check_kinds(core)
         check_table(core, model, now)
         check_holders(core, model, now)
         check_told(core, model)

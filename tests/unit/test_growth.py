@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from balancer.core import Core, Waiter
+from balancer.core.live_heap import LiveHeap
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings, HolderSettings, QuotaSettings
@@ -129,3 +130,16 @@ def test_why_a_free_endpoint_was_not_taken_is_looked_for_once_for_equal_requests
     assert second < first - MANY
     assert isinstance(error := waiters[2].error, AcquireTimeout)
     assert error.reasons == {"full": MANY - 1, "reserved": 1}
+
+
+def test_a_heap_keeps_what_counts_and_little_else() -> None:
+    counting = {999}
+    heap = LiveHeap[int](lambda entry: entry[2] in counting)
+    for number in range(1000):
+        heap.push(-number if number % 2 else number, number)
+    assert len(heap) <= 200
+    first = heap.first()
+    assert first is not None
+    assert first[2] == 999
+    heap.remove_first(first)
+    assert heap.first() is None
