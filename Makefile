@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+RUN := $(VENV)/.run
 READY := $(VENV)/.ready
 SYSTEM := $(VENV)/.system
 TESTS ?= tests
@@ -12,7 +13,7 @@ LOWEST ?= python3.11
 
 .PHONY: run loop ray test more quick lint bench notebooks docs stress mutants drawn dist
 
-run: $(READY) $(SYSTEM)       ## judge the example problems on this machine and write a report
+run: $(RUN) $(SYSTEM)         ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
@@ -84,7 +85,7 @@ drawn: $(READY)               ## what share of 500 small changes of some rooms, 
 	$(BIN)/python -m tests.mutants.drawn $(DRAWN)
 
 # Isolation of programs: bubblewrap if it can be had, else util-linux unshare is used; libseccomp for its filter. Never fails.
-$(SYSTEM): $(READY)
+$(SYSTEM): $(RUN)
 	@need=; command -v bwrap >/dev/null || need=bubblewrap; \
 	PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || need="$$need libseccomp2"; \
 	if [ -z "$$need" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
@@ -92,10 +93,15 @@ $(SYSTEM): $(READY)
 	then touch $@; \
 	else echo "not installed:$$need; programs run under weaker protection instead (balancer check says what works here)"; fi
 
-$(READY): pyproject.toml
+$(RUN): pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "needs Python >= 3.11 with venv: install it, or make PYTHON=/path/to/python3.x"; exit 1; }
-	@echo "installing into $(VENV): balancer and about 150 packages, those of its tests and docs as well (1 GB), usually 30 s to 2 min"
+	@echo "installing into $(VENV): balancer and about 31 packages (210 MB), usually 10 s to 1 min"
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[pipeline]'
+	@touch $@
+
+$(READY): $(RUN)
+	@echo "installing into $(VENV): what tests, notebooks and docs need as well, about 150 packages (1 GB), usually 30 s to 2 min"
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	@touch $@
 
