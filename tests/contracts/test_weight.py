@@ -17,7 +17,7 @@ import tokenize
 import tomllib
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -39,28 +39,21 @@ _FINER = ("balancer/pipeline/generators", "balancer/pipeline/packages", "balance
 _NO_TEXT = {".png", ".webp", ".gz", ".zip", ".ipynb", ".svg", ".parquet", ".ico", ".in", ".ans", ".md", ".typed"}
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 _F_BEGINS, _F_ENDS = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def _docstrings(node: ast.AST) -> Iterator[int]:
-    """Yield the lines of all docstrings; only what stands in a body can have one."""
-    if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-        yield from range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
-    for each in ast.iter_child_nodes(node):
-        if isinstance(each, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from _docstrings(each)
 
 
 def _weighed(text: str) -> tuple[int, int]:
-    """Return the code lines and the tokens of a Python file."""
-    docstrings = set(_docstrings(ast.parse(text)))
+    """Return the code lines and the tokens of a Python file. A docstring is a text that a block begins with."""
     lines: set[int] = set()
     tokens = within = 0
+    begins = True
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in _NO_CODE and token.start[0] not in docstrings:
+        if token.type in _NO_CODE:
+            begins |= token.type == tokenize.INDENT
+        elif not (begins and token.type == tokenize.STRING):
             lines.update(range(token.start[0], token.end[0] + 1))
             tokens += not within  # before Python 3.12 an f-string was one token; it is one here
             within += (token.type == _F_BEGINS) - (token.type == _F_ENDS)
+            begins = False
     return len(lines), tokens
 
 
