@@ -1,9 +1,7 @@
 """JSON of others that is nested too deep for Python is unreadable, and no error of the reader's."""
 
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -31,15 +29,15 @@ _REQUEST = httpx2.Request("POST", "http://a/", content=DEEP)
         lambda: prompt_key()(_REQUEST),
     ],
 )
-def test_it_says_nothing(read: Callable[[], object]) -> None:
+def test_it_says_nothing(read):
     assert not read()
 
 
-def test_its_tokens_are_counted_by_its_length() -> None:
+def test_its_tokens_are_counted_by_its_length():
     prompt_tokens()(_REQUEST)
 
 
-def test_a_file_of_it_is_no_trace(tmp_path: Path) -> None:
+def test_a_file_of_it_is_no_trace(tmp_path):
     file = tmp_path / "trace.jsonl"
     file.write_text(DEEP + "\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="nested too deep"):
@@ -47,15 +45,15 @@ def test_a_file_of_it_is_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [state_of, lambda url: list(follow(url))])
-def test_a_page_of_it_is_no_page(read: Callable[[str], object]) -> None:
+def test_a_page_of_it_is_no_page(read):
     class Deep(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream" if self.path == "/events" else "application/json")
             self.end_headers()
             self.wfile.write(f"data: {DEEP}\n\n".encode() if self.path == "/events" else DEEP.encode())
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format, *args):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Deep) as server:
