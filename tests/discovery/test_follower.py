@@ -15,9 +15,10 @@ from balancer.settings.strategy_options import StrategyOptions
 from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
 from tests.cluster.serving import Command
-from tests.discovery.servers import Dns, until
+from tests.discovery.servers import Dns
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH
+from tests.threads.crew import until
 
 
 class Scripted(Source):

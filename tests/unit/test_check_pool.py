@@ -1,8 +1,6 @@
 """`balancer check` of a pool: groups, names and quotas are shown, and what may not do what was meant is told."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from balancer.pipeline.packages.read import read_packages
 from balancer.pipeline.running.languages import languages_in
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config, load_usable_part
+from tests.apis.api import Api, Reply, as_json, serving
 
 _GROUPS = """
 [[endpoints]]
@@ -142,28 +141,20 @@ def test_a_share_that_ends_in_a_panic_is_told(check, health, warned):
 # -- what an endpoint answers ----------------------------------------------------------------------
 
 
-class _Models(BaseHTTPRequestHandler):
+class _Models(Api):
     """Lists a model to who has the token; knows nothing else."""
 
-    def do_GET(self):
-        good = self.headers["Authorization"] == "Bearer good"
-        status, said = (200, b'{"data": [{"id": "m"}]}') if good else (401, b"no")
-        status, said = (status, said) if self.path == "/v1/models" else (404, b"what?")
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_):
-        pass
+    def answer(self, asked):
+        if asked.path != "/v1/models":
+            return Reply(404)
+        good = asked.headers.get("authorization") == "Bearer good"
+        return as_json({"data": [{"id": "m"}]}) if good else Reply(401)
 
 
 @pytest.fixture(scope="module")
 def models():
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(_Models()) as place:
+        yield f"http://{place}"
 
 
 @pytest.mark.parametrize(
