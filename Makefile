@@ -47,7 +47,7 @@ dist: $(READY) $(SYSTEM)      ## what is released: wheel and sdist, each install
 		--deselect tests/unit/test_cli.py::test_as_a_process_it_has_no_traceback_and_no_warning  # a new click warns an old typer
 
 # What most mistakes break, without what takes long: reports are drawn and generators tried by `make test`.
-QUICK := tests/unit --ignore-glob='*/test_generators_*' --ignore-glob='*/test_report*' --ignore=tests/unit/test_failures.py \
+QUICK := tests/unit --ignore-glob='*/test_generators_*' --ignore-glob='*/test_report*' \
 	tests/contracts/test_architecture.py tests/contracts/test_imports.py tests/contracts/test_public.py \
 	tests/contracts/test_reference.py
 

@@ -6,7 +6,7 @@ import pytest
 
 from balancer.core import Core
 from balancer.core.events import Granted
-from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import Request
 from tests.registered import MAKERS, NAMES
@@ -14,19 +14,19 @@ from tests.registered import MAKERS, NAMES
 _A, _B = Endpoint("http://a/", capacity=2, host="one"), Endpoint("http://b/", capacity=2, host="one")
 
 
-def _core(strategy: str = "least_in_flight", **rules: object) -> Core:
+def _core(strategy="least_in_flight", **rules):
     made = MAKERS[strategy](random.Random(1))
-    return Core([_A, _B], made, lender=None, now=0.0, **rules)  # type: ignore[arg-type]  # nobody gives back
+    return Core([_A, _B], made, lender=None, now=0.0, **rules)  # nobody gives back
 
 
-def _adopted(core: Core, name: str, slots: int = 1, tokens: int | None = None) -> Lease:
+def _adopted(core, name, slots=1, tokens=None):
     lease = core.adopt(name, slots, LeaseTerms("me"), tokens, 1.0)
     assert lease is not None
     return lease
 
 
 @pytest.mark.parametrize("strategy", NAMES)
-def test_every_strategy_counts_what_it_has_not_picked(strategy: str) -> None:
+def test_every_strategy_counts_what_it_has_not_picked(strategy):
     core = _core(strategy)
     leases = [_adopted(core, name) for name in ("http://a/", "http://a/", "http://b/")]
     got = core.acquire(Request(), 2.0)
@@ -38,7 +38,7 @@ def test_every_strategy_counts_what_it_has_not_picked(strategy: str) -> None:
     assert [core.acquire(Request(), 4.0) is not None for _ in range(5)] == [True, True, True, True, False]
 
 
-def test_what_is_more_than_the_limit_counts_too_and_delays_the_next_grant() -> None:
+def test_what_is_more_than_the_limit_counts_too_and_delays_the_next_grant():
     core = _core()
     leases = [_adopted(core, "http://a/") for _ in range(3)]
     others = Request(exclude=frozenset({"http://b/"}))
@@ -48,7 +48,7 @@ def test_what_is_more_than_the_limit_counts_too_and_delays_the_next_grant() -> N
     assert core.acquire(others, 3.0) is not None
 
 
-def test_it_counts_for_its_host_and_its_quota() -> None:
+def test_it_counts_for_its_host_and_its_quota():
     core = _core(host_caps={"one": 2})
     _adopted(core, "http://a/", slots=2)
     assert core.acquire(Request(), 2.0) is None
@@ -59,7 +59,7 @@ def test_it_counts_for_its_host_and_its_quota() -> None:
     assert got.endpoint == _B
 
 
-def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none() -> None:
+def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none():
     core = _core()
     core.listen({Granted})
     lease = _adopted(core, "http://a/")
@@ -71,7 +71,7 @@ def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none() ->
     assert core.ledger.account("http://b/").in_flight == 1
 
 
-def test_it_ends_when_its_time_is_over() -> None:
+def test_it_ends_when_its_time_is_over():
     core = _core()
     lease = core.adopt("http://a/", 1, LeaseTerms(ttl_s=5.0), None, 1.0)
     assert lease is not None

@@ -3,7 +3,6 @@
 import random
 from functools import partial
 from math import inf
-from typing import Any
 
 import pytest
 
@@ -19,25 +18,25 @@ from balancer.cluster.protocol.messages import (
 )
 from balancer.core.events import Added, Ended, Removed, TimedOut
 from balancer.core.timing import BOUNDS_S
-from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed, UnknownEndpoint
 from balancer.load import Load
 from balancer.strategy import Request
-from tests.cluster.world import TTL_S, Process, World
+from tests.cluster.world import TTL_S, World
 from tests.threads.interrupts import points
 
 
-def _world(*capacities: int, block: int = 1) -> World:
+def _world(*capacities, block=1):
     """Return a world whose clocks all run alike."""
     world = World(random.Random(1), capacities or (1,), block=block, observed=True)
     world.coordinator_clock.rate = 1.0
     world.restart_coordinator()
     world.coordinator_clock.rate = 1.0
-    world.coordinator.tick(world.coordinator_clock.at(0.0))  # type: ignore[union-attr]
+    world.coordinator.tick(world.coordinator_clock.at(0.0))
     return world
 
 
-def _process(world: World) -> Process:
+def _process(world):
     process = world.start_member()
     process.clock.rate = 1.0
     world.talk()
@@ -45,34 +44,34 @@ def _process(world: World) -> Process:
     return process
 
 
-def _begun(members: int, *capacities: int, block: int = 1) -> Any:
+def _begun(members, *capacities, block=1):
     """Return a world and so many members, which are inside."""
     world = _world(*capacities, block=block)
     return world, *(_process(world) for _ in range(members))
 
 
-def _ask(world: World, *asked: Any, **rest: Any) -> None:
+def _ask(world, *asked, **rest):
     world.ask(*asked, **rest)
     world.talk()
 
 
-def _give_back(world: World, process: Process, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+def _give_back(world, process, lease, outcome=Outcome.SUCCESS):
     world.release(process, lease, outcome)
     world.talk()
 
 
-def _leased(world: World, process: Process, request: Request | None = None) -> Lease:
+def _leased(world, process, request=None):
     before = len(process.leases)
     _ask(world, process, request=request)
     assert len(process.leases) == before + 1
     return process.leases[-1]
 
 
-def _in_flight(world: World) -> int:
+def _in_flight(world):
     return sum(account.in_flight for account in world.core.ledger.accounts())
 
 
-def _alone(world: World, process: Process, for_s: float) -> None:
+def _alone(world, process, for_s):
     """Let time pass while nothing gets through, neither to `process` nor from it."""
     world.broken = True
     world.mail.clear()
@@ -83,7 +82,7 @@ def _alone(world: World, process: Process, for_s: float) -> None:
 # -- leases -------------------------------------------------------------------------------------------
 
 
-def test_a_lease_goes_to_another_process_and_comes_back() -> None:
+def test_a_lease_goes_to_another_process_and_comes_back():
     world, process = _begun(1)
     lease = _leased(world, process)
     assert lease.endpoint.url == "http://0/"
@@ -99,7 +98,7 @@ def test_a_lease_goes_to_another_process_and_comes_back() -> None:
     assert row.busy_s == pytest.approx(3.0)
 
 
-def test_who_waits_longest_is_served_first_whatever_process_it_is_in() -> None:
+def test_who_waits_longest_is_served_first_whatever_process_it_is_in():
     world, first, second = _begun(2)
     lease = _leased(world, first)
     _ask(world, second)
@@ -108,7 +107,7 @@ def test_who_waits_longest_is_served_first_whatever_process_it_is_in() -> None:
     assert (len(first.leases), len(second.leases)) == (0, 1)
 
 
-def test_all_that_a_request_has_reaches_the_coordinator() -> None:
+def test_all_that_a_request_has_reaches_the_coordinator():
     world, process = _begun(1, 1, 4)
     terms = LeaseTerms("sample 7", ttl_s=5.0)
     request = Request(frozenset(), frozenset({"http://0/"}), 3, "a key", terms, 70)
@@ -123,7 +122,7 @@ def test_all_that_a_request_has_reaches_the_coordinator() -> None:
     assert world.core.ledger.account("http://1/").node.load == Load(cpu_utilization=0.5)
 
 
-def test_what_nobody_could_ever_serve_is_refused_with_the_coordinators_own_error() -> None:
+def test_what_nobody_could_ever_serve_is_refused_with_the_coordinators_own_error():
     world, process = _begun(1)
     world.ask(process, request=Request(frozenset({"gpu"}), slots=2))
     (waiter,) = process.waiting
@@ -132,7 +131,7 @@ def test_what_nobody_could_ever_serve_is_refused_with_the_coordinators_own_error
     assert str(waiter.error) == str(world.core.ledger.why_not(Request(frozenset({"gpu"}), slots=2)))
 
 
-def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free() -> None:
+def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free():
     world, process = _begun(1)
     _leased(world, process)
     world.ask(process, 0.0)
@@ -142,7 +141,7 @@ def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free() -> None:
     assert world.core.waiting == 0
 
 
-def test_the_end_of_a_lease_says_everywhere_how_long_it_was() -> None:
+def test_the_end_of_a_lease_says_everywhere_how_long_it_was():
     world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.pass_time(2.5, quick=True)
@@ -157,7 +156,7 @@ def test_the_end_of_a_lease_says_everywhere_how_long_it_was() -> None:
     assert [bound for bound, count in counts.items() if count] == [min(b for b in BOUNDS_S if b >= held.total_s)]
 
 
-def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
+def test_a_wait_that_is_given_up_says_how_long_it_was():
     world, process, other = _begun(2, 1)
     _leased(world, other)
     world.ask(process, 3.0)
@@ -170,7 +169,7 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     assert process.member.tally.counts["timed_out"] == 1
 
 
-def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are_counted_apart_on_both_sides() -> None:
+def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are_counted_apart_on_both_sides():
     world, process, other = _begun(2, 1)
     _leased(world, other)
     for timed_out in (True, False, False):
@@ -182,7 +181,7 @@ def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are
         assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
-def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
+def test_a_lease_whose_own_time_is_over_ends_in_its_process_too():
     world, process = _begun(1)
     lease = _leased(world, process, Request(terms=LeaseTerms(ttl_s=3.0)))
     world.pass_time(2.9, quick=True)
@@ -193,7 +192,7 @@ def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
         process.member.release(lease, Outcome.SUCCESS, process.clock.at(world.t))
 
 
-def test_a_priority_goes_first() -> None:
+def test_a_priority_goes_first():
     world, process, other = _begun(2)
     lease = _leased(world, process)
     _ask(world, process)
@@ -202,23 +201,23 @@ def test_a_priority_goes_first() -> None:
     assert len(other.leases) == 1
 
 
-def test_who_is_out_of_service_is_known_everywhere() -> None:
+def test_who_is_out_of_service_is_known_everywhere():
     world, process = _begun(1)
-    world.core.out_of_service = lambda: frozenset({"http://0/"})  # type: ignore[method-assign]
+    world.core.out_of_service = lambda: frozenset({"http://0/"})
     world.pass_time(TTL_S / 4, quick=True)
     assert process.member.out_of_service() == {"http://0/"}
-    world.coordinator.tick(world.coordinator_clock.at(world.t))  # type: ignore[union-attr]
-    assert not world.coordinator.take_out(world.coordinator_clock.at(world.t))  # type: ignore[union-attr]  # said once
+    world.coordinator.tick(world.coordinator_clock.at(world.t))
+    assert not world.coordinator.take_out(world.coordinator_clock.at(world.t))  # said once
 
 
-def test_who_comes_later_learns_who_is_out_of_service() -> None:
+def test_who_comes_later_learns_who_is_out_of_service():
     world = _world()
-    world.core.out_of_service = lambda: frozenset({"http://0/"})  # type: ignore[method-assign]
+    world.core.out_of_service = lambda: frozenset({"http://0/"})
     world.coordinator.tick(world.coordinator_clock.at(world.t))
     assert _process(world).member.out_of_service() == {"http://0/"}
 
 
-def test_a_request_for_one_endpoint_waits_for_it_and_gets_no_idle_lease_of_another() -> None:
+def test_a_request_for_one_endpoint_waits_for_it_and_gets_no_idle_lease_of_another():
     world, process, other = _begun(2, 1, 1)
     first, second = _leased(world, other), _leased(world, other)
     world.ask(process, request=Request(only=first.endpoint.name))
@@ -229,14 +228,14 @@ def test_a_request_for_one_endpoint_waits_for_it_and_gets_no_idle_lease_of_anoth
     assert [lease.endpoint for lease in process.leases] == [first.endpoint]
 
 
-def _amend(world: World, process: Process, without: str) -> None:
+def _amend(world, process, without):
     (waiter,) = process.waiting
     request = Request(exclude=frozenset({without}))
     world.hear(process, process.member.amend(waiter, request, process.clock.at(world.t)))
     world.flush()
 
 
-def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now() -> None:
+def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now():
     world, process, other = _begun(2, 1, 1)
     first, second = _leased(world, other), _leased(world, other)
     world.ask(process, request=Request(exclude=frozenset({first.endpoint.name})))
@@ -247,7 +246,7 @@ def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now() -> None:
     assert [lease.endpoint for lease in process.leases] == [first.endpoint]
 
 
-def test_a_request_may_be_amended_while_nothing_is_granted() -> None:
+def test_a_request_may_be_amended_while_nothing_is_granted():
     world, process = _begun(1, 1, 1)
     world.restart_coordinator(forgets=True)
     world.ask(process, 60.0, Request(exclude=frozenset({"http://0/"})))
@@ -257,7 +256,7 @@ def test_a_request_may_be_amended_while_nothing_is_granted() -> None:
     assert [lease.endpoint.name for lease in process.leases] == ["http://0/"]
 
 
-def test_a_request_that_is_amended_so_that_nothing_could_serve_it_waits_as_before() -> None:
+def test_a_request_that_is_amended_so_that_nothing_could_serve_it_waits_as_before():
     world, process, other = _begun(2, 1)
     lease = _leased(world, other)
     _ask(world, process)
@@ -268,7 +267,7 @@ def test_a_request_that_is_amended_so_that_nothing_could_serve_it_waits_as_befor
     assert len(process.leases) == 1
 
 
-def test_what_is_amended_as_it_is_granted_is_granted() -> None:
+def test_what_is_amended_as_it_is_granted_is_granted():
     world, process, other = _begun(2, 1)
     lease = _leased(world, other)
     _ask(world, process)
@@ -284,11 +283,11 @@ def test_what_is_amended_as_it_is_granted_is_granted() -> None:
     assert not world.mail
 
 
-def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
     world, process = _begun(1, 1)
-    heard: list[Any] = []
+    heard = []
 
-    def pinged(name: str, ok: bool, now: float, *, conclusive: bool = False) -> tuple[()]:
+    def pinged(name, ok, now, *, conclusive=False):
         heard.append((name, ok, now, conclusive))
         return ()
 
@@ -313,7 +312,7 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.
 # -- the network --------------------------------------------------------------------------------------
 
 
-def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None:
+def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once():
     world, process = _begun(1, 3)
     world.ask(process)
     world.lose(0)
@@ -327,7 +326,7 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
     assert _in_flight(world) == world.core.ledger.granted == 2
 
 
-def test_an_answer_to_a_hello_that_is_lost_is_given_again() -> None:
+def test_an_answer_to_a_hello_that_is_lost_is_given_again():
     world = _world()
     process = world.start_member()
     process.clock.rate = 1.0
@@ -340,7 +339,7 @@ def test_an_answer_to_a_hello_that_is_lost_is_given_again() -> None:
     assert process.member.inside
 
 
-def test_what_comes_before_the_answer_to_a_hello_is_not_heard() -> None:
+def test_what_comes_before_the_answer_to_a_hello_is_not_heard():
     world = _world()
     process = world.start_member()
     for _ in range(2):
@@ -354,7 +353,7 @@ def test_what_comes_before_the_answer_to_a_hello_is_not_heard() -> None:
     assert process.member.out_of_service() == frozenset()
 
 
-def test_only_the_latest_offers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_latest_offers_are_kept(monkeypatch):
     monkeypatch.setattr("balancer.cluster.protocol.coordinator._MOST_OFFERS", 2)
     world = _world()
     members = [MemberId("member", str(number)) for number in range(3)]
@@ -369,7 +368,7 @@ def test_only_the_latest_offers_are_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [who for who, _, _ in world.coordinator.sessions()] == members[1:]
 
 
-def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
+def test_an_old_word_changes_nothing_in_a_later_visit():
     world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.release(process, lease)
@@ -386,7 +385,7 @@ def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
     assert _in_flight(world) == 0, "nor does it take the place of a frame of this session"
 
 
-def test_an_end_of_an_epoch_before_ends_nothing() -> None:
+def test_an_end_of_an_epoch_before_ends_nothing():
     """Two leases that are each the first of their epoch are two."""
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
@@ -399,18 +398,18 @@ def test_an_end_of_an_epoch_before_ends_nothing() -> None:
     world.pass_time(TTL_S * 1.3, quick=True)
     _leased(world, other)
     now = world.coordinator_clock.at(world.t)
-    session = world.coordinator._sessions[next(iter(world.processes))]  # type: ignore[union-attr]
+    session = world.coordinator._sessions[next(iter(world.processes))]
     frame = MemberFrame(
         session.member, session.epoch, session.number, session.heard_s + 1e-3, session._channel.got + 1, 0, end.words
     )
-    world.coordinator.receive(frame, now)  # type: ignore[union-attr]  # even if it came in the session of today
+    world.coordinator.receive(frame, now)  # even if it came in the session of today
     assert _in_flight(world) == 1
 
 
 # -- members that die, or are cut off ------------------------------------------------------------------
 
 
-def test_what_a_dead_member_had_is_free_after_a_ttl_and_not_before() -> None:
+def test_what_a_dead_member_had_is_free_after_a_ttl_and_not_before():
     world, process, other = _begun(2, 1)
     world.pass_time(TTL_S / 5, quick=True)
     _leased(world, process)
@@ -422,7 +421,7 @@ def test_what_a_dead_member_had_is_free_after_a_ttl_and_not_before() -> None:
     assert len(other.leases) == 1
 
 
-def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> None:
+def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up():
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     said = world.t
@@ -442,7 +441,7 @@ def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> 
     assert process.member.tally.totals(out=0, waiting=0)["calls"] == 0
 
 
-def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from_when_the_answer_came() -> None:
+def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from_when_the_answer_came():
     world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.pass_time(TTL_S / 5 + 0.01)  # a heartbeat is under way
@@ -462,17 +461,17 @@ def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from
     assert lease.ended
 
 
-def test_a_grant_that_comes_after_the_fence_is_not_used() -> None:
+def test_a_grant_that_comes_after_the_fence_is_not_used():
     world, process = _begun(1, 1)
     world.ask(process, 60.0)
     world.deliver(0)
     (answer,) = [message for _, message, to_coordinator in world.mail if not to_coordinator]
     now = process.clock.at(world.t) + 0.81 * TTL_S  # before anybody has called tick
-    assert not process.member.receive(answer, now)  # type: ignore[arg-type]
+    assert not process.member.receive(answer, now)
     assert not process.member.out
 
 
-def test_a_heartbeat_that_comes_twice_keeps_nothing_alive() -> None:
+def test_a_heartbeat_that_comes_twice_keeps_nothing_alive():
     world, process = _begun(1, 1)
     _leased(world, process)
     world.pass_time(TTL_S / 5 + 0.01)
@@ -486,7 +485,7 @@ def test_a_heartbeat_that_comes_twice_keeps_nothing_alive() -> None:
     assert _in_flight(world) == 0
 
 
-def test_what_a_member_does_not_claim_at_hello_is_free() -> None:
+def test_what_a_member_does_not_claim_at_hello_is_free():
     """A grant that was lost with its session is nobody's."""
     world, process = _begun(1, 1)
     world.ask(process)
@@ -494,7 +493,7 @@ def test_what_a_member_does_not_claim_at_hello_is_free() -> None:
     (waiter,) = process.waiting
     world.cancel(process, waiter)
     world.mail.clear()
-    world.coordinator._to_offer[next(iter(world.processes))] = None  # type: ignore[union-attr]  # asked late
+    world.coordinator._to_offer[next(iter(world.processes))] = None  # asked late
     world.flush()
     assert _in_flight(world) == 1
     world.talk()
@@ -502,7 +501,7 @@ def test_what_a_member_does_not_claim_at_hello_is_free() -> None:
     assert process.member.inside
 
 
-def test_a_hello_that_comes_twice_frees_nothing_that_was_granted_since() -> None:
+def test_a_hello_that_comes_twice_frees_nothing_that_was_granted_since():
     world = _world(1)
     process = world.start_member()
     world.deliver(0)
@@ -516,7 +515,7 @@ def test_a_hello_that_comes_twice_frees_nothing_that_was_granted_since() -> None
     assert not lease.ended
 
 
-def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again() -> None:
+def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again():
     world = _world(1)
     process = world.start_member()
     world.deliver(0)
@@ -525,14 +524,14 @@ def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again() -> None:
     world.talk()
     lease = _leased(world, process)
     who = next(iter(world.processes))
-    world.coordinator.vanished(who, world.coordinator_clock.at(world.t))  # type: ignore[union-attr]  # by mistake
+    world.coordinator.vanished(who, world.coordinator_clock.at(world.t))  # by mistake
     world.mail.append(hello)
     world.talk()
     world.pass_time(TTL_S / 4, quick=True)
     assert lease.ended, "the coordinator has it no more, so its member must not think so"
 
 
-def test_bye_frees_all_at_once() -> None:
+def test_bye_frees_all_at_once():
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     world.ask(process)
@@ -545,14 +544,14 @@ def test_bye_frees_all_at_once() -> None:
     assert not process.member.gone
     _give_back(world, process, lease)
     assert process.member.gone
-    assert len(world.coordinator._sessions) == 1  # type: ignore[union-attr]
+    assert len(world.coordinator._sessions) == 1
     _leased(world, other)
 
 
 # -- coordinators that die ----------------------------------------------------------------------------------
 
 
-def test_a_restart_of_the_coordinator_keeps_what_is_out() -> None:
+def test_a_restart_of_the_coordinator_keeps_what_is_out():
     world, process = _begun(1, 2, 1)
     leases = [_leased(world, process) for _ in range(3)]
     world.restart_coordinator()
@@ -565,15 +564,15 @@ def test_a_restart_of_the_coordinator_keeps_what_is_out() -> None:
     assert _in_flight(world) == 0
 
 
-def _states(world: World) -> dict[str, str]:
+def _states(world):
     return {each.endpoint.name: each.state.value for each in world.core.ledger.accounts()}
 
 
-def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back() -> None:
+def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back():
     world, process = _begun(1, 1, 1)
     drained = world.endpoints[0]
 
-    def change(act: str, *given: Any) -> None:
+    def change(act, *given):
         now = world.coordinator_clock.at(world.t)
         world.coordinator.change([lambda: getattr(world.core, act)(*given, now)], now)
         world.flush()
@@ -598,7 +597,7 @@ def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back()
     assert set(_states(world).values()) == {"active"}
 
 
-def test_nothing_is_granted_before_all_known_members_have_told_what_they_have() -> None:
+def test_nothing_is_granted_before_all_known_members_have_told_what_they_have():
     world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator()
@@ -619,24 +618,24 @@ def test_nothing_is_granted_before_all_known_members_have_told_what_they_have() 
     assert len(other.leases) == 1
 
 
-def test_the_grace_ends_early_once_all_known_members_have_told() -> None:
+def test_the_grace_ends_early_once_all_known_members_have_told():
     world, process, other = _begun(2, 1)
     world.restart_coordinator()
     world.ask(process)
     world.pass_time(TTL_S / 4, quick=True)
-    assert not world.coordinator.grace  # type: ignore[union-attr]
+    assert not world.coordinator.grace
     assert len(process.leases) == 1
     assert other.member.inside
 
 
-def test_it_says_when_it_grants_at_the_latest() -> None:
+def test_it_says_when_it_grants_at_the_latest():
     world = _world(1)
     assert world.coordinator.grants_at_s is None
     world.restart_coordinator(forgets=True)
     assert world.coordinator.grants_at_s == world.coordinator_clock.at(world.t) + TTL_S
 
 
-def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was() -> None:
+def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was():
     for forgets in (False, True):
         world = _world(1)
         process, dead = _process(world), _process(world)
@@ -650,7 +649,7 @@ def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was(
         assert len(process.leases) == 1
 
 
-def test_the_grace_ends_when_the_last_who_has_not_told_is_known_to_be_dead() -> None:
+def test_the_grace_ends_when_the_last_who_has_not_told_is_known_to_be_dead():
     world, process, dead = _begun(2, 1)
     world.kill_member(dead)
     world.restart_coordinator()
@@ -664,43 +663,43 @@ def test_the_grace_ends_when_the_last_who_has_not_told_is_known_to_be_dead() -> 
     assert len(process.leases) == 1
 
 
-def test_a_coordinator_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
+def test_a_coordinator_that_dies_in_its_grace_says_that_it_does_not_know_all():
     world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator(forgets=True)
     world.mail.clear()
     assert world.disk == CoordinatorRecord(world.epoch, TTL_S, None)
     world.restart_coordinator()
-    assert world.coordinator.grace  # type: ignore[union-attr]
+    assert world.coordinator.grace
     assert world.disk is not None
     assert world.disk.holders is None
     assert other.member
 
 
-def test_a_coordinator_that_dies_in_its_grace_still_knows_who_has_not_told() -> None:
+def test_a_coordinator_that_dies_in_its_grace_still_knows_who_has_not_told():
     world, process = _begun(1, 1)
     _leased(world, process)
     world.restart_coordinator()
     world.mail.clear()
     world.restart_coordinator()
-    assert world.coordinator.grace  # type: ignore[union-attr]
+    assert world.coordinator.grace
     world.pass_time(TTL_S / 4, quick=True)
     assert _in_flight(world) == 1
 
 
-def test_a_claim_that_comes_after_the_grace_is_refused() -> None:
+def test_a_claim_that_comes_after_the_grace_is_refused():
     world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.broken = True
     world.restart_coordinator(forgets=True)
-    world.coordinator._end_grace(world.coordinator_clock.at(world.t))  # type: ignore[union-attr]
+    world.coordinator._end_grace(world.coordinator_clock.at(world.t))
     world.broken = False
     world.pass_time(TTL_S / 4, quick=True)
     assert lease.ended
     assert _in_flight(world) == 0
 
 
-def test_who_waited_longest_before_the_restart_is_first_after_it() -> None:
+def test_who_waited_longest_before_the_restart_is_first_after_it():
     world, first, second, third = _begun(3, 1)
     lease = _leased(world, first)
     world.ask(second, 100.0)
@@ -713,7 +712,7 @@ def test_who_waited_longest_before_the_restart_is_first_after_it() -> None:
     assert (len(second.leases), len(third.leases)) == (1, 0)
 
 
-def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised() -> None:
+def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised():
     world, process, dead = _begun(2, 1)
     world.kill_member(dead)
     world.times = ClusterTimes(1.0)
@@ -726,14 +725,14 @@ def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised() 
     assert len(process.leases) == 1
 
 
-def test_an_epoch_is_never_used_twice() -> None:
+def test_an_epoch_is_never_used_twice():
     world = _world(1)
     world.epoch -= 1
     with pytest.raises(ValueError, match=r"epoch is 2; it must be greater than 2, the epoch of the last coordinator"):
         world.restart_coordinator()
 
 
-def test_a_member_that_was_left_with_nothing_takes_a_coordinator_whose_clock_was_put_back() -> None:
+def test_a_member_that_was_left_with_nothing_takes_a_coordinator_whose_clock_was_put_back():
     world = _world(1)
     world.epoch = 100
     world.restart_coordinator()
@@ -748,7 +747,7 @@ def test_a_member_that_was_left_with_nothing_takes_a_coordinator_whose_clock_was
     assert len(process.leases) == 1
 
 
-def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say() -> None:
+def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say():
     world, process = _begun(1, 1)
     _leased(world, process)
     world.hear(process, process.member.close(process.clock.at(world.t)))
@@ -760,7 +759,7 @@ def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say()
 # -- blocks -------------------------------------------------------------------------------------------
 
 
-def test_a_closed_member_waits_for_nothing_and_is_never_due() -> None:
+def test_a_closed_member_waits_for_nothing_and_is_never_due():
     world, process = _begun(1, 1)
     now = process.clock.at(world.t)
     process.member.close(now)
@@ -771,7 +770,7 @@ def test_a_closed_member_waits_for_nothing_and_is_never_due() -> None:
     assert process.member.due_s == inf
 
 
-def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease() -> None:
+def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease():
     world, process, other = _begun(2, 1)
     lease = _leased(world, other)
     for _ in range(3):
@@ -792,7 +791,7 @@ def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease() -> No
 
 
 @pytest.mark.parametrize("given_up", [False, True])
-def test_an_interrupt_at_any_point_as_a_wait_ends_is_repaired(given_up: bool) -> None:
+def test_an_interrupt_at_any_point_as_a_wait_ends_is_repaired(given_up):
     for interrupt in points("balancer/cluster/protocol/", "balancer/core/", least=15):
         world, process, other = _begun(2, 1)
         lease = _leased(world, other)
@@ -823,7 +822,7 @@ def test_an_interrupt_at_any_point_as_a_wait_ends_is_repaired(given_up: bool) ->
         assert (_in_flight(world), not process.waiting) == (0, True), where
 
 
-def _end_all(world: World, process: Process) -> None:
+def _end_all(world, process):
     """End all leases as they come, also those that an interrupt took from their caller."""
     for _ in range(5):
         now = process.clock.at(world.t)
@@ -836,21 +835,21 @@ def _end_all(world: World, process: Process) -> None:
 
 
 def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_costs_the_rest_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     world, process = _begun(1, 4, block=4)
     now = world.coordinator_clock.at(world.t)
     with pytest.raises(UnknownEndpoint):
         world.coordinator.change([lambda: world.core.remove("http://9/", now)], now)
     acquire, asked = world.core.acquire, list[float]()
 
-    def fails(request: Request, now: float) -> Lease | None:
+    def fails(request, now):
         asked.append(now)
         if len(asked) == 2:
             raise RuntimeError("cannot choose")
         return acquire(request, now)
 
-    recovered: list[float] = []
+    recovered = []
     monkeypatch.setattr(world.core, "acquire", fails)
     monkeypatch.setattr(world.core, "recover", recovered.append)
     _leased(world, process)
@@ -858,7 +857,7 @@ def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_c
     assert _in_flight(world) == 1
 
 
-def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
+def test_a_block_is_a_members_part_of_all_slots_at_most():
     world, first, second = _begun(2, 4, 4, block=100)
     _leased(world, first)
     assert first.member.idle == 3
@@ -871,7 +870,7 @@ def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
     assert len(world.mail) == sent
 
 
-def test_who_asks_while_a_block_is_on_its_way_is_served_from_it() -> None:
+def test_who_asks_while_a_block_is_on_its_way_is_served_from_it():
     world, process = _begun(1, 4, block=2)
     world.ask(process)
     world.deliver(0)
@@ -881,7 +880,7 @@ def test_who_asks_while_a_block_is_on_its_way_is_served_from_it() -> None:
     assert len(process.leases) == 2
 
 
-def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
+def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits():
     world, first, second = _begun(2, 4, block=4)
     _leased(world, first)
     assert first.member.idle == 1
@@ -895,7 +894,7 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     assert (first.member.idle, second.member.idle) == (0, 0)
 
 
-def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits() -> None:
+def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits():
     """The coordinator before knew that nobody used it; the one after has to ask."""
     world, first = _begun(1, 4, block=4)
     _leased(world, first)
@@ -912,7 +911,7 @@ def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits() -> No
     assert first.member.idle == 0
 
 
-def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection() -> None:
+def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection():
     """Its coordinator may be a new one, which grants nothing until all have told."""
     world, process = _begun(1, 1)
     now = process.clock.at(world.t)
@@ -920,7 +919,7 @@ def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection() -> None:
     assert len(process.member.take_out(now, again=True)) == 1
 
 
-def test_a_stock_is_not_used_after_the_fence() -> None:
+def test_a_stock_is_not_used_after_the_fence():
     world, process = _begun(1, 4, block=4)
     _leased(world, process)
     assert process.member.idle
@@ -932,20 +931,20 @@ def test_a_stock_is_not_used_after_the_fence() -> None:
 # -- what is refused ----------------------------------------------------------------------------------
 
 
-def test_a_grace_shorter_than_the_ttl_is_refused() -> None:
+def test_a_grace_shorter_than_the_ttl_is_refused():
     with pytest.raises(ValueError, match=r"grace_s is 5.0; it must be at least ttl_s, 10, or left out"):
         ClusterTimes(10.0, 5.0)
     assert ClusterTimes(10.0).grace_s == 10.0
 
 
-def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
+def test_a_lease_ends_once_and_only_where_it_was_granted():
     world, process, other = _begun(2, 2)
     lease = _leased(world, process)
     now = process.clock.at(world.t)
     with pytest.raises(LeaseError, match="granted by another pool"):
         other.member.release(lease, Outcome.SUCCESS, now)
     with pytest.raises(TypeError, match="outcome is 'good'"):
-        process.member.release(lease, "good", now)  # type: ignore[arg-type]
+        process.member.release(lease, "good", now)
     process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
     with pytest.raises(LeaseError, match="ended by its id"):
         process.member.release(lease, Outcome.SUCCESS, now)
@@ -956,7 +955,7 @@ def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
 # -- a coordinator that is changed while it runs -------------------------------------------------------------
 
 
-def test_all_learn_what_there_is_to_lease_from_now_on() -> None:
+def test_all_learn_what_there_is_to_lease_from_now_on():
     world, process = _begun(1)
     world.change("http://new/", 2)
     world.use("fifo")
@@ -967,7 +966,7 @@ def test_all_learn_what_there_is_to_lease_from_now_on() -> None:
         _leased(world, process)
 
 
-def test_who_waits_is_served_by_what_is_added() -> None:
+def test_who_waits_is_served_by_what_is_added():
     world, process = _begun(1)
     _leased(world, process)
     _ask(world, process)
@@ -976,7 +975,7 @@ def test_who_waits_is_served_by_what_is_added() -> None:
     assert [lease.endpoint.name for lease in process.leases] == ["http://0/", "http://new/"]
 
 
-def test_what_is_removed_stays_out_until_it_is_given_back() -> None:
+def test_what_is_removed_stays_out_until_it_is_given_back():
     world, process = _begun(1, 1, 1)
     lease, other = _leased(world, process), _leased(world, process)
     world.ask(process, request=Request(exclude=frozenset({other.endpoint.name})))
@@ -990,7 +989,7 @@ def test_what_is_removed_stays_out_until_it_is_given_back() -> None:
     assert [each.name for each in process.member.endpoints] == [other.endpoint.name]
 
 
-def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
+def test_a_block_that_nobody_uses_goes_back_when_something_is_changed():
     world, process = _begun(1, 4, block=4)
     _leased(world, process)
     assert process.member.idle == 3
@@ -1000,14 +999,14 @@ def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
     assert _in_flight(world) == 1
 
 
-def test_another_url_of_the_same_name_is_another_endpoint() -> None:
+def test_another_url_of_the_same_name_is_another_endpoint():
     world, process = _begun(1)
     heard = process.member.journal
     heard.wanted = frozenset({Added, Removed})
     heard.happened.clear()
     now = world.coordinator_clock.at(0.0)
     moved = Endpoint("http://moved/", name="http://0/")
-    world.coordinator.change([lambda: world.core.update(moved, now)], now)  # type: ignore[union-attr]
+    world.coordinator.change([lambda: world.core.update(moved, now)], now)
     world.flush()
     world.talk()
     assert [type(event) for event in heard.happened] == [Removed, Added]

@@ -40,7 +40,7 @@ _REQUESTS = (
 )
 
 
-def step(world: World, name: str, which: int) -> None:
+def step(world, name, which):
     """Take one step of a plan; `which` says of what, or for how long."""
     processes = list(world.processes.values())
     process = processes[which % len(processes)] if processes else None
@@ -96,9 +96,7 @@ def step(world: World, name: str, which: int) -> None:
 
 @settings(max_examples=3000 if _IN_FULL else 25)
 @given(st.integers(0, 1000), st.sampled_from([1, 3]), st.lists(_STEPS, max_size=60))
-def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(
-    seed: int, block: int, plan: list[tuple[str, int]]
-) -> None:
+def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(seed, block, plan):
     world = World(random.Random(seed), block=block)
     world.start_member()
     world.start_member()
@@ -118,7 +116,7 @@ _WAITS = [1, 1, 1, 1, 1, 1, 2, 2, 4, 8, 20, 41]  # quarters of a second; a TTL i
 _FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which frame comes next: mostly the oldest
 
 
-def life(seed: int, steps: int, *, strategy: str = "least_in_flight", block: int = 1) -> World:
+def life(seed, steps, *, strategy="least_in_flight", block=1):
     """Let a world live for so many steps."""
     rng = random.Random(seed)
     world = World(rng, (1, 2, 3), strategy=strategy, block=block)
@@ -135,16 +133,16 @@ def life(seed: int, steps: int, *, strategy: str = "least_in_flight", block: int
 
 
 @pytest.mark.parametrize("block", [1, 4])
-def test_so_it_stays_in_long_lives(block: int) -> None:
+def test_so_it_stays_in_long_lives(block):
     seeds = range(400) if _IN_FULL else range(2)
     worlds = [life(seed, 400, block=block) for seed in seeds]
     assert sum(world.granted for world in worlds) > 15 * len(worlds)
 
 
 @pytest.mark.parametrize("strategy", NAMES)
-def test_so_it_does_around_every_strategy(strategy: str) -> None:
+def test_so_it_does_around_every_strategy(strategy):
     life(7, 150, strategy=strategy, block=2)
 
 
-def test_ttl_is_that_of_the_docs() -> None:
+def test_ttl_is_that_of_the_docs():
     assert TTL_S == 10.0

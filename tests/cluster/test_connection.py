@@ -3,14 +3,12 @@
 import asyncio
 import select
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from balancer import PoolForked
-from balancer.cluster.protocol.messages import FromMember, JoinRequest, MemberId, SessionOffer
+from balancer.cluster.protocol.messages import JoinRequest, MemberId, SessionOffer
 from balancer.cluster.tcp import connection as module
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.codec import Closing, encoded
@@ -25,20 +23,20 @@ _CALLERS_READ = pytest.mark.skipif(not hasattr(select, "epoll"), reason="callers
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionScene]:
+def scene(monkeypatch):
     made = ConnectionScene()
     monkeypatch.setattr(module, "clock", made.clock)
     yield made
     made.close()
 
 
-def test_a_new_connection_says_who_it_is_and_then_all_that_may_be_lost(scene: ConnectionScene) -> None:
+def test_a_new_connection_says_who_it_is_and_then_all_that_may_be_lost(scene):
     scene.party.says = [[_JOIN, _AGAIN]]
     assert scene.connected().said(2) == [_JOIN, _AGAIN]
     assert [again for again, _, _ in scene.party.looks][:2] in ([True], [True, False])
 
 
-def test_what_is_heard_is_handled_and_answered_at_once(scene: ConnectionScene) -> None:
+def test_what_is_heard_is_handled_and_answered_at_once(scene):
     peer = scene.connected()
     scene.party.answers = [_JOIN, _AGAIN]
     peer.say(OFFER)
@@ -51,7 +49,7 @@ def test_what_is_heard_is_handled_and_answered_at_once(scene: ConnectionScene) -
 
 
 @pytest.mark.parametrize("token", ["a token", "another token"])
-def test_a_server_that_refuses_is_left_at_once_and_asked_again(scene: ConnectionScene, token: str) -> None:
+def test_a_server_that_refuses_is_left_at_once_and_asked_again(scene, token):
     peer = scene.connected()
     scene.place = (scene.place[0], token)
     peer.say(Closing("full"), OFFER)
@@ -64,7 +62,7 @@ def test_a_server_that_refuses_is_left_at_once_and_asked_again(scene: Connection
     assert scene.line.refused == ""
 
 
-def test_a_silent_connection_is_left(scene: ConnectionScene) -> None:
+def test_a_silent_connection_is_left(scene):
     scene.party.silence_s, scene.party.again_s = LONG_S, 0.01
     peer = scene.connected()
     for _ in range(2):
@@ -77,9 +75,7 @@ def test_a_silent_connection_is_left(scene: ConnectionScene) -> None:
 
 
 @pytest.mark.parametrize("says", [b"", encoded(OFFER), b"no message"], ids=["nothing", "an answer", "no message"])
-def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered(
-    scene: ConnectionScene, says: bytes
-) -> None:
+def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered(scene, says):
     peer, dues = scene.connected(), scene.party.dues
     scene.may_seek.clear()
     peer.socket.sendall(says)
@@ -97,7 +93,7 @@ def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered
     assert scene.line.trouble == ""
 
 
-def test_it_looks_again_when_something_is_due_and_no_more_often(scene: ConnectionScene) -> None:
+def test_it_looks_again_when_something_is_due_and_no_more_often(scene):
     scene.connected()
     scene.party.due_s = lambda: clock() + 0.02
     scene.say()  # what is due is sooner than when the thread looks
@@ -107,7 +103,7 @@ def test_it_looks_again_when_something_is_due_and_no_more_often(scene: Connectio
     assert early <= 2  # as it has connected, and as the caller has said something
 
 
-def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene: ConnectionScene) -> None:
+def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene):
     peer = scene.connected()
     scene.say(_LARGE)
     scene.say(_JOIN)
@@ -115,7 +111,7 @@ def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene: ConnectionS
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_it_ends_when_nothing_is_left_to_say(scene: ConnectionScene, connected: bool) -> None:
+def test_it_ends_when_nothing_is_left_to_say(scene, connected):
     peer, dues = scene.connected(), scene.party.dues
     if not connected:
         scene.may_seek.clear()
@@ -130,7 +126,7 @@ def test_it_ends_when_nothing_is_left_to_say(scene: ConnectionScene, connected: 
 
 
 @pytest.mark.parametrize("last", [[_JOIN], [_LARGE, _JOIN]], ids=["little", "much"])
-def test_who_ends_it_says_what_is_left_to_say(scene: ConnectionScene, last: list[FromMember]) -> None:
+def test_who_ends_it_says_what_is_left_to_say(scene, last):
     peer = scene.connected()
     scene.stands_s = scene.clock()  # it has a second for that, which may be too little for a busy machine
     scene.party.says = [last]
@@ -140,10 +136,10 @@ def test_who_ends_it_says_what_is_left_to_say(scene: ConnectionScene, last: list
     scene.assert_over()
 
 
-def test_a_task_leaves_it_to_the_end_of_its_turn(scene: ConnectionScene) -> None:
+def test_a_task_leaves_it_to_the_end_of_its_turn(scene):
     peer = scene.connected()
 
-    async def turn() -> None:
+    async def turn():
         scene.say(_JOIN)
         assert threading.current_thread() not in {thread for _, thread, _ in scene.party.looks}
         await asyncio.sleep(0)
@@ -154,7 +150,7 @@ def test_a_task_leaves_it_to_the_end_of_its_turn(scene: ConnectionScene) -> None
 
 @_CALLERS_READ
 @pytest.mark.parametrize("end", ["another thread opens", "what it reads opens", "it is late"])
-def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene: ConnectionScene, end: str) -> None:
+def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene, end):
     peer = scene.connected()
     caller = reading_caller(scene, peer)
     if end == "another thread opens":
@@ -168,50 +164,8 @@ def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene: Con
     assert scene.reader(peer) is scene.thread
 
 
-class _WatchedPoll:
-    """A poll that counts how often it says that something can be read."""
-
-    def __init__(self, poll: Any) -> None:
-        self._poll, self.reads = poll, 0
-
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = self._poll.poll(timeout)
-        self.reads += any(events & select.EPOLLIN for _, events in found)
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._poll, name)
-
-
 @_CALLERS_READ
-def test_the_thread_waits_for_a_caller_who_hands_over_and_does_not_poll_again_and_again(
-    scene: ConnectionScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched = _WatchedPoll(scene.line._poll)
-    scene.line._poll = watched
-    peer = scene.connected()
-    caller = reading_caller(scene, peer)
-    leaving, may_leave, release = threading.Event(), threading.Event(), module._release
-
-    def slow_release(turn: Any) -> None:
-        leaving.set()
-        may_leave.wait(PATIENCE_S)
-        release(turn)
-
-    monkeypatch.setattr(module, "_HAND_OVER_S", PATIENCE_S)
-    monkeypatch.setattr(module, "_release", slow_release)
-    caller.gate.release()
-    assert leaving.wait(PATIENCE_S)
-    before, heard = watched.reads, len(scene.party.told)
-    peer.say(OFFER)
-    until(lambda: watched.reads > before)
-    may_leave.set()
-    until(lambda: len(scene.party.told) > heard)
-    assert (scene.party.told[-1][1], watched.reads) == (scene.thread, before + 1)
-
-
-@_CALLERS_READ
-def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene: ConnectionScene) -> None:
+def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene):
     peer = scene.connected()
     caller = reading_caller(scene, peer)
     scene.party.trap = Interrupted()
@@ -223,13 +177,11 @@ def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene: Connect
 
 
 @pytest.mark.parametrize("error", [Interrupted(), PoolForked(1)], ids=["interrupt", "fork"])
-def test_an_interrupt_of_a_caller_that_sends_begins_a_new_session_and_a_fork_does_not(
-    scene: ConnectionScene, error: BaseException
-) -> None:
+def test_an_interrupt_of_a_caller_that_sends_begins_a_new_session_and_a_fork_does_not(scene, error):
     peer = scene.connected()
     scene.party.trap = error
 
-    def says() -> bool:
+    def says():
         scene.say()
         return False  # the connection's own thread has looked just then
 

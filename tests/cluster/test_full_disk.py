@@ -5,7 +5,6 @@ import logging
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,7 @@ _FULL = OSError(errno.ENOSPC, "No space left on device", "pool.toml.state")
 _NO_ROOM = ["bash", "-c", 'ulimit -f 0; exec "$0" "$@"']
 
 
-def test_who_is_known_is_served_and_who_is_new_is_refused_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_who_is_known_is_served_and_who_is_new_is_refused_with_the_reason(caplog):
     with Serving("http://a/", ttl_s=_TTL_S) as serving, Pool.connect(serving.url) as pool:
         lease = pool.acquire()
         serving.trouble = _FULL
@@ -33,11 +32,11 @@ def test_who_is_known_is_served_and_who_is_new_is_refused_with_the_reason(caplog
                 NotConnected, match=r"let in anybody new: pool\.toml\.state cannot be written: No space"
             ):
                 Pool.connect(serving.url, within_s=PATIENCE_S)
-        before_s = pool.engine.core.expiry_s  # type: ignore[attr-defined]  # of a member
+        before_s = pool.engine.core.expiry_s  # of a member
         lease.release()
         with pool.lease(PATIENCE_S):
             pass
-        assert pool.engine.core.expiry_s > before_s, "it is answered"  # type: ignore[attr-defined]
+        assert pool.engine.core.expiry_s > before_s, "it is answered"
         said = [each for each in caplog.records if each.levelno >= logging.ERROR]
         assert len(said) == 1
         assert "pool.toml.state cannot be written: No space left on device" in said[0].getMessage()
@@ -47,7 +46,7 @@ def test_who_is_known_is_served_and_who_is_new_is_refused_with_the_reason(caplog
             pass
 
 
-def test_a_drain_that_cannot_be_written_down_is_told_and_written_later() -> None:
+def test_a_drain_that_cannot_be_written_down_is_told_and_written_later():
     with Serving("http://a/", "http://b/", ttl_s=_TTL_S) as serving:
         changes = serving.changes()
         serving.trouble = _FULL
@@ -60,7 +59,7 @@ def test_a_drain_that_cannot_be_written_down_is_told_and_written_later() -> None
         assert not serving.records[-1].drained
 
 
-def test_a_server_that_starts_on_a_full_disk_serves_those_that_its_record_knows() -> None:
+def test_a_server_that_starts_on_a_full_disk_serves_those_that_its_record_knows():
     with Serving("http://a/", ttl_s=_TTL_S) as before, Pool.connect(before.url) as pool:
         lease = pool.acquire()
         before.stop()
@@ -72,7 +71,7 @@ def test_a_server_that_starts_on_a_full_disk_serves_those_that_its_record_knows(
                 pass
 
 
-def test_a_record_of_a_shorter_ttl_lets_nobody_in() -> None:
+def test_a_record_of_a_shorter_ttl_lets_nobody_in():
     """The next server would wait for so long only."""
     last = CoordinatorRecord(0, _TTL_S / 2, None)
     with (
@@ -82,7 +81,7 @@ def test_a_record_of_a_shorter_ttl_lets_nobody_in() -> None:
         Pool.connect(serving.url, within_s=PATIENCE_S)
 
 
-def test_who_is_not_written_down_gets_nothing_that_a_next_coordinator_would_give_again() -> None:
+def test_who_is_not_written_down_gets_nothing_that_a_next_coordinator_would_give_again():
     """If it got a lease, a coordinator that restarts would not wait for it, and grant the slot twice."""
     world = World(random.Random(1), (1,))
     first = world.start_member()
@@ -107,7 +106,7 @@ def test_who_is_not_written_down_gets_nothing_that_a_next_coordinator_would_give
     world.settle()
 
 
-def test_the_command_on_a_full_disk(tmp_path: Path) -> None:
+def test_the_command_on_a_full_disk(tmp_path):
     """Without a record it says so and ends; with one it serves, and refuses newcomers."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")

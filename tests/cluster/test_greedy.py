@@ -2,10 +2,8 @@
 
 import math
 import struct
-from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from itertools import count
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -26,12 +24,12 @@ _SLOTS = 4
 _TOKENS = 100_000
 
 
-def _told(**rules: Any) -> Told:
+def _told(**rules):
     pool = Pool([Endpoint("http://a/", capacity=_SLOTS)], **rules)
     return Told(pool.engine.core)
 
 
-def _asks(first: int, many: int, **kinds: Any) -> list[m.LeaseRequested]:
+def _asks(first, many, **kinds):
     """Return requests of one member. `exclude`: each is of a kind of its own."""
     distinct = kinds.pop("distinct", False)
     made = [Request(exclude=frozenset({str(i)} if distinct else ())) for i in range(many)]
@@ -41,7 +39,7 @@ def _asks(first: int, many: int, **kinds: Any) -> list[m.LeaseRequested]:
     ]
 
 
-def test_what_one_process_may_have_waiting_is_bounded_and_it_is_told_so() -> None:
+def test_what_one_process_may_have_waiting_is_bounded_and_it_is_told_so():
     told = _told()
     said = told.say(*_asks(1, _SLOTS + m.MOST_WAITING + 3))
     refused = [word for word in said if isinstance(word, m.RequestRefused)]
@@ -56,7 +54,7 @@ def test_what_one_process_may_have_waiting_is_bounded_and_it_is_told_so() -> Non
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == [m.MOST_WAITING, 1], "others are not counted"
 
 
-def test_a_process_knows_the_bound_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_knows_the_bound_itself(monkeypatch):
     monkeypatch.setattr("balancer.cluster.protocol.member.MOST_WAITING", 0)
     with Serving("http://a/") as serving, Pool.connect(serving.url) as pool:
         with pytest.raises(TooManyWaiters, match="of this process wait already"):
@@ -67,7 +65,7 @@ def test_a_process_knows_the_bound_itself(monkeypatch: pytest.MonkeyPatch) -> No
             pass
 
 
-def test_who_says_much_at_once_is_heard_in_turns_with_the_others() -> None:
+def test_who_says_much_at_once_is_heard_in_turns_with_the_others():
     """The server hears nobody while it handles what one process said."""
     told = _told()
     told.frame(who="b")
@@ -83,7 +81,7 @@ def test_who_says_much_at_once_is_heard_in_turns_with_the_others() -> None:
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == [0, 5000 - _SLOTS]
 
 
-def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_it_leaves() -> None:
+def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_it_leaves():
     told = _told()
     told.say(*_asks(1, 2000), m.MemberLeft())
     assert told.coordinator.sessions() == []
@@ -95,7 +93,7 @@ def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_i
 
 
 @pytest.mark.parametrize("how", ["it is gone", "all time out"])
-def test_the_waits_of_a_process_end_together(how: str) -> None:
+def test_the_waits_of_a_process_end_together(how):
     """After each of them, the core would look at all that wait: 1 000 x 1 000, with a quota or with several slots."""
     told = _told(quotas={"*": QuotaSettings(requests_per_min=1)})
     told.say(*_asks(1, 300, distinct=True, timeout_s=10.0))
@@ -109,7 +107,7 @@ def test_the_waits_of_a_process_end_together(how: str) -> None:
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == ([] if how == "it is gone" else [0])
 
 
-def test_a_frame_has_no_more_words_than_are_read_in_a_moment() -> None:
+def test_a_frame_has_no_more_words_than_are_read_in_a_moment():
     """200 000 words in one frame took 10 s to read, in which a server heard nobody."""
     told, words = _told(), _asks(1, MOST_WORDS + 1)
     with pytest.raises(WireError, match="a frame has 4097 words; at most 4096 are allowed"):
@@ -125,7 +123,7 @@ def test_a_frame_has_no_more_words_than_are_read_in_a_moment() -> None:
 _NUMBERS = (-1, 2**63, 2**64 - 1, -(2**63), 10**12, -1.0, 1e308, -1e308, math.inf, -math.inf, math.nan)
 
 
-def _with(value: Any, number: float) -> Iterator[Any]:
+def _with(value, number):
     """Yield copies of a word in which one of its numbers is this one."""
     for field in fields(value):
         held = getattr(value, field.name)
@@ -135,7 +133,7 @@ def _with(value: Any, number: float) -> Iterator[Any]:
             yield _put(value, field.name, number)
 
 
-def _put(value: Any, name: str, held: Any) -> Any:
+def _put(value, name, held):
     """Return a copy with this field, whatever its own checks say, as a stranger's bytes would have it."""
     changed = object.__new__(type(value))
     for field in fields(value):
@@ -146,7 +144,7 @@ def _put(value: Any, name: str, held: Any) -> Any:
 _TOKEN = m.LeaseToken(2, 1)
 _FULL = Request(slots=1, tokens=10, terms=LeaseTerms("somebody", ttl_s=5.0, leak_after_s=5.0))
 _LOAD = Load(application_utilization=0.5, cpu_utilization=0.5, mem_utilization=0.5, rps_fractional=5.0, eps=0.0)
-_WORDS: tuple[Any, ...] = (
+_WORDS = (
     m.LeaseRequested(50, _FULL, 1, 5.0, 1.0, 2),
     m.RequestAmended(1, _FULL),
     m.RequestCancelled(1),
@@ -159,7 +157,7 @@ _WORDS: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("number", _NUMBERS, ids=str)
 @pytest.mark.parametrize("word", _WORDS, ids=lambda word: type(word).__name__)
-def test_no_number_in_a_word_takes_the_pool_from_others(word: Any, number: float) -> None:
+def test_no_number_in_a_word_takes_the_pool_from_others(word, number):
     """It is refused with the connection, or others lease as before: at once, or when a rest of at most 1 s is over."""
     for changed in _with(word, number):
         told = _told(
@@ -183,7 +181,7 @@ def test_no_number_in_a_word_takes_the_pool_from_others(word: Any, number: float
         assert all(0.0 <= row.busy_s < 1e6 for row in rows), changed
 
 
-def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_or_take_all() -> None:
+def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_or_take_all():
     held = m.ClaimedLease(_TOKEN, "http://a/", 1, None, -5, 1.0)
     start = m.SessionStart(m.MemberId("a", "1"), 2, 1, 1.0, (held,))
     with pytest.raises(WireError):
@@ -196,7 +194,7 @@ def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_o
     assert replace(held, tokens=None).tokens is None
 
 
-def test_a_grant_that_was_lost_with_its_connection_is_sent_on_the_next_one_whatever_the_ttl() -> None:
+def test_a_grant_that_was_lost_with_its_connection_is_sent_on_the_next_one_whatever_the_ttl():
     told = _told()
     lost = told.granted(told.say(*_asks(1, 1)))
     assert told.hear() == {}  # it is sent once, until it is late

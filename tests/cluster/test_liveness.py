@@ -9,19 +9,18 @@ from pathlib import Path
 import pytest
 
 from balancer.cluster.tcp import liveness
-from balancer.cluster.tcp.codec import ProcessIdentity
 from balancer.cluster.tcp.liveness import has_died, is_visible, own_identity
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
 
 
-def _me() -> ProcessIdentity:
+def _me():
     me = own_identity()
     assert me is not None
     return me
 
 
-def test_a_process_knows_itself_and_that_it_lives() -> None:
+def test_a_process_knows_itself_and_that_it_lives():
     me = _me()
     assert me.pid == os.getpid()
     assert is_visible(me)
@@ -29,12 +28,12 @@ def test_a_process_knows_itself_and_that_it_lives() -> None:
         assert not has_died(me)
 
 
-def test_of_another_boot_or_namespace_nothing_is_known() -> None:
+def test_of_another_boot_or_namespace_nothing_is_known():
     assert not is_visible(replace(_me(), boot="another"))
     assert not is_visible(replace(_me(), pids="pid:[1]"))
 
 
-def test_where_nothing_is_told_a_process_has_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_is_told_a_process_has_no_identity(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(liveness, "_place", lambda: None)
         assert own_identity() is None
@@ -42,12 +41,12 @@ def test_where_nothing_is_told_a_process_has_no_identity(monkeypatch: pytest.Mon
     assert own_identity() is None
 
 
-def test_another_process_of_the_same_number_is_another() -> None:
+def test_another_process_of_the_same_number_is_another():
     started = str(int(_me().started) + 1)
     assert has_died(replace(_me(), started=started))
 
 
-def test_one_that_has_ended_is_dead_even_before_anybody_asks_how() -> None:
+def test_one_that_has_ended_is_dead_even_before_anybody_asks_how():
     pid = os.fork()
     if pid == 0:
         time.sleep(3600)

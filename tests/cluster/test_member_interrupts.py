@@ -18,11 +18,11 @@ _WHERE = (
 
 
 @pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.more)])
-def test_an_interrupt_at_any_point_loses_no_slot(stride: int) -> None:
+def test_an_interrupt_at_any_point_loses_no_slot(stride):
     number, missed = 1, 0  # a call whose answer another thread reads has fewer points: one such is not the end
     with Serving("http://a/", ttl_s=3.0) as serving, Pool.connect(serving.url, within_s=PATIENCE_S) as pool:
 
-        def lease() -> None:
+        def lease():
             pool.acquire(_SOON_S).release()
 
         interrupted_at(0, _WHERE, lease)  # once in vain, see there

@@ -1,24 +1,22 @@
 """A core with two shells, for callers here and for members: what one of them does or breaks, the other survives."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from balancer import Lease, Outcome, Pool
-from balancer.core import Waiter
+from balancer import Outcome, Pool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 
 @contextmanager
-def _waiting(serving: Serving, pool: Pool) -> Iterator[list[Lease]]:
+def _waiting(serving, pool):
     """Have a caller of `pool` wait in the block; it must get its lease in the end, and gives it back."""
-    got: list[Lease] = []
+    got = []
 
-    def wait() -> None:
+    def wait():
         with pool.lease(timeout=PATIENCE_S) as lease:
             got.append(lease)
 
@@ -31,15 +29,15 @@ def _waiting(serving: Serving, pool: Pool) -> Iterator[list[Lease]]:
     assert got, "its wait was lost"
 
 
-def _interrupted(*_: object, **__: object) -> None:
+def _interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
-def _broken(*_: object) -> list[Waiter]:
+def _broken(*_):
     raise ZeroDivisionError
 
 
-def test_who_waits_elsewhere_is_kept_when_a_call_of_this_process_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_elsewhere_is_kept_when_a_call_of_this_process_is_cut_short(monkeypatch):
     with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
         lease = member.acquire()
         with _waiting(serving, member), _waiting(serving, serving.pool):
@@ -54,7 +52,7 @@ def test_who_waits_elsewhere_is_kept_when_a_call_of_this_process_is_cut_short(mo
             lease.release()
 
 
-def test_who_waits_here_is_kept_when_a_step_of_the_server_fails() -> None:
+def test_who_waits_here_is_kept_when_a_step_of_the_server_fails():
     with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
         lease = member.acquire()
         with _waiting(serving, serving.pool), _waiting(serving, member):
@@ -63,14 +61,14 @@ def test_who_waits_here_is_kept_when_a_step_of_the_server_fails() -> None:
             lease.release()
 
 
-def test_who_waits_elsewhere_gets_what_is_given_back_here() -> None:
+def test_who_waits_elsewhere_gets_what_is_given_back_here():
     with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
         lease = serving.pool.acquire()
         with _waiting(serving, member):
             lease.release()
 
 
-def test_a_slot_that_a_repair_hands_on_comes_to_who_waits_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_that_a_repair_hands_on_comes_to_who_waits_elsewhere(monkeypatch):
     """The lease has ended when the call is cut short, so nobody but the repair serves the waiter."""
     with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
         core = serving.pool.engine.core

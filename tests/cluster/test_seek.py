@@ -12,11 +12,11 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 
-def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now() -> None:
+def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now():
     place = ["", ""]
-    asked: list[str] = []
+    asked = []
 
-    def seek() -> tuple[str, str]:
+    def seek():
         asked.append(threading.current_thread().name)
         if len(asked) < 3:
             raise NotConnected("the pool", "it is not up yet")
@@ -37,10 +37,10 @@ def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now() -> 
             pool.close()
 
 
-def test_who_waits_to_be_told_where_the_server_is_stops_in_time() -> None:
+def test_who_waits_to_be_told_where_the_server_is_stops_in_time():
     answer = threading.Event()
 
-    def seek() -> tuple[str, str]:
+    def seek():
         assert answer.wait(PATIENCE_S)
         raise NotConnected("the pool", "nowhere")
 
@@ -55,7 +55,7 @@ def test_who_waits_to_be_told_where_the_server_is_stops_in_time() -> None:
         pool.close()
 
 
-def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may() -> None:
+def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may():
     may = threading.Event()
     may.set()
     with Serving("http://a/", "http://b/", ttl_s=0.5, may=may.is_set) as serving:
@@ -74,7 +74,7 @@ def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may() ->
 
 
 @pytest.mark.more
-def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short() -> None:
+def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short():
     may = threading.Event()
     may.set()
     why = "it grants nothing: Ray's control store cannot be reached: RpcError: unavailable"
@@ -96,7 +96,7 @@ def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_i
         pool.close()
 
 
-def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -> None:
+def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why():
     may = threading.Event()
     may.set()
     with Serving("http://a/", ttl_s=60.0, may=may.is_set, why_not=lambda: "the store is away") as serving:

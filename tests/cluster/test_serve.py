@@ -4,11 +4,8 @@ import asyncio
 import gc
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +34,7 @@ from balancer.cluster.tcp.address import Address, address_of
 from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read_from_coordinator, read_from_member
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
-from balancer.core.events import Ended, Event, Granted, Queued
+from balancer.core.events import Ended, Granted, Queued
 from balancer.judge import Judge
 from balancer.load import Load
 from balancer.plugins.registry import default_registry
@@ -51,13 +48,13 @@ _A = Endpoint("http://a/", capacity=2, headers={"Authorization": "Bearer of a"},
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Serving]:
+def served():
     with Serving(_A, "http://b/") as serving:
         yield serving
 
 
 @pytest.fixture
-def pool(served: Serving) -> Iterator[Pool]:
+def pool(served):
     with Pool.connect(served.url) as connected:
         yield connected
     until(lambda: served.pool.leases() == ())
@@ -66,7 +63,7 @@ def pool(served: Serving) -> Iterator[Pool]:
 # -- the face of a local pool --------------------------------------------------------------------------
 
 
-def test_a_lease_has_all_of_its_endpoint_and_the_server_knows_whose_it_is(served: Serving, pool: Pool) -> None:
+def test_a_lease_has_all_of_its_endpoint_and_the_server_knows_whose_it_is(served, pool):
     with pool.lease(labels={"big"}, slots=2, holder="sample 7") as lease:
         assert lease.endpoint == _A
         assert lease.endpoint.headers["Authorization"] == "Bearer of a"
@@ -75,7 +72,7 @@ def test_a_lease_has_all_of_its_endpoint_and_the_server_knows_whose_it_is(served
         assert [row.holder for row in pool.leases()] == ["sample 7"]
 
 
-def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served: Serving, pool: Pool) -> None:
+def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served, pool):
     with Pool.connect(served.url) as other:
         lease = other.acquire(labels={"big"}, slots=2)
         with pytest.raises(AcquireTimeout):
@@ -87,7 +84,7 @@ def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served: Servin
             lease.release()
 
 
-def test_what_nobody_could_serve_is_said_at_once(pool: Pool) -> None:
+def test_what_nobody_could_serve_is_said_at_once(pool):
     with pytest.raises(NoEndpoint, match="labels \\['gpu'\\]"):
         pool.acquire(labels={"gpu"})
 
@@ -96,35 +93,35 @@ def test_what_nobody_could_serve_is_said_at_once(pool: Pool) -> None:
     "asked",
     [{"labels": {"\ud800"}}, {"exclude": {"\ud800"}}, {"only": "\ud800"}],
 )
-def test_what_cannot_be_sent_is_refused_and_the_connection_stays(pool: Pool, asked: dict[str, Any]) -> None:
+def test_what_cannot_be_sent_is_refused_and_the_connection_stays(pool, asked):
     (what,) = asked
     with pytest.raises(ValueError, match=f"{what} has half of a character"):
         pool.acquire(PATIENCE_S, **asked)
     pool.acquire(PATIENCE_S, key="\ud800", holder="\ud800").release()
 
 
-def test_a_process_whose_name_cannot_be_sent_is_told_so(served: Serving) -> None:
+def test_a_process_whose_name_cannot_be_sent_is_told_so(served):
     with pytest.raises(ValueError, match="name has half of a character"):
         Pool.connect(served.url, name="\ud800")
 
 
-def test_tasks_and_threads_share_it(served: Serving, pool: Pool) -> None:
-    async def one() -> str:
+def test_tasks_and_threads_share_it(served, pool):
+    async def one():
         async with pool.aio.lease(PATIENCE_S) as lease:
             await asyncio.sleep(0.001)
             return lease.endpoint.url
 
-    async def many() -> list[str]:
+    async def many():
         return await asyncio.gather(*(one() for _ in range(20)))
 
     assert set(asyncio.run(many())) == {"http://a/", "http://b/"}
 
 
-def test_a_call_is_tried_elsewhere(served: Serving, pool: Pool) -> None:
-    seen: list[str] = []
+def test_a_call_is_tried_elsewhere(served, pool):
+    seen = []
 
-    def fails_once(lease: object) -> str:
-        seen.append(lease.endpoint.url)  # type: ignore[attr-defined]
+    def fails_once(lease):
+        seen.append(lease.endpoint.url)
         if len(seen) == 1:
             raise EndpointError("down")
         return "done"
@@ -133,8 +130,8 @@ def test_a_call_is_tried_elsewhere(served: Serving, pool: Pool) -> None:
     assert len(set(seen)) == 2
 
 
-def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) -> None:
-    def forget() -> None:
+def test_a_lease_that_nobody_has_any_more_is_found(served, pool):
+    def forget():
         pool.lease(labels={"big"}, slots=2)
 
     forget()
@@ -143,17 +140,17 @@ def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) 
         pass
 
 
-def test_what_is_the_servers_is_refused(pool: Pool) -> None:
+def test_what_is_the_servers_is_refused(pool):
     with pytest.raises(BalancerError, match="only the server can change endpoints"):
         pool.add("http://c/")
     with pytest.raises(BalancerError, match="only the server can change endpoints"):
         pool.set_strategy("fifo")
 
 
-def test_a_process_counts_and_observes_its_own_leases(served: Serving) -> None:
+def test_a_process_counts_and_observes_its_own_leases(served):
     with Pool.connect(served.url) as pool, Pool.connect(served.url) as other:
         assert pool.endpoints() == served.pool.endpoints()
-        heard: list[Event] = []
+        heard = []
         pool.observe(heard.append)
         with pool.lease(labels={"big"}, slots=2, holder="me"), pytest.raises(AcquireTimeout):
             other.acquire(0.0, labels={"big"})
@@ -169,12 +166,12 @@ def test_a_process_counts_and_observes_its_own_leases(served: Serving) -> None:
         assert other.stats().timed_out == 1
 
 
-def test_the_judge_takes_it(served: Serving) -> None:
+def test_the_judge_takes_it(served):
     with Pool.connect(served.url) as pool, Judge(pool) as judge:
         assert judge.pool is pool
 
 
-def test_close_frees_the_server_at_once(served: Serving) -> None:
+def test_close_frees_the_server_at_once(served):
     pool = Pool.connect(served.url)
     lease = pool.acquire()
     pool.close()
@@ -188,7 +185,7 @@ def test_close_frees_the_server_at_once(served: Serving) -> None:
 # -- restarts and connections --------------------------------------------------------------------------
 
 
-def test_a_restart_of_the_server_keeps_what_is_out() -> None:
+def test_a_restart_of_the_server_keeps_what_is_out():
     with Serving("http://a/", ttl_s=30.0) as first:
         pool = Pool.connect(first.url)
         lease = pool.acquire()
@@ -206,7 +203,7 @@ def test_a_restart_of_the_server_keeps_what_is_out() -> None:
             pool.close()
 
 
-def test_a_server_that_stays_away_ends_what_it_granted() -> None:
+def test_a_server_that_stays_away_ends_what_it_granted():
     with Serving("http://a/", ttl_s=0.5) as serving:
         pool = Pool.connect(serving.url)
         lease = pool.acquire()
@@ -220,7 +217,7 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         pool.close()
 
 
-def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
+def test_a_connection_that_says_nothing_any_more_is_made_anew():
     """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
     with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
         serving.server.silent_s = 10 * PATIENCE_S  # it is the process that notices, not the server
@@ -233,7 +230,7 @@ def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
         pool.close()
 
 
-def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
+def test_who_has_no_token_or_a_wrong_one_is_told_so():
     with Serving("http://a/", token="the right one, long") as serving:
         for token in ("", "a wrong one"):
             with pytest.raises(NotConnected, match="the token is wrong or missing"):
@@ -242,7 +239,7 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
             pass
 
 
-def test_who_is_refused_later_on_still_stops_in_time() -> None:
+def test_who_is_refused_later_on_still_stops_in_time():
     with Serving("http://a/", ttl_s=0.5) as first:
         pool = Pool.connect(first.url)
         lease = pool.acquire()
@@ -252,7 +249,7 @@ def test_who_is_refused_later_on_still_stops_in_time() -> None:
             pool.close()
 
 
-def test_nobody_there_is_an_error_in_time() -> None:
+def test_nobody_there_is_an_error_in_time():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
@@ -269,7 +266,7 @@ def test_nobody_there_is_an_error_in_time() -> None:
         b"\x00\x00\x00\x01\xc1",
     ],
 )
-def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
+def test_a_stranger_is_left(served, said):
     with socket.create_connection(("127.0.0.1", served.port)) as stranger:
         stranger.sendall(said)
         stranger.shutdown(socket.SHUT_WR)
@@ -280,7 +277,7 @@ def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
 
 
 @pytest.mark.needs("openssl")
-def test_tls(tmp_path: Path) -> None:
+def test_tls(tmp_path):
     cert, key = made_cert(tmp_path)
     with Serving("http://a/", tls=tls_of(cert, key)) as serving:
         with Pool.connect(serving.url, ca=cert) as pool, pool.lease(PATIENCE_S) as lease:
@@ -292,7 +289,7 @@ def test_tls(tmp_path: Path) -> None:
 # -- bytes --------------------------------------------------------------------------------------------
 
 
-def test_messages_come_back_as_they_were() -> None:
+def test_messages_come_back_as_they_were():
     who = m.MemberId("host:1", "0" * 32)
     token = m.LeaseToken(1, 2)
     terms = m.LeaseTerms("mine", leak_after_s=3.0)
@@ -354,7 +351,7 @@ def test_messages_come_back_as_they_were() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> None:
+def test_an_error_is_raised_elsewhere_as_it_was_here(error):
     answer = m.CoordinatorFrame(1, 2, 0.5, 1, 1, (m.RequestRefused(1, *facts_of(error)),))
     (body,) = MessageSplitter().feed(encoded(answer))
     (refused,) = read_from_coordinator(body).words
@@ -371,7 +368,7 @@ def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> No
 
 
 @given(st.binary(max_size=200), st.integers(0, 3))
-def test_any_bytes_are_a_message_or_are_refused(said: bytes, kind: int) -> None:
+def test_any_bytes_are_a_message_or_are_refused(said, kind):
     for body in (said, b"\x92" + bytes([kind]) + said):
         with suppress(WireError):
             read_from_member(body)
@@ -379,7 +376,7 @@ def test_any_bytes_are_a_message_or_are_refused(said: bytes, kind: int) -> None:
             read_from_coordinator(body)
 
 
-def test_frames_come_in_pieces() -> None:
+def test_frames_come_in_pieces():
     data = encoded(m.JoinRequest(m.MemberId("a", "b"), 1.0)) * 3
     frames = MessageSplitter()
     found = [read_from_member(body) for at in range(len(data)) for body in frames.feed(data[at : at + 1])]
@@ -399,18 +396,18 @@ def test_frames_come_in_pieces() -> None:
         ("balancer://[::1]:2", Address("::1", 2, False)),
     ],
 )
-def test_an_address(url: str, found: Address) -> None:
+def test_an_address(url, found):
     assert address_of(url) == found
     assert address_of(str(found)) == found
 
 
 @pytest.mark.parametrize("url", ["http://h", "balancer://", "balancer://h:x", "balancer://h/x", "balancer://u:p@h"])
-def test_no_address(url: str) -> None:
+def test_no_address(url):
     with pytest.raises(ConfigError, match=r"balancer://10\.0\.0\.1:7465"):
         address_of(url)
 
 
-def test_a_record_is_kept_and_only_one_server_has_it(tmp_path: Path) -> None:
+def test_a_record_is_kept_and_only_one_server_has_it(tmp_path):
     path = tmp_path / "pool.state"
     keeper = RecordFile(path)
     assert keeper.last is None
@@ -428,7 +425,7 @@ def test_a_record_is_kept_and_only_one_server_has_it(tmp_path: Path) -> None:
     broken.close()
 
 
-def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_than_this_machine_need_a_token(tmp_path, monkeypatch):
     config = Config.model_validate({"endpoints": [{"url": "http://a/"}]})
     registry = default_registry()
     options = ServeOptions(
@@ -473,7 +470,7 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
         serve(config, registry, options)
 
 
-def test_a_grant_that_was_lost_with_its_connection_comes_on_the_next_one() -> None:
+def test_a_grant_that_was_lost_with_its_connection_comes_on_the_next_one():
     """At once: by itself the server would send it again after a twentieth of the TTL."""
     with (
         Serving("http://a/", ttl_s=1e6) as serving,

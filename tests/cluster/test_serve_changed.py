@@ -5,9 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -25,12 +23,12 @@ _PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 
 _PINGED += "panic_share = 0.0\ncooldown_s = 100.0\n"
 
 
-def _endpoints(**capacities: int) -> str:
+def _endpoints(**capacities):
     return "".join(f'[[endpoints]]\nurl = "http://{n}/"\ncapacity = {many}\n' for n, many in capacities.items())
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "pool.toml"
     path.write_text(_endpoints(a=1, b=1), encoding="utf-8")
     with closing(RecordFile(path.with_name("pool.toml.state"))) as keeper:
@@ -39,19 +37,19 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(config: Path) -> Iterator[Command]:
+def server(config):
     command = Command(config, ttl_s=10.0)
     yield command
     command.kill()
 
 
 @pytest.fixture
-def pool(server: Command) -> Iterator[Pool]:
+def pool(server):
     with Pool.connect(server.url) as connected:
         yield connected
 
 
-def _changed(server: Command, config: Path, text: str) -> str:
+def _changed(server, config, text):
     """Let the server read this, and return what it says."""
     config.write_text(text, encoding="utf-8")
     server.process.send_signal(signal.SIGHUP)
@@ -59,11 +57,11 @@ def _changed(server: Command, config: Path, text: str) -> str:
     return server.process.stdout.readline()
 
 
-def _capacities(pool: Pool) -> dict[str, int]:
+def _capacities(pool):
     return {each.url.strip("/").rpartition("/")[2]: each.capacity for each in pool.endpoints()}
 
 
-def test_endpoints_come_go_and_grow_while_leases_are_out(server: Command, config: Path, pool: Pool) -> None:
+def test_endpoints_come_go_and_grow_while_leases_are_out(server, config, pool):
     said = _changed(server, config, _endpoints(a=1, b=1))
     assert "nothing to change" in said
     lease, other = pool.acquire(), pool.acquire()
@@ -81,7 +79,7 @@ def test_endpoints_come_go_and_grow_while_leases_are_out(server: Command, config
     assert gone not in _capacities(pool)
 
 
-def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, pool: Pool) -> None:
+def test_a_config_with_a_mistake_changes_nothing(server, config, pool):
     _changed(server, config, _endpoints(a=1))
     until(lambda: _capacities(pool) == {"a": 1})
     for wrong in ("[[endpoints", _endpoints(x=0, y=0), '[pool]\nstrategy = "no_such"\n' + _endpoints(x=1)):
@@ -91,7 +89,7 @@ def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, 
     assert _capacities(pool) == {"a": 1}
 
 
-def test_what_needs_a_restart_is_said_and_the_rest_is_done(server: Command, config: Path, pool: Pool) -> None:
+def test_what_needs_a_restart_is_said_and_the_rest_is_done(server, config, pool):
     _changed(server, config, _endpoints(a=1))
     until(lambda: _capacities(pool) == {"a": 1})
     said = _changed(server, config, '[limits]\nkind = "aimd"\n[pool]\nstrategy = "fifo"\n' + _endpoints(a=3))
@@ -102,7 +100,7 @@ def test_what_needs_a_restart_is_said_and_the_rest_is_done(server: Command, conf
     assert pool.stats().strategy == "fifo"
 
 
-def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path: Path) -> None:
+def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(_PINGED + _endpoints(**{"127.0.0.1:9": 1}) + '[[endpoints]]\nurl = "local://1"\n')
     server = Command(config, ttl_s=10.0)
@@ -117,7 +115,7 @@ def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path: Path) 
 
 
 @pytest.mark.more
-def test_a_server_that_is_changed_all_the_time_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_server_that_is_changed_all_the_time_issues_nothing_twice_and_loses_nothing(tmp_path):
     """Four processes at work, and all kinds of changes but of capacities, of which the locks of slots know nothing."""
     hosts = [f"10.0.0.{number}" for number in range(1, 5)]
     config = tmp_path / "pool.toml"

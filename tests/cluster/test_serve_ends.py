@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
-from balancer.core import Core
 from balancer.reporting.streams import never_waiting
 from tests.cluster.serving import Command, Serving, why_not_connected
 from tests.contracts.documents import ROOT
@@ -32,7 +30,7 @@ from tests.patience import PATIENCE_S
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
-def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path: Path) -> None:
+def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path):
     """And it takes as many members as its hard limit of files leaves room for, and says so to those beyond."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
@@ -55,7 +53,7 @@ def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path: Path) -
         command.kill()
 
 
-def joined(port: int, name: str) -> socket.socket:
+def joined(port, name):
     """Return the connection of a member that has sent its first frames, and got an answer."""
     connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
     who = MemberId(name, "1")
@@ -64,19 +62,19 @@ def joined(port: int, name: str) -> socket.socket:
     return connection
 
 
-async def _soon(holds: Callable[[], bool]) -> None:
+async def _soon(holds):
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.sleep(0.005)
 
 
-def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_it_is_left_to_do(monkeypatch):
     """Neither a look at one who has just gone, nor one at those who go because it ends."""
     monkeypatch.setattr(wire_server, "has_died", lambda local: False)
 
-    async def run() -> None:
+    async def run():
         with Pool(["http://a/"]) as pool:
-            core: Core = pool.engine.core
+            core = pool.engine.core
             server = PoolServer(
                 core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
             )
@@ -85,7 +83,7 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 who = MemberId(name, "1")
                 writer.write(encoded(Opening(VERSION, "", who, own_identity())))
-                await _soon(lambda who=who: who in server._lines)  # type: ignore[misc]
+                await _soon(lambda who=who: who in server._lines)
                 if name == "goes":
                     writer.close()
                     await _soon(lambda: bool(server._tasks))
@@ -111,11 +109,11 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"", None),
     ],
 )
-def test_what_is_spoken(first: bytes, spoken: str | None) -> None:
+def test_what_is_spoken(first, spoken):
     assert sniff_protocol(first) == spoken
 
 
-def test_a_line_now_and_then() -> None:
+def test_a_line_now_and_then():
     seldom = LogLimiter(60.0)
     assert [seldom.may("a", now) for now in (0.0, 1.0, 59.9, 60.0, 61.0)] == [True, False, False, True, False]
     assert seldom.may("b", 1.0)
@@ -124,8 +122,8 @@ def test_a_line_now_and_then() -> None:
 
 
 def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     with Serving("http://a/") as serving:
         why = r"it speaks no TLS, .* connect to balancer://$"
         assert re.search(why, why_not_connected(serving.url.replace("balancer:", "balancers:"), why))
@@ -138,7 +136,7 @@ def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     )
 
 
-def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog):
     caplog.set_level(logging.INFO, "uvicorn.error")
     with Pool(["http://a/"]) as pool, pool.serve_page() as page:
         why = r"without an answer; if it has TLS, .* not the port of its page"
@@ -161,12 +159,12 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
         ("balancer://no.such.host.invalid", r"no address is known for 'no.such.host.invalid'; check the host"),
     ],
 )
-def test_what_to_do_where_nobody_answers(url: str, why: str) -> None:
+def test_what_to_do_where_nobody_answers(url, why):
     assert re.search(why, why_not_connected(url, why))
 
 
 @pytest.fixture
-def full_pipe() -> Iterator[int]:
+def full_pipe():
     """The end to write to of a pipe that is full, and that nobody reads."""
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
@@ -179,7 +177,7 @@ def full_pipe() -> Iterator[int]:
     os.close(writes)
 
 
-def _answers(port: int, said: bytes) -> bytes:
+def _answers(port, said):
     """Return the first bytes of what a server answers, once it listens."""
     end_s = time.monotonic() + PATIENCE_S
     while True:
@@ -192,15 +190,14 @@ def _answers(port: int, said: bytes) -> bytes:
             time.sleep(0.02)
 
 
-def _free_port() -> int:
+def _free_port():
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+        return listening.getsockname()[1]
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("what", ["serve", "page", "sandbox"])
-def test_output_that_nobody_reads_stops_no_server(tmp_path: Path, full_pipe: int, what: str) -> None:
+def test_output_that_nobody_reads_stops_no_server(tmp_path, full_pipe, what):
     """Each says where it listens, and logs; the pipe of a supervisor that does not read is full some day."""
     (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
     port = _free_port()
@@ -230,7 +227,7 @@ def test_output_that_nobody_reads_stops_no_server(tmp_path: Path, full_pipe: int
         process.wait()
 
 
-def test_what_was_left_out_is_said_once_there_is_room(full_pipe: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_out_is_said_once_there_is_room(full_pipe, monkeypatch):
     reads, writes = os.pipe()
     with os.fdopen(reads, "rb", 0) as reader, os.fdopen(writes, "w") as output:
         monkeypatch.setattr("sys.stdout", output)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,13 +19,13 @@ capacity = {CAPACITY}
 """
 
 
-def _worker(url: str, folder: Path) -> "subprocess.Popen[bytes]":
+def _worker(url, folder):
     command = [sys.executable, "-m", "tests.cluster.worker", url, str(folder)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
 
 
 @pytest.mark.more
-def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_loses_nothing(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(_CONFIG, encoding="utf-8")
     server = Command(config, ttl_s=_TTL_S)

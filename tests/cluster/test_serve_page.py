@@ -5,15 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from balancer import BalancerError, Lease, NoEndpoint, Pool
+from balancer import BalancerError, NoEndpoint, Pool
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.observing.page.top import show
@@ -31,7 +29,7 @@ capacity = 2
 
 
 @contextmanager
-def serving(config: Path, *options: str, **environment: str) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
+def serving(config, *options, **environment):
     """Serve with a page; yield the process, where processes connect, and where the page is."""
     command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--page", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PATH": "", **environment}) as process:
@@ -47,7 +45,7 @@ def serving(config: Path, *options: str, **environment: str) -> Iterator[tuple["
 
 
 @pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def urls(tmp_path_factory):
     """Start a server with a page; yield where processes connect, and where the page is."""
     config = tmp_path_factory.mktemp("served") / "pool.toml"
     config.write_text(CONFIG)
@@ -55,12 +53,12 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         yield server, page
 
 
-def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path: Path) -> None:
+def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(CONFIG)
     with serving(config, "--ttl", "600", KEY="k") as (_, server, page), Pool.connect(server, name="node 1") as pool:
 
-        def wait() -> None:
+        def wait():
             with suppress(BalancerError):
                 pool.acquire()
 
@@ -77,7 +75,7 @@ def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path:
     waiter.join(PATIENCE_S)
 
 
-def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, str]) -> None:
+def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls):
     server, page = urls
     with Pool.connect(server, name="node 1") as one, Pool.connect(server, name="node 2") as two:
         held = [one.acquire(), one.acquire(slots=2), two.acquire()]
@@ -105,16 +103,16 @@ def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, s
     assert sum(seen[at("outcomes_total", endpoint=name, outcome="success")] for name in names) == 4
 
 
-def waits(pool: Pool, page: str) -> tuple[threading.Thread, list[Lease]]:
+def waits(pool, page):
     """Begin a wait that the page shows; what it gets is in the list once the thread has ended."""
-    got: list[Lease] = []
+    got = []
     waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
     waiter.start()
     until(lambda: bool(state(page)["pool"]["waiting"]))
     return waiter, got
 
 
-def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
+def test_a_scrape_leaves_those_who_wait_alone(urls):
     server, page = urls
     with Pool.connect(server) as pool:
         held = [pool.acquire() for _ in range(4)]
@@ -128,7 +126,7 @@ def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
         assert got
 
 
-def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, str]) -> None:
+def test_what_a_button_brings_about_is_told_to_those_who_wait(urls):
     server, page = urls
     (first, second) = state(page)["endpoints"]
     with Pool.connect(server) as pool:
@@ -152,7 +150,7 @@ def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, s
             lease.release()
 
 
-def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_path: Path) -> None:
+def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(CONFIG)
     environment = {"KEY": "c4n4ry-q", "BALANCER_PAGE_TOKEN": TOKEN}
@@ -170,7 +168,7 @@ def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_pa
         assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
 
 
-def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple[str, str], tmp_path: Path) -> None:
+def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls, tmp_path):
     (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
     port = urls[1].rsplit(":", 1)[1].strip("/")
     command = [sys.executable, "-m", "balancer", "serve", "pool.toml", "--port", "0", "--page", port]
@@ -179,7 +177,7 @@ def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls: tuple
     assert ran.stderr.startswith(f"balancer: the page cannot listen on 127.0.0.1 port {port}: ")
 
 
-def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(tmp_path: Path) -> None:
+def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(tmp_path):
     config = tmp_path / "pool.toml"
     plain = '[[endpoints]]\nurl = "http://a/"\n'
     secret = '[[endpoints]]\nurl = "http://b/${KEY}/v1"\n'

@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +23,7 @@ _FOR_EVER_S = 36_000.0  # a TTL that no test waits for
 
 
 @contextmanager
-def _stopped(pid: int) -> Iterator[None]:
+def _stopped(pid):
     """Stop a process, and let it go on at the end."""
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -35,7 +33,7 @@ def _stopped(pid: int) -> Iterator[None]:
 
 
 @pytest.mark.more
-def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first_look(tmp_path: Path) -> None:
+def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first_look(tmp_path):
     """While it is stopped, another process gets its slot; it must never read that its lease is still out."""
     flag = tmp_path / "flag"
     flag.write_bytes(b"0")
@@ -66,7 +64,7 @@ def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first
 
 
 @pytest.mark.more
-def test_a_server_that_is_stopped_ends_what_it_granted_and_goes_on_with_nothing_given_twice(tmp_path: Path) -> None:
+def test_a_server_that_is_stopped_ends_what_it_granted_and_goes_on_with_nothing_given_twice(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
     server = Command(config, ttl_s=_LONG_TTL_S)
@@ -87,7 +85,7 @@ def test_a_server_that_is_stopped_ends_what_it_granted_and_goes_on_with_nothing_
         server.kill()
 
 
-def test_a_stop_ends_leases_in_one_look_whoever_looks() -> None:
+def test_a_stop_ends_leases_in_one_look_whoever_looks():
     """In a block, under the lock of the pool, and in a table of leases."""
     with Serving("http://a/", "http://b/", ttl_s=_FOR_EVER_S) as serving, Pool.connect(serving.url) as pool:
         first, second = pool.acquire(), pool.acquire()

@@ -10,11 +10,9 @@ import resource
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple
 
 import httpx2
 import pytest
@@ -39,25 +37,13 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.sandbox.test_sandbox_server import Pretend
 
-MOST: Final = 8  # connections that a server allows
-STRANGERS: Final = 3 * MOST
-TOKEN: Final = "t0ken-of-the-servers"
-_NEVER_S: Final = 10_000.0
-_SOON_S: Final = 0.2
-_TTL_S: Final = 600.0  # no lease is lost because the machine is busy
-_WITHIN_S: Final = 60.0  # for whoever behaves well; it takes a hundredth of that
-
-Connect = Callable[[], socket.socket]
-
-
-class Served(Protocol):
-    """A server under test."""
-
-    port: int
-
-    def check(self) -> None:
-        """Do what somebody does who behaves well, as a newcomer and as one who was here before."""
-        ...
+MOST = 8  # connections that a server allows
+STRANGERS = 3 * MOST
+TOKEN = "t0ken-of-the-servers"
+_NEVER_S = 10_000.0
+_SOON_S = 0.2
+_TTL_S = 600.0  # no lease is lost because the machine is busy
+_WITHIN_S = 60.0  # for whoever behaves well; it takes a hundredth of that
 
 
 # -- the servers --------------------------------------------------------------------------------------
@@ -66,13 +52,13 @@ class Served(Protocol):
 class OfPool:
     """A server of a pool, with a member that has a lease since before the strangers came."""
 
-    def __init__(self, serving: Serving, ca: Path | None) -> None:
+    def __init__(self, serving, ca):
         self._serving, self._ca, self.port = serving, ca, serving.port
         self._before = Pool.connect(serving.url, ca=ca, token=TOKEN, name="before")
         self._lease = self._before.acquire(timeout=PATIENCE_S)
         self._newcomers = 0
 
-    def check(self) -> None:
+    def check(self):
         self._newcomers += 1
         name = f"newcomer {self._newcomers}"
         connected = Pool.connect(self._serving.url, ca=self._ca, token=TOKEN, name=name, within_s=_WITHIN_S)
@@ -84,7 +70,7 @@ class OfPool:
             assert len(self._serving.pool.leases()) >= 2
         assert not self._lease.ended
 
-    def close(self) -> None:
+    def close(self):
         self._lease.release()  # raises if it was lost
         self._before.close()
 
@@ -92,10 +78,10 @@ class OfPool:
 class OfHttp:
     """A server of HTTP, and somebody who asks for each of these paths."""
 
-    def __init__(self, port: int, *paths: str) -> None:
+    def __init__(self, port, *paths):
         self.port, self._paths = port, paths
 
-    def check(self) -> None:
+    def check(self):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with httpx2.Client(timeout=_WITHIN_S, trust_env=False, headers=headers) as client:
             for path in self._paths:
@@ -104,19 +90,19 @@ class OfHttp:
                 except httpx2.ReadError:  # idle since its last request, it gave way to one who came: it asks again
                     self._get(client, path)
 
-    def _get(self, client: httpx2.Client, path: str) -> None:
+    def _get(self, client, path):
         with client.stream("GET", f"http://127.0.0.1:{self.port}{path}") as answer:
             assert answer.status_code == 200
             assert next(answer.iter_raw())
 
 
 @pytest.fixture(scope="module")
-def cert(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def cert(tmp_path_factory):
     return made_cert(tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager
-def pool_served(times_s: float, patch: pytest.MonkeyPatch, cert: tuple[Path, Path] | None) -> Iterator[Served]:
+def pool_served(times_s, patch, cert):
     patch.setattr(pool_server, "_OPENING_S", times_s)
     tls = None if cert is None else tls_of(*cert)
     with Serving("http://a/", "http://b/", "http://c/", ttl_s=_TTL_S, token=TOKEN, tls=tls, most=MOST) as serving:
@@ -126,7 +112,7 @@ def pool_served(times_s: float, patch: pytest.MonkeyPatch, cert: tuple[Path, Pat
 
 
 @contextmanager
-def page_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served]:
+def page_served(times_s, patch):
     patch.setattr(http_server, "_MOST_CONNECTIONS", MOST)
     patch.setattr(http_server, "_SILENT_S", times_s, raising=False)
     patch.setattr(http_server, "_TIMES", ConnectionTimes(head_s=times_s, body_s=times_s, answer_s=times_s))
@@ -136,7 +122,7 @@ def page_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 @contextmanager
-def sandbox_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served]:
+def sandbox_served(times_s, patch):
     settings = ServerSettings(
         workers=1, connections=MOST, token=TOKEN, head_s=times_s, silent_s=times_s, body_s=times_s, answer_s=times_s
     )
@@ -144,7 +130,7 @@ def sandbox_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served
     executor = Pretend(Execution(Status.FINISHED))
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        build_app(executor, settings, load), http=protocol_for(settings, load), ws="none", lifespan="off",  # type: ignore[arg-type]
+        build_app(executor, settings, load), http=protocol_for(settings, load), ws="none", lifespan="off",
         log_config=None, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = HttpServer(config)
@@ -159,7 +145,7 @@ def sandbox_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served
 
 
 @contextmanager
-def served(name: str, times_s: float, cert: tuple[Path, Path]) -> Iterator[Served]:
+def served(name, times_s, cert):
     with pytest.MonkeyPatch.context() as patch:
         servers = {
             "pool": partial(pool_served, cert=None),
@@ -174,7 +160,7 @@ def served(name: str, times_s: float, cert: tuple[Path, Path]) -> Iterator[Serve
 # -- the strangers ------------------------------------------------------------------------------------
 
 
-def _hello() -> bytes:
+def _hello():
     """Return the first message of a TLS handshake."""
     context, out = ssl.create_default_context(), ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
@@ -202,7 +188,7 @@ class Stop(NamedTuple):
     more: bytes = b""
 
 
-_HTTP: Final = {
+_HTTP = {
     "silent": lambda path, button: Stop(b""),
     "half a head": lambda path, button: Stop(_GET.format(path=path).encode()[:-7]),
     "after a first request": lambda path, button: Stop((_GET.format(path=path) + "\r\n").encode(), answered=True),
@@ -218,7 +204,7 @@ _HTTP: Final = {
         (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n").encode(), answered=True, more=b"PRI"
     ),
 }
-_POOL: Final = {
+_POOL = {
     "silent": Stop(b""),
     "half a hello": Stop(_hello()[:100]),
     "after a hello": Stop(_hello()),
@@ -229,17 +215,17 @@ _POOL: Final = {
     "in an upgrade": Stop(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", tls=True),
     "refused": Stop(_OPENING.replace(TOKEN.encode(), b"wrong" * 4), tls=True),
 }
-_STATES: Final = {
+_STATES = {
     "pool": _POOL,
     "pool over TLS": _POOL,
     "page": {name: make("/state", "/drain") for name, make in _HTTP.items()}
     | {"reads no events": Stop((_GET.format(path="/events") + "\r\n").encode())},
     "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
 }
-CASES: Final = [(server, state) for server, states in _STATES.items() for state in states]
+CASES = [(server, state) for server, states in _STATES.items() for state in states]
 
 
-def stopped(port: int, stop: Stop, *, tls: bool) -> socket.socket:
+def stopped(port, stop, *, tls):
     """Return the connection of a stranger that has stopped there; the server may have closed it."""
     connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
     with suppress(OSError):
@@ -257,9 +243,7 @@ def stopped(port: int, stop: Stop, *, tls: bool) -> socket.socket:
 @pytest.mark.sampled(12)
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize(("server", "state"), CASES)
-def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(
-    server: str, state: str, cert: tuple[Path, Path]
-) -> None:
+def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(server, state, cert):
     stop, tls = _STATES[server][state], server == "pool over TLS"
     with served(server, _NEVER_S, cert) as found, ExitStack() as stack:
         found.check()
@@ -272,7 +256,7 @@ def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(
 @pytest.mark.sampled(8)
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize(("server", "state"), [case for case in CASES if case[1] != "reads no events"])
-def test_strangers_who_stop_are_closed_in_time(server: str, state: str, cert: tuple[Path, Path]) -> None:
+def test_strangers_who_stop_are_closed_in_time(server, state, cert):
     stop, tls = _STATES[server][state], server == "pool over TLS"
     with served(server, _SOON_S, cert) as found, stopped(found.port, stop, tls=tls) as connection:
         with suppress(ConnectionError, ssl.SSLError):
@@ -281,15 +265,13 @@ def test_strangers_who_stop_are_closed_in_time(server: str, state: str, cert: tu
         found.check()
 
 
-_FILES: Final = 64
-_LIMITED: Final = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
+_FILES = 64
+_LIMITED = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
 
 
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("tls", [False, True])
-def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(
-    tls: bool, cert: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(tls, cert, tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
     with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
@@ -311,7 +293,7 @@ def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(
 
 
 @contextmanager
-def no_files_left() -> Iterator[None]:
+def no_files_left():
     """Let this process open no file more."""
     next_one = os.open(os.devnull, os.O_RDONLY)
     os.close(next_one)
@@ -323,7 +305,7 @@ def no_files_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
+def test_a_record_is_written_though_no_file_is_left(tmp_path):
     keeper = RecordFile(tmp_path / "state")
     for epoch in (1, 2, 3):
         with no_files_left():
@@ -342,7 +324,7 @@ def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("tls", [False, True])
-def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls: bool, cert: tuple[Path, Path]) -> None:
+def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls, cert):
     context = tls_of(*cert) if tls else None
     with (
         Serving("http://a/", token=TOKEN, tls=context) as serving,
@@ -356,9 +338,7 @@ def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls: bool, cert: 
             assert silent.recv(1) == b""
 
 
-def test_when_no_file_is_left_and_all_are_members_it_is_one_line(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_no_file_is_left_and_all_are_members_it_is_one_line(caplog, monkeypatch):
     monkeypatch.setattr(pool_server, "_AGAIN_S", 0.001)
     with Serving("http://a/", token=TOKEN) as serving, socket.socket() as newcomer:
         with no_files_left():
@@ -376,8 +356,8 @@ def test_when_no_file_is_left_and_all_are_members_it_is_one_line(
 # -- who gives way ------------------------------------------------------------------------------------
 
 
-def test_the_longest_waiting_of_the_largest_crowd_gives_way() -> None:
-    limit: ConnectionLimit[str] = ConnectionLimit(4)
+def test_the_longest_waiting_of_the_largest_crowd_gives_way():
+    limit = ConnectionLimit(4)
     limit.wait("member", "an opening", "a")
     limit.serve("member")
     for who, network in (("one", "b"), ("two", "c"), ("three", "c")):
@@ -393,8 +373,8 @@ def test_the_longest_waiting_of_the_largest_crowd_gives_way() -> None:
     assert limit.served == len(limit) == 5
 
 
-def test_those_who_are_waited_for_have_a_limit_of_their_own() -> None:
-    limit: ConnectionLimit[int] = ConnectionLimit(100, 2)
+def test_those_who_are_waited_for_have_a_limit_of_their_own():
+    limit = ConnectionLimit(100, 2)
     for who in range(3):
         limit.wait(who, "an opening", "a")
     assert limit.surplus() == 0
@@ -414,5 +394,5 @@ def test_those_who_are_waited_for_have_a_limit_of_their_own() -> None:
         (None, None, True),
     ],
 )
-def test_what_a_network_is(one: tuple[object, ...] | None, other: tuple[object, ...] | None, same: bool) -> None:
+def test_what_a_network_is(one, other, same):
     assert (network_of(one) == network_of(other)) is same

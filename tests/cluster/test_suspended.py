@@ -4,8 +4,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,21 +19,21 @@ _LONG_S = 1000.0  # shorter than the hour, longer than any test
 
 
 @pytest.fixture
-def suspend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+def suspend(monkeypatch):
     slept = [0.0]
     fake = SimpleNamespace(CLOCK_BOOTTIME=7, clock_gettime=lambda kind: time.clock_gettime(kind) + slept[0])
     monkeypatch.setattr(wire_clock, "time", fake)
     if sys.platform != "linux":
         pytest.skip("not run: no clock here goes on while the machine sleeps")
 
-    def sleep() -> None:
+    def sleep():
         slept[0] += _HOUR_S
 
     return sleep
 
 
-def _asked(pool: Pool, timeout: float | None, came: list[Lease | BalancerError]) -> threading.Thread:
-    def ask() -> None:
+def _asked(pool, timeout, came):
+    def ask():
         try:
             came.append(pool.acquire(timeout))
         except BalancerError as error:
@@ -46,14 +44,14 @@ def _asked(pool: Pool, timeout: float | None, came: list[Lease | BalancerError])
     return thread
 
 
-def test_after_a_suspend_leases_have_ended_and_waiters_get_their_slots(suspend: Callable[[], None]) -> None:
+def test_after_a_suspend_leases_have_ended_and_waiters_get_their_slots(suspend):
     with (
         Serving("http://a/", ttl_s=3.0) as served,
         Pool.connect(served.url) as holder,
         Pool.connect(served.url) as other,
     ):
         held = holder.acquire()
-        came: list[Lease | BalancerError] = []
+        came = []
         thread = _asked(other, None, came)
         until(lambda: served.pool.engine.core.waiting == 1)
         suspend()
@@ -69,11 +67,11 @@ def test_after_a_suspend_leases_have_ended_and_waiters_get_their_slots(suspend: 
         until(lambda: served.pool.leases() == ())
 
 
-def test_a_wait_whose_time_is_over_after_a_suspend_ends_soon(suspend: Callable[[], None]) -> None:
+def test_a_wait_whose_time_is_over_after_a_suspend_ends_soon(suspend):
     """It does not sleep on for the rest of its time, by the clock that stood still."""
     with Serving("http://a/", ttl_s=3.0) as served, Pool.connect(served.url) as pool:
         taken = served.pool.acquire()  # by nobody who sleeps
-        came: list[Lease | BalancerError] = []
+        came = []
         thread = _asked(pool, _LONG_S, came)
         until(lambda: served.pool.engine.core.waiting == 1)
         suspend()
@@ -94,7 +92,7 @@ runpy.run_module("balancer", run_name="__main__", alter_sys=True)
 """
 
 
-def test_all_of_a_server_has_one_clock_on_a_machine_that_has_slept_before(tmp_path: Path) -> None:
+def test_all_of_a_server_has_one_clock_on_a_machine_that_has_slept_before(tmp_path):
     config, trace = tmp_path / "pool.toml", tmp_path / "trace.jsonl"
     config.write_text(f'[trace]\npath = "{trace}"\n[[endpoints]]\nurl = "http://a/"\n')
     server = Command(config, ttl_s=1.0, within=[sys.executable, "-c", _HAS_SLEPT])

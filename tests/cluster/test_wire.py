@@ -1,12 +1,9 @@
 """The wire, rule by rule: what a server does before what, whom it believes, and which clock it goes by."""
 
-import asyncio
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -40,29 +37,29 @@ _FOR_EVER_S = 36_000.0  # a TTL that no test waits for
 class _Stranger:
     """Somebody who speaks to a server by hand."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving):
         self._socket = socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S)
         self._frames = MessageSplitter()
 
-    def say(self, *messages: object) -> None:
+    def say(self, *messages):
         self._socket.sendall(b"".join(map(encoded, messages)))
 
-    def hear(self) -> Iterator[object]:
+    def hear(self):
         """Yield what the server says, until it ends the connection."""
         while data := self._socket.recv(65536):
             yield from map(read_from_coordinator, self._frames.feed(data))
 
-    def close(self) -> None:
+    def close(self):
         self._socket.close()
 
 
-def test_who_is_let_in_is_written_down_before_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_let_in_is_written_down_before_it_is_told(monkeypatch):
     """A coordinator that died between the two would not wait for that member in its grace."""
-    told: list[tuple[bytes, CoordinatorRecord]] = []
+    told = []
     with Serving("http://a/") as serving:
         send = _Line.send
 
-        def watched(line: _Line, data: bytes) -> None:
+        def watched(line, data):
             told.append((data, serving.records[-1]))
             send(line, data)
 
@@ -79,7 +76,7 @@ def test_who_is_let_in_is_written_down_before_it_is_told(monkeypatch: pytest.Mon
     assert all(record.holders for record in welcomed), "it is among those who may hold something"
 
 
-def test_who_has_a_wrong_token_takes_nobody_s_place() -> None:
+def test_who_has_a_wrong_token_takes_nobody_s_place():
     with (
         Serving("http://a/", token=_TOKEN, ttl_s=_FOR_EVER_S) as serving,
         Pool.connect(serving.url, token=_TOKEN) as pool,
@@ -96,7 +93,7 @@ def test_who_has_a_wrong_token_takes_nobody_s_place() -> None:
             pass
 
 
-def test_a_member_speaks_for_itself_alone() -> None:
+def test_a_member_speaks_for_itself_alone():
     with Serving("http://a/", ttl_s=_FOR_EVER_S) as serving, Pool.connect(serving.url) as pool:
         lease = pool.acquire(PATIENCE_S)
         (who,) = serving.server._lines
@@ -113,7 +110,7 @@ def test_a_member_speaks_for_itself_alone() -> None:
         lease.release()
 
 
-def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() -> None:
+def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead():
     if own_identity() is None:
         pytest.skip("not run: no /proc")
     takes = "import sys, time; from balancer import Pool; pool = Pool.connect(sys.argv[1]); lease = pool.acquire(); "
@@ -128,14 +125,14 @@ def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() 
             until(lambda: serving.pool.leases() == (), within_s=PATIENCE_S)  # the server looks for 2 s
 
 
-def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> None:
+def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back():
     last = CoordinatorRecord(int(time.time() * 1000) + 10**9, 3.0, frozenset())
     with Pool(["http://a/"]) as pool:
         server = PoolServer(pool.engine.core, times=ClusterTimes(3.0), last=last, keep=lambda record: None)
     assert server.coordinator.record.epoch == last.epoch + 1
 
 
-def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch):
     if sys.platform != "linux":
         pytest.skip("not run: no clock here goes on while the machine sleeps")
     times = {time.CLOCK_BOOTTIME: 7000.0, time.CLOCK_MONOTONIC: 10.0}
@@ -143,7 +140,7 @@ def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyP
     assert wire_clock.clock() == 7000.0
 
 
-def test_a_record_is_whole_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_whole_at_any_time(tmp_path, monkeypatch):
     """Whoever kills the server in the midst of its writing leaves the record before."""
     from balancer.cluster.tcp.record_file import RecordFile
 
@@ -151,7 +148,7 @@ def test_a_record_is_whole_at_any_time(tmp_path: Path, monkeypatch: pytest.Monke
     keeper = RecordFile(path)
     keeper.keep(CoordinatorRecord(1, 2.0, frozenset()))
 
-    def killed(file: int) -> None:
+    def killed(file):
         raise OSError("killed")
 
     monkeypatch.setattr("os.fsync", killed)
@@ -167,17 +164,15 @@ _WHO, _ID = m.MemberId("a", "1"), m.LeaseToken(1, 1)
 _NAN, _INF = float("nan"), float("inf")
 
 
-def _frame(word: object, sent_s: float = 1.0) -> m.MemberFrame:
+def _frame(word, sent_s=1.0):
     return m.MemberFrame(_WHO, 1, 1, sent_s, 1, 1, (word,))
 
 
-def _ask(
-    slots: int = 1, tokens: int | None = None, priority: int = 0, timeout_s: float = 1.0, waited_s: float = 1.0
-) -> m.MemberFrame:
+def _ask(slots=1, tokens=None, priority=0, timeout_s=1.0, waited_s=1.0):
     return _frame(m.LeaseRequested(1, Request(slots=slots, tokens=tokens), priority, timeout_s, waited_s, 1))
 
 
-def _claim(slots: int = 1, tokens: int | None = None, held_s: float = 1.0, sent_s: float = 1.0) -> m.SessionStart:
+def _claim(slots=1, tokens=None, held_s=1.0, sent_s=1.0):
     return m.SessionStart(_WHO, 1, 1, sent_s, (m.ClaimedLease(_ID, "a", slots, None, tokens, held_s),))
 
 
@@ -191,7 +186,7 @@ def _claim(slots: int = 1, tokens: int | None = None, held_s: float = 1.0, sent_
     ],
     ids=str,
 )
-def test_what_a_member_may_say(message: object) -> None:
+def test_what_a_member_may_say(message):
     assert read_from_member(encoded(message)[4:]) == message
 
 
@@ -206,16 +201,16 @@ def test_what_a_member_may_say(message: object) -> None:
     ],
     ids=str,
 )
-def test_what_a_member_may_not_say(message: object) -> None:
+def test_what_a_member_may_not_say(message):
     with pytest.raises(WireError, match="ValueError"):
         read_from_member(encoded(message)[4:])
 
 
-def test_a_server_has_one_timer_however_often_it_is_called() -> None:
-    timers: list[asyncio.TimerHandle | None] = []
+def test_a_server_has_one_timer_however_often_it_is_called():
+    timers = []
     with Serving("http://a/") as serving, Pool.connect(serving.url, within_s=PATIENCE_S):
 
-        def step() -> None:
+        def step():
             serving.server.act(lambda: None)
             timers.append(serving.server._timer)
 

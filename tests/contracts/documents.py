@@ -1,7 +1,6 @@
 """Read the project's Markdown: its code blocks, links and tables. Knows only what the documents use of it."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,19 +32,19 @@ class Block:
     code: str
     reason: str | None
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"{name_of(self.document)}:{self.line}"
 
 
-def name_of(document: Path) -> str:
+def name_of(document):
     """Return the path of `document` as people write it."""
     return str(document.relative_to(ROOT))
 
 
 @cache
-def blocks(document: Path) -> tuple[Block, ...]:
+def blocks(document):
     """Return the fenced blocks of `document`. A fence must not be indented, or the block could be missed."""
-    found: list[Block] = []
+    found = []
     language, start, before = None, 0, ""
     lines = document.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
@@ -64,23 +63,23 @@ def blocks(document: Path) -> tuple[Block, ...]:
     return tuple(found)
 
 
-def prose(document: Path) -> str:
+def prose(document):
     """Return `document` without its blocks of code."""
     return re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
-def links(document: Path) -> list[str]:
+def links(document):
     """Return the targets of all links that do not lead out of the project."""
     return [target for target in _LINK.findall(prose(document)) if not re.match(r"[a-z]+:", target)]
 
 
-def anchors(document: Path) -> set[str]:
+def anchors(document):
     """Return what a link to a heading of `document` may say after "#", as GitHub makes it."""
     headings = re.findall(r"^#+ (.+)$", prose(document), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def rows(document: Path, heading: str) -> Iterator[list[str]]:
+def rows(document, heading):
     """Yield the rows of the table below `heading`, cell by cell, without its head."""
     section = re.split(rf"^#+ {re.escape(heading)}$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(section) == 2, f"{name_of(document)} has {len(section) - 1} headings {heading!r}, not one"

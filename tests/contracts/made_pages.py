@@ -3,9 +3,6 @@
 python -m tests.contracts.made_pages      # prints the two diagrams and the table, to be pasted
 """
 
-from collections.abc import Mapping
-from enum import Enum
-
 from balancer.core.metrics import figures_of
 from balancer.core.states import MEMBERSHIP, TRANSITIONS
 from balancer.observing.prometheus import ROWS
@@ -15,21 +12,21 @@ __all__ = ["diagrams", "metrics"]
 _ARROW = "-->"
 
 
-def _diagram(table: Mapping[tuple[Enum, Enum], Enum], start: str) -> str:
+def _diagram(table, start):
     """Return transitions as a Mermaid state diagram. `start` is what a new endpoint is."""
     lines = ["stateDiagram-v2", f"    [*] {_ARROW} {start}"]
     lines += [f"    {before.value} {_ARROW} {after.value}: {event.value}" for (before, event), after in table.items()]
     return "\n".join(lines)
 
 
-def diagrams() -> list[str]:
+def diagrams():
     """Return the diagrams of docs/health.md: the states of an endpoint, and those of its health."""
     return [_diagram(MEMBERSHIP, "gone"), _diagram(TRANSITIONS, "healthy")]
 
 
-def metrics() -> list[list[str]]:
+def metrics():
     """Return the rows of the table of docs/live.md: a metric's name, its kind, its labels and what it means."""
-    found: dict[str, tuple[str, str, dict[str, list[str]]]] = {}
+    found = {}
     for kind, row in ROWS.items():
         for figure in figures_of(kind).values():
             if figure.metric:
@@ -41,7 +38,7 @@ def metrics() -> list[list[str]]:
     return [[name, kind, ", ".join(map(_label, labels.items())), help] for name, (kind, help, labels) in found.items()]
 
 
-def _label(told: tuple[str, list[str]]) -> str:
+def _label(told):
     name, values = told
     return f"`{name}`" + (f" ({', '.join(values)})" if values else "")
 

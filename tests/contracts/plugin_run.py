@@ -8,7 +8,7 @@ import sys
 from balancer import Outcome, Pool
 
 
-def main() -> None:
+def main():
     pool = Pool.from_config(sys.argv[1])
     print(pool.stats().strategy)
     for outcome in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.SUCCESS, Outcome.SUCCESS):

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -13,10 +12,10 @@ from tests.contracts.documents import ROOT, rows
 
 _PAGE = ROOT / "docs" / "commands.md"
 _OPTION = re.compile(r"`(--[a-z0-9-]+)`(?: \(([^)]+)\))?")
-_COMMAND: Any = get_command(make_app(Registry(group=None)))
+_COMMAND = get_command(make_app(Registry(group=None)))
 
 
-def _options(command: Any) -> dict[str, str]:
+def _options(command):
     """Return the options of a command, each with its default; "": it has none."""
     return {
         name: "" if option.default in (None, False) else str(option.default)
@@ -26,12 +25,12 @@ def _options(command: Any) -> dict[str, str]:
     }
 
 
-def test_every_command_is_named() -> None:
+def test_every_command_is_named():
     named = [re.match(r"`balancer ([a-z]+)", row[0]) for row in rows(_PAGE, "The command")]
     assert sorted(each[1] if each else "?" for each in named) == sorted(_COMMAND.commands)
 
 
-def test_every_option_is_named_with_its_default() -> None:
+def test_every_option_is_named_with_its_default():
     told = {
         command: dict(_OPTION.findall(text))
         for names, text in rows(_PAGE, "Options")
@@ -41,19 +40,19 @@ def test_every_option_is_named_with_its_default() -> None:
 
 
 @pytest.mark.parametrize("name", _COMMAND.commands)
-def test_help_ends_with_an_example_that_is_right(name: str) -> None:
+def test_help_ends_with_an_example_that_is_right(name):
     command = _COMMAND.commands[name]
     program, said, *arguments = shlex.split(command.epilog.removeprefix("Example: "))
     assert (program, said) == ("balancer", name)
     command.make_context(name, arguments, obj=Registry(group=None))  # raises, if an option or argument is wrong
 
 
-def test_no_command_is_outside_the_groups() -> None:
+def test_no_command_is_outside_the_groups():
     groups = {name: each.rich_help_panel for name, each in _COMMAND.commands.items()}
     assert {*groups.values()} == {"Pool", "Judging", "Planning", "Servers"}, groups
 
 
-def test_what_prints_json_is_said() -> None:
+def test_what_prints_json_is_said():
     (line,) = re.findall(
         r"^With `--json`, the commands (.+?)\sprint", _PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )

@@ -3,10 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,13 +18,13 @@ _UNITS = sorted((ROOT / "examples/systemd").glob("*.service"))
 _SOURCES = [*chain(*((ROOT / part).rglob("*.py") for part in ("balancer", "strategies", "simulator")))]
 
 
-def _containers(file: Path) -> Iterator[dict[str, Any]]:
+def _containers(file):
     for each in yaml.safe_load_all(file.read_text()):
         if each["kind"] in ("StatefulSet", "Deployment"):
             yield from each["spec"]["template"]["spec"]["containers"]
 
 
-def _command_lines() -> Iterator[list[str]]:
+def _command_lines():
     dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
     yield from map(json.loads, re.findall(r"^CMD (\[.*\])", dockerfile, re.MULTILINE))
     for file in _KUBERNETES:
@@ -38,22 +35,22 @@ def _command_lines() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("words", list(_command_lines()), ids=" ".join)
-def test_a_command_line_is_one_of_balancer(words: list[str]) -> None:
+def test_a_command_line_is_one_of_balancer(words):
     command = get_command(make_app(default_registry()))
     name, *rest = words
-    subcommand = command.commands[name]  # type: ignore[attr-defined]
+    subcommand = command.commands[name]
     subcommand.make_context(name, rest)  # raises where it takes no such option or value
 
 
 @pytest.mark.parametrize("file", _KUBERNETES, ids=lambda file: file.name)
-def test_what_a_pod_is_told_by_its_environment_is_read(file: Path) -> None:
+def test_what_a_pod_is_told_by_its_environment_is_read(file):
     sources = "".join(each.read_text() for each in _SOURCES)
     for container in _containers(file):
         for variable in container["env"]:
             assert f'"{variable["name"]}"' in sources, variable
 
 
-def test_an_image_has_the_version() -> None:
+def test_an_image_has_the_version():
     from balancer import __version__
 
     for file in _KUBERNETES:

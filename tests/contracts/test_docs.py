@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 from balancer_simulator import load_scenario
@@ -16,43 +15,44 @@ from balancer_simulator import load_scenario
 from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
-from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
+from tests.contracts.documents import DOCUMENTS, ROOT, anchors, blocks, links, name_of
 from tests.patience import PATIENCE_S
 
 _LANGUAGES = {"python", "toml", "console", "sh", "text", "json", "mermaid"}
 _ALL = [block for document in DOCUMENTS for block in blocks(document)]
 
 
-def _of(language: str) -> list[Block]:
+def _of(language):
     return [block for block in _ALL if block.language == language]
 
 
 @pytest.mark.parametrize("block", _ALL, ids=str)
-def test_a_block_says_its_language_and_why_it_is_not_run(block: Block) -> None:
+def test_a_block_says_its_language_and_why_it_is_not_run(block):
     assert block.language in _LANGUAGES, f"{block.language!r} is not one of {sorted(_LANGUAGES)}"
     assert block.reason != "", "no-run needs a reason"
 
 
 @pytest.mark.parametrize("block", _of("python"), ids=str)
-def test_python_compiles(block: Block) -> None:
+def test_python_compiles(block):
     compile(block.code, str(block), "exec", dont_inherit=True)
 
 
 _WITH_PYTHON = sorted({block.document for block in _of("python") if block.reason is None})
 
 
-_SHORTER = {"docs/simulator.md": ("horizon_s=6000.0,", "horizon_s=700.0,")}  # as it stands there: `make more`
+_LONG = "horizon_s=6000.0,\n    warmup_s=600.0,"
+_SHORTER = {"docs/simulator.md": (_LONG, "horizon_s=350.0,\n    warmup_s=50.0,")}  # as it stands there: `make more`
 
 
 @pytest.mark.more
 @pytest.mark.parametrize("name", _SHORTER)
-def test_python_that_takes_long_runs(name: str, tmp_path: Path) -> None:
+def test_python_that_takes_long_runs(name, tmp_path):
     _run(ROOT / name, _script(ROOT / name), tmp_path)
 
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("document", _WITH_PYTHON, ids=name_of)
-def test_python_runs(document: Path, tmp_path: Path) -> None:
+def test_python_runs(document, tmp_path):
     code = _script(document)
     if name_of(document) in _SHORTER:
         long, short = _SHORTER[name_of(document)]
@@ -61,7 +61,7 @@ def test_python_runs(document: Path, tmp_path: Path) -> None:
     _run(document, code, tmp_path)
 
 
-def _run(document: Path, code: str, tmp_path: Path) -> None:
+def _run(document, code, tmp_path):
     """Run all of a document's blocks in order as one script, in a process and a folder of their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = tmp_path / "page.py"  # a name that hides no module
@@ -78,7 +78,7 @@ def _run(document: Path, code: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, f"{name_of(document)} (the lines are the document's own): {ran.stderr}"
 
 
-def _script(document: Path) -> str:
+def _script(document):
     """Return the document's Python with every line where it stands in the document, so that a traceback is right."""
     lines = [""] * len(document.read_text(encoding="utf-8").splitlines())
     for block in blocks(document):
@@ -89,7 +89,7 @@ def _script(document: Path) -> str:
 
 
 @pytest.mark.parametrize("block", _of("toml"), ids=str)
-def test_a_config_or_scenario_loads(block: Block, tmp_path: Path) -> None:
+def test_a_config_or_scenario_loads(block, tmp_path):
     found = tomllib.loads(block.code)
     if block.reason is not None:
         return
@@ -112,7 +112,7 @@ def test_a_config_or_scenario_loads(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_lead_somewhere(document):
     for target in links(document):
         path, _, anchor = target.partition("#")
         file = (document.parent / path).resolve() if path else document

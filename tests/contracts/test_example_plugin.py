@@ -11,7 +11,6 @@ from hypothesis import settings
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import Registry
-from balancer.strategy import Strategy
 from balancer.testing.checks import maker_of
 from balancer.testing.conformance import check_strategy
 from tests.contracts.documents import ROOT
@@ -37,7 +36,7 @@ raise RuntimeError("this plugin was written for another version")
 
 
 @pytest.fixture
-def sticky(monkeypatch: pytest.MonkeyPatch) -> type[Strategy]:
+def sticky(monkeypatch):
     monkeypatch.syspath_prepend(_PLUGIN)
     return Registry(["balancer_sticky"], group=None).strategies["sticky"].item
 
@@ -47,11 +46,11 @@ def sticky(monkeypatch: pytest.MonkeyPatch) -> type[Strategy]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [{}, {"patience": 3}])
-def test_it_keeps_the_contract(sticky: type[Strategy], options: dict[str, int]) -> None:
+def test_it_keeps_the_contract(sticky, options):
     check_strategy(sticky, options=options, others=list(KINDS.values()), settings=settings(max_examples=40))
 
 
-def test_it_stays_with_the_endpoint_that_answered_last(sticky: type[Strategy]) -> None:
+def test_it_stays_with_the_endpoint_that_answered_last(sticky):
     shadow = _shadow(sticky, capacity=2)
     for _ in range(5):
         shadow.acquire()
@@ -62,7 +61,7 @@ def test_it_stays_with_the_endpoint_that_answered_last(sticky: type[Strategy]) -
     assert shadow.grants[5:] == ["b", "c"]
 
 
-def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky: type[Strategy]) -> None:
+def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky):
     shadow = _shadow(sticky, capacity=1, patience=2)
     for outcome in (Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED):
         shadow.acquire()
@@ -71,7 +70,7 @@ def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky
     assert shadow.grants == ["a", "a", "a", "a", "b", "b"]
 
 
-def _shadow(kind: type[Strategy], *, capacity: int, patience: int = 1) -> ReferenceCheck:
+def _shadow(kind, *, capacity, patience=1):
     specs = [Endpoint(name, capacity=capacity) for name in ("a", "b", "c")]
     return ReferenceCheck(maker_of(kind, {"patience": patience}), specs)
 
@@ -80,7 +79,7 @@ def _shadow(kind: type[Strategy], *, capacity: int, patience: int = 1) -> Refere
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     """Return a folder with the example installed, and a broken plugin beside it. Needs no network."""
     folder = tmp_path_factory.mktemp("plugin")
     source, target = folder / "source", folder / "site"
@@ -93,7 +92,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:
+def _run(argv, *, site=None, code=0):
     # Wide enough that rich breaks no line that a test looks for.
     environment = {**os.environ, "COLUMNS": "200", "PIP_ROOT_USER_ACTION": "ignore"}
     if site is not None:
@@ -103,12 +102,12 @@ def _run(argv: list[str], *, site: Path | None = None, code: int = 0) -> str:
     return ran.stdout + ran.stderr
 
 
-def _balancer(site: Path, *arguments: str, code: int = 0) -> str:
+def _balancer(site, *arguments, code=0):
     main = "from balancer.commands.app import main; main()"
     return _run([sys.executable, "-W", "error", "-c", main, *arguments], site=site, code=code)
 
 
-def test_it_is_listed_with_its_options_and_the_broken_one_is_named(site: Path) -> None:
+def test_it_is_listed_with_its_options_and_the_broken_one_is_named(site):
     listed = _balancer(site, "strategies")
     lines = listed.splitlines()
     assert lines[lines.index("sticky (from sticky)") + 1].startswith(
@@ -121,7 +120,7 @@ def test_it_is_listed_with_its_options_and_the_broken_one_is_named(site: Path) -
     )
 
 
-def test_a_config_selects_it_by_name_and_a_pool_leases_by_it(site: Path, tmp_path: Path) -> None:
+def test_a_config_selects_it_by_name_and_a_pool_leases_by_it(site, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(_CONFIG)
     assert "strategy   sticky {'patience': 1}" in _balancer(site, "check", str(config))
@@ -130,7 +129,7 @@ def test_a_config_selects_it_by_name_and_a_pool_leases_by_it(site: Path, tmp_pat
     assert printed.split() == ["sticky", first, first, second, second]
 
 
-def test_a_wrong_option_is_one_line_that_names_the_right_one(site: Path, tmp_path: Path) -> None:
+def test_a_wrong_option_is_one_line_that_names_the_right_one(site, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(_CONFIG + "[pool.options]\npatiense = 2\n")
     said = _balancer(site, "check", str(config), code=2)
@@ -138,7 +137,7 @@ def test_a_wrong_option_is_one_line_that_names_the_right_one(site: Path, tmp_pat
 
 
 @pytest.mark.more
-def test_an_unknown_strategy_is_answered_with_the_plugin_that_may_have_had_it(site: Path, tmp_path: Path) -> None:
+def test_an_unknown_strategy_is_answered_with_the_plugin_that_may_have_had_it(site, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(_CONFIG.replace("sticky", "stiky"))
     said = _balancer(site, "check", str(config), code=2)

@@ -9,17 +9,17 @@ from tests.contracts.made_pages import diagrams
 PAGE = ROOT / "docs" / "health.md"
 
 
-def test_the_diagrams_are_those_of_the_code() -> None:
+def test_the_diagrams_are_those_of_the_code():
     assert [block.code for block in blocks(PAGE) if block.language == "mermaid"] == diagrams()
 
 
-def test_every_state_is_explained() -> None:
+def test_every_state_is_explained():
     text = PAGE.read_text()
     for state in SHOWN:
         assert f"- `{state}`: " in text
 
 
-def test_every_setting_is_explained() -> None:
+def test_every_setting_is_explained():
     text = PAGE.read_text()
     for settings in (HealthSettings, LimitSettings):
         for name in keys_of(settings):

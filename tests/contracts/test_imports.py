@@ -3,8 +3,6 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +17,7 @@ _PURE = [
 _IMPURE = {"asyncio", "logging", "socket", "threading", "time"}
 
 
-def test_the_rooms_import_only_whom_they_may() -> None:
+def test_the_rooms_import_only_whom_they_may():
     """The contracts are in pyproject.toml, under [tool.importlinter]."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     ran = subprocess.run(
@@ -29,7 +27,7 @@ def test_the_rooms_import_only_whom_they_may() -> None:
     assert " 0 broken." in ran.stdout, ran.stdout
 
 
-def _breaches(source: str) -> Iterator[str]:
+def _breaches(source):
     """Yield what pure code must not have: an impure import, or the random module's own generator."""
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -44,12 +42,12 @@ def _breaches(source: str) -> Iterator[str]:
                 yield f"uses random.{attribute}"
 
 
-def _top(module: str) -> str:
+def _top(module):
     return module.partition(".")[0]
 
 
 @pytest.mark.parametrize("file", _PURE, ids=name_of)
-def test_pure_code_has_no_clock_thread_socket_log_or_ambient_randomness(file: Path) -> None:
+def test_pure_code_has_no_clock_thread_socket_log_or_ambient_randomness(file):
     assert list(_breaches(file.read_text(encoding="utf-8"))) == []
 
 
@@ -68,10 +66,10 @@ def test_pure_code_has_no_clock_thread_socket_log_or_ambient_randomness(file: Pa
         "def f():\n    import time",
     ],
 )
-def test_the_check_notices(source: str) -> None:
+def test_the_check_notices(source):
     assert list(_breaches(source))
 
 
-def test_the_check_allows_a_generator_that_is_passed_in() -> None:
+def test_the_check_allows_a_generator_that_is_passed_in():
     source = "import random\ndef f(rng: random.Random) -> float:\n    return rng.random()"
     assert list(_breaches(source)) == []

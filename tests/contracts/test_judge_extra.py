@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from balancer.plugins.extras import EXTRAS
 from tests.patience import PATIENCE_S
@@ -20,7 +19,7 @@ for scheme in ("http", "gojudge+http", "judge0+http", "piston+http"):
 """
 
 
-def test_a_judge_on_servers_needs_no_more_than_its_extra(tmp_path: Path) -> None:
+def test_a_judge_on_servers_needs_no_more_than_its_extra(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", _CODE], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
     )

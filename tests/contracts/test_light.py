@@ -9,7 +9,6 @@ import sys
 import tomllib
 from functools import cache
 from importlib.metadata import packages_distributions, requires
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -27,9 +26,9 @@ _POOL = "import sys\nfrom balancer import Endpoint, Pool\npool = Pool([Endpoint(
 
 
 @cache
-def _brought(extras: frozenset[str] = frozenset()) -> frozenset[str]:
+def _brought(extras=frozenset()):
     """Return the distributions that an install with these extras brings, by their canonical names."""
-    seen: set[tuple[str, str]] = set()
+    seen = set()
     todo = [("balancer", extra) for extra in ("", *extras)]
     while todo:
         name, extra = each = todo.pop()
@@ -43,16 +42,16 @@ def _brought(extras: frozenset[str] = frozenset()) -> frozenset[str]:
 
 
 @cache
-def _modules() -> dict[str, frozenset[str]]:
+def _modules():
     """Return the distributions, by their canonical names, of each module that is not the standard library's."""
     return {module: frozenset(map(canonicalize_name, names)) for module, names in packages_distributions().items()}
 
 
-def _python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _python(*arguments, folder):
     return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
-def _in_a_plain_install(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _in_a_plain_install(code, folder):
     absent = sorted(module for module, names in _modules().items() if not names & _brought() and module not in _OURS)
     assert {"numpy", "httpx2", "yaml", "jinja2", "simpy", "hypothesis"} <= set(absent)
     assert not {"pydantic", "typer", "rich", "pluggy"} & set(absent)
@@ -66,7 +65,7 @@ def _in_a_plain_install(code: str, folder: Path) -> subprocess.CompletedProcess[
     )
 
 
-def _command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _command(*arguments, folder):
     code = f"sys.argv = {['balancer', *arguments]}\nfrom balancer.commands.app import main\nmain()"
     return _in_a_plain_install(code, folder)
 
@@ -74,13 +73,13 @@ def _command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 # -- what a pool loads -----------------------------------------------------------------------------
 
 
-def _loaded(code: str, folder: Path = ROOT) -> set[str]:
+def _loaded(code, folder=ROOT):
     ran = _python("-W", "error", "-c", code + "\nprint(*sys.modules)", folder=folder)
     assert ran.returncode == 0, ran.stderr
     return set(ran.stdout.split())
 
 
-def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library() -> None:
+def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library():
     """What is slow to import comes with the first pool, or not at all; a command minds ctrl-C before it."""
     bare = _loaded("import sys, importlib, typing")
     assert {each for each in _loaded("import sys, balancer") - bare if each.startswith("balancer")} == {"balancer"}
@@ -105,7 +104,7 @@ def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library() ->
     }
 
 
-def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_endpoint() -> None:
+def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_endpoint():
     loaded = _loaded(_POOL)
     before = _loaded("import sys")  # what the environment itself loads
     tops = {module.partition(".")[0] for module in loaded - before}
@@ -119,7 +118,7 @@ def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_e
     assert not loaded & {"balancer.settings.tables", "tomllib", "balancer.shells.tasks.leasing", "asyncio", "trio"}
 
 
-def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_library_s() -> None:
+def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_library_s():
     loaded = _loaded(
         _POOL + "import asyncio\nasync def main():\n    async with pool.aio.lease(): pass\nasyncio.run(main())"
     )
@@ -142,7 +141,7 @@ for module in sys.argv[1:]:
 """
 
 
-def test_a_built_in_strategy_is_loaded_without_the_others() -> None:
+def test_a_built_in_strategy_is_loaded_without_the_others():
     modules = built_ins("balancer_strategies")
     ran = _python("-W", "error", "-c", _EACH, *modules, folder=ROOT)
     assert ran.returncode == 0, ran.stderr
@@ -154,7 +153,7 @@ def test_a_built_in_strategy_is_loaded_without_the_others() -> None:
         assert not any(each.startswith(strangers) for each in loaded)
 
 
-def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path: Path) -> None:
+def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path):
     (tmp_path / "heavy.py").write_text("raise SystemExit('loaded')")
     install(tmp_path, "heavy", "heavy = heavy")
     here = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
@@ -166,7 +165,7 @@ def test_a_pool_with_a_built_in_strategy_loads_no_third_party(tmp_path: Path) ->
     assert "balancer.pipeline.generators.mutate" in _loaded(here + _POOL + ask)
 
 
-def test_strategies_are_listed_without_generators_executors_and_commands() -> None:
+def test_strategies_are_listed_without_generators_executors_and_commands():
     loaded = _loaded(
         "import sys\nfrom balancer.plugins import Registry\nassert len(Registry(group=None).strategies) > 9"
     )
@@ -179,7 +178,7 @@ def test_strategies_are_listed_without_generators_executors_and_commands() -> No
 # -- a plain install -------------------------------------------------------------------------------
 
 
-def test_a_plain_install_asks_for_these_distributions_and_no_other() -> None:
+def test_a_plain_install_asks_for_these_distributions_and_no_other():
     asked = [Requirement(line) for line in requires("balancer") or ()]
     plain = {each.name for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})}
     assert plain <= _PLAIN
@@ -187,7 +186,7 @@ def test_a_plain_install_asks_for_these_distributions_and_no_other() -> None:
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
-def test_an_extra_brings_the_modules_that_are_looked_for(extra: str) -> None:
+def test_an_extra_brings_the_modules_that_are_looked_for(extra):
     if "ray" in EXTRAS[extra] and "ray" not in _modules():
         pytest.skip("not run: Ray is not installed; make ray")
     for module in EXTRAS[extra]:
@@ -195,7 +194,7 @@ def test_an_extra_brings_the_modules_that_are_looked_for(extra: str) -> None:
         assert not _modules()[module] & _brought(), module
 
 
-def test_every_extra_is_in_all() -> None:
+def test_every_extra_is_in_all():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (all_of,) = map(Requirement, extras["all"])
     # The last two are for those who work on it; Ray is as large as all that the others bring.
@@ -216,9 +215,7 @@ def test_every_extra_is_in_all() -> None:
         (("check", str(ROOT / "examples/quickstart.toml")), '"balancer check" of a config with [pipeline]', "pipeline"),
     ],
 )
-def test_a_command_whose_extra_is_missing_says_which_in_one_line(
-    arguments: tuple[str, ...], what: str, extra: str, tmp_path: Path
-) -> None:
+def test_a_command_whose_extra_is_missing_says_which_in_one_line(arguments, what, extra, tmp_path):
     said = _command(*arguments, folder=tmp_path)
     assert said.returncode == 2, said.stderr
     assert said.stdout == ""
@@ -245,20 +242,20 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(
         ("balancer.BalancedMiddleware(pool)", "BalancedMiddleware needs the extra 'aiohttp'"),
     ],
 )
-def test_what_a_client_goes_through_says_which_extra_is_missing(code: str, says: str, tmp_path: Path) -> None:
+def test_what_a_client_goes_through_says_which_extra_is_missing(code, says, tmp_path):
     ran = _in_a_plain_install(f"import balancer\npool = balancer.Pool(['http://a/'])\n{code}", tmp_path)
     assert says in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("strategies",), ("simulate", "--help")])
-def test_other_commands_work_in_a_plain_install(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_other_commands_work_in_a_plain_install(arguments, tmp_path):
     said = _command(*arguments, folder=tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
     assert "broken" not in said.stdout
 
 
-def test_a_pool_is_checked_in_a_plain_install(tmp_path: Path) -> None:
+def test_a_pool_is_checked_in_a_plain_install(tmp_path):
     (tmp_path / "pool.toml").write_text('[pool]\nstrategy = "p2c"\n[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
     said = _command("check", "pool.toml", "--offline", folder=tmp_path)
     said = said if "--offline" not in said.stderr else _command("check", "pool.toml", folder=tmp_path)
@@ -266,7 +263,7 @@ def test_a_pool_is_checked_in_a_plain_install(tmp_path: Path) -> None:
     assert "strategy   p2c" in said.stdout
 
 
-def test_nothing_that_is_built_in_is_broken_in_a_plain_install(tmp_path: Path) -> None:
+def test_nothing_that_is_built_in_is_broken_in_a_plain_install(tmp_path):
     code = (
         "import random\nfrom balancer.plugins import Registry\nfrom balancer.program import ExecutorOptions\n"
         "registry = Registry(group=None)\nassert registry.broken == [], registry.broken\n"
@@ -282,7 +279,7 @@ def test_nothing_that_is_built_in_is_broken_in_a_plain_install(tmp_path: Path) -
 # -- beside a user's script ------------------------------------------------------------------------
 
 
-def test_folders_beside_a_script_disable_nothing(tmp_path: Path) -> None:
+def test_folders_beside_a_script_disable_nothing(tmp_path):
     for name in ("strategies", "simulator", "plugins", "core", "tests"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the folder beside the script was imported')")
@@ -304,7 +301,7 @@ def test_folders_beside_a_script_disable_nothing(tmp_path: Path) -> None:
     assert len(ran.stdout.split()) >= len(built_ins("balancer_strategies"))
 
 
-def test_the_package_can_be_run(tmp_path: Path) -> None:
+def test_the_package_can_be_run(tmp_path):
     assert _python("-m", "balancer", "--version", folder=tmp_path).stdout.startswith("balancer 0.")
     wrong = _python("-m", "balancer", "run", "no.toml", folder=tmp_path)
     assert wrong.returncode == 2

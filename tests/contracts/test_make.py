@@ -11,18 +11,18 @@ from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 
 
-def _told() -> list[str]:
+def _told():
     """Return what `make run` prints in a fresh checkout, line by line, without doing it."""
     command = ["make", "--dry-run", "--always-make", "run"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     return ran.stdout.splitlines()
 
 
-def _place(lines: list[str], begin: str) -> int:
+def _place(lines, begin):
     return next(number for number, line in enumerate(lines) if begin in line)
 
 
-def _brought_by(name: str, extras: set[str]) -> set[str]:
+def _brought_by(name, extras):
     """Return what pip installs for a package and these of its extras, itself too."""
     found = {name}
     for line in requires(name) or ():
@@ -34,7 +34,7 @@ def _brought_by(name: str, extras: set[str]) -> set[str]:
     return found
 
 
-def test_it_says_so_before_it_begins() -> None:
+def test_it_says_so_before_it_begins():
     lines = _told()
     assert _place(lines, 'echo "installing into .venv') < _place(lines, "pip install")
     assert _place(lines, 'echo "judging ') < _place(lines, "balancer run")
@@ -42,7 +42,7 @@ def test_it_says_so_before_it_begins() -> None:
         assert re.search(r"usually .*\d+ (s|min)", line), line
 
 
-def test_the_numbers_are_those_of_today() -> None:
+def test_the_numbers_are_those_of_today():
     text = "\n".join(_told())
     (problems,) = re.findall(r"judging (\d+) problems", text)
     assert int(problems) == len(list((ROOT / "examples" / "problems").glob("*/problem.yaml")))
@@ -50,7 +50,7 @@ def test_the_numbers_are_those_of_today() -> None:
     assert 0.75 * int(packages) <= len(_brought_by("balancer", {"pipeline"}) | {"pip"}) <= 1.25 * int(packages)
 
 
-def test_every_word_is_explained_and_no_file() -> None:
+def test_every_word_is_explained_and_no_file():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     (words,) = re.findall(r"^\.PHONY: (.+)$", text, flags=re.MULTILINE)
     assert sorted(words.split()) == sorted(re.findall(r"^([a-z-]+):.*## ", text, flags=re.MULTILINE))
@@ -58,7 +58,7 @@ def test_every_word_is_explained_and_no_file() -> None:
 
 
 @pytest.mark.xdist_group("one")
-def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -> None:
+def test_a_group_of_tests_stays_in_one_process(request):
     """What a module finds out once takes minutes; a pytest that xdist does not know ignores groups in silence."""
     grouping = bool(getattr(request.config.option, "loadgroup", False))
     assert request.node.nodeid.endswith("@one") is grouping

@@ -12,14 +12,14 @@ _ALL = mutants()
 
 
 @pytest.mark.parametrize("mutant", _ALL, ids=lambda mutant: mutant.name)
-def test_a_mutant_applies_and_is_another_program(mutant: Mutant) -> None:
+def test_a_mutant_applies_and_is_another_program(mutant):
     source = (ROOT / mutant.file).read_text(encoding="utf-8")
     changed = mutant.applied(source)  # raises unless its text is there once
     assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
 
 
 @pytest.mark.parametrize("mutant", _ALL, ids=lambda mutant: mutant.name)
-def test_the_test_that_must_find_it_exists(mutant: Mutant) -> None:
+def test_the_test_that_must_find_it_exists(mutant):
     path, _, name = mutant.test.partition("::")
     name, _, case = name.partition("[")
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_the_test_that_must_find_it_exists(mutant: Mutant) -> None:
     assert all(part in text for part in case.removesuffix("]").split("-"))
 
 
-def test_there_are_enough_of_them_and_a_short_form() -> None:
+def test_there_are_enough_of_them_and_a_short_form():
     assert len(_ALL) >= 20
     assert 5 <= sum(mutant.short for mutant in _ALL) <= 8
     rooms = tuple(f"balancer/{room}/" for room in ("core", "cluster", "opening", "pool", "ray", "shells"))
@@ -36,7 +36,7 @@ def test_there_are_enough_of_them_and_a_short_form() -> None:
     assert len({mutant.why for mutant in _ALL}) == len(_ALL)
 
 
-def test_a_text_that_is_not_there_once_is_refused() -> None:
+def test_a_text_that_is_not_there_once_is_refused():
     mutant = Mutant("double", "why", "file.py", "x", "y", "tests/test.py::test_it")
     assert mutant.applied("a x") == "a y"
     for source in ("", "x x"):
@@ -70,7 +70,7 @@ _CHANGES = {
 }
 
 
-def test_the_small_changes_of_a_class_are_those_of_what_its_functions_do() -> None:
+def test_the_small_changes_of_a_class_are_those_of_what_its_functions_do():
     whole = ast.unparse(ast.parse(_SOURCE))
     made = list(changes(ast.parse(_SOURCE)))
     assert {each.words.partition("  ->  ")[2] for each in made} == _CHANGES

@@ -5,8 +5,6 @@
 
 import re
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import Any
 
 import jupytext
 import nbformat
@@ -19,16 +17,16 @@ from tests.contracts.documents import ROOT, name_of
 _SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 
 
-def _cells(notebook: Any, kind: str) -> list[Any]:
+def _cells(notebook, kind):
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
-def test_there_are_six() -> None:
+def test_there_are_six():
     assert [path.stem[:2] for path in _SOURCES] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)
-def test_the_notebook_is_its_script_executed(source: Path) -> None:
+def test_the_notebook_is_its_script_executed(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     written = [(cell.cell_type, cell.source) for cell in jupytext.read(source).cells]
     cells = [cell for cell in notebook.cells if "answer" not in cell.metadata.get("tags", [])]
@@ -40,7 +38,7 @@ def test_the_notebook_is_its_script_executed(source: Path) -> None:
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)
-def test_it_begins_with_a_question_and_ends_with_an_answer(source: Path) -> None:
+def test_it_begins_with_a_question_and_ends_with_an_answer(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     words = _cells(notebook, "markdown")
     assert re.search(r"\?$", words[0].source, flags=re.MULTILINE)
@@ -54,7 +52,7 @@ def test_it_begins_with_a_question_and_ends_with_an_answer(source: Path) -> None
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)
-def test_it_has_pictures_with_words_on_their_scales(source: Path) -> None:
+def test_it_has_pictures_with_words_on_their_scales(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     outputs = [output.get("data", {}) for cell in _cells(notebook, "code") for output in cell.outputs]
     pictures = [data["image/svg+xml"] for data in outputs if "image/svg+xml" in data]
@@ -63,7 +61,7 @@ def test_it_has_pictures_with_words_on_their_scales(source: Path) -> None:
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)
-def test_each_cell_that_shows_a_picture_has_it(source: Path) -> None:
+def test_each_cell_that_shows_a_picture_has_it(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     showing = [cell for cell in _cells(notebook, "code") if re.search(r"^ *show\(", cell.source, flags=re.MULTILINE)]
     assert showing
@@ -73,7 +71,7 @@ def test_each_cell_that_shows_a_picture_has_it(source: Path) -> None:
     assert without == []
 
 
-def _tables(name: str) -> list[list[list[str]]]:
+def _tables(name):
     """Return the cells of each table that a notebook shows, headings first."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     outputs = [output.get("data", {}) for cell in _cells(notebook, "code") for output in cell.outputs]
@@ -82,7 +80,7 @@ def _tables(name: str) -> list[list[list[str]]]:
     return [[headings, *cells] for headings, _, *cells in rows]
 
 
-def test_the_black_hole_takes_two_calls_in_a_hundred_with_ejection_and_most_of_them_without() -> None:
+def test_the_black_hole_takes_two_calls_in_a_hundred_with_ejection_and_most_of_them_without():
     (found,) = [table for table in _tables("04_failures") if table[0][0] == "part of all calls"]
     parts = {what: [float(part.partition("%")[0]) for part in parts] for what, *parts in found[1:]}
     ejected = {what: values for what, values in parts.items() if what.endswith(", ejection")}
@@ -92,19 +90,19 @@ def test_the_black_hole_takes_two_calls_in_a_hundred_with_ejection_and_most_of_t
     assert {what: values for what, values in others.items() if values[-1] < 90.0} == {}  # a caller for each slot
 
 
-def test_notebook_04_tries_all_that_protects_a_pool() -> None:
+def test_notebook_04_tries_all_that_protects_a_pool():
     source = (ROOT / "notebooks" / "04_failures.py").read_text(encoding="utf-8")
     given = ("health=", "limits=", "host_caps=", "retries=", "hedge_after_s=", "call_timeout_s=", "refuse_beyond=")
     assert [key for key in given if key not in source] == []
 
 
-def _stderr(*texts: str) -> Any:
+def _stderr(*texts):
     quiet = new_code_cell("1 + 1", outputs=[new_output("stream", name="stdout", text="2\n")])
     loud = new_code_cell("warn()", outputs=[new_output("stream", name="stderr", text=text) for text in texts])
     return new_notebook(cells=[quiet, loud])
 
 
-def test_a_word_on_standard_error_is_a_failure_and_progress_is_not() -> None:
+def test_a_word_on_standard_error_is_a_failure_and_progress_is_not():
     spec = spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
     assert spec is not None
     assert spec.loader is not None

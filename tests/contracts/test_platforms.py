@@ -6,7 +6,6 @@ others are imported.
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -83,7 +82,7 @@ for arguments in (["strategies"], ["init", "c.toml"], ["simulate", sys.argv[2], 
 """
 
 
-def _played(platform: str, code: str, *arguments: str, folder: Path) -> str:
+def _played(platform, code, *arguments, folder):
     script = folder / "play.py"
     script.write_text(_PLAY + 'if __name__ == "__main__":\n' + "".join(f"    {line}\n" for line in code.splitlines()))
     done = subprocess.run(
@@ -98,18 +97,18 @@ def _played(platform: str, code: str, *arguments: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_pool_and_member_work(platform: str, tmp_path: Path) -> None:
+def test_pool_and_member_work(platform, tmp_path):
     with Serving("http://a/", "http://b/") as serving:
         _played(platform, _POOL + _MEMBER, serving.url, folder=tmp_path)
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_commands_work(platform: str, tmp_path: Path) -> None:
+def test_commands_work(platform, tmp_path):
     _played(platform, _COMMANDS, str(ROOT / "examples/scenarios/two_accounts.toml"), folder=tmp_path)
 
 
 @pytest.mark.parametrize("command", ["serve", "proxy", "run", "sandbox"])
-def test_a_command_that_windows_cannot_run_says_so(command: str, tmp_path: Path) -> None:
+def test_a_command_that_windows_cannot_run_says_so(command, tmp_path):
     (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://a/"\n\n[pipeline]\nproblems = "."\n')
     code = (
         "from balancer.__main__ import main\n"
@@ -124,6 +123,6 @@ def test_a_command_that_windows_cannot_run_says_so(command: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_a_judge_on_servers_works(platform: str, tmp_path: Path) -> None:
+def test_a_judge_on_servers_works(platform, tmp_path):
     with fusion_like() as url:
         _played(platform, _POOL + _JUDGE, url, folder=tmp_path)

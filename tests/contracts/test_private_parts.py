@@ -11,7 +11,7 @@ from tests.contracts.documents import ROOT
 
 
 @pytest.mark.parametrize(("extra", "library"), [("transports", "httpx2"), ("dev", "httpx")])
-def test_the_network_backend_of_httpx_can_be_bound_by_a_deadline(extra: str, library: str) -> None:
+def test_the_network_backend_of_httpx_can_be_bound_by_a_deadline(extra, library):
     inner = import_module(library).HTTPTransport()
     bind(inner)
     assert type(inner._pool._network_backend).__module__ == bind.__module__

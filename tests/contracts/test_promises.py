@@ -16,12 +16,12 @@ _ROWS = [
 ]
 
 
-def test_there_are_promises() -> None:
+def test_there_are_promises():
     assert len(_ROWS) >= 20
 
 
 @pytest.mark.parametrize("row", _ROWS, ids=lambda row: row[0])
-def test_a_promise_has_a_test_that_exists_and_a_result(row: tuple[str, ...]) -> None:
+def test_a_promise_has_a_test_that_exists_and_a_result(row):
     _, test, measured = row
     (named, *_) = re.findall(r"`(tests/[\w/.]+(?:::\w+)?)`", test)
     path, _, name = named.partition("::")
@@ -31,6 +31,6 @@ def test_a_promise_has_a_test_that_exists_and_a_result(row: tuple[str, ...]) -> 
     assert measured
 
 
-def test_it_counts_the_mutants_that_there_are() -> None:
+def test_it_counts_the_mutants_that_there_are():
     (of,) = re.findall(r"\d+ of (\d+) found", _PAGE)
     assert int(of) == len(mutants())

@@ -5,9 +5,7 @@ import dataclasses
 import inspect
 import re
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 
@@ -40,17 +38,17 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _REQUIRED = inspect.Parameter.empty
 
 
-def _parameters(call: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+def _parameters(call):
     """Return name -> (kind, default), without self."""
     found = inspect.signature(call).parameters.values()
     return {p.name: (p.kind, p.default) for p in found if p.name not in ("self", "cls")}
 
 
-def _pool() -> Pool:
+def _pool():
     return Pool([Endpoint("http://a/", capacity=2), Endpoint("http://b/")], seed=1)
 
 
-def test_the_names() -> None:
+def test_the_names():
     promised = {
         "AcquireTimeout", "BalancerError", "ConfigError", "Endpoint", "EndpointError", "Lease", "LeaseError", "Outcome",
         "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "WaitInCoroutine", "expand_range",
@@ -65,7 +63,7 @@ def test_the_names() -> None:
 # -- endpoint, outcome, lease -------------------------------------------------------------------------
 
 
-def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
+def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults():
     endpoint = Endpoint("http://10.0.0.1:8080/")
     assert dataclasses.asdict(endpoint) == {
         "url": "http://10.0.0.1:8080/",
@@ -79,23 +77,23 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "quota": None,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
-        endpoint.capacity = 2  # type: ignore[misc]
+        endpoint.capacity = 2
 
 
-def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
+def test_an_endpoint_takes_all_but_its_url_by_name():
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
     named = ("name", "capacity", "weight", "labels", "host", "headers", "group", "quota")
     assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
-def test_the_outcomes() -> None:
+def test_the_outcomes():
     assert [outcome.name for outcome in Outcome] == ["SUCCESS", "FAILURE", "OVERLOAD", "IGNORED"]
 
 
 # -- pool ---------------------------------------------------------------------------------------------
 
 
-def test_the_pool_takes_endpoints_and_the_rest_by_name() -> None:
+def test_the_pool_takes_endpoints_and_the_rest_by_name():
     found = _parameters(Pool)
     assert found.pop("endpoints")[0] is _POSITIONAL
     promised = {"strategy": "least_in_flight", "options": None, "seed": None, "max_waiters": None}
@@ -104,7 +102,7 @@ def test_the_pool_takes_endpoints_and_the_rest_by_name() -> None:
 
 
 @pytest.mark.parametrize("method", ["acquire", "lease", "call"])
-def test_an_editor_shows_the_arguments_and_errors_of_a_method_at_the_method(method: str) -> None:
+def test_an_editor_shows_the_arguments_and_errors_of_a_method_at_the_method(method):
     found = getattr(Pool, method)
     assert found.__qualname__ == f"BasePool.{method}"
     arguments, _, errors = (inspect.getdoc(found) or "").partition("Args:")[2].partition("Raises:")
@@ -116,7 +114,7 @@ def test_an_editor_shows_the_arguments_and_errors_of_a_method_at_the_method(meth
 
 
 @pytest.mark.parametrize("method", ["acquire", "lease"])
-def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> None:
+def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method):
     assert _parameters(getattr(Pool, method)) == {
         "timeout": (_POSITIONAL, None),
         "labels": (_KEYWORD, ()),
@@ -171,14 +169,14 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
-def test_the_other_calls(call: Callable[..., Any], parameters: dict[str, tuple[Any, Any]]) -> None:
+def test_the_other_calls(call, parameters):
     assert _parameters(call) == parameters
 
 
 # -- stats --------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_a_pool() -> None:
+def test_the_figures_of_a_pool():
     stats = _pool().stats()
     assert isinstance(stats, PoolStats)
     assert isinstance(stats.endpoints, tuple)
@@ -188,7 +186,7 @@ def test_the_figures_of_a_pool() -> None:
     promised = ("url", "name", "state", "in_flight", "limit", "leases", "failures", "share", "busy_s")
     assert set(promised) <= {field.name for field in dataclasses.fields(EndpointStats)}
     with pytest.raises(dataclasses.FrozenInstanceError):
-        stats.acquired = 1  # type: ignore[misc]
+        stats.acquired = 1
 
 
 # -- errors -------------------------------------------------------------------------------------------
@@ -218,16 +216,14 @@ def test_the_figures_of_a_pool() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_an_error_has_one_root_one_line_and_its_facts_as_fields(
-    error: BalancerError, fields: dict[str, object]
-) -> None:
+def test_an_error_has_one_root_one_line_and_its_facts_as_fields(error, fields):
     assert isinstance(error, BalancerError)
     assert str(error)
     assert "\n" not in str(error)
     assert {name: getattr(error, name) for name in fields} == fields
 
 
-def test_a_star_import_hides_no_package_and_no_builtin() -> None:
+def test_a_star_import_hides_no_package_and_no_builtin():
     """`from balancer import *` once made a program's `openai` the function of this package."""
     hidden = {name for name in balancer.__all__ if find_spec(name) is not None or hasattr(builtins, name)}
     assert hidden == set()

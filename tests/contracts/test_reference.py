@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -30,7 +28,7 @@ _DOCS = ROOT / "docs"
 _CODE = re.compile(r"`([^`]+)`")
 
 
-def _names(document: str, heading: str) -> list[str]:
+def _names(document, heading):
     """Return what the first column of a table names in backticks."""
     return [name for row in rows(_DOCS / document, heading) for name in _CODE.findall(row[0])]
 
@@ -42,11 +40,11 @@ def _names(document: str, heading: str) -> list[str]:
 _PUBLIC = sorted([*balancer.__all__, "BalancedAdapter", "BalancedMiddleware", "openai"])
 
 
-def test_the_public_names_are_those_that_the_library_page_lists() -> None:
+def test_the_public_names_are_those_that_the_library_page_lists():
     assert sorted(_names("library.md", "Public names")) == _PUBLIC
 
 
-def test_the_reference_shows_the_public_names_the_pool_first() -> None:
+def test_the_reference_shows_the_public_names_the_pool_first():
     shown = re.findall(
         r"^        - (\w+)$", (_DOCS / "reference" / "pool.md").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -54,22 +52,22 @@ def test_the_reference_shows_the_public_names_the_pool_first() -> None:
     assert shown[0] == "Pool"
 
 
-def _code() -> list[Path]:
+def _code():
     return [file for room in ("balancer", "strategies", "simulator") for file in sorted((ROOT / room).rglob("*.py"))]
 
 
-def _modules() -> list[str]:
+def _modules():
     named = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in _code()]
     return [name for name in named if not name.rpartition(".")[2].startswith("_")]
 
 
-def _defines_something(module: ModuleType) -> bool:
+def _defines_something(module):
     tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
     return any(not isinstance(statement, ast.Expr) for statement in tree.body)
 
 
 @pytest.mark.parametrize("name", _modules())
-def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
+def test_a_module_says_what_is_public_and_has_it(name):
     module = importlib.import_module(name)
     if not _defines_something(module):
         return
@@ -80,7 +78,7 @@ def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
 
 # -- configuration ------------------------------------------------------------------------------------
 
-_SECTIONS: dict[str, type] = {
+_SECTIONS = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
     "[discovery]": DiscoverySettings,
@@ -103,7 +101,7 @@ _SECTIONS: dict[str, type] = {
 _FREE_TABLES = {"[host_caps]"}  # their keys are the user's own
 
 
-def _as_toml(value: Any) -> str:
+def _as_toml(value):
     """Write a default as the page does."""
     if value is None:
         return "none"
@@ -117,7 +115,7 @@ def _as_toml(value: Any) -> str:
 
 
 @pytest.mark.parametrize("section", _SECTIONS)
-def test_every_key_is_on_the_config_page_with_its_default(section: str) -> None:
+def test_every_key_is_on_the_config_page_with_its_default(section):
     keys = [_CODE.findall(key)[0] for key, *_ in rows(_DOCS / "config.md", section)]
     assert len(keys) == len(set(keys)), "a key is there twice"
     listed = {_CODE.findall(key)[0]: default for key, _, default, _ in rows(_DOCS / "config.md", section)}
@@ -128,14 +126,14 @@ def test_every_key_is_on_the_config_page_with_its_default(section: str) -> None:
     }
 
 
-def test_the_config_page_has_every_section() -> None:
+def test_the_config_page_has_every_section():
     headings = re.findall(r"^## (\[.+\])$", (_DOCS / "config.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert set(headings) == {*_SECTIONS, *_FREE_TABLES}
     assert {section.strip("[]").split(".")[0] for section in headings} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("name", sorted(default_registry().strategies))
-def test_every_strategy_is_on_its_page_with_its_options(name: str) -> None:
+def test_every_strategy_is_on_its_page_with_its_options(name):
     assert name in _names("strategies.md", "Which one")
     options = default_registry().strategies[name].item.Options.model_fields
     if options:
@@ -146,18 +144,18 @@ def test_every_strategy_is_on_its_page_with_its_options(name: str) -> None:
 # -- results ------------------------------------------------------------------------------------------
 
 
-def test_every_verdict_and_case_state_is_on_the_pipeline_page() -> None:
+def test_every_verdict_and_case_state_is_on_the_pipeline_page():
     assert _names("pipeline.md", "Verdicts") == [verdict.value for verdict in Verdict]
     assert _names("pipeline.md", "Input states") == [state.value for state in CaseState]
 
 
-def _summary() -> dict[str, Any]:
+def _summary():
     pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
     problem = ProblemResult("p", "P", (), ())
     return RunResult((problem,), pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo").summary()
 
 
-def test_every_key_of_the_summary_is_on_the_pipeline_page() -> None:
+def test_every_key_of_the_summary_is_on_the_pipeline_page():
     summary = _summary()
     assert _names("pipeline.md", "summary.json") == list(summary)
     assert _names("pipeline.md", "counts") == list(summary["counts"])
@@ -167,18 +165,18 @@ def test_every_key_of_the_summary_is_on_the_pipeline_page() -> None:
 # -- glossary -----------------------------------------------------------------------------------------
 
 
-def _terms() -> list[str]:
+def _terms():
     return [term.strip() for row in rows(_DOCS / "glossary.md", "Terms") for term in row[0].split(",")]
 
 
-def test_the_glossary_explains_every_term_it_uses_and_each_once() -> None:
+def test_the_glossary_explains_every_term_it_uses_and_each_once():
     terms = Counter(_terms())
     assert [term for term, times in terms.items() if times > 1] == []
     used = set(re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", prose(_DOCS / "glossary.md")))
     assert sorted(used - terms.keys()) == []
 
 
-def test_every_term_of_the_glossary_is_used_on_another_page_or_in_the_code() -> None:
+def test_every_term_of_the_glossary_is_used_on_another_page_or_in_the_code():
     files = [*(page for page in _DOCS.rglob("*.md") if page.name != "glossary.md"), *_code()]
     text = " ".join(file.read_text(encoding="utf-8") for file in files)
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|[-_\s]+", " ", text).lower()  # AttemptPlan, attempt_plan, attempt plan
@@ -188,7 +186,7 @@ def test_every_term_of_the_glossary_is_used_on_another_page_or_in_the_code() -> 
 # -- decisions ----------------------------------------------------------------------------------------
 
 
-def test_a_decision_is_a_heading_and_a_short_reason() -> None:
+def test_a_decision_is_a_heading_and_a_short_reason():
     for file in sorted((_DOCS / "decisions").glob("[!R]*.md")):
         for decision in file.read_text(encoding="utf-8").split("\n## ")[1:]:
             told = [line for line in decision.splitlines() if not line.startswith("|")]  # a table is for looking up

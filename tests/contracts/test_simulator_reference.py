@@ -2,8 +2,7 @@
 
 import re
 from dataclasses import is_dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import balancer_simulator
 import pytest
@@ -24,7 +23,7 @@ _SCENARIOS = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
 _GUIDE = sorted((ROOT / "examples" / "scenarios" / "guide").glob("*.toml"))
 
 
-def _as_written(value: Any) -> str | None:
+def _as_written(value):
     """Return a default as the page writes it; None for one that it describes in words."""
     if value is None:
         return "none"
@@ -43,7 +42,7 @@ def _as_written(value: Any) -> str | None:
         ("Changes", Change),
     ],
 )
-def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[BaseModel]) -> None:
+def test_every_key_is_on_the_page_with_its_default(heading, model):
     listed = {_CODE.findall(key)[0]: default for key, default, _ in rows(_PAGE, heading)}
     assert list(listed) == list(model.model_fields)
     for name, field in model.model_fields.items():
@@ -51,14 +50,14 @@ def test_every_key_is_on_the_page_with_its_default(heading: str, model: type[Bas
         assert written is None or listed[name] == written, name
 
 
-def _members(union: Any) -> dict[str, type[BaseModel]]:
+def _members(union):
     return {model.model_fields["kind"].default: model for model in get_args(get_args(union)[0])}
 
 
 @pytest.mark.parametrize(
     ("heading", "union"), [("Workloads", Workload), ("Distributions", Distribution), ("Faults", Fault)]
 )
-def test_every_kind_is_on_the_page_with_its_keys(heading: str, union: Any) -> None:
+def test_every_kind_is_on_the_page_with_its_keys(heading, union):
     table = {_CODE.findall(kind)[0]: keys for kind, keys, _ in rows(_PAGE, heading)}
     assert list(table) == list(_members(union))
     for kind, model in _members(union).items():
@@ -72,22 +71,22 @@ def test_every_kind_is_on_the_page_with_its_keys(heading: str, union: Any) -> No
 
 
 @pytest.mark.parametrize("model", [Stage, Kind, Policy, PolicySessions])
-def test_the_keys_of_smaller_tables_are_named(model: type[BaseModel]) -> None:
+def test_the_keys_of_smaller_tables_are_named(model):
     text = _PAGE.read_text(encoding="utf-8")
     assert [name for name in model.model_fields if f"`{name}`" not in text] == []
 
 
-def test_every_figure_is_on_the_page() -> None:
+def test_every_figure_is_on_the_page():
     listed = [name for row in rows(_PAGE, "Figures") for name in _CODE.findall(row[0])]
     assert listed == [figure.key for figure in FIGURES]
 
 
-def test_the_baselines_are_on_the_page() -> None:
+def test_the_baselines_are_on_the_page():
     text = _PAGE.read_text(encoding="utf-8")
     assert [policy.label for policy in all_policies()[-2:] if f"`{policy.label}`" not in text] == []
 
 
-def test_every_public_name_is_there_and_described() -> None:
+def test_every_public_name_is_there_and_described():
     for name in balancer_simulator.__all__:
         assert getattr(balancer_simulator, name).__doc__, name
     with pytest.raises(AttributeError, match="Scenaro"):
@@ -95,16 +94,16 @@ def test_every_public_name_is_there_and_described() -> None:
 
 
 @pytest.mark.parametrize("path", _SCENARIOS, ids=lambda path: path.stem)
-def test_the_example_scenarios_load(path: Path) -> None:
+def test_the_example_scenarios_load(path):
     assert load_scenario(path).policies
     assert f"examples/scenarios/{path.name}" in path.read_text(encoding="utf-8"), "it must say how it is run"
 
 
 @pytest.mark.parametrize("path", _GUIDE, ids=lambda path: path.stem)
-def test_the_scenarios_of_the_guide_load_and_compare_all_strategies(path: Path) -> None:
+def test_the_scenarios_of_the_guide_load_and_compare_all_strategies(path):
     assert not load_scenario(path).policies
     assert "balancer compare examples/scenarios/guide/*.toml" in _PAGE.read_text(encoding="utf-8")
 
 
-def test_the_guide_has_six_scenarios() -> None:
+def test_the_guide_has_six_scenarios():
     assert len(_GUIDE) == 6

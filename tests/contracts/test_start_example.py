@@ -6,7 +6,7 @@ from zipfile import ZipFile
 from tests.contracts.documents import ROOT
 
 
-def test_it_is_what_build_py_makes() -> None:
+def test_it_is_what_build_py_makes():
     spec = spec_from_file_location("start_build", ROOT / "examples" / "start" / "build.py")
     assert spec is not None
     assert spec.loader is not None

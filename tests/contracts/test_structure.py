@@ -6,20 +6,22 @@ are one subject, so what they import of each other is no circle.
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
 from functools import cache
-from pathlib import Path
+
+import pytest
 
 from tests.contracts.documents import ROOT
 
 __all__ = ["imported", "trees"]
+
+pytestmark = pytest.mark.xdist_group("trees")  # they are parsed once
 
 _LONGEST = 80  # lines of a function
 _FOLDERS = ("balancer", "strategies/balancer_strategies", "simulator/balancer_simulator")
 
 
 @cache
-def trees() -> dict[str, tuple[Path, ast.Module]]:
+def trees():
     """Return each module by its dotted name: its path below the root, and its syntax tree."""
     found = {}
     for folder in _FOLDERS:
@@ -30,9 +32,18 @@ def trees() -> dict[str, tuple[Path, ast.Module]]:
     return found
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
+def statements(tree):
+    """Yield all statements below a node. What they are made of is not looked at: that takes ten times as long."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt):
+            yield node
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from statements(node)
+
+
+def imported(tree):
     """Yield the dotted name of everything that is imported anywhere in a module, for type hints as well."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -40,10 +51,10 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
-def _between_folders() -> Mapping[str, Set[str]]:
+def _between_folders():
     """Return, for each folder, the other ones that its modules import from; a parent and its child do not count."""
     modules = trees()
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    found = defaultdict(set)
     for path, tree in modules.values():
         here = path.parent
         for name in imported(tree):
@@ -53,7 +64,7 @@ def _between_folders() -> Mapping[str, Set[str]]:
     return found
 
 
-def _within_folders() -> Mapping[str, Set[str]]:
+def _within_folders():
     """Return, for each module, the other ones of its folder that it imports from; the door of a folder is none."""
     modules = {name: found for name, found in trees().items() if found[0].name != "__init__.py"}
     return {
@@ -63,8 +74,8 @@ def _within_folders() -> Mapping[str, Set[str]]:
     }
 
 
-def _reached(start: str, edges: Mapping[str, Set[str]]) -> set[str]:
-    seen: set[str] = set()
+def _reached(start, edges):
+    seen = set()
     todo = [start]
     while todo:
         new = edges.get(todo.pop(), set()) - seen
@@ -73,13 +84,13 @@ def _reached(start: str, edges: Mapping[str, Set[str]]) -> set[str]:
     return seen
 
 
-def test_no_folder_imports_one_that_imports_it_back() -> None:
+def test_no_folder_imports_one_that_imports_it_back():
     edges = _between_folders()
     assert len(edges) > 30
     assert {folder for folder in edges if folder in _reached(folder, edges)} == set()
 
 
-def test_no_file_imports_one_of_its_folder_that_imports_it_back() -> None:
+def test_no_file_imports_one_of_its_folder_that_imports_it_back():
     """But for `Pool.connect` and `Pool.aio`: what they return is made of a pool."""
     edges = _within_folders()
     assert sum(map(len, edges.values())) > 400
@@ -87,8 +98,8 @@ def test_no_file_imports_one_of_its_folder_that_imports_it_back() -> None:
     assert found == {f"balancer.opening.{name}" for name in ("pool", "aio", "connected")}
 
 
-def test_a_class_name_stands_for_one_class() -> None:
-    where: defaultdict[str, list[str]] = defaultdict(list)
+def test_a_class_name_stands_for_one_class():
+    where = defaultdict(list)
     for name, (_, tree) in trees().items():
         for node in tree.body:  # a class within a class goes by the outer one's name: each strategy has its `Options`
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -97,11 +108,11 @@ def test_a_class_name_stands_for_one_class() -> None:
     assert {name: homes for name, homes in where.items() if len(homes) > 1} == {}
 
 
-def test_no_function_is_longer_than_a_screen_or_two() -> None:
+def test_no_function_is_longer_than_a_screen_or_two():
     functions = [
         (node.name, (node.end_lineno or 0) - node.lineno + 1)
         for _, tree in trees().values()
-        for node in ast.walk(tree)
+        for node in statements(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert len(functions) > 3000

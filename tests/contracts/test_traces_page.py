@@ -5,13 +5,12 @@ import shutil
 import subprocess
 from collections import Counter
 from datetime import UTC
-from pathlib import Path
 
 import pytest
 
 from balancer.observing.traces import write_trace
 from balancer.observing.traces.importers import LogOptions, import_logs
-from tests.contracts.documents import ROOT, Block, blocks
+from tests.contracts.documents import ROOT, blocks
 
 _LINES = [each for each in blocks(ROOT / "docs" / "traces.md") if each.language == "sh"]
 _FROM = re.compile(r"' (\S+) > (calls\.(jsonl|csv))$")
@@ -39,25 +38,25 @@ _FOUND = {
 }
 
 
-def _log_of(block: Block) -> str:
+def _log_of(block):
     found = _FROM.search(block.code)
     assert found is not None
     return found[1]
 
 
-def _made_in(folder: Path, code: str) -> str:
+def _made_in(folder, code):
     for log in (ROOT / "tests" / "logs").iterdir():
         shutil.copy(log, folder)
     return subprocess.run(["sh", "-ec", code], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_there_is_a_line_for_each_log() -> None:
+def test_there_is_a_line_for_each_log():
     assert sorted(map(_log_of, _MADE)) == sorted(_FOUND)
 
 
 @pytest.mark.needs("jq")
 @pytest.mark.parametrize("block", _MADE, ids=_log_of)
-def test_a_line_makes_the_calls_of_a_log(block: Block, tmp_path: Path) -> None:
+def test_a_line_makes_the_calls_of_a_log(block, tmp_path):
     outcomes, name, shortest_ms, longest_ms, began_s = _FOUND[_log_of(block)]
     assert _made_in(tmp_path, block.code) == ""
     (made,) = tmp_path.glob("calls.*")
@@ -71,7 +70,7 @@ def test_a_line_makes_the_calls_of_a_log(block: Block, tmp_path: Path) -> None:
     assert "SECRET" not in (tmp_path / "trace.jsonl").read_text(encoding="utf-8")
 
 
-def test_the_table_of_litellm_needs_columns_only(tmp_path: Path) -> None:
+def test_the_table_of_litellm_needs_columns_only(tmp_path):
     columns = {"endpoint": "api_base", "asked_s": "startTime", "ended_s": "endTime", "outcome": "status"}
     page = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
     assert all(f"`{field}={column}`" in page for field, column in columns.items())
@@ -82,6 +81,6 @@ def test_the_table_of_litellm_needs_columns_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("jq")
-def test_what_a_histogram_says_is_its_mean(tmp_path: Path) -> None:
+def test_what_a_histogram_says_is_its_mean(tmp_path):
     (line,) = (each for each in _LINES if "metrics" in each.code)
     assert _made_in(tmp_path, line.code) == "0.097343 s, 45 calls\n"

@@ -17,7 +17,6 @@ import tokenize
 import tomllib
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -39,39 +38,32 @@ _FINER = ("balancer/pipeline/generators", "balancer/pipeline/packages", "balance
 _NO_TEXT = {".png", ".webp", ".gz", ".zip", ".ipynb", ".svg", ".parquet", ".ico", ".in", ".ans", ".md", ".typed"}
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 _F_BEGINS, _F_ENDS = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _docstrings(node: ast.AST) -> Iterator[int]:
-    """Yield the lines of all docstrings; only what stands in a body can have one."""
-    if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-        yield from range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
-    for each in ast.iter_child_nodes(node):
-        if isinstance(each, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from _docstrings(each)
-
-
-def _weighed(text: str) -> tuple[int, int]:
-    """Return the code lines and the tokens of a Python file."""
-    docstrings = set(_docstrings(ast.parse(text)))
-    lines: set[int] = set()
+def _weighed(text):
+    """Return the code lines and the tokens of a Python file. A docstring is a text that a block begins with."""
+    lines = set()
     tokens = within = 0
+    begins = True
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in _NO_CODE and token.start[0] not in docstrings:
+        if token.type in _NO_CODE:
+            begins |= token.type == tokenize.INDENT
+        elif not (begins and token.type == tokenize.STRING):
             lines.update(range(token.start[0], token.end[0] + 1))
             tokens += not within  # before Python 3.12 an f-string was one token; it is one here
             within += (token.type == _F_BEGINS) - (token.type == _F_ENDS)
+            begins = False
     return len(lines), tokens
 
 
-def _room(file: str) -> str:
+def _room(file):
     """Return the room of a file: a folder of `balancer` or a part of one that is large, or the tree that it is in."""
     finer = next((room for room in _FINER if file.startswith(f"{room}/")), "")
     parts = file.split("/")
     return finer or "/".join(parts[: 2 if parts[0] == "balancer" and len(parts) > 2 else 1])
 
 
-def _by_room(*folders: str) -> dict[str, int]:
+def _by_room(*folders):
     """Return the weight of each room of some folders."""
     lines, tokens, other = (defaultdict[str, int](int) for _ in range(3))
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()):
@@ -91,7 +83,7 @@ def _by_room(*folders: str) -> dict[str, int]:
     return {room: max(lines[room], round(tokens[room] / _TOKENS_A_LINE)) + other[room] for room in sorted(lines)}
 
 
-def _keys(table: type, seen: set[type]) -> int:
+def _keys(table, seen):
     """Count the keys of a table and of all tables below it; the name of a table is no key."""
     seen.add(table)
     keys = 0
@@ -102,44 +94,44 @@ def _keys(table: type, seen: set[type]) -> int:
     return keys
 
 
-def _imports() -> dict[str, set[str]]:
+def _imports():
     """Return for each room the rooms that it imports from; the strategies are one, and so is the simulator."""
 
-    def room_of(name: str) -> str:
+    def room_of(name):
         return ".".join(name.split(".")[: 2 if name.startswith("balancer.") else 1])
 
-    found: dict[str, set[str]] = {}
+    found = {}
     for name, (_, tree) in trees().items():
         there = {room_of(other) for other in imported(tree) if other in trees()}
         found.setdefault(room_of(name), set()).update(there - {room_of(name)})
     return found
 
 
-def _floors(rooms: Mapping[str, set[str]]) -> int:
+def _floors(rooms):
     """Return how many rooms stand on one another."""
 
     @cache
-    def height(room: str) -> int:
+    def height(room):
         return 1 + max((height(below) for below in rooms[room] if below != "balancer"), default=0)
 
     return max(map(height, rooms))
 
 
-def _words() -> int:
+def _words():
     return sum(
         len(page.read_text(encoding="utf-8").split()) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
     )
 
 
-def _public() -> int:
+def _public():
     """Count the names that the packages say are public, and those of modules that stand in no room."""
     doors = [tree for path, tree in trees().values() if path.name == "__init__.py" or path.parent.name == "balancer"]
     found = [node for tree in doors for node in tree.body if isinstance(node, ast.Assign)]
     return sum(len(ast.literal_eval(node.value)) for node in found if ast.unparse(node.targets[0]) == "__all__")
 
 
-def _counts() -> dict[str, int]:
-    commands = get_command(make_app(Registry(group=None))).commands.values()  # type: ignore[attr-defined]
+def _counts():
+    commands = get_command(make_app(Registry(group=None))).commands.values()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     rooms = _imports()
     return {
@@ -161,17 +153,17 @@ def _counts() -> dict[str, int]:
     }
 
 
-def weigh(kind: str) -> dict[str, int]:
+def weigh(kind):
     """Return a part of the table, of the tree as it is."""
     folders = {"source": ("balancer", "strategies", "simulator", "notebooks"), "tests": ("tests",)}
     return _counts() if kind == "counts" else _by_room(*folders[kind])
 
 
-def _table() -> dict[str, dict[str, int]]:
+def _table():
     return tomllib.loads(_TABLE.read_text(encoding="utf-8"))
 
 
-def _written(table: Mapping[str, Mapping[str, int]]) -> str:
+def _written(table):
     head = "# Code lines of each room, and counts. Written by `python -m tests.contracts.test_weight --write`.\n"
     parts = [f"\n[{kind}]\n" + "".join(f'"{name}" = {n}\n' for name, n in rows.items()) for kind, rows in table.items()]
     return head + "".join(parts)
@@ -179,7 +171,7 @@ def _written(table: Mapping[str, Mapping[str, int]]) -> str:
 
 @pytest.mark.filterwarnings("default:lower the table")
 @pytest.mark.parametrize("kind", ["source", "tests"])
-def test_code_grows_in_one_room_only_as_it_shrinks_in_others(kind: str) -> None:
+def test_code_grows_in_one_room_only_as_it_shrinks_in_others(kind):
     now, most = weigh(kind), _table()[kind]
     over = {room: f"{most.get(room, 0)} -> {n}" for room, n in now.items() if n > most.get(room, 0)}
     less = sum(most.values()) - sum(now.values())
@@ -188,7 +180,7 @@ def test_code_grows_in_one_room_only_as_it_shrinks_in_others(kind: str) -> None:
         warnings.warn(f"lower the table: {kind} has {less} lines fewer; {__spec__.name} --write", stacklevel=1)
 
 
-def test_nothing_else_grows() -> None:
+def test_nothing_else_grows():
     now, most = weigh("counts"), _table()["counts"]
     assert list(now) == list(most)
     assert {name: f"{most[name]} -> {n}" for name, n in now.items() if n > most[name]} == {}

@@ -8,9 +8,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from msgspec import msgpack
@@ -22,56 +20,56 @@ _TTL_S = 1.0
 
 
 class _Client:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port):
         self.port = port
         self.who = ["a client", f"{time.time_ns():032x}"]
-        self.session: tuple[int, int] | None = None
+        self.session = None
         self.inside = False
         self.ttl_s = _TTL_S
-        self.leases: dict[tuple[int, int], dict[str, Any]] = {}
-        self.lost: list[tuple[int, int]] = []
+        self.leases = {}
+        self.lost = []
         self.refused = ""
-        self.asks: dict[int, dict[str, Any]] = {}
+        self.asks = {}
         self.heard_s = time.monotonic()
         self.asked = self.sessions = 0
         self.connect()
         self.knock()
 
-    def connect(self) -> None:
+    def connect(self):
         self.socket = socket.create_connection(("127.0.0.1", self.port))
         self.unread = b""
         self.heartbeat_s = 0.0  # it speaks at once, so that the server knows where it is
         self.frame(0, {"version": 3, "token": "", "who": self.who, "local": None})
 
-    def frame(self, kind: int, message: Any) -> None:
+    def frame(self, kind, message):
         body = msgpack.encode([kind, message])
         with suppress(OSError):
             self.socket.sendall(struct.pack(">I", len(body)) + body)
 
-    def knock(self) -> None:
+    def knock(self):
         self.frame(1, {"who": self.who, "sent_s": time.monotonic()})
 
-    def word(self, kind: int, word: dict[str, Any]) -> None:
+    def word(self, kind, word):
         self.number += 1
         self.unheard[self.number] = [[kind, word]]
         self.said_s[self.number] = 0.0
 
-    def ask(self, timeout_s: float) -> int:
+    def ask(self, timeout_s):
         self.asked += 1
         ask = {"number": self.asked, "request": {}, "priority": 0, "timeout_s": timeout_s, "waited_s": 0.0, "block": 1}
         self.asks[self.asked] = ask
         self.word(0, ask)
         return self.asked
 
-    def end(self, token: tuple[int, int]) -> None:
+    def end(self, token):
         del self.leases[token]
         self.word(3, {"token": list(token), "outcome": "success", "used_s": 0.1})
 
-    def numbered(self, number: int, words: list[Any]) -> None:
+    def numbered(self, number, words):
         assert self.session is not None
         self.frame(3, [self.who, *self.session, time.monotonic(), number, self.got, words])
 
-    def until(self, holds: Callable[[], bool]) -> None:
+    def until(self, holds):
         """Go on until `holds`."""
         until_s = time.monotonic() + PATIENCE_S
         while not holds():
@@ -97,22 +95,22 @@ class _Client:
                 body, self.unread = self.unread[4 : 4 + length], self.unread[4 + length :]
                 self.hear(*msgpack.decode(body))
 
-    def again(self) -> None:
+    def again(self):
         self.socket.close()
         with suppress(OSError):
             time.sleep(0.02)
             self.connect()
 
-    def hear(self, kind: int, said: Any) -> None:
+    def hear(self, kind, said):
         if kind == 11:
             session = said["epoch"], said["session"]
             if self.session is not None and session <= self.session:
                 return
             self.session, self.inside = session, False
             self.number = self.got = 0
-            self.unheard: dict[int, list[Any]] = {}
-            self.said_s: dict[int, float] = {}
-            self.listed: dict[int, Any] = {}
+            self.unheard = {}
+            self.said_s = {}
+            self.listed = {}
             self.sessions += 1
             held = [
                 {
@@ -142,7 +140,7 @@ class _Client:
                 for which, word in words:
                     self.told(which, word)
 
-    def told(self, kind: int, word: dict[str, Any]) -> None:
+    def told(self, kind, word):
         if kind == 20:
             self.listed[word["number"]] = word["endpoint"]
         elif kind == 21 and self.asks.pop(word["number"], None):
@@ -153,7 +151,7 @@ class _Client:
 
 
 @pytest.mark.more
-def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_its_connection() -> None:
+def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_its_connection():
     with Serving("http://a/", ttl_s=_TTL_S) as first:
         client = _Client(first.port)
         client.until(lambda: client.inside)

@@ -19,7 +19,7 @@ _CODE = re.compile(r"`(\w+)`")
     [("Messages", codec._HEADS, range(10)), ("Words", codec._WORDS, range(20))],
     ids=["messages", "words"],
 )
-def test_the_tables_are_those_of_the_codec(heading: str, kinds: dict[int, type], mine: range) -> None:
+def test_the_tables_are_those_of_the_codec(heading, kinds, mine):
     told = {
         int(kind): (_CODE.findall(name), who, _CODE.findall(fields)) for kind, name, who, fields in rows(_PAGE, heading)
     }
@@ -33,7 +33,7 @@ def test_the_tables_are_those_of_the_codec(heading: str, kinds: dict[int, type],
     }
 
 
-def test_the_frames_are_messages() -> None:
+def test_the_frames_are_messages():
     (example,) = (block.code for block in blocks(_PAGE) if block.language == "text")
     found = []
     for line in example.splitlines():

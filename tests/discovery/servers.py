@@ -9,19 +9,9 @@ from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from tests.patience import PATIENCE_S
 
-__all__ = ["Dns", "until"]
+__all__ = ["Dns"]
 
 _TRIES = 20  # to find a port
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    beat = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.01)):
-        if holds():
-            return
-        beat.wait(0.01)
-    raise AssertionError("it does not come to hold")
 
 
 class Dns:

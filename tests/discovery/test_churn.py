@@ -6,7 +6,7 @@ from balancer.testing.clock import ManualClock
 from tests.discovery.churn import Churn
 
 
-def _run(changes: int, *, threads: int, seed: int) -> Churn:
+def _run(changes, *, threads, seed):
     """Make changes 60 ms apart by the pool's clock, while threads make calls as fast as they can."""
     clock = ManualClock()
     churn = Churn(clock, threads=threads, call_s=0.0002, seed=seed)
@@ -22,11 +22,11 @@ def _run(changes: int, *, threads: int, seed: int) -> Churn:
     return churn
 
 
-def test_a_hundred_changes_lose_no_call_and_nobody_flaps() -> None:
+def test_a_hundred_changes_lose_no_call_and_nobody_flaps():
     assert _run(100, threads=2, seed=1).left > 5
 
 
 @pytest.mark.more
 @pytest.mark.parametrize("seed", range(3))
-def test_a_thousand_changes_lose_no_call_and_nobody_flaps(seed: int) -> None:
+def test_a_thousand_changes_lose_no_call_and_nobody_flaps(seed):
     assert _run(1000, threads=16, seed=seed).left > 100

@@ -4,10 +4,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +15,10 @@ from balancer.settings.strategy_options import StrategyOptions
 from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
 from tests.cluster.serving import Command
-from tests.discovery.servers import Dns, until
+from tests.discovery.servers import Dns
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, Library
+from tests.tasks.libraries import BOTH
+from tests.threads.crew import until
 
 
 class Scripted(Source):
@@ -29,18 +27,18 @@ class Scripted(Source):
     name = "scripted"
     Options = StrategyOptions
 
-    def __init__(self, options: Any = None, template: EndpointTemplate = EndpointTemplate()) -> None:  # noqa: B008
+    def __init__(self, options=None, template=EndpointTemplate()):  # noqa: B008
         super().__init__(options, template)
-        self.news: list[SourceAnswer | Exception] = []
+        self.news = []
         self._told = threading.Condition()
         self._closed = False
 
-    def say(self, what: SourceAnswer | Exception) -> None:
+    def say(self, what):
         with self._told:
             self.news.append(what)
             self._told.notify_all()
 
-    def look(self) -> SourceAnswer | None:
+    def look(self):
         with self._told:
             self._told.wait_for(lambda: self.news or self._closed)
             if self._closed:
@@ -50,20 +48,20 @@ class Scripted(Source):
             raise said
         return said
 
-    def close(self) -> None:
+    def close(self):
         with self._told:
             self._closed = True
             self._told.notify_all()
 
 
-def listed(*urls: str, gone: str = "") -> SourceAnswer:
+def listed(*urls, gone=""):
     return SourceAnswer(tuple(map(Endpoint, urls)), frozenset(filter(None, [gone])))
 
 
 class Told:
     """A pool and a discovery without threads, in the time of a clock that the test sets."""
 
-    def __init__(self, *endpoints: str, grace_s: float = 10.0) -> None:
+    def __init__(self, *endpoints, grace_s=10.0):
         self.clock = ManualClock()
         self.pool = Pool(endpoints, clock=self.clock)
         self.discovery = Discovery(
@@ -71,15 +69,15 @@ class Told:
         )
 
     @property
-    def states(self) -> dict[str, str]:
+    def states(self):
         return {each.name: each.state for each in self.pool.stats().endpoints}
 
-    def wait(self, for_s: float) -> None:
+    def wait(self, for_s):
         self.clock.advance(for_s)
         self.discovery.look_at_the_clock()
 
 
-def test_what_vanishes_leaves_after_its_grace_when_its_leases_have_ended() -> None:
+def test_what_vanishes_leaves_after_its_grace_when_its_leases_have_ended():
     told = Told()
     told.discovery.heard(listed("a", "b"))
     lease = told.pool.acquire(timeout=0, exclude={"a"})
@@ -92,7 +90,7 @@ def test_what_vanishes_leaves_after_its_grace_when_its_leases_have_ended() -> No
     assert told.states == {"a": "active"}
 
 
-def test_what_comes_while_others_serve_has_a_slow_start() -> None:
+def test_what_comes_while_others_serve_has_a_slow_start():
     told = Told()
     told.discovery.heard(listed("a"))
     told.discovery.heard(listed("a", "b"))
@@ -102,8 +100,8 @@ def test_what_comes_while_others_serve_has_a_slow_start() -> None:
 
 
 def test_trouble_is_logged_once_and_shown_and_nothing_leaves_while_it_lasts(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     caplog.set_level(logging.INFO, "balancer")
     told = Told()
     told.discovery.heard(listed("a", "b"))
@@ -126,7 +124,7 @@ def test_trouble_is_logged_once_and_shown_and_nothing_leaves_while_it_lasts(
     ]
 
 
-def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog):
     caplog.set_level(logging.INFO, "balancer")
     told = Told()
     for _ in range(100):
@@ -136,7 +134,7 @@ def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCa
     assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
 
 
-def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(caplog):
     told = Told()
     told.discovery.heard(listed("a"))
     for words in ("no answer", "not JSON"):
@@ -155,7 +153,7 @@ def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(capl
     ]
 
 
-def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog):
     told = Told()
     told.discovery.heard(listed("a"))
     with pytest.raises(ValueError, match="quota"):
@@ -165,7 +163,7 @@ def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCapture
         told.discovery.heard(listed(*map(str, range(10_001))))
 
 
-def test_two_endpoints_with_one_name_are_refused() -> None:
+def test_two_endpoints_with_one_name_are_refused():
     told = Told()
     twice = Endpoint("http://a/", name="a"), Endpoint("http://b/", name="a")
     with pytest.raises(SourceError, match="it lists two endpoints with the name a; give each a name of its own"):
@@ -176,14 +174,14 @@ def test_two_endpoints_with_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("url", ["local://1", "LOCAL://1", "file:///etc/passwd"])
-def test_what_is_on_this_machine_cannot_be_discovered(url: str) -> None:
+def test_what_is_on_this_machine_cannot_be_discovered(url):
     told = Told()
     with pytest.raises(SourceError, match=f"it lists {url}, which is no server; only a config may list"):
         told.discovery.heard(listed("http://a/", url))
     assert told.states == {}
 
 
-def test_other_endpoints_of_the_pool_are_left_alone() -> None:
+def test_other_endpoints_of_the_pool_are_left_alone():
     told = Told("mine")
     assert not told.discovery.wait(0.0)
     told.discovery.heard(SourceAnswer(()))
@@ -196,7 +194,7 @@ def test_other_endpoints_of_the_pool_are_left_alone() -> None:
     assert told.states == {"mine": "active", "a": "active"}
 
 
-def test_the_error_of_a_source_that_is_not_ours_is_not_quoted() -> None:
+def test_the_error_of_a_source_that_is_not_ours_is_not_quoted():
     told = Told()
     told.discovery.failed(RuntimeError("c4n4ry"))
     assert told.discovery.stats().trouble == "it raised RuntimeError"
@@ -208,14 +206,14 @@ def test_the_error_of_a_source_that_is_not_ours_is_not_quoted() -> None:
 
 
 def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed(
-    still_running: Callable[[str], list[str]],
-) -> None:
-    made: list[Scripted] = []
+    still_running,
+):
+    made = []
 
     class Mine(Scripted):
         name = "mine"
 
-        def __init__(self, options: Any, template: EndpointTemplate) -> None:
+        def __init__(self, options, template):
             super().__init__(options, template)
             made.append(self)
             self.say(SourceError("not yet"))
@@ -234,7 +232,7 @@ def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed(
         pool.discover(Mine)
 
 
-def test_a_grace_ends_while_the_source_waits_for_news(tmp_path: Path) -> None:
+def test_a_grace_ends_while_the_source_waits_for_news(tmp_path):
     file = tmp_path / "a.json"
     file.write_text('["http://a", "http://b"]')
     with Pool() as pool:
@@ -244,13 +242,13 @@ def test_a_grace_ends_while_the_source_waits_for_news(tmp_path: Path) -> None:
 
 
 @BOTH
-def test_tasks_go_on_while_the_first_answer_is_waited_for(library: Library, tmp_path: Path) -> None:
+def test_tasks_go_on_while_the_first_answer_is_waited_for(library, tmp_path):
     file = tmp_path / "a.json"
 
-    async def main() -> tuple[str, int]:
+    async def main():
         async with AsyncPool() as pool:
 
-            async def write() -> None:
+            async def write():
                 while not pool.stats().sources:
                     await library.sleep(0)
                 file.write_text('["http://a"]')
@@ -273,42 +271,30 @@ def test_tasks_go_on_while_the_first_answer_is_waited_for(library: Library, tmp_
         ({"source": "file", "options": {"path": "x"}, "grace": 1}, "did you mean 'grace_s'"),
     ],
 )
-def test_a_mistake_is_an_error_and_no_thread_stays(
-    settings: dict[str, Any], error: str, still_running: Callable[[str], list[str]]
-) -> None:
+def test_a_mistake_is_an_error_and_no_thread_stays(settings, error, still_running):
     with Pool() as pool, pytest.raises((ConfigError, ValueError), match=re.escape(error)):
         pool.discover(**settings)
     assert not still_running("discovery ")
-
-
-def test_the_pool_of_a_server_has_the_servers_endpoints() -> None:
-    from balancer import BalancerError
-    from tests.cluster.serving import Serving
-
-    serving = Serving("http://a")
-    with Pool.connect(serving.url) as pool, pytest.raises(BalancerError, match="only the server can change endpoints"):
-        pool.discover("file", {"path": "x"})
-    serving.stop()
 
 
 # -- DNS, as a pool sees it ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def dns() -> Iterator[Dns]:
+def dns():
     server = Dns()
     yield server
     server.close()
 
 
-def test_dns_that_lies_is_empty_or_silent_never_empties_a_pool(dns: Dns) -> None:
+def test_dns_that_lies_is_empty_or_silent_never_empties_a_pool(dns):
     dns.addresses("10.0.0.1", "10.0.0.2")
     options = dns.options | {"least_s": 0.01, "most_s": 0.01}
     with Pool() as pool:
         pool.discover("dns", options, wait_s=PATIENCE_S, grace_s=1e6)
         assert pool.stats().sources[0].endpoints == 2
 
-        def urls() -> set[str]:
+        def urls():
             return {each.host or "" for each in pool.endpoints()}
 
         dns.addresses("203.0.113.9")  # lies
@@ -336,14 +322,14 @@ headers = {{ Authorization = "Bearer ${{TOKEN}}" }}
 """
 
 
-def _config(folder: Path, urls: list[str], more: str = "") -> Path:
+def _config(folder, urls, more=""):
     (folder / "servers.json").write_text(json.dumps(urls))
     config = folder / "pool.toml"
     config.write_text(CONFIG.format(path=folder / "servers.json") + more)
     return config
 
 
-def test_a_config_may_have_sources_and_no_endpoints(tmp_path: Path) -> None:
+def test_a_config_may_have_sources_and_no_endpoints(tmp_path):
     config = load_config(_config(tmp_path, ["http://a"]), environ={"TOKEN": "c4n4ry-1"})
     assert config.endpoints == []
     with Pool.from_config(config) as pool, pool.lease(timeout=0) as lease:
@@ -364,35 +350,35 @@ def test_a_config_may_have_sources_and_no_endpoints(tmp_path: Path) -> None:
         ("[discovery.x]\nsource = 'file'\nleaving_share = 0.0", "discovery.x.leaving_share: found 0.0"),
     ],
 )
-def test_a_mistake_in_a_config_is_a_line(more: str, line: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_config_is_a_line(more, line, tmp_path):
     with pytest.raises(ConfigError, match=re.escape(line)):
         load_config(_config(tmp_path, [], more), environ={"TOKEN": "t"})
 
 
-def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path: Path) -> None:
+def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path):
     config = load_config(_config(tmp_path, ["http://a"], "[discovery.x]\nsource = 'dns'\n"), environ={"TOKEN": "t"})
     with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'dns', option host: is missing"):
         Pool.from_config(config)
 
 
-def test_a_source_that_cannot_be_made_is_named() -> None:
+def test_a_source_that_cannot_be_made_is_named():
     class Nowhere(Scripted):
         name = "nowhere"
 
-        def __init__(self, options: Any, template: EndpointTemplate) -> None:
+        def __init__(self, options, template):
             raise SourceError("no server is named")
 
     with Pool() as pool, pytest.raises(ConfigError, match=r"^source 'nowhere': no server is named$"):
         pool.discover(Nowhere)
 
 
-def test_endpoints_of_a_quota_may_come_from_a_source() -> None:
+def test_endpoints_of_a_quota_may_come_from_a_source():
     with Pool(quotas={"q": QuotaSettings(requests_per_min=5)}) as pool:
         pool.add(Endpoint("http://a", quota="q"))
 
 
 @contextmanager
-def closing_command(serving: Command) -> Iterator[None]:
+def closing_command(serving):
     try:
         yield
     finally:
@@ -400,9 +386,7 @@ def closing_command(serving: Command) -> Iterator[None]:
 
 
 @pytest.mark.more  # a server grants nothing for a TTL, which must be longer than a start
-def test_a_server_that_comes_back_knows_the_endpoints_before_its_members_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_comes_back_knows_the_endpoints_before_its_members_report(tmp_path, monkeypatch):
     config = _config(tmp_path, ["http://a"])
     monkeypatch.setenv("TOKEN", "c4n4ry-1")
     serving = Command(config, ttl_s=20.0)

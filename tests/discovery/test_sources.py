@@ -2,40 +2,37 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from balancer import ConfigError, Endpoint
 from balancer.plugins.registry import default_registry
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.source import EndpointTemplate, SourceError
 from tests.discovery.servers import Dns
 
 
-def source(kind: str, template: EndpointTemplate = EndpointTemplate(), **options: Any) -> Source:  # noqa: B008
+def source(kind, template=EndpointTemplate(), **options):  # noqa: B008
     return default_registry().source(kind, options, template)
 
 
-def look(asked: Source) -> SourceAnswer:
+def look(asked):
     answer = asked.look()
     assert answer is not None
     return answer
 
 
-def names(asked: Source) -> list[str]:
+def names(asked):
     return [each.name for each in look(asked).wanted]
 
 
-def refusal(asked: Source) -> str:
+def refusal(asked):
     with pytest.raises(SourceError) as caught:
         asked.look()
     return str(caught.value)
 
 
 @pytest.fixture
-def dns() -> Iterator[Dns]:
+def dns():
     server = Dns()
     yield server
     server.close()
@@ -56,13 +53,13 @@ def dns() -> Iterator[Dns]:
     ],
     ids=lambda text: text[:12],
 )
-def test_a_file_may_have_many_forms(name: str, text: str, tmp_path: Path) -> None:
+def test_a_file_may_have_many_forms(name, text, tmp_path):
     (tmp_path / name).write_text(text)
     asked = source("file", path=str(tmp_path / name))
     assert names(asked) == ["http://a:1", "http://b:1"]
 
 
-def test_a_file_says_more_of_an_endpoint_than_the_template(tmp_path: Path) -> None:
+def test_a_file_says_more_of_an_endpoint_than_the_template(tmp_path):
     template = EndpointTemplate(
         capacity=8, weight=2.0, labels=frozenset({"all"}), headers={"Authorization": "Bearer t"}
     )
@@ -78,7 +75,7 @@ def test_a_file_says_more_of_an_endpoint_than_the_template(tmp_path: Path) -> No
     assert dict(last.headers) == {"Authorization": "Bearer u"}
 
 
-def test_labels_of_prometheus_are_labels_and_some_have_a_meaning(tmp_path: Path) -> None:
+def test_labels_of_prometheus_are_labels_and_some_have_a_meaning(tmp_path):
     group = {"targets": ["a:1", "[::1]:2"], "labels": {"__scheme__": "https", "__capacity__": "4", "zone": "z"}}
     (tmp_path / "a.json").write_text(json.dumps([group]))
     found = look(source("file", EndpointTemplate(path="/v1"), path=str(tmp_path / "a.json"))).wanted
@@ -87,7 +84,7 @@ def test_labels_of_prometheus_are_labels_and_some_have_a_meaning(tmp_path: Path)
     )
 
 
-def test_a_file_names_who_is_gone(tmp_path: Path) -> None:
+def test_a_file_names_who_is_gone(tmp_path):
     (tmp_path / "a.json").write_text('{"endpoints": ["http://a:1"], "gone": ["http://b:1"]}')
     assert look(source("file", path=str(tmp_path / "a.json"))).gone == {"http://b:1"}
 
@@ -109,7 +106,7 @@ def test_a_file_names_who_is_gone(tmp_path: Path) -> None:
     ],
     ids=lambda text: text[:12],
 )
-def test_a_file_that_cannot_be_used_is_a_line(name: str, text: str, why: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_a_line(name, text, why, tmp_path):
     (tmp_path / name).write_text(text)
     said = refusal(source("file", path=str(tmp_path / name)))
     assert re.search(why, said)
@@ -117,7 +114,7 @@ def test_a_file_that_cannot_be_used_is_a_line(name: str, text: str, why: str, tm
     assert "c4n4ry" not in said
 
 
-def test_a_file_is_read_again_when_it_was_replaced_and_after_a_mistake(tmp_path: Path) -> None:
+def test_a_file_is_read_again_when_it_was_replaced_and_after_a_mistake(tmp_path):
     path = tmp_path / "a.json"
     asked = source("file", path=str(path))
     assert "cannot be read" in refusal(asked)
@@ -136,7 +133,7 @@ def test_a_file_is_read_again_when_it_was_replaced_and_after_a_mistake(tmp_path:
 # -- DNS ----------------------------------------------------------------------------------------------
 
 
-def test_addresses_are_endpoints_until_their_ttl_is_over(dns: Dns) -> None:
+def test_addresses_are_endpoints_until_their_ttl_is_over(dns):
     dns.addresses("10.0.0.2", "10.0.0.1", ttl=7)
     asked = source("dns", EndpointTemplate(scheme="https", path="/v1"), **dns.options)
     answer = look(asked)
@@ -148,7 +145,7 @@ def test_addresses_are_endpoints_until_their_ttl_is_over(dns: Dns) -> None:
     assert look(asked).again_s == 60.0, "most_s"
 
 
-def test_both_kinds_of_addresses_and_an_answer_longer_than_a_datagram(dns: Dns) -> None:
+def test_both_kinds_of_addresses_and_an_answer_longer_than_a_datagram(dns):
     dns.addresses(*(f"10.0.{n}.1" for n in range(200)))
     dns.zone["AAAA"] = ["pool.test. 5 IN AAAA fd00::1"]
     found = names(source("dns", **dns.options | {"records": ["A", "AAAA"]}))
@@ -156,7 +153,7 @@ def test_both_kinds_of_addresses_and_an_answer_longer_than_a_datagram(dns: Dns) 
     assert "http://[fd00::1]:80" in found
 
 
-def test_srv_records_have_ports_weights_and_groups(dns: Dns) -> None:
+def test_srv_records_have_ports_weights_and_groups(dns):
     dns.zone["SRV"] = [
         "_http._tcp.pool.test. 5 IN SRV 0 3 8000 a.pool.test.",
         "_http._tcp.pool.test. 5 IN SRV 1 0 8001 b.pool.test.",
@@ -170,7 +167,7 @@ def test_srv_records_have_ports_weights_and_groups(dns: Dns) -> None:
     assert look(asked).wanted == (), "the service is not there, by RFC 2782"
 
 
-def test_dns_that_knows_nothing_says_so(dns: Dns) -> None:
+def test_dns_that_knows_nothing_says_so(dns):
     asked = source("dns", **dns.options)
     assert look(asked).wanted == (), "the name is there, without addresses"
     dns.code = "NXDOMAIN"
@@ -182,7 +179,7 @@ def test_dns_that_knows_nothing_says_so(dns: Dns) -> None:
     assert refusal(asked) == "no DNS server answers for pool.test within 0.2 s"
 
 
-def test_half_an_answer_of_dns_is_none(dns: Dns) -> None:
+def test_half_an_answer_of_dns_is_none(dns):
     """If one kind of records fails, the others are no whole answer: their endpoints would seem to be gone."""
     dns.addresses("10.0.0.1")
     dns.code = "SERVFAIL"
@@ -200,10 +197,10 @@ def test_half_an_answer_of_dns_is_none(dns: Dns) -> None:
         ({"host": "a", "port": 1, "sever": "b"}, "option sever: unknown key; did you mean 'servers'"),
     ],
 )
-def test_wrong_options_are_a_line(options: dict[str, Any], why: str) -> None:
+def test_wrong_options_are_a_line(options, why):
     with pytest.raises(ConfigError, match=f"source 'dns'.*{why}"):
         source("dns", **options)
 
 
-def test_a_dns_server_is_an_address() -> None:
+def test_a_dns_server_is_an_address():
     assert "neither" in refusal(source("dns", host="a", port=1, servers=["dns.test"]))

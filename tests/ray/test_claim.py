@@ -1,10 +1,8 @@
 """Which actor of a pool counts: in whatever order two of them read and write, no record is overlooked. Without Ray."""
 
-from collections.abc import Callable
-
 import pytest
 
-from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
+from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
 from balancer.ray.claim import ActorClaim, claim_times
 
@@ -15,13 +13,13 @@ _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b"
 class _Kept:
     """A store in memory. Before the `at`th call that comes it does something else, once."""
 
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
+    def __init__(self):
+        self.texts = {}
         self.down = False
         self.calls = 0
         self.at, self.first = -1, lambda: None
 
-    def _come(self) -> None:
+    def _come(self):
         if self.down:
             raise OSError("down")
         self.calls += 1
@@ -29,55 +27,55 @@ class _Kept:
             self.at = -1
             self.first()
 
-    def before(self, call: int, act: Callable[[], None]) -> None:
+    def before(self, call, act):
         self.calls, self.at, self.first = 0, call, act
 
-    def get(self, name: str) -> str | None:
+    def get(self, name):
         self._come()
         return self.texts.get(name)
 
-    def put(self, name: str, text: str) -> None:
+    def put(self, name, text):
         self._come()
         self.texts[name] = text
 
-    def drop(self, name: str) -> None:
+    def drop(self, name):
         self._come()
         self.texts.pop(name, None)
 
 
 class _Time:
-    def __init__(self) -> None:
+    def __init__(self):
         self.now_s = 100.0
 
-    def __call__(self) -> float:
+    def __call__(self):
         return self.now_s
 
 
-def _claimed(kept: _Kept, time: _Time, pool: str = "p", times: ClusterTimes = _TIMES) -> ActorClaim:
-    return ActorClaim(pool, times, kept, time)  # type: ignore[arg-type]  # it stands in for Ray's store
+def _claimed(kept, time, pool="p", times=_TIMES):
+    return ActorClaim(pool, times, kept, time)  # it stands in for Ray's store
 
 
-def test_the_first_coordinator_knows_that_nobody_holds_anything() -> None:
+def test_the_first_coordinator_knows_that_nobody_holds_anything():
     last = _claimed(_Kept(), _Time()).last
     assert last is not None
     assert last.holders == frozenset()
 
 
-def test_the_next_one_knows_the_members_and_waits_for_as_long_as_the_promises_of_the_one_before_last() -> None:
+def test_the_next_one_knows_the_members_and_waits_for_as_long_as_the_promises_of_the_one_before_last():
     kept = _Kept()
     _claimed(kept, _Time()).keep(_RECORD)
     last = _claimed(kept, _Time(), times=claim_times(1.0)).last
     assert last == CoordinatorRecord(7, 12.5, _RECORD.holders)
 
 
-def test_one_that_died_before_it_kept_anything_leaves_nothing_known() -> None:
+def test_one_that_died_before_it_kept_anything_leaves_nothing_known():
     kept = _Kept()
     _claimed(kept, _Time()).keep(_RECORD)
     _claimed(kept, _Time())
     assert _claimed(kept, _Time()).last is None
 
 
-def test_pools_do_not_read_each_others_records() -> None:
+def test_pools_do_not_read_each_others_records():
     kept = _Kept()
     _claimed(kept, _Time()).keep(_RECORD)
     last = _claimed(kept, _Time(), "q").last
@@ -86,11 +84,11 @@ def test_pools_do_not_read_each_others_records() -> None:
 
 
 @pytest.mark.parametrize("call", range(1, 4))
-def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_between(call: int) -> None:
+def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_between(call):
     kept = _Kept()
     _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset()))
     old = _claimed(kept, _Time())
-    fresh: list[ActorClaim] = []
+    fresh = []
     kept.before(call, lambda: fresh.append(_claimed(kept, _Time())))
     try:
         old.keep(_RECORD)
@@ -104,12 +102,12 @@ def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_betwee
 
 
 @pytest.mark.parametrize("call", range(1, 5))
-def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_one_does(call: int) -> None:
+def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_one_does(call):
     kept = _Kept()
     old = _claimed(kept, _Time())
-    counts: list[bool] = []
+    counts = []
 
-    def keep() -> None:
+    def keep():
         try:
             old.keep(_RECORD)
             counts.append(True)
@@ -123,7 +121,7 @@ def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_on
     assert seen or not counts[0]
 
 
-def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl() -> None:
+def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl():
     kept, time = _Kept(), _Time()
     claim = _claimed(kept, time)
     time.now_s += 1.9
@@ -140,11 +138,11 @@ def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_o
     assert claim.sure
 
 
-def test_an_answer_counts_from_when_it_was_asked_for() -> None:
+def test_an_answer_counts_from_when_it_was_asked_for():
     kept, time = _Kept(), _Time()
     claim = _claimed(kept, time)
 
-    def passes() -> None:
+    def passes():
         time.now_s += 5.0
 
     kept.before(1, passes)
@@ -152,7 +150,7 @@ def test_an_answer_counts_from_when_it_was_asked_for() -> None:
     assert not claim.sure
 
 
-def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once() -> None:
+def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once():
     kept = _Kept()
     claim = _claimed(kept, _Time())
     assert claim.sure
@@ -165,13 +163,13 @@ def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once() -> None:
     assert not claim.sure
 
 
-def test_an_older_answer_that_comes_later_shortens_nothing() -> None:
+def test_an_older_answer_that_comes_later_shortens_nothing():
     """Two threads look: one when it keeps a record, one again and again."""
     kept, time = _Kept(), _Time()
     claim = _claimed(kept, time)
     time.now_s += 1.0
 
-    def looks_meanwhile() -> None:
+    def looks_meanwhile():
         time.now_s += 1.0
         assert claim.look()
 
@@ -181,7 +179,7 @@ def test_an_older_answer_that_comes_later_shortens_nothing() -> None:
     assert claim.sure
 
 
-def test_what_nobody_reads_any_more_is_dropped_and_drains_end_with_the_actor() -> None:
+def test_what_nobody_reads_any_more_is_dropped_and_drains_end_with_the_actor():
     kept = _Kept()
     _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset(), frozenset({"http://a/"})))
     second = _claimed(kept, _Time())

@@ -5,7 +5,6 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import pytest
 
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.store import Store
-from tests.integration.pipeline.place import Place, children_of, make_place, until
+from tests.integration.pipeline.place import children_of, make_place, until
 from tests.patience import PATIENCE_S
 
 ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray"), pytest.mark.filt
 
 
 @contextmanager
-def _filled(folder: Path) -> Iterator[Place]:
+def _filled(folder):
     """Have a place with three problems, for three workers."""
     with make_place(folder) as made:
         made.write(["local://1", "local://2"])
@@ -40,7 +39,7 @@ class _One(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> _One:
+def one(tmp_path_factory):
     with _filled(tmp_path_factory.mktemp("one")) as made:
         began_s = time.monotonic()
         made.run()
@@ -48,7 +47,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> _One:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path, monkeypatch):
     # A folder of its own keeps Ray from finding the cluster of other tests.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     monkeypatch.setenv("RAY_TMPDIR", folder)
@@ -59,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _workers(pid: int) -> list[int]:
+def _workers(pid):
     """Return the processes that judge a problem below `pid`."""
     found = []
     for child, _ in children_of(pid):
@@ -72,7 +71,7 @@ def _workers(pid: int) -> list[int]:
     return found
 
 
-def _kill_one(pid: int, killed: list[int]) -> bool:
+def _kill_one(pid, killed):
     """Kill the first worker that is seen to judge a problem; it has just begun."""
     for worker in _workers(pid)[:1]:
         os.kill(worker, signal.SIGKILL)
@@ -80,18 +79,18 @@ def _kill_one(pid: int, killed: list[int]) -> bool:
     return bool(killed)
 
 
-def _as_one(place: Place, one: _One) -> bool:
+def _as_one(place, one):
     with Store(one.results) as whole, Store(place.folder / "results") as found:
         return difference(whole, found).same
 
 
 def test_on_a_cluster_of_three_cpus_verdicts_are_those_of_one_process_though_a_worker_is_killed(
-    place: Place, one: _One, cluster: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    place, one, cluster, monkeypatch
+):
     monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
     began_s = time.monotonic()
     with place.running("--engine", "ray") as process:
-        killed: list[int] = []
+        killed = []
         until(lambda: _kill_one(os.getpid(), killed), process)
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
@@ -102,7 +101,7 @@ def test_on_a_cluster_of_three_cpus_verdicts_are_those_of_one_process_though_a_w
     assert place.summary()["complete"]
 
 
-def test_a_node_that_dies_costs_no_verdict(place: Place, one: _One, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_dies_costs_no_verdict(place, one, monkeypatch):
     from ray.cluster_utils import Cluster
     from ray.experimental import internal_kv
 
@@ -126,7 +125,7 @@ def test_a_node_that_dies_costs_no_verdict(place: Place, one: _One, monkeypatch:
     assert place.summary()["complete"]
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place: Place, one: _One) -> None:
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place, one):
     with place.running("--engine", "ray") as process:
         until(lambda: bool(_workers(process.pid)), process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the group

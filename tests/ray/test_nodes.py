@@ -15,7 +15,7 @@ ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray
 pytestmark = [pytest.mark.more, pytest.mark.xdist_group("ray")]
 
 
-def test_the_death_of_the_node_that_hosts_the_pool_issues_nothing_twice_and_loses_nothing(in_full: bool) -> None:
+def test_the_death_of_the_node_that_hosts_the_pool_issues_nothing_twice_and_loses_nothing(in_full):
     if not in_full:
         pytest.skip("not run: two machines in network namespaces take half a minute; BALANCER_STRESS=1 make ray")
     options = ["--soon", "--ttl", "60", "--workers", "3", "--calls", "600", "--watch", "8"]
@@ -29,7 +29,7 @@ def test_the_death_of_the_node_that_hosts_the_pool_issues_nothing_twice_and_lose
 
 
 @pytest.mark.parametrize("where", ["head", "other"])
-def test_the_death_of_the_head_ends_the_leases_of_another_machine(in_full: bool, where: str) -> None:
+def test_the_death_of_the_head_ends_the_leases_of_another_machine(in_full, where):
     if not in_full:
         pytest.skip("not run: two machines in network namespaces take a minute; BALANCER_STRESS=1 make ray")
     try:

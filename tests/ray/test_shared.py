@@ -5,10 +5,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,12 +29,12 @@ TTL_S = 60  # a restart on a busy machine takes seconds
 SLOTS = 2 * CAPACITY
 
 
-def _config(**settings: Any) -> Config:
-    return Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}], **settings)  # type: ignore[list-item]
+def _config(**settings):
+    return Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}], **settings)
 
 
 @pytest.fixture
-def pool(cluster: str, request: pytest.FixtureRequest) -> Iterator[SharedPool]:
+def pool(cluster, request):
     name = request.node.name
     with SharedPool(name, config=_config(), ttl_s=TTL_S) as shared:
         yield shared
@@ -44,13 +42,13 @@ def pool(cluster: str, request: pytest.FixtureRequest) -> Iterator[SharedPool]:
         stop(name)
 
 
-def _takes(pool: SharedPool, for_s: float) -> tuple[int, str]:
+def _takes(pool, for_s):
     with pool.lease(PATIENCE_S, holder="a task") as lease:
         time.sleep(for_s)
         return os.getpid(), lease.endpoint.url
 
 
-def _waits(pool: SharedPool, timeout_s: float) -> str:
+def _waits(pool, timeout_s):
     try:
         pool.acquire(timeout_s).release()
     except AcquireTimeout:
@@ -61,32 +59,32 @@ def _waits(pool: SharedPool, timeout_s: float) -> str:
 class _Worker:
     """An actor that works on a pool, in two threads, and sees whether somebody else uses what it leases."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name):
         self.pool = SharedPool(name)
         self.over = threading.Event()
-        self.crew: list[threading.Thread] = []
+        self.crew = []
 
-    def pid(self) -> int:
+    def pid(self):
         return os.getpid()
 
-    def work(self, folder: str) -> None:
+    def work(self, folder):
         self.crew = [threading.Thread(target=_work, args=(self.pool, Path(folder), self.over)) for _ in range(2)]
         for thread in self.crew:
             thread.start()
 
-    def end(self) -> None:
+    def end(self):
         self.over.set()
         for thread in self.crew:
             thread.join()
         self.pool.close()
 
-    def in_tasks(self, count: int) -> set[str]:
-        async def one() -> str:
+    def in_tasks(self, count):
+        async def one():
             async with self.pool.aio.lease(PATIENCE_S) as lease:
                 await asyncio.sleep(0.001)
                 return lease.endpoint.url
 
-        async def many() -> list[str]:
+        async def many():
             return await asyncio.gather(*(one() for _ in range(count)))
 
         return set(asyncio.run(many()))
@@ -95,7 +93,7 @@ class _Worker:
 # -- its face -------------------------------------------------------------------------------------------
 
 
-def test_a_driver_tasks_and_actors_share_slots_and_a_process_has_one_pool(pool: SharedPool) -> None:
+def test_a_driver_tasks_and_actors_share_slots_and_a_process_has_one_pool(pool):
     mine = [pool.acquire(PATIENCE_S) for _ in range(SLOTS)]
     assert ray.get(ray.remote(_waits).remote(pool, 0.2), timeout=PATIENCE_S) == "in vain"
     for lease in mine:
@@ -109,7 +107,7 @@ def test_a_driver_tasks_and_actors_share_slots_and_a_process_has_one_pool(pool: 
     assert pool.call(lambda lease: "called") == "called"
 
 
-def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool: SharedPool) -> None:
+def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool):
     name = pool._name
     with SharedPool(name) as other, other.lease(PATIENCE_S) as lease:
         assert lease.endpoint.capacity == CAPACITY
@@ -118,16 +116,14 @@ def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool: Shared
         SharedPool(name, config=_config(host_caps={"*": 1}), ttl_s=5.0)
 
 
-def test_the_actor_writes_the_trace_of_all_processes(
-    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_actor_writes_the_trace_of_all_processes(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a relative path is of the process that makes the pool
     with SharedPool("traced", config=_config(trace={"path": "calls.jsonl"}), ttl_s=TTL_S) as pool:
         with pool.lease(PATIENCE_S, holder="the driver"):
             pass
         ray.get(ray.remote(_takes).remote(pool, 0.01), timeout=PATIENCE_S)
 
-        def holders() -> set[str | None]:
+        def holders():
             trace = read_trace(tmp_path / "calls.jsonl")
             return {each.task for each in trace.attempts if each.outcome is not None}
 
@@ -135,7 +131,7 @@ def test_the_actor_writes_the_trace_of_all_processes(
     stop("traced")
 
 
-def test_settings_of_the_config_are_everybodys(cluster: str) -> None:
+def test_settings_of_the_config_are_everybodys(cluster):
     config = _config(pool={"acquire_timeout_s": 0.25}, retries={"base_s": 0.07})
     with SharedPool("settings", config=config), SharedPool("settings") as other:
         assert other.engine.acquire_timeout_s == 0.25
@@ -143,7 +139,7 @@ def test_settings_of_the_config_are_everybodys(cluster: str) -> None:
     stop("settings")
 
 
-def test_mistakes_are_a_line_each(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_a_line_each(cluster, monkeypatch):
     with pytest.raises(ConfigError, match="the pool 'nobody' of Ray: there is none in the namespace 'balancer'"):
         SharedPool("nobody")
     with pytest.raises(ConfigError, match="strategy"):
@@ -165,7 +161,7 @@ def test_mistakes_are_a_line_each(cluster: str, monkeypatch: pytest.MonkeyPatch)
         SharedPool("nobody", config=_config())
 
 
-def test_an_endpoint_is_drained_for_all(pool: SharedPool) -> None:
+def test_an_endpoint_is_drained_for_all(pool):
     with pytest.raises(UnknownEndpoint, match=r"10\.0\.0\.9"):
         pool.drain("http://10.0.0.9/")
     with pytest.raises(BalancerError, match="only its actor can change endpoints"):
@@ -178,7 +174,7 @@ def test_an_endpoint_is_drained_for_all(pool: SharedPool) -> None:
                 assert lease.endpoint.url == "http://10.0.0.2/"
 
 
-def test_a_token_is_told_by_ray_alone(pool: SharedPool, cluster: str) -> None:
+def test_a_token_is_told_by_ray_alone(pool, cluster):
     actor = ray.get_actor(pool._name, namespace="balancer")
     found = ray.get(actor.where.remote(ray.get_runtime_context().get_node_id()))
     assert found.url.startswith("balancer://127.0.0.1:")
@@ -197,7 +193,7 @@ def test_a_token_is_told_by_ray_alone(pool: SharedPool, cluster: str) -> None:
 # -- who dies -------------------------------------------------------------------------------------------
 
 
-def _members(pool: SharedPool) -> int:
+def _members(pool):
     """Return how many members the next actor would know of."""
     store, name = ControlStore(), f"balancer/{pool.called}"
     coordinator = store.get(f"{name}/coordinator")
@@ -205,12 +201,12 @@ def _members(pool: SharedPool) -> int:
     return len(record.holders or ()) if record is not None else -1
 
 
-def _kill_actor(pool: SharedPool) -> None:
+def _kill_actor(pool):
     """Kill the actor, and wait until another life of it has let this process in."""
     actor = ray.get_actor(pool._name, namespace="balancer")
     before = ray.get(actor.where.remote(""), timeout=PATIENCE_S).token
 
-    def lives_again() -> bool:
+    def lives_again():
         with suppress(ray.exceptions.RayError):
             return bool(ray.get(actor.where.remote(""), timeout=PATIENCE_S).token != before)
         return False
@@ -220,9 +216,7 @@ def _kill_actor(pool: SharedPool) -> None:
     until(lambda: pool._line._token != before and pool.connected)
 
 
-def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
-    pool: SharedPool, tmp_path: Path
-) -> None:
+def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_nothing(pool, tmp_path):
     workers = [ray.remote(_Worker).options(num_cpus=0).remote(pool._name) for _ in range(3)]
     pids = ray.get([worker.pid.remote() for worker in workers], timeout=PATIENCE_S)
     ray.get([worker.work.remote(str(tmp_path)) for worker in workers], timeout=PATIENCE_S)
@@ -246,7 +240,7 @@ def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_noth
         lease.release()
 
 
-def test_a_process_between_two_tasks_finds_the_actor_again(pool: SharedPool) -> None:
+def test_a_process_between_two_tasks_finds_the_actor_again(pool):
     """The worker of a task idles, with its pool: nobody calls Ray from its main thread while the actor is restarted."""
     task = ray.remote(_takes).options(max_retries=0)
     (before, _) = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
@@ -258,7 +252,7 @@ def test_a_process_between_two_tasks_finds_the_actor_again(pool: SharedPool) -> 
     assert before in seen
 
 
-def test_a_pool_that_is_ended_is_over_for_all_and_can_be_made_anew(cluster: str) -> None:
+def test_a_pool_that_is_ended_is_over_for_all_and_can_be_made_anew(cluster):
     pool = SharedPool("ended", config=_config(), ttl_s=3.0)
     lease = pool.acquire(PATIENCE_S)
     stop("ended")

@@ -1,22 +1,19 @@
 """What looks for violations in a soak sees each kind: a slot given twice, lost, leaked. `make stress` ends with one."""
 
-from collections.abc import Callable
-
 import pytest
 
 from balancer import Endpoint, Outcome, Pool
-from balancer.core.events import Added, Ended, Event, Granted, LimitChanged, Removed
+from balancer.core.events import Added, Ended, Granted, LimitChanged, Removed
 from balancer.plugins.registry import Registry
-from balancer.strategy import Node, Request
 from tests.registered import KINDS
 from tests.stress.invariants import LeaseEvents, limits_of, seen_at_rest
 
 
-def _granted(number: int, slots: int = 1) -> Granted:
+def _granted(number, slots=1):
     return Granted(0.0, number, "e", "", slots, 0.0)
 
 
-def _ended(number: int, slots: int = 1) -> Ended:
+def _ended(number, slots=1):
     return Ended(0.0, number, "e", "", slots, Outcome.SUCCESS, 0.0)
 
 
@@ -34,7 +31,7 @@ def _ended(number: int, slots: int = 1) -> Ended:
         ([_granted(1), _granted(2), _ended(1)], "lost: Granted"),
     ],
 )
-def test_events_that_must_never_be_are_seen(events: list[Event], sees: str | None) -> None:
+def test_events_that_must_never_be_are_seen(events, sees):
     heard = LeaseEvents({"e": 2}, most=3)
     for event in events:
         heard(event)
@@ -42,25 +39,25 @@ def test_events_that_must_never_be_are_seen(events: list[Event], sees: str | Non
     assert any(each.startswith(sees) for each in found) if sees else found == []
 
 
-def _a_lease_is_out(pool: Pool) -> object:
+def _a_lease_is_out(pool):
     return pool.acquire(0)
 
 
-def _a_slot_counts_as_out(pool: Pool) -> None:
+def _a_slot_counts_as_out(pool):
     pool.engine.core.ledger.account("e0").shown["in_flight"] = 1
     pool.engine.core.ledger.account("e0").in_flight = 1
 
 
-class _Blind(KINDS["first"]):  # type: ignore[misc]
+class _Blind(KINDS["first"]):
     """Sees no endpoint that could serve."""
 
     name = "blind"
 
-    def pick(self, request: Request, now: float) -> Node | None:
+    def pick(self, request, now):
         return None
 
 
-def _a_strategy_sees_no_endpoint(pool: Pool) -> None:
+def _a_strategy_sees_no_endpoint(pool):
     pool.set_strategy(_Blind)
 
 
@@ -73,7 +70,7 @@ def _a_strategy_sees_no_endpoint(pool: Pool) -> None:
         (_a_strategy_sees_no_endpoint, "lost: free slots of ['e0', 'e1']"),
     ],
 )
-def test_what_a_pool_has_lost_is_seen(harm: Callable[[Pool], object] | None, sees: str | None) -> None:
+def test_what_a_pool_has_lost_is_seen(harm, sees):
     endpoints = [Endpoint("e0", capacity=2), Endpoint("e1", capacity=3)]
     pool = Pool(endpoints, registry=Registry())  # that of others does not hear of a strategy that sees nothing
     assert limits_of(pool) == {"e0": 2, "e1": 3}

@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.stress, pytest.mark.timeout(1200)]
 _SIZES = (1, 2, 3, 4, 5, 8)
 
 
-def fresh_seed(in_full: bool) -> int:
+def fresh_seed(in_full):
     return random.SystemRandom().randrange(2**32) if in_full else 1
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
+def test_a_long_walk_agrees_with_the_model(name, in_full):
     steps, seed = (100_000 if in_full else 5_000), fresh_seed(in_full)
     others = [MAKERS[other] for other in NAMES]
     walk = random_walk(MAKERS[name], steps, seed=seed, others=others, thorough_every=1 if in_full else 5)
@@ -40,12 +40,12 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_no_rule_is_broken_in_a_long_walk(name: str, in_full: bool) -> None:
+def test_no_rule_is_broken_in_a_long_walk(name, in_full):
     """One walk of 100 000 steps among four endpoints; then others under other rules, and among fifty."""
     seed = fresh_seed(in_full)
     others = [MAKERS[other] for other in NAMES]
 
-    def walk(steps: int, seed: int, endpoints: int) -> None:
+    def walk(steps, seed, endpoints):
         rules = rules_of(random.Random(seed))
         random_walk(MAKERS[name], steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
 
@@ -57,17 +57,17 @@ def test_no_rule_is_broken_in_a_long_walk(name: str, in_full: bool) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_128_threads_may_do_anything(name: str, in_full: bool) -> None:
+def test_128_threads_may_do_anything(name, in_full):
     """Members come and go, labels and exclusions differ, waits end early; in the end nothing is lost."""
     run_s, seed = (15.0 if in_full else 0.8), fresh_seed(in_full)
     pool = Pool([Endpoint(f"e{n}", capacity=1 + n % 3, labels=frozenset("ab"[n % 2])) for n in range(5)], strategy=name)
     ends_s = time.monotonic() + run_s
-    ends: Counter[str] = Counter()
+    ends = Counter()
     lock = threading.Lock()
 
-    def work(number: int) -> None:
+    def work(number):
         rng = random.Random(seed * 1000 + number)
-        mine: Counter[str] = Counter()
+        mine = Counter()
         while time.monotonic() < ends_s:
             mine[_change(pool, rng) if number == 0 else _lease(pool, rng)] += 1
         with lock:
@@ -84,7 +84,7 @@ def test_128_threads_may_do_anything(name: str, in_full: bool) -> None:
     assert_nothing_lost(pool, sum(e.limit for e in stats_now.endpoints))
 
 
-def _lease(pool: Pool, rng: random.Random) -> str:
+def _lease(pool, rng):
     labels = rng.choice(((), (), (), ("a",), ("b",)))
     exclude = rng.choice(((), (), ("e0",), ("e1", "e2")))
     try:
@@ -101,7 +101,7 @@ def _lease(pool: Pool, rng: random.Random) -> str:
     return "leased"
 
 
-def _change(pool: Pool, rng: random.Random) -> str:
+def _change(pool, rng):
     url = f"e{rng.randrange(5)}"
     known = {stats.url: stats.state for stats in pool.stats().endpoints}
     if known.get(url) != "active":
@@ -120,7 +120,7 @@ def _change(pool: Pool, rng: random.Random) -> str:
     return "changed"
 
 
-def test_ten_million_leases_of_threads_and_tasks(in_full: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_million_leases_of_threads_and_tasks(in_full, capsys):
     """With chaos and health on. What must never be is not seen, and no memory is left behind."""
     asks, seed = (10_000_000 if in_full else 20_000), fresh_seed(in_full)
     pool, began_s = ruled_pool(seed, endpoints=16), time.process_time()

@@ -1,19 +1,17 @@
 """`balancer check` of a pool: groups, names and quotas are shown, and what may not do what was meant is told."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from balancer.commands.check import Checked, check_config
+from balancer.commands.check import check_config
 from balancer.errors import ConfigError
 from balancer.pipeline.packages.read import read_packages
 from balancer.pipeline.running.languages import languages_in
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config, load_usable_part
+from tests.apis.api import Api, Reply, as_json, serving
 
 _GROUPS = """
 [[endpoints]]
@@ -29,8 +27,8 @@ _QUOTA = 'quota = "one"\n[quotas.one]\ntokens_per_min = 1000\nestimate = 9\n'
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Callable[[str], Checked]:
-    def checked(text: str) -> Checked:
+def check(tmp_path):
+    def checked(text):
         file = tmp_path / "c.toml"
         file.write_text(text)
         return check_config(load_config(file), default_registry(), offline=True)
@@ -38,13 +36,13 @@ def check(tmp_path: Path) -> Callable[[str], Checked]:
     return checked
 
 
-def _warnings(checked: Checked) -> list[str]:
+def _warnings(checked):
     shown = [line.removeprefix("warning    ") for line in checked.lines if line.startswith("warning    ")]
     assert shown == checked.data["warnings"]
     return shown
 
 
-def test_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check: Callable[[str], Checked]) -> None:
+def test_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check):
     checked = check(
         '[[proxy.tenants]]\nname = "team-a"\ntoken = "0123456789abcdef"\n[pool]\nfairness = "holder"\n'
         '[holders."*"]\nweight = 1\n[holders.team-a]\nweight = 2\n[holders.team_a]\nweight = 3\n'
@@ -58,7 +56,7 @@ def test_tenants_are_shown_and_a_holder_that_is_no_tenant_is_told(check: Callabl
     ]
 
 
-def test_groups_names_and_quotas_are_shown(check: Callable[[str], Checked]) -> None:
+def test_groups_names_and_quotas_are_shown(check):
     checked = check("[pool]\nspill_after_s = 2.5\n" + _GROUPS + _QUOTA)
     for line in (
         "endpoints  4 with 88 slots: 24 in group 0, 64 in group 1",
@@ -72,7 +70,7 @@ def test_groups_names_and_quotas_are_shown(check: Callable[[str], Checked]) -> N
     assert (last["name"], last["group"], last["quota"]) == ("key one", 1, "one")
 
 
-def test_of_a_plain_pool_nothing_more_is_shown(check: Callable[[str], Checked]) -> None:
+def test_of_a_plain_pool_nothing_more_is_shown(check):
     checked = check('[[endpoints]]\nurl = "http://a:1/"\n')
     assert "endpoints  1 with 1 slots" in checked.lines
     assert "           http://a:1/ capacity 1, weight 1" in checked.lines
@@ -99,13 +97,13 @@ def test_of_a_plain_pool_nothing_more_is_shown(check: Callable[[str], Checked]) 
     ],
     ids=["as by default", "panic", "as the guide says", "no health", "no health, but spilling"],
 )
-def test_a_group_that_would_never_be_used_is_told(check: Callable[[str], Checked], more: str, warned: str) -> None:
+def test_a_group_that_would_never_be_used_is_told(check, more, warned):
     (*lines,) = _warnings(check(_GROUPS + more))
     assert len(lines) == bool(warned)
     assert warned in "".join(lines)
 
 
-def test_weights_that_round_robin_ignores_are_told(check: Callable[[str], Checked]) -> None:
+def test_weights_that_round_robin_ignores_are_told(check):
     config = (
         '[pool]\nstrategy = "{}"\n[[endpoints]]\nurl = "http://a:1/"\nweight = 2\n[[endpoints]]\nurl = "http://b:1/"\n'
     )
@@ -114,7 +112,7 @@ def test_weights_that_round_robin_ignores_are_told(check: Callable[[str], Checke
     assert _warnings(check(config.format("weighted_round_robin"))) == []
 
 
-def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]) -> None:
+def test_other_settings_that_do_nothing_are_told(check):
     config = '[pool]\nspill_after_s = 1\n[quotas."*"]\ntokens_per_min = 5\n[[endpoints]]\nurl = "http://a:1/"\n'
     spill, quota = _warnings(check(config))
     assert spill.startswith("pool.spill_after_s: all endpoints have one group")
@@ -135,7 +133,7 @@ def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]
         ),
     ],
 )
-def test_a_share_that_ends_in_a_panic_is_told(check: Callable[[str], Checked], health: str, warned: list[str]) -> None:
+def test_a_share_that_ends_in_a_panic_is_told(check, health, warned):
     endpoints = '[[endpoints]]\nurl = "http://gpu-{1..4}:1/"\n'
     assert _warnings(check(f"[health]\n{health}{endpoints}")) == warned
 
@@ -143,28 +141,20 @@ def test_a_share_that_ends_in_a_panic_is_told(check: Callable[[str], Checked], h
 # -- what an endpoint answers ----------------------------------------------------------------------
 
 
-class _Models(BaseHTTPRequestHandler):
+class _Models(Api):
     """Lists a model to who has the token; knows nothing else."""
 
-    def do_GET(self) -> None:
-        good = self.headers["Authorization"] == "Bearer good"
-        status, said = (200, b'{"data": [{"id": "m"}]}') if good else (401, b"no")
-        status, said = (status, said) if self.path == "/v1/models" else (404, b"what?")
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def answer(self, asked):
+        if asked.path != "/v1/models":
+            return Reply(404)
+        good = asked.headers.get("authorization") == "Bearer good"
+        return as_json({"data": [{"id": "m"}]}) if good else Reply(401)
 
 
 @pytest.fixture(scope="module")
-def models() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def models():
+    with serving(_Models()) as place:
+        yield f"http://{place}"
 
 
 @pytest.mark.parametrize(
@@ -177,8 +167,8 @@ def models() -> Iterator[str]:
     ],
 )
 def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_claimed(
-    path: str, token: str | None, answers: bool | None, said: str, models: str, tmp_path: Path
-) -> None:
+    path, token, answers, said, models, tmp_path
+):
     headers = "" if token is None else f'headers = {{ Authorization = "Bearer {token}" }}\n'
     file = tmp_path / "c.toml"
     file.write_text(f'[[endpoints]]\nurl = "{models}{path}"\n{headers}')
@@ -190,7 +180,7 @@ def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_cla
     assert token is None or token not in "\n".join((*checked.lines, *checked.silent))
 
 
-def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models: str, tmp_path: Path) -> None:
+def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models, tmp_path):
     file = tmp_path / "c.toml"
     file.write_text(f'[[endpoints]]\nurl = "{models}/v1"\n[[endpoints]]\nurl = "{models}/"\n')
     checked = check_config(load_config(file), default_registry())
@@ -198,14 +188,14 @@ def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models
     assert not checked.silent
 
 
-def test_of_what_a_server_decides_nothing_is_claimed(tmp_path: Path) -> None:
+def test_of_what_a_server_decides_nothing_is_claimed(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[pool]\nconnect = "balancer://127.0.0.1:1"\n')
     data = check_config(load_config(file), default_registry(), offline=True).data
     assert [data[name] for name in ("health", "limits", "host_caps", "quotas", "holders")] == [None] * 5
 
 
-def test_the_languages_are_those_that_a_run_asks_for(tmp_path: Path) -> None:
+def test_the_languages_are_those_that_a_run_asks_for(tmp_path):
     file = tmp_path / "c.toml"
     problems = Path(__file__).parents[2] / "examples" / "problems"
     file.write_text(f'[pipeline]\nproblems = "{problems}"\nresults = "r"\n[[endpoints]]\nurl = "local://1"\n')
@@ -215,12 +205,12 @@ def test_the_languages_are_those_that_a_run_asks_for(tmp_path: Path) -> None:
     assert {*found} <= asked
 
 
-def test_a_scenario_is_no_config_and_gets_one_line(tmp_path: Path) -> None:
+def test_a_scenario_is_no_config_and_gets_one_line(tmp_path):
     file = tmp_path / "s.toml"
     file.write_text('name = "x"\nhorizon_s = 9\n[workload]\nkind = "poisson"\n[[endpoints]]\nspeed = 2\n')
     for read in (load_config, load_usable_part):
         try:
-            (line,) = read(file)[1]  # type: ignore[index]
+            (line,) = read(file)[1]
         except ConfigError as error:
             line = str(error)
         assert line.startswith(f"{file}: this is a scenario of the simulator")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from balancer.pipeline.results.store import Store
 from tests.unit.cli_mistakes import GOOD
-from tests.unit.command import Balancer, balancer, package, registry
+from tests.unit.command import balancer, package, registry
 
 __all__ = ["balancer", "registry"]
 
 ROWS = '[[endpoints]]\nurl = "fake://1/"\n[pipeline]\nproblems = "rows.jsonl"\ngenerators = ["data"]\n'
 
 
-def rows(count: int, **columns: str) -> None:
+def rows(count, **columns):
     """Write rows whose answer is always 2."""
     with Path("rows.jsonl").open("w") as file:
         for n in range(count):
@@ -21,7 +21,7 @@ def rows(count: int, **columns: str) -> None:
             file.write(json.dumps({**row, **columns}) + "\n")
 
 
-def test_report_makes_all_again_without_an_endpoint(balancer: Balancer) -> None:
+def test_report_makes_all_again_without_an_endpoint(balancer):
     package()
     first = balancer("run", "c.toml", config=GOOD)
     page = Path("results/report.html").read_text()
@@ -35,7 +35,7 @@ def test_report_makes_all_again_without_an_endpoint(balancer: Balancer) -> None:
     assert json.loads(balancer("report", "results", "--json").out)["survivors"] == ["two/wrong_answer/two.py"]
 
 
-def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer: Balancer) -> None:
+def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer):
     package()
     assert balancer("run", "c.toml", config=GOOD).code == 0
     with Store(Path("results")) as store:  # as SIGKILL leaves it: no word on how the session ended, no tally
@@ -47,7 +47,7 @@ def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer: 
     assert "two/wrong_answer" in Path("results/summary.json").read_text()
 
 
-def test_report_and_diff_name_what_is_no_results_folder(balancer: Balancer) -> None:
+def test_report_and_diff_name_what_is_no_results_folder(balancer):
     line = balancer("report", "nowhere").refusal
     assert line == "nowhere: holds no results; name the results folder of a run, with its run.sqlite"
     assert not Path("nowhere").exists()
@@ -55,7 +55,7 @@ def test_report_and_diff_name_what_is_no_results_folder(balancer: Balancer) -> N
     assert json.loads(balancer("diff", "here", "there", "--json").out)["errors"]
 
 
-def test_diff_of_two_runs(balancer: Balancer) -> None:
+def test_diff_of_two_runs(balancer):
     package()
     assert balancer("run", "c.toml", "--results", "a", config=GOOD).code == 0
     package("three")
@@ -67,14 +67,14 @@ def test_diff_of_two_runs(balancer: Balancer) -> None:
     assert (found["errors"], found["same"], found["only_after"]) == ([], False, ["three"])
 
 
-def test_a_shard_is_a_share_of_the_rows(balancer: Balancer) -> None:
+def test_a_shard_is_a_share_of_the_rows(balancer):
     rows(5)
     said = balancer("run", "c.toml", "--shard", "2/2", config=ROWS)
     assert said.code == 0
     assert [json.loads(line)["id"] for line in Path("results/rows.jsonl").read_text().splitlines()] == ["r1", "r3"]
 
 
-def test_a_shard_that_is_none_is_a_line(balancer: Balancer) -> None:
+def test_a_shard_that_is_none_is_a_line(balancer):
     rows(1)
     for shard in ("0/2", "3/2", "half", "1"):
         line = balancer("run", "c.toml", "--shard", shard, config=ROWS).refusal
@@ -82,7 +82,7 @@ def test_a_shard_that_is_none_is_a_line(balancer: Balancer) -> None:
     assert not Path("results").exists()
 
 
-def test_rows_that_are_gone_are_no_reason_not_to_report(balancer: Balancer) -> None:
+def test_rows_that_are_gone_are_no_reason_not_to_report(balancer):
     rows(2)
     assert balancer("run", "c.toml", config=ROWS).code == 0
     Path("rows.jsonl").unlink()
@@ -91,7 +91,7 @@ def test_rows_that_are_gone_are_no_reason_not_to_report(balancer: Balancer) -> N
     assert "rows.jsonl is not written: rows.jsonl: no such file" in said.err
 
 
-def test_check_reads_all_rows(balancer: Balancer) -> None:
+def test_check_reads_all_rows(balancer):
     rows(3)
     with Path("rows.jsonl").open("a") as file:
         file.write("no JSON")

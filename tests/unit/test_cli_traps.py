@@ -8,10 +8,8 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from balancer_simulator import load_scenario
@@ -20,40 +18,39 @@ from balancer.commands.init import commented_config
 from balancer.commands.pings import unreached
 from balancer.errors import EndpointError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer.program import ExecutorOptions
+from balancer.plugins.registry import Registered, default_registry
 from balancer.settings.config import Config, load_config
 from balancer.settings.tables import keys_of, tables_in
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, PIPELINE
-from tests.unit.command import Balancer, package
+from tests.unit.command import package
 from tests.unit.pipeline.fakes import FakeExecutor
 
 SECRET = "hunter2-and-more"
 
 
-def serve(registry: Registry, *, dead: tuple[str, ...] = (), asked: list[str] | None = None) -> None:
+def serve(registry, *, dead=(), asked=None):
     """Let `fake` endpoints answer pings, but for those in `dead`."""
 
     class Pinged(FakeExecutor):
-        def __init__(self, url: str) -> None:
+        def __init__(self, url):
             super().__init__()
             self.url = url
 
-        def ping(self) -> None:
+        def ping(self):
             if asked is not None:
                 asked.append(self.url)
             if self.url in dead:
                 raise EndpointError("connection refused", endpoint=self.url)
 
-    def make(url: str, options: ExecutorOptions) -> FakeExecutor:
+    def make(url, options):
         return Pinged(url)
 
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), make, "in memory"), "tests")
 
 
-def document(text: str) -> Any:
+def document(text):
     """Return the one JSON document that `text` is."""
     return json.loads(text)
 
@@ -63,9 +60,9 @@ def document(text: str) -> Any:
 THREE = '[[endpoints]]\nurl = "fake://{1..3}/"\n'
 
 
-def test_check_asks_each_endpoint_and_names_those_that_do_not_answer(balancer: Balancer, registry: Registry) -> None:
+def test_check_asks_each_endpoint_and_names_those_that_do_not_answer(balancer, registry):
     package()
-    asked: list[str] = []
+    asked = []
     serve(registry, dead=("fake://2/",), asked=asked)
     said = balancer("check", "c.toml", config=THREE + PIPELINE)
     assert said.code == 3
@@ -77,16 +74,16 @@ def test_check_asks_each_endpoint_and_names_those_that_do_not_answer(balancer: B
     assert "connection refused" in line
 
 
-def test_check_offline_leaves_the_endpoints_alone(balancer: Balancer, registry: Registry) -> None:
+def test_check_offline_leaves_the_endpoints_alone(balancer, registry):
     package()
-    asked: list[str] = []
+    asked = []
     serve(registry, dead=("fake://2/",), asked=asked)
     said = balancer("check", "c.toml", "--offline", config=THREE + PIPELINE)
     assert (said.code, asked, said.err) == (0, [], "")
     assert "answer" not in said.out.lower()
 
 
-def test_of_many_endpoints_only_those_that_do_not_answer_are_listed(balancer: Balancer, registry: Registry) -> None:
+def test_of_many_endpoints_only_those_that_do_not_answer_are_listed(balancer, registry):
     package()
     serve(registry, dead=("fake://7/", "fake://30/"))
     said = balancer("check", "c.toml", config='[[endpoints]]\nurl = "fake://{1..40}/"\n' + PIPELINE)
@@ -95,7 +92,7 @@ def test_of_many_endpoints_only_those_that_do_not_answer_are_listed(balancer: Ba
     assert "38 of 40 answer\n" in said.out
 
 
-def test_a_pool_s_http_server_is_only_connected_to(balancer: Balancer, registry: Registry, closed_port: int) -> None:
+def test_a_pool_s_http_server_is_only_connected_to(balancer, registry, closed_port):
     """Nobody knows what it speaks: an LLM server has no /v1/ping."""
     said = balancer("check", "c.toml", config=f'[[endpoints]]\nurl = "http://127.0.0.1:{closed_port}/"\n')
     assert said.code == 3
@@ -103,7 +100,7 @@ def test_a_pool_s_http_server_is_only_connected_to(balancer: Balancer, registry:
 
 
 @pytest.fixture
-def closed_port() -> Iterator[int]:
+def closed_port():
     import socket
 
     with socket.socket() as taken:  # and does not listen, so nobody else can
@@ -111,9 +108,9 @@ def closed_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
-def test_one_that_hangs_holds_nobody_up() -> None:
+def test_one_that_hangs_holds_nobody_up():
     hanging, asked = threading.Event(), []
-    pings: dict[str, Callable[[], object]] = {f"hangs-{n}": hanging.wait for n in range(100)}
+    pings = {f"hangs-{n}": hanging.wait for n in range(100)}
     pings |= {"well": lambda: asked.append("well"), "ill": lambda: 1 / 0}
     began_s = time.monotonic()
     found = unreached(pings, within_s=0.6)
@@ -161,10 +158,10 @@ SIGNS = (
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_every_mistake_of_a_file_is_told_in_one_go(balancer: Balancer, registry: Registry, as_json: list[str]) -> None:
+def test_every_mistake_of_a_file_is_told_in_one_go(balancer, registry, as_json):
     package("two", **{"problem.yaml": "name: [\n"})
     package("three", **{"data/sample/1.in": None, "data/sample/1.ans": None})
-    asked: list[str] = []
+    asked = []
     serve(registry, asked=asked)
     said = balancer("check", "c.toml", *as_json, config=ALL_WRONG.format(problems="problems"))
     told = document(said.out)["errors"] if as_json else said.lines
@@ -175,13 +172,13 @@ def test_every_mistake_of_a_file_is_told_in_one_go(balancer: Balancer, registry:
     assert asked == [], "there is something to put right first"
 
 
-def test_a_missing_folder_of_problems_is_among_them(balancer: Balancer) -> None:
+def test_a_missing_folder_of_problems_is_among_them(balancer):
     said = balancer("check", "c.toml", config=ALL_WRONG.format(problems="nowhere"))
     assert any("nowhere: not a folder" in line for line in said.lines)
     assert len(said.lines) == len(SIGNS) + 1
 
 
-def test_a_pipeline_without_problems_still_has_its_generators_checked(balancer: Balancer) -> None:
+def test_a_pipeline_without_problems_still_has_its_generators_checked(balancer):
     said = balancer("check", "c.toml", config=ENDPOINT + '[pipeline]\ngenerators = ["mutat"]\n')
     assert said.code == 2
     assert ["pipeline.problems: is missing" in line for line in said.lines] == [True, False]
@@ -216,7 +213,7 @@ url = "http://{1..2}/"
         (("compare", "s.toml", "t.toml", "--jobs", "1"), {"scenarios", "table"}),
     ],
 )
-def test_json_is_one_document_and_nothing_else(balancer: Balancer, args: tuple[str, ...], keys: set[str]) -> None:
+def test_json_is_one_document_and_nothing_else(balancer, args, keys):
     package()
     Path("s.toml").write_text(SCENARIO)
     Path("t.toml").write_text(SCENARIO)
@@ -228,7 +225,7 @@ def test_json_is_one_document_and_nothing_else(balancer: Balancer, args: tuple[s
     assert keys <= found.keys()
 
 
-def test_what_json_says_is_so(balancer: Balancer, registry: Registry) -> None:
+def test_what_json_says_is_so(balancer, registry):
     package()
     Path("s.toml").write_text(SCENARIO)
     assert document(balancer("run", "c.toml", "--json", config=GOOD).out)["report"] == "results/report.html"
@@ -259,9 +256,7 @@ def test_what_json_says_is_so(balancer: Balancer, registry: Registry) -> None:
         (("strategies", "more"), 2, "unexpected extra argument"),
     ],
 )
-def test_errors_are_json_too_with_the_same_exit_code(
-    balancer: Balancer, args: tuple[str, ...], code: int, sign: str
-) -> None:
+def test_errors_are_json_too_with_the_same_exit_code(balancer, args, code, sign):
     package()
     Path("s.toml").write_text(SCENARIO)
     plain = balancer(*args, config=GOOD)
@@ -273,7 +268,7 @@ def test_errors_are_json_too_with_the_same_exit_code(
     assert errors == [line.removeprefix("balancer: ").replace("--json", "") for line in plain.lines]
 
 
-def test_no_secret_is_in_any_document(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_in_any_document(balancer, monkeypatch):
     package()
     monkeypatch.setenv("TOKEN", SECRET)
     config = (
@@ -290,9 +285,7 @@ def test_no_secret_is_in_any_document(balancer: Balancer, monkeypatch: pytest.Mo
 # -- init ----------------------------------------------------------------------------------------------
 
 
-def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(
-    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(balancer, monkeypatch):
     monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
     assert balancer("init", "mine.toml").code == 0
     assert Path("mine.toml").read_text() == commented_config()
@@ -308,9 +301,7 @@ def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(
     assert Path("balancer.toml").read_text() == commented_config()
 
 
-def test_the_example_is_written_once_and_checked_without_a_mistake(
-    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example_is_written_once_and_checked_without_a_mistake(balancer, monkeypatch):
     monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
     said = balancer("init", "--example")
     assert (said.code, said.err) == (0, "")
@@ -328,7 +319,7 @@ def test_the_example_is_written_once_and_checked_without_a_mistake(
 
 
 @pytest.mark.more
-def test_the_example_runs_as_it_is(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_runs_as_it_is(balancer, monkeypatch):
     monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
     assert balancer("init", "--example").code == 0
     monkeypatch.chdir("balancer-example")
@@ -337,9 +328,9 @@ def test_the_example_runs_as_it_is(balancer: Balancer, monkeypatch: pytest.Monke
         assert Path("results", results, "report.html").exists()
 
 
-def _sections() -> dict[str, dict[str, str]]:
+def _sections():
     """Return the keys of each section of the first config, comments or not, with what they are set to."""
-    found: dict[str, dict[str, str]] = {}
+    found = {}
     for line in commented_config().splitlines():
         if heading := re.fullmatch(r"(?:# )?\[+([\w.]+)\]+", line):
             found[heading[1].replace(".NAME", "")] = {}
@@ -348,7 +339,7 @@ def _sections() -> dict[str, dict[str, str]]:
     return found
 
 
-def test_the_first_config_has_every_key_with_the_default_that_the_settings_have() -> None:
+def test_the_first_config_has_every_key_with_the_default_that_the_settings_have():
     sections = _sections()
     models = dict(_models(Config))
     assert list(sections) == list(models)
@@ -367,7 +358,7 @@ def test_the_first_config_has_every_key_with_the_default_that_the_settings_have(
             assert value == default or (default is None and text.endswith("# absent by default")), (name, key)
 
 
-def _models(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+def _models(model, above=""):
     """Yield the model of each table, and of those within it, by its name."""
     for key, field in keys_of(model).items():
         below = list(tables_in(field.annotation))
@@ -377,14 +368,14 @@ def _models(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
                 yield from _models(below[0], f"{above}{key}.")
 
 
-def test_the_first_config_says_what_each_key_is_for() -> None:
+def test_the_first_config_says_what_each_key_is_for():
     lines = commented_config().splitlines()
     for before, line in pairwise(lines):
         if re.fullmatch(r"(# )?\w+ = .+", line):
             assert before.startswith("#   "), line
 
 
-def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path: Path) -> None:
+def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path):
     """Each comment that is a key is valid where it stands: all at once but for what excludes each other."""
     live = re.sub(r"^# (\[+[\w.]+\]+$|\w+ = |\")", r"\1", commented_config(), flags=re.MULTILINE)
     live = live.replace("output = 0.0", "output = 1.0")
@@ -404,7 +395,7 @@ def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path: Path) -> None:
 # -- completion, help, 80 columns ----------------------------------------------------------------------
 
 
-def completed(words: str, place: int, cwd: Path) -> list[str]:
+def completed(words, place, cwd):
     """Return what bash would offer."""
     code = "from balancer.commands.app import main; main()"
     env = {**os.environ, "_BALANCER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
@@ -415,7 +406,7 @@ def completed(words: str, place: int, cwd: Path) -> list[str]:
 
 
 @pytest.mark.more
-def test_the_shell_completes_strategies_and_configs(tmp_path: Path) -> None:
+def test_the_shell_completes_strategies_and_configs(tmp_path):
     for name in ("one.toml", "two.toml", "notes.txt"):
         (tmp_path / name).write_text("")
     (tmp_path / "folder").mkdir()
@@ -428,7 +419,7 @@ def test_the_shell_completes_strategies_and_configs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
-def test_the_list_of_strategies_fits(balancer: Balancer, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_the_list_of_strategies_fits(balancer, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = balancer("strategies").out.splitlines()
     assert max(map(len, lines)) <= columns

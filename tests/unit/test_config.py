@@ -2,8 +2,6 @@
 
 import os
 import tomllib
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,16 +9,16 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.config import Config, load_config, load_usable_part, parse_config
+from balancer.settings.config import load_config, load_usable_part, parse_config
 from balancer.settings.rules import LimitSettings, RetrySettings
 from balancer.settings.tables import HealthSection, keys_of
 
 
-def parsed(text: str, **environ: str) -> Config:
+def parsed(text, **environ):
     return parse_config(tomllib.loads(text), file="c.toml", environ=environ)
 
 
-def problems_of(text: str, **environ: str) -> tuple[str, ...]:
+def problems_of(text, **environ):
     with pytest.raises(ConfigError) as caught:
         parsed(text, **environ)
     return caught.value.problems
@@ -29,14 +27,14 @@ def problems_of(text: str, **environ: str) -> tuple[str, ...]:
 # -- what is right ---------------------------------------------------------------------------------
 
 
-def test_an_empty_config_is_a_pool_of_the_local_cores_by_the_strategy_that_is_recommended() -> None:
+def test_an_empty_config_is_a_pool_of_the_local_cores_by_the_strategy_that_is_recommended():
     config = parsed("")
     assert config.pool.strategy == "least_in_flight"
     assert config.pipeline is None
     assert [e.url for e in config.pool_endpoints] == [f"local://{n}" for n in range(1, (os.cpu_count() or 1) + 1)]
 
 
-def test_a_whole_config_is_read(tmp_path: Path) -> None:
+def test_a_whole_config_is_read(tmp_path):
     file = tmp_path / "balancer.toml"
     file.write_text(
         """
@@ -72,7 +70,7 @@ def test_a_whole_config_is_read(tmp_path: Path) -> None:
     assert config.pipeline.problems == "examples/problems"
 
 
-def test_the_environment_of_the_process_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_process_is_the_default(tmp_path, monkeypatch):
     monkeypatch.setenv("BALANCER_TEST_HOST", "h")
     file = tmp_path / "c.toml"
     file.write_text('[[endpoints]]\nurl = "http://${BALANCER_TEST_HOST}/"')
@@ -80,7 +78,7 @@ def test_the_environment_of_the_process_is_the_default(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("text", ["$HOST", "${}", "${1A}", "$${", "{HOME}"])
-def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text: str) -> None:
+def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text):
     config = parsed(f'[pipeline]\nproblems = "{text}"', HOST="h", HOME="h")
     assert config.pipeline is not None
     assert config.pipeline.problems == text
@@ -89,7 +87,7 @@ def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text: str) -> None:
 # -- health, limits, retries -------------------------------------------------------------------------
 
 
-def test_a_silent_config_has_health_and_a_retry_budget_but_no_limits_and_pings() -> None:
+def test_a_silent_config_has_health_and_a_retry_budget_but_no_limits_and_pings():
     config = parsed("")
     assert config.health == HealthSection()
     assert config.health is not None
@@ -98,14 +96,14 @@ def test_a_silent_config_has_health_and_a_retry_budget_but_no_limits_and_pings()
     assert config.limits.kind == "fixed"
 
 
-def test_health_can_be_turned_off_and_keeps_its_settings_for_later() -> None:
+def test_health_can_be_turned_off_and_keeps_its_settings_for_later():
     assert parsed("[health]\nenabled = false\ncooldown_s = 3").health is None
     health = parsed("[health]\ncooldown_s = 3").health
     assert health is not None
     assert health.cooldown_s == 3.0
 
 
-def test_limits_hosts_and_retries_are_read() -> None:
+def test_limits_hosts_and_retries_are_read():
     config = parsed(
         """
         [limits]
@@ -143,7 +141,7 @@ _KEYS = (
     "trace, verify"
 )
 _H = '[[endpoints]]\nurl = "http://h/"\n'
-_WRONG: list[tuple[str, str]] = [
+_WRONG = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
     ("pool = 1", "pool: found 1: it must be a table"),
     ('[pool]\nstategy = ""', f"pool.stategy: unknown key; did you mean 'strategy'? (known: {_POOL})"),
@@ -291,14 +289,14 @@ _WRONG: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "line"), _WRONG, ids=[line.partition(":")[0] for _, line in _WRONG])
-def test_a_mistake_is_one_line_that_says_where_what_and_what_is_allowed(text: str, line: str) -> None:
+def test_a_mistake_is_one_line_that_says_where_what_and_what_is_allowed(text, line):
     assert problems_of(text) == (f"c.toml: {line}",)
 
 
 @pytest.mark.parametrize(
     "wrong", ["request_per_min = 1", "requests_per_min = 0", "estimate = 5", "tokens_per_min = 'many'"]
 )
-def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_path: Path, wrong: str) -> None:
+def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_path, wrong):
     """What `balancer check` says: the endpoints of such a quota name one that is there."""
     file = tmp_path / "c.toml"
     file.write_text(f"[[endpoints]]\nurl = 'http://a/'\nquota = 'x'\n[quotas.x]\n{wrong}\n")
@@ -307,7 +305,7 @@ def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_pa
     assert line.startswith(f"{file}: quotas.x")
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_told_at_once():
     found = problems_of('[pool]\nstrategy = 5\nbad = 1\n[[endpoints]]\nurl = "x"\ncapacity = 0\nhost = "${UNSET}"')
     keys = sorted(line.split(": ")[1] for line in found)
     assert keys == ["endpoints[0].capacity", "endpoints[0].host", "endpoints[0].url", "pool.bad", "pool.strategy"]
@@ -322,7 +320,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         (b"\xff", "is not TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, line: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content, line):
     file = tmp_path / "c.toml"
     if content is not None:
         file.write_bytes(content)
@@ -331,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     assert caught.value.problems == (f"{file}: {line}",)
 
 
-def test_a_folder_is_no_config(tmp_path: Path) -> None:
+def test_a_folder_is_no_config(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_config(tmp_path)
 
@@ -350,7 +348,7 @@ _keys = st.sampled_from(
         "anything",
     ]
 )
-_values: st.SearchStrategy[Any] = st.recursive(
+_values = st.recursive(
     _shapes | st.integers(0, 3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
     max_leaves=8,
@@ -370,7 +368,7 @@ _tables = st.fixed_dictionaries(
 
 
 @given(raw=_tables, set_there=st.booleans())
-def test_a_value_from_the_environment_is_shown_in_no_error_and_no_repr(raw: dict[str, Any], set_there: bool) -> None:
+def test_a_value_from_the_environment_is_shown_in_no_error_and_no_repr(raw, set_there):
     environ = {"S": _SECRET} if set_there else {"T": _SECRET}
     try:
         config = parse_config(raw, file="c.toml", environ=environ)
@@ -397,11 +395,11 @@ def test_a_value_from_the_environment_is_shown_in_no_error_and_no_repr(raw: dict
         _H + 'host = "${S}"\n[host_caps]\ns3cr3t = 1',
     ],
 )
-def test_an_error_about_a_value_from_the_environment_does_not_show_it(text: str) -> None:
+def test_an_error_about_a_value_from_the_environment_does_not_show_it(text):
     assert _SECRET not in str(problems_of(text, S=_SECRET))
 
 
-def test_a_range_in_a_url_asks_for_one_in_the_name() -> None:
+def test_a_range_in_a_url_asks_for_one_in_the_name():
     config = parsed('[[endpoints]]\nurl = "http://10.0.0.{1..2}:{80..81}/"\nname = "gpu-{1..4}"')
     assert [(each.url, each.name) for each in config.pool_endpoints] == [
         ("http://10.0.0.1:80/", "gpu-1"),
@@ -411,7 +409,7 @@ def test_a_range_in_a_url_asks_for_one_in_the_name() -> None:
     ]
 
 
-def test_what_came_from_the_environment_is_redacted_for_those_who_print() -> None:
+def test_what_came_from_the_environment_is_redacted_for_those_who_print():
     config = parsed(
         '[[endpoints]]\nurl = "http://${HOST}:{1..2}/"\nlabels = ["${S}"]\nheaders = {A = "Bearer ${T}"}',
         HOST="10.0.0.{1..2}",
@@ -427,7 +425,7 @@ def test_what_came_from_the_environment_is_redacted_for_those_who_print() -> Non
     assert changed.redact(_SECRET) == "${T}"
 
 
-def test_located_errors_are_redacted_but_the_file_is_named_as_it_is() -> None:
+def test_located_errors_are_redacted_but_the_file_is_named_as_it_is():
     config = parse_config(
         {"pool": {"strategy": "${S}"}}, file=f"{_SECRET}.toml", environ={"S": _SECRET, "UNUSED": "unknown"}
     )

@@ -1,10 +1,5 @@
 """JSON of others that is nested too deep for Python is unreadable, and no error of the reader's."""
 
-import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-
 import httpx2
 import pytest
 
@@ -16,6 +11,7 @@ from balancer.observing.page.top import follow, state_of
 from balancer.observing.traces import read_trace
 from balancer.observing.traces.rows import facts_of
 from balancer.transports.request_options import prompt_key, prompt_tokens
+from tests.apis.api import Api, Reply, serving
 
 DEEP = "[" * 100_000
 _REQUEST = httpx2.Request("POST", "http://a/", content=DEEP)
@@ -31,36 +27,30 @@ _REQUEST = httpx2.Request("POST", "http://a/", content=DEEP)
         lambda: prompt_key()(_REQUEST),
     ],
 )
-def test_it_says_nothing(read: Callable[[], object]) -> None:
+def test_it_says_nothing(read):
     assert not read()
 
 
-def test_its_tokens_are_counted_by_its_length() -> None:
+def test_its_tokens_are_counted_by_its_length():
     prompt_tokens()(_REQUEST)
 
 
-def test_a_file_of_it_is_no_trace(tmp_path: Path) -> None:
+def test_a_file_of_it_is_no_trace(tmp_path):
     file = tmp_path / "trace.jsonl"
     file.write_text(DEEP + "\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="nested too deep"):
         read_trace(file)
 
 
+class _Deep(Api):
+    def answer(self, asked):
+        if asked.path == "/events":
+            return Reply(200, f"data: {DEEP}\n\n".encode(), {"Content-Type": "text/event-stream"})
+        return Reply(200, DEEP.encode(), {"Content-Type": "application/json"})
+
+
 @pytest.mark.parametrize("read", [state_of, lambda url: list(follow(url))])
-def test_a_page_of_it_is_no_page(read: Callable[[str], object]) -> None:
-    class Deep(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream" if self.path == "/events" else "application/json")
-            self.end_headers()
-            self.wfile.write(f"data: {DEEP}\n\n".encode() if self.path == "/events" else DEEP.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Deep) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        with pytest.raises(ConfigError, match=r"the answer of the page ended early|the page sends nothing more"):
-            read(f"http://127.0.0.1:{server.server_port}/")
-        thread.join()
+def test_a_page_of_it_is_no_page(read):
+    words = r"the answer of the page ended early|the page sends nothing more"
+    with serving(_Deep()) as place, pytest.raises(ConfigError, match=words):
+        read(f"http://{place}/")

@@ -20,7 +20,7 @@ from tests.registered import MAKERS
 Crowd = tuple[Core, list[Lease], list[Waiter]]
 Asks = Callable[[int], Request]
 
-FEW, MANY = 20, 400  # endpoints, and as many waiters. A heap is C code: what is O(log) takes the same number of lines
+FEW, MANY = 20, 200  # endpoints, and as many waiters. A heap is C code: what is O(log) takes the same number of lines
 _ROUNDS = 10
 _ASKED = Request(frozenset({"x"}))
 

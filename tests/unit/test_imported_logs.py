@@ -10,7 +10,6 @@ from collections import Counter
 from datetime import UTC
 from pathlib import Path
 from time import thread_time
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,7 +20,7 @@ from typer.testing import CliRunner
 from balancer.commands.app import make_app
 from balancer.errors import ConfigError
 from balancer.observing.traces import read_trace
-from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs
+from balancer.observing.traces.importers import FORMATS, LogOptions, import_logs
 from balancer.observing.traces.log_lines import instant_of, outcome_of, shown_line
 from balancer.observing.traces.rows import mistake_in
 from balancer.observing.traces.tables import SCHEMA
@@ -31,25 +30,25 @@ LOGS = Path(__file__).parents[1] / "logs"
 SECRET = "SECRET"
 
 
-def read(*names: str, source: str | None = None, zone: str = "UTC", **options: Any) -> ImportedLog:
+def read(*names, source=None, zone="UTC", **options):
     log = import_logs([LOGS / name for name in names], source, LogOptions(zone=ZoneInfo(zone), **options))
     assert log is not None
     return log
 
 
-def write(folder: Path, *lines: str, name: str = "x.log") -> Path:
+def write(folder, *lines, name="x.log"):
     path = folder / name
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
-def of(path: Path, source: str | None = None, zone: str = "UTC", **options: Any) -> ImportedLog:
+def of(path, source=None, zone="UTC", **options):
     log = import_logs([path], source, LogOptions(zone=ZoneInfo(zone), **options))
     assert log is not None
     return log
 
 
-def run(*args: str) -> str:
+def run(*args):
     result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
     if result.exception is not None:
         raise result.exception
@@ -59,7 +58,7 @@ def run(*args: str) -> str:
 # -- every format ----------------------------------------------------------------------------------
 
 # file: format, calls by outcome, number of endpoints, whether the log says waits, and times of servers
-FILES: dict[str, tuple[str, dict[str | None, int], int, bool, bool]] = {
+FILES = {
     "haproxy-rfc3164.log": ("haproxy", {"failure": 4, "ignored": 4, "overload": 2, "success": 43}, 4, True, True),
     "haproxy.log": ("haproxy", {"failure": 10, "ignored": 5, "overload": 3, "success": 138}, 7, True, True),
     "nginx.log": ("nginx", {"failure": 15, "overload": 3, "success": 84}, 3, False, False),
@@ -67,7 +66,7 @@ FILES: dict[str, tuple[str, dict[str | None, int], int, bool, bool]] = {
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_format_is_found_and_read(name: str) -> None:
+def test_a_format_is_found_and_read(name):
     form, outcomes, endpoints, waits, servers = FILES[name]
     log = read(name)
     attempts = log.trace.attempts
@@ -87,7 +86,7 @@ def test_a_format_is_found_and_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*FILES, "nginx-long.log"}))
-def test_no_secret_of_a_log_comes_into_its_trace(name: str, tmp_path: Path) -> None:
+def test_no_secret_of_a_log_comes_into_its_trace(name, tmp_path):
     own = "$time_iso8601 $upstream_addr $upstream_status $upstream_response_time $upstream_connect_time "
     own += '$upstream_header_time $request_time $status "$request"'
     options = ["--from", "nginx", "--format", own] if name == "nginx-long.log" else []
@@ -98,7 +97,7 @@ def test_no_secret_of_a_log_comes_into_its_trace(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_no_secret_of_a_line_that_cannot_be_read_is_shown(name: str, tmp_path: Path) -> None:
+def test_no_secret_of_a_line_that_cannot_be_read_is_shown(name, tmp_path):
     lines = (LOGS / name).read_text(encoding="utf-8").splitlines()
     wrong = [form for line in lines for form in (line.replace(" ", "", 3)[5:], line[: len(line) // 2])]
     try:
@@ -109,7 +108,7 @@ def test_no_secret_of_a_line_that_cannot_be_read_is_shown(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_the_ends_of_lines_and_gzip_make_no_difference(name: str, tmp_path: Path) -> None:
+def test_the_ends_of_lines_and_gzip_make_no_difference(name, tmp_path):
     data = (LOGS / name).read_bytes()
     plain = read(name).trace
     (tmp_path / "crlf.log").write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n") + b"\r\n\r\n")
@@ -119,7 +118,7 @@ def test_the_ends_of_lines_and_gzip_make_no_difference(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_rotated_log_is_one_log(name: str, tmp_path: Path) -> None:
+def test_a_rotated_log_is_one_log(name, tmp_path):
     lines = (LOGS / name).read_bytes().splitlines(keepends=True)
     cuts = [0, len(lines) // 3, 2 * len(lines) // 3, len(lines)]
     parts = [b"".join(lines[a:b]) for a, b in itertools.pairwise(cuts)]
@@ -136,7 +135,7 @@ def test_a_rotated_log_is_one_log(name: str, tmp_path: Path) -> None:
     ]
 
 
-def test_a_gzip_file_that_is_cut_is_read_up_to_there(tmp_path: Path) -> None:
+def test_a_gzip_file_that_is_cut_is_read_up_to_there(tmp_path):
     packed = gzip.compress((LOGS / "haproxy.log").read_bytes())
     (tmp_path / "x.gz").write_bytes(packed[: len(packed) // 2])
     assert 20 < len(of(tmp_path / "x.gz").trace.attempts) < len(read("haproxy.log").trace.attempts)
@@ -159,9 +158,7 @@ GARBAGE = st.one_of(
 @pytest.mark.parametrize("form", sorted(FORMATS))
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_lines_in_any_order_with_others_between_never_raise(
-    form: str, data: st.DataObject, tmp_path_factory: Any
-) -> None:
+def test_lines_in_any_order_with_others_between_never_raise(form, data, tmp_path_factory):
     mine = [line for name in FILES if FILES[name][0] == form for line in (LOGS / name).read_text("utf-8").splitlines()]
     some = data.draw(st.lists(st.one_of(st.sampled_from(mine or LINES), st.sampled_from(LINES), GARBAGE), max_size=25))
     path = tmp_path_factory.mktemp("mixed") / "x.log"
@@ -172,7 +169,7 @@ def test_lines_in_any_order_with_others_between_never_raise(
     assert log is None or all(mistake_in(row) is None for row in (*log.trace.attempts, *log.trace.events))
 
 
-def test_of_mixed_lines_those_of_the_format_are_all_read(tmp_path: Path) -> None:
+def test_of_mixed_lines_those_of_the_format_are_all_read(tmp_path):
     lines = (LOGS / "nginx.log").read_text(encoding="utf-8").splitlines()
     others = ["", "garbage", "{}", *(LOGS / "traefik-common.log").read_text(encoding="utf-8").splitlines()[:5]]
     mixed = [*lines, *others]
@@ -187,9 +184,7 @@ def test_of_mixed_lines_those_of_the_format_are_all_read(tmp_path: Path) -> None
 # -- HAProxy ---------------------------------------------------------------------------------------
 
 
-def line_of(
-    flags: str = "----", times: str = "10/20/30/69/129", status: int = 200, again: str = "0", **more: str
-) -> str:
+def line_of(flags="----", times="10/20/30/69/129", status=200, again="0", **more):
     return (
         f"{more.get('header', '')}1.2.3.4:5 [{more.get('date', '06/Feb/2026:12:14:14.655')}] web "
         f"{more.get('server', 'be/s1')} {times} {status} 2750 - - {flags} 1/1/1/1/{again} {more.get('queued', '0/1')} "
@@ -226,13 +221,13 @@ AT_S = instant_of("2026-02-06T12:14:14.655", UTC)
         ("1.2.3.4:5 [06/Feb/2026:12:12:51.443] fnt be/s1 0/0/7 0 CD 0/0/0/0/0 0/0", "ignored"),
     ],
 )
-def test_who_ended_a_session_of_haproxy_decides_the_outcome(line: str, outcome: str, tmp_path: Path) -> None:
+def test_who_ended_a_session_of_haproxy_decides_the_outcome(line, outcome, tmp_path):
     (attempt,) = of(write(tmp_path, line)).trace.attempts
     assert attempt.outcome == outcome
     assert attempt.endpoint == "be/s1"
 
 
-def test_times_of_haproxy(tmp_path: Path) -> None:
+def test_times_of_haproxy(tmp_path):
     log = of(
         write(
             tmp_path,
@@ -254,7 +249,7 @@ def test_times_of_haproxy(tmp_path: Path) -> None:
     assert len({each.task for each in tries}) == 1
 
 
-def test_what_reached_no_server_of_haproxy(tmp_path: Path) -> None:
+def test_what_reached_no_server_of_haproxy(tmp_path):
     log = of(write(
         tmp_path,
         line_of("SC--", "0/-1/-1/-1/0", 503, server="be/<NOSRV>"),
@@ -306,7 +301,7 @@ NOTICES = [
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_notices_of_haproxy_are_events_of_the_server(header: str, tmp_path: Path) -> None:
+def test_notices_of_haproxy_are_events_of_the_server(header, tmp_path):
     lines, expected = [line_of()], []
     for second, (text, events) in enumerate(NOTICES, start=20):
         lines.append(HEADERS[header].format(second) + text)
@@ -322,7 +317,7 @@ def test_notices_of_haproxy_are_events_of_the_server(header: str, tmp_path: Path
     assert SECRET not in repr(log.trace)
 
 
-def test_a_reload_ends_what_was_told_only_if_a_call_succeeds_afterwards(tmp_path: Path) -> None:
+def test_a_reload_ends_what_was_told_only_if_a_call_succeeds_afterwards(tmp_path):
     iso = "2026-02-06T12:14:{:02}.000+00:00 "
     down = [iso.format(20) + "Server be/s1 is DOWN.", iso.format(20) + "Server be/s2 is DOWN."]
     stop, again = (
@@ -337,7 +332,7 @@ def test_a_reload_ends_what_was_told_only_if_a_call_succeeds_afterwards(tmp_path
     ]  # fmt: skip
 
 
-def test_a_header_without_a_year_is_of_the_year_of_the_requests(tmp_path: Path) -> None:
+def test_a_header_without_a_year_is_of_the_year_of_the_requests(tmp_path):
     lines = [
         "Dec 31 23:59:58 lb haproxy[1]: Server be/s1 is DOWN.",  # before the first request
         line_of(date="31/Dec/2027:23:59:59.100"),
@@ -350,7 +345,7 @@ def test_a_header_without_a_year_is_of_the_year_of_the_requests(tmp_path: Path) 
     assert again.at_s - up.at_s == 59 * 86400
 
 
-def test_a_log_is_in_the_zone_that_is_said(tmp_path: Path) -> None:
+def test_a_log_is_in_the_zone_that_is_said(tmp_path):
     path = write(tmp_path, line_of(), line_of(date="09/Feb/2026:12:14:14.655"))
     for zone in ("UTC", "Europe/Berlin", "America/New_York"):
         one, two = of(path, zone=zone).trace.attempts
@@ -358,7 +353,7 @@ def test_a_log_is_in_the_zone_that_is_said(tmp_path: Path) -> None:
         assert two.asked_s - one.asked_s == pytest.approx(3 * 86400)
 
 
-def test_tries_of_nginx_with_their_own_times(tmp_path: Path) -> None:
+def test_tries_of_nginx_with_their_own_times(tmp_path):
     form = "$msec $upstream_addr $upstream_status $upstream_response_time "
     form += "$upstream_connect_time $upstream_header_time $status"
     lines = [
@@ -382,11 +377,11 @@ def test_tries_of_nginx_with_their_own_times(tmp_path: Path) -> None:
         (460, "ignored"), ("\u0663", "failure"), (None, "failure"), ("9" * 9, "failure"),
     ],
 )  # fmt: skip
-def test_the_outcome_of_a_status(status: object, outcome: str) -> None:
+def test_the_outcome_of_a_status(status, outcome):
     assert outcome_of(status) == outcome
 
 
-def test_a_line_is_shown_without_what_may_be_secret() -> None:
+def test_a_line_is_shown_without_what_may_be_secret():
     for line in (
         'GET /x?key=SECRET&b=1 HTTP/1.1" 200', "Authorization: Bearer SECRET", '{"authorization":["Bearer SECRET"]}',
         "token=SECRET x", "'api_key': 'SECRET'", "https://me:SECRET@host/x", "sk-0SECRET0123456", "Cookie: SECRET",
@@ -398,21 +393,21 @@ def test_a_line_is_shown_without_what_may_be_secret() -> None:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def test_a_table_with_named_columns(tmp_path: Path) -> None:
+def test_a_table_with_named_columns(tmp_path):
     path = write(tmp_path, "server,from,ended_s,slots", "http://me:SECRET@a/?SECRET,1.5,2.5,2", "b,2.0,4.0,", "")
     one, two = of(path, "csv", columns={"endpoint": "server", "granted_s": "from"}).trace.attempts
     assert (one.endpoint, one.asked_s, one.granted_s, one.ended_s, one.slots) == ("http://a/", 1.5, 1.5, 2.5, 2)
     assert (two.endpoint, two.held_s, two.slots, two.attempt, two.task) == ("b", 2.0, 1, 1, "line 3")
 
 
-def test_a_table_with_start_and_latency(tmp_path: Path) -> None:
+def test_a_table_with_start_and_latency(tmp_path):
     path = write(tmp_path, "server,start,latency", "a,2026-02-06T12:14:14,0.25", "")
     columns = {"endpoint": "server", "asked_s": "start", "held_s": "latency"}
     (one,) = of(path, "csv", columns=columns).trace.attempts
     assert (one.held_s, one.waited_s) == (0.25, 0.0)
 
 
-def test_lines_of_json_with_named_columns(tmp_path: Path) -> None:
+def test_lines_of_json_with_named_columns(tmp_path):
     rows = [
         {"to": "a", "ts": "2026-02-06T12:14:14.500", "asked_s": 1770380054, "code": 503, "open": True, "size": None},
         {"to": "b", "ts": "2026-02-06T13:14:14.500+01:00", "asked_s": "1770380054.25", "code": "404", "run": "r"},
@@ -448,9 +443,7 @@ def test_lines_of_json_with_named_columns(tmp_path: Path) -> None:
     ],
     ids=itertools.count(),
 )  # fmt: skip
-def test_what_is_wrong_with_a_table_is_one_line(
-    source: str, lines: str, columns: dict[str, str], line: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_with_a_table_is_one_line(source, lines, columns, line, tmp_path):
     with pytest.raises(ConfigError) as raised:
         of(write(tmp_path, *lines.split("\n")), source, columns=columns)
     assert str(raised.value).removeprefix(f"{tmp_path}/").startswith(line)
@@ -465,7 +458,7 @@ def test_what_is_wrong_with_a_table_is_one_line(
         (["(APIServer pid=1) INFO 11-29 02:56:40 Received"], r"docs/traces.md makes such rows of other logs$"),
     ],
 )  # fmt: skip
-def test_an_unknown_log_says_how_its_columns_would_be_read(lines: list[str], advice: str, tmp_path: Path) -> None:
+def test_an_unknown_log_says_how_its_columns_would_be_read(lines, advice, tmp_path):
     for read_it in (lambda path: run(str(path)), lambda path: read_trace(path)):
         with pytest.raises(ConfigError, match=rf"x\.log:1: found '.*', which is no line of a trace, .*{advice}"):
             read_it(write(tmp_path, *lines))
@@ -475,7 +468,7 @@ def test_an_unknown_log_says_how_its_columns_would_be_read(lines: list[str], adv
 
 
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.sqlite"])
-def test_what_has_no_call_is_an_error(name: str, tmp_path: Path) -> None:
+def test_what_has_no_call_is_an_error(name, tmp_path):
     path = tmp_path / name
     if name == "empty.sqlite":
         with contextlib.closing(sqlite3.connect(path)) as db, db:
@@ -489,7 +482,7 @@ def test_what_has_no_call_is_an_error(name: str, tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------------------
 
 
-def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> None:
+def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path):
     out = tmp_path / "t.jsonl"
     lines = (LOGS / "haproxy.log").read_text(encoding="utf-8").splitlines()
     said = run(str(write(tmp_path, *lines, "garbage of somebody")), "--out", str(out))
@@ -522,13 +515,13 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> No
         ([LOGS, "--from", "haproxy"], "cannot be read"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(options: list[Any], line: str) -> None:
+def test_what_cannot_be_read_is_one_line(options, line):
     with pytest.raises(ConfigError, match=line):
         run(*map(str, options))
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
-def test_no_line_takes_long_to_refuse(form: str, tmp_path: Path) -> None:
+def test_no_line_takes_long_to_refuse(form, tmp_path):
     begins = (
         '[29/Nov/2026:03:11:05 +0000] "',
         "[29/Nov/2026:03:11:05.111] w b/s ",

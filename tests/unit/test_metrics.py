@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -25,7 +24,7 @@ _TOLERANCE = 2 ** (1 / 64) * (1 + 1e-9)
 _waits_s = st.lists(st.floats(1e-9, 1e6) | st.sampled_from((0.001, 0.002, 1.0, 30.0)), max_size=200)
 
 
-def summary_of(waits_s: Sequence[float], grants: int) -> WaitStats:
+def summary_of(waits_s, grants):
     histogram = WaitHistogram()
     for wait_s in waits_s:
         histogram.add(wait_s)
@@ -33,7 +32,7 @@ def summary_of(waits_s: Sequence[float], grants: int) -> WaitStats:
 
 
 @given(waits_s=_waits_s, at_once=st.integers(0, 300))
-def test_the_quantiles_are_those_of_the_sorted_list(waits_s: list[float], at_once: int) -> None:
+def test_the_quantiles_are_those_of_the_sorted_list(waits_s, at_once):
     grants = len(waits_s) + at_once
     everything = sorted([0.0] * at_once + waits_s)
     summary = summary_of(waits_s, grants)
@@ -47,29 +46,20 @@ def test_the_quantiles_are_those_of_the_sorted_list(waits_s: list[float], at_onc
 
 
 @given(waits_s=_waits_s, at_once=st.integers(0, 300))
-def test_mean_and_max_are_exact(waits_s: list[float], at_once: int) -> None:
+def test_mean_and_max_are_exact(waits_s, at_once):
     grants = len(waits_s) + at_once
     summary = summary_of(waits_s, grants)
     assert summary.max == max(waits_s, default=0.0)
     assert math.isclose(summary.mean, sum(waits_s) / grants if grants else 0.0, rel_tol=1e-9)
 
 
-def test_no_wait_is_a_wait_of_zero() -> None:
+def test_no_wait_is_a_wait_of_zero():
     assert summary_of([], 0) == summary_of([], 5) == summary_of([0.0, 0.0], 2) == WaitStats()
 
 
 @pytest.mark.parametrize("wait_s", [5e-324, 1e-300, 1e300])
-def test_no_wait_is_too_short_or_too_long(wait_s: float) -> None:
+def test_no_wait_is_too_short_or_too_long(wait_s):
     assert summary_of([wait_s], 1).max == wait_s
-
-
-def test_a_copy_is_independent() -> None:
-    histogram = WaitHistogram()
-    histogram.add(1.0)
-    copy = histogram.copy()
-    histogram.add(100.0)
-    assert copy.summary(1) == summary_of([1.0], 1)
-    assert histogram.summary(2).max == 100.0
 
 
 @pytest.mark.parametrize(
@@ -85,7 +75,7 @@ def test_a_copy_is_independent() -> None:
         ([1e300, 0.0], 0.5),
     ],
 )
-def test_jains_index(shares: list[float], index: float) -> None:
+def test_jains_index(shares, index):
     assert jain_index(shares) == pytest.approx(index)
 
 
@@ -93,14 +83,14 @@ _shares = st.lists(st.floats(0, 1e9), min_size=1, max_size=50)
 
 
 @given(shares=_shares, factor=st.floats(1e-3, 1e3))
-def test_jains_index_is_between_one_nth_and_one_and_knows_no_unit(shares: list[float], factor: float) -> None:
+def test_jains_index_is_between_one_nth_and_one_and_knows_no_unit(shares, factor):
     index = jain_index(shares)
     assert 1 / len(shares) - 1e-9 <= index <= 1 + 1e-9
     assert jain_index([share * factor for share in shares]) == pytest.approx(index)
 
 
 @given(n=st.integers(1, 20), busy=st.integers(1, 20))
-def test_jains_index_is_k_of_n_when_k_of_n_share_equally(n: int, busy: int) -> None:
+def test_jains_index_is_k_of_n_when_k_of_n_share_equally(n, busy):
     k = min(n, busy)
     assert jain_index([1.0] * k + [0.0] * (n - k)) == pytest.approx(k / n)
 
@@ -108,39 +98,39 @@ def test_jains_index_is_k_of_n_when_k_of_n_share_equally(n: int, busy: int) -> N
 @pytest.mark.parametrize(
     ("counts", "score"), [([], 1.0), ([4], 1.0), ([7, 7, 7], 1.0), ([0, 2], 1 / 2), ([1, 2, 3], 1 / (1 + 2 / 3))]
 )
-def test_the_balance_score_is_one_over_one_plus_the_variance(counts: list[int], score: float) -> None:
+def test_the_balance_score_is_one_over_one_plus_the_variance(counts, score):
     assert balance_score(counts) == pytest.approx(score)
 
 
-def endpoint(url: str, leases: int, weight: float = 1.0) -> EndpointStats:
+def endpoint(url, leases, weight=1.0):
     return EndpointStats(
         url, state="active", in_flight=0, limit=1, leases=leases, failures=0, share=0.0, busy_s=0.0, weight=weight
     )
 
 
-def stats_of(endpoints: list[EndpointStats], acquired: int, timed_out: int) -> PoolStats:
+def stats_of(endpoints, acquired, timed_out):
     waits = WaitHistogram()
     return PoolStats.of(endpoints, strategy="fifo", acquired=acquired, timed_out=timed_out, waiting=1, waits=waits)
 
 
-def test_the_pool_is_fair_by_weight_and_balanced_by_count() -> None:
+def test_the_pool_is_fair_by_weight_and_balanced_by_count():
     stats = stats_of([endpoint("a", 20, 2.0), endpoint("b", 10)], acquired=30, timed_out=10)
     assert stats.jain == pytest.approx(1.0)
     assert stats.balance_score == pytest.approx(1 / 26)
     assert stats.acquire_rate == 0.75
 
 
-def test_an_unused_pool_is_successful_and_fair() -> None:
+def test_an_unused_pool_is_successful_and_fair():
     stats = stats_of([], acquired=0, timed_out=0)
     assert (stats.acquire_rate, stats.jain, stats.balance_score) == (1.0, 1.0, 1.0)
 
 
-def test_stats_go_to_json_and_back() -> None:
+def test_stats_go_to_json_and_back():
     stats = stats_of([endpoint("a", 3), endpoint("b", 4)], acquired=7, timed_out=1)
     assert PoolStats.from_dict(json.loads(json.dumps(stats.to_dict()))) == stats
 
 
-def test_the_waits_since_a_copy_are_those_that_came_after_it() -> None:
+def test_the_waits_since_a_copy_are_those_that_came_after_it():
     waits = WaitHistogram()
     for wait_s in (8.0, 1.0):
         waits.add(wait_s)

@@ -5,12 +5,12 @@ import threading
 import time
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, StatusCode
 
-from balancer import AsyncPool, ConfigError, Endpoint, EndpointError, Lease, Outcome, Pool, RetrySettings
+from balancer import AsyncPool, ConfigError, Endpoint, EndpointError, Outcome, Pool, RetrySettings
 from balancer.observing.otel import Spans
 from balancer.strategy import ANY
 
@@ -21,20 +21,20 @@ TRACER = TRACERS.get_tracer("tests")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_yet() -> None:
+def _nothing_yet():
     EXPORTED.clear()
 
 
-def attempts() -> list[ReadableSpan]:
+def attempts():
     return [span for span in EXPORTED.get_finished_spans() if span.name == "balancer.attempt"]
 
 
-def said(span: ReadableSpan, name: str) -> object:
+def said(span, name):
     assert span.attributes is not None
     return span.attributes.get(f"balancer.{name}")
 
 
-def parent_of(span: ReadableSpan) -> int | None:
+def parent_of(span):
     """Return the span that it is a child of, to which it has a link as well."""
     if span.parent is None:
         assert not span.links
@@ -43,7 +43,7 @@ def parent_of(span: ReadableSpan) -> int | None:
     return span.parent.span_id
 
 
-def test_a_span_says_what_became_of_a_lease() -> None:
+def test_a_span_says_what_became_of_a_lease():
     now = [50.0]
     pool = Pool([Endpoint("http://u@a/?key=secret", capacity=2)], clock=lambda: now[0], health=None)
     with Spans(pool, tracer_provider=TRACERS):
@@ -68,10 +68,10 @@ def test_a_span_says_what_became_of_a_lease() -> None:
     assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
 
 
-def test_each_try_of_a_call_is_a_span_of_that_call() -> None:
+def test_each_try_of_a_call_is_a_span_of_that_call():
     pool = Pool(["http://a/", "http://b/"], strategy="first", retries=RetrySettings(base_s=0.001))
 
-    def fn(lease: Lease) -> str:
+    def fn(lease):
         if lease.endpoint.url == "http://a/":
             raise EndpointError("boom")
         return "done"
@@ -85,11 +85,11 @@ def test_each_try_of_a_call_is_a_span_of_that_call() -> None:
     assert {parent_of(span) for span in attempts()} == {call.get_span_context().span_id}
 
 
-def test_who_waited_has_its_own_call_not_that_of_who_gave_the_slot_back() -> None:
+def test_who_waited_has_its_own_call_not_that_of_who_gave_the_slot_back():
     pool = Pool(["http://a/"], health=None)
-    calls: dict[str, int] = {}
+    calls = {}
 
-    def waits() -> None:
+    def waits():
         with TRACER.start_as_current_span("waits") as span:
             calls["waits"] = span.get_span_context().span_id
             pool.acquire(holder="waits").release()
@@ -109,12 +109,12 @@ def test_who_waited_has_its_own_call_not_that_of_who_gave_the_slot_back() -> Non
     assert said(waited, "waited_s")
 
 
-def test_tasks_and_hedges_have_their_calls() -> None:
-    async def main() -> tuple[list[int], int]:
+def test_tasks_and_hedges_have_their_calls():
+    async def main():
         async with AsyncPool(["http://a/", "http://b/"], strategy="first") as pool:
             spans = Spans(pool, tracer_provider=TRACERS)
 
-            async def one(name: str) -> int:
+            async def one(name):
                 with TRACER.start_as_current_span(name) as span:
                     async with pool.lease(holder=name):
                         await asyncio.sleep(0)
@@ -122,7 +122,7 @@ def test_tasks_and_hedges_have_their_calls() -> None:
 
             found = await asyncio.gather(one("x"), one("y"), one("z"))
 
-            async def slow(lease: Lease) -> None:
+            async def slow(lease):
                 await asyncio.sleep(10.0 if lease.endpoint.url == "http://a/" else 0)
 
             with TRACER.start_as_current_span("hedged") as hedged:
@@ -135,7 +135,7 @@ def test_tasks_and_hedges_have_their_calls() -> None:
     assert sorted(filter(None, parents)) == sorted([*calls, hedged, hedged])
 
 
-def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards() -> None:
+def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards():
     pool = Pool(["http://a/"], health=None)
     assert pool.engine.usual is ANY
     spans = Spans(pool, tracer_provider=TRACERS)
@@ -148,7 +148,7 @@ def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards() -
     assert not spans._waits
 
 
-def test_spans_that_would_go_nowhere_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_that_would_go_nowhere_are_refused(monkeypatch):
     """The extra brings the API only: without the SDK every span would be dropped, and nobody told."""
     monkeypatch.setattr("balancer.observing.otel.get_tracer_provider", ProxyTracerProvider)
     with Pool(["http://a/"]) as pool:

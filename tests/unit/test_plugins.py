@@ -3,9 +3,7 @@
 import random
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -14,7 +12,6 @@ from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry, default_registry
-from balancer.strategy import Strategy
 
 _HEAD = """
 from balancer.hookspecs import ExecutorPlugin, hookimpl
@@ -34,12 +31,12 @@ class Good(Strategy):
 """
 
 
-def offering(strategies: str) -> str:
+def offering(strategies):
     return f"{_HEAD}\n@hookimpl\ndef balancer_strategies(): return {strategies}\n"
 
 
 @pytest.fixture
-def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def modules(tmp_path, monkeypatch):
     """Yield a folder that modules can be imported from; they are forgotten afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
@@ -48,26 +45,26 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def write(folder: Path, **sources: str) -> None:
+def write(folder, **sources):
     for name, source in sources.items():
         (folder / f"{name}.py").write_text(dedent(source))
 
 
-def install(folder: Path, distribution: str, entry_points: str) -> None:
+def install(folder, distribution, entry_points):
     info = folder / f"{distribution}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[balancer]\n{entry_points}\n")
 
 
-def reasons(registry: Registry) -> dict[str, str]:
+def reasons(registry):
     return {broken.plugin: broken.reason for broken in registry.broken}
 
 
 # -- what is sound ---------------------------------------------------------------------------------
 
 
-def test_the_built_ins_are_sound() -> None:
+def test_the_built_ins_are_sound():
     registry = Registry(group=None)
     assert registry.broken == []
     assert {"fifo", "least_in_flight", "weighted_health"} <= set(registry.strategies)
@@ -78,10 +75,10 @@ def test_the_built_ins_are_sound() -> None:
     assert set(registry.executors) == {"http", "https", "local"} | others
 
 
-def test_several_threads_may_be_the_first_to_ask() -> None:
+def test_several_threads_may_be_the_first_to_ask():
     registry, start = Registry(), threading.Barrier(8)
 
-    def ask(number: int) -> tuple[object, object]:
+    def ask(number):
         start.wait()
         kind = type(registry.strategy("fifo", None, random.Random(0))) if number % 2 else None
         return registry.strategies, kind or registry.strategies["fifo"].item
@@ -93,11 +90,11 @@ def test_several_threads_may_be_the_first_to_ask() -> None:
     assert registry.broken == []
 
 
-def test_the_default_registry_is_made_once() -> None:
+def test_the_default_registry_is_made_once():
     assert default_registry() is default_registry()
 
 
-def test_a_third_party_adds_a_strategy_by_an_entry_point(modules: Path) -> None:
+def test_a_third_party_adds_a_strategy_by_an_entry_point(modules):
     write(modules, third=offering("[Good]"))
     install(modules, "third_party", "mine = third")
     registry = Registry()
@@ -108,7 +105,7 @@ def test_a_third_party_adds_a_strategy_by_an_entry_point(modules: Path) -> None:
         assert lease.endpoint.url == "a"
 
 
-def test_an_entry_point_may_name_an_object(modules: Path) -> None:
+def test_an_entry_point_may_name_an_object(modules):
     write(
         modules,
         third=f"{_HEAD}\nclass Plugin:\n    @hookimpl\n    def balancer_strategies(self): yield Good\nit = Plugin()",
@@ -117,7 +114,7 @@ def test_an_entry_point_may_name_an_object(modules: Path) -> None:
     assert Registry(()).strategies["good"].plugin == "mine"
 
 
-def test_a_strategy_need_not_inherit_anything(modules: Path) -> None:
+def test_a_strategy_need_not_inherit_anything(modules):
     write(modules, third=offering("[Good]").replace("class Good(Strategy)", "class Good"))
     registry = Registry(["third"], group=None)
     assert isinstance(registry.strategy("good", None, random.Random(0)), registry.strategies["good"].item)
@@ -126,7 +123,7 @@ def test_a_strategy_need_not_inherit_anything(modules: Path) -> None:
 # -- what is broken --------------------------------------------------------------------------------
 
 _HOOK = "from balancer.hookspecs import ExecutorPlugin, hookimpl\n@hookimpl\n"
-_BROKEN: list[tuple[str, str]] = [
+_BROKEN = [
     ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
     ("from balancer import nothing_like_it", "ImportError: cannot import name 'nothing_like_it' from 'balancer'"),
     ("def f(:\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
@@ -180,7 +177,7 @@ _BROKEN: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("source", "reason"), _BROKEN, ids=[reason[:60] for _, reason in _BROKEN])
-def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules: Path, source: str, reason: str) -> None:
+def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules, source, reason):
     write(modules, broken=source, sound=offering("[Good]").replace('"good"', '"sound"'))
     registry = Registry(["balancer_strategies.fifo", "broken", "sound"], group=None)
     assert list(reasons(registry)) == ["broken"]
@@ -197,14 +194,14 @@ def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules: Pa
     )
 
 
-def test_a_plugin_with_one_bad_hook_is_set_aside_as_a_whole(modules: Path) -> None:
+def test_a_plugin_with_one_bad_hook_is_set_aside_as_a_whole(modules):
     write(modules, half=offering("[Good]") + "\n@hookimpl\ndef balancer_executors(): raise OSError('no docker')")
     registry = Registry(["half"], group=None)
     assert reasons(registry) == {"half": "OSError: no docker"}
     assert registry.strategies == {}
 
 
-def test_a_plugin_stopped_by_ctrl_c_is_named_and_not_blamed(modules: Path) -> None:
+def test_a_plugin_stopped_by_ctrl_c_is_named_and_not_blamed(modules):
     write(modules, stopped="raise KeyboardInterrupt")
     registry = Registry(["stopped"], group=None)
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -214,7 +211,7 @@ def test_a_plugin_stopped_by_ctrl_c_is_named_and_not_blamed(modules: Path) -> No
     assert registry.strategy("good", None, random.Random(0)), "an interrupted load leaves nothing half done"
 
 
-def test_broken_entry_points_leave_the_sound_one_of_the_same_name_alone(modules: Path) -> None:
+def test_broken_entry_points_leave_the_sound_one_of_the_same_name_alone(modules):
     write(modules, one=offering("[Good]"), two=offering("[Good]"), three="import no_such_module_at_all")
     install(modules, "dist_a", "mine = one")
     install(modules, "dist_b", "mine = two")
@@ -227,7 +224,7 @@ def test_broken_entry_points_leave_the_sound_one_of_the_same_name_alone(modules:
     assert why[1] == "ValueError: another plugin of this name is loaded already; rename its entry point"
 
 
-def test_one_module_under_two_names_is_loaded_once(modules: Path) -> None:
+def test_one_module_under_two_names_is_loaded_once(modules):
     write(modules, one=offering("[Good]"))
     install(modules, "dist_a", "mine = one\nalso_mine = one")
     registry = Registry(())
@@ -235,7 +232,7 @@ def test_one_module_under_two_names_is_loaded_once(modules: Path) -> None:
     assert len(registry.broken) == 1
 
 
-def test_an_entry_point_to_nothing_is_broken(modules: Path) -> None:
+def test_an_entry_point_to_nothing_is_broken(modules):
     write(modules, one=offering("[Good]") + "\nnothing = None")
     install(modules, "dist_a", "a = one:missing\nb = one:nothing\nc = one")
     registry = Registry(())
@@ -243,11 +240,11 @@ def test_an_entry_point_to_nothing_is_broken(modules: Path) -> None:
     assert list(registry.strategies) == ["good"]
 
 
-def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules: Path) -> None:
+def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules):
     commands = "@hookimpl\ndef balancer_commands(app): {}"
     write(modules, bad=f"{_HEAD}\n{commands.format('1 / 0')}", good=f"{_HEAD}\n{commands.format('app.append(5)')}")
     registry = Registry(["bad", "good"], group=None)
-    app: list[int] = []
+    app = []
     registry.add_commands(app)
     assert app == [5]
     assert reasons(registry) == {"bad": "ZeroDivisionError: division by zero"}
@@ -270,19 +267,19 @@ def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules: Path) -
         ("weighted_health", {"floor": 1.5}, "strategy 'weighted_health', option floor: found 1.5: it must be <= 1"),
     ],
 )
-def test_a_wrong_option_is_one_line(name: str, options: dict[str, object], line: str) -> None:
+def test_a_wrong_option_is_one_line(name, options, line):
     with pytest.raises(ConfigError) as caught:
         default_registry().strategy(name, options, random.Random(0))
     assert caught.value.problems == (line,)
 
 
-def test_a_text_among_options_may_come_from_the_environment_and_is_not_shown() -> None:
+def test_a_text_among_options_may_come_from_the_environment_and_is_not_shown():
     with pytest.raises(ConfigError) as caught:
         default_registry().strategy_options("weighted_health", {"decay_s": "s3cr3t"})
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_every_strategy_is_fresh_and_has_its_defaults() -> None:
+def test_every_strategy_is_fresh_and_has_its_defaults():
     registry = default_registry()
     for name, entry in registry.strategies.items():
         first, second = (registry.strategy(name, None, random.Random(0)) for _ in range(2))
@@ -291,9 +288,9 @@ def test_every_strategy_is_fresh_and_has_its_defaults() -> None:
         assert registry.strategy_options(name, {}) == entry.item.Options()
 
 
-def test_every_strategy_and_option_says_what_it_is() -> None:
+def test_every_strategy_and_option_says_what_it_is():
     for entry in default_registry().strategies.values():
-        kind: type[Strategy] = entry.item
+        kind = entry.item
         assert (kind.__doc__ or "").strip()
         for field in kind.Options.model_fields.values():
             assert field.description

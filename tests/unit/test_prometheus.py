@@ -4,20 +4,17 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
-from balancer.core.metrics import EndpointStats, PoolStats, SourceStats
+from balancer.core.metrics import SourceStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.observing.prometheus import Collector
-from balancer.strategy import Node
 from balancer.testing.clock import ManualClock
 from balancer.values.redaction import ShownNames
 from tests.contracts.documents import ROOT, rows
@@ -28,14 +25,14 @@ from tests.unit.ruled import Scan
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def scraped(collector: Collector) -> Figures:
+def scraped(collector):
     registry = CollectorRegistry()
     registry.register(collector)
     return figures_in(generate_latest(registry).decode())
 
 
-def figures_in(text: str) -> Figures:
-    found: Figures = {}
+def figures_in(text):
+    found = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = sample.name, frozenset(sample.labels.items())
@@ -44,16 +41,16 @@ def figures_in(text: str) -> Figures:
     return found
 
 
-def at(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+def at(name, **labels):
     return f"balancer_{name}", frozenset(labels.items())
 
 
-def fill(pool: Pool) -> None:
+def fill(pool):
     while True:
         pool.acquire(timeout=0)
 
 
-def of_pool(stats: PoolStats) -> Figures:
+def of_pool(stats):
     """Return what a scrape must say that is of `stats`, by names that stay."""
     found = {
         at("acquires_total", result="granted"): stats.acquired,
@@ -68,7 +65,7 @@ def of_pool(stats: PoolStats) -> Figures:
     return found
 
 
-def of_endpoint(endpoint: EndpointStats) -> Iterator[tuple[tuple[str, frozenset[tuple[str, str]]], float]]:
+def of_endpoint(endpoint):
     name = endpoint.name
     for metric, value in (
         ("leases_total", endpoint.leases),
@@ -95,7 +92,7 @@ def of_endpoint(endpoint: EndpointStats) -> Iterator[tuple[tuple[str, frozenset[
             yield at("endpoint_health", endpoint=name, health=health), endpoint.health == health
 
 
-def test_a_scrape_says_what_stats_say() -> None:
+def test_a_scrape_says_what_stats_say():
     clock = ManualClock(0.0)
     pool = Pool([Endpoint("http://a/", capacity=2), "http://b/"], strategy="first", clock=clock)
     collector = Collector(pool)
@@ -113,7 +110,7 @@ def test_a_scrape_says_what_stats_say() -> None:
     assert of_pool(stats).items() <= scraped(collector).items()
 
 
-def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_stats() -> None:
+def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_stats():
     ticks = count()
     pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)
     collector, tables = Collector(pool), PoolTables(pool, ShownNames(), RecentEvents(ShownNames()))
@@ -121,7 +118,7 @@ def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_sta
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # so that something happens between any two steps
 
-    def work(number: int) -> None:
+    def work(number):
         outcomes = list(Outcome)
         while not over.is_set():
             with pool.lease() as lease:
@@ -163,7 +160,7 @@ def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_sta
 # -- histograms ---------------------------------------------------------------------------------------
 
 
-def test_holds_fall_into_buckets_whose_bounds_are_included() -> None:
+def test_holds_fall_into_buckets_whose_bounds_are_included():
     now = [0.0]
     pool = Pool(["http://a/"], health=None, clock=lambda: now[0])
     pool.acquire(timeout=0).release()  # before anybody asks: in no bucket
@@ -180,7 +177,7 @@ def test_holds_fall_into_buckets_whose_bounds_are_included() -> None:
     assert seen[at("hold_seconds_sum", endpoint="http://a/")] == pytest.approx(601.0021)
 
 
-def test_waits_count_those_who_did_not_wait_as_nothing() -> None:
+def test_waits_count_those_who_did_not_wait_as_nothing():
     clock = ManualClock(0.0)
     pool = Pool(["http://a/"], health=None, clock=clock)
     collector = Collector(pool)
@@ -199,7 +196,7 @@ def test_waits_count_those_who_did_not_wait_as_nothing() -> None:
     assert pool.stats().wait_s.max == 2.0
 
 
-def test_nothing_is_timed_until_somebody_asks() -> None:
+def test_nothing_is_timed_until_somebody_asks():
     pool = Pool(["http://a/"], health=None)
     assert pool.snapshot().times is None
     assert not pool.engine.core._attends_ends
@@ -214,8 +211,8 @@ def test_nothing_is_timed_until_somebody_asks() -> None:
     assert again == times
 
 
-def test_a_trace_and_observers_hear_the_same_while_leases_are_timed() -> None:
-    heard: list[object] = []
+def test_a_trace_and_observers_hear_the_same_while_leases_are_timed():
+    heard = []
     pool = Pool(["http://a/"], health=None, observers=[heard.append])
     Collector(pool)
     pool.acquire(timeout=0).release()
@@ -225,7 +222,7 @@ def test_a_trace_and_observers_hear_the_same_while_leases_are_timed() -> None:
 # -- names --------------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_in_a_label_and_endpoints_that_look_alike_are_told_apart() -> None:
+def test_no_secret_is_in_a_label_and_endpoints_that_look_alike_are_told_apart():
     pool = Pool(
         [
             Endpoint("http://a/?key=c4n4ry-1", headers={"Authorization": "Bearer c4n4ry-2"}, quota="q"),
@@ -250,14 +247,14 @@ def test_no_secret_is_in_a_label_and_endpoints_that_look_alike_are_told_apart() 
     assert seen[at("quota_limit", quota="http://a/", unit="tokens")] == 7
 
 
-def test_an_endpoint_keeps_its_name() -> None:
+def test_an_endpoint_keeps_its_name():
     names = ShownNames()
     assert [names(each) for each in ("http://a/?1", "http://a/?2", "http://a/?1", "plain?x#y")] == [
         "http://a/", "http://a/ (2)", "http://a/", "plain?x#y",
     ]  # fmt: skip
 
 
-def test_several_pools_are_told_apart_by_a_label() -> None:
+def test_several_pools_are_told_apart_by_a_label():
     pools = {"llm": Pool(["http://a/"]), "sandboxes": Pool(["http://a/"])}
     pools["llm"].acquire(timeout=0)
     seen = scraped(Collector(pools))
@@ -265,7 +262,7 @@ def test_several_pools_are_told_apart_by_a_label() -> None:
     assert seen[at("leases_total", pool="sandboxes", endpoint="http://a/")] == 0
 
 
-def test_holders_with_fair_shares_are_told_apart_without_secrets() -> None:
+def test_holders_with_fair_shares_are_told_apart_without_secrets():
     with Pool([Endpoint("http://a/", capacity=2)], fairness="holder") as pool:
         lease = pool.acquire(holder="http://me:c4n4ry@b/")
         lease.used(tokens=3)
@@ -282,7 +279,7 @@ def test_holders_with_fair_shares_are_told_apart_without_secrets() -> None:
     assert seen[at("holder_wait_seconds_total", holder="team")] == 0
 
 
-def test_health_is_not_said_where_it_is_not_watched() -> None:
+def test_health_is_not_said_where_it_is_not_watched():
     watched = scraped(Collector(Pool(["http://a/"], health=HealthSettings())))
     not_watched = scraped(Collector(Pool(["http://a/"], health=None)))
     assert watched.keys() - not_watched.keys() == {
@@ -297,7 +294,7 @@ _WORD = re.compile(r"balancer_\w+")
 _SUFFIXES = ("_bucket", "_sum", "_count")
 
 
-def _all_there_is() -> set[str]:
+def _all_there_is():
     quotas = {"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)}
     pool = Pool(["http://a/"], quotas=quotas, fairness="holder")
     pool.acquire()
@@ -305,7 +302,7 @@ def _all_there_is() -> set[str]:
     return {name for name, _ in scraped(Collector(pool))}
 
 
-def test_the_dashboard_names_figures_and_labels_that_there_are() -> None:
+def test_the_dashboard_names_figures_and_labels_that_there_are():
     dashboard = json.loads((ROOT / "examples" / "grafana.json").read_text(encoding="utf-8"))
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert len(asked) > 15
@@ -319,7 +316,7 @@ def test_the_dashboard_names_figures_and_labels_that_there_are() -> None:
         assert expression.count("(") == expression.count(")")
 
 
-def test_the_page_lists_every_figure_as_it_is_declared() -> None:
+def test_the_page_lists_every_figure_as_it_is_declared():
     listed = list(rows(ROOT / "docs" / "live.md", "Prometheus"))
     assert listed == metrics()
     there = {name for name in _all_there_is() if not name.endswith(_SUFFIXES)}
@@ -327,7 +324,7 @@ def test_the_page_lists_every_figure_as_it_is_declared() -> None:
     assert {row[0].strip("`") for row in listed} == there
 
 
-def test_the_page_says_the_buckets() -> None:
+def test_the_page_says_the_buckets():
     said = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
     assert ", ".join(f"{bound:g}" for bound in BOUNDS_S) in said
 
@@ -337,11 +334,11 @@ class Raises(Scan):
 
     name = "raises"
 
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+    def finish(self, node, outcome, elapsed_s, now):
         raise RuntimeError("not my day")
 
 
-def test_a_lease_that_a_strategy_fails_to_hear_of_is_timed_all_the_same_and_one_that_is_refused_is_not() -> None:
+def test_a_lease_that_a_strategy_fails_to_hear_of_is_timed_all_the_same_and_one_that_is_refused_is_not():
     pool = Pool(["http://a/"], strategy=Raises, health=None)
     collector = Collector(pool)
     lease = pool.acquire(timeout=0)
@@ -353,7 +350,7 @@ def test_a_lease_that_a_strategy_fails_to_hear_of_is_timed_all_the_same_and_one_
     assert seen[at("outcomes_total", endpoint="http://a/", outcome="success")] == 1
 
 
-def test_sources_say_how_they_are(tmp_path: Path) -> None:
+def test_sources_say_how_they_are(tmp_path):
     file = tmp_path / "servers.json"
     file.write_text('["http://a/", "http://b/"]')
     with Pool() as pool:

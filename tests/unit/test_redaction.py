@@ -28,16 +28,16 @@ _letters = "aAbé1{}. \n\\\"'"
         ("", "abc", "abc"),
     ],
 )
-def test_a_secret_is_found_however_it_is_written(secret: str, text: str, shown: str) -> None:
+def test_a_secret_is_found_however_it_is_written(secret, text, shown):
     assert Redaction.of([(secret, "***")])(text) == shown
 
 
-def test_the_longest_secret_goes_first_and_each_has_its_stand_in() -> None:
+def test_the_longest_secret_goes_first_and_each_has_its_stand_in():
     redact = Redaction.of([("hush", "${A}"), ("hush-hush", "${B}"), ("x", "${C}")])
     assert redact("hush hush-hush x") == "${A} ${B} ${C}"
 
 
-def test_a_short_secret_is_hidden_where_it_is_all_there_is() -> None:
+def test_a_short_secret_is_hidden_where_it_is_all_there_is():
     redact = Redaction.of([("abc", "${A}"), ("{1..4}", "${R}"), ("abcd", "${B}")], least=4)
     assert [redact(text) for text in ("abc", "abc.", "abcd.", "3", "10.0.0.3", "{1..4}")] == [
         "${A}",
@@ -49,11 +49,11 @@ def test_a_short_secret_is_hidden_where_it_is_all_there_is() -> None:
     ]
 
 
-def test_without_secrets_nothing_changes() -> None:
+def test_without_secrets_nothing_changes():
     assert Redaction()("abc") == Redaction.of([])("abc") == "abc"
 
 
-def test_it_can_be_copied_and_sent_to_a_process() -> None:
+def test_it_can_be_copied_and_sent_to_a_process():
     redact = Redaction.of([("hush", "***")])
     assert copy.deepcopy(redact) == pickle.loads(pickle.dumps(redact)) == redact
 
@@ -62,7 +62,7 @@ def test_it_can_be_copied_and_sent_to_a_process() -> None:
     secrets=st.lists(st.text(_letters, min_size=1, max_size=6), min_size=1, max_size=4),
     text=st.text(_letters, max_size=30),
 )
-def test_no_secret_is_left(secrets: list[str], text: str) -> None:
+def test_no_secret_is_left(secrets, text):
     redact = Redaction.of((secret, "*") for secret in secrets)
     for secret in secrets:
         shown = redact(f"{text}{secret}{text}")

@@ -11,7 +11,7 @@ class Mine(Fifo):
     name = "mine"
 
 
-def test_it_can_be_used_and_replaced() -> None:
+def test_it_can_be_used_and_replaced():
     registry = Registry()
     registry.add_strategy(Mine)
     assert (
@@ -26,18 +26,18 @@ def test_it_can_be_used_and_replaced() -> None:
     assert "mine" not in Registry().strategies
 
 
-def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
+def test_a_plugin_s_name_and_what_is_no_strategy_are_refused():
     registry = Registry()
     with pytest.raises(ValueError, match=r"'balancer_strategies\.fifo' offers 'fifo' already"):
         registry.add_strategy(type("Other", (Fifo,), {}))
     registry.add_strategy(Fifo)  # the plugin's own class
     assert Pool(["http://a/"], strategy=Fifo, registry=registry).stats().strategy == "fifo"
     with pytest.raises(TypeError, match="that must be a class"):
-        registry.add_strategy(object())  # type: ignore[arg-type]
+        registry.add_strategy(object())
     assert registry.strategies["fifo"].plugin == "balancer_strategies.fifo"
 
 
-def test_a_pool_takes_a_class_that_no_plugin_offers() -> None:
+def test_a_pool_takes_a_class_that_no_plugin_offers():
     """A strategy is tried before it is packaged."""
     registry = Registry()
     pool = Pool(["http://a/", "http://b/"], strategy=Mine, registry=registry)
@@ -47,9 +47,9 @@ def test_a_pool_takes_a_class_that_no_plugin_offers() -> None:
     with pool.lease(timeout=0) as lease:
         assert lease.endpoint.url == "http://a/"
     with pytest.raises(TypeError, match=r"strategy is 7; it takes the name of a strategy, or a class"):
-        Pool(["http://a/"], strategy=7, registry=registry)  # type: ignore[arg-type]
+        Pool(["http://a/"], strategy=7, registry=registry)
 
 
-def test_what_is_no_function_is_one_line() -> None:
+def test_what_is_no_function_is_one_line():
     with pytest.raises(TypeError, match=r"fn is 'x'; it must be a function that takes the lease"):
-        Pool(["http://a/"]).call("x")  # type: ignore[arg-type]
+        Pool(["http://a/"]).call("x")

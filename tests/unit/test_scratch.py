@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,30 +28,30 @@ time.sleep(60)
 
 
 @pytest.fixture(autouse=True)
-def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def anew(monkeypatch):
     monkeypatch.setattr(scratch, "_swept", set())
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path):
     (tmp_path / "place").mkdir()
     return tmp_path / "place"
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").write_text("photo")
     return tmp_path / "photos"
 
 
-def holder(place: Path, photos: Path) -> tuple[subprocess.Popen[str], Path]:
+def holder(place, photos):
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(place), str(photos)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
 
 
-def test_what_a_killed_process_left_is_swept_by_the_next_and_the_living_keep_theirs(place: Path, photos: Path) -> None:
+def test_what_a_killed_process_left_is_swept_by_the_next_and_the_living_keep_theirs(place, photos):
     process, left = holder(place, photos)
     with process:
         assert sweep(place) == []
@@ -68,7 +67,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next_and_the_living_keep_the
     assert [file.name for file in photos.iterdir()] == ["one.jpg"]
 
 
-def dead(place: Path) -> Path:
+def dead(place):
     """What a dead process has left."""
     folder = Scratch("balancer-", place)
     left = place / "balancer-dead"
@@ -79,14 +78,14 @@ def dead(place: Path) -> Path:
     return left
 
 
-def test_what_has_no_mark_is_not_ours(place: Path, photos: Path) -> None:
+def test_what_has_no_mark_is_not_ours(place, photos):
     (place / "balancer-notes").mkdir()
     (place / "balancer-notes" / "thesis.tex").write_text("ten years of work")
     assert sweep(place) == []
     assert (place / "balancer-notes" / "thesis.tex").exists()
 
 
-def test_links_are_not_followed(place: Path, photos: Path, tmp_path: Path) -> None:
+def test_links_are_not_followed(place, photos, tmp_path):
     left = dead(place)
     os.rename(left, tmp_path / "elsewhere")
     (place / "balancer-link").symlink_to(tmp_path / "elsewhere")
@@ -98,7 +97,7 @@ def test_links_are_not_followed(place: Path, photos: Path, tmp_path: Path) -> No
     assert (photos / "one.jpg").read_text() == "photo"
 
 
-def test_a_pipe_for_a_mark_does_not_block(place: Path) -> None:
+def test_a_pipe_for_a_mark_does_not_block(place):
     (place / "balancer-pipe").mkdir()
     os.mkfifo(place / "balancer-pipe" / ".held")
     assert sweep(place) == []
@@ -106,7 +105,7 @@ def test_a_pipe_for_a_mark_does_not_block(place: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
 @pytest.mark.parametrize("whose", [".", ".held"])
-def test_another_users_folder_is_left_alone(place: Path, whose: str) -> None:
+def test_another_users_folder_is_left_alone(place, whose):
     left = dead(place)
     os.chown(left / whose, 4242, 4242)
     assert sweep(place) == []
@@ -114,14 +113,12 @@ def test_another_users_folder_is_left_alone(place: Path, whose: str) -> None:
     assert sweep(place) == [left]
 
 
-def test_the_mark_goes_last_so_that_a_sweeper_that_dies_leaves_the_rest_to_the_next(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mark_goes_last_so_that_a_sweeper_that_dies_leaves_the_rest_to_the_next(place, monkeypatch):
     left = dead(place)
     (left / "programs").mkdir()
     (left / "stdin").write_text("")
 
-    def broken(folder: Path) -> None:
+    def broken(folder):
         raise OSError("killed")
 
     with monkeypatch.context() as patched:
@@ -131,8 +128,8 @@ def test_the_mark_goes_last_so_that_a_sweeper_that_dies_leaves_the_rest_to_the_n
     assert sweep(place) == [left]
 
 
-def test_a_place_without_locks_is_used_all_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(*_: object) -> None:
+def test_a_place_without_locks_is_used_all_the_same(place, monkeypatch):
+    def no_locks(*_):
         raise OSError("no locks here")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
@@ -143,13 +140,13 @@ def test_a_place_without_locks_is_used_all_the_same(place: Path, monkeypatch: py
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
+def open_place():
     with TemporaryDirectory(prefix="balancer-tests-") as folder:  # pytest's folders are closed to other users
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
-def test_an_executor_sweeps_what_a_killed_one_left(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_sweeps_what_a_killed_one_left(open_place, monkeypatch):
     from balancer.sandbox.local.executor import LocalExecutor
 
     monkeypatch.setattr("tempfile.tempdir", str(open_place))

@@ -4,9 +4,7 @@ import json
 import logging
 import re
 import urllib.request
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -25,7 +23,7 @@ HOLDERS = [f"node {KEY}", f"http://user:{KEY}@node/", f"http://node/?key={KEY}",
 
 
 @pytest.fixture
-def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+def pool(tmp_path, monkeypatch):
     monkeypatch.setenv("HOLDER_KEY", KEY)
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/?key=${HOLDER_KEY}"\ncapacity = 9\n', encoding="utf-8")
@@ -36,30 +34,30 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
 asked = partial(urllib.request.urlopen, timeout=PATIENCE_S)
 
 
-def without_key(text: str) -> str:
+def without_key(text):
     return re.sub(KEY, "***", text, flags=re.IGNORECASE)
 
 
-def hides(text: str) -> bool:
+def hides(text):
     return KEY.lower() not in text.lower()
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_on_the_page(pool: Pool, holder: str) -> None:
+def test_on_the_page(pool, holder):
     with pool.serve_page() as page, pool.lease(holder=holder), asked(page.url + "state") as answer:
         text = answer.read().decode()
     assert hides(text)
     assert json.loads(text)["holders"][0]["leases"] == 1
 
 
-def test_of_a_member() -> None:
+def test_of_a_member():
     shown = ShownNames(without_key).plain
     rows = member_rows([MemberLeases(f"node {KEY}", [], [3.0]), MemberLeases("node ***", [], [2.0, 1.0])], shown)
     assert {name: row["waiting"] for name, row in rows.items()} == {"node ***": 1, "node *** (2)": 2}
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_in_the_log(pool: Pool, holder: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_in_the_log(pool, holder, caplog):
     caplog.set_level(logging.INFO, "balancer")
     lease = pool.acquire(holder=holder, ttl_s=0.01)
     until(lambda: "expired" in caplog.text)
@@ -69,7 +67,7 @@ def test_in_the_log(pool: Pool, holder: str, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_in_a_trace(pool: Pool, holder: str, tmp_path: Path) -> None:
+def test_in_a_trace(pool, holder, tmp_path):
     file = tmp_path / "trace.jsonl"
     with pool.trace(file), pool.lease(holder=holder):
         pass
@@ -79,7 +77,7 @@ def test_in_a_trace(pool: Pool, holder: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_in_a_span(pool: Pool, holder: str) -> None:
+def test_in_a_span(pool, holder):
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with Spans(pool, tracer_provider=provider, redact=without_key), pool.lease(holder=holder):

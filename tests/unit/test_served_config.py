@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from tests.patience import PATIENCE_S
 _TWO = '[[endpoints]]\nurl = "http://h:{1..2}/"\n'
 
 
-def _config(folder: Path, text: str) -> Config:
+def _config(folder, text):
     file = folder / "c.toml"
     file.write_text(text, encoding="utf-8")
     return load_config(file)
@@ -30,7 +29,7 @@ def _config(folder: Path, text: str) -> Config:
 # -- what stands beside it ----------------------------------------------------------------------------
 
 
-def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_path: Path) -> None:
+def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_path):
     text = f'[pool]\nconnect = "balancer://h"\nstrategy = "fifo"\n{_TWO}[limits]\nkind = "aimd"\n'
     line = r"pool\.connect: that server decides \[\[endpoints\]\], \[limits\], pool\.strategy; remove them here"
     with pytest.raises(ConfigError, match=line):
@@ -39,7 +38,7 @@ def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_
     assert len(mistakes) == 1
 
 
-def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(tmp_path: Path) -> None:
+def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(tmp_path):
     (tmp_path / "token").write_text("0123456789abcdef\n", encoding="utf-8")
     mine = _config(tmp_path, f"{_TWO}[health]\nenabled = true\n")
     config = over_pool(mine, "balancer://h:1", tmp_path / "token", None)
@@ -78,18 +77,16 @@ def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(
         ("balancers://h", None, "bytes", r"--ca bytes: holds no certificate; give a PEM file .*"),
     ],
 )
-def test_a_mistake_in_an_option_is_blamed_on_the_option(
-    url: str | None, token_file: str | None, ca: str | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_in_an_option_is_blamed_on_the_option(url, token_file, ca, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("bytes").write_bytes(b"\xff" * 20)
     Path("text").write_text("hello", encoding="utf-8")
     config = _config(tmp_path, '[pool]\nconnect = "balancers://here"\n')
     with pytest.raises(ConfigError, match=f"^{line}$"):
-        over_pool(config, url, token_file and Path(token_file), ca and Path(ca))  # type: ignore[arg-type]
+        over_pool(config, url, token_file and Path(token_file), ca and Path(ca))
 
 
-def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
+def test_a_pool_by_a_config_is_the_servers(tmp_path):
     secret = tmp_path / "token"
     secret.write_text("0123456789abcdef\n", encoding="utf-8")
     with Serving("http://a/", token="0123456789abcdef") as serving:
@@ -105,11 +102,11 @@ def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
         Pool.from_config(_config(tmp_path, '[pool]\nconnect = "http://h"\n'))
 
 
-def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path: Path) -> None:
+def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path):
     with Serving("http://a/", "http://b/") as serving:
         text = f'[pool]\nconnect = "{serving.url}"\nttl_s = 0.05\nleak_after_s = 0.01\n'
         with Pool.from_config(_config(tmp_path, text)) as pool:
-            leaked: list[Leaked] = []
+            leaked = []
             pool.observe(leaked.append, [Leaked])
             lease = pool.acquire()
             until_s = time.monotonic() + PATIENCE_S
@@ -121,7 +118,7 @@ def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path: Path) ->
                 lease.release()
 
 
-def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path: Path) -> None:
+def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path):
     config = '[[endpoints]]\nurl = "local://1"\nlanguages = ["python"]\n'
     with Serving("local://1") as serving:
         shared = over_pool(_config(tmp_path, config), serving.url, None, None)
@@ -135,7 +132,7 @@ def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path: Path) -> None:
 # -- balancer check -----------------------------------------------------------------------------------
 
 
-def test_a_check_says_who_the_server_is_and_what_it_has(tmp_path: Path) -> None:
+def test_a_check_says_who_the_server_is_and_what_it_has(tmp_path):
     with Serving("tcp://127.0.0.1:9/", ttl_s=3.0) as serving:
         config = over_pool(_config(tmp_path, _TWO), serving.url, None, None)
         checked = check_config(config, default_registry(), offline=False)
@@ -153,7 +150,7 @@ def test_a_check_says_who_the_server_is_and_what_it_has(tmp_path: Path) -> None:
     assert f"server     {there}, not contacted" in checked.lines
 
 
-def test_a_check_tells_of_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_tells_of_a_server_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("balancer.commands.check._SERVER_S", 0.1)
     config = _config(tmp_path, '[pool]\nconnect = "balancer://127.0.0.1:9"\n')
     checked = check_config(config, default_registry())
@@ -165,11 +162,11 @@ def test_a_check_tells_of_a_server_that_is_not_there(tmp_path: Path, monkeypatch
 # -- what a server changes while it runs --------------------------------------------------------------
 
 
-def _made(**tables: Any) -> Config:
+def _made(**tables):
     return Config.model_validate({"endpoints": [{"url": "http://h:{1..2}/", "capacity": 2}], **tables})
 
 
-def test_what_differs_is_what_is_changed() -> None:
+def test_what_differs_is_what_is_changed():
     after = {"endpoints": [{"url": "http://h:2/", "capacity": 5}, {"url": "http://h:3"}], "pool": {"strategy": "fifo"}}
     found = changes(_made(), Config.model_validate(after))
     assert [each.url for each in found.added] == ["http://h:3"]
@@ -183,7 +180,7 @@ def test_what_differs_is_what_is_changed() -> None:
     assert [*again.lines("p.toml")] == ["read p.toml again: nothing to change; 6 slots of 2 endpoints"]
 
 
-def test_what_only_a_restart_brings_is_said_every_time() -> None:
+def test_what_only_a_restart_brings_is_said_every_time():
     after = _made(health={"enabled": False}, limits={"kind": "aimd"}, pool={"max_waiters": 3, "strategy": "p2c"})
     found = changes(_made(), after)
     assert found.later == ("[health]", "[limits]", "pool.max_waiters")
@@ -193,20 +190,20 @@ def test_what_only_a_restart_brings_is_said_every_time() -> None:
     assert not changes(found.running, after).strategy
 
 
-def test_a_quota_that_a_restart_would_bring_changes_nothing() -> None:
+def test_a_quota_that_a_restart_would_bring_changes_nothing():
     after = _made(endpoints=[{"url": "http://h:1/", "quota": "key"}], quotas={"key": {"requests_per_min": 3}})
     with pytest.raises(ConfigError, match="names the quota 'key', which is new; restart"):
         changes(_made(), after)
 
 
-def test_a_config_without_endpoints_is_not_said_to_have_some(tmp_path: Path) -> None:
+def test_a_config_without_endpoints_is_not_said_to_have_some(tmp_path):
     config, mistakes = load_usable_part(_config(tmp_path, '[pool]\nconnect = "balancer://h"\n').file)
     assert not mistakes
     assert config is not None
     assert config.decided_by_server == ()
 
 
-def test_a_file_that_is_empty_while_it_is_written_takes_no_endpoints_away() -> None:
+def test_a_file_that_is_empty_while_it_is_written_takes_no_endpoints_away():
     with pytest.raises(ConfigError, match=r"\[\[endpoints\]\]: are missing"):
         changes(_made(), Config())
     assert not changes(Config(), Config()).removed

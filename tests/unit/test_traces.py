@@ -14,16 +14,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from balancer import AcquireTimeout, AsyncPool, ConfigError, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool
+from balancer import AcquireTimeout, AsyncPool, ConfigError, Endpoint, HealthSettings, LeaseError, Outcome, Pool
 from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.core.events import Queued
@@ -44,11 +42,11 @@ from tests.threads.crew import until
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path):
     return tmp_path / "more" / "trace.jsonl"
 
 
-def pool_of(clock: ManualClock, *endpoints: Endpoint | str) -> Pool:
+def pool_of(clock, *endpoints):
     return Pool(endpoints or [Endpoint("http://a/", capacity=2, host="h"), Endpoint("http://b/", host="h")],
                 strategy="first", clock=clock, health=None)  # fmt: skip
 
@@ -56,7 +54,7 @@ def pool_of(clock: ManualClock, *endpoints: Endpoint | str) -> Pool:
 # -- what a pool writes -----------------------------------------------------------------------------
 
 
-def test_an_ejection_has_its_time_reason_and_length(path: Path) -> None:
+def test_an_ejection_has_its_time_reason_and_length(path):
     clock = ManualClock()
     pool = Pool(["http://a/?key=s3cret", "b", "c"], strategy="first", clock=clock)
     pool.trace(path)
@@ -78,7 +76,7 @@ def test_an_ejection_has_its_time_reason_and_length(path: Path) -> None:
     assert "  after 5.000 s, b: asked for a rest of 7 s" in [*summary_lines(found)]
 
 
-def test_the_seconds_out_of_use_are_those_of_the_counters(path: Path) -> None:
+def test_the_seconds_out_of_use_are_those_of_the_counters(path):
     draws, clock = random.Random(7), ManualClock()
     health = HealthSettings(consecutive_failures=2, cooldown_s=3.0)
     pool = Pool(["a", "b", "c", "d"], strategy="fifo", clock=clock, health=health)
@@ -102,7 +100,7 @@ def test_the_seconds_out_of_use_are_those_of_the_counters(path: Path) -> None:
     assert line.endswith(f", out of use for {counted['a']:.3g} s")
 
 
-def test_of_many_ejections_the_text_has_the_first_and_counts_the_others() -> None:
+def test_of_many_ejections_the_text_has_the_first_and_counts_the_others():
     events = [Happening("r", 7.0 + number, "ejected", "a") for number in range(50)]
     lines = [*summary_lines(summary_of(Trace(events=events, ended={"r"})))]
     assert lines[1:6] == [
@@ -111,7 +109,7 @@ def test_of_many_ejections_the_text_has_the_first_and_counts_the_others() -> Non
     assert "  and 30 more times; --json lists all" in lines
 
 
-def test_a_row_says_all_of_a_call(path: Path) -> None:
+def test_a_row_says_all_of_a_call(path):
     clock = ManualClock(0.0)
     pool = pool_of(clock, Endpoint("http://a/", capacity=2, labels=frozenset({"x", "y"}), host="h"))
     with pool.trace(path) as trace:
@@ -134,7 +132,7 @@ def test_a_row_says_all_of_a_call(path: Path) -> None:
     assert "secret" not in path.read_text()
 
 
-def test_who_waited_asked_before_and_has_a_priority(path: Path) -> None:
+def test_who_waited_asked_before_and_has_a_priority(path):
     pool = Pool(["http://a/"], health=None)
     with pool.trace(path):
         lease = pool.acquire()
@@ -146,7 +144,7 @@ def test_who_waited_asked_before_and_has_a_priority(path: Path) -> None:
     assert two.waited_s > 0.0
 
 
-def test_what_happens_besides_is_there_in_order(path: Path) -> None:
+def test_what_happens_besides_is_there_in_order(path):
     pool = pool_of(ManualClock())
     with pool.trace(path):
         pool.add(Endpoint("http://c/", capacity=3, host="k"))
@@ -165,7 +163,7 @@ def test_what_happens_besides_is_there_in_order(path: Path) -> None:
     ]
 
 
-def test_a_call_under_way_at_the_end_is_open(path: Path) -> None:
+def test_a_call_under_way_at_the_end_is_open(path):
     clock = ManualClock()
     pool = pool_of(clock)
     trace = pool.trace(path)
@@ -179,7 +177,7 @@ def test_a_call_under_way_at_the_end_is_open(path: Path) -> None:
     assert (only.open, only.outcome, only.held_s) == (True, None, 7.0)
 
 
-def test_one_that_ends_after_all_is_there_once(path: Path) -> None:
+def test_one_that_ends_after_all_is_there_once(path):
     clock = ManualClock()
     pool = pool_of(clock)
     with pool.trace(path) as trace:
@@ -192,7 +190,7 @@ def test_one_that_ends_after_all_is_there_once(path: Path) -> None:
     assert (only.open, only.held_s) == (False, 6.0)
 
 
-def test_no_secret_of_a_config_is_in_its_trace_nor_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_of_a_config_is_in_its_trace_nor_in_the_log(tmp_path, caplog):
     trace = tmp_path / "t.jsonl"
     text = f'[[endpoints]]\nurl = "http://a/${{KEY}}/v1"\n[trace]\npath = "{trace}"\n[pool]\nttl_s = 0.01\n'
     (tmp_path / "pool.toml").write_text(text, encoding="utf-8")
@@ -206,7 +204,7 @@ def test_no_secret_of_a_config_is_in_its_trace_nor_in_the_log(tmp_path: Path, ca
         assert "c4n4ry" not in shown
 
 
-def test_a_key_has_one_stand_in_within_a_run(path: Path) -> None:
+def test_a_key_has_one_stand_in_within_a_run(path):
     pool = pool_of(ManualClock())
     for _ in range(2):
         with pool.trace(path):
@@ -217,7 +215,7 @@ def test_a_key_has_one_stand_in_within_a_run(path: Path) -> None:
     assert not {keys[0], keys[1]} & {keys[3], keys[4]}, "two traces could be joined by their keys"
 
 
-def test_what_finds_the_queue_full_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_finds_the_queue_full_is_counted(path, monkeypatch):
     monkeypatch.setattr(tracing, "MOST", 4)
     monkeypatch.setattr(tracing, "_EVERY_S", 1000.0)
     pool = pool_of(ManualClock())
@@ -229,15 +227,15 @@ def test_what_finds_the_queue_full_is_counted(path: Path, monkeypatch: pytest.Mo
     assert found.lost == 1
 
 
-def test_what_is_in_flight_is_counted_in_the_order_of_the_ledger(path: Path) -> None:
+def test_what_is_in_flight_is_counted_in_the_order_of_the_ledger(path):
     # All at one instant, so that the order can be known from nothing but the ledger.
     rng = random.Random(5)
     pool = pool_of(
         ManualClock(), Endpoint("http://a/", capacity=3, host="h"), Endpoint("http://b/", capacity=3, host="h")
     )
     earlier = pool.acquire(timeout=0)
-    out: list[Lease] = [earlier]
-    expected: list[tuple[int, str, int, int]] = []
+    out = [earlier]
+    expected = []
     with pool.trace(path) as trace:
         for _ in range(600):
             if len(out) < 6 and rng.random() < 0.5:
@@ -254,7 +252,7 @@ def test_what_is_in_flight_is_counted_in_the_order_of_the_ledger(path: Path) -> 
     assert found == expected, "one that was out before is no row of this trace, but it is in flight"
 
 
-def test_calls_that_are_lost_are_no_longer_in_flight(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_that_are_lost_are_no_longer_in_flight(path, monkeypatch):
     monkeypatch.setattr(tracing, "MOST", 1)
     monkeypatch.setattr(tracing, "_EVERY_S", 1000.0)
     pool = pool_of(ManualClock(), Endpoint("http://a/", capacity=3))
@@ -271,7 +269,7 @@ def test_calls_that_are_lost_are_no_longer_in_flight(path: Path, monkeypatch: py
     assert found.lost == 2
 
 
-def test_two_traces_of_one_pool_have_the_same_calls(tmp_path: Path) -> None:
+def test_two_traces_of_one_pool_have_the_same_calls(tmp_path):
     pool = pool_of(ManualClock())
     with pool.trace(tmp_path / "one"):
         pool.acquire(timeout=0).release()
@@ -286,7 +284,7 @@ def test_two_traces_of_one_pool_have_the_same_calls(tmp_path: Path) -> None:
     assert not hasattr(lease, "over"), "nobody traces any more, so nothing is kept"
 
 
-def test_a_lease_that_nobody_has_is_given_back_all_the_same(path: Path) -> None:
+def test_a_lease_that_nobody_has_is_given_back_all_the_same(path):
     pool = Pool(["http://a/"], health=None)
     with pool.trace(path) as trace:
         pool.lease(timeout=0)  # dropped
@@ -295,7 +293,7 @@ def test_a_lease_that_nobody_has_is_given_back_all_the_same(path: Path) -> None:
     assert [each.outcome for each in read_trace(path).attempts] == ["ignored", "success"]
 
 
-def test_a_server_may_say_how_long_it_took(path: Path) -> None:
+def test_a_server_may_say_how_long_it_took(path):
     clock = ManualClock()
     pool = pool_of(clock)
     with pool.trace(path):
@@ -312,8 +310,8 @@ def test_a_server_may_say_how_long_it_took(path: Path) -> None:
 
 
 def test_a_sink_that_raises_anything_costs_rows_and_no_lease_and_the_writer_goes_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     sink = _Raises()
     pool = pool_of(ManualClock())
     trace = pool.trace(sink)
@@ -327,7 +325,7 @@ def test_a_sink_that_raises_anything_costs_rows_and_no_lease_and_the_writer_goes
     assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost and counted: ValueError"]
 
 
-def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog):
     sink = _Raises()
     with pool_of(ManualClock()) as pool:
         trace = pool.trace(sink)
@@ -337,20 +335,20 @@ def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog: pytest.LogCap
 
 
 class _Raises:
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.error: Exception | None = None
+    def __init__(self):
+        self.rows = []
+        self.error = None
 
-    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def write(self, rows):
         if self.error is not None:
             raise self.error
         self.rows += map(dict, rows)
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
-def test_the_writers_thread_outlives_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_writers_thread_outlives_an_error(monkeypatch):
     monkeypatch.setattr(tracing, "_EVERY_S", 0.001)
     sink = _Raises()
     with Pool(["http://a/"], health=None) as pool:
@@ -363,8 +361,8 @@ def test_the_writers_thread_outlives_an_error(monkeypatch: pytest.MonkeyPatch) -
         until(lambda: len(sink.rows) == 2)
 
 
-def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path: Path) -> None:
-    def redact(name: str) -> str:
+def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path):
+    def redact(name):
         if name.startswith("http://b"):
             raise ValueError(name)
         return name
@@ -381,7 +379,7 @@ def test_names_that_cannot_be_made_plain_cost_their_rows_alone(path: Path) -> No
     assert found.lost == 2
 
 
-def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path: Path) -> None:
+def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path):
     with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
         traces = [pool.trace(store.trace), pool.trace(tmp_path / "t.jsonl")]
         pool.acquire(timeout=0, holder="a\udcff", tokens=10**30).release()
@@ -394,7 +392,7 @@ def test_strange_texts_and_numbers_are_written_so_that_they_can_be_read(tmp_path
         assert (only.task, only.size) == ("a?", None)
 
 
-def _open_files() -> Counter[str]:
+def _open_files():
     """Return what this process has open. What earlier tests left may be closed at any time, so counts may fall."""
     found = Counter[str]()
     for each in Path("/proc/self/fd").iterdir():
@@ -404,7 +402,7 @@ def _open_files() -> Counter[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux'")
-def test_a_trace_that_cannot_begin_leaves_nothing_behind(path: Path) -> None:
+def test_a_trace_that_cannot_begin_leaves_nothing_behind(path):
     pool = pool_of(ManualClock())
     before = _open_files()
     for wrong in ("/dev/full", "a\0b", "/tmp"):
@@ -422,16 +420,14 @@ def test_a_trace_that_cannot_begin_leaves_nothing_behind(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_backlog_is_written_in_pieces_and_rows_that_reached_a_full_disk_are_not_lost(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backlog_is_written_in_pieces_and_rows_that_reached_a_full_disk_are_not_lost(path, monkeypatch):
     monkeypatch.setattr(tracing, "_AT_ONCE", 3)
     pool = pool_of(ManualClock())
     sink = LineFile(path)
-    sizes: list[int] = []
+    sizes = []
     room = [10**6]
 
-    def write(file: int, data: bytes) -> int:
+    def write(file, data):
         if not room[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
         done = real(file, bytes(data[: room[0]]))
@@ -461,8 +457,8 @@ def test_a_backlog_is_written_in_pieces_and_rows_that_reached_a_full_disk_are_no
     assert (found.lost, found.cut) == (2, True)
 
 
-def test_tasks_have_traces_too(path: Path) -> None:
-    async def go() -> None:
+def test_tasks_have_traces_too(path):
+    async def go():
         async with AsyncPool(["http://a/"], health=None) as pool:
             pool.trace(path)
             async with pool.lease(holder="me", priority=3) as lease:
@@ -473,7 +469,7 @@ def test_tasks_have_traces_too(path: Path) -> None:
     assert (only.task, only.priority, only.server_s, only.outcome) == ("me", 3, 0.0, "success")
 
 
-def test_a_forked_child_leaves_the_trace_to_its_parent(path: Path) -> None:
+def test_a_forked_child_leaves_the_trace_to_its_parent(path):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _FORKS, str(path)],
         capture_output=True,
@@ -517,7 +513,7 @@ time.sleep(600)
 """
 
 
-def test_it_survives_a_kill(path: Path) -> None:
+def test_it_survives_a_kill(path):
     command = [sys.executable, "-c", _KILLED, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -535,18 +531,18 @@ def test_it_survives_a_kill(path: Path) -> None:
 # -- reading ----------------------------------------------------------------------------------------
 
 
-def a_row(**values: object) -> Attempt:
+def a_row(**values):
     usual = {"run": "r", "attempt": 1, "asked_s": 0.0, "granted_s": 1.0, "ended_s": 3.0, "endpoint": "a"}
-    return Attempt(**{**usual, **values})  # type: ignore[arg-type]
+    return Attempt(**{**usual, **values})
 
 
-def test_a_row_comes_back_and_what_a_later_version_adds_is_left_out() -> None:
+def test_a_row_comes_back_and_what_a_later_version_adds_is_left_out():
     data = json.loads(line_of(a_row(key="k", open=True)))
     assert row_of({**data, "colour": "red"}) == a_row(key="k", open=True)
     assert row_of({"row": "something new"}) is None
 
 
-def test_half_a_line_is_left_out_and_said(path: Path) -> None:
+def test_half_a_line_is_left_out_and_said(path):
     path.parent.mkdir()
     whole = line_of(a_row())
     path.write_text(whole + whole[:40])
@@ -559,7 +555,7 @@ def test_half_a_line_is_left_out_and_said(path: Path) -> None:
     assert any("incomplete line" in line for line in summary_lines(summary_of(found)))
 
 
-def test_a_summary_counts_open_calls_apart() -> None:
+def test_a_summary_counts_open_calls_apart():
     rows = [a_row(), a_row(attempt=2, ended_s=2.0), a_row(attempt=3, ended_s=900.0, open=True, in_flight=3)]
     found = summary_of(Trace(attempts=rows))
     assert (found["attempts"], found["open"], found["most_in_flight"]) == (3, 1, 3)
@@ -571,7 +567,7 @@ def test_a_summary_counts_open_calls_apart() -> None:
 # -- other files ------------------------------------------------------------------------------------
 
 
-def a_whole_trace() -> Trace:
+def a_whole_trace():
     facts = {"row": "run", "version": 1, "run": "r", "began": "2026-01-01T00:00:00+00:00", "endpoints": [{"name": "a"}]}
     full = a_row(
         task="t", kind="x+y", size=40.0, host="h", slots=2, priority=-3, key="k", in_flight=2, host_in_flight=5,
@@ -582,7 +578,7 @@ def a_whole_trace() -> Trace:
     return Trace([facts, {**facts, "run": "s"}], attempts, events, lost=4, ended={"r"})
 
 
-def as_tables(trace: Trace, path: Path) -> None:
+def as_tables(trace, path):
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(SCHEMA)
         insert_rows(db, trace.runs)
@@ -592,7 +588,7 @@ def as_tables(trace: Trace, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.sqlite"])
-def test_every_kind_of_file_has_all_of_it(tmp_path: Path, name: str) -> None:
+def test_every_kind_of_file_has_all_of_it(tmp_path, name):
     trace = a_whole_trace()
     (as_tables if name.endswith("sqlite") else write_trace)(trace, tmp_path / name)
     assert read_trace(tmp_path / name) == trace
@@ -600,7 +596,7 @@ def test_every_kind_of_file_has_all_of_it(tmp_path: Path, name: str) -> None:
     assert read_trace(tmp_path / "again.jsonl") == trace
 
 
-def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
+def test_other_files_of_these_kinds_are_no_traces(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1\x15\xff and more")
     with pytest.raises(ConfigError, match=r"t\.parquet:1: found 'PAR1.*', which is no line of a trace"):
         read_trace(tmp_path / "t.parquet")
@@ -610,13 +606,13 @@ def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
         read_trace(tmp_path / "old.sqlite")
 
 
-def test_a_trace_is_not_written_over_itself(tmp_path: Path) -> None:
+def test_a_trace_is_not_written_over_itself(tmp_path):
     write_trace(a_whole_trace(), tmp_path / "t.jsonl")
     with pytest.raises(ConfigError, match="is the input file; choose another path"):
         run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.jsonl"))
 
 
-def test_a_pool_may_write_into_the_database_of_a_run(tmp_path: Path) -> None:
+def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
     with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool:
         trace = pool.trace(store.trace)
         pool.acquire(timeout=0, holder="one").release()
@@ -639,14 +635,14 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path: Path) -> None:
 # -- the command ------------------------------------------------------------------------------------
 
 
-def run(*args: str) -> str:
+def run(*args):
     result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
     if result.exception is not None:
         raise result.exception
     return result.output
 
 
-def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
+def test_the_command_says_what_is_in_one_and_makes_one(tmp_path):
     table, out = tmp_path / "t.csv", tmp_path / "t.jsonl"
     table.write_text("server,asked_s,ended_s\na,0,1\na,1,3\n")
     said = run(str(table), "--from", "csv", "--column", "endpoint=server", "--out", str(out))
@@ -668,12 +664,12 @@ def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
         ([], "cannot be read"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(options: list[str], line: str) -> None:
+def test_what_does_not_go_together_is_one_line(options, line):
     with pytest.raises(ConfigError, match=line):
         run(__file__ if "csv" in options else "nowhere.jsonl", *options)
 
 
-def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path: Path) -> None:
+def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path):
     out = tmp_path / "be.jsonl"
     log = str(Path(__file__).parents[1] / "logs" / "haproxy.log")
     found = json.loads(run(log, "--kind", "be", "--out", str(out), "--json"))
@@ -731,9 +727,7 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
     ],
     ids=itertools.count(),
 )
-def test_a_line_that_holds_anything_is_refused_with_its_place(
-    tmp_path: Path, line: str | dict[str, object], said: str
-) -> None:
+def test_a_line_that_holds_anything_is_refused_with_its_place(tmp_path, line, said):
     """A text is the first line; what is no text comes after a call that is right."""
     lines = [line]
     if not isinstance(line, str):
@@ -744,13 +738,13 @@ def test_a_line_that_holds_anything_is_refused_with_its_place(
         read_trace(tmp_path / "t.jsonl")
 
 
-def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
+def test_half_a_character_becomes_a_question_mark(tmp_path):
     (tmp_path / "t.jsonl").write_text(json.dumps(data_of(a_row(task="\udcff \U0001f600"))) + "\n")
     (only,) = read_trace(tmp_path / "t.jsonl").attempts
     assert only.task == "? \U0001f600"
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     for pipe in (tmp_path / "pipe", "/dev/null"):
         with pytest.raises(ConfigError, match=r": is a pipe or a device; save the trace as a file first"):
@@ -774,9 +768,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.M
     ],
     ids=itertools.count(),
 )
-def test_facts_of_a_database_that_are_none_are_refused(
-    tmp_path: Path, facts: str | bytes | None, ended: str | None, found: str
-) -> None:
+def test_facts_of_a_database_that_are_none_are_refused(tmp_path, facts, ended, found):
     with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
         db.executescript(SCHEMA)
         db.execute("INSERT INTO trace_runs VALUES ('r', ?, ?)", (facts or '{"row": "run", "run": "r"}', ended))
@@ -784,7 +776,7 @@ def test_facts_of_a_database_that_are_none_are_refused(
         read_trace(tmp_path / "t.sqlite")
 
 
-def test_a_view_is_no_table_of_a_trace(tmp_path: Path) -> None:
+def test_a_view_is_no_table_of_a_trace(tmp_path):
     as_tables(a_whole_trace(), tmp_path / "t.sqlite")
     with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
         db.executescript("DROP TABLE trace_events; CREATE VIEW trace_events AS SELECT 1")
@@ -792,8 +784,8 @@ def test_a_view_is_no_table_of_a_trace(tmp_path: Path) -> None:
         read_trace(tmp_path / "t.sqlite")
 
 
-def test_a_run_that_is_over_is_read_where_one_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(where: str, **options: Any) -> Any:
+def test_a_run_that_is_over_is_read_where_one_may_not_write(tmp_path, monkeypatch):
+    def connect(where, **options):
         if "immutable" in where:
             return real(where, **options)
         return _Forbidden()
@@ -812,17 +804,17 @@ def test_a_run_that_is_over_is_read_where_one_may_not_write(tmp_path: Path, monk
 class _Forbidden:
     """What SQLite does with a database in a folder where it may not write."""
 
-    def setlimit(self, *_: object) -> None:
+    def setlimit(self, *_):
         pass
 
-    def execute(self, *_: object) -> None:
+    def execute(self, *_):
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
-def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path: Path) -> None:
+def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path):
     log = tmp_path / "access.log"
     log.write_text("1700000001.5 200 x 10.0.0.1:80 0.5\n")
     with pytest.raises(ConfigError, match=r"access\.log:1: found 'x'; it must be seconds; give .* with --format$"):
@@ -830,7 +822,7 @@ def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path: P
     assert app._NGINX == NGINX_FORMAT, "what --help says"
 
 
-def test_of_a_results_folder_the_database_is_read(tmp_path: Path) -> None:
+def test_of_a_results_folder_the_database_is_read(tmp_path):
     with pytest.raises(ConfigError, match=r"is a folder without the run\.sqlite of a run; give the file of a trace"):
         read_trace(tmp_path)
     db = sqlite3.connect(tmp_path / "run.sqlite")

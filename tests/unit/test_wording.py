@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,11 +13,11 @@ from balancer.values.wording import describe, did_you_mean, why_not_listening
 @pytest.mark.parametrize(
     ("name", "words"), [("leest_in_flight", "; did you mean 'least_in_flight'?"), ("FIFO", ""), ("zzz", ""), ("", "")]
 )
-def test_the_nearest_name_is_offered_if_there_is_one(name: str, words: str) -> None:
+def test_the_nearest_name_is_offered_if_there_is_one(name, words):
     assert did_you_mean(name, ["fifo", "least_in_flight"]) == words
 
 
-def test_where_nothing_exists_nothing_is_offered() -> None:
+def test_where_nothing_exists_nothing_is_offered():
     assert did_you_mean("fifo", []) == ""
 
 
@@ -36,11 +36,11 @@ def test_where_nothing_exists_nothing_is_offered() -> None:
         (OverflowError("port must be 0-65535."), "port must be 0-65535.; choose another port"),
     ],
 )
-def test_why_a_server_cannot_listen(error: Exception, words: str) -> None:
+def test_why_a_server_cannot_listen(error, words):
     assert why_not_listening(error).startswith(words)
 
 
-def _refuse(value: str) -> str:
+def _refuse(value):
     raise ValueError(f"{value!r} will not do")
 
 
@@ -49,7 +49,7 @@ class _Table(BaseModel):
     high: int = 0
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _in_order(self):
         if self.low > self.high:
             raise ValueError(f"low: {self.low} is more than high, {self.high}")
         return self
@@ -81,23 +81,23 @@ class _Model(BaseModel):
         ({"count": "x" * 200}, f"found '{'x' * 76}...: it must be a whole number; leave out the quotes"),
     ],
 )
-def test_an_error_says_what_was_found_and_what_is_allowed(found: dict[str, Any], line: str) -> None:
+def test_an_error_says_what_was_found_and_what_is_allowed(found, line):
     assert describe(_error_of(found), _Model.model_fields) == line
 
 
 @pytest.mark.parametrize("found", [{"count": "hush"}, {"refused": "hush"}, {"name": ["hush"]}, {"table": "hush"}])
-def test_a_secret_is_not_shown_by_any_kind_of_error(found: dict[str, Any]) -> None:
+def test_a_secret_is_not_shown_by_any_kind_of_error(found):
     line = describe(_error_of(found), _Model.model_fields, secret=True)
     assert line.startswith("found a value that is not shown: ")
     assert "hush" not in line
 
 
-def test_a_secret_in_a_table_is_not_shown_either() -> None:
+def test_a_secret_in_a_table_is_not_shown_either():
     line = describe(_error_of({"span": {"low": 77}}), _Model.model_fields, secret=True)
     assert line == "found a value that is not shown: it cannot be used here"
 
 
-def _error_of(found: dict[str, Any]) -> Any:
+def _error_of(found):
     with pytest.raises(ValidationError) as caught:
         _Model.model_validate(found)
     return caught.value.errors()[0]

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +14,10 @@ __all__ = ["Deed", "ModelServer", "completion", "drip", "error", "hang", "huge",
 Deed = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 
 
-def raw(status: int, body: bytes, kind: str = "application/json", **headers: str) -> Deed:
+def raw(status, body, kind="application/json", **headers):
     """Return the deed of answering `body`."""
 
-    def do(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
+    def do(handler, asked):
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(body)))
@@ -30,37 +30,37 @@ def raw(status: int, body: bytes, kind: str = "application/json", **headers: str
     return do
 
 
-def completion(message: Any, *, usage: Any = None, finish: str = "stop") -> dict[str, Any]:
+def completion(message, *, usage=None, finish="stop"):
     """Return the body of a completion."""
     choice = {"index": 0, "finish_reason": finish, "message": message}
     return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
-def says(text: Any, *, usage: Any = None, finish: str = "stop", refusal: Any = None) -> Deed:
+def says(text, *, usage=None, finish="stop", refusal=None):
     """Return the deed of answering `text`."""
     message = {"role": "assistant", "content": text, "refusal": refusal}
     return raw(200, json.dumps(completion(message, usage=usage, finish=finish)).encode())
 
 
-def error(status: int, code: str | None = None, message: str = "no", **headers: str) -> Deed:
+def error(status, code=None, message="no", **headers):
     """Return the deed of answering with an error, as OpenAI's API words it."""
     return raw(status, json.dumps({"error": {"message": message, "code": code, "type": "t"}}).encode(), **headers)
 
 
-def hang(seconds: float) -> Deed:
+def hang(seconds):
     """Return the deed of saying nothing for so long, and hanging up."""
 
-    def do(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
+    def do(handler, asked):
         time.sleep(seconds)
         handler.close_connection = True
 
     return do
 
 
-def drip(seconds: float) -> Deed:
+def drip(seconds):
     """Return the deed of answering a byte now and then, for so long."""
 
-    def do(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
+    def do(handler, asked):
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", "100000")
@@ -76,10 +76,10 @@ def drip(seconds: float) -> Deed:
     return do
 
 
-def huge(megabytes: int) -> Deed:
+def huge(megabytes):
     """Return the deed of answering with so many megabytes."""
 
-    def do(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
+    def do(handler, asked):
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(megabytes * 2**20))
@@ -102,14 +102,14 @@ class ModelServer:
 
 
 @contextmanager
-def serving_model(deeds: Iterable[Deed], always: Deed | None = None) -> Iterator[ModelServer]:
+def serving_model(deeds, always=None):
     """Serve for the length of a `with` block; after the `deeds`, one a request, it does `always`."""
     steps, lock = iter(deeds), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
+        def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
                 server.asked.append(body)
@@ -118,12 +118,12 @@ def serving_model(deeds: Iterable[Deed], always: Deed | None = None) -> Iterator
             assert deed is not None, "it was asked more often than it was told"
             deed(self, body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format, *args):
             """Be silent."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
-    http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up is no mistake here
+    http.handle_error = lambda *_: None  # a client that hangs up is no mistake here
     server = ModelServer(f"http://127.0.0.1:{http.server_address[1]}/v1/")
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

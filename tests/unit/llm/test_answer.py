@@ -1,7 +1,6 @@
 """What a model writes: an answer, or one line on why it is none; nothing else, whatever it writes."""
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,13 +19,13 @@ from balancer.pipeline.llm.answer import (
 _GOOD = {"inputs": ["1\n"]}
 
 
-def _why(text: str | None, **more: Any) -> str:
+def _why(text, **more):
     with pytest.raises(BadAnswer) as caught:
         read_answer(text, **more)
     return str(caught.value)
 
 
-def test_all_that_an_answer_may_hold() -> None:
+def test_all_that_an_answer_may_hold():
     text = json.dumps(
         {
             "generator": {"language": "cpp", "source": "int main(){}"},
@@ -51,7 +50,7 @@ def test_all_that_an_answer_may_hold() -> None:
     "around",
     ["{}", "```json\n{}\n```", "Sure! Here it is: {} Good luck.", "<think>a set {{1}}</think> {}", "f(x) = {{x}}: {}"],
 )
-def test_json_among_other_words(around: str) -> None:
+def test_json_among_other_words(around):
     assert read_answer(around.replace("{{", "{").replace("}}", "}").replace("{}", json.dumps(_GOOD))).inputs == ["1\n"]
 
 
@@ -89,7 +88,7 @@ def test_json_among_other_words(around: str) -> None:
         (json.dumps({"aimed": [{"survivor": "x" * 1000, "input": "1"}]}), {}, None),
     ],
 )
-def test_an_answer_that_is_no_use_gets_one_line(text: str | None, more: dict[str, Any], line: str | None) -> None:
+def test_an_answer_that_is_no_use_gets_one_line(text, more, line):
     found = _why(text, **more)
     assert "\n" not in found
     assert len(found) <= 300
@@ -105,7 +104,7 @@ _JSON = st.recursive(
 
 
 @given(st.text() | _JSON.map(json.dumps) | st.tuples(st.text(), _JSON.map(json.dumps), st.text()).map("".join))
-def test_whatever_is_written_is_an_answer_or_a_line(text: str) -> None:
+def test_whatever_is_written_is_an_answer_or_a_line(text):
     try:
         answer, line = read_answer(text), ""
     except BadAnswer as error:
@@ -118,7 +117,7 @@ def test_whatever_is_written_is_an_answer_or_a_line(text: str) -> None:
         answer.model_dump_json().encode()
 
 
-def test_the_schema_asks_for_every_key_and_allows_no_other() -> None:
+def test_the_schema_asks_for_every_key_and_allows_no_other():
     schema = answer_schema()
     for table in (schema, *schema["$defs"].values()):
         assert table["additionalProperties"] is False

@@ -1,10 +1,7 @@
 """A question is asked until there is an answer that can be used; one that was received is never asked for again."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,7 +23,7 @@ class Servers:
     replies: list[ModelReply | Exception]
     asked: list[list[dict[str, str]]] = field(default_factory=list)
 
-    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object]) -> ModelReply:
+    def ask(self, messages, pause):
         """Give the next one."""
         self.asked.append([dict(each) for each in messages])
         reply = self.replies.pop(0)
@@ -41,28 +38,28 @@ class Remembers:
 
     kept: dict[str, StoredAnswer] = field(default_factory=dict)
 
-    def recall(self, key: str) -> StoredAnswer | None:
+    def recall(self, key):
         """Return it."""
         return self.kept.get(key)
 
-    def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
+    def remember(self, key, row, round, attempt, answer):
         """Keep it."""
         assert key not in self.kept, "asked for twice"
         self.kept[key] = answer
 
 
-def _reply(text: str | None, **more: Any) -> ModelReply:
+def _reply(text, **more):
     return replace(ModelReply(text, None, False, 10, 5), **more)
 
 
-def _asker(servers: Servers, memory: Any, prompts: Prompts | None = None, **more: Any) -> Asker:
+def _asker(servers, memory, prompts=None, **more):
     settings = LlmSettings.model_validate({"model": "m", "scripted": "-", "max_output_tokens": 100, **more})
     account = ModelAccount(settings.budget, settings.prices)
     ticks = iter(range(10**6))
-    return Asker(settings, servers, account, memory, prompts or Prompts(None), lambda: float(next(ticks)))  # type: ignore[arg-type]
+    return Asker(settings, servers, account, memory, prompts or Prompts(None), lambda: float(next(ticks)))
 
 
-def test_a_good_answer_is_asked_for_once_in_all_sessions() -> None:
+def test_a_good_answer_is_asked_for_once_in_all_sessions():
     memory, servers = Remembers(), Servers([_reply(_GOOD)])
     for _ in range(3):
         asked = _asker(servers, memory).ask("row", 0, "question")
@@ -73,7 +70,7 @@ def test_a_good_answer_is_asked_for_once_in_all_sessions() -> None:
     assert stored == StoredAnswer("m", Prompts(None).version, _GOOD, None, False, TokenUsage(10, 5, 0.0, 1.0))
 
 
-def test_bad_answers_are_not_asked_for_again_either() -> None:
+def test_bad_answers_are_not_asked_for_again_either():
     memory, servers = Remembers(), Servers([_reply(_PROSE), _reply(None, refusal="no"), _reply('{"inp', cut=True)])
     lines = (
         f"round 0, attempt 1: the answer holds no JSON object: '{_PROSE}'",
@@ -90,7 +87,7 @@ def test_bad_answers_are_not_asked_for_again_either() -> None:
 
 
 @pytest.mark.parametrize("other", ["row", "round", "question", "model", "prompts"])
-def test_another_question_is_another_answer(other: str, tmp_path: Path) -> None:
+def test_another_question_is_another_answer(other, tmp_path):
     memory, servers = Remembers(), Servers([_reply(_GOOD)] * 2)
     _asker(servers, memory).ask("row", 0, "question")
     (tmp_path / "system.md").write_text("something else")
@@ -106,7 +103,7 @@ def test_another_question_is_another_answer(other: str, tmp_path: Path) -> None:
     assert len(servers.asked) == 2
 
 
-def test_an_objection_goes_back_and_the_last_answer_stands() -> None:
+def test_an_objection_goes_back_and_the_last_answer_stands():
     servers = Servers([_reply(_GOOD), _reply(json.dumps({"inputs": ["2\n"]})), _reply(json.dumps({"inputs": ["3\n"]}))])
     asked = _asker(servers, Remembers()).ask("row", 1, "question", lambda answer: f"not {answer.inputs[0].strip()}")
     assert asked.answer == ModelAnswer(inputs=["3\n"])
@@ -114,21 +111,21 @@ def test_an_objection_goes_back_and_the_last_answer_stands() -> None:
     assert servers.asked[2][5]["content"].startswith("That cannot be used: not 2.")
 
 
-def test_a_usable_answer_stands_though_the_next_ones_are_no_use() -> None:
+def test_a_usable_answer_stands_though_the_next_ones_are_no_use():
     servers = Servers([_reply(_GOOD), _reply(_PROSE), _reply(_PROSE)])
     asked = _asker(servers, Remembers()).ask("row", 0, "question", lambda answer: "its validator is wrong")
     assert asked.answer == ModelAnswer(inputs=["1\n"])
     assert len(asked.lines) == 3
 
 
-def test_an_objection_that_is_worded_otherwise_after_a_restart_costs_no_answer() -> None:
+def test_an_objection_that_is_worded_otherwise_after_a_restart_costs_no_answer():
     memory, servers = Remembers(), Servers([_reply(_GOOD), _reply(_GOOD)])
     for words in ("tried at 0x7f01", "tried at 0x7f99"):
-        _asker(servers, memory, attempts=2).ask("row", 0, "question", lambda answer, words=words: words)  # type: ignore[misc]
+        _asker(servers, memory, attempts=2).ask("row", 0, "question", lambda answer, words=words: words)
     assert len(servers.asked) == 2
 
 
-def test_a_budget_that_is_spent_asks_nobody() -> None:
+def test_a_budget_that_is_spent_asks_nobody():
     servers = Servers([_reply(_PROSE), _reply(_PROSE)])
     question = "x" * 1000
     system = len(Prompts(None).system())
@@ -142,12 +139,12 @@ def test_a_budget_that_is_spent_asks_nobody() -> None:
     assert len(servers.asked) == 1, "not even once"
 
 
-def test_a_declined_question_is_one_line() -> None:
+def test_a_declined_question_is_one_line():
     asked = _asker(Servers([Declined("http://h/: too long")]), Remembers()).ask("row", 0, "question")
     assert asked.lines == ("round 0: the model was not asked: http://h/: too long",)
 
 
-def test_no_server_is_nothing_that_the_asker_swallows_and_its_seconds_count() -> None:
+def test_no_server_is_nothing_that_the_asker_swallows_and_its_seconds_count():
     memory = Remembers()
     asker = _asker(Servers([NotAnswered("down"), _reply(_GOOD)]), memory, budget={"seconds": 1.0})
     with pytest.raises(NotAnswered, match="down"):
@@ -156,7 +153,7 @@ def test_no_server_is_nothing_that_the_asker_swallows_and_its_seconds_count() ->
     assert "seconds = 1 allows no more questions" in asker.ask("row", 0, "question").lines[0]
 
 
-def test_the_store_remembers_whatever_a_model_says(tmp_path: Path) -> None:
+def test_the_store_remembers_whatever_a_model_says(tmp_path):
     hostile = "\0 ' \" ; DROP TABLE answers; \x1b[2J {{ x }} " + "x" * 1000
     with Store(tmp_path) as store:
         servers = Servers([_reply(hostile), _reply(None), _reply(_GOOD)])

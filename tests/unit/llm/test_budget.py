@@ -17,9 +17,7 @@ _Calls = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.intege
 
 
 @given(_Calls, st.integers(1, 200), st.integers(1, 100))
-def test_no_cap_is_ever_passed_and_none_refuses_what_fits(
-    calls: list[tuple[str, int, int, float]], tokens: int, row_tokens: int
-) -> None:
+def test_no_cap_is_ever_passed_and_none_refuses_what_fits(calls, tokens, row_tokens):
     account = ModelAccount(LlmBudget(tokens=tokens, row_tokens=row_tokens), _FREE)
     used = {"a": 0, "b": 0}
     for row, asked, answered, part in calls:
@@ -35,13 +33,13 @@ def test_no_cap_is_ever_passed_and_none_refuses_what_fits(
     assert account.used().tokens == sum(used.values())
 
 
-def _fails(account: ModelAccount, settled: int) -> None:
+def _fails(account, settled):
     with account.reserve("a", 5, 5) as reserved:
         reserved.settle(settled, 0, 1.5)
         raise OSError("down")
 
 
-def test_a_call_that_fails_costs_nothing_but_what_it_settled() -> None:
+def test_a_call_that_fails_costs_nothing_but_what_it_settled():
     account = ModelAccount(LlmBudget(tokens=10), _FREE)
     for settled in (0, 4):
         with pytest.raises(OSError, match="down"):
@@ -62,26 +60,26 @@ def test_a_call_that_fails_costs_nothing_but_what_it_settled() -> None:
         (LlmBudget(seconds=2.0), "[llm.budget] seconds = 2 allows no more questions"),
     ],
 )
-def test_every_cap_says_which_it_is(budget: LlmBudget, line: str) -> None:
+def test_every_cap_says_which_it_is(budget, line):
     account = ModelAccount(budget, LlmPrices(input=1e6, output=1e6), {"a": TokenUsage(0, 0, 0.0, 2.0)})
     with pytest.raises(NoBudget) as caught, account.reserve("a", 5, 5):
         pass
     assert str(caught.value) == line
 
 
-def test_a_call_that_would_fit_waits_for_those_under_way() -> None:
+def test_a_call_that_would_fit_waits_for_those_under_way():
     account = ModelAccount(LlmBudget(tokens=100), _FREE)
     begun, end = threading.Event(), threading.Event()
-    order: list[str] = []
+    order = []
 
-    def first() -> None:
+    def first():
         with account.reserve("a", 0, 80) as reserved:
             begun.set()
             assert end.wait(PATIENCE_S)
             reserved.settle(0, 10, 0.0)
             order.append("first")
 
-    def second() -> None:
+    def second():
         with account.reserve("b", 0, 80) as reserved:
             order.append("second")
             reserved.settle(0, 80, 0.0)
@@ -98,12 +96,12 @@ def test_a_call_that_would_fit_waits_for_those_under_way() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_threads_together_never_pass_a_cap(seed: int) -> None:
+def test_threads_together_never_pass_a_cap(seed):
     cap = 1000
     account = ModelAccount(LlmBudget(tokens=cap, row_tokens=200), _FREE)
     refused = []
 
-    def work(number: int) -> int:
+    def work(number):
         rng, spent, row = Random(seed * 100 + number), 0, f"row {number % 8}"
         for _ in range(40):
             asked, answered = rng.randrange(10), rng.randrange(30)

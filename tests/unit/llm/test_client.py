@@ -3,7 +3,6 @@
 import gzip
 import json
 import time
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,21 +11,20 @@ from balancer.errors import BalancerError, ConfigError, EndpointError, EndpointO
 from balancer.pipeline.llm.client import Declined, ModelClient, ModelReply, ServerUnusable, most_tokens
 from balancer.settings.llm import LlmSettings
 from tests.patience import stretched
-from tests.unit.llm.served import Deed, ModelServer, completion, drip, error, hang, huge, raw, says, serving_model
+from tests.unit.llm.served import completion, drip, error, hang, huge, raw, says, serving_model
 
 _KEY = "sk-canary-0123456789abcdef"
 _QUESTION = [{"role": "system", "content": "you"}, {"role": "user", "content": "hey"}]
 
 
-def _settings(url: str, **more: Any) -> LlmSettings:
+def _settings(url, **more):
     return LlmSettings.model_validate({"model": "m", "endpoints": [{"url": url}], "timeout_s": 5.0, **more})
 
 
-def _ask(*deeds: Deed, **more: Any) -> tuple[ModelReply | BalancerError, ModelServer]:
+def _ask(*deeds, **more):
     """Ask a server that does these deeds, and return what came of it."""
     with serving_model(deeds) as server:
         client = ModelClient(server.url, {"Authorization": f"Bearer {_KEY}"}, _settings(server.url, **more))
-        found: ModelReply | BalancerError
         try:
             found = client.ask(_QUESTION)
         except BalancerError as error:
@@ -36,7 +34,7 @@ def _ask(*deeds: Deed, **more: Any) -> tuple[ModelReply | BalancerError, ModelSe
     return found, server
 
 
-def test_a_good_answer_with_the_servers_own_counts() -> None:
+def test_a_good_answer_with_the_servers_own_counts():
     found, server = _ask(says("{}", usage={"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}))
     assert found == ModelReply("{}", None, False, 7, 2)
     assert server.keys == [f"Bearer {_KEY}"]
@@ -45,30 +43,30 @@ def test_a_good_answer_with_the_servers_own_counts() -> None:
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": "2"}, "many", [1]])
-def test_where_the_server_does_not_count_there_are_as_many_tokens_as_there_can_be(usage: Any) -> None:
+def test_where_the_server_does_not_count_there_are_as_many_tokens_as_there_can_be(usage):
     found, _ = _ask(says("häh", usage=usage))
     assert found == ModelReply("häh", None, False, most_tokens(_QUESTION), 4)
 
 
-def test_a_count_that_cannot_be_is_not_believed() -> None:
+def test_a_count_that_cannot_be_is_not_believed():
     found, _ = _ask(says("{}", usage={"prompt_tokens": 10**30, "completion_tokens": 10**30, "total_tokens": 0}))
     assert found == ModelReply("{}", None, False, most_tokens(_QUESTION), 8192)
 
 
-def test_a_refusal_and_an_answer_that_was_cut() -> None:
+def test_a_refusal_and_an_answer_that_was_cut():
     found, _ = _ask(says(None, refusal="I must not", usage={"prompt_tokens": 1, "completion_tokens": 1}))
     assert found == ModelReply(None, "I must not", False, 1, 1)
     found, _ = _ask(says('{"inp', finish="length", usage={"prompt_tokens": 1, "completion_tokens": 1}))
     assert found == ModelReply('{"inp', None, True, 1, 1)
 
 
-def test_halves_of_characters_become_text() -> None:
+def test_halves_of_characters_become_text():
     found, _ = _ask(raw(200, b'{"choices": [{"message": {"content": "a\\ud800b"}}]}'))
     assert isinstance(found, ModelReply)
     assert found.text == "a?b"
 
 
-_BODIES: dict[str, bytes] = {
+_BODIES = {
     "nothing": b"",
     "garbage": b"\x00\xff garbage" * 9,
     "an array": b"[]",
@@ -86,7 +84,7 @@ _BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])
 @pytest.mark.parametrize("name", _BODIES)
-def test_what_is_no_completion_is_a_failure_of_the_server(name: str, kind: str) -> None:
+def test_what_is_no_completion_is_a_failure_of_the_server(name, kind):
     found, server = _ask(raw(200, _BODIES[name], kind))
     assert type(found) is EndpointError
     assert str(found).startswith(server.url)
@@ -109,7 +107,7 @@ def test_what_is_no_completion_is_a_failure_of_the_server(name: str, kind: str) 
         (raw(200, gzip.compress(b"{}"), Content_Encoding="gzip"), EndpointError, "compressed"),
     ],
 )
-def test_what_an_answer_means_for_its_server(deed: Deed, kind: type[BalancerError], words: str) -> None:
+def test_what_an_answer_means_for_its_server(deed, kind, words):
     found, server = _ask(deed, deed, deed)
     assert type(found) is kind
     assert words in str(found)
@@ -117,14 +115,14 @@ def test_what_an_answer_means_for_its_server(deed: Deed, kind: type[BalancerErro
     assert len(server.asked) == (3 if words == "500" else 1), "the library must not try again by itself"
 
 
-def test_how_long_a_busy_server_asks_to_be_left_alone() -> None:
+def test_how_long_a_busy_server_asks_to_be_left_alone():
     found, _ = _ask(error(429, Retry_After="7"))
     assert isinstance(found, EndpointOverloaded)
     assert found.retry_after_s == 7.0
 
 
 @pytest.mark.parametrize("deed", [hang(20.0), drip(20.0)])
-def test_an_answer_has_one_deadline_however_it_comes(deed: Deed) -> None:
+def test_an_answer_has_one_deadline_however_it_comes(deed):
     began_s = time.monotonic()
     with serving_model([deed]) as server:
         client = ModelClient(server.url, {}, _settings(server.url, timeout_s=0.3))
@@ -134,7 +132,7 @@ def test_an_answer_has_one_deadline_however_it_comes(deed: Deed) -> None:
     assert time.monotonic() - began_s < stretched(5.0)
 
 
-def test_a_hundred_megabytes_are_an_answer_that_was_cut() -> None:
+def test_a_hundred_megabytes_are_an_answer_that_was_cut():
     found, _ = _ask(huge(100), timeout_s=60.0)
     assert isinstance(found, ModelReply)
     assert (found.text, found.cut, found.answered) == (None, True, 8192)
@@ -142,15 +140,13 @@ def test_a_hundred_megabytes_are_an_answer_that_was_cut() -> None:
 
 # -- forms --------------------------------------------------------------------------------------------
 
-_NO_FORM = error(400, message="response_format is not supported")
 
-
-def _forms(server: ModelServer) -> list[str]:
+def _forms(server):
     return [asked.get("response_format", {"type": "text"})["type"] for asked in server.asked]
 
 
 @pytest.mark.parametrize("status", [400, 422, 500])
-def test_a_form_that_a_server_refuses_is_not_asked_for_again(status: int) -> None:
+def test_a_form_that_a_server_refuses_is_not_asked_for_again(status):
     no = error(status, message="response_format is not supported")
     with serving_model([no, no], says("{}")) as server:
         client = ModelClient(server.url, {}, _settings(server.url))
@@ -160,7 +156,7 @@ def test_a_form_that_a_server_refuses_is_not_asked_for_again(status: int) -> Non
     assert _forms(server) == ["json_schema", "json_object", "text", "text"]
 
 
-def test_once_a_form_has_worked_no_other_is_tried() -> None:
+def test_once_a_form_has_worked_no_other_is_tried():
     with serving_model([says("{}"), error(400), error(500), says("{}")]) as server:
         client = ModelClient(server.url, {}, _settings(server.url))
         client.ask(_QUESTION)
@@ -173,7 +169,7 @@ def test_once_a_form_has_worked_no_other_is_tried() -> None:
     assert _forms(server) == ["json_schema"] * 4
 
 
-def test_a_question_that_is_declined_in_every_form_says_nothing_of_the_forms() -> None:
+def test_a_question_that_is_declined_in_every_form_says_nothing_of_the_forms():
     too_long = error(400, "context_length_exceeded", "too long")
     with serving_model([too_long] * 3, says("{}")) as server:
         client = ModelClient(server.url, {}, _settings(server.url))
@@ -184,7 +180,7 @@ def test_a_question_that_is_declined_in_every_form_says_nothing_of_the_forms() -
     assert _forms(server) == ["json_schema", "json_object", "text", "json_schema"]
 
 
-def test_a_server_that_wants_the_other_name_of_the_limit() -> None:
+def test_a_server_that_wants_the_other_name_of_the_limit():
     no = error(400, message="use 'max_completion_tokens' instead")
     with serving_model([no], says("{}")) as server:
         client = ModelClient(server.url, {}, _settings(server.url, max_output_tokens=99))
@@ -200,7 +196,7 @@ def test_a_server_that_wants_the_other_name_of_the_limit() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
-def test_an_error_that_quotes_the_key_is_shown_without_it(status: int) -> None:
+def test_an_error_that_quotes_the_key_is_shown_without_it(status):
     found, _ = _ask(*[error(status, message=f"Incorrect API key provided: {_KEY}")] * 3)
     assert isinstance(found, BalancerError)
     assert _KEY not in repr(found) + repr(found.__cause__) + repr(
@@ -210,14 +206,14 @@ def test_an_error_that_quotes_the_key_is_shown_without_it(status: int) -> None:
 
 
 @pytest.mark.parametrize("text", [_KEY, f'{{"inputs": ["{_KEY}"]}}', _KEY.replace("s", "\\u0073")])
-def test_an_answer_that_holds_the_key_is_a_failure_of_the_server(text: str) -> None:
+def test_an_answer_that_holds_the_key_is_a_failure_of_the_server(text):
     found, _ = _ask(says(text))
     assert type(found) is EndpointError
     assert "has the value of a request header" in str(found)
     assert "canary" not in str(found)
 
 
-def test_a_header_that_cannot_be_sent_is_named_without_its_value() -> None:
+def test_a_header_that_cannot_be_sent_is_named_without_its_value():
     with pytest.raises(ConfigError, match="'Authorization' has a value that cannot be sent") as caught:
         ModelClient("http://h/v1/", {"Authorization": f"{_KEY}\n"}, _settings("http://h/v1/"))
     assert _KEY not in str(caught.value)
@@ -236,13 +232,13 @@ def test_a_header_that_cannot_be_sent_is_named_without_its_value() -> None:
         ([], "is missing"),
     ],
 )
-def test_servers_that_cannot_be(endpoints: list[str], words: str) -> None:
+def test_servers_that_cannot_be(endpoints, words):
     with pytest.raises(ValidationError, match=words) as caught:
         LlmSettings.model_validate({"model": "m", "endpoints": [{"url": url} for url in endpoints]})
     assert "secret" not in str(caught.value)
 
 
-def test_a_cap_on_money_needs_prices() -> None:
+def test_a_cap_on_money_needs_prices():
     raw_settings = {"model": "m", "endpoints": [{"url": "http://h/"}], "budget": {"cost": 1.0}}
     with pytest.raises(ValidationError, match="so no cost is known"):
         LlmSettings.model_validate(raw_settings)

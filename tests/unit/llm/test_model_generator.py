@@ -1,18 +1,15 @@
 """What a model is asked for, with answers of the scripted one."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Any
 
-from balancer.pipeline.llm.answer import ModelAnswer, read_answer
+from balancer.pipeline.llm.answer import read_answer
 from balancer.pipeline.llm.asker import AskResult, Prompts
 from balancer.pipeline.llm.generator import ModelGenerator
 from balancer.pipeline.llm.scripted import answer_to
-from balancer.pipeline.proposing import CaseFeedback, Feedback, ProgramRole, UnusedInput
+from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Origin
-from balancer.program import Program
 from tests.contracts.documents import ROOT
 from tests.unit.pipeline.knowing import problem
 
@@ -22,35 +19,33 @@ class Scripted:
 
     many_answers = False
 
-    def __init__(self) -> None:
-        self.asked: list[str] = []
+    def __init__(self):
+        self.asked = []
 
-    def ask(
-        self, row: str, round: int, question: str, objection: Callable[[ModelAnswer], str], pause: Callable[..., object]
-    ) -> AskResult:
+    def ask(self, row, round, question, objection, pause):
         self.asked.append(question)
         answer = answer_to(question, ROOT / "examples/rows/model")
         return AskResult(read_answer(json.dumps({"inputs": answer["inputs"]})))
 
-    def now(self, what: str) -> None: ...
+    def now(self, what): ...
 
-    def note(self, line: str) -> None: ...
+    def note(self, line): ...
 
-    def pause(self, seconds: float) -> None: ...
+    def pause(self, seconds): ...
 
-    def used(self, aid: ProgramRole) -> Program | None:
+    def used(self, aid):
         return None
 
 
-def _case(number: int, data: bytes) -> CaseFeedback:
+def _case(number, data):
     return CaseFeedback(number, Origin("data", str(number)), data, (), ())
 
 
-def _refused(why: str, *inputs: bytes) -> list[UnusedInput]:
+def _refused(why, *inputs):
     return [UnusedInput(Origin("llm", f"small {n}"), data, f"{why} {n}") for n, data in enumerate(inputs, 1)]
 
 
-def test_a_model_is_told_each_rule_that_refusals_name_with_a_refused_input_beside_a_valid_one() -> None:
+def test_a_model_is_told_each_rule_that_refusals_name_with_a_refused_input_beside_a_valid_one():
     refused = [
         *_refused("nothing to undo at line", b"3\nundo 1\nadd 2\nadd 3\n", b"1\nundo 1\n", b"2\nundo 0\nundo 1\n"),
         *_refused("count is", b"9\nadd 5\n", b"8\nadd 7\nadd 1\n"),
@@ -58,7 +53,7 @@ def test_a_model_is_told_each_rule_that_refusals_name_with_a_refused_input_besid
     ]
     cases = (_case(1, b"1\nadd 5\n"), _case(2, b"2\nadd 5\nundo 1\n"), _case(3, b"0\n"))
     feedback = Feedback(1, cases, (), (), tuple(refused), (), ())
-    scripted: Any = Scripted()
+    scripted = Scripted()
     known = replace(problem("1\nadd 5\n"), name="undo-log")
     proposed = list(ModelGenerator(scripted, Prompts(None), scripted).refine(known, feedback, Random(1), 9))
     (question,) = scripted.asked

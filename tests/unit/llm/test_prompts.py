@@ -1,8 +1,5 @@
 """Questions are files that may be replaced; what is put into them is data, whatever it looks like."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +7,7 @@ from hypothesis import strategies as st
 from balancer.errors import ConfigError
 from balancer.pipeline.llm.asker import Prompts
 
-_PROPOSE: dict[str, Any] = {
+_PROPOSE = {
     "name": "Sums",
     "statement": "Add.",
     "time_limit_s": 1.0,
@@ -19,7 +16,7 @@ _PROPOSE: dict[str, Any] = {
     "many_answers": False,
     "most": 9,
 }
-_REFINE: dict[str, Any] = {
+_REFINE = {
     "name": "Sums",
     "statement": "Add.",
     "time_limit_s": 1.0,
@@ -38,7 +35,7 @@ _REFINE: dict[str, Any] = {
 }
 
 
-def test_our_own_questions_show_all_that_there_is() -> None:
+def test_our_own_questions_show_all_that_there_is():
     prompts = Prompts(None)
     first = prompts.propose(**_PROPOSE)
     for words in ("Sums", "Add.", "1 2", "3", "print(3)", "up to 9 commands"):
@@ -57,13 +54,13 @@ def test_our_own_questions_show_all_that_there_is() -> None:
 
 
 @given(st.text() | st.sampled_from(["{{ 7 * 7 }}", "{% for x in range(9**9) %}", "{# no #}", "{{", "\0", "```\n```"]))
-def test_a_statement_is_text_whatever_it_looks_like(text: str) -> None:
+def test_a_statement_is_text_whatever_it_looks_like(text):
     prompts = Prompts(None)
     assert text in prompts.propose(**{**_PROPOSE, "statement": text or "-"})
     assert text in prompts.refine(**{**_REFINE, "complaints": [text]})
 
 
-def test_a_file_takes_the_place_of_ours_and_makes_another_version(tmp_path: Path) -> None:
+def test_a_file_takes_the_place_of_ours_and_makes_another_version(tmp_path):
     (tmp_path / "refine.md").write_text("{{ name }}, again")
     ours, mine = Prompts(None), Prompts(str(tmp_path))
     assert mine.refine(**_REFINE) == "Sums, again"
@@ -81,7 +78,7 @@ def test_a_file_takes_the_place_of_ours_and_makes_another_version(tmp_path: Path
         (b"\xff", "cannot be read: it is not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_use_is_named_before_anything_is_asked(tmp_path: Path, text: bytes, words: str) -> None:
+def test_a_file_that_is_no_use_is_named_before_anything_is_asked(tmp_path, text, words):
     (tmp_path / "refine.md").write_bytes(text)
     with pytest.raises(ConfigError) as caught:
         Prompts(str(tmp_path))
@@ -93,12 +90,12 @@ def test_a_file_that_is_no_use_is_named_before_anything_is_asked(tmp_path: Path,
     "text",
     ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ cases.append(1) }}", "{{ name.foo.bar }}", "{{ 1 / 0 }}"],
 )
-def test_a_template_gets_no_python_and_fails_in_one_line(tmp_path: Path, text: str) -> None:
+def test_a_template_gets_no_python_and_fails_in_one_line(tmp_path, text):
     (tmp_path / "refine.md").write_text(text)
     with pytest.raises(ConfigError, match=r"^llm\.prompts: refine\.md: .+$"):
         Prompts(str(tmp_path)).refine(**_REFINE)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"no such folder; name one with system\.md, propose\.md, refine\.md"):
         Prompts(str(tmp_path / "none"))

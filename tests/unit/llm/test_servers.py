@@ -1,6 +1,5 @@
 """Several servers of a model: one answers for another, an outage is waited for, and who never will is asked once."""
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -20,11 +19,11 @@ Step = Exception | ModelReply
 class Client:
     """Does one step for each question, and the last one for ever."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps):
         self.asked = 0
         self._steps = list(steps)
 
-    def ask(self, messages: list[dict[str, str]]) -> ModelReply:
+    def ask(self, messages):
         """Do the next step."""
         self.asked += 1
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
@@ -34,17 +33,15 @@ class Client:
 
 
 @contextmanager
-def _servers(
-    *clients: Client, outage_s: float = 0.0
-) -> Iterator[tuple[ModelServers, list[str], Callable[[float], None]]]:
+def _servers(*clients, outage_s=0.0):
     """Yield the servers, what is said, and a pause that does not wait: it moves the pool's clock."""
     now_s = [0.0]
-    said: list[str] = []
+    said = []
 
-    def pause(seconds: float) -> None:
+    def pause(seconds):
         now_s[0] += seconds
 
-    urls: Sequence[str] = _URLS[: len(clients)]
+    urls = _URLS[: len(clients)]
     with Pool(
         [Endpoint(url, name=name) for url, name in zip(urls, _NAMES, strict=False)],
         strategy="first",
@@ -54,10 +51,10 @@ def _servers(
             ModelServers(pool, dict(zip(_NAMES, clients, strict=False)), outage_s=outage_s, say=said.append),
             said,
             pause,
-        )  # type: ignore[arg-type]
+        )
 
 
-def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
+def test_another_server_answers_for_one_that_is_down_or_busy():
     busy = EndpointOverloaded("busy", retry_after_s=3.0)
     for failure in (EndpointError("down"), busy):
         bad, good = Client(failure), Client(_REPLY)
@@ -66,7 +63,7 @@ def test_another_server_answers_for_one_that_is_down_or_busy() -> None:
         assert (bad.asked, good.asked, said) == (1, 1, [])
 
 
-def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
+def test_a_server_that_will_never_answer_is_asked_once_and_named_once():
     spent, good = Client(ServerUnusable("http://a/: insufficient_quota")), Client(_REPLY)
     with _servers(spent, good) as (servers, said, pause):
         for _ in range(5):
@@ -75,7 +72,7 @@ def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
     assert said == [f"{_URLS[0]}: insufficient_quota; it is not used again in this run"]
 
 
-def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
+def test_when_no_server_will_ever_answer_nobody_is_asked_again():
     clients = [Client(ServerUnusable(f"{url}: insufficient_quota")) for url in _URLS]
     with _servers(*clients) as (servers, said, pause):
         for _ in range(3):
@@ -88,14 +85,14 @@ def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
     ]
 
 
-def test_a_question_that_is_declined_is_not_carried_around() -> None:
+def test_a_question_that_is_declined_is_not_carried_around():
     no, other = Client(Declined("too long")), Client(_REPLY)
     with _servers(no, other) as (servers, _, pause), pytest.raises(Declined):
         servers.ask(_QUESTION, pause)
     assert (no.asked, other.asked) == (1, 0)
 
 
-def test_an_outage_is_waited_for() -> None:
+def test_an_outage_is_waited_for():
     down = EndpointError("down")
     client = Client(*[down] * 30, _REPLY)
     with _servers(client, outage_s=1000.0) as (servers, _, pause):
@@ -103,7 +100,7 @@ def test_an_outage_is_waited_for() -> None:
     assert client.asked == 31
 
 
-def test_an_outage_without_end_is_one_line() -> None:
+def test_an_outage_without_end_is_one_line():
     client = Client(EndpointError("down", endpoint="http://a/"))
     with _servers(client, outage_s=0.0) as (servers, _, pause), pytest.raises(NotAnswered) as caught:
         servers.ask(_QUESTION, pause)
@@ -111,10 +108,10 @@ def test_an_outage_without_end_is_one_line() -> None:
     assert str(caught.value) == "http://a/: down"
 
 
-def test_whoever_is_told_to_stop_asks_nobody() -> None:
+def test_whoever_is_told_to_stop_asks_nobody():
     client = Client(_REPLY)
 
-    def stopped(seconds: float) -> None:
+    def stopped(seconds):
         raise KeyboardInterrupt
 
     with _servers(client) as (servers, _, _):

@@ -3,41 +3,36 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from balancer import Endpoint, Pool
-from balancer.observing.page.serving import Page
 from tests.unit.page.test_page import TOKEN, ask, state
 
 _WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def pool():
     with Pool([Endpoint("http://a/?key=c4n4ry-1", capacity=2), "http://b/"]) as made:
         yield made
 
 
 @pytest.fixture
-def page(pool: Pool) -> Iterator[Page]:
+def page(pool):
     with pool.serve_page(token=TOKEN) as made:
         yield made
 
 
-def admin(page: Page, action: str, body: object, **headers: str) -> tuple[int, str]:
+def admin(page, action, body, **headers):
     """Ask for an action; return the status, and what was done or is wrong."""
     right = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
     answer, said = ask(page, "POST", f"/admin/{action}", right | headers, json.dumps(body))
-    found: dict[str, str] = json.loads(said)
+    found = json.loads(said)
     return answer.status, found.get("done") or found["error"]
 
 
-def test_each_action_changes_the_pool_and_has_an_audit_line(
-    pool: Pool, page: Page, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_action_changes_the_pool_and_has_an_audit_line(pool, page, caplog):
     caplog.set_level(logging.INFO, "balancer.audit")
     asked = [
         ("drain", {"endpoint": "http://a/"}, "drained http://a/"),
@@ -66,9 +61,7 @@ def test_each_action_changes_the_pool_and_has_an_audit_line(
         ("restore", {"endpoint": "http://b/"}, 409, "http://b/"),
     ],
 )
-def test_a_mistake_changes_nothing_and_is_a_line_without_secrets(
-    action: str, body: object, status: int, why: str, pool: Pool, page: Page, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_mistake_changes_nothing_and_is_a_line_without_secrets(action, body, status, why, pool, page, caplog):
     caplog.set_level(logging.INFO, "balancer.audit")
     before = pool.stats()
     found, said = admin(page, action, body)
@@ -79,14 +72,14 @@ def test_a_mistake_changes_nothing_and_is_a_line_without_secrets(
 
 
 @pytest.mark.parametrize("action", ["add", "remove", "update", "strategy"])
-def test_nothing_else_is_changed_by_http(action: str, pool: Pool, page: Page) -> None:
+def test_nothing_else_is_changed_by_http(action, pool, page):
     before = pool.stats()
     right = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
     assert ask(page, "POST", f"/admin/{action}", right, json.dumps({"endpoint": "http://b/"}))[0].status == 404
     assert pool.stats() == before
 
 
-def test_names_that_look_the_same_need_the_id(pool: Pool, page: Page) -> None:
+def test_names_that_look_the_same_need_the_id(pool, page):
     pool.add("http://a/?key=c4n4ry-3")
     rows = state(page)["endpoints"]
     assert admin(page, "drain", {"endpoint": "http://a/"})[0] == 409
@@ -94,9 +87,7 @@ def test_names_that_look_the_same_need_the_id(pool: Pool, page: Page) -> None:
     assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining"]
 
 
-def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(
-    page: Page, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(page, caplog):
     caplog.set_level(logging.INFO, "balancer.audit")
     rows = state(page)["endpoints"]
     headers = {
@@ -111,7 +102,7 @@ def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(
     assert "c4n4ry" not in line
 
 
-def test_rows_of_endpoints_that_have_gone_are_forgotten_and_no_number_is_used_twice(pool: Pool, page: Page) -> None:
+def test_rows_of_endpoints_that_have_gone_are_forgotten_and_no_number_is_used_twice(pool, page):
     first = {row["id"] for row in state(page)["endpoints"]}
     for number in range(20):
         pool.add(f"http://pod-{number}/")
@@ -121,7 +112,7 @@ def test_rows_of_endpoints_that_have_gone_are_forgotten_and_no_number_is_used_tw
     assert {row["id"] for row in state(page)["endpoints"]} == first
 
 
-def test_the_page_shows_the_sources(tmp_path: Any) -> None:
+def test_the_page_shows_the_sources(tmp_path):
     file = tmp_path / "servers.json"
     file.write_text('["http://a/"]')
     with Pool() as pool, pool.serve_page() as page:

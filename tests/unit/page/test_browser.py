@@ -4,8 +4,6 @@ Chromium is a package of the system; where it is not installed this is not run.
 """
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +18,7 @@ TOKEN = "t0ken-of-the-page-x"
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def pool():
     health = HealthSettings(cooldown_s=300.0)  # longer than a busy machine takes for a page
     endpoints = [Endpoint(f"http://10.0.0.{n}:8080/", capacity=2) for n in range(4)]
     with Pool(endpoints, strategy="first", health=health) as made:
@@ -28,7 +26,7 @@ def pool() -> Iterator[Pool]:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, True)])
-def test_it_shows_the_pool_and_fits_the_window(pool: Pool, tmp_path: Path, width: int, dark: bool) -> None:
+def test_it_shows_the_pool_and_fits_the_window(pool, tmp_path, width, dark):
     with pool.serve_page() as page, Browser(width, dark=dark) as browser:
         for _ in range(5):
             pool.acquire(timeout=0).release(Outcome.FAILURE)
@@ -54,7 +52,7 @@ def test_it_shows_the_pool_and_fits_the_window(pool: Pool, tmp_path: Path, width
         assert browser.errors() == []
 
 
-def test_its_buttons_work_with_the_token_and_say_so_without(pool: Pool) -> None:
+def test_its_buttons_work_with_the_token_and_say_so_without(pool):
     with pool.serve_page(token=TOKEN) as page, Browser() as browser:
         browser.open(page.url)
         browser.until("document.querySelectorAll('#endpoints .act button').length === 4")
@@ -76,7 +74,7 @@ def test_its_buttons_work_with_the_token_and_say_so_without(pool: Pool) -> None:
         assert TOKEN not in browser.value("location.href + JSON.stringify({...localStorage, ...sessionStorage})")
 
 
-def test_it_says_when_it_is_cut_off_and_comes_back(pool: Pool) -> None:
+def test_it_says_when_it_is_cut_off_and_comes_back(pool):
     with Browser() as browser:
         page = pool.serve_page()
         browser.open(page.url)
@@ -89,7 +87,7 @@ def test_it_says_when_it_is_cut_off_and_comes_back(pool: Pool) -> None:
             browser.until("document.querySelector('#link').textContent === 'live'")
 
 
-def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool: Pool) -> None:
+def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool):
     hostile = "<img src=x onerror=document.title='taken'>"
     with pool.serve_page(token=TOKEN, name=hostile) as page, Browser(500) as browser:
         for _ in range(5):

@@ -1,7 +1,6 @@
 """An hour is kept by the server; what a drawer shows is measured only while one is open."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,28 +9,27 @@ from balancer.core.events import Ended
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.history import PageHistory, standing
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, holder_rows
-from balancer.observing.page.serving import Page
 from balancer.values.redaction import ShownNames
 from tests.unit.page.test_page import TOKEN, ask, state
 
 
 @pytest.fixture
-def now() -> list[float]:
+def now():
     return [0.0]
 
 
 @pytest.fixture
-def pool(now: list[float]) -> Iterator[Pool]:
+def pool(now):
     with Pool([Endpoint("http://a/", capacity=2), "http://b/"], strategy="first", clock=lambda: now[0]) as made:
         yield made
 
 
-def fail(pool: Pool, error: Exception) -> None:
+def fail(pool, error):
     with pytest.raises(type(error)), pool.lease(timeout=0):
         raise error
 
 
-def test_the_pool_keeps_the_last_fifty_errors_of_an_endpoint_with_their_reasons() -> None:
+def test_the_pool_keeps_the_last_fifty_errors_of_an_endpoint_with_their_reasons():
     pool = Pool(["http://a/", "http://b/"], strategy="first", health=None)
     for number in range(60):
         fail(pool, EndpointOverloaded("busy") if number % 2 else EndpointError(f"refused {number}"))
@@ -49,7 +47,7 @@ def test_the_pool_keeps_the_last_fifty_errors_of_an_endpoint_with_their_reasons(
         pool.last_errors("http://c/")
 
 
-def test_a_drawer_tells_errors_by_kind_and_hides_secrets(pool: Pool) -> None:
+def test_a_drawer_tells_errors_by_kind_and_hides_secrets(pool):
     fail(pool, EndpointError("user 17 was refused"))
     fail(pool, EndpointError("user 18 was refused"))
     fail(pool, EndpointOverloaded("busy"))
@@ -64,7 +62,7 @@ def test_a_drawer_tells_errors_by_kind_and_hides_secrets(pool: Pool) -> None:
     ]  # fmt: skip
 
 
-def test_leases_are_timed_only_while_a_drawer_is_open(pool: Pool, now: list[float]) -> None:
+def test_leases_are_timed_only_while_a_drawer_is_open(pool, now):
     drawers, wanted = Drawers(pool, ShownNames()), lambda: Ended in pool.engine.core.journal.wanted
     for _ in range(10):
         drawers.beat()
@@ -91,7 +89,7 @@ def test_leases_are_timed_only_while_a_drawer_is_open(pool: Pool, now: list[floa
     assert not wanted()
 
 
-def test_the_page_tells_the_details_of_a_row_and_none_of_another(pool: Pool) -> None:
+def test_the_page_tells_the_details_of_a_row_and_none_of_another(pool):
     with pool.serve_page(token=TOKEN, name="mine") as page:
         fail(pool, EndpointError("refused"))
         (row,) = [each["id"] for each in state(page)["endpoints"] if each["name"] == "http://a/"]
@@ -104,12 +102,12 @@ def test_the_page_tells_the_details_of_a_row_and_none_of_another(pool: Pool) -> 
         assert state(page)["page"] == {"buttons": True, "name": "mine"}
 
 
-def scene_of(pool: Pool) -> PoolTables:
+def scene_of(pool):
     names = ShownNames()
     return PoolTables(pool, names, RecentEvents(names))
 
 
-def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool: Pool, now: list[float]) -> None:
+def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool, now):
     scene = scene_of(pool)
     scene.sample()
     kept = pool.acquire(timeout=0)
@@ -134,7 +132,7 @@ def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool: Poo
     assert rows["http://c/"] not in told["endpoints"]
 
 
-def test_of_very_many_endpoints_only_sums_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_very_many_endpoints_only_sums_are_kept(monkeypatch):
     monkeypatch.setattr("balancer.observing.page.history._MOST_ENDPOINTS", 1)
     history = PageHistory()
     with Pool(["http://a/", "http://b/"]) as pool:
@@ -143,14 +141,14 @@ def test_of_very_many_endpoints_only_sums_are_kept(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("given", "letter"), [((0, 4), "0"), ((1, 100), "1"), ((4, 4), "9"), ((6, 4), "9")])
-def test_an_endpoint_in_use_is_never_shown_as_idle(given: tuple[int, int], letter: str) -> None:
+def test_an_endpoint_in_use_is_never_shown_as_idle(given, letter):
     with Pool([Endpoint("http://a/", capacity=given[1])], health=None) as pool:
         (each,) = pool.stats().endpoints
         object.__setattr__(each, "in_flight", given[0])
         assert standing(each) == letter
 
 
-def test_holders_are_told_with_what_they_have_and_how_long_they_wait(pool: Pool, now: list[float]) -> None:
+def test_holders_are_told_with_what_they_have_and_how_long_they_wait(pool, now):
     for _ in range(2):
         pool.acquire(timeout=0, holder="one")
     pool.acquire(timeout=0, holder="two")
@@ -161,7 +159,7 @@ def test_holders_are_told_with_what_they_have_and_how_long_they_wait(pool: Pool,
 
     for since_s, who in ((5.0, "two"), (6.0, "two"), (7.0, "three")):
         request = Request(terms=LeaseTerms(holder=who))
-        engine.under_lock(lambda r=request, s=since_s: engine.core.wait(r, s, 99.0, 0, bool))  # type: ignore[misc]
+        engine.under_lock(lambda r=request, s=since_s: engine.core.wait(r, s, 99.0, 0, bool))
     seen = pool.snapshot(leases=True)
     rows = holder_rows(seen.leases, waiters=seen.waiters)
     assert rows["one"]["on"] == [["http://a/", 2]]
@@ -171,13 +169,12 @@ def test_holders_are_told_with_what_they_have_and_how_long_they_wait(pool: Pool,
     assert pool.snapshot().waiters == ()
 
 
-def test_the_page_of_a_pool_serves_its_history(pool: Pool) -> None:
+def test_the_page_of_a_pool_serves_its_history(pool):
     with pool.serve_page() as page:
         assert set(history_of(page)) == {"every_s", "points", "endpoints"}
 
 
-def history_of(page: Page) -> dict[str, object]:
+def history_of(page):
     answer, body = ask(page, "GET", "/history")
     assert answer.status == 200
-    found: dict[str, object] = json.loads(body)
-    return found
+    return json.loads(body)

@@ -2,45 +2,40 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
 
 from balancer.observing.page.app import Feed
-from balancer.observing.page.pool_tables import Tables, apply
+from balancer.observing.page.pool_tables import apply
 from tests.unit.loops import in_a_loop
 
 
 class Looks:
-    def __init__(self) -> None:
+    def __init__(self):
         self.count = 0
 
-    def __call__(self) -> tuple[float, Tables]:
+    def __call__(self):
         self.count += 1
         return float(self.count), {"pool": {"": {"count": self.count, "same": 1}}}
 
 
-def said(event: bytes) -> dict[str, Any]:
+def said(event):
     assert event.startswith(b"data: ")
     assert event.endswith(b"\n\n")
-    found: dict[str, Any] = json.loads(event[6:])
-    return found
+    return json.loads(event[6:])
 
 
-async def begun(feed: Feed) -> AsyncIterator[bytes]:
+async def begun(feed):
     reader = feed.follow()
     assert await anext(reader) == b"retry: 2000\n\n"
     return reader
 
 
-async def wait_for(looks: Looks, count: int) -> None:
+async def wait_for(looks, count):
     while looks.count < count:
         await asyncio.sleep(0.001)
 
 
 @in_a_loop
-async def test_all_there_is_comes_first_and_then_what_has_changed() -> None:
+async def test_all_there_is_comes_first_and_then_what_has_changed():
     looks = Looks()
     reader = await begun(Feed(looks, 0.001))
     first, second = said(await anext(reader)), said(await anext(reader))
@@ -49,7 +44,7 @@ async def test_all_there_is_comes_first_and_then_what_has_changed() -> None:
 
 
 @in_a_loop
-async def test_one_who_comes_later_is_sent_all_there_is() -> None:
+async def test_one_who_comes_later_is_sent_all_there_is():
     looks = Looks()
     feed = Feed(looks, 0.001)
     early = await begun(feed)
@@ -62,12 +57,12 @@ async def test_one_who_comes_later_is_sent_all_there_is() -> None:
 
 
 @in_a_loop
-async def test_one_who_does_not_read_is_sent_all_there_is_again() -> None:
+async def test_one_who_does_not_read_is_sent_all_there_is_again():
     looks = Looks()
     feed = Feed(looks, 0.001)
     slow = await begun(feed)
     await wait_for(looks, 40)
-    mine: Tables = {}
+    mine = {}
     seen = []
     for _ in range(3):
         event = said(await anext(slow))
@@ -79,14 +74,14 @@ async def test_one_who_does_not_read_is_sent_all_there_is_again() -> None:
 
 
 @in_a_loop
-async def test_nobody_looks_while_nobody_reads() -> None:
+async def test_nobody_looks_while_nobody_reads():
     looks = Looks()
     feed = Feed(looks, 0.001)
     await asyncio.sleep(0.02)
     assert looks.count == 0
     reader = await begun(feed)
     await anext(reader)
-    await reader.aclose()  # type: ignore[attr-defined]
+    await reader.aclose()
     await asyncio.sleep(0.05)
     before = looks.count
     await asyncio.sleep(0.05)
@@ -96,10 +91,10 @@ async def test_nobody_looks_while_nobody_reads() -> None:
 
 
 @in_a_loop
-async def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_look_that_fails_ends_nothing(caplog):
     looks = Looks()
 
-    def look() -> tuple[float, Tables]:
+    def look():
         at_s, tables = looks()
         if at_s == 2:
             raise RuntimeError("just now")
@@ -111,7 +106,7 @@ async def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) 
 
 
 @in_a_loop
-async def test_with_one_reader_too_many_the_first_one_is_let_go() -> None:
+async def test_with_one_reader_too_many_the_first_one_is_let_go():
     feed = Feed(Looks(), 0.001)
     readers = [await begun(feed) for _ in range(64)]
     last = await begun(feed)
@@ -123,7 +118,7 @@ async def test_with_one_reader_too_many_the_first_one_is_let_go() -> None:
 
 
 @in_a_loop
-async def test_readers_are_let_go_when_it_is_closed() -> None:
+async def test_readers_are_let_go_when_it_is_closed():
     feed = Feed(Looks(), 0.001)
     readers = [await begun(feed) for _ in range(64)]
     await anext(readers[0])

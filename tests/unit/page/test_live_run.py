@@ -4,7 +4,6 @@ import json
 import re
 import urllib.request
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -13,20 +12,19 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.page.serving import TOKEN_VARIABLE
 from balancer.pipeline.progress import ProblemStatus, Progress
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.plugins.registry import Registered, Registry
-from balancer.program import ExecutorOptions
+from balancer.plugins.registry import Registered
 from tests.patience import PATIENCE_S
-from tests.unit.command import Balancer, fake, package
+from tests.unit.command import fake, package
 from tests.unit.pipeline.bench import Bench
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.test_cli import GOOD
 
 
-def quiet(problems: int | None = 3) -> Progress:
+def quiet(problems=3):
     return Progress(Console(file=StringIO()), problems, clock=lambda: 7.0)
 
 
-def test_the_run_is_shown_as_it_is_counted() -> None:
+def test_the_run_is_shown_as_it_is_counted():
     progress = quiet()
     progress.watched = True
     progress.plan("p", 10)
@@ -44,10 +42,10 @@ def test_the_run_is_shown_as_it_is_counted() -> None:
     }
 
 
-def test_nobody_asks_how_a_problem_stands_while_nobody_watches() -> None:
+def test_nobody_asks_how_a_problem_stands_while_nobody_watches():
     progress = quiet()
 
-    def look() -> ProblemStatus:
+    def look():
         raise AssertionError("it costs a look at the store")
 
     progress.stands("p", look)
@@ -55,7 +53,7 @@ def test_nobody_asks_how_a_problem_stands_while_nobody_watches() -> None:
     assert progress.tables()["problems"] == {}
 
 
-def test_of_many_problems_the_last_that_are_done_are_shown() -> None:
+def test_of_many_problems_the_last_that_are_done_are_shown():
     progress = quiet(None)
     progress.watched = True
     for number in range(250):
@@ -66,7 +64,7 @@ def test_of_many_problems_the_last_that_are_done_are_shown() -> None:
     assert next(iter(shown)) == "p249"
 
 
-def test_a_problem_says_how_it_stands_after_each_round(tmp_path: Path) -> None:
+def test_a_problem_says_how_it_stands_after_each_round(tmp_path):
     bench = Bench(tmp_path)
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         sample.progress.watched = True
@@ -78,22 +76,20 @@ def test_a_problem_says_how_it_stands_after_each_round(tmp_path: Path) -> None:
         assert found["cases"] > 0
 
 
-def test_a_run_has_a_page_that_ends_with_it(
-    balancer: Balancer, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seen: list[dict[str, object]] = []
+def test_a_run_has_a_page_that_ends_with_it(balancer, registry, monkeypatch, capsys):
+    seen = []
 
-    def looking(url: str, options: ExecutorOptions) -> FakeExecutor:
+    def looking(url, options):
         executor = fake(url, options)
         run = executor.run
 
-        def look_and_run(*values: object, **named: object) -> object:
+        def look_and_run(*values, **named):
             if not seen:
                 page = re.search(r"page at (http://\S+)", capsys.readouterr().err)
                 assert page
                 with urllib.request.urlopen(page[1] + "state", timeout=PATIENCE_S) as answer:
                     seen.append({"url": page[1], **json.loads(answer.read())})
-            return run(*values, **named)  # type: ignore[arg-type]
+            return run(*values, **named)
 
         monkeypatch.setattr(executor, "run", look_and_run, raising=False)
         return executor
@@ -103,15 +99,13 @@ def test_a_run_has_a_page_that_ends_with_it(
     package()
     assert balancer("run", "c.toml", "--live", "0", config=GOOD.replace("sample_level_workers = 4", "")).code == 0
     (found,) = seen
-    assert found["run"]["title"] == "0/1 problems"  # type: ignore[index]
+    assert found["run"]["title"] == "0/1 problems"
     assert found["page"] == {"buttons": True, "name": "c"}
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(str(found["url"]) + "state", timeout=PATIENCE_S)
 
 
-def test_a_token_of_the_environment_that_can_be_guessed_is_a_line(
-    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_of_the_environment_that_can_be_guessed_is_a_line(balancer, monkeypatch):
     monkeypatch.setenv(TOKEN_VARIABLE, "short")
     package()
     line = balancer("run", "c.toml", "--live", "0", config=GOOD).refusal

@@ -12,21 +12,18 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
-from balancer.core.events import Added, Ejected, Event, Probing, Removed, Rested, Restored
+from balancer.core.events import Added, Ejected, Probing, Removed, Rested, Restored
 from balancer.core.metrics import LeaseRow
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply, holder_rows
-from balancer.observing.page.serving import Page
 from balancer.settings.strategy_options import StrategyOptions
 from balancer.shells.logs import Log
-from balancer.source import Source, SourceAnswer, SourceError
+from balancer.source import Source, SourceError
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -35,9 +32,7 @@ from tests.unit.test_prometheus import at, figures_in
 TOKEN = "t0ken-of-the-page-x"
 
 
-def ask(
-    page: Page | str, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
-) -> tuple[http.client.HTTPResponse, bytes]:
+def ask(page, method, path, headers=None, body=None):
     """Ask a page, or the one at a URL."""
     url = page if isinstance(page, str) else page.url
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
@@ -48,14 +43,13 @@ def ask(
     return found
 
 
-def state(page: Page | str) -> dict[str, Any]:
+def state(page):
     answer, body = ask(page, "GET", "/state")
     assert answer.status == 200
-    found: dict[str, Any] = json.loads(body)
-    return found
+    return json.loads(body)
 
 
-def press(page: Page | str, button: str, row: object, **headers: str) -> int:
+def press(page, button, row, **headers):
     all_headers = {
         "Content-Type": "application/json",
         **{name.replace("_", "-"): text for name, text in headers.items()},
@@ -63,7 +57,7 @@ def press(page: Page | str, button: str, row: object, **headers: str) -> int:
     return ask(page, "POST", f"/{button}", all_headers, json.dumps({"endpoint": row}))[0].status
 
 
-def events(page: Page) -> Iterator[dict[str, Any]]:
+def events(page):
     connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=PATIENCE_S)
     connection.request("GET", "/events")
     answer = connection.getresponse()
@@ -79,11 +73,11 @@ class _Silent(Source):
     name = "silent"
     Options = StrategyOptions
 
-    def look(self) -> SourceAnswer | None:
+    def look(self):
         raise SourceError("no \ud800 answer")
 
 
-def test_half_of_a_character_in_some_text_costs_nobody_an_answer() -> None:
+def test_half_of_a_character_in_some_text_costs_nobody_an_answer():
     """It is refused of an endpoint, and replaced elsewhere."""
     with Pool(["http://a/"]) as pool:
         assert pool.acquire(holder="\ud800").holder == "?"
@@ -100,13 +94,13 @@ def test_half_of_a_character_in_some_text_costs_nobody_an_answer() -> None:
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def pool():
     with Pool([Endpoint("http://a/", capacity=2), "http://b/"], strategy="first", seed=1) as made:
         yield made
 
 
 @pytest.fixture
-def page(pool: Pool) -> Iterator[Page]:
+def page(pool):
     with pool.serve_page(token=TOKEN) as served:
         yield served
 
@@ -114,7 +108,7 @@ def page(pool: Pool) -> Iterator[Page]:
 # -- what it shows ------------------------------------------------------------------------------------
 
 
-def test_the_state_is_what_stats_say(pool: Pool, page: Page) -> None:
+def test_the_state_is_what_stats_say(pool, page):
     for outcome in (Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED, Outcome.SUCCESS):
         pool.acquire(timeout=0).release(outcome)
     kept = pool.acquire(timeout=0, slots=2, holder="sample 7")
@@ -132,7 +126,7 @@ def test_the_state_is_what_stats_say(pool: Pool, page: Page) -> None:
     assert kept.granted_s == pytest.approx(holder["since_s"], abs=0.01)
 
 
-def test_changes_lead_to_the_state(pool: Pool, page: Page) -> None:
+def test_changes_lead_to_the_state(pool, page):
     told, mine = events(page), Tables()
     first = next(told)
     assert first["all"]
@@ -151,13 +145,13 @@ def test_changes_lead_to_the_state(pool: Pool, page: Page) -> None:
     assert first["tables"]["page"]["set"]["buttons"] == ["", True]
 
 
-def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
+def test_waits_since_the_last_look_are_told_apart_from_all():
     now = [0.0]
     pool = Pool(["http://a/"], health=None, clock=lambda: now[0])
     names = ShownNames()
     scene = PoolTables(pool, names, RecentEvents(names))
 
-    def wait(for_s: float) -> None:
+    def wait(for_s):
         first = pool.acquire(timeout=0)
         waiter = threading.Thread(target=lambda: pool.acquire().release())
         waiter.start()
@@ -177,7 +171,7 @@ def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
     assert (found["wait_now_p99_s"], found["wait_p99_s"]) == (pytest.approx(1.0, rel=0.03), 8.0)
 
 
-def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -> None:
+def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines():
     news = RecentEvents(ShownNames())
     for number in range(150):
         news(Ejected(float(number), f"http://u:p@a-{number}/?key=1", "5 failures in a row"))
@@ -186,14 +180,14 @@ def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -
     assert rows["150"] == {"at_s": 149.0, "endpoint": "http://a-149/", "said": "ejected: 5 failures in a row"}
 
 
-def lines_of(*happened: Event) -> list[str]:
+def lines_of(*happened):
     news = RecentEvents(ShownNames())
     for event in happened:
         news(event)
     return [row["said"] for row in news.rows().values()]
 
 
-def test_an_endpoint_that_leaves_and_comes_back_is_one_line() -> None:
+def test_an_endpoint_that_leaves_and_comes_back_is_one_line():
     out = Ejected(0.0, "a", "5 failures in a row", 2.0)
     said = "ejected: 5 failures in a row; it is tried again in 2 s"
     assert lines_of(out) == [said]
@@ -206,7 +200,7 @@ def test_an_endpoint_that_leaves_and_comes_back_is_one_line() -> None:
     assert lines_of(out, Removed(1.0, "a"), Added(2.0, "a")) == [said, "removed", "in service"]
 
 
-def test_rests_and_returns_are_one_line_and_ten_minutes_of_them_two() -> None:
+def test_rests_and_returns_are_one_line_and_ten_minutes_of_them_two():
     rests = [event for n in range(5) for event in (Rested(2.0 * n, "a", 1.5), Restored(2.0 * n + 1.5, "a"))]
     assert lines_of(*rests[:1]) == ["asked for a rest of 1.5 s"]
     assert lines_of(*rests[:2]) == ["asked for a rest of 1.5 s; back in service after 1.5 s"]
@@ -217,10 +211,10 @@ def test_rests_and_returns_are_one_line_and_ten_minutes_of_them_two() -> None:
     assert lines_of(*rests, Ejected(9.0, "a", "5 failures")) == [f"{often}; back in service", "ejected: 5 failures"]
 
 
-def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog):
     event = Ejected(0.0, "a", "5 failures in a row, last: EndpointError: user 17 is over quota")
 
-    def redact(text: str) -> str:
+    def redact(text):
         return text.replace("17", "***")
 
     news, log = RecentEvents(ShownNames(redact)), Log()
@@ -232,10 +226,8 @@ def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog
         assert "user *** is over quota" in said
 
 
-def test_a_pool_is_looked_at_only_while_somebody_reads_but_for_its_history(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[object] = []
+def test_a_pool_is_looked_at_only_while_somebody_reads_but_for_its_history(pool, monkeypatch):
+    looks = []
     snapshot = pool.snapshot
     monkeypatch.setattr(pool, "snapshot", lambda **asked: (looks.append(asked), snapshot(**asked))[1])
     with pool.serve_page() as page:
@@ -258,7 +250,7 @@ def test_a_pool_is_looked_at_only_while_somebody_reads_but_for_its_history(
 # -- Prometheus ---------------------------------------------------------------------------------------
 
 
-def test_metrics_are_on_the_same_port_and_time_leases_from_the_first_scrape(pool: Pool, page: Page) -> None:
+def test_metrics_are_on_the_same_port_and_time_leases_from_the_first_scrape(pool, page):
     pool.acquire(timeout=0).release()
     assert pool.snapshot().times is None
     answer, body = ask(page, "GET", "/metrics")
@@ -274,7 +266,7 @@ def test_metrics_are_on_the_same_port_and_time_leases_from_the_first_scrape(pool
 
 
 @pytest.mark.parametrize("path", ["/", "/state", "/metrics", "/nothing"])
-def test_every_answer_tells_browsers_what_a_page_must_not_do(page: Page, path: str) -> None:
+def test_every_answer_tells_browsers_what_a_page_must_not_do(page, path):
     headers = ask(page, "GET", path)[0].headers
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -287,7 +279,7 @@ def test_every_answer_tells_browsers_what_a_page_must_not_do(page: Page, path: s
     assert "Server" not in headers
 
 
-def test_the_page_has_all_it_needs_and_its_policy_names_just_that(page: Page) -> None:
+def test_the_page_has_all_it_needs_and_its_policy_names_just_that(page):
     answer, body = ask(page, "GET", "/")
     text = body.decode()
     assert not re.findall(r"(?:src|href)=\"(?!data:|state)", text)
@@ -301,13 +293,13 @@ def test_the_page_has_all_it_needs_and_its_policy_names_just_that(page: Page) ->
     assert " style=" not in text
 
 
-def test_it_listens_on_loopback_and_is_asked_by_its_own_name_only(page: Page) -> None:
+def test_it_listens_on_loopback_and_is_asked_by_its_own_name_only(page):
     assert urlsplit(page.url).hostname == "127.0.0.1"
     assert ask(page, "GET", "/state", {"Host": "evil.example:80"})[0].status == 421
     assert ask(page, "GET", "/state", {"Host": f"localhost:{urlsplit(page.url).port}"})[0].status == 200
 
 
-def test_other_web_pages_are_refused(page: Page) -> None:
+def test_other_web_pages_are_refused(page):
     for path in ("/state", "/events", "/metrics"):
         assert ask(page, "GET", path, {"Sec-Fetch-Site": "cross-site"})[0].status == 403
     assert press(page, "drain", "0", Authorization=f"Bearer {TOKEN}", Sec_Fetch_Site="same-site") == 403
@@ -317,7 +309,7 @@ def test_other_web_pages_are_refused(page: Page) -> None:
 # -- buttons ------------------------------------------------------------------------------------------
 
 
-def test_a_button_drains_and_restores_for_those_who_have_the_token(pool: Pool, page: Page) -> None:
+def test_a_button_drains_and_restores_for_those_who_have_the_token(pool, page):
     right = f"Bearer {TOKEN}"
     assert [each["id"] for each in state(page)["endpoints"]] == ["0", "1"]
     assert press(page, "drain", "0", Authorization=right) == 200
@@ -337,14 +329,14 @@ def test_a_button_drains_and_restores_for_those_who_have_the_token(pool: Pool, p
     [{}, {"Authorization": "Bearer "}, {"Authorization": "Bearer wrong-token-wrong-token"},
      {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
 )  # fmt: skip
-def test_without_the_token_a_button_does_nothing(pool: Pool, page: Page, headers: dict[str, str]) -> None:
+def test_without_the_token_a_button_does_nothing(pool, page, headers):
     assert press(page, "drain", "0", **headers) == 401
     assert press(page, f"drain?token={TOKEN}", "0", **headers) == 401
     assert press(page, "admin/drain", "0", **headers) == press(page, "admin/restore", "0", **headers) == 401
     assert pool.stats().endpoints[0].state == "active"
 
 
-def test_a_page_without_a_token_has_no_buttons(pool: Pool) -> None:
+def test_a_page_without_a_token_has_no_buttons(pool):
     with pool.serve_page() as page:
         assert press(page, "drain", "0", Authorization="Bearer ") == 403
         assert press(page, "drain", "0", Authorization="Bearer None") == 403
@@ -353,7 +345,7 @@ def test_a_page_without_a_token_has_no_buttons(pool: Pool) -> None:
     assert pool.stats().endpoints[0].state == "active"
 
 
-def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool: Pool, page: Page) -> None:
+def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool, page):
     right = {"Authorization": f"Bearer {TOKEN}"}
     assert ask(page, "GET", "/drain", right)[0].status == 405
     assert ask(page, "POST", "/drain", {**right, "Content-Type": "text/plain"}, '{"endpoint": "0"}')[0].status == 415
@@ -374,7 +366,7 @@ def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool: Pool, page
     ):
         answer, said = ask(page, "POST", "/drain", json_too, body)
         assert (answer.status, json.loads(said)["error"][:8]) == (400, "the body")
-    assert ask(page, "POST", "/drain", json_too, b"\xff\xfe")[0].status == 400  # type: ignore[arg-type]
+    assert ask(page, "POST", "/drain", json_too, b"\xff\xfe")[0].status == 400
     assert ask(page, "POST", "/remove", json_too, '{"endpoint": "0"}')[0].status == 404
     assert ask(page, "GET", "/nope", right)[0].status == 404
     assert pool.stats().endpoints[0].state == "active"
@@ -383,7 +375,7 @@ def test_a_button_is_pressed_by_post_with_json_and_nothing_else(pool: Pool, page
 # -- secrets ------------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_in_anything_that_is_served(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_anything_that_is_served(caplog):
     caplog.set_level(logging.DEBUG)
     pool = Pool(
         [
@@ -415,7 +407,7 @@ def test_no_secret_is_in_anything_that_is_served(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("token", ["", "short", "with a space in it, and long", "pässword-pässword"])
-def test_a_token_that_can_be_guessed_is_refused_and_not_quoted(pool: Pool, token: str) -> None:
+def test_a_token_that_can_be_guessed_is_refused_and_not_quoted(pool, token):
     with pytest.raises(ConfigError, match="at least 16 printable ASCII") as caught:
         pool.serve_page(token=token)
     assert not token or token not in str(caught.value)
@@ -424,9 +416,7 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_quoted(pool: Pool, token
 # -- begin and end ------------------------------------------------------------------------------------
 
 
-def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(
-    pool: Pool, still_running: Callable[[str], list[str]]
-) -> None:
+def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(pool, still_running):
     for end in ("block", "pool"):
         page = pool.serve_page()
         told = events(page)
@@ -444,14 +434,14 @@ def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(
     assert not still_running("page")
 
 
-def test_a_port_in_use_is_a_line(pool: Pool, page: Page) -> None:
+def test_a_port_in_use_is_a_line(pool, page):
     port = urlsplit(page.url).port
     assert port is not None
     with pytest.raises(ConfigError, match=rf"the page cannot listen on 127.0.0.1 port {port}: .*; choose another port"):
         pool.serve_page(port)
 
 
-def test_a_fork_leaves_the_page_to_its_parent(pool: Pool, page: Page) -> None:
+def test_a_fork_leaves_the_page_to_its_parent(pool, page):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a process that has threads
         child = os.fork()
@@ -468,8 +458,8 @@ def test_a_fork_leaves_the_page_to_its_parent(pool: Pool, page: Page) -> None:
 # -- other pools --------------------------------------------------------------------------------------
 
 
-def test_a_pool_of_tasks_has_a_page_as_well() -> None:
-    async def main() -> dict[str, Any]:
+def test_a_pool_of_tasks_has_a_page_as_well():
+    async def main():
         async with AsyncPool(["http://a/"]) as tasks:
             page = tasks.serve_page()
             async with tasks.lease():
@@ -479,7 +469,7 @@ def test_a_pool_of_tasks_has_a_page_as_well() -> None:
     assert found["endpoints"][0]["in_flight"] == 1
 
 
-def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoints() -> None:
+def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoints():
     with (
         Serving("http://a/", Endpoint("http://b/", capacity=2)) as server,
         Pool.connect(server.url) as pool,
@@ -497,7 +487,7 @@ def test_a_pool_of_a_server_has_a_page_of_its_own_process_and_no_say_over_endpoi
         assert seen[at("wait_seconds_count")] == 1
 
 
-def test_the_logging_of_other_servers_of_the_process_is_left_alone(pool: Pool) -> None:
+def test_the_logging_of_other_servers_of_the_process_is_left_alone(pool):
     loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("access", "error", "asgi")]
     mine = logging.NullHandler()
     for logger in loggers:
@@ -512,7 +502,7 @@ def test_the_logging_of_other_servers_of_the_process_is_left_alone(pool: Pool) -
             logger.removeHandler(mine)
 
 
-def test_the_page_writes_no_line_into_the_programs_log(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_page_writes_no_line_into_the_programs_log(pool, caplog):
     """Neither for a request, nor for a client that goes in the middle of one."""
     caplog.set_level(logging.INFO, "uvicorn.access")
     with pool.serve_page(token=TOKEN) as page:
@@ -528,7 +518,7 @@ def test_the_page_writes_no_line_into_the_programs_log(pool: Pool, caplog: pytes
 
 
 @pytest.mark.parametrize("granted_s", [10.006, 10.0, 0.999])
-def test_no_lease_is_shown_as_younger_than_now(granted_s: float) -> None:
+def test_no_lease_is_shown_as_younger_than_now(granted_s):
     row = LeaseRow(id=1, endpoint="http://a/", holder="h", since_s=granted_s, age_s=0.0, slots=1)
-    shown: float = holder_rows([row])["h"]["since_s"]
+    shown = holder_rows([row])["h"]["since_s"]
     assert granted_s - 0.01 < shown <= granted_s

@@ -2,40 +2,36 @@
 
 import json
 import re
-from collections.abc import Iterator
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from balancer import ConfigError, Endpoint, HealthSettings, Outcome, Pool
-from balancer.observing.page.pool_tables import Tables
-from balancer.observing.page.serving import Page
 from balancer.observing.page.top import LeaseRates, apart, follow, show
-from tests.unit.command import Balancer
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def pool():
     health = HealthSettings(cooldown_s=300.0)  # longer than a busy machine takes for a page
     with Pool([f"http://10.0.0.{n}/" for n in range(3)], strategy="first", health=health) as made:
         yield made
 
 
 @pytest.fixture
-def page(pool: Pool) -> Iterator[Page]:
+def page(pool):
     with pool.serve_page() as served:
         yield served
 
 
-def shown(page: Page, *, most: int = 1, height: int = 40, width: int = 110, terminal: bool = False) -> str:
+def shown(page, *, most=1, height=40, width=110, terminal=False):
     out = StringIO()
     console = Console(file=out, width=width, height=height, force_terminal=terminal, color_system=None)
     show(page.url, console, most=most)
     return out.getvalue()
 
 
-def test_it_shows_what_the_page_shows(pool: Pool, page: Page) -> None:
+def test_it_shows_what_the_page_shows(pool, page):
     for _ in range(5):
         pool.acquire(timeout=0).release(Outcome.FAILURE)
     kept = pool.acquire(timeout=0, holder="sample 7")
@@ -50,14 +46,14 @@ def test_it_shows_what_the_page_shows(pool: Pool, page: Page) -> None:
     kept.release()
 
 
-def test_it_stops_when_the_page_is_closed(page: Page) -> None:
+def test_it_stops_when_the_page_is_closed(page):
     looks = follow(page.url)
     assert next(looks)[1]["endpoints"]["2"]["name"] == "http://10.0.0.2/"
     page.close()
     assert len(list(looks)) <= 2
 
 
-def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
+def test_in_a_small_window_the_rest_is_counted(page):
     pages = Pool([f"http://10.0.0.{n}/" for n in range(30)])
     with pages, pages.serve_page() as many:
         assert "and 18 more" in shown(many, height=24, terminal=True)
@@ -68,7 +64,7 @@ def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:80{}/", "https://gpu-{}.west.cluster.example.com:8000/v1", "http://10.0.0.{}:8080/"]
 )
-def test_in_a_narrow_window_endpoints_can_still_be_told_apart(width: int, url: str) -> None:
+def test_in_a_narrow_window_endpoints_can_still_be_told_apart(width, url):
     with Pool([Endpoint(url.format(n), capacity=32) for n in range(10, 14)]) as pool, pool.serve_page() as page:
         kept = [pool.acquire() for _ in range(40)]
         text = shown(page, width=width)
@@ -90,25 +86,25 @@ def test_in_a_narrow_window_endpoints_can_still_be_told_apart(width: int, url: s
         (["a" * 40, "b" * 40], ["aaaaaa...aaaaa", "bbbbbb...bbbbb"]),
     ],
 )
-def test_of_names_that_are_too_long_what_they_have_in_common_is_hidden_first(names: list[str], told: list[str]) -> None:
+def test_of_names_that_are_too_long_what_they_have_in_common_is_hidden_first(names, told):
     assert [name[-len(end) :] for name, end in zip(apart(names, 14), told, strict=True)] == told
     assert max(map(len, apart(names, 14))) <= 14
 
 
-def test_a_rate_is_of_the_last_ten_seconds() -> None:
+def test_a_rate_is_of_the_last_ten_seconds():
     past = LeaseRates()
     for at_s, leases in ((0.0, 0), (1.0, 100), (6.0, 120), (11.0, 140)):
-        tables: Tables = {"endpoints": {"0": {"leases": leases}}}
+        tables = {"endpoints": {"0": {"leases": leases}}}
         past.take(at_s, tables)
     assert past.rate("0") == 4.0
     assert past.rate("1") is None
 
 
-def test_a_run_is_shown_with_its_problems() -> None:
+def test_a_run_is_shown_with_its_problems():
     out = StringIO()
     run = {"title": "1/2 problems", "done": 5, "ahead": 10, "spent_s": 90.0, "left": "about 3 min left"}
     at_work = {"round": 1, "cases": 3, "survivors": 2, "wrong": 4, "over": False}
-    tables: Tables = {
+    tables = {
         "pool": {"": {}}, "endpoints": {}, "run": {"": run},
         "problems": {"p": at_work, "q": {**at_work, "over": True}},
     }  # fmt: skip
@@ -118,7 +114,7 @@ def test_a_run_is_shown_with_its_problems() -> None:
     assert "q round" not in out.getvalue()
 
 
-def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) -> None:
+def test_with_json_it_says_what_the_page_says(balancer, page):
     said = balancer("top", page.url, "--json")
     found = json.loads(said.out)
     assert (said.code, found["errors"], found["pool"]["strategy"]) == (0, [], "first")
@@ -134,10 +130,10 @@ def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) ->
         ("127.0.0.1:1", "no page answers"),
     ],
 )
-def test_a_url_that_is_no_page_is_a_line(balancer: Balancer, url: str, says: str) -> None:
+def test_a_url_that_is_no_page_is_a_line(balancer, url, says):
     assert balancer("top", url).refusal.startswith(f"{url}: {says}")
 
 
-def test_another_server_is_told_from_a_page(page: Page) -> None:
+def test_another_server_is_told_from_a_page(page):
     with pytest.raises(ConfigError, match="found status 404, not the page of a pool"):
         next(follow(page.url + "elsewhere/"))

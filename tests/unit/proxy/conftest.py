@@ -12,7 +12,7 @@ _NO_UVLOOP = pytest.mark.skipif(find_spec("uvloop") is None, reason="needs uvloo
 
 
 @pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=[pytest.mark.more, _NO_UVLOOP])], autouse=True)
-def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def loop(request, monkeypatch):
     """Set the loop of `harness.run`."""
     if request.param == "uvloop":
         import uvloop
@@ -23,7 +23,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+def pytest_pyfunc_call(pyfuncitem):
     """Run a test that is a coroutine in a loop of its own."""
     if not inspect.iscoroutinefunction(pyfuncitem.function):
         return None

@@ -1,21 +1,18 @@
 """A proxy, scripted servers behind it and raw clients before it, in one event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from balancer import Endpoint, Pool
-from balancer.hookspecs import Routes
 from balancer.proxy.app import ProxyServer
-from balancer.proxy.client_side import ConnectionLimits
 from balancer.settings.proxy import ProxySettings
 from tests.patience import PATIENCE_S
 
 __all__ = ["Answer", "Asked", "Client", "Server", "Setting", "answering", "gated", "run", "setting", "until"]
 
-new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+new_loop = asyncio.new_event_loop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -28,20 +25,20 @@ class Asked:
     headers: list[tuple[str, str]]
     body: bytes = b""
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name):
         (value,) = [value for key, value in self.headers if key.lower() == name.lower()]
         return value
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name):
         return any(key.lower() == name.lower() for key, _ in self.headers)
 
 
-async def _head_of(reader: asyncio.StreamReader) -> tuple[str, list[tuple[str, str]]]:
+async def _head_of(reader):
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     return lines[0], [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines[1:-2])]
 
 
-async def _body_of(reader: asyncio.StreamReader, found: dict[str, str]) -> tuple[bytes, list[str]]:
+async def _body_of(reader, found):
     if found.get("transfer-encoding") == "chunked":
         body = b""
         while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
@@ -66,20 +63,20 @@ class Server:
         open: how many of these are open.
     """
 
-    def __init__(self, behave: Behaviour, *, reads_body: bool = True) -> None:
+    def __init__(self, behave, *, reads_body=True):
         self.behave = behave
-        self.asked: list[Asked] = []
+        self.asked = []
         self.connections = self.open = self.port = 0
         self._reads_body = reads_body
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server = None
+        self._tasks = set()
 
-    async def start(self, **options: Any) -> None:
+    async def start(self, **options):
         """Listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20, **options)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def end(self) -> None:
+    async def end(self):
         """End all."""
         assert self._server is not None
         self._server.close()
@@ -88,7 +85,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader, writer):
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -115,11 +112,11 @@ class Server:
                 writer.close()
 
 
-def answering(*answers: bytes, ends: bool = False) -> Behaviour:
+def answering(*answers, ends=False):
     """Return a behaviour that answers with these, the last one again and again. `ends`: and closes."""
     left = list(answers)
 
-    async def behave(_: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, asked, __, writer):
         writer.write(left.pop(0) if len(left) > 1 else left[0])
         await writer.drain()
         if ends:
@@ -128,10 +125,10 @@ def answering(*answers: bytes, ends: bool = False) -> Behaviour:
     return behave
 
 
-def gated(gate: asyncio.Event) -> Behaviour:
+def gated(gate):
     """Return a behaviour that answers once `gate` is open."""
 
-    async def behave(*asked: Any) -> None:
+    async def behave(*asked):
         await gate.wait()
         await answering(OK)(*asked)
 
@@ -156,21 +153,21 @@ class Answer:
 class Client:
     """A connection to the proxy."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader, writer):
         self.reader = reader
         self.writer = writer
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data):
         """Send bytes."""
         self.writer.write(data)
         await self.writer.drain()
 
-    async def head(self) -> Answer:
+    async def head(self):
         """Read the head of an answer."""
         line, headers = await _head_of(self.reader)
         return Answer(int(line.split()[1]), {name.lower(): value for name, value in headers})
 
-    async def answer(self, *, bodiless: bool = False) -> Answer:
+    async def answer(self, *, bodiless=False):
         """Read an answer."""
         answer = await self.head()
         if bodiless or answer.status in (204, 304) or answer.status < 200:
@@ -184,19 +181,19 @@ class Client:
             answer.whole = False
         return answer
 
-    async def ask(self, data: bytes, *, bodiless: bool = False) -> Answer:
+    async def ask(self, data, *, bodiless=False):
         """Send a request and read its answer."""
         await self.send(data)
         return await self.answer(bodiless=bodiless)
 
-    async def is_closed(self) -> bool:
+    async def is_closed(self):
         """Return whether nothing but the end comes."""
         try:
             return await self.reader.read(1) == b""
         except ConnectionError:
             return True
 
-    def close(self) -> None:
+    def close(self):
         """Close at once."""
         self.writer.transport.abort()
 
@@ -211,13 +208,13 @@ class Setting:
     servers: Sequence[Server]
     clients: list[Client] = field(default_factory=list)
 
-    async def client(self, **options: Any) -> Client:
+    async def client(self, **options):
         """Connect."""
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**22, **options))
         self.clients.append(client)
         return client
 
-    async def ask(self, data: bytes, *, bodiless: bool = False) -> Answer:
+    async def ask(self, data, *, bodiless=False):
         """Ask by a connection of its own."""
         client = await self.client()
         try:
@@ -225,37 +222,37 @@ class Setting:
         finally:
             client.close()
 
-    async def get(self, path: str = "/", headers: str = "") -> Answer:
+    async def get(self, path="/", headers=""):
         """Ask for a path."""
         return await self.ask(f"GET {path} HTTP/1.1\r\nHost: proxy\r\n{headers}\r\n".encode())
 
-    async def post(self, body: bytes, path: str = "/", headers: str = "") -> Answer:
+    async def post(self, body, path="/", headers=""):
         """Send a body."""
         head = f"POST {path} HTTP/1.1\r\nHost: proxy\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
         return await self.ask(head.encode() + body)
 
-    def out(self) -> int:
+    def out(self):
         """Return how many slots are out."""
         return sum(each.in_flight for each in self.pool.stats().endpoints)
 
 
 @asynccontextmanager
 async def setting(
-    *servers: Server,
-    path: str = "/",
-    capacity: int = 4,
-    routes: Routes | None = None,
-    tls: Any = None,
-    labels: Sequence[frozenset[str]] = (),
-    headers: dict[str, str] | None = None,
-    quota: str | None = None,
-    scheme: str = "http",
-    server_tls: Any = None,
-    dead: int = 0,
-    proxied: dict[str, Any] | None = None,
-    limits: ConnectionLimits | None = None,
-    **pooled: Any,
-) -> AsyncIterator[Setting]:
+    *servers,
+    path="/",
+    capacity=4,
+    routes=None,
+    tls=None,
+    labels=(),
+    headers=None,
+    quota=None,
+    scheme="http",
+    server_tls=None,
+    dead=0,
+    proxied=None,
+    limits=None,
+    **pooled,
+):
     """Start all, and stop all at the end. `dead`: the first endpoint is one that refuses connections."""
     for server in servers:
         await server.start(**({"ssl": server_tls} if server_tls else {}))
@@ -284,10 +281,10 @@ async def setting(
                 await server.end()
 
 
-def run(test: Coroutine[Any, Any, None]) -> None:
+def run(test):
     """Run a test in a loop of its own."""
 
-    async def within() -> None:
+    async def within():
         async with asyncio.timeout(PATIENCE_S):
             try:
                 await test
@@ -298,13 +295,13 @@ def run(test: Coroutine[Any, Any, None]) -> None:
         runner.run(within())
 
 
-async def _turns() -> None:
+async def _turns():
     """Let the loop go round: a connection that is closed has its socket closed in a later turn."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def until(holds: Callable[[], object]) -> None:
+async def until(holds):
     """Wait until something holds."""
     async with asyncio.timeout(PATIENCE_S):
         while not holds():

@@ -5,21 +5,17 @@ import json
 import logging
 import ssl
 import subprocess
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from balancer import ConfigError, HealthSettings, Lease, NoEndpoint, Outcome, Pool
-from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
-from balancer.load import Load
+from balancer.hookspecs import HttpAnswer, RoutePlugin, hookimpl
 from balancer.proxy.app import ProxyServer
 from balancer.settings.config import load_config, load_usable_part
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import QuotaSettings
 from balancer.testing.clock import ManualClock
-from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, gated, run, setting, until
+from tests.unit.proxy.harness import OK, Client, Server, answering, gated, run, setting, until
 
 A, B = "a" * 16, "b" * 20
 TENANTS = {"tenants": [{"name": "ann", "token": A, "most": 2}, {"name": "ben", "token": B, "labels": ["big"]}]}
@@ -42,10 +38,10 @@ METERED = {"q": QuotaSettings(tokens_per_min=10**12)}
         (f"Authorization: Basic {A}", None),
     ],
 )
-async def test_a_tenant_is_known_by_its_token(said: str, who: str | None) -> None:
-    held: list[str] = []
+async def test_a_tenant_is_known_by_its_token(said, who):
+    held = []
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         held.extend(row.holder for row in at.pool.leases())
         writer.write(OK)
 
@@ -62,7 +58,7 @@ async def test_a_tenant_is_known_by_its_token(said: str, who: str | None) -> Non
         assert (await at.get("/balancer/health")).status == 200  # it says nothing that is secret
 
 
-async def test_a_tenant_has_as_many_requests_as_it_may() -> None:
+async def test_a_tenant_has_as_many_requests_as_it_may():
     gate = asyncio.Event()
     async with setting(Server(gated(gate)), proxied=TENANTS, labels=[frozenset({"big"})]) as at:
         ann, ben = f"X-Api-Key: {A}\r\n", f"X-Api-Key: {B}\r\n"
@@ -77,7 +73,7 @@ async def test_a_tenant_has_as_many_requests_as_it_may() -> None:
         assert (await at.get("/", ann)).status == 200
 
 
-async def test_a_tenants_labels_bind_its_requests() -> None:
+async def test_a_tenants_labels_bind_its_requests():
     small, big = Server(answering(OK)), Server(answering(OK))
     labels = [frozenset[str](), frozenset({"big"})]
     async with setting(small, big, proxied=TENANTS, labels=labels) as at:
@@ -87,7 +83,7 @@ async def test_a_tenants_labels_bind_its_requests() -> None:
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in it.", "é" * 20])
-def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(token: str) -> None:
+def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(token):
     settings = ProxySettings.model_validate({"tenants": [{"name": "a", "token": token}]})
     with pytest.raises(ConfigError, match=r"tenants\[0\].token: it has \d+ characters") as caught:
         ProxyServer(Pool(["http://a/"]), settings)
@@ -95,7 +91,7 @@ def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(token: str) -> 
 
 
 @pytest.mark.parametrize("key", ["name", "token"])
-def test_tenants_differ(key: str) -> None:
+def test_tenants_differ(key):
     tenants = [{"name": "a", "token": A}, {"name": "b", "token": B}]
     tenants[1][key] = tenants[0][key]
     settings = ProxySettings.model_validate({"tenants": tenants})
@@ -107,9 +103,7 @@ def test_tenants_differ(key: str) -> None:
 
 
 @pytest.mark.parametrize("read", [load_config, lambda file: load_usable_part(file)[1]])
-def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], Any]
-) -> None:
+def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(tmp_path, monkeypatch, read):
     monkeypatch.setenv("T", A)
     file = tmp_path / "c.toml"
     tokens = ["${T}", "${T}", "short", "${NOT_SET}", "${NOT_SET}"]
@@ -129,7 +123,7 @@ def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(
     assert A not in str(lines)
 
 
-def test_an_endpoint_that_is_no_server_of_http_is_refused() -> None:
+def test_an_endpoint_that_is_no_server_of_http_is_refused():
     with pytest.raises(ConfigError, match="local://1"):
         ProxyServer(Pool(["local://1"]))
 
@@ -137,11 +131,11 @@ def test_an_endpoint_that_is_no_server_of_http_is_refused() -> None:
 # -- what a request asks for ---------------------------------------------------------------------------
 
 
-def _chat(**said: Any) -> tuple[bytes, str, str]:
+def _chat(**said):
     return json.dumps(said).encode(), "/v1/chat/completions", "Content-Type: application/json\r\n"
 
 
-async def test_a_model_is_a_label() -> None:
+async def test_a_model_is_a_label():
     servers = Server(answering(OK)), Server(answering(OK))
     async with setting(*servers, labels=[frozenset({"llama"}), frozenset({"qwen"})]) as at:
         for _ in range(3):
@@ -155,7 +149,7 @@ async def test_a_model_is_a_label() -> None:
         assert (answer.status, b"qwen" in answer.body) == (503, True)
 
 
-async def test_models_may_be_ignored() -> None:
+async def test_models_may_be_ignored():
     servers = Server(answering(OK)), Server(answering(OK))
     labels = [frozenset({"llama"}), frozenset({"qwen"})]
     async with setting(*servers, labels=labels, proxied={"models": False}) as at:
@@ -165,7 +159,7 @@ async def test_models_may_be_ignored() -> None:
 
 
 @pytest.mark.parametrize("by_prompt", [False, True])
-async def test_requests_with_one_key_go_to_one_server(by_prompt: bool) -> None:
+async def test_requests_with_one_key_go_to_one_server(by_prompt):
     servers = [Server(answering(OK)) for _ in range(3)]
     async with setting(*servers, strategy="rendezvous", proxied={"prompt_key": by_prompt}) as at:
         for number in range(12):
@@ -176,7 +170,7 @@ async def test_requests_with_one_key_go_to_one_server(by_prompt: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_used_tokens_are_those_of_the_answer(stream: bool) -> None:
+async def test_the_used_tokens_are_those_of_the_answer(stream):
     usage = b'{"usage": {"total_tokens": 700}}'
     body = b"data: " + usage + b"\n\ndata: [DONE]\n\n" if stream else usage
     kind = b"text/event-stream" if stream else b"application/json"
@@ -199,14 +193,12 @@ async def test_the_used_tokens_are_those_of_the_answer(stream: bool) -> None:
         (b'{"choices": []}', False),
     ],
 )
-def test_an_answer_that_tells_no_tokens_is_unmetered(
-    said: bytes, metered: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_answer_that_tells_no_tokens_is_unmetered(said, metered, caplog):
     body = b"data: " + said + b"\n\ndata: [DONE]\n\n"
     kind = b"Content-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
     caplog.set_level(logging.WARNING, "balancer.proxy")
 
-    async def test() -> None:
+    async def test():
         server = Server(answering(b"HTTP/1.1 200 OK\r\n" + kind + body))
         async with setting(server, proxied=TENANTS, quota="q", quotas=METERED, fairness="holder") as at:
             ann = f"X-Api-Key: {A}\r\n"
@@ -223,8 +215,8 @@ def test_an_answer_that_tells_no_tokens_is_unmetered(
     assert [each[:38] for each in warned] == [] if metered else ["an answer to ann did not tell its toke"]
 
 
-async def test_what_a_client_leaves_before_its_end_is_unmetered() -> None:
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_what_a_client_leaves_before_its_end_is_unmetered():
+    async def behave(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: {}\n\n")
 
     async with setting(Server(behave), quota="q", quotas=METERED) as at:
@@ -236,8 +228,8 @@ async def test_what_a_client_leaves_before_its_end_is_unmetered() -> None:
         assert at.proxy.unmetered == {"": 1}
 
 
-async def test_reports_of_load_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[Load] = []
+async def test_reports_of_load_are_heard(monkeypatch):
+    heard = []
     monkeypatch.setattr(Lease, "told", lambda _, load: heard.append(load))
 
     report = b"endpoint-load-metrics: TEXT cpu_utilization=0.25\r\n"
@@ -250,7 +242,7 @@ async def test_reports_of_load_are_heard(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- answers of its own --------------------------------------------------------------------------------
 
 
-async def test_health_and_metrics() -> None:
+async def test_health_and_metrics():
     async with setting(Server(answering(OK)), path="/v1") as at:
         answer = await at.get("/balancer/health")
         assert json.loads(answer.body) == {
@@ -269,7 +261,7 @@ async def test_health_and_metrics() -> None:
         assert (await at.get("/balancer/health")).status == 503
 
 
-async def test_the_histograms_begin_with_the_server_and_not_with_the_first_scrape() -> None:
+async def test_the_histograms_begin_with_the_server_and_not_with_the_first_scrape():
     async with setting(Server(answering(OK))) as at:
         await at.get()
         told = (await at.get("/balancer/metrics")).body.decode()
@@ -277,7 +269,7 @@ async def test_the_histograms_begin_with_the_server_and_not_with_the_first_scrap
         assert line.endswith(" 1.0")
 
 
-async def test_who_is_on_trial_is_not_in_service_and_keeps_the_proxy_ready() -> None:
+async def test_who_is_on_trial_is_not_in_service_and_keeps_the_proxy_ready():
     clock = ManualClock()
     health = HealthSettings(consecutive_failures=1, cooldown_s=1.0, slow_start_s=0.0)
     async with setting(Server(answering(OK)), dead=1, health=health, clock=clock) as at:
@@ -296,10 +288,10 @@ async def test_who_is_on_trial_is_not_in_service_and_keeps_the_proxy_ready() -> 
         assert answer.status == 200
 
 
-async def test_a_route_answers_in_place_of_the_pool() -> None:
-    calls: list[HttpCall] = []
+async def test_a_route_answers_in_place_of_the_pool():
+    calls = []
 
-    async def route(call: HttpCall) -> HttpAnswer:
+    async def route(call):
         calls.append(call)
         return HttpAnswer(201, call.body.upper(), {"X-A": "b"})
 
@@ -318,11 +310,11 @@ async def test_a_route_answers_in_place_of_the_pool() -> None:
         assert (await at.post(b"x", "/run_code")).status == 401
 
 
-async def test_a_route_that_fails_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
-    async def none(_: HttpCall) -> HttpAnswer:
+async def test_a_route_that_fails_is_an_answer(caplog):
+    async def none(_):
         raise NoEndpoint(frozenset(), frozenset(), 0)
 
-    async def wrong(_: HttpCall) -> HttpAnswer:
+    async def wrong(_):
         raise ZeroDivisionError
 
     async with setting(Server(answering(OK)), routes={"GET /none": none, "GET /wrong": wrong}) as at:
@@ -334,10 +326,10 @@ async def test_a_route_that_fails_is_an_answer(caplog: pytest.LogCaptureFixture)
         assert (await at.post(body, "/none")).status == 200
 
 
-async def test_a_route_is_cancelled_with_its_client() -> None:
+async def test_a_route_is_cancelled_with_its_client():
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def waits(_: HttpCall) -> HttpAnswer:
+    async def waits(_):
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -355,14 +347,14 @@ async def test_a_route_is_cancelled_with_its_client() -> None:
 
 class _Plugin:
     @hookimpl
-    def balancer_routes(self) -> Sequence[RoutePlugin]:
-        def make(pool: Pool, config: object, registry: object) -> tuple[Routes, Any]:
+    def balancer_routes(self):
+        def make(pool, config, registry):
             return {}, lambda: None
 
         return [RoutePlugin("mine", make, "")]
 
 
-def test_a_plugin_offers_routes() -> None:
+def test_a_plugin_offers_routes():
     from balancer.plugins.loading import HookKind, load_plugins, names_of_routes
 
     loaded = load_plugins([("p", _Plugin)], [HookKind("balancer_routes", names_of_routes)])
@@ -376,7 +368,7 @@ def test_a_plugin_offers_routes() -> None:
 
 
 @pytest.mark.needs("openssl")
-async def test_tls_on_both_sides(tmp_path: Path) -> None:
+async def test_tls_on_both_sides(tmp_path):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
         (
@@ -405,7 +397,7 @@ async def test_tls_on_both_sides(tmp_path: Path) -> None:
         assert (await at.get()).status == 502
 
 
-async def test_tenants_may_be_replaced_while_requests_are_under_way() -> None:
+async def test_tenants_may_be_replaced_while_requests_are_under_way():
     held = asyncio.Event()
 
     server = Server(gated(held))

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from balancer.settings.rules import HealthSettings, RetrySettings
-from tests.unit.proxy.harness import Asked, Client, Server, Setting, run, setting, until
+from tests.unit.proxy.harness import Server, run, setting, until
 
 _WAYS = ("fine",) * 6 + ("closes", "resets", "500", "503", "half a head", "no body", "nonsense", "half", "drips")
 _RETRIES = RetrySettings(budget_ratio=10.0, budget_per_s=10_000.0, base_s=0.0, max_pause_s=0.0)
@@ -20,14 +20,14 @@ class _Chaos:
         broke: the requests whose answers were broken after their first byte.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed):
         self._random = random.Random(seed)
-        self.broke: set[bytes] = set()
+        self.broke = set()
 
-    async def good(self, _: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def good(self, _, asked, __, writer):
         writer.write(self._answer(asked, "fine"))
 
-    async def bad(self, _: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def bad(self, _, asked, __, writer):
         way = self._random.choice(_WAYS)
         whole = self._answer(asked, way)
         match way:
@@ -56,7 +56,7 @@ class _Chaos:
             case _:
                 writer.write(whole)
 
-    def _answer(self, asked: Asked, way: str) -> bytes:
+    def _answer(self, asked, way):
         body = asked.body[::-1]
         if self._random.random() < 0.5:
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -64,8 +64,8 @@ class _Chaos:
         return head + b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (3, body[:3], len(body) - 3, body[3:])
 
 
-async def _asks(at: Setting, name: int, many: int, chaos: _Chaos, seen: Counter[str], rng: random.Random) -> None:
-    client: Client | None = None
+async def _asks(at, name, many, chaos, seen, rng):
+    client = None
     for number in range(many):
         body = b"%d/%d " % (name, number) * rng.choice((1, 10, 3000))
         client = client or await at.client()
@@ -89,8 +89,8 @@ async def _asks(at: Setting, name: int, many: int, chaos: _Chaos, seen: Counter[
         client.close()
 
 
-def _holds(seed: int, clients: int, many: int) -> None:
-    async def test() -> None:
+def _holds(seed, clients, many):
+    async def test():
         chaos, seen = _Chaos(seed), Counter[str]()
         servers = [Server(chaos.good), *(Server(chaos.bad) for _ in range(3))]
         health = HealthSettings(cooldown_s=0.01)
@@ -109,11 +109,11 @@ def _holds(seed: int, clients: int, many: int) -> None:
     run(test())
 
 
-def test_nothing_is_lost_that_could_be_answered() -> None:
+def test_nothing_is_lost_that_could_be_answered():
     _holds(1, clients=10, many=8)
 
 
 @pytest.mark.more
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_nothing_is_lost_in_many_requests(seed: int) -> None:
+def test_nothing_is_lost_in_many_requests(seed):
     _holds(seed, clients=30, many=30)

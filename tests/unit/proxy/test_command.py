@@ -7,15 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.serving import Command
 from tests.patience import PATIENCE_S
-from tests.unit.command import Balancer
 from tests.unit.command import balancer as balancer
 from tests.unit.command import registry as registry
 from tests.unit.proxy.harness import Client, Server, answering, until
@@ -37,14 +34,14 @@ _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca: /none: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line(balancer: Balancer, tmp_path: Path, config: str, said: str) -> None:
+def test_a_mistake_is_one_line(balancer, tmp_path, config, said):
     file = tmp_path / "c.toml"
     file.write_text(config)
     assert said in balancer("proxy", str(file), "--port", "0").refusal
 
 
 @contextmanager
-def _proxy(config: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _proxy(config, *options):
     environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
     command = [sys.executable, "-m", "balancer", "proxy", str(config), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -61,7 +58,7 @@ def _proxy(config: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         process.stdout.close()
 
 
-async def _asked(port: int) -> int:
+async def _asked(port):
     client = Client(*await asyncio.open_connection("127.0.0.1", port))
     try:
         return (await client.ask(_GET)).status
@@ -70,18 +67,18 @@ async def _asked(port: int) -> int:
 
 
 @pytest.mark.more
-async def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
+async def test_two_processes_share_a_port_and_a_pool(tmp_path):
     most, now = 0, 0
 
-    async def behave(_: Server, __: object, ___: object, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         nonlocal most, now
         now += 1
         most = max(most, now)
         await asyncio.sleep(0.002)
         now -= 1
-        await answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(_, __, ___, writer)  # type: ignore[arg-type]
+        await answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(_, __, ___, writer)
 
-    server = Server(behave)  # type: ignore[arg-type]
+    server = Server(behave)
     await server.start()
     pool, own = tmp_path / "pool.toml", tmp_path / "proxy.toml"
     pool.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:{server.port}/"\ncapacity = 3\n')
@@ -99,7 +96,7 @@ async def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
             assert most <= 3  # of both together
             for process in (first, other[0]):
                 process.send_signal(signal.SIGTERM)
-                await until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
+                await until(lambda process=process: process.poll() is not None)
                 assert process.returncode == 143
     finally:
         served.kill()
@@ -107,8 +104,8 @@ async def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
 
 
 @pytest.mark.more
-def test_a_signal_makes_it_read_its_tenants_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    def write(token: str) -> None:
+def test_a_signal_makes_it_read_its_tenants_again(tmp_path, capfd):
+    def write(token):
         tenant = f'[[proxy.tenants]]\nname = "ann"\ntoken = "{token}"\n' if token else ""
         file.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:1/"\n{tenant}')
 

@@ -3,13 +3,10 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from balancer import Endpoint, Pool
-from balancer.hookspecs import HttpAnswer, HttpCall
+from balancer.hookspecs import HttpAnswer
 from balancer.opening.connected import ConnectedPool
 from balancer.proxy.app import ProxyServer
 from balancer.proxy.contact import PoolContact
@@ -20,12 +17,12 @@ from tests.unit.proxy.harness import OK, Server, Setting, answering, gated, unti
 _TTL_S = 1.5
 
 
-async def _routed(call: HttpCall) -> HttpAnswer:
+async def _routed(call):
     return HttpAnswer(200, b"")
 
 
 @asynccontextmanager
-async def _served(server: Server, patience_s: float = 0.0) -> AsyncIterator[tuple[Setting, Serving]]:
+async def _served(server, patience_s=0.0):
     """A proxy over the one slot of a pool that is served by another thread."""
     await server.start()
     serving = Serving(Endpoint(f"http://127.0.0.1:{server.port}/"), ttl_s=_TTL_S)
@@ -45,12 +42,12 @@ async def _served(server: Server, patience_s: float = 0.0) -> AsyncIterator[tupl
         await server.end()
 
 
-async def _health(made: Setting) -> tuple[int, dict[str, object]]:
+async def _health(made):
     answer = await made.get("/balancer/health")
     return answer.status, json.loads(answer.body)
 
 
-async def test_requests_end_and_health_says_why(caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_end_and_health_says_why(caplog):
     held = asyncio.Event()
 
     server = Server(gated(held))
@@ -75,11 +72,11 @@ async def test_requests_end_and_health_says_why(caplog: pytest.LogCaptureFixture
         assert "the server of the pool is lost" in caplog.text
 
 
-async def test_a_server_that_is_soon_back_loses_no_request() -> None:
+async def test_a_server_that_is_soon_back_loses_no_request():
     server = Server(answering(OK))
     async with _served(server, PATIENCE_S) as (made, serving):
         await asyncio.to_thread(serving.stop)
-        await until(lambda: not made.pool.connected)  # type: ignore[attr-defined]
+        await until(lambda: not made.pool.connected)
         waits = asyncio.create_task(made.get())
         await until(lambda: made.pool.stats().waiting)
         assert (await _health(made))[0] == 503

@@ -1,17 +1,16 @@
 """What a proxy passes on: heads, bodies, streams, upgrades, and who pays for a slow reader."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
-from tests.unit.proxy.harness import OK, Asked, Server, answering, setting, until
+from tests.unit.proxy.harness import OK, Server, answering, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def test_a_request_is_passed_on_and_its_answer_comes_back() -> None:
+async def test_a_request_is_passed_on_and_its_answer_comes_back():
     server = Server(answering(b"HTTP/1.1 201 Made\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 2\r\n\r\nok"))
     async with setting(server, path="/v1") as at:
         answer = await at.post(b"hello", "/v1/chat?x=%20y", "X-Mine: yes\r\n")
@@ -24,7 +23,7 @@ async def test_a_request_is_passed_on_and_its_answer_comes_back() -> None:
     assert asked["Via"].startswith("1.1 balancer-")
 
 
-async def test_headers_of_one_connection_are_not_passed_on() -> None:
+async def test_headers_of_one_connection_are_not_passed_on():
     server = Server(
         answering(b"HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n")
     )
@@ -41,7 +40,7 @@ async def test_headers_of_one_connection_are_not_passed_on() -> None:
     assert answer.headers["connection"] == "close"
 
 
-async def test_behind_a_proxy_that_is_trusted_its_headers_are_extended() -> None:
+async def test_behind_a_proxy_that_is_trusted_its_headers_are_extended():
     server = Server(answering(OK))
     async with setting(server, proxied={"forwarded": "extend"}) as at:
         await at.get("/", "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nVia: 1.0 other\r\n")
@@ -50,8 +49,8 @@ async def test_behind_a_proxy_that_is_trusted_its_headers_are_extended() -> None
     assert server.asked[0]["Via"].startswith("1.0 other, 1.1 balancer-")
 
 
-async def test_pipelined_requests_are_answered_in_order() -> None:
-    async def behave(_: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_pipelined_requests_are_answered_in_order():
+    async def behave(_, asked, __, writer):
         body = asked.line.split()[1].encode() + asked.body
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
@@ -64,7 +63,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 200_000, 3_000_000])
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_arrives_as_it_was_sent(size: int, chunked: bool) -> None:
+async def test_a_body_arrives_as_it_was_sent(size, chunked):
     server = Server(answering(OK))
     body = bytes(range(250)) * (size // 250)
     async with setting(server) as at:
@@ -82,7 +81,7 @@ async def test_a_body_arrives_as_it_was_sent(size: int, chunked: bool) -> None:
     assert server.asked[0].body == body
 
 
-ANSWERS: dict[str, tuple[bytes, bytes]] = {
+ANSWERS = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
     "chunks": (CHUNKED + b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", b"hello"),
     "until the end": (b"HTTP/1.1 200 OK\r\n\r\nhello", b"hello"),
@@ -100,7 +99,7 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("old", [False, True], ids=["HTTP/1.1", "HTTP/1.0"])
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_arrives_however_its_end_is_told(name: str, old: bool) -> None:
+async def test_an_answer_arrives_however_its_end_is_told(name, old):
     sent, body = ANSWERS[name]
 
     async with setting(Server(answering(sent, ends=name in ("until the end", "HTTP/1.0")))) as at:
@@ -120,7 +119,7 @@ async def test_an_answer_arrives_however_its_end_is_told(name: str, old: bool) -
         (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", "7"),
     ],
 )
-async def test_an_answer_without_a_body_ends_with_its_head(asked: bytes, sent: bytes, length: str | None) -> None:
+async def test_an_answer_without_a_body_ends_with_its_head(asked, sent, length):
     server = Server(answering(sent, OK))
     async with setting(server) as at:
         client = await at.client()
@@ -130,10 +129,10 @@ async def test_an_answer_without_a_body_ends_with_its_head(asked: bytes, sent: b
         assert server.connections == 1
 
 
-async def test_trailers_go_to_a_client_that_asks_for_them() -> None:
+async def test_trailers_go_to_a_client_that_asks_for_them():
     sent = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a\r\n\r\n"
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         writer.write(sent[:-20])
         await writer.drain()
         await asyncio.sleep(0.01)
@@ -147,7 +146,7 @@ async def test_trailers_go_to_a_client_that_asks_for_them() -> None:
         assert (await at.get()).trailers == []
 
 
-async def test_a_client_that_waits_for_100_gets_it_once() -> None:
+async def test_a_client_that_waits_for_100_gets_it_once():
     server = Server(answering(OK))
     async with setting(server, proxied={"body_bytes": 100}) as at:
         client = await at.client()
@@ -158,10 +157,10 @@ async def test_a_client_that_waits_for_100_gets_it_once() -> None:
         assert (await client.ask(head % 101)).status == 413  # and not 100: the body is not wanted
 
 
-async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end() -> None:
+async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end():
     goes_on = asyncio.Event()
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number in range(3):
             writer.write(b"9\r\ndata: %d\n\n\r\n" % number)
@@ -182,7 +181,7 @@ async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_
         assert at.pool.stats().endpoints[0].successes == 1
 
 
-async def _stalls(sent: Callable[[], int]) -> None:
+async def _stalls(sent):
     """Wait until a number has not changed for a while: the shorter this is, the more a test lets pass."""
     last, rounds = -1, 0
     while rounds < 20:
@@ -191,12 +190,12 @@ async def _stalls(sent: Callable[[], int]) -> None:
         last = sent()
 
 
-async def test_a_client_that_does_not_read_does_not_fill_the_memory() -> None:
+async def test_a_client_that_does_not_read_does_not_fill_the_memory():
     size = 48 * 2**20
 
     sent = 0
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         nonlocal sent
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         while sent < size:
@@ -218,11 +217,11 @@ async def test_a_client_that_does_not_read_does_not_fill_the_memory() -> None:
         await until(lambda: at.out() == 0)
 
 
-async def test_a_server_that_does_not_read_does_not_fill_the_memory() -> None:
+async def test_a_server_that_does_not_read_does_not_fill_the_memory():
     reads, got = asyncio.Event(), 0
     size = 48 * 2**20
 
-    async def behave(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, reader, writer):
         nonlocal got
         await reads.wait()
         while got < size:
@@ -235,7 +234,7 @@ async def test_a_server_that_does_not_read_does_not_fill_the_memory() -> None:
         client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         sent = 0
 
-        async def send() -> None:
+        async def send():
             nonlocal sent
             while sent < size:
                 client.writer.write(bytes(2**16))
@@ -262,14 +261,14 @@ ACCEPTED = (
 )
 
 
-async def _echo(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _echo(_, __, reader, writer):
     writer.write(ACCEPTED + b"hi!")
     while said := await reader.read(1000):
         writer.write(said.upper())
     writer.close()
 
 
-async def test_a_websocket_is_passed_on_and_holds_its_lease() -> None:
+async def test_a_websocket_is_passed_on_and_holds_its_lease():
     server = Server(_echo)
     async with setting(server) as at:
         client = await at.client()
@@ -288,7 +287,7 @@ async def test_a_websocket_is_passed_on_and_holds_its_lease() -> None:
         assert at.pool.stats().endpoints[0].successes == 1
 
 
-async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost() -> None:
+async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost():
     async with setting(Server(_echo)) as at:
         client = await at.client()
         await client.send(UPGRADE + b"one")
@@ -297,8 +296,8 @@ async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost() 
         assert await client.reader.readexactly(9) == b"hi!ONETWO"
 
 
-async def test_a_websocket_ends_for_the_client_when_its_server_ends_it() -> None:
-    async def bye(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_websocket_ends_for_the_client_when_its_server_ends_it():
+    async def bye(_, __, reader, writer):
         writer.write(ACCEPTED)
         writer.write(await reader.read(10))
         writer.close()
@@ -312,7 +311,7 @@ async def test_a_websocket_ends_for_the_client_when_its_server_ends_it() -> None
         await until(lambda: at.out() == 0)
 
 
-async def test_a_refused_upgrade_is_an_answer_as_any_other() -> None:
+async def test_a_refused_upgrade_is_an_answer_as_any_other():
     async with setting(Server(answering(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope", OK))) as at:
         client = await at.client()
         await client.send(UPGRADE + GET[:9])
@@ -324,7 +323,7 @@ async def test_a_refused_upgrade_is_an_answer_as_any_other() -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("body", [b"", b"hello"])
-async def test_an_upgrade_to_another_protocol_is_ignored(body: bytes, chunked: bool) -> None:
+async def test_an_upgrade_to_another_protocol_is_ignored(body, chunked):
     """Java's client asks for h2c in its first request, with a body or without."""
 
     server = Server(answering(OK))
@@ -342,7 +341,7 @@ async def test_an_upgrade_to_another_protocol_is_ignored(body: bytes, chunked: b
 
 
 @pytest.mark.parametrize("said", [b"Upgrade: h2c\r\n", b""], ids=["another", "none"])
-async def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for_has_failed(said: bytes) -> None:
+async def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for_has_failed(said):
     answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + said + b"\r\n"
     async with setting(Server(answering(answer))) as at:
         client = await at.client()
@@ -352,7 +351,7 @@ async def test_a_server_that_switches_to_another_protocol_than_the_one_asked_for
         assert at.pool.stats().endpoints[0].failures >= 1
 
 
-async def test_a_server_that_switches_unasked_has_failed() -> None:
+async def test_a_server_that_switches_unasked_has_failed():
     async with setting(Server(answering(ACCEPTED)), health=None) as at:
         assert (await at.get()).status == 502
         assert at.out() == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-from typing import Any
 
 import httpx
 import pytest
@@ -12,26 +11,26 @@ from balancer.endpoint import Outcome, may_go_elsewhere, outcome_of
 from balancer.proxy.exchange import error_of_answer
 from balancer.proxy.heads import header_map
 from balancer.settings.rules import QuotaSettings, RetrySettings
-from tests.unit.proxy.harness import OK, Asked, Behaviour, Server, Setting, answering, gated, setting, until
+from tests.unit.proxy.harness import OK, Server, answering, gated, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 SOON = RetrySettings(base_s=0.0, max_pause_s=0.0)
 
 
-async def dies(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def dies(_, __, ___, writer):
     writer.close()
 
 
-async def resets(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def resets(_, __, ___, writer):
     writer.get_extra_info("socket").setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER: a reset
     writer.transport.abort()
 
 
-def dies_after(sent: bytes) -> Behaviour:
+def dies_after(sent):
     return answering(sent, ends=True)
 
 
-FAILING: dict[str, Behaviour] = {
+FAILING = {
     "closes": dies,
     "resets": resets,
     "500": answering(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
@@ -55,7 +54,7 @@ FAILING: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize("how", FAILING)
-async def test_a_failed_request_is_answered_by_another_server(how: str) -> None:
+async def test_a_failed_request_is_answered_by_another_server(how):
     bad, good = Server(FAILING[how]), Server(answering(OK))
     async with setting(bad, good, retries=SOON) as at:
         answer = await at.post(b"hello")
@@ -68,12 +67,12 @@ async def test_a_failed_request_is_answered_by_another_server(how: str) -> None:
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 50", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("old", [False, True], ids=["HTTP/1.1", "HTTP/1.0"])
-async def test_a_client_sees_that_an_answer_is_not_whole(framing: bytes, old: bool) -> None:
+async def test_a_client_sees_that_an_answer_is_not_whole(framing, old):
     """Also a client of HTTP/1.0, for whom the end of a connection would be the end of an answer: it gets a reset."""
 
     told = asyncio.Event()
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\nhello\r\n")
         await told.wait()
         writer.close()
@@ -96,7 +95,7 @@ async def test_a_client_sees_that_an_answer_is_not_whole(framing: bytes, old: bo
         assert [each.failures for each in at.pool.stats().endpoints] == [1, 0]  # and it went nowhere else
 
 
-async def test_the_last_answer_is_passed_on_and_says_that_no_retry_helps() -> None:
+async def test_the_last_answer_is_passed_on_and_says_that_no_retry_helps():
     busy = b"HTTP/1.1 429 Slow\r\nRetry-After: 0\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbusy"
     async with setting(Server(answering(busy)), Server(answering(busy)), retries=SOON) as at:
         client = await at.client()
@@ -107,7 +106,7 @@ async def test_the_last_answer_is_passed_on_and_says_that_no_retry_helps() -> No
         assert (await client.ask(GET)).status == 429  # the connection goes on
 
 
-async def test_an_answer_that_is_the_clients_own_mistake_is_passed_on_at_once() -> None:
+async def test_an_answer_that_is_the_clients_own_mistake_is_passed_on_at_once():
     wrong = b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope"
     async with setting(Server(answering(wrong)), Server(answering(wrong))) as at:
         answer = await at.get()
@@ -120,7 +119,7 @@ BODIES = [b"", b"busy", b'{"error": {"code": "insufficient_quota"}}', b'{"error"
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_answers_are_judged_as_by_the_transports(body: bytes) -> None:
+def test_answers_are_judged_as_by_the_transports(body):
     request = httpx.Request("GET", "http://a/")
     for status in range(200, 600):
         headers = {"Retry-After": "7"}
@@ -134,7 +133,7 @@ def test_answers_are_judged_as_by_the_transports(body: bytes) -> None:
             assert outcome_of(theirs) in (Outcome.SUCCESS, Outcome.IGNORED)
 
 
-async def test_a_server_that_asks_for_rest_gets_it() -> None:
+async def test_a_server_that_asks_for_rest_gets_it():
     busy = Server(answering(b"HTTP/1.1 503 Busy\r\nRetry-After: 50\r\nContent-Length: 0\r\n\r\n"))
     async with setting(busy, Server(answering(OK)), retries=SOON) as at:
         for _ in range(6):
@@ -146,7 +145,7 @@ async def test_a_server_that_asks_for_rest_gets_it() -> None:
     ("resend", "head", "sent"),
     [("always", "", 2), ("unsent", "", 1), ("incomplete", "", 1), ("unsent", "Idempotency-Key: 1\r\n", 2)],
 )
-async def test_what_is_sent_twice_is_what_may_be(resend: str, head: str, sent: int) -> None:
+async def test_what_is_sent_twice_is_what_may_be(resend, head, sent):
     async with setting(Server(dies), Server(dies), retries=SOON, proxied={"resend": resend, "attempts": 2}) as at:
         answer = await at.post(b"hello", headers=head)
         assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
@@ -156,8 +155,8 @@ async def test_what_is_sent_twice_is_what_may_be(resend: str, head: str, sent: i
         assert sum(len(server.asked) for server in at.servers) == sent + 2
 
 
-async def test_a_large_body_is_sent_once() -> None:
-    async def stops(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_large_body_is_sent_once():
+    async def stops(_, __, reader, writer):
         await reader.readexactly(200_000)
         writer.close()
 
@@ -168,14 +167,14 @@ async def test_a_large_body_is_sent_once() -> None:
         assert at.out() == 0
 
 
-async def test_a_large_body_goes_elsewhere_if_nothing_of_it_was_sent() -> None:
+async def test_a_large_body_goes_elsewhere_if_nothing_of_it_was_sent():
     good = Server(answering(OK))
     async with setting(good, dead=1, retries=SOON, proxied={"kept_bytes": 1000}) as at:
         assert (await at.post(bytes(1_000_000))).status == 200
         assert len(good.asked[0].body) == 1_000_000
 
 
-async def test_an_answer_before_the_end_of_a_large_body_is_passed_on() -> None:
+async def test_an_answer_before_the_end_of_a_large_body_is_passed_on():
     no = answering(b"HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno")
     server = Server(no, reads_body=False)
     async with setting(server, proxied={"kept_bytes": 1000}) as at:
@@ -187,8 +186,8 @@ async def test_an_answer_before_the_end_of_a_large_body_is_passed_on() -> None:
         assert at.out() == 0
 
 
-async def test_an_idle_connection_that_its_server_closed_is_no_failure() -> None:
-    async def closes(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_an_idle_connection_that_its_server_closed_is_no_failure():
+    async def closes(_, __, reader, writer):
         if len(server.asked) == 2:  # on a connection that was used before
             writer.close()
             return
@@ -202,7 +201,7 @@ async def test_an_idle_connection_that_its_server_closed_is_no_failure() -> None
         assert (row.failures, row.successes, server.connections) == (0, 3, 2)
 
 
-async def test_bytes_that_nobody_asked_for_are_not_the_next_answer() -> None:
+async def test_bytes_that_nobody_asked_for_are_not_the_next_answer():
     more = Server(answering(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", OK))
     async with setting(more) as at:
         assert [(await at.get()).body for _ in range(3)] == [b"ok"] * 3
@@ -212,12 +211,12 @@ async def test_bytes_that_nobody_asked_for_are_not_the_next_answer() -> None:
 # -- waiting -------------------------------------------------------------------------------------------
 
 
-async def never(_: Server, __: Asked, reader: asyncio.StreamReader, ___: asyncio.StreamWriter) -> None:
+async def never(_, __, reader, ___):
     await reader.read()
 
 
 @pytest.mark.parametrize("proxied", [{"deadline_s": 0.05}, {}])
-async def test_a_deadline_ends_a_request(proxied: dict[str, Any]) -> None:
+async def test_a_deadline_ends_a_request(proxied):
     server = Server(never)
     async with setting(server, proxied=proxied) as at:
         answer = await at.get("/", "" if proxied else "Balancer-Deadline: 0.05\r\n")
@@ -226,26 +225,26 @@ async def test_a_deadline_ends_a_request(proxied: dict[str, Any]) -> None:
         await until(lambda: at.out() == server.open == 0)
 
 
-async def test_a_wrong_deadline_is_refused() -> None:
+async def test_a_wrong_deadline_is_refused():
     async with setting(Server(answering(OK))) as at:
         for said in ("soon", "-1", "nan", ""):
             assert (await at.get("/", f"Balancer-Deadline: {said}\r\n")).status == 400
         assert "Balancer-Deadline" not in (await _asked_with(at, "Balancer-Deadline: 9\r\nBalancer-Key: a\r\n"))
 
 
-async def _asked_with(at: Setting, headers: str) -> Asked:
+async def _asked_with(at, headers):
     assert (await at.get("/", headers)).status == 200
     return at.servers[0].asked[-1]
 
 
-async def test_a_silent_server_has_failed() -> None:
+async def test_a_silent_server_has_failed():
     server, good = Server(never), Server(answering(OK))
     async with setting(server, good, retries=SOON, proxied={"silent_s": 1.0}) as at:
         assert (await at.get()).status == 200
         assert at.pool.stats().endpoints[0].failures == 1
 
 
-async def test_requests_wait_in_the_queue_in_place_of_a_503() -> None:
+async def test_requests_wait_in_the_queue_in_place_of_a_503():
     gate = asyncio.Event()
     async with setting(Server(gated(gate)), capacity=1, max_waiters=2) as at:
         asking = [asyncio.create_task(at.get()) for _ in range(3)]
@@ -257,7 +256,7 @@ async def test_requests_wait_in_the_queue_in_place_of_a_503() -> None:
         assert [each.status for each in await asyncio.gather(*asking)] == [200] * 3
 
 
-async def test_a_wait_that_is_too_long_is_a_503() -> None:
+async def test_a_wait_that_is_too_long_is_a_503():
     gate = asyncio.Event()
     async with setting(Server(gated(gate)), capacity=1, acquire_timeout_s=0.03) as at:
         asking = asyncio.create_task(at.get())
@@ -273,8 +272,8 @@ async def test_a_wait_that_is_too_long_is_a_503() -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("when", ["waits", "is served", "reads"])
-async def test_a_client_that_goes_away_frees_its_lease(when: str, reset: bool) -> None:
-    async def behave(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_client_that_goes_away_frees_its_lease(when, reset):
+    async def behave(_, __, reader, writer):
         if when == "reads":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nsome")
         assert await reader.read() == b""
@@ -301,7 +300,7 @@ async def test_a_client_that_goes_away_frees_its_lease(when: str, reset: bool) -
             assert at.pool.stats().endpoints[0].failures == 0
 
 
-async def test_a_client_that_stops_sending_harms_no_server() -> None:
+async def test_a_client_that_stops_sending_harms_no_server():
     server = Server(answering(OK))
     async with setting(server, proxied={"kept_bytes": 1000}) as at:
         client = await at.client()
@@ -312,8 +311,8 @@ async def test_a_client_that_stops_sending_harms_no_server() -> None:
         assert (at.pool.stats().endpoints[0].failures, server.asked) == (0, [])
 
 
-async def test_a_stream_is_whole_with_its_last_event() -> None:
-    async def behave(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_stream_is_whole_with_its_last_event():
+    async def behave(_, __, reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for event in (b'data: {"usage": {"total_tokens": 70}}\n\n', b"data: [DONE]\n\n"):
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
@@ -332,7 +331,7 @@ async def test_a_stream_is_whole_with_its_last_event() -> None:
         assert at.pool.stats().endpoints[0].successes == 1
 
 
-async def test_a_stopping_proxy_ends_what_is_under_way_and_takes_nothing_new() -> None:
+async def test_a_stopping_proxy_ends_what_is_under_way_and_takes_nothing_new():
     gate = asyncio.Event()
     async with setting(Server(gated(gate))) as at:
         idle, busy = await at.client(), await at.client()
@@ -349,7 +348,7 @@ async def test_a_stopping_proxy_ends_what_is_under_way_and_takes_nothing_new() -
         await stopping
 
 
-async def test_a_closed_pool_is_a_503() -> None:
+async def test_a_closed_pool_is_a_503():
     async with setting(Server(answering(OK))) as at:
         assert isinstance(at.pool, Pool)
         at.pool.close()

@@ -6,14 +6,14 @@ from contextlib import suppress
 import pytest
 
 from balancer.proxy.client_side import ConnectionLimits
-from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
+from tests.unit.proxy.harness import OK, Server, answering, run, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 HOST = b"Host: a\r\n"
 CHUNKS = b"Transfer-Encoding: chunked\r\n"
 
 # Two servers that read these differently would see different requests: RFC 9112, 11.2, and what was published since.
-SMUGGLED: dict[str, bytes] = {
+SMUGGLED = {
     "length, then chunks": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 6\r\n" + CHUNKS + b"\r\n0\r\n\r\nG",
     "chunks, then length": b"POST / HTTP/1.1\r\n" + HOST + CHUNKS + b"Content-Length: 6\r\n\r\n0\r\n\r\nG",
     "two lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -70,7 +70,7 @@ PLAIN = (400, 405, 501, 505)
 
 
 @pytest.mark.parametrize("how", SMUGGLED)
-async def test_what_could_be_read_in_two_ways_reaches_no_server(how: str) -> None:
+async def test_what_could_be_read_in_two_ways_reaches_no_server(how):
     server = Server(answering(OK))
     async with setting(server) as at:
         client = await at.client()
@@ -82,7 +82,7 @@ async def test_what_could_be_read_in_two_ways_reaches_no_server(how: str) -> Non
 
 
 @pytest.mark.parametrize("how", ["length, then chunks", "a bare CR", "two hosts"])
-async def test_a_wrong_request_after_a_right_one_is_refused_in_its_turn(how: str) -> None:
+async def test_a_wrong_request_after_a_right_one_is_refused_in_its_turn(how):
     server = Server(answering(OK))
     async with setting(server) as at:
         client = await at.client()
@@ -93,7 +93,7 @@ async def test_a_wrong_request_after_a_right_one_is_refused_in_its_turn(how: str
     assert len(server.asked) == 1
 
 
-async def test_an_absolute_target_is_its_path_and_its_host() -> None:
+async def test_an_absolute_target_is_its_path_and_its_host():
     server = Server(answering(OK))
     async with setting(server) as at:
         assert (await at.ask(b"GET http://other:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
@@ -102,14 +102,14 @@ async def test_an_absolute_target_is_its_path_and_its_host() -> None:
     assert server.asked[0]["X-Forwarded-Host"] == "other:81"
 
 
-async def test_dots_that_lead_nowhere_are_passed_on() -> None:
+async def test_dots_that_lead_nowhere_are_passed_on():
     server = Server(answering(OK))
     async with setting(server) as at:
         for path in ("/a.b", "/...", "/.well-known", "/a?x=../..", "/v1/models/gpt-3.5"):
             assert (await at.get(path)).status == 200
 
 
-async def test_a_request_that_comes_back_is_a_loop() -> None:
+async def test_a_request_that_comes_back_is_a_loop():
     server = Server(answering(OK))
     async with setting(server) as at:
         await at.get()
@@ -117,7 +117,7 @@ async def test_a_request_that_comes_back_is_a_loop() -> None:
 
 
 @pytest.mark.parametrize("how", ["one header", "many headers", "the target", "the trailers", "a header's name"])
-async def test_a_head_without_end_is_refused(how: str) -> None:
+async def test_a_head_without_end_is_refused(how):
     begin, piece = {
         "one header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"x" * 1000),
         "a header's name": (b"GET / HTTP/1.1\r\nHost: a\r\n", b"x" * 1000),
@@ -130,7 +130,7 @@ async def test_a_head_without_end_is_refused(how: str) -> None:
         client = await at.client()
         sent = 0
 
-        async def send() -> None:
+        async def send():
             nonlocal sent
             await client.send(begin)
             while True:
@@ -146,7 +146,7 @@ async def test_a_head_without_end_is_refused(how: str) -> None:
         await until(lambda: at.proxy.connections == 0)
 
 
-async def test_a_body_that_is_too_large_is_refused() -> None:
+async def test_a_body_that_is_too_large_is_refused():
     server = Server(answering(OK))
     async with setting(server, proxied={"body_bytes": 1000}) as at:
         assert (await at.post(bytes(1001))).status == 413
@@ -157,8 +157,8 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
     assert len(server.asked) == 1
 
 
-def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> None:
-    async def test() -> None:
+def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled():
+    async def test():
         async with setting(Server(answering(OK)), proxied={"body_bytes": 1000}) as at:
             assert (await at.post(bytes(1001))).status == 413
 
@@ -179,7 +179,7 @@ def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> N
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", 408),
     ],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_given_up(sent: bytes, status: int | None) -> None:
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(sent, status):
     server = Server(answering(OK))
     async with setting(server, limits=ConnectionLimits(head_s=0.5, body_s=0.5)) as at:
         client = await at.client()
@@ -192,7 +192,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_given_up(sent: bytes, 
         assert (at.out(), server.asked) == (0, [])
 
 
-async def test_a_slow_body_takes_no_slot() -> None:
+async def test_a_slow_body_takes_no_slot():
     async with setting(Server(answering(OK)), capacity=1) as at:
         for _ in range(5):
             slow = await at.client()
@@ -200,15 +200,15 @@ async def test_a_slow_body_takes_no_slot() -> None:
         assert (await at.get()).status == 200
 
 
-async def test_an_idle_connection_is_closed() -> None:
+async def test_an_idle_connection_is_closed():
     async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
         client = await at.client()
         assert (await client.ask(GET)).status == 200
         assert await client.is_closed()
 
 
-async def test_a_client_that_never_reads_is_dropped() -> None:
-    async def much(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_client_that_never_reads_is_dropped():
+    async def much(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
             writer.write(bytes(2**16))
@@ -223,9 +223,9 @@ async def test_a_client_that_never_reads_is_dropped() -> None:
         await until(lambda: at.out() == at.proxy.connections == server.open == 0)
 
 
-async def test_connections_that_wait_keep_nobody_out() -> None:
+async def test_connections_that_wait_keep_nobody_out():
     async with setting(Server(answering(OK)), proxied={"connections": 8}) as at:
-        silent: list[Client] = []
+        silent = []
         for _ in range(40):
             silent.append(await at.client())
             await silent[-1].send(b"GET / HT")
@@ -234,7 +234,7 @@ async def test_connections_that_wait_keep_nobody_out() -> None:
         assert at.proxy.connections <= 8
 
 
-async def test_a_flood_of_requests_in_one_go_is_cut_short() -> None:
+async def test_a_flood_of_requests_in_one_go_is_cut_short():
     server = Server(answering(OK))
     async with setting(server) as at:
         client = await at.client()
@@ -249,7 +249,7 @@ async def test_a_flood_of_requests_in_one_go_is_cut_short() -> None:
 
 
 @pytest.mark.more  # a machine that pauses it for a tenth of a second makes it a client that does not read
-async def test_a_client_that_reads_slowly_is_not_dropped() -> None:
+async def test_a_client_that_reads_slowly_is_not_dropped():
     size = 8 * 2**20
 
     sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
@@ -263,10 +263,10 @@ async def test_a_client_that_reads_slowly_is_not_dropped() -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_kept_of_bodies_is_bounded() -> None:
+async def test_what_is_kept_of_bodies_is_bounded():
     gate = asyncio.Event()
 
-    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(_, __, ___, writer):
         await gate.wait()
         writer.write(OK)
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-from typing import Any
 
 import openai
 
 from balancer.proxy.app import ProxyServer
 from balancer.transports.clients import openai_http
 from balancer.transports.sessions import Sessions
-from tests.unit.proxy.harness import Asked, Server, answering, run, setting, until
+from tests.unit.proxy.harness import Server, answering, run, setting, until
 from tests.unit.transports.file_servers import FileServer
 
 
-def _serving(files: FileServer) -> Server:
-    async def behave(_: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _serving(files):
+    async def behave(_, asked, __, writer):
         method, target, _ = asked.line.split()
         status, said = files.answer(method, target, asked.body)
         body = json.dumps(said).encode()
@@ -27,15 +26,15 @@ def _serving(files: FileServer) -> Server:
     return Server(behave)
 
 
-async def _found(port: int) -> int:
+async def _found(port):
     """Return how many of twelve files and twelve runs OpenAI's client finds again."""
     found = 0
-    http: Any = openai_http().AsyncClient()  # its own would be made with arguments that an httpx of today refuses
+    http = openai_http().AsyncClient()  # its own would be made with arguments that an httpx of today refuses
     url = f"http://127.0.0.1:{port}/v1"
     async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, http_client=http) as client:
         for _ in range(12):
             file = await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
-            run: Any = await client.post("/threads/runs", body={"assistant_id": "a"}, cast_to=object)
+            run = await client.post("/threads/runs", body={"assistant_id": "a"}, cast_to=object)
             polls = (client.get(f"/threads/{run['thread_id']}/runs/{run['id']}", cast_to=object),)
             for ask in (client.files.retrieve(file.id), *polls):
                 try:
@@ -46,8 +45,8 @@ async def _found(port: int) -> int:
     return found
 
 
-def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions() -> None:
-    async def test(proxied: dict[str, Any], least: int, most: int) -> None:
+def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions():
+    async def test(proxied, least, most):
         files = [FileServer(name) for name in "abc"]
         async with setting(*map(_serving, files), proxied=proxied, strategy="random") as made:
             assert least <= await _found(made.port) <= most
@@ -57,8 +56,8 @@ def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions()
     run(test({}, 0, 14))
 
 
-def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice() -> None:
-    async def test(elsewhere: list[str]) -> None:
+def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice():
+    async def test(elsewhere):
         files = [FileServer("a"), FileServer("b")]
         proxied = {"sessions": {"elsewhere": elsewhere}}
         async with setting(*map(_serving, files), proxied=proxied) as made:
@@ -81,7 +80,7 @@ def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice() -> Non
     run(test(["gone"]))
 
 
-async def test_a_request_waits_for_the_server_of_its_session_while_another_is_free() -> None:
+async def test_a_request_waits_for_the_server_of_its_session_while_another_is_free():
     files = [FileServer("a"), FileServer("b")]
     async with setting(*map(_serving, files), capacity=1, proxied={"sessions": {}}) as made:
         told = json.loads((await made.post(b"", "/v1/files")).body)
@@ -93,7 +92,7 @@ async def test_a_request_waits_for_the_server_of_its_session_while_another_is_fr
         assert (await asks).status == 200
 
 
-async def test_a_session_of_a_server_is_kept_by_its_header() -> None:
+async def test_a_session_of_a_server_is_kept_by_its_header():
     named = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: s-1\r\nContent-Length: 2\r\n\r\nok"
 
     servers = [Server(answering(named)) for _ in range(3)]
@@ -104,7 +103,7 @@ async def test_a_session_of_a_server_is_kept_by_its_header() -> None:
         assert sorted(len(server.asked) for server in servers) == [0, 0, 6]
 
 
-async def test_a_function_may_name_sessions() -> None:
+async def test_a_function_may_name_sessions():
     servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(3)]
     async with setting(*servers) as made:
         sessions = Sessions(ids=(), function=lambda text: text.target.partition("?")[2])
@@ -117,8 +116,8 @@ async def test_a_function_may_name_sessions() -> None:
         await proxy.stop(0)
 
 
-async def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix() -> None:
-    def talk(user: str, turns: int) -> bytes:
+async def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix():
+    def talk(user, turns):
         said = [{"role": "user", "content": f"{user} " * 100}] * turns
         return json.dumps({"model": "m", "messages": said}).encode()
 

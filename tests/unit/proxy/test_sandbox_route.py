@@ -2,22 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 from balancer.opening.pool import Pool
 from balancer.plugins.registry import default_registry
 from balancer.proxy.app import ProxyServer
 from balancer.sandbox.fusion.wire import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.settings.config import load_config
-from tests.unit.proxy.harness import Asked, Server, Setting
+from tests.unit.proxy.harness import Server, Setting
 
 JSON = "Content-Type: application/json\r\n"
 
 
-def _said(content: str) -> bytes:
+def _said(content):
     return (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode()
     )
@@ -26,11 +23,11 @@ def _said(content: str) -> bytes:
 class Sandbox(Server):
     """A server like `balancer sandbox`, whose programs double their input. It dies with its `last` request."""
 
-    def __init__(self, last: int = 10**9) -> None:
+    def __init__(self, last=10**9):
         self._left = last
         super().__init__(self._behave)
 
-    async def _behave(self, _: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _behave(self, _, asked, __, writer):
         if "/run_code" not in asked.line:
             writer.write(_said(About(languages=["python"]).model_dump_json()))
             return
@@ -49,7 +46,7 @@ class Sandbox(Server):
 
 
 @asynccontextmanager
-async def sandboxes(folder: Path, *servers: Sandbox) -> AsyncIterator[Setting]:
+async def sandboxes(folder, *servers):
     """Start servers, and a proxy of a config in front of them."""
     for server in servers:
         await server.start()
@@ -73,16 +70,16 @@ async def sandboxes(folder: Path, *servers: Sandbox) -> AsyncIterator[Setting]:
                 await server.end()
 
 
-def _asked(number: int) -> bytes:
-    asked: dict[str, Any] = {"code": "double", "language": "python", "stdin": str(number), "run_timeout": 10}
+def _asked(number):
+    asked = {"code": "double", "language": "python", "stdin": str(number), "run_timeout": 10}
     return json.dumps(asked).encode()
 
 
-async def test_one_of_four_dies_and_no_answer_is_lost(tmp_path: Path) -> None:
+async def test_one_of_four_dies_and_no_answer_is_lost(tmp_path):
     async with sandboxes(tmp_path, Sandbox(), Sandbox(last=4), Sandbox(), Sandbox()) as at:
-        found: dict[int, str] = {}
+        found = {}
 
-        async def ask(numbers: range) -> None:
+        async def ask(numbers):
             client = await at.client()
             for number in numbers:
                 head = f"POST /run_code HTTP/1.1\r\nHost: a\r\n{JSON}Content-Length: {len(_asked(number))}\r\n\r\n"
@@ -95,7 +92,7 @@ async def test_one_of_four_dies_and_no_answer_is_lost(tmp_path: Path) -> None:
         assert at.out() == 0
 
 
-async def test_what_is_refused_and_what_is_passed_on(tmp_path: Path) -> None:
+async def test_what_is_refused_and_what_is_passed_on(tmp_path):
     async with sandboxes(tmp_path, Sandbox()) as at:
         refused = await at.post(b'{"code": "x", "language": "lean"}', "/run_code", JSON)
         assert (refused.status, refused.headers["content-type"]) == (422, "application/json")
