@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.servers import running_server
 
 __all__ = ["WAYS", "Found", "executor_of", "found_of", "survey"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.fusion_like import fusion_like
 from tests.needs import CPP
 
