@@ -81,6 +81,12 @@ class ServerExecutor(Generic[Served]):
         self._allowed = options.languages
         self._known = known_languages() if options.known is None else options.known
         self._closing = threading.Event()
+        self._stop: Callable[[], None] = lambda: None
+        if exchange is None:
+            from balancer.sandbox.http.connections import Connections  # its library is an optional extra
+
+            connections = Connections()
+            exchange, self._stop = connections.exchange, connections.close
         self._server = ServerClient(url, options.headers, exchange=exchange, clock=clock)
         self._reported: Mapping[str, Served] | None = None
         self._set_up()
@@ -165,7 +171,7 @@ class ServerExecutor(Generic[Served]):
     def close(self) -> None:
         """Close all connections. May be called twice."""
         self._closing.set()
-        self._server.close()
+        self._stop()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._url}>"

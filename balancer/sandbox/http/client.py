@@ -24,7 +24,7 @@ from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOver
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Exchange", "NoAnswer", "Received", "Request", "ServerClient", "UnexpectedStatus"]
+__all__ = ["Exchange", "NoAnswer", "ServerAnswer", "ServerClient", "ServerRequest", "UnexpectedStatus"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -42,7 +42,7 @@ _LOGGER = logging.getLogger("balancer")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ServerRequest:
     """A request with its whole URL and all its headers, as they are sent; its seconds, and the bytes of its answer."""
 
     method: str
@@ -54,7 +54,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ServerAnswer:
     """An answer: its status, its headers by their names in lower case, and its body."""
 
     status: int
@@ -66,7 +66,7 @@ class NoAnswer(Exception):
     """There is no answer that can be used. The text says why, and may quote the server."""
 
 
-Exchange = Callable[[Request], Received]
+Exchange = Callable[[ServerRequest], ServerAnswer]
 """Sends a request. Raises NoAnswer, or TimeoutError when its seconds are over."""
 
 
@@ -86,7 +86,7 @@ class ServerClient:
         url: of the server, e.g. "http://10.0.0.1:8080/". A path before the API's own is kept. The name of the API, as
             in "judge0+http://10.0.0.1/", is not sent.
         headers: sent with every request.
-        exchange: sends them; by default over connections to the URL's host.
+        exchange: sends them.
         clock: in seconds.
 
     Attributes:
@@ -101,7 +101,7 @@ class ServerClient:
         url: str,
         headers: Mapping[str, str],
         *,
-        exchange: Exchange | None = None,
+        exchange: Exchange,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         base = _base(url)
@@ -115,13 +115,6 @@ class ServerClient:
         self._path = quote(base.path.rstrip("/"), safe="%/:@!$&'()*+,;=~")
         self._headers = _headers(base, given, url)
         self._place = f"{base.scheme}://{_place(base)}"
-        self._closed = False
-        self._stop: Callable[[], None] | None = None
-        if exchange is None:
-            from balancer.sandbox.http.connections import Connections  # its library is an optional extra
-
-            connections = Connections()
-            exchange, self._stop = connections.exchange, connections.close
         self._exchange = exchange
 
     def get(self, path: str, *, within_s: float, at_most: int) -> bytes:
@@ -168,11 +161,9 @@ class ServerClient:
         target = self._path + path
         if not _TARGET.fullmatch(target):
             raise self.failed("the request cannot be sent as it is")
-        if self._closed:
-            raise self.failed("the executor is closed")
         headers = {**self._headers, "Content-Type": kind} if body else self._headers
         try:
-            answer = self._exchange(Request(method, self._place + target, headers, body, within_s, at_most))
+            answer = self._exchange(ServerRequest(method, self._place + target, headers, body, within_s, at_most))
         except TimeoutError as error:
             raise self.failed(f"no answer within {within_s:g} s") from error
         except NoAnswer as error:  # it may quote the answer, so it is not chained
@@ -215,13 +206,7 @@ class ServerClient:
         """Return the server's text as one line without secrets."""
         return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
 
-    def close(self) -> None:
-        """Close all connections. May be called twice."""
-        self._closed = True
-        if self._stop is not None:
-            self._stop()
-
-    def _error(self, answer: Received) -> EndpointError:
+    def _error(self, answer: ServerAnswer) -> EndpointError:
         """Return the error of a status that is not the good one."""
         status = answer.status
         reason = f"answered {status}"

@@ -1,24 +1,29 @@
-"""Requests to one HTTP server over aiohttp: each has a deadline for all of it, and a limit on its answer.
+"""Connections to one HTTP server by aiohttp: each exchange has a deadline for all of it, and a limit on the answer.
 
 No client for threads bounds a whole call: its timeout starts anew with every byte, so a server that answers in drips
-holds its caller for ever. A task of an event loop can be stopped at any time. So one thread of the process has a loop,
-and each request is a task of it.
+holds its caller for ever. A task of an event loop can be stopped at any time. So a thread has a loop for the server,
+from the first request on until the end, and each exchange is a task there.
 
 There are no proxies, redirects or retries of a POST, and nothing is unpacked.
 """
 
 import asyncio
+import contextlib
 import io
 import os
+import socket
 import ssl
 import sys
 import threading
 import time
+import weakref
+from concurrent.futures import CancelledError
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from balancer.sandbox.http.client import NoAnswer, Received, Request
+from balancer.sandbox.http.client import NoAnswer, ServerAnswer, ServerRequest
 
 __all__ = ["Connections"]
 
@@ -26,41 +31,88 @@ __all__ = ["Connections"]
 # request would now and then meet a closing connection.
 _IDLE_S = 3.0
 _CLOSE_S = 5.0
-_HEAD_BYTES = 2**16
-_HEADERS = 128
+_TURNS = 5  # of the loop, in which a connection ends
+_HEAD_BYTES, _HEADERS = 2**16, 128
 _BROKEN = "RemoteProtocolError: the server closed the connection before the end of its answer"
-
-_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}  # by process: a fork has no thread of its parent
-_MAKING = threading.Lock()
 
 
 class Connections:
     """Sends requests to one server, each on a connection of its own while it lasts. Thread-safe."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, aiohttp.ClientSession] = {}  # by process, as the loops
+        self._lock = threading.Lock()
+        self._lines: dict[int, _Line] = {}  # by process: a fork has no thread of its parent
         self._closed = False
+        weakref.finalize(self, _close, self._lines)  # at its end, where nobody closes it
 
-    def exchange(self, request: Request) -> Received:
+    def exchange(self, request: ServerRequest) -> ServerAnswer:
         """Send `request` and return the answer. Raises as `Exchange`."""
         until_s = time.monotonic() + request.within_s  # the clock of the loop
-        answer = asyncio.run_coroutine_threadsafe(self._answer(request, until_s), _own_loop())
+        with self._lock:
+            if self._closed:
+                raise NoAnswer("the executor is closed")
+            line = self._lines.get(os.getpid()) or self._lines.setdefault(os.getpid(), _Line())
+            answer = asyncio.run_coroutine_threadsafe(line.exchange(request, until_s), line.loop)
         try:
             return answer.result()
+        except CancelledError:
+            raise NoAnswer("the executor is closed") from None
         except BaseException:
             answer.cancel()
             raise
 
-    async def _answer(self, request: Request, until_s: float) -> Received:
+    def close(self) -> None:
+        """Close all connections. May be called twice."""
+        with self._lock:
+            self._closed = True
+        _close(self._lines)
+
+
+class _Line:
+    """The connections that one process has, with the loop and the thread they live in."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._work, name="balancer-http", daemon=True)
+        self._thread.start()
+        self._session: aiohttp.ClientSession | None = None
+        self._sockets = weakref.WeakSet[socket.socket]()
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
+
+    def _work(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def exchange(self, request: ServerRequest, until_s: float) -> ServerAnswer:
+        """Send `request` and return the answer that is complete at `until_s`. Raises TimeoutError, NoAnswer."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    keepalive_timeout=_IDLE_S,
+                    use_dns_cache=False,
+                    ssl=_tls_context(),
+                    socket_factory=self._socket,
+                ),
+                timeout=aiohttp.ClientTimeout(),  # none: see above
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Content-Type"),
+                max_line_size=_HEAD_BYTES,
+                max_field_size=_HEAD_BYTES // _HEADERS,
+                max_headers=_HEADERS,
+            )
+        sent = io.BytesIO(request.content) if request.content else None  # in pieces: others go on meanwhile
+        url = URL(request.url, encoded=True)
         try:
             async with (
                 asyncio.timeout_at(until_s),
-                self._session().request(
-                    request.method,
-                    URL(request.url, encoded=True),
-                    headers=request.headers,
-                    data=io.BytesIO(request.content) if request.content else None,  # in pieces: others go on meanwhile
-                    allow_redirects=False,
+                self._session.request(
+                    request.method, url, headers=request.headers, data=sent, allow_redirects=False
                 ) as response,
             ):
                 if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -72,7 +124,9 @@ class Connections:
                     if size > request.at_most:
                         raise NoAnswer(f"answered with more than {request.at_most} bytes")
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Received(response.status, headers, b"".join(pieces))
+                return ServerAnswer(response.status, headers, b"".join(pieces))
+        except TimeoutError:
+            raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
             raise NoAnswer(_BROKEN) from None
         except aiohttp.ClientConnectorError as error:
@@ -80,44 +134,34 @@ class Connections:
         except aiohttp.ClientResponseError as error:
             raise NoAnswer(f"RemoteProtocolError: {error.message}") from None
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             raise NoAnswer(f"RemoteProtocolError: {error}") from None
 
-    def _session(self) -> aiohttp.ClientSession:
-        """Return the session of this process. Used from its loop only."""
-        if self._closed:
-            raise NoAnswer("the executor is closed")
-        if (session := self._sessions.get(os.getpid())) is None:
-            connector = aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_IDLE_S, use_dns_cache=False, ssl=_tls_context()
-            )
-            session = self._sessions[os.getpid()] = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Content-Type"),
-                max_line_size=_HEAD_BYTES,
-                max_field_size=_HEAD_BYTES // _HEADERS,
-                max_headers=_HEADERS,
-            )
-        return session
-
     def close(self) -> None:
-        """Close all connections. May be called twice."""
-        self._closed = True
-        if (session := self._sessions.pop(os.getpid(), None)) is not None:
-            asyncio.run_coroutine_threadsafe(session.close(), _own_loop()).result(_CLOSE_S)
+        """End all exchanges, and the thread."""
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        if threading.current_thread() is not self._thread:  # it would wait for itself
+            self._thread.join(_CLOSE_S)
+
+    async def _end(self) -> None:
+        try:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for each in others:
+                each.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            if self._session is not None:
+                await self._session.close()
+            for made in self._sockets:  # else one waits until its server reads what is left to be sent
+                with contextlib.suppress(OSError):
+                    made.shutdown(socket.SHUT_RDWR)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            self.loop.stop()
 
 
-def _own_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop of this process, which a thread of its own runs."""
-    with _MAKING:
-        if (loop := _LOOPS.get(os.getpid())) is None:
-            loop = _LOOPS[os.getpid()] = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="balancer-http", daemon=True).start()
-        return loop
+def _close(lines: dict[int, _Line]) -> None:
+    if (line := lines.pop(os.getpid(), None)) is not None:
+        line.close()
 
 
 def _tls_context() -> ssl.SSLContext:

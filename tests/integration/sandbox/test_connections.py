@@ -1,6 +1,7 @@
 """Requests over real sockets: all of one has a deadline, which answers are read, which connections are used again."""
 
 import contextlib
+import gc
 import socket
 import ssl
 import struct
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, repeat
@@ -18,6 +19,7 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.sandbox.http.client import ServerClient
+from balancer.sandbox.http.connections import Connections
 from tests.patience import PATIENCE_S, stretched
 
 DEADLINE_S, OVERTIME_S = 0.5, 0.3
@@ -70,12 +72,12 @@ def saying(*pieces: bytes, times: int = 1, then_s: float = 0.0) -> Behaviour:
     return behaviour
 
 
-def for_ever(pieces: Iterable[bytes], pause_s: float = 0.0) -> Behaviour:
-    """Answer the first request with all of `pieces`."""
+def for_ever(first: bytes, then: bytes, pause_s: float = 0.0) -> Behaviour:
+    """Answer the first request with `first`, and `then` again and again."""
 
     def behaviour(connection: socket.socket, stop: threading.Event) -> None:
         connection.recv(65536)
-        for piece in pieces:
+        for piece in chain([first], repeat(then)):
             connection.sendall(piece)
             if stop.wait(pause_s):
                 return
@@ -85,8 +87,14 @@ def for_ever(pieces: Iterable[bytes], pause_s: float = 0.0) -> Behaviour:
 
 @contextmanager
 def client_of(behaviour: Behaviour) -> Iterator[tuple[ServerClient, list[int]]]:
-    with server(behaviour) as (url, connections), contextlib.closing(ServerClient(url, {})) as client:
-        yield client, connections
+    with server(behaviour) as (url, made), client_at(url) as client:
+        yield client, made
+
+
+@contextmanager
+def client_at(url: str) -> Iterator[ServerClient]:
+    with contextlib.closing(Connections()) as connections:
+        yield ServerClient(url, {}, exchange=connections.exchange)
 
 
 def ask(client: ServerClient, body: bytes = b"", *, within_s: float = PATIENCE_S) -> bytes:
@@ -100,11 +108,11 @@ def _deaf(connection: socket.socket, stop: threading.Event) -> None:
 @pytest.mark.parametrize(
     "behaviour",
     [
-        pytest.param(for_ever(chain([OPEN[:-2]], repeat(b"X")), 0.02), id="headers in drips"),
-        pytest.param(for_ever(chain([LONG], repeat(b" ")), 0.02), id="a body in drips"),
-        pytest.param(for_ever(repeat(b"HTTP/1.1 102 Processing\r\n\r\n"), 0.02), id="never the answer itself"),
-        pytest.param(for_ever(chain([CHUNKED + b"1;"], repeat(b"x")), 0.02), id="the extension of a chunk in drips"),
-        pytest.param(for_ever([b""], PATIENCE_S), id="silence"),
+        pytest.param(for_ever(OPEN[:-2], b"X", 0.02), id="headers in drips"),
+        pytest.param(for_ever(LONG, b" ", 0.02), id="a body in drips"),
+        pytest.param(for_ever(b"", b"HTTP/1.1 102 Processing\r\n\r\n", 0.02), id="never the answer itself"),
+        pytest.param(for_ever(CHUNKED + b"1;", b"x", 0.02), id="the extension of a chunk in drips"),
+        pytest.param(for_ever(b"", b"", PATIENCE_S), id="silence"),
         pytest.param(_deaf, id="a server that does not read"),
     ],
 )
@@ -164,10 +172,10 @@ _CUT = "RemoteProtocolError: the server closed the connection before the end of 
             "sent a compressed answer",
         ),
         (saying(OPEN, b"x" * 1001), "answered with more than 1000 bytes"),
-        (for_ever(chain([CHUNKED], repeat(b"a\r\n0123456789\r\n"))), "answered with more than 1000 bytes"),
-        (for_ever(chain([OPEN[:-2] + b"X: "], repeat(b"x" * 1000))), "RemoteProtocolError: "),
-        (for_ever(chain([OPEN[:-2]], repeat(b"X: x\r\n" * 200))), "RemoteProtocolError: "),
-        (for_ever(chain([CHUNKED + b"0\r\n"], repeat(b"X: x\r\n" * 200))), "RemoteProtocolError: "),
+        (for_ever(CHUNKED, b"a\r\n0123456789\r\n"), "answered with more than 1000 bytes"),
+        (for_ever(OPEN[:-2] + b"X: ", b"x" * 1000), "RemoteProtocolError: "),
+        (for_ever(OPEN[:-2], b"X: x\r\n" * 200), "RemoteProtocolError: "),
+        (for_ever(CHUNKED + b"0\r\n", b"X: x\r\n" * 200), "RemoteProtocolError: "),
     ],
 )
 def test_what_is_no_answer(behaviour: Behaviour, says: str) -> None:
@@ -205,24 +213,10 @@ def test_which_connection_is_used_again(answer: bytes, idle_s: float, made: int)
     assert len(connections) == made
 
 
-@pytest.mark.parametrize("more", [b"", GOOD])
-def test_a_connection_that_ended_or_said_more_while_it_was_idle_is_not_used_again(more: bytes) -> None:
-    done = threading.Event()
-
-    def behaviour(connection: socket.socket, stop: threading.Event) -> None:
-        connection.recv(65536)
-        connection.sendall(GOOD)
-        if not done.is_set():
-            time.sleep(0.1)
-            connection.sendall(more)
-            if not more:
-                connection.close()
-            time.sleep(0.1)
-            done.set()
-
-    with client_of(behaviour) as (client, connections):
+def test_a_connection_that_ended_while_it_was_idle_is_not_used_again() -> None:
+    with client_of(saying(GOOD)) as (client, connections):
         assert ask(client) == b"hi"
-        assert done.wait(PATIENCE_S)
+        time.sleep(0.3)
         assert ask(client) == b"hi"
     assert len(connections) == 2
 
@@ -234,15 +228,24 @@ def test_threads_share_a_client_and_each_has_a_connection_of_its_own() -> None:
 
 
 def test_what_is_closed_sends_nothing_and_a_call_under_way_ends() -> None:
-    with client_of(_deaf) as (client, connections), ThreadPoolExecutor(1) as threads:
+    connections = Connections()
+    with server(_deaf) as (url, made), ThreadPoolExecutor(1) as threads:
+        client = ServerClient(url, {}, exchange=connections.exchange)
         waiting = threads.submit(ask, client)
-        while not connections:
+        while not made:
             time.sleep(0.01)
-        client.close()
-        with pytest.raises(EndpointError):
-            waiting.result(PATIENCE_S)
-        with pytest.raises(EndpointError, match="the executor is closed"):
-            ask(client)
+        connections.close()
+        for call in (lambda: waiting.result(PATIENCE_S), lambda: ask(client)):
+            with pytest.raises(EndpointError, match="the executor is closed"):
+                call()
+    assert "balancer-http" not in {each.name for each in threading.enumerate()}
+
+
+def test_connections_that_nobody_closes_end_with_their_last_user() -> None:
+    with server(saying(GOOD, times=2)) as (url, _):
+        assert ask(ServerClient(url, {}, exchange=Connections().exchange)) == b"hi"
+        gc.collect()
+        assert "balancer-http" not in {each.name for each in threading.enumerate()}
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +288,7 @@ def test_a_certificate_must_be_trusted_and_the_hosts_own(
         monkeypatch.setenv("SSL_CERT_FILE", str(cert))
     with server(behaviour) as (url, _):
         place = url.replace("http://127.0.0.1", f"https://{host}")
-        with contextlib.closing(ServerClient(place, {})) as client:
+        with client_at(place) as client:
             if says:
                 with pytest.raises(EndpointError, match=says):
                     ask(client)
@@ -294,7 +297,11 @@ def test_a_certificate_must_be_trusted_and_the_hosts_own(
 
 
 def test_no_tls_where_it_is_expected() -> None:
-    with server(saying(b"SSH-2.0-OpenSSH_9.9\r\n")) as (url, _):
-        client = ServerClient(url.replace("http:", "https:"), {})
-        with contextlib.closing(client), pytest.raises(EndpointError, match="ConnectError"):
-            ask(client)
+    says = saying(b"SSH-2.0-OpenSSH_9.9\r\n")
+    with (
+        server(says) as (url, _),
+        client_at(url.replace("http:", "https:")) as client,
+        pytest.raises(EndpointError) as e,
+    ):
+        ask(client)
+    assert e.value.reason.startswith("ConnectError")

@@ -131,7 +131,7 @@ def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
     first, second = cpp(fusion, source), cpp(fusion, source)
     assert first.compile_s > 0
     assert (second.compile_s, second.stdout) == (0, b"mine\n")
-    (stored,) = [kept / key for key in fusion._hashes._sha256]
+    (stored,) = [kept / key for key in fusion._hashes]
     assert stored.stat().st_size > 1000
     stored.write_text("#!/bin/sh\necho forged\n")  # as another program on the server could
     third = cpp(fusion, source)
