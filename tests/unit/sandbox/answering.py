@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx2
 
-from balancer.sandbox.http.client import Exchange, NoAnswer, ServerAnswer, ServerRequest
+from balancer.sandbox.http.client import Exchange, HttpAnswer, HttpRequest, NoAnswer
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
@@ -12,12 +12,12 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 def answering(handler: Handler) -> Exchange:
     """Return what exchanges requests with a server that answers as `handler` does. Its OSError is the network's."""
 
-    def exchange(request: ServerRequest) -> ServerAnswer:
+    def exchange(request: HttpRequest) -> HttpAnswer:
         try:
             asked = httpx2.Request(request.method, request.url, headers=request.headers, content=request.content)
             response = handler(asked)
         except OSError as error:
             raise NoAnswer(f"RemoteProtocolError: {error}") from None
-        return ServerAnswer(response.status_code, dict(response.headers), response.content)
+        return HttpAnswer(response.status_code, dict(response.headers), response.content)
 
     return exchange
