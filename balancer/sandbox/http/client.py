@@ -24,7 +24,7 @@ from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOver
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Exchange", "HttpAnswer", "HttpRequest", "NoAnswer", "ServerClient", "UnexpectedStatus"]
+__all__ = ["Exchange", "NoAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -42,7 +42,7 @@ _LOGGER = logging.getLogger("balancer")
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRequest:
+class WireRequest:
     """A request with its whole URL and all its headers, as they are sent; its seconds, and the bytes of its answer."""
 
     method: str
@@ -54,7 +54,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class WireAnswer:
     """An answer: its status, its headers by their names in lower case, and its body."""
 
     status: int
@@ -66,7 +66,7 @@ class NoAnswer(Exception):
     """There is no answer that can be used. The text says why, and may quote the server."""
 
 
-Exchange = Callable[[HttpRequest], HttpAnswer]
+Exchange = Callable[[WireRequest], WireAnswer]
 """Sends a request. Raises NoAnswer, or TimeoutError when its seconds are over."""
 
 
@@ -163,7 +163,7 @@ class ServerClient:
             raise self.failed("the request cannot be sent as it is")
         headers = {**self._headers, "Content-Type": kind} if body else self._headers
         try:
-            answer = self._exchange(HttpRequest(method, self._place + target, headers, body, within_s, at_most))
+            answer = self._exchange(WireRequest(method, self._place + target, headers, body, within_s, at_most))
         except TimeoutError as error:
             raise self.failed(f"no answer within {within_s:g} s") from error
         except NoAnswer as error:  # it may quote the answer, so it is not chained
@@ -206,7 +206,7 @@ class ServerClient:
         """Return the server's text as one line without secrets."""
         return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
 
-    def _error(self, answer: HttpAnswer) -> EndpointError:
+    def _error(self, answer: WireAnswer) -> EndpointError:
         """Return the error of a status that is not the good one."""
         status = answer.status
         reason = f"answered {status}"

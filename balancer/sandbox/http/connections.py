@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from balancer.sandbox.http.client import HttpAnswer, HttpRequest, NoAnswer
+from balancer.sandbox.http.client import NoAnswer, WireAnswer, WireRequest
 
 __all__ = ["Connections"]
 
@@ -45,7 +45,7 @@ class Connections:
         self._closed = False
         weakref.finalize(self, _close, self._lines)  # at its end, where nobody closes it
 
-    def exchange(self, request: HttpRequest) -> HttpAnswer:
+    def exchange(self, request: WireRequest) -> WireAnswer:
         """Send `request` and return the answer. Raises as `Exchange`."""
         until_s = time.monotonic() + request.within_s  # the clock of the loop
         with self._lock:
@@ -87,7 +87,7 @@ class _Line:
         self.loop.run_forever()
         self.loop.close()
 
-    async def exchange(self, request: HttpRequest, until_s: float) -> HttpAnswer:
+    async def exchange(self, request: WireRequest, until_s: float) -> WireAnswer:
         """Send `request` and return the answer that is complete at `until_s`. Raises TimeoutError, NoAnswer."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -124,7 +124,7 @@ class _Line:
                     if size > request.at_most:
                         raise NoAnswer(f"answered with more than {request.at_most} bytes")
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return HttpAnswer(response.status, headers, b"".join(pieces))
+                return WireAnswer(response.status, headers, b"".join(pieces))
         except TimeoutError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):

@@ -8,7 +8,7 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import ExecutorOptions, Limits, Program
-from balancer.sandbox.http.client import HttpAnswer, HttpRequest
+from balancer.sandbox.http.client import WireAnswer, WireRequest
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.run_code import RunCodeRequest
@@ -35,14 +35,14 @@ def asked(
         ours: it is one of our own servers.
         native: it is a server on which a script says nothing.
     """
-    seen: list[HttpRequest] = []
+    seen: list[WireRequest] = []
 
-    def exchange(request: HttpRequest) -> HttpAnswer:
+    def exchange(request: WireRequest) -> WireAnswer:
         if request.method == "GET":
-            return HttpAnswer(200, {}, ABOUT) if ours else HttpAnswer(404, {}, b"")
+            return WireAnswer(200, {}, ABOUT) if ours else WireAnswer(404, {}, b"")
         seen.append(request)
         quiet = b'{"status": "Success", "run_result": {"status": "Finished", "return_code": 0}}'
-        return HttpAnswer(200, {}, quiet) if native and len(seen) == 1 else HttpAnswer(500, {}, b"")
+        return WireAnswer(200, {}, quiet) if native and len(seen) == 1 else WireAnswer(500, {}, b"")
 
     client = FusionExecutor("http://a/", ExecutorOptions(known=KNOWN), exchange=exchange)
     with pytest.raises(EndpointError, match="answered 500"):

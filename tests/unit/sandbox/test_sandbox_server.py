@@ -14,7 +14,7 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.http.client import HttpAnswer, HttpRequest
+from balancer.sandbox.http.client import WireAnswer, WireRequest
 from balancer.sandbox.run_code import About, RunCodeAnswer, RunCodeRequest
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
@@ -90,9 +90,9 @@ TOLD = [(e, lang) for e in EXECUTIONS for lang in ("python", "cpp") if (e.status
 def read(answer: RunCodeAnswer, language: str) -> Execution:
     """Return what the client makes of an answer."""
 
-    def exchange(request: HttpRequest) -> HttpAnswer:
+    def exchange(request: WireRequest) -> WireAnswer:
         about = About(languages=[language])
-        return HttpAnswer(200, {}, (about if request.method == "GET" else answer).model_dump_json().encode())
+        return WireAnswer(200, {}, (about if request.method == "GET" else answer).model_dump_json().encode())
 
     return FusionExecutor("http://e/", exchange=exchange).run(Program(language, ""), b"", Limits(), {})
 
