@@ -17,7 +17,9 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from concurrent.futures import CancelledError
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -34,6 +36,8 @@ _CLOSE_S = 5.0
 _TURNS = 5  # of the loop, in which a connection ends
 _HEAD_BYTES, _HEADERS = 2**16, 128
 _BROKEN = "RemoteProtocolError: the server closed the connection before the end of its answer"
+
+_MADE: ContextVar[list[socket.socket]] = ContextVar("made")  # the sockets of an exchange
 
 
 class Connections:
@@ -81,6 +85,7 @@ class _Line:
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         made = socket.socket(*address[:3])
         self._sockets.add(made)
+        _MADE.get().append(made)
         return made
 
     def _work(self) -> None:
@@ -89,6 +94,15 @@ class _Line:
 
     async def exchange(self, request: WireRequest, until_s: float) -> WireAnswer:
         """Send `request` and return the answer that is complete at `until_s`. Raises TimeoutError, NoAnswer."""
+        made = list[socket.socket]()
+        _MADE.set(made)
+        try:
+            return await self._answer(request, until_s)
+        except BaseException:
+            _shut(made)  # else one stays open until its server reads what is left to be sent
+            raise
+
+    async def _answer(self, request: WireRequest, until_s: float) -> WireAnswer:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -150,13 +164,17 @@ class _Line:
             await asyncio.gather(*others, return_exceptions=True)
             if self._session is not None:
                 await self._session.close()
-            for made in self._sockets:  # else one waits until its server reads what is left to be sent
-                with contextlib.suppress(OSError):
-                    made.shutdown(socket.SHUT_RDWR)
+            _shut(self._sockets)
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
         finally:
             self.loop.stop()
+
+
+def _shut(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def _close(lines: dict[int, _Line]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import socket
 import ssl
 import struct
@@ -122,6 +123,18 @@ def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
         with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
             ask(client, b"#" * 20_000_000, within_s=DEADLINE_S)
         assert time.monotonic() - started_s < DEADLINE_S + stretched(OVERTIME_S)
+
+
+def test_what_a_deaf_server_does_not_read_keeps_no_connection_open() -> None:
+    with client_of(_deaf) as (client, connections):
+        before = 0
+        for count in range(4):
+            with pytest.raises(EndpointError, match="no answer within"):
+                ask(client, b"#" * 20_000_000, within_s=0.3)
+            time.sleep(0.1)
+            open_now = len(os.listdir("/proc/self/fd")) - len(connections)  # the server's own ends stay
+            before = before or open_now
+            assert open_now <= before, count
 
 
 @pytest.mark.parametrize(
