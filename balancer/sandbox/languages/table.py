@@ -117,8 +117,16 @@ LANGUAGE = Language(
 
 def _interpreted(name: str, file: str, ending: str, hello: str, *, install: str = "") -> Language:
     """Return a language whose interpreter has its name, here and on SandboxFusion servers."""
-    more = {"extensions": (ending,), "tools": (name,), "install": install or name, "hello": hello, "native": name}
-    return Language(name, file, (name, file), **more)
+    return Language(
+        name,
+        file,
+        run=(name, file),
+        extensions=(ending,),
+        tools=(name,),
+        install=install or name,
+        hello=hello,
+        native=name,
+    )
 
 
 LANGUAGES = (
