@@ -27,14 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.http.adapter import (
-    PING_BYTES,
-    PING_S,
-    ServerExecutor,
-    ServerRun,
-    executor_hook,
-    json_bytes,
-)
+from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import ServerSignal
 from balancer.sandbox.http.builds import PROGRAM, tools_of, utf8_text
 from balancer.sandbox.http.client import UnexpectedStatus
