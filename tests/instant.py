@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from balancer.sandbox.fusion.wire import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
+from balancer.sandbox.run_code import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 
 __all__ = ["instant_server"]
 

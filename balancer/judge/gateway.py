@@ -42,8 +42,8 @@ from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
-from balancer.sandbox.fusion.wire import About, RunCodeRequest
 from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.run_code import About, RunCodeRequest
 from balancer.sandbox.server.answer import answer_of, run_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config

@@ -15,10 +15,10 @@ __all__ = ["EXTRAS", "has", "require"]
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "discovery": ("dns", "yaml"),
     "aiohttp": ("aiohttp",),
-    "judge": ("httptools",),
+    "judge": ("aiohttp",),
     "llm": ("openai",),
     "openai": ("openai",),
-    "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
+    "pipeline": ("aiohttp", "jinja2", "matplotlib", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
     "proxy": ("httptools",),

@@ -291,14 +291,6 @@ def _modules_of(package: str) -> Iterator[str]:
             yield f"{package}.{module.name}"
 
 
-def _rooms_of(package: str, module: str) -> Iterator[str]:
-    """Yield each subpackage of `package` that has a `module`."""
-    for folder in _spec(package).submodule_search_locations or ():
-        for room in iter_modules([folder]):
-            if room.ispkg and any(each.name == module for each in iter_modules([f"{folder}/{room.name}"])):
-                yield f"{package}.{room.name}"
-
-
 def _spec(package: str) -> ModuleSpec:
     found = find_spec(package)
     if found is None:
@@ -310,7 +302,7 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
-    "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
+    "balancer_executors": lambda: iter(("balancer.sandbox.local", *_modules_of("balancer.sandbox.servers"))),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_routes": lambda: iter(("balancer.judge.gateway",)),
     "balancer_commands": partial(iter, _COMMAND_MODULES),

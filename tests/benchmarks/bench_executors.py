@@ -23,10 +23,10 @@ import httpx2
 from balancer.judge import Judge
 from balancer.opening.pool import Pool
 from balancer.program import Executor, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
-from balancer.sandbox.gojudge.executor import GoJudgeExecutor
-from balancer.sandbox.judge0.executor import Judge0Executor
-from balancer.sandbox.piston.executor import PistonExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
+from balancer.sandbox.servers.gojudge import GoJudgeExecutor
+from balancer.sandbox.servers.judge0 import Judge0Executor
+from balancer.sandbox.servers.piston import PistonExecutor
 from tests.benchmarks.harness import in_turns, options, show, timed
 from tests.instant import instant_server
 

@@ -5,17 +5,15 @@ can forge the words that are searched for, but only to its own cost: it is not j
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Status
+from balancer.sandbox.http.client import ServerClient
 from balancer.sandbox.languages.memory import died_of_memory_limit
 
 __all__ = ["AnswerContext", "RunReport", "ServerSignal", "execution_of_report"]
 
-_REASON_CHARS = 200
 _COMPILER_BYTES = 2**14  # of a compiler's messages
 _TAIL_BYTES = 2**14
 _UNFIT = re.compile(
@@ -41,46 +39,26 @@ class ServerSignal(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
-    """Facts about a run that are needed to read its answer.
-
-    Attributes:
-        language: the program's language.
-        limits: that were asked for.
-        endpoint: named in errors.
-        redact: removes secrets from a text; used for all but the standard output.
-    """
+    """Facts about a run that are needed to read its answer: the program's language, its limits, and the server."""
 
     language: str
     limits: Limits
-    endpoint: str
-    redact: Callable[[str], str] = str
-
-    def failed(self, reason: str) -> EndpointError:
-        """Return the error of a server that failed. `reason` is shown as it is."""
-        return EndpointError(reason, endpoint=self.endpoint)
-
-    def cannot_tell(self, reason: str) -> CannotTell:
-        """Return the error for an answer that does not say how the program ended."""
-        return CannotTell(self.redact(reason), endpoint=self.endpoint)
-
-    def one_line(self, text: str) -> str:
-        """Return the server's text as one line without secrets."""
-        return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
+    server: ServerClient
 
     def stderr(self, text: str) -> bytes:
         """Return the standard error without secrets."""
-        return self.redact(text).encode()[: self.limits.output_bytes]
+        return self.server.redact(text).encode()[: self.limits.output_bytes]
 
     def compiler_messages(self, text: str) -> bytes:
         """Return the compiler's messages without secrets."""
-        return self.redact(text).encode()[:_COMPILER_BYTES]
+        return self.server.redact(text).encode()[:_COMPILER_BYTES]
 
     def compile_error(self, messages: bytes) -> Execution:
         """Return the end of a program that the compiler refuses. Raises CannotTell if `messages` show an unfit
         compiler.
         """
         if doubt := _unfit_compiler(messages):
-            raise self.cannot_tell(f"cannot compile: {doubt}")
+            raise self.server.cannot_tell(f"cannot compile: {doubt}")
         return Execution(Status.COMPILE_ERROR, stderr=messages)
 
 
@@ -131,10 +109,10 @@ def execution_of_report(report: RunReport, context: AnswerContext, given: Limits
         time_s=(report.wall_s or 0.0) if report.cpu_s is None else report.cpu_s,
         cpu_measured=report.cpu_s is not None,
         memory_bytes=report.memory_bytes,
-        message=context.redact(report.message),
+        message=context.server.redact(report.message),
     )
     if doubt := _doubt_of_limits(execution, context.limits, given) or _doubt_of_death(report, execution):
-        raise context.cannot_tell(f"cannot tell how the program ended: {doubt}")
+        raise context.server.cannot_tell(f"cannot tell how the program ended: {doubt}")
     return execution
 
 

@@ -5,6 +5,7 @@ executor knows the requests and the meaning of answers. Headers may hold secrets
 repr, even if the server quotes them.
 """
 
+import json
 import logging
 import re
 import time
@@ -20,15 +21,14 @@ from pydantic import BaseModel, ValidationError
 
 from balancer.client_errors import BUSY_STATUSES, NO_ENTRY, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
-from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Received, connector
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Body", "ServerClient", "UnexpectedStatus"]
+__all__ = ["Exchange", "NoAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
-_NOT_THERE = ("answered 404", "answered 405", "answered 501")
+_NOT_THERE = (404, 405, 501)
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
@@ -41,6 +41,35 @@ Answer = TypeVar("Answer", bound=BaseModel)
 _LOGGER = logging.getLogger("balancer")
 
 
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A request with its whole URL and all its headers, as they are sent; its seconds, and the bytes of its answer."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
+    within_s: float
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class WireAnswer:
+    """An answer: its status, its headers by their names in lower case, and its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class NoAnswer(Exception):
+    """There is no answer that can be used. The text says why, and may quote the server."""
+
+
+Exchange = Callable[[WireRequest], WireAnswer]
+"""Sends a request. Raises NoAnswer, or TimeoutError when its seconds are over."""
+
+
 class UnexpectedStatus(EndpointError):
     """The server answered with an unexpected status. Fields: `status`, and its `words` without secrets."""
 
@@ -50,14 +79,6 @@ class UnexpectedStatus(EndpointError):
         self.words = words
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The body of a request, and its content type."""
-
-    content: bytes
-    kind: str = "application/json"
-
-
 class ServerClient:
     """Sends requests to one server. Thread-safe.
 
@@ -65,7 +86,7 @@ class ServerClient:
         url: of the server, e.g. "http://10.0.0.1:8080/". A path before the API's own is kept. The name of the API, as
             in "judge0+http://10.0.0.1/", is not sent.
         headers: sent with every request.
-        connect: makes a connection; by default to the URL's host.
+        exchange: sends them.
         clock: in seconds.
 
     Attributes:
@@ -80,7 +101,7 @@ class ServerClient:
         url: str,
         headers: Mapping[str, str],
         *,
-        connect: Connect | None = None,
+        exchange: Exchange,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         base = _base(url)
@@ -92,9 +113,9 @@ class ServerClient:
         self._clock = clock
         self._told_s = -inf
         self._path = quote(base.path.rstrip("/"), safe="%/:@!$&'()*+,;=~")
-        self._head = _head(base, given, url)
-        host, port, tls = _ascii_host(base), base.port or _PORTS[base.scheme], base.scheme == "https"
-        self._connections = Connections(connect or connector(host, port, tls=tls), clock)
+        self._headers = _headers(base, given, url)
+        self._place = f"{base.scheme}://{_place(base)}"
+        self._exchange = exchange
 
     def get(self, path: str, *, within_s: float, at_most: int) -> bytes:
         """Return the body of a good answer that arrives within `within_s` seconds and has at most `at_most` bytes.
@@ -110,17 +131,17 @@ class ServerClient:
         """Return as `get`; None if the server has no such resource (404, 405, 501). Raises as `get`."""
         try:
             return self.get(path, within_s=within_s, at_most=at_most)
-        except EndpointError as error:
-            if error.reason.startswith(_NOT_THERE):
+        except UnexpectedStatus as error:
+            if error.status in _NOT_THERE:
                 return None
             raise
 
     def post(
-        self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200
+        self, path: str, body: object, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200
     ) -> Answer:
-        """Send JSON and return the answer, parsed from JSON as `answer`. Raises as `get`."""
-        content = self.call("POST", path, body=Body(body), within_s=within_s, at_most=at_most, good=good)
-        return self.read(content, answer)
+        """Send `body` as JSON and return the answer, parsed from JSON as `answer`. Raises as `get`."""
+        sent = json.dumps(body, ensure_ascii=False).encode()
+        return self.read(self.call("POST", path, body=sent, within_s=within_s, at_most=at_most, good=good), answer)
 
     def call(
         self,
@@ -129,29 +150,24 @@ class ServerClient:
         *,
         within_s: float,
         at_most: int,
-        body: Body | None = None,
+        body: bytes = b"",
+        kind: str = "application/json",
         good: int = 200,
     ) -> bytes:
-        """Send a request, with a `body` if it has one, and return the body of the `good` answer.
+        """Send a request, with a `body` of that content type if it has one, and return the body of the `good` answer.
 
         Raises as `get`.
         """
         target = self._path + path
         if not _TARGET.fullmatch(target):
             raise self.failed("the request cannot be sent as it is")
-        head, content = f"{method} {target} HTTP/1.1\r\n{self._head}", b""
-        if body is not None:
-            content = body.content
-            head += f"Content-Type: {body.kind}\r\nContent-Length: {len(content)}\r\n"
-        until_s = self._clock() + within_s
+        headers = {**self._headers, "Content-Type": kind} if body else self._headers
         try:
-            answer = self._connections.exchange(
-                f"{head}\r\n".encode("ascii") + content, until_s=until_s, at_most=at_most
-            )
+            answer = self._exchange(WireRequest(method, self._place + target, headers, body, within_s, at_most))
         except TimeoutError as error:
             raise self.failed(f"no answer within {within_s:g} s") from error
         except NoAnswer as error:  # it may quote the answer, so it is not chained
-            raise self.failed(self.redact(str(error))) from None
+            raise self.failed(self.one_line(str(error))) from None
         if answer.status != good:
             raise self._error(answer)
         return answer.content
@@ -178,19 +194,27 @@ class ServerClient:
         """Return an error of this server. `reason` is shown as it is."""
         return EndpointError(reason, endpoint=self._url)
 
-    def close(self) -> None:
-        """Close all connections. May be called twice."""
-        self._connections.close()
+    def cannot_tell(self, reason: str) -> CannotTell:
+        """Return the error for an answer that does not say how the program ended."""
+        return CannotTell(self.redact(reason), endpoint=self._url)
 
-    def _error(self, answer: Received) -> EndpointError:
+    def busy(self, reason: str) -> EndpointOverloaded:
+        """Return the error of a server that is busy."""
+        return EndpointOverloaded(reason, endpoint=self._url)
+
+    def one_line(self, text: str) -> str:
+        """Return the server's text as one line without secrets."""
+        return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
+
+    def _error(self, answer: WireAnswer) -> EndpointError:
         """Return the error of a status that is not the good one."""
         status = answer.status
         reason = f"answered {status}"
         if 300 <= status < 400:
             return self.failed(f"{reason}, a redirect; use the URL of its target")
         words = self.redact(answer.content.decode("utf-8", "replace"))  # before it is cut: the cut may be in a secret
-        detail = " ".join(words.split())[:_REASON_CHARS]
-        reason = f"{reason}: {detail}" if detail else reason
+        if detail := " ".join(words.split())[:_REASON_CHARS]:
+            reason = f"{reason}: {detail}"
         if status in BUSY_STATUSES:
             told = {"Retry-After": answer.headers.get("retry-after"), "Date": answer.headers.get("date")}
             pause_s = asked_pause_s(told, received=datetime.now(UTC))
@@ -221,12 +245,16 @@ def _ascii_host(base: SplitResult) -> str:
     return (base.hostname or "").encode("idna").decode("ascii")
 
 
-def _head(base: SplitResult, given: Mapping[str, str], url: str) -> str:
-    """Return the headers of every request, as they are sent. Raises ConfigError."""
+def _place(base: SplitResult) -> str:
     host = _ascii_host(base)
     place = f"[{host}]" if ":" in host else host
+    return place if base.port in (None, _PORTS[base.scheme]) else f"{place}:{base.port}"
+
+
+def _headers(base: SplitResult, given: Mapping[str, str], url: str) -> Mapping[str, str]:
+    """Return the headers of every request. Raises ConfigError."""
     headers = {
-        "Host": place if base.port in (None, _PORTS[base.scheme]) else f"{place}:{base.port}",
+        "Host": _place(base),
         "User-Agent": "balancer",
         "Accept": "application/json",
         "Accept-Encoding": "identity",  # a compressed answer may be a thousand times as long when unpacked
@@ -239,4 +267,4 @@ def _head(base: SplitResult, given: Mapping[str, str], url: str) -> str:
             raise ConfigError(f"endpoint {url}: header {name!r} follows from each request; remove it from the headers")
         if name.lower() != "content-type":  # each body has its own
             headers = {own: text for own, text in headers.items() if own.lower() != name.lower()} | {name: value}
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return headers

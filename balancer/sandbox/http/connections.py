@@ -1,245 +1,189 @@
-"""Connections to one HTTP/1.1 server: kept between requests; each exchange has a deadline and a limit on the answer.
+"""Connections to one HTTP server by aiohttp: each exchange has a deadline for all of it, and a limit on the answer.
 
-The timeouts of HTTP clients start anew with every byte. So a server that sends its headers or its body in drips can
-hold a caller for ever. Here every operation of a socket gets the time left until an instant.
+No client for threads bounds a whole call: its timeout starts anew with every byte, so a server that answers in drips
+holds its caller for ever. A task of an event loop can be stopped at any time. So a thread has a loop for the server,
+from the first request on until the end, and each exchange is a task there.
 
-httptools, with the parser of Node.js, reads the answers. There are no proxies, redirects or retries. The system
-resolves host names with its own timeouts. If a host has several addresses, each may take the remaining time.
+There are no proxies, redirects or retries of a POST, and nothing is unpacked.
 """
 
-import select
+import asyncio
+import contextlib
+import io
+import os
 import socket
 import ssl
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+import weakref
+from collections.abc import Iterable
+from concurrent.futures import CancelledError
+from contextvars import ContextVar
+from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+import aiohttp
+from yarl import URL
 
-__all__ = ["Connect", "Connections", "NoAnswer", "Received", "connector"]
+from balancer.sandbox.http.client import NoAnswer, WireAnswer, WireRequest
+
+__all__ = ["Connections"]
 
 # uvicorn, which serves most sandboxes, closes idle connections after 5 s. They are dropped before that, or a
 # request would now and then meet a closing connection.
 _IDLE_S = 3.0
-_PIECE_BYTES = 2**16
-_HEAD_BYTES = 2**16
+_CLOSE_S = 5.0
+_TURNS = 5  # of the loop, in which a connection ends
+_HEAD_BYTES, _HEADERS = 2**16, 128
+_BROKEN = "RemoteProtocolError: the server closed the connection before the end of its answer"
 
-_Left = Callable[[], float]
-Connect = Callable[[_Left], socket.socket]
-"""Returns a new connection. Its argument returns the seconds that are left, or raises TimeoutError. Raises OSError."""
-
-
-class NoAnswer(Exception):
-    """There is no answer that can be used. The text says why, and may quote the server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An answer: its status, its headers by their names in lower case, and its body."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
+_MADE: ContextVar[list[socket.socket]] = ContextVar("made")  # the sockets of an exchange
 
 
 class Connections:
-    """Sends requests to one server, each on a connection of its own while it lasts. Thread-safe.
+    """Sends requests to one server, each on a connection of its own while it lasts. Thread-safe."""
 
-    Args:
-        connect: makes a connection.
-        clock: in seconds; deadlines are its instants.
-    """
-
-    def __init__(self, connect: Connect, clock: Callable[[], float]) -> None:
-        self._connect = connect
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: deque[tuple[float, socket.socket]] = deque()  # since when; the last one was used last
+        self._lines: dict[int, _Line] = {}  # by process: a fork has no thread of its parent
         self._closed = False
+        weakref.finalize(self, _close, self._lines)  # at its end, where nobody closes it
 
-    def exchange(self, request: bytes, *, until_s: float, at_most: int) -> Received:
-        """Send `request` and return the answer, whose body has at most `at_most` bytes.
-
-        Raises:
-            TimeoutError: it is not complete at the instant `until_s`.
-            NoAnswer: there is none, or it is too long, compressed, or no HTTP.
-        """
-
-        def left_s() -> float:
-            left = until_s - self._clock()
-            if left <= 0:  # zero would mean "do not block", and a negative timeout is an error
-                raise TimeoutError
-            return left
-
-        connection = self._kept() or self._made(left_s)
-        incoming = _Incoming(at_most)
-        try:
-            _send(connection, request, left_s)
-            while not incoming.is_whole:
-                connection.settimeout(left_s())
-                incoming.feed(connection.recv(_PIECE_BYTES))
-        except BaseException as error:
-            connection.close()
-            incoming.pieces.clear()  # the error refers to this frame
-            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-                raise NoAnswer(f"RemoteProtocolError: {error}") from error
-            raise
-        finally:
-            incoming.end()
-        if incoming.keeps:
-            self._keep(connection)
-        else:
-            connection.close()
-        return Received(incoming.status, incoming.headers, b"".join(incoming.pieces))
-
-    def _made(self, left_s: _Left) -> socket.socket:
-        try:
-            return self._connect(left_s)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise NoAnswer(f"ConnectError: {error}") from error
-
-    def _kept(self) -> socket.socket | None:
-        """Return an idle connection that the server has not closed; None if there is none."""
-        while True:
-            fresh_s = self._clock() - _IDLE_S
-            with self._lock:
-                if self._closed:
-                    raise NoAnswer("the executor is closed")
-                while self._idle and self._idle[0][0] < fresh_s:
-                    self._idle.popleft()[1].close()
-                if not self._idle:
-                    return None
-                connection = self._idle.pop()[1]
-            if not _is_readable(connection):
-                return connection
-            connection.close()  # its end, or an answer to no request
-
-    def _keep(self, connection: socket.socket) -> None:
+    def exchange(self, request: WireRequest) -> WireAnswer:
+        """Send `request` and return the answer. Raises as `Exchange`."""
+        until_s = time.monotonic() + request.within_s  # the clock of the loop
         with self._lock:
-            if not self._closed:
-                self._idle.append((self._clock(), connection))
-                return
-        connection.close()
+            if self._closed:
+                raise NoAnswer("the executor is closed")
+            line = self._lines.get(os.getpid()) or self._lines.setdefault(os.getpid(), _Line())
+            answer = asyncio.run_coroutine_threadsafe(line.exchange(request, until_s), line.loop)
+        try:
+            return answer.result()
+        except CancelledError:
+            raise NoAnswer("the executor is closed") from None
+        except BaseException:
+            answer.cancel()
+            raise
 
     def close(self) -> None:
-        """Close the idle connections, and the others when their exchange ends. May be called twice."""
+        """Close all connections. May be called twice."""
         with self._lock:
             self._closed = True
-            while self._idle:
-                self._idle.pop()[1].close()
+        _close(self._lines)
 
 
-class _Incoming:
-    """An answer while it arrives. The parser calls the methods `on_...`."""
+class _Line:
+    """The connections that one process has, with the loop and the thread they live in."""
 
-    def __init__(self, at_most: int) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.pieces: list[bytes] = []
-        self.is_whole = False
-        self.keeps = False  # whether the connection can be used again
-        self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)  # RFC 9112, 2.2
-        self._at_most = at_most
-        self._bytes = 0  # of the body
-        self._beside = 0  # bytes that are none of the body's, since its last one
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._work, name="balancer-http", daemon=True)
+        self._thread.start()
+        self._session: aiohttp.ClientSession | None = None
+        self._sockets = weakref.WeakSet[socket.socket]()
 
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes; none: the connection has ended. Raises NoAnswer."""
-        if not data:
-            self._connection_ended()
-            return
-        before = self._bytes
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        _MADE.get().append(made)
+        return made
+
+    def _work(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def exchange(self, request: WireRequest, until_s: float) -> WireAnswer:
+        """Send `request` and return the answer that is complete at `until_s`. Raises TimeoutError, NoAnswer."""
+        made = list[socket.socket]()
+        _MADE.set(made)
         try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            self.keeps = False
-            if not self.is_whole:  # else the server has sent more than an answer
-                raise NoAnswer(f"RemoteProtocolError: {error}") from None
-        self._beside = 0 if self._bytes > before else self._beside + len(data)
-        if self.headers.get("content-encoding", "identity") != "identity":
-            raise NoAnswer("sent a compressed answer, which was not requested")
-        if self._bytes > self._at_most:
-            raise NoAnswer(f"answered with more than {self._at_most} bytes")
-        if self._beside > _HEAD_BYTES:
-            raise NoAnswer(f"RemoteProtocolError: more than {_HEAD_BYTES} bytes of headers")
-
-    def end(self) -> None:
-        """Drop the parser, which refers to this object: else neither would be freed at once."""
-        del self._parser
-
-    def _connection_ended(self) -> None:
-        framed = "content-length" in self.headers or "transfer-encoding" in self.headers
-        if not self.status or framed:
-            raise NoAnswer("RemoteProtocolError: the server closed the connection before the end of its answer")
-        self.is_whole = True
-
-    def on_message_begin(self) -> None:
-        if self.is_whole:
-            raise NoAnswer("a second answer")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:  # else it comes after the body
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-
-    def on_body(self, piece: bytes) -> None:
-        self.pieces.append(piece)
-        self._bytes += len(piece)
-
-    def on_message_complete(self) -> None:
-        if self.status < 200:  # the answer comes later
-            self.status = 0
-            self.headers.clear()
-        else:
-            self.is_whole = True
-            self.keeps = self._parser.should_keep_alive()
-
-
-def _send(connection: socket.socket, request: bytes, left_s: _Left) -> None:
-    view = memoryview(request)
-    try:
-        for start in range(0, len(view), _PIECE_BYTES):
-            connection.settimeout(left_s())
-            connection.sendall(view[start : start + _PIECE_BYTES])
-    except ConnectionError:
-        pass  # the server may have answered before it had all of the request
-
-
-def _is_readable(connection: socket.socket) -> bool:
-    if sys.platform != "win32":  # `select` takes no socket whose number is above 1023, but on Windows
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([connection], [], [], 0)[0])
-
-
-def connector(host: str, port: int, *, tls: bool) -> Connect:
-    """Return what connects to `host`. With `tls`, the certificate must be one that the system trusts."""
-    context = _tls_context() if tls else None
-
-    def connect(left_s: _Left) -> socket.socket:
-        connection = socket.create_connection((host, port), left_s())
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context is None:
-                return connection
-            connection.settimeout(left_s())
-            return context.wrap_socket(connection, server_hostname=host)
+            return await self._answer(request, until_s)
         except BaseException:
-            connection.close()
+            _shut(made)  # else one stays open until its server reads what is left to be sent
             raise
 
-    return connect
+    async def _answer(self, request: WireRequest, until_s: float) -> WireAnswer:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    keepalive_timeout=_IDLE_S,
+                    use_dns_cache=False,
+                    ssl=_tls_context(),
+                    socket_factory=self._socket,
+                ),
+                timeout=aiohttp.ClientTimeout(),  # none: see above
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Content-Type"),
+                max_line_size=_HEAD_BYTES,
+                max_field_size=_HEAD_BYTES // _HEADERS,
+                max_headers=_HEADERS,
+            )
+        sent = io.BytesIO(request.content) if request.content else None  # in pieces: others go on meanwhile
+        url = URL(request.url, encoded=True)
+        try:
+            async with (
+                asyncio.timeout_at(until_s),
+                self._session.request(
+                    request.method, url, headers=request.headers, data=sent, allow_redirects=False
+                ) as response,
+            ):
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise NoAnswer("sent a compressed answer, which was not requested")
+                pieces, size = [], 0
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > request.at_most:
+                        raise NoAnswer(f"answered with more than {request.at_most} bytes")
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return WireAnswer(response.status, headers, b"".join(pieces))
+        except TimeoutError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
+            raise NoAnswer(_BROKEN) from None
+        except aiohttp.ClientConnectorError as error:
+            raise NoAnswer(f"ConnectError: {error.os_error}") from None
+        except aiohttp.ClientResponseError as error:
+            raise NoAnswer(f"RemoteProtocolError: {error.message}") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswer(f"RemoteProtocolError: {error}") from None
+
+    def close(self) -> None:
+        """End all exchanges, and the thread."""
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        if threading.current_thread() is not self._thread:  # it would wait for itself
+            self._thread.join(_CLOSE_S)
+
+    async def _end(self) -> None:
+        try:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for each in others:
+                each.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            if self._session is not None:
+                await self._session.close()
+            _shut(self._sockets)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            self.loop.stop()
+
+
+def _shut(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def _close(lines: dict[int, _Line]) -> None:
+    if (line := lines.pop(os.getpid(), None)) is not None:
+        line.close()
 
 
 def _tls_context() -> ssl.SSLContext:
+    """Return what trusts the certificates that the system trusts."""
     if sys.platform in ("darwin", "win32"):
         import truststore
 

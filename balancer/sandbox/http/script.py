@@ -218,14 +218,14 @@ def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) 
     """
     limits = context.limits
     reports = end.reports
-    words = context.redact(end.words.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    words = context.server.redact(end.words.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     compiled, *reports = reports if compiles and reports else [[], *reports]
     if compiles:
         refused = _refused(compiled, words, end, limits)
         if refused is not None:
             return ScriptResult(refused)
     elif not reports and not end.late and not _went_or_was_killed(end.exit_code):
-        raise context.failed(f"the script did not run: exit code {end.exit_code}")
+        raise context.server.failed(f"the script did not run: exit code {end.exit_code}")
     compile_s = _number(compiled, 2)
     wall_s = max(0.0, (end.total_s or 0.0) - compile_s)
     # The output of a script that was killed does not count.

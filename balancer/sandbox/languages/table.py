@@ -114,6 +114,21 @@ LANGUAGE = Language(
     files=java_files,
 )
 
+
+def _interpreted(name: str, file: str, ending: str, hello: str, *, install: str = "") -> Language:
+    """Return a language whose interpreter has its name, here and on SandboxFusion servers."""
+    return Language(
+        name,
+        file,
+        run=(name, file),
+        extensions=(ending,),
+        tools=(name,),
+        install=install or name,
+        hello=hello,
+        native=name,
+    )
+
+
 LANGUAGES = (
     Language(
         name="python",
@@ -166,12 +181,7 @@ LANGUAGES = (
         runtime_processes=64,
     ),
     Language(
-        name="pypy",
-        file="main.py",
-        run=("pypy3", "main.py"),
-        tools=("pypy3",),
-        install="pypy3",
-        hello="print('pong')",
+        name="pypy", file="main.py", run=("pypy3", "main.py"), tools=("pypy3",), install="pypy3", hello="print('pong')"
     ),
     Language(
         name="rust",
@@ -263,56 +273,11 @@ LANGUAGES = (
         install="ocaml-nox",
         hello='let () = print_endline "pong"',
     ),
-    Language(
-        name="perl",
-        file="main.pl",
-        run=("perl", "main.pl"),
-        extensions=(".pm",),
-        tools=("perl",),
-        install="perl",
-        hello='print "pong\\n";',
-        native="perl",
-    ),
-    Language(
-        name="ruby",
-        file="main.rb",
-        run=("ruby", "main.rb"),
-        extensions=(".rb",),
-        tools=("ruby",),
-        install="ruby",
-        hello='puts "pong"',
-        native="ruby",
-    ),
-    Language(
-        name="php",
-        file="main.php",
-        run=("php", "main.php"),
-        extensions=(".php",),
-        tools=("php",),
-        install="php-cli",
-        hello='<?php echo "pong\n";',
-        native="php",
-    ),
-    Language(
-        name="lua",
-        file="main.lua",
-        run=("lua", "main.lua"),
-        extensions=(".lua",),
-        tools=("lua",),
-        install="lua5.4",
-        hello='print("pong")',
-        native="lua",
-    ),
-    Language(
-        name="bash",
-        file="main.sh",
-        run=("bash", "main.sh"),
-        extensions=(".sh",),
-        tools=("bash",),
-        install="bash",
-        hello="echo pong",
-        native="bash",
-    ),
+    _interpreted("perl", "main.pl", ".pm", 'print "pong\\n";'),
+    _interpreted("ruby", "main.rb", ".rb", 'puts "pong"'),
+    _interpreted("php", "main.php", ".php", '<?php echo "pong\n";', install="php-cli"),
+    _interpreted("lua", "main.lua", ".lua", 'print("pong")', install="lua5.4"),
+    _interpreted("bash", "main.sh", ".sh", "echo pong"),
     Language(
         name="folder",
         file="run",

@@ -6,7 +6,6 @@ Also reads the process tree from /proc. That is read-only and never exact, becau
 import contextlib
 import os
 import resource
-import selectors
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import SandboxCommand
+from balancer.sandbox.local.shutdown import is_readable
 
 __all__ = [
     "BoundedPipe",
@@ -264,7 +264,7 @@ class ChildProcess:
 
     def has_ended(self) -> bool:
         """Return whether it has ended, waited for or not."""
-        return self.status is not None or _readable(self.pidfd, 0.0)
+        return self.status is not None or is_readable(self.pidfd)
 
     def kill(self) -> None:
         """Kill it and all processes below it."""
@@ -282,7 +282,7 @@ class ChildProcess:
         """Wait for its end and read its status. If a killed process takes too long, kill the group."""
         until_s = time.monotonic() + _DEATHS_S
         dying = self.killed and self._is_dying()
-        while not _readable(self.pidfd, _DEATH_S):
+        while not is_readable(self.pidfd, _DEATH_S):
             if not dying or time.monotonic() >= until_s:
                 self._kill_root()
                 break
@@ -364,9 +364,3 @@ def start(
     for pipe in (line, *out):
         pipe.close_writer()
     return ChildProcess(process, pidfd, command.nested, inode, group, ProcessTreeCpu())
-
-
-def _readable(fd: int, timeout_s: float) -> bool:
-    with selectors.PollSelector() as selector:
-        selector.register(fd, selectors.EVENT_READ)
-        return bool(selector.select(timeout_s))

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
@@ -26,7 +27,7 @@ from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
-from balancer.sandbox.local.headers import HeaderMaker, PrecompiledHeaders
+from balancer.sandbox.local.headers import PrecompiledHeaders
 from balancer.sandbox.local.isolation.base import tool
 from balancer.sandbox.local.isolation.view import HEADERS, MADE_FILE, SandboxSpec
 from balancer.sandbox.local.jail import Jail
@@ -131,16 +132,16 @@ class Compiler:
         self._live = live
         self._store = store
         self._headers = headers
-        self._maker = None if headers is None else HeaderMaker(headers, self._make_header)
+        self._makers: list[threading.Thread] = []  # of headers
         self._lock = threading.Lock()
         self._compiling: dict[tuple[str, float], Future[Compiled]] = {}
         if store is not None:
             make_store(store)
 
     def close(self) -> None:
-        """Wait for the thread that makes headers; the stop of the jail ends it soon. Nothing may compile any more."""
-        if self._maker is not None:
-            self._maker.close()
+        """Wait for the threads that make headers; the stop of the jail ends them soon. Nothing may compile any more."""
+        for maker in self._makers:
+            maker.join()
 
     def compile(self, job: CompileJob) -> Compiled:
         """Return the binary of a program; compile it if there is none. One thread compiles, others wait for it.
@@ -217,10 +218,14 @@ class Compiler:
 
     def _order_header(self, job: CompileJob) -> None:
         """Have a header precompiled that `job` begins with, if it is worth it now: for later programs."""
-        if self._headers is not None and self._maker is not None and job.language.precompile:
-            header = self._headers.due(job.language, job.layout.files.values())
-            if header is not None:
-                self._maker.order(job.language, header)
+        if self._headers is None or not job.language.precompile:
+            return
+        if (header := self._headers.due(job.language, job.layout.files.values())) is not None:
+            made = partial(self._make_header, job.language, header)
+            arguments = (job.language, header, made)
+            maker = threading.Thread(target=self._headers.make, args=arguments, name="balancer-headers", daemon=True)
+            self._makers.append(maker)
+            maker.start()
 
     def _make_header(self, language: Language, header: str, target: Path) -> bool:
         """Precompile a header. Return False if it cannot be. Raises EndpointError if it was stopped."""

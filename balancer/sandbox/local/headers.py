@@ -16,7 +16,6 @@ import functools
 import hashlib
 import logging
 import os
-import queue
 import re
 import threading
 from collections import Counter
@@ -29,7 +28,7 @@ from balancer.sandbox.local.jail import open_to_others
 from balancer.sandbox.local.toolchain import version_of
 from balancer.scratch import Scratch
 
-__all__ = ["HeaderMaker", "PrecompiledHeaders", "own_headers"]
+__all__ = ["PrecompiledHeaders", "own_headers"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -85,6 +84,8 @@ class PrecompiledHeaders:
                     self._begun.discard(key)
         except OSError as error:
             _LOGGER.info("programs compile without a precompiled header %s: %s", header, error)
+        except Exception:
+            _LOGGER.exception("a header could not be precompiled")
 
     def folder(self, language: Language, sources: Iterable[bytes]) -> Path | None:
         """Return the folder of a header that `sources` of a program begin with; None if none was made."""
@@ -97,43 +98,6 @@ class PrecompiledHeaders:
         """Show a folder no more: a compiler failed because of it. Others may still read it."""
         with self._lock:
             self._made = {key: each for key, each in self._made.items() if each != folder}
-
-
-class HeaderMaker:
-    """Has headers made in a thread, one after another, until it is closed. Thread-safe.
-
-    Args:
-        headers: what they are for.
-        compiler: makes one, as `PrecompiledHeaders.make` says; it must end soon when the maker is closed.
-    """
-
-    def __init__(self, headers: PrecompiledHeaders, compiler: Callable[[Language, str, Path], bool]) -> None:
-        self._headers = headers
-        self._compiler = compiler
-        self._lock = threading.Lock()
-        self._due: queue.SimpleQueue[tuple[Language, str] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def order(self, language: Language, header: str) -> None:
-        """Have a header made that is due. Returns at once."""
-        self._due.put((language, header))
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="balancer-headers", daemon=True)
-                self._thread.start()
-
-    def close(self) -> None:
-        """Wait for the thread to end. Nothing may be ordered any more."""
-        self._due.put(None)
-        if self._thread is not None:
-            self._thread.join()
-
-    def _work(self) -> None:
-        while (due := self._due.get()) is not None:
-            try:
-                self._headers.make(*due, functools.partial(self._compiler, *due))
-            except Exception:
-                _LOGGER.exception("a header could not be precompiled")
 
 
 def _first_headers(language: Language, sources: Iterable[bytes]) -> Iterator[str]:

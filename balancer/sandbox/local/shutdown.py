@@ -19,11 +19,11 @@ class RunAbandoned(EndpointError):
     """The run was stopped, because nobody waits for it any more."""
 
 
-def is_readable(fd: int) -> bool:
-    """Return whether the file descriptor is readable now."""
+def is_readable(fd: int, within_s: float = 0.0) -> bool:
+    """Return whether the file descriptor is readable `within_s` seconds."""
     with selectors.PollSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
-        return bool(selector.select(0))
+        return bool(selector.select(within_s))
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.fusion.wire import (
+from balancer.sandbox.http.builds import utf8_text
+from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.run_code import (
     CommandResult,
     CommandStatus,
     FusionRun,
@@ -20,8 +22,6 @@ from balancer.sandbox.fusion.wire import (
     RunCodeRequest,
     RunStatus,
 )
-from balancer.sandbox.http.builds import utf8_text
-from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 
 __all__ = ["FetchingExecutor", "answer_of", "answer_to", "run_of"]

@@ -38,8 +38,8 @@ from balancer.observing.page.connections import ConnectionTimes, HttpConnections
 from balancer.observing.page.guard import allowed_hosts, shows_token
 from balancer.program import ExecutorOptions
 from balancer.reporting.streams import never_waiting
-from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.run_code import About
 from balancer.sandbox.server.answer import FetchingExecutor
 from balancer.sandbox.server.handler import RunCodeHandler
 from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from balancer.sandbox.fusion.wire import RunCodeAnswer, RunCodeRequest
+from balancer.sandbox.run_code import RunCodeAnswer, RunCodeRequest
 from balancer.sandbox.server.answer import FetchingExecutor, answer_to
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import LARGE_BODY_BYTES, ServerSettings

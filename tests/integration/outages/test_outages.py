@@ -12,8 +12,8 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
 from balancer.program import Execution, ExecutorOptions, Limits, Program
-from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.probes import pings_of
+from balancer.sandbox.servers.fusion import FusionExecutor
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.prober import Prober

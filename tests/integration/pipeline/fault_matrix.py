@@ -24,11 +24,11 @@ from balancer.pipeline.round import checking
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import ExecutorOptions, Limits, Program
-from balancer.sandbox.fusion.executor import FusionExecutor
-from balancer.sandbox.gojudge.executor import GoJudgeExecutor
 from balancer.sandbox.http.adapter import ServerExecutor
-from balancer.sandbox.judge0.executor import Judge0Executor
-from balancer.sandbox.piston.executor import PistonExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
+from balancer.sandbox.servers.gojudge import GoJudgeExecutor
+from balancer.sandbox.servers.judge0 import Judge0Executor
+from balancer.sandbox.servers.piston import PistonExecutor
 from balancer.settings.config import load_config
 from tests.apis.api import serving
 from tests.apis.box import Box

@@ -22,11 +22,15 @@ _LONG = {"test_local_compile.py", "test_local_headers.py", "test_local_hostile.p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make more` what takes long in each isolation, but for the best one that works here."""
+    """Run what takes long in the best isolation that works here: attacks in the others by `make more`, and the rest,
+    which is alike in each, nowhere else.
+    """
     best = next((name for name in _ALL if not probe(name)), None)
-    for item in items:
-        if item.path.name in _LONG and _isolation_of(item) not in (None, best):
+    for item in [each for each in items if each.path.name in _LONG and _isolation_of(each) not in (None, best)]:
+        if item.path.name == "test_local_hostile.py" or "isolated" in item.fixturenames:  # type: ignore[attr-defined]
             item.add_marker("more")
+        else:
+            items.remove(item)
 
 
 def _isolation_of(item: pytest.Item) -> object:

@@ -2,8 +2,7 @@
 
     python -m tests.integration.sandbox.leaving ISOLATION [--served] [WAY ...]
 
-Each way is a module in the folder `left`: `leave` leaves something, and `look` returns whether it is there. An OSError
-of `leave` means that the sandbox refuses it. Both programs have the text of all ways, and their input says what to do.
+Both programs have the text of all ways, and their input says what to do.
 So they have the same source, or, with a comment, another one. As a command it prints what was found, for a test that
 runs it as another user.
 """
@@ -13,27 +12,23 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.local.executor import LocalExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
+from tests.integration.sandbox.ways import COMMON, WAYS
 from tests.servers import running_server
 
-__all__ = ["WAYS", "Found", "executor_of", "found_of", "survey"]
+__all__ = ["Found", "executor_of", "found_of", "survey"]
 
-WAYS = {
-    file.stem: file.read_text()
-    for file in sorted((Path(__file__).parent / "left").glob("*.py"))
-    if file.stem != "__init__"
-}
 Run = Callable[[Program, bytes, Mapping[str, bytes]], Execution]
 
 _LIMITS = Limits(cpu_s=20.0, wall_s=200.0, processes=64)
 
 # Each step has a process of its own, so that one that fails stops no other. Its error goes through a pipe.
 _SOURCE = f"""
-import json, os, sys
+import json
+{COMMON}
 WAYS = {WAYS!r}
 def step(way, name):
     reader, writer = os.pipe()
@@ -41,7 +36,7 @@ def step(way, name):
     if not child:
         os.close(reader)
         try:
-            space = {{}}
+            space = dict(globals())
             exec(WAYS[way], space)
             answer = space[name]()
         except BaseException as error:

@@ -10,10 +10,10 @@ import pytest
 
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
 from balancer.program import ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.gojudge.executor import GoJudgeExecutor
 from balancer.sandbox.http.adapter import ServerExecutor
-from balancer.sandbox.judge0.executor import Judge0Executor
-from balancer.sandbox.piston.executor import PistonExecutor
+from balancer.sandbox.servers.gojudge import GoJudgeExecutor
+from balancer.sandbox.servers.judge0 import Judge0Executor
+from balancer.sandbox.servers.piston import PistonExecutor
 from balancer.testing import ManualClock
 from tests.apis.api import Api, Asked, Reply, as_json, serving
 from tests.apis.box import Box

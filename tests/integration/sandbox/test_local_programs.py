@@ -45,7 +45,6 @@ def test_it_is_an_executor(local: LocalExecutor) -> None:
         ("1 / 0", 1),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
-        ("import os; os.abort()", -6),
     ],
 )
 def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
@@ -55,21 +54,12 @@ def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
     assert execution.stderr == b"" or exit_code == 1
 
 
-@pytest.mark.sampled(1)
-@CPP
 def test_arguments_and_files(local: LocalExecutor) -> None:
     args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
     source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
     files = {"in.txt": b"input", "sub/ans wer.txt": b"answer"}
     execution = local.run(Program("python", source, args=args), b"", LIMITS, files)
     assert execution.stdout.decode() == f"{list(args)}\ninput answer\n"
-    checker = """
-    #include <fstream>
-    #include <iostream>
-    int main(int n, char** a) { std::cout << std::ifstream(a[1]).rdbuf(); return 42; }
-    """
-    execution = local.run(Program("cpp", checker, args=args), b"", LIMITS, files)
-    assert (execution.stdout, execution.exit_code) == (b"input", 42)
 
 
 def test_files_are_the_programs_own(local: LocalExecutor) -> None:

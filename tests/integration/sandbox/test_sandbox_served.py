@@ -13,7 +13,7 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
 from tests.servers import RunningServer, running_server

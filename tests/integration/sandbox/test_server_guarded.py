@@ -12,7 +12,7 @@ import pytest
 
 from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.program import ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched

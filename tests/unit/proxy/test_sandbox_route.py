@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from balancer.opening.pool import Pool
 from balancer.plugins.registry import default_registry
 from balancer.proxy.app import ProxyServer
-from balancer.sandbox.fusion.wire import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
+from balancer.sandbox.run_code import About, CommandResult, CommandStatus, RunCodeAnswer, RunStatus
 from balancer.settings.config import load_config
 from tests.unit.proxy.harness import Server, Setting
 

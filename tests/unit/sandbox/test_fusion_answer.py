@@ -1,15 +1,15 @@
 """What answers of a SandboxFusion server mean, as tables."""
 
 import base64
-import json
 from typing import Any
 
+import httpx2
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.program import Execution, Limits, Status
-from balancer.sandbox.fusion.wire import TRUSTED_BYTES, RunCodeAnswer, execution_of_answer
-from balancer.sandbox.http.answers import AnswerContext
+from balancer.program import Execution, Limits, Program, Status
+from balancer.sandbox.servers.fusion import TRUSTED_BYTES, FusionExecutor
+from tests.unit.sandbox.answering import answering
 
 URL = "http://s/"
 
@@ -33,10 +33,12 @@ def answer(status: str, run: Any = None, build: Any = None, **more: Any) -> dict
 
 
 def meaning(body: dict[str, Any], *, language: str = "python", output_bytes: int = 10**6) -> Execution:
-    return execution_of_answer(
-        RunCodeAnswer.model_validate_json(json.dumps(body)),
-        AnswerContext(language, Limits(output_bytes=output_bytes), URL),
-    )
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        about = {"server": "balancer sandbox", "languages": [language]}
+        return httpx2.Response(200, json=about if request.method == "GET" else body)
+
+    client = FusionExecutor(URL, exchange=answering(handler))
+    return client.run(Program(language, ""), b"", Limits(output_bytes=output_bytes), {})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from balancer.endpoint import Outcome, outcome_of
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Limits, Program, Status
-from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.unit.sandbox.answering import answering
 
 Asked = dict[str, Any]
@@ -30,7 +30,7 @@ def stranger(answer: Answer) -> tuple[FusionExecutor, list[Asked]]:
         seen.append(json.loads(request.content))
         return answer(seen[-1])
 
-    return FusionExecutor("http://10.0.0.1:8080/", connect=answering(handler)), seen
+    return FusionExecutor("http://10.0.0.1:8080/", exchange=answering(handler)), seen
 
 
 def said(words: str, output: bytes = b"") -> httpx2.Response:
@@ -122,7 +122,7 @@ def listing(listed: httpx2.Response) -> tuple[FusionExecutor, list[str]]:
         paths.append(request.url.path)
         return listed if request.url.path == "/v1/languages" else httpx2.Response(404)
 
-    return FusionExecutor("http://10.0.0.1:8080/", connect=answering(handler)), paths
+    return FusionExecutor("http://10.0.0.1:8080/", exchange=answering(handler)), paths
 
 
 def test_a_server_that_lists_its_languages_is_believed_and_none_is_tried() -> None:

@@ -1,28 +1,46 @@
 """What each answer of a go-judge server means, of a program and of a compiler."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import pytest
 
 from balancer.endpoint import Outcome, outcome_of
 from balancer.errors import EndpointError
-from balancer.program import Execution, Limits, Status
-from balancer.sandbox.gojudge.wire import Result, execution_of_result, is_altered, refusal_of_result
-from balancer.sandbox.http.answers import AnswerContext
+from balancer.program import Execution, Limits, Program, Status
+from balancer.sandbox.servers.gojudge import GoJudgeExecutor
+from tests.unit.sandbox.answering import answering
 
-LIMITS = Limits(cpu_s=1.0, wall_s=5.0, output_bytes=100)
+LIMITS = Limits(cpu_s=1.0, wall_s=5.0, compile_s=10.0, output_bytes=100)
 GOOD: dict[str, Any] = {"status": "Accepted", "exitStatus": 0, "time": 10**8, "memory": 2**20, "runTime": 2 * 10**8}
+TOOLS = GOOD | {"files": {"stdout": "python3 /usr/bin/python3\ng++ /usr/bin/g++\n"}}
+
+
+def answered(language: str, *results: Mapping[str, Any]) -> tuple[Execution, int]:
+    """Return the end of a program whose commands end so, and how many of them were asked for."""
+    asked, left = [], iter([TOOLS, *results])
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, content=b"\xff")  # a file that it keeps
+        if request.method == "POST":
+            asked.append(json.loads(request.content))
+        return httpx2.Response(200, json=[next(left)] if request.method == "POST" else None)
+
+    client = GoJudgeExecutor("gojudge+http://e/", exchange=answering(handler))
+    return client.run(Program(language, ""), b"", LIMITS, {}), len(asked) - 1
 
 
 def ended(**changes: Any) -> Execution:
     files = {"stdout": "out", "stderr": "err", **changes.pop("files", {})}
-    result = Result.model_validate({**GOOD, "files": files, **changes})
-    return execution_of_result(result, None, AnswerContext("python", LIMITS, "e"))
+    return answered("python", {**GOOD, "files": files, **changes})[0]
 
 
-def compiled(**changes: Any) -> Execution | None:
-    result = Result.model_validate({**GOOD, "files": {"stdout": "", "stderr": "words"}, **changes})
-    return refusal_of_result(result, AnswerContext("cpp", Limits(compile_s=10.0), "e"))
+def compiled(**changes: Any) -> Execution:
+    made = {**GOOD, "files": {"stdout": "", "stderr": "words"}, **changes}
+    return answered("cpp", made, made, GOOD | {"files": {"stdout": "ran"}})[0]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +102,6 @@ def test_what_the_server_could_not_do(status: str) -> None:
 )
 def test_programs_that_a_compiler_refuses(changes: dict[str, Any], message: str) -> None:
     refusal = compiled(**changes)
-    assert refusal is not None
     assert (refusal.status, refusal.stderr) == (Status.COMPILE_ERROR, b"words")
     assert message in refusal.message
 
@@ -110,16 +127,18 @@ def test_compilers_that_could_not_do_their_part(changes: dict[str, Any], outcome
     assert outcome_of(caught.value) is outcome
 
 
-def test_a_program_that_was_made() -> None:
-    assert compiled(fileIds={".program": "A"}) is None
+def test_a_program_that_was_made_runs() -> None:
+    made = GOOD | {"fileIds": {".program": "A"}}
+    done, asked = answered("cpp", made, GOOD | {"files": {"stdout": "ran"}})
+    assert (done.stdout, asked) == (b"ran", 2)
 
 
-@pytest.mark.parametrize(("text", "altered"), [("a\ufffd", True), ("a", False)])
-def test_when_the_output_is_needed_as_a_file(text: str, altered: bool) -> None:
-    result = Result.model_validate({**GOOD, "files": {"stdout": text}})
-    assert is_altered(result, LIMITS) is altered
+def test_an_output_that_is_no_text_is_needed_as_a_file() -> None:
+    kept = GOOD | {"fileIds": {"stdout": "A"}}
+    done, asked = answered("python", GOOD | {"files": {"stdout": "a\ufffd"}}, kept)
+    assert (done.stdout, asked) == (b"\xff", 2)
 
 
 def test_a_flood_is_not_run_a_second_time() -> None:
-    cut = {"status": "Output Limit Exceeded", "files": {"stdout": "\ufffd"}}
-    assert not is_altered(Result.model_validate({**GOOD, **cut}), LIMITS)
+    done, asked = answered("python", GOOD | {"status": "Output Limit Exceeded", "files": {"stdout": "\ufffd"}})
+    assert (done.status, asked) == (Status.OUTPUT_LIMIT, 1)

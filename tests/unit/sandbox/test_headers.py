@@ -14,7 +14,6 @@ from balancer.errors import EndpointError
 from balancer.language import Language
 from balancer.program import Limits, Program
 from balancer.sandbox.languages.layout import lay_out
-from balancer.sandbox.local import headers as of_headers
 from balancer.sandbox.local.command import ProcessResult
 from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler
 from balancer.sandbox.local.headers import PrecompiledHeaders
@@ -35,12 +34,16 @@ def test_a_header_is_due_once_with_the_third_program_that_begins_with_it() -> No
     assert [headers.due(CPP, [SOME, b"x"]) for _ in range(3)] == [None, None, "some"]
 
 
-def test_other_headers_and_other_flags_count_apart() -> None:
+def test_other_headers_and_other_flags_are_apart() -> None:
     headers = PrecompiledHeaders()
     assert [headers.due(CPP, [b"#include <other>\n", b"all.h"]) for _ in range(4)] == [None] * 4
     assert [headers.due(CPP, [ALL]) for _ in range(2)] == [None] * 2
-    assert headers.due(replace(CPP, precompile=("g++", "-O3")), [ALL]) is None
+    others = replace(CPP, precompile=("g++", "-O3"))
+    assert headers.due(others, [ALL]) is None
     assert headers.due(CPP, [ALL]) == "all.h"
+    headers.make(CPP, "all.h", writes)
+    shown = [headers.folder(each, [text]) for each, text in ((CPP, ALL), (CPP, SOME), (others, ALL))]
+    assert [each is not None for each in shown] == [True, False, False]
 
 
 @pytest.fixture
@@ -86,14 +89,6 @@ def test_a_header_that_cannot_be_made_is_not_due_again(maker: Callable[[Path], b
     assert headers.folder(CPP, [ALL]) is None
 
 
-def test_without_a_place_there_is_no_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = PrecompiledHeaders()
-    asked(headers)
-    monkeypatch.setattr(of_headers, "Scratch", lambda prefix: full(Path(prefix)))
-    headers.make(CPP, "all.h", writes)
-    assert headers.folder(CPP, [ALL]) is None
-
-
 def test_a_folder_is_shown_when_it_is_complete(umask_of_one_user: None) -> None:
     headers = PrecompiledHeaders()
     seen: list[Path] = []
@@ -113,14 +108,6 @@ def test_a_folder_is_shown_when_it_is_complete(umask_of_one_user: None) -> None:
     modes.pop("bits/all.h.gch")  # its maker decides
     assert modes == {".": 0o755, "bits": 0o755, "bits/all.h": 0o444}
     assert shown.parent.stat().st_mode & 0o777 == 0o711
-
-
-def test_a_program_is_shown_the_header_that_it_begins_with() -> None:
-    headers = PrecompiledHeaders()
-    headers.make(CPP, "all.h", writes)
-    assert headers.folder(CPP, [ALL]) is not None
-    assert headers.folder(CPP, [SOME]) is None
-    assert headers.folder(replace(CPP, precompile=("g++", "-O3")), [ALL]) is None
 
 
 class FakeJail:

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from balancer.errors import ConfigError, MissingExtra
 from balancer.hookspecs import PROJECT, HookSpecs
 from balancer.program import ExecutorOptions
-from balancer.sandbox import fusion, local
+from balancer.sandbox import local
 from balancer.sandbox.server import command as commands
 from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.servers import fusion
 
 
 def manager() -> pluggy.PluginManager:
@@ -46,9 +47,9 @@ def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httptools", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     ((http,),) = [offered for offered in manager().hook.balancer_executors() if offered[0].schemes[0] == "http"]
-    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: httptools\): "):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: aiohttp\): "):
         http.make("http://a/", ExecutorOptions())
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.fusion.wire import RunCodeRequest, execution_of_answer
-from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.http.client import WireAnswer, WireRequest
+from balancer.sandbox.run_code import About, RunCodeAnswer, RunCodeRequest
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -86,11 +87,20 @@ EXECUTIONS = [
 TOLD = [(e, lang) for e in EXECUTIONS for lang in ("python", "cpp") if (e.status, lang) != (Status.MEMORY_LIMIT, "cpp")]
 
 
+def read(answer: RunCodeAnswer, language: str) -> Execution:
+    """Return what the client makes of an answer."""
+
+    def exchange(request: WireRequest) -> WireAnswer:
+        about = About(languages=[language])
+        return WireAnswer(200, {}, (about if request.method == "GET" else answer).model_dump_json().encode())
+
+    return FusionExecutor("http://e/", exchange=exchange).run(Program(language, ""), b"", Limits(), {})
+
+
 @pytest.mark.parametrize(("execution", "language"), TOLD, ids=lambda value: getattr(value, "message", value))
 def test_the_client_reads_what_the_server_meant(execution: Execution, language: str) -> None:
     answer = answer_to(RunCodeRequest(code="x", language=language), Pretend(execution))
-    read = execution_of_answer(answer, AnswerContext(language, Limits(), "e"))
-    assert read == execution
+    assert read(answer, language) == execution
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,7 @@ def test_the_client_reads_what_the_server_meant(execution: Execution, language: 
 def test_a_compile_error_survives_as_well(execution: Execution) -> None:
     answer = answer_to(RunCodeRequest(code="x", language="cpp"), Pretend(execution))
     assert answer.run_result is None
-    assert execution_of_answer(answer, AnswerContext("cpp", Limits(), "e")) == execution
+    assert read(answer, "cpp") == execution
 
 
 def test_an_answer_has_sandboxfusions_fields() -> None:

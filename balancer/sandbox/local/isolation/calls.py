@@ -7,13 +7,12 @@ only some uses are forbidden.
 libseccomp writes the filter; most systems have it.
 """
 
-import contextlib
+import ctypes
 import errno
 import functools
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 __all__ = ["filter_of_calls"]
 
@@ -47,6 +46,16 @@ _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STEAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing on a terminal for its user
 
 
+# Of libseccomp's <seccomp.h>.
+_ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_BAD_ARCH, _OPTIMIZE = 2, 8
+_NE, _EQ, _GT, _MASKED_EQ = 1, 4, 6, 7
+
+
+class _Compared(ctypes.Structure):
+    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+
+
 @functools.cache
 def filter_of_calls() -> tuple[bytes, str]:
     """Return the filter as bytes for the kernel, or no bytes and the reason why there is none.
@@ -54,48 +63,48 @@ def filter_of_calls() -> tuple[bytes, str]:
     Made once per process, in some milliseconds.
     """
     try:
-        import pyseccomp  # it looks for the library when it is imported
-    except ModuleNotFoundError:
-        return b"", "no pyseccomp; install the extra pipeline or server of balancer"
-    except (ImportError, RuntimeError, OSError) as error:
+        library = ctypes.CDLL("libseccomp.so.2")
+        library.seccomp_init.restype = ctypes.c_void_p
+        filtered = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
+        try:
+            return _written(library, filtered), ""
+        finally:
+            library.seccomp_release(filtered)
+    except (AttributeError, OSError) as error:
         return b"", f"no seccomp: {error}; install libseccomp2"
-    return _written(pyseccomp), ""
 
 
-def _written(pyseccomp: Any) -> bytes:
-    refuse = pyseccomp.ERRNO(errno.EPERM)
-    calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    with contextlib.suppress(OSError, ValueError):  # libseccomp before 2.5 does not know it
-        calls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)  # a tree in place of a list: the filter is run at every call
+def _written(library: ctypes.CDLL, filtered: ctypes.c_void_p) -> bytes:
+    def refuse(code: int, name: str, *only_if: _Compared) -> None:
+        """Make the call fail, if all comparisons hold. One that is unknown on this architecture is left out."""
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        if number >= 0:
+            rule = (filtered, ctypes.c_uint32(_ERRNO | code), number, len(only_if))
+            _check(library.seccomp_rule_add_array(*rule, (_Compared * len(only_if))(*only_if)))
+
+    library.seccomp_attr_set(filtered, _OPTIMIZE, 2)  # a tree, as it runs at every call; libseccomp before 2.5 has none
     # On another architecture the numbers mean other calls.
-    calls.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
-    for name in _known(pyseccomp, f"{_OTHERS} {_KEYS} {_MEMORY} {_DOORS} {_MACHINE} {_UNSEEN}"):
-        calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), name)
+    _check(library.seccomp_attr_set(filtered, _BAD_ARCH, ctypes.c_uint32(_KILL_PROCESS)))
+    for name in f"{_OTHERS} {_KEYS} {_MEMORY} {_DOORS} {_MACHINE} {_UNSEEN}".split():
+        refuse(errno.ENOSYS, name)
     for flag in _bits(_NAMESPACES):
-        calls.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
+        refuse(errno.EPERM, "clone", _Compared(0, _MASKED_EQ, flag, flag))
     # Another process could set a limit that ends the first one.
-    calls.add_rule(refuse, "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
-    for family in range(_NETLINK + 1):
-        if family not in (_UNIX, _INET, _INET6, _NETLINK):
-            calls.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))
+    refuse(errno.EPERM, "prlimit64", _Compared(0, _NE, 0))
+    for family in {*range(_NETLINK + 1)} - {_UNIX, _INET, _INET6, _NETLINK}:
+        refuse(errno.EAFNOSUPPORT, "socket", _Compared(0, _EQ, family))
     # AF_VSOCK, for one, knows no network namespaces: it leads to the host of a virtual machine.
-    calls.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), "socket", pyseccomp.Arg(0, pyseccomp.GT, _NETLINK))
+    refuse(errno.EAFNOSUPPORT, "socket", _Compared(0, _GT, _NETLINK))
     for request in _STEAL_INPUT:
-        calls.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
+        refuse(errno.EPERM, "ioctl", _Compared(1, _MASKED_EQ, 0xFFFFFFFF, request))
     with tempfile.TemporaryFile() as file:
-        calls.export_bpf(file)
+        _check(library.seccomp_export_bpf(filtered, file.fileno()))
         return os.pread(file.fileno(), 2**20, 0)
 
 
-def _known(pyseccomp: Any, names: str) -> Iterator[str]:
-    """Yield the `names` that the library knows for this architecture."""
-    for name in names.split():
-        try:
-            number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)
-        except (ValueError, OSError):
-            continue
-        if number >= 0:
-            yield name
+def _check(code: int) -> None:
+    if code < 0:
+        raise OSError(-code, os.strerror(-code))
 
 
 def _bits(mask: int) -> Iterator[int]:
