@@ -1,20 +1,37 @@
 """Row schemas: from a row to a problem, by the schema whose columns the row has.
 
-Decides how a row's schema is recognised, and what is said of columns that are not used.
+Decides how a row's schema is recognised, and which columns are named because they hold programs that are not used.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from reprlib import Repr
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.rows.columns import RowProblem, RowSchema, Solution, solutions, without_repetition
-from balancer.rows.schemas import PLAIN, SCHEMAS
+from balancer.rows.columns import RowProblem, RowSchema
+from balancer.rows.schemas import SCHEMAS
+from balancer.rows.solutions import with_solutions
 
-__all__ = ["LANGUAGES", "SCHEMAS", "problem_of", "schema_of"]
+__all__ = ["problem_of", "schema_of"]
 
-LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.languages.values())
-"""Languages that the solutions of rows may have, as far as a schema tells."""
+_NAMED = re.compile(r"solution|submission|code|checker|validator|generator|response$|^(results|trials)$")
+_CODE = re.compile(r"(?:^|\n|\\n|['\"])(?:```|#include|import |from \S+ import|def |class |int main).*?(?:\n|\\n)")
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 2000
+
+
+class _Watched(dict[str, Any]):
+    """A row that knows which of its columns were read."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        super().__init__(row)
+        self.used: set[str] = set()
+
+    def get(self, column: str, default: Any = None) -> Any:
+        self.used.add(column)
+        return super().get(column, default)
 
 
 def schema_of(row: Mapping[str, Any]) -> RowSchema | None:
@@ -31,25 +48,20 @@ def problem_of(row: Mapping[str, Any]) -> RowProblem:
         PackageError: something is missing, or has another form; one line.
     """
     schema = schema_of(row)
-    if schema is not None:
-        read = schema.read(row)
-        return without_repetition(_with_notes(schema, row, read if schema is PLAIN else _with_more(row, read)))
-    known = "; ".join(schema.words for schema in SCHEMAS if schema.words)
-    columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
-    raise PackageError(f"it has the columns {columns[:160]}; known are {known}")
+    if schema is None:
+        known = "; ".join(dict.fromkeys(schema.words for schema in SCHEMAS))
+        columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
+        raise PackageError(f"it has the columns {columns[:160]}; known are {known}")
+    watched = _Watched(row)
+    read = with_solutions(watched, schema.read(watched))
+    unused = ", ".join(_unused(watched))
+    return replace(read, notes=(f"not used: {unused}", *read.notes)) if unused else read
 
 
-def _with_more(row: Mapping[str, Any], read: RowProblem) -> RowProblem:
-    """Add the solutions of the columns `right` and `wrong`, which any row may have, as not all data sets have some."""
-    right, wrong = (tuple(solutions(row, column, source="source")) for column in ("right", "wrong"))
-    return replace(read, right=_joined(read.right, right), wrong=_joined(read.wrong, wrong))
-
-
-def _joined(own: tuple[Solution, ...], more: tuple[Solution, ...]) -> tuple[Solution, ...]:
-    start = max((solution.number for solution in own), default=-1) + 1
-    return (*own, *(replace(solution, number=start + solution.number) for solution in more))
-
-
-def _with_notes(schema: RowSchema, row: Mapping[str, Any], read: RowProblem) -> RowProblem:
-    ignored = [column for column in schema.ignored if row.get(column)]
-    return replace(read, notes=(f"not used: {', '.join(ignored)}", *read.notes)) if ignored else read
+def _unused(row: _Watched) -> Iterator[str]:
+    """Yield the columns that were not read, and have the name or the look of programs."""
+    for column, found in row.items():
+        if column not in row.used and found and not isinstance(found, bool | int | float):
+            words = found[:2000] if isinstance(found, str) else _SHORT.repr(found)
+            if _NAMED.search(str(column)) or _CODE.search(words):
+                yield ascii(column)[1:-1]

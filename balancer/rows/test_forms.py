@@ -6,9 +6,12 @@ Forms, as JSON text or as its parsed value:
 - `{"inputs": [...], "outputs": [...]}`: standard input and output (APPS, TACO, CodeContests in verl). A list of texts
   as an input or output holds its lines. With `"fn_name": "f"`: calls. Then an input is a list of arguments, or a text
   with one JSON argument a line. An output is the value, a list that holds only the value, or its JSON.
-- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). `"fn_name"` is in the
+  Its lists may be named `"input"` and `"output"` (CodeContests).
+- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). Both may be in tables:
+  `{"input": {"stdin": ...}, "output": {"stdout": ...}}` (CodeContests-O). `"fn_name"` is in the
   tables, in their `"metadata"`, or beside them. With `"testtype": "functional"`, input and output are JSON.
 - a row of APPS or TACO: its column `"input_output"` has the first form.
+- a table with the tests in `"ground_truth"`, as verl's `reward_model`.
 - one of these as LiveCodeBench packs it: in a pickle, compressed, as base64. It is not unpickled.
 """
 
@@ -120,18 +123,23 @@ def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
         if not isinstance(each, Mapping) or "input" not in each or "output" not in each:
             raise ValueError(f"a test is {str(each)[:60]!r}; {_KNOWN}")
         where = f"tests[{number}]"
-        found.append(how.within(where, each).case(where, each["input"], each["output"]))
+        given, wanted = _within(each["input"], "stdin"), _within(each["output"], "stdout")
+        found.append(how.within(where, each).case(where, given, wanted))
     return found
+
+
+def _within(found: Any, stream: str) -> Any:
+    return found[stream] if isinstance(found, Mapping) and stream in found else found
 
 
 def _of_table(tests: Mapping[str, Any], how: HowToRun) -> list[StdinCase | CallCase]:
     if tests.get("assert_case"):
         raise ValueError(f"the tests are assert statements (assert_case), which a program can forge; {_KNOWN}")
     how = how.within("the tests", tests)
-    for nested in ("test_cases", "input_output"):
+    for nested in ("test_cases", "input_output", "ground_truth"):
         if nested in tests:
             return _cases(tests[nested], how)
-    inputs, outputs = _plain(tests.get("inputs")), _plain(tests.get("outputs"))
+    inputs, outputs = (_plain(tests.get(f"{name}s", tests.get(name))) for name in ("input", "output"))
     if not isinstance(inputs, list | tuple) or not isinstance(outputs, list | tuple):
         raise ValueError(f"the tests have the keys {sorted(map(str, tests))[:8]}; {_KNOWN}")
     if len(inputs) != len(outputs):
