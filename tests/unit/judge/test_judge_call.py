@@ -41,6 +41,9 @@ def test_a_text_is_what_a_model_wrote() -> None:
         assert (without.verdict, without.score, without.share) == (Verdict.COMPILE_ERROR, 0.0, 0.0)
         assert without.note == "the completion holds no program"
         assert judge.run(None, CASES).score == 0
+        other = judge.run("```cpp\nint main() {}\n```\n```text\n4\n```", CASES)
+        assert (other.score, other.note) == (0, "the completion holds no program in python; it has a cpp block")
+        assert judge.run_job(Job.of("```python\nx\n```", [], language="cpp")).note.endswith("it has a python block")
 
 
 def test_a_language_that_nobody_runs_is_named() -> None:
