@@ -112,13 +112,10 @@ def tell_of_run(found: "RunResult", report: Path, settings: "Config", *, as_json
         said = "stopped; the same command goes on from here"
     elif not found.complete:
         said = "some problems are left; the same command goes on with them"
-        if not found.judged:
-            again = (
-                "the same command tries again"
-                if found.reasons
-                else "to run it again does not help before this is mended"
-            )
-            said = f"nothing was judged; {again}"
+        if not found.judged and found.reasons:
+            said = "nothing was judged; the same command tries again"
+        elif not found.judged:
+            said = f"{nothing_judged(found)} To run it again does not help before this is mended."
     if as_json:
         errors = [nothing_judged(found) or said] if said else []
         print_json({**found.summary(), "report": str(report)}, errors=errors, redact=settings.redact)
