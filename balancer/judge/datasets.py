@@ -11,7 +11,7 @@ from balancer.judging.cases import CallCase, StdinCase
 from balancer.program import Program
 from balancer.rows.row_programs import checker_in
 from balancer.rows.row_tests import cases_in_row
-from balancer.rows.schema import problem_of, schema_of
+from balancer.rows.schemas import problem_of, schema_of
 from balancer.rows.test_forms import cases_of_tests
 
 __all__ = ["cases_and_checker", "cases_of"]

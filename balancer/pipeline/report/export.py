@@ -20,7 +20,7 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.plugins.extras import has
 from balancer.rows.row_tests import function_of
-from balancer.rows.schema import problem_of
+from balancer.rows.schemas import problem_of
 from balancer.scratch import Scratch
 
 __all__ = ["CASES", "MINIMAL", "NUMBER", "export_cases", "export_inputs", "minimal", "write_rows"]

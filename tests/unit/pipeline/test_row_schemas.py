@@ -16,7 +16,7 @@ from balancer.judge import CallCase, StdinCase, cases_of
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Problem
-from balancer.rows.schema import SCHEMAS, problem_of, schema_of
+from balancer.rows.schemas import SCHEMAS, problem_of, schema_of
 from balancer.settings.pipeline import RowSettings
 
 ROWS = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "rows").glob("*.json"))}
@@ -241,7 +241,7 @@ def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.rows.packed._MOST", 2**20)
+    monkeypatch.setattr("balancer.rows.test_forms._MOST_PACKED", 2**20)
     with pytest.raises(PackageError, match=r"private_test_cases: .* it has more than 1 MiB"):
         problem_of({**ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
 
