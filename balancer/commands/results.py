@@ -1,6 +1,6 @@
 """`balancer report`, `merge` and `diff`: commands that read the results of earlier runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from balancer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from balancer.pipeline.results.diff import Difference
+    from balancer.pipeline.results.diff import Difference, ProblemChange
     from balancer.pipeline.results.run_result import RunResult
     from balancer.pipeline.results.store import Store
 
 __all__ = ["differ", "difference_lines", "put_together", "write_again"]
 
+_MOST_NAMES = 5  # of a problem
 _MOST_LINES = 12  # of each kind, so that all of it fits on one screen
 
 
@@ -73,27 +74,38 @@ def difference_lines(found: "Difference") -> Iterator[str]:
     counts = found.counts
     yield f"{found.both} problems in both, {counts['only_before']} only before, {counts['only_after']} only after"
     before, after = (_rate(found.killed[n], found.wrong[n]) for n in (0, 1))
-    yield f"wrong submissions killed, of problems in both: before {before}, after {after}"
+    yield f"wrong submissions killed: before {before}, after {after} (in both)"
     yield f"cases gained {found.gained}, lost {found.lost}; verdicts that differ: {counts['verdicts']}"
     if found.same:
         yield "nothing else differs"
     yield from _some("only before", found.only_before, counts["only_before"])
     yield from _some("only after", found.only_after, counts["only_after"])
-    changed = [
-        f"{c.problem}: killed {_rate(c.killed[0], c.wrong[0])} -> {_rate(c.killed[1], c.wrong[1])}, "
-        f"cases +{c.gained} -{c.lost}"
-        for c in found.changed
-    ]
-    yield from _some("problems that changed", changed, counts["changed"])
-    verdicts = [f"{v.problem}/{v.submission} on input {v.input}: {v.before} -> {v.after}" for v in found.verdicts]
+    yield from _some("problems that changed", map(_change, found.changed), counts["changed"])
+    verdicts = (f"{v.problem}/{v.submission} on case {v.case}: {v.before} -> {v.after}" for v in found.verdicts)
     yield from _some("verdicts that differ", verdicts, counts["verdicts"])
+
+
+def _change(found: "ProblemChange") -> str:
+    before, after = (_rate(*each) for each in zip(found.wrong_killed, found.wrong_judged, strict=True))
+    said = [f"killed {before} -> {after}, cases +{len(found.cases_gained)} -{len(found.cases_lost)}"]
+    for words, names in (
+        ("killed now", found.killed_now),
+        ("survive now", found.survive_now),
+        ("not judged now", found.not_judged_now),
+        ("new cases", found.cases_gained),
+        ("cases gone", found.cases_lost),
+    ):
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        said += [f"{words}: {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
+    return f"{found.problem}: {'; '.join(said)}"
 
 
 def _rate(part: int, whole: int) -> str:
     return f"{part}/{whole}" if whole else "none judged"
 
 
-def _some(title: str, lines: list[str], count: int) -> Iterator[str]:
+def _some(title: str, found: Iterable[str], count: int) -> Iterator[str]:
+    lines = list(found)
     if not lines:
         return
     yield ""

@@ -11,7 +11,7 @@ from balancer.judging.cases import CallCase, StdinCase
 from balancer.program import Program
 from balancer.rows.row_programs import checker_in
 from balancer.rows.row_tests import cases_in_row
-from balancer.rows.schema import problem_of, schema_of
+from balancer.rows.schemas import problem_of, schema_of
 from balancer.rows.test_forms import cases_of_tests
 
 __all__ = ["cases_and_checker", "cases_of"]
@@ -35,7 +35,7 @@ def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCa
 
 def cases_and_checker(tests: Any, function: str | None = None) -> tuple[list[StdinCase | CallCase], Program | None]:
     """Return the cases, as `cases_of`, and the checker of the row, if it has one that needs no testlib.h."""
-    if isinstance(tests, Mapping) and not (_FORMS & tests.keys()) and schema_of(tests):
+    if isinstance(tests, Mapping) and ("entry_point" in tests or not _FORMS & tests.keys()) and schema_of(tests):
         try:
             row = problem_of(tests)
             return cases_in_row(row.tests), checker_in(row, None)

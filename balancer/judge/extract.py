@@ -31,7 +31,9 @@ from typing import Final
 from balancer.judge.fences import FencedBlock, blocks_of, is_tag, names_of
 from balancer.program import Program
 
-__all__ = ["bare_code", "code_in", "does_something", "program_in"]
+__all__ = ["NO_PROGRAM", "bare_code", "code_in", "does_something", "program_in", "why_none"]
+
+NO_PROGRAM = "the completion holds no program"
 
 _TAGS: Final = "think|thinking|thought|reasoning"
 _STRINGS: Final = re.compile(
@@ -140,6 +142,14 @@ def program_in(completion: str, language: str = "python", name: str = "") -> Pro
     """Return the program in `completion` as a `Program`; None if there is none. See `code_in`."""
     code = code_in(completion, language)
     return None if code is None else Program(language, code, name)
+
+
+def why_none(completion: str, language: str = "python") -> str:
+    """Return why there is no program in a completion: it may have blocks in other languages."""
+    names = names_of(language)
+    tags = dict.fromkeys(block.tag for block in blocks_of(_said(completion), names) if is_tag(block.tag))
+    others = " and a ".join(tag for tag in tags if tag not in (*names, *_NEUTRAL))
+    return f"the completion holds no program in {language}; it has a {others} block" if others else NO_PROGRAM
 
 
 def _said(completion: str) -> str:

@@ -19,7 +19,7 @@ from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
 from balancer.judge.batches import in_tasks, in_threads
 from balancer.judge.executed import Executed, ExecuteJob, execute_job
-from balancer.judge.extract import program_in
+from balancer.judge.extract import NO_PROGRAM, program_in, why_none
 from balancer.judge.judged import Job, Judged
 from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
 from balancer.judging.cases import AnyCase, cases_in
@@ -354,12 +354,13 @@ def _job(
     limits: Limits | float | None,
     stop_at_first: bool | None,
 ) -> Job:
+    without = NO_PROGRAM
     if isinstance(program, str):
-        program = program_in(program)
+        without, program = why_none(program), program_in(program)
     elif program is not None and not isinstance(program, Program):
         kind = type(program).__name__
         raise TypeError(f"program is a {kind}; it takes a Program, the text of a model, or None for no text")
-    return Job(program, cases_in(cases), checker, limits, stop_at_first)
+    return Job(program, cases_in(cases), checker, limits, stop_at_first, without=without)
 
 
 def _check(source: object, labels: object, stop_at_first: object, outage_s: object, executors: object) -> None:

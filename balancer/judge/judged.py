@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from balancer.judge.datasets import cases_and_checker
-from balancer.judge.extract import program_in
+from balancer.judge.extract import NO_PROGRAM, program_in, why_none
 from balancer.judging.cases import AnyCase, cases_in
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program
 
 __all__ = ["CaseVerdict", "Job", "Judged"]
-
-NO_CODE = "the completion holds no program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class Job:
         limits: of each run; a number is CPU seconds. None: the judge's.
         stop_at_first: whether to stop at the first case that is not accepted. None: the judge's.
         tag: any value of the caller; `Judged.tag` returns it.
+        without: why there is no program.
 
     Raises:
         TypeError: `program` is not a program, or `cases` are not cases.
@@ -42,6 +41,7 @@ class Job:
     limits: Limits | float | None = None
     stop_at_first: bool | None = None
     tag: Any = None
+    without: str = NO_PROGRAM
 
     def __post_init__(self) -> None:
         if self.program is not None and not isinstance(self.program, Program):
@@ -66,7 +66,9 @@ class Job:
             ValueError: the form of the tests is not known, or the language has another name here.
         """
         cases, checker = cases_and_checker(tests, function)
-        return cls(program_in(completion, language), cases, **{"checker": checker, **more})
+        program = program_in(completion, language)
+        why = {} if program else {"without": why_none(completion, language)}
+        return cls(program, cases, **{"checker": checker, **why, **more})
 
 
 @dataclass(frozen=True, slots=True)

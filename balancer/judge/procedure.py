@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Final, TypeVar
 
-from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
+from balancer.judge.judged import CaseVerdict, Job, Judged
 from balancer.judging.cases import case_of
 from balancer.judging.judgements import OutputCheck, judgement_of, limits_of
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, RunStage, Stopped
@@ -88,7 +88,7 @@ def judge_job(
     total = len(job.cases)
     cases = [_named(at, case_of, given) for at, given in enumerate(job.cases)]
     if job.program is None:
-        return Judged((), total, job.tag, number, NO_CODE)
+        return Judged((), total, job.tag, number, job.without)
     program, written = encodable(job.program)
     key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []

@@ -208,17 +208,14 @@ class Trust:
         self._accused_by.setdefault(witness, set()).add(endpoint)
         # A program that outvoted two endpoints is probably at fault itself.
         good = sum(len(self._accused_by[each]) == 1 for each in record.witnesses - self._unsteady)
-        return good >= WITNESSES and self._eject(endpoint)
+        return good >= WITNESSES and self.failed(endpoint)
 
     def unsteady(self, witness: Hashable) -> None:
         """Record that the output of a program varies. It is no witness, also for earlier votes."""
         self._unsteady.add(witness)
 
     def failed(self, endpoint: str) -> bool:
-        """Record a wrong answer to a program whose answer is known. Return whether the endpoint is ejected."""
-        return self._eject(endpoint)
-
-    def _eject(self, endpoint: str) -> bool:
+        """Record a proof that an endpoint lies. Return whether it is ejected: one endpoint is always kept."""
         if endpoint in self.ejected or len(self.ejected) + 1 >= len(self._records):
             return False
         self.ejected |= {endpoint}

@@ -20,6 +20,7 @@ __all__ = ["Activity", "ProblemStatus", "Progress", "WorkerProgress"]
 
 _REMEMBERED = 1000
 _SHOWN_EVERY_S = 0.1
+_LITTLE = 0.1  # of the runs that are done: a round that is added takes about as many
 _SHOWN = 100  # problems shown after they are done
 
 
@@ -230,8 +231,8 @@ class Progress:
         self._display.show(self._done, self._done + ahead, title=self._title(), left=left, doing=doing)
 
     def _left_s(self, ahead: int) -> float | None:
-        """Return the time left; None if nothing tells it: e.g. all that is planned is done, and more may be planned."""
-        if self._problems is None or (not ahead and self._finished < self._problems):
+        """Return the time left; None if nothing tells it: little of the plan is left, and more may be planned."""
+        if self._problems is None or (ahead < _LITTLE * self._done and self._finished < self._problems):
             return None
         return time_left_s(self._display.spent_s, self._done, ahead)
 

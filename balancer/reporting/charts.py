@@ -54,7 +54,6 @@ __all__ = [
     "inside",
     "line_chart",
     "narrow_svg",
-    "remark",
     "rows",
     "share_bars",
     "slot_rows",
@@ -463,26 +462,21 @@ def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[flo
     return drawing
 
 
-def remark(drawing: Drawing, x: float, row: int, words: str) -> None:
-    """Write `words` at `x` in a row."""
-    _write(drawing, x, row, words, 4.0)
-
-
 def beside(drawing: Drawing, row: int, words: str) -> None:
     """Write `words` to the right of a row. The drawing makes room for them."""
-    _write(drawing, None, row, words, 10.0)
+    _write(drawing, row, words, 10.0)
 
 
 def inside(drawing: Drawing, row: int, words: str) -> None:
     """Write `words` at the right end of a row."""
-    _write(drawing, None, row, words, -4.0)
+    _write(drawing, row, words, -4.0)
 
 
 @_styled()
-def _write(drawing: Drawing, x: float | None, row: int, words: str, aside: float) -> None:
+def _write(drawing: Drawing, row: int, words: str, aside: float) -> None:
     drawing.axes.annotate(
-        drawable(words), (1.0 if x is None else x, row), (aside, 0.0),
-        xycoords=("axes fraction" if x is None else "data", "data"), textcoords="offset points",
+        drawable(words), (1.0, row), (aside, 0.0),
+        xycoords=("axes fraction", "data"), textcoords="offset points",
         ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
         fontsize=_LETTERS, color=INK, parse_math=False,
     )  # fmt: skip

@@ -41,11 +41,12 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Words in one style. With an `anchor` they are a link to that place of the document."""
+    """Words in one style. They may be a link: to the place `anchor` of the document, or to a `file` beside it."""
 
     text: str
     style: WordStyle = WordStyle.PLAIN
     anchor: str = ""
+    file: str = ""
 
 
 Words = str | Written | tuple[str | Written, ...]

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -135,6 +136,8 @@ def _written(each: doc.Written) -> Markup:
         text = _TAGS[doc.WordStyle.CODE].format(Markup("_<wbr>").join(text.split("_")))
     elif each.style in _TAGS:
         text = _TAGS[each.style].format(text)
+    if each.file:
+        return Markup('<a href="{}" download>{}</a>').format(quote(each.file, errors="replace"), text)
     return Markup('<a href="#{}">{}</a>').format(each.anchor, text) if each.anchor else text
 
 

@@ -1,11 +1,11 @@
-"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time, the longest spans. Pure."""
+"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time. Pure."""
 
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["TimeBlock", "Timed", "Window", "blocks", "busy_levels", "lanes", "longest", "window"]
+__all__ = ["TimeBlock", "Timed", "Window", "blocks", "busy_levels", "lanes", "window"]
 
 
 class Timed(Protocol):
@@ -37,12 +37,6 @@ def window(spans: Iterable[Timed]) -> Window:
     """Return the time from the first start to the last end."""
     spans = list(spans)
     return Window(min((s.started_s for s in spans), default=0.0), max((s.ended_s for s in spans), default=0.0))
-
-
-def longest(spans: Sequence[T], most: int) -> list[T]:
-    """Return the `most` longest of `spans`, in their own order."""
-    ranked = sorted(range(len(spans)), key=lambda i: spans[i].started_s - spans[i].ended_s)
-    return [spans[i] for i in sorted(ranked[:most])]
 
 
 def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]]:

@@ -1,4 +1,4 @@
-"""Tests that are code with asserts, as in KodCode: those that compare a call with a value are read.
+"""Tests that are code with asserts, as in KodCode and HumanEval: those that compare a call with a value are read.
 
 The code is parsed, and not run.
 """
@@ -6,23 +6,31 @@ The code is parsed, and not run.
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 
 from balancer.errors import PackageError
 from balancer.judging.cases import CallCase
-from balancer.rows.columns import RowTest
+from balancer.rows.columns import NO_PYTHON, RowTest
 from balancer.rows.row_tests import called
 
 __all__ = ["asserted"]
 
 
-def asserted(column: str, code: str) -> tuple[tuple[RowTest, ...], tuple[str, ...]]:
+def asserted(column: str, code: str, solution: str, candidate: str) -> tuple[tuple[RowTest, ...], tuple[str, ...]]:
     """Return the tests of the function that most asserts call, and what of them is not used, for people.
+
+    Args:
+        column: names them in an error.
+        code: the asserts, and any other code.
+        solution: a right one; it says in which order arguments with names stand.
+        candidate: the function that asserts call `candidate`.
 
     Raises:
         PackageError: it is not Python, or no assert compares a call with a value.
     """
     asserts = _asserts(column, code)
-    cases = [case for case in map(_case, asserts) if case is not None]
+    cases = [case for each in asserts if (case := _case(each, solution, candidate)) is not None]
     names = Counter(case.function for case in cases)
     if not names:
         raise PackageError(f"{column}: no assert compares a call of a function with a value, such as assert f(1) == 2")
@@ -37,20 +45,33 @@ def asserted(column: str, code: str) -> tuple[tuple[RowTest, ...], tuple[str, ..
 def _asserts(column: str, code: str) -> list[ast.Assert]:
     try:
         return [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except NO_PYTHON as error:
         raise PackageError(f"{column}: is not Python: {ascii(str(error))[1:-1][:120]}") from None
 
 
-def _case(node: ast.Assert) -> CallCase | None:
+def _case(node: ast.Assert, solution: str, candidate: str) -> CallCase | None:
     """Return the call that an assert compares; None if it is another one."""
     for call, value in _compared(node.test):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            name = candidate if candidate and call.func.id == "candidate" else call.func.id
+            if call.keywords and (call.args or [each.arg for each in call.keywords] != _parameters(solution, name)):
+                return None
             try:
-                args = [_plain(ast.literal_eval(arg)) for arg in call.args]
-                return CallCase(call.func.id, args, _plain(ast.literal_eval(value)))
-            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                args = [_plain(ast.literal_eval(arg)) for arg in (*call.args, *(each.value for each in call.keywords))]
+                return CallCase(name, args, _plain(ast.literal_eval(value)))
+            except NO_PYTHON:
                 return None
     return None
+
+
+@lru_cache(maxsize=1)
+def _parameters(solution: str, function: str) -> list[str]:
+    """Return the names of a function's parameters; empty if they are not found."""
+    with suppress(*NO_PYTHON):
+        for node in ast.walk(ast.parse(solution)):
+            if isinstance(node, ast.FunctionDef) and node.name == function:
+                return [each.arg for each in node.args.args if each.arg != "self"]
+    return []
 
 
 def _compared(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:

@@ -7,8 +7,10 @@ line, and nothing else.
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from ast import literal_eval
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from balancer.errors import PackageError
@@ -16,28 +18,26 @@ from balancer.program import Program
 
 __all__ = [
     "KINDS",
+    "NO_PYTHON",
     "RowProblem",
     "RowSchema",
     "RowTest",
     "Solution",
-    "in_python",
+    "encodable",
     "lists",
     "mapping",
     "mebibytes",
     "name_in",
-    "pairs",
     "parsed",
     "program_in",
     "seconds",
     "short",
-    "solutions",
     "text",
-    "unfenced",
     "whole",
-    "with_starter",
-    "without_repetition",
 ]
 
+NO_PYTHON = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
+"""What reading a text as Python may raise."""
 KINDS = ("public", "private", "generated")
 
 
@@ -102,16 +102,13 @@ class RowSchema:
     Attributes:
         marks: the columns that identify its rows.
         words: its name and columns, for people.
-        read: returns the content of a row; raises PackageError.
-        languages: languages of its solutions, by their names in the data; empty: the names in the row are used.
-        ignored: columns that say something about a problem and are not used.
+        read: returns the content of a row, without the programs of the columns that any row may have; raises
+            PackageError.
     """
 
     marks: frozenset[str]
     words: str
     read: Callable[[Mapping[str, Any]], RowProblem]
-    languages: Mapping[Any, str] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
 
 
 def text(row: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
@@ -121,7 +118,7 @@ def text(row: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
         return ""
     if not isinstance(found, str) or (needed and not found):
         raise PackageError(f"{column}: found {short(found)}; it must be a text{' that is not empty' if needed else ''}")
-    return _encodable(column, found)
+    return encodable(column, found)
 
 
 def lists(row: Mapping[str, Any], column: str) -> list[Any]:
@@ -136,7 +133,7 @@ def name_in(row: Mapping[str, Any], *columns: str) -> str:
     for column in columns:
         found = row.get(column)
         if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
-            return _encodable(column, str(found))
+            return encodable(column, str(found))
     return ""
 
 
@@ -148,85 +145,27 @@ def mapping(where: str, found: object) -> Mapping[str, Any]:
 
 
 def parsed(row: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a column; if that is a text, the value that the text holds as JSON; None if it is empty."""
+    """Return the value of a column; if that is a text, the value that it holds as JSON or as a Python literal.
+
+    An empty text is None.
+    """
     found = row.get(column)
     if not isinstance(found, str):
         return found
     if not found.strip():
         return None
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(found)
-    except (ValueError, RecursionError) as error:
-        raise PackageError(f"{column}: is not JSON: {str(error)[:120]}") from None
-
-
-def pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: str) -> list[tuple[Any, Any]]:
-    """Return pairs from a struct of two lists, as `datasets` stores a sequence, or from a list of structs.
-
-    Args:
-        first, second: their names.
-        words: for the error if one list is longer, e.g. "inputs for {} outputs".
-    """
-    found = row.get(column)
-    if found is None:
-        return []
-    if not isinstance(found, Mapping):
-        each = enumerate(lists(row, column))
-        tables = [mapping(f"{column}[{number}]", entry) for number, entry in each]
-        return [(table.get(first), table.get(second)) for table in tables]
-    ones, others = lists(found, first), lists(found, second)
-    if len(ones) != len(others):
-        raise PackageError(f"{column}: {len(ones)} {words.format(len(others))}; give as many of each")
-    return list(zip(ones, others, strict=True))
-
-
-def solutions(
-    row: Mapping[str, Any],
-    column: str,
-    named: str = "language",
-    source: str = "solution",
-    languages: Mapping[Any, str] | None = None,
-) -> Iterator[Solution]:
-    """Yield the programs of a column that has a language with each.
-
-    Args:
-        named, source: names of the language and the program.
-        languages: by their names in the data. If given, others are "language NAME", which no endpoint runs.
-    """
-    for number, (language, program) in enumerate(pairs(row, column, named, source, "languages, {} programs")):
-        where = f"{column}[{number}]"
-        if not isinstance(program, str) or not (program or languages):
-            raise PackageError(f"{where}: found {short(program)}; it must be the text of a program")
-        if not isinstance(language, str | int):
-            raise PackageError(f"{where}: its language is {short(language)}; it must be a name or a number")
-        known = str(language).lower() if languages is None else languages.get(language, f"language {language}")
-        yield Solution(number, _encodable(where, known), _encodable(where, program))
-
-
-def in_python(column: str, found: object) -> Iterator[Solution]:
-    """Yield the programs of a list of texts without languages: they are in Python 3. None: there are none."""
-    if found is not None and not isinstance(found, list):
-        raise PackageError(f"{column}: found {short(found)}; it must be a list of programs")
-    for number, program in enumerate(found or []):
-        yield Solution(number, "python", text({f"{column}[{number}]": program}, f"{column}[{number}]"))
+    try:
+        return literal_eval(found)
+    except NO_PYTHON as error:
+        raise PackageError(f"{column}: is neither JSON nor a Python literal: {ascii(str(error))[1:-1][:120]}") from None
 
 
 def program_in(row: Mapping[str, Any], column: str, language: str) -> Program | None:
     """Return the program in a column, named for people; None if the row has none."""
     source = text(row, column, needed=False)
     return Program(language, source, f"row/{column}") if source.strip() else None
-
-
-def with_starter(statement: str, row: Mapping[str, Any]) -> str:
-    """Return the statement, with the row's starter code if it has some: that names the types of a call."""
-    starter = text(row, "starter_code", needed=False)
-    return f"{statement}\n\n```python\n{starter.strip()}\n```" if starter.strip() else statement
-
-
-def unfenced(found: str) -> str:
-    """Return the code in the last Markdown fence of a text; the text itself if it has none."""
-    fences = re.findall(r"^```[^\n`]*\n(.*?)^```", found, flags=re.DOTALL | re.MULTILINE)
-    return str(fences[-1]) if fences else found
 
 
 def seconds(found: object) -> float | None:
@@ -254,13 +193,6 @@ def whole(row: Mapping[str, Any], column: str) -> int:
     return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < 2**63 else 0
 
 
-def without_repetition(row: RowProblem) -> RowProblem:
-    """Drop and count programs that differ from another only in white space at line ends."""
-    kept = [_first_ones(row.right), _first_ones(row.wrong)]
-    repeated = len(row.right) + len(row.wrong) - sum(map(len, kept))
-    return replace(row, right=kept[0], wrong=kept[1], repeated=repeated)
-
-
 def short(found: object) -> str:
     """Return type and beginning of a value, for an error."""
     return "nothing" if found is None else f"{type(found).__name__} {ascii(found)[:60]}"
@@ -270,18 +202,10 @@ def _is_number(found: object) -> TypeGuard[float]:
     return isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e18
 
 
-def _encodable(where: str, found: str) -> str:
+def encodable(where: str, found: str) -> str:
     """Return `found`, unless it has half a character, as JSON may: then no file can hold it."""
     try:
         found.encode()
     except UnicodeEncodeError:
         raise PackageError(f"{where}: it has half of a surrogate pair, which is no text; remove it") from None
     return found
-
-
-def _first_ones(found: Iterable[Solution]) -> tuple[Solution, ...]:
-    first: dict[tuple[str, str], Solution] = {}
-    for solution in found:
-        source = re.sub(r"[ \t\r]+$", "", solution.source, flags=re.MULTILINE).strip()
-        first.setdefault((solution.language, source), solution)
-    return tuple(first.values())

@@ -10,21 +10,10 @@ from typing import Any
 from balancer.errors import PackageError
 from balancer.judging.calls import has_other_keys, lines_of
 from balancer.judging.cases import CallCase, StdinCase
-from balancer.rows.columns import KINDS, RowTest, pairs, short
+from balancer.rows.columns import KINDS, RowTest, text
 from balancer.rows.test_forms import cases_of_tests, named_function
 
-__all__ = ["called", "cases_in_row", "column_tests", "function_in", "function_of", "listed_tests", "row_test"]
-
-
-def row_test(where: str, given: object, wanted: object, kind: str) -> RowTest:
-    """Return a test; input and output are texts, or lists of texts: their lines. Raises PackageError."""
-    return RowTest(_text(f"{where}: the input", given), _text(f"{where}: the output", wanted), kind)
-
-
-def column_tests(row: Mapping[str, Any], column: str, kind: str) -> Iterator[RowTest]:
-    """Yield the tests of a column of `input` and `output`. Raises PackageError."""
-    for number, (given, wanted) in enumerate(pairs(row, column, "input", "output", "inputs for {} outputs")):
-        yield row_test(f"{column}[{number}]", given, wanted, kind)
+__all__ = ["called", "cases_in_row", "function_in", "function_of", "listed_tests"]
 
 
 def listed_tests(column: str, found: object, kind: str, function: str = "") -> Iterator[RowTest]:
@@ -47,13 +36,14 @@ def listed_tests(column: str, found: object, kind: str, function: str = "") -> I
         if isinstance(case, CallCase):
             yield called(where, case, kind)
         else:
-            yield row_test(where, case.input, case.output, kind)
+            given, wanted = (text({where: each}, where, needed=False) for each in (case.input, case.output))
+            yield RowTest(given, wanted, kind)
 
 
-def function_in(row: Mapping[str, Any], column: str = "metadata") -> str:
-    """Return the function that a column of metadata names, as a table or as JSON; "" if it names none."""
+def function_in(row: Mapping[str, Any]) -> str:
+    """Return the function that a row or its metadata names; "" if neither names one. Raises PackageError."""
     try:
-        return named_function(column, {"metadata": row.get(column)}) or ""
+        return named_function("metadata", {key: row.get(key) for key in ("fn_name", "func_name", "metadata")}) or ""
     except ValueError as error:
         raise PackageError(str(error)) from None
 
@@ -92,16 +82,3 @@ def _case(test: RowTest) -> StdinCase | CallCase:
 
 def _values(lines: str) -> list[Any]:
     return [json.loads(line) for line in lines.split("\n") if line]
-
-
-def _text(where: str, found: object) -> str:
-    lines = found if isinstance(found, list) else None
-    if lines and all(isinstance(line, str) for line in lines):
-        found = "\n".join(lines) + "\n"
-    if not isinstance(found, str):
-        raise PackageError(f"{where} is {short(found)}: a test is not text; inputs and outputs must be texts")
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        raise PackageError(f"{where} has half of a surrogate pair, which is no text; remove it") from None
-    return found

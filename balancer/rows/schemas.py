@@ -1,13 +1,16 @@
 """Schemas of rows: a table of which columns mark the rows of a data set, and what its other columns mean.
 
+Decides how a row's schema is recognised, and which columns are named because they hold programs that are not used.
+
 Columns are read in the order in which a schema names them, so the first mistake of a row is the one that is said.
+Columns of programs that any row may have are in `solutions`.
 """
 
-import json
-from ast import literal_eval
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
+from reprlib import Repr
 from typing import Any
 
 from balancer.errors import PackageError
@@ -18,7 +21,6 @@ from balancer.rows.columns import (
     RowSchema,
     RowTest,
     Solution,
-    in_python,
     lists,
     mapping,
     mebibytes,
@@ -26,15 +28,13 @@ from balancer.rows.columns import (
     parsed,
     program_in,
     seconds,
-    solutions,
     text,
-    unfenced,
     whole,
-    with_starter,
 )
-from balancer.rows.row_tests import column_tests, function_in, listed_tests, row_test
+from balancer.rows.row_tests import function_in, listed_tests
+from balancer.rows.solutions import solution_in, with_solutions
 
-__all__ = ["PLAIN", "SCHEMAS"]
+__all__ = ["SCHEMAS", "problem_of", "schema_of"]
 
 Row = Mapping[str, Any]
 Reader = Callable[[Row], Any]
@@ -43,103 +43,102 @@ Reader = Callable[[Row], Any]
 # -- what a column may mean ------------------------------------------------------------------------------
 
 
-def _columns(**readers: Reader) -> Callable[[Row], RowProblem]:
-    """Return what reads a row: each field of its content by a reader of its own, in this order."""
+def _columns(ids: str, statements: str, tests: str = "", /, **more: Reader) -> Callable[[Row], RowProblem]:
+    """Return what reads a row.
+
+    Args:
+        ids, statements: columns of which the first that has something counts.
+        tests: columns in a form of data sets. Their kind is in the column's name, else they are private.
+        more: fields of the content, each by a reader of its own; the others are as most data sets have them.
+    """
+    readers = {
+        "tests": _tests(*tests.split()),
+        "id": lambda row: name_in(row, *ids.split()),
+        "statement": _statement(*statements.split()),
+        "time_limit_s": lambda row: seconds(row.get("time_limit")),
+        "memory_bytes": lambda row: whole(row, "memory_limit_bytes") or mebibytes(row.get("memory_limit")),
+        **more,
+    }
     return lambda row: RowProblem(**{field: read(row) for field, read in readers.items()})
 
 
-def _name(*columns: str) -> Reader:
-    return lambda row: name_in(row, *columns)
+def _needed(column: str) -> Reader:
+    """Return a reader of a name or whole number that must be there."""
+    return lambda row: name_in(row, column) or text(row, column)
 
 
-def _text(column: str, *, needed: bool = False, starter: bool = False) -> Reader:
-    """Return a reader of a text; with `starter`, the row's starter code follows it."""
+def _statement(*columns: str) -> Reader:
+    """Return a reader of the first text. The row's starter code follows it: that names the types of a call."""
 
     def read(row: Row) -> str:
-        found = text(row, column, needed=needed)
-        return with_starter(found, row) if starter else found
+        said = next(filter(None, (text(row, column, needed=False) for column in columns)), "")
+        starter = text(row, "starter_code", needed=False).strip()
+        return f"{said}\n\n```python\n{starter}\n```" if starter else said
 
     return read
-
-
-def _whole(column: str) -> Reader:
-    return lambda row: whole(row, column) or None
-
-
-def _limit_s(row: Row) -> float | None:
-    return seconds(row.get("time_limit"))
-
-
-def _megabytes(row: Row) -> int | None:
-    return mebibytes(row.get("memory_limit"))
 
 
 def _program(column: str, language: str = "cpp") -> Reader:
     return lambda row: program_in(row, column, language)
 
 
-def _solutions(column: str, source: str = "solution", languages: Mapping[Any, str] | None = None) -> Reader:
-    return lambda row: tuple(solutions(row, column, source=source, languages=languages))
-
-
-def _tests_in(*columns: str) -> Reader:
-    """Return a reader of columns of `input` and `output`. Their kind is in the column's name, else it is private."""
-    return lambda row: tuple(
-        chain.from_iterable(column_tests(row, each, _KIND_OF.get(each, "private")) for each in columns)
-    )
-
-
-def _listed_in(*columns: str, function: bool = False) -> Reader:
-    """Return a reader of columns in a form of data sets. With `function`, `metadata` may name the function to call."""
-
+def _tests(*columns: str) -> Reader:
     def read(row: Row) -> tuple[RowTest, ...]:
-        called = function_in(row) if function else ""
-        each = (listed_tests(column, row.get(column), _KIND_OF.get(column, "private"), called) for column in columns)
-        return tuple(chain.from_iterable(each))
+        function = function_in(row)
+        tests = (listed_tests(column, row.get(column), _kind(column), function) for column in columns)
+        return tuple(chain.from_iterable(tests))
 
     return read
 
 
-_KIND_OF = {
-    "examples": "public",
-    "public_test_cases": "public",
-    **{f"{kind}_tests": kind for kind in KINDS},
-}
-"""Kinds of tests by the column; other columns have private ones."""
+def _kind(column: str) -> str:
+    column = column.replace("examples", "public")
+    return next((kind for kind in KINDS if column.startswith(kind)), "private")
+
+
+def _one(*columns: str, language: Reader = lambda _: "python") -> Reader:
+    """Return a reader of one right program: the text of the columns together, if the last one has some."""
+
+    def read(row: Row) -> tuple[Solution, ...]:
+        parts = [text(row, column, needed=False) for column in columns]
+        return (solution_in(columns[-1], "\n".join(parts), language(row)),) if parts[-1].strip() else ()
+
+    return read
+
+
+def _asserted(ids: str, statements: str, tests: str, right: Reader) -> Callable[[Row], RowProblem]:
+    """Return what reads a row whose tests are asserts: a text, or a list of texts, in the first of `tests`."""
+
+    def read(row: Row) -> RowProblem:
+        solutions = right(row)
+        column = next((each for each in tests.split() if row.get(each)), tests)
+        found = row.get(column)
+        code = "\n".join(map(str, found)) if isinstance(found, list) and found else text(row, column)
+        called = name_in(row, "entry_point").rpartition(".")[2]
+        cases, notes = asserted(column, code, solutions[0].source if solutions else "", called)
+        return replace(_columns(ids, statements)(row), tests=cases, right=solutions, notes=notes)
+
+    return read
 
 
 # -- rows that need more than their columns, one after the other -----------------------------------------
 
 
 def _plain_tests(row: Row) -> tuple[RowTest, ...]:
+    function = function_in(row)
     tests = []
-    function = name_in(row, "fn_name", "func_name")
     for number, entry in enumerate(lists(row, "tests")):
         where = f"tests[{number}]"
         test = mapping(where, entry)
+        for column in ("input", "output") if not function else ():
+            text(test, column)
         kind = str(test.get("kind") or KINDS[0])
-        if function:
-            tests += [replace(each, kind=kind) for each in listed_tests(where, [test], KINDS[0], function)]
-        else:
-            tests.append(row_test(where, text(test, "input"), text(test, "output"), kind))
+        tests += [replace(each, kind=kind) for each in listed_tests(where, [test], KINDS[0], function)]
     return tuple(sorted(tests, key=lambda test: KINDS.index(test.kind) if test.kind in KINDS else len(KINDS)))
 
 
-def _plain_limit_s(row: Row) -> float | None:
-    limit = row.get("time_limit_s")
-    return seconds(limit) if isinstance(limit, int | float) else None
-
-
-def _corner_cases(row: Row) -> Iterator[RowTest]:
-    for number, entry in enumerate(lists(row, "corner_cases")):
-        where = f"corner_cases[{number}]"
-        case = mapping(where, entry)
-        given, wanted = (mapping(f"{where}.{part}", case.get(part)) for part in ("input", "output"))
-        yield row_test(where, given.get("stdin"), wanted.get("stdout"), "private")
-
-
-def _commands(row: Row) -> Iterable[str]:
-    return (each for each in lists(row, "commands") if isinstance(each, str)) if row.get("commands") else ()
+def _commands(row: Row) -> tuple[str, ...]:
+    return tuple(filter(lambda each: isinstance(each, str), lists(row, "commands"))) if row.get("commands") else ()
 
 
 def _codeforces_statement(row: Row) -> str:
@@ -150,6 +149,15 @@ def _codeforces_statement(row: Row) -> str:
     headed = {"": "description", "Input": "input_format", "Output": "output_format", "Note": "note"}
     parts = ((heading, text(row, column, needed=False)) for heading, column in headed.items())
     return "\n\n".join(f"{heading}\n\n{part}".strip() for heading, part in parts if part)
+
+
+def _codeforces_tests(row: Row) -> tuple[RowTest, ...]:
+    """Return the tests, each once; generated ones may be a mere number."""
+    columns = [each for each in _CODEFORCES_TESTS if not isinstance(row.get(each), int)]
+    return tuple(dict.fromkeys(_tests(*columns)(row)))
+
+
+_CODEFORCES_TESTS = ("examples", "public_tests", "private_tests", "official_tests", "generated_tests")
 
 
 def _verl(row: Row) -> RowProblem:
@@ -165,192 +173,172 @@ def _verl(row: Row) -> RowProblem:
         id="-".join(filter(None, parts)),
         statement="\n\n".join(text(message, "content") for message in asked if message.get("role") == "user"),
         tests=tuple(listed_tests("ground_truth", truth.get("ground_truth"), "private")),
+        right=_one("solution")(place),
     )
 
 
 def _synthetic(row: Row) -> RowProblem:
     """Read tests that stand beside the language, and one right solution. Tables may be texts."""
-    info = mapping("verification_info", _literal(row, "verification_info"))
+    info = mapping("verification_info", parsed(row, "verification_info"))
     if "test_cases" not in info:
         raise PackageError("verification_info: has no test_cases: it is no problem to write a program for")
-    metadata = _literal(row, "metadata")
+    metadata = parsed(row, "metadata")
     limits = metadata if isinstance(metadata, Mapping) else {}
-    source = unfenced(text(row, "gold_standard_solution", needed=False))
-    language = text(info, "language").lower()
-    statements = (text(row, name, needed=False) for name in ("problem_statement", "problem", "prompt"))
     return RowProblem(
         id=name_in(row, "problem_id", "in_source_id"),
-        statement=next(filter(None, statements), ""),
+        statement=_statement("problem_statement", "problem", "prompt")(row),
         time_limit_s=seconds(limits.get("time_limit")),
         memory_bytes=whole(limits, "memory_limit_bytes") or None,
         tests=tuple(listed_tests("test_cases", info["test_cases"], "private")),
-        right=(Solution(0, language, source),) if source.strip() else (),
-    )
-
-
-def _literal(row: Row, column: str) -> Any:
-    """Return a value that a text holds as JSON or as a Python literal."""
-    found = row.get(column)
-    if not isinstance(found, str) or not found.strip():
-        return found or None
-    try:
-        return json.loads(found)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return literal_eval(found)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise PackageError(f"{column}: is neither JSON nor a Python literal: {ascii(str(error))[1:-1][:120]}") from None
-
-
-def _kod_code(row: Row) -> RowProblem:
-    column = "test" if row.get("test") else "test_code"
-    tests, notes = asserted(column, text(row, column))
-    return RowProblem(
-        id=name_in(row, "question_id"),
-        statement=text(row, "question", needed=False),
-        tests=tests,
-        right=tuple(in_python("solution", [row["solution"]])),
-        notes=notes,
+        right=_one("gold_standard_solution", language=lambda _: text(info, "language"))(row),
     )
 
 
 # -- the table -------------------------------------------------------------------------------------------
 
-# https://github.com/google-deepmind/code_contests; its `contest_problem.proto` names the columns. 0 is unknown.
-_CODE_CONTESTS = {1: "python2", 2: "cpp", 3: "python", 4: "java"}
-_code_contests_tests = _tests_in(*(f"{kind}_tests" for kind in KINDS))
-_CODE_CONTESTS_PLUS = {"py2": "python2", "py3": "python", "cpp": "cpp", "java": "java"}
+_CODEFORCES: Mapping[str, Reader] = {
+    "statement": _codeforces_statement,
+    "tests": _codeforces_tests,
+    "checker": _program("generated_checker", "python"),
+}
+_CODE_CONTESTS_PLUS: Mapping[str, Reader] = {
+    "time_limit_s": lambda row: seconds({"nanos": whole(row, "time_limit") * 10**6}),
+    "checker": _program("checker"),
+    "validator": _program("validator"),
+    "generator": _program("generator"),
+    "commands": lambda row: tuple(filter(str.strip, text(row, "generator_cmd", needed=False).splitlines())),
+}
+_CODE_CONTESTS_O: Mapping[str, Reader] = {
+    "checker": _program("checker"),
+    "generator": _program("generator"),
+    "commands": _commands,
+}
+_PLAIN: Mapping[str, Reader] = {
+    "tests": _plain_tests,
+    "id": _needed("id"),
+    "time_limit_s": lambda row: seconds(row.get("time_limit_s")),
+    "memory_bytes": lambda row: whole(row, "memory_bytes") or None,
+}
 
-PLAIN = RowSchema(
-    frozenset({"id", "tests", "right"}),
-    "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
-    _columns(
-        tests=_plain_tests,
-        id=_text("id", needed=True),
-        statement=_text("statement"),
-        time_limit_s=_plain_limit_s,
-        memory_bytes=_whole("memory_bytes"),
-        right=_solutions("right", "source"),
-        wrong=_solutions("wrong", "source"),
-    ),
-    ignored=("checker", "generator", "validator"),
-)
-
-SCHEMAS: tuple[RowSchema, ...] = (
+_OF_CODE_CONTESTS = "public_tests private_tests generated_tests"
+_TABLE: Iterable[tuple[str, str, Callable[[Row], RowProblem]]] = (
     # https://huggingface.co/datasets/codeparrot/apps and https://huggingface.co/datasets/BAAI/TACO
-    RowSchema(
-        frozenset({"input_output", "solutions"}),
-        "APPS' and TACO's (question, solutions, input_output)",
-        _columns(
-            id=_name("problem_id", "id", "name", "url"),
-            statement=_text("question", starter=True),
-            time_limit_s=_limit_s,
-            memory_bytes=_megabytes,
-            tests=_listed_in("input_output"),
-            right=lambda row: tuple(in_python("solutions", parsed(row, "solutions"))),
-        ),
+    ("input_output solutions", "APPS' and TACO's", _columns("problem_id id name url", "question", "input_output")),
+    # https://huggingface.co/datasets/livecodebench/code_generation_lite, whose private tests may be packed, and
+    # https://huggingface.co/datasets/sigcp/hardtests_problems
+    (
+        "question_content public_test_cases",
+        "LiveCodeBench's and HardTests'",
+        _columns("question_id pid question_title", "question_content", "public_test_cases private_test_cases"),
     ),
-    # https://huggingface.co/datasets/livecodebench/code_generation_lite; private tests may be packed
-    RowSchema(
-        frozenset({"public_test_cases", "private_test_cases"}),
-        "LiveCodeBench's (question_id, question_content, public_test_cases, private_test_cases)",
-        _columns(
-            id=_name("question_id", "question_title"),
-            statement=_text("question_content", starter=True),
-            tests=_listed_in("public_test_cases", "private_test_cases", function=True),
-        ),
-    ),
-    # https://huggingface.co/datasets/open-r1/codeforces; examples and official tests, without solutions
-    RowSchema(
-        frozenset({"official_tests"}),
-        "Codeforces' of Open R1 (id, description, examples, official_tests)",
-        _columns(
-            statement=_codeforces_statement,
-            id=_name("id"),
-            time_limit_s=_limit_s,
-            memory_bytes=_megabytes,
-            tests=_tests_in("examples", "official_tests"),
-            checker=_program("generated_checker", "python"),
-        ),
-    ),
+    # https://huggingface.co/datasets/open-r1/codeforces and https://huggingface.co/datasets/open-r1/codeforces-cots
+    ("official_tests | input_format examples", "Codeforces' of Open R1", _columns("id", "", **_CODEFORCES)),
     # https://huggingface.co/datasets/ByteDance-Seed/Code-Contests-Plus. Only its configurations with tests (`1x` to
     # `5x`) have `test_cases`. Milliseconds and megabytes; programs with testlib.h; a command a line.
-    RowSchema(
-        frozenset({"correct_submissions"}),
-        "CodeContests+'s (id, description, test_cases, correct_submissions, incorrect_submissions)",
-        _columns(
-            id=_name("id", "title"),
-            statement=_text("description"),
-            time_limit_s=lambda row: seconds({"nanos": whole(row, "time_limit") * 10**6}),
-            memory_bytes=_megabytes,
-            tests=_tests_in("test_cases"),
-            checker=_program("checker"),
-            validator=_program("validator"),
-            generator=_program("generator"),
-            commands=lambda row: tuple(filter(str.strip, text(row, "generator_cmd", needed=False).splitlines())),
-            right=_solutions("correct_submissions", "code", _CODE_CONTESTS_PLUS),
-            wrong=_solutions("incorrect_submissions", "code", _CODE_CONTESTS_PLUS),
-        ),
-        _CODE_CONTESTS_PLUS,
+    (
+        "correct_submissions",
+        "CodeContests+'s",
+        _columns("id title", "description", "test_cases", **_CODE_CONTESTS_PLUS),
     ),
     # https://huggingface.co/datasets/caijanfeng/CodeContests-O: tests that a model improved. Solutions and other tests
     # are those of CodeContests, if joined to it.
-    RowSchema(
-        frozenset({"corner_cases"}),
-        "CodeContests-O's (name, description, corner_cases)",
-        _columns(
-            tests=lambda row: (*_code_contests_tests(row), *_corner_cases(row)),
-            id=_name("name"),
-            statement=_text("description"),
-            time_limit_s=_limit_s,
-            memory_bytes=_whole("memory_limit_bytes"),
-            checker=_program("checker"),
-            generator=_program("generator"),
-            commands=lambda row: tuple(_commands(row)),
-            right=_solutions("solutions", languages=_CODE_CONTESTS),
-            wrong=_solutions("incorrect_solutions", languages=_CODE_CONTESTS),
-        ),
-        ignored=("results",),
+    (
+        "corner_cases",
+        "CodeContests-O's",
+        _columns("name", "description", f"{_OF_CODE_CONTESTS} corner_cases", **_CODE_CONTESTS_O),
     ),
-    # for verl, such as https://huggingface.co/datasets/PRIME-RL/Eurus-2-RL-Data; without solutions
-    RowSchema(frozenset({"reward_model", "prompt"}), "verl's (prompt, reward_model.ground_truth)", _verl),
+    # for verl, such as https://huggingface.co/datasets/PRIME-RL/Eurus-2-RL-Data
+    ("prompt reward_model", "verl's", _verl),
     # https://huggingface.co/datasets/PrimeIntellect/SYNTHETIC-1, and
     # https://huggingface.co/datasets/open-r1/verifiable-coding-problems-python, of which it was made
-    RowSchema(
-        frozenset({"verification_info", "gold_standard_solution"}),
-        "SYNTHETIC-1's (problem_id, prompt, gold_standard_solution, verification_info)",
-        _synthetic,
-        ignored=("llm_response",),
-    ),
+    ("gold_standard_solution verification_info", "SYNTHETIC-1's", _synthetic),
     # https://huggingface.co/datasets/KodCode/KodCode-V1 (`test`, in some versions `test_code`)
-    RowSchema(frozenset({"gpt_pass_sequence", "solution"}), "KodCode's (question, solution, test)", _kod_code),
-    PLAIN,
+    (
+        "solution gpt_pass_sequence",
+        "KodCode's",
+        _asserted("question_id", "question", "test test_code", _one("solution")),
+    ),
+    # https://huggingface.co/datasets/openai/openai_humaneval: the prompt is the beginning of the program
+    (
+        "canonical_solution entry_point",
+        "HumanEval's",
+        _asserted("task_id", "prompt", "test", _one("prompt", "canonical_solution")),
+    ),
+    # https://huggingface.co/datasets/newfacade/LeetCodeDataset
+    (
+        "completion entry_point",
+        "LeetCodeDataset's",
+        _asserted("task_id question_id", "problem_description query", "test", _one("prompt", "completion")),
+    ),
+    # https://huggingface.co/datasets/google-research-datasets/mbpp
+    ("code test_list", "MBPP's", _asserted("task_id", "text prompt", "test_list", _one("code"))),
+    (
+        "id tests right",
+        "the plain form, with tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
+        _columns("", "statement", **_PLAIN),
+    ),
     # https://huggingface.co/datasets/agentica-org/DeepCoder-Preview-Dataset; tests in the forms of its sources, no ids
-    RowSchema(
-        frozenset({"problem", "tests"}),
-        "DeepCoder's (problem, tests)",
-        _columns(
-            id=lambda row: "",
-            statement=_text("problem", starter=True),
-            tests=_listed_in("tests", function=True),
-        ),
-        ignored=("solutions",),
-    ),
-    RowSchema(
-        frozenset({"solutions"}),
-        "CodeContests' (name, description, solutions, ...)",
-        _columns(
-            id=_text("name", needed=True),
-            statement=_text("description"),
-            time_limit_s=_limit_s,
-            memory_bytes=_whole("memory_limit_bytes"),
-            tests=_code_contests_tests,
-            right=_solutions("solutions", languages=_CODE_CONTESTS),
-            wrong=_solutions("incorrect_solutions", languages=_CODE_CONTESTS),
-        ),
-        _CODE_CONTESTS,
-        ignored=("checker", "generator", "validator"),
-    ),
+    ("problem tests", "DeepCoder's", _columns("", "problem", "tests")),
+    # https://github.com/google-deepmind/code_contests; its `contest_problem.proto` names the columns
+    ("solutions", "CodeContests'", _columns("", "description", _OF_CODE_CONTESTS, id=_needed("name"))),
+)
+
+SCHEMAS = tuple(
+    RowSchema(frozenset(each.split()), f"{name} ({', '.join(each.split())})", read)
+    for marks, name, read in _TABLE
+    for each in marks.split("|")
 )
 """A row is of the first schema of which it has all marks."""
+
+
+# -- from a row to a problem -----------------------------------------------------------------------------
+
+_NAMED = re.compile(r"solution|submission|code|checker|validator|generator|response$|^(results|trials)$")
+_CODE = re.compile(r"(?:^|\n|\\n|['\"])(?:```|#include|import |from \S+ import|def |class |int main).*?(?:\n|\\n)")
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 2000
+
+
+class _Watched(dict[str, Any]):
+    """A row that knows which of its columns were read."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        super().__init__(row)
+        self.used: set[str] = set()
+
+    def get(self, column: str, default: Any = None) -> Any:
+        self.used.add(column)
+        return super().get(column, default)
+
+
+def schema_of(row: Mapping[str, Any]) -> RowSchema | None:
+    """Return the schema of `row`; None if it is not known. The column `right` may stand for `solutions`."""
+    more = frozenset({"solutions"} if "right" in row else ())
+    each = (schema for marks in (row.keys(), row.keys() | more) for schema in SCHEMAS if schema.marks <= marks)
+    return next(each, None)
+
+
+def problem_of(row: Mapping[str, Any]) -> RowProblem:
+    """Return the content of `row`.
+
+    Raises:
+        PackageError: something is missing, or has another form; one line.
+    """
+    schema = schema_of(row)
+    if schema is None:
+        known = "; ".join(dict.fromkeys(schema.words for schema in SCHEMAS))
+        columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
+        raise PackageError(f"it has the columns {columns[:160]}; known are {known}")
+    watched = _Watched(row)
+    read = with_solutions(watched, schema.read(watched))
+    unused = ", ".join(_unused(watched))
+    return replace(read, notes=(f"not used: {unused}", *read.notes)) if unused else read
+
+
+def _unused(row: _Watched) -> Iterator[str]:
+    """Yield the columns that were not read, and have the name or the look of programs."""
+    for column, found in row.items():
+        if column not in row.used and found and not isinstance(found, bool | int | float):
+            words = found[:2000] if isinstance(found, str) else _SHORT.repr(found)
+            if _NAMED.search(str(column)) or _CODE.search(words):
+                yield ascii(column)[1:-1]

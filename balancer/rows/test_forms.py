@@ -6,22 +6,28 @@ Forms, as JSON text or as its parsed value:
 - `{"inputs": [...], "outputs": [...]}`: standard input and output (APPS, TACO, CodeContests in verl). A list of texts
   as an input or output holds its lines. With `"fn_name": "f"`: calls. Then an input is a list of arguments, or a text
   with one JSON argument a line. An output is the value, a list that holds only the value, or its JSON.
-- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). `"fn_name"` is in the
+  Its lists may be named `"input"` and `"output"` (CodeContests).
+- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). Both may be in tables:
+  `{"input": {"stdin": ...}, "output": {"stdout": ...}}` (CodeContests-O). `"fn_name"` is in the
   tables, in their `"metadata"`, or beside them. With `"testtype": "functional"`, input and output are JSON.
 - a row of APPS or TACO: its column `"input_output"` has the first form.
+- a table with the tests in `"ground_truth"`, as verl's `reward_model`.
 - one of these as LiveCodeBench packs it: in a pickle, compressed, as base64. It is not unpickled.
 """
 
+import base64
 import json
+import pickletools
 import re
+import zlib
 from ast import literal_eval
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from balancer.judging.cases import CallCase, StdinCase, shown
-from balancer.rows.packed import is_packed, unpacked
 
 __all__ = ["cases_of_tests", "named_function"]
 
@@ -31,6 +37,12 @@ _KINDS = ("testtype", "type")  # keys that say how a test is run
 _STDIN = frozenset({"stdin", "stdin_stdout", "stdio", "std", "standard_input"})
 _CALL = frozenset({"functional", "function_call", "function", "call", "call_based"})
 _WHOLE = re.compile("-?[0-9]{1,18}")
+
+_MOST_PACKED = 2**30  # bytes of one text
+_TEXT = frozenset({"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})  # operations: one of these, and these:
+_AROUND = frozenset({"PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP"})
+_OPERATIONS = 16  # at most; pickles of a text have up to 5
+_PACKED = re.compile(r"e[A-Za-z0-9+/]{7}")  # how compressed bytes begin in base64
 
 Kind: TypeAlias = Literal["stdin", "call"]
 
@@ -104,8 +116,8 @@ def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
     if isinstance(tests, str | bytes):
         if not tests.strip():
             raise ValueError("the row has no tests: its text is empty; leave the row out")
-        if isinstance(tests, str) and is_packed(tests):
-            tests = unpacked(tests)
+        if isinstance(tests, str) and _PACKED.match(tests):
+            tests = _unpacked(tests)
         try:
             tests = json.loads(tests)
         except (ValueError, RecursionError):
@@ -120,18 +132,23 @@ def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
         if not isinstance(each, Mapping) or "input" not in each or "output" not in each:
             raise ValueError(f"a test is {str(each)[:60]!r}; {_KNOWN}")
         where = f"tests[{number}]"
-        found.append(how.within(where, each).case(where, each["input"], each["output"]))
+        given, wanted = _within(each["input"], "stdin"), _within(each["output"], "stdout")
+        found.append(how.within(where, each).case(where, given, wanted))
     return found
+
+
+def _within(found: Any, stream: str) -> Any:
+    return found[stream] if isinstance(found, Mapping) and stream in found else found
 
 
 def _of_table(tests: Mapping[str, Any], how: HowToRun) -> list[StdinCase | CallCase]:
     if tests.get("assert_case"):
         raise ValueError(f"the tests are assert statements (assert_case), which a program can forge; {_KNOWN}")
     how = how.within("the tests", tests)
-    for nested in ("test_cases", "input_output"):
+    for nested in ("test_cases", "input_output", "ground_truth"):
         if nested in tests:
             return _cases(tests[nested], how)
-    inputs, outputs = _plain(tests.get("inputs")), _plain(tests.get("outputs"))
+    inputs, outputs = (_plain(tests.get(f"{name}s", tests.get(name))) for name in ("input", "output"))
     if not isinstance(inputs, list | tuple) or not isinstance(outputs, list | tuple):
         raise ValueError(f"the tests have the keys {sorted(map(str, tests))[:8]}; {_KNOWN}")
     if len(inputs) != len(outputs):
@@ -157,6 +174,33 @@ def named_function(where: str, table: Mapping[str, Any]) -> str | None:
                     raise ValueError(f"{where}: {key} is {shown(name)}; it must be the name of a function")
                 return name
     return None
+
+
+def _unpacked(text: str) -> str:
+    """Return the text that LiveCodeBench packed in `text`. Raises ValueError, in one line.
+
+    The pickle may come from anywhere, so it is not unpickled: it must be a single text, read off its operations.
+    """
+    try:
+        inflater = zlib.decompressobj()
+        data = inflater.decompress(base64.b64decode(text, validate=True), _MOST_PACKED)
+        if inflater.unconsumed_tail:
+            raise ValueError(f"it has more than {_MOST_PACKED // 2**20} MiB")
+        operations = islice(pickletools.genops(data), _OPERATIONS)
+        texts: list[Any] = []
+        names: list[str] = []
+        for opcode, value, _ in operations:
+            names.append(opcode.name)
+            if opcode.name in _TEXT:
+                texts.append(value)
+            elif opcode.name not in _AROUND:
+                break
+    except Exception as error:  # a broken pickle may raise anything
+        why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:100]}"
+        raise ValueError(f"is neither JSON nor base64 of a compressed pickle: {why}") from None
+    if names[-1] != "STOP" or len(texts) != 1:
+        raise ValueError(f"its pickle has {', '.join(names)[-80:]}; it must hold a single text, of JSON")
+    return str(texts[0])
 
 
 def _args(where: str, given: Any) -> tuple[Any, ...]:

@@ -27,10 +27,8 @@ def write_report(result: RunResult, folder: Path) -> Path:
 
 
 def page(result: RunResult, charts: Sequence[Chart]) -> str:
-    """Return the page as text. It needs no other files, so it can be mailed and printed."""
-    from balancer.reporting import (
-        html,
-    )  # imported here: the template engine is slow to load
+    """Return the page as text. It loads no other files, so it can be mailed; it links to inputs beside it."""
+    from balancer.reporting import html  # imported here: the template engine is slow to load
 
     styles = Path(__file__).with_name("verdicts.css").read_text(encoding="utf-8")
     return html.page(report_document(result, charts), styles=styles)

@@ -3,18 +3,22 @@
 Decides what is shown, and in which order.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 from typing import Final
 
-from balancer.pipeline.report.charts import KILLED
-from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, verdict, warnings
+from balancer.pipeline.report.charts import KILLED, UTILISATION
+from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, tiles, troubles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
 from balancer.pipeline.report.tables import (
     brought_table,
     endpoint_lines,
     endpoint_table,
+    facts,
     gone_endpoints,
     looks_said,
     pool_table,
@@ -30,42 +34,35 @@ from balancer.pipeline.results.run_result import (
     RunResult,
     SurvivorReading,
 )
-from balancer.problem import Verdict
 from balancer.reporting import document as doc
-from balancer.reporting.words import count, part_of, percent, shorten
+from balancer.reporting.words import count, part_of, percent, seconds, shorten, size
 
-__all__ = ["notes", "report_document"]
+__all__ = ["notes", "problem_table", "report_document"]
 
 _NAME, _TEXT, _RATE = doc.ColumnKind.NAME, doc.ColumnKind.TEXT, doc.ColumnKind.RATE
 _MOST: Final = 400  # letters of a reason
 
-_LEAD: Final[doc.Words] = (
-    "Do the cases tell right programs from wrong ones? ",
-    doc.emphasis("Accepted"),
-    " submissions should pass every case, ",
-    doc.emphasis("wrong"),
-    " ones should fail at least one (be ",
-    doc.emphasis("killed"),
-    "). ",
-    doc.emphasis("Before"),
-    ": with the problem\u2019s own data. ",
-    doc.emphasis("After"),
-    ": with the made-up cases as well.",
+_LEAD: Final = (
+    "Do the cases tell right programs from wrong ones? Accepted submissions should pass every case, wrong ones should "
+    "fail at least one (be killed). Before: with the problem\u2019s own data. After: with the made-up cases as well."
 )
 
 
 def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Document:
-    """Return the whole report."""
+    """Return the whole report: first what is about the problems, then what is about the pool."""
     first = (*left_out_lines(result, most=len(result.packages_left_out)), *troubles(result))
     said, tone = verdict(result)
-    main = tuple(chart for chart in charts if chart.title == KILLED)
-    drawn = (doc.Figures(main),) if main else ()
     return doc.Document(
         title=f"Judging report: {count(result.totals.problems, 'problem')}",
         heading="Judging report",
         lead=_LEAD,
-        blocks=(*_warned(first), doc.Tiles(tiles(result)), *_warned(warnings(result)), *drawn),
-        sections=tuple(_sections(result, [chart for chart in charts if chart.title != KILLED])),
+        blocks=(
+            *_warned(first),
+            doc.Tiles(tuple(tiles(result))),
+            *_warned(warnings(result)),
+            *_drawn(charts, lambda title: title == KILLED),
+        ),
+        sections=tuple(_sections(result, charts)),
         verdict=said,
         tone=tone,
         search="search problems and programs" if result.problems else "",
@@ -76,28 +73,27 @@ def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
     return (doc.Paragraph(line, doc.Tone.BAD) for line in lines)
 
 
+def _drawn(charts: Iterable[doc.Chart], wanted: Callable[[str], bool]) -> Iterator[doc.Block]:
+    if found := tuple(chart for chart in charts if wanted(chart.title)):
+        yield doc.Figures(found)
+
+
 def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
-    if attention := tuple(_attention(result)):
-        yield doc.Section("What needs attention", attention, "attention", "Attention", searched=True)
-    if survivors := tuple(_survivors(result)):
-        yield doc.Section("Wrong submissions that survive", survivors, "survivors", "Survivors", searched=True)
-    if any(problem.disagreements for problem in result.problems):
-        title = "Contested cases"
-        yield doc.Section(title, (_disagreements(result),), "contested", "Contested", searched=True)
-    yield doc.Section("Problems", tuple(_problems(result)), "problems", "Problems", searched=True)
-    if result.problems:
-        title = "Each problem: its kill matrix, its programs"
-        yield doc.Section(title, tuple(_each_problem(result)), "matrices", "Each problem", searched=True)
-    if result.scores or result.brought:
-        yield doc.Section("Round by round", tuple(_rounds(result)), "rounds", "Rounds")
-    if noted := notes(result):
-        yield doc.Section("Left out, and notes", (_noted(noted),), "notes", "Notes", searched=True)
-    if result.rows_left_out:
-        yield doc.Section("Rows left out", (_rows_left_out(result),), "rows", "Rows", folded=True)
-    if charts:
-        yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
-    yield doc.Section("Endpoints", tuple(_endpoints(result)), "endpoints", "Endpoints")
-    yield doc.Section("Pool", (pool_table(result),), "pool", "Pool")
+    shown = (
+        ("attention", "Attention", "What needs attention", _attention(result)),
+        ("survivors", "Survivors", "Wrong submissions that survive", _survivors(result)),
+        ("contested", "Contested", "Contested cases", _contested(result)),
+        ("problems", "Problems", "Problems", [problem_table(result)] if result.problems else ()),
+        ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
+        ("rounds", "Rounds", "Round by round", _rounds(result, charts)),
+        ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
+        ("rows", "Rows", "Rows left out", _rows_left_out(result)),
+        ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
+    )
+    for anchor, label, title, yielded in shown:
+        if blocks := tuple(yielded):
+            searched = anchor not in ("rounds", "rows", "pool")
+            yield doc.Section(title, blocks, anchor, label, folded=anchor == "rows", searched=searched)
 
 
 # -- what needs attention ------------------------------------------------------------------------------
@@ -107,29 +103,26 @@ def _attention(result: RunResult) -> Iterator[doc.Block]:
     rows = [
         (_linked(number, problem), "; ".join(said))
         for number, problem in enumerate(result.problems)
-        if (said := tuple(_troubles_of(problem)))
+        if (said := tuple(_troubles_of(problem, names=True)))
     ]
     if rows:
         yield doc.table((doc.Column("problem", _NAME), doc.Column("what", _TEXT)), rows)
-    if rejected := lost(result):
-        items = tuple((doc.code(problem), ": ", doc.code(submission)) for problem, submission in rejected)
-        yield doc.Bullets(items, "Accepted submissions that a case rejects")
-    if any(problem.not_judged for problem in result.problems):
-        yield _not_judged(result)
 
 
-def _troubles_of(problem: ProblemResult) -> Iterator[str]:
-    if problem.rejected:
-        yield f"{count(len(problem.rejected), 'accepted submission')} rejected by a case"
-    if problem.survivors:
-        survive = "survives" if len(problem.survivors) == 1 else "survive"
-        yield f"{count(len(problem.survivors), 'wrong submission')} {survive}"
+def _troubles_of(problem: ProblemResult, *, names: bool = False) -> Iterator[str]:
+    survive = "survives" if len(problem.survivors) == 1 else "survive"
+    for submissions, kind, what in (
+        (problem.rejected, "accepted submission", "rejected by a case"),
+        (problem.survivors, "wrong submission", survive),
+        (problem.not_judged, "submission", "not judged on every case, and in no rate"),
+    ):
+        if submissions:
+            named = f": {shorten(', '.join(each.name for each in submissions), _MOST)}" * names
+            yield f"{count(len(submissions), kind)} {what}{named}"
     if contested := sum(case.state is CaseState.CONTESTED for case in problem.cases):
-        yield f"{count(contested, 'contested case')}"
+        yield count(contested, "contested case")
     if problem.unjudged:
         yield f"{count(problem.unjudged, 'verdict')} unjudged"
-    if problem.not_judged:
-        yield f"{count(len(problem.not_judged), 'submission')} not judged on every case"
     if not problem.ready:
         yield "no case that counts"
 
@@ -142,83 +135,57 @@ def _linked(number: int, problem: ProblemResult) -> doc.Words:
 
 _PROBLEM_COLUMNS: Final = (
     doc.Column("problem", _NAME),
-    doc.Column("used", over="cases", meaning="cases that submissions are judged on"),
-    doc.Column("kept", over="cases", meaning="cases that kill a wrong submission"),
-    doc.Column("refused", over="cases", meaning="proposed inputs that an input validator refused"),
-    doc.Column(
-        "contested", over="cases", meaning="cases on which accepted submissions disagree, or an output cannot be judged"
-    ),
-    *(
-        column
-        for over in ("accepted kept", "wrong killed before", "after")
-        for column in (doc.Column("count", over=over), doc.Column("rate", _RATE, over=over))
-    ),
+    doc.Column("killed\nbefore", meaning="wrong submissions, with the problem\u2019s own data alone"),
+    doc.Column("killed\nafter", meaning="wrong submissions, with the made-up cases as well"),
+    doc.Column("rate", _RATE, wide=True),
+    doc.Column("accepted\nkept"),
     doc.Column("unjudged"),
+    doc.Column("cases", meaning="that submissions are judged on"),
+    doc.Column("that kill", meaning="a wrong submission"),
+    doc.Column("refused", meaning="proposed inputs that an input validator refused", wide=True),
+    doc.Column("contested", meaning="cases on which accepted submissions disagree, or an output cannot be judged"),
 )
 
 
-def _problems(result: RunResult) -> Iterator[doc.Block]:
-    if not result.problems:
-        yield doc.Paragraph("No problems.")
-        return
+def problem_table(result: RunResult, *, most: int = 0) -> doc.Table:
+    """Return the figures of each problem, and of all."""
     rows = (_problem(number, problem) for number, problem in enumerate(result.problems))
-    yield doc.table(_PROBLEM_COLUMNS, rows, totals=_all_problems(result))
-
-
-def _not_judged(result: RunResult) -> doc.Block:
-    return doc.table(
-        (
-            doc.Column("problem", _NAME),
-            doc.Column("submission", _NAME),
-            doc.Column("expected", _TEXT),
-            doc.Column("cases judged"),
-        ),
-        (
-            (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(judged, len(problem.ready)))
-            for problem in result.problems
-            for each in problem.not_judged
-            for judged in [sum(verdict is not Verdict.UNJUDGED for verdict in each.verdicts.values())]
-        ),
-        title="Submissions not judged on every case",
-        note="No case kills them so far, and a verdict is missing or there is no case. They count neither as kept "
-        "nor as survivors, and in no rate.",
-    )
+    totals = _all_problems(result) if result.totals.problems > 1 else ()
+    return doc.table(_PROBLEM_COLUMNS, rows, totals=totals, most=most)
 
 
 def _problem(number: int, problem: ProblemResult) -> doc.Row:
-    contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
     name = doc.soft(problem.name) if _bare(problem.name) != _bare(problem.id) else ""
-    judged, wrong = len(problem.wrong_judged), len(problem.wrong)
+    judged, wrong, killed = len(problem.wrong_judged), len(problem.wrong), len(problem.killed)
+    kept = _part(len(problem.kept), len(problem.accepted_judged), len(problem.accepted))
     return (
         doc.Cell(_linked(number, problem), below=name),
-        str(len(problem.ready)),
-        str(len(problem.killers)),
-        str(problem.invalid),
-        _alert(contested),
-        *_rate(len(problem.kept), len(problem.accepted_judged), len(problem.accepted), bad=bool(problem.rejected)),
-        *_rate(len(problem.killed_before), judged, wrong),
-        *_rate(len(problem.killed), judged, wrong),
+        _part(len(problem.killed_before), judged, wrong),
+        _part(killed, judged, wrong),
+        percent(killed, judged) if judged else "",
+        doc.Cell(kept, tone=doc.Tone.BAD if problem.rejected else doc.Tone.PLAIN),
         _alert(problem.unjudged),
+        *map(str, (len(problem.ready), len(problem.killers), problem.invalid)),
+        _alert(sum(case.state is CaseState.CONTESTED for case in problem.cases)),
     )
 
 
 def _all_problems(result: RunResult) -> doc.Row:
     totals, counts = result.totals, result.summary()["counts"]
-    judged, wrong = counts["wrong_judged"], counts["wrong"]
-    kept = (counts["accepted_kept"], counts["accepted_judged"], counts["accepted"])
+    judged, wrong, killed = counts["wrong_judged"], counts["wrong"], counts["wrong_killed"]
     return (
         f"all {totals.problems}" if totals.problems > len(result.problems) else "all",
-        *map(str, (totals.cases, counts["cases_kept"], counts["invalid_inputs"], counts["contested"])),
-        *_rate(*kept, bad=bool(totals.rejected)),
-        *_rate(counts["wrong_killed_before"], judged, wrong),
-        *_rate(counts["wrong_killed"], judged, wrong),
+        _part(counts["wrong_killed_before"], judged, wrong),
+        _part(killed, judged, wrong),
+        percent(killed, judged) if judged else "",
+        _part(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
         str(totals.unjudged),
+        *map(str, (totals.cases, counts["cases_kept"], counts["invalid_inputs"], counts["contested"])),
     )
 
 
-def _rate(part: int, judged: int, whole: int, *, bad: bool = False) -> tuple[doc.Cell, str]:
-    said = NOT_JUDGED if whole and not judged else part_of(part, judged)
-    return doc.Cell(said, tone=doc.Tone.BAD if bad else doc.Tone.PLAIN), percent(part, judged) if judged else ""
+def _part(part: int, judged: int, whole: int) -> str:
+    return NOT_JUDGED if whole and not judged else part_of(part, judged)
 
 
 def _alert(number: int) -> doc.Cell:
@@ -237,10 +204,8 @@ def _spaced(text: str) -> str:
 # -- rounds --------------------------------------------------------------------------------------------
 
 
-def _rounds(result: RunResult) -> Iterator[doc.Block]:
-    if not result.scores:
-        yield doc.Paragraph("No problem has been judged.")
-    else:
+def _rounds(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]:
+    if result.scores:
         words = (
             "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
             "after each round."
@@ -265,53 +230,67 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
         yield doc.Paragraph(f"Use of the model: {spent}.")
     if looks := looks_said(result):
         yield doc.Bullets(looks, "Suspect ends that were run again")
+    yield from _drawn(charts, lambda title: title not in (KILLED, UTILISATION))
 
 
 # -- survivors -----------------------------------------------------------------------------------------
 
 
 def _survivors(result: RunResult) -> Iterator[doc.Block]:
-    counts = result.summary()["counts"]
-    if counts["wrong_killed"] >= counts["wrong_judged"]:
+    survivors, many = result.totals.survivors, len(result.readings)
+    if not survivors:
         return
-    yield doc.table(
-        (
-            doc.Column("problem", _NAME),
-            doc.Column("submission", _NAME),
-            doc.Column("expected", _TEXT),
-            doc.Column("cases it passed"),
-        ),
-        (
-            (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(passed, len(problem.ready)))
-            for problem in result.problems
-            for each in problem.survivors
-            for passed in [sum(verdict is Verdict.ACCEPTED for verdict in each.verdicts.values())]
-        ),
+    some = f" Shown are {many} of {survivors}, in {count(result.totals.surviving, 'problem')}." * (many < survivors)
+    yield doc.Paragraph(
+        f"Beside each are the cases that reject most of the other wrong submissions of its problem.{some}", soft=True
     )
-    shown, survivors = sum(len(problem.survivors) for problem in result.problems), counts["survivors"]
-    if survivors > shown:
-        where = count(result.totals.surviving, "problem")
-        yield doc.Paragraph(f"Shown are {shown} of {survivors}, in {where}.", soft=True)
-    if result.readings:
-        yield doc.Heading("To read: programs that survive, beside the cases that came closest")
-        many = len(result.readings)
-        some = f" Shown are {many} of {survivors}." if many < survivors else ""
-        yield doc.Paragraph(
-            f"The closest cases reject most of the other wrong submissions of the problem.{some}", soft=True
-        )
-        yield from map(_reading, result.readings)
+    yield from (_reading(each, result.source) for each in result.readings)
 
 
-def _reading(each: SurvivorReading) -> doc.Details:
-    program = (doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n"))))
+def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
+    limit = f" of {seconds(each.limit_s)}" if each.limit_s else ""
+    links = [(_input(each.problem, case), f" ({what})  ") for what, case in each.inputs]
+    passed = f"all {each.passed}" + f", and {each.replaced} that later rounds replaced" * (each.replaced > 0)
+    about = (
+        *_source(each),
+        facts(
+            [
+                ("cases it passed", passed),
+                ("slowest run", f"{seconds(each.slowest_s)}{limit}"),
+                ("largest input", size(each.largest) + f"; {each.shortfall}" * bool(each.shortfall)),
+                ("inputs", tuple(chain.from_iterable(links))),
+            ]
+        ),
+        doc.Heading("Five more minutes for it; with servers, add the tables of your config", 4),
+        doc.Preformatted(tuple(_more(each.problem, source))),
+    )
     nearest = [block for case in each.nearest for block in _case(case)]
     beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
-    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((program, beside), "beside"))
+    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((about, beside), "beside"))
+
+
+def _source(each: SurvivorReading | KilledReading) -> tuple[doc.Block, ...]:
+    return doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n")))
+
+
+def _input(problem: str, case: int) -> doc.Written:
+    return doc.Written(f"{case:03}.in", file=f"inputs/{problem}/{case:03}.in")
+
+
+def _more(problem: str, source: Mapping[str, str]) -> Iterator[str]:
+    """Yield the commands that judge one problem for five minutes."""
+    place, is_rows = source.get("problems", ""), "split" in source
+    if not is_rows and Path(place).name != problem:
+        place = f"{place}/{problem}"
+    yield from ("cat > more.toml <<'END'", "[pipeline]", f"problems = {json.dumps(place)}")
+    yield from (f"results = {json.dumps(f'more/{problem}')}", "budget_s = 300")
+    if is_rows:
+        yield from ("[pipeline.rows]", f"split = {json.dumps(source['split'])}", f"ids = [{json.dumps(problem)}]")
+    yield from ("END", "balancer run more.toml")
 
 
 def _case(case: NearCase) -> Iterator[doc.Block]:
-    origin = shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
-    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {origin}", 4)
+    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}", 4)
     yield doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True)
     yield doc.Preformatted(tuple(case.input.split("\n")))
     yield doc.Paragraph("expected", soft=True)
@@ -321,36 +300,39 @@ def _case(case: NearCase) -> Iterator[doc.Block]:
 # -- what is not among the figures ---------------------------------------------------------------------
 
 
-def _disagreements(result: RunResult) -> doc.Block:
-    columns = (
-        doc.Column("problem", _NAME),
-        doc.Column("case"),
-        doc.Column("from", _NAME),
-        doc.Column("submission", _NAME),
-        doc.Column("verdict", _TEXT),
-        doc.Column("note", _NAME),
-    )
-    rows = (
-        (
-            doc.code(problem.id),
-            str(found.case),
-            f"{found.origin.generator}: {shorten(found.origin.detail, 120)}",
-            doc.code(found.submission),
-            _spaced(found.verdict.value),
-            shorten(found.note, _MOST),
-        )
-        for problem in result.problems
-        for found in problem.disagreements
-    )
-    note = (
+def _contested(result: RunResult) -> Iterator[doc.Block]:
+    many = result.totals.contested
+    if not many:
+        return
+    some = f" Shown are {len(result.contested)} of {many}." if len(result.contested) < many else ""
+    yield doc.Paragraph(
         "These cases are not used: an accepted submission contradicts the expected output, or (judge error) the output "
-        "validator could not judge an output."
+        f"validator could not judge an output. A program, the expected output or a validator is wrong.{some}",
+        soft=True,
     )
-    return doc.table(columns, rows, note=note)
+    for each in result.contested:
+        columns = (doc.Column("submission", _NAME), doc.Column("its answer", _TEXT))
+        said = ((doc.code(name), shorten(words, _MOST)) for name, words in each.says)
+        given = (
+            doc.Heading(("The input: ", _input(each.problem, each.case.id)), 4),
+            doc.Preformatted(tuple(each.case.input.split("\n"))),
+        )
+        answers = (
+            doc.Heading("The expected output, from the reference solution", 4),
+            doc.Preformatted(tuple(each.case.answer.split("\n"))),
+            doc.table(columns, said),
+        )
+        summary = (doc.code(each.problem), f" case {each.case.id}: {_origin(each.case)}")
+        yield doc.Details(summary, doc.Panes((given, answers), "beside"))
 
 
-def _noted(rows: Iterable[doc.Row]) -> doc.Block:
-    return doc.table((doc.Column("problem", _NAME), doc.Column("what", _NAME), doc.Column("why", _NAME)), rows)
+def _origin(case: NearCase) -> str:
+    return shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
+
+
+def _noted(rows: Sequence[doc.Row]) -> Iterator[doc.Block]:
+    if rows:
+        yield doc.table((doc.Column("problem", _NAME), doc.Column("what", _NAME), doc.Column("why", _NAME)), rows)
 
 
 def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
@@ -369,10 +351,12 @@ def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
         yield "note", shorten(words, _MOST)
 
 
-def _rows_left_out(result: RunResult) -> doc.Block:
+def _rows_left_out(result: RunResult) -> Iterator[doc.Block]:
+    if not result.rows_left_out:
+        return
     shown = len(result.left_out_rows)
     first = f"; shown are the first {shown}" if shown < result.rows_left_out else ""
-    return doc.table(
+    yield doc.table(
         (doc.Column("row"), doc.Column("why", _NAME)),
         ((str(row.number), shorten(row.why, _MOST)) for row in result.left_out_rows),
         note=f"{count(result.rows_left_out, 'row')} could not be used{first}. Rows are counted from 0.",
@@ -380,6 +364,8 @@ def _rows_left_out(result: RunResult) -> doc.Block:
 
 
 def _each_problem(result: RunResult) -> Iterator[doc.Block]:
+    if not result.problems:
+        return
     yield doc.Paragraph(
         "A row is a submission, a column is a case. The number before the cells is the number of cases that the "
         "submission failed. Above a case: S is the problem\u2019s own (sample) data, K is kept, because it kills a "
@@ -408,16 +394,17 @@ def _summed(problem: ProblemResult) -> doc.Words:
 
 
 def _killed(each: KilledReading) -> doc.Details:
-    program = (doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n"))))
     summary = (doc.code(each.submission), doc.soft(f"  killed by case {each.case.id}"))
-    return doc.Details(summary, doc.Panes((program, tuple(_case(each.case))), "beside"))
+    return doc.Details(summary, doc.Panes((_source(each), tuple(_case(each.case))), "beside"))
 
 
-# -- endpoints -----------------------------------------------------------------------------------------
+# -- the pool ------------------------------------------------------------------------------------------
 
 
-def _endpoints(result: RunResult) -> Iterator[doc.Block]:
+def _pool(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]:
     lines = endpoint_lines(result)
     yield endpoint_table(lines) if lines else doc.Paragraph("No endpoints.")
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
+    yield pool_table(result)
+    yield from _drawn(charts, lambda title: title == UTILISATION)

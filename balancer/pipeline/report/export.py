@@ -7,7 +7,8 @@ source, one at a time. Rows that were not judged are not written.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,20 @@ from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.plugins.extras import has
+from balancer.rows.row_tests import function_of
+from balancer.rows.schemas import problem_of
 from balancer.scratch import Scratch
 
-__all__ = ["CASES", "MINIMAL", "export_cases", "minimal", "write_rows"]
+__all__ = ["CASES", "MINIMAL", "NUMBER", "export_cases", "export_inputs", "minimal", "write_rows"]
 
-CASES = "new_cases"  # columns added to a row's own
+NUMBER = "row_number"  # columns added to a row's own
+CASES = "new_cases"
 MINIMAL = "minimal"
 _AT_ONCE = 32  # rows converted to Parquet together
 
 
 def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
-    """Write `rows.jsonl` and, if pyarrow is installed, `rows.parquet`. Return the number of rows.
+    """Write `rows.jsonl`, `rows_left_out.jsonl` and, with pyarrow, `rows.parquet`. Return the number of rows judged.
 
     Each file is replaced in one step.
 
@@ -42,18 +46,26 @@ def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
         OSError: the folder cannot be written.
     """
     with Scratch(".rows-", folder) as scratch:
-        lines, count = scratch.path / "rows.jsonl", 0
-        with lines.open("w", encoding="utf-8") as file:
-            for row in _rows(store):
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-                count += 1
+        lines, left_out = scratch.path / "rows.jsonl", scratch.path / "rows_left_out.jsonl"
+        count = _put(lines, _rows(store))
+        _put(left_out, ({NUMBER: each.number, "why": each.why} for each in store.problems.left_out_rows(-1)[1]))
         table = scratch.path / "rows.parquet"
         written = count > 0 and has("rows") and _write_parquet(lines, table, say)
-        os.replace(lines, folder / lines.name)
+        for each in (lines, left_out):
+            os.replace(each, folder / each.name)
         if written:
             os.replace(table, folder / table.name)
         else:
             (folder / table.name).unlink(missing_ok=True)  # else one of an earlier session would stay
+    return count
+
+
+def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    count = 0
+    with file.open("w", encoding="utf-8") as lines:
+        for row in rows:
+            lines.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            count += 1
     return count
 
 
@@ -89,10 +101,11 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
         if roster is not None and raw.columns is not None:
             found = problem_result(store, roster)
             if found.judged:
-                yield {**raw.columns, **_new(store, roster, found)}
+                yield {**raw.columns, NUMBER: raw.number, **_new(store, roster, found, raw.columns)}
 
 
-def _new(store: Store, roster: Roster, found: ProblemResult) -> Mapping[str, Any]:
+def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    function, listed = _called(row)
     killed: dict[int, list[str]] = {case.id: [] for case in found.ready if not case.sample}
     for submission in found.wrong:
         for number in submission.killed_by(found.ready):
@@ -103,13 +116,24 @@ def _new(store: Store, roster: Roster, found: ProblemResult) -> Mapping[str, Any
         if case.id not in killed or case.answer is None:
             continue
         try:
-            texts = {"input": case.data.decode(), "output": case.answer.decode()}
+            made: dict[str, Any] = {"input": case.data.decode(), "output": case.answer.decode()}
         except UnicodeDecodeError:  # a row of text cannot hold it, and another text would be another case
             continue
+        if listed:
+            args, right = ([*map(json.loads, filter(None, text.split("\n")))] for text in made.values())
+            made = {"input": args, "output": right[0]}
+        if function:
+            made["fn_name"] = function
         origin = f"{case.origin.generator}: {case.origin.detail}"
-        cases.append({**texts, "origin": origin, "round": case.round, "kills": killed[case.id]})
+        cases.append({**made, "origin": origin, "round": case.round, "kills": killed[case.id]})
         kills.append((killed[case.id], len(case.data)))
     return {CASES: cases, MINIMAL: minimal(kills)}
+
+
+def _called(row: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the function that the tests of a row call, and whether they have lists of arguments, not lines of JSON."""
+    function, own = function_of(problem_of(row).tests), row.get("tests")
+    return function, bool(function) and isinstance(own, list) and isinstance(own[0].get("input"), list)
 
 
 # -- Parquet -------------------------------------------------------------------------------------------
@@ -160,14 +184,28 @@ def export_cases(store: Store, result: RunResult, folder: Path) -> None:
     A case becomes `PROBLEM/004.in` and `.ans`, as in the problem package format. So a folder can be copied into
     `data/secret/`.
     """
+    _export(store, folder, {each.id: {case.id for case in each.killers if not case.sample} for each in result.problems})
+
+
+def export_inputs(store: Store, result: RunResult, folder: Path) -> None:
+    """Write the inputs that the report names of survivors and contested cases to `folder`, which is created anew."""
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    for survivor in result.readings:
+        wanted[survivor.problem].update(case for _, case in survivor.inputs)
+    for contested in result.contested:
+        wanted[contested.problem].add(contested.case.id)
+    _export(store, folder, wanted)
+
+
+def _export(store: Store, folder: Path, wanted: Mapping[str, Collection[int]]) -> None:
     if folder.is_symlink():  # the target of a link belongs to others
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
-    for problem in result.problems:
-        wanted = {case.id for case in problem.killers if not case.sample}
-        for case in store.cases(problem.id):
-            if case.id in wanted and case.answer is not None:
-                home = folder / problem.id
+    for problem, numbers in wanted.items():
+        for case in store.cases(problem) if numbers else ():
+            if case.id in numbers:
+                home = folder / problem
                 home.mkdir(parents=True, exist_ok=True)
                 (home / f"{case.id:03}.in").write_bytes(case.data)
-                (home / f"{case.id:03}.ans").write_bytes(case.answer)
+                if case.answer is not None:
+                    (home / f"{case.id:03}.ans").write_bytes(case.answer)

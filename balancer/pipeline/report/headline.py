@@ -7,31 +7,17 @@ from collections.abc import Iterator, Mapping
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.tally import Totals
 from balancer.reporting.document import Tile, Tone
-from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
+from balancer.reporting.words import NOTHING, count, part_of, percent, shorten
 
-__all__ = ["NOT_JUDGED", "left_out_lines", "lost", "nothing_judged", "tiles", "troubles", "verdict", "warnings"]
+__all__ = ["NOT_JUDGED", "left_out_lines", "nothing_judged", "tiles", "troubles", "verdict", "warnings"]
 
 NOT_JUDGED = "not judged"
 
+BUSY = "too busy"  # in the reason of a run that a busy machine prevented
 _MOST_NAMED = 5
 _MOST_LANGUAGES = 20
 _MOST_REASONS = 3
 _TRIES = re.compile(r"^after \d+( of \d+)? tr(y|ies): ")
-
-
-def tiles(result: RunResult) -> tuple[Tile, ...]:
-    """Return the headline figures, the most important first."""
-    return (*_verdict_tiles(result), *_time_tiles(result))
-
-
-def troubles(result: RunResult) -> tuple[str, ...]:
-    """Return what must be said first: endpoints that lied, and validators that do not work, with the reasons."""
-    return tuple(_troubles(result))
-
-
-def warnings(result: RunResult) -> tuple[str, ...]:
-    """Return warnings about the figures, one sentence each; empty if all is well."""
-    return tuple(_warnings(result))
 
 
 def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
@@ -43,39 +29,32 @@ def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
-    """Return (problem, accepted submission) for each accepted submission that a case rejects."""
-    return tuple((problem.id, submission.name) for problem in result.problems for submission in problem.rejected)
-
-
 def verdict(result: RunResult) -> tuple[str, Tone]:
     """Return what came of the run, in a sentence, and whether that is good."""
     counts, totals = result.summary()["counts"], result.totals
-    accepted, kept = counts["accepted_judged"], counts["accepted_kept"]
-    wrong, killed, before = counts["wrong_judged"], counts["wrong_killed"], counts["wrong_killed_before"]
-    if not accepted and not wrong:
+    accepted, kept, wrong, killed = (counts[each] for each in ("accepted", "accepted_kept", "wrong", "wrong_killed"))
+    rejected, surviving = counts["accepted_judged"] - kept, counts["wrong_judged"] - killed
+    if not counts["accepted_judged"] and not counts["wrong_judged"]:
         return "Nothing can be said yet: no submission was judged on every case.", Tone.BAD
     said = []
-    if accepted:
-        said.append(
-            f"all {accepted} accepted submissions are kept"
-            if kept == accepted
-            else f"{accepted - kept} of {accepted} accepted submissions are rejected by a case"
-        )
+    if rejected:
+        said.append(f"{rejected} of {accepted} accepted submissions are rejected by a case")
+    elif accepted:
+        said.append(f"{_all(kept, accepted)} accepted submissions are kept")
     if wrong:
-        alone = f"{before} with the problems\u2019 own data alone"
-        said.append(
-            f"all {wrong} wrong ones are killed, {alone}"
-            if killed == wrong
-            else f"{killed} of {wrong} wrong ones are killed, {alone}; {wrong - killed} survive, in "
-            f"{count(totals.surviving, 'problem')}"
-        )
+        alone = f"{counts['wrong_killed_before']} with the problems\u2019 own data alone"
+        survive = f"; {surviving} survive, in {count(totals.surviving, 'problem')}" if surviving else ""
+        said.append(f"{_all(killed, wrong)} wrong ones are killed, {alone}{survive}")
     sentence = ", and ".join(said) + "."
     if totals.not_judged:
         was = "was" if totals.not_judged == 1 else "were"
         sentence += f" {count(totals.not_judged, 'submission')} {was} not judged on every case."
-    good = kept == accepted and killed == wrong and not totals.not_judged
-    return sentence[0].upper() + sentence[1:], Tone.GOOD if good else Tone.BAD if kept < accepted else Tone.PLAIN
+    good = kept == accepted and killed == wrong
+    return sentence[0].upper() + sentence[1:], Tone.GOOD if good else Tone.BAD if rejected else Tone.PLAIN
+
+
+def _all(part: int, whole: int) -> str:
+    return f"all {whole}" if part == whole else f"{part} of {whole}"
 
 
 def nothing_judged(result: RunResult) -> str:
@@ -85,10 +64,30 @@ def nothing_judged(result: RunResult) -> str:
     if reasons := _without_tries(result.reasons):
         told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
-        return f"Nothing was judged, because the infrastructure failed: {told}{more}"
-    if result.totals.disagreements:
-        return "Nothing was judged: every case is contested, see the report."
-    return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
+        return f"Nothing was judged, because {_lack(result)}: {told}{more}"
+    if result.totals.contested:
+        contested = ", ".join(problem.id for problem in result.problems if problem.disagreements)
+        return f"Nothing was judged: every case is contested, see the report ({shorten(contested, 200)})."
+    return f"Nothing was judged: {next(_hindrances(result), 'no problem has a case that is ready')}."
+
+
+def _hindrances(result: RunResult) -> Iterator[str]:
+    """Yield why there is nothing to judge: rows and programs with the reason."""
+    for row in result.left_out_rows:
+        yield f"row {row.number} (from 0): {shorten(row.why, 300)}"
+    for problem in result.problems:
+        for subject, why in problem.left_out.items():
+            yield f"{problem.id}: {subject}: {shorten(why, 300)}"
+        for each in problem.submissions:
+            if not each.compiles:
+                yield f"{problem.id}: {each.name} does not compile"
+        yield from (f"{problem.id}: {shorten(note, 300)}" for note in problem.notes)
+
+
+def _lack(result: RunResult) -> str:
+    """Return why something is unjudged, in a few words."""
+    busy = result.reasons and all(BUSY in why for why in result.reasons)
+    return "the machines were too busy" if busy else "the infrastructure failed"
 
 
 def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
@@ -99,7 +98,8 @@ def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
     return dict(found.most_common())
 
 
-def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
+def tiles(result: RunResult) -> Iterator[Tile]:
+    """Yield the headline figures, the most important first."""
     summary = result.summary()
     counts = summary["counts"]
     kept, judged, accepted = counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]
@@ -121,7 +121,7 @@ def _verdict_tiles(result: RunResult) -> Iterator[Tile]:
     yield Tile(
         "Unjudged",
         str(unjudged),
-        "the infrastructure failed" if unjudged else "every run was judged",
+        _lack(result) if unjudged else "every run was judged",
         Tone.BAD if unjudged else Tone.GOOD,
     )
     yield Tile("Problems", str(summary["problems"]), f"{count(summary['judged'], 'verdict')}")
@@ -144,29 +144,8 @@ def _note(words: str, judged: int, submissions: int, kind: str) -> str:
     return words if judged == submissions else f"{words}; {submissions - judged} {NOT_JUDGED}"
 
 
-def _time_tiles(result: RunResult) -> Iterator[Tile]:
-    bound_s = result.bound_s
-    yield Tile(
-        "Makespan / bound",
-        times(result.makespan_s, bound_s),
-        f"{seconds(result.makespan_s)}, at best {seconds(bound_s)}" if bound_s else "nothing was run",
-    )
-    offered = result.makespan_s > 0 and result.slots > 0
-    yield Tile(
-        "Utilisation",
-        percent(result.utilisation) if offered else NOTHING,
-        f"{count(result.slots, 'slot')}, {count(len(result.pool.endpoints), 'endpoint')}",
-    )
-    if verified := result.verified.again:
-        yield Tile(
-            "Made again",
-            percent(verified, result.verified.runs),
-            f"{count(verified, 'run')} to verify others; {result.verified.differed} outvoted",
-        )
-    yield Tile("Strategy", shorten(result.strategy, 60), count(result.pool.acquired, "lease"))
-
-
-def _troubles(result: RunResult) -> Iterator[str]:
+def troubles(result: RunResult) -> Iterator[str]:
+    """Yield what must be said first: endpoints that lied, and validators that do not work, with the reasons."""
     for liar in result.verified.liars:
         again = count(liar.problems, "problem")
         yield (
@@ -178,7 +157,8 @@ def _troubles(result: RunResult) -> Iterator[str]:
         yield f"And {count(more, 'more trouble')} with validators: see `troubles` in summary.json."
 
 
-def _warnings(result: RunResult) -> Iterator[str]:
+def warnings(result: RunResult) -> Iterator[str]:
+    """Yield warnings about the figures, one sentence each; none if all is well."""
     if nothing := nothing_judged(result):
         yield nothing
     elif not result.complete:
@@ -197,8 +177,7 @@ def _warnings(result: RunResult) -> Iterator[str]:
     if totals.unjudged:
         unjudged = totals.unjudged
         yield (
-            f"{count(unjudged, 'verdict')} unjudged: the infrastructure failed. "
-            "They do not count for or against a submission."
+            f"{count(unjudged, 'verdict')} unjudged: {_lack(result)}. They do not count for or against a submission."
         )
     if totals.not_judged:
         unknown = count(totals.not_judged, "submission")

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from balancer.core.metrics import EndpointStats
 from balancer.pipeline.results.run_result import GeneratorYield, RunResult, Span
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import document as doc
@@ -28,12 +29,10 @@ __all__ = [
     "pool_table",
     "rate_cells",
     "round_table",
-    "spent_cells",
     "spent_said",
 ]
 
 _NAME = doc.ColumnKind.NAME
-_MODEL = ("questions", "tokens", "cost", "seconds")
 # Attribute of the scores, heading, meaning, and whether it is only shown if there is room.
 RATES = (
     ("tpr_micro", "accepted kept", "over all submissions (TPR, micro)", False),
@@ -55,8 +54,7 @@ class EndpointLine:
 
     Attributes:
         number: from 1, in the order of adding; distinguishes endpoints with the same short name.
-        name, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
-        share: its share of all leases, 0..1.
+        stats: what the pool counted.
         due: its share of all weights, 0..1.
         utilisation: share of its slot-seconds of the makespan that were leased; 0 if there was no time.
         answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
@@ -64,15 +62,7 @@ class EndpointLine:
     """
 
     number: int
-    name: str
-    state: str
-    capacity: int
-    leases: int
-    failures: int
-    overloads: int
-    health: str
-    ejections: int
-    share: float
+    stats: EndpointStats
     due: float
     utilisation: float
     answered: bool
@@ -81,11 +71,12 @@ class EndpointLine:
     @property
     def standing(self) -> str:
         """Its health at the end; "not known" if it counts as healthy only because it never answered."""
-        return "not known" if self.health == "healthy" and not self.answered else self.health.replace("_", " ")
+        health = self.stats.health
+        return "not known" if health == "healthy" and not self.answered else health.replace("_", " ")
 
     def label(self, most: int) -> str:
         """Return a name of at most `most` characters, without the scheme."""
-        name = visible(self.name).removeprefix("http://").removeprefix("https://").rstrip("/")
+        name = visible(self.stats.name).removeprefix("http://").removeprefix("https://").rstrip("/")
         return shorten(f"{self.number}  {name}", most)
 
 
@@ -95,20 +86,12 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
     weights = sum(stats.weight for stats in result.pool.endpoints)
     return tuple(
         EndpointLine(
-            number=number,
-            name=stats.name,
-            state=stats.state,
-            capacity=stats.capacity,
-            leases=stats.leases,
-            failures=stats.failures,
-            overloads=stats.overloads,
-            health=stats.health,
-            ejections=stats.ejections,
-            share=stats.share,
-            due=stats.weight / weights if weights else 0.0,
-            utilisation=_utilisation(work.at(stats.name).busy_s, stats.capacity * result.makespan_s),
-            answered=work.at(stats.name).answers > 0,
-            spans=tuple(spans[stats.name]),
+            number,
+            stats,
+            stats.weight / weights if weights else 0.0,
+            _utilisation(work.at(stats.name).busy_s, stats.capacity * result.makespan_s),
+            work.at(stats.name).answers > 0,
+            tuple(spans[stats.name]),
         )
         for number, stats in enumerate(result.pool.endpoints, start=1)
     )
@@ -132,18 +115,12 @@ def _utilisation(busy_s: float, offered_s: float) -> float:
 
 
 def round_table(result: RunResult) -> doc.Table:
-    """Return the rates of each moment with their intervals, and the use of a model."""
-    spent = bool(spent_said(result))
+    """Return the rates of each moment with their intervals."""
     columns = [
         doc.Column("", _NAME),
         *(doc.Column(head, meaning=meaning, wide=wide) for _, head, meaning, wide in RATES),
-        *(doc.Column(head, wide=True) for head in _MODEL if spent),
     ]
-    rows = [
-        (moment(scores.rounds), *rate_cells(scores), *(spent_cells(scores) if spent else ()))
-        for scores in result.scores
-    ]
-    return doc.table(columns, rows)
+    return doc.table(columns, [(moment(scores.rounds), *rate_cells(scores)) for scores in result.scores])
 
 
 def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
@@ -165,26 +142,29 @@ def _brought(each: GeneratorYield) -> doc.Row:
 
 def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Table:
     """Return a line for each endpoint; with its health, if that was watched."""
-    watched = any(line.health for line in lines)
+    watched = any(line.stats.health for line in lines)
     columns = [
         doc.Column("#", wide=True),
         doc.Column("endpoint", _NAME),
         doc.Column("state", wide=True),
         doc.Column("slots", wide=True),
-        *map(doc.Column, ("leases", "share", "by\nweight", "utilisation", "failures", "overloads")),
-        *(doc.Column(head, wide=True) for head in ("ejections", "health at\nthe end") if watched),
+        *map(doc.Column, ("leases", "share")),
+        doc.Column("by\nweight", wide=True),
+        *map(doc.Column, ("utilisation", "failures", "overloads")),
+        *map(doc.Column, ("ejections", "health at\nthe end") if watched else ()),
     ]
     return doc.table(columns, (tuple(_endpoint(line, watched)) for line in lines), most=most)
 
 
 def _endpoint(line: EndpointLine, watched: bool) -> Iterator[doc.Cell | str]:
+    stats = line.stats
     yield str(line.number)
-    yield doc.Cell(doc.code(line.name))
-    yield from (line.state, str(line.capacity), str(line.leases))
-    yield from (percent(line.share, digits=1), percent(line.due, digits=1), percent(line.utilisation))
-    yield from map(_doubtful, (line.failures, line.overloads))
+    yield doc.Cell(doc.code(stats.name))
+    yield from (stats.state, str(stats.capacity), str(stats.leases))
+    yield from (percent(stats.share, digits=1), percent(line.due, digits=1), percent(line.utilisation))
+    yield from map(_doubtful, (stats.failures, stats.overloads))
     if watched:
-        yield _doubtful(line.ejections)
+        yield _doubtful(stats.ejections)
         yield doc.Cell(line.standing, tone=doc.Tone.PLAIN if line.standing == "healthy" else doc.Tone.DOUBTFUL)
 
 
@@ -220,6 +200,9 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
     yield "makespan", f"{seconds(result.makespan_s)}; {bound}" if bound_s else "nothing was run"
     if bound_s:
         yield "utilisation", percent(result.utilisation)
+    if again := result.verified.again:
+        part = percent(again, result.verified.runs)
+        yield "made again", f"{count(again, 'run')} to verify others ({part}); {result.verified.differed} outvoted"
 
 
 def rate_cells(scores: RoundScores) -> Iterator[Cell]:
@@ -231,15 +214,6 @@ def rate_cells(scores: RoundScores) -> Iterator[Cell]:
         else:
             ends = "" if rate.low is None or rate.high is None else f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
             yield Cell(f"{100 * rate.value:.1f}%", below=ends)
-
-
-def spent_cells(scores: RoundScores) -> tuple[str, str, str, str]:
-    """Return questions, tokens, cost and seconds of waiting for a model, in the last round."""
-    spent = scores.spent
-    if not spent.questions:
-        return (NOTHING,) * 4
-    cost = f"{spent.cost:.4g}" if spent.cost else NOTHING
-    return str(spent.questions), str(spent.asked + spent.answered), cost, f"{spent.seconds:.3g}"
 
 
 def moment(rounds: int) -> str:

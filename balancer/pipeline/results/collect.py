@@ -3,9 +3,9 @@
 Decides which of many problems are shown in detail: those with the most survivors.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.pipeline.results.missing_languages import left_out_for
@@ -18,7 +18,7 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import KilledReading, NearCase, RunResult, SurvivorReading
+from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.pipeline.results.tally import ProblemTally, totals_of
@@ -28,11 +28,6 @@ __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 
 MOST_DETAILED = 40  # for rows of a data set; packages are all shown in detail
 _MOST_LEFT_OUT = 100
-_MOST_READ = 30
-_MOST_OF_A_PROBLEM = 5
-_NEAREST = 3
-_MOST_SOURCE = 4000  # characters
-_MOST_TEXT = 600  # characters of an input or an answer
 
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
@@ -71,13 +66,12 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         rechecks=store.rechecks.counts(),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        readings=_readings_of(store, found),
-        killed_readings=tuple(reading for problem in found for reading in _killed(store, problem)),
         first_kills=tuple(kills),
         brought=store.brought(kills),
         timed=store.timed,
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
+        source=store.source,
     )
 
 
@@ -85,7 +79,15 @@ def settle(store: Store, problem: Problem) -> None:
     """Store the result of a problem after all its rounds."""
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
     found = problem_result(store, Roster(problem.id, 0, problem.name, entries, dict(problem.left_out)))
-    store.problems.settle(found, found.tally(), {each.name: each.program for each in problem.submissions})
+    tally = replace(found.tally(), limit_s=_limit_s(store, problem))
+    store.problems.settle(found, tally, {each.name: each.program for each in problem.submissions})
+
+
+def _limit_s(store: Store, problem: Problem) -> float:
+    """Return the CPU seconds that a run of a submission had."""
+    said, own = store.fingerprint, problem.time_limit_s
+    named = own * float(said.get("setting time_limit_factor", 1)) if own else float(said.get("setting time_limit_s", 0))
+    return store.judges.limit(problem.id) or named
 
 
 def _tallies(store: Store) -> Iterator[ProblemTally]:
@@ -230,69 +232,3 @@ def _submission_result(
             number for number in ready.keys() - stored.keys() if submission.accepted and not ready[number].sample
         ),
     )
-
-
-# -- survivors to be read --------------------------------------------------------------------------------
-
-
-def _readings_of(store: Store, problems: Iterable[ProblemResult]) -> tuple[SurvivorReading, ...]:
-    """Return the first survivors of `problems`, with their sources and nearest cases."""
-    return tuple(islice((reading for problem in problems for reading in _read(store, problem)), _MOST_READ))
-
-
-def _read(store: Store, problem: ProblemResult) -> Iterator[SurvivorReading]:
-    survivors = {each.name for each in problem.survivors}
-    programs = [each for each in store.problems.surviving(problem.id) if each.name in survivors]
-    if programs:
-        nearest = _nearest(store, problem)
-        for program in programs[:_MOST_OF_A_PROBLEM]:
-            yield SurvivorReading(
-                problem.id, program.name, program.language, _cut(program.source, _MOST_SOURCE), nearest
-            )
-
-
-def _killed(store: Store, problem: ProblemResult) -> Iterator[KilledReading]:
-    """Yield the killed submissions whose programs are kept, each with the first case that rejects it."""
-    first = {each.name: min(each.killed_by(problem.ready)) for each in problem.killed}
-    programs = [each for each in store.problems.killed(problem.id) if each.name in first]
-    cases = {each.id: each for each in _as_read(store, problem, {first[each.name] for each in programs})}
-    for program in programs:
-        yield KilledReading(problem.id, program.name, program.language, program.source, cases[first[program.name]])
-
-
-def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
-    rejects = _rejects(problem)
-    most = Counter({case: len(names) for case, names in rejects.items()}).most_common()
-    chosen = [case for case, _ in sorted(most, key=lambda each: (-each[1], each[0]))[:_NEAREST]]
-    return _as_read(store, problem, chosen)
-
-
-def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> tuple[NearCase, ...]:
-    """Return these cases of a problem, as far as a reader sees them, in this order."""
-    if not chosen:
-        return ()
-    rejects = _rejects(problem)
-    stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
-    return tuple(
-        NearCase(
-            case,
-            stored[case].origin,
-            _cut(stored[case].data[: _MOST_TEXT * 4].decode(errors="replace"), _MOST_TEXT),
-            _cut((stored[case].answer or b"")[: _MOST_TEXT * 4].decode(errors="replace"), _MOST_TEXT),
-            tuple(rejects[case]),
-        )
-        for case in chosen
-    )
-
-
-def _rejects(problem: ProblemResult) -> Mapping[int, list[str]]:
-    """Return the wrong submissions that each case rejects."""
-    rejects: defaultdict[int, list[str]] = defaultdict(list)
-    for submission in problem.wrong:
-        for case in submission.killed_by(problem.ready):
-            rejects[case].append(submission.name)
-    return rejects
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}\n... (cut)"

@@ -5,7 +5,7 @@ judged can differ.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -23,11 +23,12 @@ _MOST = 1000  # names of each kind; the counts cover all
 class VerdictChange:
     """A submission with different verdicts on the same case.
 
-    `input`: first 16 hex digits of the SHA-256 of the input.
+    `case`: its number and origin in the later run. `input`: first 16 hex digits of the SHA-256 of the input.
     """
 
     problem: str
     submission: str
+    case: str
     input: str
     before: str
     after: str
@@ -35,13 +36,22 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True)
 class ProblemChange:
-    """The figures of a problem in both runs: wrong submissions killed and judged, and cases used."""
+    """What is different about a problem.
+
+    Attributes:
+        wrong_killed, wrong_judged: counts before and after.
+        cases_gained, cases_lost: cases used in one run only, by number and origin.
+        killed_now, survive_now, not_judged_now: wrong submissions that were not so before.
+    """
 
     problem: str
-    killed: tuple[int, int]
-    wrong: tuple[int, int]
-    gained: int
-    lost: int
+    wrong_killed: tuple[int, int]
+    wrong_judged: tuple[int, int]
+    cases_gained: tuple[str, ...]
+    cases_lost: tuple[str, ...]
+    killed_now: tuple[str, ...]
+    survive_now: tuple[str, ...]
+    not_judged_now: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -86,18 +96,10 @@ class Difference:
             "wrong_judged": self.wrong,
             "cases_gained": self.gained,
             "cases_lost": self.lost,
-            "changed": [
-                {"problem": c.problem, "wrong_killed": list(c.killed), "wrong_judged": list(c.wrong),
-                 "cases_gained": c.gained, "cases_lost": c.lost}
-                for c in self.changed
-            ],
-            "verdicts": [
-                {"problem": v.problem, "submission": v.submission, "input": v.input, "before": v.before,
-                 "after": v.after}
-                for v in self.verdicts
-            ],
+            "changed": list(map(asdict, self.changed)),
+            "verdicts": list(map(asdict, self.verdicts)),
             "counts": self.counts,
-        }  # fmt: skip
+        }
 
 
 def difference(before: Store, after: Store) -> Difference:
@@ -126,17 +128,27 @@ def _compare(found: Difference, before: Store, after: Store, first: ProblemTally
         found.killed[number] += tally.wrong_killed
         found.wrong[number] += tally.wrong_judged
     earlier, later = _verdicts(before, problem), _verdicts(after, problem)
-    gained, lost = len(later.keys() - earlier.keys()), len(earlier.keys() - later.keys())
-    found.gained += gained
-    found.lost += lost
+    gained, lost = (
+        tuple(case for data, (case, _) in cases.items() if data not in others)
+        for cases, others in ((later, earlier), (earlier, later))
+    )
+    found.gained += len(gained)
+    found.lost += len(lost)
     figures = ((first.wrong_killed, then.wrong_killed), (first.wrong_judged, then.wrong_judged))
     if gained or lost or any(one != other for one, other in figures):
-        _add(found, "changed", ProblemChange(problem, *figures, gained, lost))
+        lasting = {*then.survivors, *then.not_judged, *then.left_out}
+        names = (
+            tuple(name for name in first.survivors if name not in lasting),
+            tuple(name for name in then.survivors if name not in first.survivors),
+            tuple(name for name in then.not_judged if name not in first.not_judged),
+        )
+        _add(found, "changed", ProblemChange(problem, *figures, gained, lost, *names))
     for data in sorted(earlier.keys() & later.keys()):
-        for name in sorted(earlier[data].keys() & later[data].keys()):
-            one, other = earlier[data][name], later[data][name]
+        (_, said), (case, says) = earlier[data], later[data]
+        for name in sorted(said.keys() & says.keys()):
+            one, other = said[name], says[name]
             if one is not other and Verdict.UNJUDGED not in (one, other):
-                _add(found, "verdicts", VerdictChange(problem, name, data, one.value, other.value))
+                _add(found, "verdicts", VerdictChange(problem, name, case, data, one.value, other.value))
 
 
 def _add(found: Difference, kind: str, what: Any) -> None:
@@ -145,12 +157,15 @@ def _add(found: Difference, kind: str, what: Any) -> None:
         getattr(found, kind).append(what)
 
 
-def _verdicts(store: Store, problem: str) -> Mapping[str, Mapping[str, Verdict]]:
-    """Return input -> submission -> verdict, for the ready cases."""
-    inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in store.cases(problem, CaseState.READY)}
-    found: dict[str, dict[str, Verdict]] = {data: {} for data in inputs.values()}
+def _verdicts(store: Store, problem: str) -> Mapping[str, tuple[str, Mapping[str, Verdict]]]:
+    """Return input -> the name of its case, and submission -> verdict, for the ready cases."""
+    cases = store.cases(problem, CaseState.READY)
+    inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in cases}
+    found: dict[str, tuple[str, dict[str, Verdict]]] = {
+        inputs[case.id]: (f"{case.id} ({case.origin.generator}: {case.origin.detail})", {}) for case in cases
+    }
     left_out = store.left_out(problem)
     for (name, case), stored in store.verdicts(problem).items():
         if case in inputs and name not in left_out:
-            found[inputs[case]][name] = stored.verdict
+            found[inputs[case]][1][name] = stored.verdict
     return found

@@ -29,6 +29,7 @@ __all__ = [
     "NOT_ALL_RUN",
     "CaseResult",
     "CaseState",
+    "ContestedReading",
     "Disagreement",
     "EndpointTotals",
     "FirstKill",
@@ -147,13 +148,38 @@ class NearCase:
 
 @dataclass(frozen=True, slots=True)
 class SurvivorReading:
-    """A survivor with its source, and the nearest cases: those that reject most other submissions."""
+    """A survivor with its source, and what came closest to it.
+
+    Attributes:
+        nearest: the cases that reject most other submissions.
+        passed: the cases it is judged on; `replaced`: earlier ones, which later rounds replaced.
+        slowest_s, limit_s: its slowest run, and what a run may take.
+        largest: bytes of the largest input.
+        shortfall: a line if no valid input has half of its largest size, else "".
+        inputs: what an input is, and its case; they are files beside the report.
+    """
 
     problem: str
     submission: str
     language: str
     source: str
     nearest: tuple[NearCase, ...]
+    passed: int = 0
+    replaced: int = 0
+    slowest_s: float = 0.0
+    limit_s: float = 0.0
+    largest: int = 0
+    shortfall: str = ""
+    inputs: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContestedReading:
+    """A contested case, and what each submission that ran on it says of its expected output."""
+
+    problem: str
+    case: NearCase
+    says: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +222,14 @@ class RunResult:
         rechecks: (why an end was doubted, result of the recheck) -> how often.
         rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
         readings: survivors to read; some, if there are many.
+        contested: cases to read; some, if there are many.
         killed_readings: killed submissions to read; none, if there are many problems.
         first_kills: first kill of each wrong submission, by time.
         brought: the yield of each generator.
         timed: whether problems have a time budget.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were repeated on other endpoints, and the endpoints that lied.
+        source: where the problems are: "kind", "problems" and, of rows, "split".
     """
 
     problems: tuple[ProblemResult, ...]
@@ -221,12 +249,14 @@ class RunResult:
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
+    contested: tuple[ContestedReading, ...] = ()
     killed_readings: tuple[KilledReading, ...] = ()
     first_kills: tuple[FirstKill, ...] = ()
     brought: tuple[GeneratorYield, ...] = ()
     timed: bool = False
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
+    source: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def totals(self) -> Totals:

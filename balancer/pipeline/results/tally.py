@@ -57,6 +57,7 @@ class ProblemTally:
         unasked: cases that kill on which an accepted submission did not run.
         no_validator: 1 if the problem has no input validator.
         course: its history.
+        limit_s: CPU seconds of a run; 0: not known.
     """
 
     id: str
@@ -81,6 +82,7 @@ class ProblemTally:
     notes: tuple[str, ...]
     reasons: Mapping[str, int]
     course: RoundHistory
+    limit_s: float = 0.0
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
     accepted_left_out: int = 0

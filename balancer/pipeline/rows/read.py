@@ -26,7 +26,7 @@ from balancer.program import Program
 from balancer.rows.columns import RowProblem, Solution
 from balancer.rows.row_programs import Testlib, checker_in, needs_header, recipes_in, validator_in
 from balancer.rows.row_tests import function_of
-from balancer.rows.schema import problem_of
+from balancer.rows.schemas import problem_of
 from balancer.settings.pipeline import RowSettings
 
 __all__ = ["ALL", "BadRow", "Shard", "drawn", "number_of_rows", "parse_shard", "read_rows"]

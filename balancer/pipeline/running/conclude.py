@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balancer.errors import ConfigError
-from balancer.pipeline.report.export import export_cases, write_rows
+from balancer.pipeline.report.export import export_cases, export_inputs, write_rows
+from balancer.pipeline.report.readings import with_readings
 from balancer.pipeline.results.collect import MOST_DETAILED, collect
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
@@ -27,7 +28,8 @@ def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunRes
         OSError: the folder cannot be written.
     """
     rows = store.source.get("kind") == "rows"
-    found = collect(store, most=MOST_DETAILED if rows else None)
+    found = with_readings(store, collect(store, most=MOST_DETAILED if rows else None))
+    export_inputs(store, found, folder / "inputs")
     if rows:
         try:
             write_rows(store, folder, say)

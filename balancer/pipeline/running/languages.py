@@ -7,7 +7,7 @@ from dataclasses import replace
 from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.problem import Problem
 from balancer.reporting.words import count
-from balancer.rows.schema import LANGUAGES
+from balancer.rows.solutions import LANGUAGES
 
 __all__ = ["languages_in", "lines_on_missing", "with_python"]
 

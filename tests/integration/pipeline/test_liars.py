@@ -62,7 +62,7 @@ def test_one_among_three_is_found_out_and_changes_no_verdict(
     assert found.result.complete
     assert [liar.endpoint for liar in found.result.verified.liars] == ["fake://1/"]
     assert found.stored == quiet.stored
-    first = troubles(found.result)[0]
+    first = next(troubles(found.result))
     assert first.startswith("fake://1/ gave wrong results and was taken out of service: ")
     assert "fake://1/ gives wrong results and is taken out of service: " in found.said
     summary = found.result.summary()["verified"]

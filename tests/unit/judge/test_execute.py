@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balancer.errors import NotExecuted, PoolClosed
+from balancer.errors import NotExecuted
 from balancer.judge import Executed, ExecuteJob, Judge, Limits, Program, Status, StdinCase
 from balancer.program import Execution
 from tests.unit.judge.judges import DOUBLE, doubling, judge_over
@@ -138,13 +138,6 @@ def test_one_that_failed_does_not_end_the_others(*, tasks: bool) -> None:
         for name in ("stdout", "stderr", "status", "exit_code", "time_s", "memory_bytes", "truncated", "went_well"):
             with pytest.raises(NotExecuted, match="no endpoint runs 'cobol'"):
                 getattr(failed, name)
-
-
-def test_a_closed_judge_runs_nothing() -> None:
-    judge = judge_over({"a": FakeExecutor(doubling)})
-    judge.close()
-    with pytest.raises(PoolClosed, match="this Judge is closed"):
-        judge.execute(DOUBLE, "1")
 
 
 @pytest.mark.parametrize(

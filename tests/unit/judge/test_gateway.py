@@ -197,23 +197,16 @@ def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
     asyncio.run(play())
 
 
-LONG = "x" * 2**19
 HOSTILE = [
+    (b" " * (64 * 2**20 + 1), JSON, 413, "the request has 67108865 bytes; at most 67108864 are allowed"),
     (b"", JSON, 422, "the body: Invalid JSON"),
-    (b"\xff", JSON, 422, "the body: "),
-    (b"[1]", JSON, 422, "the body: Input should be an object"),
     (b"[" * 100_000, JSON, 422, "the body: "),
     (b"[" + b"0," * 200_000 + b"0]", JSON, 422, "the body has 200001 values or more; at most 50000 are allowed"),
     (ASKED | {"files": {"../a": "aGk="}}, JSON, 422, "file name '../a' is not allowed; it must be relative"),
     ({}, JSON, 422, "code: Field required (and 1 more)"),
-    (ASKED | {"code": 7}, JSON, 422, "code: Input should be a valid string"),
     (ASKED | {"language": "brainfuck"}, JSON, 422, "language 'brainfuck' is not known; known are bash, c, cpp"),
-    (ASKED | {"language": LONG}, JSON, 422, "language 'xxx"),
     (ASKED | {"language": "cpp"}, JSON, 422, "no endpoint runs 'cpp'; languages of the pool: python"),
     (ASKED | {"run_timeout": 0}, JSON, 422, "run_timeout: Input should be greater than 0"),
-    (ASKED | {"run_timeout": 1e9}, JSON, 422, "run_timeout: Input should be less than or equal to 3600"),
-    (json.dumps(ASKED | {"run_timeout": float("nan")}).encode(), JSON, 422, "run_timeout: Input should be"),
-    (ASKED | {"memory_limit_MB": -7}, JSON, 422, "memory_limit_MB: Input should be greater than or equal to -1"),
     (ASKED | {"output_limit": 2**29}, JSON, 422, "output_limit is 536870912; it must be at most 33554432 bytes here"),
     (ASKED | {"files": {"a": "%%"}}, JSON, 422, "file 'a' is not base64"),
     (ASKED | {"stdin_base64": "%%"}, JSON, 422, "stdin_base64 is not base64"),
@@ -221,7 +214,6 @@ HOSTILE = [
     (ASKED | {"args": ["x" * 2**18]}, JSON, 422, "the longest argument has 262144 bytes"),
     (b'{"code": "\\ud800", "language": "python"}', JSON, 422, "the body: Invalid JSON"),
     (ASKED, {"content-type": "text/plain"}, 415, "the content type must be application/json"),
-    (ASKED, {}, 415, "the content type must be application/json"),
     (ASKED, JSON | {"origin": "http://a"}, 403, "requests from web pages are refused"),
     (ASKED, JSON | {"sec-fetch-site": "cross-site"}, 403, "requests from web pages are refused"),
 ]  # fmt: skip
@@ -238,11 +230,6 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert "\n" not in answer["detail"]
     assert len(answer["detail"]) < 500
     assert not executor.calls
-
-
-def test_a_body_that_is_too_large_is_not_read() -> None:
-    code, answer = ask(FakeExecutor(), "/run_code", b" " * (64 * 2**20 + 1))
-    assert (code, answer["detail"]) == (413, "the request has 67108865 bytes; at most 67108864 are allowed")
 
 
 def test_our_own_clients_see_a_server_of_ours() -> None:

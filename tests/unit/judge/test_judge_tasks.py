@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
 
 from balancer.errors import PoolClosed
-from balancer.judge import Job, Judged, Program
-from balancer.program import Execution
+from balancer.judge import Job, Judged
 from tests.patience import PATIENCE_S
 from tests.unit.judge.judges import CASES, DOUBLE, WRONG, doubling, judge_over
 from tests.unit.loops import in_a_loop
@@ -88,15 +87,6 @@ async def test_jobs_may_come_from_a_task() -> None:
 
 
 @in_a_loop
-async def test_a_mistake_is_raised_and_the_others_end() -> None:
-    async with judge_over(_fakes()) as judge:
-        jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *_jobs(50)]  # type: ignore[list-item]
-        with pytest.raises(TypeError, match="a case is"):
-            [each async for each in judge.arun_many(jobs)]
-        assert no_leases_out(judge.pool)
-
-
-@in_a_loop
 async def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
     gate = threading.Event()
     fake = FakeExecutor(doubling, gate=gate)
@@ -117,35 +107,6 @@ async def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
 
 
 @in_a_loop
-async def test_a_run_that_was_not_begun_is_never_begun() -> None:
-    """Cancelled while it waits for a thread with a lease in hand, a task gives the lease back."""
-    gate, started = threading.Event(), threading.Event()
-
-    def block() -> None:
-        started.set()
-        assert gate.wait(PATIENCE_S)
-
-    fake = FakeExecutor(doubling)
-
-    async with judge_over({"a": fake}) as judge:
-        await judge.arun(DOUBLE, CASES)  # what is found out once, is
-        calls = len(fake.calls)
-        threads = judge._resources.threads
-        threads._max_workers = len(threads._threads)  # no further ones
-        for _ in range(threads._max_workers):
-            threads.submit(block)
-        run = asyncio.create_task(judge.arun(DOUBLE, CASES))
-        while not judge.pool.leases():
-            await asyncio.sleep(0)
-        run.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await run
-        assert no_leases_out(judge.pool)
-        gate.set()
-        assert len(fake.calls) == calls
-
-
-@in_a_loop
 async def test_closing_ends_those_that_wait() -> None:
     judge = judge_over(_fakes())
     judge.close()
@@ -153,19 +114,3 @@ async def test_closing_ends_those_that_wait() -> None:
         await judge.arun(DOUBLE, CASES)
     with pytest.raises(PoolClosed):
         [each async for each in judge.arun_many(_jobs(3))]
-
-
-@in_a_loop
-async def test_the_loop_goes_on_while_programs_run() -> None:
-    gate = threading.Event()
-
-    def gated(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
-        assert gate.wait(PATIENCE_S)
-        return doubling(program, stdin, files)
-
-    async with judge_over({"a": FakeExecutor(gated)}) as judge:
-        run = asyncio.create_task(judge.arun(DOUBLE, CASES))
-        while not judge.pool.leases():
-            await asyncio.sleep(0)
-        gate.set()  # by this loop, which would else not come to it
-        assert (await run).score == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.errors import PoolClosed
+from balancer.errors import ConfigError, PoolClosed
 from balancer.judge import CallCase, Job, Judge, Program, StdinCase
 from balancer.opening.pool import Pool
 from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over
@@ -89,6 +89,10 @@ def test_where_it_is_made(make: Any, words: str) -> None:
 
 def test_of_a_run() -> None:
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
+        with pytest.raises(ValueError, match="functions of programs in 'cpp' cannot be called"):
+            judge.run(Program("cpp", "x"), [CallCase("f", [], 1)])
+        with pytest.raises(TypeError, match="a job is a Job"):
+            list(judge.run_many([DOUBLE]))  # type: ignore[list-item]
         for wrong in (b"print(1)", 3, ["print(1)"]):
             with pytest.raises(TypeError, match=f"program is a {type(wrong).__name__}; it takes a Program, the text"):
                 judge.run(wrong, CASES)  # type: ignore[arg-type]
@@ -113,11 +117,14 @@ def test_of_a_run() -> None:
         ({"outage_s": -1}, "outage_s is -1; it takes seconds, 0 or more"),
         ({"outage_s": float("nan")}, "outage_s is nan; it takes seconds"),
         ({"executors": [1]}, "executors is a list; it takes a mapping"),
+        ({"checker": "diff"}, "checker is 'diff'"),
+        ({"limits": 0}, "limits is 0; it takes Limits(...), or CPU seconds"),
+        ({"source": Pool(["nothing://a"], health=None), "executors": None}, "scheme"),
     ],
 )
 def test_of_a_judge(arguments: dict[str, Any], words: str) -> None:
     pool = Pool(["a"], health=None)
-    with pytest.raises((TypeError, ValueError), match=re.escape(words)) as raised:
+    with pytest.raises((TypeError, ValueError, ConfigError), match=re.escape(words)) as raised:
         Judge(**{"source": pool, "executors": {}, **arguments})
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
@@ -130,6 +137,7 @@ def test_a_closed_judge_says_so_and_not_that_its_pool_is() -> None:
         lambda: judge.run(DOUBLE, CASES),
         lambda: judge.run(None, CASES),
         lambda: list(judge.run_many([Job(DOUBLE, CASES)])),
+        lambda: judge.execute(DOUBLE, "1"),
     ):
         with pytest.raises(PoolClosed, match="this Judge is closed"):
             call()

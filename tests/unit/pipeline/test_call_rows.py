@@ -13,14 +13,19 @@ from typing import Any
 
 import pytest
 
+from balancer.judge import cases_of
 from balancer.judging.calls import called_source
 from balancer.judging.verdict import judge_output
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_arguments
 from balancer.pipeline.generators.mutate import MutateGenerator
+from balancer.pipeline.report.export import write_rows
 from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.rounds import ProposalBatch
+from balancer.pipeline.results.store import Store, StoredVerdict
 from balancer.pipeline.rows.read import BadRow, read_rows
-from balancer.problem import Checker, Problem, Verdict
+from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Program
 from balancer.settings.pipeline import RowSettings
 from tests.patience import PATIENCE_S
@@ -160,6 +165,26 @@ def test_calls_run_through_the_pipeline(tmp_path: Path) -> None:
         settle(sample.store, problem)
         shown = {each.source for each in sample.store.problems.killed(problem.id)}
     assert shown == {each["source"] for each in wrong}, "the report shows what was submitted"
+
+
+@pytest.mark.parametrize(("given", "made"), [([[2]], [[18], 36]), (["2"], ["18\n", "36"])])
+def test_new_cases_of_calls_have_the_form_of_the_row(given: list[Any], made: list[Any], tmp_path: Path) -> None:
+    tests = [{"input": each, "output": 4} for each in given]
+    right = [{"language": "python", "source": _TWICE}]
+    row = {"id": "a", "fn_name": "twice", "tests": tests, "right": right, "wrong": _WRONG}
+    problem = _problem(tmp_path, row)
+    assert isinstance(problem, Problem)
+    with Store(tmp_path / "results") as store:
+        store.describe({"kind": "rows", "problems": str(tmp_path / "rows.jsonl"), "split": "train"})
+        store.meet(problem, 0, "")
+        store.rounds.begin("a", 0, ProposalBatch([Proposal(b"18\n", Origin("g", "d"))], []))
+        (case,) = store.cases("a")
+        store.set_case("a", case.id, CaseState.READY, answer=b"36")
+        store.set_verdict("a", StoredVerdict("right/0.py", case.id, Verdict.ACCEPTED, 0.1, ""))
+        assert write_rows(store, tmp_path, print) == 1
+    (new,) = json.loads((tmp_path / "rows.jsonl").read_text())["new_cases"]
+    assert [new["input"], new["output"], new["fn_name"]] == [*made, "twice"]
+    assert len(cases_of([new])) == 1
 
 
 # -- generated arguments -------------------------------------------------------------------------------

@@ -54,9 +54,17 @@ def test_each_kind_of_difference_is_told(tmp_path: Path) -> None:
     assert (verdict.problem, verdict.submission, verdict.before, verdict.after) == (
         "p", "one", "accepted", "wrong_answer",
     )  # fmt: skip
-    assert [(c.problem, c.killed, c.wrong) for c in found.changed] == [("p", (1, 2), (2, 2)), ("same", (2, 1), (2, 1))]
+    first, second = found.changed
+    assert (first.problem, first.wrong_killed, first.wrong_judged) == ("p", (1, 2), (2, 2))
+    assert (second.problem, second.wrong_killed, second.wrong_judged) == ("same", (2, 1), (2, 1))
     told = "\n".join(difference_lines(found))
-    for words in ("gone", "new", "p: killed 1/2 -> 2/2, cases +2 -1", "p/one on input ", "accepted -> wrong_answer"):
+    for words in (
+        "gone",
+        "new",
+        "p: killed 1/2 -> 2/2, cases +2 -1; killed now: one; new cases: 2 (g: d), 3 (g: d); cases gone: 1 (g: d)",
+        "same: killed 2/2 -> 1/1, cases +0 -0; not judged now: two",
+        "p/one on case 1 (g: d): accepted -> wrong_answer",
+    ):
         assert words in told
     assert found.to_dict()["counts"] == {"only_before": 1, "only_after": 1, "changed": 2, "verdicts": 1}
 

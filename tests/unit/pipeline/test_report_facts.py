@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.report.document import notes
-from balancer.pipeline.report.headline import lost, tiles, warnings
+from balancer.pipeline.report.headline import nothing_judged, tiles, verdict, warnings
 from balancer.pipeline.report.matrix import BAND, LEGEND, LETTERS, matrix_bands
 from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints, looks_said
-from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import CaseState, LeftOutRow, ProblemResult, RunResult
 from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
 from balancer.reporting.document import RowGroup, Table, Tone, cell_of, plain
@@ -38,41 +40,32 @@ def _run(*problems: ProblemResult) -> RunResult:
     return replace(empty_run(), problems=problems)
 
 
-def _tile(result: RunResult, label: str) -> tuple[str, Tone]:
-    return next((tile.value, tile.tone) for tile in tiles(result) if tile.label == label)
-
-
-def test_the_headline_counts_before_and_after() -> None:
-    result = _run(_problem())
-    assert _tile(result, "Accepted kept") == ("1 of 1", Tone.GOOD)
-    assert _tile(result, "Wrong killed") == ("0 \u2192 1 of 2", Tone.PLAIN)
-    assert _tile(result, "Unjudged") == ("0", Tone.GOOD)
-    assert warnings(result) == ()
+@pytest.mark.parametrize(
+    ("submissions", "kept", "killed", "said"),
+    [
+        ({}, "1 of 1", "0 \u2192 1 of 2", "All 1 accepted submissions are kept, and 1 of 2 wrong ones are killed"),
+        ({"late": [_A, _W, _A], "alive": None}, "1 of 1", "0 \u2192 1 of 1", "and all 1 wrong ones are killed"),
+        ({"good": [_A, _W, _A]}, "0 of 1", "0 \u2192 1 of 2", "1 of 1 accepted submissions are rejected by a case"),
+        ({"late": [_W, _Q, _Q], "alive": [_A, _Q, _A]}, "1 of 1", "1 \u2192 1 of 1",
+         "1 of 2 wrong ones are killed, 1 with the problems\u2019 own data alone. 1 submission was not judged"),
+        ({"good": [_A, _Q, _A]}, "not judged", "0 \u2192 1 of 2", "0 of 1 accepted submissions are kept"),
+    ],
+)  # fmt: skip
+def test_the_headline_praises_only_what_is_known(
+    submissions: dict[str, list[Verdict] | None], kept: str, killed: str, said: str
+) -> None:
+    runs = {"good": [_A, _A, _A], "late": [_A, _A, _W], "alive": [_A, _A, _A], **submissions}
+    programs = (submission(name, found, accepted=name == "good") for name, found in runs.items() if found)
+    result = _run(_problem(submissions=tuple(programs)))
+    assert said in verdict(result)[0]
+    shown = {tile.label: (tile.value, tile.tone) for tile in tiles(result)}
+    assert (shown["Accepted kept"][0], shown["Wrong killed"][0]) == (kept, killed)
+    assert (shown["Wrong killed"][1] is Tone.GOOD) == ("all 1 wrong" in said)
 
 
 def test_nothing_is_praised_where_there_is_nothing() -> None:
-    assert all(value in ("\u2013", "0", "fifo") for value in (tile.value for tile in tiles(empty_run())))
-    assert _tile(empty_run(), "Accepted kept")[1] is Tone.PLAIN
-
-
-def test_an_accepted_submission_that_is_lost_is_told_by_name() -> None:
-    result = _run(_problem(submissions=(submission("good", [_A, _W, _A], accepted=True),)))
-    assert lost(result) == (("sum", "good"),)
-    assert _tile(result, "Accepted kept") == ("0 of 1", Tone.BAD)
-    assert any("1 accepted submission rejected" in warning for warning in warnings(result))
-
-
-def test_what_was_not_judged_is_in_no_headline_figure() -> None:
-    submissions = (
-        submission("good", [_A, _A, _A], accepted=True),
-        submission("lost", [_A, _Q, _A], accepted=True),
-        submission("dead", [_W, _Q, _Q]),
-        submission("unknown", [_A, _Q, _A]),
-    )
-    result = _run(_problem(submissions=submissions))
-    assert _tile(result, "Accepted kept") == ("1 of 1", Tone.PLAIN)
-    assert _tile(result, "Wrong killed") == ("1 \u2192 1 of 1", Tone.PLAIN)
-    assert all("; 1 not judged" in tile.note for tile in tiles(result)[:2])
+    assert all(tile.value in ("\u2013", "0") for tile in tiles(empty_run()))
+    assert next(tiles(empty_run())).tone is Tone.PLAIN
 
 
 def test_whatever_weakens_the_figures_is_a_warning() -> None:
@@ -80,8 +73,29 @@ def test_whatever_weakens_the_figures_is_a_warning() -> None:
     idle = _problem(id="idle", cases=(case(0, state=CaseState.CONTESTED),))
     result = replace(_run(unjudged, idle), complete=False, sessions=3)
     words = " ".join(warnings(result))
-    assert [part in words for part in ("Not complete", "3 sessions", "2 verdicts unjudged", "idle")] == [True] * 4
-    assert _tile(result, "Unjudged") == ("2", Tone.BAD)
+    told = ("Not complete", "3 sessions", "2 verdicts unjudged: the infrastructure failed", "idle")
+    assert [part in words for part in told] == [True] * 4
+    busy = _run(replace(unjudged, reasons={"the server was too busy at each try; the last server was a": 2}))
+    assert "2 verdicts unjudged: the machines were too busy" in " ".join(warnings(busy))
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        ({"rows_left_out": 1, "left_out_rows": (LeftOutRow(3, "it has no test"),)}, "row 3 (from 0): it has no test"),
+        ({"problems": (_problem(cases=(), left_out={"good": "too slow"}),)}, "sum: good: too slow"),
+        ({"problems": (_problem(cases=(), submissions=(submission("x", [Verdict.COMPILE_ERROR]),)),)},
+         "sum: x does not compile"),
+        ({"problems": (_problem(cases=(case(0, state=CaseState.CONTESTED),)),)}, "no problem has"),
+    ],
+)  # fmt: skip
+def test_a_run_that_judged_nothing_says_why(run: dict[str, Any], why: str) -> None:
+    result = replace(empty_run(), complete=False, **run)
+    if result.totals.contested:
+        why = "every case is contested"
+    if not result.judged:
+        assert why in nothing_judged(result)
+    assert nothing_judged(replace(result, complete=True)) == ""
 
 
 def test_suspect_ends_are_told_in_words() -> None:
@@ -113,12 +127,12 @@ def test_notes_that_change_the_figures_are_warnings_and_in_the_summary() -> None
         notes=("it has no input validator: made-up inputs count if all 2 accepted ones agree",),
     )
     result = _run(_problem(), weak)
-    assert warnings(result) == (
+    assert list(warnings(result)) == [
         "2 accepted submissions and 1 wrong submission left out, and in no rate: the notes of the report say why.",
         "1 accepted submission abstained: too slow on made-up cases on which others agree.",
         "1 case that kills: no time was left to run all accepted submissions there.",
         "1 problem without an input validator: made-up inputs count if accepted ones agree, or not at all.",
-    )
+    ]
     counts = result.summary()["counts"]
     names = ("accepted_left_out", "wrong_left_out", "abstaining", "unasked", "no_validator")
     assert [counts[name] for name in names] == [2, 1, 1, 1, 1]
@@ -166,6 +180,8 @@ def _columns(band: Table) -> list[tuple[int, bool, bool]]:
 
 def test_a_matrix_has_a_letter_for_each_run() -> None:
     (band,) = matrix_bands(_problem())
+    assert set(LETTERS) == set(Verdict)
+    assert len(set(LETTERS.values())) == len(Verdict)
     assert _columns(band) == [(0, True, False), (1, False, False), (2, False, True)]
     assert [(plain(group.heading), _letters(group)) for group in band.groups] == [
         ("accepted", [["good", "0", "A", "A", "A"]]),
@@ -181,11 +197,6 @@ def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart() 
     assert [cell_of(each).mark for each in band.groups[0].rows[0][2:]] == ["accepted", "none", "none"]
     assert plain(band.groups[1].heading).startswith("does not compile")
     assert ("sum", "broken", "does not compile: not counted") in _notes(_run(_problem(submissions=(broken,))))
-
-
-def test_every_verdict_has_a_letter_of_its_own() -> None:
-    assert set(LETTERS) == set(Verdict)
-    assert len(set(LETTERS.values())) == len(Verdict)
 
 
 @given(st.integers(0, 200), st.integers(0, 130))
@@ -204,11 +215,6 @@ def test_a_wide_matrix_keeps_what_tells_most(cases: int, most: int) -> None:
 
 def _notes(result: RunResult) -> list[tuple[str, ...]]:
     return [tuple(plain(each) for each in row) for row in notes(result)]
-
-
-def test_left_out_and_notes_are_listed_by_problem() -> None:
-    problem = _problem(left_out={"old.rb": "unknown language"}, notes=("slow",))
-    assert _notes(_run(problem)) == [("sum", "old.rb", "left out: unknown language"), ("sum", "note", "slow")]
 
 
 def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> None:

@@ -16,7 +16,7 @@ from balancer.pipeline.rows.read import read_rows
 from balancer.problem import Checker, Problem, Verdict
 from balancer.program import Execution, Program
 from balancer.rows.row_programs import recipes_in
-from balancer.rows.schema import problem_of
+from balancer.rows.schemas import problem_of
 from balancer.settings.pipeline import RowSettings
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.bench import Bench, judged

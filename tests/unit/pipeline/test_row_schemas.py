@@ -16,7 +16,7 @@ from balancer.judge import CallCase, StdinCase, cases_of
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Problem
-from balancer.rows.schema import SCHEMAS, problem_of
+from balancer.rows.schemas import SCHEMAS, problem_of, schema_of
 from balancer.settings.pipeline import RowSettings
 
 ROWS = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "rows").glob("*.json"))}
@@ -34,60 +34,104 @@ def _read(folder: Path, row: Mapping[str, Any]) -> Problem | BadRow:
 @pytest.mark.parametrize(
     ("name", "id_", "tests", "programs", "notes"),
     [
-        ("apps", "7", ["private", "private"], ["python"], ""),
-        ("taco", "Twice", ["private"], ["python"], ""),
-        ("live-code-bench", "abc000_a", ["public", "private"], [], ""),
-        ("codeforces", "1/A", ["public", "private"], [], ""),
-        (
-            "code-contests-plus",
-            "1_A",
-            ["private"],
-            ["python", "cpp", "python2"],
-            "",
-        ),
-        ("code-contests-o", "1_A. Twice", ["private"], [], ""),
-        ("verl", "taco-train-3", ["private", "private"], [], ""),
-        ("eurus", "apps-validation-7", ["private"], [], ""),
-        ("deep-coder", "row-0", ["private", "private"], [], ""),
-        ("synthetic", "vcp_1", ["private"], ["python"], "not used: llm_response"),
-        ("verifiable-problems", "vcp_2", ["private"], ["cpp"], ""),
-        (
-            "kod-code",
-            "Prefill_1",
-            ["private"],
-            ["python"],
-            _ASSERTS,
-        ),
-        ("code-contests", "1_A. Twice", ["public", "generated"], ["python", "cpp", "python"], ""),
-        ("plain", "twice", ["public"], ["python", "cpp"], ""),
+        ("apps", "7", "private private", "python", ""),
+        ("taco", "Twice", "private", "python", ""),
+        ("live-code-bench", "abc000_a", "public private", "", ""),
+        ("hard-tests", "codeforces_1_a", "public", "python", ""),
+        ("codeforces", "1/A", "public private", "", ""),
+        ("codeforces-cots", "1/A", "public private", "cpp python python2", ""),
+        ("code-contests-plus", "1_A", "private", "python cpp rust python2", ""),
+        ("code-contests-o", "1_A. Twice", "private", "", ""),
+        ("verl", "taco-train-3", "private private", "", ""),
+        ("eurus", "apps-validation-7", "private", "", ""),
+        ("deep-coder", "row-0", "private private", "", ""),
+        ("synthetic", "vcp_1", "private", "python", "not used: llm_response"),
+        ("verifiable-problems", "vcp_2", "private", "cpp", ""),
+        ("kod-code", "Prefill_1", "private", "python", _ASSERTS),
+        ("human-eval", "HumanEval/0", "private", "python", _ASSERTS),
+        ("leet-code", "twice", "private", "python", f"not used: response; {_ASSERTS}"),
+        ("mbpp", "11", "private", "python", ""),
+        ("code-contests", "1_A. Twice", "public generated", "python cpp python", ""),
+        ("plain", "twice", "public", "python cpp", ""),
     ],
 )
 def test_a_row_of_each_schema_is_read(
-    name: str, id_: str, tests: list[str], programs: list[str], notes: str, tmp_path: Path
+    name: str, id_: str, tests: str, programs: str, notes: str, tmp_path: Path
 ) -> None:
     row = ROWS[name]
     found = problem_of(row)
-    assert [test.kind for test in found.tests] == tests
-    assert {(test.input, test.output) for test in found.tests} <= {("1\n", "2\n"), ("5\n", "10\n"), ("5\n", "10")}
-    assert [one.language for one in (*found.right, *found.wrong) if "rust" not in one.language] == programs
+    assert " ".join(test.kind for test in found.tests) == tests
+    texts = {("1\n", "2\n"), ("5\n", "10\n"), ("5\n", "10"), ("1\n0\n", "2\n")}
+    assert {(test.input, test.output) for test in found.tests} <= texts
+    assert " ".join(one.language for one in (*found.right, *found.wrong)) == programs
     assert "; ".join(found.notes) == notes
     assert "Print 2n." in found.statement
-    problem = _read(tmp_path, row)
     if not programs:
-        assert isinstance(problem, BadRow)
-        assert "it has no right solution; add a column right: [{language, source}]" in problem.why
-        problem = _read(tmp_path, {**row, "right": _RIGHT, "wrong": [{"language": "python", "source": "print(2)"}]})
-        assert isinstance(problem, Problem)
-        assert (len(problem.accepted), len(problem.wrong)) == (1, 1)
+        assert "it has no right solution; add a column right: [{language, source}]" in str(_read(tmp_path, row))
+        row = {**row, "right": _RIGHT, "wrong": [{"language": "python", "source": "print(2)"}]}
+    problem = _read(tmp_path, row)
     assert isinstance(problem, Problem)
     assert problem.name == id_
+    assert programs or (len(problem.accepted), len(problem.wrong)) == (1, 1)
+
+
+_DOCSTRING = '"""\n```\nx\n```\n"""'
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "right", "wrong"),
+    [
+        ("deep-coder", {"solutions": ["```python\nprint(2)\n```"]}, "print(2)\n", ""),
+        ("apps", {"incorrect_solutions": ["print(3)"]}, "print(2 * int(input()))", "print(3)"),
+        ("plain", {"wrong": [], "wrong_solutions": ["print(4)"]}, "print(2 * int(input()))", "print(4)"),
+        ("live-code-bench", {"code_list": ["a", "b", ""], "graded_list": [True, False, False]}, "a", "b"),
+        ("kod-code", {"r1_solution": "r = 1", "r1_correctness": "False"}, "def twice(n):\n    return 2 * n", "r = 1"),
+        ("verl", {"extra_info": {"solution": "Think.\n```py\nprint(1)\n```\n"}}, "print(1)\n", ""),
+        ("deep-coder", {"right": [{"language": "PYTHON3", "source": _DOCSTRING}]}, _DOCSTRING, ""),
+        ("deep-coder", {"right": [{"language": "python", "source": "```c++\nint a;"}]}, "int a;", ""),
+    ],
+)
+def test_programs_of_a_row_are_found_in_each_column_that_may_have_them(
+    name: str, columns: Mapping[str, Any], right: str, wrong: str
+) -> None:
+    found = problem_of({**ROWS[name], **columns})
+    assert [" ".join(each.source for each in some) for some in (found.right, found.wrong)] == [right, wrong]
+    for each in (*found.right, *found.wrong):
+        assert each.language == ("cpp" if "int " in each.source else "python")
+
+
+def test_columns_that_look_like_programs_and_are_not_used_are_named() -> None:
+    more = {
+        "trials": {"a": {"solution_code": "x"}},
+        "thought": "import os\n",
+        "drafts": ["def f():\n  pass"],
+        "url": "x",
+    }
+    assert problem_of({**ROWS["kod-code"], **more}).notes == ("not used: trials, thought, drafts", _ASSERTS)
+    assert problem_of({**ROWS["plain"], "checker": "x", "code_list": []}).notes == ("not used: checker",)
+
+
+def test_a_whole_number_is_an_id() -> None:
+    assert problem_of({**ROWS["plain"], "id": 7}).id == "7"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        [{"input": {"stdin": "1\n"}, "output": {"stdout": "2\n"}}],
+        {"input": ["1\n"], "output": ["2\n"]},
+        {"ground_truth": '{"inputs": ["1\\n"], "outputs": ["2\\n"]}', "style": "rule"},
+    ],
+)
+def test_the_tests_of_a_row_are_read_without_the_row(tests: Any) -> None:
+    assert cases_of(tests) == [StdinCase("1\n", "2\n")]
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_the_judge_reads_a_row_of_each_schema(name: str) -> None:
     cases = cases_of(ROWS[name])
-    if name == "kod-code":
-        assert cases == [CallCase("twice", [1], 2)]
+    if isinstance(cases[0], CallCase):
+        assert cases[0] in (CallCase("twice", [1], 2), CallCase("twice", [1, 0], 2))
     else:
         texts = {(case.input, case.output) for case in cases if isinstance(case, StdinCase)}
         assert texts
@@ -105,9 +149,9 @@ def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
         assert problem_of(raw.columns) == problem_of(row)
 
 
-def test_every_schema_has_a_row_and_each_row_is_of_the_first_schema_that_it_fits() -> None:
-    met = [next(schema for schema in SCHEMAS if schema.marks <= row.keys()) for row in ROWS.values()]
-    assert len(set(map(id, met))) == len(SCHEMAS)
+def test_every_schema_has_a_row() -> None:
+    met = {schema.words for row in ROWS.values() if (schema := schema_of(row))}
+    assert met == {schema.words for schema in SCHEMAS}
 
 
 def test_the_type_of_a_test_counts_more_than_a_name() -> None:
@@ -115,20 +159,15 @@ def test_the_type_of_a_test_counts_more_than_a_name() -> None:
     assert len(problem_of({**ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
 
 
-def test_a_row_with_solutions_and_tests_is_not_taken_for_one_of_code_contests() -> None:
-    found = problem_of({**ROWS["deep-coder"], "solutions": ["print(2)"]})
-    assert (len(found.tests), found.right, found.notes) == (2, (), ("not used: solutions",))
-
-
 def test_limits_are_read_where_their_unit_is_known() -> None:
     read = {name: problem_of(row) for name, row in ROWS.items()}
     assert {name: each.time_limit_s for name, each in read.items() if each.time_limit_s} == {
-        "code-contests": 1.5, "code-contests-plus": 2.0, "codeforces": 1.0, "plain": 2.0, "taco": 2.0,
-        "verifiable-problems": 1.0,
+        "code-contests": 1.5, "code-contests-plus": 2.0, "codeforces": 1.0, "codeforces-cots": 1.0, "hard-tests": 1.0,
+        "plain": 2.0, "taco": 2.0, "verifiable-problems": 1.0,
     }  # fmt: skip
     assert {name: each.memory_bytes for name, each in read.items() if each.memory_bytes} == {
-        "code-contests": 1000, "code-contests-plus": 2**28, "codeforces": 2**26, "taco": 2**28,
-        "verifiable-problems": 1000,
+        "code-contests": 1000, "code-contests-plus": 2**28, "codeforces": 2**26, "codeforces-cots": 2**26,
+        "hard-tests": 2**26, "taco": 2**28, "verifiable-problems": 1000,
     }  # fmt: skip
 
 
@@ -202,7 +241,7 @@ def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.rows.packed._MOST", 2**20)
+    monkeypatch.setattr("balancer.rows.test_forms._MOST_PACKED", 2**20)
     with pytest.raises(PackageError, match=r"private_test_cases: .* it has more than 1 MiB"):
         problem_of({**ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
 

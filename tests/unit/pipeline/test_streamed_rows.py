@@ -135,7 +135,10 @@ def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench: Bench) -> N
     found = bench.run()
     assert found.complete
     first, second = bench.written()
-    assert {**first, "new_cases": 0, "minimal": 0} == {**row("a", rating=1200), "new_cases": 0, "minimal": 0}
+    assert {**first, "new_cases": 0, "minimal": 0} == {
+        **row("a", rating=1200),
+        **dict.fromkeys(("row_number", "new_cases", "minimal"), 0),
+    }
     assert first["new_cases"] == second["new_cases"]
     assert [(case["input"], case["output"].strip(), case["round"]) for case in first["new_cases"]] == [
         ("8", "16", 0),
@@ -210,7 +213,9 @@ def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
     assert found.summary()["rows_left_out"]["first"][1]["row"] == 3
     page = write_report(found, bench.folder / "results").read_text()
     assert "Rows left out" in page
-    assert [each["id"] for each in bench.written()] == ["a", "b"]
+    assert [(each["id"], each["row_number"]) for each in bench.written()] == [("a", 0), ("b", 2)]
+    left_out = (bench.folder / "results" / "rows_left_out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row_number"] for line in left_out] == [1, 3]
 
 
 def test_columns_that_are_not_used_are_told_once(bench: Bench) -> None:
@@ -322,7 +327,12 @@ def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench)
 
 def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench: Bench) -> None:
     bench.write(row("a"))
-    (reading,) = bench.run().readings
+    found = bench.run()
+    (reading,) = found.readings
+    assert (reading.passed, reading.replaced, reading.limit_s, reading.largest) == (4, 1, 5.0, 1)
+    assert {case for _, case in reading.inputs} == {
+        int(path.stem) for path in (bench.folder / "results" / "inputs" / "a").glob("*.in")
+    }
     assert (reading.problem, reading.submission, reading.source) == ("a", "wrong/3.py", "right after all")
     assert [(case.input, len(case.rejects)) for case in reading.nearest][:2] == [("8", 2), ("1", 1)]
 

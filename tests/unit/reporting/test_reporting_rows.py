@@ -14,7 +14,6 @@ from balancer.reporting.charts import (
     boxes,
     dots,
     inside,
-    remark,
     rows,
     share_bars,
     slot_rows,
@@ -26,7 +25,7 @@ from tests.svg import size_of, words_of
 @pytest.mark.parametrize("name", ["$x^2$", "a  b", "<b>&\"'", "--><script>", "\u65e5\u672c"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     drawing = rows([name], width=HALF, xlabel="x")
-    remark(drawing, 0.0, 0, name)
+    beside(drawing, 0, name)
     svg = to_svg(drawing)
     assert [word.text for word in words_of(svg)].count(name) == 2
     assert "<script" not in svg

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.results.run_result import RunStage, Span
-from balancer.reporting.schedule import blocks, busy_levels, lanes, longest, window
+from balancer.reporting.schedule import blocks, busy_levels, lanes, window
 
 
 def _span(start_s: float, length_s: float) -> Span:
@@ -45,14 +45,6 @@ def test_all_leased_time_is_in_some_bin(spans: list[Span], bins: int) -> None:
     assert all(0 <= level <= 1 for level in levels)
     leased_s = sum(s.ended_s - s.started_s for s in spans)
     assert sum(levels) * within.length_s / bins * capacity == pytest.approx(leased_s)
-
-
-@given(_SPANS, st.integers(0, 10))
-def test_the_longest_are_kept_in_their_order(spans: list[Span], most: int) -> None:
-    kept = longest(spans, most)
-    lengths = sorted((s.ended_s - s.started_s for s in spans), reverse=True)
-    assert sorted((s.ended_s - s.started_s for s in kept), reverse=True) == lengths[:most]
-    assert kept == [span for span in spans if any(span is k for k in kept)]
 
 
 @given(_SPANS, st.floats(0, 30))
