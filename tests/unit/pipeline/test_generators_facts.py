@@ -31,11 +31,6 @@ FACTS: dict[str, tuple[tuple[str, ...], int, dict[str, Any]]] = {
         2,
         {"length": Count(1), "once": "ES"},
     ),
-    "digits as many as a number says": (
-        ("5 2\n11101\n", "3 1\n111\n"),
-        2,
-        {"kind": TokenKind.WORD, "letters": "01", "length": Count(0)},
-    ),
     "keywords": (("4\nadd 1\nsub 2\nadd 3\nsub 3\n", "2\nadd 1\nsub 9\n"), 1, {"words": ("add", "sub")}),
     "a bound that was not seen at work": (("9 1\n", "8 2\n", "7 1\n"), 1, {"bound": None}),
     "a bound": (("9 8\n", "8 8\n", "7 1\n"), 1, {"bound": Count(0)}),

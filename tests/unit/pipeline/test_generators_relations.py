@@ -1,7 +1,6 @@
 """Relations between lines: graphs, names that are listed before, counts of twice as many."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise, repeat
 
@@ -9,22 +8,18 @@ import pytest
 
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.graphs import Shape, nodes_wanted
-from balancer.pipeline.generators.draw.repair import KeptRules
 from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
-from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
+from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable, is_acyclic
-from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart, tie_rule
-from balancer.pipeline.generators.learn.named import named_before
+from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart
 from balancer.pipeline.generators.learn.rules import RuleKind, holds
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.write.build import build_styled
-from balancer.pipeline.generators.write.changes import set_constants
 from tests.unit.pipeline.knowing import known
 
 MOST = Size(10**9, 10**9)
-NAMED = ("2 0 1\nAlice\nBob\n", "4 3 3\nAlice\nCharlie\nBob\nEve\nAlice Charlie\nBob Charlie\nEve Bob\n")
 
 
 def drawn(found: Knowledge, style: Style, count: int = 40) -> list[list[list[str]]]:
@@ -62,13 +57,6 @@ def test_no_column_is_an_end_of_two_kinds_of_edges() -> None:
     assert [(each.left, each.right) for each in found.edges] == [(2, 3)]
 
 
-def test_other_fields_that_name_nodes_begin_with_the_first_one() -> None:
-    samples = "5 3 2\n1 2\n1 3\n3 5\n1\n5\n", "4 2 2\n1 2\n2 4\n1\n4\n"
-    counts = "".join(f"assert 1 <= {name} <= {most}\n" for name, most in (("n", 60), ("m", 61), ("q", 62)))
-    ends = "assert 1 <= a <= n\nassert 1 <= b <= n\nassert 0 <= c <= n\n"  # the last one is of something else
-    assert known(*samples, validator=f"{counts}{ends}").ranges[5].low == 1
-
-
 def test_edges_have_no_loops_if_none_were_seen_though_some_edges_came_twice() -> None:
     found = known("4 3\n1 2\n1 4\n2 3\n", "2 3\n1 2\n2 1\n1 2\n")
     made = drawn(found, Style("random", Size(8, 8), (Where.FULL,)))
@@ -83,33 +71,6 @@ def test_a_dense_graph_has_as_few_nodes_as_its_edges_need() -> None:
     found = known(*samples, statement="$1 \\le n \\le 500$, $0 \\le m \\le 190$")
     made = drawn(found, Style("complete", MOST, (Where.FULL,), shape=Shape.COMPLETE), 20)
     assert {rows[0][0] for rows in made} == {"20", "500"}
-
-
-def test_names_are_listed_before_they_are_used_and_are_nodes_of_graphs() -> None:
-    found = known(*NAMED)
-    assert found.edges[0].names == 3
-    for style in (
-        *islice(small_styles(random.Random(1)), 12),
-        Style("star", Size(9, 9), (Where.FULL,), shape=Shape.STAR),
-    ):
-        for rows in drawn(found, style, 8):
-            count = int(rows[0][0])
-            names = {row[0] for row in rows[1 : count + 1]}
-            assert {name for row in rows[count + 1 :] for name in row} <= names
-
-
-def test_names_of_a_list_are_used_alone_too_and_numbers_with_gaps_are_names() -> None:
-    texts = ("3 4\nann bob cy\nbob\nbob\nann\ncy\n", "2 3\ndan eve\neve\ndan\neve\n")
-    numbers = ("3 4\n70 1000 35\n1000\n35\n35\n70\n", "2 3\n9 400\n9\n400\n9\n")
-    for samples in (texts, numbers):
-        found = known(*samples)
-        rule = next(rule for rule in found.beliefs if rule.kind is RuleKind.NAMED)
-        assert rule.fields == (2, 3)
-        made = drawn(found, Style("some", Size(6, 6), (Where.FULL,)))
-        kept = sum({row[0] for row in rows[2:]} <= set(rows[1]) for rows in made)
-        assert kept >= 30
-    places = known("3 4\n3 1 2\n1\n3\n3\n2\n", "2 3\n1 2\n2\n1\n2\n")
-    assert not any(rule.kind is RuleKind.NAMED for rule in places.beliefs)
 
 
 def test_lists_may_have_twice_as_many_values() -> None:
@@ -143,37 +104,6 @@ def test_an_index_is_no_name_of_the_input(words: str) -> None:
     assert [each.name for each in read_statement(text) if each.name in "nqi"] == ["n", "q", "i"]
 
 
-PAIRS = "ann bob\nbob cy\ncy dan\ndan eve\neve fay\nfay gus\ngus hal\n"
-TWICE = (
-    "3 7\nann bob cy dan eve fay\nann bob\nbob cy\ncy dan\ndan eve\neve fay\nann fay\nann cy\n",
-    "1 1\ncy dan\ncy dan\n",
-)
-IDS = (
-    "4 5\n1042\n5000\n2377\n9999\n1042 2377\n5000 9999\n9999 1042\n2377 5000\n1042 2377\n",
-    "3 3\n4711\n1300\n8005\n1300 4711\n4711 8005\n1300 4711\n",
-)
-CALLS = ("3 4\nann bob cy\n2 ann bob\n1 cy\n3 cy bob ann\n1 ann\n", "2 3\ndan eve\n2 dan eve\n1 dan\n1 eve\n")
-
-
-def test_names_of_a_list_that_is_always_as_long_are_no_nodes_but_are_used() -> None:
-    found = known(f"ann bob cy dan eve fay gus hal ivy joe\n7\n{PAIRS}")
-    assert found.edges == ()
-    assert sum(rule.kind is RuleKind.NAMED for rule in found.beliefs) == 2
-
-
-def test_a_graph_of_twice_as_many_names() -> None:
-    found = known(*TWICE)
-    (edges,) = found.edges
-    assert edges.bound == Count(0, times=2)
-    assert edges.acyclic
-    assert edges.connected
-    rule = graph_rule(RuleKind.CONNECTED, edges)
-    assert all(holds(rule, instance) for instance in found.instances)
-    apart = found.read(b"3 5\na b c d e f\na b\nb c\nc d\nd e\nc e\n")
-    assert apart is not None
-    assert not holds(rule, apart), "f is alone"
-
-
 def test_a_graph_whose_nodes_go_from_nought_to_the_number_before_its_size() -> None:
     for low, size in ((0, 5), (0, 6), (1, 5)):
         edges = EdgeTable(1, 2, Count(0, -1 if low == 0 and size == 5 else 0), low, None, simple=True, connected=True)
@@ -190,61 +120,6 @@ def test_edges_to_other_nodes_are_no_graph_without_cycles() -> None:
     assert is_acyclic(3, [(0, 1), (1, 2)])
     assert not is_acyclic(3, [(0, 3)])
     assert not is_acyclic(3, [(0, -1)])
-
-
-@pytest.mark.parametrize("ordered", [False, True], ids=["different", "in order"])
-def test_edges_between_names_that_are_numbers_keep_to_their_names_and_order(*, ordered: bool) -> None:
-    texts = IDS if not ordered else tuple(text.replace("9999 1042", "1042 9999") for text in IDS)
-    found = known(*texts, statement="$1000 \\le a \\le 9999$")
-    (relation,) = [each for each in found.facts.relations if each.left == found.edges[0].left]
-    found = replace(found, beliefs={**found.beliefs, tie_rule(relation): 1.0})
-    made = drawn(found, Style("some", Size(6, 6), (Where.FULL,)))
-    pairs = [
-        (rows[1 : int(rows[0][0]) + 1], [tuple(map(int, row)) for row in rows[1 + int(rows[0][0]) :]]) for rows in made
-    ]
-    assert len(made) == 40
-    assert all({end for pair in edges for end in pair} <= {int(name) for (name,) in names} for names, edges in pairs)
-    assert all(left < right if ordered else left != right for _, edges in pairs for left, right in edges)
-
-
-def test_names_are_used_in_thousands_of_blocks() -> None:
-    found = known(*CALLS)
-    (rule,) = [each for each in found.beliefs if each.kind is RuleKind.NAMED]
-    names = ReadsCounted(f"n{at}" for at in range(100))
-    instance = {(0, ()): ["100"], (1, ()): ["300"], (2, ()): names}
-    for at in range(300):
-        instance |= {(3, (at,)): ["1"], (4, (at,)): [f"n{at % 100}"]}
-    names.read = 0
-    assert holds(rule, instance)
-    assert names.read == 1
-    named_before(found.nodes, found.facts, [instance])
-    assert names.read <= 6, "once for each question, not for each block"
-    names.read = 0
-    rules = KeptRules(replace(found, beliefs={rule: 1.0}), None, {2: names}, random.Random(1))
-    for _ in range(300):
-        rules.settle(columns := {4: ["?", "?"]}, {})
-        assert set(columns[4]) <= set(instance[2, ()][:])
-    assert names.read <= 2
-
-
-class ReadsCounted(list[str]):
-    """A list that counts how often it is read from its first element on."""
-
-    read = 0
-
-    def __iter__(self) -> Iterator[str]:
-        self.read += 1
-        return super().__iter__()
-
-
-def test_a_constant_is_a_name_everywhere_or_not_at_all() -> None:
-    found = known(*CALLS, validator="assert re.match('[a-z]{2,5}', line)")
-    changed = list(set_constants(found, ("meow", "bob", "dan"), random.Random(1)))
-    assert any("meow" in slots[2, ()] for _, slots in changed)
-    for _, slots in changed:
-        names = slots[2, ()]
-        assert len(set(names)) == len(names)
-        assert {name for slot, tokens in slots.items() if slot[0] == 4 for name in tokens} <= set(names)
 
 
 def test_there_is_room_for_lists_of_twice_as_many_values() -> None:

@@ -7,11 +7,10 @@ order, and how a list is changed for each.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 from math import isqrt
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.learn.facts import Tie, TokenKind
+from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
@@ -30,7 +29,6 @@ __all__ = [
     "ranks",
     "resize_word",
     "tie",
-    "tie_names",
     "within",
 ]
 
@@ -59,17 +57,6 @@ def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
     if left == right and kind is not Tie.AT_MOST:
         return (left, right + 1) if right < high else (left - 1, right)
     return left, right
-
-
-def tie_names(pair: tuple[str, str], kind: Tie, names: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Return two numbers of a list in the order of `kind`. Raises RulesConflict."""
-    left, right = pair
-    if left == right and kind is not Tie.AT_MOST:
-        others = [name for name in rng.sample(names, min(len(names), 2)) if name != left]
-        if not others:
-            raise RulesConflict
-        right = others[0]
-    return (right, left) if kind is not Tie.DIFFER and int(left) > int(right) else (left, right)
 
 
 def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
@@ -250,29 +237,10 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
 
 
 _TRIES = 60  # of other values for a line that is there already
-_EACH_ONCE = 0.4  # how often names are used in turn
 
 
 class RulesConflict(Exception):
     """The drawn values cannot satisfy a rule."""
-
-
-@dataclass(slots=True)
-class _UsedNames:
-    """The names of a list that are used: some of them or all, in turn or at random."""
-
-    names: Sequence[str]
-    listed: frozenset[str]
-    turns: Iterator[str] | None
-    few: Sequence[str]
-
-    @classmethod
-    def of(cls, names: Sequence[str], rng: random.Random) -> "_UsedNames":
-        few = rng.sample(names, min(len(names), rng.choice((len(names), len(names), 1, 3))))
-        return cls(names, frozenset(names), cycle(few) if rng.random() < _EACH_ONCE else None, few)
-
-    def next(self, rng: random.Random) -> str:
-        return rng.choice(self.few) if self.turns is None else next(self.turns)
 
 
 @dataclass(slots=True)
@@ -283,19 +251,17 @@ class _DrawContext:
         knowledge: of the format.
         shape: of the graph, if there is one.
         rng: for random choices.
-        drawn: the columns so far, by field; others may read it, too.
+        drawn: the columns so far, by field.
         rows: of incomplete matrices, by field.
         patches: new values of single fields that are already written, by field; the writer takes them.
-        used: what is used of a list of names, by rule; it is decided once for a list.
     """
 
     knowledge: Knowledge
     shape: Shape | None
     rng: random.Random
-    drawn: Columns
+    drawn: Columns = field(default_factory=dict)
     rows: dict[int, list[list[str]]] = field(default_factory=dict)
     patches: dict[int, int] = field(default_factory=dict)
-    used: "dict[Rule, _UsedNames]" = field(default_factory=dict)
 
     def limits(self, number: int) -> tuple[int, int]:
         found = self.knowledge.ranges[number]
@@ -360,58 +326,12 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
     columns[number] = list(map(str, fitted))
 
 
-def _rows_distinct(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Change a value in each line that is there already. Raises RulesConflict."""
-    if any(number not in columns for number in rule.fields):
-        return
-    seen: set[tuple[str, ...]] = set()
-    for index, row in enumerate(zip(*(columns[number] for number in rule.fields), strict=True)):
-        changed = list(row)
-        for _ in range(_TRIES):
-            if tuple(changed) not in seen:
-                break
-            at = context.rng.randrange(len(row))
-            changed[at] = _other_token(context, rule.fields[at], columns, known)
-        else:
-            raise RulesConflict
-        seen.add(tuple(changed))
-        for number, token in zip(rule.fields, changed, strict=True):
-            columns[number][index] = token
-
-
-def _other_token(context: _DrawContext, number: int, columns: Columns, known: Mapping[int, int]) -> str:
-    """Return a token of the column, or any number that may stand there."""
-    fact, found = context.knowledge.facts.fields[number], context.knowledge.ranges[number]
-    if fact.kind is not TokenKind.INT:
-        return context.rng.choice(fact.seen if fact.seen and context.rng.random() < 0.5 else columns[number])
-    high = max(found.highs)
-    if found.bound is not None and found.bound.field in known:
-        high = min(high, found.bound.of(known))
-    return str(context.rng.randint(found.low, max(high, found.low)))
-
-
-def _named(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Replace what is no name by names of the list. Raises RulesConflict."""
-    source, number = rule.fields
-    if number not in columns or source not in context.drawn:
-        return
-    names = context.drawn[source]
-    if not names and columns[number]:
-        raise RulesConflict
-    used = context.used.get(rule)
-    if used is None or used.names is not names:  # a list for each test case
-        used = context.used[rule] = _UsedNames.of(names, context.rng)
-    columns[number] = [token if token in used.listed else used.next(context.rng) for token in columns[number]]
-
-
-# In this order: rules about one list, then about two, then sums.
+# In this order: rules about one list, then sums.
 _SETTLED = {
-    RuleKind.NAMED: _named,
     RuleKind.BALANCED: _balanced,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
     RuleKind.SUM: _sum,
-    RuleKind.ROWS_DISTINCT: _rows_distinct,
 }
 
 
@@ -421,12 +341,11 @@ class KeptRules:
     Args:
         knowledge: of the format; a rule is kept with the probability of its belief.
         shape: of the graph, if there is one.
-        drawn: is filled with the columns that were settled.
         rng: for random choices.
     """
 
-    def __init__(self, knowledge: Knowledge, shape: Shape | None, drawn: Columns, rng: random.Random) -> None:
-        self._context = _DrawContext(knowledge, shape, rng, drawn)
+    def __init__(self, knowledge: Knowledge, shape: Shape | None, rng: random.Random) -> None:
+        self._context = _DrawContext(knowledge, shape, rng)
         kept = [rule for rule, share in knowledge.beliefs.items() if rng.random() < share]
         turns = {kind: turn for turn, kind in enumerate(_SETTLED)}
         self._rules = sorted(kept, key=lambda rule: turns.get(rule.kind, len(turns)))

@@ -39,7 +39,6 @@ _MOST_SHARES = 4
 _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field counts, and the part for one of them
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
-_FINE_SHARE = 0.5  # how often more decimals are drawn than were seen, if the validator allows them
 _DOUBT = 0.05  # how often lists are longer than a limit that is not surely theirs
 _SPARSE = 0.5  # how often a dense graph has more nodes than its edges reach
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
@@ -55,7 +54,7 @@ class FieldPlan:
         bounded: whether an earlier field bounds it.
         within: further earlier fields that bound it.
         ordered, distinct: whether its lists are sorted or distinct, as seen.
-        decimals: digits after the point: as many as seen, or as the validator allows.
+        decimals: digits after the point.
     """
 
     where: Where
@@ -90,13 +89,8 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
         ),
         ordered=ordered,
         distinct=distinct or (ordered and fact.order is ListOrder.STRICTLY_UP),
-        decimals=_decimals(knowledge, number, rng),
+        decimals=fact.decimals,
     )
-
-
-def _decimals(knowledge: Knowledge, number: int, rng: random.Random) -> int:
-    seen, most = knowledge.facts.fields[number].decimals, knowledge.ranges[number].decimals
-    return most if most > seen and rng.random() < _FINE_SHARE else seen
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:

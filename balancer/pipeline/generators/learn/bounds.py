@@ -33,7 +33,6 @@ OPEN_LENGTH = 10**5  # letters of a word whose length nothing bounds
 _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
-_FIXED = 4  # different words of one length that are no chance
 _LINE, _LINE_OF_A_WORD = 0.5, 0.95  # how likely a limit is that of a line, and where one word may be as long
 _SURE = 0.8  # weight from which a pair is trusted
 
@@ -50,7 +49,6 @@ class Bounds:
         of_words: whether they bound a length.
         open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
         looser: a greater upper bound that another source gives.
-        decimals: the most digits after the point; 0: not known.
     """
 
     low: int | None
@@ -62,7 +60,6 @@ class Bounds:
     open_low: bool = False
     open_high: bool = False
     looser: int | None = None
-    decimals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,6 @@ class Hints:
         alphabets: in the order of the text.
         mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
-        vocabularies: lists of expected words, if there are any.
     """
 
     pairs: tuple[Bounds, ...] = ()
@@ -92,7 +88,6 @@ class Hints:
     alphabets: tuple[Alphabet, ...] = ()
     mentions: frozenset[str] = frozenset()
     known: bool = False
-    vocabularies: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,6 @@ class Range:
         letters: characters of words.
         lowest: whether the validator or the statement names the least value.
         cap: the statement's greatest value, in terms of earlier fields.
-        decimals: the most digits after the point that the validator allows; 0: not known.
     """
 
     low: int
@@ -127,7 +121,6 @@ class Range:
     letters: str = ""
     lowest: bool = False
     cap: Cap | None = None
-    decimals: int = 0
 
     @property
     def sure(self) -> bool:
@@ -195,8 +188,6 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
     for number, fact in numbers:
         pair = _better(read.get(number), said.get(number))
         ranges[number] = _number_range(fact, pair, _guesses(fact, hints))
-        if fact.kind is TokenKind.FLOAT and number in read:
-            ranges[number] = replace(ranges[number], decimals=read[number].decimals)
     for number, fact in words:
         ranges[number] = _word_range(fact, hints, _better(lengths.get(number), said.get(number)))
     for number in keywords:
@@ -297,8 +288,6 @@ def _number_range(fact: Fact, pair: Bounds | None, guesses: tuple[int, ...]) -> 
         low = pair.low
     if fact.kind is TokenKind.FLOAT and pair is not None:
         low -= pair.open_low
-    if fact.boolean and (pair is None or pair.high is None):
-        return Range(0, (1,), lowest=True)
     if pair is None or pair.high is None:
         return Range(low, guesses, fact.bound, lowest=lowest)
     high = min(pair.high, _LARGEST_COUNT) if fact.counts else pair.high
@@ -322,14 +311,7 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
 
 
 def _word_range(fact: Fact, hints: Hints, told: Bounds | None) -> Range:
-    found = _letters_range(fact, hints.alphabets, told)
-    if len(fact.seen) >= _FIXED and fact.low == fact.high and not fact.closed and not found.sure:
-        return replace(found, low=fact.low)
-    return found
-
-
-def _letters_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
-    for alphabet in alphabets:
+    for alphabet in hints.alphabets:
         fits = set(fact.letters) <= set(alphabet.letters)
         if fits and alphabet.shortest <= fact.low and (alphabet.longest is None or fact.high <= alphabet.longest):
             low, said = alphabet.shortest, None if told is None else told.high

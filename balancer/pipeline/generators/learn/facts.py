@@ -4,7 +4,7 @@ Defines the facts; `observe` gathers them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, Node, Repeat, fields_of
@@ -22,7 +22,6 @@ __all__ = [
     "loads_of",
     "names_of",
     "tables_of",
-    "with_words",
     "word_loads_of",
 ]
 
@@ -122,7 +121,6 @@ class Fact:
         bounds: earlier fields that no value exceeds and some come close to, the closest first.
         order, distinct, permutation: of the values of a list.
         length: what tells the length of a word.
-        boolean: whether only zeros and ones were seen, several times each.
     """
 
     kind: TokenKind
@@ -141,7 +139,6 @@ class Fact:
     distinct: bool = False
     permutation: bool = False
     length: Count | None = None
-    boolean: bool = False
 
     @property
     def bound(self) -> Count | None:
@@ -155,16 +152,6 @@ class Facts:
 
     fields: Mapping[int, Fact]
     relations: tuple[Relation, ...] = ()
-
-
-def with_words(facts: Facts, vocabularies: Sequence[tuple[str, ...]]) -> Facts:
-    """Give a field all words of a list that contains its words: "add" and "undo" if only "add" was seen."""
-    fields = dict(facts.fields)
-    for number, fact in fields.items():
-        listed = next((words for words in vocabularies if fact.seen and set(fact.seen) <= set(words)), None)
-        if listed is not None and fact.kind is TokenKind.WORD and set(fact.words) <= set(fact.seen):
-            fields[number] = replace(fact, words=tuple(sorted(set(listed))))
-    return replace(facts, fields=fields)
 
 
 @dataclass(frozen=True, slots=True)

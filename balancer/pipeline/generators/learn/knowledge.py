@@ -14,7 +14,6 @@ from itertools import accumulate
 from math import ceil, floor
 
 from balancer.pipeline.generators.learn.bounds import (
-    OPEN_LENGTH,
     Hints,
     ListLimit,
     Range,
@@ -35,11 +34,9 @@ from balancer.pipeline.generators.learn.facts import (
     blocks_of,
     loads_of,
     names_of,
-    with_words,
     word_loads_of,
 )
 from balancer.pipeline.generators.learn.infer import templates
-from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
 from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
@@ -87,9 +84,7 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
-_NAMED_TRUST = 0.95
 _SHORT_TRUST = 0.5
-_FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
 
@@ -232,22 +227,17 @@ def _value_of(token: str) -> int | float:
 def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
     """Return the knowledge from `instances` (read with the template `nodes`), the validators and the statement."""
     hints = _hints(problem.input_validators)
-    facts = with_words(observe(nodes, instances), hints.vocabularies)
+    facts = observe(nodes, instances)
     told = _told(problem.statement)
     ranges = find_ranges(facts, hints, told_bounds(told))
-    facts = _without_chance_lengths(facts, ranges.of)
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
-    named = named_before(nodes, facts, instances)
-    tables = find_edges(nodes, facts, instances, named)
-    edges = tuple(table for table in tables if _may_be_nodes(table, ranges.of, instances))
-    ranges.of.update(_from_first_node(edges, facts, ranges.of))
+    edges = tuple(find_edges(nodes, facts, instances))
     lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
     bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
-    rules |= {Rule(RuleKind.NAMED, (names, number)): _NAMED_TRUST for number, names in named.items()}
     if "distinct" in hints.mentions:  # short lists tell little
         short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
         rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
@@ -286,18 +276,6 @@ def _free_lists(nodes: Iterable[Node]) -> Iterator[int]:
             yield node.tail
 
 
-def _without_chance_lengths(facts: Facts, ranges: Mapping[int, Range]) -> Facts:
-    """Return the facts without lengths of words that a field cannot tell, because it goes further than words do."""
-    fields = dict(facts.fields)
-    for number, fact in fields.items():
-        count, known = fact.length, ranges[number]
-        if count is not None and count.field is not None and known.sure and known.highs[0] < OPEN_LENGTH:
-            told = ranges[count.field]
-            if known.low == known.highs[0] or (told.sure and count.plus + told.highs[0] > known.highs[0]):
-                fields[number] = replace(fact, length=None)
-    return replace(facts, fields=fields)
-
-
 def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
     """Return the fields that a statement compares, as in "1 <= a < b <= n", the smaller one first."""
     pairs = [(each.name, each.high_by.names) for each in told if each.high_by is not None]
@@ -306,32 +284,6 @@ def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozense
         for name, others in pairs
         if len(others) == 1 and name in named and others[0] in named
     )
-
-
-def _from_first_node(
-    edges: Sequence[EdgeTable], facts: Facts, ranges: Mapping[int, Range]
-) -> Iterator[tuple[int, Range]]:
-    """Yield the ranges of other fields that name nodes of a graph: they begin with the first node, too."""
-    for table in edges:
-        for number, known in ranges.items():
-            fact = facts.fields[number]
-            named = table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound
-            if named and not known.sure and fact.low >= table.low > known.low:
-                yield number, replace(known, low=table.low)
-
-
-def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
-    """Return whether both ends can be numbers of nodes.
-
-    Coordinates in small samples look like them, but go further. So do any two numbers in few lines.
-    """
-    if table.bound.field is None or table.names is not None:
-        return True
-    nodes = max(ranges[table.bound.field].highs) + table.bound.plus
-    seen = sum(len(tokens) for instance in instances for slot, tokens in instance.items() if slot[0] == table.left)
-    most = nodes if seen < _FEW_EDGES else 2 * nodes + 1
-    ends = [ranges[number] for number in (table.left, table.right)]
-    return not all(end.sure and end.cap is None and max(end.highs) >= most for end in ends)
 
 
 def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
@@ -420,8 +372,7 @@ def other_bounds(number: int, fact: Fact, found: Range) -> Iterator[Rule]:
 
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
-    names = () if edges.names is None else (edges.names,)
-    return Rule(kind, (edges.left, edges.right, *names), edges.low, edges.bound)
+    return Rule(kind, (edges.left, edges.right), edges.low, edges.bound)
 
 
 def prior_beliefs(

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from math import prod
 
 from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, node_count
-from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
-from balancer.pipeline.generators.learn.named import before, uses_of
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot, before
 
 __all__ = [
     "BRACKETS",
@@ -34,7 +32,6 @@ MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
-_FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -47,8 +44,6 @@ class RuleKind(Enum):
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
     ORDER = "sorted"
     DISTINCT = "no value twice"
-    ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
-    NAMED = "a value of an earlier list"  # the fields are that list, and the one that has its values
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
@@ -58,7 +53,7 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind.
+    """A rule about fields: (single, list), (list,) or two columns; see RuleKind.
 
     Rules about graphs have the greatest node as `bound`, and the least one as `value`.
     """
@@ -148,16 +143,6 @@ def _distinct(rule: Rule, instance: Instance) -> bool:
     return all(len(set(found)) == len(found) for _, found in _lists(rule.fields[0], instance))
 
 
-def _rows_distinct(rule: Rule, instance: Instance) -> bool:
-    rows = (rows_of(rule.fields, where, instance) for where, _ in _lists(rule.fields[0], instance))
-    return all(len(set(found)) == len(found) for found in rows)
-
-
-def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tuple[str, ...]]:
-    """Return the lines of a table. Raises KeyError."""
-    return list(zip(*(instance[number, where] for number in fields), strict=True))
-
-
 def _tie(rule: Rule, instance: Instance) -> bool:
     left, right = rule.fields
     for where, tokens in _lists(right, instance):
@@ -178,21 +163,11 @@ def _bound(rule: Rule, instance: Instance) -> bool:
     )
 
 
-def _named(rule: Rule, instance: Instance) -> bool:
-    names, number = rule.fields
-    return all(listed.issuperset(tokens) for tokens, listed in uses_of(names, number, instance))
-
-
 def _graph(rule: Rule, instance: Instance) -> bool:
-    """Check a graph. The fields are its columns, and the list of its nodes' names."""
-    left, right, *named = rule.fields
+    left, right = rule.fields
     low, bound = rule.value or 0, rule.bound or Count(None)
     for where, tokens in _lists(left, instance):
-        others = instance[right, where]
-        if named:
-            places = {name: str(low + at) for at, name in enumerate(before(named[0], where, instance))}
-            tokens, others = ([places.get(each, "") for each in ends] for ends in (tokens, others))
-        edges = list(zip(_ints(tokens), _ints(others), strict=True))
+        edges = list(zip(_ints(tokens), _ints(instance[right, where]), strict=True))
         nodes = node_count(bound, low, where, instance)
         inside = all(low <= node < nodes + low for edge in edges for node in edge)
         moved = [(one - low, other - low) for one, other in edges]
@@ -215,8 +190,6 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SYMMETRIC: _symmetric,
     RuleKind.ORDER: _order,
     RuleKind.DISTINCT: _distinct,
-    RuleKind.ROWS_DISTINCT: _rows_distinct,
-    RuleKind.NAMED: _named,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
     RuleKind.CONNECTED: _graph,
@@ -242,30 +215,7 @@ def find_rules(
     for number in (*lists, *words):
         found.update(_alone(number, facts, instances))
     found.update(_matrices(nodes, instances, facts))
-    for table in tables_of(nodes):
-        if len(table) > 1 and not graphs & set(table):
-            found.update(_find_distinct_rows(table, facts, instances))
     return found
-
-
-def _find_distinct_rows(
-    table: Sequence[int], facts: Facts, instances: Sequence[Instance]
-) -> Iterator[tuple[Rule, float]]:
-    """Find tables without two equal lines, if by chance there were some."""
-    if any(facts.fields[number].distinct for number in table):
-        return
-    expected = 0.0  # pairs of equal lines, if columns did not depend on each other
-    for instance in instances:
-        for where, tokens in _lists(table[0], instance):
-            if not 1 < len(tokens) <= MOST_TOKENS:
-                continue
-            rows = rows_of(table, where, instance)
-            if len(set(rows)) < len(rows):
-                return
-            combinations = prod(len(set(column)) for column in zip(*rows, strict=True))
-            expected += len(rows) * (len(rows) - 1) / 2 / combinations
-    if expected >= _FEW_EQUAL:
-        yield Rule(RuleKind.ROWS_DISTINCT, tuple(table)), 0.95 if expected >= _MANY_EQUAL else 0.7
 
 
 def _single_fields(nodes: Sequence[Node]) -> list[int]:

@@ -21,8 +21,11 @@ __all__ = [
     "Repeat",
     "Slot",
     "TemplateReading",
+    "before",
+    "fields_of",
     "read",
     "tokenize",
+    "whole_number",
 ]
 
 # A field's number, and the pass of each repeated block around it: (3, (0, 2)).
@@ -221,6 +224,15 @@ def whole_number(token: str) -> int | None:
     """Return the value of a token that is a whole number of up to 18 ASCII digits; else None."""
     digits = token.removeprefix("-")
     return int(token) if len(digits) <= 18 and digits.isascii() and digits.isdigit() else None
+
+
+def before(number: int, where: tuple[int, ...], instance: Instance) -> Sequence[str]:
+    """Return the tokens of an earlier field, from the nearest block around `where` that has it.
+
+    Raises StopIteration.
+    """
+    places = [(number, where[:depth]) for depth in range(len(where), -1, -1)]
+    return next(instance[place] for place in places if place in instance)
 
 
 def fields_of(nodes: Sequence[Node]) -> Iterator[int]:

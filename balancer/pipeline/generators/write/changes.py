@@ -13,7 +13,6 @@ from balancer.pipeline.generators.draw.values import DrawLimits, Where, draw_num
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
 __all__ = ["Change", "changes", "is_word", "set_constants", "text_changes"]
@@ -73,10 +72,8 @@ def set_constants(
 ) -> Iterator[Change]:
     """Yield changes that set a number or a word to a constant of a program, or next to it; each constant once.
 
-    Counts are set to at most `most`. Next to a word are those that one edit makes of it. A name of a list changes
-    everywhere.
+    Counts are set to at most `most`. Next to a word are those that one edit makes of it.
     """
-    using = {rule.fields[1]: rule.fields[0] for rule in knowledge.beliefs if rule.kind is RuleKind.NAMED}
     for constant in constants:
         for place, value in enumerate(_near(constant)):
             for number, found in sorted(knowledge.ranges.items()):
@@ -87,25 +84,13 @@ def set_constants(
                     if slot[0] == number and _suits(knowledge, slot, tokens, value)
                 ]
                 new = _edited(value, found.letters or value, rng) if place and isinstance(value, str) else value
-                if known and number not in using and _in_range(knowledge, number, new, most):
+                if known and _in_range(knowledge, number, new, most):
                     instance, slot = rng.choice(known)
                     tokens = list(instance[slot])
                     at = rng.randrange(len(tokens))
-                    old, tokens[at] = tokens[at], str(new)
-                    users = [user for user, names in using.items() if names == number]
-                    if users and str(new) in instance[slot]:  # no name comes twice
-                        continue
+                    tokens[at] = str(new)
                     detail, given = _give(knowledge, instance, slot, tokens)
-                    yield f"constant {detail}", {**given, **dict(_renamed(instance, slot[1], users, old, str(new)))}
-
-
-def _renamed(
-    instance: Instance, where: tuple[int, ...], users: Sequence[int], old: str, new: str
-) -> Iterator[tuple[Slot, list[str]]]:
-    """Yield the slots of fields that use a name of the list at `where`, with its new name."""
-    for slot, tokens in instance.items():
-        if slot[0] in users and slot[1][: len(where)] == where and old in tokens:
-            yield slot, [new if token == old else token for token in tokens]
+                    yield f"constant {detail}", given
 
 
 def _near(constant: int | str) -> Sequence[int | str]:

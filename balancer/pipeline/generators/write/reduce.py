@@ -126,7 +126,7 @@ def _without_nodes(found: Knowledge, instance: Instance) -> Iterator[Given]:
     for edges in found.edges:
         counter = edges.bound.field
         table = next((part for part in parts_of(found) if edges.left in part.fields and part.depth == 0), None)
-        if edges.names is not None or counter is None or table is None or not instance.get((counter, ())):
+        if counter is None or table is None or not instance.get((counter, ())):
             continue
         nodes = int(instance[counter, ()][0])
         lefts, rights = instance.get((edges.left, ()), ()), instance.get((edges.right, ()), ())
