@@ -30,7 +30,6 @@ from balancer.pipeline.generators.draw.styles import (
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
 from balancer.pipeline.generators.learn.program_constants import constants_of
-from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.proposing import Feedback, ValidatorFeedback
@@ -89,7 +88,7 @@ class MutateGenerator:
     ) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs of the same round, with the validators' answers.
 
-        Refused inputs narrow ranges and correct rules. Streams with more valid inputs are used more often.
+        Refused sizes are not proposed again. Streams with more valid inputs are used more often.
         """
         used = [proposal.data for proposal in problem.data]
         used += [each.data for each in (*heard.valid, *heard.refused)]
@@ -178,8 +177,6 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
         heard = replace(heard, refused=())
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
-    refusals = [Refusal(each.data, style_of(each.origin.detail)) for each in heard.refused]
-    found = learn_from_refusals(problem, found, [each.data for each in heard.valid], refusals, good)
     found = within_refusals(
         found,
         [each.origin.detail for each in heard.valid],
@@ -211,8 +208,8 @@ def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
 def _streams(
     problem: Problem, found: Knowledge, rng: random.Random, done: frozenset[str]
 ) -> dict[str, Iterator[_Made]]:
-    """Return the streams, without named styles that are `done` or always refused."""
-    left_out = (done & ONE_TIME) | found.shunned
+    """Return the streams, without named styles that are `done`."""
+    left_out = done & ONE_TIME
     streams = {
         "telling": build_styled(found, without(left_out, telling_styles()), rng),
         "small": build_styled(found, without(left_out, small_styles(rng)), rng),

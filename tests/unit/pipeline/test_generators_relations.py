@@ -6,9 +6,7 @@ from itertools import islice, pairwise, repeat
 
 import pytest
 
-from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.graphs import Shape, nodes_wanted
-from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable, is_acyclic
@@ -73,13 +71,6 @@ def test_a_dense_graph_has_as_few_nodes_as_its_edges_need() -> None:
     assert {rows[0][0] for rows in made} == {"20", "500"}
 
 
-def test_lists_may_have_twice_as_many_values() -> None:
-    for plus in (0, -1):
-        samples = [f"{n}\n{' '.join(str(7 * at % 10) for at in range(2 * n + plus))}\n{n + 3} 0\n" for n in (2, 3, 5)]
-        made = drawn(known(*samples), Style("some", Size(4, 9), (Where.FULL,)), 10)
-        assert all(len(rows[1]) == 2 * int(rows[0][0]) + plus for rows in made)
-
-
 def test_the_letters_of_an_expression_are_inside_its_brackets() -> None:
     found = known("2 3\n.#.\n###\n", "1 2\n..\n", validator='REGEX("[.#]")')
     assert set(found.ranges[2].letters) == {".", "#"}
@@ -120,13 +111,3 @@ def test_edges_to_other_nodes_are_no_graph_without_cycles() -> None:
     assert is_acyclic(3, [(0, 1), (1, 2)])
     assert not is_acyclic(3, [(0, 3)])
     assert not is_acyclic(3, [(0, -1)])
-
-
-def test_there_is_room_for_lists_of_twice_as_many_values() -> None:
-    samples = [f"{n}\n{' '.join(str(7 * at % 10) for at in range(2 * n))}\n" for n in (2, 3, 5)]
-    found = known(*samples, statement="$1 \\le n \\le 1000000$, $0 \\le a \\le 10^9$")
-    (load,) = found.loads[0]
-    assert load.fields == (1, 1)
-    fill = Fill(found, Style("most", MOST, (Where.FULL,)), random.Random(1))
-    ((size,),) = fill.columns((0,), (None,), 1, {})
-    assert 100_000 < int(size) <= MOST_TOKENS // 2

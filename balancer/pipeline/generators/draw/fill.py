@@ -144,7 +144,6 @@ class Fill:
         self._kept_rules = KeptRules(knowledge, style.shape, rng)
         self._sizes = Sizes(knowledge, style, self._plans, connected, rng)
         self._layout = GraphLayout(knowledge, style, connected, self._sizes, rng)
-        self._by_letters = rng.random() if knowledge.limits else 1.0
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -174,26 +173,7 @@ class Fill:
             self._kept_rules.settle(columns, known)
         except RulesConflict as error:
             raise TooLarge from error
-        for number, tokens in zip(fields, given, strict=True):
-            if tokens is None:
-                columns[number] = self._within_line(number, columns[number])
         return [self._placed(number, columns[number]) for number in fields]
-
-    def room(self, fields: Sequence[int], values: Mapping[int, int]) -> int:
-        """Return the most lines with these columns: as many as there are values, where one has no value twice."""
-        found = MOST_TOKENS
-        for number in fields:
-            if self._plans[number].distinct and self._knowledge.facts.fields[number].kind is TokenKind.INT:
-                limits = self._limits(number, values)
-                found = min(found, limits.high - limits.low + 1)
-        return found
-
-    def _within_line(self, number: int, tokens: list[str]) -> list[str]:
-        """Return the tokens, or as many as the letters of a line allow, if such a limit is likely."""
-        limit = self._knowledge.limits.get(number)
-        if limit is None or self._by_letters >= limit.by_letters:
-            return tokens
-        return list(limit.within_line(tokens))
 
     def patches(self) -> Iterator[tuple[int, int]]:
         """Yield earlier single fields that must change, with their new values, once each."""

@@ -39,7 +39,6 @@ _MOST_SHARES = 4
 _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field counts, and the part for one of them
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
-_DOUBT = 0.05  # how often lists are longer than a limit that is not surely theirs
 _SPARSE = 0.5  # how often a dense graph has more nodes than its edges reach
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
@@ -156,9 +155,6 @@ class Sizes:
         lists = max(known.values(), default=1)
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
         most = max(min(room, self._free_tokens // _FREE_SHARE), 1)
-        limit = self._knowledge.limits.get(number)
-        if limit is not None and self._rng.random() >= _DOUBT:
-            most = min(most, self._rng.choice(limit.highs) if self._style.size.high == MOST else max(limit.highs))
         length = min(self._rng.randint(self._style.size.low, self._style.size.high), most)
         self._free_tokens -= length
         return length
@@ -176,14 +172,10 @@ class Sizes:
         return [max(each.of(known), 0) for each in self._plans[number].within if each.field in known]
 
     def _bound(self, number: int, known: Mapping[int, int], default: int) -> int:
-        cap = self._knowledge.ranges[number].cap
-        capped = None if cap is None else cap.of(known)
-        if capped is not None:
-            default = min(default, capped)
         bound = self._knowledge.ranges[number].bound
         if bound is None or not self._plans[number].bounded or bound.field not in known:
             return default
-        return min(max(bound.of(known), 0), default) if capped is not None else max(bound.of(known), 0)
+        return max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
         """Return about how many bytes a token takes, with a space."""

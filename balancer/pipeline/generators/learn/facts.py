@@ -159,7 +159,6 @@ class CountedFields:
     """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
 
     Args:
-        fields: a field comes twice if there are twice as many.
         least: the least count: 1 if there are n - 1 things, or if it counts letters.
         letters_only: whether it adds a letter to each word, not a token.
     """
@@ -178,8 +177,7 @@ def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[i
         inside = around
         if node.count is not None and node.count.field is not None:
             fields = tuple(fields_of(node.body)) if isinstance(node, Repeat) else (node.tail or 0,)
-            least = max(-(node.count.plus // node.count.times), 0)
-            yield node.count.field, CountedFields(fields * node.count.times, around, least=least)
+            yield node.count.field, CountedFields(fields, around, least=max(-node.count.plus, 0))
             inside = (*around, node.count.field)
         if isinstance(node, Repeat):
             yield from loads_of(node.body, inside)

@@ -1,8 +1,7 @@
 """Knowledge of a problem's inputs: template, facts, rules and ranges, gathered once for all proposals. Pure, but
 for a log line about an error.
 
-Also decides how likely each seen rule is required, before a validator has answered. `refusals` changes these beliefs
-later.
+Also decides how likely each seen rule is required.
 """
 
 import logging
@@ -15,11 +14,8 @@ from math import ceil, floor
 
 from balancer.pipeline.generators.learn.bounds import (
     Hints,
-    ListLimit,
     Range,
-    Ranges,
     find_ranges,
-    list_limit,
     trust,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
@@ -30,7 +26,6 @@ from balancer.pipeline.generators.learn.facts import (
     ListOrder,
     Relation,
     Tie,
-    TokenKind,
     blocks_of,
     loads_of,
     names_of,
@@ -39,7 +34,7 @@ from balancer.pipeline.generators.learn.facts import (
 from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
-from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
+from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import (
     Instance,
     LineNode,
@@ -100,8 +95,6 @@ class Knowledge:
         loads: for each of `sizes`, what it makes longer.
         names: for people.
         beliefs: rules that all known inputs keep, and how likely each is required.
-        shunned: styles of which every input was refused.
-        limits: of lists that no number counts.
     """
 
     nodes: tuple[Node, ...]
@@ -115,8 +108,6 @@ class Knowledge:
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
     beliefs: Mapping[Rule, float] = field(default_factory=dict)
-    shunned: frozenset[str] = frozenset()
-    limits: Mapping[int, ListLimit] = field(default_factory=dict)
 
     def read(self, data: bytes) -> Instance | None:
         """Return an input, read with the template; None if it does not fit."""
@@ -150,7 +141,7 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if problem.function:
         return None
     texts, further = _texts(problem), tuple(_spread(sorted({each for each in valid if len(each) <= _FURTHER_BYTES})))
-    nodes = _likeliest(texts, further, _kinds(problem.statement))
+    nodes = _likeliest(texts, further)
     if nodes is None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
@@ -160,7 +151,7 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
     """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
     texts = () if problem.function else _texts(problem)
-    for nodes in _templates(texts, _kinds(problem.statement))[1 : _OTHERS + 1]:
+    for nodes in _templates(texts)[1 : _OTHERS + 1]:
         found = _without_errors(problem, partial(gathered, problem, nodes, _instances(nodes, texts)))
         if found is not None:
             yield found
@@ -177,14 +168,14 @@ def _spread(texts: Sequence[bytes], most: int = _FURTHER_INPUTS) -> list[bytes]:
 
 
 @lru_cache(maxsize=16)
-def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[Node, ...] | None:
+def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...]) -> tuple[Node, ...] | None:
     """Return the template that reads most of the further inputs."""
-    found = _templates(texts, kinds)
+    found = _templates(texts)
     read = {nodes: len(_instances(nodes, further)) for nodes in found}
     best = max(found, key=lambda nodes: read[nodes], default=None)
     if best is None or not further or read[best] >= _ENOUGH_READ * len(further):
         return best
-    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)), kinds)
+    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)))
     wider = tuple(nodes for nodes in wider if _uncounted(nodes) <= _uncounted(best))  # others read anything
     return max((best, *wider), key=lambda nodes: len(_instances(nodes, (*texts, *further))))
 
@@ -201,9 +192,9 @@ def _uncounted(nodes: Iterable[Node]) -> int:
 
 
 @lru_cache(maxsize=16)  # called repeatedly within a round
-def _templates(texts: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[tuple[Node, ...], ...]:
+def _templates(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], ...]:
     """Return the templates that inputs may have, the likeliest first."""
-    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None], kinds))
+    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None]))
 
 
 @lru_cache(maxsize=16)
@@ -228,14 +219,12 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     """Return the knowledge from `instances` (read with the template `nodes`), the validators and the statement."""
     hints = _hints(problem.input_validators)
     facts = observe(nodes, instances)
-    told = _told(problem.statement)
-    ranges = find_ranges(facts, hints, told_bounds(told))
+    ranges = find_ranges(facts, hints, _told(problem.statement))
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     edges = tuple(find_edges(nodes, facts, instances))
-    lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
-    bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
+    bounds = _bounding(ranges, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     if "distinct" in hints.mentions:  # short lists tell little
@@ -245,66 +234,34 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         nodes=nodes,
         instances=instances,
         facts=facts,
-        ranges=ranges.of,
+        ranges=ranges,
         hints=hints,
         sizes=frozenset(loads) | bounds,
         blocks=frozenset(blocks_of(nodes)),
         loads={number: tuple(found) for number, found in loads.items()},
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
-        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
-        limits=dict(_limits(nodes, facts, ranges, instances)),
+        beliefs=prior_beliefs(facts, hints, ranges, edges, rules),
     )
 
 
-def _limits(
-    nodes: Iterable[Node], facts: Facts, ranges: Ranges, instances: Sequence[Instance]
-) -> Iterator[tuple[int, ListLimit]]:
-    for number in _free_lists(nodes):
-        lists = [tokens for instance in instances for slot, tokens in instance.items() if slot[0] == number]
-        limit = list_limit(ranges.rest, lists, max(ranges.of[number].highs))
-        if limit is not None:
-            yield number, limit if facts.fields[number].kind is TokenKind.WORD else replace(limit, by_letters=0.0)
-
-
-def _free_lists(nodes: Iterable[Node]) -> Iterator[int]:
-    """Yield the lists on a line that no number counts."""
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from _free_lists(node.body)
-        elif isinstance(node, LineNode) and node.tail is not None and node.count is None:
-            yield node.tail
-
-
-def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
-    """Return the fields that a statement compares, as in "1 <= a < b <= n", the smaller one first."""
-    pairs = [(each.name, each.high_by.names) for each in told if each.high_by is not None]
-    return frozenset(
-        (named[name], named[others[0]])
-        for name, others in pairs
-        if len(others) == 1 and name in named and others[0] in named
-    )
-
-
-def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
-    """Return the fields that bound others, as far as no source bounds those otherwise; by formulas only whole lists."""
+def _bounding(ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
+    """Return the fields that bound others, as far as no source bounds those otherwise."""
     found = {each.bound.field for each in ranges.values() if each.bound is not None}
     found |= {each.bound.field for each in edges}
-    found |= {number for each in lists.values() if each.cap is not None for _, number in each.cap.fields}
     return {number for number in found if number is not None}
 
 
 _hints = lru_cache(maxsize=16)(read_validators)
 _told = lru_cache(maxsize=16)(read_statement)
-_kinds = lru_cache(maxsize=16)(kinds_in)
 
 
-def _searched(inputs: Sequence[Sequence[list[str]]], kinds: frozenset[str]) -> list[tuple[Node, ...]]:
+def _searched(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
     """Return the templates of the smallest inputs, or of some of them if others do not fit."""
     sizes = accumulate(map(_size, inputs))
     small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
     for chosen in _choices(small[:_SEARCHED_INPUTS]):
-        found = [nodes for nodes in templates(chosen, kinds) if list(fields_of(nodes))]
+        found = [nodes for nodes in templates(chosen) if list(fields_of(nodes))]
         if found:
             return found
     return []
@@ -361,7 +318,7 @@ def bound_rule(number: int, found: Range) -> Rule | None:
 
 def other_bounds(number: int, fact: Fact, found: Range) -> Iterator[Rule]:
     """Yield the rules that further earlier fields bound a field: one that goes up to n may go up to m as well."""
-    if found.bound is None and found.cap is None:
+    if found.bound is None:
         return
     for at, count in enumerate(fact.bounds):
         if count.field is not None and all(
@@ -381,7 +338,6 @@ def prior_beliefs(
     ranges: Mapping[int, Range],
     edges: Sequence[EdgeTable],
     rules: Mapping[Rule, float],
-    told_ties: frozenset[tuple[int, int]] = frozenset(),
 ) -> dict[Rule, float]:
     """Return every rule that all known inputs keep, and how likely it is required."""
     found = dict(rules)
@@ -396,8 +352,7 @@ def prior_beliefs(
             found[bound] = _BOUND_TRUST
         found |= dict.fromkeys(other_bounds(number, fact, ranges[number]), 0.0)  # refusals may teach them
     for relation in facts.relations:
-        told = (relation.left, relation.right) in told_ties
-        found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)
+        found[tie_rule(relation)] = _tie_trust(edges, relation)
     for table in edges:
         found.update(_graph_beliefs(table, hints))
     return found

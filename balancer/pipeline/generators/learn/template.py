@@ -39,15 +39,14 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number: the value of an earlier field, or its double, plus a constant; or only the constant."""
+    """A number: the value of an earlier field plus a constant; or only the constant."""
 
     field: int | None
     plus: int = 0
-    times: int = 1
 
     def of(self, values: Mapping[int, int]) -> int:
         """Return the number, given the values of earlier fields."""
-        return self.plus + (0 if self.field is None else self.times * values[self.field])
+        return self.plus + (0 if self.field is None else values[self.field])
 
 
 @dataclass(frozen=True, slots=True)

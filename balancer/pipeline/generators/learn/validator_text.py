@@ -153,7 +153,7 @@ def _place(tokens: Sequence[SourceToken], index: int, last: int, first_seen: Map
         start -= 1
     if tokens[start].text == tokens[index].call and _text(tokens, start - 1) == ">>":
         return index
-    return _table_use(tokens, index) or first_seen.get(_bounded_name(tokens, index, last), index)
+    return first_seen.get(_bounded_name(tokens, index, last), index)
 
 
 def _closed(tokens: Sequence[SourceToken], pair: Bounds, low_at: int, high_at: int) -> Bounds:
@@ -224,17 +224,6 @@ def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:
     nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
     names = (token.text for token in nearby if token.value is None and not token.called)
     return next((name for name in names if name.isidentifier() and not iskeyword(name)), "")
-
-
-def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
-    """Return where a table with the constant is used: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}; None if nowhere."""
-    start = index
-    while start > 0 and tokens[start - 1].text not in ("\n", ";"):
-        start -= 1
-    name = tokens[start].text
-    if tokens[index].call.isidentifier() or not name.isidentifier() or _text(tokens, start + 1) != "=":
-        return None
-    return next((later for later in range(index, len(tokens)) if tokens[later].text == name), None)
 
 
 def _statement(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:

@@ -5,14 +5,12 @@ its count.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Protocol
 
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
-from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import AS_SEEN, Style
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import (
@@ -47,10 +45,6 @@ class Filling(Protocol):
         self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
     ) -> list[list[str]]:
         """Return `count` tokens for each field. Raises TooLarge."""
-        ...
-
-    def room(self, fields: Sequence[int], values: Mapping[int, int]) -> int:
-        """Return the most lines with these columns."""
         ...
 
     def patches(self) -> Iterable[tuple[int, int]]:
@@ -134,9 +128,6 @@ class _AsGiven:
             raise TooLarge
         return [list(tokens or ()) for tokens in given]
 
-    def room(self, fields: object, values: object) -> int:
-        return MOST_TOKENS
-
     def patches(self) -> tuple[tuple[int, int], ...]:
         return ()
 
@@ -198,26 +189,13 @@ class _Writer:
                 self.nodes(node.body, (*where, index))
 
     def _choice(self, node: Choice, count: int, where: tuple[int, ...]) -> None:
-        words = self._within_room(node, self._columns((node.key,), count, where)[0])
+        words = self._columns((node.key,), count, where)[0]
         rows = {
             word: iter(list(zip(*self._columns(fields, words.count(word), where), strict=True)))
             for word, fields in node.lines
         }
         for word in words:
             self._write(" ".join((word, *next(rows[word], ()))))
-
-    def _within_room(self, node: Choice, words: list[str]) -> list[str]:
-        """Give lines another kind if too many are of one whose values are distinct."""
-        room = {word: self._fill.room(fields, self._values) for word, fields in node.lines}
-        others = [word for word, most in room.items() if most >= len(words)]
-        if not others or len(others) == len(room):
-            return words
-        left = Counter(room)
-        kept = []
-        for at, word in enumerate(words):
-            kept.append(word if left[word] > 0 else others[at % len(others)])
-            left[kept[-1]] -= 1
-        return kept
 
     def _columns(self, fields: Sequence[int], count: int, where: tuple[int, ...]) -> list[list[str]]:
         given = [self._given.get((number, where)) for number in fields]
