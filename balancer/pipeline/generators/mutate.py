@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, repeat, zip_longest
+from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
@@ -18,8 +18,6 @@ from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.draw.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
-    Size,
-    Style,
     large_styles,
     small_styles,
     stream_of,
@@ -27,8 +25,7 @@ from balancer.pipeline.generators.draw.styles import (
     telling_styles,
     without,
 )
-from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
@@ -40,8 +37,8 @@ __all__ = ["MutateGenerator", "balancer_generators"]
 # One round: the stream of each proposal. Slow programs need large inputs, early. Small and random inputs
 # kill most of the others.
 _ROUND = (
-    *("telling", "large", "otherwise", "small", "change", "otherwise"),
-    *("large", "telling", "small", "small", "large", "change"),
+    *("telling", "large", "small", "change", "large", "telling"),
+    *("small", "small", "large", "change"),
 )
 _LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
 _SHARES = {
@@ -51,11 +48,7 @@ _SHARES = {
     "change": 2,
     "constants": 1,
 }  # for `ask_again`
-_LOOKED = 15  # inputs of another template that are looked at
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
-
-_OTHERWISE = Style("read otherwise", Size(2, 5), (Where.TINY, Where.SEEN))
-_TRIES = 3  # of each other template
 
 _Made = tuple[str, bytes]
 
@@ -137,12 +130,9 @@ def _scheduled(
     if found is None:
         yield from text_changes(known, rng)
         return
-    streams = {}
-    if feedback is None:
-        streams["otherwise"] = _read_otherwise(problem, found, rng)
-    else:
+    if feedback is not None:
         found = within_feedback(found, feedback)
-    streams |= _streams(problem, found, rng, frozenset())
+    streams = _streams(problem, found, rng, frozenset())
     while streams:
         for name in (*turns, "constants"):
             if name in streams:
@@ -151,17 +141,6 @@ def _scheduled(
                     del streams[name]
                 else:
                     yield made
-
-
-def _read_otherwise(problem: Problem, found: Knowledge, rng: random.Random) -> Iterator[_Made]:
-    """Yield a few small inputs for each other template that is likely: the validators' answers decide.
-
-    None that the likeliest template reads too.
-    """
-    made = [build_styled(other, repeat(_OTHERWISE), rng) for other in knowledge_otherwise(problem)]
-    telling = [islice((one for one in islice(each, _LOOKED) if found.read(one[1]) is None), _TRIES) for each in made]
-    for several in zip_longest(*telling):
-        yield from ((_OTHERWISE.name, one[1]) for one in several if one is not None)
 
 
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:

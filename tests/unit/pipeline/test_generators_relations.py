@@ -2,16 +2,16 @@
 
 import random
 from dataclasses import replace
-from itertools import islice, pairwise, repeat
+from itertools import islice, repeat
 
 import pytest
 
 from balancer.pipeline.generators.draw.graphs import Shape, nodes_wanted
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import How, Where
-from balancer.pipeline.generators.learn.edges import EdgeTable, is_acyclic
-from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart
-from balancer.pipeline.generators.learn.rules import RuleKind, holds
+from balancer.pipeline.generators.learn.edges import is_acyclic
+from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.write.build import build_styled
@@ -93,18 +93,6 @@ def test_an_index_is_no_name_of_the_input(words: str) -> None:
     names = "$q$ ($1 \\le q \\le 8$), and $i$ ($1 \\le i \\le n$)"
     text = f"\\section*{{Input}} $n$ ($1 \\le n \\le 9$), then {words}. Then {names}."
     assert [each.name for each in read_statement(text) if each.name in "nqi"] == ["n", "q", "i"]
-
-
-def test_a_graph_whose_nodes_go_from_nought_to_the_number_before_its_size() -> None:
-    for low, size in ((0, 5), (0, 6), (1, 5)):
-        edges = EdgeTable(1, 2, Count(0, -1 if low == 0 and size == 5 else 0), low, None, simple=True, connected=True)
-        nodes = range(low, low + size)
-        told = size - 1 if low == 0 and size == 6 else size
-        path = [(str(a), str(b)) for a, b in pairwise(nodes)]
-        whole = {(0, ()): [str(told)], (1, ()): [a for a, _ in path], (2, ()): [b for _, b in path]}
-        cut = {**whole, (1, ()): whole[1, ()][:-1], (2, ()): whole[2, ()][:-1]}
-        assert holds(graph_rule(RuleKind.CONNECTED, edges), whole)
-        assert not holds(graph_rule(RuleKind.CONNECTED, edges), cut)
 
 
 def test_edges_to_other_nodes_are_no_graph_without_cycles() -> None:

@@ -77,9 +77,7 @@ class GraphLayout:
         for edges in self._knowledge.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
-            within = self._sizes.within
-            last = min([edges.bound.of(known), *within(edges.left, known), *within(edges.right, known)])
-            nodes = last - edges.low + 1
+            nodes = edges.bound.of(known) - edges.low + 1
             if nodes < 0:
                 raise RulesConflict
             if fresh and self._is_free(edges) and self._is_inside(edges, columns, nodes):

@@ -7,7 +7,7 @@ order, and how a list is changed for each.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
+from itertools import islice
 
 from balancer.pipeline.generators.draw.graphs import Shape
 from balancer.pipeline.generators.learn.facts import Tie
@@ -120,39 +120,19 @@ def _following(word: str, letters: str) -> str:
 
 def place_once(words: Sequence[str], once: str, letters: str, rng: random.Random) -> list[str]:
     """Keep each letter of `once` in exactly one place of all words. Others become some of `letters`."""
-    grid = [list(word) for word in words]
-    free = [letter for letter in letters if letter not in once]
+    text, free = list("".join(words)), [letter for letter in letters if letter not in once]
     if not free:
         return list(words)
-    taken: set[tuple[int, int]] = set()
     for letter in once:
-        places = [
-            (row, column) for row, line in enumerate(grid) for column, found in enumerate(line) if found == letter
-        ]
-        kept = rng.choice(places) if places else None
-        for row, column in places:
-            if (row, column) != kept:
-                grid[row][column] = rng.choice(free)
-        if kept is not None:
-            taken.add(kept)
-    for letter in once:
-        if not any(letter in line for line in grid):
-            place = _free_place(grid, taken, rng)
-            if place is not None:
-                grid[place[0]][place[1]] = letter
-                taken.add(place)
-    return ["".join(line) for line in grid]
-
-
-def _free_place(grid: list[list[str]], taken: set[tuple[int, int]], rng: random.Random) -> tuple[int, int] | None:
-    rows = [row for row, line in enumerate(grid) if line]
-    for _ in range(100):
-        if rows:
-            row = rng.choice(rows)
-            place = row, rng.randrange(len(grid[row]))
-            if place not in taken:
-                return place
-    return None
+        places = [at for at, found in enumerate(text) if found == letter]
+        others = places or [at for at, found in enumerate(text) if found not in once]
+        if others:
+            kept = rng.choice(others)
+            for at in places:
+                text[at] = rng.choice(free)
+            text[kept] = letter
+    made = iter(text)
+    return ["".join(islice(made, len(word))) for word in words]
 
 
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
@@ -198,7 +178,6 @@ def cap_sum(values: Sequence[int], most: int, low: int) -> list[int] | None:
 def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.Random) -> list[int]:
     """Return numbers less than their index plus `plus`: a deep tree ("path"), a flat one ("star"), or as given."""
     found = []
-    width = max(isqrt(len(values)), 1)  # width of the teeth of a comb
     for index, value in enumerate(values):
         most = index + plus - 1
         if kind == "path":
@@ -207,8 +186,6 @@ def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.R
             found.append(low)
         elif kind == "deep":
             found.append(max(most - rng.randrange(3), low))
-        elif kind == "comb":
-            found.append(max(most if (index + 1) % width else most - width + 1, low))
         elif kind == "binary":
             found.append(max((most + low) // 2, low))
         else:
@@ -268,7 +245,7 @@ class _DrawContext:
         return found.low, max(found.highs)
 
 
-_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Shape.BINARY: "binary", Shape.COMB: "comb"}
+_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Shape.BINARY: "binary"}
 
 
 def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:

@@ -15,11 +15,9 @@ from balancer.pipeline.generators.learn.knowledge import (
     distinct_rule,
     graph_rule,
     order_rule,
-    other_bounds,
     tie_rule,
 )
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
-from balancer.pipeline.generators.learn.template import Count
 
 __all__ = [
     "LONGEST_WORD",
@@ -51,7 +49,6 @@ class FieldPlan:
         where, how: its values are drawn.
         low, high: least and greatest value.
         bounded: whether an earlier field bounds it.
-        within: further earlier fields that bound it.
         ordered, distinct: whether its lists are sorted or distinct, as seen.
         decimals: digits after the point.
     """
@@ -61,7 +58,6 @@ class FieldPlan:
     low: int
     high: int
     bounded: bool
-    within: tuple[Count, ...]
     ordered: bool
     distinct: bool
     decimals: int
@@ -81,11 +77,6 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
         low=min(found.low, -high) if negative and rng.random() < share else found.low,
         high=high,
         bounded=_holds(knowledge, bound_rule(number, found), rng),
-        within=tuple(
-            Count(rule.fields[1], rule.value or 0)
-            for rule in other_bounds(number, fact, found)
-            if knowledge.beliefs.get(rule) and _holds(knowledge, rule, rng)
-        ),
         ordered=ordered,
         distinct=distinct or (ordered and fact.order is ListOrder.STRICTLY_UP),
         decimals=fact.decimals,
@@ -164,14 +155,7 @@ class Sizes:
         return min(max(self._rng.randint(self._style.size.low, self._style.size.high), low), high)
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
-        """Return the most that earlier fields allow; `default` if there is none."""
-        return min([self._bound(number, known, default), *self.within(number, known)])
-
-    def within(self, number: int, known: Mapping[int, int]) -> list[int]:
-        """Return what further earlier fields allow at most, beside the one that the values come closest to."""
-        return [max(each.of(known), 0) for each in self._plans[number].within if each.field in known]
-
-    def _bound(self, number: int, known: Mapping[int, int], default: int) -> int:
+        """Return the most that an earlier field allows; `default` if there is none."""
         bound = self._knowledge.ranges[number].bound
         if bound is None or not self._plans[number].bounded or bound.field not in known:
             return default

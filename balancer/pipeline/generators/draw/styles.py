@@ -68,8 +68,6 @@ _ANYHOW = (
     How.REVERSED,
     How.RAMP,
     How.ODD_ONE,
-    How.ORGAN_PIPE,
-    How.ZIGZAG,
     How.HASHED,
     How.PERIODIC,
 )
@@ -119,15 +117,15 @@ _LARGE = (
         _ALL,
         (Where.FULL,),
         (How.HASHED,),
-        Shape.BROOM,
+        Shape.DEEP,
         _ONE_BLOCK,
     ),
-    Style("most, up and down", _ALL, (Where.FULL,), (How.ORGAN_PIPE, How.ZIGZAG), Shape.BINARY, _ONE_BLOCK),
+    Style("most, extremes in turn", _ALL, (Where.FULL,), (How.ALTERNATING,), Shape.BINARY, _ONE_BLOCK),
     Style("most, repeating", _ALL, (Where.TINY,), (How.PERIODIC,), Shape.CYCLE, _ONE_BLOCK),
     Style("most, all but one", _ALL, (Where.EDGE, Where.TINY), (How.ODD_ONE,), Shape.DEEP, _ONE_BLOCK),
     Style("most, sums that overflow", _ALL, (Where.OVERFLOW,), (How.RANDOM,), Shape.BIPARTITE, _ONE_BLOCK),
     Style("a hundred", Size(100, 100), _ANYWHERE, blocks=_ONE_BLOCK),
-    Style("a thousand", Size(1000, 1000), _ANYWHERE, shape=Shape.PIECES, blocks=_ONE_BLOCK),
+    Style("a thousand", Size(1000, 1000), _ANYWHERE, blocks=_ONE_BLOCK),
 )
 _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 

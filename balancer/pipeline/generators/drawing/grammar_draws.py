@@ -4,7 +4,7 @@ The library `checktestdata` turns a grammar into Python code. This module rewrit
 An assertion, and the reads just before it whose variables it has, are tried several times. Grammars that look at what
 comes next (MATCH, ISEOF) cannot be drawn from.
 
-It runs in the sandbox, as a part of the program that `from_grammar` packs: a grammar is not trusted.
+It runs in the sandbox, as a part of the program that `drawer` packs: a grammar is not trusted.
 """
 
 from __future__ import annotations

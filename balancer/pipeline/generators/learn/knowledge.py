@@ -6,9 +6,9 @@ Also decides how likely each seen rule is required.
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil, floor
 
@@ -21,7 +21,6 @@ from balancer.pipeline.generators.learn.bounds import (
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import (
     CountedFields,
-    Fact,
     Facts,
     ListOrder,
     Relation,
@@ -33,7 +32,7 @@ from balancer.pipeline.generators.learn.facts import (
 )
 from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, list_fields
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import (
     Instance,
@@ -57,9 +56,7 @@ __all__ = [
     "gathered",
     "graph_rule",
     "knowledge_of",
-    "knowledge_otherwise",
     "order_rule",
-    "other_bounds",
     "prior_beliefs",
     "ranges_apart",
     "tie_rule",
@@ -69,7 +66,6 @@ _LOGGER = logging.getLogger("balancer")
 # The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
-_OTHERS = 5  # templates that are nearly as likely as the first one
 _FURTHER_INPUTS, _FURTHER_BYTES = 40, 2000  # of valid made-up inputs that facts are gathered from, and bytes of one
 _ENOUGH_READ = 0.75  # share of them that the template reads; if it is less, the template is searched in them too
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
@@ -126,12 +122,8 @@ def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | N
     `valid` are further inputs that the validators accept: they tell which template is right, and what is chance.
     An error is no knowledge, too: the problem is judged without it.
     """
-    return _without_errors(problem, lambda: _knowledge_of(problem, valid))
-
-
-def _without_errors(problem: Problem, learn: Callable[[], Knowledge | None]) -> Knowledge | None:
     try:
-        return learn()
+        return _knowledge_of(problem, valid)
     except Exception:
         _LOGGER.debug("no knowledge of the inputs of %s", problem.id, exc_info=True)
         return None
@@ -146,15 +138,6 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
     return replace(gathered(problem, nodes, (*instances, *made_up)), instances=instances or made_up)
-
-
-def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
-    """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
-    texts = () if problem.function else _texts(problem)
-    for nodes in _templates(texts)[1 : _OTHERS + 1]:
-        found = _without_errors(problem, partial(gathered, problem, nodes, _instances(nodes, texts)))
-        if found is not None:
-            yield found
 
 
 def _texts(problem: Problem) -> tuple[bytes, ...]:
@@ -228,8 +211,16 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     if "distinct" in hints.mentions:  # short lists tell little
-        short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
-        rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
+        short = [number for number in list_fields(nodes) if number not in graphs]
+        lists = {
+            number: [tokens for each in instances for slot, tokens in each.items() if slot[0] == number]
+            for number in short
+        }
+        rules |= {
+            distinct_rule(number): _SHORT_TRUST
+            for number, several in lists.items()
+            if all(len(set(one)) == len(one) for one in several)
+        }
     return Knowledge(
         nodes=nodes,
         instances=instances,
@@ -316,20 +307,9 @@ def bound_rule(number: int, found: Range) -> Rule | None:
     return Rule(RuleKind.BOUND, (number, found.bound.field), found.bound.plus)
 
 
-def other_bounds(number: int, fact: Fact, found: Range) -> Iterator[Rule]:
-    """Yield the rules that further earlier fields bound a field: one that goes up to n may go up to m as well."""
-    if found.bound is None:
-        return
-    for at, count in enumerate(fact.bounds):
-        if count.field is not None and all(
-            count.field != other.field for other in (*fact.bounds[:at], found.bound) if other
-        ):
-            yield Rule(RuleKind.BOUND, (number, count.field), count.plus)
-
-
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
-    return Rule(kind, (edges.left, edges.right), edges.low, edges.bound)
+    return Rule(kind, (edges.left, edges.right))
 
 
 def prior_beliefs(
@@ -350,7 +330,6 @@ def prior_beliefs(
         bound = bound_rule(number, ranges[number])
         if bound is not None:
             found[bound] = _BOUND_TRUST
-        found |= dict.fromkeys(other_bounds(number, fact, ranges[number]), 0.0)  # refusals may teach them
     for relation in facts.relations:
         found[tie_rule(relation)] = _tie_trust(edges, relation)
     for table in edges:

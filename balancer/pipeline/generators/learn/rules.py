@@ -1,36 +1,20 @@
 """Rules between the values of an input: a sum, an order, balanced brackets, a connected graph. Pure.
 
-Decides which kinds of rules there are, and how their values are read. A rule that does not apply to an input holds in
-it.
-
-Rules that all known inputs keep are found here, each with its probability of being required. They may be chance.
-Answers of validators change the probability later.
+Decides which kinds of rules there are. Rules that all known inputs keep are found here, each with its probability of
+being required. They may be chance.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
 
-from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, node_count
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot, before
+from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
-__all__ = [
-    "BRACKETS",
-    "MOST_TOKENS",
-    "Rule",
-    "RuleKind",
-    "balanced",
-    "find_rules",
-    "holds",
-    "list_fields",
-    "numbers_of",
-]
+__all__ = ["Rule", "RuleKind", "find_rules", "list_fields"]
 
-MOST_TOKENS = 20_000  # longer lists are not read
+_MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
-Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
@@ -53,20 +37,16 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about fields: (single, list), (list,) or two columns; see RuleKind.
-
-    Rules about graphs have the greatest node as `bound`, and the least one as `value`.
-    """
+    """A rule about fields: (single, list), (list,) or two columns; see RuleKind."""
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
-    bound: Count | None = None
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
     """Return whole numbers; None if a token is none, or there are too many."""
-    if len(tokens) > MOST_TOKENS:
+    if len(tokens) > _MOST_TOKENS:
         return None
     try:
         return [int(token) for token in tokens]
@@ -83,119 +63,6 @@ def balanced(text: str) -> bool:
         elif letter in BRACKETS and (not open_ones or open_ones.pop() != BRACKETS[letter]):
             return False
     return not open_ones
-
-
-def holds(rule: Rule, instance: Instance) -> bool:
-    """Return whether `rule` holds at every place of the input."""
-    try:
-        return rule.kind not in _CHECKS or _CHECKS[rule.kind](rule, instance)
-    except (KeyError, ValueError, StopIteration):  # the field is missing, or not a number
-        return True
-
-
-def _lists(number: int, instance: Instance) -> Iterator[tuple[Where, Sequence[str]]]:
-    return ((where, tokens) for (field, where), tokens in instance.items() if field == number)
-
-
-def _ints(tokens: Sequence[str]) -> list[int]:
-    found = numbers_of(tokens)
-    if found is None:
-        raise ValueError
-    return found
-
-
-def _sum(rule: Rule, instance: Instance) -> bool:
-    single, number = rule.fields
-    return all(
-        int(before(single, where, instance)[0]) == sum(_ints(tokens))
-        for where, tokens in _lists(number, instance)
-        if tokens
-    )
-
-
-def _parents_hold(rule: Rule, instance: Instance) -> bool:
-    plus = rule.value or 0
-    return all(
-        value < index + plus
-        for _, found in _lists(rule.fields[0], instance)
-        for index, value in enumerate(_ints(found))
-    )
-
-
-def _balanced(rule: Rule, instance: Instance) -> bool:
-    return all(balanced(token) for _, found in _lists(rule.fields[0], instance) for token in found)
-
-
-def _symmetric(rule: Rule, instance: Instance) -> bool:
-    rows = [tokens for _, tokens in sorted(_lists(rule.fields[0], instance))]
-    size = range(len(rows))
-    told = all(int(rows[i][i]) == rule.value for i in size) if rule.value is not None else True
-    return told and all(rows[i][j] == rows[j][i] for i in size for j in range(i))
-
-
-def _order(rule: Rule, instance: Instance) -> bool:
-    least = rule.value or 0  # 1: strictly
-    steps = (b - a for _, found in _lists(rule.fields[0], instance) for a, b in pairwise(_ints(found)))
-    return all(step >= least for step in steps)
-
-
-def _distinct(rule: Rule, instance: Instance) -> bool:
-    return all(len(set(found)) == len(found) for _, found in _lists(rule.fields[0], instance))
-
-
-def _tie(rule: Rule, instance: Instance) -> bool:
-    left, right = rule.fields
-    for where, tokens in _lists(right, instance):
-        for one, other in zip(_ints(before(left, where, instance)), _ints(tokens), strict=True):
-            if rule.value is None and one == other:
-                return False
-            if rule.value is not None and other - one < rule.value:  # 0: at most; 1: less
-                return False
-    return True
-
-
-def _bound(rule: Rule, instance: Instance) -> bool:
-    number, other = rule.fields
-    return all(
-        int(token) <= int(before(other, where, instance)[0]) + (rule.value or 0)
-        for where, tokens in _lists(number, instance)
-        for token in tokens
-    )
-
-
-def _graph(rule: Rule, instance: Instance) -> bool:
-    left, right = rule.fields
-    low, bound = rule.value or 0, rule.bound or Count(None)
-    for where, tokens in _lists(left, instance):
-        edges = list(zip(_ints(tokens), _ints(instance[right, where]), strict=True))
-        nodes = node_count(bound, low, where, instance)
-        inside = all(low <= node < nodes + low for edge in edges for node in edge)
-        moved = [(one - low, other - low) for one, other in edges]
-        if rule.kind is RuleKind.SIMPLE:
-            if len({frozenset(edge) for edge in edges}) < len(edges) or any(one == other for one, other in edges):
-                return False
-        elif inside and not _OF_GRAPHS[rule.kind](nodes, moved):
-            return False
-    return True
-
-
-_OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] = {
-    RuleKind.CONNECTED: is_connected,
-    RuleKind.ACYCLIC: is_acyclic,
-}
-_CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
-    RuleKind.SUM: _sum,
-    RuleKind.PARENTS: _parents_hold,
-    RuleKind.BALANCED: _balanced,
-    RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.ORDER: _order,
-    RuleKind.DISTINCT: _distinct,
-    RuleKind.TIE: _tie,
-    RuleKind.BOUND: _bound,
-    RuleKind.CONNECTED: _graph,
-    RuleKind.SIMPLE: _graph,
-    RuleKind.ACYCLIC: _graph,
-}
 
 
 def find_rules(

@@ -129,8 +129,8 @@ def _equalize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> C
 
 def _repeat_one(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     def copied(tokens: list[str]) -> list[str]:
-        source, target = rng.sample(range(len(tokens)), 2)
-        return [tokens[source] if index == target else token for index, token in enumerate(tokens)]
+        tokens[rng.randrange(len(tokens))] = rng.choice(tokens)
+        return tokens
 
     return _rearranged(knowledge, instance, rng, "one element twice", copied)
 
@@ -192,8 +192,6 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
         rng.choice(letters) * length,
         "".join(rng.choices(letters, k=min(length, 1000))),
         (word + word[::-1])[: max(found.highs)],
-        letters[-1] + word[1:],
-        word[:-1] + letters[0],
     ]
     if set(word.swapcase()) <= set(letters):
         options.append(word.swapcase())
@@ -295,36 +293,18 @@ def _change_token(data: bytes, rng: random.Random) -> _Change:
     return f"token {at // 2 + 1} changed", b"".join(parts)
 
 
-def _swap_lines(data: bytes, rng: random.Random) -> _Change:
-    lines = data.splitlines(keepends=True)
-    if len(lines) < 2:
-        return _change_byte(data, rng)
-    one, other = rng.sample(range(len(lines)), 2)
-    lines[one], lines[other] = lines[other], lines[one]
-    return f"lines {one + 1} and {other + 1} swapped", b"".join(lines)
-
-
 def _copy_line(data: bytes, rng: random.Random) -> _Change:
     lines = data.splitlines(keepends=True)
     if not lines:
-        return _change_byte(data, rng)
+        return "a line", b"%d\n" % rng.choice(_NUMBERS)
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     lines[one] = lines[other]
     return f"line {one + 1} like line {other + 1}", b"".join(lines)
 
 
-def _change_byte(data: bytes, rng: random.Random) -> _Change:
-    if not data:
-        return "a line", b"%d\n" % rng.choice(_NUMBERS)
-    at = rng.randrange(len(data))
-    return f"byte {at + 1} changed", data[:at] + bytes([data[rng.randrange(len(data))]]) + data[at + 1 :]
-
-
 _TEXT_KINDS: tuple[Callable[[bytes, random.Random], _Change], ...] = (
     _change_number,
-    _swap_lines,
     _change_token,
     _change_number,
     _copy_line,
-    _change_byte,
 )

@@ -11,8 +11,7 @@ from checktestdata import lib
 from checktestdata.parser import parse
 from checktestdata.tokenizer import tokenize
 
-from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer, read_drawn
-from balancer.pipeline.generators.drawing.from_grammar import drawing_program
+from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer, drawing_program, read_drawn
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
 from balancer.pipeline.generators.grammar import GrammarPlugin
 from balancer.pipeline.packages.grammars import checktestdata_program, grammar_in
