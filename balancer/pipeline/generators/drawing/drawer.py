@@ -14,7 +14,7 @@ from importlib.resources import files
 from itertools import cycle
 from typing import Literal, get_args
 
-from balancer.pipeline.packages.grammars import checktestdata_modules, grammar_in
+from balancer.pipeline.packages.grammars import grammar_in, grammar_loader
 from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
@@ -32,28 +32,7 @@ _MOST_FAILURES = 2  # in a row, without an input; then a program is not run agai
 _MOST_WORDS, _LONGEST = 200, 100  # words, and bytes of one
 _MOST_BYTES = 10_000  # of an input whose words are known
 _ROOM = "balancer.pipeline.generators.drawing"
-_LAUNCHER = """\
-import sys
-import types
-
-MODULES = {modules!r}
-GRAMMAR = {grammar!r}
-KNOWN = {known!r}
-
-for name, source in MODULES:
-    *parents, own = name.split(".")
-    for count in range(len(parents)):
-        parent = ".".join(parents[: count + 1])
-        if parent not in sys.modules:
-            sys.modules[parent] = types.ModuleType(parent)
-            sys.modules[parent].__path__ = []
-            if count:
-                setattr(sys.modules[".".join(parents[:count])], parents[count], sys.modules[parent])
-    module = sys.modules[name] = types.ModuleType(name)
-    setattr(sys.modules[".".join(parents)], own, module)
-    exec(compile(source, own + ".py", "exec"), module.__dict__)
-sys.exit(module.main(GRAMMAR, KNOWN))
-"""
+_RUN = "\nsys.exit(module.main(GRAMMAR, {known!r}))\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +131,15 @@ def drawing_program(validator: Program, known: Iterable[bytes] = ()) -> Program 
     words = sorted({word for line in lines for word in (line, *line.split()) if 1 < len(word) <= _LONGEST})[
         :_MOST_WORDS
     ]
-    source = _LAUNCHER.format(modules=_modules(), grammar=grammar, known=words)
-    return Program("python", source, f"{validator.name} (drawing)")
+    return Program(
+        "python", grammar_loader(grammar, _modules()) + _RUN.format(known=words), f"{validator.name} (drawing)"
+    )
 
 
 @cache
 def _modules() -> tuple[tuple[str, str], ...]:
-    own = [
-        (f"{_ROOM}.{name}", files(_ROOM).joinpath(f"{name}.py").read_text(encoding="utf-8"))
-        for name in ("choices", "grammar_draws")
-    ]
-    return (*((f"checktestdata.{name}", source) for name, source in checktestdata_modules()), *own)
+    names = ("choices", "grammar_draws")
+    return tuple((f"{_ROOM}.{name}", files(_ROOM).joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in names)
 
 
 def read_drawn(written: bytes) -> list[DrawnInput | None]:
