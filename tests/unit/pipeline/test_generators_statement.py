@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 from balancer.pipeline.generators.learn.statement import read_statement
+from balancer.pipeline.generators.learn.template import Count
 from tests.unit.pipeline.knowing import known
 
 
@@ -47,6 +49,7 @@ def test_one_bound_in_many_notations(text: str) -> None:
         (r"$1 \leq |s| \leq 100$", {"|s|": (1, 100)}),
         (r"$1 \leq a_{i,j} < 2^{31}$", {"a": (1, 2**31 - 1)}),
         (r"$1 \leq l \leq r \leq 9$", {"l": (1, None), "r": (None, 9)}),
+        (r"$n - 1 \le m \le 9$", {"n": (None, None), "m": (None, 9)}),
         (r"$0 \le p \le m \cdot k$", {"p": (0, None), "m": (None, None), "k": (None, None)}),
         (r"$1 \leq a,b \leq n\text{ and }a \neq b$", {"a": (1, None), "b": (1, None), "n": (None, None)}),
     ],
@@ -91,3 +94,11 @@ def test_fields_get_the_bounds_of_their_names() -> None:
     found = known("2 14\n3 4\n2 2\n", "3 5\n3 2\n4 4\n2 9\n", statement=statement)
     assert [found.ranges[number].highs for number in range(4)] == [(500_000,), (10**9,), (77,), (77,)]
     assert [found.ranges[number].low for number in range(4)] == [1, 1, 2, 2]
+
+
+def test_a_name_that_another_one_bounds_keeps_to_it() -> None:
+    statement = r"$n$ and $k$ ($2 \le k < n \le 20$), then $n$ values $x$ ($1 \le x \le 9$, $x \le k$)"
+    found = known("3 2\n1 2 2\n", "5 4\n1 4 2 1 3\n", statement=statement)
+    assert [found.ranges[number].bound for number in range(3)] == [None, Count(0, -1), Count(1)]
+    rules = [Rule(RuleKind.BOUND, (1, 0), -1), Rule(RuleKind.BOUND, (2, 1), 0)]
+    assert [found.beliefs[rule] for rule in rules] == [1.0, 1.0]

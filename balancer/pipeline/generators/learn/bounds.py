@@ -40,6 +40,7 @@ class Bounds:
         name: of the number, if known.
         of_words: whether they bound a length.
         open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
+        below: a name that is at least so large, and how far below it is.
     """
 
     low: int | None
@@ -49,6 +50,7 @@ class Bounds:
     of_words: bool = False
     open_low: bool = False
     open_high: bool = False
+    below: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Range:
         bound: an earlier field that the value should not exceed.
         letters: characters of words.
         lowest: whether the validator or the statement names the least value.
+        below: the field that the statement says is at least so large.
     """
 
     low: int
@@ -96,6 +99,7 @@ class Range:
     bound: Count | None = None
     letters: str = ""
     lowest: bool = False
+    below: int | None = None
 
     @property
     def sure(self) -> bool:
@@ -117,6 +121,12 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> dict
             pair = _filled(read.get(number), said.get(number))
             of = _word_range(fact, hints, pair) if of_words else _number_range(fact, pair, _guesses(fact, hints))
             ranges[number] = of
+        named = {pair.name: number for number, pair in said.items()}
+        for number, pair in said.items():
+            other = None if pair.below is None else named.get(pair.below[0])
+            if pair.below is not None and other is not None:
+                bound = Count(other, -pair.below[1]) if other < number else ranges[number].bound
+                ranges[number] = replace(ranges[number], below=other, bound=bound)
     return ranges
 
 

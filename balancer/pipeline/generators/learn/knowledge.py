@@ -329,9 +329,10 @@ def prior_beliefs(
             found[distinct_rule(number)] = trusted["distinct"]
         bound = bound_rule(number, ranges[number])
         if bound is not None:
-            found[bound] = _BOUND_TRUST
+            found[bound] = 1.0 if ranges[number].below == bound.fields[1] else _BOUND_TRUST
     for relation in facts.relations:
-        found[tie_rule(relation)] = _tie_trust(edges, relation)
+        told = ranges[relation.left].below == relation.right
+        found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)
     for table in edges:
         found.update(_graph_beliefs(table, hints))
     return found

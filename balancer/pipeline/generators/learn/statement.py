@@ -1,12 +1,13 @@
 """Statement reader: bounds in a problem's statement, such as "1 <= n <= 10^5" or "between 1 and 1000". Pure.
 
 Decides how TeX, Markdown and plain letters are read, which names a statement bounds, and their order in the input: that
-of their first mention in the input section. Only bounds with a value count: "n <= m" bounds nothing. Validators
-overrule the statement.
+of their first mention in the input section. Of formulas, only values and single names count.
+Validators overrule the statement.
 """
 
 import re
 from dataclasses import dataclass, replace
+from itertools import product
 
 from balancer.pipeline.generators.learn.bounds import Bounds
 
@@ -53,6 +54,7 @@ _OUTPUT = re.compile(
 _POWER = r"\d+(?:\.\d+)?(?:[eE]\d+|[ \t]*\^[ \t]*\(?\d+\)?)?"
 _NUMBER = rf"(-?[ \t]*{_POWER}(?:[ \t]*\*[ \t]*{_POWER})*(?:[ \t]*[+-][ \t]*\d+)?)"
 _SIGN = re.compile("[<>]=?")
+_OPERATOR, _OPERAND = re.compile(r"[*+/^-]\s*$"), re.compile(r"(?:(?<![A-Za-z])[A-Za-z]|[\d)|])\s*$")  # before a side
 _LARGEST = 10**19  # no bound is beyond 64 bits
 _NEARBY = 200  # letters of a side of a comparison
 NAME = r"(?:\|\s*[A-Za-z]+\s*\||(?<![A-Za-z|])[A-Za-z]+'*(?![A-Za-z|]))"
@@ -79,6 +81,7 @@ class NamedBound:
     Args:
         low, high: bounds, for whole numbers.
         open_low, open_high: whether the bound was given with "<", so that numbers with decimals may come closer.
+        below: names that are at least so large, and 1 or 0: how far below them it is.
     """
 
     name: str
@@ -86,6 +89,7 @@ class NamedBound:
     high: int | None = None
     open_low: bool = False
     open_high: bool = False
+    below: frozenset[tuple[str, int]] = frozenset()
 
 
 def plain(text: str) -> str:
@@ -119,15 +123,27 @@ def compared(text: str, name: str = NAME) -> dict[str, NamedBound]:
     for sign in _SIGN.finditer(text):
         near = text[max(sign.start() - _NEARBY, 0) : sign.start()]
         left, right = before.search(near), after.match(text[sign.end() : sign.end() + _NEARBY])
-        if left is None or right is None or re.search(r"[*+/^-]\s*$", near[: left.start()]):
+        if left is None or right is None or _OPERATOR.search(near[: left.start()]):
             continue
+        if left[0].startswith("-") and _OPERAND.search(near[: left.start()]):
+            continue
+        if left[2] and right[2]:
+            small, large = (left, right) if sign[0][0] == "<" else (right, left)
+            for one, other in product(_names_in(small[2], name), _names_in(large[2], name)):
+                if one != other:
+                    bound = found.get(one, NamedBound(one))
+                    found[one] = replace(bound, below=bound.below | {(other, 2 - len(sign[0]))})
         told = [match[1] for match in (left, right) if match[1]]
         if len(told) == 1 and (value := number_in(told[0])) is not None:
             is_low = bool(left[1]) is (sign[0][0] == "<")
             apart = len(sign[0]) == 1
-            for each in re.findall(name, left[2] or right[2]):
-                _note(found, re.sub(r"\s", "", each), value, apart, is_low=is_low)
+            for each in _names_in(left[2] or right[2], name):
+                _note(found, each, value, apart, is_low=is_low)
     return found
+
+
+def _names_in(text: str, name: str) -> list[str]:
+    return [re.sub(r"\s", "", each) for each in re.findall(name, text)]
 
 
 def _note(found: dict[str, NamedBound], name: str, value: int, apart: bool, *, is_low: bool) -> None:
@@ -166,6 +182,7 @@ def _as_bounds(told: NamedBound) -> Bounds:
         of_words=told.name.startswith("|"),
         open_low=told.open_low,
         open_high=told.open_high,
+        below=next(iter(told.below)) if len(told.below) == 1 else None,
     )
 
 
