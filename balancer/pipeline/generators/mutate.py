@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
-from balancer.pipeline.generators.draw.largest import within_feedback, within_refusals
+from balancer.pipeline.generators.draw.largest import within_refusals
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
     large_styles,
@@ -29,7 +29,7 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
-from balancer.pipeline.proposing import Feedback, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
@@ -40,14 +40,13 @@ _ROUND = (
     *("telling", "large", "small", "change", "large", "telling"),
     *("small", "small", "large", "change"),
 )
-_LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
 _SHARES = {
     "telling": 2,
     "large": 3,
     "small": 3,
     "change": 2,
     "constants": 1,
-}  # for `ask_again`
+}  # once the validators have answered
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
 
 _Made = tuple[str, bytes]
@@ -61,20 +60,20 @@ class MutateGenerator:
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` new inputs, lazily. The same problem and state of `rng` give the same inputs."""
         known = [proposal.data for proposal in problem.data]
-        return self._proposals(_scheduled(problem, known, rng, _ROUND), known, budget)
+        return self._proposals(_scheduled(problem, known, rng), known, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs, with the feedback on the first ones.
 
         Inputs that rejected a submission count as known from now on: their format and ranges are learned too, and
-        changes start from them. Survivors may only be slow, so there are more large inputs.
+        changes start from them.
         """
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
         wider = replace(problem, data=(*problem.data, *telling))
-        used = [case.data for case in feedback.cases]
-        used += [each.data for each in (*feedback.failed, *feedback.disagreed, *feedback.refused)]
-        changed = [proposal.data for proposal in (telling or problem.data)]
-        return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND, feedback), used, budget)
+        valid = tuple(UnusedInput(case.origin, case.data, "") for case in feedback.cases)
+        used = [each.data for each in (*valid, *feedback.failed, *feedback.disagreed, *feedback.refused)]
+        heard = ValidatorFeedback(valid, feedback.refused)
+        return self._proposals(_asked_again(wider, heard, rng), used, budget)
 
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
@@ -115,26 +114,18 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _scheduled(
-    problem: Problem,
-    known: Sequence[bytes],
-    rng: random.Random,
-    turns: Sequence[str],
-    feedback: Feedback | None = None,
-) -> Iterator[_Made]:
+def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
     """Yield inputs from all streams in turn, until all are empty."""
     if problem.function:
         yield from drawn_arguments(problem, known, rng)
         return
-    found = knowledge_of(problem, () if feedback is None else (case.data for case in feedback.cases))
+    found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
         return
-    if feedback is not None:
-        found = within_feedback(found, feedback)
     streams = _streams(problem, found, rng, frozenset())
     while streams:
-        for name in (*turns, "constants"):
+        for name in (*_ROUND, "constants"):
             if name in streams:
                 made = next(streams[name], None)
                 if made is None:

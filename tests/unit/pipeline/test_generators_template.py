@@ -23,7 +23,6 @@ from balancer.pipeline.generators.learn.template import (
     fields_of,
     read,
     tokenize,
-    whole_number,
 )
 from balancer.pipeline.generators.write.build import build
 from tests.unit.pipeline.knowing import known, problem
@@ -159,26 +158,6 @@ def test_no_inputs_have_no_template() -> None:
 def test_an_input_of_another_shape_is_a_mismatch(nodes: tuple[Node, ...], text: str) -> None:
     with pytest.raises(Mismatch):
         read(nodes, lines(text))
-
-
-def test_an_instance_has_every_list_under_its_field_and_block() -> None:
-    nodes = (LineNode((0,)), Repeat(Count(0), (LineNode((1,)), LineNode((), 2, Count(1)))))
-    assert read(nodes, lines("2\n1\n5\n2\n6 7\n")).slots == {
-        (0, ()): ["2"],
-        (1, (0,)): ["1"],
-        (2, (0,)): ["5"],
-        (1, (1,)): ["2"],
-        (2, (1,)): ["6", "7"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("token", "value"),
-    [("0", 0), ("-12", -12), ("007", 7), ("1" * 18, int("1" * 18)), ("1" * 19, None), ("1.0", None), ("", None),
-     ("-", None), ("\N{ARABIC-INDIC DIGIT THREE}", None), ("--1", None), ("+1", None)],
-)  # fmt: skip
-def test_whole_numbers(token: str, value: int | None) -> None:
-    assert whole_number(token) == value
 
 
 # -- properties ----------------------------------------------------------------------------------------

@@ -40,7 +40,6 @@ __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
-_FREE_EDGES = 0.4  # how often repeated edges are drawn as columns
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
@@ -80,23 +79,10 @@ class GraphLayout:
             nodes = edges.bound.of(known) - edges.low + 1
             if nodes < 0:
                 raise RulesConflict
-            if fresh and self._is_free(edges) and self._is_inside(edges, columns, nodes):
-                continue
             if fresh or not self._is_kept(edges, columns, nodes):
                 drawn = self._edges(edges, nodes, count)
                 for number, end in ((edges.left, 0), (edges.right, 1)):
                     columns[number] = [str(edges.low + edge[end]) for edge in drawn]
-
-    def _is_free(self, edges: EdgeTable) -> bool:
-        """Decide whether the ends stay as drawn, like any columns: all alike, or of a few nodes.
-
-        Only where edges may be repeated, and the graph may be of any kind.
-        """
-        of_a_kind = edges.simple or edges.acyclic or edges in self._connected
-        return not of_a_kind and self._rng.random() < _FREE_EDGES
-
-    def _is_inside(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
-        return all(0 <= int(end) - edges.low < nodes for number in (edges.left, edges.right) for end in columns[number])
 
     def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
         """Return whether given edges are still a graph of the wanted kind."""

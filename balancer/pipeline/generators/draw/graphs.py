@@ -11,7 +11,6 @@ __all__ = [
     "Shape",
     "draw_edges",
     "edges_wanted",
-    "nodes_wanted",
     "without_cycles",
 ]
 
@@ -50,13 +49,6 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
         Shape.PARTS: max(nodes - 2, 0),
     }
     return wanted.get(shape)
-
-
-def nodes_wanted(shape: Shape, count: int) -> int | None:
-    """Return the least number of nodes with which the shape has so many edges; None if it is not dense."""
-    if shape is Shape.COMPLETE:
-        return (1 + isqrt(1 + 8 * max(count, 0))) // 2
-    return 2 * isqrt(max(count, 0)) if shape is Shape.BIPARTITE else None
 
 
 def _across(nodes: int) -> int:

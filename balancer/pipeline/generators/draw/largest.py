@@ -16,7 +16,6 @@ from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
 from balancer.pipeline.generators.learn.statement import number_in
-from balancer.pipeline.proposing import Feedback
 
 __all__ = [
     "SHORTFALL",
@@ -25,7 +24,6 @@ __all__ = [
     "next_size",
     "shortfall",
     "sizes_in",
-    "within_feedback",
     "within_refusals",
 ]
 
@@ -91,12 +89,6 @@ def next_size(high: int, refused: Iterable[int], accepted: int) -> int:
     if least == high:
         return high - 1  # the bound may be open
     return max(isqrt(max(accepted, 1) * least), least // _STEP, accepted)
-
-
-def within_feedback(found: Knowledge, feedback: Feedback) -> Knowledge:
-    """Return the knowledge with ranges in which sizes and values are left out that were refused in earlier rounds."""
-    refused = [(each.origin.detail, each.why) for each in feedback.refused]
-    return within_refusals(found, [case.origin.detail for case in feedback.cases], refused)
 
 
 def within_refusals(found: Knowledge, valid: Iterable[str], refused: Sequence[tuple[str, str]]) -> Knowledge:

@@ -234,11 +234,10 @@ def _affordable(lengths: Sequence[int]) -> Sequence[int]:
 def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> str:
     if how is How.EQUAL:
         return rng.choice(letters) * length
-    if how in (How.PERIODIC, How.HASHED) and length > 1:
-        return _repeating(how, length, letters, rng)
-    if how is How.ALTERNATING:
-        pair = rng.choice(letters) + rng.choice(letters)
-        return (pair * (length // 2 + 1))[:length]
+    if how in (How.PERIODIC, How.ALTERNATING):
+        most = max(min(7, length // 2), 2) if how is How.PERIODIC else 2
+        period = "".join(rng.choices(letters, k=rng.randint(2, most)))
+        return (period * (length // len(period) + 1))[:length]
     if how is How.RAMP:
         return ("".join(letters) * (length // len(letters) + 1))[:length]
     if how is How.ODD_ONE and length:
@@ -271,7 +270,7 @@ def decimal(value: int, decimals: int) -> str:
 
 
 _MOST_LETTERS, _WORD_COST = 300_000, 10  # drawn one by one for a list of words, and what a word costs beside them
-_STRUCTURED = frozenset((How.EQUAL, How.PERIODIC, How.HASHED, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW))
+_STRUCTURED = frozenset((How.EQUAL, How.PERIODIC, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW))
 _WHOLE = 0.2  # share of lists with whole numbers, where there are decimals
 
 
@@ -296,12 +295,3 @@ def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
     if most <= 0:
         return [low] * count
     return [first + step * (index % most) for index in range(count)]
-
-
-def _repeating(how: How, length: int, letters: Sequence[str], rng: random.Random) -> str:
-    """Return a periodic word, or one letter with another at an end (HASHED)."""
-    if how is How.PERIODIC:
-        period = "".join(rng.choices(letters, k=rng.randint(2, max(min(7, length // 2), 2))))
-        return (period * (length // len(period) + 1))[:length]
-    one, other = (rng.sample(list(letters), 2) if len(set(letters)) > 1 else [letters[0]] * 2)[:2]
-    return one * (length - 1) + other if rng.random() < 0.5 else other + one * (length - 1)

@@ -2,7 +2,7 @@
 
 The library `checktestdata` turns a grammar into Python code. This module rewrites that code.
 An assertion, and the reads just before it whose variables it has, are tried several times. Grammars that look at what
-comes next (MATCH, ISEOF) cannot be drawn from.
+comes next (MATCH, ISEOF, WHILE) cannot be drawn from.
 
 It runs in the sandbox, as a part of the program that `drawer` packs: a grammar is not trusted.
 """
@@ -214,7 +214,7 @@ class _Writer:
         inner_loop, inner_depth, header = loop, depth, str(line)
         if isinstance(line, For):
             inner_loop, inner_depth = node.body, depth + 1
-            header = f"for _ in {'turns' if line.range.startswith('range') else 'turns_while'}({_count(line.range)}):"
+            header = f"for _ in turns({line.range.removeprefix('range(').removesuffix(')')}):"
         inner = self.block(node.body, inner_loop, inner_depth)
         outside = set[str]().union(*(each.open for each in inner))
         return _Part(
@@ -290,10 +290,6 @@ def _has_else(nodes: list[_Node], place: int) -> bool:
 def _begins_turn(node: _Node) -> bool:
     """Return whether it is written before the commands of a loop: its end, and what is between turns."""
     return isinstance(node.line, If) and (str(node.body[0].line) == "break" or str(node.line) == "if _ > 0:")
-
-
-def _count(range_: str) -> str:
-    return range_.removeprefix("range(").removeprefix("count(").removesuffix(")")
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -398,9 +394,9 @@ class Grammar:
         writer = _Writer(tree)
         code = [line for part in writer.block(tree, [], 0) for line in part.lines]
         self.source = "\n".join(["def drawn():", *_indented(code)])
-        for name in ("MATCH(", "ISEOF("):
+        for name in ("MATCH(", "ISEOF(", "count("):  # the last one is a WHILE
             if name in self.source:
-                raise ValueError(f"{name}) looks at what comes next")
+                raise ValueError("it looks at what comes next")
         self._log: list[Change] = []
         self._variables = {name: _Variable(each.name, self._log) for name, each in parser.variables.items()}
         self._names: dict[str, Any] = {
@@ -487,17 +483,6 @@ class Grammar:
                 self._log.clear()
             yield number
         del loops[depth:]
-
-    def turns_while(self, _: object) -> Iterator[int]:
-        """Yield the turns of a loop whose end is not known."""
-        loops = self.of.loops
-        turn = [0, 1]
-        loops.append(turn)
-        while True:
-            yield turn[0]
-            turn[0] += 1
-            turn[1] += 1
-            self.of.count_read()
 
     # -- what is written --
 
@@ -591,7 +576,7 @@ class Grammar:
 
 def _commands(grammar: Grammar) -> dict[str, object]:
     """Return what the written code calls."""
-    own = ("turns", "turns_while", "part_begun", "part_ended", "again")
+    own = ("turns", "part_begun", "part_ended", "again")
     return {
         "NotDrawn": NotDrawn,
         **{name: getattr(grammar, name) for name in own},

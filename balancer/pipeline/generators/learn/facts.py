@@ -114,7 +114,6 @@ class Fact:
         letters: every character of words, sorted.
         closed: whether the letters are a closed alphabet.
         words: the words themselves, if they look like keywords.
-        seen: the words seen; if there are many, some of them.
         once: letters that every list of words had exactly once, e.g. the start of a maze.
         counts: whether it counts something.
         limits: whether it bounds other fields.
@@ -130,7 +129,6 @@ class Fact:
     letters: str = ""
     closed: bool = False
     words: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
     once: str = ""
     counts: bool = False
     limits: bool = False

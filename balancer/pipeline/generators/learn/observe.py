@@ -13,7 +13,6 @@ from balancer.pipeline.generators.learn.template import Choice, Count, Instance,
 
 __all__ = ["observe"]
 
-_MOST_SEEN = 100
 _VOCABULARY = 5  # at most so many different words, each seen twice, are keywords
 _LETTERS_CLOSED = 4  # at most so many different letters, each seen five times, are an alphabet: "ACGT", ".#"
 
@@ -143,7 +142,6 @@ def _word_fact(seen: _Seen) -> Fact:
         letters=letters,
         closed=_is_closed(letters, sum(lengths), max(lengths) == 1),
         words=tuple(words) if keywords and len(words) > 1 else (),
-        seen=tuple(words[:: 1 + len(words) // _MOST_SEEN]),
         distinct=_all_distinct(seen.lists),
         once=_once(seen, letters),
         length=_telling(seen, _word_lengths(seen)),

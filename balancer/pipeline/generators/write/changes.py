@@ -15,7 +15,7 @@ from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
-__all__ = ["Change", "changes", "is_word", "set_constants", "text_changes"]
+__all__ = ["Change", "changes", "set_constants", "text_changes"]
 
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
@@ -67,12 +67,10 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
     return _give(knowledge, instance, slot, tokens)
 
 
-def set_constants(
-    knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random, most: int = 10**9
-) -> Iterator[Change]:
+def set_constants(knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random) -> Iterator[Change]:
     """Yield changes that set a number or a word to a constant of a program, or next to it; each constant once.
 
-    Counts are set to at most `most`. Next to a word are those that one edit makes of it.
+    Next to a word are those that one edit makes of it.
     """
     for constant in constants:
         for place, value in enumerate(_near(constant)):
@@ -84,7 +82,7 @@ def set_constants(
                     if slot[0] == number and _suits(knowledge, slot, tokens, value)
                 ]
                 new = _edited(value, found.letters or value, rng) if place and isinstance(value, str) else value
-                if known and _in_range(knowledge, number, new, most):
+                if known and _in_range(knowledge, number, new):
                     instance, slot = rng.choice(known)
                     tokens = list(instance[slot])
                     at = rng.randrange(len(tokens))
@@ -103,11 +101,11 @@ def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int |
     return bool(tokens) and _is_free_word(knowledge, slot)
 
 
-def _in_range(knowledge: Knowledge, number: int, value: int | str, most: int) -> bool:
+def _in_range(knowledge: Knowledge, number: int, value: int | str) -> bool:
     found = knowledge.ranges[number]
     if isinstance(value, str):
-        return set(value) <= set(found.letters) and is_word(found, value)
-    return found.low <= value <= (min(max(found.highs), most) if number in knowledge.sizes else max(found.highs))
+        return set(value) <= set(found.letters) and _is_word(found, value)
+    return found.low <= value <= max(found.highs)
 
 
 def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:
@@ -148,24 +146,6 @@ def _reorder(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Ch
     return _rearranged(knowledge, instance, rng, name, order)
 
 
-def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Shuffle, reverse or repeat whole lines of a table."""
-    slot = _pick(instance, rng, lambda slot, tokens: len(tokens) > 1)
-    if slot is None:
-        return None
-    rows = [other for other, tokens in instance.items() if other[1] == slot[1] and len(tokens) == len(instance[slot])]
-    order = list(range(len(instance[slot])))
-    name = rng.choice(("lines reversed", "lines shuffled", "first line again"))
-    if name == "lines shuffled":
-        rng.shuffle(order)
-    else:
-        order = order[::-1] if name == "lines reversed" else [0, 0, *order[2:]]
-    given = dict(instance)
-    for row in rows:
-        given[row] = [instance[row][index] for index in order]
-    return name, given
-
-
 def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     """Change a word: its length, its letters, or one of them."""
     slot = _pick(instance, rng, lambda slot, tokens: bool(tokens) and _is_free_word(knowledge, slot))
@@ -185,7 +165,7 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
     edited = _edited(word, letters, rng)
-    if is_word(found, edited) and rng.random() < 0.5:
+    if _is_word(found, edited) and rng.random() < 0.5:
         return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
     options = [
@@ -198,7 +178,7 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     return rng.choice(options)
 
 
-def is_word(found: Range, word: str) -> bool:
+def _is_word(found: Range, word: str) -> bool:
     """Return whether a word has a length that its field allows."""
     return found.low <= len(word) <= max(found.highs)
 
@@ -220,7 +200,6 @@ _KINDS: tuple[Callable[[Knowledge, Instance, random.Random], Change | None], ...
     _change_word,
     _repeat_one,
     _set_number,
-    _reorder_rows,
     _change_word,
 )
 
