@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import takewhile
 from random import Random
 from typing import Any, TypeAlias
@@ -47,7 +48,7 @@ Term: TypeAlias = Variable | Expression | Command  # a part of an expression
 Line: TypeAlias = Assignment | Command | Expression | For | If  # a statement of the code that the library makes
 Key: TypeAlias = tuple[Number, ...] | None  # of an entry of an array; None: of a variable
 Value: TypeAlias = Number | String
-Change: TypeAlias = "tuple[_Variable, Any, Any]"  # the variable, the key, and what was there
+Undo: TypeAlias = Callable[[], None]
 _READS = (b"INT", b"FLOAT", b"FLOATP", b"REGEX")
 
 
@@ -324,11 +325,11 @@ def _tried(parts: list[_Part], number: int) -> _Part:
 
 
 class _Variable:
-    """A variable or an array. Changes are recorded while they may have to be undone."""
+    """A variable or an array. What undoes a change is kept while it may have to be undone."""
 
     __slots__ = ("data", "entries", "log", "name", "value_count")
 
-    def __init__(self, name: str, log: list[Change]) -> None:
+    def __init__(self, name: str, log: list[Undo]) -> None:
         self.name = name
         self.log = log
         self.data: Value | None = None
@@ -336,8 +337,11 @@ class _Variable:
         self.value_count: dict[Value, int] = {}
 
     def reset(self) -> None:
-        self.log.append((self, _Variable, (self.data, self.entries, self.value_count)))
-        self.data, self.entries, self.value_count = None, {}, {}
+        self.log.append(partial(self._become, self.data, self.entries, self.value_count))
+        self._become(None, {}, {})
+
+    def _become(self, data: Value | None, entries: dict[Key, Value], value_count: dict[Value, int]) -> None:
+        self.data, self.entries, self.value_count = data, entries, value_count
 
     def __getitem__(self, key: Key) -> Value:
         if key is None:
@@ -351,15 +355,14 @@ class _Variable:
 
     def __setitem__(self, key: Key, value: Value) -> None:
         if key is None:
-            self.log.append((self, None, self.data))
+            self.log.append(partial(setattr, self, "data", self.data))
             self.data = value
             return
-        old = self.entries.get(key)
-        self.log.append((self, key, old))
-        self._put(key, old, value)
+        self.log.append(partial(self._put, key, self.entries.get(key)))
+        self._put(key, value)
 
-    def _put(self, key: Key, old: Value | None, value: Value | None) -> None:
-        counts = self.value_count
+    def _put(self, key: Key, value: Value | None) -> None:
+        counts, old = self.value_count, self.entries.get(key)
         if old is not None:
             counts[old] -= 1
             if not counts[old]:
@@ -370,13 +373,16 @@ class _Variable:
             self.entries[key] = value
             counts[value] = counts.get(value, 0) + 1
 
-    def take_back(self, key: Any, old: Any) -> None:
-        if key is None:
-            self.data = old
-        elif key is _Variable:
-            self.data, self.entries, self.value_count = old
-        else:
-            self._put(key, self.entries.get(key), old)
+
+@dataclass(slots=True)
+class _Mark:
+    """Where a part began: lengths of the log, of what is written and of the loops; and the tries that are left."""
+
+    log: int
+    out: int
+    loops: int
+    parts: int
+    tries: int
 
 
 class Grammar:
@@ -397,7 +403,7 @@ class Grammar:
         for name in ("MATCH(", "ISEOF(", "count("):  # the last one is a WHILE
             if name in self.source:
                 raise ValueError("it looks at what comes next")
-        self._log: list[Change] = []
+        self._log: list[Undo] = []
         self._variables = {name: _Variable(each.name, self._log) for name, each in parser.variables.items()}
         self._names: dict[str, Any] = {
             **parser.constants,
@@ -443,28 +449,27 @@ class Grammar:
 
     # -- parts that are tried again --
 
-    def part_begun(self, tries: int) -> list[int]:
+    def part_begun(self, tries: int) -> _Mark:
         """Begin a part that is tried several times. Return its mark."""
         self._parts += 1
-        return [len(self._log), len(self.of.out), len(self.of.loops), tries, self._parts]
+        return _Mark(len(self._log), len(self.of.out), len(self.of.loops), self._parts, tries)
 
-    def part_ended(self, mark: list[int]) -> None:
+    def part_ended(self, mark: _Mark) -> None:
         """End a part: its assertions hold."""
         self._parts -= 1
         if not self._parts:
             self._log.clear()
 
-    def again(self, mark: list[int], why: NotDrawn) -> None:
+    def again(self, mark: _Mark, why: NotDrawn) -> None:
         """Go back to the beginning of a part. Raises `why` after the last try."""
-        mark[3] -= 1
-        if isinstance(why, TooMuch) or not mark[3] or self.of.reads + self._work > _WORK:
-            self._parts = mark[4] - 1
+        mark.tries -= 1
+        if isinstance(why, TooMuch) or not mark.tries or self.of.reads + self._work > _WORK:
+            self._parts = mark.parts - 1
             raise why
-        self._parts = mark[4]
-        while len(self._log) > mark[0]:
-            variable, key, old = self._log.pop()
-            variable.take_back(key, old)
-        del self.of.out[mark[1] :], self.of.loops[mark[2] :]
+        self._parts = mark.parts
+        while len(self._log) > mark.log:
+            self._log.pop()()
+        del self.of.out[mark.out :], self.of.loops[mark.loops :]
 
     # -- loops --
 
