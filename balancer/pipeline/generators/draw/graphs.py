@@ -11,6 +11,7 @@ __all__ = [
     "Shape",
     "draw_edges",
     "edges_wanted",
+    "nodes_wanted",
     "without_cycles",
 ]
 
@@ -28,14 +29,12 @@ class Shape(Enum):
     TREE = "random tree"
     COMPLETE = "complete graph"
     PARTS = "two parts"
-    CATERPILLAR = "caterpillar"  # a path with a leaf at each node
     BINARY = "binary tree"
     DEEP = "deep random tree"  # each node is attached to one of the last few
     BIPARTITE = "complete bipartite graph"
-    GRID = "long grid"
 
 
-TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BINARY, Shape.DEEP)
+TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.BINARY, Shape.DEEP)
 
 
 def edges_wanted(shape: Shape, nodes: int) -> int | None:
@@ -44,11 +43,17 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
         **dict.fromkeys(TREES, nodes - 1),
         Shape.CYCLE: nodes,
         Shape.BIPARTITE: _across(nodes),
-        Shape.GRID: sum(1 for _ in _grid(nodes)),
         Shape.COMPLETE: nodes * (nodes - 1) // 2,
         Shape.PARTS: max(nodes - 2, 0),
     }
     return wanted.get(shape)
+
+
+def nodes_wanted(shape: Shape, count: int) -> int | None:
+    """Return the least number of nodes with which the shape has so many edges; None if it is not dense."""
+    if shape is Shape.COMPLETE:
+        return (1 + isqrt(1 + 8 * max(count, 0))) // 2
+    return 2 * isqrt(max(count, 0)) if shape is Shape.BIPARTITE else None
 
 
 def _across(nodes: int) -> int:
@@ -91,10 +96,6 @@ _EDGES: dict[Shape, Callable[[int, int, random.Random], _Edge]] = {
     Shape.STAR: lambda index, nodes, rng: (0, index + 1),
     Shape.TREE: lambda index, nodes, rng: (int((index + 1) * rng.random()), index + 1),
     Shape.CYCLE: lambda index, nodes, rng: (index, (index + 1) % nodes),
-    Shape.CATERPILLAR: lambda index, nodes, rng: (
-        index if index < nodes // 2 - 1 else max(index - (nodes - 1) // 2, 0),
-        index + 1,
-    ),
     Shape.BINARY: lambda index, nodes, rng: (index // 2, index + 1),
     Shape.DEEP: lambda index, nodes, rng: (max(index - int(3 * rng.random()), 0), index + 1),
     Shape.PARTS: lambda index, nodes, rng: (index, index + 1) if index < nodes // 2 - 1 else (index + 1, index + 2),
@@ -117,20 +118,9 @@ def _border(last: int, half: int) -> Iterator[_Edge]:
         yield from ((last, right) for right in range(last))
 
 
-def _grid(nodes: int) -> Iterator[_Edge]:
-    """Yield the edges of a grid of width ten, whose shortest paths have many turns."""
-    width = min(10, max(isqrt(nodes), 1))
-    for node in range(nodes):
-        if node + 1 < nodes and (node + 1) % width:
-            yield node, node + 1
-        if node + width < nodes:
-            yield node, node + width
-
-
 _LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
     Shape.COMPLETE: _complete,
     Shape.BIPARTITE: _bipartite,
-    Shape.GRID: _grid,
 }
 
 

@@ -245,7 +245,7 @@ class _DrawContext:
         return found.low, max(found.highs)
 
 
-_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Shape.BINARY: "binary"}
+_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.DEEP: "deep", Shape.BINARY: "binary"}
 
 
 def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.generators.draw.graphs import edges_wanted
+from balancer.pipeline.generators.draw.graphs import edges_wanted, nodes_wanted
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable
@@ -131,7 +131,7 @@ class Sizes:
         wanted = self._rng.randint(size.low, size.high)
         for edges in self._knowledge.edges:
             if edges.bound.field == number:
-                wanted = min(wanted, most)
+                wanted = self._node_count(edges, min(wanted, most))
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
                 wanted, most = self._edge_count(edges, wanted, most, known)
         least = 0 if wanted == 0 and not found.lowest and self._rng.random() < 0.5 else found.low
@@ -170,6 +170,15 @@ class Sizes:
         if fact.kind is TokenKind.WORD and not small:
             high = self._longest.get(number, high)
         return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + plan.decimals + 1
+
+    def _node_count(self, edges: EdgeTable, wanted: int) -> int:
+        """Return a number of nodes: fewer than wanted if the graph is dense and there cannot be as many edges."""
+        counted = None if edges.rows is None else edges.rows.field
+        rows = None if counted in (None, edges.bound.field) else self._plans[counted or 0]
+        if self._style.shape is None or rows is None:
+            return wanted
+        fewest = nodes_wanted(self._style.shape, rows.high)
+        return wanted if fewest is None or not 1 < fewest < wanted else fewest
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1

@@ -80,8 +80,8 @@ _LARGE = (
     Style("most, few values", _ALL, (Where.TINY,), (How.RANDOM, How.EQUAL), Shape.STAR, _ONE_BLOCK),
     Style("most, without gaps", _ALL, (Where.FULL,), (How.RAMP,), blocks=_ONE_BLOCK),
     Style("most, sorted", _ALL, (Where.FULL,), (How.SORTED,), Shape.COMPLETE, _ONE_BLOCK),
-    Style("most, all equal", _ALL, (Where.FULL, Where.LOW), (How.EQUAL,), Shape.CATERPILLAR, _ONE_BLOCK),
-    Style("most, reversed", _ALL, (Where.FULL,), (How.REVERSED,), Shape.GRID, _ONE_BLOCK),
+    Style("most, all equal", _ALL, (Where.FULL, Where.LOW), (How.EQUAL,), Shape.TREE, _ONE_BLOCK),
+    Style("most, reversed", _ALL, (Where.FULL,), (How.REVERSED,), Shape.DEEP, _ONE_BLOCK),
     Style("most cases", _FEW, (Where.FULL, Where.TINY), blocks=_ALL),
     Style("most, the same hash", _ALL, (Where.FULL,), (How.HASHED,), Shape.DEEP, _ONE_BLOCK),
     Style("most, extremes in turn", _ALL, (Where.FULL,), (How.ALTERNATING,), Shape.BINARY, _ONE_BLOCK),
@@ -105,6 +105,7 @@ def telling_styles() -> Iterator[Style]:
     yield Style("sums and products that overflow", _SMALL, (Where.OVERFLOW,))
     yield Style("none", Size(0, 0), (Where.LOW, Where.SEEN))
     yield Style("consecutive", Size(5, 50), (Where.SEEN,), (How.RAMP,))
+    yield Style("complete graph", Size(4, 7), (Where.TINY,), shape=Shape.COMPLETE)
     yield Style("many small cases", _FEW, (Where.TINY,), _ANYHOW, blocks=Size(20, 100))
 
 
