@@ -5,6 +5,7 @@ drawn: tiny, small and large ones in turn, later more of those that rejected a s
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar
@@ -53,19 +54,17 @@ class _Drawing:
         """Yield at most `budget` further inputs, more of the sizes and plans that are accepted."""
         good = self._plans(each.origin for each in heard.valid)
         bad = self._plans(each.origin for each in heard.refused)
-        rates = {size: (_of(size, good) + 1) / (_of(size, good) + _of(size, bad) + 2) for size in _SIZES}
-        sizes = rng.choices(_SIZES, [rates[size] for size in _SIZES], k=max(budget, 1))
         # Plans are only worth repeating where others are refused.
-        return self._drawn(problem, sizes, rng, budget, budget + 2, good if bad else ())
+        return self._drawn(
+            problem, _weighted(good, [*good, *bad], rng, budget), rng, budget, budget + 2, good if bad else ()
+        )
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs, more of the sizes and plans that rejected a submission."""
         used = self._plans(case.origin for case in feedback.cases)
         told = self._plans(case.origin for case in feedback.cases if case.rejected)
-        bad = self._plans(each.origin for each in feedback.refused)
-        weights = [(_of(size, told) + 1) / (_of(size, used) + 2) for size in _SIZES]
-        sizes = rng.choices(_SIZES, weights, k=max(budget, 1))
-        return self._drawn(problem, sizes, rng, budget, _FIRST, [*told, *(used if bad else ())])
+        plans = [*told, *(used if self._plans(each.origin for each in feedback.refused) else ())]
+        return self._drawn(problem, _weighted(told, used, rng, budget), rng, budget, _FIRST, plans)
 
     def _drawn(
         self,
@@ -76,7 +75,7 @@ class _Drawing:
         first: int,
         plans: Sequence[DrawingPlan] = (),
     ) -> Iterator[Proposal]:
-        stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans=plans)
+        stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans)
         for made in islice(stream, max(budget, 0)):
             yield Proposal(made.data, Origin(self.name, made.detail))
 
@@ -90,8 +89,12 @@ class _Drawing:
         return [plan for plan in found if plan is not None]
 
 
-def _of(size: DrawnSize, plans: Sequence[DrawingPlan]) -> int:
-    return sum(plan.size == size for plan in plans)
+def _weighted(
+    good: Sequence[DrawingPlan], tried: Sequence[DrawingPlan], rng: random.Random, budget: int
+) -> list[DrawnSize]:
+    """Draw sizes: the more of a size were good, the more often."""
+    right, all_ = (Counter(plan.size for plan in plans) for plans in (good, tried))
+    return rng.choices(_SIZES, [(right[size] + 1) / (all_[size] + 2) for size in _SIZES], k=max(budget, 1))
 
 
 @hookimpl

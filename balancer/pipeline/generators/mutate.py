@@ -10,16 +10,14 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, repeat, zip_longest
+from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
-from balancer.pipeline.generators.draw.largest import within_feedback, within_refusals
+from balancer.pipeline.generators.draw.largest import within_refusals
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
-    Size,
-    Style,
     large_styles,
     small_styles,
     stream_of,
@@ -27,13 +25,11 @@ from balancer.pipeline.generators.draw.styles import (
     telling_styles,
     without,
 )
-from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.program_constants import constants_of
-from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
-from balancer.pipeline.proposing import Feedback, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
@@ -41,22 +37,17 @@ __all__ = ["MutateGenerator", "balancer_generators"]
 # One round: the stream of each proposal. Slow programs need large inputs, early. Small and random inputs
 # kill most of the others.
 _ROUND = (
-    *("telling", "large", "otherwise", "small", "change", "otherwise"),
-    *("large", "telling", "small", "small", "large", "change"),
+    *("telling", "large", "small", "change", "large", "telling"),
+    *("small", "small", "large", "change"),
 )
-_LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
 _SHARES = {
     "telling": 2,
     "large": 3,
     "small": 3,
     "change": 2,
     "constants": 1,
-}  # for `ask_again`
-_LOOKED = 15  # inputs of another template that are looked at
+}  # once the validators have answered
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
-
-_OTHERWISE = Style("read otherwise", Size(2, 5), (Where.TINY, Where.SEEN))
-_TRIES = 3  # of each other template
 
 _Made = tuple[str, bytes]
 
@@ -69,27 +60,27 @@ class MutateGenerator:
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` new inputs, lazily. The same problem and state of `rng` give the same inputs."""
         known = [proposal.data for proposal in problem.data]
-        return self._proposals(_scheduled(problem, known, rng, _ROUND), known, budget)
+        return self._proposals(_scheduled(problem, known, rng), known, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs, with the feedback on the first ones.
 
         Inputs that rejected a submission count as known from now on: their format and ranges are learned too, and
-        changes start from them. Survivors may only be slow, so there are more large inputs.
+        changes start from them.
         """
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
         wider = replace(problem, data=(*problem.data, *telling))
-        used = [case.data for case in feedback.cases]
-        used += [each.data for each in (*feedback.failed, *feedback.disagreed, *feedback.refused)]
-        changed = [proposal.data for proposal in (telling or problem.data)]
-        return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND, feedback), used, budget)
+        valid = tuple(UnusedInput(case.origin, case.data, "") for case in feedback.cases)
+        used = [each.data for each in (*valid, *feedback.failed, *feedback.disagreed, *feedback.refused)]
+        heard = ValidatorFeedback(valid, feedback.refused)
+        return self._proposals(_asked_again(wider, heard, rng), used, budget)
 
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
     ) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs of the same round, with the validators' answers.
 
-        Refused inputs narrow ranges and correct rules. Streams with more valid inputs are used more often.
+        Refused sizes are not proposed again. Streams with more valid inputs are used more often.
         """
         used = [proposal.data for proposal in problem.data]
         used += [each.data for each in (*heard.valid, *heard.refused)]
@@ -123,46 +114,24 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _scheduled(
-    problem: Problem,
-    known: Sequence[bytes],
-    rng: random.Random,
-    turns: Sequence[str],
-    feedback: Feedback | None = None,
-) -> Iterator[_Made]:
+def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random) -> Iterator[_Made]:
     """Yield inputs from all streams in turn, until all are empty."""
     if problem.function:
         yield from drawn_arguments(problem, known, rng)
         return
-    found = knowledge_of(problem, () if feedback is None else (case.data for case in feedback.cases))
+    found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
         return
-    streams = {}
-    if feedback is None:
-        streams["otherwise"] = _read_otherwise(problem, found, rng)
-    else:
-        found = within_feedback(found, feedback)
-    streams |= _streams(problem, found, rng, frozenset())
+    streams = _streams(problem, found, rng, frozenset())
     while streams:
-        for name in (*turns, "constants"):
+        for name in (*_ROUND, "constants"):
             if name in streams:
                 made = next(streams[name], None)
                 if made is None:
                     del streams[name]
                 else:
                     yield made
-
-
-def _read_otherwise(problem: Problem, found: Knowledge, rng: random.Random) -> Iterator[_Made]:
-    """Yield a few small inputs for each other template that is likely: the validators' answers decide.
-
-    None that the likeliest template reads too.
-    """
-    made = [build_styled(other, repeat(_OTHERWISE), rng) for other in knowledge_otherwise(problem)]
-    telling = [islice((one for one in islice(each, _LOOKED) if found.read(one[1]) is None), _TRIES) for each in made]
-    for several in zip_longest(*telling):
-        yield from ((_OTHERWISE.name, one[1]) for one in several if one is not None)
 
 
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
@@ -178,8 +147,6 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
         heard = replace(heard, refused=())
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
-    refusals = [Refusal(each.data, style_of(each.origin.detail)) for each in heard.refused]
-    found = learn_from_refusals(problem, found, [each.data for each in heard.valid], refusals, good)
     found = within_refusals(
         found,
         [each.origin.detail for each in heard.valid],
@@ -211,8 +178,8 @@ def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
 def _streams(
     problem: Problem, found: Knowledge, rng: random.Random, done: frozenset[str]
 ) -> dict[str, Iterator[_Made]]:
-    """Return the streams, without named styles that are `done` or always refused."""
-    left_out = (done & ONE_TIME) | found.shunned
+    """Return the streams, without named styles that are `done`."""
+    left_out = done & ONE_TIME
     streams = {
         "telling": build_styled(found, without(left_out, telling_styles()), rng),
         "small": build_styled(found, without(left_out, small_styles(rng)), rng),

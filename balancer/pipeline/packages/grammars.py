@@ -11,37 +11,41 @@ from importlib.resources import files
 
 from balancer.program import Program
 
-__all__ = ["checktestdata_modules", "checktestdata_program", "grammar_in"]
+__all__ = ["checktestdata_program", "grammar_in", "grammar_loader"]
 
 _MODULES = ("lib", "tokenizer", "parser")  # in the order of their imports
 _GRAMMAR = "GRAMMAR = "
-_LAUNCHER = """\
+_LOADER = """\
 import sys
 import types
 
 MODULES = {modules!r}
 GRAMMAR = {grammar!r}
 
-
-def load():
-    package = sys.modules["checktestdata"] = types.ModuleType("checktestdata")
-    package.__path__ = []
-    for name, source in MODULES:
-        module = types.ModuleType("checktestdata." + name)
-        sys.modules[module.__name__] = module
-        setattr(package, name, module)
-        exec(compile(source, name + ".py", "exec"), module.__dict__)
-    return package
+for name, source in MODULES:
+    *parents, own = name.split(".")
+    for count in range(len(parents)):
+        parent = ".".join(parents[: count + 1])
+        if parent not in sys.modules:
+            sys.modules[parent] = types.ModuleType(parent)
+            sys.modules[parent].__path__ = []
+            if count:
+                setattr(sys.modules[".".join(parents[:count])], parents[count], sys.modules[parent])
+    module = sys.modules[name] = types.ModuleType(name)
+    setattr(sys.modules[".".join(parents)], own, module)
+    exec(compile(source, own + ".py", "exec"), module.__dict__)
+"""
+_CHECK = """
+from checktestdata import lib, parser as parsing, tokenizer
 
 
 def followed():  # the program of the grammar, its names, the error of a refused input, and the place of a line of it
-    checktestdata = load()
     sys.argv[1:] = []
     sys.setrecursionlimit(10**6)
     tokens = None
     try:
-        tokens = checktestdata.tokenizer.tokenize(GRAMMAR)
-        parser = checktestdata.parser.parse(tokens)
+        tokens = tokenizer.tokenize(GRAMMAR)
+        parser = parsing.parse(tokens)
         code = parser.python_code()
         program = compile(code, "grammar", "exec")
     except Exception as error:
@@ -61,7 +65,7 @@ def followed():  # the program of the grammar, its names, the error of a refused
         found = parser.guess_line(code, lines[-1]) if lines else None
         return "line %d: %s: " % (found[0].line, "".join(each.text() for each in found)[:80]) if found else ""
 
-    return program, parser.python_globals(), checktestdata.lib.ValidationError, where
+    return program, parser.python_globals(), lib.ValidationError, where
 
 
 def main():
@@ -86,8 +90,12 @@ sys.exit(main())
 
 def checktestdata_program(name: str, grammar: bytes) -> Program:
     """Return the input validator that checks its input against `grammar`."""
-    source = _LAUNCHER.format(modules=checktestdata_modules(), grammar=grammar)
-    return Program("python", source, name)
+    return Program("python", grammar_loader(grammar) + _CHECK, name)
+
+
+def grammar_loader(grammar: bytes, more: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return the source that has the library, `more` modules (name, source), and the grammar as GRAMMAR."""
+    return _LOADER.format(modules=(*_checktestdata_modules(), *more), grammar=grammar)
 
 
 def grammar_in(program: Program) -> bytes | None:
@@ -105,7 +113,9 @@ def grammar_in(program: Program) -> bytes | None:
 
 
 @cache
-def checktestdata_modules() -> tuple[tuple[str, str], ...]:
+def _checktestdata_modules() -> tuple[tuple[str, str], ...]:
     """Return the modules of the library, name -> source, in the order of their imports."""
     package = files("checktestdata")
-    return tuple((name, package.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES)
+    return tuple(
+        (f"checktestdata.{name}", package.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES
+    )

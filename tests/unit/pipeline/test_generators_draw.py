@@ -1,10 +1,7 @@
 """Drawing values, graphs and mended lists: always within limits, whatever is asked for."""
 
-import operator
 import random
 from collections import Counter
-from decimal import Decimal
-from functools import cache
 from itertools import islice, pairwise, repeat
 from math import prod
 
@@ -12,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.fill import TooLarge
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges
 from balancer.pipeline.generators.draw.styles import Style, large_styles, telling_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
@@ -26,7 +22,6 @@ from balancer.pipeline.generators.draw.values import (
     draw_words,
 )
 from balancer.pipeline.generators.learn.edges import is_connected
-from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from tests.unit.pipeline.knowing import known, problem
@@ -124,107 +119,6 @@ def test_all_words_together_are_no_longer_than_one_may_be() -> None:
         assert len(data.split(b"\n")[1]) <= 101_000
 
 
-@pytest.mark.parametrize(
-    ("shape", "edges"),
-    [
-        (Shape.PATH, {(0, 1), (1, 2), (2, 3)}),
-        (Shape.STAR, {(0, 1), (0, 2), (0, 3)}),
-        (Shape.CYCLE, {(0, 1), (1, 2), (2, 3), (3, 0)}),
-        (Shape.PARTS, {(0, 1), (2, 3)}),
-        (Shape.COMPLETE, {(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)}),
-    ],
-)
-def test_shapes(shape: Shape, edges: set[tuple[int, int]]) -> None:
-    wanted = edges_wanted(shape, 4)
-    assert wanted == len(edges)
-    drawn = [set(draw_edges(shape, 4, wanted, random.Random(seed), simple=True, connected=False)) for seed in range(9)]
-    assert edges in drawn  # as it is, in about half of the cases
-    assert any(graph != edges for graph in drawn)  # with other numbers, in the others
-
-
-# -- shapes: combs, trees with a few edges more ------------------------------------------------
-
-
-@given(st.integers(6, 60), seeds)
-def test_a_tree_with_a_few_edges_more(nodes: int, rng: random.Random) -> None:
-    wanted = edges_wanted(Shape.FEW_MORE, nodes)
-    assert wanted is not None
-    assert nodes <= wanted <= nodes + 4
-    edges = draw_edges(Shape.FEW_MORE, nodes, wanted, rng, simple=True, connected=True)
-    assert is_connected(nodes, edges)
-    assert len({frozenset(edge) for edge in edges}) == wanted
-
-
-def test_a_comb_has_long_teeth() -> None:
-    drawn = [draw_edges(Shape.COMB, 25, 24, random.Random(seed), simple=True, connected=True) for seed in range(9)]
-    assert all(is_connected(25, edges) for edges in drawn)
-    for edges in drawn:
-        ends = [node for edge in edges for node in edge]
-        degrees = [ends.count(node) for node in range(25)]
-        assert (degrees.count(3), degrees.count(1)) == (3, 5)  # the ends of the back of the comb turn into teeth
-
-
-@pytest.mark.parametrize(("kind", "depth"), [("path", 25), ("star", 1), ("comb", 8), ("binary", 4)])
-def test_lists_of_parents_make_the_same_trees(kind: str, depth: int) -> None:
-    """From node 2 on each has a parent from 1 on: the deepest node is as far from the root as the shape says."""
-    parents = mend.parents([1] * 25, 2, 1, kind, random.Random(1))
-    depths = {1: 0}
-    for node, parent in enumerate(parents, 2):
-        depths[node] = depths[parent] + 1
-    assert max(depths.values()) == depth
-
-
-# -- mending -------------------------------------------------------------------------------------------
-
-values = st.lists(st.integers(-50, 50), max_size=12)
-
-
-@given(values, st.integers(-5, 5), st.integers(0, 9))
-def test_folded_values_do_not_exceed_the_bound(numbers: list[int], low: int, width: int) -> None:
-    folded = mend.fold(numbers, low, low + width)
-    assert all(after == before or low <= after <= low + width for before, after in zip(numbers, folded, strict=True))
-    assert all(after <= low + width for after in folded)
-
-
-def test_values_are_folded_evenly() -> None:
-    assert mend.fold([1, 5, 6, 7, 12], 1, 5) == [1, 5, 1, 2, 2]
-
-
-@given(values, st.integers(0, 1))
-def test_ranks_are_a_permutation_in_the_same_order(numbers: list[int], low: int) -> None:
-    found = mend.ranks(numbers, low)
-    assert sorted(found) == list(range(low, low + len(numbers)))
-    pairs = sorted(zip(found, numbers, strict=True))
-    assert [number for _, number in pairs] == sorted(numbers)
-    assert mend.ranks(found, low) == found
-
-
-@given(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from(Tie))
-def test_tied_values_keep_to_the_tie_and_kept_ones_are_left_alone(left: int, right: int, tie: Tie) -> None:
-    holds = {Tie.LESS: operator.lt, Tie.AT_MOST: operator.le, Tie.DIFFER: operator.ne}[tie]
-    mended = mend.tie(left, right, tie, 9)
-    assert holds(*mended)
-    assert max(mended) <= 9
-    assert mended == (left, right) or not holds(left, right)
-
-
-@given(st.lists(st.text("ab", min_size=1, max_size=3), max_size=12), st.integers(8, 12))
-def test_distinct_words_are_distinct(words: list[str], longest: int) -> None:
-    found = mend.distinct_words(words, "ab", longest)
-    assert len(set(found)) == len(found)
-    assert all(len(word) <= longest for word in found)
-
-
-@given(st.lists(st.text("SE.#", min_size=1, max_size=5), min_size=1, max_size=5), seeds)
-def test_letters_that_come_once(words: list[str], rng: random.Random) -> None:
-    placed = mend.place_once(words, "SE", "SE.#", rng)
-    assert list(map(len, placed)) == list(map(len, words))
-    text = "".join(placed)
-    if len(text) > 6:  # fewer places may all be taken when the last one is looked for
-        assert text.count("S") == text.count("E") == 1
-    assert mend.place_once(placed, "SE", "SE.#", rng) == placed or len(text) <= 6
-
-
 # -- numbers with decimals, and next to what 32 and 64 bits hold -------------------------------------------
 
 
@@ -244,32 +138,6 @@ def test_decimals_are_as_many_as_asked_for_and_within_limits(
     values = draw_decimals(count, limits, decimals, where, how, rng)
     assert len(values) == count
     assert all(low * 10**decimals <= value <= (low + width) * 10**decimals for value in values)
-
-
-HEIGHTS = problem(
-    "3\n1.25 2.50 0.10\n",
-    "2\n7.00 3.33\n",
-    "1\n4.20\n",
-    validator="assert 1 <= n <= 1000\nassert all(0 <= x <= 10000 for x in a)",
-)
-
-
-@cache
-def heights(seed: int) -> list[list[Decimal]]:
-    made = MutateGenerator().propose(HEIGHTS, random.Random(seed), 60)
-    return [list(map(Decimal, each.data.decode().split()[1:])) for each in made]
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_halves_neighbours_and_bounds_come_early(seed: int) -> None:
-    lists = [values for values in heights(seed) if values]
-    assert sum(all(0 <= value <= 10000 for value in values) for values in lists) >= 50
-    assert all(str(value) == f"{value:.2f}" for values in lists for value in values)  # as they were written
-    unit = Decimal("0.01")
-    assert any(len(set(values)) > 1 and max(values) - min(values) <= 2 * unit for values in lists)
-    assert any(value % 1 == Decimal("0.5") for values in lists for value in values)
-    assert any(value in (unit, 1 - unit, 1 + unit, 10000 - unit) for values in lists for value in values)
-    assert any(10000 in values for values in lists)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -26,7 +26,6 @@ def smaller(inputs: tuple[str, ...], data: str) -> list[str]:
     [
         (LISTS, "4\n5 1 4 8\n", "2\n4 8\n"),
         (LISTS, "4\n5 1 4 8\n", "3\n5 1 8\n"),
-        (LISTS, "4\n50 10 40 80\n", "4\n3 1 2 4\n"),  # their ranks
         (TWO_LISTS, "3 2\n5 1 4\n8 9\n", "3 1\n5 1 4\n9\n"),
         (TWO_LISTS, "3 2\n5 1 4\n8 9\n", "2 2\n5 1\n8 9\n"),
         (CASES, "3\n1\n2\n2\n8 8\n1\n3\n", "2\n2\n8 8\n1\n3\n"),

@@ -85,21 +85,6 @@ def test_relations_are_kept(index: int) -> None:
     assert sum(not why for _, why in later) >= share * len(later)
 
 
-def _valid_lines(sample: str, validator: str, right: Callable[[list[str]], bool]) -> float:
-    """Return the share of proposals whose lines after the first one are `right`."""
-    made = MutateGenerator().propose(problem(sample, validator=validator), random.Random(1), 60)
-    return sum(right(each.data.decode().splitlines()[1:]) for each in made) / 60
-
-
-def test_no_line_comes_twice_if_by_chance_some_would() -> None:
-    cards = [f"{value} {colour}" for value in range(1, 6) for colour in "CDHS"]
-    sample = "20\n" + "\n".join(cards) + "\n"
-    kinds = {rule.kind for rule in known(sample).beliefs}
-    assert RuleKind.ROWS_DISTINCT in kinds
-    assert _valid_lines(sample, "assert 1 <= n <= 20", lambda lines: len(set(lines)) == len(lines)) > 0.7
-    assert RuleKind.ROWS_DISTINCT not in {rule.kind for rule in known("3\n1 C\n2 D\n3 C\n").beliefs}
-
-
 def test_one_sample_is_no_witness_of_a_sum() -> None:
     assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
     assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)

@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn import knowledge
 from balancer.pipeline.generators.learn.infer import infer
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
-    Instance,
     LineNode,
     Mismatch,
     Node,
@@ -25,10 +23,8 @@ from balancer.pipeline.generators.learn.template import (
     fields_of,
     read,
     tokenize,
-    whole_number,
 )
 from balancer.pipeline.generators.write.build import build
-from balancer.problem import Problem
 from tests.unit.pipeline.knowing import known, problem
 
 
@@ -116,28 +112,11 @@ def test_valid_inputs_tell_which_template_is_right() -> None:
     given = problem(_TIED)
     first = knowledge_of(given)
     assert first is not None
-    assert Repeat(Count(1), (LineNode((2, 3)),)) in [found.nodes[1] for found in knowledge_otherwise(given)]
     assert first.nodes == (LineNode((0, 1)), Repeat(Count(0), (LineNode((2, 3)),)))
     found = knowledge_of(given, [b"9 1\n4 4\n", b"1 2\n1 1\n1 1\n", b"not one of them\n"])
     assert found is not None
     assert found.nodes == (LineNode((0, 1)), Repeat(Count(1), (LineNode((2, 3)),)))
     assert len(found.instances) == 1  # what is made up is no start for changes
-
-
-def test_an_error_with_one_template_is_no_knowledge_and_others_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = problem(_TIED)
-    likeliest, others = knowledge_of(given), list(knowledge_otherwise(given))
-    assert likeliest is not None
-    gathered = knowledge.gathered
-
-    def failing(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
-        if nodes in (likeliest.nodes, others[0].nodes):
-            raise ValueError("no number")
-        return gathered(problem, nodes, instances)
-
-    monkeypatch.setattr(knowledge, "gathered", failing)
-    assert knowledge_of(given) is None
-    assert [each.nodes for each in knowledge_otherwise(given)] == [each.nodes for each in others[1:]]
 
 
 def test_the_template_is_searched_in_valid_inputs_if_it_reads_few_of_them() -> None:
@@ -179,26 +158,6 @@ def test_no_inputs_have_no_template() -> None:
 def test_an_input_of_another_shape_is_a_mismatch(nodes: tuple[Node, ...], text: str) -> None:
     with pytest.raises(Mismatch):
         read(nodes, lines(text))
-
-
-def test_an_instance_has_every_list_under_its_field_and_block() -> None:
-    nodes = (LineNode((0,)), Repeat(Count(0), (LineNode((1,)), LineNode((), 2, Count(1)))))
-    assert read(nodes, lines("2\n1\n5\n2\n6 7\n")).slots == {
-        (0, ()): ["2"],
-        (1, (0,)): ["1"],
-        (2, (0,)): ["5"],
-        (1, (1,)): ["2"],
-        (2, (1,)): ["6", "7"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("token", "value"),
-    [("0", 0), ("-12", -12), ("007", 7), ("1" * 18, int("1" * 18)), ("1" * 19, None), ("1.0", None), ("", None),
-     ("-", None), ("\N{ARABIC-INDIC DIGIT THREE}", None), ("--1", None), ("+1", None)],
-)  # fmt: skip
-def test_whole_numbers(token: str, value: int | None) -> None:
-    assert whole_number(token) == value
 
 
 # -- properties ----------------------------------------------------------------------------------------

@@ -26,16 +26,13 @@ _LARGEST = (200, 2000, 20_000, _MOST_ITEMS)  # sizes of large inputs, in turn
 Pick = Callable[[ValueShape, int], Any]
 
 
-def drawn_arguments(
-    problem: Problem, known: Sequence[bytes], rng: random.Random, kinds: Sequence[str] = _ROUND
-) -> Iterator[tuple[str, bytes]]:
+def drawn_arguments(problem: Problem, known: Sequence[bytes], rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """Yield inputs without end, of several kinds in turn, with a detail for people; none if nothing is known.
 
     Args:
         problem: its samples, hints and statement are learnt from.
         known: inputs that are changed.
         rng: for all random choices.
-        kinds: in their order.
     """
     found = arguments_of(problem)
     if found is None:
@@ -43,7 +40,7 @@ def drawn_arguments(
     drawer = ArgumentDrawer(found, known, rng)
     edges = drawer.edges()
     for number in count():
-        for kind in kinds:
+        for kind in _ROUND:
             made = next(edges, None) if kind == "edge" else drawer.of_kind(kind, number)
             if made is not None:
                 yield made
@@ -68,24 +65,24 @@ class ArgumentDrawer:
     def of_kind(self, kind: str, number: int) -> tuple[str, bytes]:
         """Return an input of a kind: "change", "small", "middle" or "large"; `number` counts them."""
         if kind == "change":
-            return self._written("changed arguments", self._changed())
+            return "changed arguments", written(self._found, self._changed())
         if kind == "large":
             size = _LARGEST[number % len(_LARGEST)]
             way = self._rng.choice((self._wide, self._wide, self._high, self._equal()))
-            return self._written(f"large arguments, {size}", self._all(way, size))
+            return f"large arguments, {size}", written(self._found, self._all(way, size))
         size = _SIZES[kind]
         way = self._rng.choice((self._near, self._near, self._wide, self._equal()))
-        return self._written(f"{kind} arguments", self._all(way, self._rng.randint(1, size)))
+        return f"{kind} arguments", written(self._found, self._all(way, self._rng.randint(1, size)))
 
     def edges(self) -> Iterator[tuple[str, bytes]]:
         """Yield the least and the greatest of all arguments, then of each one beside a sample."""
         for name, way, size in (("least", self._low, 1), ("greatest", self._high, _SIZES["middle"])):
-            yield self._written(f"{name} arguments", self._all(way, size))
+            yield f"{name} arguments", written(self._found, self._all(way, size))
         for number, shape in enumerate(self._found.shapes):
             for name, way, size in (("least", self._low, 0), ("greatest", self._high, _SIZES["middle"])):
                 args = copy.deepcopy(self._rng.choice(self._found.samples))
                 args[number] = self._drawn(shape, way, size)
-                yield self._written(f"argument {number + 1} {name}", args)
+                yield f"argument {number + 1} {name}", written(self._found, args)
 
     # -- ways to draw a number -----------------------------------------------------------------------
 
@@ -186,41 +183,29 @@ class ArgumentDrawer:
         if isinstance(value, str):
             return "".join(self._rearranged(shape, list(value), lambda: rng.choice(shape.letters or "a")))
         if isinstance(value, list) and shape.item is not None:
-            changed = self._kept(shape, self._changed_items(shape, shape.item, value))
+            item, at = shape.item, rng.randrange(len(value)) if value and rng.random() < 0.5 else None
+            even = len(value[0]) if shape.even and value and isinstance(value[0], list | str) else None
+            changed = (
+                self._rearranged(shape, value, lambda: self._drawn(item, self._near, _SIZES["small"], even))
+                if at is None
+                else [*value[:at], self._change(item, value[at]), *value[at + 1 :]]
+            )
+            changed = self._kept(shape, changed)
             return changed if shape.low <= len(changed) <= shape.high else value
         return value
 
-    def _changed_items(self, shape: ValueShape, item: ValueShape, value: list[Any]) -> list[Any]:
-        if value and self._rng.random() < 0.5:
-            at = self._rng.randrange(len(value))
-            return [*value[:at], self._change(item, value[at]), *value[at + 1 :]]
-        even = len(value[0]) if shape.even and value and isinstance(value[0], list | str) else None
-        return self._rearranged(shape, list(value), lambda: self._drawn(item, self._near, _SIZES["small"], even))
-
     def _rearranged(self, shape: ValueShape, items: list[Any], new: Callable[[], Any]) -> list[Any]:
+        """Return the items with one less, one more, a copy of another one, or in another order."""
         rng = self._rng
         at = rng.randrange(len(items)) if items else 0
-        other = rng.randrange(len(items)) if items else 0
-        way = rng.randrange(7)
+        way = rng.randrange(4)
         if way == 0 and len(items) > shape.low:
             return items[:at] + items[at + 1 :]
         if way == 1 and len(items) < shape.high:
             return [*items[:at], new(), *items[at:]]
-        if way == 2 and items and len(items) < shape.high:
-            return [*items[:at], copy.deepcopy(items[at]), *items[at:]]
-        if way == 3 and items:
-            return [*items[:at], copy.deepcopy(items[other]), *items[at + 1 :]]
-        if way == 4:
-            return items[::-1]
-        if way == 5 and max(1, at) >= shape.low:
-            return items[: max(1, at)]
-        rng.shuffle(items)
-        return items
-
-    # -- an input ------------------------------------------------------------------------------------
-
-    def _written(self, detail: str, args: list[Any]) -> tuple[str, bytes]:
-        return detail, written(self._found, args)
+        if way == 2 and items:
+            return [*items[:at], copy.deepcopy(rng.choice(items)), *items[at + 1 :]]
+        return items[::-1] if rng.random() < 0.5 else rng.sample(items, len(items))
 
 
 def written(found: Arguments, args: list[Any]) -> bytes:

@@ -30,7 +30,7 @@ from balancer.pipeline.generators.draw.values import (
     draw_words,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, is_connected
-from balancer.pipeline.generators.learn.facts import Fact, Relation, TokenKind
+from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
@@ -40,7 +40,6 @@ __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
-_FREE_EDGES = 0.4  # how often repeated edges are drawn as columns
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
@@ -52,7 +51,6 @@ class GraphLayout:
         style: has the shape.
         connected: graphs that must be in one piece.
         sizes: of the input.
-        drawn: the columns before: the names of nodes are there.
         rng: for all random choices.
     """
 
@@ -62,10 +60,8 @@ class GraphLayout:
         style: Style,
         connected: frozenset[EdgeTable],
         sizes: Sizes,
-        drawn: Mapping[int, list[str]],
         rng: random.Random,
     ) -> None:
-        self._drawn = drawn
         self._knowledge = knowledge
         self._style = style
         self._connected = connected
@@ -80,41 +76,22 @@ class GraphLayout:
         for edges in self._knowledge.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
-            within = self._sizes.within
-            last = min([edges.bound.of(known), *within(edges.left, known), *within(edges.right, known)])
-            nodes = last - edges.low + 1
-            names = None if edges.names is None else self._drawn.get(edges.names, [])
-            if nodes < 0 or (names is not None and len(names) != nodes):
+            nodes = edges.bound.of(known) - edges.low + 1
+            if nodes < 0:
                 raise RulesConflict
-            if fresh and self._is_free(edges) and self._is_inside(edges, columns, nodes):
-                continue
-            if fresh or not self._is_kept(edges, columns, nodes, names):
+            if fresh or not self._is_kept(edges, columns, nodes):
                 drawn = self._edges(edges, nodes, count)
                 for number, end in ((edges.left, 0), (edges.right, 1)):
-                    ends = [edge[end] for edge in drawn]
-                    columns[number] = [str(edges.low + node) if names is None else names[node] for node in ends]
+                    columns[number] = [str(edges.low + edge[end]) for edge in drawn]
 
-    def _is_free(self, edges: EdgeTable) -> bool:
-        """Decide whether the ends stay as drawn, like any columns: all alike, or of a few nodes.
-
-        Only where edges may be repeated, and the graph may be of any kind.
-        """
-        of_a_kind = edges.simple or edges.acyclic or edges.names is not None or edges in self._connected
-        return not of_a_kind and self._rng.random() < _FREE_EDGES
-
-    def _is_inside(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
-        return all(0 <= int(end) - edges.low < nodes for number in (edges.left, edges.right) for end in columns[number])
-
-    def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int, names: Sequence[str] | None) -> bool:
+    def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
         """Return whether given edges are still a graph of the wanted kind."""
-        numbered = _numbered(edges, columns, names)
-        if numbered is None:
-            return False
+        pairs = list(zip(columns[edges.left], columns[edges.right], strict=True))
+        numbered = [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
         if edges in self._connected and not is_connected(nodes, numbered):
             return False
         if not decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng):
             return True
-        pairs = list(zip(columns[edges.left], columns[edges.right], strict=True))
         return len({frozenset(pair) for pair in pairs}) == len(pairs) and all(one != other for one, other in pairs)
 
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
@@ -126,18 +103,6 @@ class GraphLayout:
         if decide_graph(self._knowledge, RuleKind.ACYCLIC, edges, self._rng):
             return without_cycles(drawn, nodes, self._rng)
         return drawn
-
-
-def _numbered(edges: EdgeTable, columns: Columns, names: Sequence[str] | None) -> list[tuple[int, int]] | None:
-    """Return the edges with nodes from 0 on; None if an end is no node."""
-    pairs = zip(columns[edges.left], columns[edges.right], strict=True)
-    if names is None:
-        return [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
-    places = {name: at for at, name in enumerate(names)}
-    try:
-        return [(places[left], places[right]) for left, right in pairs]
-    except KeyError:
-        return None
 
 
 class TooLarge(Exception):
@@ -160,11 +125,9 @@ class Fill:
         connected = frozenset(
             edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng)
         )
-        self._drawn = drawn = Columns()
-        self._kept_rules = KeptRules(knowledge, style.shape, drawn, rng)
+        self._kept_rules = KeptRules(knowledge, style.shape, rng)
         self._sizes = Sizes(knowledge, style, self._plans, connected, rng)
-        self._layout = GraphLayout(knowledge, style, connected, self._sizes, drawn, rng)
-        self._by_letters = rng.random() if knowledge.limits else 1.0
+        self._layout = GraphLayout(knowledge, style, connected, self._sizes, rng)
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -194,26 +157,7 @@ class Fill:
             self._kept_rules.settle(columns, known)
         except RulesConflict as error:
             raise TooLarge from error
-        for number, tokens in zip(fields, given, strict=True):
-            if tokens is None:
-                columns[number] = self._drawn[number] = self._within_line(number, columns[number])
         return [self._placed(number, columns[number]) for number in fields]
-
-    def room(self, fields: Sequence[int], values: Mapping[int, int]) -> int:
-        """Return the most lines with these columns: as many as there are values, where one has no value twice."""
-        found = MOST_TOKENS
-        for number in fields:
-            if self._plans[number].distinct and self._knowledge.facts.fields[number].kind is TokenKind.INT:
-                limits = self._limits(number, values)
-                found = min(found, limits.high - limits.low + 1)
-        return found
-
-    def _within_line(self, number: int, tokens: list[str]) -> list[str]:
-        """Return the tokens, or as many as the letters of a line allow, if such a limit is likely."""
-        limit = self._knowledge.limits.get(number)
-        if limit is None or self._by_letters >= limit.by_letters:
-            return tokens
-        return list(limit.within_line(tokens))
 
     def patches(self) -> Iterator[tuple[int, int]]:
         """Yield earlier single fields that must change, with their new values, once each."""
@@ -306,14 +250,12 @@ class Fill:
 
     def _tie(self, columns: Columns, known: Mapping[int, int]) -> None:
         """Put the values of each line into the order that two of its fields always had."""
-        ends_of_edges = {end: edges.names for edges in self._knowledge.edges for end in (edges.left, edges.right)}
+        ends_of_edges = {end for edges in self._knowledge.edges for end in (edges.left, edges.right)}
         for relation in self._ties:
             left, right = relation.left, relation.right
-            if len({left, right} & ends_of_edges.keys()) == 1:
+            if len({left, right} & ends_of_edges) == 1:
                 continue  # the edges are drawn as they have to be
-            if ends_of_edges.get(left) is not None:
-                self._tie_names(columns, relation, self._drawn.get(ends_of_edges[left] or 0, []))
-            elif left in columns and right in columns and not {left, right} & self._knowledge.sizes:
+            if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
                 low = self._knowledge.ranges[left].low
                 ends = [each for each in self._knowledge.edges if {left, right} == {each.left, each.right}]
                 high = self._sizes.bound(right, known, max(self._knowledge.ranges[right].highs))
@@ -327,12 +269,6 @@ class Fill:
                 mended = [repair.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]
-
-    def _tie_names(self, columns: Columns, relation: Relation, names: Sequence[str]) -> None:
-        """Put the ends of each edge into the order that two columns of names always had."""
-        left, right = relation.left, relation.right
-        for at, pair in enumerate(zip(columns.get(left, ()), columns.get(right, ()), strict=False)):
-            columns[left][at], columns[right][at] = repair.tie_names(pair, relation.tie, names, self._rng)
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
         fact = self._knowledge.facts.fields[number]

@@ -29,21 +29,12 @@ class Shape(Enum):
     TREE = "random tree"
     COMPLETE = "complete graph"
     PARTS = "two parts"
-    CATERPILLAR = "caterpillar"  # a path with a leaf at each node
-    BROOM = "broom"  # a path that ends in a star
     BINARY = "binary tree"
     DEEP = "deep random tree"  # each node is attached to one of the last few
-    ALMOST_TREE = "tree with an edge more"
     BIPARTITE = "complete bipartite graph"
-    PIECES = "many small parts"
-    GRID = "long grid"
-    LADDER = "path with short cuts"
-    COMB = "comb"  # a path with a long path at each node
-    FEW_MORE = "tree with a few edges more"
 
 
-TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
-_MORE = 4  # more edges than in a tree with one edge more
+TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.BINARY, Shape.DEEP)
 
 
 def edges_wanted(shape: Shape, nodes: int) -> int | None:
@@ -51,12 +42,7 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
     wanted = {
         **dict.fromkeys(TREES, nodes - 1),
         Shape.CYCLE: nodes,
-        Shape.ALMOST_TREE: nodes,
-        Shape.FEW_MORE: min(nodes + _MORE, nodes * (nodes - 1) // 2),
         Shape.BIPARTITE: _across(nodes),
-        Shape.PIECES: 2 * (nodes // 3),
-        Shape.GRID: sum(1 for _ in _grid(nodes)),
-        Shape.LADDER: max(2 * nodes - 3, 0),
         Shape.COMPLETE: nodes * (nodes - 1) // 2,
         Shape.PARTS: max(nodes - 2, 0),
     }
@@ -86,7 +72,7 @@ def draw_edges(
     if nodes > _MOST_NODES:
         return _random_edges(nodes, count, set(), rng, simple=False)
     wanted = edges_wanted(shape, nodes)
-    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES) or (shape not in TREES and (wanted or 0) > count)
+    scattered = shape in (Shape.RANDOM, Shape.PARTS) or (shape not in TREES and (wanted or 0) > count)
     if connected and scattered:
         shape = Shape.TREE
     if shape in _LISTED:
@@ -102,8 +88,6 @@ def draw_edges(
 def _natural_count(shape: Shape, nodes: int, count: int) -> int:
     if shape is Shape.RANDOM:
         return 0
-    if shape is Shape.FEW_MORE:
-        return max(min(nodes - 1, count), 0)  # edges beyond the tree are random
     return max(min(edges_wanted(shape, nodes) or 0, count), 0)
 
 
@@ -112,22 +96,9 @@ _EDGES: dict[Shape, Callable[[int, int, random.Random], _Edge]] = {
     Shape.STAR: lambda index, nodes, rng: (0, index + 1),
     Shape.TREE: lambda index, nodes, rng: (int((index + 1) * rng.random()), index + 1),
     Shape.CYCLE: lambda index, nodes, rng: (index, (index + 1) % nodes),
-    Shape.CATERPILLAR: lambda index, nodes, rng: (
-        index if index < nodes // 2 - 1 else max(index - (nodes - 1) // 2, 0),
-        index + 1,
-    ),
-    Shape.BROOM: lambda index, nodes, rng: (min(index, nodes // 2), index + 1),
     Shape.BINARY: lambda index, nodes, rng: (index // 2, index + 1),
     Shape.DEEP: lambda index, nodes, rng: (max(index - int(3 * rng.random()), 0), index + 1),
-    Shape.ALMOST_TREE: lambda index, nodes, rng: (
-        (int((index + 1) * rng.random()), index + 1) if index < nodes - 1 else (0, nodes - 1)
-    ),
     Shape.PARTS: lambda index, nodes, rng: (index, index + 1) if index < nodes // 2 - 1 else (index + 1, index + 2),
-    Shape.FEW_MORE: lambda index, nodes, rng: (int((index + 1) * rng.random()), index + 1),
-    Shape.COMB: lambda index, nodes, rng: (
-        index if (index + 1) % max(isqrt(nodes), 1) else index + 1 - max(isqrt(nodes), 1),
-        index + 1,
-    ),
 }
 
 
@@ -147,33 +118,9 @@ def _border(last: int, half: int) -> Iterator[_Edge]:
         yield from ((last, right) for right in range(last))
 
 
-def _pieces(nodes: int) -> Iterator[_Edge]:
-    return ((node, node + 1) for node in range(nodes - 1) if node % 3 != 2 and node < 3 * (nodes // 3))
-
-
-def _grid(nodes: int) -> Iterator[_Edge]:
-    """Yield the edges of a grid of width ten, whose shortest paths have many turns."""
-    width = min(10, max(isqrt(nodes), 1))
-    for node in range(nodes):
-        if node + 1 < nodes and (node + 1) % width:
-            yield node, node + 1
-        if node + width < nodes:
-            yield node, node + width
-
-
-def _ladder(nodes: int) -> Iterator[_Edge]:
-    for node in range(nodes - 1):
-        yield node, node + 1
-        if node + 2 < nodes:
-            yield node, node + 2
-
-
 _LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
     Shape.COMPLETE: _complete,
     Shape.BIPARTITE: _bipartite,
-    Shape.PIECES: _pieces,
-    Shape.GRID: _grid,
-    Shape.LADDER: _ladder,
 }
 
 

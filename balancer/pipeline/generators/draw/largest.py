@@ -15,7 +15,7 @@ from balancer.pipeline.generators.draw.styles import stream_of, style_of
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
-from balancer.pipeline.proposing import Feedback
+from balancer.pipeline.generators.learn.statement import number_in
 
 __all__ = [
     "SHORTFALL",
@@ -24,7 +24,6 @@ __all__ = [
     "next_size",
     "shortfall",
     "sizes_in",
-    "within_feedback",
     "within_refusals",
 ]
 
@@ -52,11 +51,11 @@ class ToldInterval:
 def interval_in(words: str) -> ToldInterval | None:
     """Return the interval in a refusal; None if there is none, or no number outside it."""
     if found := _INTERVAL.search(words):
-        low, high = _number(found[2]) + (found[1] == "("), _number(found[3]) - (found[4] == ")")
+        low, high = _whole(found[2]) + (found[1] == "("), _whole(found[3]) - (found[4] == ")")
     elif found := _CHAIN.search(words):
-        low, high = _number(found[1]) + (found[2] == "<"), _number(found[4]) - (found[3] == "<")
+        low, high = _whole(found[1]) + (found[2] == "<"), _whole(found[4]) - (found[3] == "<")
     elif found := _BETWEEN.search(words):
-        low, high = _number(found[1]), _number(found[2])
+        low, high = _whole(found[1]), _whole(found[2])
     else:
         return None
     rest = words[: found.start()] + " " + words[found.end() :]
@@ -64,14 +63,9 @@ def interval_in(words: str) -> ToldInterval | None:
     return ToldInterval(low, high, outside) if low <= high and outside else None
 
 
-def _number(text: str) -> int:
+def _whole(text: str) -> int:
     """Return the value of "100", "10^5", "2*10**5" or "1e5"."""
-    factor, _, power = re.sub(r"\s", "", text).replace("**", "^").rpartition("*")
-    base, sign, exponent = re.split(r"([\^eE]|$)", power, maxsplit=1)
-    if not sign:
-        return int(base) * int(factor or 1)
-    root, times = (int(base), 1) if sign == "^" else (10, int(base))
-    return int(factor or 1) * times * int(root ** min(int(exponent), 40))
+    return number_in(text.replace("*10**", "*10^").replace("**", "^")) or 0
 
 
 def sizes_in(detail: str) -> dict[str, int]:
@@ -95,12 +89,6 @@ def next_size(high: int, refused: Iterable[int], accepted: int) -> int:
     if least == high:
         return high - 1  # the bound may be open
     return max(isqrt(max(accepted, 1) * least), least // _STEP, accepted)
-
-
-def within_feedback(found: Knowledge, feedback: Feedback) -> Knowledge:
-    """Return the knowledge with ranges in which sizes and values are left out that were refused in earlier rounds."""
-    refused = [(each.origin.detail, each.why) for each in feedback.refused]
-    return within_refusals(found, [case.origin.detail for case in feedback.cases], refused)
 
 
 def within_refusals(found: Knowledge, valid: Iterable[str], refused: Sequence[tuple[str, str]]) -> Knowledge:

@@ -7,11 +7,10 @@ order, and how a list is changed for each.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
-from math import isqrt
+from itertools import islice
 
 from balancer.pipeline.generators.draw.graphs import Shape
-from balancer.pipeline.generators.learn.facts import Tie, TokenKind
+from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
@@ -30,7 +29,6 @@ __all__ = [
     "ranks",
     "resize_word",
     "tie",
-    "tie_names",
     "within",
 ]
 
@@ -59,17 +57,6 @@ def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
     if left == right and kind is not Tie.AT_MOST:
         return (left, right + 1) if right < high else (left - 1, right)
     return left, right
-
-
-def tie_names(pair: tuple[str, str], kind: Tie, names: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Return two numbers of a list in the order of `kind`. Raises RulesConflict."""
-    left, right = pair
-    if left == right and kind is not Tie.AT_MOST:
-        others = [name for name in rng.sample(names, min(len(names), 2)) if name != left]
-        if not others:
-            raise RulesConflict
-        right = others[0]
-    return (right, left) if kind is not Tie.DIFFER and int(left) > int(right) else (left, right)
 
 
 def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
@@ -133,39 +120,19 @@ def _following(word: str, letters: str) -> str:
 
 def place_once(words: Sequence[str], once: str, letters: str, rng: random.Random) -> list[str]:
     """Keep each letter of `once` in exactly one place of all words. Others become some of `letters`."""
-    grid = [list(word) for word in words]
-    free = [letter for letter in letters if letter not in once]
+    text, free = list("".join(words)), [letter for letter in letters if letter not in once]
     if not free:
         return list(words)
-    taken: set[tuple[int, int]] = set()
     for letter in once:
-        places = [
-            (row, column) for row, line in enumerate(grid) for column, found in enumerate(line) if found == letter
-        ]
-        kept = rng.choice(places) if places else None
-        for row, column in places:
-            if (row, column) != kept:
-                grid[row][column] = rng.choice(free)
-        if kept is not None:
-            taken.add(kept)
-    for letter in once:
-        if not any(letter in line for line in grid):
-            place = _free_place(grid, taken, rng)
-            if place is not None:
-                grid[place[0]][place[1]] = letter
-                taken.add(place)
-    return ["".join(line) for line in grid]
-
-
-def _free_place(grid: list[list[str]], taken: set[tuple[int, int]], rng: random.Random) -> tuple[int, int] | None:
-    rows = [row for row, line in enumerate(grid) if line]
-    for _ in range(100):
-        if rows:
-            row = rng.choice(rows)
-            place = row, rng.randrange(len(grid[row]))
-            if place not in taken:
-                return place
-    return None
+        places = [at for at, found in enumerate(text) if found == letter]
+        others = places or [at for at, found in enumerate(text) if found not in once]
+        if others:
+            kept = rng.choice(others)
+            for at in places:
+                text[at] = rng.choice(free)
+            text[kept] = letter
+    made = iter(text)
+    return ["".join(islice(made, len(word))) for word in words]
 
 
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
@@ -211,7 +178,6 @@ def cap_sum(values: Sequence[int], most: int, low: int) -> list[int] | None:
 def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.Random) -> list[int]:
     """Return numbers less than their index plus `plus`: a deep tree ("path"), a flat one ("star"), or as given."""
     found = []
-    width = max(isqrt(len(values)), 1)  # width of the teeth of a comb
     for index, value in enumerate(values):
         most = index + plus - 1
         if kind == "path":
@@ -220,8 +186,6 @@ def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.R
             found.append(low)
         elif kind == "deep":
             found.append(max(most - rng.randrange(3), low))
-        elif kind == "comb":
-            found.append(max(most if (index + 1) % width else most - width + 1, low))
         elif kind == "binary":
             found.append(max((most + low) // 2, low))
         else:
@@ -250,29 +214,10 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
 
 
 _TRIES = 60  # of other values for a line that is there already
-_EACH_ONCE = 0.4  # how often names are used in turn
 
 
 class RulesConflict(Exception):
     """The drawn values cannot satisfy a rule."""
-
-
-@dataclass(slots=True)
-class _UsedNames:
-    """The names of a list that are used: some of them or all, in turn or at random."""
-
-    names: Sequence[str]
-    listed: frozenset[str]
-    turns: Iterator[str] | None
-    few: Sequence[str]
-
-    @classmethod
-    def of(cls, names: Sequence[str], rng: random.Random) -> "_UsedNames":
-        few = rng.sample(names, min(len(names), rng.choice((len(names), len(names), 1, 3))))
-        return cls(names, frozenset(names), cycle(few) if rng.random() < _EACH_ONCE else None, few)
-
-    def next(self, rng: random.Random) -> str:
-        return rng.choice(self.few) if self.turns is None else next(self.turns)
 
 
 @dataclass(slots=True)
@@ -283,26 +228,24 @@ class _DrawContext:
         knowledge: of the format.
         shape: of the graph, if there is one.
         rng: for random choices.
-        drawn: the columns so far, by field; others may read it, too.
+        drawn: the columns so far, by field.
         rows: of incomplete matrices, by field.
         patches: new values of single fields that are already written, by field; the writer takes them.
-        used: what is used of a list of names, by rule; it is decided once for a list.
     """
 
     knowledge: Knowledge
     shape: Shape | None
     rng: random.Random
-    drawn: Columns
+    drawn: Columns = field(default_factory=dict)
     rows: dict[int, list[list[str]]] = field(default_factory=dict)
     patches: dict[int, int] = field(default_factory=dict)
-    used: "dict[Rule, _UsedNames]" = field(default_factory=dict)
 
     def limits(self, number: int) -> tuple[int, int]:
         found = self.knowledge.ranges[number]
         return found.low, max(found.highs)
 
 
-_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Shape.BINARY: "binary", Shape.COMB: "comb"}
+_TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.DEEP: "deep", Shape.BINARY: "binary"}
 
 
 def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
@@ -360,58 +303,12 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
     columns[number] = list(map(str, fitted))
 
 
-def _rows_distinct(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Change a value in each line that is there already. Raises RulesConflict."""
-    if any(number not in columns for number in rule.fields):
-        return
-    seen: set[tuple[str, ...]] = set()
-    for index, row in enumerate(zip(*(columns[number] for number in rule.fields), strict=True)):
-        changed = list(row)
-        for _ in range(_TRIES):
-            if tuple(changed) not in seen:
-                break
-            at = context.rng.randrange(len(row))
-            changed[at] = _other_token(context, rule.fields[at], columns, known)
-        else:
-            raise RulesConflict
-        seen.add(tuple(changed))
-        for number, token in zip(rule.fields, changed, strict=True):
-            columns[number][index] = token
-
-
-def _other_token(context: _DrawContext, number: int, columns: Columns, known: Mapping[int, int]) -> str:
-    """Return a token of the column, or any number that may stand there."""
-    fact, found = context.knowledge.facts.fields[number], context.knowledge.ranges[number]
-    if fact.kind is not TokenKind.INT:
-        return context.rng.choice(fact.seen if fact.seen and context.rng.random() < 0.5 else columns[number])
-    high = max(found.highs)
-    if found.bound is not None and found.bound.field in known:
-        high = min(high, found.bound.of(known))
-    return str(context.rng.randint(found.low, max(high, found.low)))
-
-
-def _named(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Replace what is no name by names of the list. Raises RulesConflict."""
-    source, number = rule.fields
-    if number not in columns or source not in context.drawn:
-        return
-    names = context.drawn[source]
-    if not names and columns[number]:
-        raise RulesConflict
-    used = context.used.get(rule)
-    if used is None or used.names is not names:  # a list for each test case
-        used = context.used[rule] = _UsedNames.of(names, context.rng)
-    columns[number] = [token if token in used.listed else used.next(context.rng) for token in columns[number]]
-
-
-# In this order: rules about one list, then about two, then sums.
+# In this order: rules about one list, then sums.
 _SETTLED = {
-    RuleKind.NAMED: _named,
     RuleKind.BALANCED: _balanced,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
     RuleKind.SUM: _sum,
-    RuleKind.ROWS_DISTINCT: _rows_distinct,
 }
 
 
@@ -421,12 +318,11 @@ class KeptRules:
     Args:
         knowledge: of the format; a rule is kept with the probability of its belief.
         shape: of the graph, if there is one.
-        drawn: is filled with the columns that were settled.
         rng: for random choices.
     """
 
-    def __init__(self, knowledge: Knowledge, shape: Shape | None, drawn: Columns, rng: random.Random) -> None:
-        self._context = _DrawContext(knowledge, shape, rng, drawn)
+    def __init__(self, knowledge: Knowledge, shape: Shape | None, rng: random.Random) -> None:
+        self._context = _DrawContext(knowledge, shape, rng)
         kept = [rule for rule, share in knowledge.beliefs.items() if rng.random() < share]
         turns = {kind: turn for turn, kind in enumerate(_SETTLED)}
         self._rules = sorted(kept, key=lambda rule: turns.get(rule.kind, len(turns)))

@@ -15,11 +15,9 @@ from balancer.pipeline.generators.learn.knowledge import (
     distinct_rule,
     graph_rule,
     order_rule,
-    other_bounds,
     tie_rule,
 )
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
-from balancer.pipeline.generators.learn.template import Count
 
 __all__ = [
     "LONGEST_WORD",
@@ -39,9 +37,6 @@ _MOST_SHARES = 4
 _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field counts, and the part for one of them
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
-_FINE_SHARE = 0.5  # how often more decimals are drawn than were seen, if the validator allows them
-_DOUBT = 0.05  # how often lists are longer than a limit that is not surely theirs
-_SPARSE = 0.5  # how often a dense graph has more nodes than its edges reach
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
 
@@ -53,9 +48,8 @@ class FieldPlan:
         where, how: its values are drawn.
         low, high: least and greatest value.
         bounded: whether an earlier field bounds it.
-        within: further earlier fields that bound it.
         ordered, distinct: whether its lists are sorted or distinct, as seen.
-        decimals: digits after the point: as many as seen, or as the validator allows.
+        decimals: digits after the point.
     """
 
     where: Where
@@ -63,7 +57,6 @@ class FieldPlan:
     low: int
     high: int
     bounded: bool
-    within: tuple[Count, ...]
     ordered: bool
     distinct: bool
     decimals: int
@@ -83,20 +76,10 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
         low=min(found.low, -high) if negative and rng.random() < share else found.low,
         high=high,
         bounded=_holds(knowledge, bound_rule(number, found), rng),
-        within=tuple(
-            Count(rule.fields[1], rule.value or 0)
-            for rule in other_bounds(number, fact, found)
-            if knowledge.beliefs.get(rule) and _holds(knowledge, rule, rng)
-        ),
         ordered=ordered,
         distinct=distinct or (ordered and fact.order is ListOrder.STRICTLY_UP),
-        decimals=_decimals(knowledge, number, rng),
+        decimals=fact.decimals,
     )
-
-
-def _decimals(knowledge: Knowledge, number: int, rng: random.Random) -> int:
-    seen, most = knowledge.facts.fields[number].decimals, knowledge.ranges[number].decimals
-    return most if most > seen and rng.random() < _FINE_SHARE else seen
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
@@ -162,9 +145,6 @@ class Sizes:
         lists = max(known.values(), default=1)
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
         most = max(min(room, self._free_tokens // _FREE_SHARE), 1)
-        limit = self._knowledge.limits.get(number)
-        if limit is not None and self._rng.random() >= _DOUBT:
-            most = min(most, self._rng.choice(limit.highs) if self._style.size.high == MOST else max(limit.highs))
         length = min(self._rng.randint(self._style.size.low, self._style.size.high), most)
         self._free_tokens -= length
         return length
@@ -174,22 +154,11 @@ class Sizes:
         return min(max(self._rng.randint(self._style.size.low, self._style.size.high), low), high)
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
-        """Return the most that earlier fields allow; `default` if there is none."""
-        return min([self._bound(number, known, default), *self.within(number, known)])
-
-    def within(self, number: int, known: Mapping[int, int]) -> list[int]:
-        """Return what further earlier fields allow at most, beside the one that the values come closest to."""
-        return [max(each.of(known), 0) for each in self._plans[number].within if each.field in known]
-
-    def _bound(self, number: int, known: Mapping[int, int], default: int) -> int:
-        cap = self._knowledge.ranges[number].cap
-        capped = None if cap is None else cap.of(known)
-        if capped is not None:
-            default = min(default, capped)
+        """Return the most that an earlier field allows; `default` if there is none."""
         bound = self._knowledge.ranges[number].bound
         if bound is None or not self._plans[number].bounded or bound.field not in known:
             return default
-        return min(max(bound.of(known), 0), default) if capped is not None else max(bound.of(known), 0)
+        return max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
         """Return about how many bytes a token takes, with a space."""
@@ -204,12 +173,11 @@ class Sizes:
 
     def _node_count(self, edges: EdgeTable, wanted: int) -> int:
         """Return a number of nodes: fewer than wanted if the graph is dense and there cannot be as many edges."""
-        shape = self._style.shape
         counted = None if edges.rows is None else edges.rows.field
-        rows = None if counted in (None, edges.bound.field) else self._plans.get(counted or 0)
-        if shape is None or rows is None or self._rng.random() < _SPARSE:
+        rows = None if counted in (None, edges.bound.field) else self._plans[counted or 0]
+        if self._style.shape is None or rows is None:
             return wanted
-        fewest = nodes_wanted(shape, rows.high)
+        fewest = nodes_wanted(self._style.shape, rows.high)
         return wanted if fewest is None or not 1 < fewest < wanted else fewest
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:

@@ -55,8 +55,6 @@ class How(Enum):
     RAMP = "consecutive"
     ALTERNATING = "alternating"
     ODD_ONE = "all but one equal"
-    ORGAN_PIPE = "up and down again"
-    ZIGZAG = "small and large in turn"
     HASHED = "multiples of the number of buckets"
     PERIODIC = "periodic"
 
@@ -194,11 +192,6 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
         few = [draw() for _ in range(rng.randint(2, 5))]
         return [few[index % len(few)] for index in range(count)]
     values = [draw() for _ in range(count)]
-    if how is How.ORGAN_PIPE:
-        values.sort()
-        return [*values[::2], *values[1::2][::-1]]
-    if how is How.ZIGZAG:
-        return _zigzag(sorted(values))
     if how in (How.SORTED, How.REVERSED):
         values.sort(reverse=how is How.REVERSED)
     return values
@@ -241,11 +234,10 @@ def _affordable(lengths: Sequence[int]) -> Sequence[int]:
 def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> str:
     if how is How.EQUAL:
         return rng.choice(letters) * length
-    if how in (How.PERIODIC, How.HASHED) and length > 1:
-        return _repeating(how, length, letters, rng)
-    if how is How.ALTERNATING:
-        pair = rng.choice(letters) + rng.choice(letters)
-        return (pair * (length // 2 + 1))[:length]
+    if how in (How.PERIODIC, How.ALTERNATING):
+        most = max(min(7, length // 2), 2) if how is How.PERIODIC else 2
+        period = "".join(rng.choices(letters, k=rng.randint(2, most)))
+        return (period * (length // len(period) + 1))[:length]
     if how is How.RAMP:
         return ("".join(letters) * (length // len(letters) + 1))[:length]
     if how is How.ODD_ONE and length:
@@ -278,8 +270,8 @@ def decimal(value: int, decimals: int) -> str:
 
 
 _MOST_LETTERS, _WORD_COST = 300_000, 10  # drawn one by one for a list of words, and what a word costs beside them
-_STRUCTURED = frozenset((How.EQUAL, How.PERIODIC, How.HASHED, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW))
-_WHOLE, _HALVES, _CLOSE = 0.2, 0.12, 0.12  # share of lists with whole numbers, halves, close values
+_STRUCTURED = frozenset((How.EQUAL, How.PERIODIC, How.ALTERNATING, How.RAMP, How.ODD_ONE, How.FEW))
+_WHOLE = 0.2  # share of lists with whole numbers, where there are decimals
 
 
 def draw_decimals(
@@ -288,46 +280,9 @@ def draw_decimals(
     """Draw `count` numbers within `limits`. Limits are whole; results are in units of the last of `decimals` digits."""
     scale = 10**decimals
     scaled = DrawLimits(*(bound * scale for bound in (limits.low, limits.high, limits.seen_low, limits.seen_high)))
-    if where is Where.EDGE and how is How.RANDOM and rng.random() < 0.5:
-        edges = _decimal_edges(scaled, scale)
-        return [rng.choice(edges) for _ in range(count)]
-    if how in (How.ODD_ONE, How.FEW) and rng.random() < 0.5:
-        return _close(count, scaled, where, how, rng)
-    kind = rng.random()
-    if kind < _WHOLE:
-        return [scale * draw_number(limits, where, rng) for _ in range(count)]
-    if kind < _WHOLE + _HALVES and scale > 1:
-        return [_within(scale * draw_number(limits, where, rng) + scale // 2, scaled, -scale) for _ in range(count)]
-    if kind < _WHOLE + _HALVES + _CLOSE:
-        return _close(count, scaled, where, how, rng)
+    if rng.random() < _WHOLE:
+        return [scale * value for value in draw_numbers(count, limits, where, how, rng)]
     return draw_numbers(count, scaled, where, how, rng)
-
-
-def _close(count: int, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[int]:
-    """Draw values that differ in the last digit at most: all but one equal, or any."""
-    base = draw_number(limits, where, rng)
-    near = [value for value in (base - 1, base, base + 1) if limits.low <= value <= limits.high]
-    if how is not How.ODD_ONE:
-        return [rng.choice(near) for _ in range(count)]
-    values = [base] * count
-    if count:
-        values[rng.randrange(count)] = rng.choice(near)
-    return values
-
-
-def _within(value: int, limits: DrawLimits, step: int) -> int:
-    """Return the value, or the value plus `step` if only that is allowed; else the greatest."""
-    found = (one for one in (value, value + step) if limits.low <= one <= limits.high)
-    return next(found, limits.high)
-
-
-def _decimal_edges(limits: DrawLimits, scale: int) -> list[int]:
-    """Return values with difficult rounding and comparison: next to 0, 1 and the bounds, halves, tenths."""
-    low, high = limits.low, limits.high
-    telling = [0, 1, -1, scale, scale - 1, scale + 1, scale // 10, 3 * scale // 10]
-    halves = [scale // 2, scale // 2 - 1, 3 * scale // 2, 5 * scale // 2, -(scale // 2)]
-    bounds = [low, low + 1, high, high - 1]
-    return [value for value in (*telling, *halves, *bounds) if low <= value <= high] or [low]
 
 
 def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
@@ -340,21 +295,3 @@ def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
     if most <= 0:
         return [low] * count
     return [first + step * (index % most) for index in range(count)]
-
-
-def _zigzag(values: Sequence[int]) -> list[int]:
-    """Arrange sorted values: small and large in turn."""
-    count = len(values)
-    found: list[int] = []
-    for low, high in zip(values[: (count + 1) // 2], reversed(values[(count + 1) // 2 :]), strict=False):
-        found += (low, high)
-    return found if len(found) == count else [*found, values[(count - 1) // 2]]
-
-
-def _repeating(how: How, length: int, letters: Sequence[str], rng: random.Random) -> str:
-    """Return a periodic word, or one letter with another at an end (HASHED)."""
-    if how is How.PERIODIC:
-        period = "".join(rng.choices(letters, k=rng.randint(2, max(min(7, length // 2), 2))))
-        return (period * (length // len(period) + 1))[:length]
-    one, other = (rng.sample(list(letters), 2) if len(set(letters)) > 1 else [letters[0]] * 2)[:2]
-    return one * (length - 1) + other if rng.random() < 0.5 else other + one * (length - 1)

@@ -95,7 +95,11 @@ class Choices:
 
     def whole(self, site: Site, low: int, high: int) -> int:
         """Return a whole number from `low` to `high`."""
-        if low >= high:
+        if low > high:
+            raise NotDrawn(f"a range from {low} to {high}")
+        if site.chained and self.loops:
+            return self._chained(site, low, high)
+        if low == high:
             return low
         if site.is_size:
             return self._size(low, high)
@@ -104,7 +108,7 @@ class Choices:
             mode = self._modes[site.number] = self._mode(site)
         return mode(low, high)
 
-    def chained(self, site: Site, low: int, high: int, *, up: bool) -> int:
+    def _chained(self, site: Site, low: int, high: int) -> int:
         """Return a number that leaves room for those of the loop's later turns, which depend on it."""
         left = self.remaining()
         if site.is_size and self.size in _TOP:
@@ -114,7 +118,7 @@ class Choices:
         if mode is None:
             mode = self._modes[site.number] = self._chain(self._planned(site.number))
         step = min(mode(left, most), most)
-        return low + step if up else high - step
+        return low + step
 
     def _chain(self, plan: Random) -> Mode:
         rng = self.random
@@ -172,12 +176,12 @@ class Choices:
 
     # -- words -----------------------------------------------------------------------------------------
 
-    def word(self, site: Site, pattern: re.Pattern[bytes], lengths: Interval | None) -> bytes:
-        """Return a word of `pattern`. Its length is in `lengths`, if these are given and it can be."""
+    def word(self, site: Site, pattern: re.Pattern[bytes], length: int | None) -> bytes:
+        """Return a word of `pattern`, of a `length` if that is given."""
         words = self._pools.get(site.number)
         if words is None:
             words = self._pools[site.number] = _Words(self, self._planned(site.number), pattern, site.depth)
-        return words.next(lengths)
+        return words.next(length)
 
 
 def _log_uniform(rng: Random, low: int, high: int) -> int:
@@ -259,23 +263,6 @@ def _counting(of: Choices, plan: Random) -> Mode:
     return lambda low, high: low + next(made) * jump % (high - low + 1)
 
 
-def _alternating(of: Choices, plan: Random) -> Mode:
-    made = iter(range(10**12))
-    return lambda low, high: high if next(made) % 2 else low
-
-
-def _odd_one(of: Choices, plan: Random) -> Mode:
-    rng, top = of.random, plan.random() < 0.7
-
-    def odd(low: int, high: int) -> int:
-        _, count = of.at()
-        if rng.random() * count < 1:
-            return _between(rng, low, high)
-        return high if top else low
-
-    return odd
-
-
 _MODES: dict[str, Callable[[Choices, Random], Mode]] = {
     "uniform": _uniform,
     "few values": _few,
@@ -290,16 +277,13 @@ _MODES: dict[str, Callable[[Choices, Random], Mode]] = {
     "sorted up": _sorted(False),
     "sorted down": _sorted(True),
     "up and down": _up_and_down,
-    "extremes in turn": _alternating,
     "each once": _counting,
-    "one apart": _odd_one,
 }
 _ALONE = ("uniform", "uniform", "uniform", "least", "greatest", "greatest", "least + 1", "greatest - 1", "logarithmic")
 _NEAR_ALONE = ("next to the least", "near the least", "near the least", *_ALONE)
 _COLUMNS = (
     *("uniform", "uniform", "uniform", "few values", "all equal", "least", "greatest", "near the least"),
-    *("logarithmic", "sorted up", "sorted down", "up and down", "extremes in turn", "each once", "each once"),
-    "one apart",
+    *("logarithmic", "sorted up", "sorted down", "up and down", "each once", "each once"),
 )
 _NEAR_COLUMNS = ("next to the least", "next to the least", "near the least", "near the least", "few values", *_COLUMNS)
 
@@ -328,25 +312,22 @@ class _Words:
         self._same: float = plan.random()
         of.told.append(f"letters {self._letters} {self._order}")
 
-    def next(self, lengths: Interval | None) -> bytes:
+    def next(self, length: int | None) -> bytes:
         if self._set is not None:
             return self._set[self._letter(len(self._set), 0, 1)]
-        low, high = lengths or (self.least, self.most)
-        low, high = max(low, self.least), min(high, self.most)
         if self._known and self._rng.random() < self._again:
             word = self._rng.choice(self._known)
-            if low <= len(word) <= high:
+            if length in (None, len(word)):
                 return word
-        word = b"".join(self._drawn(self._parsed, self._length(low, high, lengths is not None)))
+        length = self._length(self.least, self.most) if length is None else length
+        word = b"".join(self._drawn(self._parsed, length))
         if len(self._known) < 100:
             self._known.append(word)
         return word
 
-    def _length(self, low: int, high: int, told: bool) -> int:
-        size = self._of.size
-        top = _TOP.get(size, 1000)
-        if told and size == "large" and not self._of.loops:
-            top = high
+    def _length(self, low: int, high: int) -> int:
+        alone = high < _UNBOUNDED and not self._of.loops
+        top = _TOP.get(self._of.size, high if alone else 1000)
         high = max(low, min(high, max(top, low + top // 4), _MOST_BYTES // (4 * self._of.remaining())))
         if self._lengths == "longest":
             return high

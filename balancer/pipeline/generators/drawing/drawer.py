@@ -1,4 +1,4 @@
-"""Drawer: runs the drawing programs of a problem, and reads what they drew.
+"""Drawer: makes the drawing programs of a problem's grammars, runs them, and reads what they drew.
 
 A drawing program reads a line for each wanted input: a seed and a size. It writes a line with the number of bytes and
 how the input was drawn, then the bytes and a line end. A number of -1 says that nothing could be drawn. Seeds that
@@ -6,18 +6,20 @@ differ in their last four digits only should have the same modes, and other valu
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
+from importlib.resources import files
 from itertools import cycle
 from typing import Literal, get_args
 
-from balancer.pipeline.generators.drawing.from_grammar import drawing_program
+from balancer.pipeline.packages.grammars import grammar_in, grammar_loader
 from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
 
-__all__ = ["DrawingPlan", "DrawnInput", "DrawnSize", "InputDrawer", "plan_of", "read_drawn"]
+__all__ = ["DrawingPlan", "DrawnInput", "DrawnSize", "InputDrawer", "drawing_program", "plan_of", "read_drawn"]
 
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
@@ -27,6 +29,10 @@ _AGAIN = 0.6  # share of inputs by known plans
 _MOST_DRAWN, _LONGEST_DETAIL = 10_000, 300  # inputs that are read of a run, and bytes of what is told of one
 _AT_ONCE = 40  # inputs of a run
 _MOST_FAILURES = 2  # in a row, without an input; then a program is not run again
+_MOST_WORDS, _LONGEST = 200, 100  # words, and bytes of one
+_MOST_BYTES = 10_000  # of an input whose words are known
+_ROOM = "balancer.pipeline.generators.drawing"
+_RUN = "\nsys.exit(module.main(GRAMMAR, {known!r}))\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,31 @@ class InputDrawer:
         """Whether a validator can draw."""
         return bool(self._programs)
 
-    def drawn(self, wanted: Sequence[tuple[DrawingPlan, int]]) -> list[DrawnInput]:
+    def stream(
+        self, sizes: Sequence[DrawnSize], rng: random.Random, first: int, plans: Sequence[DrawingPlan] = ()
+    ) -> Iterator[DrawnInput]:
+        """Yield inputs, each once: some `first` in one run, then more.
+
+        They have these sizes in turn, or are of one of the `plans`. It ends if a run brings nothing new.
+        """
+        count, turn, vain = first, cycle(sizes), 0
+        seen: set[bytes] = set()
+        while self._programs:
+            before = len(seen)
+            known = [bool(plans) and rng.random() < _AGAIN for _ in range(count)]
+            wanted = [rng.choice(plans) if each else DrawingPlan(rng.randrange(_PLANS), next(turn)) for each in known]
+            for made in self._drawn([(plan, rng.randrange(_SEEDS)) for plan in wanted]):
+                digest = sha256(made.data).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    yield made
+            count = min(2 * count, _AT_ONCE)
+            vain = 0 if len(seen) > before else vain + 1
+            if vain >= max(len(self._programs), 1):  # each of them
+                return
+
+    def _drawn(self, wanted: Sequence[tuple[DrawingPlan, int]]) -> list[DrawnInput]:
         """Return the inputs of these plans and seeds below 10^4, without those that could not be drawn: one run."""
-        if not self._programs:
-            return []
         self._turn = (self._turn + 1) % len(self._programs)
         program = self._programs[self._turn]
         stdin = "".join(f"{plan.number * _SEEDS + seed} {plan.size}\n" for plan, seed in wanted).encode()
@@ -87,37 +114,32 @@ class InputDrawer:
             self._leave_out(program, why or "no input fits")
         return found
 
-    def stream(
-        self,
-        sizes: Sequence[DrawnSize],
-        rng: random.Random,
-        first: int,
-        most: int = _AT_ONCE,
-        plans: Sequence[DrawingPlan] = (),
-    ) -> Iterator[DrawnInput]:
-        """Yield inputs, each once: some `first` in one run, then more, at most `most`.
-
-        They have these sizes in turn, or are of one of the `plans`. It ends if a run brings nothing new.
-        """
-        count, turn, vain = first, cycle(sizes), 0
-        seen: set[bytes] = set()
-        while self._programs:
-            before = len(seen)
-            known = [bool(plans) and rng.random() < _AGAIN for _ in range(count)]
-            wanted = [rng.choice(plans) if each else DrawingPlan(rng.randrange(_PLANS), next(turn)) for each in known]
-            for made in self.drawn([(plan, rng.randrange(_SEEDS)) for plan in wanted]):
-                digest = sha256(made.data).digest()
-                if digest not in seen:
-                    seen.add(digest)
-                    yield made
-            count = min(2 * count, most)
-            vain = 0 if len(seen) > before else vain + 1
-            if vain >= max(len(self._programs), 1):  # each of them
-                return
-
     def _leave_out(self, program: Program, why: str) -> None:
         self._toolbox.note(f"{program.name} draws no inputs: {why}")
         del self._failures[self._turn], self._programs[self._turn]
+
+
+def drawing_program(validator: Program, known: Iterable[bytes] = ()) -> Program | None:
+    """Return the program that draws inputs of a grammar; None if the validator is no grammar.
+
+    Words and lines of the `known` inputs are drawn, too.
+    """
+    grammar = grammar_in(validator)
+    if grammar is None:
+        return None
+    lines = [line for data in known if len(data) <= _MOST_BYTES for line in data.split(b"\n")]
+    words = sorted({word for line in lines for word in (line, *line.split()) if 1 < len(word) <= _LONGEST})[
+        :_MOST_WORDS
+    ]
+    return Program(
+        "python", grammar_loader(grammar, _modules()) + _RUN.format(known=words), f"{validator.name} (drawing)"
+    )
+
+
+@cache
+def _modules() -> tuple[tuple[str, str], ...]:
+    names = ("choices", "grammar_draws")
+    return tuple((f"{_ROOM}.{name}", files(_ROOM).joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in names)
 
 
 def read_drawn(written: bytes) -> list[DrawnInput | None]:

@@ -5,23 +5,17 @@ Defines the hints that validators' sources give: bounds, alphabets, words. `vali
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
-from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
 
 __all__ = [
     "OPEN_LENGTH",
     "Alphabet",
     "Bounds",
-    "Cap",
     "Hints",
-    "ListLimit",
     "Range",
-    "Ranges",
     "find_ranges",
-    "list_limit",
     "trust",
 ]
 
@@ -33,8 +27,6 @@ OPEN_LENGTH = 10**5  # letters of a word whose length nothing bounds
 _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
-_FIXED = 4  # different words of one length that are no chance
-_LINE, _LINE_OF_A_WORD = 0.5, 0.95  # how likely a limit is that of a line, and where one word may be as long
 _SURE = 0.8  # weight from which a pair is trusted
 
 
@@ -46,23 +38,19 @@ class Bounds:
         low, high: the bounds; for a word: of its length.
         weight: how likely these are bounds.
         name: of the number, if known.
-        high_by: greatest value in terms of other names.
         of_words: whether they bound a length.
         open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
-        looser: a greater upper bound that another source gives.
-        decimals: the most digits after the point; 0: not known.
+        below: a name that is at least so large, and how far below it is.
     """
 
     low: int | None
     high: int | None
     weight: float = 1.0
     name: str = ""
-    high_by: Formula | None = None
     of_words: bool = False
     open_low: bool = False
     open_high: bool = False
-    looser: int | None = None
-    decimals: int = 0
+    below: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +72,6 @@ class Hints:
         alphabets: in the order of the text.
         mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
-        vocabularies: lists of expected words, if there are any.
     """
 
     pairs: tuple[Bounds, ...] = ()
@@ -92,19 +79,6 @@ class Hints:
     alphabets: tuple[Alphabet, ...] = ()
     mentions: frozenset[str] = frozenset()
     known: bool = False
-    vocabularies: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """A greatest value as a formula of other fields, such as m * k."""
-
-    formula: Formula
-    fields: tuple[tuple[str, int], ...]
-
-    def of(self, values: Mapping[int, int]) -> int | None:
-        """Return the value, given those of other fields; None if one is missing."""
-        return self.formula.of({name: values[number] for name, number in self.fields if number in values})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +91,7 @@ class Range:
         bound: an earlier field that the value should not exceed.
         letters: characters of words.
         lowest: whether the validator or the statement names the least value.
-        cap: the statement's greatest value, in terms of earlier fields.
-        decimals: the most digits after the point that the validator allows; 0: not known.
+        below: the field that the statement says is at least so large.
     """
 
     low: int
@@ -126,8 +99,7 @@ class Range:
     bound: Count | None = None
     letters: str = ""
     lowest: bool = False
-    cap: Cap | None = None
-    decimals: int = 0
+    below: int | None = None
 
     @property
     def sure(self) -> bool:
@@ -135,125 +107,49 @@ class Range:
         return len(self.highs) == 1
 
 
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """The range of every field, the fields of the names in the statement, and the validators' bounds of no field."""
-
-    of: dict[int, Range]
-    named: Mapping[str, int]
-    rest: tuple[Bounds, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ListLimit:
-    """How long lists may be that no number counts.
-
-    Args:
-        highs: likely greatest lengths.
-        by_letters: how likely it is that of the line, in letters.
-    """
-
-    highs: tuple[int, ...]
-    by_letters: float
-
-    def within_line(self, tokens: Sequence[str]) -> Sequence[str]:
-        """Return as many tokens as a line of so many letters has, and at least one."""
-        ends = accumulate(len(token) + 1 for token in tokens)
-        return tokens[: max(sum(end <= max(self.highs) + 1 for end in ends), 1)]
+def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> dict[int, Range]:
+    """Return the range of every field; `told` are the bounds in the statement, for what the validators do not tell."""
+    numbers = {number: fact for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD}
+    words = {number: fact for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and not fact.words}
+    ranges = {number: _word_range(fact, Hints(), None) for number, fact in facts.fields.items() if fact.words}
+    for fields, of_words in ((numbers, False), (words, True)):
+        read, said = (
+            _align(list(fields.items()), [pair for pair in pairs if pair.of_words is of_words])
+            for pairs in (hints.pairs, told)
+        )
+        for number, fact in fields.items():
+            pair = _filled(read.get(number), said.get(number))
+            of = _word_range(fact, hints, pair) if of_words else _number_range(fact, pair, _guesses(fact, hints))
+            ranges[number] = of
+        named = {pair.name: number for number, pair in said.items()}
+        for number, pair in said.items():
+            other = None if pair.below is None else named.get(pair.below[0])
+            if pair.below is not None and other is not None:
+                bound = Count(other, -pair.below[1]) if other < number else ranges[number].bound
+                ranges[number] = replace(ranges[number], below=other, bound=bound)
+    return ranges
 
 
-def list_limit(rest: Sequence[Bounds], lists: Sequence[Sequence[str]], longest: int) -> ListLimit | None:
-    """Return the limit of lists that no number counts; None if the validators name none.
-
-    Args:
-        rest: the validators' bounds that belong to no field.
-        lists: the known ones.
-        longest: of the words in them.
-    """
-    most = max(map(len, lists), default=0)
-    fitting = (pair.high for pair in rest if pair.low in (None, 0, 1) and pair.high is not None)
-    highs = tuple(dict.fromkeys(high for high in fitting if max(most, 2) <= high <= _LARGEST_COUNT))
-    line = max((len(" ".join(tokens)) for tokens in lists), default=0)
-    if not highs:
-        return None
-    likely = _LINE_OF_A_WORD if longest >= max(highs) else _LINE
-    return ListLimit(highs, likely if line <= max(highs) else 0.0)
-
-
-def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Ranges:
-    """Return the range of every field; `told` are the bounds in the statement."""
-    numbers = [(number, fact) for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD]
-    words = [(number, fact) for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and not fact.words]
-    keywords = [number for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and fact.words]
-    read = _align(numbers, [pair for pair in hints.pairs if not pair.of_words])
-    lengths = _align(words, [pair for pair in hints.pairs if pair.of_words])
-    said = _align(numbers, [pair for pair in told if not pair.of_words], marks=True)
-    said |= _align(words, [pair for pair in told if pair.of_words])
-    named = {pair.name.strip("|"): number for number, pair in said.items()}
-    named |= {pair.name: number for number, pair in said.items()}
-    ranges = {}
-    for number, fact in numbers:
-        pair = _better(read.get(number), said.get(number))
-        ranges[number] = _number_range(fact, pair, _guesses(fact, hints))
-        if fact.kind is TokenKind.FLOAT and number in read:
-            ranges[number] = replace(ranges[number], decimals=read[number].decimals)
-    for number, fact in words:
-        ranges[number] = _word_range(fact, hints, _better(lengths.get(number), said.get(number)))
-    for number in keywords:
-        ranges[number] = _word_range(facts.fields[number], Hints(), None)
-    for number, pair in said.items():
-        cap = None if pair.high_by is None else _cap(pair.high_by, named, number)
-        if cap is not None:
-            ranges[number] = _capped(ranges, number, cap, guessed=pair.high is None and number not in read)
-    used = (*read.values(), *lengths.values())
-    return Ranges(ranges, named, tuple(pair for pair in hints.pairs if pair not in used))
-
-
-def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:
-    """Return the validator's bounds if it states them clearly. The statement fills in what is missing.
-
-    If the statement's greatest value is less, both are kept, the lesser one first; if by 1, the validator's is open.
-    """
+def _filled(read: Bounds | None, said: Bounds | None) -> Bounds | None:
+    """Return the validator's bounds; the statement fills in what is missing, or not surely a bound."""
     if read is None or said is None:
         return read or said
-    if read.high is not None and said.high == read.high - 1:
-        return replace(read, high=said.high)
-    if read.high is not None and said.high is not None and said.high < read.high and said.low in (None, read.low):
-        return replace(read, high=said.high, looser=read.high)
     if read.weight < _SURE and said.high is not None and (read.high is None or said.high <= read.high):
         read, said = said, read
-    low = said.low if read.low is None else read.low
     high = said.high if read.high is None and read.low in (None, said.low) else read.high
-    return replace(read, low=low, high=high, weight=max(read.weight, said.weight) if high == said.high else read.weight)
+    weight = max(read.weight, said.weight) if high == said.high else read.weight
+    return replace(read, low=said.low if read.low is None else read.low, high=high, weight=weight)
 
 
-def _cap(formula: Formula, named: Mapping[str, int], number: int) -> Cap | None:
-    fields = tuple((name, named[name]) for name in formula.names if name in named)
-    if len(fields) < len(formula.names) or any(other >= number for _, other in fields):
-        return None
-    return Cap(formula, fields)
-
-
-def _capped(ranges: Mapping[int, Range], number: int, cap: Cap, *, guessed: bool) -> Range:
-    """Add a cap. If no greatest value is known, the cap's greatest value is used."""
-    found = ranges[number]
-    most = cap.of({other: max(ranges[other].highs) for _, other in cap.fields})
-    if most is None or not guessed:
-        return replace(found, cap=cap)
-    return replace(found, cap=cap, bound=None, highs=(max(most, found.low),))
-
-
-def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds], *, marks: bool = False) -> dict[int, Bounds]:
+def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[int, Bounds]:
     """Match fields with pairs, both in the order of the text, with the greatest total score.
 
-    The usual table for the alignment of two sequences (Needleman and Wunsch, 1970), without a cost for gaps. With
-    `marks`, a field may also have a special value below its bounds.
+    The usual table for the alignment of two sequences (Needleman and Wunsch, 1970), without a cost for gaps.
     """
     best: list[list[tuple[float, dict[int, Bounds]]]] = [[(0.0, {})] * (len(pairs) + 1)]
     for number, fact in fields:
         row: list[tuple[float, dict[int, Bounds]]] = [(0.0, {})]
-        for index, told in enumerate(pairs):
-            pair = _with_mark(fact, told) if marks else told
+        for index, pair in enumerate(pairs):
             options = [best[-1][index + 1], row[index]]
             score = _score(fact, pair)
             if score > 0:
@@ -264,13 +160,6 @@ def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds], *, marks
     return best[-1][-1][1]
 
 
-def _with_mark(fact: Fact, pair: Bounds) -> Bounds:
-    """Let bounds include a special value that is seen: 0 on a diagonal of distances from 1 to 10^9, or -1 for none."""
-    if fact.low in (-1, 0) and pair.low is not None and fact.low < pair.low <= 1:
-        return replace(pair, low=fact.low)
-    return pair
-
-
 def _score(fact: Fact, pair: Bounds) -> float:
     """Return the score of a pair for a field; 0 or less if it cannot match."""
     least = None if pair.low is None else pair.low - (fact.kind is TokenKind.FLOAT and pair.open_low)
@@ -278,7 +167,6 @@ def _score(fact: Fact, pair: Bounds) -> float:
     if (least is not None and least > fact.low) or (most is not None and most < fact.high):
         return 0.0
     score = pair.weight if (pair.low, pair.high) != (None, None) else 0.05
-    score += 0.3 * (pair.high_by is not None)
     if pair.low is not None and pair.high is not None:
         score += 0.3
     if pair.high is None and fact.bound is not None:
@@ -297,15 +185,12 @@ def _number_range(fact: Fact, pair: Bounds | None, guesses: tuple[int, ...]) -> 
         low = pair.low
     if fact.kind is TokenKind.FLOAT and pair is not None:
         low -= pair.open_low
-    if fact.boolean and (pair is None or pair.high is None):
-        return Range(0, (1,), lowest=True)
     if pair is None or pair.high is None:
         return Range(low, guesses, fact.bound, lowest=lowest)
     high = min(pair.high, _LARGEST_COUNT) if fact.counts else pair.high
     high += fact.kind is TokenKind.FLOAT and pair.open_high
     if pair.weight >= _SURE:
-        looser = () if pair.looser is None else (min(pair.looser, _LARGEST_COUNT) if fact.counts else pair.looser,)
-        return Range(low, tuple(dict.fromkeys((high, *looser))), lowest=lowest)
+        return Range(low, (high,), lowest=lowest)
     smaller = [value for value in guesses if fact.high < value < high]
     return Range(low, (*sorted(smaller, reverse=True), high), fact.bound, lowest=lowest)
 
@@ -322,14 +207,7 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
 
 
 def _word_range(fact: Fact, hints: Hints, told: Bounds | None) -> Range:
-    found = _letters_range(fact, hints.alphabets, told)
-    if len(fact.seen) >= _FIXED and fact.low == fact.high and not fact.closed and not found.sure:
-        return replace(found, low=fact.low)
-    return found
-
-
-def _letters_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
-    for alphabet in alphabets:
+    for alphabet in hints.alphabets:
         fits = set(fact.letters) <= set(alphabet.letters)
         if fits and alphabet.shortest <= fact.low and (alphabet.longest is None or fact.high <= alphabet.longest):
             low, said = alphabet.shortest, None if told is None else told.high

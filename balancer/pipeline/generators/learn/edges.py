@@ -1,15 +1,14 @@
 """Columns that look like the edges of a graph, and the properties of all known graphs. Pure.
 
-Two columns are edges if the same number of nodes bounds both, or if both have the names of one list.
+Two columns are edges if the same number of nodes bounds both.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
-from balancer.pipeline.generators.learn.named import before
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat
+from balancer.pipeline.generators.learn.template import Count, Instance, LineNode, Node, Repeat, before
 
 __all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "node_count"]
 
@@ -73,7 +72,6 @@ class EdgeTable:
         connected: all known graphs are connected.
         acyclic: no known graph has a cycle, with edges from left to right.
         weight: the next column, if it has whole numbers, or None.
-        names: the list of the nodes' names, or None if they are numbers.
     """
 
     left: int
@@ -85,27 +83,23 @@ class EdgeTable:
     connected: bool
     acyclic: bool = False
     weight: int | None = None
-    names: int | None = None
 
 
-def find_edges(
-    nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance], named: Mapping[int, int]
-) -> Iterator[EdgeTable]:
-    """Yield the columns of a template that look like edges. `named`: field -> the list whose names it has."""
-    counts = dict(_counts(nodes))
+def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
+    """Yield the columns of a template that look like edges."""
     for node in nodes:
         if isinstance(node, Repeat):
-            yield from find_edges(node.body, facts, instances, named)
+            yield from find_edges(node.body, facts, instances)
             if isinstance(node.table, LineNode):
-                tables = []
-                for left, right in pairwise(node.table.fields):
-                    weight = _weight(right, node.table.fields, facts)
-                    names = named.get(left)
-                    if names is not None and names == named.get(right) and names in counts:
-                        tables.append(_edge_table(left, right, (counts[names], names), weight, node, instances))
-                    elif (bound := _bound(left, right, facts)) is not None:
-                        tables.append(_edge_table(left, right, (bound, None), weight, node, instances))
-                yield from _apart(tables)
+                fields = node.table.fields
+                bounds = [(left, right, _bound(left, right, facts)) for left, right in pairwise(fields)]
+                yield from _apart(
+                    [
+                        _edge_table(left, right, bound, _weight(right, fields, facts), node.count, instances)
+                        for left, right, bound in bounds
+                        if bound is not None
+                    ]
+                )
 
 
 def _apart(tables: Sequence[EdgeTable]) -> Iterator[EdgeTable]:
@@ -115,17 +109,6 @@ def _apart(tables: Sequence[EdgeTable]) -> Iterator[EdgeTable]:
         if not taken & {table.left, table.right}:
             taken |= {table.left, table.right}
             yield table
-
-
-def _counts(nodes: Sequence[Node]) -> Iterator[tuple[int, Count]]:
-    """Yield each list that a field counts, and its count."""
-    for node in nodes:
-        if isinstance(node, Choice) or node.count is None or node.count.field is None:
-            continue
-        if isinstance(node, LineNode) and node.tail is not None:
-            yield node.tail, node.count
-        elif isinstance(node, Repeat) and isinstance(node.table, LineNode):
-            yield from zip(node.table.fields, repeat(node.count))
 
 
 def _bound(left: int, right: int, facts: Facts) -> Count | None:
@@ -139,39 +122,20 @@ def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
     after = fields[fields.index(right) + 1 :]
     if not after or facts.fields[after[0]].kind is not TokenKind.INT:
         return None
-    fact = facts.fields[after[0]]
-    return None if fact.boolean or fact.permutation else after[0]
+    return None if facts.fields[after[0]].permutation else after[0]
 
 
 def _edge_table(
-    left: int,
-    right: int,
-    nodes: tuple[Count, int | None],
-    weight: int | None,
-    node: Repeat,
-    instances: Sequence[Instance],
+    left: int, right: int, bound: Count, weight: int | None, rows: Count | None, instances: Sequence[Instance]
 ) -> EdgeTable:
-    """Return the two columns as edges; `nodes` are their number, and the list of their names."""
-    bound, names = nodes
-    low = 1 if names is not None else _least(left, right, instances)
-    graphs = list(_graphs(left, right, bound, low, names, instances))
+    low = _least(left, right, instances)
+    graphs = list(_graphs(left, right, bound, low, instances))
     simple = all(len({frozenset(edge) for edge in edges}) == len(edges) for _, edges in graphs)
     loops = any(from_ == to for _, edges in graphs for from_, to in edges)
     connected = all(is_connected(size, edges) for size, edges in graphs)
     telling = sum(len(edges) for _, edges in graphs) >= _TELLING_EDGES
     acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
-    return EdgeTable(
-        left,
-        right,
-        bound,
-        low,
-        node.count,
-        simple and not loops,
-        connected,
-        acyclic,
-        weight,
-        names=names,
-    )
+    return EdgeTable(left, right, bound, low, rows, simple and not loops, connected, acyclic, weight)
 
 
 def _least(left: int, right: int, instances: Sequence[Instance]) -> int:
@@ -181,14 +145,13 @@ def _least(left: int, right: int, instances: Sequence[Instance]) -> int:
 
 
 def _graphs(
-    left: int, right: int, bound: Count, low: int, names: int | None, instances: Sequence[Instance]
+    left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Yield each known graph: its number of nodes, and its edges with nodes numbered from 0."""
     for instance in instances:
         for (number, where), tokens in instance.items():
             if number == left:
-                place = int if names is None else _places(before(names, where, instance), low).__getitem__
-                pairs = zip(map(place, tokens), map(place, instance[right, where]), strict=True)
+                pairs = zip(map(int, tokens), map(int, instance[right, where]), strict=True)
                 yield node_count(bound, low, where, instance), [(from_ - low, to - low) for from_, to in pairs]
 
 
@@ -196,7 +159,3 @@ def node_count(bound: Count, low: int, where: tuple[int, ...], instance: Instanc
     """Return the number of nodes from `low` to the bound, of the edges at `where`. Raises StopIteration."""
     told = {} if bound.field is None else {bound.field: int(before(bound.field, where, instance)[0])}
     return bound.of(told) - low + 1
-
-
-def _places(names: Sequence[str], low: int) -> dict[str, int]:
-    return {name: low + at for at, name in enumerate(names)}

@@ -4,7 +4,7 @@ Defines the facts; `observe` gathers them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from balancer.pipeline.generators.learn.template import Choice, Count, Instance, Node, Repeat, fields_of
@@ -22,7 +22,6 @@ __all__ = [
     "loads_of",
     "names_of",
     "tables_of",
-    "with_words",
     "word_loads_of",
 ]
 
@@ -115,14 +114,12 @@ class Fact:
         letters: every character of words, sorted.
         closed: whether the letters are a closed alphabet.
         words: the words themselves, if they look like keywords.
-        seen: the words seen; if there are many, some of them.
         once: letters that every list of words had exactly once, e.g. the start of a maze.
         counts: whether it counts something.
         limits: whether it bounds other fields.
         bounds: earlier fields that no value exceeds and some come close to, the closest first.
         order, distinct, permutation: of the values of a list.
         length: what tells the length of a word.
-        boolean: whether only zeros and ones were seen, several times each.
     """
 
     kind: TokenKind
@@ -132,7 +129,6 @@ class Fact:
     letters: str = ""
     closed: bool = False
     words: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
     once: str = ""
     counts: bool = False
     limits: bool = False
@@ -141,7 +137,6 @@ class Fact:
     distinct: bool = False
     permutation: bool = False
     length: Count | None = None
-    boolean: bool = False
 
     @property
     def bound(self) -> Count | None:
@@ -157,22 +152,11 @@ class Facts:
     relations: tuple[Relation, ...] = ()
 
 
-def with_words(facts: Facts, vocabularies: Sequence[tuple[str, ...]]) -> Facts:
-    """Give a field all words of a list that contains its words: "add" and "undo" if only "add" was seen."""
-    fields = dict(facts.fields)
-    for number, fact in fields.items():
-        listed = next((words for words in vocabularies if fact.seen and set(fact.seen) <= set(words)), None)
-        if listed is not None and fact.kind is TokenKind.WORD and set(fact.words) <= set(fact.seen):
-            fields[number] = replace(fact, words=tuple(sorted(set(listed))))
-    return replace(facts, fields=fields)
-
-
 @dataclass(frozen=True, slots=True)
 class CountedFields:
     """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
 
     Args:
-        fields: a field comes twice if there are twice as many.
         least: the least count: 1 if there are n - 1 things, or if it counts letters.
         letters_only: whether it adds a letter to each word, not a token.
     """
@@ -191,8 +175,7 @@ def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[i
         inside = around
         if node.count is not None and node.count.field is not None:
             fields = tuple(fields_of(node.body)) if isinstance(node, Repeat) else (node.tail or 0,)
-            least = max(-(node.count.plus // node.count.times), 0)
-            yield node.count.field, CountedFields(fields * node.count.times, around, least=least)
+            yield node.count.field, CountedFields(fields, around, least=max(-node.count.plus, 0))
             inside = (*around, node.count.field)
         if isinstance(node, Repeat):
             yield from loads_of(node.body, inside)

@@ -30,8 +30,6 @@ __all__ = ["Front", "infer", "next_nodes", "possible_counts", "templates"]
 
 _MOST_FIELDS = 8  # a longer line is a list
 _MOST_KEYWORDS = 8
-_FACTORS = ((1, 0), (1, -1), (1, 1))  # times and plus: n - 1 edges of a tree, n + 1 posts of a fence
-_DOUBLE = ((2, 0), (2, -1))  # of lists on a line
 _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 # Nodes tried before the search ends: in all, for all blocks together, and for one block.
 # A node takes about 50 us on inputs of a few lines, so the worst case is near 0.3 s. With more lines
@@ -39,10 +37,8 @@ _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
-_FEW_LINES = range(3, 7)  # of free text at the end of every input: a poem
 _WAYS, _WHOLE_WAYS = 6, 20  # ways to reach the same lines that are continued, and to reach all ends
-_OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
-_DOUBLED, _UNLIKELY = 1.5, 6.0  # cost of "twice as many", with several lengths and with one
+_OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}  # n - 1 edges of a tree, n + 1 posts of a fence
 _NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
 
@@ -66,21 +62,19 @@ class Front:
         return Front(self.lines, read_nodes((node,), self.lines, self.at, reading), reading)
 
 
-def next_nodes(fronts: Sequence[Front], first: int, kinds: frozenset[str] = frozenset()) -> Iterator[Node]:
+def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
     """Yield nodes, with fields numbered from `first`, that may come next in every input.
 
-    They are candidates: each must still be read. At the end of an input, there are none. `kinds` are numbers that stand
-    for kinds of lines.
+    They are candidates: each must still be read. At the end of an input, there are none.
     """
     for count, rows in _counted_rows(fronts):
-        yield from (Repeat(count, (table,)) for table in _tables(rows, first, kinds))
+        yield from (Repeat(count, (table,)) for table in _tables(rows, first))
     if not any(front.ended for front in fronts):
         yield from _lines(fronts, [front.lines[front.at] for front in fronts], first)
     yield from _counted_list_rows(fronts, first)
-    yield from _last_lines(fronts, first)
     rest = [row for front in fronts for row in front.lines[front.at :]]
     if len(rest) > len(fronts):
-        yield from (Repeat(None, (table,)) for table in _tables(rest, first, kinds))
+        yield from (Repeat(None, (table,)) for table in _tables(rest, first))
 
 
 def possible_counts(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[int]]]:
@@ -98,10 +92,10 @@ def _counts(values: Sequence[dict[int, int]], first_length: int | None = None) -
 
     `first_length`, if known, is its value in the first input.
     """
-    for times, plus in _FACTORS if first_length is None else (*_FACTORS, *_DOUBLE):
+    for plus in _OFFSET_COSTS:
         for number, value in values[0].items():
-            if first_length in (None, times * value + plus) and all(number in known for known in values):
-                yield Count(number, plus, times)
+            if first_length in (None, value + plus) and all(number in known for known in values):
+                yield Count(number, plus)
 
 
 def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[str]]]]:
@@ -112,8 +106,8 @@ def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[st
         yield count, rows
 
 
-def _tables(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Iterator[LineNode | Choice]:
-    choice = _choice(rows, first, kinds)
+def _tables(rows: list[list[str]], first: int) -> Iterator[LineNode | Choice]:
+    choice = _choice(rows, first)
     if choice is not None:
         yield choice
     width = len(rows[0])
@@ -121,10 +115,10 @@ def _tables(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Iterato
         yield LineNode(tuple(range(first, first + width)))
 
 
-def _choice(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Choice | None:
+def _choice(rows: list[list[str]], first: int) -> Choice | None:
     """Return a choice by keyword, if the rows look like commands: few first words, each with its own arguments.
 
-    Numbers are keywords if they are known to be kinds, or go from 0 or 1 on and have different arguments.
+    Numbers are keywords if they go from 0 or 1 on and have different arguments.
     """
     widths: dict[str, int] = {}
     for row in rows:
@@ -137,7 +131,7 @@ def _choice(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Choice 
     if not 2 <= len(widths) <= _MOST_KEYWORDS or len(rows) < 2 * len(widths):
         return None
     numbers = {word for word in widths if whole_number(word) is not None}
-    if (same_width and max(widths.values()) == 1) or (not numbers <= kinds and (same_width or not _in_turn(numbers))):
+    if (same_width and max(widths.values()) == 1) or (numbers and (same_width or not _in_turn(numbers))):
         return None
     lines = []
     number = first + 1
@@ -195,31 +189,19 @@ def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
             yield Repeat(count, (LineNode((), first),))
 
 
-def _last_lines(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
-    """Yield lists of words that no number counts, if every input ends with the same few lines of them."""
-    numbers = {len(front.lines) - front.at for front in fronts}
-    rows = [row for front in fronts for row in front.lines[front.at :]]
-    alike = len(numbers) == 1 and min(numbers) in _FEW_LINES and len(set(map(len, rows))) > 1
-    if alike and all(whole_number(token) is None for row in rows for token in row):
-        yield Repeat(Count(None, min(numbers)), (LineNode((), first),))
-
-
 def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
     """Return the likeliest template of all `inputs`; None if none is found in reasonable time."""
     return next(iter(templates(inputs)), None)
 
 
-def templates(inputs: Sequence[Sequence[list[str]]], kinds: frozenset[str] = frozenset()) -> list[tuple[Node, ...]]:
-    """Return the likeliest template of all `inputs`, then those that are nearly as likely.
-
-    `kinds` are numbers that stand for kinds of lines, as in "1 x" and "2 y".
-    """
+def templates(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
+    """Return the likeliest template of all `inputs`, then those that are nearly as likely."""
     if not inputs:
         return []
     slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
     start = [Front(lines, 0, TemplateReading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
-    for cost, order, nodes in _Search(slowness, _STEPS, _NODES, kinds).complete(start):
+    for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
         if rated and min(rated)[0] + _NEARLY < cost:  # `cost` is the least cost of all later templates
             break
         rated.append((_cost(nodes, inputs), order, nodes))
@@ -246,8 +228,7 @@ class _SearchState:
 class _Search:
     """Enumerates templates, cheap ones first."""
 
-    def __init__(self, slowness: int, steps: int, room: int, kinds: frozenset[str]) -> None:
-        self._kinds = kinds
+    def __init__(self, slowness: int, steps: int, room: int) -> None:
         self._slowness = slowness
         self._steps = steps
         self._block_steps = _BLOCK_STEPS
@@ -275,7 +256,7 @@ class _Search:
                     heapq.heappush(queue, (cost + _node_cost(further.nodes[-1], None), next(order), further))
 
     def _extended(self, state: _SearchState, blocks: bool) -> Iterator[_SearchState]:
-        for node in next_nodes(state.fronts, state.first, self._kinds):
+        for node in next_nodes(state.fronts, state.first):
             if self._steps <= 0:
                 break
             self._steps -= self._slowness
@@ -304,7 +285,7 @@ class _Search:
 
     def _bodies(self, start: Sequence[Front], first: int) -> list[tuple[Node, ...]]:
         """Return the blocks of several nodes that may come next in every input."""
-        search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES, self._kinds)
+        search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
         states = search._states(_SearchState((), tuple(start), first), blocks=False)
         bodies = [
             state.nodes for _, state in states if len(state.nodes) > 1 and not all(map(_says_nothing, state.nodes))
@@ -387,8 +368,6 @@ def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     if seen is None:
         return offset
     lengths = seen.get(id(node), set())
-    if node.count.times > 1:
-        return offset + (_DOUBLED if len(lengths) > 1 else _UNLIKELY)
     if max(lengths, default=0) <= 1:
         return offset + 1.5
     return offset + {1: 0.4, 2: 0.1}.get(len(lengths), 0.0)

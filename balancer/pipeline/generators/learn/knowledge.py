@@ -1,48 +1,39 @@
 """Knowledge of a problem's inputs: template, facts, rules and ranges, gathered once for all proposals. Pure, but
 for a log line about an error.
 
-Also decides how likely each seen rule is required, before a validator has answered. `refusals` changes these beliefs
-later.
+Also decides how likely each seen rule is required.
 """
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil, floor
 
 from balancer.pipeline.generators.learn.bounds import (
-    OPEN_LENGTH,
     Hints,
-    ListLimit,
     Range,
-    Ranges,
     find_ranges,
-    list_limit,
     trust,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import (
     CountedFields,
-    Fact,
     Facts,
     ListOrder,
     Relation,
     Tie,
-    TokenKind,
     blocks_of,
     loads_of,
     names_of,
-    with_words,
     word_loads_of,
 )
 from balancer.pipeline.generators.learn.infer import templates
-from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
-from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, list_fields
+from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import (
     Instance,
     LineNode,
@@ -65,9 +56,7 @@ __all__ = [
     "gathered",
     "graph_rule",
     "knowledge_of",
-    "knowledge_otherwise",
     "order_rule",
-    "other_bounds",
     "prior_beliefs",
     "ranges_apart",
     "tie_rule",
@@ -77,7 +66,6 @@ _LOGGER = logging.getLogger("balancer")
 # The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
-_OTHERS = 5  # templates that are nearly as likely as the first one
 _FURTHER_INPUTS, _FURTHER_BYTES = 40, 2000  # of valid made-up inputs that facts are gathered from, and bytes of one
 _ENOUGH_READ = 0.75  # share of them that the template reads; if it is less, the template is searched in them too
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
@@ -87,9 +75,7 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
-_NAMED_TRUST = 0.95
 _SHORT_TRUST = 0.5
-_FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
 
@@ -105,8 +91,6 @@ class Knowledge:
         loads: for each of `sizes`, what it makes longer.
         names: for people.
         beliefs: rules that all known inputs keep, and how likely each is required.
-        shunned: styles of which every input was refused.
-        limits: of lists that no number counts.
     """
 
     nodes: tuple[Node, ...]
@@ -120,8 +104,6 @@ class Knowledge:
     edges: tuple[EdgeTable, ...]
     names: dict[int, str]
     beliefs: Mapping[Rule, float] = field(default_factory=dict)
-    shunned: frozenset[str] = frozenset()
-    limits: Mapping[int, ListLimit] = field(default_factory=dict)
 
     def read(self, data: bytes) -> Instance | None:
         """Return an input, read with the template; None if it does not fit."""
@@ -140,12 +122,8 @@ def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | N
     `valid` are further inputs that the validators accept: they tell which template is right, and what is chance.
     An error is no knowledge, too: the problem is judged without it.
     """
-    return _without_errors(problem, lambda: _knowledge_of(problem, valid))
-
-
-def _without_errors(problem: Problem, learn: Callable[[], Knowledge | None]) -> Knowledge | None:
     try:
-        return learn()
+        return _knowledge_of(problem, valid)
     except Exception:
         _LOGGER.debug("no knowledge of the inputs of %s", problem.id, exc_info=True)
         return None
@@ -155,20 +133,11 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if problem.function:
         return None
     texts, further = _texts(problem), tuple(_spread(sorted({each for each in valid if len(each) <= _FURTHER_BYTES})))
-    nodes = _likeliest(texts, further, _kinds(problem.statement))
+    nodes = _likeliest(texts, further)
     if nodes is None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
     return replace(gathered(problem, nodes, (*instances, *made_up)), instances=instances or made_up)
-
-
-def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
-    """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
-    texts = () if problem.function else _texts(problem)
-    for nodes in _templates(texts, _kinds(problem.statement))[1 : _OTHERS + 1]:
-        found = _without_errors(problem, partial(gathered, problem, nodes, _instances(nodes, texts)))
-        if found is not None:
-            yield found
 
 
 def _texts(problem: Problem) -> tuple[bytes, ...]:
@@ -182,14 +151,14 @@ def _spread(texts: Sequence[bytes], most: int = _FURTHER_INPUTS) -> list[bytes]:
 
 
 @lru_cache(maxsize=16)
-def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[Node, ...] | None:
+def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...]) -> tuple[Node, ...] | None:
     """Return the template that reads most of the further inputs."""
-    found = _templates(texts, kinds)
+    found = _templates(texts)
     read = {nodes: len(_instances(nodes, further)) for nodes in found}
     best = max(found, key=lambda nodes: read[nodes], default=None)
     if best is None or not further or read[best] >= _ENOUGH_READ * len(further):
         return best
-    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)), kinds)
+    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)))
     wider = tuple(nodes for nodes in wider if _uncounted(nodes) <= _uncounted(best))  # others read anything
     return max((best, *wider), key=lambda nodes: len(_instances(nodes, (*texts, *further))))
 
@@ -206,9 +175,9 @@ def _uncounted(nodes: Iterable[Node]) -> int:
 
 
 @lru_cache(maxsize=16)  # called repeatedly within a round
-def _templates(texts: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[tuple[Node, ...], ...]:
+def _templates(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], ...]:
     """Return the templates that inputs may have, the likeliest first."""
-    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None], kinds))
+    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None]))
 
 
 @lru_cache(maxsize=16)
@@ -232,127 +201,58 @@ def _value_of(token: str) -> int | float:
 def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
     """Return the knowledge from `instances` (read with the template `nodes`), the validators and the statement."""
     hints = _hints(problem.input_validators)
-    facts = with_words(observe(nodes, instances), hints.vocabularies)
-    told = _told(problem.statement)
-    ranges = find_ranges(facts, hints, told_bounds(told))
-    facts = _without_chance_lengths(facts, ranges.of)
+    facts = observe(nodes, instances)
+    ranges = find_ranges(facts, hints, _told(problem.statement))
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
-    named = named_before(nodes, facts, instances)
-    tables = find_edges(nodes, facts, instances, named)
-    edges = tuple(table for table in tables if _may_be_nodes(table, ranges.of, instances))
-    ranges.of.update(_from_first_node(edges, facts, ranges.of))
-    lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
-    bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
+    edges = tuple(find_edges(nodes, facts, instances))
+    bounds = _bounding(ranges, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
-    rules |= {Rule(RuleKind.NAMED, (names, number)): _NAMED_TRUST for number, names in named.items()}
     if "distinct" in hints.mentions:  # short lists tell little
-        short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
-        rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
+        short = [number for number in list_fields(nodes) if number not in graphs]
+        lists = {
+            number: [tokens for each in instances for slot, tokens in each.items() if slot[0] == number]
+            for number in short
+        }
+        rules |= {
+            distinct_rule(number): _SHORT_TRUST
+            for number, several in lists.items()
+            if all(len(set(one)) == len(one) for one in several)
+        }
     return Knowledge(
         nodes=nodes,
         instances=instances,
         facts=facts,
-        ranges=ranges.of,
+        ranges=ranges,
         hints=hints,
         sizes=frozenset(loads) | bounds,
         blocks=frozenset(blocks_of(nodes)),
         loads={number: tuple(found) for number, found in loads.items()},
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
-        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
-        limits=dict(_limits(nodes, facts, ranges, instances)),
+        beliefs=prior_beliefs(facts, hints, ranges, edges, rules),
     )
 
 
-def _limits(
-    nodes: Iterable[Node], facts: Facts, ranges: Ranges, instances: Sequence[Instance]
-) -> Iterator[tuple[int, ListLimit]]:
-    for number in _free_lists(nodes):
-        lists = [tokens for instance in instances for slot, tokens in instance.items() if slot[0] == number]
-        limit = list_limit(ranges.rest, lists, max(ranges.of[number].highs))
-        if limit is not None:
-            yield number, limit if facts.fields[number].kind is TokenKind.WORD else replace(limit, by_letters=0.0)
-
-
-def _free_lists(nodes: Iterable[Node]) -> Iterator[int]:
-    """Yield the lists on a line that no number counts."""
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from _free_lists(node.body)
-        elif isinstance(node, LineNode) and node.tail is not None and node.count is None:
-            yield node.tail
-
-
-def _without_chance_lengths(facts: Facts, ranges: Mapping[int, Range]) -> Facts:
-    """Return the facts without lengths of words that a field cannot tell, because it goes further than words do."""
-    fields = dict(facts.fields)
-    for number, fact in fields.items():
-        count, known = fact.length, ranges[number]
-        if count is not None and count.field is not None and known.sure and known.highs[0] < OPEN_LENGTH:
-            told = ranges[count.field]
-            if known.low == known.highs[0] or (told.sure and count.plus + told.highs[0] > known.highs[0]):
-                fields[number] = replace(fact, length=None)
-    return replace(facts, fields=fields)
-
-
-def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
-    """Return the fields that a statement compares, as in "1 <= a < b <= n", the smaller one first."""
-    pairs = [(each.name, each.high_by.names) for each in told if each.high_by is not None]
-    return frozenset(
-        (named[name], named[others[0]])
-        for name, others in pairs
-        if len(others) == 1 and name in named and others[0] in named
-    )
-
-
-def _from_first_node(
-    edges: Sequence[EdgeTable], facts: Facts, ranges: Mapping[int, Range]
-) -> Iterator[tuple[int, Range]]:
-    """Yield the ranges of other fields that name nodes of a graph: they begin with the first node, too."""
-    for table in edges:
-        for number, known in ranges.items():
-            fact = facts.fields[number]
-            named = table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound
-            if named and not known.sure and fact.low >= table.low > known.low:
-                yield number, replace(known, low=table.low)
-
-
-def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
-    """Return whether both ends can be numbers of nodes.
-
-    Coordinates in small samples look like them, but go further. So do any two numbers in few lines.
-    """
-    if table.bound.field is None or table.names is not None:
-        return True
-    nodes = max(ranges[table.bound.field].highs) + table.bound.plus
-    seen = sum(len(tokens) for instance in instances for slot, tokens in instance.items() if slot[0] == table.left)
-    most = nodes if seen < _FEW_EDGES else 2 * nodes + 1
-    ends = [ranges[number] for number in (table.left, table.right)]
-    return not all(end.sure and end.cap is None and max(end.highs) >= most for end in ends)
-
-
-def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
-    """Return the fields that bound others, as far as no source bounds those otherwise; by formulas only whole lists."""
+def _bounding(ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
+    """Return the fields that bound others, as far as no source bounds those otherwise."""
     found = {each.bound.field for each in ranges.values() if each.bound is not None}
     found |= {each.bound.field for each in edges}
-    found |= {number for each in lists.values() if each.cap is not None for _, number in each.cap.fields}
     return {number for number in found if number is not None}
 
 
 _hints = lru_cache(maxsize=16)(read_validators)
 _told = lru_cache(maxsize=16)(read_statement)
-_kinds = lru_cache(maxsize=16)(kinds_in)
 
 
-def _searched(inputs: Sequence[Sequence[list[str]]], kinds: frozenset[str]) -> list[tuple[Node, ...]]:
+def _searched(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
     """Return the templates of the smallest inputs, or of some of them if others do not fit."""
     sizes = accumulate(map(_size, inputs))
     small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
     for chosen in _choices(small[:_SEARCHED_INPUTS]):
-        found = [nodes for nodes in templates(chosen, kinds) if list(fields_of(nodes))]
+        found = [nodes for nodes in templates(chosen) if list(fields_of(nodes))]
         if found:
             return found
     return []
@@ -407,21 +307,9 @@ def bound_rule(number: int, found: Range) -> Rule | None:
     return Rule(RuleKind.BOUND, (number, found.bound.field), found.bound.plus)
 
 
-def other_bounds(number: int, fact: Fact, found: Range) -> Iterator[Rule]:
-    """Yield the rules that further earlier fields bound a field: one that goes up to n may go up to m as well."""
-    if found.bound is None and found.cap is None:
-        return
-    for at, count in enumerate(fact.bounds):
-        if count.field is not None and all(
-            count.field != other.field for other in (*fact.bounds[:at], found.bound) if other
-        ):
-            yield Rule(RuleKind.BOUND, (number, count.field), count.plus)
-
-
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
-    names = () if edges.names is None else (edges.names,)
-    return Rule(kind, (edges.left, edges.right, *names), edges.low, edges.bound)
+    return Rule(kind, (edges.left, edges.right))
 
 
 def prior_beliefs(
@@ -430,7 +318,6 @@ def prior_beliefs(
     ranges: Mapping[int, Range],
     edges: Sequence[EdgeTable],
     rules: Mapping[Rule, float],
-    told_ties: frozenset[tuple[int, int]] = frozenset(),
 ) -> dict[Rule, float]:
     """Return every rule that all known inputs keep, and how likely it is required."""
     found = dict(rules)
@@ -442,10 +329,9 @@ def prior_beliefs(
             found[distinct_rule(number)] = trusted["distinct"]
         bound = bound_rule(number, ranges[number])
         if bound is not None:
-            found[bound] = _BOUND_TRUST
-        found |= dict.fromkeys(other_bounds(number, fact, ranges[number]), 0.0)  # refusals may teach them
+            found[bound] = 1.0 if ranges[number].below == bound.fields[1] else _BOUND_TRUST
     for relation in facts.relations:
-        told = (relation.left, relation.right) in told_ties
+        told = ranges[relation.left].below == relation.right
         found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)
     for table in edges:
         found.update(_graph_beliefs(table, hints))

@@ -13,7 +13,6 @@ from balancer.pipeline.generators.learn.template import Choice, Count, Instance,
 
 __all__ = ["observe"]
 
-_MOST_SEEN = 100
 _VOCABULARY = 5  # at most so many different words, each seen twice, are keywords
 _LETTERS_CLOSED = 4  # at most so many different letters, each seen five times, are an alphabet: "ACGT", ".#"
 
@@ -106,21 +105,14 @@ def _context(
 
 def _fact(seen: _Seen, counts: bool) -> Fact:
     kinds = {_kind_of(token) for token in seen.tokens()}
-    if TokenKind.WORD in kinds or not kinds or (TokenKind.FLOAT not in kinds and not counts and _are_digit_words(seen)):
+    zeros = any(len(token) > 1 and token.startswith("0") for token in seen.tokens())  # words: "0110"
+    if TokenKind.WORD in kinds or not kinds or (TokenKind.FLOAT not in kinds and not counts and zeros):
         return _word_fact(seen)
     if TokenKind.FLOAT in kinds:
         values = [float(token) for token in seen.tokens()]
         decimals = max(len(token.partition(".")[2]) for token in seen.tokens())
         return Fact(TokenKind.FLOAT, math.floor(min(values)), math.ceil(max(values)), decimals)
     return _int_fact(seen, counts)
-
-
-def _are_digit_words(seen: _Seen) -> bool:
-    """Return whether whole numbers are really words: "0110", or with as many digits as an earlier field tells."""
-    tokens = list(seen.tokens())
-    if any(len(token) > 1 and token.startswith("0") for token in tokens):
-        return True
-    return max(map(len, tokens)) > 2 and _telling(seen, _word_lengths(seen)) is not None
 
 
 def _word_lengths(seen: _Seen) -> list[list[int]]:
@@ -150,7 +142,6 @@ def _word_fact(seen: _Seen) -> Fact:
         letters=letters,
         closed=_is_closed(letters, sum(lengths), max(lengths) == 1),
         words=tuple(words) if keywords and len(words) > 1 else (),
-        seen=tuple(words[:: 1 + len(words) // _MOST_SEEN]),
         distinct=_all_distinct(seen.lists),
         once=_once(seen, letters),
         length=_telling(seen, _word_lengths(seen)),
@@ -202,7 +193,6 @@ def _int_fact(seen: _Seen, counts: bool) -> Fact:
         bounds=_bounds(seen.contexts, lists, low),
         order=_order(lists),
         distinct=_all_distinct(lists),
-        boolean=not counts and {value for values in lists for value in values} == {0, 1} and sum(map(len, lists)) > 4,
         permutation=all(sorted(values) == list(range(low, low + len(values))) for values in lists)
         and any(len(values) > 1 for values in lists)
         and low in (0, 1),

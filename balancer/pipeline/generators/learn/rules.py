@@ -1,40 +1,21 @@
 """Rules between the values of an input: a sum, an order, balanced brackets, a connected graph. Pure.
 
-Decides which kinds of rules there are, and how their values are read. A rule that does not apply to an input holds in
-it.
-
-Rules that all known inputs keep are found here, each with its probability of being required. They may be chance.
-Answers of validators change the probability later.
+Decides which kinds of rules there are. Rules that all known inputs keep are found here, each with its probability of
+being required. They may be chance.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
-from math import prod
 
-from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, node_count
-from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
-from balancer.pipeline.generators.learn.named import before, uses_of
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
-__all__ = [
-    "BRACKETS",
-    "MOST_TOKENS",
-    "Rule",
-    "RuleKind",
-    "balanced",
-    "find_rules",
-    "holds",
-    "list_fields",
-    "numbers_of",
-]
+__all__ = ["Rule", "RuleKind", "find_rules", "list_fields"]
 
-MOST_TOKENS = 20_000  # longer lists are not read
+_MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
-Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
-_FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -47,8 +28,6 @@ class RuleKind(Enum):
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
     ORDER = "sorted"
     DISTINCT = "no value twice"
-    ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
-    NAMED = "a value of an earlier list"  # the fields are that list, and the one that has its values
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
@@ -58,20 +37,16 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind.
-
-    Rules about graphs have the greatest node as `bound`, and the least one as `value`.
-    """
+    """A rule about fields: (single, list), (list,) or two columns; see RuleKind."""
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
-    bound: Count | None = None
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
     """Return whole numbers; None if a token is none, or there are too many."""
-    if len(tokens) > MOST_TOKENS:
+    if len(tokens) > _MOST_TOKENS:
         return None
     try:
         return [int(token) for token in tokens]
@@ -88,141 +63,6 @@ def balanced(text: str) -> bool:
         elif letter in BRACKETS and (not open_ones or open_ones.pop() != BRACKETS[letter]):
             return False
     return not open_ones
-
-
-def holds(rule: Rule, instance: Instance) -> bool:
-    """Return whether `rule` holds at every place of the input."""
-    try:
-        return rule.kind not in _CHECKS or _CHECKS[rule.kind](rule, instance)
-    except (KeyError, ValueError, StopIteration):  # the field is missing, or not a number
-        return True
-
-
-def _lists(number: int, instance: Instance) -> Iterator[tuple[Where, Sequence[str]]]:
-    return ((where, tokens) for (field, where), tokens in instance.items() if field == number)
-
-
-def _ints(tokens: Sequence[str]) -> list[int]:
-    found = numbers_of(tokens)
-    if found is None:
-        raise ValueError
-    return found
-
-
-def _sum(rule: Rule, instance: Instance) -> bool:
-    single, number = rule.fields
-    return all(
-        int(before(single, where, instance)[0]) == sum(_ints(tokens))
-        for where, tokens in _lists(number, instance)
-        if tokens
-    )
-
-
-def _parents_hold(rule: Rule, instance: Instance) -> bool:
-    plus = rule.value or 0
-    return all(
-        value < index + plus
-        for _, found in _lists(rule.fields[0], instance)
-        for index, value in enumerate(_ints(found))
-    )
-
-
-def _balanced(rule: Rule, instance: Instance) -> bool:
-    return all(balanced(token) for _, found in _lists(rule.fields[0], instance) for token in found)
-
-
-def _symmetric(rule: Rule, instance: Instance) -> bool:
-    rows = [tokens for _, tokens in sorted(_lists(rule.fields[0], instance))]
-    size = range(len(rows))
-    told = all(int(rows[i][i]) == rule.value for i in size) if rule.value is not None else True
-    return told and all(rows[i][j] == rows[j][i] for i in size for j in range(i))
-
-
-def _order(rule: Rule, instance: Instance) -> bool:
-    least = rule.value or 0  # 1: strictly
-    steps = (b - a for _, found in _lists(rule.fields[0], instance) for a, b in pairwise(_ints(found)))
-    return all(step >= least for step in steps)
-
-
-def _distinct(rule: Rule, instance: Instance) -> bool:
-    return all(len(set(found)) == len(found) for _, found in _lists(rule.fields[0], instance))
-
-
-def _rows_distinct(rule: Rule, instance: Instance) -> bool:
-    rows = (rows_of(rule.fields, where, instance) for where, _ in _lists(rule.fields[0], instance))
-    return all(len(set(found)) == len(found) for found in rows)
-
-
-def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tuple[str, ...]]:
-    """Return the lines of a table. Raises KeyError."""
-    return list(zip(*(instance[number, where] for number in fields), strict=True))
-
-
-def _tie(rule: Rule, instance: Instance) -> bool:
-    left, right = rule.fields
-    for where, tokens in _lists(right, instance):
-        for one, other in zip(_ints(before(left, where, instance)), _ints(tokens), strict=True):
-            if rule.value is None and one == other:
-                return False
-            if rule.value is not None and other - one < rule.value:  # 0: at most; 1: less
-                return False
-    return True
-
-
-def _bound(rule: Rule, instance: Instance) -> bool:
-    number, other = rule.fields
-    return all(
-        int(token) <= int(before(other, where, instance)[0]) + (rule.value or 0)
-        for where, tokens in _lists(number, instance)
-        for token in tokens
-    )
-
-
-def _named(rule: Rule, instance: Instance) -> bool:
-    names, number = rule.fields
-    return all(listed.issuperset(tokens) for tokens, listed in uses_of(names, number, instance))
-
-
-def _graph(rule: Rule, instance: Instance) -> bool:
-    """Check a graph. The fields are its columns, and the list of its nodes' names."""
-    left, right, *named = rule.fields
-    low, bound = rule.value or 0, rule.bound or Count(None)
-    for where, tokens in _lists(left, instance):
-        others = instance[right, where]
-        if named:
-            places = {name: str(low + at) for at, name in enumerate(before(named[0], where, instance))}
-            tokens, others = ([places.get(each, "") for each in ends] for ends in (tokens, others))
-        edges = list(zip(_ints(tokens), _ints(others), strict=True))
-        nodes = node_count(bound, low, where, instance)
-        inside = all(low <= node < nodes + low for edge in edges for node in edge)
-        moved = [(one - low, other - low) for one, other in edges]
-        if rule.kind is RuleKind.SIMPLE:
-            if len({frozenset(edge) for edge in edges}) < len(edges) or any(one == other for one, other in edges):
-                return False
-        elif inside and not _OF_GRAPHS[rule.kind](nodes, moved):
-            return False
-    return True
-
-
-_OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] = {
-    RuleKind.CONNECTED: is_connected,
-    RuleKind.ACYCLIC: is_acyclic,
-}
-_CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
-    RuleKind.SUM: _sum,
-    RuleKind.PARENTS: _parents_hold,
-    RuleKind.BALANCED: _balanced,
-    RuleKind.SYMMETRIC: _symmetric,
-    RuleKind.ORDER: _order,
-    RuleKind.DISTINCT: _distinct,
-    RuleKind.ROWS_DISTINCT: _rows_distinct,
-    RuleKind.NAMED: _named,
-    RuleKind.TIE: _tie,
-    RuleKind.BOUND: _bound,
-    RuleKind.CONNECTED: _graph,
-    RuleKind.SIMPLE: _graph,
-    RuleKind.ACYCLIC: _graph,
-}
 
 
 def find_rules(
@@ -242,30 +82,7 @@ def find_rules(
     for number in (*lists, *words):
         found.update(_alone(number, facts, instances))
     found.update(_matrices(nodes, instances, facts))
-    for table in tables_of(nodes):
-        if len(table) > 1 and not graphs & set(table):
-            found.update(_find_distinct_rows(table, facts, instances))
     return found
-
-
-def _find_distinct_rows(
-    table: Sequence[int], facts: Facts, instances: Sequence[Instance]
-) -> Iterator[tuple[Rule, float]]:
-    """Find tables without two equal lines, if by chance there were some."""
-    if any(facts.fields[number].distinct for number in table):
-        return
-    expected = 0.0  # pairs of equal lines, if columns did not depend on each other
-    for instance in instances:
-        for where, tokens in _lists(table[0], instance):
-            if not 1 < len(tokens) <= MOST_TOKENS:
-                continue
-            rows = rows_of(table, where, instance)
-            if len(set(rows)) < len(rows):
-                return
-            combinations = prod(len(set(column)) for column in zip(*rows, strict=True))
-            expected += len(rows) * (len(rows) - 1) / 2 / combinations
-    if expected >= _FEW_EQUAL:
-        yield Rule(RuleKind.ROWS_DISTINCT, tuple(table)), 0.95 if expected >= _MANY_EQUAL else 0.7
 
 
 def _single_fields(nodes: Sequence[Node]) -> list[int]:

@@ -21,8 +21,11 @@ __all__ = [
     "Repeat",
     "Slot",
     "TemplateReading",
+    "before",
+    "fields_of",
     "read",
     "tokenize",
+    "whole_number",
 ]
 
 # A field's number, and the pass of each repeated block around it: (3, (0, 2)).
@@ -36,15 +39,14 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number: the value of an earlier field, or its double, plus a constant; or only the constant."""
+    """A number: the value of an earlier field plus a constant; or only the constant."""
 
     field: int | None
     plus: int = 0
-    times: int = 1
 
     def of(self, values: Mapping[int, int]) -> int:
         """Return the number, given the values of earlier fields."""
-        return self.plus + (0 if self.field is None else self.times * values[self.field])
+        return self.plus + (0 if self.field is None else values[self.field])
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,15 @@ def whole_number(token: str) -> int | None:
     """Return the value of a token that is a whole number of up to 18 ASCII digits; else None."""
     digits = token.removeprefix("-")
     return int(token) if len(digits) <= 18 and digits.isascii() and digits.isdigit() else None
+
+
+def before(number: int, where: tuple[int, ...], instance: Instance) -> Sequence[str]:
+    """Return the tokens of an earlier field, from the nearest block around `where` that has it.
+
+    Raises StopIteration.
+    """
+    places = [(number, where[:depth]) for depth in range(len(where), -1, -1)]
+    return next(instance[place] for place in places if place in instance)
 
 
 def fields_of(nodes: Sequence[Node]) -> Iterator[int]:

@@ -14,6 +14,7 @@ from itertools import combinations, pairwise, permutations
 from typing import Any, Literal
 
 from balancer.judging.calls import called_source
+from balancer.pipeline.generators.learn.statement import compared, plain
 from balancer.problem import Problem
 
 __all__ = ["Arguments", "ValueShape", "arguments_of", "read_arguments"]
@@ -214,14 +215,8 @@ def _hinted(shape: ValueShape, hint: str) -> ValueShape:
 
 # -- from the statement --------------------------------------------------------------------------------
 
-_SIGNS = {
-    "\u2264": "<=", "\\leq": "<=", "\\le": "<=", "&lt;": "<", "\u2212": "-", "$": "", "`": "", "**": "^",
-    "\\times": "*", "\\cdot": "*",
-}  # fmt: skip
-_VALUE = r"(-?\s?\d[\d,]*(?:\s?[*x]\s?\d+)?(?:\s?\^\s?\{?\d+\}?)?)(\s?-\s?1(?!\d))?"
-_TARGET = r"((?:len\()?\|?[A-Za-z_]\w*(?:\[\w+\])*(?:\.length|\.size\(\)|\.size)?\|?\)?)"
-_TOLD = re.compile(rf"{_VALUE}\s*(<=|<)\s*{_TARGET}((?:\s*,\s*{_TARGET})*)\s*(<=|<)\s*{_VALUE}")
-_SAME = re.compile(rf"\b([A-Za-z_]\w*)\s*==?\s*{_TARGET}")
+_TARGET = r"(?:len\()?\|?[A-Za-z_]\w*(?:\[\w+\])*(?:\.length|\.size\(\)|\.size)?\|?\)?"
+_SAME = re.compile(rf"\b([A-Za-z_]\w*)\s*==?\s*({_TARGET})")
 _WORDS = re.compile(r"lower-?\s?case (?:english |latin )?letters", re.IGNORECASE)
 
 
@@ -237,36 +232,14 @@ class _Told:
 
 
 def _told_bounds(statement: str) -> Iterator[_Told]:
-    text = re.sub(r"<sup>(\d+)</sup>", r"^\1", statement)
-    for sign, plain in _SIGNS.items():
-        text = text.replace(sign, plain)
+    text = plain(statement)
     same = {match[1]: match[2] for match in _SAME.finditer(text)}
-    for match in _TOLD.finditer(text):
-        low, high = _whole(match[1], match[2]), _whole(match[8], match[9])
-        if low is None or high is None:
-            continue
-        low, high = low + (match[3] == "<"), high - (match[7] == "<")
-        for target in (match[4], *re.findall(_TARGET, match[5])):
-            yield _target(target, low, high)
-            if target in same:
-                yield _target(same[target], low, high)
-
-
-def _target(words: str, low: float, high: float) -> _Told:
-    name = re.search(r"(?!len\()[A-Za-z_]\w*", words.replace("len(", ""))
-    of_length = any(mark in words for mark in (".length", ".size", "len(", "|"))
-    return _Told(name[0] if name else "", words.count("["), of_length, low, high)
-
-
-def _whole(words: str, less: str | None) -> int | None:
-    factors = [part.partition("^") for part in re.split(r"[*x]", re.sub(r"[\s,{}]", "", words))]
-    found = 1
-    for base, _, power in factors:
-        exponent = int(power or 1)
-        if exponent > 20 or len(base) > 20:
-            return None
-        found *= int(base) ** exponent if not base.startswith("-") else -(int(base[1:]) ** exponent)
-    return found - bool(less)
+    for target, bound in compared(text, _TARGET).items():
+        if bound.low is not None and bound.high is not None:
+            for words in filter(None, (target, same.get(target))):
+                of_length = any(mark in words for mark in (".length", ".size", "len(", "|"))
+                name = re.sub(r"^len\(|\W.*", "", words.removeprefix("|").removeprefix("len("))
+                yield _Told(name, words.count("["), of_length, bound.low, bound.high)
 
 
 def _bounded(shape: ValueShape, name: str, told: Sequence[_Told], statement: str) -> ValueShape:

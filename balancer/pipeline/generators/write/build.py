@@ -5,14 +5,10 @@ its count.
 """
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Protocol
 
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
-from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import AS_SEEN, Style
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import (
@@ -26,7 +22,7 @@ from balancer.pipeline.generators.learn.template import (
     whole_number,
 )
 
-__all__ = ["Filling", "build", "build_changed", "build_given", "build_styled"]
+__all__ = ["build", "build_changed", "build_given", "build_styled"]
 
 _MOST_BLOCKS = 100_000
 _IN_VAIN = 60  # impossible inputs in a row
@@ -36,29 +32,7 @@ _MOST_BYTES = 12_000_000  # enough for an input whose parts all take their whole
 Given = Mapping[Slot, Sequence[str]]
 
 
-class Filling(Protocol):
-    """Chooses tokens that are not given; see `Fill`."""
-
-    def length(self, number: int, values: Mapping[int, int]) -> int:
-        """Return the length of a list that no field counts."""
-        ...
-
-    def columns(
-        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
-    ) -> list[list[str]]:
-        """Return `count` tokens for each field. Raises TooLarge."""
-        ...
-
-    def room(self, fields: Sequence[int], values: Mapping[int, int]) -> int:
-        """Return the most lines with these columns."""
-        ...
-
-    def patches(self) -> Iterable[tuple[int, int]]:
-        """Return earlier single fields that must change, with their new values, once each."""
-        ...
-
-
-def build(knowledge: Knowledge, given: Given, fill: Filling) -> bytes:
+def build(knowledge: Knowledge, given: Given, fill: "Fill | _AsGiven") -> bytes:
     """Return an input of the known format. Raises TooLarge."""
     writer = _Writer(given, fill)
     writer.nodes(knowledge.nodes, ())
@@ -75,50 +49,35 @@ def build_given(knowledge: Knowledge, given: Given) -> bytes | None:
 
 def build_styled(knowledge: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """Yield an input in each style, named by the style and its sizes. Impossible ones are skipped; see `_possible`."""
-
-    def attempts() -> Iterator[Callable[[], tuple[str, bytes]]]:
-        for style in styles:
-            yield partial(_styled, knowledge, style, rng)
-
-    return _possible(attempts())
+    for detail, data, fill in _possible(knowledge, ((style.name, {}, style) for style in styles), rng):
+        sizes = islice(sorted(fill.sizes.items()), _NAMED_SIZES)
+        yield detail + "".join(f" {knowledge.names[number]}={value}" for number, value in sizes), data
 
 
 def build_changed(
     knowledge: Knowledge, changes: Iterable[tuple[str, Given]], rng: random.Random
 ) -> Iterator[tuple[str, bytes]]:
     """Yield an input for each change. Values needed in addition are drawn as in the known inputs. See `_possible`."""
-
-    def attempts() -> Iterator[Callable[[], tuple[str, bytes]]]:
-        for detail, given in changes:
-            yield partial(_changed, knowledge, detail, given, rng)
-
-    return _possible(attempts())
+    attempts = ((detail, given, AS_SEEN) for detail, given in changes)
+    return ((detail, data) for detail, data, _ in _possible(knowledge, attempts, rng))
 
 
-def _styled(knowledge: Knowledge, style: Style, rng: random.Random) -> tuple[str, bytes]:
-    fill = Fill(knowledge, style, rng)
-    data = build(knowledge, {}, fill)
-    sizes = islice(sorted(fill.sizes.items()), _NAMED_SIZES)
-    return style.name + "".join(f" {knowledge.names[number]}={value}" for number, value in sizes), data
-
-
-def _changed(knowledge: Knowledge, detail: str, given: Given, rng: random.Random) -> tuple[str, bytes]:
-    return detail, build(knowledge, given, Fill(knowledge, AS_SEEN, rng))
-
-
-def _possible(attempts: Iterable[Callable[[], tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+def _possible(
+    knowledge: Knowledge, attempts: Iterable[tuple[str, Given, Style]], rng: random.Random
+) -> Iterator[tuple[str, bytes, Fill]]:
     """Yield what can be made. End after some impossible attempts in a row, as they may be without end."""
     in_vain = 0
-    for attempt in attempts:
+    for detail, given, style in attempts:
+        fill = Fill(knowledge, style, rng)
         try:
-            made = attempt()
+            data = build(knowledge, given, fill)
         except TooLarge:
             in_vain += 1
             if in_vain == _IN_VAIN:
                 return
         else:
             in_vain = 0
-            yield made
+            yield detail, data, fill
 
 
 class _AsGiven:
@@ -134,15 +93,12 @@ class _AsGiven:
             raise TooLarge
         return [list(tokens or ()) for tokens in given]
 
-    def room(self, fields: object, values: object) -> int:
-        return MOST_TOKENS
-
     def patches(self) -> tuple[tuple[int, int], ...]:
         return ()
 
 
 class _Writer:
-    def __init__(self, given: Given, fill: Filling) -> None:
+    def __init__(self, given: Given, fill: "Fill | _AsGiven") -> None:
         self.lines: list[str] = []
         self._given = given
         self._fill = fill
@@ -198,26 +154,13 @@ class _Writer:
                 self.nodes(node.body, (*where, index))
 
     def _choice(self, node: Choice, count: int, where: tuple[int, ...]) -> None:
-        words = self._within_room(node, self._columns((node.key,), count, where)[0])
+        words = self._columns((node.key,), count, where)[0]
         rows = {
             word: iter(list(zip(*self._columns(fields, words.count(word), where), strict=True)))
             for word, fields in node.lines
         }
         for word in words:
             self._write(" ".join((word, *next(rows[word], ()))))
-
-    def _within_room(self, node: Choice, words: list[str]) -> list[str]:
-        """Give lines another kind if too many are of one whose values are distinct."""
-        room = {word: self._fill.room(fields, self._values) for word, fields in node.lines}
-        others = [word for word, most in room.items() if most >= len(words)]
-        if not others or len(others) == len(room):
-            return words
-        left = Counter(room)
-        kept = []
-        for at, word in enumerate(words):
-            kept.append(word if left[word] > 0 else others[at % len(others)])
-            left[kept[-1]] -= 1
-        return kept
 
     def _columns(self, fields: Sequence[int], count: int, where: tuple[int, ...]) -> list[list[str]]:
         given = [self._given.get((number, where)) for number in fields]

@@ -13,10 +13,9 @@ from balancer.pipeline.generators.draw.values import DrawLimits, Where, draw_num
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
-__all__ = ["Change", "changes", "is_word", "set_constants", "text_changes"]
+__all__ = ["Change", "changes", "set_constants", "text_changes"]
 
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
@@ -68,15 +67,11 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
     return _give(knowledge, instance, slot, tokens)
 
 
-def set_constants(
-    knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random, most: int = 10**9
-) -> Iterator[Change]:
+def set_constants(knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random) -> Iterator[Change]:
     """Yield changes that set a number or a word to a constant of a program, or next to it; each constant once.
 
-    Counts are set to at most `most`. Next to a word are those that one edit makes of it. A name of a list changes
-    everywhere.
+    Next to a word are those that one edit makes of it.
     """
-    using = {rule.fields[1]: rule.fields[0] for rule in knowledge.beliefs if rule.kind is RuleKind.NAMED}
     for constant in constants:
         for place, value in enumerate(_near(constant)):
             for number, found in sorted(knowledge.ranges.items()):
@@ -87,25 +82,13 @@ def set_constants(
                     if slot[0] == number and _suits(knowledge, slot, tokens, value)
                 ]
                 new = _edited(value, found.letters or value, rng) if place and isinstance(value, str) else value
-                if known and number not in using and _in_range(knowledge, number, new, most):
+                if known and _in_range(knowledge, number, new):
                     instance, slot = rng.choice(known)
                     tokens = list(instance[slot])
                     at = rng.randrange(len(tokens))
-                    old, tokens[at] = tokens[at], str(new)
-                    users = [user for user, names in using.items() if names == number]
-                    if users and str(new) in instance[slot]:  # no name comes twice
-                        continue
+                    tokens[at] = str(new)
                     detail, given = _give(knowledge, instance, slot, tokens)
-                    yield f"constant {detail}", {**given, **dict(_renamed(instance, slot[1], users, old, str(new)))}
-
-
-def _renamed(
-    instance: Instance, where: tuple[int, ...], users: Sequence[int], old: str, new: str
-) -> Iterator[tuple[Slot, list[str]]]:
-    """Yield the slots of fields that use a name of the list at `where`, with its new name."""
-    for slot, tokens in instance.items():
-        if slot[0] in users and slot[1][: len(where)] == where and old in tokens:
-            yield slot, [new if token == old else token for token in tokens]
+                    yield f"constant {detail}", given
 
 
 def _near(constant: int | str) -> Sequence[int | str]:
@@ -118,11 +101,11 @@ def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int |
     return bool(tokens) and _is_free_word(knowledge, slot)
 
 
-def _in_range(knowledge: Knowledge, number: int, value: int | str, most: int) -> bool:
+def _in_range(knowledge: Knowledge, number: int, value: int | str) -> bool:
     found = knowledge.ranges[number]
     if isinstance(value, str):
-        return set(value) <= set(found.letters) and is_word(found, value)
-    return found.low <= value <= (min(max(found.highs), most) if number in knowledge.sizes else max(found.highs))
+        return set(value) <= set(found.letters) and _is_word(found, value)
+    return found.low <= value <= max(found.highs)
 
 
 def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:
@@ -144,8 +127,8 @@ def _equalize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> C
 
 def _repeat_one(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
     def copied(tokens: list[str]) -> list[str]:
-        source, target = rng.sample(range(len(tokens)), 2)
-        return [tokens[source] if index == target else token for index, token in enumerate(tokens)]
+        tokens[rng.randrange(len(tokens))] = rng.choice(tokens)
+        return tokens
 
     return _rearranged(knowledge, instance, rng, "one element twice", copied)
 
@@ -161,24 +144,6 @@ def _reorder(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Ch
         )
     )
     return _rearranged(knowledge, instance, rng, name, order)
-
-
-def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Shuffle, reverse or repeat whole lines of a table."""
-    slot = _pick(instance, rng, lambda slot, tokens: len(tokens) > 1)
-    if slot is None:
-        return None
-    rows = [other for other, tokens in instance.items() if other[1] == slot[1] and len(tokens) == len(instance[slot])]
-    order = list(range(len(instance[slot])))
-    name = rng.choice(("lines reversed", "lines shuffled", "first line again"))
-    if name == "lines shuffled":
-        rng.shuffle(order)
-    else:
-        order = order[::-1] if name == "lines reversed" else [0, 0, *order[2:]]
-    given = dict(instance)
-    for row in rows:
-        given[row] = [instance[row][index] for index in order]
-    return name, given
 
 
 def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
@@ -200,22 +165,20 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
     edited = _edited(word, letters, rng)
-    if is_word(found, edited) and rng.random() < 0.5:
+    if _is_word(found, edited) and rng.random() < 0.5:
         return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
     options = [
         rng.choice(letters) * length,
         "".join(rng.choices(letters, k=min(length, 1000))),
         (word + word[::-1])[: max(found.highs)],
-        letters[-1] + word[1:],
-        word[:-1] + letters[0],
     ]
     if set(word.swapcase()) <= set(letters):
         options.append(word.swapcase())
     return rng.choice(options)
 
 
-def is_word(found: Range, word: str) -> bool:
+def _is_word(found: Range, word: str) -> bool:
     """Return whether a word has a length that its field allows."""
     return found.low <= len(word) <= max(found.highs)
 
@@ -237,7 +200,6 @@ _KINDS: tuple[Callable[[Knowledge, Instance, random.Random], Change | None], ...
     _change_word,
     _repeat_one,
     _set_number,
-    _reorder_rows,
     _change_word,
 )
 
@@ -310,36 +272,18 @@ def _change_token(data: bytes, rng: random.Random) -> _Change:
     return f"token {at // 2 + 1} changed", b"".join(parts)
 
 
-def _swap_lines(data: bytes, rng: random.Random) -> _Change:
-    lines = data.splitlines(keepends=True)
-    if len(lines) < 2:
-        return _change_byte(data, rng)
-    one, other = rng.sample(range(len(lines)), 2)
-    lines[one], lines[other] = lines[other], lines[one]
-    return f"lines {one + 1} and {other + 1} swapped", b"".join(lines)
-
-
 def _copy_line(data: bytes, rng: random.Random) -> _Change:
     lines = data.splitlines(keepends=True)
     if not lines:
-        return _change_byte(data, rng)
+        return "a line", b"%d\n" % rng.choice(_NUMBERS)
     one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     lines[one] = lines[other]
     return f"line {one + 1} like line {other + 1}", b"".join(lines)
 
 
-def _change_byte(data: bytes, rng: random.Random) -> _Change:
-    if not data:
-        return "a line", b"%d\n" % rng.choice(_NUMBERS)
-    at = rng.randrange(len(data))
-    return f"byte {at + 1} changed", data[:at] + bytes([data[rng.randrange(len(data))]]) + data[at + 1 :]
-
-
 _TEXT_KINDS: tuple[Callable[[bytes, random.Random], _Change], ...] = (
     _change_number,
-    _swap_lines,
     _change_token,
     _change_number,
     _copy_line,
-    _change_byte,
 )

@@ -126,7 +126,7 @@ def _without_nodes(found: Knowledge, instance: Instance) -> Iterator[Given]:
     for edges in found.edges:
         counter = edges.bound.field
         table = next((part for part in parts_of(found) if edges.left in part.fields and part.depth == 0), None)
-        if edges.names is not None or counter is None or table is None or not instance.get((counter, ())):
+        if counter is None or table is None or not instance.get((counter, ())):
             continue
         nodes = int(instance[counter, ()][0])
         lefts, rights = instance.get((edges.left, ()), ()), instance.get((edges.right, ()), ())
@@ -145,22 +145,19 @@ def _without_nodes(found: Knowledge, instance: Instance) -> Iterator[Given]:
 
 
 def _lower(found: Knowledge, instance: Instance) -> Iterator[Given]:
-    """Make numbers smaller, all of a field or one by one, by rank and by half; turn letters into the first one."""
+    """Make numbers smaller, all of a field or one by one, and by half; turn letters into the first one."""
     plain = [slot for slot in instance if slot[0] not in found.sizes and instance[slot]]
     numbers = sorted({slot[0] for slot in plain if found.facts.fields[slot[0]].kind is TokenKind.INT})
     for number in numbers:
         slots = [slot for slot in plain if slot[0] == number]
-        values = sorted({int(token) for slot in slots for token in instance[slot]})
         low = found.ranges[number].low
-        ranks = {value: low + rank for rank, value in enumerate(values)}
-        for less in (
-            dict.fromkeys(values, low),
-            ranks,
-            {value: low + (value - low) // 2 for value in values},
-        ):
+        for part in (0, 2):  # the least value, and half way to it
             yield {
                 **instance,
-                **{slot: [str(min(less[int(token)], int(token))) for token in instance[slot]] for slot in slots},
+                **{
+                    slot: [str(min(low + (int(token) - low) * part // 4, int(token))) for token in instance[slot]]
+                    for slot in slots
+                },
             }
     places = [(slot, at) for slot in plain if slot[0] in numbers for at in range(len(instance[slot]))]
     for slot, at in sorted(places, key=lambda place: -len(instance[place[0]][place[1]]))[:_VALUES]:
