@@ -8,7 +8,7 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
 from balancer_simulator.report.document import page
 from balancer_simulator.report.export import to_data
-from balancer_simulator.report.terminal import print_ranking, print_study
+from balancer_simulator.report.terminal import print_study
 
 from tests.simulation.printed import printed
 
@@ -62,10 +62,10 @@ def _card(study: Study) -> str:
 def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_ALIKE, monkeypatch)
     assert _card(study).startswith("policy to keep p no difference that these runs show: p, q, of 3")
-    for show in (print_ranking, print_study):
-        assert "no difference by makespan that these runs show: p, q; keep p\n" in printed(study, show, width=100)
-        assert "best by" not in printed(study, show, width=100)
-    places = [line.split()[:2] for line in printed(study, print_ranking, width=100).splitlines() if line[:1].isdigit()]
+    text = printed(study, print_study, width=100)
+    assert "no difference by makespan that these runs show: p, q; keep p\n" in text
+    assert "best by" not in text
+    places = [line.split()[:2] for line in text.splitlines() if line[:1].isdigit()]
     assert places == [["1", "p"], ["1", "q"], ["3", "slow"]]
     assert to_data(study)["ranking"]["best"] == ["p", "q"]
 
@@ -73,7 +73,7 @@ def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) ->
 def test_one_replication_crowns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch({"p": [10.0], "q": [20.0]}, monkeypatch)
     assert _card(study).startswith("best policy not known p is first of 2")
-    assert "best by" not in printed(study, print_ranking, width=100)
+    assert "best by" not in printed(study, print_study, width=100)
 
 
 def test_the_only_one_is_no_winner(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,7 +256,7 @@ def _who(fit: Fit) -> str:
     if caller_pattern.callers is None:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
         if have_several_at_once(fit.prepared.attempts):
-            several = "; a name has several calls at once, like a problem of the pipeline; recommend uses that"
+            several = "; a name has several calls at once, like a problem of the pipeline; plan uses that"
             if len({each.task.partition(": ")[0] for each in fit.prepared.attempts if each.task}) < FEWEST_PROBLEMS:
                 several += f"; a run is fitted as a batch from {FEWEST_PROBLEMS} problems on"
         return f"open arrivals: {len(caller_pattern.at_s)} in {in_s}{several}"

@@ -85,8 +85,6 @@ class Goal:
 
     def check(self, base: Scenario) -> None:
         """Raise ConfigError if the goal cannot be one of this scenario."""
-        if (self.deadline_s is None) == (self.p99_s is None):
-            raise ConfigError("plan: give either a deadline (--deadline) or, for open arrivals, a p99 (--p99)")
         if not self.at_most > 0:
             name = "--deadline" if self.p99_s is None else "--p99"
             raise ConfigError(f"{name}: found {self.at_most:g} s; it must be more than 0")
@@ -228,6 +226,8 @@ def plan(
 
 
 def _check_load(source: Fit | Scenario, goal: Goal) -> None:
+    if (goal.deadline_s is None) == (goal.p99_s is None):
+        raise ConfigError("plan: give either a deadline (--deadline) or, for open arrivals, a p99 (--p99)")
     if isinstance(source, Scenario):
         workload = source.workload
         said = f"its workload is {workload.kind}"

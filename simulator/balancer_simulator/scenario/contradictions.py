@@ -260,9 +260,9 @@ def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
             yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * (1 - on) * horizon_s
         case Conversations(rate_per_s=rate):
             yield "workload.conversations_per_s", "requests", rate * horizon_s
-        case Closed(workers=workers, think=think):
+        case Closed(workers=workers, think=think, calls=calls):
             round_s = max(think.mean_s + scenario.quickest_call_s, _ROUND_S)
-            yield "workload.workers", "requests", horizon_s * min(scenario.rate, workers / round_s)
+            yield "workload.workers", "requests", min(calls or inf, horizon_s * min(scenario.rate, workers / round_s))
         case Batch(samples=samples, stages=stages):
             yield "workload.samples", "requests", float(samples * sum(stage.tasks for stage in stages))
 
