@@ -14,7 +14,7 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Final
 
