@@ -17,7 +17,7 @@
 # at most four calls at once on each. The servers sleep as long as a random number says. One of them is slow for 5 s of
 # every 20 s, and one was down for 8 s. Nothing of this is told to what follows: it has to be found in the log.
 #
-# On the command line the same is: `balancer trace haproxy.log.gz --out calls.jsonl`, `balancer fit calls.jsonl`, `balancer
+# On the command line the same is: `balancer fit --summary haproxy.log.gz --out calls.jsonl`, `balancer fit calls.jsonl`, `balancer
 # predict calls.jsonl`, `balancer plan calls.jsonl --p99 1s --load x1.4 --losing 1`.
 
 # %%

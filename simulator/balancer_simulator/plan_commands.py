@@ -31,6 +31,8 @@ __all__ = ["fit", "plan", "predict", "seconds_until"]
 
 Given = TypeVar("Given")
 
+# A copy of the default in balancer.observing.traces.importers, which is slow to import.
+_NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
@@ -153,36 +155,85 @@ ReportOption = Annotated[
 
 
 def fit(
-    trace: TraceArgument,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WHAT",
+            help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {_NGINX}"),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
+    ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
+    ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="SCENARIO", help="Write the scenario here, as TOML.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."
+        ),
     ] = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers.
+    """Fit a scenario to the calls of FILE: call times of each endpoint, its behaviour under load, and the callers.
 
     A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
     """
+    if summary and report is not None:
+        raise ConfigError("--report: it excludes --summary, which fits nothing; leave one out")
+    from balancer.commands.trace import read_calls, written
+
+    if not summary:
+        require("simulator", '"balancer fit"')
+    with saying("nothing was written"):
+        trace, said = read_calls(
+            files, source=source, log_format=log_format, columns=column or (), zone=zone, kind=kind
+        )  # fmt: skip
+    if summary:
+        from balancer.observing.traces.summary import summary_lines, summary_of
+
+        if out is not None:
+            written(trace, files, out)
+        data = {**summary_of(trace), **said}
+        if as_json:
+            print_json(data)
+        else:
+            print(*summary_lines(data), sep="\n")
+        return
     with _doing("fit", "fitting the trace"):
-        from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.description import as_toml, fit_data, fit_lines
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
         from balancer_simulator.report.fit import write_fit_report
 
-        found = fit_run(read_trace(trace))
+        found = fit_run(trace)
         held = goodness_of_fit(found)
-        scenario, page = None, None
+        scenario, page, name = None, None, files[0].name
         if out is not None:
-            remarks = [
-                f"Fitted to {trace.name}.",
-                *held.lines(),
-                *fit_lines(found),
-                "",
-                f"balancer simulate {out.name}",
-            ]
-            scenario = _written(out, as_toml(found.data(name=f"fitted to {trace.name}"), remarks))
+            remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
+            scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
         if report is not None:
             page = _page("--report", report, lambda: write_fit_report(found, held, report))
     if as_json:

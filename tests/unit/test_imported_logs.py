@@ -50,7 +50,7 @@ def of(path: Path, source: str | None = None, zone: str = "UTC", **options: Any)
 
 
 def run(*args: str) -> str:
-    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
     if result.exception is not None:
         raise result.exception
     return result.output

@@ -640,7 +640,7 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path: Path) -> None:
 
 
 def run(*args: str) -> str:
-    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
     if result.exception is not None:
         raise result.exception
     return result.output

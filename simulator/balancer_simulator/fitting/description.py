@@ -155,7 +155,7 @@ def _apart(fit: Fit) -> Iterator[str]:
     if len(used) > 1 and sum(map(len, used.values())) == len(set.union(*used.values())):
         yield (
             f"whether {', '.join(sorted(map(str, used)))} may go to each other's endpoints: here they do, in the trace "
-            "they never did; make a trace of each (balancer trace --kind) and fit that"
+            "they never did; fit each alone (balancer fit --kind)"
         )
 
 
