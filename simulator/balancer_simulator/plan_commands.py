@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from balancer_simulator.planning.predict import Check
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["fit", "plan", "predict", "seconds_until"]
+__all__ = ["NGINX", "fit", "plan", "predict", "seconds_until"]
 
 Given = TypeVar("Given")
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
-_NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
+NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
@@ -171,7 +171,7 @@ def fit(
     ] = None,
     log_format: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {_NGINX}"),
+        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
     ] = None,
     column: Annotated[
         list[str] | None,

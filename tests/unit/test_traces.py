@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from balancer_simulator import plan_commands
 from typer.testing import CliRunner
 
 from balancer import AcquireTimeout, AsyncPool, ConfigError, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool
-from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
@@ -827,7 +827,7 @@ def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path: P
     log.write_text("1700000001.5 200 x 10.0.0.1:80 0.5\n")
     with pytest.raises(ConfigError, match=r"access\.log:1: found 'x'; it must be seconds; give .* with --format$"):
         run(str(log), "--from", "nginx")
-    assert app._NGINX == NGINX_FORMAT, "what --help says"
+    assert plan_commands.NGINX == NGINX_FORMAT, "what --help says"
 
 
 def test_of_a_results_folder_the_database_is_read(tmp_path: Path) -> None:

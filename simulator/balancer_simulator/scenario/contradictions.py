@@ -120,7 +120,7 @@ def _holders_amiss(scenario: ScenarioFields) -> list[str]:
         f"holders: no kind of requests has holder = {name!r}"
         for name in sorted(scenario.holders.keys() - {*known, "*"})
     ]
-    if scenario.holders and not (scenario.fairness or any(policy.fairness for policy in scenario.policies)):
+    if scenario.holders and not scenario.fairness:
         found.append('holders: they have no effect without fairness = "holder"; set it, or leave them out')
     return found
 
