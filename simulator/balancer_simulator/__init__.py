@@ -14,9 +14,10 @@ from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
-    from balancer_simulator.planning.plan import Goal, Plan, plan
-    from balancer_simulator.planning.predict import Check, Prediction, check, predict
+    from balancer_simulator.planning.plan import Goal, PoolPlan, plan
+    from balancer_simulator.planning.predict import Check, check, predict
     from balancer_simulator.planning.predicted import Predicted
+    from balancer_simulator.planning.shown import Prediction
     from balancer_simulator.planning.what_if import WhatIf
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.joined import JoinedRun
@@ -80,10 +81,10 @@ __all__ = [
     "Number",
     "OnOff",
     "Pareto",
-    "Plan",
     "Poisson",
     "Policy",
     "PolicySessions",
+    "PoolPlan",
     "Predicted",
     "Prediction",
     "Record",
@@ -109,8 +110,9 @@ __all__ = [
 
 _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
-    "planning.plan": ("Goal", "Plan", "plan"),
-    "planning.predict": ("Check", "Prediction", "check", "predict"),
+    "planning.plan": ("Goal", "PoolPlan", "plan"),
+    "planning.predict": ("Check", "check", "predict"),
+    "planning.shown": ("Prediction",),
     "planning.predicted": ("Predicted",),
     "planning.what_if": ("WhatIf",),
     "scenario.distributions": (

@@ -154,46 +154,54 @@ ReportOption = Annotated[
 ]
 
 
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHAT",
+        help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
+]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
+]
+SummaryOption = Annotated[
+    bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
+]
+FitOutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."),
+]
+
+
 def fit(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHAT",
-            help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None,
-        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
-    ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
-    ] = None,
-    summary: Annotated[
-        bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."
-        ),
-    ] = None,
+    files: FilesArgument,
+    source: FromOption = None,
+    log_format: FormatOption = None,
+    column: ColumnOption = None,
+    zone: ZoneOption = None,
+    kind: KindOption = None,
+    summary: SummaryOption = False,
+    out: FitOutOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -16,9 +16,9 @@ from balancer_simulator import (
     Goal,
     Lognormal,
     OnOff,
-    Plan,
     Poisson,
     Policy,
+    PoolPlan,
     Requests,
     Scenario,
     fit_trace,
@@ -69,29 +69,29 @@ def closed() -> Trace:
 
 
 @pytest.fixture(scope="module")
-def doubled(trace: Trace) -> Plan:
+def doubled(trace: Trace) -> PoolPlan:
     """A plan for twice the load."""
     return planned(trace, p99_s=0.8, load=2.0)
 
 
-def planned(source: Trace | Scenario, **goal: Any) -> Plan:
+def planned(source: Trace | Scenario, **goal: Any) -> PoolPlan:
     source = source if isinstance(source, Scenario) else fit_trace(source)
     return plan(source, Goal(**goal), strategies=["fifo"], draws=5)
 
 
-def chosen(found: Plan) -> Setting:
+def chosen(found: PoolPlan) -> Setting:
     assert found.chosen is not None
     return found.chosen
 
 
-def said(found: Plan) -> str:
+def said(found: PoolPlan) -> str:
     return "\n".join(plain(each.words) for each in plan_sections(found)[0].blocks if isinstance(each, Paragraph))
 
 
 # -- open arrivals ------------------------------------------------------------------------------------
 
 
-def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled: Plan) -> None:
+def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled: PoolPlan) -> None:
     found = doubled
     count = len(chosen(found).slots)
     assert found.nearest is not None
@@ -106,14 +106,14 @@ def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(double
     assert sum(each <= 0.8 for each in came) >= 4
 
 
-def test_without_the_best_endpoint_one_more_is_needed(trace: Trace, doubled: Plan) -> None:
+def test_without_the_best_endpoint_one_more_is_needed(trace: Trace, doubled: PoolPlan) -> None:
     losing = chosen(planned(trace, p99_s=0.8, load=2.0, losing=1))
     assert len(losing.slots) == len(chosen(doubled).slots) + 1
     assert len(losing.forecast.shares) == len(chosen(doubled).slots)
 
 
 @pytest.mark.more
-def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace, doubled: Plan) -> None:
+def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace, doubled: PoolPlan) -> None:
     now, free = doubled, planned(trace, p99_s=0.8, load=2.0, slot_cost=0.1)
     slots = list(chosen(free).slots.values())
     assert len(slots) < len(chosen(now).slots)
@@ -123,7 +123,7 @@ def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace, 
     assert "never" not in said(now)
 
 
-def test_the_knee_is_shown_for_today_the_answer_and_one_more(doubled: Plan) -> None:
+def test_the_knee_is_shown_for_today_the_answer_and_one_more(doubled: PoolPlan) -> None:
     found = doubled
     assert list(found.knee) == ["as it is", "answer", "one more"]
     assert list(found.knee["one more"]) == [2.0 * part for part in KNEE_LOADS]

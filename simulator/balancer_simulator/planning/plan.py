@@ -19,13 +19,13 @@ from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
 from balancer_simulator.planning.planner import FitDraws, Forecast, Planner
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.planning.what_if import WhatIf, from_0, rate_of_work, whole_of
+from balancer_simulator.planning.what_if import WhatIf, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["KNEE_LOADS", "STRATEGIES", "Goal", "Plan", "Setting", "plan"]
+__all__ = ["KNEE_LOADS", "STRATEGIES", "Goal", "PoolPlan", "Setting", "plan"]
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 """Tried beside the present one, by default."""
@@ -60,7 +60,7 @@ class Goal:
         load: with a p99: rate of the arrivals, in times of today's.
         losing: number of endpoints that are gone for the whole run: those that do most.
         certainty: probability that a run meets it.
-        costs: of an endpoint and of each copy, by URL; 1 for all others.
+        costs: of an endpoint and of each copy, by name or URL; 1 for all others.
         slot_cost: of each slot beside that; None: slots are free, and those of open arrivals stay as they are.
     """
 
@@ -96,8 +96,6 @@ class Goal:
             raise ConfigError(
                 f"--certainty: found {self.certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95"
             )
-        if strange := [url for url in self.costs or () if url not in base.by_url]:
-            raise ConfigError(f"--cost: there is no endpoint {strange[0]!r}; there are {', '.join(base.by_url)}")
         if wrong := [cost for cost in (self.costs or {}).values() if not 0 < cost < math.inf]:
             raise ConfigError(f"--cost: found {wrong[0]:g}; it must be more than 0")
         if self.slot_cost is not None:
@@ -159,7 +157,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PoolPlan:
     """The cheapest setting, with all that were tried.
 
     Attributes:
@@ -200,7 +198,7 @@ def plan(
     seed: int = 1,
     jobs: int = 1,
     anyway: bool = False,
-) -> Plan:
+) -> PoolPlan:
     """Return the cheapest setting that keeps the goal.
 
     Args:
@@ -220,6 +218,8 @@ def plan(
     with Simulators(jobs) as simulators:
         drawn = FitDraws(simulators, draws, seed)
         planner = Planner(source, drawn, most_calls=_CALLS, calls=goal.tasks, as_callers=as_callers)
+        costs = {url_of("--cost", name, planner.urls): cost for name, cost in (goal.costs or {}).items()}
+        goal = replace(goal, costs=costs)
         goal.check(planner.base)
         found = _Search(planner, goal, strategies).found()
     return replace(found, remarks=(*_taken(source, goal), *found.remarks))
@@ -279,7 +279,7 @@ class _Search:
         callers = workload.samples_at_once if isinstance(workload, Batch) else getattr(workload, "workers", None)
         self._today = WhatIf(load=goal.load, capacities=known, callers=callers)
 
-    def found(self) -> Plan:
+    def found(self) -> PoolPlan:
         """Return the answer: the fewest endpoints for each kind to copy, then what other settings save."""
         goal = self._goal
         present = self._tried(self._today)
@@ -302,7 +302,7 @@ class _Search:
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
         nearest = min(cheaper or failing, key=lambda each: (each.sure, each.cost), default=None)
         knee = self._knee(present, best or nearest or present) if self._is_open else {}
-        return Plan(goal, present, best, nearest, tuple(tried), knee, self._most_lost, tuple(remarks))
+        return PoolPlan(goal, present, best, nearest, tuple(tried), knee, self._most_lost, tuple(remarks))
 
     # -- settings ------------------------------------------------------------------------------------
 

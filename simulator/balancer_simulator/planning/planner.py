@@ -145,10 +145,15 @@ class Planner:
         horizon_s = self.source.horizon_s * (_TO_THE_END if self.source.is_batch else 1.0)
         return self.source.changed(endpoints=apart, workload=workload, horizon_s=horizon_s)
 
+    @cached_property
+    def urls(self) -> dict[str, str]:
+        """The URL of each endpoint, by its URL and by its name in the trace."""
+        names = {each.name: each.url for each in self.source.members} if isinstance(self.source, Fit) else {}
+        return {url: url for url in self.base.by_url} | names
+
     def resolved(self, change: WhatIf) -> WhatIf:
         """Return a change with the URLs of the base. Raises ConfigError if it does not apply."""
-        names = {each.name: each.url for each in self.source.members} if isinstance(self.source, Fit) else {}
-        return change.resolved(self.base, names)
+        return change.resolved(self.base, self.urls)
 
     def policy(self, change: WhatIf) -> Policy:
         """Return the policy under a change."""

@@ -5,7 +5,7 @@ A check of predictions fits the first part of a trace, predicts the rest, and co
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,70 +18,17 @@ from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner, forecast_of
 from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.shown import Prediction
 from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, whole_of
 from balancer_simulator.studies.parallel import Order, Simulators
 
-__all__ = ["PARTS", "Check", "CheckedCut", "Prediction", "check", "predict", "predict_next", "recorded_figures"]
+__all__ = ["PARTS", "Check", "CheckedCut", "check", "predict", "predict_next", "recorded_figures"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 """Shares of the calls after which predictions are checked, unless told otherwise."""
 
 _AGAIN: Final = 5  # outages of an endpoint from which on their rate is no longer rough
 _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arrival by this, a queue has grown
-_FEW: Final = 0.02  # share of all requests: so many more losses harm nobody
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Prediction of one run: of the rest of one that goes on, or of the next one. As text, a table with units.
-
-    Attributes:
-        figures: by name, see `planner.FIGURES`; `makespan_s` is that of the whole run.
-        shares: the share of the calls at each endpoint, by URL.
-        draws: number of resampled fits.
-        at_s: duration of the run so far; 0 of a next one.
-        remaining: number of requests that are not over yet.
-        today, today_shares: of a next run with changes: the same without them, from the same fits and requests.
-        recorded, recorded_shares: of a next run: those of the trace.
-        changes: in words.
-        remarks: assumptions and warnings, a sentence each.
-        repeated: times that differ much if outages and slow spells come when they came in the trace.
-        off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
-    """
-
-    figures: dict[str, Predicted]
-    shares: dict[str, Predicted]
-    draws: int
-    at_s: float = 0.0
-    remaining: int = 0
-    today: dict[str, Predicted] = field(default_factory=dict)
-    today_shares: dict[str, Predicted] = field(default_factory=dict)
-    recorded: dict[str, float] = field(default_factory=dict)
-    recorded_shares: dict[str, float] = field(default_factory=dict)
-    changes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    repeated: dict[str, Predicted] = field(default_factory=dict)
-    off: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        from balancer_simulator.planning.shown import prediction_text  # it loads rich
-
-        return prediction_text(self)
-
-    def outside(self) -> dict[str, tuple[float, Predicted]]:
-        """Return what the record has and a run like it hardly would, by the name of the figure.
-
-        A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
-        than that part of a mean call harms nobody; of losses, two in a hundred.
-        """
-        call_s = self.recorded.get("sojourn_mean_s", 0.0)
-        found = {}
-        for name, each in (self.today or self.figures).items():
-            was = self.recorded.get(name)
-            least = FAR * call_s if name.startswith("wait") else _FEW if name == "lost" else 0.0
-            if was is not None and not each.holds(was) and abs(each.value - was) > max(FAR * was, least):
-                found[name] = (was, each)
-        return found
 
 
 def predict(

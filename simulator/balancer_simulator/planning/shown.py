@@ -5,6 +5,7 @@ The same tables are text, part of a command's output and part of a page.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Final
@@ -14,18 +15,19 @@ from rich.console import Console
 from balancer.reporting.document import Block, Cell, Column, ColumnKind, Paragraph, Section, Table, identifier, table
 from balancer.reporting.terminal import print_sections
 from balancer.reporting.words import NOTHING, count, percent, seconds
-from balancer_simulator.planning.predicted import Predicted
+from balancer_simulator.planning.predicted import FAR, Predicted
 from balancer_simulator.studies.figures import figure_of
 
 if TYPE_CHECKING:
-    from balancer_simulator.planning.plan import Plan, Setting
-    from balancer_simulator.planning.predict import Prediction
+    from balancer_simulator.planning.plan import PoolPlan, Setting
 
 __all__ = [
+    "Prediction",
     "config_remarks", "interval_words", "named_settings", "plan_sections", "plan_verdict", "prediction_sections",
-    "prediction_text", "said_of_the_fit", "settings_table", "value_words",
+    "said_of_the_fit", "settings_table", "value_words",
 ]  # fmt: skip
 
+_FEW: Final = 0.02  # share of all requests: so many more losses harm nobody
 _WIDTH: Final = 120  # letters of a line of text
 _SECONDS: Final = 0.9995  # from here on "1.00 s" and not "1000 ms"
 _HOURS: Final = 9999.5
@@ -38,15 +40,61 @@ _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
 # -- a prediction --------------------------------------------------------------------------------------
 
 
-def prediction_text(found: "Prediction") -> str:
-    """Return a prediction as lines of text: tables, and how to read them."""
-    console = Console(file=StringIO(), width=_WIDTH, color_system=None)
-    print_sections(prediction_sections(found), console)
-    assert isinstance(console.file, StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Prediction of one run: of the rest of one that goes on, or of the next one. As text, a table with units.
+
+    Attributes:
+        figures: by name, see `planner.FIGURES`; `makespan_s` is that of the whole run.
+        shares: the share of the calls at each endpoint, by URL.
+        draws: number of resampled fits.
+        at_s: duration of the run so far; 0 of a next one.
+        remaining: number of requests that are not over yet.
+        today, today_shares: of a next run with changes: the same without them, from the same fits and requests.
+        recorded, recorded_shares: of a next run: those of the trace.
+        changes: in words.
+        remarks: assumptions and warnings, a sentence each.
+        repeated: times that differ much if outages and slow spells come when they came in the trace.
+        off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
+    """
+
+    figures: dict[str, Predicted]
+    shares: dict[str, Predicted]
+    draws: int
+    at_s: float = 0.0
+    remaining: int = 0
+    today: dict[str, Predicted] = field(default_factory=dict)
+    today_shares: dict[str, Predicted] = field(default_factory=dict)
+    recorded: dict[str, float] = field(default_factory=dict)
+    recorded_shares: dict[str, float] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    repeated: dict[str, Predicted] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        console = Console(file=StringIO(), width=_WIDTH, color_system=None)
+        print_sections(prediction_sections(self), console)
+        assert isinstance(console.file, StringIO)
+        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+    def outside(self) -> dict[str, tuple[float, Predicted]]:
+        """Return what the record has and a run like it hardly would, by the name of the figure.
+
+        A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
+        than that part of a mean call harms nobody; of losses, two in a hundred.
+        """
+        call_s = self.recorded.get("sojourn_mean_s", 0.0)
+        found = {}
+        for name, each in (self.today or self.figures).items():
+            was = self.recorded.get(name)
+            least = FAR * call_s if name.startswith("wait") else _FEW if name == "lost" else 0.0
+            if was is not None and not each.holds(was) and abs(each.value - was) > max(FAR * was, least):
+                found[name] = (was, each)
+        return found
 
 
-def prediction_sections(found: "Prediction") -> list[Section]:
+def prediction_sections(found: Prediction) -> list[Section]:
     """Return a prediction as tables and paragraphs, under titles."""
     title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
     if found.changes:
@@ -62,7 +110,7 @@ def prediction_sections(found: "Prediction") -> list[Section]:
     return sections
 
 
-def said_of_the_fit(found: "Prediction") -> list[str]:
+def said_of_the_fit(found: Prediction) -> list[str]:
     """Return what a reader must know before anything else: that the fit is off, or the record no run like others."""
     unlike = [
         f"{figure_of(name).heading} {value_words(name, was)} recorded, {interval_words(name, each)} predicted"
@@ -72,7 +120,7 @@ def said_of_the_fit(found: "Prediction") -> list[str]:
     return [*found.off, *([said] if unlike else [])]
 
 
-def _how_to_read(found: "Prediction") -> list[str]:
+def _how_to_read(found: Prediction) -> list[str]:
     several = "from the same resampled fits and requests" if found.today else "from resampled fits"
     lines = [f"in brackets: 95% intervals of one run, {several} ({found.draws})"]
     if found.repeated:
@@ -114,7 +162,7 @@ def _beside(
 # -- a plan --------------------------------------------------------------------------------------------
 
 
-def plan_verdict(found: "Plan", now: datetime | None = None) -> str:
+def plan_verdict(found: "PoolPlan", now: datetime | None = None) -> str:
     """Return the answer as a sentence. With `now`, the start of the run, it also names the instant of its end."""
     goal, answer = found.goal, found.chosen or found.nearest
     losing = f", without {count(goal.losing, 'endpoint')}" if goal.losing else ""
@@ -133,7 +181,7 @@ def plan_verdict(found: "Plan", now: datetime | None = None) -> str:
     return f"{wish}: {failed}{', '.join(parts)}: {_sure(found, answer, now)}"
 
 
-def _sure(found: "Plan", answer: "Setting", now: datetime | None) -> str:
+def _sure(found: "PoolPlan", answer: "Setting", now: datetime | None) -> str:
     if not math.isfinite(answer.sure):
         return "it never ends" if found.goal.p99_s is None else "times grow without end"
     by = ""
@@ -146,7 +194,7 @@ def _crew(setting: "Setting") -> str:
     return "problem" if setting.scenario.workload.kind == "batch" else "caller"
 
 
-def _details(found: "Plan") -> Iterator[str]:
+def _details(found: "PoolPlan") -> Iterator[str]:
     """Yield the slots of the answer, which of its endpoints do not exist yet, what is assumed, and the remarks."""
     answer = found.chosen or found.nearest
     if answer is not None:
@@ -167,14 +215,14 @@ def _made_up(setting: "Setting") -> Iterator[str]:
         yield f"{count(many, 'made-up server')} like {like}: replace {its}"
 
 
-def config_remarks(found: "Plan", setting: "Setting") -> list[str]:
+def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
     """Return what is to be known by whoever runs the config of a setting."""
     remarks = [plan_verdict(found), *([f"{count(setting.callers, _crew(setting))} at once"] if setting.callers else [])]
     remarks.append("a trace has only the names of endpoints: where a name is not an address, put the address in")
     return [*remarks, *_made_up(setting)]
 
 
-def plan_sections(found: "Plan", now: datetime | None = None) -> list[Section]:
+def plan_sections(found: "PoolPlan", now: datetime | None = None) -> list[Section]:
     """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
     said = (plan_verdict(found, now), *_details(found))
     note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
@@ -190,14 +238,14 @@ def plan_sections(found: "Plan", now: datetime | None = None) -> list[Section]:
     return sections
 
 
-def named_settings(found: "Plan") -> list[tuple[str, "Setting"]]:
+def named_settings(found: "PoolPlan") -> list[tuple[str, "Setting"]]:
     pairs = (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen))
     return [
         (name, each) for name, each in pairs if each is not None and (name == "as it is" or each is not found.present)
     ]
 
 
-def settings_table(found: "Plan", named: Sequence[tuple[str, "Setting"]]) -> Table:
+def settings_table(found: "PoolPlan", named: Sequence[tuple[str, "Setting"]]) -> Table:
     closed, figure = found.goal.p99_s is None, found.goal.figure
     columns = [Column(head, _TEXT, unbroken=True) for head in ("setting", "strategy")]
     columns += [Column("endpoints"), Column("slots")]
@@ -217,7 +265,7 @@ def settings_table(found: "Plan", named: Sequence[tuple[str, "Setting"]]) -> Tab
     return table(columns, rows)
 
 
-def _knee(found: "Plan") -> Table:
+def _knee(found: "PoolPlan") -> Table:
     loads = sorted({load for line in found.knee.values() for load in line})
     columns = [Column("load"), *(Column(name) for name in found.knee)]
     rows = [

@@ -22,7 +22,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Workload
 from balancer_simulator.studies.study import chosen_policies
 
-__all__ = ["WhatIf", "block_of", "blocks_of", "from_0", "rate_of_work", "scaled_arrivals", "whole_of"]
+__all__ = ["WhatIf", "block_of", "blocks_of", "from_0", "rate_of_work", "scaled_arrivals", "url_of", "whole_of"]
 
 _SETTINGS: Final = (
     "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
@@ -124,8 +124,8 @@ class WhatIf:
         if "strategy" in self.settings:
             self.policy(Policy(strategy=str(self.settings["strategy"])))
 
-    def resolved(self, scenario: Scenario, names: Mapping[str, str]) -> "WhatIf":
-        """Return these changes with the URLs of a scenario. `names`: further names of its endpoints, with the URL.
+    def resolved(self, scenario: Scenario, urls: Mapping[str, str]) -> "WhatIf":
+        """Return these changes with the URLs of a scenario. `urls`: of its endpoints, by name and by URL.
 
         Raises:
             ConfigError: one of them does not apply.
@@ -143,8 +143,7 @@ class WhatIf:
             raise ConfigError(
                 "--callers: calls come whether or not earlier ones have ended (open arrivals); use --load"
             )
-        urls = {url: url for url in scenario.by_url} | dict(names)
-        without = tuple(_found("--without", name, urls) for name in self.without)
+        without = tuple(url_of("--without", name, urls) for name in self.without)
         if double := [url for url in without if without.count(url) > 1]:
             raise ConfigError(f"--without: {double[0]} is listed twice; give each once")
         left = [model for model in scenario.endpoints if model.url not in without]
@@ -152,11 +151,11 @@ class WhatIf:
             raise ConfigError("--without: no endpoint is left; leave out fewer")
         by_url: dict[str, dict[str, Any]] = {}
         for option, values in (("--capacity", self.capacities), ("--slower", self.slower), ("--gone", self.gone)):
-            by_url[option] = {_found(option, name, urls): value for name, value in values.items()}
+            by_url[option] = {url_of(option, name, urls): value for name, value in values.items()}
             if gone := [url for url in by_url[option] if url in without]:
                 raise ConfigError(f"{option}: {gone[0]} is left out by --without; give one of the two")
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
-        add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
+        add = {url_of("--add", name, urls) if name else median: many for name, many in self.add.items()}
         troubles: Troubles = "recorded" if self.again and self.troubles == "drawn" else self.troubles
         capacities, slower, gone_s = by_url.values()
         found = replace(
@@ -233,7 +232,7 @@ _KEYS: Final = ", ".join(_SETTINGS)
 _NO_SCENARIO: Any = None  # the policies are given
 
 
-def _found(option: str, name: str, urls: Mapping[str, str]) -> str:
+def url_of(option: str, name: str, urls: Mapping[str, str]) -> str:
     """Return the URL of an endpoint that is named, or has that URL in any of its forms."""
     if name in urls:
         return urls[name]

@@ -11,10 +11,10 @@ from balancer.reporting import charts
 from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Section, Tone
 from balancer.reporting.words import count
-from balancer_simulator.planning.plan import Plan, Setting
-from balancer_simulator.planning.predict import Prediction
+from balancer_simulator.planning.plan import PoolPlan, Setting
 from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.shown import (
+    Prediction,
     named_settings,
     plan_sections,
     plan_verdict,
@@ -101,7 +101,7 @@ def write_prediction(found: Prediction, unknown: tuple[str, ...], folder: Path) 
     return put_page(Document("Prediction", "Prediction", sections, blocks=blocks), folder / "prediction.html")
 
 
-def plan_chart(found: Plan) -> Chart:
+def plan_chart(found: PoolPlan) -> Chart:
     """Return the knee, the p99 by load; with a deadline, the end by the number of endpoints."""
     figure = found.goal.figure
     if found.knee:
@@ -133,7 +133,7 @@ def _line(name: str, found: Mapping[float, Predicted]) -> ChartLine:
     return ChartLine(name, xs, [e.value for e in ends], [e.low for e in ends], [e.high for e in ends])
 
 
-def plan_data(found: Plan) -> dict[str, Any]:
+def plan_data(found: PoolPlan) -> dict[str, Any]:
     """Return the answer, all settings that were tried, and the knee, as plain data."""
     return {
         "verdict": plan_verdict(found),
@@ -147,7 +147,7 @@ def plan_data(found: Plan) -> dict[str, Any]:
     }
 
 
-def _data(found: Plan, setting: Setting) -> dict[str, Any]:
+def _data(found: PoolPlan, setting: Setting) -> dict[str, Any]:
     return {
         "strategy": setting.strategy,
         "callers": setting.callers,
@@ -161,7 +161,7 @@ def _data(found: Plan, setting: Setting) -> dict[str, Any]:
     }
 
 
-def write_plan(found: Plan, folder: Path, now: datetime | None = None) -> Path:
+def write_plan(found: PoolPlan, folder: Path, now: datetime | None = None) -> Path:
     """Write `plan.html` into `folder` and return its path.
 
     Raises:
