@@ -248,9 +248,10 @@ def named_settings(found: "PoolPlan") -> list[tuple[str, "Setting"]]:
 def settings_table(found: "PoolPlan", named: Sequence[tuple[str, "Setting"]]) -> Table:
     closed, figure = found.goal.p99_s is None, found.goal.figure
     columns = [Column(head, _TEXT, unbroken=True) for head in ("setting", "strategy")]
-    columns += [Column("endpoints"), Column("slots")]
-    columns += [Column("callers"), Column("endpoint-hours")] if closed else []
-    columns += [Column("cost"), Column(figure_of(figure).heading, _MEASURE), Column("sure"), Column("lost"), Column("")]
+    columns += [Column("servers"), Column("slots")]
+    columns += [Column("callers"), Column("endpoint-hours", wide=True)] if closed else []
+    columns += [Column("cost", wide=closed), Column(figure_of(figure).heading, _MEASURE)]
+    columns += [Column("sure"), Column("lost"), Column("")]
     rows = []
     for name, each in named:
         ends = each.forecast.figures.get(figure) if math.isfinite(each.sure) else None
