@@ -17,8 +17,8 @@
 # at most four calls at once on each. The servers sleep as long as a random number says. One of them is slow for 5 s of
 # every 20 s, and one was down for 8 s. Nothing of this is told to what follows: it has to be found in the log.
 #
-# On the command line the same is: `balancer trace haproxy.log.gz --out calls.jsonl`, `balancer fit calls.jsonl`, `balancer
-# predict calls.jsonl`, `balancer recommend calls.jsonl --p99 1s --load x1.4 --losing 1`.
+# On the command line the same is: `balancer fit --summary haproxy.log.gz --out calls.jsonl`, `balancer fit calls.jsonl`, `balancer
+# predict calls.jsonl`, `balancer plan calls.jsonl --p99 1s --load x1.4 --losing 1`.
 
 # %%
 import os
@@ -26,12 +26,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from balancer_simulator import ServerGoal, WhatIf, fit_trace, predict, servers_for
-from balancer_simulator.predicting.goodness import goodness_of_fit
+from balancer_simulator import Goal, WhatIf, fit_trace, plan, predict
+from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.report.fit import quantile_chart
 from balancer_simulator.report.notebook import say, show, table
-from balancer_simulator.report.prediction import interval_chart
-from balancer_simulator.report.sizing import knee_chart
+from balancer_simulator.report.plan import interval_chart, plan_chart
 
 from balancer.observing.traces.importers import import_logs
 from balancer.reporting import charts
@@ -160,9 +159,9 @@ show(interval_chart(found[first], f"The next run, with {first}", ("sojourn_mean_
 # minute does not tell everything.
 
 # %%
-order = servers_for(
+order = plan(
     fit,
-    ServerGoal(p99_s=P99_S, load=MORE, losing=LOSING),
+    Goal(p99_s=P99_S, load=MORE, losing=LOSING),
     strategies=["least_in_flight"],
     draws=DRAWS,
     jobs=JOBS,
@@ -172,37 +171,37 @@ table(
     ["servers", "p99", "sure of", "lost", "does"],
     [
         [
-            str(len(each.setting.endpoints)),
-            "grows without end" if each.p99_s is None else seconds(each.p99_s.value),
-            seconds(each.sure_s),
-            percent(each.lost, digits=1),
+            str(len(each.slots)),
+            "grows without end" if np.isinf(each.sure) else seconds(each.forecast.figures["sojourn_p99_s"].value),
+            seconds(each.sure),
+            percent(each.forecast.mean("lost"), digits=1),
             "yes" if order.does(each) else "no",
         ]
-        for each in sorted(order.tried, key=lambda each: len(each.setting.endpoints))
+        for each in sorted(order.tried, key=lambda each: len(each.slots))
     ],
 )
 
 # %%
-show(knee_chart(order))
+show(plan_chart(order))
 
 # %% [markdown]
 # ## Answer
 
 # %%
-have = len(order.present.setting.endpoints)
+have = len(order.present.slots)
 wish = f"{seconds(P99_S)} for 99 in 100 requests at {MORE:g} x the load with the best server gone"
 if order.chosen is None:
     verdict = (
         f"**No number of servers that was tried does.** The wish is {wish}; the tail is of the servers themselves."
     )
 else:
-    more = len(order.chosen.setting.endpoints) - have
+    more = len(order.chosen.slots) - have
     verdict = (
         f"**Order {more} server{'s' * (more != 1)}** like those of today, so that there are {have + more}. The wish is "
-        f"{wish}; this pool is sure of {seconds(order.chosen.sure_s)}."
+        f"{wish}; this pool is sure of {seconds(order.chosen.sure)}."
     )
-    if order.fails is not None:
-        verdict += f" With {len(order.fails.setting.endpoints)} it is only sure of {seconds(order.fails.sure_s)}."
+    if order.nearest is not None:
+        verdict += f" With {len(order.nearest.slots)} it is only sure of {seconds(order.nearest.sure)}."
 trust = (
     "Runs of the fit are like the log, as far as calls and waits go."
     if not off

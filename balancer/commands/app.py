@@ -47,9 +47,6 @@ _WRONG: Final = 2
 _UNREACHED: Final = 3
 _OF_UNIX: Final = ("fcntl", "resource")  # modules that Python has nowhere else
 
-# A copy of the default in balancer.observing.traces.importers, which is slow to import.
-_NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-
 
 def make_app(registry: Registry) -> typer.Typer:
     """Return the command line with the commands of every plugin in `registry`.
@@ -73,7 +70,6 @@ def make_app(registry: Registry) -> typer.Typer:
         (report, "Judging", "balancer report results"),
         (merge, "Judging", "balancer merge share-1 share-2 --results all"),
         (diff, "Judging", "balancer diff results/monday results/tuesday"),
-        (trace, "Planning", "balancer trace haproxy.log --out calls.jsonl"),
         (serve, "Servers", "balancer serve pool.toml --page 8800"),
     ):
         app.command(rich_help_panel=group, epilog=f"Example: {example}")(command)
@@ -96,55 +92,6 @@ def _options(
 
 
 # -- commands ------------------------------------------------------------------------------------------
-
-
-def trace(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHAT",
-            help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None,
-        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {_NGINX}"),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
-    ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="TRACE", help="Write a trace here."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Summarise the trace FILE, or make a trace from a log of HAProxy or nginx, or from a table of calls."""
-    from balancer.commands.trace import trace_data
-    from balancer.observing.traces.summary import summary_lines
-
-    found = trace_data(files, source=source, log_format=log_format, columns=column or (), zone=zone, kind=kind, out=out)
-    if as_json:
-        print_json(found)
-    else:
-        for line in summary_lines(found):
-            print(line)
 
 
 def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:

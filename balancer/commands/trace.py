@@ -1,4 +1,4 @@
-"""`balancer trace`: a summary of a trace, and conversion of other programs' logs into one."""
+"""Reads a trace, or makes one of another program's log, for `balancer fit`."""
 
 import re
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 from balancer.errors import ConfigError
 from balancer.observing.traces.files import Trace, of_another_program, read_trace, write_trace
 from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs, is_packed, lines_in
-from balancer.observing.traces.summary import summary_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["trace_data"]
+__all__ = ["read_calls", "written"]
 
 _OWN: Final = (b'{"row"', b"SQLite format 3")  # how the files of `read_trace` begin
 _WITH_COLUMNS: Final = ("csv", "jsonl")
@@ -21,7 +20,7 @@ _COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?
 _LOOKED_AT: Final = 2**16  # characters
 
 
-def trace_data(
+def read_calls(
     paths: Sequence[Path],
     *,
     source: str | None,
@@ -29,12 +28,11 @@ def trace_data(
     columns: Sequence[str],
     zone: str | None,
     kind: str | None,
-    out: Path | None,
-) -> dict[str, Any]:
-    """Return the summary of the trace or log at `paths`, or of its calls of one `kind`. Write it to `out`, if given.
+) -> tuple[Trace, dict[str, Any]]:
+    """Return the trace at `paths`, or one of the log there, with its calls of one `kind`, and how the log was read.
 
     Raises:
-        ConfigError: a file cannot be read or written, or options do not fit together.
+        ConfigError: a file cannot be read, or options do not fit together.
     """
     _check(source, log_format, columns)
     path, begins = paths[0], _beginning(paths[0])
@@ -42,7 +40,7 @@ def trace_data(
         options = LogOptions(_zone_of(zone), log_format, _columns_of(columns))
         log = import_logs(paths, source, options)
         if log is not None:
-            return {**_written(_only(log.trace, kind), paths, out), **_said(log)}
+            return _only(log.trace, kind), _said(log)
         if _COMBINED.match(begins):
             raise ConfigError(
                 f"{path}: is an access log in the combined format, which names no upstream server; add "
@@ -58,7 +56,17 @@ def trace_data(
     trace = read_trace(path)
     if not (trace.runs or trace.attempts or trace.events):
         raise ConfigError(f"{path}: has no call and no event")
-    return _written(_only(trace, kind), paths, out)
+    return _only(trace, kind), {}
+
+
+def written(trace: Trace, paths: Sequence[Path], out: Path) -> None:
+    """Write `trace`, read from `paths`, to `out`. Raises ConfigError."""
+    if out.exists() and any(path.exists() and out.samefile(path) for path in paths):
+        raise ConfigError(f"--out: {out}: is the input file; choose another path")
+    try:
+        write_trace(trace, out)
+    except ConfigError as error:
+        raise ConfigError(f"--out: {error}") from None
 
 
 def _check(source: str | None, log_format: str | None, columns: Sequence[str]) -> None:
@@ -112,18 +120,6 @@ def _only(trace: Trace, kind: str | None) -> Trace:
         for run in trace.runs
     ]
     return replace(trace, runs=runs, attempts=kept, events=events)
-
-
-def _written(trace: Trace, paths: Sequence[Path], out: Path | None) -> dict[str, Any]:
-    """Write `trace`, read from `paths`, to `out` if given, and return its summary."""
-    if out is not None:
-        if out.exists() and any(path.exists() and out.samefile(path) for path in paths):
-            raise ConfigError(f"--out: {out}: is the input file; choose another path")
-        try:
-            write_trace(trace, out)
-        except ConfigError as error:
-            raise ConfigError(f"--out: {error}") from None
-    return summary_of(trace)
 
 
 def _zone_of(name: str | None) -> ZoneInfo | None:

@@ -1,11 +1,10 @@
-"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time. Pure."""
+"""Schedules of spans: lanes that do not overlap, utilisation over time. Pure."""
 
 import heapq
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["TimeBlock", "Timed", "Window", "blocks", "busy_levels", "lanes", "window"]
+__all__ = ["Timed", "Window", "busy_levels", "lanes", "window"]
 
 
 class Timed(Protocol):
@@ -56,45 +55,6 @@ def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]
         heapq.heappush(taken, (span.ended_s, lane))
         placed.append((lane, span))
     return placed
-
-
-class TimeBlock(NamedTuple):
-    """One block of a drawing: a span, or several short ones after each other.
-
-    Attributes:
-        start_s, end_s: from the start of the first span to the end of the last.
-        parts: share of that time in use, 0..1, for each kind of span.
-        spans: how many spans it has.
-    """
-
-    start_s: float
-    end_s: float
-    parts: Mapping[str, float]
-    spans: int
-
-
-def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) -> list[TimeBlock]:
-    """Return blocks of the spans of one lane. In each kind, they last as long as the spans.
-
-    A span joins the block before it if the block is then no longer than `longest_s`. So a longer span is alone. Two
-    neighbours together are longer than `longest_s`, so there are at most 2 * time / `longest_s` + 2 blocks.
-    """
-    found: list[list[T]] = []
-    for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
-        if found and span.ended_s - found[-1][0].started_s <= longest_s:
-            found[-1].append(span)
-        else:
-            found.append([span])
-    return [_block(group, kind) for group in found]
-
-
-def _block(group: Sequence[T], kind: Callable[[T], str]) -> TimeBlock:
-    when = window(group)
-    used_s: defaultdict[str, float] = defaultdict(float)
-    for span in group:
-        used_s[kind(span)] += span.ended_s - span.started_s
-    parts = {name: value_s / when.length_s if when.length_s else 1.0 / len(used_s) for name, value_s in used_s.items()}
-    return TimeBlock(*when, parts, len(group))
 
 
 def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:

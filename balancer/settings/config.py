@@ -32,7 +32,7 @@ __all__ = ["Config", "load_config", "load_usable_part", "on_one_machine"]
 
 
 _SCENARIO = (
-    "this is a scenario of the simulator, as it has [workload]: balancer simulate and balancer compare read it; a "
+    "this is a scenario of the simulator, as it has [workload]: balancer simulate reads it; a "
     "config has [pool], [[endpoints]] or [pipeline]"
 )
 

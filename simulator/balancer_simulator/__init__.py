@@ -1,8 +1,7 @@
 """Simulator: try a strategy, a capacity or a number of workers in virtual time.
 
 The names here are public. The simulator drives the production core (`balancer.core`) with the registered strategies. It
-is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `predict`,
-`backtest` and `recommend`.
+is itself a plugin, which adds `balancer simulate`, `fit`, `predict` and `plan`.
 
 A name is imported when it is first used, because a program that only needs a pool also loads the plugin and should not
 import numpy.
@@ -15,12 +14,11 @@ from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
-    from balancer_simulator.predicting.backtest import Backtest, backtest
-    from balancer_simulator.predicting.changes import WhatIf
-    from balancer_simulator.predicting.predict import RunPrediction, predict
-    from balancer_simulator.predicting.predicted import Predicted
-    from balancer_simulator.predicting.recommend import Recommendation, recommend
-    from balancer_simulator.predicting.sizing import ServerGoal, Sizing, servers_for
+    from balancer_simulator.planning.plan import Goal, PoolPlan, plan
+    from balancer_simulator.planning.predict import Check, check, predict
+    from balancer_simulator.planning.predicted import Predicted
+    from balancer_simulator.planning.shown import Prediction
+    from balancer_simulator.planning.what_if import WhatIf
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.joined import JoinedRun
     from balancer_simulator.run.record import Record
@@ -62,9 +60,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrivals",
-    "Backtest",
     "Batch",
     "Change",
+    "Check",
     "Closed",
     "Conversations",
     "CrashRepair",
@@ -74,6 +72,7 @@ __all__ = [
     "Exponential",
     "FailWithin",
     "Fit",
+    "Goal",
     "Host",
     "Interval",
     "JoinedRun",
@@ -85,14 +84,12 @@ __all__ = [
     "Poisson",
     "Policy",
     "PolicySessions",
+    "PoolPlan",
     "Predicted",
-    "Recommendation",
+    "Prediction",
     "Record",
     "Requests",
-    "RunPrediction",
     "Scenario",
-    "ServerGoal",
-    "Sizing",
     "SlowSpells",
     "SlowWithin",
     "Stage",
@@ -101,24 +98,23 @@ __all__ = [
     "Sweep",
     "WhatIf",
     "WorseSpells",
-    "backtest",
+    "check",
     "fit_trace",
     "load_scenario",
+    "plan",
     "predict",
-    "recommend",
     "run_study",
     "run_sweep",
-    "servers_for",
     "simulate_once",
 ]
 
 _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
-    "predicting.backtest": ("Backtest", "backtest"),
-    "predicting.changes": ("WhatIf",),
-    "predicting.predict": ("RunPrediction", "predict"),
-    "predicting.predicted": ("Predicted",),
-    "predicting.recommend": ("Recommendation", "recommend"),
+    "planning.plan": ("Goal", "PoolPlan", "plan"),
+    "planning.predict": ("Check", "check", "predict"),
+    "planning.shown": ("Prediction",),
+    "planning.predicted": ("Predicted",),
+    "planning.what_if": ("WhatIf",),
     "scenario.distributions": (
         "Deterministic",
         "Empirical",
@@ -126,7 +122,6 @@ _HOMES = {
         "Lognormal",
         "Pareto",
     ),
-    "predicting.sizing": ("ServerGoal", "Sizing", "servers_for"),
     "run.engine": ("simulate_once",),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),

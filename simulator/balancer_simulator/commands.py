@@ -1,4 +1,4 @@
-"""Commands `balancer simulate` and `balancer compare`, and the simulator's plugin hooks.
+"""Command `balancer simulate`, and the simulator's plugin hooks.
 
 numpy and scipy are imported only when a command runs, because their import is slow.
 """
@@ -18,7 +18,7 @@ from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
-from balancer_simulator.trace_commands import backtest, fit, predict, recommend
+from balancer_simulator.plan_commands import fit, plan, predict
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["balancer_commands"]
 
-ScenarioArgument = Annotated[
-    Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False, autocompletion=toml_files)
-]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -100,39 +97,15 @@ class _Options:
 def balancer_commands(app: typer.Typer) -> None:
     """Add the simulator's commands to the command line."""
     for command, example in (
-        (simulate, "balancer simulate scenario.toml --strategy fifo"),
-        (compare, "balancer compare scenario.toml --out report"),
+        (simulate, "balancer simulate scenario.toml --out report"),
         (fit, "balancer fit calls.jsonl --out scenario.toml"),
         (predict, "balancer predict calls.jsonl --set strategy=p2c --load x1.3"),
-        (backtest, "balancer backtest calls.jsonl --part 0.2"),
-        (recommend, "balancer recommend calls.jsonl --p99 800ms --load x1.5"),
+        (plan, "balancer plan calls.jsonl --p99 800ms --load x1.5"),
     ):
         app.command(rich_help_panel="Planning", epilog=f"Example: {example}")(command)
 
 
 def simulate(
-    scenario: ScenarioArgument,
-    strategy: PolicyOption = None,
-    replications: ReplicationsOption = None,
-    precision: PrecisionOption = None,
-    seed: SeedOption = None,
-    jobs: JobsOption = None,
-    out: OutOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Simulate SCENARIO under each strategy, and show the figures of endpoints and requests."""
-    require("simulator", '"balancer simulate"')
-    _check_writable(out)
-    with saying(_NOTHING):
-        from balancer_simulator.report.terminal import print_study
-
-        study = _study(scenario, _Options(strategy, replications, precision, seed, jobs))
-        if not as_json:
-            print_study(study, Console())
-    _end(study, out, None, as_json=as_json)
-
-
-def compare(
     scenarios: ScenariosArgument,
     strategy: PolicyOption = None,
     by: FigureOption = None,
@@ -144,33 +117,39 @@ def compare(
     markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the strategies on SCENARIO, with confidence intervals. All meet the same requests and faults."""
+    """Simulate SCENARIO under each strategy, and rank them: all meet the same requests and faults."""
     if markdown and as_json:
         raise ConfigError("--markdown: it excludes --json; give one of the two")
-    require("simulator", '"balancer compare"')
+    require("simulator", '"balancer simulate"')
     options = _Options(strategy, replications, precision, seed, jobs, by)
     if len(scenarios) > 1:
         if by or out:
             option = "--by" if by else "--out"
             raise ConfigError(f"{option}: it takes one scenario; found {len(scenarios)}; give one, or leave it out")
-        _compare_several(scenarios, options, markdown=markdown, as_json=as_json)
+        _several(scenarios, options, markdown=markdown, as_json=as_json)
         return
-    (scenario,) = scenarios
+    (path,) = scenarios
     if markdown:
         raise ConfigError("--markdown: it needs several scenarios; found one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
-        from balancer_simulator.report.terminal import print_ranking
+        from balancer_simulator.report.terminal import print_study
         from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
-        study = _study(scenario, options)
+        study = _run(path, _scenario(path, options), options)
         if not as_json:
-            print_ranking(study, Console(), by=by)
-    _end(study, out, by, as_json=as_json)
+            print_study(study, Console(), by=by)
+    page = _write(study, out) if out is not None else None
+    if as_json:
+        from balancer_simulator.report.export import to_data
+
+        print_json({**to_data(study, by), "report": str(page) if page else None})
+    elif page is not None:
+        Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
+def _several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise ConfigError(f"SCENARIO: {repeated[0]} is listed twice; give each once")
     with saying(_NOTHING):
@@ -193,10 +172,6 @@ def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as
             print(markdown_matrix(studies))
         else:
             print_matrix(studies, Console())
-
-
-def _study(path: Path, options: _Options) -> "Study":
-    return _run(path, _scenario(path, options), options)
 
 
 def _scenario(path: Path, options: _Options) -> "Scenario":
@@ -234,17 +209,6 @@ def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -
             return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, by=options.by)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
-
-
-def _end(study: "Study", out: Path | None, by: str | None, *, as_json: bool) -> None:
-    """Write the report if `out` is given, and print its path. With `as_json`, print the study too."""
-    page = _write(study, out) if out is not None else None
-    if as_json:
-        from balancer_simulator.report.export import to_data
-
-        print_json({**to_data(study, by), "report": str(page) if page else None})
-    elif page is not None:
-        Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _write(study: "Study", out: Path) -> Path:

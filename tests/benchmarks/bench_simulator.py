@@ -14,7 +14,7 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
-from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.parallel import Order, Simulators
 
 from tests.benchmarks.harness import in_turns, options, show, timed
 from tests.simulation.analytic import mmc
@@ -34,6 +34,11 @@ SERVERS: Final = 8
 RHO: Final = 0.9
 Model = Callable[[int, int], float]
 """Simulates so many customers with a seed, and returns their mean wait."""
+
+
+def _records(orders: Sequence[Order], jobs: int) -> None:
+    with Simulators(jobs) as simulators:
+        simulators.records(orders)
 
 
 def ours(customers: int, seed: int) -> float:
@@ -163,8 +168,8 @@ def report_jobs(customers: int, runs: int, turns: int) -> None:
     one, two, book = (
         contender(act)
         for act in (
-            partial(run_orders, orders, jobs=1),
-            partial(run_orders, orders, jobs=2),
+            partial(_records, orders, 1),
+            partial(_records, orders, 2),
             lambda: [textbook(customers, 1 + number) for number in range(runs)],
         )
     )

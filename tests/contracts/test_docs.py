@@ -40,32 +40,13 @@ def test_python_compiles(block):
 _WITH_PYTHON = sorted({block.document for block in _of("python") if block.reason is None})
 
 
-_LONG = "horizon_s=6000.0,\n    warmup_s=600.0,"
-_SHORTER = {"docs/simulator.md": (_LONG, "horizon_s=350.0,\n    warmup_s=50.0,")}  # as it stands there: `make more`
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("name", _SHORTER)
-def test_python_that_takes_long_runs(name, tmp_path):
-    _run(ROOT / name, _script(ROOT / name), tmp_path)
-
-
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("document", _WITH_PYTHON, ids=name_of)
-def test_python_runs(document, tmp_path):
-    code = _script(document)
-    if name_of(document) in _SHORTER:
-        long, short = _SHORTER[name_of(document)]
-        assert code.count(long) == 1
-        code = code.replace(long, short)
-    _run(document, code, tmp_path)
-
-
-def _run(document, code, tmp_path):
-    """Run all of a document's blocks in order as one script, in a process and a folder of their own."""
+def test_python_runs(document: Path, tmp_path: Path) -> None:
+    """All blocks of a document run in order as one script, in a process and a folder of their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = tmp_path / "page.py"  # a name that hides no module
-    script.write_text(code, encoding="utf-8")
+    script.write_text(_script(document), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(
         [sys.executable, "-W", "error", str(script)],

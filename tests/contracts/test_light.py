@@ -208,7 +208,7 @@ def test_every_extra_is_in_all():
     [
         (("simulate", "no.toml"), '"balancer simulate"', "simulator"),
         (("fit", "no.jsonl"), '"balancer fit"', "simulator"),
-        (("compare", "no.toml", "no_other.toml"), '"balancer compare"', "simulator"),
+        (("simulate", "no.toml", "no_other.toml"), '"balancer simulate"', "simulator"),
         (("sandbox",), '"balancer sandbox"', "server"),
         (("run", str(ROOT / "examples/quickstart.toml")), '"balancer run"', "pipeline"),
         (("run", str(ROOT / "examples/quickstart.toml"), "--engine", "ray"), '"balancer run"', "pipeline"),

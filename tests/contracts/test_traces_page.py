@@ -1,4 +1,4 @@
-"""The lines of jq and awk on docs/traces.md make tables that `balancer trace` reads, of a log of each program."""
+"""The lines of jq and awk on docs/traces.md make tables that `balancer fit` reads, of a log of each program."""
 
 import re
 import shutil

@@ -50,7 +50,7 @@ results = "results"
 url = "http://127.0.0.1:9/"
 """
 _COMMANDS = {
-    "compare": (_SCENARIO, ["compare", "c.toml"]),
+    "simulate": (_SCENARIO, ["simulate", "c.toml"]),
     "serve": (_SERVED, ["serve", "c.toml", "--port", "0"]),
     "run": (_RUN, ["run", "c.toml"]),
 }

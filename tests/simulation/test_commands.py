@@ -1,4 +1,4 @@
-"""`balancer simulate` and `compare` as processes and on the command line: stopped, misused, with nowhere to write."""
+"""`balancer simulate` as processes and on the command line: stopped, misused, with nowhere to write."""
 
 import os
 import signal
@@ -39,10 +39,10 @@ _ENDLESS = _SHORT.replace("20.0", "9e7").replace("replications = 2", "replicatio
 
 @contextmanager
 def comparing(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Have `compare` run without end, in a process group of its own, as a shell does; all of it is gone afterwards."""
+    """Have `simulate` run without end, in a process group of its own, as a shell does; all of it is gone afterwards."""
     (folder / "scenario.toml").write_text(_ENDLESS)
     process = subprocess.Popen(
-        [*_COMMAND, "compare", "scenario.toml", *options],
+        [*_COMMAND, "simulate", "scenario.toml", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ def mistake(
     return run
 
 
-@pytest.mark.parametrize("name", ["simulate", "compare"])
+@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize(
     ("out", "reason"),
     [
@@ -152,7 +152,7 @@ def test_where_nothing_can_be_written_is_said_before_anything_runs(
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
 
-@pytest.mark.parametrize("name", ["simulate", "compare"])
+@pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
 def test_a_run_config_is_recognised(mistake: Callable[..., str], name: str, section: str) -> None:
     line = mistake(name, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")

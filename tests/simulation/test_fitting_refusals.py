@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import EndpointModel, Lognormal, Scenario, recommend
+from balancer_simulator import EndpointModel, Goal, Lognormal, Scenario, plan
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.goodness import goodness_of_fit
+from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.scenario.endpoints import FailWithin
 
 from balancer.errors import ConfigError
@@ -86,15 +86,15 @@ def _unlike() -> Trace:
     )
 
 
-def test_a_fit_that_is_off_is_said_first_and_nothing_is_recommended_on_it() -> None:
+def test_a_fit_that_is_off_is_said_first_and_nothing_is_planned_on_it() -> None:
     fit = fit_trace(_unlike())
     check = goodness_of_fit(fit)
     first, *others = check.lines()
     assert first.startswith("THE FIT IS OFF")
     assert any("the mean wait: 0.25 s in the trace, 0 s in runs of the fit (-100%)" in line for line in others)
     with pytest.raises(ConfigError, match=r"the fit of the trace is off: the mean wait: 0\.25 s .*--anyway"):
-        recommend(fit, draws=5)
-    assert recommend(fit, draws=5, anyway=True).tried
+        plan(fit, Goal(deadline_s=60.0), draws=5)
+    assert plan(fit, Goal(deadline_s=60.0), draws=5, anyway=True).tried
 
 
 def test_retries_among_recorded_arrivals_are_not_made_again() -> None:

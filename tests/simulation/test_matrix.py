@@ -141,7 +141,7 @@ url = "http://a/"
 
 @pytest.fixture
 def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what runs `balancer compare` among a few scenarios."""
+    """Return what runs `balancer simulate` among a few scenarios."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("more").mkdir()
@@ -149,7 +149,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[.
         Path(path).write_text(_TOML)
     Path("wrong.toml").write_text(_TOML.replace("fifo", "fifi"))
     Path("loads.toml").write_text(f"loads = [0.5]\n{_TOML}")
-    return partial(command, "compare")
+    return partial(command, "simulate")
 
 
 def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:
@@ -180,7 +180,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[...
 def test_a_mistake_is_one_line_and_is_found_before_anything_runs(
     compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, args: list[str], line: str
 ) -> None:
-    monkeypatch.setattr("balancer_simulator.studies.study.run_orders", None)
+    monkeypatch.setattr("balancer_simulator.studies.study.Simulators", None)
     code, out, err = compare(*args)
     assert (code, out) == (2, "")
     (said,) = err.splitlines()

@@ -10,9 +10,9 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario
 from balancer_simulator.fitting.calls import until
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.backtest import backtest
-from balancer_simulator.predicting.goodness import goodness_of_fit
-from balancer_simulator.predicting.predict import predict, prediction_of
+from balancer_simulator.planning.goodness import goodness_of_fit
+from balancer_simulator.planning.predict import check, predict
+from balancer_simulator.planning.predicted import prediction_of, sure_below
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
@@ -42,7 +42,7 @@ def trace() -> Trace:
 def test_most_intervals_hold_what_came_and_most_errors_are_small() -> None:
     held, errors = [], []
     for replication in range(6):
-        found = backtest(made_trace(_RUN, replication=replication), [0.15, 0.4], draws=12, outages=False)
+        found = check(made_trace(_RUN, replication=replication), [0.15, 0.4], draws=12)
         held += [test.prediction.figures["makespan_s"].holds(test.came["makespan_s"]) for test in found.tests]
         errors += [abs(test.error("makespan_s")) for test in found.tests]
     # 12 intervals of 95%: fewer than 9 hold it in one of 3000 such dozens.
@@ -57,7 +57,8 @@ def test_a_prediction_is_narrower_with_more_of_the_run_and_looks_at_nothing_late
         )
         for at_s in (0.7, 4.0)
     )
-    assert few.high - few.low > 2 * (many.high - many.low)
+    few_s, many_s = (each.figures["makespan_s"] for each in (few, many))
+    assert few_s.high - few_s.low > 2 * (many_s.high - many_s.low)
     late = [each if each.granted_s < 0.7 else replace(each, ended_s=each.granted_s + 99.0) for each in trace.attempts]
     cut = until(trace, 0.7)
     assert predict(until(replace(trace, attempts=late), 0.7), 400, draws=5) == predict(cut, 400, draws=5)
@@ -65,7 +66,7 @@ def test_a_prediction_is_narrower_with_more_of_the_run_and_looks_at_nothing_late
 
 def test_callers_who_come_anyway_are_predicted_by_their_rate() -> None:
     scenario = _RUN.changed(workload=Poisson(rate_per_s=40.0), horizon_s=20.0)
-    (test,) = backtest(made_trace(scenario), [0.4], draws=10, outages=False).tests
+    (test,) = check(made_trace(scenario), [0.4], draws=10).tests
     assert abs(test.error("throughput_per_s")) < 0.2
     assert test.prediction.figures["wait_mean_s"].value < 0.05
 
@@ -77,24 +78,19 @@ def test_callers_who_come_faster_than_they_are_served_have_no_end() -> None:
         predict(made_trace(scenario), 2000, draws=5)
 
 
-def test_an_outage_that_has_not_happened_is_a_line_of_its_own_and_makes_the_run_longer(trace: Trace) -> None:
-    (test,) = backtest(trace, [0.3], draws=5).tests
-    assert set(test.prediction.outages) == {"http://a/", "http://b/"}
-    assert test.prediction.outages["http://a/"] > 0.1 * test.prediction.outage_s
-
-
 def test_parts_with_too_few_calls_are_left_out_and_none_at_all_is_an_error(trace: Trace) -> None:
-    found = backtest(trace, [0.01, 0.4], draws=5, outages=False)
+    found = check(trace, [0.01, 0.4], draws=5)
     assert list(found.left_out) == [0.01]
     assert "5 calls had ended" in found.left_out[0.01]
-    with pytest.raises(ConfigError, match="cannot be back-tested"):
-        backtest(trace, [0.01], draws=5)
+    with pytest.raises(ConfigError, match="predictions from the trace cannot be checked: 5 calls"):
+        check(trace, [0.01], draws=5)
 
 
 def test_an_interval_allows_for_few_draws_and_never_ends_before_now() -> None:
     few, many = prediction_of([10.0, 11.0, 12.0]), prediction_of([10.0, 11.0, 12.0] * 20)
     assert few.high - few.low > 2 * (many.high - many.low)
     assert prediction_of([10.1, 10.2, 19.0], least=10.0).low > 10.0
+    assert few.value < sure_below([10.0, 11.0, 12.0], 0.95) < few.high  # an interval has two ends
     with pytest.raises(ValueError, match="at least 2"):
         prediction_of([1.0])
 
@@ -122,17 +118,21 @@ def test_fit_writes_a_scenario_and_a_report(trace: Trace, tmp_path: Path, comman
     assert "# Fitted to trace.jsonl." in out.read_text(encoding="utf-8")
 
 
-def test_backtest_says_what_came(trace: Trace, tmp_path: Path, command: Command) -> None:
+def test_a_check_says_what_came(trace: Trace, tmp_path: Path, command: Command) -> None:
     path = written(trace, tmp_path)
-    code, said, _ = command("backtest", str(path), "--part", "0.3", "--draws", "5")
+    code, said, _ = command("predict", str(path), "--check", "--part", "0.3", "--part", "0.01", "--draws", "5")
     assert code == 0
     assert "after 30% of the calls" in said
-    assert "an outage of http://a/" in said
-    assert ": later by " in said
-    assert " s: -" not in said
-    code, said, wrong = command("backtest", str(path), "--part", "3")
+    assert said.count("; came ") == 4
+    assert "after 1%: left out: 5 calls had ended" in said
+    code, said, wrong = command("predict", str(path), "--check", "--load", "x2")
     assert (code, said) == (2, "")
-    assert "--part: found 3" in wrong
+    assert "--check: it compares TRACE with itself" in wrong
+
+
+def test_fewer_than_no_calls_cannot_remain(trace: Trace) -> None:
+    with pytest.raises(ConfigError, match="found remaining -1; it must be a whole number, 0 or more"):
+        predict(trace, remaining=-1)
 
 
 def test_a_trace_that_is_to_be_simulated_has_to_be_fitted_first(trace: Trace, tmp_path: Path, command: Command) -> None:

@@ -1,44 +1,40 @@
-"""Processes that work off tasks: every answer comes once, mistakes arrive as they are, and a lost process is said."""
+"""Runs in several processes: every order has its record, mistakes arrive as they are, and a lost process is said."""
 
+import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from balancer_simulator import EndpointModel, Poisson, Scenario
-from balancer_simulator.scenario.fields import Policy
-from balancer_simulator.studies import parallel
-from balancer_simulator.studies.parallel import Order, WorkerProcesses, run_orders
+from balancer_simulator import EndpointModel, Poisson, Policy, Scenario
+from balancer_simulator.studies.parallel import Order, Simulators
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
 
-
-def in_processes(tasks: Sequence[Any], do: Callable[[Any], Any], processes: int) -> list[tuple[int, Any]]:
-    with closing(WorkerProcesses(do)) as workers:
-        return list(workers.map(tasks, processes))
+_SCENARIO = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=2.0)
 
 
-def process_of(number: int) -> int:
-    return os.getpid()
+def order(number: int) -> Order:
+    return Order(_SCENARIO, Policy(strategy="fifo"), number)
 
 
-def negative(number: int) -> int:
-    return -number
+@dataclass(frozen=True)
+class Odd:
+    """An order that does something else in its process."""
+
+    act: Callable[[], object]
+    replication: int = 0
+
+    @property
+    def scenario(self) -> Any:
+        return self.act()
 
 
-def refuse(error: Exception) -> None:
-    raise error
-
-
-def die(number: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def ctrl_c_is_blocked(number: int) -> bool:
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+def refuse() -> None:
+    raise ConfigError("there is no such thing")
 
 
 class Peculiar(Exception):
@@ -48,64 +44,63 @@ class Peculiar(Exception):
         super().__init__(f"{what} because of {why}")
 
 
-def refuse_peculiarly(number: int) -> None:
+def refuse_peculiarly() -> None:
     raise Peculiar("no", "principle")
 
 
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_task_has_its_answer(processes: int) -> None:
-    assert dict(in_processes(range(7), negative, processes)) == {n: -n for n in range(7)}
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.more
-def test_processes_are_kept_until_an_error_and_then_no_old_answer_is_taken_for_a_new_one() -> None:
-    with closing(WorkerProcesses(process_of)) as workers:
-        first = dict(workers.map([1, 2], 2))
-        assert set(dict(workers.map(range(4), 2)).values()) <= set(first.values())
-        left = workers.map([1, 2, 3], 2)
-        next(left)
-        left.close()
-        assert set(dict(workers.map([1, 2], 2)).values()).isdisjoint(first.values())
+def say_whether_ctrl_c_is_blocked() -> None:
+    raise ConfigError(f"blocked: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}")
+
+
+def in_processes(*orders: Any) -> list[Any]:
+    with Simulators(2) as simulators:
+        return simulators.records(orders)
+
+
+def test_every_order_has_its_record_and_processes_stay_and_end_with_the_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 0)  # unknown: four processes at most
+    orders = [order(number) for number in range(5)]
+    with Simulators(1) as alone:
+        wanted = [record.metrics for record in alone.records(orders)]
+    done: list[None] = []
+    with Simulators(100_000) as simulators:
+        assert [each.metrics for each in simulators.records(orders, lambda: done.append(None))] == wanted
+        started = set(multiprocessing.active_children())
+        assert len(started) <= 4
+        assert [each.metrics for each in simulators.records(orders[:2])] == wanted[:2]
+        assert started & set(multiprocessing.active_children())
+    assert len(done) == 5
+    assert not started & set(multiprocessing.active_children())
 
 
 def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
-    assert dict(in_processes([1, 2], ctrl_c_is_blocked, 2)) == {0: True, 1: True}
-    assert not ctrl_c_is_blocked(0)
+    with pytest.raises(ConfigError, match="blocked: True"):
+        in_processes(Odd(say_whether_ctrl_c_is_blocked), order(0))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_an_error_arrives_as_it_is_and_says_where_it_came_from() -> None:
-    with pytest.raises(ConfigError, match="there is no such thing") as caught:
-        in_processes([ConfigError("there is no such thing")], refuse, 1)
-    assert "in refuse" in caught.value.__notes__[0]
+def test_an_error_arrives_as_it_is_says_where_it_came_from_and_ends_what_was_under_way() -> None:
+    with Simulators(2) as simulators:
+        with pytest.raises(ConfigError, match="there is no such thing") as caught:
+            simulators.records([Odd(refuse), order(0), order(1)])  # type: ignore[list-item]
+        assert "in refuse" in caught.value.__notes__[0]
+        assert len(simulators.records([order(0), order(1)])) == 2
 
 
 def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(StrategyError("fifo", "is odd")))  # there are such errors among ours
     with pytest.raises(BalancerError, match="Peculiar: no because of principle"):
-        in_processes([1], refuse_peculiarly, 1)
+        in_processes(Odd(refuse_peculiarly), order(0))
 
 
 def test_a_process_that_is_killed_is_one_line() -> None:
     with pytest.raises(BalancerError, match="a process ended before its run did") as caught:
-        in_processes([1, 2, 3], die, 2)
+        in_processes(Odd(die), order(0), order(1))
     assert "\n" not in str(caught.value)
-
-
-def test_more_processes_than_can_be_used_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-
-    class Here(WorkerProcesses):
-        def map(self, tasks: Sequence[Any], processes: int) -> Generator[tuple[int, Any], None, None]:
-            asked.append(processes)
-            yield from enumerate(map(self._do, tasks))
-
-    monkeypatch.setattr(parallel, "WorkerProcesses", Here)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=2.0)
-    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(20)]
-    for jobs in (3, 100_000):
-        assert len(run_orders(orders, jobs=jobs, registry=None, advance=lambda: None)) == 20
-    run_orders(orders[:5], jobs=100_000, registry=None, advance=lambda: None)
-    assert asked == [3, 8, 5]

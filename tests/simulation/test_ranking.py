@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from balancer_simulator import Closed, EndpointModel, Record, Scenario, Study, run_study
 from balancer_simulator.report.markdown import best_in_words
-from balancer_simulator.report.terminal import print_ranking, print_study
+from balancer_simulator.report.terminal import print_study
 from balancer_simulator.studies.figures import FIGURES, ranking_figure
 from typer.testing import CliRunner
 
@@ -54,7 +54,7 @@ def test_a_figure_without_a_better_end_is_refused_with_those_that_have_one(recor
         with pytest.raises(ConfigError, match=r"^'calls' is neither .* rank by throughput_per_s, .* unfinished$"):
             refused("calls")
     result = CliRunner().invoke(
-        make_app(default_registry()), ["compare", "examples/scenarios/mixed_cluster.toml", "--by", "calls"]
+        make_app(default_registry()), ["simulate", "examples/scenarios/mixed_cluster.toml", "--by", "calls"]
     )
     assert isinstance(result.exception, ConfigError)
     assert "rank by throughput_per_s" in str(result.exception)
@@ -103,8 +103,8 @@ def test_who_never_ends_requests_is_ranked_last_whatever_the_figure(overloaded: 
 
 def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
     share = f"{overloaded.unfinished('always_first'):.1%}"
-    text = printed(overloaded, print_ranking, print_study)
-    assert text.count(f"cannot keep up, so the times grow with the horizon: always_first ({share} unfinished)") == 2
+    text = printed(overloaded, print_study)
+    assert text.count(f"cannot keep up, so the times grow with the horizon: always_first ({share} unfinished)") == 1
     assert "or never end them" in text
     assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
 
@@ -114,8 +114,7 @@ def test_the_names_of_all_policies_are_whole_in_80_columns(overloaded: Study) ->
     quick, slow = overloaded.records["fifo"], overloaded.records["always_first"]
     losing = (*(replace(each, lost=each.lost + 9) for each in quick[:1]), *quick[1:])
     named = {"weighted_least_request": quick, "weighted_round_robin": losing, "earliest_deadline_first": slow}
-    ranked = printed(_of(named), print_ranking, width=80).splitlines()
     shown = printed(_of(named), print_study, width=80).splitlines()
-    assert max(map(len, (*ranked, *shown))) <= 80
-    assert [name for name in named if not any(line.split()[1:2] == [name] for line in ranked)] == []
-    assert [name for name in named if not any(line.split()[:1] == [name] for line in shown)] == []
+    assert max(map(len, shown)) <= 80
+    for place in (0, 1):  # of figures, and of the ranking
+        assert [name for name in named if not any(line.split()[place : place + 1] == [name] for line in shown)] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from balancer_simulator.report.document import page, write_report
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.terminal import print_ranking, print_study
+from balancer_simulator.report.terminal import print_study
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.figures import FIGURES, checked_figure
 from balancer_simulator.studies.study import Study, run_study
@@ -91,7 +91,7 @@ KINDS = ("open", "batch", "loads", "one", "nothing", "unfinished")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: str, encoding: str) -> None:
-    text = in_80_columns(encoding, studies[kind], print_study, print_ranking)
+    text = in_80_columns(encoding, studies[kind], print_study)
     for policy in studies[kind].policies:
         assert policy in text
 
@@ -104,7 +104,7 @@ def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
         "unfinished": "no batch was done within horizon_s, 1 s",
     }
     for kind, words in said.items():
-        assert words in " ".join(printed(studies[kind], print_ranking, width=120).split())
+        assert words in " ".join(printed(studies[kind], print_study, width=120).split())
 
 
 @pytest.mark.sampled(1)
@@ -188,7 +188,7 @@ def invoke(*arguments: str) -> tuple[int, str, BaseException | None]:
 def test_the_commands_print_and_write(tmp_path: Path) -> None:
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(BATCH)
-    code, output, _ = invoke("compare", str(scenario), "--jobs", "1", "--out", str(tmp_path / "out"))
+    code, output, _ = invoke("simulate", str(scenario), "--jobs", "1", "--out", str(tmp_path / "out"))
     assert code == 0, output
     assert "ranked by makespan" in output
     assert (tmp_path / "out" / "report.html").exists()

@@ -17,19 +17,6 @@ def scenario_of(*endpoints: dict[str, object], **values: object) -> Scenario:
     )
 
 
-def test_no_more_calls_begin_in_a_minute_than_a_quota_has_and_the_others_wait() -> None:
-    scenario = scenario_of(
-        {"url": "http://a/", "capacity": 9, "quota": "key"}, quotas={"key": {"requests_per_min": 20}}
-    )
-    begun: list[float] = []
-    record = simulate_once(
-        scenario, Policy(strategy="fifo"), observer=lambda task, lease: begun.append(lease.granted_s)
-    )
-    assert record.completed == 120
-    assert begun[:20] == [float(second) for second in range(1, 21)]
-    assert begun[20:40] == [60.0 + second for second in range(1, 21)]  # at the instants at which these leave the minute
-
-
 def test_fewer_tokens_than_reserved_let_more_calls_begin() -> None:
     quotas = {"key": {"tokens_per_min": 100}}
     kinds = [{"tokens": 10, "used_tokens": 2}]
@@ -40,25 +27,6 @@ def test_fewer_tokens_than_reserved_let_more_calls_begin() -> None:
         scenario_of(endpoint, quotas=quotas, requests={"kinds": kinds}), Policy(strategy="fifo")
     )
     assert settled.wait.mean < not_settled.wait.mean / 2
-
-
-def test_the_second_group_has_the_calls_that_come_while_the_first_one_is_down() -> None:
-    down = [{"kind": "fail_within", "from_s": 30.0, "to_s": 60.0}]
-    scenario = scenario_of(
-        {"url": "http://low/", "capacity": 2, "faults": down},
-        {"url": "http://high/", "capacity": 2, "group": 1},
-        health={"consecutive_failures": 1, "cooldown_s": 5.0, "max_ejected_share": 1.0},
-    )
-    placed: list[tuple[str, float]] = []
-    simulate_once(
-        scenario,
-        Policy(strategy="least_in_flight"),
-        observer=lambda task, lease: placed.append((lease.endpoint.url, lease.granted_s)),
-    )
-    high = [at_s for url, at_s in placed if url == "http://high/"]
-    assert len(high) > 20
-    assert min(high) >= 30.0
-    assert max(high) < 90.0
 
 
 def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool_knows() -> None:

@@ -1,12 +1,11 @@
 """Health, limits, caps, slots and the retry budget in the simulator: the core's own, at the instants they are due."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from balancer_simulator import Record, Scenario
+from balancer_simulator import Scenario
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES, few_first
-from tests.simulation.scenarios import ALL, BROKEN, ONCE, at, batch, calls, closed, ended, endpoint, run
+from tests.simulation.scenarios import ALL, ONCE, at, batch, calls, closed, ended, endpoint, run
 from tests.simulation.test_engine_model import begun, check_calls, check_counts, drawn_values
 from tests.simulation.test_repeatable import bytes_of
 
@@ -92,35 +91,6 @@ def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(as
     assert ended(record) == (1, 1, 0, 0)
 
 
-def test_who_has_no_time_to_wait_out_a_cooldown_is_refused_when_its_time_is_up() -> None:
-    health = {"consecutive_failures": 1, "cooldown_s": 40.0}
-    requests = {"attempts": 1, "kinds": [{"labels": ["x"], "acquire_timeout_s": 3.0}]}
-    pair = [endpoint("a", labels=["x"], **BROKEN), endpoint("b")]
-    record = run(at([0, 2], 1.0, *pair, health=health, requests=requests))
-    assert ended(record) == (0, 1, 1, 0)
-    assert record.wait.count == 1
-
-
-def test_half_open_means_one_call_at_a_time() -> None:
-    """Three wait for a when it becomes half open; the other two are served once the first has succeeded."""
-    health = {"consecutive_failures": 1, "cooldown_s": 4.0}
-    requests = {"attempts": 1, "kinds": [{"labels": ["x"]}]}
-    trial = endpoint("a", capacity=3, labels=["x"], faults=[{"kind": "fail_within", "to_s": 0.5}])
-    record = run(at([0, 2, 2, 2], 1.0, trial, endpoint("b"), health=health, requests=requests))
-    open_s = 1.0 + first_cooldown_s(4.0)
-    starts = [span.started_s for span in sorted(record.spans, key=lambda span: span.task)]
-    assert starts == pytest.approx([0.0, open_s, open_s + 1.0, open_s + 1.0])
-
-
-def test_a_retry_does_not_wait_for_what_is_ejected() -> None:
-    """a is ejected at 1; the second request fails on b at 3.5 and goes there again, as a rests for 20 s at least."""
-    health = {"consecutive_failures": 1, "cooldown_s": 40.0, "max_ejected_share": 0.5}
-    pair = [endpoint("a", **BROKEN), endpoint("b", faults=[{"kind": "fail_within", "to_s": 3.0}])]
-    record = run(at([0, 2.5], 1.0, *pair, health=health, requests={"attempts": 2}), "first")
-    assert [(task, url) for task, url, *_ in calls(record)] == [(1, "a"), (1, "b"), (2, "b"), (2, "b")]
-    assert calls(record)[-1] == (2, "b", 3.5, 4.5, True)
-
-
 # -- Retry-After ------------------------------------------------------------------------------------
 
 _BUSY = {"capacity": 2, "refuse_beyond": 1, "retry_after_s": 3.0}
@@ -132,16 +102,6 @@ def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one()
     assert calls(record)[:2] == [(2, "a", 0.5, _REFUSED_S, False), (1, "a", 0, 2, True)]
     third = calls(record)[2]
     assert (third[0], third[2], third[4]) == (3, pytest.approx(_REFUSED_S + 3.0), True)
-
-
-def test_of_several_the_others_are_used_meanwhile() -> None:
-    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), endpoint("b", capacity=9), health={}), "first")
-    assert [(task, url, ok) for task, url, _, _, ok in calls(record)] == [
-        (2, "a", False),
-        (2, "b", True),
-        (1, "a", True),
-        (3, "b", True),
-    ]
 
 
 def test_a_retry_with_nowhere_else_to_go_leaves_it_alone_for_as_long_without_health() -> None:
@@ -174,42 +134,6 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: i
     assert fixed.metrics["failed_calls"] > 0.9
 
 
-def test_aimd_shrinks_when_calls_time_out() -> None:
-    """Two cores serve two calls a second; with eight at once each takes 4 s, which is too long.
-
-    The limit climbs from 2 to 4 or 5 by one each round, and each fall costs the calls that are out: a third or so.
-    """
-    values: dict[str, Any] = {
-        "hosts": {"h": {"cores": 2}},
-        "requests": {"attempts": 1, "call_timeout_s": 2.0},
-        "horizon_s": 400.0,
-    }
-    server = endpoint("a", host="h", capacity=8)
-    limited = run(closed(8, 0.0, 1.0, server, limits={"kind": "aimd"}, **values))
-    fixed = run(closed(8, 0.0, 1.0, server, **values))
-    assert fixed.completed == 0
-    assert limited.metrics["failed_calls"] < 0.5
-    assert limited.metrics["throughput_per_s"] > 0.5  # of the two that are possible
-
-
-@pytest.mark.parametrize("policy", NAMES)
-def test_a_host_never_has_more_out_than_its_cap(policy: str) -> None:
-    out = Out()
-    endpoints = [endpoint("http://h:{1..3}/", capacity=3), endpoint("http://free/", capacity=3)]
-    record = run(closed(20, 0.25, 1.0, *endpoints, host_caps={"h": 4}), policy, observer=out)
-    assert out.most["h"] == 4
-    assert out.most["http://free/"] == 3
-    # Seven slots that are never idle: a second each. `first` and others may fill them in any order.
-    assert record.metrics["throughput_per_s"] == pytest.approx(7.0, rel=0.05)
-
-
-def test_every_other_host_has_the_cap_of_the_star() -> None:
-    out = Out()
-    endpoints = [endpoint(f"http://{host}:{{1..3}}/") for host in "ab"]
-    run(closed(9, 0.0, 1.0, *endpoints, host_caps={"a": 1, "*": 2}), observer=out)
-    assert (out.most["a"], out.most["b"]) == (1, 2)
-
-
 # -- several slots ----------------------------------------------------------------------------------
 
 _SINGLES_AND_TRIPLES: dict[str, Any] = {
@@ -235,57 +159,6 @@ def test_slots_are_what_is_in_use() -> None:
 
 
 # -- the retry budget -------------------------------------------------------------------------------
-
-
-def grants(scenario: Scenario, policy: str = "fifo") -> tuple[Record, list[tuple[float, int]]]:
-    """Return what came of it, and the instant and the number of each attempt."""
-    seen: list[tuple[float, int]] = []
-    return run(scenario, policy, observer=lambda task, lease: seen.append((lease.granted_s, task.attempt))), seen
-
-
-@pytest.mark.parametrize(("ratio", "per_s"), [(0.2, 1.0), (0.5, 0.0), (0.0, 2.0)])
-def test_retries_are_within_the_budget_in_any_window(ratio: float, per_s: float) -> None:
-    """Every call fails at once, twenty first attempts come in a second, and retries do not pause."""
-    window_s = 10.0
-    budget = {"budget_ratio": ratio, "budget_per_s": per_s, "budget_window_s": window_s, "base_s": 0.0}
-    hole = endpoint("a", capacity=1000, faults=[{"kind": "fail_within", "after_s": 0.001}])
-    count = 2000
-    record, seen = grants(at([n / 20 for n in range(count)], 1.0, hole, retries=budget, requests={"attempts": 5}))
-    firsts = [at_s for at_s, attempt in seen if attempt == 1]
-    retries = [at_s for at_s, attempt in seen if attempt > 1]
-    assert len(firsts) == count == record.lost
-    for last, at_s in enumerate(retries):
-        window = [earlier for earlier in retries[: last + 1] if earlier > at_s - window_s]
-        # A first attempt counts from its arrival, 1 ms before its failure may spend what it earned.
-        allowed = ratio * sum(at_s - window_s - 0.01 < first <= at_s for first in firsts) + per_s * window_s
-        assert len(window) <= allowed + 1e-6
-    assert len(retries) > 0.9 * (ratio * count + per_s * 100.0) - per_s * window_s
-
-
-def test_without_budget_a_call_is_lost_and_not_retried() -> None:
-    none = {"budget_ratio": 0.0, "budget_per_s": 0.0}
-    record, seen = grants(at([n / 4 for n in range(40)], 0.25, endpoint("a", **BROKEN), retries=none))
-    assert Counter(attempt for _, attempt in seen) == {1: 40}
-    assert ended(record) == (0, 40, 0, 0)
-    plenty = {"budget_ratio": 10.0, "base_s": 0.0}
-    _, seen = grants(at([n / 4 for n in range(40)], 0.0625, endpoint("a", **BROKEN), retries=plenty))
-    assert Counter(attempt for _, attempt in seen) == {1: 40, 2: 40, 3: 40}
-
-
-def test_pauses_are_drawn_and_double_up_to_the_longest() -> None:
-    """Between nothing and twice their mean: 0.5, 1 and then 1.5 s, for 2 s would be more than max_pause_s allows."""
-    pauses = {"budget_ratio": 10.0, "base_s": 0.5, "max_pause_s": 3.0}
-    server = endpoint("a", capacity=1000, **BROKEN)
-    record = run(at([n / 16 for n in range(400)], 0.25, server, retries=pauses, requests={"attempts": 4}))
-    spans = defaultdict(list)
-    for span in record.spans:
-        spans[span.task].append(span)
-    gaps = [[later.started_s - earlier.ended_s for earlier, later in pairwise(own)] for own in spans.values()]
-    for drawn, most_s in zip(zip(*gaps, strict=True), (1.0, 2.0, 3.0), strict=True):
-        assert 0.0 <= min(drawn) < 0.1 * most_s
-        assert 0.9 * most_s < max(drawn) <= most_s
-        # Uniform: the deviation of the mean of 400 is most / sqrt(12) / 20, 1.4% of the most.
-        assert sum(drawn) / len(drawn) == pytest.approx(most_s / 2, abs=0.06 * most_s)
 
 
 # -- the baselines ----------------------------------------------------------------------------------

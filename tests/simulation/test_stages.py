@@ -1,5 +1,6 @@
 """A pipeline's trace is fitted as the stages of its problems, and a batch is simulated by them."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,12 @@ from balancer_simulator import Batch, EndpointModel, Policy, Requests, Scenario,
 from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.fit import fit_run
 from balancer_simulator.fitting.stages import by_stage, stages_of
-from balancer_simulator.predicting.changes import WhatIf
-from balancer_simulator.predicting.goodness import goodness_of_fit
-from balancer_simulator.predicting.predict import FitDraws, predict_next
-from balancer_simulator.predicting.recommend import recommend
+from balancer_simulator.planning.goodness import goodness_of_fit
+from balancer_simulator.planning.plan import Goal, plan
+from balancer_simulator.planning.planner import FitDraws
+from balancer_simulator.planning.predict import predict_next
+from balancer_simulator.planning.shown import plan_verdict
+from balancer_simulator.planning.what_if import WhatIf
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.workload import Kind
 from balancer_simulator.studies.parallel import Simulators
@@ -122,13 +125,16 @@ def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again() -> Non
 
 
 def test_a_setting_of_a_run_has_problems_at_once() -> None:
-    found = recommend(fit_run(traced(batch(8))), strategies=["fifo"], draws=3)
-    assert found.present.crew == "2 problems"
+    fit, soon = fit_run(traced(batch(8))), Goal(deadline_s=math.inf)
+    found = plan(fit, soon, strategies=["fifo"], draws=3)
+    assert found.present.callers == 2
     assert found.chosen is not None
-    assert found.chosen.setting.workers > 2, "its inputs come late, so more problems at once take less time"
-    assert found.chosen.sure_s < found.present.sure_s
-    twice = recommend(fit_run(traced(batch(8))), tasks=2 * 8 * 18, strategies=["fifo"], draws=3)
-    assert twice.present.sure_s == pytest.approx(2 * found.present.sure_s, rel=0.2)
+    assert found.chosen.callers is not None
+    assert found.chosen.callers > 2, "its inputs come late, so more problems at once take less time"
+    assert found.chosen.sure < found.present.sure
+    assert "problems: sure of" in plan_verdict(found)
+    twice = plan(fit, replace(soon, tasks=2 * 8 * 18), strategies=["fifo"], draws=3)
+    assert twice.present.sure == pytest.approx(2 * found.present.sure, rel=0.2)
 
 
 def test_a_batch_of_twice_the_tasks_has_the_same_samples_again() -> None:

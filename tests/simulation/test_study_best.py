@@ -8,7 +8,7 @@ import pytest
 from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
 from balancer_simulator.report.document import page
 from balancer_simulator.report.export import to_data
-from balancer_simulator.report.terminal import print_ranking, print_study
+from balancer_simulator.report.terminal import print_study
 
 from tests.simulation.printed import printed
 
@@ -46,38 +46,37 @@ def test_a_load_is_a_study_with_its_own_records() -> None:
         study.at_load(0.5)
 
 
-# -- a crown on the largest card, in the tables and in the data: only for one that has won ---------------
+# -- a crown on the page, in the tables and in the data: only for one that has won ------------------------
 
 _ALIKE = {"p": [10.0, 11.0, 12.0], "q": [12.0, 10.0, 13.0], "slow": [30.0, 31.0, 32.0]}
 
 
-def _card(study: Study) -> str:
-    """Return what the first and largest card of the page says."""
-    found = re.search(r'<dl class="tiles">(.*?)</div>', page(study), re.DOTALL)
-    assert found
-    return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+def _verdict(study: Study) -> str:
+    """Return the answer on the page."""
+    found = re.search(r'<p class="verdict[^>]*>(.*?)</p>', page(study), re.DOTALL)
+    return re.sub(r"<[^>]+>", "", found[1]) if found else ""
 
 
 @pytest.mark.more
 def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_ALIKE, monkeypatch)
-    assert _card(study).startswith("policy to keep p no difference that these runs show: p, q, of 3")
-    for show in (print_ranking, print_study):
-        assert "no difference by makespan that these runs show: p, q; keep p\n" in printed(study, show, width=100)
-        assert "best by" not in printed(study, show, width=100)
-    places = [line.split()[:2] for line in printed(study, print_ranking, width=100).splitlines() if line[:1].isdigit()]
+    assert _verdict(study) == "No difference by makespan that these runs show: p, q; keep p."
+    text = printed(study, print_study, width=100)
+    assert "no difference by makespan that these runs show: p, q; keep p\n" in text
+    assert "best by" not in text
+    places = [line.split()[:2] for line in text.splitlines() if line[:1].isdigit()]
     assert places == [["1", "p"], ["1", "q"], ["3", "slow"]]
     assert to_data(study)["ranking"]["best"] == ["p", "q"]
 
 
 def test_one_replication_crowns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch({"p": [10.0], "q": [20.0]}, monkeypatch)
-    assert _card(study).startswith("best policy not known p is first of 2")
-    assert "best by" not in printed(study, print_ranking, width=100)
+    assert _verdict(study) == "One replication decides nothing; p is first by makespan."
+    assert "best by" not in printed(study, print_study, width=100)
 
 
 def test_the_only_one_is_no_winner(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _card(_batch({"p": [10.0, 11.0]}, monkeypatch)).startswith("policy p the only one")
+    assert _verdict(_batch({"p": [10.0, 11.0]}, monkeypatch)) == ""
 
 
 def _batch(makespans: dict[str, Sequence[float]], monkeypatch: pytest.MonkeyPatch) -> Study:

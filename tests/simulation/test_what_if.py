@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario, WhatIf, predict
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.changes import scaled_arrivals
-from balancer_simulator.predicting.predict import recorded_figures
-from balancer_simulator.predicting.predicted import Predicted
+from balancer_simulator.planning.predict import recorded_figures
+from balancer_simulator.planning.predicted import Predicted
+from balancer_simulator.planning.what_if import scaled_arrivals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +83,20 @@ def test_each_change_does_what_it_says(closed: Trace) -> None:
     assert mean(closed, "makespan_s", add={"": 1}) < 0.8 * today
     assert mean(closed, "makespan_s", capacities={"http://a/": 1}) > 1.2 * today
     assert mean(closed, "wait_mean_s", settings={"max_waiters": 0}) == 0
+    assert mean(closed, "makespan_s", slower={"http://a": 3.0}) > 1.2 * today
+
+
+def test_shares_go_where_the_change_sends_them(closed: Trace) -> None:
+    slow = predict(closed, change=WhatIf(slower={"http://a/": 4.0}), draws=_FEW)
+    assert sum(slow.recorded_shares.values()) == pytest.approx(1.0)
+    assert slow.today_shares["http://a/"].holds(slow.recorded_shares["http://a/"])
+    assert slow.shares["http://a/"].value < 0.5 * slow.today_shares["http://a/"].value
+    gone = predict(closed, change=WhatIf(gone={"http://a/": 2.0}, settings={"requests.attempts": 3}), draws=_FEW)
+    assert gone.shares["http://a/"].value < 0.8 * gone.today_shares["http://a/"].value
+    assert gone.figures["lost"].value < 0.05  # they are tried again elsewhere
+    text = str(gone)
+    assert "http://a/ gone after 2 s" in text
+    assert "share of the calls, by endpoint" in text
 
 
 def test_a_strategy_with_options_is_the_one_that_runs(closed: Trace) -> None:
@@ -179,12 +193,15 @@ def test_a_copy_of_the_arrivals_keeps_their_slow_changes() -> None:
     [
         ({"load": 2.0}, r"--load: 6 callers wait for their answers .*; use --callers"),
         ({"callers": 0}, "--callers: found 0"),
-        ({"without": ("http://c/",)}, "--without: the trace has no endpoint 'http://c/'; it has http://a/, http://b/"),
+        ({"without": ("http://c/",)}, "--without: there is no endpoint 'http://c/'; there are http://a/, http://b/"),
         ({"without": ("http://a/", "http://a")}, "--without: http://a/ is listed twice"),
         ({"without": ("http://a/", "http://b/")}, "--without: no endpoint is left"),
         ({"without": ("http://a/",), "capacities": {"http://a/": 2}}, "--capacity: http://a/ is left out"),
         ({"capacities": {"http://a/": 0}}, "--capacity: found 0"),
-        ({"add": {"http://c/": 1}}, "--add: the trace has no endpoint"),
+        ({"slower": {"http://a/": 0.0}}, "--slower: found 0"),
+        ({"gone": {"http://a/": -1.0}}, "--gone: found -1"),
+        ({"gone": {"http://c/": 1.0}}, "--gone: there is no endpoint"),
+        ({"add": {"http://c/": 1}}, "--add: there is no endpoint"),
         ({"settings": {"strategy": "p3c"}}, "--set: unknown strategy 'p3c'; did you mean 'p2c'"),
         ({"settings": {"endpoints": []}}, "--set: unknown key 'endpoints'"),
         ({"settings": {"requests.attempts": "x"}}, "--set: requests.attempts: found 'x'"),
@@ -213,16 +230,23 @@ def test_printed_it_is_a_table_with_units(closed: Trace) -> None:
 def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, command: Command) -> None:
     path = str(written(opened, tmp_path))
     few = ("--draws", "5", "--jobs", "1")
-    changes = ("--set", "strategy=p2c", "--capacity", "http://a/=3", "--add", "http://b/=1", "--load", "x1.3")
-    code, said, _ = command("predict", path, *changes, *few, "--out", str(tmp_path / "out"), "--json")
+    changes = ("--set", "strategy=p2c", "--capacity", "http://a/=3", "--add", "http://b/=1", "--load", "x1.3",
+               "--slower", "http://b/=2", "--gone", "http://b/=5")  # fmt: skip
+    code, said, _ = command("predict", path, *changes, *few, "--report", str(tmp_path / "out"), "--json")
     assert code == 0
     found = json.loads(said)
-    assert found["changes"] == ["strategy = p2c", "http://a/ with 3 slots", "1 more like http://b/", "load x 1.3"]
+    assert found["changes"] == [
+        "strategy = p2c", "http://a/ with 3 slots", "1 more like http://b/", "load x 1.3",
+        "http://b/ 2 times as slow", "http://b/ gone after 5 s",
+    ]  # fmt: skip
+    assert set(found["shares"]["today"]) == {"http://a/", "http://b/"}
     assert set(found["changed"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
     assert found["today"]["lost"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     page = (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
-    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://a/", "").replace("http://b/", "")
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://a/", "").replace(
+        "http://b/", ""
+    ).replace("http://one-more-like-b/", "")
     code, said, _ = command("predict", path, *few, "--again", "--outages", "none", "--json")
     assert (code, json.loads(said)["changes"]) == (0, ["without outages"])
     code, said, _ = command("predict", path, *few)
@@ -237,6 +261,9 @@ def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, c
         (("--set", "p2c"), "--set: found 'p2c'; write it like"),
         (("--capacity", "4"), "--capacity: found '4'; write it like"),
         (("--add", "some"), "--add: found 'some'; write it like"),
+        (("--slower", "b"), "--slower: found 'b'; write it like http://host:8000/=2.5"),
+        (("--part", "0.1"), "--part: it needs --check"),
+        (("--part", "3"), "--part: found 3"),
         (("--outages", "all"), "--outages: found 'all'; it must be drawn, recorded or none"),
         (("--load", "fast"), "--load: found 'fast'; write it like x1.3"),
     ],

@@ -214,4 +214,4 @@ def test_a_scenario_is_no_config_and_gets_one_line(tmp_path):
         except ConfigError as error:
             line = str(error)
         assert line.startswith(f"{file}: this is a scenario of the simulator")
-        assert "balancer simulate and balancer compare read it" in line
+        assert "balancer simulate reads it" in line

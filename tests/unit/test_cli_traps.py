@@ -208,9 +208,11 @@ url = "http://{1..2}/"
         (("strategies",), {"strategies", "broken"}),
         (("report", "before"), {"complete", "rounds", "rows_left_out", "report"}),
         (("diff", "before", "after"), {"same", "changed", "verdicts", "counts"}),
-        (("simulate", "s.toml"), {"scenario", "ranking", "policies", "differences_to_best", "report"}),
-        (("compare", "s.toml", "--jobs", "1", "--out", "out"), {"scenario", "ranking", "policies", "report"}),
-        (("compare", "s.toml", "t.toml", "--jobs", "1"), {"scenarios", "table"}),
+        (
+            ("simulate", "s.toml", "--jobs", "1", "--out", "out"),
+            {"scenario", "ranking", "policies", "differences_to_best", "report"},
+        ),
+        (("simulate", "s.toml", "t.toml", "--jobs", "1"), {"scenarios", "table"}),
     ],
 )
 def test_json_is_one_document_and_nothing_else(balancer, args, keys):
@@ -233,7 +235,7 @@ def test_what_json_says_is_so(balancer, registry):
     assert [strategy["name"] for strategy in listed] == NAMES
     options = {option["name"] for strategy in listed for option in strategy["options"]}
     assert {"decay_s", "choices", "speed"} <= options
-    ranking = document(balancer("compare", "s.toml", "--json", "--jobs", "1", "--by", "sojourn_p99_s").out)["ranking"]
+    ranking = document(balancer("simulate", "s.toml", "--json", "--jobs", "1", "--by", "sojourn_p99_s").out)["ranking"]
     assert (ranking["by"], sorted(ranking["policies"])) == ("sojourn_p99_s", ["fifo", "p2c"])
     assert ranking["best"]
     serve(registry, dead=("fake://1/",))
@@ -251,8 +253,8 @@ def test_what_json_says_is_so(balancer, registry):
         (("check", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
         (("run", "c.toml", "--strategy", "fifoo"), 2, "unknown strategy 'fifoo'"),
         (("simulate", "missing.toml"), 2, "missing.toml: cannot be read"),
-        (("compare", "s.toml", "--by", "nothing"), 2, "unknown figure 'nothing'"),
-        (("compare", "s.toml", "--frsh"), 2, "--frsh"),
+        (("simulate", "s.toml", "--by", "nothing"), 2, "unknown figure 'nothing'"),
+        (("simulate", "s.toml", "--frsh"), 2, "--frsh"),
         (("strategies", "more"), 2, "unexpected extra argument"),
     ],
 )
@@ -413,7 +415,7 @@ def test_the_shell_completes_strategies_and_configs(tmp_path):
     assert completed("balancer run ", 2, tmp_path) == ["folder/", "one.toml", "two.toml"]
     assert completed("balancer check t", 2, tmp_path) == ["two.toml"]
     assert completed("balancer run one.toml --strategy least", 4, tmp_path) == ["least_in_flight"]
-    assert completed("balancer comp", 1, tmp_path) == ["compare"]
+    assert completed("balancer simu", 1, tmp_path) == ["simulate"]
     assert completed("balancer diff ", 2, tmp_path) == ["folder/"]
     assert completed("balancer report f", 2, tmp_path) == ["folder/"]
 

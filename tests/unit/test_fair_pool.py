@@ -168,7 +168,7 @@ def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy() -> N
     )
     waits = {}
     for fairness in (None, "holder"):
-        record = simulate_once(scenario, Policy(strategy="fifo", fairness=fairness))
+        record = simulate_once(scenario.changed(fairness=fairness), Policy(strategy="fifo"))
         waits[fairness] = {kind.name: kind.metrics["wait_mean_s"] for kind in record.kinds}
     assert waits["holder"]["few"] < waits[None]["few"] / 3
     assert waits["holder"]["many"] < waits[None]["many"] * 1.3

@@ -48,8 +48,8 @@ def of(path, source=None, zone="UTC", **options):
     return log
 
 
-def run(*args):
-    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+def run(*args: str) -> str:
+    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
     if result.exception is not None:
         raise result.exception
     return result.output

@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from balancer_simulator import plan_commands
 from typer.testing import CliRunner
 
 from balancer import AcquireTimeout, AsyncPool, ConfigError, Endpoint, HealthSettings, LeaseError, Outcome, Pool
-from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
@@ -635,8 +635,8 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
 # -- the command ------------------------------------------------------------------------------------
 
 
-def run(*args):
-    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+def run(*args: str) -> str:
+    result = CliRunner().invoke(make_app(default_registry()), ["fit", "--summary", *args])
     if result.exception is not None:
         raise result.exception
     return result.output
@@ -819,7 +819,7 @@ def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path):
     log.write_text("1700000001.5 200 x 10.0.0.1:80 0.5\n")
     with pytest.raises(ConfigError, match=r"access\.log:1: found 'x'; it must be seconds; give .* with --format$"):
         run(str(log), "--from", "nginx")
-    assert app._NGINX == NGINX_FORMAT, "what --help says"
+    assert plan_commands.NGINX == NGINX_FORMAT, "what --help says"
 
 
 def test_of_a_results_folder_the_database_is_read(tmp_path):

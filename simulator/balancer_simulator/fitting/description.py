@@ -155,7 +155,7 @@ def _apart(fit: Fit) -> Iterator[str]:
     if len(used) > 1 and sum(map(len, used.values())) == len(set.union(*used.values())):
         yield (
             f"whether {', '.join(sorted(map(str, used)))} may go to each other's endpoints: here they do, in the trace "
-            "they never did; make a trace of each (balancer trace --kind) and fit that"
+            "they never did; fit each alone (balancer fit --kind)"
         )
 
 
@@ -256,7 +256,7 @@ def _who(fit: Fit) -> str:
     if caller_pattern.callers is None:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
         if have_several_at_once(fit.prepared.attempts):
-            several = "; a name has several calls at once, like a problem of the pipeline; recommend uses that"
+            several = "; a name has several calls at once, like a problem of the pipeline; plan uses that"
             if len({each.task.partition(": ")[0] for each in fit.prepared.attempts if each.task}) < FEWEST_PROBLEMS:
                 several += f"; a run is fitted as a batch from {FEWEST_PROBLEMS} problems on"
         return f"open arrivals: {len(caller_pattern.at_s)} in {in_s}{several}"

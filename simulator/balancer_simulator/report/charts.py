@@ -6,15 +6,15 @@ named and not drawn: its times depend on the horizon, and beside them the others
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
 from balancer.reporting import charts
 from balancer.reporting.charts import MOST_LINES, Box, ChartLine, Drawing, Kind, line_chart, narrow_svg, to_svg
 from balancer.reporting.document import Chart
-from balancer.reporting.schedule import TimeBlock, blocks, lanes
-from balancer.reporting.words import percent, seconds, shorten
+from balancer.reporting.schedule import lanes
+from balancer.reporting.words import percent, shorten
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.studies.figures import figure_of, worded
@@ -25,7 +25,7 @@ __all__ = ["beside_best", "curves", "draw_charts", "gantt", "ranking", "shares",
 
 _MOST_ROWS: Final = 50  # more would not fit on a printed page
 _MOST_OPEN: Final = 3  # charts of one kind; the others are folded
-_MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
+_MOST_BARS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
 _LONG_LABEL: Final = 44  # letters; the options at the end of a label matter
 _LABEL: Final = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL: Final = 18
@@ -296,75 +296,33 @@ def shares(study: Study, policy: str) -> Chart:
 
 
 def gantt(study: Study, policy: str) -> Chart:
-    """Return the calls of the first replication: a bar is a call, a line of bars is a slot.
-
-    If there are too many, calls that follow each other closely are one block, as high as their share of its time.
-    """
+    """Return the first calls of the first replication: a bar is a call, a line of bars is a slot."""
     record = study.records[policy][0]
     urls = list(study.scenario.by_url)[:_MOST_ROWS]
-    slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
-    end_s = max((span.ended_s for span in record.spans), default=1.0)
-    most = max(1, *(len(each) for each in slots.values()))
-    drawing = charts.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
+    spans = sorted(record.spans, key=lambda span: span.started_s)[:_MOST_BARS]
+    slots = {url: list(lanes([span for span in spans if span.url == url], tolerance_s=1e-9)) for url in urls}
+    end_s = max((span.ended_s for span in spans), default=1.0)
+    counts = {url: 1 + max((lane for lane, _ in each), default=0) for url, each in slots.items()}
+    drawing = charts.slot_rows(
+        [shorten(u, _LABEL) for u in urls], slots=max(counts.values()), length=end_s, xlabel=_TIME
+    )
     colours = {**_colours(record), _FAILED: charts.INK}
-    longest_s, found = _blocks(list(slots.values()), end_s)
-    for kind, bars in _bars(found).items():
-        charts.boxes(drawing, bars, colours[kind])
+    bars: defaultdict[str, list[Box]] = defaultdict(list)
+    for row, (url, each) in enumerate(slots.items()):
+        height = 0.86 / counts[url]
+        for lane, span in each:
+            bottom = row - 0.43 + (lane + 0.93) * height  # y grows downwards
+            bars[_kind(span)].append((span.started_s, span.ended_s, bottom, bottom - 0.86 * height))
+    for kind, boxes in bars.items():
+        charts.boxes(drawing, boxes, colours[kind])
     drawing.legend = [charts.swatch(name, colour) for name, colour in colours.items()]
-    caption = "".join(_gantt_words(study, record, found, longest_s))
-    return Chart(f"Calls: {policy}", caption, to_svg(drawing))
-
-
-def _slots(spans: Iterable[CallSpan]) -> list[list[CallSpan]]:
-    """Return the calls of each slot of an endpoint."""
-    found: defaultdict[int, list[CallSpan]] = defaultdict(list)
-    for lane, span in lanes(spans, tolerance_s=1e-9):
-        found[lane].append(span)
-    return [found[lane] for lane in sorted(found)]
-
-
-_Blocks = list[list[list[TimeBlock]]]  # of each slot of each endpoint
-
-
-def _blocks(endpoints: Sequence[Sequence[Sequence[CallSpan]]], end_s: float) -> tuple[float, _Blocks]:
-    """Return the blocks to draw, not too many, and the longest duration of one with several calls (0: none)."""
-    longest_s = 0.0
-    while True:
-        found = [[blocks(slot, kind=_kind, longest_s=longest_s) for slot in slots] for slots in endpoints]
-        number = sum(len(slot) for slots in found for slot in slots)
-        if number <= max(_MOST_BLOCKS, 4 * sum(map(len, endpoints))):  # four a slot: there can be more slots
-            return longest_s, found
-        longest_s = 1.5 * longest_s or end_s / 1000
-
-
-def _bars(endpoints: _Blocks) -> dict[str, list[Box]]:
-    """Return the bars of each kind: in a block, each has its part of the height."""
-    found: defaultdict[str, list[Box]] = defaultdict(list)
-    for row, slots in enumerate(endpoints):
-        height = 0.86 / max(1, len(slots))
-        for lane, slot in enumerate(slots):
-            for block in slot:
-                bottom = row - 0.43 + (lane + 0.93) * height  # y grows downwards
-                for kind, part in sorted(block.parts.items()):
-                    top = bottom - 0.86 * height * part
-                    found[kind].append((block.start_s, block.end_s, bottom, top))
-                    bottom = top
-    return found
-
-
-def _gantt_words(study: Study, record: Record, found: _Blocks, longest_s: float) -> Iterator[str]:
-    yield "The first replication. A bar is a call, a line is a slot."
-    merged = [block.spans for slots in found for slot in slots for block in slot if block.spans > 1]
-    if merged:
-        yield (
-            f" {sum(merged)} of {len(record.spans)} calls are drawn in blocks: one block for the calls of a slot "
-            f"within {seconds(longest_s)}, as high as the share of that time in use."
-        )
+    caption = "The first replication. A bar is a call, a line is a slot."
     calls = sum(endpoint.calls for endpoint in record.endpoints)
-    if len(record.spans) < calls:
-        yield f" Shown are the first {len(record.spans)} of {calls} calls."
-    if len(found) < len(study.scenario.by_url):
-        yield f" Shown are {len(found)} of {len(study.scenario.by_url)} endpoints."
+    if len(spans) < calls:
+        caption += f" Shown are the first {len(spans)} of {calls} calls."
+    if len(urls) < len(study.scenario.by_url):
+        caption += f" Shown are {len(urls)} of {len(study.scenario.by_url)} endpoints."
+    return Chart(f"Calls: {policy}", caption, to_svg(drawing))
 
 
 def _kind(span: CallSpan) -> str:

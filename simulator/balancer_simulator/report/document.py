@@ -13,14 +13,13 @@ from balancer.reporting import document as doc
 from balancer.reporting import html
 from balancer.reporting.document import Document
 from balancer.reporting.files import json_text, put_text
-from balancer.reporting.words import NOTHING, count
+from balancer.reporting.words import count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
 from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
 from balancer_simulator.studies.ranking import (
-    Winner,
     behind,
     of_the_runs,
     ranking_table,
@@ -31,8 +30,6 @@ from balancer_simulator.studies.ranking import (
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
-
-_MOST_ALIKE: Final = 4  # policies on the card
 
 
 def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
@@ -132,7 +129,6 @@ def _tiles(study: Study) -> Iterator[doc.Tile]:
     name = study.default_metric
     metrics = study.metrics(best)
     figure = figure_of(name)
-    yield _crown(study)
     if name in metrics:
         yield doc.Tile(figure.heading, worded(metrics[name], figure.unit), f"{best}: {figure.meaning}")
     yield doc.Tile("utilisation", worded(metrics["utilisation"], "part"), best)
@@ -147,49 +143,17 @@ def _tiles(study: Study) -> Iterator[doc.Tile]:
     yield doc.Tile("replications", str(study.scenario.replications), f"seed {study.scenario.seed}")
 
 
-def _crown(study: Study) -> doc.Tile:
-    """Return the largest tile: the best policy, if there is a certain one."""
-    winner, many = winner_of(study), len(study.policies)
-    if many == 1:
-        return doc.Tile("policy", study.policies[0], "the only one, so there is nothing to compare")
-    if winner is None:
-        return doc.Tile("best policy", NOTHING, f"of {many}: none has the figure", doc.Tone.BAD)
-    if winner.is_certain:
-        return doc.Tile("best policy", winner.first, f"of {many}, by a clear difference")
-    if study.scenario.replications == 1:
-        return doc.Tile(
-            "best policy", "not known", f"{winner.first} is first of {many}, but one replication decides nothing"
-        )
-    return doc.Tile("policy to keep", winner.kept, f"no difference that these runs show: {_alike(winner)}, of {many}")
-
-
-def _alike(winner: Winner) -> str:
-    alike = [winner.first, *winner.alike]
-    return ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
-
-
 def _verdict(study: Study) -> tuple[str, doc.Tone]:
     """Return the answer in a sentence, and whether it is good."""
     winner, heading = winner_of(study), figure_of(study.default_metric).heading
     if winner is None:
         return "No policy has the figure that they are ranked by; the remarks say why.", doc.Tone.BAD
-    if winner.of == 1:
-        return "", doc.Tone.PLAIN
-    if study.scenario.replications == 1:
+    if winner.of > 1 and study.scenario.replications == 1:
         return f"One replication decides nothing; {winner.first} is first by {heading}.", doc.Tone.PLAIN
-    if not study.keeps_up(winner.first):
+    if winner.of > 1 and not study.keeps_up(winner.first):
         return f"Even {winner.first}, the first by {heading}, cannot keep up.", doc.Tone.BAD
-    if winner.is_certain:
-        return (
-            f"{winner.first} is the best by {heading}: no other comes as near as chance would explain.",
-            doc.Tone.GOOD,
-        )
-    worse = winner.of - 1 - len(winner.alike)
-    others = f" The other {worse} are worse." if worse > 1 else " The other one is worse." if worse else ""
-    return (
-        f"No difference that these runs show by {heading}, between {_alike(winner)}; keep {winner.kept}.{others}",
-        doc.Tone.PLAIN,
-    )
+    sentence = winner.sentence()
+    return f"{_capital(sentence)}." if sentence else "", doc.Tone.GOOD if winner.is_certain else doc.Tone.PLAIN
 
 
 # -- the scenario --------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from balancer.reporting.document import (
 from balancer.reporting.words import count
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.predicting.goodness import FitCheck, GoodnessOfFit
-from balancer_simulator.predicting.predicted import FAR
+from balancer_simulator.planning.goodness import FitCheck, GoodnessOfFit
+from balancer_simulator.planning.predicted import FAR
 from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = ["quantile_chart", "write_fit_report"]

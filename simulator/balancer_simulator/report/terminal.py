@@ -19,35 +19,32 @@ from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, to_know_more, unsure, winner_of
 from balancer_simulator.studies.study import Study
 
-__all__ = ["print_matrix", "print_ranking", "print_study"]
+__all__ = ["print_matrix", "print_study"]
 
 
-def print_study(study: Study, console: Console) -> None:
-    """Print the main figures of each policy, and the share of each endpoint."""
-    said = (*_verdict(study, winner_of(study)), *_behind(study), *of_the_runs(study))
-    sections = [_with_lines(study.scenario.name, figure_table(study), said)]
-    if len(study.scenario.requests.kinds) > 1:
-        sections.append(Section("by kind of request", (kind_table(study),)))
-    sections += _of_prompts(study)
-    sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
-    print_sections(sections, console)
-
-
-def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
-    """Print the policies, the best first, each with its paired difference to the best.
+def print_study(study: Study, console: Console, *, by: str | None = None) -> None:
+    """Print the ranking, if there are several policies, then their main figures, and the share of each endpoint.
 
     Raises:
         ConfigError: there is no figure `by`, or neither of its ends is better.
     """
-    name = by or study.default_metric
-    ranking = study.ranking(by)
-    figure = figure_of(name)
-    end = ", more is better" if figure.better == "more" else ""
-    winner = winner_of(study, by)
-    places = place_table(study, by, winner, unfinished=bool(behind(study)))
-    heading = Paragraph(f"ranked by {figure.heading}{end}: {figure.meaning}")
-    said = (*_verdict(study, winner), *_remarks(study, ranking, name))
-    sections = [Section(study.scenario.name, (heading, places, *map(Paragraph, said))), *_of_prompts(study)]
+    name, ranking, winner = by or study.default_metric, study.ranking(by), winner_of(study, by)
+    remarks = (*_verdict(study, winner), *_remarks(study, ranking, name))
+    sections = []
+    if len(ranking) > 1:
+        figure = figure_of(name)
+        end = ", more is better" if figure.better == "more" else ""
+        places = place_table(study, by, winner, unfinished=bool(behind(study)))
+        heading = Paragraph(f"ranked by {figure.heading}{end}: {figure.meaning}")
+        sections.append(Section(study.scenario.name, (heading, places, *map(Paragraph, remarks))))
+        sections.append(Section("figures", (figure_table(study),)))
+    else:
+        sections.append(_with_lines(study.scenario.name, figure_table(study), remarks))
+    if len(study.scenario.requests.kinds) > 1:
+        sections.append(Section("by kind of request", (kind_table(study),)))
+    if study.scenario.has_keys:
+        sections.append(Section("prompts and sessions", (prompt_table(study),)))
+    sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)
 
 
@@ -61,11 +58,6 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
             said.append(f"{number}: {UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}")
     title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
     print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
-
-
-def _of_prompts(study: Study) -> Iterator[Section]:
-    if study.scenario.has_keys:
-        yield Section("prompts and sessions", (prompt_table(study),))
 
 
 def _with_lines(title: str, table: Block, lines: Sequence[str]) -> Section:

@@ -120,7 +120,7 @@ def _holders_amiss(scenario: ScenarioFields) -> list[str]:
         f"holders: no kind of requests has holder = {name!r}"
         for name in sorted(scenario.holders.keys() - {*known, "*"})
     ]
-    if scenario.holders and not (scenario.fairness or any(policy.fairness for policy in scenario.policies)):
+    if scenario.holders and not scenario.fairness:
         found.append('holders: they have no effect without fairness = "holder"; set it, or leave them out')
     return found
 
@@ -260,9 +260,9 @@ def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
             yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * (1 - on) * horizon_s
         case Conversations(rate_per_s=rate):
             yield "workload.conversations_per_s", "requests", rate * horizon_s
-        case Closed(workers=workers, think=think):
+        case Closed(workers=workers, think=think, calls=calls):
             round_s = max(think.mean_s + scenario.quickest_call_s, _ROUND_S)
-            yield "workload.workers", "requests", horizon_s * min(scenario.rate, workers / round_s)
+            yield "workload.workers", "requests", min(calls or inf, horizon_s * min(scenario.rate, workers / round_s))
         case Batch(samples=samples, stages=stages):
             yield "workload.samples", "requests", float(samples * sum(stage.tasks for stage in stages))
 

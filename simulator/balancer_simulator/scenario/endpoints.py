@@ -166,7 +166,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
         faults: its faults.
         from_s: when it joins the pool.
         seen_at_once: the most calls at once in the trace it was fitted to. Its behaviour with more is unknown, so
-            `recommend` gives it no more. It does not affect a run.
+            `plan` gives it no more. It does not affect a run.
     """
 
     capacity: _Capacity = 1

@@ -36,15 +36,13 @@ class PolicySessions(CheckedInPython):
 class Policy(CheckedInPython):
     """A strategy with its options, or one of the baselines. `label` is its name in tables.
 
-    `fairness`: "holder" for this policy only, to compare it with others; None: as in the scenario. `key`: what requests
-    have as their key: "prompt", all blocks of the prompt; "session"; or a number, the first so many blocks as one name.
-    `sessions`: requests go where their session lives; None: where the strategy says.
+    `key`: what requests have as their key: "prompt", all blocks of the prompt; "session"; or a number, the first so
+    many blocks as one name. `sessions`: requests go where their session lives; None: where the strategy says.
     """
 
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
     label: str = ""
-    fairness: Literal["holder"] | None = None
     key: Literal["prompt", "session"] | Count = "prompt"
     sessions: PolicySessions | None = None
 
@@ -52,7 +50,7 @@ class Policy(CheckedInPython):
     def _named(self) -> Self:
         if not self.label:
             given = [f"{name}={value}" for name, value in self.options.items()]
-            given += ["fair"] * bool(self.fairness) + [f"key={self.key}"] * (self.key != "prompt")
+            given += [f"key={self.key}"] * (self.key != "prompt")
             if self.sessions is not None:
                 given.append("+".join(["sessions", *self.sessions.elsewhere]))
             object.__setattr__(self, "label", f"{self.strategy} ({', '.join(given)})" if given else self.strategy)

@@ -1,23 +1,21 @@
 """Parallel runs: replications over several processes, records in order.
 
 The processes do not change the results, which depend only on the scenario, the policy and the replication's number.
-
-The process pool has no threads: tasks go through pipes, and children end with their parent. This side has no thread and
-no lock, so that a signal may end the caller's work at any point.
 """
 
-import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import parent_process, resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Final, Self
 
@@ -28,7 +26,7 @@ from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["Order", "Simulators", "WorkerProcesses", "run_each", "run_orders"]
+__all__ = ["Order", "Simulators"]
 
 _MOST_A_CORE: Final = 4  # processes; more would only take memory
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -68,13 +66,14 @@ class Simulators:
             raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
         self._jobs = min(jobs, _MOST_A_CORE * (os.cpu_count() or 1))
         self._registry = registry
-        self._processes = WorkerProcesses(_run)
+        self._executor: ProcessPoolExecutor | None = None
+        self._processes: list[BaseProcess] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._processes.close()
+        self._end()
 
     def records(self, orders: Sequence[Order], advance: Callable[[], None] = lambda: None) -> list[Record]:
         """Return the record of each order, in order.
@@ -89,126 +88,60 @@ class Simulators:
             BalancerError: a process ended before its run.
         """
         turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
-        jobs = min(self._jobs, len(orders))
         found: dict[int, Record] = {}
-        if jobs > 1:
-            with closing(self._processes.map([orders[number] for number in turns], jobs)) as answers:
-                for turn, record in answers:
-                    found[turns[turn]] = record
-                    advance()
-        else:
-            for number in turns:
-                found[number] = _run(orders[number], self._registry)
-                advance()
+        jobs = min(self._jobs, len(orders))
+        results = ((turn, _run(orders[turn], self._registry)) for turn in turns)
+        for turn, record in self._answers(orders, turns, jobs) if jobs > 1 else results:
+            found[turn] = record
+            advance()
         return [found[number] for number in range(len(orders))]
 
-    def run_each(self, scenarios: Sequence[Scenario], policy: Policy) -> list[Record]:
-        """Return the record of one run of each scenario. The n-th is the n-th replication, with its own random
-        numbers.
-        """
-        return self.records([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)])
+    def _answers(self, orders: Sequence[Order], turns: Sequence[int], jobs: int) -> Iterator[tuple[int, Record]]:
+        """Yield the number and the record of each order, from the processes."""
+        ahead, under_way = iter(turns), dict[Future[Any], int]()
+        try:
+            for turn in islice(ahead, jobs):
+                under_way[self._submitted(orders[turn])] = turn
+            while under_way:
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    turn, answer = under_way.pop(future), future.result()
+                    if isinstance(answer, Exception):
+                        raise answer
+                    yield turn, answer
+                    for turn in islice(ahead, 1):
+                        under_way[self._submitted(orders[turn])] = turn
+        except BrokenProcessPool:
+            self._end()
+            raise BalancerError(_BROKEN) from None
+        except BaseException:  # what is under way would delay the next runs
+            self._end()
+            raise
 
+    def _submitted(self, order: Order) -> Future[Any]:
+        with _signals_later():  # it may start a process
+            before = active_children()
+            if self._executor is None:
+                # "spawn": a fork would copy the caller's threads in the middle of their work.
+                self._executor = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"), initializer=_begin)
+            try:
+                return self._executor.submit(_answer, order)
+            finally:
+                self._processes += [each for each in active_children() if each not in before]
 
-def run_orders(
-    orders: Sequence[Order],
-    *,
-    jobs: int = 1,
-    registry: Registry | None = None,
-    advance: Callable[[], None] = lambda: None,
-) -> list[Record]:
-    """Return the record of each order, in order, from processes of their own; see `Simulators`."""
-    with Simulators(jobs, registry) as simulators:
-        return simulators.records(orders, advance)
-
-
-def run_each(scenarios: Sequence[Scenario], policy: Policy, *, jobs: int = 1) -> list[Record]:
-    """Return the record of one run of each scenario, see `Simulators.run_each`."""
-    with Simulators(jobs) as simulators:
-        return simulators.run_each(scenarios, policy)
+    def _end(self) -> None:
+        """End the processes at once."""
+        executor, self._executor = self._executor, None
+        for process in self._processes:
+            process.kill()
+        self._processes.clear()
+        if executor is not None:
+            executor.shutdown(cancel_futures=True)
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
     return simulate_once(
         order.scenario, order.policy, order.replication, registry=registry, spans=order.spans, looks=order.looks
     )
-
-
-class WorkerProcesses:
-    """Processes that work off tasks. Each is started when it is first needed, and lives until `close`.
-
-    Args:
-        do: a function of a module; its tasks, and what it returns or raises, are pickled.
-    """
-
-    def __init__(self, do: Callable[[Any], Any]) -> None:
-        self._do = do
-        self._alive = ExitStack()
-        self._lines: list[Connection] = []
-
-    def close(self) -> None:
-        """End the processes at once."""
-        self._lines.clear()
-        self._alive.close()
-
-    def map(self, tasks: Sequence[Any], processes: int) -> Generator[tuple[int, Any], None, None]:
-        """Yield the number of each task and the result of `do`, as they are done; close it to stop early.
-
-        Raises:
-            BalancerError: a process ended before its task.
-            Exception: raised by `do`.
-        """
-        ahead = iter(enumerate(tasks))
-        busy: dict[Connection, int] = {}
-        try:
-            for place, (number, task) in enumerate(islice(ahead, processes)):
-                if place == len(self._lines):
-                    self._lines.append(self._alive.enter_context(_process(self._do)))
-                _send(self._lines[place], task)
-                busy[self._lines[place]] = number
-            while busy:
-                ready = wait(list(busy))
-                for line in [line for line in busy if line in ready]:
-                    yield busy.pop(line), _received(line)
-                    for number, task in islice(ahead, 1):
-                        _send(line, task)
-                        busy[line] = number
-        except BaseException:  # an answer that nobody has waited for would be that of a later task
-            self.close()
-            raise
-
-
-@contextmanager
-def _process(do: Callable[[Any], Any]) -> Iterator[Any]:
-    """Start a process that serves the yielded pipe. It is dead at the end of the block."""
-    # "spawn": a fork would copy the caller's threads in the middle of their work.
-    context = multiprocessing.get_context("spawn")
-    with ExitStack() as stack:
-        with _signals_later():
-            ours, theirs = context.Pipe()
-            stack.callback(ours.close)
-            process = context.Process(target=_serve, args=(theirs, do), daemon=True)
-            process.start()
-            stack.callback(process.join)
-            stack.callback(process.kill)
-            theirs.close()  # so that the pipe ends with the process
-        yield ours
-
-
-def _send(line: Connection, task: Any) -> None:
-    try:
-        line.send(task)
-    except OSError:
-        raise BalancerError(_BROKEN) from None
-
-
-def _received(line: Connection) -> Any:
-    try:
-        answer = line.recv()
-    except (EOFError, OSError):
-        raise BalancerError(_BROKEN) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
 
 
 @contextmanager
@@ -253,36 +186,29 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _serve(line: Connection, do: Callable[[Any], Any]) -> None:
+def _begin() -> None:
+    """Have this process end with its parent, however that ends."""
     if sys.platform != "win32":
         signal.signal(signal.SIGALRM, _end_with_parent)
         signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
-    with suppress(EOFError, OSError):  # the parent has ended
-        while True:
-            line.send(_answer(do, line.recv()))
-
-
-def _answer(do: Callable[[Any], Any], task: Any) -> Any:
-    try:
-        return do(task)
-    except Exception as error:
-        return _portable(error)
 
 
 def _end_with_parent(number: int, frame: FrameType | None) -> None:
-    """End this process at once if its parent has ended."""
     parent = parent_process()
     if parent is not None and not parent.is_alive():
         os._exit(1)
 
 
-def _portable(error: Exception) -> Exception:
-    """Return `error`, with its origin; or an error with the same text, if it cannot be pickled."""
-    error.add_note(traceback.format_exc())
+def _answer(order: Order) -> Record | Exception:
+    """Return the record, or the error, with its origin; one that cannot be sent becomes one with the same text."""
     try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        if isinstance(error, StrategyError):  # its text says all
-            return BalancerError(str(error))
-        return BalancerError(f"{type(error).__name__}: {error}")
-    return error
+        return _run(order)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            if isinstance(error, StrategyError):  # its text says all
+                return BalancerError(str(error))
+            return BalancerError(f"{type(error).__name__}: {error}")
+        return error

@@ -16,7 +16,7 @@ from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import ranking_figure
 from balancer_simulator.studies.findings import StudyFindings
-from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.parallel import Order, Simulators
 from balancer_simulator.studies.precision import first_look, look_at
 from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
 
@@ -113,7 +113,10 @@ class Runs:
     def made(self, orders: Sequence[Order], *, at_least: int = 0) -> list[Record]:
         """Return the record of each order. At least `at_least` more runs will follow."""
         self._all, self._later = self._done + len(orders), at_least
-        return run_orders(orders, jobs=self._jobs, registry=self._registry, advance=self._advance) if orders else []
+        if not orders:
+            return []
+        with Simulators(self._jobs, self._registry) as simulators:
+            return simulators.records(orders, self._advance)
 
     def settled(self, scenarios: Sequence[Scenario], policies: Sequence[Policy]) -> list[Scenario]:
         """Return the scenarios. Those without a warm-up get the measured one, the same for all policies."""

@@ -1,4 +1,4 @@
-"""What-if changes of a pool and its load, applied to a scenario: strategy, endpoints, capacities, load, callers.
+"""What-if changes of a pool and its load, applied to a scenario. It is the only way in which the planner changes one.
 
 Recorded arrivals keep their shape: fewer are a random part of them, more are copies of them at other instants.
 """
@@ -14,17 +14,15 @@ import numpy as np
 from balancer.errors import ConfigError
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
-from balancer_simulator.fitting.fit import Fit, Troubles
+from balancer_simulator.fitting.fit import Troubles
 from balancer_simulator.scenario.distributions import Floats
-from balancer_simulator.scenario.endpoints import EndpointModel, Host
+from balancer_simulator.scenario.endpoints import EndpointModel, FailWithin, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Workload
 from balancer_simulator.studies.study import chosen_policies
 
-__all__ = [
-    "WhatIf", "block_of", "blocks_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of", "with_callers",
-]  # fmt: skip
+__all__ = ["WhatIf", "block_of", "blocks_of", "from_0", "rate_of_work", "scaled_arrivals", "url_of", "whole_of"]
 
 _SETTINGS: Final = (
     "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
@@ -32,6 +30,7 @@ _SETTINGS: Final = (
 )  # fmt: skip
 _MOST_LOAD: Final = 100.0
 _MOST_ADDED: Final = 500
+_REFUSED_S: Final = 0.01  # until a call to a server that is gone fails
 _BLOCKS: Final = 20.0  # into which a record is cut; dependence within one is kept
 
 
@@ -49,6 +48,8 @@ class WhatIf:
         load: rate of recorded open arrivals, in times of today's.
         callers: number of callers, each of whom waits for its answer; of a run of the pipeline, number of problems at
             once. None: as today.
+        slower: how many times as long calls take, by name or URL of an endpoint.
+        gone: the second from which all calls fail, by name or URL of an endpoint.
         troubles: `drawn`: outages and slow spells as often as in the trace; `recorded`: at its instants, of today too;
             `none`: without outages.
         again: this day again, and today is that day: arrivals as they came, and `recorded` troubles, if not `none`.
@@ -60,6 +61,8 @@ class WhatIf:
     add: Mapping[str, int] = field(default_factory=dict)
     load: float = 1.0
     callers: int | None = None
+    slower: Mapping[str, float] = field(default_factory=dict)
+    gone: Mapping[str, float] = field(default_factory=dict)
     troubles: Troubles = "drawn"
     again: bool = False
 
@@ -88,6 +91,8 @@ class WhatIf:
             yield f"load x {self.load:g}"
         if self.callers is not None:
             yield f"{self.callers} {'caller' if self.callers == 1 else 'callers'}"
+        yield from (f"{url} {times:g} times as slow" for url, times in self.slower.items())
+        yield from (f"{url} gone after {at_s:g} s" for url, at_s in self.gone.items())
         if self.troubles == "none":
             yield "without outages"
 
@@ -97,12 +102,21 @@ class WhatIf:
         Raises:
             ConfigError: there is no such setting or strategy, or a number is out of range.
         """
-        _check_load(self.load, self.callers)
-        for option, numbers in (("--capacity", self.capacities), ("--add", self.add)):
-            if few := [many for many in numbers.values() if many < 1]:
+        if not 0 < self.load <= _MOST_LOAD:
+            raise ConfigError(
+                f"--load: found {self.load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"
+            )
+        counts = {"--callers": [] if self.callers is None else [self.callers]}
+        counts |= {"--capacity": list(self.capacities.values()), "--add": list(self.add.values())}
+        for option, numbers in counts.items():
+            if few := [many for many in numbers if many < 1]:
                 raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
         if sum(self.add.values()) > _MOST_ADDED:
             raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
+        if wrong := [times for times in self.slower.values() if not 0 < times < math.inf]:
+            raise ConfigError(f"--slower: found {wrong[0]:g}; it must be more than 0, e.g. 2 for twice as long")
+        if wrong := [at_s for at_s in self.gone.values() if not 0 <= at_s < math.inf]:
+            raise ConfigError(f"--gone: found {wrong[0]:g}; it must be 0 or more, in seconds after the begin")
         for key in self.settings:
             name, *path = key.split(".")
             if name not in _SETTINGS or (name == "strategy" and path):
@@ -110,48 +124,63 @@ class WhatIf:
         if "strategy" in self.settings:
             self.policy(Policy(strategy=str(self.settings["strategy"])))
 
-    def resolved(self, fit: Fit) -> "WhatIf":
-        """Return these changes with the URLs of the fitted scenario.
+    def resolved(self, scenario: Scenario, urls: Mapping[str, str]) -> "WhatIf":
+        """Return these changes with the URLs of a scenario. `urls`: of its endpoints, by name and by URL.
 
         Raises:
             ConfigError: one of them does not apply.
         """
         self.check()
-        _check_kind_of_load(self.load, self.callers, fit.callers)
-        scenario = fit.scenario(replications=1)
-        urls = {each.url: each.url for each in fit.members} | {each.name: each.url for each in fit.members}
-        without = tuple(_found("--without", name, urls) for name in self.without)
+        workload = scenario.workload
+        if isinstance(workload, Closed | Batch):
+            callers = workload.samples_at_once if isinstance(workload, Batch) else workload.workers
+            if self.load != 1.0:
+                raise ConfigError(
+                    f"--load: {callers} callers wait for their answers (a closed loop), so there are no arrivals to "
+                    "scale; use --callers"
+                )
+        elif self.callers is not None:
+            raise ConfigError(
+                "--callers: calls come whether or not earlier ones have ended (open arrivals); use --load"
+            )
+        without = tuple(url_of("--without", name, urls) for name in self.without)
         if double := [url for url in without if without.count(url) > 1]:
             raise ConfigError(f"--without: {double[0]} is listed twice; give each once")
-        if len(without) == len(fit.members):
-            raise ConfigError("--without: no endpoint is left; leave out fewer")
-        capacities = {_found("--capacity", name, urls): many for name, many in self.capacities.items()}
-        if gone := [url for url in capacities if url in without]:
-            raise ConfigError(f"--capacity: {gone[0]} is left out by --without; give one of the two")
         left = [model for model in scenario.endpoints if model.url not in without]
+        if not left:
+            raise ConfigError("--without: no endpoint is left; leave out fewer")
+        by_url: dict[str, dict[str, Any]] = {}
+        for option, values in (("--capacity", self.capacities), ("--slower", self.slower), ("--gone", self.gone)):
+            by_url[option] = {url_of(option, name, urls): value for name, value in values.items()}
+            if gone := [url for url in by_url[option] if url in without]:
+                raise ConfigError(f"{option}: {gone[0]} is left out by --without; give one of the two")
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
-        add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
+        add = {url_of("--add", name, urls) if name else median: many for name, many in self.add.items()}
         troubles: Troubles = "recorded" if self.again and self.troubles == "drawn" else self.troubles
-        found = replace(self, without=without, capacities=capacities, add=add, troubles=troubles)
+        capacities, slower, gone_s = by_url.values()
+        found = replace(
+            self, without=without, capacities=capacities, slower=slower, gone=gone_s, add=add, troubles=troubles
+        )
         found.applied(scenario)
         return found
 
     def applied(self, scenario: Scenario) -> Scenario:
-        """Return the scenario with the changes of its pool; `scaled_arrivals` changes its load.
+        """Return the scenario with the changes of its pool and its callers. `Planner` changes its arrivals.
+
+        A further endpoint is like the one that it copies with its new capacity, and neither slower nor gone.
 
         Raises:
             ConfigError: there is no such setting, or it may not have the value.
         """
-        models = []
-        for model in scenario.endpoints:
-            if model.url not in self.without:
-                capacity = self.capacities.get(model.url, model.capacity)
-                models.append(model.model_copy(update={"capacity": capacity}))
-        hosts, taken = dict(scenario.hosts), {model.url for model in scenario.endpoints}
-        first = {model.url: model for model in scenario.endpoints}
+        first = {
+            model.url: model.model_copy(update={"capacity": self.capacities.get(model.url, model.capacity)})
+            for model in scenario.endpoints
+        }
+        models = [self._troubled(model) for url, model in first.items() if url not in self.without]
+        hosts, taken = dict(scenario.hosts), set(first)
         for url, many in self.add.items():
             for _ in range(many):
-                models.append(twin_of(first[url], taken, hosts))
+                models.append(_twin_of(first[url], taken, hosts))
                 taken.add(models[-1].url)
         there = {model.endpoint(model.url).host for model in models}
         values: dict[str, Any] = {
@@ -159,7 +188,7 @@ class WhatIf:
             "policies": [self.policy(scenario.policies[0])] if scenario.policies else [],
         }  # fmt: skip
         if self.callers is not None:
-            values["workload"] = with_callers(scenario.workload, self.callers)
+            values["workload"] = _with_callers(scenario.workload, self.callers)
         for key, value in self.settings.items():
             name, *path = key.split(".")
             if name not in ("strategy", "options"):
@@ -168,6 +197,18 @@ class WhatIf:
             return scenario.changed(**values)
         except ConfigError as error:
             raise ConfigError(f"--set: {line.removeprefix('the scenario: ')}" for line in error.problems) from None
+
+    def made_up(self, scenario: Scenario) -> dict[str, str]:
+        """Return the made-up URL of each further endpoint -> the URL of the one it copies. `scenario` is changed."""
+        like = [url for url, many in self.add.items() for _ in range(many)]
+        new = [model.url for model in scenario.endpoints][len(scenario.endpoints) - len(like) :]
+        return dict(zip(new, like, strict=True))
+
+    def _troubled(self, model: EndpointModel) -> EndpointModel:
+        faults, url = list(model.faults), model.url
+        if url in self.gone:
+            faults.append(FailWithin(from_s=self.gone[url], after_s=_REFUSED_S))
+        return model.model_copy(update={"speed": model.speed / self.slower.get(url, 1.0), "faults": faults})
 
     def policy(self, today: Policy) -> Policy:
         """Return the policy: that of today, if the changes leave it.
@@ -191,24 +232,7 @@ _KEYS: Final = ", ".join(_SETTINGS)
 _NO_SCENARIO: Any = None  # the policies are given
 
 
-def _check_load(load: float, callers: int | None) -> None:
-    if not 0 < load <= _MOST_LOAD:
-        raise ConfigError(f"--load: found {load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3")
-    if callers is not None and callers < 1:
-        raise ConfigError(f"--callers: found {callers}; it must be a whole number, 1 or more")
-
-
-def _check_kind_of_load(load: float, callers: int | None, today: int | None) -> None:
-    if load != 1.0 and today is not None:
-        raise ConfigError(
-            f"--load: {today} callers wait for their answers (a closed loop), so there are no arrivals to scale; use "
-            "--callers"
-        )
-    if callers is not None and today is None:
-        raise ConfigError("--callers: calls come whether or not earlier ones have ended (open arrivals); use --load")
-
-
-def _found(option: str, name: str, urls: Mapping[str, str]) -> str:
+def url_of(option: str, name: str, urls: Mapping[str, str]) -> str:
     """Return the URL of an endpoint that is named, or has that URL in any of its forms."""
     if name in urls:
         return urls[name]
@@ -216,7 +240,7 @@ def _found(option: str, name: str, urls: Mapping[str, str]) -> str:
     try:
         return same[identity_of(name)]
     except (KeyError, ValueError):
-        raise ConfigError(f"{option}: the trace has no endpoint {name!r}; it has {', '.join(urls)}") from None
+        raise ConfigError(f"{option}: there is no endpoint {name!r}; there are {', '.join(urls)}") from None
 
 
 def _data(scenario: Scenario, name: str) -> Any:
@@ -243,7 +267,7 @@ def rate_of_work(scenario: Scenario, model: EndpointModel) -> float:
     return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
 
 
-def twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]) -> EndpointModel:
+def _twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]) -> EndpointModel:
     """Return an endpoint like `model` that does not exist yet, on a machine of its own, which is added to `hosts`.
 
     Its name shows which one it copies. `taken` are the URLs that it may not have.
@@ -257,7 +281,7 @@ def twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host])
     return model.model_copy(update={"url": f"http://{name}/", "host": name})
 
 
-def with_callers(workload: Workload, callers: int) -> Workload:
+def _with_callers(workload: Workload, callers: int) -> Workload:
     """Return the workload with so many callers; a batch with so many samples at once, if it has them."""
     if isinstance(workload, Batch):
         return workload.model_copy(update={"samples_at_once": min(callers, workload.samples)})
@@ -265,6 +289,11 @@ def with_callers(workload: Workload, callers: int) -> Workload:
 
 
 # -- more load -----------------------------------------------------------------------------------------
+
+
+def from_0(workload: Arrivals) -> Floats:
+    """Return the instants of recorded arrivals after the first one."""
+    return np.asarray(np.array(workload.at_s) - workload.at_s[0])
 
 
 def whole_of(at_s: Floats) -> float:

@@ -7,7 +7,7 @@ own data would always look well. Several runs are made, so that what chance does
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.special import stdtrit
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
-from balancer_simulator.predicting.predicted import FAR
+from balancer_simulator.planning.predicted import FAR
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.distributions import Floats
@@ -134,6 +134,35 @@ class FitCheck:
             if each.is_far and each.is_chance:
                 yield f"by chance or not: {each.words} ({_signed(each.off)}); runs differ by as much among themselves"
 
+    def compared(self) -> Iterator[str]:
+        """Yield the call times of each endpoint, then all other figures, in the trace and in runs of the fit."""
+        yield "call times in the trace, and in runs of the fitted scenario:"
+        for each in self.calls:
+            quantiles = ", ".join(
+                f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99)
+            )
+            yield f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}"
+        yield from (f"  {each.words}" for each in (*self.waits, *(each for each in self.figures if not each.is_of_one)))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "held_against": {
+                each.endpoint: {
+                    "calls": each.calls, "mean_off": each.off,
+                    **{f"p{q}": dict(zip(("measured", "fitted"), each.at(q / 100), strict=True)) for q in (50, 90, 99)},
+                }
+                for each in self.calls
+            },
+            "figures": {
+                each.name.rstrip(":"): {
+                    "measured": each.measured, "fitted": each.fitted, "off": each.is_far, "by_chance": each.is_chance
+                }
+                for each in (*self.figures, *self.waits)
+            },
+        }  # fmt: skip
+
 
 def _signed(off: float) -> str:
     return f"{off:+.0%}" if math.isfinite(off) else "none in the trace"
@@ -194,6 +223,6 @@ def refuse_if_off(fit: Fit, *, waits: bool = True) -> None:
     """
     if off := goodness_of_fit(fit).off(waits=waits):
         raise ConfigError(
-            f"recommend: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
+            f"plan: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
             "give --anyway (anyway=True) to build on it"
         )

@@ -1,0 +1,529 @@
+"""Commands `balancer fit`, `predict` and `plan`.
+
+Fitting and prediction are imported only when a command runs, because their import is slow.
+"""
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+
+from balancer.commands.options import JsonOption
+from balancer.commands.output import print_json
+from balancer.commands.stopping import saying
+from balancer.errors import ConfigError
+from balancer.plugins.extras import require
+
+if TYPE_CHECKING:
+    from balancer_simulator.fitting.fit import Fit
+    from balancer_simulator.planning.predict import Check
+    from balancer_simulator.scenario.scenario import Scenario
+
+__all__ = ["NGINX", "fit", "plan", "predict", "seconds_until"]
+
+Given = TypeVar("Given")
+
+# A copy of the default in balancer.observing.traces.importers, which is slow to import.
+NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|)")
+_CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
+
+TraceArgument = Annotated[
+    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
+]
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
+]
+DrawsOption = Annotated[
+    int, typer.Option("--draws", metavar="N", min=5, help="Random resamples of the calls; each is fitted and run.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random numbers.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
+]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="WHEN",
+        help='When it must be over, as a duration: "8.5s", "90m", "2h 30m"; or as a time: "18:00", '
+        '"Friday 18:00", "2026-11-27 18:00". "soon": as soon as the endpoints can.',
+    ),
+]
+TasksOption = Annotated[
+    int | None, typer.Option("--tasks", metavar="N", min=1, help="Number of calls. Default: as in SCENARIO or TRACE.")
+]
+CertaintyOption = Annotated[float, typer.Option("--certainty", metavar="PART", help="Probability to keep the goal.")]
+StrategyOption = Annotated[
+    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one. May be repeated. Default: three.")
+]
+P99Option = Annotated[
+    str | None,
+    typer.Option(
+        "--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 requests may take, e.g. "0.8s" or "800ms".'
+    ),
+]
+LosingOption = Annotated[
+    int, typer.Option("--losing", metavar="N", min=0, help="It does without its N best endpoints.")
+]
+CostOption = Annotated[
+    list[str] | None,
+    typer.Option("--cost", metavar="URL=COST", help="Of this endpoint and its copies. Default: 1 each."),
+]
+SlotCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--slot-cost",
+        metavar="COST",
+        help="Of each slot beside that of its endpoint; 0: none. With --p99: try other capacities, too.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", metavar="URL", help="Without this endpoint. May be repeated.")
+]
+CapacityOption = Annotated[
+    list[str] | None, typer.Option("--capacity", metavar="URL=N", help="Slots of an endpoint. May be repeated.")
+]
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add",
+        metavar="[URL=]N",
+        help="So many more endpoints, like the one at URL, or like the one of median speed. May be repeated.",
+    ),
+]
+SlowerOption = Annotated[
+    list[str] | None,
+    typer.Option("--slower", metavar="URL=X", help="Calls of an endpoint take X times as long. May be repeated."),
+]
+GoneOption = Annotated[
+    list[str] | None,
+    typer.Option("--gone", metavar="URL=S", help="All calls of an endpoint fail from second S on. May be repeated."),
+]
+LoadOption = Annotated[
+    str | None,
+    typer.Option("--load", metavar="xFACTOR", help="Recorded open arrivals at a multiple of their rate, e.g. x1.3."),
+]
+CallersOption = Annotated[
+    int | None,
+    typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
+]
+OutagesOption = Annotated[
+    str,
+    typer.Option(
+        "--outages",
+        metavar="drawn|recorded|none",
+        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
+    ),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="Predict the rest of TRACE from its first part, and compare with what happened.")
+]
+PartOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--part",
+        metavar="PART",
+        help="With --check: share of the calls. May be repeated. Default: 0.05, 0.1, 0.2, 0.5.",
+    ),
+]
+AnywayOption = Annotated[
+    bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
+]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="DIR", help="Write a page with charts into this folder.")
+]
+
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHAT",
+        help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
+]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
+]
+SummaryOption = Annotated[
+    bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
+]
+FitOutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."),
+]
+
+
+def fit(
+    files: FilesArgument,
+    source: FromOption = None,
+    log_format: FormatOption = None,
+    column: ColumnOption = None,
+    zone: ZoneOption = None,
+    kind: KindOption = None,
+    summary: SummaryOption = False,
+    out: FitOutOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a scenario to the calls of FILE: call times of each endpoint, its behaviour under load, and the callers.
+
+    A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
+    """
+    if summary and report is not None:
+        raise ConfigError("--report: it excludes --summary, which fits nothing; leave one out")
+    from balancer.commands.trace import read_calls, written
+
+    if not summary:
+        require("simulator", '"balancer fit"')
+    with saying("nothing was written"):
+        trace, said = read_calls(
+            files, source=source, log_format=log_format, columns=column or (), zone=zone, kind=kind
+        )  # fmt: skip
+    if summary:
+        from balancer.observing.traces.summary import summary_lines, summary_of
+
+        if out is not None:
+            written(trace, files, out)
+        data = {**summary_of(trace), **said}
+        if as_json:
+            print_json(data)
+        else:
+            print(*summary_lines(data), sep="\n")
+        return
+    with _doing("fit", "fitting the trace"):
+        from balancer_simulator.fitting.description import as_toml, fit_data, fit_lines
+        from balancer_simulator.fitting.fit import fit_run
+        from balancer_simulator.planning.goodness import goodness_of_fit
+        from balancer_simulator.report.fit import write_fit_report
+
+        found = fit_run(trace)
+        held = goodness_of_fit(found)
+        scenario, page, name = None, None, files[0].name
+        if out is not None:
+            remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
+            scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
+        if report is not None:
+            page = _page("--report", report, lambda: write_fit_report(found, held, report))
+    if as_json:
+        print_json(
+            {"off": list(held.lines()), **fit_data(found), **held.data, **_files(scenario=scenario, report=page)}
+        )
+        return
+    for line in (*held.lines(), *fit_lines(found), *held.compared()):
+        print(line)
+    _say_written(scenario, page)
+
+
+def predict(
+    trace: TraceArgument,
+    settings: SetOption = None,
+    without: WithoutOption = None,
+    capacity: CapacityOption = None,
+    add: AddOption = None,
+    slower: SlowerOption = None,
+    gone: GoneOption = None,
+    load: LoadOption = None,
+    callers: CallersOption = None,
+    outages: OutagesOption = "drawn",
+    again: AgainOption = False,
+    check: CheckOption = False,
+    part: PartOption = None,
+    draws: DrawsOption = 40,
+    seed: SeedOption = 1,
+    jobs: JobsOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the next run from TRACE, as it is and with changes: its times, waits, end, losses and shares."""
+    if trace.suffix == ".toml":
+        raise ConfigError(
+            f"TRACE: {trace} is a scenario; predict fits a trace many times, so give the trace; a scenario is run by "
+            "balancer simulate"
+        )
+    if wrong := [each for each in part or () if not 0 < each < 1]:
+        raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
+    if part and not check:
+        raise ConfigError("--part: it needs --check; leave it out, or give both")
+    if outages not in ("drawn", "recorded", "none"):
+        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
+    with _doing("predict", "predicting the next run"):
+        from balancer.observing.traces import read_trace
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.fitting.description import unknown
+        from balancer_simulator.fitting.fit import fit_run
+        from balancer_simulator.planning.planner import FitDraws
+        from balancer_simulator.planning.predict import PARTS, predict_next
+        from balancer_simulator.planning.predict import check as checked
+        from balancer_simulator.planning.shown import prediction_sections
+        from balancer_simulator.planning.what_if import WhatIf
+        from balancer_simulator.report.plan import prediction_data, write_prediction
+        from balancer_simulator.studies.parallel import Simulators
+
+        change = WhatIf(
+            _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
+            dict(_numbers("--add", add, int, "=2", named=False)), _factor(load), callers,
+            dict(_numbers("--slower", slower, float, "=2.5")), dict(_numbers("--gone", gone, float, "=30")),
+            outages, again,  # type: ignore[arg-type]
+        )  # fmt: skip
+        change.check()
+        if check:
+            if change or report is not None:
+                raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
+            tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
+        else:
+            fitted = fit_run(read_trace(trace))
+            with Simulators(_processes(jobs)) as simulators:
+                found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
+            page = None
+            if report is not None:
+                page = _page("--report", report, lambda: write_prediction(found, tuple(unknown(fitted)), report))
+    if check:
+        _print_check(tested, as_json=as_json)
+    elif as_json:
+        print_json({**prediction_data(found), **_files(report=page)})
+    else:
+        print_sections(prediction_sections(found), Console())
+        _say_written(page)
+
+
+def plan(
+    source: SourceArgument,
+    deadline: DeadlineOption = None,
+    p99: P99Option = None,
+    tasks: TasksOption = None,
+    load: LoadOption = None,
+    losing: LosingOption = 0,
+    cost: CostOption = None,
+    slot_cost: SlotCostOption = None,
+    certainty: CertaintyOption = 0.95,
+    strategy: StrategyOption = None,
+    draws: DrawsOption = 20,
+    seed: SeedOption = 1,
+    jobs: JobsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the config of the pool here, as TOML.")
+    ] = None,
+    report: ReportOption = None,
+    anyway: AnywayOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the cheapest setting that keeps a deadline or, for open arrivals, a p99: strategy, endpoints, capacities."""
+    for option, value, needs, given in (
+        ("--tasks", tasks, "--deadline", deadline), ("--load", load, "--p99", p99)
+    ):  # fmt: skip
+        if value is not None and given is None:
+            raise ConfigError(f"{option}: it needs {needs}")
+    now = datetime.now().astimezone()
+    soon = deadline is not None and deadline.strip().lower() == "soon"
+    with _doing("plan", "looking for the best setting"):
+        from balancer.observing.traces import read_trace
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.fitting.description import as_toml
+        from balancer_simulator.fitting.fit import fit_run
+        from balancer_simulator.planning.plan import STRATEGIES, Goal
+        from balancer_simulator.planning.plan import plan as search
+        from balancer_simulator.planning.shown import config_remarks, plan_sections
+        from balancer_simulator.report.plan import plan_data, write_plan
+        from balancer_simulator.scenario.scenario import load_scenario
+
+        goal = Goal(
+            None if deadline is None else math.inf if soon else seconds_until(deadline, now),
+            None if p99 is None else _seconds("--p99", p99), tasks, _factor(load), losing, certainty,
+            dict(_numbers("--cost", cost, float, "=2.5")), slot_cost,
+        )  # fmt: skip
+        read: Fit | Scenario = load_scenario(source) if source.suffix == ".toml" else fit_run(read_trace(source))
+        found = search(
+            read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
+        )
+        named = None if deadline is None or soon or _is_span(deadline) else now
+        pool = found.chosen or found.nearest or found.present
+        config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
+        page = None if report is None else _page("--report", report, lambda: write_plan(found, report, named))
+    if as_json:
+        print_json({**plan_data(found), **_files(config=config, report=page)})
+        return
+    print_sections(plan_sections(found, named), Console())
+    _say_written(config, page)
+
+
+@contextmanager
+def _doing(command: str, title: str) -> Iterator[None]:
+    """Say on standard error what is being done, and for how long; and at a stop that nothing was written."""
+    require("simulator", f'"balancer {command}"')
+    with saying("nothing was written"):
+        from balancer_simulator.studies.progress import working
+
+        with working(title):
+            yield
+
+
+def _print_check(found: "Check", *, as_json: bool) -> None:
+    rows = list(found.rows)
+    if as_json:
+        print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
+        return
+    for row in rows:
+        off = f"{row['error']:+.1%}" if row["came"] else f"{row['error']:+.3g}"
+        print(
+            f"after {row['part']:.0%} of the calls, {row['at_s']:.3g} s: {row['figure']}: {row['predicted']:.4g} "
+            f"({row['low']:.4g} to {row['high']:.4g}); came {row['came']:.4g}, {off}; "
+            f"{'holds it' if row['covered'] else 'does not hold it'}"
+        )
+    for part, why in found.left_out.items():
+        print(f"after {part:.0%}: left out: {why}")
+
+
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of --set by their key, each as in TOML; a bare word is a text."""
+    found: dict[str, Any] = {}
+    for each in given:
+        key, equals, value = (part.strip() for part in each.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"--set: found {each!r}; write it like strategy=p2c or max_waiters=100")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
+
+
+def _numbers(
+    option: str, given: Sequence[str] | None, kind: Callable[[str], Given], example: str, *, named: bool = True
+) -> Iterator[tuple[str, Given]]:
+    """Yield the names of endpoints with a number. A URL may have "=" in it."""
+    for each in given or ():
+        name, _, number = each.rpartition("=")
+        try:
+            if named and not name:
+                raise ValueError("no name")
+            yield name.strip(), kind(number)
+        except ValueError:
+            either = "" if named else f"{example.removeprefix('=')} or "
+            raise ConfigError(f"{option}: found {each!r}; write it like {either}http://host:8000/{example}") from None
+
+
+def _factor(load: str | None) -> float:
+    try:
+        return 1.0 if load is None else float(load.strip().lower().removeprefix("x"))
+    except ValueError:
+        raise ConfigError(f"--load: found {load!r}; write it like x1.3, in times of the recorded rate") from None
+
+
+def _seconds(option: str, text: str) -> float:
+    found = _LENGTH.fullmatch(text.strip().lower())
+    if not found:
+        raise ConfigError(f'{option}: found {text!r}; write it like "0.8s" or "800ms"')
+    return float(found[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}[found[2]]
+
+
+def _processes(jobs: int | None) -> int:
+    return jobs or os.cpu_count() or 1
+
+
+def _written(out: Path, text: str) -> Path:
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
+    return out
+
+
+def _page(option: str, folder: Path, write: Callable[[], Path]) -> Path:
+    try:
+        return write()
+    except OSError as error:
+        raise ConfigError(
+            f"{option}: {folder}: cannot be written: {error.strerror}; choose a writable folder"
+        ) from None
+
+
+def _files(**paths: Path | None) -> dict[str, str | None]:
+    return {name: str(path) if path else None for name, path in paths.items()}
+
+
+def _say_written(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            print(f"written: {path}")
+
+
+def _is_span(deadline: str) -> bool:
+    """Return whether the deadline is a duration, e.g. "90m", and not a time of day."""
+    return _SPAN.fullmatch(deadline.strip().lower()) is not None
+
+
+def seconds_until(deadline: str, now: datetime) -> float:
+    """Return the seconds from `now` until a deadline, e.g. "8.5s", "2h 30m" or "18:00". A time of day means the next
+    one.
+
+    Raises:
+        ConfigError: the deadline has another form, or is over.
+    """
+    text = deadline.strip().lower()
+    if _is_span(deadline):
+        found = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text))
+    else:
+        found = (_instant(text, deadline, now) - now).total_seconds()
+    if found <= 0:
+        raise ConfigError(f"--deadline: found {deadline!r}, which is in the past; give a later one")
+    return found
+
+
+def _instant(text: str, deadline: str, now: datetime) -> datetime:
+    clock = _CLOCK.fullmatch(text)
+    day = clock["day"] if clock else None
+    ahead = [number for number, name in enumerate(_DAYS) if day and len(day) >= 3 and name.startswith(day)]
+    try:
+        if clock is None:
+            found = datetime.fromisoformat(deadline.strip())
+            return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+        if day and not ahead:
+            raise ValueError("not a day of the week")
+        at = now.replace(hour=int(clock["hour"]), minute=int(clock["minute"]), second=0, microsecond=0)
+    except ValueError:
+        raise ConfigError(
+            f'--deadline: found {deadline!r}; write it like "90m", "2h 30m", "18:00", "Friday 18:00" or '
+            '"2026-11-27 18:00"'
+        ) from None
+    at += timedelta(days=(ahead[0] - now.weekday()) % 7 if ahead else 0)
+    return at if at > now else at + timedelta(days=7 if ahead else 1)

@@ -1,0 +1,236 @@
+"""The planner: what comes of a change, by a bootstrap of the fit.
+
+Fits to calls resampled in blocks are simulated once each (Barton, Nelson and Xie, INFORMS Journal on Computing 26,
+2014: input uncertainty by the bootstrap). If one fit were simulated many times, the interval would leave out the
+uncertainty of the fit, which is most of it. All changes meet the same fits and the same requests (common random
+numbers), so that only the change differs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from balancer_simulator.fitting.fit import Fit, Troubles
+from balancer_simulator.planning.predicted import Predicted, prediction_of, sure_below
+from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, from_0, scaled_arrivals, whole_of
+from balancer_simulator.run.record import Record
+from balancer_simulator.scenario.fields import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
+from balancer_simulator.studies.parallel import Order, Simulators
+
+__all__ = ["DRAWS", "FIGURES", "FitDraws", "Forecast", "Planner", "forecast_of"]
+
+FIGURES: Final = (
+    "sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "makespan_s", "throughput_per_s",
+    "lost",
+)  # fmt: skip
+"""What is predicted."""
+
+DRAWS: Final = 40
+"""Fits that are drawn again, unless told otherwise."""
+
+_DRAINS: Final = 20.0  # times the arrivals: when a queue that has grown is over
+_TO_THE_END: Final = 1000.0  # times the record: when callers who wait for their answers are done, whatever is changed
+
+
+@dataclass(frozen=True, slots=True)
+class FitDraws:
+    """Number of resampled fits, their seed, and what runs them."""
+
+    simulators: Simulators
+    count: int = DRAWS
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What came of a change: of each figure the values of all runs, and the share of the calls by endpoint.
+
+    Attributes:
+        values: by figure, of the runs that have it.
+        shares: by URL, of each run.
+        count: number of runs.
+        all_over: whether every run whose requests end came to its end.
+        at_s: from the first request to the begin of the runs: no run is over before.
+    """
+
+    values: dict[str, list[float]]
+    shares: dict[str, list[float]]
+    count: int
+    all_over: bool = True
+    at_s: float = 0.0
+
+    @property
+    def figures(self) -> dict[str, Predicted]:
+        """The figures that more than half of the runs have."""
+        return {
+            name: prediction_of(values, least=self.at_s if name == "makespan_s" else 0.0)
+            for name, values in self.values.items()
+            if len(values) > max(1, self.count // 2)
+        }
+
+    @property
+    def share_of(self) -> dict[str, Predicted]:
+        """The share of the calls at each endpoint, by URL."""
+        return {url: prediction_of(values) for url, values in self.shares.items()}
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a figure over the runs; infinite if no run has it."""
+        return float(np.mean(self.values.get(name) or [math.inf]))
+
+    def sure(self, name: str, certainty: float) -> float:
+        """Return what a figure of one next run is below with this certainty; infinite if a run has none, or no end."""
+        values = self.values.get(name, [])
+        return sure_below(values, certainty) if self.all_over and len(values) == self.count > 1 else math.inf
+
+
+def forecast_of(records: Sequence[Record], *, at_s: float = 0.0, all_over: bool = True) -> Forecast:
+    """Return the forecast from runs that begin `at_s` seconds after the first request."""
+    found = [(name, _figure(record, name, at_s)) for name in FIGURES for record in records]
+    values: dict[str, list[float]] = {}
+    for name, value in found:
+        if value is not None:
+            values.setdefault(name, []).append(value)
+    shares = {
+        url: [record.shares.get(url, 0.0) for record in records] for url in (records[0].shares if records else ())
+    }
+    return Forecast(values, shares, len(records), all_over, at_s)
+
+
+def _figure(record: Record, name: str, at_s: float) -> float | None:
+    if name == "makespan_s":
+        return None if record.makespan_s is None else at_s + record.makespan_s
+    if name == "throughput_per_s":
+        lasts_s = record.makespan_s or record.measured_s
+        return record.completed / lasts_s if lasts_s else None
+    return record.metrics.get(name)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Runs changes of a scenario, or of a trace that was fitted.
+
+    Attributes:
+        source: a fit, or a scenario.
+        draws: number of resampled fits, their seed, and what runs them.
+        most_calls: arrivals of a run at most; the rest is cut, because a p99 hardly changes then.
+        calls: number of calls of callers that wait for their answers; None: as in the source.
+        as_callers: of a fit: names are of problems whose stages are unknown, so as many callers as keep the number of
+            calls under way stand for them.
+    """
+
+    source: Fit | Scenario
+    draws: FitDraws
+    most_calls: float = math.inf
+    calls: int | None = None
+    as_callers: bool = False
+    _known: dict[tuple[int, Troubles], Scenario] = field(default_factory=dict)
+
+    @cached_property
+    def base(self) -> Scenario:
+        """The scenario without any change; of a fit, without resampling."""
+        if isinstance(self.source, Fit):
+            return self.source.scenario(replications=1, **self._asked(None))
+        apart = [model.model_copy(update={"url": url}) for model in self.source.endpoints for url in model.urls]
+        workload = self.source.workload
+        if self.calls and isinstance(workload, Batch):
+            workload = workload.with_calls(self.calls)
+        elif self.calls and isinstance(workload, Closed):
+            workload = workload.model_copy(update={"calls": self.calls})
+        horizon_s = self.source.horizon_s * (_TO_THE_END if self.source.is_batch else 1.0)
+        return self.source.changed(endpoints=apart, workload=workload, horizon_s=horizon_s)
+
+    @cached_property
+    def urls(self) -> dict[str, str]:
+        """The URL of each endpoint, by its URL and by its name in the trace."""
+        names = {each.name: each.url for each in self.source.members} if isinstance(self.source, Fit) else {}
+        return {url: url for url in self.base.by_url} | names
+
+    def resolved(self, change: WhatIf) -> WhatIf:
+        """Return a change with the URLs of the base. Raises ConfigError if it does not apply."""
+        return change.resolved(self.base, self.urls)
+
+    def policy(self, change: WhatIf) -> Policy:
+        """Return the policy under a change."""
+        if isinstance(self.source, Fit):
+            return change.policy(self.source.policy)
+        return change.policy(self.source.policies[0] if self.source.policies else Policy(strategy="least_in_flight"))
+
+    def forecasts(self, changes: Sequence[WhatIf], *, draws: int | None = None) -> list[Forecast]:
+        """Return what comes of each change, with the URLs of the base. All runs are made in one go."""
+        count = self.draws.count if draws is None else min(draws, self.draws.count)
+        orders = [
+            Order(self._changed(change, number), self.policy(change), number)
+            for change in changes
+            for number in range(count)
+        ]
+        records = self.draws.simulators.records(orders)
+        found = []
+        for place in range(0, len(orders), count):
+            mine = records[place : place + count]
+            ends = not isinstance(orders[place].scenario.workload, Poisson | OnOff)
+            found.append(forecast_of(mine, all_over=not ends or all(each.makespan_s is not None for each in mine)))
+        return found
+
+    def _changed(self, change: WhatIf, number: int) -> Scenario:
+        """Return the change on the fit that is drawn as the `number`-th, which does not depend on the change."""
+        scenario = self._drawn(number, change.troubles)
+        if change.differs:
+            scenario = change.applied(scenario)
+        workload, horizon_s = scenario.workload, scenario.horizon_s
+        if isinstance(workload, Poisson | OnOff):
+            rate = change.load * workload.rate_per_s
+            return scenario.changed(
+                workload=_at_load(workload, change.load), horizon_s=min(horizon_s, self.most_calls / rate)
+            )
+        if not isinstance(workload, Arrivals):
+            return scenario
+        seed = [self.draws.seed, number]
+        if isinstance(self.source, Fit):
+            at_s = self.source.caller_pattern.at_s - self.source.caller_pattern.at_s[0]
+        else:
+            at_s = from_0(workload)
+        scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([*seed, 1]))
+        whole_s = whole_of(at_s)
+        lasts_s = whole_s * min(1.0, self.most_calls / len(at_s))
+        instants = scaled.tolist()
+        if not change.again:
+            instants = blocks_of(scaled, whole_s, block_of(at_s), lasts_s, np.random.default_rng([*seed, 2]))
+        horizon_s = _DRAINS * (self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0)
+        return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=horizon_s)
+
+    def _drawn(self, number: int, troubles: Troubles) -> Scenario:
+        if not isinstance(self.source, Fit):
+            return self.base
+        if (number, troubles) not in self._known:
+            rng = np.random.default_rng([self.draws.seed, number])
+            times = max(1.0, (self.calls or 0) / self.source.asked)
+            self._known[number, troubles] = self.source.scenario(
+                draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times,
+                troubles=troubles, **self._asked(rng),
+            )  # fmt: skip
+        return self._known[number, troubles]
+
+    def _asked(self, rng: np.random.Generator | None) -> dict[str, Any]:
+        """Return the workload, as an option of a scenario of the fit, if it is not that of the trace."""
+        fit = self.source
+        assert isinstance(fit, Fit), "a scenario is changed, and not drawn"
+        if self.as_callers:
+            workers, pause_s = fit.equivalent_callers(1)
+            think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
+            return {"workload": {"kind": "closed", "workers": workers, "calls": self.calls or fit.asked, **think}}
+        if self.calls is None:
+            return {}
+        if fit.batch is not None:
+            return {"workload": Batch.model_validate(fit.batch).with_calls(self.calls).model_dump(exclude_none=True)}
+        return {"workload": fit.workload(rng, calls=self.calls)}
+
+
+def _at_load(workload: Poisson | OnOff, load: float) -> Poisson | OnOff:
+    names = ("rate_per_s",) if isinstance(workload, Poisson) else ("on_rate_per_s", "off_rate_per_s")
+    return workload.model_copy(update={name: load * getattr(workload, name) for name in names})

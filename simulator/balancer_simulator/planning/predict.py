@@ -1,0 +1,324 @@
+"""Prediction of a run from a trace: of the next one with changes, or of the rest of one that goes on.
+
+A check of predictions fits the first part of a trace, predicts the rest, and compares with what happened.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from balancer.errors import ConfigError
+from balancer.observing.traces import Trace
+from balancer_simulator.fitting.calls import FEWEST, until
+from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
+from balancer_simulator.fitting.members import NO_LIMIT
+from balancer_simulator.planning.goodness import goodness_of_fit
+from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner, forecast_of
+from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.shown import Prediction
+from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, whole_of
+from balancer_simulator.studies.parallel import Order, Simulators
+
+__all__ = ["PARTS", "Check", "CheckedCut", "check", "predict", "predict_next", "recorded_figures"]
+
+PARTS: Final = (0.05, 0.1, 0.2, 0.5)
+"""Shares of the calls after which predictions are checked, unless told otherwise."""
+
+_AGAIN: Final = 5  # outages of an endpoint from which on their rate is no longer rough
+_BEHIND: Final = 0.1  # share of the run: if its end is later than the last arrival by this, a queue has grown
+
+
+def predict(
+    rows_so_far: Trace,
+    remaining: int | None = None,
+    *,
+    change: WhatIf | None = None,
+    at_s: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 1,
+    jobs: int = 1,
+) -> Prediction:
+    """Return the prediction of the rest of a run or, without `remaining`, of the next run like it.
+
+    Args:
+        rows_so_far: its trace up to now.
+        remaining: number of requests that are not over yet; None: predict one next run.
+        change: of a next run: what differs from today.
+        at_s: duration of the run so far; default: until the last event of the trace.
+        draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
+
+    Raises:
+        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; there is no end, as callers
+            come faster than they are served; or a change does not apply.
+    """
+    if remaining is not None and remaining < 0:
+        raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
+    if remaining is not None and change:
+        raise ConfigError("predict: found remaining and change; give one of the two")
+    if change is not None:
+        change.check()
+    fit = fit_run(rows_so_far) if remaining is None else fit_trace(rows_so_far)
+    with Simulators(jobs) as simulators:
+        drawn = FitDraws(simulators, draws, seed)
+        if remaining is None:
+            return predict_next(fit, drawn, change or WhatIf())
+        found = _rest(fit, remaining, drawn, at_s=fit.prepared.lasts_s if at_s is None else at_s)
+    if "makespan_s" not in found.figures:
+        raise ConfigError("predict: the offered load is more than the endpoints can do, so it has no end")
+    return found
+
+
+def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
+    """Return the prediction of one next run with a change, beside one like today's: on the same fits and requests.
+
+    Raises:
+        ConfigError: too few calls have ended, or the change does not apply.
+    """
+    if fit.few:
+        raise ConfigError(f"predict: {fit.prepared.ended} calls have ended in the trace; it needs at least {FEWEST}")
+    planner = Planner(fit, draws)
+    change = planner.resolved(change)
+    asked = [change.today, *([change] if change.differs else [])]
+    # With few outages most runs have none, or one.
+    few = any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values())
+    again = [replace(change, troubles="recorded")] if few and change.troubles == "drawn" else []
+    today, *others = planner.forecasts([*asked, *again])
+    found = others[0] if change.differs else today
+    figures = found.figures
+    differs = change.differs
+    return Prediction(
+        figures, found.share_of, draws.count, remaining=fit.asked,
+        today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
+        recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
+        remarks=(*_again(fit, change), *_unseen(planner, change), *_behind(fit, figures)),
+        repeated=_apart(figures, others[-1].figures) if again else {},
+        off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
+    )  # fmt: skip
+
+
+def _rest(fit: Fit, remaining: int, draws: FitDraws, *, at_s: float, lasts_s: float | None = None) -> Prediction:
+    """Return the prediction of the rest of the run of `fit`.
+
+    Args:
+        remaining: number of requests that are not over yet.
+        at_s: duration of the run so far.
+        lasts_s: how much longer open arrivals come; default: until `remaining` have come.
+    """
+    share = remaining / max(1, fit.asked)
+    lasts_s = at_s * share if lasts_s is None else lasts_s
+    is_open = fit.caller_pattern.callers is None
+    horizon_s = lasts_s * 1.5 + 60 * fit.typical_s if is_open else max(1.0, 50 * at_s * max(1.0, share))
+    orders = []
+    for number in range(draws.count):
+        rng = np.random.default_rng([draws.seed, number])
+        workload: dict[str, Any] = fit.workload(rng, calls=max(1, remaining))
+        if is_open:
+            came_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
+            instants = blocks_of(came_s, whole_of(came_s), block_of(came_s), lasts_s, rng)
+            workload = {"kind": "arrivals", "at_s": instants}
+        scenario = fit.scenario(workload=workload, draw=rng, ongoing=True, replications=1, horizon_s=horizon_s)
+        orders.append(Order(scenario, fit.policy, number))
+    found = forecast_of(draws.simulators.records(orders), at_s=at_s)
+    return Prediction(found.figures, found.share_of, draws.count, at_s, remaining)
+
+
+def _apart(drawn: Mapping[str, Predicted], repeated: Mapping[str, Predicted]) -> dict[str, Predicted]:
+    """Return the times that differ much if outages and slow spells come as in the trace."""
+    call_s = drawn["sojourn_mean_s"].value if "sojourn_mean_s" in drawn else 0.0
+    least_s = {name: call_s if name.startswith("wait") else 0.0 for name in drawn}
+    return {
+        name: each
+        for name, each in repeated.items()
+        if name.endswith("_s") and name in drawn
+        and abs(each.value - drawn[name].value) > FAR * max(drawn[name].value, least_s[name])
+    }  # fmt: skip
+
+
+def recorded_figures(fit: Fit) -> dict[str, float]:
+    """Return the figures of `planner.FIGURES` that the trace itself has.
+
+    A request that was tried again is several calls of a trace, so there is no sojourn then. Several runs have no
+    makespan.
+    """
+    trace, events = fit.prepared.trace, [each.event for each in fit.prepared.trace.events]
+    ended = [each for each in fit.prepared.attempts if not each.open and each.outcome != "ignored"]
+    done = [each for each in ended if each.outcome == "success"]
+    again, gave_up = events.count("retried") + events.count("hedged"), events.count("gave_up")
+    asked = len(ended) - again + gave_up
+    found = {"lost": min(1.0, max(0.0, 1 - len(done) / asked))} if asked > 0 else {}
+    if done and not again:
+        sojourns = np.array([each.ended_s - each.asked_s for each in done])
+        found |= {"sojourn_mean_s": float(sojourns.mean())}
+        found |= {f"sojourn_p{q}_s": float(np.quantile(sojourns, q / 100)) for q in (50, 99)}
+    waits = np.array([each.waited_s for each in fit.prepared.attempts])
+    found |= {"wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99))}
+    if len({each.run for each in trace.attempts}) == 1 and fit.prepared.lasts_s > 0:
+        found |= {"makespan_s": fit.prepared.lasts_s, "throughput_per_s": len(done) / fit.prepared.lasts_s}
+    return found
+
+
+def _recorded_shares(fit: Fit) -> dict[str, float]:
+    whole = len(fit.prepared.attempts)
+    return {member.url: len(fit.endpoints[member.name].calls) / whole for member in fit.members}
+
+
+def _again(fit: Fit, change: WhatIf) -> Iterator[str]:
+    """Yield that a run of the pipeline is the same again."""
+    if fit.batch is not None:
+        at_once = min(change.callers or fit.callers or 1, fit.batch["samples"])
+        yield (
+            f"a run of the pipeline: the same {fit.batch['samples']} problems again, {at_once} at once, each through "
+            "its stages"
+        )
+
+
+def _unseen(planner: Planner, change: WhatIf) -> Iterator[str]:
+    """Yield that endpoints may get more calls at once than they ever had, if the change is the reason."""
+    if not change.differs:
+        return
+    assert isinstance(planner.source, Fit)
+    names = {member.url: member.name for member in planner.source.members}
+    unseen = [
+        f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
+        for model in change.applied(planner.base).endpoints
+        if model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
+    ]
+    if unseen:
+        yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"
+
+
+def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
+    """Yield that open arrivals come faster than they are served."""
+    if fit.callers is not None:
+        return
+    last_s = whole_of(fit.caller_pattern.at_s - fit.caller_pattern.at_s[0])
+    over_s = figures["makespan_s"].value if "makespan_s" in figures else math.inf
+    if over_s - last_s > max(_BEHIND * last_s, 10 * fit.typical_s):
+        yield (
+            f"calls come faster than they are served: arrivals take {last_s:.3g} s and the run {over_s:.3g} s; so its "
+            "times grow with its length"
+        )
+
+
+# -- the check -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCut:
+    """A prediction after a part of a trace, with what happened.
+
+    Attributes:
+        part: share of the calls that had ended by then.
+        prediction: of the rest.
+        came: what happened, by name.
+    """
+
+    part: float
+    prediction: Prediction
+    came: dict[str, float]
+
+    def error(self, name: str) -> float:
+        """Return the relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
+        off, came = self.prediction.figures[name].value - self.came[name], self.came[name]
+        return off / came if came else off
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The predictions after each part, with their quality.
+
+    Attributes:
+        tests: one for each part.
+        left_out: why a part has none, by part.
+    """
+
+    tests: tuple[CheckedCut, ...]
+    left_out: dict[float, str]
+
+    def covered(self, name: str) -> tuple[int, int]:
+        """Return how many intervals of a figure hold the true value, and the number of intervals."""
+        found = [
+            test.prediction.figures[name].holds(test.came[name])
+            for test in self.tests
+            if name in test.prediction.figures
+        ]
+        return sum(found), len(found)
+
+    @property
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The predicted figures, each beside what came."""
+        for test in self.tests:
+            for name, came in test.came.items():
+                if (each := test.prediction.figures.get(name)) is not None:
+                    yield {
+                        "part": test.part, "at_s": test.prediction.at_s, "figure": name, "predicted": each.value,
+                        "low": each.low, "high": each.high, "came": came, "error": test.error(name),
+                        "covered": each.holds(came),
+                    }  # fmt: skip
+
+
+def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1) -> Check:
+    """Fit `trace` as it was after each part of its calls, and compare the prediction with what happened.
+
+    Compared are the end of the whole run, and the throughput and the waits after the cut. If the trace has several
+    runs, the one with the most calls is used.
+
+    Raises:
+        ConfigError: there are no calls, or too few before every cut.
+    """
+    one = _longest_run(trace)
+    tests, left_out = [], {}
+    with Simulators(jobs) as simulators:
+        for part in parts:
+            try:
+                tests.append(_test(one, part, FitDraws(simulators, draws, seed)))
+            except ConfigError as error:
+                left_out[part] = str(error)
+    if not tests:
+        raise ConfigError(f"predictions from the trace cannot be checked: {next(iter(left_out.values()))}")
+    return Check(tuple(tests), left_out)
+
+
+def _longest_run(trace: Trace) -> Trace:
+    if not trace.attempts:
+        raise ConfigError("predictions from the trace cannot be checked: it has no calls")
+    runs = [each.run for each in trace.attempts]
+    name = max(dict.fromkeys(runs), key=runs.count)
+    return replace(
+        trace,
+        runs=[run for run in trace.runs if run.get("run") == name],
+        attempts=[each for each in trace.attempts if each.run == name],
+        events=[each for each in trace.events if each.run == name],
+        ended=trace.ended & {name},
+    )
+
+
+def _test(trace: Trace, part: float, draws: FitDraws) -> CheckedCut:
+    began_s = min(each.asked_s for each in trace.attempts)
+    ends = sorted(each.ended_s for each in trace.attempts if not each.open)
+    many = int(part * len(ends))
+    if many < FEWEST:
+        raise ConfigError(f"{many} calls had ended after {part:.0%} of them; it needs at least {FEWEST}")
+    at_s = ends[many - 1] - began_s + 1e-9
+    cut = until(trace, at_s)
+    fit = fit_trace(cut)
+    again = sum(each.event == "retried" for each in trace.events)
+    over = sum(not each.open for each in cut.attempts) - sum(each.event == "retried" for each in cut.events)
+    remaining = max(1, len(trace.attempts) - again - over)
+    last_s = max(each.asked_s for each in trace.attempts) - began_s
+    prediction = _rest(fit, remaining, draws, at_s=at_s, lasts_s=max(last_s - at_s, 1e-6))
+    return CheckedCut(part, prediction, _came(trace, began_s, at_s))
+
+
+def _came(trace: Trace, began_s: float, at_s: float) -> dict[str, float]:
+    end_s = max(each.ended_s for each in trace.attempts) - began_s
+    rest = [each for each in trace.attempts if each.granted_s - began_s >= at_s]
+    done = sum(each.outcome == "success" and each.ended_s - began_s > at_s for each in trace.attempts)
+    waits = np.array([each.waited_s for each in rest] or [0.0])
+    return {
+        "makespan_s": end_s, "throughput_per_s": done / max(end_s - at_s, 1e-9),
+        "wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99)),
+    }  # fmt: skip
