@@ -3,8 +3,8 @@
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are only counted, in batches;
-this module reports them to the tests before anything else.
+The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are counted, and told to the
+tests in batches, before anything else is.
 
 Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
 Envoy.
@@ -34,7 +34,6 @@ _RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
 # Successes within this part of `decay_s` are a batch, and count from its end. So one counts at most 6% too much.
 _BATCH = 1 / 16
-_MOST_BATCHES = 64  # that wait to be booked
 # The first failed probes double the cooldown, so that an endpoint that fails for seconds is soon found to be up. Each
 # further one multiplies it by four, so that a dead endpoint gets few probes.
 _GENTLE_PROBES = 2
@@ -79,7 +78,6 @@ class HealthWatch:
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
-        self._booked = [test.booked for test in self._tests if type(test).booked is not OutlierTest.booked]
         self.panic = False
         self.due_s = inf
         self.moved: list[HealthRecord] = []
@@ -151,10 +149,7 @@ class HealthWatch:
             return False
         if now >= self._compare_s:
             self._compare(now)
-        if record.fresh:
-            self._add(record, record.fresh, record.fresh_until_s)
-            if len(record.batches) > _MOST_BATCHES:
-                self._book(record, now)
+        self._book(record, now)
         record.fresh = 1
         record.look_s = record.fresh_until_s = now + self._batch_s
         return True
@@ -237,7 +232,6 @@ class HealthWatch:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
             self._add(record, 1, now)
-            self._book(record, now)
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
@@ -285,8 +279,7 @@ class HealthWatch:
     def _compare(self, now: float) -> None:
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
-            if record.fresh:
-                self._add(record, record.fresh, min(now, record.fresh_until_s))
+            self._book(record, now)
         if self._any_bad:
             self._find_outliers(now)
             self._any_bad = False
@@ -296,8 +289,6 @@ class HealthWatch:
                 record.spared = ""
 
     def _find_outliers(self, now: float) -> None:
-        for record in self._records:
-            self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
         candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
         found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
@@ -400,7 +391,6 @@ class HealthWatch:
     def _begin(self, record: HealthRecord, now: float) -> None:
         """Reset all counts."""
         record.fresh = record.good = record.bad = record.row = 0
-        record.batches.clear()
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
@@ -409,20 +399,17 @@ class HealthWatch:
         """Report to the tests the successes that were only counted so far."""
         if record.fresh:
             self._add(record, record.fresh, min(now, record.fresh_until_s))
-        if record.batches:
-            for booked in self._booked:
-                booked(record, record.batches)
-            record.batches.clear()
 
     def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
-        """Add a batch to those that are not booked yet."""
-        record.batches.append((successes, at_s))
+        """Count a batch, and tell the tests of it."""
         record.fresh = 0
         record.good += successes
         record.row = row = record.row + successes
         record.failing = False
         if row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
+        for test in self._tests:
+            test.booked(record, successes, at_s)
 
 
 def most_ejected(settings: "HealthSettings", endpoints: int) -> int:

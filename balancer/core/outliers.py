@@ -15,10 +15,7 @@ from balancer.core.states import HealthRecord
 if TYPE_CHECKING:
     from balancer.settings.rules import HealthSettings
 
-__all__ = ["TESTS", "Batches", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
-
-Batches = Sequence[tuple[int, float]]
-"""Successes, oldest first: how many, and the time (s) that they count from."""
+__all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
 
 _BY_CHANCE = 3.0  # a share within so many standard errors may be chance
 
@@ -40,8 +37,8 @@ class OutlierTest:
     def leave(self, record: HealthRecord) -> None:
         """Forget this endpoint: it has gone."""
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
-        """Record successes since the last call about this endpoint. They come late, but before any other hook."""
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
+        """Record successes, which count from `at_s`. They come late, but before any other hook."""
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Record a failure. Return whether this endpoint stands out."""
@@ -91,7 +88,7 @@ class FailuresInRow(OutlierTest):
         self._calls.pop(record, None)
         self._pings.pop(record, None)
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
         """End the row."""
         self.leave(record)
 
@@ -145,17 +142,11 @@ class OwnRate(OutlierTest):
         """Forget the outcomes."""
         del self._counts[record]
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
         """Count successes. They are a little old, so each counts a little too much."""
-        counts, decay_s = self._counts[record], self._decay_s
-        since_s, known, failures = counts.since_s, counts.successes, counts.failures
-        for successes, at_s in batches:
-            if at_s > since_s:
-                fade = math.exp((since_s - at_s) / decay_s)
-                known, failures, since_s = known * fade + successes, failures * fade, at_s
-            else:
-                known += successes
-        counts.since_s, counts.successes, counts.failures = since_s, known, failures
+        counts = self._counts[record]
+        self._fade(counts, at_s)
+        counts.successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Count a failure, and test the rate."""

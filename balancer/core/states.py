@@ -108,7 +108,6 @@ class HealthRecord:
         state: its health.
         asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
-        batches: earlier successes that are not booked yet, oldest first: how many, and the time they count from.
         look_s: until then a success is only counted in `fresh`; -inf: all ends are seen. Only `HealthWatch` sets it.
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
@@ -117,30 +116,6 @@ class HealthRecord:
         spared_s: when a test found that last.
         good, bad: successes and failures since the last comparison of endpoints.
     """
-
-    __slots__ = (
-        "asked",
-        "bad",
-        "bad_probes",
-        "batches",
-        "each",
-        "failing",
-        "fresh",
-        "fresh_until_s",
-        "good",
-        "key",
-        "last",
-        "look_s",
-        "overload_s",
-        "probe",
-        "row",
-        "since_s",
-        "spared",
-        "spared_s",
-        "state",
-        "until_s",
-        "why",
-    )
 
     def __init__(self, key: Hashable, now: float) -> None:
         self.key = key
@@ -155,7 +130,6 @@ class HealthRecord:
         self.good = self.bad = 0
         self.overload_s = -inf  # when it was last overloaded
         self.fresh = 0
-        self.batches: list[tuple[int, float]] = []
         self.look_s = -inf
         self.fresh_until_s = now
         self.each = False
