@@ -20,7 +20,6 @@ from balancer.core.events import (
     Ended,
     Event,
     Expired,
-    Granted,
     Hedged,
     Journal,
     Leaked,
@@ -127,20 +126,17 @@ class Core:
             self.admission.check(account.endpoint)
         self.admission.arrange(now)
         self._retries = self._hedges = 0
-        self.due_s = rules.due_s
-        self._choose_paths()
+        self._look_at_the_clock()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
-        self._choose_paths()
 
     def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held; see `times`. A second call does nothing."""
         if not self._times:
             self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
             self._times = True
-        self._choose_paths()
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -153,9 +149,21 @@ class Core:
             PoolClosed: the pool is closed.
             StrategyError: the strategy's choice cannot serve `request`.
         """
-        if self._attended or self.waiters.size or now >= self.due_s:
-            return self._acquire_attended(request, now)
-        return self.ledger.take(request, now)
+        if self.closed:
+            raise PoolClosed
+        if now >= self.due_s and not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
+            self.tick(now)
+        if self.shares is not None and self.shares.of(request).is_full:
+            return None
+        filtered = self.admission.any
+        if filtered and self.waiters.size and self.admission.is_late(now):
+            return None  # an older waiter may be served first
+        lease = self._queue.take(request, now, now)
+        if filtered:
+            self.admission.observe(now)
+        if lease is not None:
+            self._queue.granted(lease, now)
+        return lease
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         """End a lease and give its slot to a waiter.
@@ -163,7 +171,7 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        learned = (self._end if self._attends_ends else self.ledger.end)(lease, outcome, now)
+        learned = self._end(lease, outcome, now)
         if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
         if not self.waiters.size:
@@ -221,9 +229,7 @@ class Core:
             lease.charge = account.meter.take(tokens if fits else None, now)
         if self.admission.any:
             self.admission.observe(now)
-        if self.shares is not None:
-            self.shares.started(lease, now)
-        self.journal.note_lease(Granted, now, lease, 0.0)
+        self._queue.granted(lease, now)
         self._look_at_the_clock()
         return lease
 
@@ -377,7 +383,6 @@ class Core:
     def close(self, now: float) -> EndedWaiters:
         """Fail every waiter and every later acquire. Leases that are out may still be released."""
         self.closed = True
-        self._choose_paths()
         return self._queue.close(now)
 
     # -- looking -----------------------------------------------------------------------------------
@@ -440,39 +445,8 @@ class Core:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _choose_paths(self) -> None:
-        """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
-        wanted = self.journal.wanted
-        self._attends_ends = Ended in wanted or self._times or self.shares is not None or self.admission.any
-        self._attended = self.closed or self._attends_ends or Granted in wanted
-        self._look_at_the_clock()
-
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-
-    def _acquire_attended(self, request: Request, now: float) -> Lease | None:
-        """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
-        if self.closed:
-            raise PoolClosed
-        if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
-            if now >= self.due_s:
-                self.tick(now)
-        elif request.open and self.waiters.asked(request) and not self.admission.any:
-            return None  # a free slot would have gone to those who ask for the same
-        if self.shares is not None and self.shares.of(request).is_full:
-            return None
-        if not self.admission.any:
-            lease = self.ledger.take(request, now)
-        elif self.waiters.size and self.admission.is_late(now):
-            return None  # an older waiter may be served first
-        else:
-            lease = self.admission.take(self.ledger.take, request, now, now)
-            self.admission.observe(now)
-        if lease is not None:
-            if self.shares is not None:
-                self.shares.started(lease, now)
-            self.journal.note_lease(Granted, now, lease, 0.0)
-        return lease
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
@@ -511,4 +485,4 @@ class Core:
         """Update the admission filters after a change of endpoints."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
-            self._choose_paths()
+            self._look_at_the_clock()

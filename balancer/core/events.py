@@ -238,8 +238,7 @@ class Journal:
 
     def note_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> None:
         """Record an event of a lease, if its kind is wanted."""
-        if kind in self.wanted:
-            self.happened.append(kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts))
+        self.happened.extend(self.of_lease(kind, at_s, lease, *facts))
 
     def of_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> tuple[Event, ...]:
         """Return a tuple of the event that `note_lease` would record, for later; empty if its kind is not wanted."""

@@ -29,7 +29,6 @@ __all__ = ["HealthWatch", "most_ejected", "panics"]
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
 _IN = (Health.HEALTHY, Health.SLOW_START)
-_UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
 # Successes within this part of `decay_s` are a batch, and count from its end. So one counts at most 6% too much.
@@ -55,10 +54,8 @@ class HealthWatch:
 
     Attributes:
         panic: True while too few endpoints are fit, so that all must serve.
-        due_s: when `tick` has something to do next; inf: never.
         moved: the records whose state has changed since a caller last cleared this list.
         spared: the records that would be ejected if more might be, since a caller last cleared this list.
-        unfit: the records that are ejected or resting.
     """
 
     def __init__(
@@ -79,15 +76,14 @@ class HealthWatch:
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
         self.panic = False
-        self.due_s = inf
         self.moved: list[HealthRecord] = []
         self.spared: list[HealthRecord] = []
-        self.unfit: dict[HealthRecord, None] = {}
 
     @property
-    def times_probes(self) -> bool:
-        """True if a probe counts as good after a time (`probe_s`), before it ends."""
-        return self._settings.probe_s > 0
+    def due_s(self) -> float:
+        """When `tick` has something to do next; inf: never."""
+        timer = self._timers.first()
+        return inf if timer is None else timer[0]
 
     @property
     def watched(self) -> int:
@@ -116,12 +112,10 @@ class HealthWatch:
     def leave(self, record: HealthRecord, now: float) -> None:
         """Forget an endpoint. Another one may come back, so that not too many are ejected."""
         del self._records[record]
-        self.unfit.pop(record, None)
         self._out -= record.state in _OUT
         record.until_s = inf
         for test in self._tests:
             test.leave(record)
-        self._next_due()
         self._restrain(now)
 
     def listen(self, record: HealthRecord, *, each: bool) -> None:
@@ -167,7 +161,6 @@ class HealthWatch:
         if record.probe == lease.id:
             record.probe = None
             record.until_s = inf
-            self._next_due()
             if outcome is not Outcome.IGNORED:
                 self._judge_probe(record, lease, outcome, rest_s, now)
         elif record.state in _IN:
@@ -206,7 +199,6 @@ class HealthWatch:
                 self._move(record, HealthEvent.PROBED_WELL, now)  # the probe has run for long enough
             else:
                 self._move(record, HealthEvent.COOLED, now)
-        self._next_due()
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -336,10 +328,6 @@ class HealthWatch:
         if event is HealthEvent.PROBED_BADLY and not self._others_are_failing(record):
             record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
         self._out += (record.state in _OUT) - (before in _OUT)
-        if record.state in _UNFIT:
-            self.unfit[record] = None
-        else:
-            self.unfit.pop(record, None)
         record.since_s, record.until_s, record.probe, record.look_s = now, inf, None, -inf
         record.asked = record.state is Health.EJECTED and least_s > 0
         if record.state is Health.EJECTED:
@@ -375,11 +363,6 @@ class HealthWatch:
     def _time(self, record: HealthRecord, at_s: float) -> None:
         self._timers.push(at_s, record)
         record.until_s = at_s
-        self._next_due()
-
-    def _next_due(self) -> None:
-        timer = self._timers.first()
-        self.due_s = inf if timer is None else timer[0]
 
     def _look_for_panic(self) -> None:
         endpoints = len(self._records)

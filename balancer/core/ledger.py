@@ -66,7 +66,6 @@ class Ledger:
         self._journal = journal
         self._timed = timed
         self._look = look
-        self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
         self._limits = 0  # of all endpoints
@@ -95,32 +94,12 @@ class Ledger:
             account = self._lent[node]
         except Exception:  # the choice may be any object, also one that cannot be hashed
             raise StrategyError(self._strategy.name, _stranger(node)) from None
-        slots = 1
         if account.in_flight >= account.limit if request.open else not request.fits(account):
             raise StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
-        if request.slots > 1:
-            slots = request.takes(account)
-            self._more += slots - 1
-        lease = Lease()
-        lease.slots = slots
-        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
-        # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
-        # table.
-        lease.id = self.granted = number = self.granted + 1
-        lease.endpoint = account.endpoint
-        lease.granted_s = now
-        lease.account = account
-        lease.lender = self._lender
-        lease.outcome = lease.hint = None
-        lease.request = request
-        self.out[number] = lease
-        account.leases += 1
-        if request.terms is not None and request.terms.timed:
-            self._timed(lease, now)
+        lease = self._lend(account, 1 if request.slots == 1 else request.takes(account), request, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
-            if self._times_probes:
-                self._look()
+            self._look()
         return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float, news: Sequence[Event] = ()) -> bool:
@@ -152,13 +131,9 @@ class Ledger:
         try:
             del self.out[lease.id]
             held_s = now - lease.granted_s
-            if lease.slots == 1:  # an int times a float is slow
-                account.shown["in_flight"] = account.in_flight = account.in_flight - 1
-                account.busy_s += held_s
-            else:
-                account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
-                account.busy_s += held_s * lease.slots
-                self._more -= lease.slots - 1
+            account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
+            account.busy_s += held_s * lease.slots
+            self._more -= lease.slots - 1
             if news:
                 self._journal.happened.extend(news)
             if self.sinks:  # as mostly there are none
@@ -185,28 +160,12 @@ class Ledger:
         account = self._accounts.get(identity_of(name))
         if account is None:
             return None
-        lease = Lease()
-        lease.slots = slots
-        lease.id = self.granted = number = self.granted + 1
-        lease.endpoint = account.endpoint
-        lease.granted_s = now
-        lease.account = account
-        lease.lender = self._lender
-        lease.outcome = lease.hint = None
-        lease.request = Request(slots=slots, terms=terms)
-        self.out[number] = lease
-        account.leases += 1
-        account.in_flight += slots
-        self._more += slots - 1
+        lease = self._lend(account, slots, Request(slots=slots, terms=terms), now)
         self._set_limit(account, account.limit)
-        if terms is not None and terms.timed:
-            self._timed(lease, now)
         self.refresh(self._rules.granted(account, lease), now)
         if account.state is _ACTIVE:
             self._stand(account, now)
             tell(self._strategy, "change", account.node, now)
-        else:
-            account.show()
         return lease
 
     def check_out(self, lease: Lease) -> Account:
@@ -447,6 +406,27 @@ class Ledger:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _lend(self, account: Account, slots: int, request: Request, now: float) -> Lease:
+        """Lease these slots."""
+        lease = Lease()
+        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
+        self._more += slots - 1
+        # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
+        # table.
+        lease.slots = slots
+        lease.id = self.granted = number = self.granted + 1
+        lease.endpoint = account.endpoint
+        lease.granted_s = now
+        lease.account = account
+        lease.lender = self._lender
+        lease.outcome = lease.hint = None
+        lease.request = request
+        self.out[number] = lease
+        account.leases += 1
+        if request.terms is not None and request.terms.timed:
+            self._timed(lease, now)
+        return lease
+
     def _why_not_only(self, request: Request, only: str) -> str:
         """Return why the one endpoint of `request` cannot serve it, and what helps."""
         account = self._accounts.get(identity_of(only))
@@ -486,7 +466,7 @@ class Ledger:
 
     def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> bool:
         """Report the end of a lease to the rules. Return False if it was only counted, as a success."""
-        if outcome is _SUCCESS and account.record is not None and self._rules.counted(account.record, now):
+        if outcome is _SUCCESS and self._rules.counted(account, now):
             return False
         self.refresh(self._rules.ended(account, lease, outcome, now), now)
         self._look()

@@ -48,7 +48,6 @@ class Rules:
 
     Attributes:
         ejections: how often an endpoint was ejected, also ones that have gone.
-        counted: counts a success of an endpoint with a health record; see `HealthWatch.counted`.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class Rules:
         journal: Journal,
     ) -> None:
         self._watch = HealthWatch(health, rng) if health else None
-        self.counted = self._watch.counted if self._watch else _never
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
         self.ejections = 0
@@ -74,11 +72,6 @@ class Rules:
     def any(self) -> bool:
         """True if there is any rule."""
         return bool(self._watch or self._limits or self._caps)
-
-    @property
-    def times_probes(self) -> bool:
-        """True if time alone may end a probe."""
-        return self._watch is not None and self._watch.times_probes
 
     @property
     def due_s(self) -> float:
@@ -161,6 +154,10 @@ class Rules:
             self._watch.ended(account.record, lease, outcome, now)
             moved += self._moved(now)
         return moved
+
+    def counted(self, account: Account, now: float) -> bool:
+        """Count a success, if that is all it needs; see `HealthWatch.counted`."""
+        return account.record is not None and self._watch is not None and self._watch.counted(account.record, now)
 
     def pinged(self, account: Account, ok: bool, now: float, *, conclusive: bool) -> Moved:
         """Record a ping; see `HealthWatch.pinged`."""
@@ -259,10 +256,6 @@ class Rules:
         account.alert = half_open or account.host is not None
         if account.record is not None and self._watch:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
-
-
-def _never(record: HealthRecord, now: float) -> bool:
-    return False
 
 
 def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:

@@ -143,7 +143,6 @@ class WaitQueue:
     def __init__(self) -> None:
         self.groups: dict[Hashable, WaiterGroup] = {}
         self._line = _Line()
-        self._latest: WaiterGroup | None = None  # the group of the last waiter: nearly always the next one joins it
         self._tickets = count()
         self.size = self.wide = 0
 
@@ -158,11 +157,6 @@ class WaitQueue:
             group = self.groups[name] = WaiterGroup(name, request, priority)
         return group
 
-    def asked(self, request: Request) -> bool:
-        """Return whether the group of the last waiter asks for `request`, and has waiters."""
-        group = self._latest
-        return group is not None and group.request is request and bool(group.waiters)
-
     def sole_head(self) -> Waiter | None:
         """Return the waiter with the oldest claim, if there is only one group; else None."""
         if len(self.groups) == 1:
@@ -175,11 +169,8 @@ class WaitQueue:
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Add a new waiter at the end of its group."""
-        group = self._latest
-        if group is None or group.request is not request or group.priority != priority or not group.waiters:
-            group = self._latest = self.group_of(request, priority)
         waiter = Waiter()
-        waiter.group = group
+        waiter.group = group = self.group_of(request, priority)
         waiter.request = request
         waiter.since_s = since_s
         waiter.deadline_s = deadline_s
@@ -223,7 +214,6 @@ class WaitQueue:
         """Leave only the waiters in `waiting` that have not ended, in order, after an interrupt in the middle of a
         call; O(n log n).
         """
-        self._latest = None
         self._line = _Line()
         self.size = self.wide = 0
         for name, group in list(self.groups.items()):

@@ -399,26 +399,3 @@ def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frame
         deeper(frames - 2)  # and this one, and the last
     assert has_no_room(caught.value) is no_room
     assert not has_no_room(ValueError())
-
-
-def test_a_request_whose_like_waits_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:
-    picks: list[Request] = []
-    picked = Scan.pick
-
-    def counting(self: Scan, request: Request, now: float) -> Node | None:
-        picks.append(request)
-        return picked(self, request, now)
-
-    monkeypatch.setattr(Scan, "pick", counting)
-    core = core_of(Endpoint("a"), strategy=Scan())
-    lease = taken(core)
-    waiters = [wait(core, float(number)) for number in range(1, 5)]
-    assert len(picks) == 2  # that of the lease, and of the first who had to wait
-    other = Request(exclude=frozenset({"b"}))
-    assert core.acquire(other, 5.0) is None
-    assert picks[2:] == [other]
-    for waiter in waiters:
-        assert core.release(lease, Outcome.SUCCESS, 6.0) == [waiter]
-        lease = waiter.lease
-    core.release(lease, Outcome.SUCCESS, 7.0)
-    taken(core, now=8.0)
