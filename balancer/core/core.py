@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -41,16 +40,14 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
-_NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
+_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
 
 
 class Core:
@@ -94,12 +91,12 @@ class Core:
         *,
         lender: Lender,
         max_waiters: int | None = None,
-        health: "HealthSettings | None" = None,
-        limits: "LimitSettings | None" = None,
+        health: HealthSettings | None = None,
+        limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
-        quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
+        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
         spill_after_s: float | None = None,
-        holders: "Mapping[str, HolderSettings] | None" = None,
+        holders: Mapping[str, HolderSettings] | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:

@@ -7,10 +7,8 @@ that the shell gave.
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from balancer.settings.rules import RetrySettings
+from balancer.settings.rules import RetrySettings
 
 __all__ = ["Ask", "CallPolicy", "Hedge", "Over", "Pause", "Run", "Why"]
 
@@ -36,7 +34,7 @@ class CallPolicy:
     """
 
     attempts: int = 3
-    retries: "RetrySettings | None" = None
+    retries: RetrySettings | None = None
     wait_s: float = math.inf
     deadline_s: float = math.inf
     hedge_after_s: float | None = None

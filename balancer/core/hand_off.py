@@ -18,7 +18,7 @@ from balancer.core.metrics import WaitHistogram
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.strategy_calls import StrategyRaised
-from balancer.core.waiters import FairQueue, Waiter, WaitQueue
+from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
 from balancer.strategy import Request
@@ -113,7 +113,7 @@ class HandOff:
         shares: FairShares | None,
         look: Callable[[], object],
     ) -> None:
-        self.waiters = WaitQueue() if shares is None else FairQueue(shares)
+        self.waiters = WaitQueue(shares)
         self.reservations = Reservations(ledger, rules)
         self.waits = WaitHistogram()
         self.timed_out = self.cancelled = 0

@@ -14,15 +14,12 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
 
 from balancer.core.live_heap import LiveHeap
 from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings
 
 __all__ = ["HealthWatch", "most_ejected", "panics"]
 
@@ -60,9 +57,9 @@ class HealthWatch:
 
     def __init__(
         self,
-        settings: "HealthSettings",
+        settings: HealthSettings,
         rng: random.Random,
-        tests: "Iterable[Callable[[HealthSettings], OutlierTest]]" = TESTS,
+        tests: Iterable[Callable[[HealthSettings], OutlierTest]] = TESTS,
     ) -> None:
         self._settings = settings
         self._random = rng.random
@@ -395,13 +392,13 @@ class HealthWatch:
             test.booked(record, successes, at_s)
 
 
-def most_ejected(settings: "HealthSettings", endpoints: int) -> int:
+def most_ejected(settings: HealthSettings, endpoints: int) -> int:
     """Return how many of so many endpoints may be ejected at once."""
     least = 1 if settings.max_ejected_share and endpoints <= _SMALL else 0
     return max(0, min(endpoints - 1, max(math.floor(settings.max_ejected_share * endpoints + _ROUNDING), least)))
 
 
-def panics(settings: "HealthSettings", endpoints: int, out: int) -> bool:
+def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
     """Return whether all endpoints must serve when `out` of them are out."""
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
 

@@ -1,12 +1,9 @@
 """Concurrency limits: an adaptive one (AIMD) for an endpoint, and a cap for a host."""
 
 import math
-from typing import TYPE_CHECKING
 
 from balancer.endpoint import Lease, Outcome
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import LimitSettings
+from balancer.settings.rules import LimitSettings
 
 __all__ = ["Aimd", "HostGroup"]
 
@@ -23,7 +20,7 @@ class Aimd:
 
     __slots__ = ("_backoff", "_cut_s", "_exact", "limit")
 
-    def __init__(self, settings: "LimitSettings") -> None:
+    def __init__(self, settings: LimitSettings) -> None:
         self._backoff = settings.backoff
         self._exact = float(settings.initial)
         self._cut_s = -math.inf

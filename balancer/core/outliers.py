@@ -8,12 +8,10 @@ a test. Most pools are small, so two tests need no other endpoint.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from balancer.core.states import HealthRecord
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings
 
 __all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
 
@@ -74,7 +72,7 @@ class FailuresInRow(OutlierTest):
     server that fails every call may still answer pings.
     """
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._most = settings.consecutive_failures
         self._calls: dict[HealthRecord, int] = {}
         self._pings: dict[HealthRecord, int] = {}
@@ -128,7 +126,7 @@ class _Counts:
 class OwnRate(OutlierTest):
     """A success rate below the minimum, once there are enough outcomes."""
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._least = settings.success_rate
         self._volume = settings.success_volume
         self._decay_s = settings.decay_s
@@ -173,7 +171,7 @@ class OwnRate(OutlierTest):
 class _Comparison(OutlierTest):
     """A test that compares endpoints over an interval, so it needs many endpoints with many calls. From gRFC A50."""
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -229,7 +227,7 @@ def _of(record: HealthRecord, share: float) -> str:
     return f"{share:.0%} of its last {record.calls} calls"
 
 
-TESTS: "tuple[Callable[[HealthSettings], OutlierTest], ...]" = (
+TESTS: tuple[Callable[[HealthSettings], OutlierTest], ...] = (
     FailuresInRow,
     OwnRate,
     FarBelowTheMean,

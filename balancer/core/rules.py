@@ -6,7 +6,7 @@ The rules return the accounts that have changed; the ledger reports the changes 
 import random
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
@@ -15,10 +15,8 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Lease, Outcome
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.values.numbers import checked, whole
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["Rules"]
 
@@ -52,8 +50,8 @@ class Rules:
 
     def __init__(
         self,
-        health: "HealthSettings | None",
-        limits: "LimitSettings | None",
+        health: HealthSettings | None,
+        limits: LimitSettings | None,
         host_caps: Mapping[str, int],
         rng: random.Random,
         journal: Journal,
