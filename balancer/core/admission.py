@@ -20,7 +20,7 @@ from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
 from balancer.settings.rules import QuotaSettings
-from balancer.strategy import ANY, Request
+from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds
 
 __all__ = ["AdmissionFilters"]
@@ -111,8 +111,9 @@ class AdmissionFilters:
     def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
         if spill_after_s is not None:
             checked("spill_after_s", spill_after_s, seconds)
-        if quotas:
-            _check_settings(quotas)
+        for name, quota in quotas.items():
+            if not isinstance(quota, QuotaSettings):
+                raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")
         self.any = False
         self.due_s = inf
         self.kept: dict[Meter, object] = {}
@@ -123,7 +124,6 @@ class AdmissionFilters:
         self._own: dict[str, Meter] = {}
         self._meters: list[Meter] = []
         self._group: int | None = None  # the group of all endpoints, if there is only one group
-        self._last = ANY, _NONE, ANY
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ class AdmissionFilters:
             yield request.passing(shut)
             return
         for accounts, above in self._groups.levels:
-            yield self._passing(request, shut | above if shut else above)
+            yield request.passing(shut | above)
             if self._groups.gives_way_s(accounts, request, since_s) > now:
                 return
 
@@ -317,14 +317,6 @@ class AdmissionFilters:
                 names |= meter.names
         return request.passing(names)
 
-    def _passing(self, request: Request, names: frozenset[str]) -> Request:
-        """Return `request` without `names`. It caches the last result, as both are nearly always the same."""
-        asked, passed, made = self._last
-        if asked is not request or passed is not names:
-            made = request.passing(names)
-            self._last = request, names, made
-        return made
-
     def _shut(self, request: Request, now: float) -> frozenset[str]:
         """Return the endpoints whose quota has no room for `request`, or is kept."""
         shut = _NONE
@@ -332,9 +324,3 @@ class AdmissionFilters:
             if meter in self.kept or not meter.has_room(request.tokens, now):
                 shut |= meter.names
         return shut
-
-
-def _check_settings(quotas: Mapping[str, object]) -> None:
-    for name, quota in quotas.items():
-        if not isinstance(quota, QuotaSettings):
-            raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")

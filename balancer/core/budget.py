@@ -49,8 +49,6 @@ class RetryBudget:
     Source: Finagle, `com.twitter.finagle.service.RetryBudget` (a leaky token bucket with a reserve).
     """
 
-    __slots__ = ("_attempts", "_part_s", "_ratio", "_reserve", "_retries")
-
     def __init__(self, settings: RetrySettings) -> None:
         self._ratio = settings.budget_ratio
         self._reserve = settings.budget_per_s * settings.budget_window_s
@@ -95,8 +93,6 @@ class RetryBudget:
 
 class _Recent:
     """Counts events of the last `life` parts of time."""
-
-    __slots__ = ("_buckets", "_life", "_total")
 
     def __init__(self, life: int) -> None:
         self._life = life

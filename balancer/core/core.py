@@ -254,9 +254,10 @@ class Core:
         """Do what is due: end expired leases, end cooldowns, continue slow starts."""
         for lease, is_over in self._timers.take_due(now):
             if is_over:
-                self._expire(lease, now)
+                why = "expired after its ttl_s, so its slot went to others; release it sooner"
+                self._end_for(lease, Expired, now, why)
             else:
-                self._leaked(lease, now)
+                self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
         self.ledger.tick(now)
         return self._queue.serve(now)
 
@@ -274,11 +275,7 @@ class Core:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
-                lease.fate = (
-                    f"the lease of {lease.endpoint.name} was abandoned without a release, so its slot went to others"
-                )
-                self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
-                self._end(lease, Outcome.IGNORED, now)
+                self._end_for(lease, Abandoned, now, "was abandoned without a release, so its slot went to others")
         return self._queue.serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
@@ -349,27 +346,23 @@ class Core:
         """
         self.admission.check(endpoint)
         self.ledger.add(endpoint, now, slowly=slowly)
-        self._arrange(endpoint, now)
-        return self._queue.serve(now)
+        return self._changed(endpoint, now)
 
     def update(self, endpoint: Endpoint, now: float) -> EndedWaiters:
         """Replace the specification of the endpoint with this name. Raises UnknownEndpoint, ValueError (its quota)."""
         self.admission.check(endpoint)
         self.ledger.update(endpoint, now)
-        self._arrange(endpoint, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(endpoint, now)
 
     def drain(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, but keep it listed. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.DRAIN, now)
-        self._arrange(None, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(None, now)
 
     def remove(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, and forget it once idle. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.REMOVE, now)
-        self._arrange(None, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(None, now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Replace the strategy by a new one. Leases and waiters stay."""
@@ -462,15 +455,11 @@ class Core:
             if self.admission.any and not self.waiters.size:
                 self.admission.observe(now)
 
-    def _expire(self, lease: Lease, now: float) -> None:
-        lease.fate = (
-            f"the lease of {lease.endpoint.name} expired after its ttl_s, so its slot went to others; release it sooner"
-        )
-        self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
+    def _end_for(self, lease: Lease, kind: type[Event], now: float, why: str) -> None:
+        """End a lease that its holder did not return. `why`: what a later release is told."""
+        lease.fate = f"the lease of {lease.endpoint.name} {why}"
+        self.journal.note_lease(kind, now, lease, now - lease.granted_s)
         self._end(lease, Outcome.IGNORED, now)
-
-    def _leaked(self, lease: Lease, now: float) -> None:
-        self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
 
     def _time(self, lease: Lease, now: float) -> None:
         """Schedule the lease's expiry. From the first such lease on, every end is looked at."""
@@ -478,8 +467,9 @@ class Core:
         self._timers.add(lease, now)
         self._look_at_the_clock()
 
-    def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
-        """Update the admission filters after a change of endpoints."""
+    def _changed(self, endpoint: Endpoint | None, now: float) -> EndedWaiters:
+        """Update the admission filters after a change of endpoints, and serve the waiters."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
             self._look_at_the_clock()
+        return self._queue.serve(now)

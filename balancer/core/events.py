@@ -225,8 +225,6 @@ class Journal:
         happened: oldest first. Written under the shell's lock; read from the left without a lock.
     """
 
-    __slots__ = ("happened", "wanted")
-
     def __init__(self) -> None:
         self.wanted: frozenset[object] = frozenset()
         self.happened: deque[Event] = deque()

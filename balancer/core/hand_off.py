@@ -188,14 +188,12 @@ class HandOff:
         """Fail the waiters that no endpoint in service could ever serve any more."""
         self._ledger.stranded = False
         ended: list[Waiter] = []
-        if self._admission.any:  # equal requests may have different token counts
-            for waiter in list(self.waiters):
-                if not self._ledger.could_serve(waiter.request):
-                    ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
-            return ended
         for group in list(self.waiters.groups.values()):
-            if not self._ledger.could_serve(group.request):
-                ended += self._fail(list(group.waiters), partial(self._ledger.why_not, group.request))
+            # With quotas, equal requests may have different token counts.
+            alike = [[waiter] for waiter in group.waiters] if self._admission.any else [list(group.waiters)]
+            for waiters in alike:
+                if not self._ledger.could_serve(waiters[0].request):
+                    ended += self._fail(waiters, partial(self._ledger.why_not, waiters[0].request))
         return ended
 
     # -- who is next -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Concurrency limits: an adaptive one (AIMD) for an endpoint, and a cap for a host."""
 
 import math
+from typing import Any
 
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import LimitSettings
@@ -17,8 +18,6 @@ class Aimd:
     Attributes:
         limit: whole slots, >= 1.
     """
-
-    __slots__ = ("_backoff", "_cut_s", "_exact", "limit")
 
     def __init__(self, settings: LimitSettings) -> None:
         self._backoff = settings.backoff
@@ -60,12 +59,10 @@ class HostGroup:
         members: the endpoints, as keys of the caller's choice.
     """
 
-    __slots__ = ("__weakref__", "cap", "in_flight", "members")
-
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.in_flight = 0
-        self.members: dict[object, None] = {}
+        self.members: dict[Any, None] = {}
 
     @property
     def free(self) -> int:

@@ -50,8 +50,6 @@ class Meter:
         calls, tokens: in the window, as of the last look.
     """
 
-    __slots__ = ("_window", "calls", "estimate", "most_calls", "most_tokens", "name", "names", "tokens")
-
     def __init__(self, name: str, settings: QuotaSettings) -> None:
         self.name = name
         self.most_calls: float = inf if settings.requests_per_min is None else settings.requests_per_min

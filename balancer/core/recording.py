@@ -75,8 +75,6 @@ class Recording:
         before: the leases that were out at the start.
     """
 
-    __slots__ = ("_ends", "_ledger", "_seen", "before", "kept")
-
     def __init__(self, most: int, ledger: Ledger) -> None:
         self.kept: deque[Lease] = deque(maxlen=most)
         self.before = [grant_of(lease) for lease in ledger.out.values()]

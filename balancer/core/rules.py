@@ -6,7 +6,6 @@ The rules return the accounts that have changed; the ledger reports the changes 
 import random
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
@@ -136,14 +135,14 @@ class Rules:
         if account.host is None:
             return ()
         account.host.in_flight += lease.slots
-        return _members(account.host)
+        return [*account.host.members]
 
     def ended(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> Moved:
         """Record the end of a lease; `account.in_flight` is lowered already."""
         moved: list[Account] = []
         if account.host is not None:
             account.host.in_flight -= lease.slots
-            moved += _members(account.host)
+            moved += account.host.members
         if account.aimd is not None:
             used, capacity = account.in_flight + lease.slots, account.endpoint.capacity
             if account.aimd.ended(lease, outcome, now, used=used, capacity=capacity):
@@ -188,7 +187,7 @@ class Rules:
 
     def together(self, account: Account) -> Moved:
         """Return the accounts that share slots: those of one host."""
-        return (account,) if account.host is None else _members(account.host)
+        return (account,) if account.host is None else [*account.host.members]
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -208,7 +207,7 @@ class Rules:
         if group is not None:
             group.members[account] = None
             group.in_flight += account.in_flight
-        return [member for host in (before, group) if host is not None for member in _members(host)]
+        return [member for host in (before, group) if host is not None for member in host.members]
 
     def _quit(self, account: Account) -> None:
         if account.host is not None:
@@ -223,13 +222,11 @@ class Rules:
             self._journal.note(Panic, now, self._panicked)
         for record in self._watch.spared:
             facts = record.spared, self._watch.allowed, self._watch.watched
-            self._journal.note(Spared, now, _account(record).endpoint.name, *facts)
+            self._journal.note(Spared, now, record.key.endpoint.name, *facts)
         self._watch.spared.clear()
         if not self._watch.moved:
             return []
-        moved = [
-            account for record in self._watch.moved if (account := _account(record)).state is MembershipState.ACTIVE
-        ]
+        moved = [record.key for record in self._watch.moved if record.key.state is MembershipState.ACTIVE]
         self._watch.moved.clear()
         for account in moved:
             self._look(account)
@@ -264,11 +261,3 @@ def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:
     if record.state is Health.EJECTED:
         return record.why, for_s
     return (for_s,) if record.state is Health.RESTING else ()
-
-
-def _account(record: HealthRecord) -> Account:
-    return cast(Account, record.key)
-
-
-def _members(host: HostGroup) -> list[Account]:
-    return [cast(Account, member) for member in host.members]

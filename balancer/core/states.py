@@ -3,10 +3,9 @@
 `balancer.core.health` decides when a change of health happens.
 """
 
-from collections.abc import Hashable
 from enum import Enum
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "MEMBERSHIP",
@@ -117,7 +116,7 @@ class HealthRecord:
         good, bad: successes and failures since the last comparison of endpoints.
     """
 
-    def __init__(self, key: Hashable, now: float) -> None:
+    def __init__(self, key: Any, now: float) -> None:
         self.key = key
         self.state = Health.HEALTHY
         self.since_s = now

@@ -64,10 +64,9 @@ class CountedWaits(WaitHistogram):
         grants: leases granted so far; they are in no bucket.
     """
 
-    __slots__ = ("_counts", "_grants", "_since_s")
-
     def __init__(self, before: WaitHistogram, grants: int) -> None:
-        self._take_over(before)
+        super().__init__()
+        self.add_all(before)
         self._counts = counts_of_none()
         self._grants = grants
         self._since_s = self._total_s

@@ -40,8 +40,6 @@ class Strips:
         rng: the random numbers for draws.
     """
 
-    __slots__ = ("_buckets", "_random", "_rng")
-
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._random = rng.random
