@@ -8,8 +8,7 @@ from balancer_strategies.fifo import Fifo
 
 from balancer.core import Core
 from balancer.core.room import has_no_room
-from balancer.core.waiters import WaitQueue
-from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
     LeaseError,
@@ -176,14 +175,6 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest
     assert isinstance(waiter.error, PoolClosed)
 
 
-def test_busy_counts_the_leases_still_out() -> None:
-    core = core_of(Endpoint("a", capacity=2))
-    first = taken(core, now=10.0)
-    taken(core, now=20.0)
-    core.release(first, Outcome.SUCCESS, 25.0)
-    assert core.counters(30.0)[0][0].busy_s == pytest.approx(15.0 + 10.0)
-
-
 def test_a_lease_shows_the_endpoint_as_it_was() -> None:
     core = core_of(Endpoint("a"))
     lease = taken(core)
@@ -324,20 +315,6 @@ def test_who_waits_is_served_by_a_new_strategy_at_once() -> None:
 # -- the queue by itself ---------------------------------------------------------------------------
 
 
-def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
-    queue = WaitQueue()
-    ask = [Request(labels=frozenset({label})) for label in "xy"]
-    waiters = [queue.push(ask[n % 2], float(n), 100.0, 0, woken) for n in range(6)]
-    served = []
-    for waiter in queue.candidates(0.0):
-        if waiter.request == ask[0]:  # only one kind can be served
-            queue.discard(waiter)
-            served.append(waiter)
-    assert served == waiters[::2]
-    assert list(queue) == waiters[1::2]
-    assert queue.size == 3
-
-
 @pytest.mark.parametrize("knows", [False, True])
 def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(knows: bool) -> None:
     strategy = default_registry().strategy("fifo", None, random.Random(0))
@@ -365,15 +342,6 @@ def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(
     assert set(told) == {2.0}
     assert {taken(core).endpoint.name, taken(core).endpoint.name} == {"a", "b"}
     assert core.acquire(ANY, 3.0) is None
-
-
-def test_a_look_at_the_leases_ends_those_whose_time_is_over() -> None:
-    core = core_of(Endpoint("a"))
-    lease = core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0)
-    assert lease is not None
-    assert [row.id for row in core.leases(4.9)] == [lease.id]
-    assert core.leases(5.0) == []
-    assert lease.ended
 
 
 def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out() -> None:
