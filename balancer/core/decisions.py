@@ -7,6 +7,7 @@ that the shell gave.
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from balancer.settings.rules import RetrySettings
 
@@ -45,8 +46,7 @@ class CallPolicy:
     persists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """Ask the core for a lease, and wait for it.
 
     Attributes:
@@ -62,8 +62,7 @@ class Ask:
     look_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Make the call, or let it go on.
 
     Attributes:
@@ -77,15 +76,13 @@ class Run:
     cut_blames: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hedge:
+class Hedge(NamedTuple):
     """Make the call a second time, at an endpoint that is not in `avoid`, if a slot is free at once."""
 
     avoid: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Do nothing for `for_s` seconds, then call `AttemptPlan.resume`."""
 
     for_s: float
@@ -101,8 +98,7 @@ class Why(Enum):
     NO_LEASE = "no lease was granted"
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(NamedTuple):
     """Give up. `note` is a further reason in words, or "". Without a lease, the core's own error says why."""
 
     why: Why

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import floor, log2
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 from balancer.core.states import SHOWN, MembershipState
 
@@ -225,8 +225,7 @@ class EndpointStats:
             object.__setattr__(self, "name", self.url)
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
+class LeaseRow(NamedTuple):
     """One lease that is out.
 
     Attributes:
@@ -245,8 +244,7 @@ class LeaseRow:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitRow:
+class WaitRow(NamedTuple):
     """Waiters of one holder.
 
     Attributes:
@@ -260,8 +258,7 @@ class WaitRow:
     since_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(NamedTuple):
     """A call that ended as a failure or an overload of its endpoint.
 
     Attributes:
