@@ -62,6 +62,11 @@ class _OfLease(Event):
     slots: int
 
 
+@dataclass(frozen=True, slots=True)
+class _OfHeldLease(_OfLease):
+    held_s: float
+
+
 # -- leases ----------------------------------------------------------------------------------------
 
 
@@ -91,18 +96,12 @@ class TimedOut(Event):
     waited_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Expired(_OfLease):
+class Expired(_OfHeldLease):
     """The `ttl_s` of a lease has passed, so the pool ended it. `Ended` follows."""
 
-    held_s: float
 
-
-@dataclass(frozen=True, slots=True)
-class Abandoned(_OfLease):
+class Abandoned(_OfHeldLease):
     """A lease was abandoned (no object refers to it), so the pool ended it. `Ended` follows."""
-
-    held_s: float
 
 
 @dataclass(frozen=True, slots=True)

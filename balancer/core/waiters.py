@@ -24,7 +24,7 @@ PRIORITY_WORTH_S = 10.0
 
 
 class Waiter:
-    """A queued acquire. It ends once, with a lease or an error. Its queue fills in a blank object, as with `Lease`.
+    """A queued acquire. It ends once, with a lease or an error.
 
     Attributes:
         request: what it asks for.
@@ -35,14 +35,19 @@ class Waiter:
 
     __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
 
-    group: "WaiterGroup"
-    request: Request  # equals that of the group, but for the key
-    since_s: float
-    deadline_s: float
-    ticket: int
-    wake: Callable[[], object]
-    lease: Lease | None
-    error: BalancerError | None
+    def __init__(
+        self,
+        group: "WaiterGroup",
+        request: Request,  # equals that of the group, but for the key
+        since_s: float,
+        deadline_s: float,
+        ticket: int,
+        wake: Callable[[], object],
+    ) -> None:
+        self.group, self.request, self.ticket, self.wake = group, request, ticket, wake
+        self.since_s, self.deadline_s = since_s, deadline_s
+        self.lease: Lease | None = None
+        self.error: BalancerError | None = None
 
     @property
     def place(self) -> tuple[float, int]:
@@ -163,14 +168,8 @@ class WaitQueue:
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Add a new waiter at the end of its group."""
-        waiter = Waiter()
-        waiter.group = group = self._group_of(request, priority)
-        waiter.request = request
-        waiter.since_s = since_s
-        waiter.deadline_s = deadline_s
-        waiter.ticket = next(self._tickets)
-        waiter.wake = wake
-        waiter.lease = waiter.error = None
+        group = self._group_of(request, priority)
+        waiter = Waiter(group, request, since_s, deadline_s, next(self._tickets), wake)
         group.waiters[waiter] = None
         if group.entry is None:
             self._line_of(group).enter(group)
