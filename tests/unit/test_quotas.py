@@ -218,3 +218,11 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
 def test_a_quota_is_made_of_its_settings() -> None:
     with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
         Pool(["http://a/"], quotas={"key": 5})  # type: ignore[dict-item]
+
+
+def test_what_was_told_before_does_not_count_again() -> None:
+    meter = Meter("key", QuotaSettings(tokens_per_min=100))
+    charge = meter.take(5, 0.0)
+    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
+        meter.settle(charge, told, 1.0)
+        assert meter.tokens == counted
