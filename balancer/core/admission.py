@@ -177,19 +177,16 @@ class AdmissionFilters:
 
     # -- leases ------------------------------------------------------------------------------------
 
-    def take(
-        self, take: Callable[[Request, float], Lease | None], request: Request, since_s: float, now: float
-    ) -> Lease | None:
+    def take(self, request: Request, since_s: float, now: float) -> Lease | None:
         """Lease from the lowest group that can serve `request` now; None if no group can.
 
         Args:
-            take: takes the lease that the strategy chooses.
             request: what is asked for.
             since_s: when the request arrived; `now` for one that has not waited.
             now: the time.
         """
         for allowed in self._ways(request, since_s, now):
-            lease = take(allowed, now)
+            lease = self._ledger.take(allowed, now)
             if lease is not None:
                 meter: Meter | None = lease.account.meter
                 if meter is not None:

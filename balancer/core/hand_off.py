@@ -254,7 +254,7 @@ class HandOff:
     def take(self, request: Request, since_s: float, now: float) -> Lease | None:
         """Lease the strategy's choice for a request that came at `since_s`; see `Ledger.take`. Then call `granted`."""
         if self._admission.any:
-            return self._admission.take(self._ledger.take, request, since_s, now)
+            return self._admission.take(request, since_s, now)
         return self._ledger.take(request, now)
 
     def granted(self, lease: Lease, now: float, waited_s: float = 0.0) -> None:

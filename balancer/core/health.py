@@ -14,6 +14,7 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
+from operator import attrgetter
 
 from balancer.core.live_heap import LiveHeap
 from balancer.core.outliers import TESTS, OutlierTest
@@ -279,7 +280,7 @@ class HealthWatch:
 
     def _find_outliers(self, now: float) -> None:
         candidates = [record for record in self._records if record.state in _IN and record.calls]
-        candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
+        candidates.sort(key=attrgetter("success_rate"))  # the worst first, as not all may be ejected
         found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
         for record, finder in found:
             if record.state in _IN:
@@ -401,7 +402,3 @@ def most_ejected(settings: HealthSettings, endpoints: int) -> int:
 def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
     """Return whether all endpoints must serve when `out` of them are out."""
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
-
-
-def _success_rate(record: HealthRecord) -> float:
-    return record.success_rate
