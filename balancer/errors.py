@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 
 __all__ = [
@@ -278,6 +277,8 @@ class UnknownEndpoint(BalancerError, KeyError):
     def __init__(self, url: str, known: Iterable[str]) -> None:
         self.url = url
         self.known = tuple(known)
+        from difflib import get_close_matches  # imported here: only for errors, and slow
+
         near = get_close_matches(url, self.known, n=3, cutoff=0.0)
         super().__init__(f"no endpoint {url!r} among the {len(self.known)} of the pool; nearest: {near}")
 

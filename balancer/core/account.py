@@ -25,8 +25,6 @@ class EndpointKind:
         counts: how many stand so.
     """
 
-    __slots__ = ("capacity", "counts", "labels", "members")
-
     def __init__(self, labels: frozenset[str], capacity: int) -> None:
         self.labels = labels
         self.capacity = capacity

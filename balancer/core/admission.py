@@ -20,7 +20,7 @@ from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
 from balancer.settings.rules import QuotaSettings
-from balancer.strategy import ANY, Request
+from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds
 
 __all__ = ["AdmissionFilters"]
@@ -111,8 +111,9 @@ class AdmissionFilters:
     def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
         if spill_after_s is not None:
             checked("spill_after_s", spill_after_s, seconds)
-        if quotas:
-            _check_settings(quotas)
+        for name, quota in quotas.items():
+            if not isinstance(quota, QuotaSettings):
+                raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")
         self.any = False
         self.due_s = inf
         self.kept: dict[Meter, object] = {}
@@ -123,7 +124,6 @@ class AdmissionFilters:
         self._own: dict[str, Meter] = {}
         self._meters: list[Meter] = []
         self._group: int | None = None  # the group of all endpoints, if there is only one group
-        self._last = ANY, _NONE, ANY
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -177,19 +177,16 @@ class AdmissionFilters:
 
     # -- leases ------------------------------------------------------------------------------------
 
-    def take(
-        self, take: Callable[[Request, float], Lease | None], request: Request, since_s: float, now: float
-    ) -> Lease | None:
+    def take(self, request: Request, since_s: float, now: float) -> Lease | None:
         """Lease from the lowest group that can serve `request` now; None if no group can.
 
         Args:
-            take: takes the lease that the strategy chooses.
             request: what is asked for.
             since_s: when the request arrived; `now` for one that has not waited.
             now: the time.
         """
         for allowed in self._ways(request, since_s, now):
-            lease = take(allowed, now)
+            lease = self._ledger.take(allowed, now)
             if lease is not None:
                 meter: Meter | None = lease.account.meter
                 if meter is not None:
@@ -303,7 +300,7 @@ class AdmissionFilters:
             yield request.passing(shut)
             return
         for accounts, above in self._groups.levels:
-            yield self._passing(request, shut | above if shut else above)
+            yield request.passing(shut | above)
             if self._groups.gives_way_s(accounts, request, since_s) > now:
                 return
 
@@ -317,14 +314,6 @@ class AdmissionFilters:
                 names |= meter.names
         return request.passing(names)
 
-    def _passing(self, request: Request, names: frozenset[str]) -> Request:
-        """Return `request` without `names`. It caches the last result, as both are nearly always the same."""
-        asked, passed, made = self._last
-        if asked is not request or passed is not names:
-            made = request.passing(names)
-            self._last = request, names, made
-        return made
-
     def _shut(self, request: Request, now: float) -> frozenset[str]:
         """Return the endpoints whose quota has no room for `request`, or is kept."""
         shut = _NONE
@@ -332,9 +321,3 @@ class AdmissionFilters:
             if meter in self.kept or not meter.has_room(request.tokens, now):
                 shut |= meter.names
         return shut
-
-
-def _check_settings(quotas: Mapping[str, object]) -> None:
-    for name, quota in quotas.items():
-        if not isinstance(quota, QuotaSettings):
-            raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")

@@ -8,10 +8,9 @@ retries older than a window no longer count.
 import math
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from balancer.settings.rules import RetrySettings
+from balancer.settings.rules import RetrySettings
 
 __all__ = ["LONGEST_ASKED_S", "Budget", "RetryBudget", "pause_s"]
 
@@ -50,9 +49,7 @@ class RetryBudget:
     Source: Finagle, `com.twitter.finagle.service.RetryBudget` (a leaky token bucket with a reserve).
     """
 
-    __slots__ = ("_attempts", "_part_s", "_ratio", "_reserve", "_retries")
-
-    def __init__(self, settings: "RetrySettings") -> None:
+    def __init__(self, settings: RetrySettings) -> None:
         self._ratio = settings.budget_ratio
         self._reserve = settings.budget_per_s * settings.budget_window_s
         self._part_s = settings.budget_window_s / _PARTS
@@ -97,8 +94,6 @@ class RetryBudget:
 class _Recent:
     """Counts events of the last `life` parts of time."""
 
-    __slots__ = ("_buckets", "_life", "_total")
-
     def __init__(self, life: int) -> None:
         self._life = life
         self._buckets: deque[tuple[int, int]] = deque()  # (part, events in it), oldest first
@@ -123,7 +118,7 @@ class _Recent:
         return [(part + self._life, count) for part, count in self._buckets]
 
 
-def pause_s(settings: "RetrySettings", retry: int, rng: random.Random) -> float:
+def pause_s(settings: RetrySettings, retry: int, rng: random.Random) -> float:
     """Return how long to pause before the `retry`-th retry (1, 2, ...), in seconds.
 
     It is drawn between 0 and twice its mean, so that calls that failed together do not come back together.

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -20,7 +19,6 @@ from balancer.core.events import (
     Ended,
     Event,
     Expired,
-    Granted,
     Hedged,
     Journal,
     Leaked,
@@ -42,16 +40,14 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
-_NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
+_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
 
 
 class Core:
@@ -95,12 +91,12 @@ class Core:
         *,
         lender: Lender,
         max_waiters: int | None = None,
-        health: "HealthSettings | None" = None,
-        limits: "LimitSettings | None" = None,
+        health: HealthSettings | None = None,
+        limits: LimitSettings | None = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
-        quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
+        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
         spill_after_s: float | None = None,
-        holders: "Mapping[str, HolderSettings] | None" = None,
+        holders: Mapping[str, HolderSettings] | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
@@ -127,20 +123,17 @@ class Core:
             self.admission.check(account.endpoint)
         self.admission.arrange(now)
         self._retries = self._hedges = 0
-        self.due_s = rules.due_s
-        self._choose_paths()
+        self._look_at_the_clock()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
-        self._choose_paths()
 
     def time_leases(self) -> None:
         """Count from now on how long leases are waited for and held; see `times`. A second call does nothing."""
         if not self._times:
             self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
             self._times = True
-        self._choose_paths()
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -153,9 +146,21 @@ class Core:
             PoolClosed: the pool is closed.
             StrategyError: the strategy's choice cannot serve `request`.
         """
-        if self._attended or self.waiters.size or now >= self.due_s:
-            return self._acquire_attended(request, now)
-        return self.ledger.take(request, now)
+        if self.closed:
+            raise PoolClosed
+        if now >= self.due_s and not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
+            self.tick(now)
+        if self.shares is not None and self.shares.of(request).is_full:
+            return None
+        filtered = self.admission.any
+        if filtered and self.waiters.size and self.admission.is_late(now):
+            return None  # an older waiter may be served first
+        lease = self._queue.take(request, now, now)
+        if filtered:
+            self.admission.observe(now)
+        if lease is not None:
+            self._queue.granted(lease, now)
+        return lease
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
         """End a lease and give its slot to a waiter.
@@ -163,7 +168,7 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        learned = (self._end if self._attends_ends else self.ledger.end)(lease, outcome, now)
+        learned = self._end(lease, outcome, now)
         if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
         if not self.waiters.size:
@@ -221,9 +226,7 @@ class Core:
             lease.charge = account.meter.take(tokens if fits else None, now)
         if self.admission.any:
             self.admission.observe(now)
-        if self.shares is not None:
-            self.shares.started(lease, now)
-        self.journal.note_lease(Granted, now, lease, 0.0)
+        self._queue.granted(lease, now)
         self._look_at_the_clock()
         return lease
 
@@ -251,9 +254,10 @@ class Core:
         """Do what is due: end expired leases, end cooldowns, continue slow starts."""
         for lease, is_over in self._timers.take_due(now):
             if is_over:
-                self._expire(lease, now)
+                why = "expired after its ttl_s, so its slot went to others; release it sooner"
+                self._end_for(lease, Expired, now, why)
             else:
-                self._leaked(lease, now)
+                self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
         self.ledger.tick(now)
         return self._queue.serve(now)
 
@@ -271,11 +275,7 @@ class Core:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
-                lease.fate = (
-                    f"the lease of {lease.endpoint.name} was abandoned without a release, so its slot went to others"
-                )
-                self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
-                self._end(lease, Outcome.IGNORED, now)
+                self._end_for(lease, Abandoned, now, "was abandoned without a release, so its slot went to others")
         return self._queue.serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
@@ -346,27 +346,23 @@ class Core:
         """
         self.admission.check(endpoint)
         self.ledger.add(endpoint, now, slowly=slowly)
-        self._arrange(endpoint, now)
-        return self._queue.serve(now)
+        return self._changed(endpoint, now)
 
     def update(self, endpoint: Endpoint, now: float) -> EndedWaiters:
         """Replace the specification of the endpoint with this name. Raises UnknownEndpoint, ValueError (its quota)."""
         self.admission.check(endpoint)
         self.ledger.update(endpoint, now)
-        self._arrange(endpoint, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(endpoint, now)
 
     def drain(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, but keep it listed. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.DRAIN, now)
-        self._arrange(None, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(None, now)
 
     def remove(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, and forget it once idle. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.REMOVE, now)
-        self._arrange(None, now)
-        return self._queue.fail_stranded() + self._queue.serve(now)
+        return self._changed(None, now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Replace the strategy by a new one. Leases and waiters stay."""
@@ -377,7 +373,6 @@ class Core:
     def close(self, now: float) -> EndedWaiters:
         """Fail every waiter and every later acquire. Leases that are out may still be released."""
         self.closed = True
-        self._choose_paths()
         return self._queue.close(now)
 
     # -- looking -----------------------------------------------------------------------------------
@@ -440,39 +435,8 @@ class Core:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _choose_paths(self) -> None:
-        """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
-        wanted = self.journal.wanted
-        self._attends_ends = Ended in wanted or self._times or self.shares is not None or self.admission.any
-        self._attended = self.closed or self._attends_ends or Granted in wanted
-        self._look_at_the_clock()
-
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-
-    def _acquire_attended(self, request: Request, now: float) -> Lease | None:
-        """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
-        if self.closed:
-            raise PoolClosed
-        if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
-            if now >= self.due_s:
-                self.tick(now)
-        elif request.open and self.waiters.asked(request) and not self.admission.any:
-            return None  # a free slot would have gone to those who ask for the same
-        if self.shares is not None and self.shares.of(request).is_full:
-            return None
-        if not self.admission.any:
-            lease = self.ledger.take(request, now)
-        elif self.waiters.size and self.admission.is_late(now):
-            return None  # an older waiter may be served first
-        else:
-            lease = self.admission.take(self.ledger.take, request, now, now)
-            self.admission.observe(now)
-        if lease is not None:
-            if self.shares is not None:
-                self.shares.started(lease, now)
-            self.journal.note_lease(Granted, now, lease, 0.0)
-        return lease
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
@@ -491,15 +455,11 @@ class Core:
             if self.admission.any and not self.waiters.size:
                 self.admission.observe(now)
 
-    def _expire(self, lease: Lease, now: float) -> None:
-        lease.fate = (
-            f"the lease of {lease.endpoint.name} expired after its ttl_s, so its slot went to others; release it sooner"
-        )
-        self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
+    def _end_for(self, lease: Lease, kind: type[Event], now: float, why: str) -> None:
+        """End a lease that its holder did not return. `why`: what a later release is told."""
+        lease.fate = f"the lease of {lease.endpoint.name} {why}"
+        self.journal.note_lease(kind, now, lease, now - lease.granted_s)
         self._end(lease, Outcome.IGNORED, now)
-
-    def _leaked(self, lease: Lease, now: float) -> None:
-        self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
 
     def _time(self, lease: Lease, now: float) -> None:
         """Schedule the lease's expiry. From the first such lease on, every end is looked at."""
@@ -507,8 +467,9 @@ class Core:
         self._timers.add(lease, now)
         self._look_at_the_clock()
 
-    def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
-        """Update the admission filters after a change of endpoints."""
+    def _changed(self, endpoint: Endpoint | None, now: float) -> EndedWaiters:
+        """Update the admission filters after a change of endpoints, and serve the waiters."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
-            self._choose_paths()
+            self._look_at_the_clock()
+        return self._queue.serve(now)

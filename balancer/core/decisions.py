@@ -7,10 +7,9 @@ that the shell gave.
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from balancer.settings.rules import RetrySettings
+from balancer.settings.rules import RetrySettings
 
 __all__ = ["Ask", "CallPolicy", "Hedge", "Over", "Pause", "Run", "Why"]
 
@@ -36,7 +35,7 @@ class CallPolicy:
     """
 
     attempts: int = 3
-    retries: "RetrySettings | None" = None
+    retries: RetrySettings | None = None
     wait_s: float = math.inf
     deadline_s: float = math.inf
     hedge_after_s: float | None = None
@@ -47,8 +46,7 @@ class CallPolicy:
     persists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """Ask the core for a lease, and wait for it.
 
     Attributes:
@@ -64,8 +62,7 @@ class Ask:
     look_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Make the call, or let it go on.
 
     Attributes:
@@ -79,15 +76,13 @@ class Run:
     cut_blames: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hedge:
+class Hedge(NamedTuple):
     """Make the call a second time, at an endpoint that is not in `avoid`, if a slot is free at once."""
 
     avoid: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Do nothing for `for_s` seconds, then call `AttemptPlan.resume`."""
 
     for_s: float
@@ -103,8 +98,7 @@ class Why(Enum):
     NO_LEASE = "no lease was granted"
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(NamedTuple):
     """Give up. `note` is a further reason in words, or "". Without a lease, the core's own error says why."""
 
     why: Why

@@ -62,6 +62,11 @@ class _OfLease(Event):
     slots: int
 
 
+@dataclass(frozen=True, slots=True)
+class _OfHeldLease(_OfLease):
+    held_s: float
+
+
 # -- leases ----------------------------------------------------------------------------------------
 
 
@@ -91,18 +96,12 @@ class TimedOut(Event):
     waited_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Expired(_OfLease):
+class Expired(_OfHeldLease):
     """The `ttl_s` of a lease has passed, so the pool ended it. `Ended` follows."""
 
-    held_s: float
 
-
-@dataclass(frozen=True, slots=True)
-class Abandoned(_OfLease):
+class Abandoned(_OfHeldLease):
     """A lease was abandoned (no object refers to it), so the pool ended it. `Ended` follows."""
-
-    held_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +224,6 @@ class Journal:
         happened: oldest first. Written under the shell's lock; read from the left without a lock.
     """
 
-    __slots__ = ("happened", "wanted")
-
     def __init__(self) -> None:
         self.wanted: frozenset[object] = frozenset()
         self.happened: deque[Event] = deque()
@@ -238,8 +235,7 @@ class Journal:
 
     def note_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> None:
         """Record an event of a lease, if its kind is wanted."""
-        if kind in self.wanted:
-            self.happened.append(kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts))
+        self.happened.extend(self.of_lease(kind, at_s, lease, *facts))
 
     def of_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> tuple[Event, ...]:
         """Return a tuple of the event that `note_lease` would record, for later; empty if its kind is not wanted."""

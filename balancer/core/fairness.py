@@ -14,15 +14,13 @@ lease, w the smaller weight. Their services, each divided by its weight, differ 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from balancer.core.live_heap import LiveHeap
 from balancer.core.metrics import HolderStats, WaitHistogram
 from balancer.endpoint import Lease, Outcome
+from balancer.settings.rules import HolderSettings
 from balancer.strategy import Request
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HolderSettings
 
 __all__ = ["OTHERS", "Claim", "FairShares", "HolderAccount"]
 
@@ -50,7 +48,7 @@ class HolderAccount:
         entry: its entry in the order of service; None: it has none.
     """
 
-    def __init__(self, name: str, settings: "HolderSettings | None") -> None:
+    def __init__(self, name: str, settings: HolderSettings | None) -> None:
         self.name = name
         self.weight = 1.0 if settings is None else settings.weight
         self.max_leases = None if settings is None else settings.max_leases
@@ -88,15 +86,16 @@ class FairShares:
     at most sqrt(2 D) of them.
 
     Args:
-        holders: weights and bounds by name; "*" for each holder without an entry.
+        holders: weights and bounds by name; "*" for each holder without an entry. None: all calls are of one holder.
 
     Attributes:
         bounded: True if some holder has a bound on its leases.
     """
 
-    def __init__(self, holders: "Mapping[str, HolderSettings]") -> None:
-        self.bounded = any(each.max_leases is not None for each in holders.values())
-        self._settings = dict(holders)
+    def __init__(self, holders: Mapping[str, HolderSettings] | None) -> None:
+        self._settings = dict(holders or {})
+        self.bounded = any(each.max_leases is not None for each in self._settings.values())
+        self._tells_apart = holders is not None
         self._accounts: dict[str, HolderAccount] = {}
         self._others = HolderAccount(OTHERS, None)
         self._sweep_at = 2 * _MOST_KEPT
@@ -109,7 +108,7 @@ class FairShares:
 
     def of(self, request: Request) -> HolderAccount:
         """Return the account of the holder that `request` names."""
-        name = request.terms.holder if request.terms is not None else ""
+        name = request.terms.holder if request.terms is not None and self._tells_apart else ""
         account = self._accounts.get(name)
         if account is None:
             if len(self._accounts) >= self._sweep_at:

@@ -18,7 +18,7 @@ from balancer.core.metrics import WaitHistogram
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.strategy_calls import StrategyRaised
-from balancer.core.waiters import FairQueue, Waiter, WaitQueue
+from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
 from balancer.strategy import Request
@@ -113,7 +113,7 @@ class HandOff:
         shares: FairShares | None,
         look: Callable[[], object],
     ) -> None:
-        self.waiters = WaitQueue() if shares is None else FairQueue(shares)
+        self.waiters = WaitQueue(shares)
         self.reservations = Reservations(ledger, rules)
         self.waits = WaitHistogram()
         self.timed_out = self.cancelled = 0
@@ -133,7 +133,7 @@ class HandOff:
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Queue a request; see `Core.wait`."""
-        if not self.waiters.asked(request) and not self._ledger.could_serve(request):
+        if not self._ledger.could_serve(request):
             raise self._ledger.why_not(request)
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
@@ -143,14 +143,14 @@ class HandOff:
             if holder.max_waiters is not None and holder.waiting >= holder.max_waiters:
                 raise TooManyWaiters(holder.waiting, holder.max_waiters, holder=holder.name)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
-        if Queued in self._journal.wanted:
-            self._journal.note(Queued, now)
+        self._journal.note(Queued, now)
         if self.reservations.accounts or request.slots > 1 or self._admission.any:
-            if self._shares is None:
-                self._reserve_anew(waiter, now)
+            if self._admission.is_late(now):
+                pass  # others may be served first; `tick` is due and does that
+            elif self._shares is None:
+                self.serve(now, fresh=waiter)
             else:
                 self._reserve_last(waiter, now)
-            self._look()
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> bool:
@@ -188,14 +188,12 @@ class HandOff:
         """Fail the waiters that no endpoint in service could ever serve any more."""
         self._ledger.stranded = False
         ended: list[Waiter] = []
-        if self._admission.any:  # equal requests may have different token counts
-            for waiter in list(self.waiters):
-                if not self._ledger.could_serve(waiter.request):
-                    ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
-            return ended
         for group in list(self.waiters.groups.values()):
-            if not self._ledger.could_serve(group.request):
-                ended += self._fail(list(group.waiters), partial(self._ledger.why_not, group.request))
+            # With quotas, equal requests may have different token counts.
+            alike = [[waiter] for waiter in group.waiters] if self._admission.any else [list(group.waiters)]
+            for waiters in alike:
+                if not self._ledger.could_serve(waiters[0].request):
+                    ended += self._fail(waiters, partial(self._ledger.why_not, waiters[0].request))
         return ended
 
     # -- who is next -------------------------------------------------------------------------------
@@ -221,9 +219,13 @@ class HandOff:
         failed = [head] if head.ended else []  # else it may be served now, and ends once
         return [*failed, *self.serve(now, most=1)]  # also after an error of the strategy: the slot is still free
 
-    def serve(self, now: float, *, most: int | None = None) -> list[Waiter]:
-        """Serve waiters, oldest claim first, at most `most` of them. Return the waiters that ended."""
-        ended: list[Waiter] = self.fail_stranded() if self._ledger.stranded else []
+    def serve(self, now: float, *, most: int | None = None, fresh: Waiter | None = None) -> list[Waiter]:
+        """Serve waiters, oldest claim first, at most `most` of them. Return the waiters that ended.
+
+        If `fresh` has just come, no other waiter can be served: slots that were reserved before stay reserved, or
+        `fresh` gets them.
+        """
+        ended: list[Waiter] = self.fail_stranded() if self._ledger.stranded and fresh is None else []
         served = 0
         before = self.reservations.free(now) if self.reservations.accounts else {}
         filtered = self._admission.any
@@ -232,9 +234,9 @@ class HandOff:
         for waiter in self.waiters.candidates(now):
             if not self._ledger.free and not self.waiters.wide:
                 break  # nobody can be served, and no slots are to be reserved
-            if now >= waiter.deadline_s:
+            if fresh is None and now >= waiter.deadline_s:
                 self._expire(waiter, now)
-            else:
+            elif fresh in (None, waiter):
                 self._grant(waiter, now)
             if waiter.ended:
                 self.waiters.discard(waiter)
@@ -243,69 +245,55 @@ class HandOff:
                 if served == most:
                     break
             elif filtered or waiter.request.slots > 1:
-                self._reserve(waiter, now, before)
+                self._reserve(waiter, now, before, stay=fresh is not None)
         if filtered:
             self._admission.observe(now)
         self._look()
         return ended
 
+    def take(self, request: Request, since_s: float, now: float) -> Lease | None:
+        """Lease the strategy's choice for a request that came at `since_s`; see `Ledger.take`. Then call `granted`."""
+        if self._admission.any:
+            return self._admission.take(request, since_s, now)
+        return self._ledger.take(request, now)
+
+    def granted(self, lease: Lease, now: float, waited_s: float = 0.0) -> None:
+        """Count a lease that was taken, and tell of it."""
+        if waited_s:
+            self.waits.add(waited_s)
+            if self._ledger.sinks:
+                lease.waited_s = waited_s
+        self._journal.note_lease(Granted, now, lease, waited_s)
+        if self._shares is not None:
+            self._shares.started(lease, now, waited_s)
+
     # -- inside ------------------------------------------------------------------------------------
 
     def _grant(self, waiter: Waiter, now: float) -> None:
-        request, ledger = waiter.request, self._ledger
         try:
-            if self._admission.any:
-                waiter.lease = self._admission.take(ledger.take, request, waiter.since_s, now)
-            else:
-                waiter.lease = ledger.take(request, now)
+            waiter.lease = self.take(waiter.request, waiter.since_s, now)
         except Exception as error:
             # An error of the strategy goes to the waiter that it failed to serve, not to the caller that released the
             # slot. And the waiters that were served before must still be woken.
             if has_no_room(error):  # the caller's stack is full; the waiter is served when the core is repaired
                 raise
-            name = ledger.strategy.name
+            name = self._ledger.strategy.name
             if isinstance(error, StrategyRaised):
                 waiter.error = StrategyError(name, error.reason)  # of a waiter: its thread has nothing to repair
             else:
                 waiter.error = error if isinstance(error, StrategyError) else StrategyError(name, f"raised {error!r}")
         if waiter.lease is not None:
-            waited_s = now - waiter.since_s
-            self.waits.add(waited_s)
-            if Granted in self._journal.wanted:
-                self._journal.note_lease(Granted, now, waiter.lease, waited_s)
-            if ledger.sinks:
-                waiter.lease.waited_s = waited_s
-            if self._shares is not None:
-                self._shares.started(waiter.lease, now, waited_s)
-
-    def _reserve_anew(self, fresh: Waiter, now: float) -> None:
-        """Reserve slots for the waiters that need several, oldest claim first. `fresh` gets the rest.
-
-        No other waiter can be served: slots that were reserved before stay reserved, or `fresh` gets them.
-        """
-        if self._admission.any and self._admission.is_late(now):
-            return  # others may be served first; `tick` is due and does that
-        before = self.reservations.free(now)
-        self._admission.free()
-        for waiter in self.waiters.candidates(now):
-            if waiter is fresh:
-                self._grant(waiter, now)
-            if waiter.ended:
-                self.waiters.discard(waiter)
-            elif waiter.request.slots > 1 or self._admission.any:
-                self._reserve(waiter, now, before, stay=True)
-        self._admission.observe(now)
+            self.granted(waiter.lease, now, now - waiter.since_s)
 
     def _reserve_last(self, fresh: Waiter, now: float) -> None:
         """Reserve slots for `fresh` behind all others. The order of holders changes with time, so it is not looked at
         here: the next hand-off does that, for all of them.
         """
-        if self._admission.any and self._admission.is_late(now):
-            return
         group = fresh.group
         if group.head is fresh and not group.holder.is_full and (fresh.request.slots > 1 or self._admission.any):
             self._reserve(fresh, now, {})
         self._admission.observe(now)
+        self._look()
 
     def _reserve(self, waiter: Waiter, now: float, before: dict[object, Account], *, stay: bool = False) -> None:
         """Reserve slots, or keep a quota, for a claim that could not be served."""

@@ -3,8 +3,8 @@
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are only counted, in batches;
-this module reports them to the tests before anything else.
+The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are counted, and told to the
+tests in batches, before anything else is.
 
 Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
 Envoy.
@@ -14,27 +14,23 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 from balancer.core.live_heap import LiveHeap
 from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings
+from balancer.settings.rules import HealthSettings
 
 __all__ = ["HealthWatch", "most_ejected", "panics"]
 
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
 _IN = (Health.HEALTHY, Health.SLOW_START)
-_UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
 # Successes within this part of `decay_s` are a batch, and count from its end. So one counts at most 6% too much.
 _BATCH = 1 / 16
-_MOST_BATCHES = 64  # that wait to be booked
 # The first failed probes double the cooldown, so that an endpoint that fails for seconds is soon found to be up. Each
 # further one multiplies it by four, so that a dead endpoint gets few probes.
 _GENTLE_PROBES = 2
@@ -56,17 +52,15 @@ class HealthWatch:
 
     Attributes:
         panic: True while too few endpoints are fit, so that all must serve.
-        due_s: when `tick` has something to do next; inf: never.
         moved: the records whose state has changed since a caller last cleared this list.
         spared: the records that would be ejected if more might be, since a caller last cleared this list.
-        unfit: the records that are ejected or resting.
     """
 
     def __init__(
         self,
-        settings: "HealthSettings",
+        settings: HealthSettings,
         rng: random.Random,
-        tests: "Iterable[Callable[[HealthSettings], OutlierTest]]" = TESTS,
+        tests: Iterable[Callable[[HealthSettings], OutlierTest]] = TESTS,
     ) -> None:
         self._settings = settings
         self._random = rng.random
@@ -79,17 +73,15 @@ class HealthWatch:
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
-        self._booked = [test.booked for test in self._tests if type(test).booked is not OutlierTest.booked]
         self.panic = False
-        self.due_s = inf
         self.moved: list[HealthRecord] = []
         self.spared: list[HealthRecord] = []
-        self.unfit: dict[HealthRecord, None] = {}
 
     @property
-    def times_probes(self) -> bool:
-        """True if a probe counts as good after a time (`probe_s`), before it ends."""
-        return self._settings.probe_s > 0
+    def due_s(self) -> float:
+        """When `tick` has something to do next; inf: never."""
+        timer = self._timers.first()
+        return inf if timer is None else timer[0]
 
     @property
     def watched(self) -> int:
@@ -118,12 +110,10 @@ class HealthWatch:
     def leave(self, record: HealthRecord, now: float) -> None:
         """Forget an endpoint. Another one may come back, so that not too many are ejected."""
         del self._records[record]
-        self.unfit.pop(record, None)
         self._out -= record.state in _OUT
         record.until_s = inf
         for test in self._tests:
             test.leave(record)
-        self._next_due()
         self._restrain(now)
 
     def listen(self, record: HealthRecord, *, each: bool) -> None:
@@ -151,10 +141,7 @@ class HealthWatch:
             return False
         if now >= self._compare_s:
             self._compare(now)
-        if record.fresh:
-            self._add(record, record.fresh, record.fresh_until_s)
-            if len(record.batches) > _MOST_BATCHES:
-                self._book(record, now)
+        self._book(record, now)
         record.fresh = 1
         record.look_s = record.fresh_until_s = now + self._batch_s
         return True
@@ -172,7 +159,6 @@ class HealthWatch:
         if record.probe == lease.id:
             record.probe = None
             record.until_s = inf
-            self._next_due()
             if outcome is not Outcome.IGNORED:
                 self._judge_probe(record, lease, outcome, rest_s, now)
         elif record.state in _IN:
@@ -211,7 +197,6 @@ class HealthWatch:
                 self._move(record, HealthEvent.PROBED_WELL, now)  # the probe has run for long enough
             else:
                 self._move(record, HealthEvent.COOLED, now)
-        self._next_due()
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -237,7 +222,6 @@ class HealthWatch:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
             self._add(record, 1, now)
-            self._book(record, now)
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
@@ -285,8 +269,7 @@ class HealthWatch:
     def _compare(self, now: float) -> None:
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
-            if record.fresh:
-                self._add(record, record.fresh, min(now, record.fresh_until_s))
+            self._book(record, now)
         if self._any_bad:
             self._find_outliers(now)
             self._any_bad = False
@@ -296,10 +279,8 @@ class HealthWatch:
                 record.spared = ""
 
     def _find_outliers(self, now: float) -> None:
-        for record in self._records:
-            self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
-        candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
+        candidates.sort(key=attrgetter("success_rate"))  # the worst first, as not all may be ejected
         found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
         for record, finder in found:
             if record.state in _IN:
@@ -345,10 +326,6 @@ class HealthWatch:
         if event is HealthEvent.PROBED_BADLY and not self._others_are_failing(record):
             record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
         self._out += (record.state in _OUT) - (before in _OUT)
-        if record.state in _UNFIT:
-            self.unfit[record] = None
-        else:
-            self.unfit.pop(record, None)
         record.since_s, record.until_s, record.probe, record.look_s = now, inf, None, -inf
         record.asked = record.state is Health.EJECTED and least_s > 0
         if record.state is Health.EJECTED:
@@ -384,11 +361,6 @@ class HealthWatch:
     def _time(self, record: HealthRecord, at_s: float) -> None:
         self._timers.push(at_s, record)
         record.until_s = at_s
-        self._next_due()
-
-    def _next_due(self) -> None:
-        timer = self._timers.first()
-        self.due_s = inf if timer is None else timer[0]
 
     def _look_for_panic(self) -> None:
         endpoints = len(self._records)
@@ -400,7 +372,6 @@ class HealthWatch:
     def _begin(self, record: HealthRecord, now: float) -> None:
         """Reset all counts."""
         record.fresh = record.good = record.bad = record.row = 0
-        record.batches.clear()
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
@@ -409,32 +380,25 @@ class HealthWatch:
         """Report to the tests the successes that were only counted so far."""
         if record.fresh:
             self._add(record, record.fresh, min(now, record.fresh_until_s))
-        if record.batches:
-            for booked in self._booked:
-                booked(record, record.batches)
-            record.batches.clear()
 
     def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
-        """Add a batch to those that are not booked yet."""
-        record.batches.append((successes, at_s))
+        """Count a batch, and tell the tests of it."""
         record.fresh = 0
         record.good += successes
         record.row = row = record.row + successes
         record.failing = False
         if row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
+        for test in self._tests:
+            test.booked(record, successes, at_s)
 
 
-def most_ejected(settings: "HealthSettings", endpoints: int) -> int:
+def most_ejected(settings: HealthSettings, endpoints: int) -> int:
     """Return how many of so many endpoints may be ejected at once."""
     least = 1 if settings.max_ejected_share and endpoints <= _SMALL else 0
     return max(0, min(endpoints - 1, max(math.floor(settings.max_ejected_share * endpoints + _ROUNDING), least)))
 
 
-def panics(settings: "HealthSettings", endpoints: int, out: int) -> bool:
+def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
     """Return whether all endpoints must serve when `out` of them are out."""
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
-
-
-def _success_rate(record: HealthRecord) -> float:
-    return record.success_rate

@@ -34,12 +34,13 @@ class Ledger:
     """The accounts, the strategy that chooses among the active ones, and the leases out.
 
     Attributes:
+        strategy: the one in force. Read only.
         granted: how many leases were granted so far; also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
         learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with limits.
         kinds: the endpoints in service, by kind. Read only.
-        stranded: True once an endpoint is spent, until its waiters have failed.
+        stranded: True if waiters may be left without an endpoint, until those have failed.
         sinks: get the leases that have ended, one for each trace. See `recording`.
     """
 
@@ -66,9 +67,8 @@ class Ledger:
         self._journal = journal
         self._timed = timed
         self._look = look
-        self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
-        self._strategy = strategy
+        self.strategy = strategy
         self._limits = 0  # of all endpoints
         self._more = 0  # slots of the leases that are out, beyond one for each
         self._beyond: dict[Account, None] = {}  # those that may have more in flight than their limits
@@ -86,41 +86,21 @@ class Ledger:
             StrategyError: it raised, or its choice is not a node in service, or cannot serve `request`.
         """
         try:
-            node = self._strategy.pick(request, now)
+            node = self.strategy.pick(request, now)
         except Exception as error:
-            refuse(self._strategy, "pick", error)
+            refuse(self.strategy, "pick", error)
         if node is None:
             return None
         try:
             account = self._lent[node]
         except Exception:  # the choice may be any object, also one that cannot be hashed
-            raise StrategyError(self._strategy.name, _stranger(node)) from None
-        slots = 1
+            raise StrategyError(self.strategy.name, _stranger(node)) from None
         if account.in_flight >= account.limit if request.open else not request.fits(account):
-            raise StrategyError(self._strategy.name, f"picked {account.node!r}, which cannot serve {request}")
-        if request.slots > 1:
-            slots = request.takes(account)
-            self._more += slots - 1
-        lease = Lease()
-        lease.slots = slots
-        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
-        # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
-        # table.
-        lease.id = self.granted = number = self.granted + 1
-        lease.endpoint = account.endpoint
-        lease.granted_s = now
-        lease.account = account
-        lease.lender = self._lender
-        lease.outcome = lease.hint = None
-        lease.request = request
-        self.out[number] = lease
-        account.leases += 1
-        if request.terms is not None and request.terms.timed:
-            self._timed(lease, now)
+            raise StrategyError(self.strategy.name, f"picked {account.node!r}, which cannot serve {request}")
+        lease = self._lend(account, 1 if request.slots == 1 else request.takes(account), request, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
-            if self._times_probes:
-                self._look()
+            self._look()
         return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float, news: Sequence[Event] = ()) -> bool:
@@ -152,13 +132,9 @@ class Ledger:
         try:
             del self.out[lease.id]
             held_s = now - lease.granted_s
-            if lease.slots == 1:  # an int times a float is slow
-                account.shown["in_flight"] = account.in_flight = account.in_flight - 1
-                account.busy_s += held_s
-            else:
-                account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
-                account.busy_s += held_s * lease.slots
-                self._more -= lease.slots - 1
+            account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
+            account.busy_s += held_s * lease.slots
+            self._more -= lease.slots - 1
             if news:
                 self._journal.happened.extend(news)
             if self.sinks:  # as mostly there are none
@@ -167,9 +143,9 @@ class Ledger:
                     kept.append(lease)
             if account.state is _ACTIVE:
                 try:
-                    self._strategy.finish(account.node, outcome, held_s, now)
+                    self.strategy.finish(account.node, outcome, held_s, now)
                 except Exception as error:
-                    refuse(self._strategy, "finish", error)
+                    refuse(self.strategy, "finish", error)
             elif account.state is MembershipState.RETIRING and not account.in_flight:
                 self._forget(account)
         finally:  # the strategy may raise
@@ -185,28 +161,12 @@ class Ledger:
         account = self._accounts.get(identity_of(name))
         if account is None:
             return None
-        lease = Lease()
-        lease.slots = slots
-        lease.id = self.granted = number = self.granted + 1
-        lease.endpoint = account.endpoint
-        lease.granted_s = now
-        lease.account = account
-        lease.lender = self._lender
-        lease.outcome = lease.hint = None
-        lease.request = Request(slots=slots, terms=terms)
-        self.out[number] = lease
-        account.leases += 1
-        account.in_flight += slots
-        self._more += slots - 1
+        lease = self._lend(account, slots, Request(slots=slots, terms=terms), now)
         self._set_limit(account, account.limit)
-        if terms is not None and terms.timed:
-            self._timed(lease, now)
         self.refresh(self._rules.granted(account, lease), now)
         if account.state is _ACTIVE:
             self._stand(account, now)
-            tell(self._strategy, "change", account.node, now)
-        else:
-            account.show()
+            tell(self.strategy, "change", account.node, now)
         return lease
 
     def check_out(self, lease: Lease) -> Account:
@@ -261,7 +221,7 @@ class Ledger:
                 if limit is not None:
                     account.shown["limit"] = limit
                 try:
-                    self._strategy.change(account.node, now)
+                    self.strategy.change(account.node, now)
                 except Exception as error:  # a strategy that always raises must not stop the repair of the others
                     if has_no_room(error):
                         raise
@@ -271,11 +231,11 @@ class Ledger:
         self._rules.join(account, now)
         self._stand(account, now)
         try:
-            self._strategy.leave(account.node, now)
+            self.strategy.leave(account.node, now)
         except Exception as error:  # it did not know it
             if has_no_room(error):
                 raise
-        self._strategy.join(account.node, now)
+        self.strategy.join(account.node, now)
         self._lent[account.node] = account
 
     def tick(self, now: float) -> None:
@@ -289,7 +249,7 @@ class Ledger:
                 before = account.ceiling, account.limit, account.weight
                 self._stand(account, now)
                 if before != (account.ceiling, account.limit, account.weight):
-                    tell(self._strategy, "change", account.node, now)
+                    tell(self.strategy, "change", account.node, now)
                     self._tell_limit(account, before[0], now)
 
     # -- membership --------------------------------------------------------------------------------
@@ -315,7 +275,7 @@ class Ledger:
         account.ceiling = 1  # so that `_stand` does not count a return from out of service
         moved = self._rules.join(account, now, slowly=slowly)
         self._stand(account, now)
-        tell(self._strategy, "join", account.node, now)
+        tell(self.strategy, "join", account.node, now)
         self._lent[account.node] = account  # after the strategy has it: see `recount`
         self.refresh(moved, now)
         self._journal.note(Added, now, endpoint.name)
@@ -331,11 +291,12 @@ class Ledger:
         account.endpoint = endpoint
         if account.state is not MembershipState.ACTIVE:
             return
+        self.stranded = True
         moved = self._rules.change(account)
         before = account.ceiling
         self._stand(account, now)
         self._tell_limit(account, before, now)
-        tell(self._strategy, "change", account.node, now)
+        tell(self.strategy, "change", account.node, now)
         self.refresh(moved, now)
 
     def leave(self, name: str, event: MembershipEvent, now: float) -> None:
@@ -344,6 +305,7 @@ class Ledger:
         was_active = account.state is _ACTIVE
         account.state = MEMBERSHIP[account.state, event]
         if was_active:
+            self.stranded = True
             if not account.ceiling:
                 account.out_s += now
             account.ceiling = 0
@@ -351,7 +313,7 @@ class Ledger:
             self.kinds.drop(account)
             account.show()
             self._lent.pop(account.node, None)
-            tell(self._strategy, "leave", account.node, now)
+            tell(self.strategy, "leave", account.node, now)
             self.refresh(self._rules.leave(account, now), now)
         self._journal.note(Removed if event is MembershipEvent.REMOVE else Drained, now, account.endpoint.name)
         if account.state is MembershipState.RETIRING and not account.in_flight:
@@ -367,14 +329,9 @@ class Ledger:
             for node, note in notes:
                 node.note = note
             raise
-        self._strategy = strategy
+        self.strategy = strategy
 
     # -- looking -----------------------------------------------------------------------------------
-
-    @property
-    def strategy(self) -> Strategy:
-        """The strategy in force."""
-        return self._strategy
 
     @property
     def calls(self) -> int:
@@ -447,6 +404,27 @@ class Ledger:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _lend(self, account: Account, slots: int, request: Request, now: float) -> Lease:
+        """Lease these slots."""
+        lease = Lease()
+        account.shown["in_flight"] = account.in_flight = account.in_flight + slots
+        self._more += slots - 1
+        # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
+        # table.
+        lease.slots = slots
+        lease.id = self.granted = number = self.granted + 1
+        lease.endpoint = account.endpoint
+        lease.granted_s = now
+        lease.account = account
+        lease.lender = self._lender
+        lease.outcome = lease.hint = None
+        lease.request = request
+        self.out[number] = lease
+        account.leases += 1
+        if request.terms is not None and request.terms.timed:
+            self._timed(lease, now)
+        return lease
+
     def _why_not_only(self, request: Request, only: str) -> str:
         """Return why the one endpoint of `request` cannot serve it, and what helps."""
         account = self._accounts.get(identity_of(only))
@@ -486,7 +464,7 @@ class Ledger:
 
     def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> bool:
         """Report the end of a lease to the rules. Return False if it was only counted, as a success."""
-        if outcome is _SUCCESS and account.record is not None and self._rules.counted(account.record, now):
+        if outcome is _SUCCESS and self._rules.counted(account, now):
             return False
         self.refresh(self._rules.ended(account, lease, outcome, now), now)
         self._look()

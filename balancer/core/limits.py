@@ -1,12 +1,10 @@
 """Concurrency limits: an adaptive one (AIMD) for an endpoint, and a cap for a host."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 from balancer.endpoint import Lease, Outcome
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import LimitSettings
+from balancer.settings.rules import LimitSettings
 
 __all__ = ["Aimd", "HostGroup"]
 
@@ -21,9 +19,7 @@ class Aimd:
         limit: whole slots, >= 1.
     """
 
-    __slots__ = ("_backoff", "_cut_s", "_exact", "limit")
-
-    def __init__(self, settings: "LimitSettings") -> None:
+    def __init__(self, settings: LimitSettings) -> None:
         self._backoff = settings.backoff
         self._exact = float(settings.initial)
         self._cut_s = -math.inf
@@ -63,12 +59,10 @@ class HostGroup:
         members: the endpoints, as keys of the caller's choice.
     """
 
-    __slots__ = ("__weakref__", "cap", "in_flight", "members")
-
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.in_flight = 0
-        self.members: dict[object, None] = {}
+        self.members: dict[Any, None] = {}
 
     @property
     def free(self) -> int:

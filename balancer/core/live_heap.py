@@ -21,8 +21,6 @@ class LiveHeap(Generic[V]):
         counts: returns whether an entry still counts. One that does not is never looked at again.
     """
 
-    __slots__ = ("_counts", "_entries", "_sweep_at", "_tickets")
-
     def __init__(self, counts: Callable[[tuple[Any, int, V]], bool]) -> None:
         self._counts = counts
         self._entries: list[tuple[Any, int, V]] = []

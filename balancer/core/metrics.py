@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import floor, log2
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 from balancer.core.states import SHOWN, MembershipState
 
@@ -116,8 +116,6 @@ class WaitHistogram:
     `add` costs O(1). Most grants do not wait; callers do not add those, but only count them: see `summary`.
     """
 
-    __slots__ = ("_buckets", "_max_s", "_total_s")
-
     def __init__(self) -> None:
         self._buckets: defaultdict[int, int] = defaultdict(int)
         self._total_s = 0.0
@@ -135,7 +133,7 @@ class WaitHistogram:
     def copy(self) -> "WaitHistogram":
         """Return an independent copy; O(buckets), a few hundred at most."""
         twin = WaitHistogram()
-        twin._take_over(self)
+        twin.add_all(self)
         return twin
 
     def add_all(self, other: "WaitHistogram") -> None:
@@ -155,10 +153,6 @@ class WaitHistogram:
         if later._buckets:
             later._max_s = min(self._max_s, math.exp2((max(later._buckets) + 1) / BUCKETS_PER_OCTAVE))
         return later
-
-    def _take_over(self, other: "WaitHistogram") -> None:
-        self._buckets = other._buckets.copy()
-        self._total_s, self._max_s = other._total_s, other._max_s
 
     def summary(self, grants: int) -> WaitStats:
         """Return mean and quantiles of `grants` grants. Those that were not added here waited 0 s."""
@@ -231,8 +225,7 @@ class EndpointStats:
             object.__setattr__(self, "name", self.url)
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
+class LeaseRow(NamedTuple):
     """One lease that is out.
 
     Attributes:
@@ -251,8 +244,7 @@ class LeaseRow:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitRow:
+class WaitRow(NamedTuple):
     """Waiters of one holder.
 
     Attributes:
@@ -266,8 +258,7 @@ class WaitRow:
     since_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(NamedTuple):
     """A call that ended as a failure or an overload of its endpoint.
 
     Attributes:

@@ -8,17 +8,12 @@ a test. Most pools are small, so two tests need no other endpoint.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from balancer.core.states import HealthRecord
+from balancer.settings.rules import HealthSettings
 
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings
-
-__all__ = ["TESTS", "Batches", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
-
-Batches = Sequence[tuple[int, float]]
-"""Successes, oldest first: how many, and the time (s) that they count from."""
+__all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
 
 _BY_CHANCE = 3.0  # a share within so many standard errors may be chance
 
@@ -40,8 +35,8 @@ class OutlierTest:
     def leave(self, record: HealthRecord) -> None:
         """Forget this endpoint: it has gone."""
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
-        """Record successes since the last call about this endpoint. They come late, but before any other hook."""
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
+        """Record successes, which count from `at_s`. They come late, but before any other hook."""
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Record a failure. Return whether this endpoint stands out."""
@@ -77,7 +72,7 @@ class FailuresInRow(OutlierTest):
     server that fails every call may still answer pings.
     """
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._most = settings.consecutive_failures
         self._calls: dict[HealthRecord, int] = {}
         self._pings: dict[HealthRecord, int] = {}
@@ -91,7 +86,7 @@ class FailuresInRow(OutlierTest):
         self._calls.pop(record, None)
         self._pings.pop(record, None)
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
         """End the row."""
         self.leave(record)
 
@@ -131,7 +126,7 @@ class _Counts:
 class OwnRate(OutlierTest):
     """A success rate below the minimum, once there are enough outcomes."""
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._least = settings.success_rate
         self._volume = settings.success_volume
         self._decay_s = settings.decay_s
@@ -145,17 +140,11 @@ class OwnRate(OutlierTest):
         """Forget the outcomes."""
         del self._counts[record]
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
         """Count successes. They are a little old, so each counts a little too much."""
-        counts, decay_s = self._counts[record], self._decay_s
-        since_s, known, failures = counts.since_s, counts.successes, counts.failures
-        for successes, at_s in batches:
-            if at_s > since_s:
-                fade = math.exp((since_s - at_s) / decay_s)
-                known, failures, since_s = known * fade + successes, failures * fade, at_s
-            else:
-                known += successes
-        counts.since_s, counts.successes, counts.failures = since_s, known, failures
+        counts = self._counts[record]
+        self._fade(counts, at_s)
+        counts.successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Count a failure, and test the rate."""
@@ -182,7 +171,7 @@ class OwnRate(OutlierTest):
 class _Comparison(OutlierTest):
     """A test that compares endpoints over an interval, so it needs many endpoints with many calls. From gRFC A50."""
 
-    def __init__(self, settings: "HealthSettings") -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -238,7 +227,7 @@ def _of(record: HealthRecord, share: float) -> str:
     return f"{share:.0%} of its last {record.calls} calls"
 
 
-TESTS: "tuple[Callable[[HealthSettings], OutlierTest], ...]" = (
+TESTS: tuple[Callable[[HealthSettings], OutlierTest], ...] = (
     FailuresInRow,
     OwnRate,
     FarBelowTheMean,

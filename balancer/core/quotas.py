@@ -7,12 +7,9 @@ stored at its start, so there is no rounding error.
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING
 
 from balancer.core.metrics import QuotaStats
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import QuotaSettings
+from balancer.settings.rules import QuotaSettings
 
 __all__ = ["WINDOW_S", "Charge", "Meter"]
 
@@ -53,9 +50,7 @@ class Meter:
         calls, tokens: in the window, as of the last look.
     """
 
-    __slots__ = ("_window", "calls", "estimate", "most_calls", "most_tokens", "name", "names", "tokens")
-
-    def __init__(self, name: str, settings: "QuotaSettings") -> None:
+    def __init__(self, name: str, settings: QuotaSettings) -> None:
         self.name = name
         self.most_calls: float = inf if settings.requests_per_min is None else settings.requests_per_min
         self.most_tokens: float = inf if settings.tokens_per_min is None else settings.tokens_per_min

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from balancer.core.ledger import Ledger
@@ -55,7 +56,7 @@ class Collected:
         """Yield the grants and the ended leases, in the order of the ledger."""
         new: list[Any] = [lease for lease in self.ended if lease.id > self.since]
         new += self.out
-        new.sort(key=_id_of, reverse=True)  # the oldest last, for pop()
+        new.sort(key=attrgetter("id"), reverse=True)  # the oldest last, for pop()
         for lease in self.ended:
             while new and new[-1].id <= lease.over[2]:
                 yield _granted(new.pop())
@@ -74,8 +75,6 @@ class Recording:
         kept: the ended leases, oldest first; written by the ledger.
         before: the leases that were out at the start.
     """
-
-    __slots__ = ("_ends", "_ledger", "_seen", "before", "kept")
 
     def __init__(self, most: int, ledger: Ledger) -> None:
         self.kept: deque[Lease] = deque(maxlen=most)
@@ -102,24 +101,19 @@ class Recordings:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._all: tuple[Recording, ...] = ()
 
     def begin(self, most: int) -> Recording:
         """Start a recording of up to `most` ended leases at once, until `end`."""
         recording = Recording(most, self._ledger)
-        self._record_by((*self._all, recording))
+        self._ledger.sinks = (*self._ledger.sinks, recording.kept)
         return recording
 
     def end(self, recording: Recording) -> None:
         """Stop `recording`."""
-        self._record_by(tuple(other for other in self._all if other is not recording))
+        self._ledger.sinks = tuple(kept for kept in self._ledger.sinks if kept is not recording.kept)
 
     def __len__(self) -> int:
-        return len(self._all)
-
-    def _record_by(self, recordings: tuple[Recording, ...]) -> None:
-        self._all = recordings
-        self._ledger.sinks = tuple(recording.kept for recording in recordings)
+        return len(self._ledger.sinks)
 
 
 def grant_of(lease: Lease) -> Grant:
@@ -129,11 +123,6 @@ def grant_of(lease: Lease) -> Grant:
     return Grant(
         lease.id, lease.endpoint, lease.granted_s, lease.slots, lease.holder, lease.request, waited_s, priority
     )
-
-
-def _id_of(it: Any) -> int:
-    number: int = it.id
-    return number
 
 
 def _granted(it: Any) -> Grant:

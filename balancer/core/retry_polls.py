@@ -28,8 +28,6 @@ class RetryPolls:
         at_s: when the next poll is due; inf: never.
     """
 
-    __slots__ = ("_plan", "_request", "at_s")
-
     def __init__(self, plan: AttemptPlan, request: Callable[[Ask], Request], now: float, ask: Ask) -> None:
         self._plan = plan
         self._request = request

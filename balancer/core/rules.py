@@ -6,7 +6,6 @@ The rules return the accounts that have changed; the ledger reports the changes 
 import random
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import TYPE_CHECKING, cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
@@ -15,10 +14,8 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Lease, Outcome
+from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.values.numbers import checked, whole
-
-if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["Rules"]
 
@@ -48,19 +45,17 @@ class Rules:
 
     Attributes:
         ejections: how often an endpoint was ejected, also ones that have gone.
-        counted: counts a success of an endpoint with a health record; see `HealthWatch.counted`.
     """
 
     def __init__(
         self,
-        health: "HealthSettings | None",
-        limits: "LimitSettings | None",
+        health: HealthSettings | None,
+        limits: LimitSettings | None,
         host_caps: Mapping[str, int],
         rng: random.Random,
         journal: Journal,
     ) -> None:
         self._watch = HealthWatch(health, rng) if health else None
-        self.counted = self._watch.counted if self._watch else _never
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
         self.ejections = 0
@@ -74,11 +69,6 @@ class Rules:
     def any(self) -> bool:
         """True if there is any rule."""
         return bool(self._watch or self._limits or self._caps)
-
-    @property
-    def times_probes(self) -> bool:
-        """True if time alone may end a probe."""
-        return self._watch is not None and self._watch.times_probes
 
     @property
     def due_s(self) -> float:
@@ -145,14 +135,14 @@ class Rules:
         if account.host is None:
             return ()
         account.host.in_flight += lease.slots
-        return _members(account.host)
+        return [*account.host.members]
 
     def ended(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> Moved:
         """Record the end of a lease; `account.in_flight` is lowered already."""
         moved: list[Account] = []
         if account.host is not None:
             account.host.in_flight -= lease.slots
-            moved += _members(account.host)
+            moved += account.host.members
         if account.aimd is not None:
             used, capacity = account.in_flight + lease.slots, account.endpoint.capacity
             if account.aimd.ended(lease, outcome, now, used=used, capacity=capacity):
@@ -161,6 +151,10 @@ class Rules:
             self._watch.ended(account.record, lease, outcome, now)
             moved += self._moved(now)
         return moved
+
+    def counted(self, account: Account, now: float) -> bool:
+        """Count a success, if that is all it needs; see `HealthWatch.counted`."""
+        return account.record is not None and self._watch is not None and self._watch.counted(account.record, now)
 
     def pinged(self, account: Account, ok: bool, now: float, *, conclusive: bool) -> Moved:
         """Record a ping; see `HealthWatch.pinged`."""
@@ -193,7 +187,7 @@ class Rules:
 
     def together(self, account: Account) -> Moved:
         """Return the accounts that share slots: those of one host."""
-        return (account,) if account.host is None else _members(account.host)
+        return (account,) if account.host is None else [*account.host.members]
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -213,7 +207,7 @@ class Rules:
         if group is not None:
             group.members[account] = None
             group.in_flight += account.in_flight
-        return [member for host in (before, group) if host is not None for member in _members(host)]
+        return [member for host in (before, group) if host is not None for member in host.members]
 
     def _quit(self, account: Account) -> None:
         if account.host is not None:
@@ -228,13 +222,11 @@ class Rules:
             self._journal.note(Panic, now, self._panicked)
         for record in self._watch.spared:
             facts = record.spared, self._watch.allowed, self._watch.watched
-            self._journal.note(Spared, now, _account(record).endpoint.name, *facts)
+            self._journal.note(Spared, now, record.key.endpoint.name, *facts)
         self._watch.spared.clear()
         if not self._watch.moved:
             return []
-        moved = [
-            account for record in self._watch.moved if (account := _account(record)).state is MembershipState.ACTIVE
-        ]
+        moved = [record.key for record in self._watch.moved if record.key.state is MembershipState.ACTIVE]
         self._watch.moved.clear()
         for account in moved:
             self._look(account)
@@ -261,10 +253,6 @@ class Rules:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
 
 
-def _never(record: HealthRecord, now: float) -> bool:
-    return False
-
-
 def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:
     """Return what an event of the present health tells beyond the endpoint."""
     if record is None:
@@ -273,11 +261,3 @@ def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:
     if record.state is Health.EJECTED:
         return record.why, for_s
     return (for_s,) if record.state is Health.RESTING else ()
-
-
-def _account(record: HealthRecord) -> Account:
-    return cast(Account, record.key)
-
-
-def _members(host: HostGroup) -> list[Account]:
-    return [cast(Account, member) for member in host.members]

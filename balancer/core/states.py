@@ -3,10 +3,9 @@
 `balancer.core.health` decides when a change of health happens.
 """
 
-from collections.abc import Hashable
 from enum import Enum
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "MEMBERSHIP",
@@ -108,7 +107,6 @@ class HealthRecord:
         state: its health.
         asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
-        batches: earlier successes that are not booked yet, oldest first: how many, and the time they count from.
         look_s: until then a success is only counted in `fresh`; -inf: all ends are seen. Only `HealthWatch` sets it.
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
@@ -118,31 +116,7 @@ class HealthRecord:
         good, bad: successes and failures since the last comparison of endpoints.
     """
 
-    __slots__ = (
-        "asked",
-        "bad",
-        "bad_probes",
-        "batches",
-        "each",
-        "failing",
-        "fresh",
-        "fresh_until_s",
-        "good",
-        "key",
-        "last",
-        "look_s",
-        "overload_s",
-        "probe",
-        "row",
-        "since_s",
-        "spared",
-        "spared_s",
-        "state",
-        "until_s",
-        "why",
-    )
-
-    def __init__(self, key: Hashable, now: float) -> None:
+    def __init__(self, key: Any, now: float) -> None:
         self.key = key
         self.state = Health.HEALTHY
         self.since_s = now
@@ -155,7 +129,6 @@ class HealthRecord:
         self.good = self.bad = 0
         self.overload_s = -inf  # when it was last overloaded
         self.fresh = 0
-        self.batches: list[tuple[int, float]] = []
         self.look_s = -inf
         self.fresh_until_s = now
         self.each = False

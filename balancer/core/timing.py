@@ -11,10 +11,12 @@ from typing import Annotated, Final
 from balancer.core.account import Account
 from balancer.core.metrics import StatsField, WaitHistogram
 
-__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "counts_of_none", "holds_of"]
+__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "holds_of"]
 
 BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """The upper bounds of the buckets, in seconds, inclusive. One more bucket is for longer durations."""
+
+_BUCKETS: Final = len(BOUNDS_S) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,6 @@ class LeaseTimes:
     ]
 
 
-def counts_of_none() -> list[int]:
-    """Return a zero for each bucket."""
-    return [0] * (len(BOUNDS_S) + 1)
-
-
 class CountedWaits(WaitHistogram):
     """A histogram of waits that also counts by `BOUNDS_S`.
 
@@ -64,11 +61,10 @@ class CountedWaits(WaitHistogram):
         grants: leases granted so far; they are in no bucket.
     """
 
-    __slots__ = ("_counts", "_grants", "_since_s")
-
     def __init__(self, before: WaitHistogram, grants: int) -> None:
-        self._take_over(before)
-        self._counts = counts_of_none()
+        super().__init__()
+        self.add_all(before)
+        self._counts = [0] * _BUCKETS
         self._grants = grants
         self._since_s = self._total_s
 
@@ -86,7 +82,7 @@ class CountedWaits(WaitHistogram):
 def count_hold(account: Account, held_s: float) -> None:
     """Count a lease of `account` that was held for `held_s` seconds."""
     if account.holds is None:
-        account.holds = counts_of_none()
+        account.holds = [0] * _BUCKETS
     account.held_s += held_s
     account.holds[bisect_left(BOUNDS_S, held_s)] += 1
 
@@ -94,5 +90,5 @@ def count_hold(account: Account, held_s: float) -> None:
 def holds_of(accounts: Iterable[Account]) -> dict[str, Buckets]:
     """Return the hold times, by the name of the endpoint."""
     return {
-        account.endpoint.name: Buckets(tuple(account.holds or counts_of_none()), account.held_s) for account in accounts
+        account.endpoint.name: Buckets(tuple(account.holds or [0] * _BUCKETS), account.held_s) for account in accounts
     }

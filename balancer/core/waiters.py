@@ -1,7 +1,7 @@
 """The queue of waiters: order, deadlines, cancellation.
 
 A freed slot goes to the waiter with the oldest claim, of those that may use it. The queue gives candidates, the best
-first. With fair shares between holders (`balancer.core.fairness`), `FairQueue` puts the holders in order first.
+first. With fair shares between holders (`balancer.core.fairness`), the holders are put in order first.
 
 A claim is the time when a waiter arrived, less `PRIORITY_WORTH_S` for each level of priority. So of waiters that arrive
 together, the one with the higher priority goes first. No waiter starves: a claim never changes, not even when its
@@ -18,13 +18,13 @@ from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.strategy import Request
 
-__all__ = ["PRIORITY_WORTH_S", "FairQueue", "WaitQueue", "Waiter", "WaiterGroup"]
+__all__ = ["PRIORITY_WORTH_S", "WaitQueue", "Waiter", "WaiterGroup"]
 
 PRIORITY_WORTH_S = 10.0
 
 
 class Waiter:
-    """A queued acquire. It ends once, with a lease or an error. Its queue fills in a blank object, as with `Lease`.
+    """A queued acquire. It ends once, with a lease or an error.
 
     Attributes:
         request: what it asks for.
@@ -35,14 +35,19 @@ class Waiter:
 
     __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
 
-    group: "WaiterGroup"
-    request: Request  # equals that of the group, but for the key
-    since_s: float
-    deadline_s: float
-    ticket: int
-    wake: Callable[[], object]
-    lease: Lease | None
-    error: BalancerError | None
+    def __init__(
+        self,
+        group: "WaiterGroup",
+        request: Request,  # equals that of the group, but for the key
+        since_s: float,
+        deadline_s: float,
+        ticket: int,
+        wake: Callable[[], object],
+    ) -> None:
+        self.group, self.request, self.ticket, self.wake = group, request, ticket, wake
+        self.since_s, self.deadline_s = since_s, deadline_s
+        self.lease: Lease | None = None
+        self.error: BalancerError | None = None
 
     @property
     def place(self) -> tuple[float, int]:
@@ -63,17 +68,14 @@ class WaiterGroup:
         request, priority: of its waiters.
         waiters: the oldest claim first.
         entry: its entry in its line; None: it has none.
-        holder: whose calls they are; set only in a pool with fair shares.
+        holder: whose calls they are.
     """
 
-    __slots__ = ("entry", "holder", "name", "priority", "request", "waiters")
-
-    holder: HolderAccount
-
-    def __init__(self, name: Hashable, request: Request, priority: int) -> None:
+    def __init__(self, name: Hashable, request: Request, priority: int, holder: HolderAccount) -> None:
         self.name = name
         self.request = request
         self.priority = priority
+        self.holder = holder
         self.entry: tuple[Claim, int, WaiterGroup] | None = None
         # OrderedDict, not dict: a dict rescans the deleted slots at its front on every look.
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
@@ -96,8 +98,6 @@ class _Line:
     A claim that grows, as the head of its group leaves, is noticed when the group comes to the front. For one that
     falls, the group must `enter` again.
     """
-
-    __slots__ = ("_heap", "_passed")
 
     def __init__(self) -> None:
         self._heap: LiveHeap[WaiterGroup] = LiveHeap(lambda entry: entry is entry[2].entry and bool(entry[2].waiters))
@@ -132,7 +132,13 @@ class _Line:
 class WaitQueue:
     """Waiters, grouped by request and priority, so that a freed slot looks at groups and not at waiters.
 
+    With fair shares, the holder with the least service is next, and of its waiters the oldest claim. So a priority
+    moves a call before other calls of its holder only. A holder with as many leases as it may have is passed over.
+
     `push` and `discard` cost O(log groups), as does each of the `candidates`; `amend` O(waiters of its new group).
+
+    Args:
+        shares: say which holder is next; by default there are none, and all waiters are of one holder.
 
     Attributes:
         size: how many wait. Read only.
@@ -140,63 +146,42 @@ class WaitQueue:
         groups: by their names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shares: FairShares | None = None) -> None:
         self.groups: dict[Hashable, WaiterGroup] = {}
-        self._line = _Line()
-        self._latest: WaiterGroup | None = None  # the group of the last waiter: nearly always the next one joins it
+        self._shares = FairShares(None) if shares is None else shares
+        self._lines: dict[HolderAccount, _Line] = {}  # of the holders that wait
+        self._passed: dict[HolderAccount, None] = {}  # holders of which some group was passed over
         self._tickets = count()
         self.size = self.wide = 0
 
     def __iter__(self) -> Iterator[Waiter]:
         return (waiter for group in self.groups.values() for waiter in group.waiters)
 
-    def group_of(self, request: Request, priority: int) -> WaiterGroup:
-        """Return the group of these waiters; a new one if there is none."""
-        name = request, priority
-        group = self.groups.get(name)
-        if group is None:
-            group = self.groups[name] = WaiterGroup(name, request, priority)
-        return group
-
-    def asked(self, request: Request) -> bool:
-        """Return whether the group of the last waiter asks for `request`, and has waiters."""
-        group = self._latest
-        return group is not None and group.request is request and bool(group.waiters)
-
     def sole_head(self) -> Waiter | None:
-        """Return the waiter with the oldest claim, if there is only one group; else None."""
+        """Return the waiter with the oldest claim, if there is only one group and its holder may have a lease."""
         if len(self.groups) == 1:
             for group in self.groups.values():
-                for head in group.waiters:
-                    return head
+                return None if group.holder.is_full else group.head
         return None
 
     def push(
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Add a new waiter at the end of its group."""
-        group = self._latest
-        if group is None or group.request is not request or group.priority != priority or not group.waiters:
-            group = self._latest = self.group_of(request, priority)
-        waiter = Waiter()
-        waiter.group = group
-        waiter.request = request
-        waiter.since_s = since_s
-        waiter.deadline_s = deadline_s
-        waiter.ticket = next(self._tickets)
-        waiter.wake = wake
-        waiter.lease = waiter.error = None
+        group = self._group_of(request, priority)
+        waiter = Waiter(group, request, since_s, deadline_s, next(self._tickets), wake)
         group.waiters[waiter] = None
-        self.size += 1
-        self.wide += request.slots > 1
         if group.entry is None:
             self._line_of(group).enter(group)
+        if not group.holder.waiting:
+            self._shares.arrived(group.holder, since_s)
+        self._count(group, 1)
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> None:
         """Change the request of `waiter`. Its claim stays, so it is before all that came after it."""
         before = waiter.group
-        group = self.group_of(request, before.priority)
+        group = self._group_of(request, before.priority)
         place = waiter.place
         younger = list(takewhile(lambda other: other.place > place, reversed(group.waiters)))
         del before.waiters[waiter]
@@ -206,9 +191,10 @@ class WaitQueue:
             group.waiters.move_to_end(other)
         if not before.waiters:
             del self.groups[before.name]
-        self.wide += (request.slots > 1) - (before.request.slots > 1)
         if group.head is waiter:
             self._line_of(group).enter(group)
+        self._count(group, 1)
+        self._count(before, -1)
 
     def discard(self, waiter: Waiter) -> None:
         """Remove `waiter`."""
@@ -216,108 +202,31 @@ class WaitQueue:
         del group.waiters[waiter]
         if not group.waiters:
             del self.groups[group.name]
-        self.size -= 1
-        self.wide -= group.request.slots > 1
+        self._count(group, -1)
 
     def mend(self, waiting: Container[Waiter]) -> None:
         """Leave only the waiters in `waiting` that have not ended, in order, after an interrupt in the middle of a
         call; O(n log n).
         """
-        self._latest = None
-        self._line = _Line()
+        self._lines.clear()
+        self._passed.clear()
+        self._shares.clear_waiting()
         self.size = self.wide = 0
         for name, group in list(self.groups.items()):
             left = [waiter for waiter in group.waiters if waiter in waiting and not waiter.ended]
             group.waiters = OrderedDict.fromkeys(sorted(left, key=lambda waiter: waiter.place))
-            self.size += len(left)
-            self.wide += len(left) * (group.request.slots > 1)
             if left:
                 self._line_of(group).enter(group)
+                self._count(group, len(left))
             else:
                 del self.groups[name]
 
     def candidates(self, now: float) -> Iterator[Waiter]:
-        """Yield waiters for a free slot at `now`, oldest claim first.
+        """Yield waiters for a free slot at `now`, the next one first.
 
         Before the next one, the caller discards the waiter (it was served or timed out) or leaves it. One that is left
         could use no free slot, so the rest of its group is skipped.
         """
-        self._line.begin()
-        while (group := self._line.first()) is not None:
-            head = group.head
-            yield head
-            if group.waiters and group.head is head:
-                self._line.pass_over(group)
-
-    def _line_of(self, group: WaiterGroup) -> _Line:
-        return self._line
-
-
-class FairQueue(WaitQueue):
-    """Waiters of several holders: the holder with the least service is next, and of its waiters the oldest claim.
-
-    So a priority moves a call before other calls of its holder only. A holder with as many leases as it may have is
-    passed over.
-
-    Args:
-        shares: say which holder is next.
-    """
-
-    def __init__(self, shares: FairShares) -> None:
-        super().__init__()
-        self._shares = shares
-        self._lines: dict[HolderAccount, _Line] = {}  # of the holders that wait
-        self._passed: dict[HolderAccount, None] = {}  # holders of which some group was passed over
-
-    def group_of(self, request: Request, priority: int) -> WaiterGroup:
-        """Return the group of these waiters of one holder; a new one if there is none."""
-        holder = self._shares.of(request)
-        name = request, priority, holder.name
-        group = self.groups.get(name)
-        if group is None:
-            group = self.groups[name] = WaiterGroup(name, request, priority)
-            group.holder = holder
-        return group
-
-    def sole_head(self) -> Waiter | None:
-        """Return the waiter with the oldest claim, if there is only one group and its holder may have a lease."""
-        head = super().sole_head()
-        return None if head is None or head.group.holder.is_full else head
-
-    def push(
-        self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
-    ) -> Waiter:
-        """Add a new waiter at the end of its group."""
-        waiter = super().push(request, since_s, deadline_s, priority, wake)
-        holder = waiter.group.holder
-        if not holder.waiting:
-            self._shares.arrived(holder, since_s)
-        self._count(holder, 1)
-        return waiter
-
-    def amend(self, waiter: Waiter, request: Request) -> None:
-        """Change the request of `waiter`; see `WaitQueue.amend`."""
-        before = waiter.group.holder
-        super().amend(waiter, request)
-        self._count(waiter.group.holder, 1)
-        self._count(before, -1)
-
-    def discard(self, waiter: Waiter) -> None:
-        """Remove `waiter`."""
-        super().discard(waiter)
-        self._count(waiter.group.holder, -1)
-
-    def mend(self, waiting: Container[Waiter]) -> None:
-        """Leave only the waiters in `waiting`; see `WaitQueue.mend`."""
-        self._lines.clear()
-        self._passed.clear()
-        super().mend(waiting)
-        self._shares.clear_waiting()
-        for group in self.groups.values():
-            self._count(group.holder, len(group.waiters))
-
-    def candidates(self, now: float) -> Iterator[Waiter]:
-        """Yield waiters for a free slot at `now`; see `WaitQueue.candidates`."""
         for passed in self._passed:
             if passed.waiting:
                 self._lines[passed].begin()
@@ -333,6 +242,15 @@ class FairQueue(WaitQueue):
                 self._passed[holder] = None
                 self._shares.moved(holder)
 
+    def _group_of(self, request: Request, priority: int) -> WaiterGroup:
+        """Return the group of these waiters of one holder; a new one if there is none."""
+        holder = self._shares.of(request)
+        name = request, priority, holder.name
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = WaiterGroup(name, request, priority, holder)
+        return group
+
     def _line_of(self, group: WaiterGroup) -> _Line:
         line = self._lines.get(group.holder)
         if line is None:
@@ -343,8 +261,11 @@ class FairQueue(WaitQueue):
         group = self._lines[holder].first()
         return None if group is None else group.claim
 
-    def _count(self, holder: HolderAccount, more: int) -> None:
-        """Change how many calls of a holder wait. Its oldest claim may be another one now."""
+    def _count(self, group: WaiterGroup, more: int) -> None:
+        """Change how many of a group wait. The oldest claim of its holder may be another one now."""
+        self.size += more
+        self.wide += more * (group.request.slots > 1)
+        holder = group.holder
         holder.waiting += more
         if holder.waiting:
             self._shares.moved(holder)

@@ -63,8 +63,6 @@ class CallTimes:
         usual_s: the mean time of a success over all nodes, in seconds.
     """
 
-    __slots__ = ("_decay_s", "_failure_factor", "_successes", "usual_s")
-
     def __init__(self, options: CallTimeOptions) -> None:
         self._decay_s = options.decay_s
         self._failure_factor = options.failure_factor

@@ -61,8 +61,6 @@ class Deadlines(Generic[D]):
         deadlines.count(deadline, slots, deadline.weight)
     """
 
-    __slots__ = ("_due", "_heaviest", "_now", "_per_unit", "_sweep_at", "_ticks")
-
     def __init__(self) -> None:
         self._due: dict[int, list[D]] = {}
         self._ticks: list[int] = []  # a heap

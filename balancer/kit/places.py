@@ -39,8 +39,6 @@ class Places:
         nodes: the nodes. Read only.
     """
 
-    __slots__ = ("_random", "nodes")
-
     def __init__(self, rng: random.Random) -> None:
         self._random = rng.random
         self.nodes: list[Node] = []

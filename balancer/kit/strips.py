@@ -40,8 +40,6 @@ class Strips:
         rng: the random numbers for draws.
     """
 
-    __slots__ = ("_buckets", "_random", "_rng")
-
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._random = rng.random
@@ -51,9 +49,8 @@ class Strips:
 
     def settle(self, node: Node, weight: float, in_flight: int) -> None:
         """Put `node` in with this weight if `in_flight` leaves it a free slot, else take it out; O(1)."""
+        self.leave(node)
         strip: Strip = node.note
-        if strip.index != NOWHERE:
-            strip.bucket.drop(node)
         strip.weight = min(max(weight, _LIGHTEST), _HEAVIEST)
         strip.bucket = self._bucket(strip.weight)
         if in_flight < node.limit:

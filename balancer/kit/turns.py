@@ -35,8 +35,6 @@ class Turn:
 class Turns:
     """The nodes that may be picked, by round, and within a round by number."""
 
-    __slots__ = ("_heap", "_numbers", "_sweep_at")
-
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Turn]] = []
         self._numbers = count(1)

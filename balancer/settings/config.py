@@ -112,11 +112,6 @@ class Config(Settings):
         return self._redaction(text)
 
     @property
-    def is_one_machine(self) -> bool:
-        """True if all endpoints are on this machine; see `on_one_machine`."""
-        return on_one_machine(self.pool_endpoints)
-
-    @property
     def decided_by_server(self) -> tuple[str, ...]:
         """The tables of the file that the server decides if the pool is served: `[[endpoints]]`, `[health]`."""
         said = [f"[{name}]" for name in _SERVERS if name in self.model_fields_set]

@@ -145,14 +145,9 @@ def problems_of(
             lines += details["msg"].removeprefix("Value error, ").splitlines()
             continue
         known = {name for model in within for name in keys_of(model)}
-        lines.append(
-            f"{key_of(place)}: {describe(details, known, secret=_is_secret(details) or secret(place, details))}"
-        )
+        hidden = details["type"] == "credentials" or secret(place, details)  # of a URL, in any file
+        lines.append(f"{key_of(place)}: {describe(details, known, secret=hidden)}")
     return lines
-
-
-def _is_secret(details: ErrorDetails) -> bool:
-    return details["type"] == "credentials"  # of a URL, in any file
 
 
 def key_of(place: Place) -> str:

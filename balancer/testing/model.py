@@ -73,10 +73,6 @@ class Model:
         self._host_caps = host_caps
         self._lowered = lowered
 
-    def is_active(self, url: str) -> bool:
-        """Return whether an endpoint is in service."""
-        return url in self.endpoints and self.endpoints[url].node is not None
-
     def serves(self, request: Request) -> bool:
         """Return whether an endpoint in service could ever serve a request."""
         return any(known.node is not None and request.admits(known.spec) for known in self.endpoints.values())

@@ -62,10 +62,3 @@ def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
 
 def test_one_that_is_full_is_not_drawn() -> None:
     assert_follows(busy({"a": 9, "b": 1, "c": 9, "d": 1}, seed=2).calls(3000), evenly("ac"))
-
-
-def test_the_chi_square_would_notice_a_favourite() -> None:
-    with pytest.raises(AssertionError, match="chi-square"):
-        assert_follows(["a"] * 1100 + ["b"] * 900, evenly("ab"))
-    with pytest.raises(AssertionError, match="no chance"):
-        assert_follows(["c"], evenly("ab"))

@@ -12,7 +12,7 @@ from balancer.endpoint import Lease, Outcome
 from tests.referee.walk import random_walk
 from tests.registered import MAKERS
 
-_ADD, _LEASES = LeaseTimers.add, Core.leases
+_ADD, _TAKE_DUE, _LEASES = LeaseTimers.add, LeaseTimers.take_due, Core.leases
 
 
 def _nothing(*_: Any) -> None:
@@ -23,12 +23,12 @@ def _too_early(tenures: LeaseTimers, lease: Lease, now: float) -> None:
     _ADD(tenures, lease, now - 0.4)
 
 
-def _as_a_failure(core: Core, lease: Lease, now: float) -> None:
+def _as_a_failure(core: Core, lease: Lease, kind: object, now: float, why: str) -> None:
     core.ledger.end(lease, Outcome.FAILURE, now)
 
 
-def _for_good(core: Core, lease: Lease, now: float) -> None:
-    core.ledger.end(lease, Outcome.IGNORED, now)
+def _all_over(timers: LeaseTimers, now: float) -> Any:
+    return [(lease, True) for lease, _ in _TAKE_DUE(timers, now)]
 
 
 def _but_one(core: Core, now: float) -> list[Any]:
@@ -39,10 +39,10 @@ def _but_one(core: Core, now: float) -> list[Any]:
 @pytest.mark.parametrize(
     ("where", "what", "wrong"),
     [
-        (Core, "_expire", _nothing),
-        (Core, "_expire", _as_a_failure),
+        (Core, "_end_for", _nothing),
+        (Core, "_end_for", _as_a_failure),
         (LeaseTimers, "add", _too_early),
-        (Core, "_leaked", _for_good),
+        (LeaseTimers, "take_due", _all_over),
         (Core, "leases", _but_one),
     ],
     ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],

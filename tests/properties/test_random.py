@@ -57,13 +57,6 @@ def test_chances_among_the_admitted(admitted: str) -> None:
     assert_follows(found, chances(_WEIGHTS, admitted))
 
 
-def test_chances_where_only_one_in_fifty_is_admitted() -> None:
-    labelled = [Endpoint(f"x{n}", labels=frozenset("x"), weight=1.0 + n) for n in range(2)]
-    calls = Sequence("random", [Endpoint(f"e{n}") for n in range(98)] + labelled, seed=3)
-    found = calls.calls(5000, request=Request(labels=frozenset("x")))
-    assert_follows(found, {"x0": 1 / 3, "x1": 2 / 3})
-
-
 # -- a pool that changes ---------------------------------------------------------------------------
 
 

@@ -133,6 +133,13 @@ def _too_late(queue: HandOff, lease: Lease, now: float) -> Sequence[Waiter]:
     return [head]
 
 
+_SERVE = HandOff.serve
+
+
+def _no_new_one(queue: HandOff, now: float, *, most: int | None = None, fresh: Waiter | None = None) -> list[Waiter]:
+    return [] if fresh else _SERVE(queue, now, most=most)
+
+
 _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "nobody is brought back": (HealthWatch, "_restrain", _nothing),
     "one more may be ejected": (HealthWatch, "allowed", property(lambda self: self.watched)),
@@ -150,7 +157,7 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "one host is not told of a move": (Rules, "_change_host", _nothing),
     "nothing is kept": (Reservations, "keep", _nothing),
     "what is kept is never free again": (Reservations, "free", lambda self, now: {}),
-    "an urgent one gets nothing of what is kept": (HandOff, "_reserve_anew", _nothing),
+    "an urgent one gets nothing of what is kept": (HandOff, "serve", _no_new_one),
     "who gives up leaves slots kept": (Core, "cancel", _quit),
 }
 

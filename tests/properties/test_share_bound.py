@@ -15,19 +15,15 @@ from tests.referee.draws import fair_rules_of
 from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES
 
-_worst: dict[str, float] = {}
-
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_services_of_two_holders_that_wait_differ_by_no_more_than_the_bound(name: str, in_full: bool) -> None:
     @settings(max_examples=200 if in_full else 6, deadline=None, database=None)
     @given(seed=st.integers(0, 2**32))
     def check(seed: int) -> None:
-        gap = check_shares(MAKERS[name], ends=400 if in_full else 100, seed=seed)
-        _worst[name] = max(_worst.get(name, 0.0), gap.part)
+        check_shares(MAKERS[name], ends=400 if in_full else 100, seed=seed)
 
     check()
-    print(f"{name}: the widest gap seen is {_worst[name]:.0%} of the bound")
 
 
 @pytest.mark.sampled(2)

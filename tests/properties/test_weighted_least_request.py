@@ -5,17 +5,14 @@ The exact chances are worked out here by enumeration.
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from collections.abc import Sequence as Listed
-from itertools import product
 
 import pytest
-from balancer_strategies.weighted_least_request import WeightedLeastRequest
 
 from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Node, Request
-from balancer.testing.nodes import WritableNode
-from tests.properties.chances import Counting, Excess, assert_follows, by_weight, only
+from tests.properties.chances import Excess, assert_follows, by_weight
 from tests.properties.driven import Driven
 
 _NAME = "weighted_least_request"
@@ -72,53 +69,6 @@ def test_a_chance_is_the_weight_left_by_that_of_all(
     assert_follows(one_by_one(pool, 5000), expected)
 
 
-def ends(weights: Mapping[str, float], capacities: Mapping[str, int], leases: int, bias: float) -> dict[str, float]:
-    """Return the chance of each order in which the first `leases` leases of a new pool can go, by going over all."""
-    found = {}
-    for order in product(weights, repeat=leases):
-        chance, out = 1.0, Counter[str]()
-        for url in order:
-            left = {u: w / (out[u] + 1) ** bias for u, w in weights.items() if out[u] < capacities[u]}
-            chance *= by_weight(left).get(url, 0.0)
-            out[url] += 1
-        found["".join(order)] = chance
-    return found
-
-
-@pytest.mark.parametrize("bias", [0.5, 1.0, 2.0])
-def test_the_first_leases_of_a_new_pool_go_where_enumeration_says(bias: float) -> None:
-    """b is full after one, so of the 27 orders of three leases 20 can be."""
-    weights, capacities = {"a": 2.0, "b": 1.0, "c": 1.5}, {"a": 3, "b": 1, "c": 3}
-    expected = ends(weights, capacities, 3, bias)
-    assert sum(expected.values()) == pytest.approx(1.0)
-    assert sum(chance > 0 for chance in expected.values()) == 20
-    found = []
-    for seed in range(4000):
-        pool = driven(weights.values(), capacities=tuple(capacities.values()), bias=bias, seed=seed)
-        found.append("".join(str(pool.take()) for _ in range(3)))
-    assert_follows(found, {order: chance for order, chance in expected.items() if chance})
-
-
-def test_the_enumeration_is_known_in_a_simple_case() -> None:
-    """1/2 x (1/2) / (3/2) for the same one twice."""
-    of_two = ends({"a": 1.0, "b": 1.0}, {"a": 2, "b": 2}, 2, 1.0)
-    assert of_two == pytest.approx({"aa": 1 / 6, "ab": 1 / 3, "ba": 1 / 3, "bb": 1 / 6})
-
-
-def test_the_chi_square_would_notice_weights_that_are_out_of_date() -> None:
-    """As they are if leases count only from an endpoint's next turn on."""
-    with pytest.raises(AssertionError, match="chi-square"):
-        assert_follows(["aa", "bb"] * 250 + ["ab", "ba"] * 250, ends({"a": 1.0, "b": 1.0}, {"a": 2, "b": 2}, 2, 1.0))
-
-
-@pytest.mark.parametrize("admitted", ["bcde", "ab", "de"])
-def test_chances_among_the_admitted(admitted: str) -> None:
-    """With d and e admitted a dart hits one of them one time in ten, so that the scan that comes after is tested."""
-    pool = driven((5.0, 3.0, 1.0, 1.0, 1.0), in_flight=(0, 0, 0, 1, 3))
-    expected = by_weight({url: left_of(pool.nodes[url]) for url in admitted})
-    assert_follows(one_by_one(pool, 5000, only(admitted, _FIVE)), expected)
-
-
 @pytest.mark.parametrize("exclude", ["", "b"])
 @pytest.mark.parametrize("bias", [1.0, 2.0])
 def test_chances_hold_whatever_happens_in_between(bias: float, exclude: str) -> None:
@@ -148,17 +98,6 @@ def test_chances_hold_whatever_happens_in_between(bias: float, exclude: str) -> 
             pool.change(url, in_flight=node.in_flight + 1)
             out.append((url, 1))
     excess.check(5 - len(exclude))
-
-
-def test_weights_at_the_ends_of_what_a_float_can_be() -> None:
-    pool = driven((5e-324, 1e-280, 1.7e308, 1.7e308), in_flight=(900, 900, 900, 0), bias=10.0)
-    assert set(one_by_one(pool, 200)) == {"d"}  # c has 1e-30 of its chance
-    pool.leave("d")
-    assert set(one_by_one(pool, 200)) == {"c"}
-    pool.leave("c")
-    assert set(one_by_one(pool, 200)) == {"b"}
-    pool.leave("b")
-    assert set(one_by_one(pool, 200)) == {"a"}
 
 
 # -- in turns, as Envoy ------------------------------------------------------------------------------
@@ -195,19 +134,3 @@ def test_in_turns_one_that_was_full_comes_back_and_what_does_not_fit_is_passed_o
     pool.give("a")
     pool.give("b")
     assert set(one_by_one(pool, 5, Request(exclude=frozenset("a")))) == {"b"}
-
-
-def test_a_choice_takes_less_than_two_darts_whatever_is_in_flight() -> None:
-    """More than half of each strip counts, so the darts are geometric with mean < 2 and deviation < 1.5. The mean of
-    2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
-    rng, leases = Counting(5), random.Random(5)
-    strategy = WeightedLeastRequest(WeightedLeastRequest.Options(), rng)
-    for number in range(300):
-        node = WritableNode(Endpoint(f"e{number}", capacity=10**6, weight=leases.lognormvariate(0.0, 1.0)))
-        node.in_flight = leases.randrange(100)
-        strategy.join(node, 0.0)
-    for _ in range(2000):
-        picked = strategy.pick(ANY, 0.0)
-        assert picked is not None
-        picked.in_flight += 1
-    assert rng.drawn / 2000 < 2.14

@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
-from balancer.strategy import ANY, Request
+from balancer.strategy import ANY, Request, Strategy
+from balancer.testing.watched import StrategyFactory
 from tests.referee.model_health import RulesInForce
 
 __all__ = [
@@ -115,13 +116,17 @@ class Draws:
         urls: of all possible endpoints. Those with an even index fail most calls.
         rules: in force. Without any, no lease has a time limit either, so that the core's shorter path for such leases
             is tested too.
+        makers: of the strategies that take over from each other.
 
     Attributes:
         urls: as given.
     """
 
-    def __init__(self, rng: random.Random, urls: Sequence[str], rules: RulesInForce) -> None:
+    def __init__(
+        self, rng: random.Random, urls: Sequence[str], rules: RulesInForce, makers: Sequence[StrategyFactory]
+    ) -> None:
         self._rng = rng
+        self._makers = makers
         self.urls = urls
         self._terms = (None, None, *_TERMS) if rules.any else (None,)
         if rules.holders is not None:
@@ -130,6 +135,10 @@ class Draws:
         self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
         self._quotas = (None, None, *sorted(rules.quotas.keys() - {"*"})) if rules.quotas else (None,)
         self._tokens = (None, 0, 1, 3, 8, 20) if rules.quotas else (None,)
+
+    def strategy(self) -> Strategy:
+        """Return a new strategy."""
+        return self._makers[self.index(len(self._makers))](random.Random(self._rng.random()))
 
     def url(self) -> str:
         """Return one of the URLs."""

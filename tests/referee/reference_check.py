@@ -111,6 +111,11 @@ class ReferenceCheck:
 
     # -- leases ------------------------------------------------------------------------------------
 
+    def call(self, name: str, *about: object, **more: object) -> None:
+        """Make a call of the core. Whether it may be refused, the referee knows."""
+        with suppress(PoolClosed, NoEndpoint, TooManyWaiters, LeaseError, DuplicateEndpoint, UnknownEndpoint):
+            getattr(self.core, name)(*about, self.clock(), **more)
+
     def acquire(self, request: Request = ANY, *, timeout_s: float = 60.0, priority: int = 0) -> None:
         """Ask for a lease; wait if there is none."""
         now = self.clock()
@@ -125,30 +130,15 @@ class ReferenceCheck:
 
     def release_by_id(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """End a lease that is out by its id alone. After that it must be refused, by its id as well."""
-        self.core.release_by_id(lease.id, outcome, self.clock())
-        with suppress(LeaseError):
-            self.core.release_by_id(lease.id, outcome, self.clock())
-
-    def used(self, lease: Lease, tokens: int) -> None:
-        """Report how many tokens the call of a lease has used so far."""
-        self.core.used(lease, tokens, self.clock())
-
-    def release_again(self, lease: Lease) -> None:
-        """Return a lease that has ended; it must be refused."""
-        with suppress(LeaseError):
-            self.core.release(lease, Outcome.FAILURE, self.clock())
+        for _ in range(2):
+            self.call("release_by_id", lease.id, outcome)
 
     def release_foreign(self) -> None:
         """Return a lease of another pool; it must be refused here and stay valid there."""
         lease = self._stranger.acquire(ANY, 0.0)
         assert lease is not None, "the other pool lost its only slot when its lease was released here"
-        self.release_again(lease)
+        self.call("release", lease, Outcome.FAILURE)
         self._stranger.release(lease, Outcome.SUCCESS, 0.0)
-
-    def amend(self, waiter: Waiter, request: Request) -> None:
-        """Change the request of a waiter, which keeps its place. A request that can never be served must be refused."""
-        with suppress(NoEndpoint):
-            self.core.amend(waiter, request, self.clock())
 
     def cancel(self, waiter: Waiter) -> None:
         """Cancel a waiter, as if its caller has gone."""
@@ -166,10 +156,6 @@ class ReferenceCheck:
         if (not late or self._rules.gated) and self.core.due_s <= self.clock():
             self.core.tick(self.clock())
 
-    def ping(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Report a ping to the core. For an unknown endpoint it must have no effect."""
-        self.core.pinged(name, ok, self.clock(), conclusive=conclusive)
-
     def time_out(self) -> None:
         """End all waiters whose deadline has passed, as a shell's timer would."""
         for waiter in self.waiting:
@@ -181,34 +167,18 @@ class ReferenceCheck:
 
     def add(self, spec: Endpoint) -> None:
         """Add an endpoint, or bring it back. One that is active must be refused."""
-        with suppress(DuplicateEndpoint):
-            self.core.add(spec, self.clock())
+        self.call("add", spec)
 
     def update(self, url: str, **changes: Any) -> None:
         """Change fields of a spec; an unknown URL must be refused. Who is out of service moves when it comes back."""
         known = self.model.find(url)
         if known and known.state != "active":
             changes.pop("host", None)
-        with suppress(UnknownEndpoint):
-            self.core.update(replace(known.spec, **changes) if known else Endpoint(url), self.clock())
+        self.call("update", replace(known.spec, **changes) if known else Endpoint(url))
 
     def drain(self, url: str) -> None:
         """Drain an endpoint; an unknown URL must be refused."""
-        with suppress(UnknownEndpoint):
-            self.core.drain(url, self.clock())
-
-    def remove(self, url: str) -> None:
-        """Remove an endpoint; an unknown URL must be refused."""
-        with suppress(UnknownEndpoint):
-            self.core.remove(url, self.clock())
-
-    def set_strategy(self, make: StrategyFactory) -> None:
-        """Switch to another strategy."""
-        self.core.set_strategy(make(self._random), self.clock())
-
-    def close(self) -> None:
-        """Close the pool: every waiter must get `PoolClosed`."""
-        self.core.close(self.clock())
+        self.call("drain", url)
 
     # -- judging -----------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ Each call that a walk can make stands in one table: `_CALLS`. `tests.referee.mac
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from balancer.endpoint import Outcome
+from balancer.core import Waiter
+from balancer.endpoint import Lease, Outcome
 from balancer.testing.watched import StrategyFactory
 from tests.referee.draws import FULL_HOSTS, PAUSES_S, TIMEOUTS_S, Draws, urls_of
 from tests.referee.model_health import RulesInForce
@@ -64,14 +65,14 @@ def random_walk(
         AssertionError: core and model disagree, or a call failed. The message says how, and the seed.
     """
     rng = random.Random(seed)
-    draws = Draws(rng, urls_of(endpoints), rules)
+    draws = Draws(rng, urls_of(endpoints), rules, (make, *others))
     specs = [draws.spec(url) for url in draws.urls]
     reference = ReferenceCheck(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed)
     names = [name for name in _CALLS if name != "used" or rules.quotas]
-    moves = rng.choices(names, [_CALLS[name].often for name in names], k=steps)
+    moves = rng.choices(names, [_CALLS[name][0] for name in names], k=steps)
     try:
         for step, name in enumerate(moves):
-            _move(reference, draws, name, (make, *others))
+            _move(reference, draws, name)
             if step % thorough_every == 0:
                 reference.check()
         reference.finish()
@@ -81,70 +82,62 @@ def random_walk(
     return Walk(Counter(moves), tuple(reference.grants), reference.ends(), seen, reference.most_kept)
 
 
-def _move(reference: ReferenceCheck, draws: Draws, name: str, makers: Sequence[StrategyFactory]) -> None:
+def _move(check: ReferenceCheck, draws: Draws, name: str) -> None:
     """Make one call; nothing if its object does not exist now."""
-    if name == "set_strategy":
-        reference.set_strategy(makers[draws.index(len(makers))])
-        return
-    move, about = getattr(reference, name), _ABOUT.get(name)
-    if about is None:
-        move(**_CALLS[name].arguments(draws, None))
-    elif those := about(reference):
-        chosen = those[draws.index(len(those))]
-        move(chosen, **_CALLS[name].arguments(draws, chosen))
+    _, about, act = _CALLS[name]
+    those = about(check) if about else (None,)
+    if those:
+        act(check, draws, those[draws.index(len(those))] if about else None)
 
 
-_ABOUT: dict[str, Callable[[ReferenceCheck], Sequence[Any]]] = {
-    "release": lambda reference: reference.out,
-    "release_by_id": lambda reference: reference.out,
-    "used": lambda reference: reference.out,
-    "release_again": lambda reference: reference.ended,
-    "cancel": lambda reference: reference.waiting,
-    "amend": lambda reference: reference.waiting,
-}
+_Act = Callable[[ReferenceCheck, Draws, Any], object]
+_About = Callable[[ReferenceCheck], Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of call: its weight in a walk, and the arguments of one about an object (a lease, a waiter)."""
-
-    often: int
-    arguments: Callable[[Draws, Any], Mapping[str, Any]] = lambda draws, about: {}
+def _out(check: ReferenceCheck) -> Sequence[Lease]:
+    return check.out
 
 
-# There are slightly more acquires than releases, so that there is nearly always a waiter. Most additions are refused,
-# as the endpoint is there, so they must come more often than removals.
-_CALLS: Final = {
-    "acquire": _Kind(
-        400,
-        lambda draws, _: {
-            "request": draws.request(),
-            "timeout_s": draws.one_of(TIMEOUTS_S),
-            "priority": draws.one_of((0, 0, 0, 1, -2, 3)),
-        },
+def _ended(check: ReferenceCheck) -> Sequence[Lease]:
+    return check.ended
+
+
+def _waiting(check: ReferenceCheck) -> Sequence[Waiter]:
+    return check.waiting
+
+
+def _acquire(check: ReferenceCheck, draws: Draws, _: None) -> None:
+    request, timeout_s = draws.request(), draws.one_of(TIMEOUTS_S)
+    check.acquire(request, timeout_s=timeout_s, priority=draws.one_of((0, 0, 0, 1, -2, 3)))
+
+
+def _ping(check: ReferenceCheck, draws: Draws, _: None) -> None:
+    name, ok = draws.url(), draws.one_of((True, True, False))
+    check.core.pinged(name, ok, check.clock(), conclusive=draws.one_of((True, False, False)))
+
+
+# How often each comes, what it is about, and the call. There are slightly more acquires than releases, so that there is
+# nearly always a waiter. Most additions are refused, as the endpoint is there, so they must come more often than
+# removals.
+_CALLS: Final[dict[str, tuple[int, _About | None, _Act]]] = {
+    "acquire": (400, None, _acquire),
+    "release": (320, _out, lambda check, draws, lease: check.release(lease, **draws.ending(lease.endpoint.url))),
+    "release_by_id": (20, _out, lambda check, draws, lease: check.release_by_id(lease, draws.one_of(tuple(Outcome)))),
+    "release_again": (10, _ended, lambda check, _, lease: check.call("release", lease, Outcome.FAILURE)),
+    "release_foreign": (10, None, lambda check, draws, _: check.release_foreign()),
+    "used": (80, _out, lambda check, draws, lease: check.call("used", lease, draws.one_of((0, 1, 2, 5, 12, 30)))),
+    "amend": (30, _waiting, lambda check, draws, waiter: check.call("amend", waiter, draws.request())),
+    "cancel": (20, _waiting, lambda check, draws, waiter: check.cancel(waiter)),
+    "pass_time": (
+        110,
+        None,
+        lambda check, draws, _: check.pass_time(draws.one_of(PAUSES_S), late=draws.one_of((True, False, False))),
     ),
-    "release": _Kind(320, lambda draws, lease: draws.ending(lease.endpoint.url)),
-    "release_by_id": _Kind(20, lambda draws, _: {"outcome": draws.one_of(tuple(Outcome))}),
-    "release_again": _Kind(10),
-    "release_foreign": _Kind(10),
-    "used": _Kind(80, lambda draws, _: {"tokens": draws.one_of((0, 1, 2, 5, 12, 30))}),
-    "amend": _Kind(30, lambda draws, _: {"request": draws.request()}),
-    "cancel": _Kind(20),
-    "pass_time": _Kind(
-        110, lambda draws, _: {"seconds": draws.one_of(PAUSES_S), "late": draws.one_of((True, False, False))}
-    ),
-    "time_out": _Kind(60),
-    "ping": _Kind(
-        20,
-        lambda draws, _: {
-            "name": draws.url(),
-            "ok": draws.one_of((True, True, False)),
-            "conclusive": draws.one_of((True, False, False)),
-        },
-    ),
-    "add": _Kind(80, lambda draws, _: {"spec": draws.spec(draws.url())}),
-    "update": _Kind(40, lambda draws, _: draws.change()),
-    "drain": _Kind(12, lambda draws, _: {"url": draws.url()}),
-    "remove": _Kind(12, lambda draws, _: {"url": draws.url()}),
-    "set_strategy": _Kind(2),
+    "time_out": (60, None, lambda check, draws, _: check.time_out()),
+    "ping": (20, None, _ping),
+    "add": (80, None, lambda check, draws, _: check.add(draws.spec(draws.url()))),
+    "update": (40, None, lambda check, draws, _: check.update(**draws.change())),
+    "drain": (12, None, lambda check, draws, _: check.drain(draws.url())),
+    "remove": (12, None, lambda check, draws, _: check.call("remove", draws.url())),
+    "set_strategy": (2, None, lambda check, draws, _: check.call("set_strategy", draws.strategy())),
 }

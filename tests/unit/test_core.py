@@ -8,8 +8,7 @@ from balancer_strategies.fifo import Fifo
 
 from balancer.core import Core
 from balancer.core.room import has_no_room
-from balancer.core.waiters import WaitQueue
-from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
     LeaseError,
@@ -176,14 +175,6 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest
     assert isinstance(waiter.error, PoolClosed)
 
 
-def test_busy_counts_the_leases_still_out() -> None:
-    core = core_of(Endpoint("a", capacity=2))
-    first = taken(core, now=10.0)
-    taken(core, now=20.0)
-    core.release(first, Outcome.SUCCESS, 25.0)
-    assert core.counters(30.0)[0][0].busy_s == pytest.approx(15.0 + 10.0)
-
-
 def test_a_lease_shows_the_endpoint_as_it_was() -> None:
     core = core_of(Endpoint("a"))
     lease = taken(core)
@@ -324,20 +315,6 @@ def test_who_waits_is_served_by_a_new_strategy_at_once() -> None:
 # -- the queue by itself ---------------------------------------------------------------------------
 
 
-def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
-    queue = WaitQueue()
-    ask = [Request(labels=frozenset({label})) for label in "xy"]
-    waiters = [queue.push(ask[n % 2], float(n), 100.0, 0, woken) for n in range(6)]
-    served = []
-    for waiter in queue.candidates(0.0):
-        if waiter.request == ask[0]:  # only one kind can be served
-            queue.discard(waiter)
-            served.append(waiter)
-    assert served == waiters[::2]
-    assert list(queue) == waiters[1::2]
-    assert queue.size == 3
-
-
 @pytest.mark.parametrize("knows", [False, True])
 def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(knows: bool) -> None:
     strategy = default_registry().strategy("fifo", None, random.Random(0))
@@ -367,15 +344,6 @@ def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(
     assert core.acquire(ANY, 3.0) is None
 
 
-def test_a_look_at_the_leases_ends_those_whose_time_is_over() -> None:
-    core = core_of(Endpoint("a"))
-    lease = core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0)
-    assert lease is not None
-    assert [row.id for row in core.leases(4.9)] == [lease.id]
-    assert core.leases(5.0) == []
-    assert lease.ended
-
-
 def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out() -> None:
     core, other = core_of(Endpoint("a")), core_of(Endpoint("a"))
     lease = taken(core)
@@ -399,26 +367,3 @@ def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frame
         deeper(frames - 2)  # and this one, and the last
     assert has_no_room(caught.value) is no_room
     assert not has_no_room(ValueError())
-
-
-def test_a_request_whose_like_waits_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:
-    picks: list[Request] = []
-    picked = Scan.pick
-
-    def counting(self: Scan, request: Request, now: float) -> Node | None:
-        picks.append(request)
-        return picked(self, request, now)
-
-    monkeypatch.setattr(Scan, "pick", counting)
-    core = core_of(Endpoint("a"), strategy=Scan())
-    lease = taken(core)
-    waiters = [wait(core, float(number)) for number in range(1, 5)]
-    assert len(picks) == 2  # that of the lease, and of the first who had to wait
-    other = Request(exclude=frozenset({"b"}))
-    assert core.acquire(other, 5.0) is None
-    assert picks[2:] == [other]
-    for waiter in waiters:
-        assert core.release(lease, Outcome.SUCCESS, 6.0) == [waiter]
-        lease = waiter.lease
-    core.release(lease, Outcome.SUCCESS, 7.0)
-    taken(core, now=8.0)

@@ -4,9 +4,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.strategy import ANY
 from balancer.testing.clock import ManualClock
-from tests.unit.test_core import core_of, wait
 
 QUICK = RetrySettings(base_s=0.001, max_pause_s=0.001)
 
@@ -23,23 +21,6 @@ def test_half_of_the_calls_failing_shows_in_the_rates_and_in_print() -> None:
     assert (stats.calls, stats.failures, stats.overloads, stats.failure_rate) == (4, 2, 1, 0.5)
     assert "6 granted, 4 calls: 2 failures (50.0%), 1 overloads" in repr(pool)
     held.release()
-
-
-def test_who_gave_up_waiting_is_counted_apart_from_who_waited_for_too_long() -> None:
-    core = core_of(Endpoint("a"))
-    core.acquire(ANY, 0.0)
-    for timed_out in (True, False, False):
-        core.cancel(wait(core, deadline_s=9.0), 9.0, timed_out=timed_out)
-    totals = core.counters(9.0)[1]
-    assert (totals["acquired"], totals["timed_out"], totals["cancelled"]) == (1, 1, 2)
-
-
-def test_calls_of_an_endpoint_that_has_gone_still_count() -> None:
-    pool = Pool([Endpoint("a")], strategy="fifo", health=None)
-    pool.acquire().release(Outcome.FAILURE)
-    pool.remove("a")
-    stats = pool.stats()
-    assert (stats.endpoints, stats.calls, stats.failures, stats.failure_rate) == ((), 1, 1, 1.0)
 
 
 def test_retries_and_hedges_are_counted() -> None:

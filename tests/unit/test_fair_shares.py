@@ -8,7 +8,7 @@ import pytest
 
 from balancer.core import Core, Waiter
 from balancer.core.fairness import OTHERS, FairShares
-from balancer.core.metrics import HolderStats, PoolStats, jain_index
+from balancer.core.metrics import HolderStats, PoolStats
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.errors import TooManyWaiters
 from balancer.settings.rules import HolderSettings, QuotaSettings
@@ -48,29 +48,6 @@ def stats_of(core: Core, name: str, now: float) -> HolderStats:
     return next(each for each in core.holders(now) if each.name == name)
 
 
-def test_a_holder_with_few_calls_is_not_behind_all_of_one_with_many() -> None:
-    core = core_of(Endpoint("http://a/"))
-    lease = take(core, call("many"))
-    many = [wait(core, call("many")) for _ in range(5)]
-    few = wait(core, call("few"), 0.5)
-    assert served(core, lease, 1.0) == [few]
-    assert served(core, few.lease, 2.0) == [many[0]]  # type: ignore[arg-type]  # it has one
-
-
-def test_a_holder_of_twice_the_weight_gets_twice_the_slot_seconds() -> None:
-    core = core_of(Endpoint("http://a/"), holders={"two": HolderSettings(weight=2.0)})
-    lease = take(core, call("one"))
-    for _ in range(30):
-        wait(core, call("one"))
-        wait(core, call("two"))
-    for now in range(1, 31):
-        (waiter,) = served(core, lease, float(now))
-        assert waiter.lease is not None
-        lease = waiter.lease
-    assert stats_of(core, "two", 31.0).busy_s == pytest.approx(20, abs=1)
-    assert stats_of(core, "one", 31.0).busy_s == pytest.approx(11, abs=1)
-
-
 def test_long_calls_are_paid_for_while_they_run() -> None:
     core = core_of(Endpoint("http://a/", capacity=4))
     quick = [take(core, call("quick")) for _ in range(4)]
@@ -86,16 +63,6 @@ def test_long_calls_are_paid_for_while_they_run() -> None:
     assert stats_of(core, "slow", 50.0).busy_s == pytest.approx(100, rel=0.5)
 
 
-def test_slots_that_come_free_together_go_to_several_holders() -> None:
-    core = core_of(Endpoint("http://a/", capacity=4))
-    leases = [take(core, call("first")) for _ in range(4)]
-    for name in ("one", "two"):
-        for _ in range(4):
-            wait(core, call(name))
-    got = [each.request.terms.holder for lease in leases for each in served(core, lease, 1.0)]  # type: ignore[union-attr]
-    assert sorted(got) == ["one", "one", "two", "two"]
-
-
 def test_what_a_holder_did_not_use_is_not_kept_for_it() -> None:
     core = core_of(Endpoint("http://a/", capacity=2))
     for now in range(100):
@@ -109,28 +76,6 @@ def test_what_a_holder_did_not_use_is_not_kept_for_it() -> None:
         assert waiter.lease is not None
         out.append(waiter.lease)
     assert stats_of(core, "new", 121.0).leases in (11, 12)
-
-
-def test_a_priority_moves_a_call_before_others_of_its_holder_only() -> None:
-    core = core_of(Endpoint("http://a/"))
-    lease = take(core, call("a"))
-    plain, urgent = wait(core, call("a")), wait(core, call("a"), priority=9)
-    other = wait(core, call("b"))
-    order = []
-    for now in (1.0, 2.0, 3.0):
-        (waiter,) = served(core, lease, now)
-        assert waiter.lease is not None
-        order.append(waiter)
-        lease = waiter.lease
-    assert order == [other, urgent, plain]
-
-
-def test_a_holder_has_no_more_leases_than_it_may_though_slots_are_free() -> None:
-    core = core_of(Endpoint("http://a/", capacity=3), holders={"*": HolderSettings(max_leases=2)})
-    first, _ = take(core, call("a")), take(core, call("a"))
-    waiter = wait(core, call("a"))
-    take(core, call("b"))
-    assert served(core, first, 1.0) == [waiter]
 
 
 def test_a_wait_in_vain_names_the_bound_of_its_holder() -> None:
@@ -159,42 +104,6 @@ def test_a_holder_has_no_more_waiters_than_it_may() -> None:
         core.wait(call("a"), 0.0, math.inf, 0, lambda: None)
     assert told.value.holder == "a"
     wait(core, call("b"))
-
-
-def test_a_large_call_is_not_starved_by_small_ones_of_others() -> None:
-    core = core_of(Endpoint("http://a/", capacity=4))
-    out = [take(core, call("small")) for _ in range(4)]
-    large = wait(core, call("large", slots=4))
-    for now in range(1, 40):
-        wait(core, call("small"), float(now))
-        out += [each.lease for each in served(core, out.pop(0), now + 0.5) if each.lease is not None]
-        if large.lease is not None:
-            break
-    assert large.lease is not None
-
-
-def test_a_quota_is_shared_too() -> None:
-    core = core_of(Endpoint("http://a/", capacity=9, quota="key"), quotas={"key": QuotaSettings(requests_per_min=1)})
-    take(core, call("many"))
-    many = [wait(core, call("many"), 1.0) for _ in range(3)]
-    few = wait(core, call("few"), 2.0)
-    assert list(core.tick(60.0)) == [few]
-    assert list(core.tick(120.0)) == [many[0]]
-
-
-def test_the_figures_of_a_holder_are_its_leases_seconds_tokens_and_waits() -> None:
-    core = core_of(Endpoint("http://a/"))
-    lease = take(core, call("a"))
-    waiter = wait(core, call("b"), 1.0)
-    core.used(lease, 5, 1.0)
-    core.used(lease, 7, 2.0)
-    core.release(lease, Outcome.FAILURE, 3.0)
-    found = stats_of(core, "b", 4.0)
-    assert (found.in_flight, found.waiting, found.leases, found.calls) == (1, 0, 1, 0)
-    assert (found.busy_s, found.wait_s.max, found.share) == (1.0, 2.0, 0.25)
-    found = stats_of(core, "a", 4.0)
-    assert (found.in_flight, found.calls, found.tokens, found.busy_s, found.weight) == (0, 1, 7, 3.0, 1.0)
-    assert waiter.lease is not None
 
 
 def test_the_figures_go_through_a_file() -> None:
@@ -245,4 +154,3 @@ def test_without_fair_shares_nobody_is_counted() -> None:
     core = Core([Endpoint("http://a/")], MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0)
     take(core, call("a"))
     assert core.holders(1.0) == []
-    assert jain_index([1.0, 1.0]) == 1.0

@@ -269,13 +269,6 @@ def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without
     assert [type(event) for event in ruled.core.journal.happened] == [Spared, Spared]
 
 
-def test_an_ejected_one_comes_back_when_too_many_are_out_because_others_left() -> None:
-    ruled = ejected("a")
-    ruled.core.remove("b", 1.0)
-    assert ruled.health() == {"a": "healthy"}
-    ruled.take("a")
-
-
 def test_those_that_would_be_back_first_are_brought_back_first() -> None:
     ruled = Ruled(6, health=ROW | {"panic_share": 0.0})
     for now, url in enumerate("cab"):
@@ -497,36 +490,6 @@ def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
 # -- panic ---------------------------------------------------------------------------------------------
 
 
-def panicking() -> Ruled:
-    """Return four endpoints, of which three are ejected and half must be fit."""
-    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.5})
-    for url in "abc":
-        if ruled.health()[url] == "healthy":
-            ruled.call(url, FAILURE, times=3)
-    assert ruled.out() == ["a", "b", "c"]
-    return ruled
-
-
-def test_when_too_few_are_fit_all_serve() -> None:
-    ruled = panicking()
-    assert ruled.limits() == {"a": 1, "b": 1, "c": 1, "d": 1}
-    assert "panic" in repr(ruled.core)
-    for url in "abcd":
-        ruled.take(url)
-
-
-def test_panic_ends_when_enough_are_back() -> None:
-    ruled = panicking()
-    ruled.at(5.0)
-    assert ruled.health()["a"] == "half_open"
-    assert ruled.limits()["b"] == 1
-    ruled.call("a", SUCCESS)
-    assert "panic" not in repr(ruled.core)
-    assert ruled.limits() == {"a": 1, "b": 1, "c": 1, "d": 1}  # b and c are half open
-    ruled.call("b", FAILURE)
-    assert ruled.limits()["b"] == 0
-
-
 def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
     ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
     ruled.call("a", FAILURE, times=2)
@@ -566,15 +529,6 @@ def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> 
     assert ruled.core.due_s == float("inf")
 
 
-def test_a_weight_that_is_updated_grows_on_from_where_it_is() -> None:
-    ruled = ejected(slow_start_s=10.0)
-    ruled.at(5.0)
-    ruled.call("a", SUCCESS)
-    ruled.at(10.0)
-    ruled.core.update(Endpoint("a", weight=4.0), 10.0)
-    assert ruled.core.ledger.account("a").weight == pytest.approx(2.0)
-
-
 # -- the table -----------------------------------------------------------------------------------------
 
 
@@ -597,21 +551,6 @@ def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now() -> None
     assert ruled.health()["a"] == "half_open"
 
 
-def test_ejections_are_counted_those_by_a_probe_as_well() -> None:
-    ruled = ejected()
-    ruled.at(6.0)
-    ruled.call("a", FAILURE)
-    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [2, 0]
-
-
-def test_a_drain_keeps_the_count_of_ejections() -> None:
-    ruled = ejected()
-    ruled.core.drain("a", ruled.now)
-    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [1, 0]
-    ruled.core.add(Endpoint("a"), ruled.now)
-    assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [1, 0]
-
-
 @pytest.mark.parametrize("waited_s", [0.0, 6.0], ids=["ejected", "on trial"])
 def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waited_s: float) -> None:
     ruled = ejected(of=[Endpoint("a", capacity=4), Endpoint("b")])
@@ -623,13 +562,6 @@ def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waite
     assert ruled.get("a") is None, "one call at a time"
     ruled.give(probe, FAILURE)
     assert ruled.health()["a"] == "ejected"
-
-
-def test_one_that_is_drained_while_fit_and_added_again_is_fit() -> None:
-    ruled = ejected()
-    ruled.core.drain("b", ruled.now)
-    ruled.core.add(Endpoint("b"), ruled.now)
-    assert ruled.health()["b"] == "healthy"
 
 
 def test_who_waits_in_vain_is_told_how_many_are_out() -> None:

@@ -229,7 +229,7 @@ def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(ruled.core, "_expire", interrupted)
+        patched.setattr(ruled.core, "_end_for", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ruled.core.tick(6.0)
     assert not lease.ended

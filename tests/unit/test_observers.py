@@ -167,6 +167,15 @@ def test_an_observation_ends():
     assert observation.ended
 
 
+def test_nothing_is_made_that_nobody_wants() -> None:
+    heard = Heard()
+    pool = pool_of("a", health=None)
+    with pool.observe(heard, {Granted}):
+        pool.acquire().release()
+        assert heard.names == ["Granted"]
+    assert not {Granted, Ended, Queued} & Log.kinds, "the log must cost a lease nothing"
+
+
 @pytest.mark.parametrize("kinds", [{int}, {Event}, {"Granted"}])
 def test_a_stranger_among_the_kinds_is_refused(kinds):
     pool = pool_of("a", health=None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from balancer.core.health import HealthWatch
-from balancer.core.outliers import TESTS, Batches, OutlierTest
+from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import HealthRecord
 from balancer.settings.rules import HealthSettings
 from tests.unit.ruled import FAILURE, SUCCESS, Ruled
@@ -38,8 +38,8 @@ class Listens(OutlierTest):
     def __init__(self, settings: HealthSettings) -> None:
         self.heard: list[tuple[str, object]] = []
 
-    def booked(self, record: HealthRecord, batches: Batches) -> None:
-        self.heard += [("booked", successes) for successes, _ in batches]
+    def booked(self, record: HealthRecord, successes: int, at_s: float) -> None:
+        self.heard.append(("booked", successes))
 
     def took(self, record: HealthRecord, elapsed_s: float, now: float) -> bool:
         self.heard.append(("took", (elapsed_s, now)))

@@ -199,7 +199,6 @@ def test_waits_count_those_who_did_not_wait_as_nothing():
 def test_nothing_is_timed_until_somebody_asks():
     pool = Pool(["http://a/"], health=None)
     assert pool.snapshot().times is None
-    assert not pool.engine.core._attends_ends
     Collector(pool)
     Collector(pool)
     pool.acquire(timeout=0).release()

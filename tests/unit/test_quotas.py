@@ -13,7 +13,7 @@ from balancer.core import Core
 from balancer.core.metrics import PoolStats, QuotaStats
 from balancer.core.quotas import WINDOW_S, Meter
 from balancer.endpoint import Outcome
-from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint
+from balancer.errors import AcquireTimeout, LeaseError
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
@@ -75,48 +75,6 @@ def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it() -> None:
     assert waiter.lease.endpoint.name in _KEY
 
 
-def test_fewer_tokens_than_reserved_let_the_next_one_in_at_once() -> None:
-    core = core_of(QuotaSettings(tokens_per_min=10))
-    lease, waiter = ask(core, 0.0, 8), ask(core, 1.0, 5)
-    assert core.used(lease, 6, 2.0) == []
-    assert core.used(lease, 5, 2.0) == [waiter]
-
-
-def test_more_tokens_than_reserved_count_from_when_they_are_told() -> None:
-    core = core_of(QuotaSettings(tokens_per_min=10))
-    lease = ask(core, 0.0, 5)
-    core.used(lease, 9, 30.0)
-    waiter = ask(core, 31.0, 7)
-    assert core.due_s == 90.0  # at 60 s the estimate goes, but 4 tokens are of the 30th second
-    assert core.tick(90.0) == [waiter]
-
-
-def test_what_was_told_before_does_not_count_again() -> None:
-    meter = Meter("key", QuotaSettings(tokens_per_min=100))
-    charge = meter.take(5, 0.0)
-    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
-        meter.settle(charge, told, 1.0)
-        assert meter.tokens == counted
-
-
-def test_a_lease_that_nobody_settles_counts_as_its_estimate() -> None:
-    core = core_of(QuotaSettings(tokens_per_min=10))
-    lease = ask(core, 0.0, 8)
-    core.abandon([lease], 1.0)
-    waiter = ask(core, 2.0, 3)
-    assert core.due_s == 60.0
-    assert core.tick(60.0) == [waiter]
-
-
-def test_what_reserves_more_than_a_whole_quota_is_told_so() -> None:
-    core = core_of(QuotaSettings(tokens_per_min=10))
-    said = r"reserves 11 tokens, and the largest quota .* has 10 a minute"
-    with pytest.raises(QuotaExceeded, match=said) as caught:
-        ask(core, 0.0, 11)
-    assert isinstance(caught.value, NoEndpoint)
-    assert core.waiting == 0
-
-
 def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count() -> None:
     clock = ManualClock()
     pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
@@ -149,20 +107,6 @@ def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones()
     assert core.acquire(other, 7.0) is None
     assert core.tick(59.0) == []
     assert core.tick(60.0) == [large, small[0]]
-
-
-def test_each_endpoint_has_a_quota_of_its_own_where_it_names_none() -> None:
-    clock = ManualClock()
-    pool = Pool(["http://a/", "http://b/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
-    names = set()
-    for _ in range(2):
-        with pool.lease(timeout=0) as lease:
-            names.add(lease.endpoint.name)
-    assert names == {"http://a/", "http://b/"}
-    with pytest.raises(AcquireTimeout):
-        pool.acquire(timeout=0)
-    clock.advance(60.0)
-    pool.acquire(timeout=0).release()
 
 
 def test_what_a_call_used_is_said_before_it_ends() -> None:
@@ -274,3 +218,11 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
 def test_a_quota_is_made_of_its_settings() -> None:
     with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
         Pool(["http://a/"], quotas={"key": 5})  # type: ignore[dict-item]
+
+
+def test_what_was_told_before_does_not_count_again() -> None:
+    meter = Meter("key", QuotaSettings(tokens_per_min=100))
+    charge = meter.take(5, 0.0)
+    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
+        meter.settle(charge, told, 1.0)
+        assert meter.tokens == counted
