@@ -60,7 +60,7 @@ class TaskPool:
         that was granted at that moment goes to the next waiter.
         """
         engine = self.pool.engine
-        lease = await engine.acquire_in_task(*asking(engine.usual, timeout, asked), None)
+        lease = await engine.acquire_in_task(asking(engine.plain, timeout, asked))
         lease.taken = True
         return lease
 

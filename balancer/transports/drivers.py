@@ -1,21 +1,20 @@
 """The drivers of a request: they carry out its attempt plan, as `Pool.call` does, in a thread or in a task."""
 
 import math
-import time
 from typing import Any
 
 from balancer.core.decisions import Run
 from balancer.errors import CannotTell
 from balancer.shells.acts import follow, follow_in_task
-from balancer.shells.driver import AbstractThreadDriver
-from balancer.shells.tasks.driver import AbstractTaskDriver
+from balancer.shells.driver import ThreadDriver
+from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.exchange import RequestExchange
 from balancer.transports.time_bound import TimeBound
 
 __all__ = ["TaskRequest", "ThreadRequest"]
 
 
-class ThreadRequest(AbstractThreadDriver[Any]):
+class ThreadRequest(ThreadDriver[Any]):
     """One request along its plan. An attempt that still runs at the deadline is ended, as it would be in a task.
 
     Args:
@@ -65,12 +64,8 @@ class ThreadRequest(AbstractThreadDriver[Any]):
             return error
         return self.late() if self._run_now.cut_blames else CannotTell("it was asked too late")
 
-    def pause(self, pause_s: float) -> None:
-        """Wait so many seconds."""
-        time.sleep(pause_s)
 
-
-class TaskRequest(AbstractTaskDriver[Any]):
+class TaskRequest(TaskDriver[Any]):
     """One request along its plan, in a task.
 
     Args:

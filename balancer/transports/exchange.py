@@ -43,6 +43,7 @@ _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoE
 AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
+Drive = CallDriver[Any]
 CountsAs = Callable[[BaseException], BaseException]
 ClientErrors = Sequence[Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
@@ -184,7 +185,7 @@ class RequestExchange(ABC):
 
     # -- an attempt ----------------------------------------------------------------------------------
 
-    def attempt(self, drive: CallDriver, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
+    def attempt(self, drive: Drive, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
         """Send the request to the leased endpoint. Return its answer, which holds the lease.
 
         After an error the lease has ended.
@@ -245,7 +246,7 @@ class RequestExchange(ABC):
             raise refusal
         return outcome_of(refusal)
 
-    def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: CallDriver) -> BaseException:
+    def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: Drive) -> BaseException:
         """End the lease of a failed attempt, and return the error to raise."""
         if not isinstance(error, Exception):
             end_lease(lease, counts_as)
@@ -264,7 +265,7 @@ class RequestExchange(ABC):
 
     # -- its end -------------------------------------------------------------------------------------
 
-    def came_to(self, error: Exception, drive: CallDriver) -> Any:
+    def came_to(self, error: Exception, drive: Drive) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         plan = drive.plan

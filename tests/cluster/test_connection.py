@@ -158,7 +158,7 @@ def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene: Con
     peer = scene.connected()
     caller = reading_caller(scene, peer)
     if end == "another thread opens":
-        caller.gate.release()
+        caller.gate.wake()
     else:
         scene.party.opens = caller.gate if end == "what it reads opens" else None
         scene.ahead_s += 2 * LONG_S if end == "it is late" else 0.0
@@ -200,7 +200,7 @@ def test_the_thread_waits_for_a_caller_who_hands_over_and_does_not_poll_again_an
 
     monkeypatch.setattr(module, "_HAND_OVER_S", PATIENCE_S)
     monkeypatch.setattr(module, "_release", slow_release)
-    caller.gate.release()
+    caller.gate.wake()
     assert leaving.wait(PATIENCE_S)
     before, heard = watched.reads, len(scene.party.told)
     peer.say(OFFER)

@@ -115,7 +115,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
                 await pool.aio.acquire(timeout=0.001)
 
         def check(where: str) -> None:
-            assert (pool.stats().waiting, len(pool.engine.waits.parked)) == (0, 0), where
+            assert (pool.stats().waiting, len(pool.engine.waits.places)) == (0, 0), where
             lease.release()
             assert_nothing_lost(pool, 1)
 

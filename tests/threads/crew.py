@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer import Pool
-from balancer.shells.waiting import Waits
+from balancer.shells.waiting import Gate
 from tests.patience import PATIENCE_S
 
 __all__ = ["assert_nothing_lost", "crew", "is_asleep", "switching_often", "until"]
@@ -49,7 +49,7 @@ def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> Non
 def is_asleep(thread: threading.Thread) -> bool:
     """Return whether the thread waits for a lease, and stands in the very call that another one has to wake it from."""
     frame = sys._current_frames().get(thread.ident or 0)
-    if frame is None or frame.f_code is not Waits._sleep.__code__:
+    if frame is None or frame.f_code is not Gate.wait.__code__:
         return False
     steps = {step.offset: step.opname for step in dis.get_instructions(frame.f_code)}
     return steps.get(frame.f_lasti, "").startswith("CALL")

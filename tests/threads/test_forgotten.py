@@ -5,13 +5,12 @@ import logging
 import threading
 from contextlib import suppress
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.shells.waiting import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
@@ -87,7 +86,7 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
 ) -> None:
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
-    monkeypatch.setattr("balancer.shells.abandoned._EVERY_S", 0.01)
+    monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
     got: list[str] = []
@@ -109,33 +108,8 @@ def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> No
     pool = Pool(["a"], clock=ManualClock(0.0))
     held = pool.acquire()
     waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
-    assert list(islice(pool.engine.waits.naps(waiter, None), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
+    assert list(islice(pool.engine.waits._naps_until(40.0, waiter), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
     held.release()
-
-
-def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(["a"], clock=ManualClock(0.0))
-    waits, armed, looked = pool.engine.waits, list[float](), list[bool]()
-
-    def arm(at_s: float) -> object:
-        armed.append(at_s)
-        return SimpleNamespace(ident=1)
-
-    monkeypatch.setattr(waits._rounds, "arm", arm)
-    monkeypatch.setattr(waits._rounds, "rings", lambda: True)
-    monkeypatch.setattr(pool.engine, "start", lambda timer: None)
-    monkeypatch.setattr(waits, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
-    waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
-    waits.look_for_tasks()
-    waits.look_for_tasks()
-    for _ in range(4):
-        waits._look_round()
-    assert armed == [1.0, 2.0, 4.0, 8.0, 8.0]
-    assert looked == [True] * 4
-    waits.parked.clear()
-    waits._look_round()
-    assert len(armed) == 5
-    assert waits.round_s == 0.0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -192,7 +192,7 @@ def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: 
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = EndpointError("down")
     told: list[str] = []
-    monkeypatch.setattr(pool.engine, "pinged", lambda url, ok, *, conclusive=False: told.append(url))
+    monkeypatch.setattr(pool.engine.core, "pinged", lambda url, ok, now: told.append(url) or ())
 
     def ended(event: Event) -> None:
         if event.endpoint == "a" and not stage.go["a"].is_set():
@@ -212,11 +212,11 @@ def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.Monk
     pool = pool_of("a", "b")
     told: list[tuple[str, bool]] = []
 
-    def pinged(url: str, ok: bool, *, conclusive: bool = False) -> None:
+    def pinged(url: str, ok: bool, now: float) -> None:
         told.append((url, ok))
         raise RuntimeError("not at home")
 
-    monkeypatch.setattr(pool.engine, "pinged", pinged)
+    monkeypatch.setattr(pool.engine.core, "pinged", pinged)
     _loses_on_a(pool, TimeoutError())
     assert told == [("a", False)]
 
@@ -295,7 +295,7 @@ _AROUND_THE_LEASE = (
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.
-_IN_NO_HAND = ("CallDriver.take_at_once, ", "AbstractThreadDriver._lease, ")
+_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:

@@ -375,7 +375,7 @@ class Waits:
     def passed_s(self) -> float:
         return self._clock() - self._began_s
 
-    def naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
+    def naps_until(self, until_s: float, waiter: Waiter) -> Iterator[float]:
         """Let the time pass by itself, so that there is nothing left to wait for."""
         began_s = self._clock()
         while not waiter.ended and self._clock() < until_s:

@@ -26,8 +26,8 @@ class TaskLeaseContext:
         self._asked = asked
 
     async def __aenter__(self) -> Lease:
-        asked = asking(self._engine.usual, self._timeout, self._asked)
-        self.lease = lease = await self._engine.acquire_in_task(*asked, None)
+        wanted = asking(self._engine.plain, self._timeout, self._asked)
+        self.lease = lease = await self._engine.acquire_in_task(wanted)
         return lease
 
     async def __aexit__(
