@@ -49,7 +49,8 @@ from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import Wanted, terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.waiting import Gate, Hand, Place, Waits, abandoned
+from balancer.shells.tasks.parking import Spot
+from balancer.shells.waiting import Gate, Waits, abandoned
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
@@ -70,6 +71,49 @@ class CallerDefaults:
     retries: RetrySettings | None = None
     ttl_s: float | None = None
     leak_after_s: float | None = None
+
+
+class Hand:
+    """What a caller wants, and has got so far. An interrupt leaves it there. Its methods are acts of the engine.
+
+    Args:
+        waits: of the engine.
+        wanted: by the caller.
+        new_spot: makes the place where it waits.
+
+    Attributes:
+        lease: its lease, once there is one.
+        waiter: its place in the queue, while it waits.
+        spot: where it waits.
+    """
+
+    __slots__ = ("_waits", "lease", "new_spot", "spot", "waiter", "wanted")
+
+    spot: Spot
+
+    def __init__(self, waits: Waits, wanted: Wanted, new_spot: Callable[[bool], Spot]) -> None:
+        self._waits = waits
+        self.wanted = wanted
+        self.new_spot = new_spot
+        self.lease: Lease | None = None
+        self.waiter: Waiter | None = None
+
+    def take(self, now: float) -> Sequence[Waiter]:
+        """Take a lease, or queue the request."""
+        self.lease = self._waits.core.acquire(self.wanted.request, now)
+        if self.lease is None:
+            self._waits.queue(self, now)
+        return ()
+
+    def give_back(self, now: float) -> Sequence[Waiter]:
+        """End the lease or the wait, as the caller is gone."""
+        core, waiter, lease = self._waits.core, self.waiter, self.lease
+        ended: Sequence[Waiter] = ()
+        if waiter is not None:
+            ended = core.cancel(waiter, now, timed_out=False)
+            lease = waiter.lease
+            self._waits.forget(self)
+        return ended if lease is None or lease.ended else [*ended, *core.release(lease, Outcome.IGNORED, now)]
 
 
 class Engine:
@@ -109,7 +153,7 @@ class Engine:
         *,
         jitter: random.Random,
         after: Callable[[], object] | None = None,
-        new_gate: Callable[[], Place] = Gate,
+        new_gate: Callable[[], Spot] = Gate,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
@@ -217,41 +261,43 @@ class Engine:
 
     def acquire(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`."""
-        hand = Hand()
-        take = partial(self._take, hand, wanted, self.waits.gate)
+        hand = Hand(self.waits, wanted, self.waits.gate)
         try:
-            self.step(take)
+            self.step(hand.take)
             if hand.lease is None:
-                for nap_s in self.waits.naps(hand, wanted, take):
-                    hand.place.wait(nap_s)  # type: ignore[union-attr]  # it has one while it waits
-            return self._noted(hand, wanted)
+                for nap_s in self.waits.naps(hand):
+                    hand.spot.wait(nap_s)
+            if wanted.priority or wanted.request is not ANY:
+                self._note(hand)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._let_go(hand)
             raise
+        return hand.lease  # type: ignore[return-value]  # there is one at the end of a wait
 
     async def acquire_in_task(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this task if needed."""
-        hand = Hand()
-        take = partial(self._take, hand, wanted, self.waits.spot)
+        hand = Hand(self.waits, wanted, self.waits.spot)
         try:
-            self.step(take)
+            self.step(hand.take)
             if hand.lease is None:
-                for nap_s in self.waits.naps(hand, wanted, take):
-                    await hand.place.wait(nap_s)  # type: ignore[union-attr]  # it has one while it waits
-            return self._noted(hand, wanted)
+                for nap_s in self.waits.naps(hand):
+                    await hand.spot.wait(nap_s)
+            if wanted.priority or wanted.request is not ANY:
+                self._note(hand)
         except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
             self._let_go(hand)
             raise
+        return hand.lease  # type: ignore[return-value]  # there is one at the end of a wait
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """End a lease; see `balancer.Pool.release`."""
         try:
-            self.step(partial(self.core.release, lease, outcome), can_wait=True)
+            self.step(lambda now: self.core.release(lease, outcome, now), True)
         except (LeaseError, PoolForked):
             raise
         except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
             self.cut = True
-            self._rescue(partial(self.end, lease, outcome))
+            self._rescue(partial(self._end, lease, outcome))
             if not self._logs(error):
                 raise
 
@@ -263,44 +309,26 @@ class Engine:
         """Set the load that the endpoint of a lease reported; see `Lease.told`."""
         self.change(partial(self.core.told, lease, load))
 
-    def _take(self, hand: Hand, wanted: Wanted, new_place: Callable[[bool], Place], now: float) -> Sequence[Waiter]:
-        """Put a lease into `hand`, or queue the request: an act."""
-        hand.lease = self.core.acquire(wanted.request, now)
-        if hand.lease is None:
-            self.waits.queue(hand, wanted, new_place, now)
-        return ()
-
-    def _noted(self, hand: Hand, wanted: Wanted) -> Lease:
-        """Return the lease of a caller. What is not the same for all leases is noted on it."""
+    def _note(self, hand: Hand) -> None:
+        """Note on a new lease what is not the same for all."""
         lease = hand.lease
-        assert lease is not None, "it was granted at once, or at the end of a wait"
-        if wanted.priority:
-            lease.priority = wanted.priority
-        if wanted.request is not ANY:
-            if self._leak_after_s is not None:
-                lease.where = _place_of_call()
-            for mark in self._marks:
-                mark(lease)
-        return lease
-
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
-        """End a lease if it is out: an act."""
-        is_out = not lease.ended and isinstance(outcome, Outcome)
-        return self.core.release(lease, outcome, now) if is_out else ()
+        assert lease is not None, "there is one at the end of a wait"
+        if hand.wanted.priority:
+            lease.priority = hand.wanted.priority
+        if self._leak_after_s is not None:
+            lease.where = _place_of_call()
+        for mark in self._marks:
+            mark(lease)
 
     def _let_go(self, hand: Hand) -> None:
         """Let the lease or the wait of a caller that is gone end."""
         if hand.lease is not None or hand.waiter is not None:
-            self._rescue(partial(self._give_back, hand))
+            self._rescue(hand.give_back)
 
-    def _give_back(self, hand: Hand, now: float) -> Sequence[Waiter]:
-        ended: Sequence[Waiter] = ()
-        lease = hand.lease
-        if hand.waiter is not None:
-            ended = self.core.cancel(hand.waiter, now, timed_out=False)
-            lease = hand.waiter.lease
-            self.waits.forget(hand)
-        return ended if lease is None else [*ended, *self.end(lease, Outcome.IGNORED, now)]
+    def _end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
+        """End a lease if it is out: an act."""
+        is_out = not lease.ended and isinstance(outcome, Outcome)
+        return self.core.release(lease, outcome, now) if is_out else ()
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""

@@ -14,19 +14,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from balancer.core import Waiter
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import CallFromWithin, WaitInCoroutine
-from balancer.shells.lease_request import Wanted
 from balancer.shells.logs import log_passed_over
-from balancer.shells.tasks.parking import spot
+from balancer.shells.tasks.parking import Spot, spot
 
 if TYPE_CHECKING:
-    from balancer.shells.engine import Act, Engine
+    from balancer.shells.engine import Engine, Hand
 
-__all__ = ["AbandonedLeaseScan", "Gate", "Hand", "Place", "Waits", "abandoned"]
+__all__ = ["AbandonedLeaseScan", "Gate", "Waits", "abandoned"]
 
 # A caller that waits looks for abandoned leases, and for free slots that a strategy passed over, first after so long,
 # and then each time after twice as long.
@@ -38,23 +37,6 @@ _GRACE_S = 1.0
 _OWN_FRAMES = 4  # between `Waits.gate` and the caller of the engine
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
-
-
-class Place(Protocol):
-    """Where one caller waits."""
-
-    def wait(self, nap_s: float, /) -> Any:
-        """Wait until it is woken, or until so many seconds have passed. A task awaits what this returns."""
-        ...
-
-    def wake(self) -> bool:
-        """Let the caller go on. Any thread may call this, also twice. Return False if the caller never comes back."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """True if the caller never comes back: its event loop has gone."""
-        ...
 
 
 class Gate:
@@ -81,20 +63,6 @@ class Gate:
         return True
 
 
-class Hand:
-    """What a caller has got so far. An interrupt leaves it there.
-
-    Attributes:
-        lease: its lease, once there is one.
-        waiter: its place in the queue, while it waits.
-        place: where it waits.
-    """
-
-    lease: Lease | None = None
-    waiter: Waiter | None = None
-    place: Place | None = None
-
-
 class Waits:
     """The callers that wait for the leases of one engine. Iterate over it to get their waiters.
 
@@ -103,11 +71,13 @@ class Waits:
         new_gate: makes the place of a thread.
 
     Attributes:
+        core: of the engine.
         places: the waiters by place, until they are woken.
     """
 
-    def __init__(self, engine: "Engine", new_gate: Callable[[], Place]) -> None:
-        self.places: dict[Place, Waiter] = {}
+    def __init__(self, engine: "Engine", new_gate: Callable[[], Spot]) -> None:
+        self.core = engine.core
+        self.places: dict[Spot, Waiter] = {}
         self._engine = engine
         self._new_gate = new_gate
         self._scan = AbandonedLeaseScan()
@@ -119,7 +89,7 @@ class Waits:
 
     # -- one wait ----------------------------------------------------------------------------------
 
-    def gate(self, waits: bool) -> Place:
+    def gate(self, waits: bool) -> Spot:
         """Return a place for this thread; `waits`: whether it really waits. Raises CallFromWithin, WaitInCoroutine."""
         # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
         if self._engine.levels() > 1:
@@ -128,46 +98,42 @@ class Waits:
             raise WaitInCoroutine
         return self._new_gate()
 
-    def spot(self, waits: bool) -> Place:
+    def spot(self, waits: bool) -> Spot:
         """Return a place for this task."""
         return spot()
 
-    def queue(self, hand: Hand, wanted: Wanted, new_place: Callable[[bool], Place], now: float) -> None:
+    def queue(self, hand: "Hand", now: float) -> None:
         """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
-        core = self._engine.core
+        core, wanted = self.core, hand.wanted
         if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
             return
         deadline_s = now + (self._engine.acquire_timeout_s if wanted.timeout is None else wanted.timeout)
-        hand.place = place = new_place(deadline_s > now)
-        wake = partial(self._wake, place)
-        hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
+        hand.spot = spot = hand.new_spot(deadline_s > now)
+        wake = partial(self._wake, spot)
+        hand.waiter = self.places[spot] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
 
-    def naps(self, hand: Hand, wanted: Wanted, take: "Act") -> Iterator[float]:
-        """Yield the seconds to wait at most at the place of `hand`, again and again, until its lease is there.
+    def naps(self, hand: "Hand") -> Iterator[float]:
+        """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
 
-        Between waits, do what is due. The caller may come back earlier, and must if it is woken.
-
-        Args:
-            hand: gets the lease, even one that comes just as time runs out.
-            wanted: by the caller.
-            take: takes or queues the request once more, if abandoned leases were found instead.
+        Between waits, do what is due. The caller may come back earlier, and must if it is woken. The lease may come
+        just as time runs out.
         """
         engine = self._engine
         while hand.waiter is None and hand.lease is None:
             self.give_back_abandoned(at_once=True)
-            engine.step(take)
+            engine.step(hand.take)
         waiter = hand.waiter
         if waiter is None:
             return
-        polls = wanted.polls and wanted.polls(waiter.since_s)
+        polls = hand.wanted.polls and hand.wanted.polls(waiter.since_s)
         while polls is not None and polls.at_s < waiter.deadline_s:
             yield from self._naps_until(polls.at_s, waiter)
             if waiter.ended:
                 break
-            engine.change(partial(polls.look, engine.core, waiter))
+            engine.change(partial(polls.look, self.core, waiter))
         yield from self._naps_until(waiter.deadline_s, waiter)
         if not waiter.ended:
-            engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
+            engine.change(lambda now: self.core.cancel(waiter, now, timed_out=True))
         self.forget(hand)
         hand.lease, hand.waiter = waiter.lease, None
         if waiter.error is not None:
@@ -186,15 +152,14 @@ class Waits:
                 self.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def forget(self, hand: Hand) -> None:
+    def forget(self, hand: "Hand") -> None:
         """Strike off the place of a caller that waits no more."""
-        if hand.place is not None:
-            self.places.pop(hand.place, None)
+        self.places.pop(hand.spot, None)
 
-    def _wake(self, place: Place) -> None:
-        """Let the caller at `place` go on, who has a lease or an error now."""
-        if place.wake():
-            self.places.pop(place, None)  # else the place would keep a loop that nobody else has
+    def _wake(self, spot: Spot) -> None:
+        """Let the caller at `spot` go on, who has a lease or an error now."""
+        if spot.wake():
+            self.places.pop(spot, None)  # else the place would keep a loop that nobody else has
         else:
             self._strike_off()
 
@@ -207,9 +172,11 @@ class Waits:
         gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.places.items())) if at.is_over]
 
         def struck(now: float) -> Sequence[Waiter]:
-            ended = engine.core.cancel_all([one for _, one in gone], now, timed_out=False)
-            granted = [one.lease for _, one in gone if one.lease is not None]
-            return [*ended, *(each for lease in granted for each in engine.end(lease, Outcome.IGNORED, now))]
+            ended = [*self.core.cancel_all([one for _, one in gone], now, timed_out=False)]
+            for _, waiter in gone:
+                if waiter.lease is not None and not waiter.lease.ended:
+                    ended += self.core.release(waiter.lease, Outcome.IGNORED, now)
+            return ended
 
         engine.change(struck)
         for at, _ in gone:
@@ -220,7 +187,7 @@ class Waits:
     def look_after_waits(self) -> None:
         """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again."""
         self.give_back_abandoned()
-        core, now = self._engine.core, self._engine.clock()
+        core, now = self.core, self._engine.clock()
         if now < self._look_again_s:
             return
         self._look_again_s = now + _LOOK_AGAIN_S
@@ -231,13 +198,12 @@ class Waits:
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
-        if at_once or self._scan.is_due(len(self._engine.core.ledger.out), self._engine.clock()):
+        if at_once or self._scan.is_due(len(self.core.ledger.out), self._engine.clock()):
             self._engine.step(self._end_abandoned)
 
     def _end_abandoned(self, now: float) -> Sequence[Waiter]:
-        core = self._engine.core
-        leases = abandoned(core.ledger.out, now)
-        return core.abandon(leases, now) if leases else ()
+        leases = abandoned(self.core.ledger.out, now)
+        return self.core.abandon(leases, now) if leases else ()
 
 
 # -- abandoned leases ------------------------------------------------------------------------------

@@ -9,19 +9,19 @@ __all__ = ["Spot", "TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 
 
 class Spot(Protocol):
-    """Where one task waits."""
+    """Where one caller waits: here a task, elsewhere a thread."""
 
-    async def wait(self, nap_s: float, /) -> None:
-        """Wait, in the task, until it is woken or `nap_s` seconds have passed (inf: no limit)."""
+    def wait(self, nap_s: float, /) -> Any:
+        """Wait until it is woken or `nap_s` seconds have passed (inf: no limit). A task awaits what this returns."""
         ...
 
     def wake(self) -> bool:
-        """Let the task go on. Any thread may call this, also twice. Return False if its loop no longer runs."""
+        """Let the caller go on. Any thread may call this, also twice. Return False if the caller never comes back."""
         ...
 
     @property
     def is_over(self) -> bool:
-        """True if the task will never come back: it or its event loop has gone."""
+        """True if the caller never comes back: its event loop has gone."""
         ...
 
 
