@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from os.path import dirname, sep
 from traceback import clear_frames
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
@@ -59,8 +59,10 @@ __all__ = ["Act", "CallerDefaults", "Engine"]
 _PACKAGE = dirname(dirname(__file__)) + sep
 
 T = TypeVar("T")
-Act = Callable[[float], Sequence[Waiter]]
-"""What is done in a step: it gets the time, and returns waiters that have ended."""
+Act = Callable[[Any, float], Sequence[Waiter]]
+"""What is done in a step: it gets its subject and the time, and returns waiters that have ended."""
+
+_PLAIN = Wanted(ANY)  # nothing need be noted on its lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Hand:
     Args:
         waits: of the engine.
         wanted: by the caller.
-        new_spot: makes the place where it waits.
+        in_task: True if a task waits, not a thread.
 
     Attributes:
         lease: its lease, once there is one.
@@ -87,14 +89,14 @@ class Hand:
         spot: where it waits.
     """
 
-    __slots__ = ("_waits", "lease", "new_spot", "spot", "waiter", "wanted")
+    __slots__ = ("_waits", "in_task", "lease", "spot", "waiter", "wanted")
 
     spot: Spot
 
-    def __init__(self, waits: Waits, wanted: Wanted, new_spot: Callable[[bool], Spot]) -> None:
+    def __init__(self, waits: Waits, wanted: Wanted, in_task: bool) -> None:
         self._waits = waits
         self.wanted = wanted
-        self.new_spot = new_spot
+        self.in_task = in_task
         self.lease: Lease | None = None
         self.waiter: Waiter | None = None
 
@@ -133,11 +135,11 @@ class Engine:
         lock: of the core.
         busy: True while some thread is inside, so that nothing else need be looked at for nearly every step.
         cut: True if a step was cut short, so the core must be repaired. Any thread may set it, without the lock.
-        left: the acts that are left to do once a step is over.
+        left: the acts that are left to do once a step is over, with their subjects.
         happened: events that are not delivered yet.
         delivery: delivers them.
         waits: the threads and tasks that wait.
-        plain: what a caller without arguments wants. Its request is `ANY` itself if nothing is noted on its lease.
+        plain: what a caller without arguments wants.
         acquire_timeout_s: how many seconds an acquire waits by default; inf: for ever.
         retries: how calls retry.
         budget: the retry budget of all calls of this pool.
@@ -164,12 +166,11 @@ class Engine:
         self.jitter = jitter
         self._leak_after_s = defaults.leak_after_s
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
-        self.plain = Wanted(Request(terms=terms) if terms else ANY)
+        self.plain = Wanted(Request(terms=terms)) if terms else _PLAIN
         # An RLock, as it knows which thread holds it. No thread means to acquire it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.busy = self.cut = False
-        self.left: deque[Act] = deque()
-        self._next = self._do_next  # bound once, so that `step` knows it
+        self.left: deque[tuple[Act, Any]] = deque()
         self._after = after
         # Starts a thread that recovers. Made now: it needs no room on the stack.
         self._recover_elsewhere = partial(start_new_thread, self._recover_alone, ())
@@ -185,13 +186,14 @@ class Engine:
 
     # -- the way into the core ---------------------------------------------------------------------
 
-    def step(self, act: Act, can_wait: bool = False) -> None:
-        """Call `act(now)` under the lock. Then wake the waiters that it returns, and do all the rest.
+    def step(self, act: Act, subject: Any, can_wait: bool = False) -> None:
+        """Call `act(subject, now)` under the lock. Then wake the waiters that it returns, and do all the rest.
 
         After an exception, wherever it comes from, the lock is free, and what others wait for is done.
 
         Args:
             act: calls the core.
+            subject: its first argument. A function that had to be made of the two for each lease would cost more.
             can_wait: from within a step of this thread, `act` is called when that step is over, and its errors are
                 logged. False: it is refused.
 
@@ -201,7 +203,7 @@ class Engine:
         if self.busy and self.is_inside():
             if not can_wait:
                 raise CallFromWithin
-            self.left.append(act)
+            self.left.append((act, subject))
             return
         lock = self.lock
         try:
@@ -209,7 +211,7 @@ class Engine:
             self.busy = True
             if self.cut:
                 self._repair()
-            ended = act(self.clock())
+            ended = act(subject, self.clock())
             timer = None if self.core.due_s == math.inf else self._arm()
             self.busy = False
             lock.release()
@@ -220,7 +222,7 @@ class Engine:
                     waiter.wake()
             if timer is not None:
                 self.start(timer)
-            if self.left and act is not self._next:
+            if self.left and act is not _do_next:
                 self.catch_up()
             if self.happened:
                 self.delivery.deliver()
@@ -231,20 +233,20 @@ class Engine:
                 lock.release()
             except RuntimeError:  # it was free already
                 pass
-            if act is not self._next:
+            if act is not _do_next:
                 try:
                     self._recover(error)
                 except (RecursionError, MemoryError):
                     self._recover_elsewhere()
             raise
 
-    def change(self, act: Act) -> None:
+    def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
         """Make a step of `act`. From within a step it is called when that step is over, and its errors are logged."""
-        self.step(act, can_wait=True)
+        self.step(_call, act, can_wait=True)
 
     def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
         """Change the endpoints of the core, or its strategy, with `act`; see `step`. Raises CallFromWithin."""
-        self.step(partial(act, self.core))
+        self.step(act, self.core)
 
     def under_lock(self, act: Callable[[], T]) -> T:
         """Return the result of `act`, called in a step. No wait can end by it. Raises CallFromWithin."""
@@ -254,20 +256,20 @@ class Engine:
             found.append(act())
             return ()
 
-        self.step(keep)
+        self.step(_call, keep)
         return found[0]
 
     # -- leases ------------------------------------------------------------------------------------
 
     def acquire(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`."""
-        hand = Hand(self.waits, wanted, self.waits.gate)
+        hand = Hand(self.waits, wanted, False)
         try:
-            self.step(hand.take)
+            self.step(Hand.take, hand)
             if hand.lease is None:
                 for nap_s in self.waits.naps(hand):
                     hand.spot.wait(nap_s)
-            if wanted.priority or wanted.request is not ANY:
+            if wanted is not _PLAIN:
                 self._note(hand)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             self._let_go(hand)
@@ -276,13 +278,13 @@ class Engine:
 
     async def acquire_in_task(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this task if needed."""
-        hand = Hand(self.waits, wanted, self.waits.spot)
+        hand = Hand(self.waits, wanted, True)
         try:
-            self.step(hand.take)
+            self.step(Hand.take, hand)
             if hand.lease is None:
                 for nap_s in self.waits.naps(hand):
                     await hand.spot.wait(nap_s)
-            if wanted.priority or wanted.request is not ANY:
+            if wanted is not _PLAIN:
                 self._note(hand)
         except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
             self._let_go(hand)
@@ -292,12 +294,12 @@ class Engine:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """End a lease; see `balancer.Pool.release`."""
         try:
-            self.step(lambda now: self.core.release(lease, outcome, now), True)
+            self.step(_release, (self.core, lease, outcome), True)
         except (LeaseError, PoolForked):
             raise
         except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
             self.cut = True
-            self._rescue(partial(self._end, lease, outcome))
+            self._rescue(_release_if_out, (self.core, lease, outcome))
             if not self._logs(error):
                 raise
 
@@ -323,12 +325,7 @@ class Engine:
     def _let_go(self, hand: Hand) -> None:
         """Let the lease or the wait of a caller that is gone end."""
         if hand.lease is not None or hand.waiter is not None:
-            self._rescue(hand.give_back)
-
-    def _end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
-        """End a lease if it is out: an act."""
-        is_out = not lease.ended and isinstance(outcome, Outcome)
-        return self.core.release(lease, outcome, now) if is_out else ()
+            self._rescue(Hand.give_back, hand)
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""
@@ -450,9 +447,9 @@ class Engine:
 
     # -- what goes wrong ---------------------------------------------------------------------------
 
-    def _rescue(self, act: Act) -> None:
+    def _rescue(self, act: Act, subject: Any) -> None:
         """Do `act` after all, as its caller is gone: now, or later if there is no room on the stack for it."""
-        self.left.append(act)
+        self.left.append((act, subject))
         try:
             self.change(_nothing)
         except (RecursionError, MemoryError):
@@ -464,29 +461,13 @@ class Engine:
         """Do what is left to do: what was called from within a step, and what an exception prevented."""
         while True:
             try:
-                self.step(self._next)
+                self.step(_do_next, self.left)
             except Exception as error:
                 if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
                     raise
                 log_refused(error)
             if not self.left:
                 return
-
-    def _do_next(self, now: float) -> Sequence[Waiter]:
-        """Do the next act that is left to do. If it has no room, it stays."""
-        if not self.left:
-            return ()
-        try:
-            ended = self.left[0](now)
-        except Exception as error:
-            if not isinstance(error, MemoryError) and not has_no_room(error):
-                self.left.popleft()
-            raise
-        self.left.popleft()
-        return ended
-
-    def _ended(self, now: float) -> Sequence[Waiter]:
-        return self.core.ended()
 
     def is_inside(self) -> bool:
         """Return True if this thread is inside a step: a finaliser, a signal handler or the strategy calls."""
@@ -524,7 +505,7 @@ class Engine:
             self.cut = not isinstance(error, Exception) or isinstance(error, MemoryError) or has_no_room(error)
             if self.cut:
                 raise  # any other error was raised already, where it happened
-        self.left.append(self._ended)
+        self.left.append((_ended, self.core))
 
     def _logs(self, error: BaseException) -> bool:
         """Log, once for each strategy, that it raised as a lease ended. Return False if `error` is another one."""
@@ -573,6 +554,39 @@ class Engine:
 def _nothing(now: float) -> Sequence[Waiter]:
     """Change nothing. A step of it does what is due and what is left."""
     return ()
+
+
+def _call(act: Callable[[float], Sequence[Waiter]], now: float) -> Sequence[Waiter]:
+    return act(now)
+
+
+def _release(end: tuple[Core, Lease, Outcome], now: float) -> Sequence[Waiter]:
+    core, lease, outcome = end
+    return core.release(lease, outcome, now)
+
+
+def _release_if_out(end: tuple[Core, Lease, Outcome], now: float) -> Sequence[Waiter]:
+    _, lease, outcome = end
+    return () if lease.ended or not isinstance(outcome, Outcome) else _release(end, now)
+
+
+def _ended(core: Core, now: float) -> Sequence[Waiter]:
+    return core.ended()
+
+
+def _do_next(left: deque[tuple[Act, Any]], now: float) -> Sequence[Waiter]:
+    """Do the next act that is left to do. If it has no room, it stays."""
+    if not left:
+        return ()
+    act, subject = left[0]
+    try:
+        ended = act(subject, now)
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not has_no_room(error):
+            left.popleft()
+        raise
+    left.popleft()
+    return ended
 
 
 def _place_of_call() -> str:

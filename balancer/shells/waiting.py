@@ -34,7 +34,7 @@ _LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while cal
 _COSTS = 8  # in the long run, at most so many leases are scanned for each acquire that waits
 _EVERY_S = 1.0
 _GRACE_S = 1.0
-_OWN_FRAMES = 4  # between `Waits.gate` and the caller of the engine
+_OWN_FRAMES = 4  # between `Waits._gate` and the caller of the engine
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 
@@ -89,7 +89,7 @@ class Waits:
 
     # -- one wait ----------------------------------------------------------------------------------
 
-    def gate(self, waits: bool) -> Spot:
+    def _gate(self, waits: bool) -> Spot:
         """Return a place for this thread; `waits`: whether it really waits. Raises CallFromWithin, WaitInCoroutine."""
         # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
         if self._engine.levels() > 1:
@@ -98,19 +98,15 @@ class Waits:
             raise WaitInCoroutine
         return self._new_gate()
 
-    def spot(self, waits: bool) -> Spot:
-        """Return a place for this task."""
-        return spot()
-
     def queue(self, hand: "Hand", now: float) -> None:
         """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
         core, wanted = self.core, hand.wanted
         if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
             return
         deadline_s = now + (self._engine.acquire_timeout_s if wanted.timeout is None else wanted.timeout)
-        hand.spot = spot = hand.new_spot(deadline_s > now)
-        wake = partial(self._wake, spot)
-        hand.waiter = self.places[spot] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
+        hand.spot = place = spot() if hand.in_task else self._gate(deadline_s > now)
+        wake = partial(self._wake, place)
+        hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
 
     def naps(self, hand: "Hand") -> Iterator[float]:
         """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
@@ -121,7 +117,7 @@ class Waits:
         engine = self._engine
         while hand.waiter is None and hand.lease is None:
             self.give_back_abandoned(at_once=True)
-            engine.step(hand.take)
+            engine.step(type(hand).take, hand)
         waiter = hand.waiter
         if waiter is None:
             return
@@ -199,7 +195,7 @@ class Waits:
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
         if at_once or self._scan.is_due(len(self.core.ledger.out), self._engine.clock()):
-            self._engine.step(self._end_abandoned)
+            self._engine.step(Waits._end_abandoned, self)
 
     def _end_abandoned(self, now: float) -> Sequence[Waiter]:
         leases = abandoned(self.core.ledger.out, now)

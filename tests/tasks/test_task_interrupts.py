@@ -27,7 +27,7 @@ _UNDER_THE_LOCK = (
     "balancer/shells/delivery.py",
     "balancer/shells/alarm.py",
     "balancer/shells/engine.py",
-    "balancer/shells/tasks/leasing.py",
+    "balancer/opening/aio.py",
     "balancer/endpoint.py",
     "_strategies/",
 )

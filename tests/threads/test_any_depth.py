@@ -23,7 +23,7 @@ _POINTS = (
     "balancer/pool/pool.py",
     "balancer/shells/waiting.py",
     "balancer/shells/engine.py",
-    "balancer/shells/tasks/leasing.py",
+    "balancer/opening/aio.py",
     "balancer/shells/delivery.py",
     "balancer/endpoint.py",
     "_strategies/",

@@ -192,7 +192,7 @@ def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do() -> None:
     engine, held = pool.engine, pool.acquire()
     waiter = engine.core.wait(ANY, 0.0, 1e9, 0, lambda: None)
     engine.waits.places[Gate()] = waiter
-    engine.left.append(lambda now: ())
+    engine.left.append((lambda subject, now: (), None))
     engine.happened.append(Queued(0.0))
     engine.forked(7)
     assert (list(engine.left), list(engine.happened), engine.delivery.observations) == ([], [], ())
