@@ -11,7 +11,7 @@ from balancer import Pool
 from balancer.shells.waiting import Gate
 from tests.patience import PATIENCE_S
 
-__all__ = ["assert_nothing_lost", "crew", "is_asleep", "switching_often", "until"]
+__all__ = ["assert_nothing_lost", "crew", "in_background", "in_time", "is_asleep", "switching_often", "until"]
 
 
 def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) -> None:
@@ -36,6 +36,29 @@ def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) 
         raise errors[0]
     stuck = sum(thread.is_alive() for thread in threads)
     assert not stuck, f"{stuck} of {size} threads are stuck"
+
+
+def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Run `work` in a thread; what it returned or raised is in the list once the thread has ended."""
+    came: list[object] = []
+
+    def run() -> None:
+        try:
+            came.append(work())
+        except BaseException as error:
+            came.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, came
+
+
+def in_time(work: Callable[[], object], where: object = "") -> object:
+    """Run `work` in another thread, and return what it returned or raised. It must not wait for ever."""
+    thread, came = in_background(work)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), f"it waits for ever: {where}"
+    return came[0]
 
 
 def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:

@@ -16,17 +16,9 @@ from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.count_interrupts import count_interrupts
-from tests.threads.crew import crew, until
+from tests.threads.crew import crew, in_background, in_time, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
-
-
-def _in_thread(act: object) -> None:
-    assert callable(act)
-    thread = threading.Thread(target=act)
-    thread.start()
-    thread.join(PATIENCE_S)
-    assert not thread.is_alive()
 
 
 def _in_flight(pool: Pool) -> int:
@@ -53,7 +45,7 @@ def test_the_lease_of_a_thread_that_is_gone_comes_back(health: HealthSettings | 
         lease = pool.lease()
         assert lease.endpoint.name == "a"
 
-    _in_thread(forget)
+    in_time(forget)
     assert _in_flight(pool) == 0
     told = [(type(event), event.lease_id) for event in heard if isinstance(event, Abandoned | Ended)]
     assert told == [(Abandoned, 1), (Ended, 1)]
@@ -89,18 +81,11 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
     monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
-    got: list[str] = []
-
-    def wait() -> None:
-        with pool.lease() as lease:
-            got.append(lease.endpoint.name)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
+    thread, came = in_background(lambda: pool.lease().release())
     until(lambda: pool.stats().waiting == 1)
     held.clear()
     thread.join(PATIENCE_S)
-    assert got == ["a"]
+    assert came == [None]
     assert _in_flight(pool) == 0
 
 
@@ -168,12 +153,12 @@ def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyP
 def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gone() -> None:
     pool = Pool(["a"])
     handed: list[Lease] = []
-    _in_thread(lambda: handed.append(pool.lease()))
+    in_time(lambda: handed.append(pool.lease()))
     for _ in range(3):
         assert _in_flight(pool) == 1
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0)
-    _in_thread(lambda: handed.pop().release())
+    in_time(lambda: handed.pop().release())
     assert _in_flight(pool) == 0
 
 

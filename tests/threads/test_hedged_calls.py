@@ -14,7 +14,7 @@ from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.driver import CallDriver
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.crew import assert_nothing_lost, crew, in_background, in_time, switching_often, until
 from tests.threads.interrupts import points
 
 _NEVER_S = 2 * PATIENCE_S
@@ -55,21 +55,6 @@ class Stage:
         if url in self.fails:
             raise self.fails[url]
         return url
-
-
-def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Run `work` in a thread; what it returned or raised is in the list once the thread has ended."""
-    came: list[object] = []
-
-    def run() -> None:
-        try:
-            came.append(work())
-        except BaseException as error:
-            came.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread, came
 
 
 def _both_run(
@@ -338,9 +323,7 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
             in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
             continue
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
-        thread, came = in_background(pool.engine.budget.try_spend)
-        thread.join(PATIENCE_S)
-        assert came == [True], f"interrupted at {where}, the budget is locked for good"
+        assert in_time(pool.engine.budget.try_spend, f"interrupted at {where}") is True
     assert in_no_hand <= 2, "more than one for each lease"
 
 
