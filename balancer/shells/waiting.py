@@ -14,16 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
 
-from balancer.core import Waiter
+from balancer.core import Core, Waiter
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import CallFromWithin, WaitInCoroutine
+from balancer.shells.lease_request import Wanted
 from balancer.shells.logs import log_passed_over
 from balancer.shells.tasks.parking import Spot, spot
-
-if TYPE_CHECKING:
-    from balancer.shells.engine import Engine, Hand
 
 __all__ = ["AbandonedLeaseScan", "Gate", "Waits", "abandoned"]
 
@@ -37,6 +35,35 @@ _GRACE_S = 1.0
 _OWN_FRAMES = 4  # between `Waits._gate` and the caller of the engine
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
+
+
+T = TypeVar("T")
+_Act = Callable[[Any, float], Sequence[Waiter]]
+
+
+class _Steps(Protocol):
+    """The part of the engine (`balancer.shells.engine`) that this module calls."""
+
+    core: Core
+    clock: Callable[[], float]
+    acquire_timeout_s: float
+
+    def step(self, act: _Act, subject: Any, can_wait: bool = False) -> None: ...
+    def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
+    def under_lock(self, act: Callable[[], T]) -> T: ...
+    def levels(self) -> int: ...
+
+
+class _Hand(Protocol):
+    """The part of a caller's hand (`balancer.shells.engine.Hand`) that this module knows."""
+
+    wanted: Wanted
+    in_task: bool
+    lease: Lease | None
+    waiter: Waiter | None
+    spot: Spot
+
+    def take(self, now: float) -> Sequence[Waiter]: ...
 
 
 class Gate:
@@ -75,7 +102,7 @@ class Waits:
         places: the waiters by place, until they are woken.
     """
 
-    def __init__(self, engine: "Engine", new_gate: Callable[[], Spot]) -> None:
+    def __init__(self, engine: _Steps, new_gate: Callable[[], Spot]) -> None:
         self.core = engine.core
         self.places: dict[Spot, Waiter] = {}
         self._engine = engine
@@ -98,7 +125,7 @@ class Waits:
             raise WaitInCoroutine
         return self._new_gate()
 
-    def queue(self, hand: "Hand", now: float) -> None:
+    def queue(self, hand: _Hand, now: float) -> None:
         """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
         core, wanted = self.core, hand.wanted
         if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
@@ -108,7 +135,7 @@ class Waits:
         wake = partial(self._wake, place)
         hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
 
-    def naps(self, hand: "Hand") -> Iterator[float]:
+    def naps(self, hand: _Hand) -> Iterator[float]:
         """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
 
         Between waits, do what is due. The caller may come back earlier, and must if it is woken. The lease may come
@@ -148,7 +175,7 @@ class Waits:
                 self.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def forget(self, hand: "Hand") -> None:
+    def forget(self, hand: _Hand) -> None:
         """Strike off the place of a caller that waits no more."""
         self.places.pop(hand.spot, None)
 

@@ -40,17 +40,6 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
     assert not caplog.messages, "it was given back, not found as a lease that nobody has any more"
 
 
-def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
-    pool = Pool([Endpoint("a")])
-    lease = pool.acquire()
-    waiter = WaitingThread(pool, 0.05)
-    waiter.interrupt()
-    waiter.join(PATIENCE_S)
-    assert isinstance(waiter.ended_with, Interrupted)
-    lease.release()
-    assert_nothing_lost(pool, 1)
-
-
 @pytest.fixture
 def alarm() -> Iterator[None]:
     """Make SIGUSR1 raise `Interrupted` in the main thread, as Ctrl-C raises KeyboardInterrupt."""

@@ -103,7 +103,7 @@ def test_the_last_answer_is_handed_on_and_can_be_read(model: ModelServer) -> Non
         answer = _do(pool, _asked)
     finally:
         model.refuses = None
-    assert (answer.status, answer._body, ends) == (503, b"busy", ["a overload"] * 3)
+    assert (answer.status, asyncio.run(answer.read()), ends) == (503, b"busy", ["a overload"] * 3)
 
 
 @pytest.mark.parametrize("once", [False, True], ids=["bytes", "a generator of which nothing was read"])
