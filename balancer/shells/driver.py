@@ -7,7 +7,7 @@ It reads the clock, sleeps, and waits in the engine. `CallDriver` does not wait;
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from time import sleep
+from time import sleep as pause
 from typing import Any, Generic, TypeVar
 
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
@@ -252,12 +252,12 @@ class ThreadDriver(CallDriver[T]):
 
     Args:
         given: as for `CallDriver`.
-        sleep: pauses; an exception of it ends the call.
+        sleep: pauses; an exception of it ends the call. None: `time.sleep`.
     """
 
-    def __init__(self, *given: Any, sleep: Callable[[float], object] = sleep, **more: Any) -> None:
+    def __init__(self, *given: Any, sleep: Callable[[float], object] | None = None, **more: Any) -> None:
         super().__init__(*given, **more)
-        self._sleep = sleep
+        self._sleep = sleep or pause
 
     def run(self) -> T:
         """Carry out the plan until it is over.
