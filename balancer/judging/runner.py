@@ -128,7 +128,9 @@ class Runner:
             return ProgramResult(None, "there was no time left for it")
         plans, asked = attempts.plans(pending, attempts.unable(wanted.program.language), left_s)
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool.engine, plans, asked, make, sleep=self.pause, clock=attempts.clock, tells=False)
+        drive: ThreadDriver[Execution] = ThreadDriver(
+            self._pool.engine, plans, asked, make, sleep=self.pause, clock=attempts.clock, tells=False
+        )
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:

@@ -66,7 +66,7 @@ class TaskRunner:
         async def make(run: Run, hand: list[Lease]) -> Execution:
             return await self._make(wanted, hand)
 
-        drive = TaskDriver(self._tasks.pool.engine, plans, asked, make, tells=False)
+        drive: TaskDriver[Execution] = TaskDriver(self._tasks.pool.engine, plans, asked, make, tells=False)
         try:
             return ProgramResult(await drive.run(), at=drive.at)
         except BalancerError as error:

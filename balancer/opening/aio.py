@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Un
 from balancer.endpoint import Lease
 from balancer.opening.pool import Pool
 from balancer.shells.calls import CallArguments, CallRequest
+from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseArguments, asking, shows_arguments
 from balancer.shells.tasks.calls import call
-from balancer.shells.tasks.leasing import TaskLeaseContext
 from balancer.shells.tasks.parking import spot
 from balancer.strategy import Strategy
 
@@ -29,6 +29,35 @@ __all__ = ["AsyncPool", "TaskPool"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class TaskLeaseContext:
+    """An `async with pool.aio.lease():` block. It takes an endpoint at the start and releases it at the end.
+
+    Attributes:
+        lease: its lease, from the start of the block on.
+    """
+
+    __slots__ = ("_asked", "_engine", "_timeout", "lease")
+
+    lease: Lease
+
+    def __init__(self, engine: Engine, timeout: float | None, asked: LeaseArguments) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._asked = asked
+
+    async def __aenter__(self) -> Lease:
+        wanted = asking(self._engine.plain, self._timeout, self._asked)
+        self.lease = lease = await self._engine.acquire_in_task(wanted)
+        return lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A task may be collected inside a step of the engine. Then its lease will be found as abandoned.
+        if kind is not GeneratorExit or not self._engine.is_inside():
+            self.lease.__exit__(kind, error, traceback)
 
 
 class TaskPool:
@@ -60,7 +89,7 @@ class TaskPool:
         that was granted at that moment goes to the next waiter.
         """
         engine = self.pool.engine
-        lease = await engine.acquire_in_task(*asking(engine.usual, timeout, asked), None)
+        lease = await engine.acquire_in_task(asking(engine.plain, timeout, asked))
         lease.taken = True
         return lease
 

@@ -122,20 +122,23 @@ class ConnectedPool(Pool):
         refuse_halves("name", name or "")
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
 
-        self._seat = _Seat(
-            who,
-            lender=self,
-            blank=_SharedLease,
-            block=block,
-            stirred=self._stir,
-            why_apart=self._why_apart,
-            now=clock(),
-        )
+        def seat(engine: Engine) -> Core:  # it has what an engine calls
+            made = _Seat(
+                who,
+                lender=engine,
+                blank=_SharedLease,
+                block=block,
+                stirred=self._stir,
+                why_apart=self._why_apart,
+                now=clock(),
+            )
+            return cast(Core, made)
+
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
-        core = cast(Core, self._seat)  # it has what an engine calls
-        self.engine = Engine(
-            core, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line)
+        self.engine = _SharedEngine(
+            seat, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line)
         )
+        self._seat = self.engine.seat
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
 
@@ -188,21 +191,6 @@ class ConnectedPool(Pool):
         """The server, as far as it is known. The epoch is 0 while there is no contact."""
         return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)
 
-    def has_run_out(self, lease: Lease) -> bool:
-        """Return whether a lease of this pool is over by the clock, and end it then; for `Lease.ended`.
-
-        A process that was stopped looks before its connection has had a turn.
-        """
-        now, terms = self.engine.clock(), lease.terms
-        over_s = self._seat.expiry_s if terms is None else min(self._seat.expiry_s, lease.granted_s + terms.ttl_s)
-        if now < over_s:
-            return False
-        if not self.engine.is_inside():  # within a call it is only said, and the lease ends after the call
-            with suppress(PoolForked):
-                self.engine.change(self._seat.tick)
-                return lease.account is None
-        return True
-
     def close(self) -> None:
         """Fail every waiter and every later acquire. Leases that are out may still be released."""
         super().close()
@@ -228,11 +216,34 @@ class ConnectedPool(Pool):
         raise BalancerError(f"{self._url}: only the server can write traces; put [trace] into its config")
 
 
+class _SharedEngine(Engine):
+    """An engine over a seat."""
+
+    @property
+    def seat(self) -> "_Seat":
+        """Its member of the cluster."""
+        return cast(_Seat, self.core)
+
+    def has_run_out(self, lease: Lease) -> bool:
+        """Return whether a lease is over by the clock, and end it then; for `Lease.ended`.
+
+        A process that was stopped looks before its connection has had a turn.
+        """
+        now, terms, expiry_s = self.clock(), lease.terms, self.seat.expiry_s
+        if now < (expiry_s if terms is None else min(expiry_s, lease.granted_s + terms.ttl_s)):
+            return False
+        if not self.is_inside():  # within a call it is only said, and the lease ends after the call
+            with suppress(PoolForked):
+                self.change(self.seat.tick)
+                return lease.account is None
+        return True
+
+
 class _SharedLease(Lease):
     """A lease of a server's slot. Whoever asks whether it has ended looks at the clock."""
 
     __slots__ = ()
-    lender: ConnectedPool
+    lender: _SharedEngine
 
     @property
     def ended(self) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack
 
@@ -19,7 +20,6 @@ from balancer.core.metrics import CallError, LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import PoolForked
-from balancer.load import Load
 from balancer.settings import DEFAULT_STRATEGY
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.shells.calls import CallArguments, CallRequest, call
@@ -104,22 +104,21 @@ class BasePool:
         chosen = self._registry.strategy(strategy, options, self.rng)
         specs = _each_of(endpoints)
 
-        core = Core(
-            specs,
-            chosen,
-            lender=self,
-            max_waiters=max_waiters,
-            health=health,
-            limits=limits,
-            host_caps=host_caps or {},
-            quotas=quotas or {},
-            spill_after_s=spill_after_s,
-            holders=_fair_holders(fairness, holders),
-            rng=random.Random(None if seed is None else ~seed),  # independent of the strategy's random numbers
-            now=clock(),
-        )
         self.engine = Engine(
-            core,
+            lambda engine: Core(
+                specs,
+                chosen,
+                lender=engine,
+                max_waiters=max_waiters,
+                health=health,
+                limits=limits,
+                host_caps=host_caps or {},
+                quotas=quotas or {},
+                spill_after_s=spill_after_s,
+                holders=_fair_holders(fairness, holders),
+                rng=random.Random(None if seed is None else ~seed),  # independent of the strategy's random numbers
+                now=clock(),
+            ),
             clock,
             CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s),
             jitter=random.Random(None if seed is None else f"jitter {seed}"),  # independent of both
@@ -159,12 +158,8 @@ class BasePool:
             WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
-        engine = self.engine
-        if asked or timeout is not None:
-            lease = engine.acquire(*asking(engine.usual, timeout, asked), None)
-        else:
-            lease = engine.acquire(engine.usual, None, 0, None)
-        lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
+        lease = self.lease(timeout, **asked)
+        lease.taken = True  # now it may be ended by its id: see `balancer.shells.waiting`
         return lease
 
     # A lease is its own context manager, so that no code runs between the grant and the `with` block.
@@ -200,10 +195,8 @@ class BasePool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
             LeaseError: at the end of the block, if the lease was over: released before, or its `ttl_s` had passed.
         """
-        engine = self.engine
-        if asked or timeout is not None:
-            return engine.acquire(*asking(engine.usual, timeout, asked), None)
-        return engine.acquire(engine.usual, None, 0, None)
+        plain = self.engine.plain
+        return self.engine.acquire(asking(plain, timeout, asked) if asked or timeout is not None else plain)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and give its slot to the next waiter.
@@ -215,29 +208,13 @@ class BasePool:
         """
         self.engine.release(lease, outcome)
 
-    def used(self, lease: Lease, tokens: int) -> None:
-        """Set how many tokens the call of `lease` has used so far. `Lease.used` calls this.
-
-        Raises:
-            LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
-        """
-        self.engine.change(lambda now: self.engine.core.used(lease, tokens, now))
-
-    def told(self, lease: Lease, load: Load) -> None:
-        """Set the load that the endpoint of `lease` reported. `Lease.told` calls this.
-
-        Raises:
-            LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
-        """
-        self.engine.change(lambda now: self.engine.core.told(lease, load, now))
-
     def release_by_id(self, id: int, outcome: Outcome = Outcome.IGNORED) -> None:
         """End the lease with this id, even if its holder still uses it. A later release of it raises `LeaseError`.
 
         Raises:
             LeaseError: no lease with this id is out. Nothing is changed.
         """
-        self.engine.change(lambda now: self.engine.core.release_by_id(id, outcome, now))
+        self.engine.change(partial(self.engine.core.release_by_id, id, outcome))
 
     @shows_arguments(CallRequest)
     def call(self, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
@@ -337,7 +314,7 @@ class BasePool:
 
         `conclusive`: True if the ping ran a program. A good one brings back an endpoint that is half open.
         """
-        self.engine.pinged(name, ok, conclusive=conclusive)
+        self.engine.change(partial(self.engine.core.pinged, name, ok, conclusive=conclusive))
 
     # -- who watches -------------------------------------------------------------------------------
 

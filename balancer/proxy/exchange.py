@@ -24,7 +24,7 @@ from balancer.proxy.heads import ForwardedRequest, answer_headers, chunk, first_
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, ServerConnection, ServerConnections
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
-from balancer.shells.tasks.driver import AbstractTaskDriver
+from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import UsageReader, hear, usage_for
@@ -66,7 +66,7 @@ class _Begun:
     outcome: Outcome
 
 
-class ProxyExchange(AbstractTaskDriver[_Begun]):
+class ProxyExchange(TaskDriver[_Begun]):
     """One request along its plan.
 
     Args:

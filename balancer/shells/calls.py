@@ -7,14 +7,13 @@ The attempt plan (`balancer.core.attempt_plan`) decides where and when to retry.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import sleep
 from typing import TypeVar, Unpack
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
 from balancer.shells.coroutines import check_works_now, finished
-from balancer.shells.driver import AbstractThreadDriver
+from balancer.shells.driver import ThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, not_sets, shows_arguments
@@ -90,11 +89,11 @@ def call(engine: Engine, fn: Callable[[Lease], T], **asked: Unpack[CallArguments
     return _Call(engine, request, fn).run()
 
 
-class _Call(AbstractThreadDriver[T]):
+class _Call(ThreadDriver[T]):
     """One call of `fn`."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], T]) -> None:
-        super().__init__(engine, asked.plans(engine), asked, asked.budget)
+        super().__init__(engine, asked.plans(engine), asked, budget=asked.budget)
         self._fn = fn
 
     def attempt(self, run: Run) -> T:
@@ -107,7 +106,3 @@ class _Call(AbstractThreadDriver[T]):
 
     def _now(self, lease: Lease) -> T:
         return finished(self._fn(lease))
-
-    def pause(self, pause_s: float) -> None:
-        if pause_s > 0:
-            sleep(pause_s)

@@ -1,10 +1,10 @@
-"""Guards against coroutines in a pool for threads: they would lose a slot, or block an event loop.
+"""Guards against coroutines in calls of a pool for threads: they would lose their slot.
 
-They look at functions, their results and the call stack. So they work with any event loop.
+They look at functions and their results, so they work with any event loop. `balancer.shells.waiting` looks at the call
+stack.
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from balancer.endpoint import Lease
 
-__all__ = ["awaitable", "check_works_later", "check_works_now", "finished", "in_coroutine"]
+__all__ = ["awaitable", "check_works_later", "check_works_now", "finished"]
 
 T = TypeVar("T")
 
@@ -21,8 +21,6 @@ _LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _PLAIN = frozenset({NoneType, bool, int, float, str, bytes, tuple, list, dict})  # nearly all results
 _YIELDS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _WORKS_LATER = inspect.CO_COROUTINE | _YIELDS
-_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 _ADVICE = "do the work in fn, while it has the lease, and return the result; or await pool.aio.call(fn)"
 
 
@@ -57,27 +55,6 @@ def awaitable(made: T) -> T:
             "fn(lease): ..., or call pool.call in a thread: await asyncio.to_thread(pool.call, fn)"
         )
     return made
-
-
-def in_coroutine(above: int = 0) -> bool:
-    """Return whether a coroutine is on the call stack, so that its event loop would wait too. O(stack).
-
-    Args:
-        above: how many frames above the caller are known to be none; each frame costs half a microsecond.
-
-    Code of a module, such as a cell of a notebook, does not count as part of the coroutine that runs it: it may wait,
-    and its kernel with it.
-    """
-    frame = sys._getframe(1 + above)
-    while frame is not None:
-        code = frame.f_code
-        flags = code.co_flags
-        if flags & _COROUTINE:
-            return True
-        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is faster to test
-            return False
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
 
 
 def _flags(fn: Any) -> int:

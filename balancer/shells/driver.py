@@ -4,11 +4,11 @@ It reads the clock, sleeps, and waits in the engine. `CallDriver` does not wait;
 (`balancer.shells.tasks.driver`).
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Generic, TypeVar
+from time import sleep as pause
+from typing import Any, Generic, TypeVar
 
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import Ask, Hedge, Over, Pause, Run, Why
@@ -16,12 +16,11 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome, hint_of, may_go_elsewhere
 from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.engine import Engine
-from balancer.shells.lease_request import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest, Wanted
 from balancer.shells.shared_budget import SharedBudget
-from balancer.strategy import Request
 from balancer.values.redaction import plain_name
 
-__all__ = ["AbstractThreadDriver", "CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
+__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
 
 T = TypeVar("T")
 
@@ -53,13 +52,15 @@ def _add_note(error: BaseException, note: str) -> None:
         error.add_note(note)
 
 
-class CallDriver:
+class CallDriver(Generic[T]):
     """One call with its plan, without the waiting.
 
     Args:
         engine: leases the endpoints, and counts retries.
         plans: makes the plan.
         asked: the arguments of the call.
+        make: makes one attempt with the lease in the given list, and ends that lease. A subclass may have an `attempt`
+            of its own instead.
         budget: the budget of the plan; None: the engine's.
         clock: returns seconds; None: the engine's.
         tells: whether the error in the end has a note on how often the call was tried, and where last.
@@ -77,6 +78,8 @@ class CallDriver:
         engine: Engine,
         plans: AttemptPlans,
         asked: LeaseRequest,
+        make: Callable[[Run, list[Lease]], Any] | None = None,
+        *,
         budget: SharedBudget | None = None,
         clock: Callable[[], float] | None = None,
         tells: bool = True,
@@ -84,6 +87,7 @@ class CallDriver:
         self._engine = engine
         self._plans = plans
         self._asked = asked
+        self._make = make
         self._budget = budget or engine.budget
         self._clock = clock or engine.clock
         self._tells = tells
@@ -117,7 +121,7 @@ class CallDriver:
         Raises as `Pool.acquire` does.
         """
         asked = self._asked.avoiding(avoid)
-        self.hand.append(self._engine.acquire(asked.of_core(self._engine.usual), 0.0, asked.priority, None))
+        self.hand.append(self._engine.acquire(Wanted(asked.of_core(self._engine.usual), 0.0, asked.priority)))
         return self.hand[0].endpoint.name
 
     # -- a second run of a slow attempt ------------------------------------------------------------
@@ -134,14 +138,19 @@ class CallDriver:
         if not self.plan.hedged(name, self._clock()):
             self.drop()
             return False
-        self._engine.hedged(name)
+        self._engine.change(partial(self._engine.core.hedged, name))
         return True
 
     def failed_late(self, lease: Lease) -> None:
         """Report a loser that failed after its lease ended, because of its endpoint."""
-        self._engine.pinged(lease.endpoint.name, False)
+        self._engine.change(partial(self._engine.core.pinged, lease.endpoint.name, False))
 
     # -- the steps ---------------------------------------------------------------------------------
+
+    def attempt(self, run: Run) -> Any:
+        """Make one attempt with the lease in `hand`, and end that lease. In a task, return what is awaited."""
+        assert self._make is not None, "a driver without `make` has an `attempt` of its own"
+        return self._make(run, self.hand)
 
     def first(self) -> Step:
         """Begin the call. Return the first step."""
@@ -151,19 +160,18 @@ class CallDriver:
         self._plan = plan = self._plans.new()
         return plan.begin(now, self._engine.out_of_service() if plan.terms.shuns else _NONE)
 
-    def goes_on_after(self, error: Exception, step: Step) -> bool:
-        """Return whether the call goes on after `step` raised `error`. If not, the caller gets the error."""
+    def after(self, step: Step) -> Step:
+        """Return the next step after `step`, a lease or a pause, was carried out."""
         if isinstance(step, Ask):
-            return isinstance(error, BalancerError)
-        return isinstance(step, Run) and may_go_elsewhere(error)
+            return self._leased()
+        return self.plan.resume(self._clock(), self._engine.out_of_service())
 
-    def after(self, step: Step, error: Exception | None = None) -> Step:
-        """Return the next step after `step` was carried out or raised `error`. Not for a successful run."""
-        if isinstance(step, Ask):
-            return self._leased() if error is None else self._without(error)
-        if isinstance(step, Pause):
-            return self.plan.resume(self._clock(), self._engine.out_of_service())
-        assert error is not None, "what succeeds is the last"
+    def after_error(self, step: Step, error: Exception) -> Step:
+        """Return the next step after `step` raised `error`. Raises `error` if the call ends with it."""
+        if isinstance(step, Ask) and isinstance(error, BalancerError):
+            return self._without(error)
+        if not (isinstance(step, Run) and may_go_elsewhere(error)):
+            raise error
         self.drop()
         self._error = error
         if error is self._overrun:  # its text says why
@@ -171,6 +179,11 @@ class CallDriver:
         hint = hint_of(error)
         asked_s = hint.retry_after_s if hint is not None else None
         return self.plan.failed(self._clock(), asked_s or 0.0)
+
+    def succeeded(self) -> None:
+        """Tell the plan, if there is one, that the run succeeded."""
+        if self._plan is not None:
+            self._plan.succeeded()
 
     def given_up(self, over: Over) -> Exception:
         """Return the error that the call ends with: the last one. Notes say where and how often it was tried."""
@@ -192,12 +205,12 @@ class CallDriver:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _asking(self, ask: Ask) -> tuple[Request, float, int, Callable[[float], RetryPolls] | None]:
-        """Return the arguments of `Engine.acquire`. A first try waits like any acquire; a retry also polls."""
+    def _wanted(self, ask: Ask) -> Wanted:
+        """Return what the engine is asked for. A first try waits like any acquire; a retry also polls."""
         asked, usual = self._asked, self._engine.usual
         if not (self.at or ask.avoid or ask.labels):
-            return asked.of_core(usual), ask.within_s, asked.priority, None
-        return asked.as_asked(usual, ask), ask.within_s, asked.priority, partial(self._polls, ask)
+            return Wanted(asked.of_core(usual), ask.within_s, asked.priority)
+        return Wanted(asked.as_asked(usual, ask), ask.within_s, asked.priority, partial(self._polls, ask))
 
     def _polls(self, ask: Ask, now: float) -> RetryPolls:
         return RetryPolls(self.plan, partial(self._asked.as_asked, self._engine.usual), now, ask)
@@ -208,7 +221,7 @@ class CallDriver:
         self._attempts += 1
         failed_at, self.at = self.at, lease.endpoint.name
         if failed_at:
-            self._engine.retried(failed_at)
+            self._engine.change(partial(self._engine.core.retried, failed_at))
         else:
             self._budget.attempted()
         if self._plan is None and (opening := self._plans.opening) is not None:
@@ -234,16 +247,17 @@ class CallDriver:
         return decision
 
 
-class AbstractThreadDriver(CallDriver, ABC, Generic[T]):
-    """One call with its plan, in one thread. A subclass makes the attempts and pauses. Args: as for `CallDriver`."""
+class ThreadDriver(CallDriver[T]):
+    """One call with its plan, in one thread.
 
-    @abstractmethod
-    def attempt(self, run: Run) -> T:
-        """Make one attempt with the lease in `hand`, and end that lease."""
+    Args:
+        given: as for `CallDriver`.
+        sleep: pauses; an exception of it ends the call. None: `time.sleep`.
+    """
 
-    @abstractmethod
-    def pause(self, pause_s: float) -> None:
-        """Wait so many seconds. An exception ends the call."""
+    def __init__(self, *given: Any, sleep: Callable[[float], object] | None = None, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._sleep = sleep or pause
 
     def run(self) -> T:
         """Carry out the plan until it is over.
@@ -252,27 +266,22 @@ class AbstractThreadDriver(CallDriver, ABC, Generic[T]):
             BalancerError: the pool's error, if there was no lease for the first try.
             Exception: the last error of an attempt, with a note if there is more to say.
         """
-        step: Step = self.first()
+        step = self.first()
         try:
-            while True:
-                error: Exception | None = None
+            while not isinstance(step, Over):
                 try:
+                    if isinstance(step, Run):
+                        done: T = self.attempt(step)
+                        self.succeeded()
+                        return done
                     if isinstance(step, Ask):
                         self._lease(step)
-                    elif isinstance(step, Run):
-                        done = self.attempt(step)
-                        if self._plan is not None:
-                            self._plan.succeeded()
-                        return done
-                    elif isinstance(step, Pause):
-                        self.pause(step.for_s)
-                    else:
-                        break
-                except Exception as raised:
-                    if not self.goes_on_after(raised, step):
-                        raise
-                    error = raised
-                step = self.after(step, error)
+                    elif step.for_s > 0:
+                        self._sleep(step.for_s)
+                except Exception as error:
+                    step = self.after_error(step, error)
+                else:
+                    step = self.after(step)
         finally:
             if self.hand:
                 self.drop()
@@ -281,38 +290,4 @@ class AbstractThreadDriver(CallDriver, ABC, Generic[T]):
     def _lease(self, ask: Ask) -> None:
         # Between the end of this call and the append only a C method is called: an interrupt comes at calls of Python
         # code.
-        self.hand.append(self._engine.acquire(*self._asking(ask)))
-
-
-class ThreadDriver(AbstractThreadDriver[T]):
-    """One call with its plan, in one thread, by two functions.
-
-    Args:
-        engine, plans, asked, budget, clock, tells: as for `CallDriver`.
-        make: makes one attempt with the lease in the given list, and ends that lease.
-        sleep: pauses; an exception of it ends the call.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        plans: AttemptPlans,
-        asked: LeaseRequest,
-        make: Callable[[Run, list[Lease]], T],
-        *,
-        sleep: Callable[[float], object],
-        budget: SharedBudget | None = None,
-        clock: Callable[[], float] | None = None,
-        tells: bool = True,
-    ) -> None:
-        super().__init__(engine, plans, asked, budget=budget, clock=clock, tells=tells)
-        self._make = make
-        self._sleep = sleep
-
-    def attempt(self, run: Run) -> T:
-        """Make one attempt."""
-        return self._make(run, self.hand)
-
-    def pause(self, pause_s: float) -> None:
-        """Wait so many seconds."""
-        self._sleep(pause_s)
+        self.hand.append(self._engine.acquire(self._wanted(ask)))

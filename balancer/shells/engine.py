@@ -11,8 +11,8 @@ Two things may cut into a step:
 - Code that runs in the same thread, and calls the pool: a finaliser, a signal handler, the strategy. It cannot have the
   lock a second time. What needs no answer, such as a release, is `left` until the step is over. The rest is refused.
 
-A step is a function that gets another one, not a `with` block: an interrupt at the start of an `__exit__` in Python
-would leave the pool locked.
+A step is a function that gets another one, an act. It is no `with` block: an interrupt at the start of an `__exit__`
+in Python would leave the pool locked.
 """
 
 import math
@@ -36,31 +36,33 @@ from balancer.core.events import Event
 from balancer.core.metrics import PoolStats, SourceStats
 from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
-from balancer.core.retry_polls import RetryPolls
 from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked
+from balancer.load import Load
 from balancer.settings.rules import RetrySettings
-from balancer.shells.abandoned import abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
-from balancer.shells.lease_request import terms_of
+from balancer.shells.lease_request import Wanted, terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.waiting import Gate, Hand, Waits
+from balancer.shells.tasks.parking import Spot
+from balancer.shells.waiting import Gate, Waits, abandoned
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
-__all__ = ["Act", "CallerDefaults", "Engine", "nothing"]
+__all__ = ["Act", "CallerDefaults", "Engine"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
 
 T = TypeVar("T")
-Act = Callable[[Any, Any, float], Sequence[Waiter]]
-"""What is done in a step: it gets two arguments and the time, and returns waiters that have ended."""
+Act = Callable[[Any, float], Sequence[Waiter]]
+"""What is done in a step: it gets its subject and the time, and returns waiters that have ended."""
+
+_PLAIN = Wanted(ANY)  # nothing need be noted on its lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,59 @@ class CallerDefaults:
     leak_after_s: float | None = None
 
 
+class Hand:
+    """What a caller wants, and has got so far. An interrupt leaves it there. Its methods are acts of the engine.
+
+    Args:
+        waits: of the engine.
+        wanted: by the caller.
+        in_task: True if a task waits, not a thread.
+
+    Attributes:
+        lease: its lease, once there is one.
+        waiter: its place in the queue, while it waits.
+        spot: where it waits.
+    """
+
+    __slots__ = ("_waits", "in_task", "lease", "spot", "waiter", "wanted")
+
+    spot: Spot
+
+    def __init__(self, waits: Waits, wanted: Wanted, in_task: bool) -> None:
+        self._waits = waits
+        self.wanted = wanted
+        self.in_task = in_task
+        self.lease: Lease | None = None
+        self.waiter: Waiter | None = None
+
+    def take(self, now: float) -> Sequence[Waiter]:
+        """Take a lease, or queue the request."""
+        self.lease = self._waits.core.acquire(self.wanted.request, now)
+        if self.lease is None:
+            self._waits.queue(self, now)
+        return ()
+
+    def give_back(self, now: float) -> Sequence[Waiter]:
+        """End the lease or the wait, as the caller is gone."""
+        core, waiter, lease = self._waits.core, self.waiter, self.lease
+        ended: Sequence[Waiter] = ()
+        if waiter is not None:
+            ended = core.cancel(waiter, now, timed_out=False)
+            lease = waiter.lease
+            self._waits.forget(self)
+        return ended if lease is None or lease.ended else [*ended, *core.release(lease, Outcome.IGNORED, now)]
+
+
 class Engine:
     """A core, and what a pool does around each call of it: lock, wake, keep time, deliver events, recover.
 
     Args:
-        core: decides. Its leases go back to the pool of this engine.
+        make_core: makes the core, which decides, from the lender of its leases: this engine.
         clock: returns seconds; never goes back.
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
         after: called after each call of the core, when the lock is free; None: nothing is.
-        new_gate: makes the lock at which a thread waits; None: `threading.Lock` does.
+        new_gate: makes the place where a thread waits.
 
     Attributes:
         core: call it in a step only.
@@ -90,11 +135,11 @@ class Engine:
         lock: of the core.
         busy: True while some thread is inside, so that nothing else need be looked at for nearly every step.
         cut: True if a step was cut short, so the core must be repaired. Any thread may set it, without the lock.
-        left: what is left to do once a step is over: an act and its two arguments, as for `step`.
+        left: the acts that are left to do once a step is over, with their subjects.
         happened: events that are not delivered yet.
         delivery: delivers them.
         waits: the threads and tasks that wait.
-        usual: the request of most acquires; `ANY` itself if nothing has to be done after a grant.
+        plain: what a caller without arguments wants.
         acquire_timeout_s: how many seconds an acquire waits by default; inf: for ever.
         retries: how calls retry.
         budget: the retry budget of all calls of this pool.
@@ -104,53 +149,51 @@ class Engine:
 
     def __init__(
         self,
-        core: Core,
+        make_core: Callable[["Engine"], Core],
         clock: Callable[[], float],
         defaults: CallerDefaults,
         *,
         jitter: random.Random,
         after: Callable[[], object] | None = None,
-        new_gate: Callable[[], Gate] | None = None,
+        new_gate: Callable[[], Spot] = Gate,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         self.clock = clock
-        self.core = core
+        self.core = core = make_core(self)
         self.retries = defaults.retries or RetrySettings()
         self.budget = SharedBudget(self.retries, clock)
         self.jitter = jitter
         self._leak_after_s = defaults.leak_after_s
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
-        self.usual = Request(terms=terms) if terms else ANY
+        self.plain = Wanted(Request(terms=terms)) if terms else _PLAIN
         # An RLock, as it knows which thread holds it. No thread means to acquire it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.busy = self.cut = False
-        self.left: deque[tuple[Act, Any, Any]] = deque()
+        self.left: deque[tuple[Act, Any]] = deque()
         self._after = after
         # Starts a thread that recovers. Made now: it needs no room on the stack.
         self._recover_elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
-        self.waits = Waits(self, new_gate or threading.Lock)  # not a default: tools replace locks after the import
+        self.waits = Waits(self, new_gate)
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._told: set[str] = set()  # the strategies of which the log has said that they raise
         self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
-        # The acts of a lease, bound once: a method that is not called at once is slow to look up.
-        self._take, self._release = self.take, core.release
         notify_of_forks(self)
 
     # -- the way into the core ---------------------------------------------------------------------
 
-    def step(self, act: Act, first: Any, second: Any, can_wait: bool) -> None:
-        """Call `act(first, second, now)` under the lock. Then wake the waiters that it returns, and do all the rest.
+    def step(self, act: Act, subject: Any, can_wait: bool = False) -> None:
+        """Call `act(subject, now)` under the lock. Then wake the waiters that it returns, and do all the rest.
 
         After an exception, wherever it comes from, the lock is free, and what others wait for is done.
 
         Args:
-            act: calls the core. It returns waiters that have ended.
-            first, second: its arguments.
+            act: calls the core.
+            subject: its first argument. A function that had to be made of the two for each lease would cost more.
             can_wait: from within a step of this thread, `act` is called when that step is over, and its errors are
                 logged. False: it is refused.
 
@@ -160,7 +203,7 @@ class Engine:
         if self.busy and self.is_inside():
             if not can_wait:
                 raise CallFromWithin
-            self.left.append((act, first, second))
+            self.left.append((act, subject))
             return
         lock = self.lock
         try:
@@ -168,7 +211,7 @@ class Engine:
             self.busy = True
             if self.cut:
                 self._repair()
-            ended = act(first, second, self.clock())
+            ended = act(subject, self.clock())
             timer = None if self.core.due_s == math.inf else self._arm()
             self.busy = False
             lock.release()
@@ -199,126 +242,97 @@ class Engine:
 
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
         """Make a step of `act`. From within a step it is called when that step is over, and its errors are logged."""
-        self.step(_call, act, None, True)
+        self.step(_call, act, can_wait=True)
 
     def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
         """Change the endpoints of the core, or its strategy, with `act`; see `step`. Raises CallFromWithin."""
-        self.step(_call, lambda now: act(self.core, now), None, False)
+        self.step(act, self.core)
 
     def under_lock(self, act: Callable[[], T]) -> T:
         """Return the result of `act`, called in a step. No wait can end by it. Raises CallFromWithin."""
         found: list[T] = []
-        self.step(_keep, act, found, False)
+
+        def keep(now: float) -> Sequence[Waiter]:
+            found.append(act())
+            return ()
+
+        self.step(_call, keep)
         return found[0]
 
     # -- leases ------------------------------------------------------------------------------------
 
-    def acquire(
-        self,
-        request: Request,
-        timeout: float | None,
-        priority: int,
-        polls: Callable[[float], RetryPolls] | None,
-    ) -> Lease:
-        """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`.
-
-        Args:
-            request: the request for the core.
-            timeout: seconds to wait at most; None: the pool's default.
-            priority: see `balancer.Pool.acquire`.
-            polls: for a retry: called with the start of the wait, makes its polls.
-        """
-        hand = Hand()
-        hand.timeout, hand.priority, hand.in_task = timeout, priority, False
-        hand.lease = hand.waiter = hand.at = None
+    def acquire(self, wanted: Wanted) -> Lease:
+        """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`."""
+        hand = Hand(self.waits, wanted, False)
         try:
-            self.step(self._take, request, hand, False)
+            self.step(Hand.take, hand)
             if hand.lease is None:
-                self.waits.in_thread(request, hand, polls)
-            lease = hand.lease
-            assert lease is not None, "it was granted at once, or at the end of a wait"
-            if priority or request is not ANY:
-                self._note(lease, priority)
-            return lease
+                for nap_s in self.waits.naps(hand):
+                    hand.spot.wait(nap_s)
+            if wanted is not _PLAIN:
+                self._note(hand)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
-            if hand.lease is not None or hand.waiter is not None:
-                self.rescue(self.give_back, hand, None)
+            self._let_go(hand)
             raise
+        return hand.lease  # type: ignore[return-value]  # there is one at the end of a wait
 
-    async def acquire_in_task(
-        self,
-        request: Request,
-        timeout: float | None,
-        priority: int,
-        polls: Callable[[float], RetryPolls] | None,
-    ) -> Lease:
-        """Take an endpoint; wait in this task if needed. Args: as for `acquire`."""
-        hand = Hand()
-        hand.timeout, hand.priority, hand.in_task = timeout, priority, True
-        hand.lease = hand.waiter = hand.at = None
+    async def acquire_in_task(self, wanted: Wanted) -> Lease:
+        """Take an endpoint; wait in this task if needed."""
+        hand = Hand(self.waits, wanted, True)
         try:
-            self.step(self._take, request, hand, False)
+            self.step(Hand.take, hand)
             if hand.lease is None:
-                await self.waits.in_task(request, hand, polls)
-            lease = hand.lease
-            assert lease is not None, "it was granted at once, or at the end of a wait"
-            if priority or request is not ANY:
-                self._note(lease, priority)
-            return lease
+                for nap_s in self.waits.naps(hand):
+                    await hand.spot.wait(nap_s)
+            if wanted is not _PLAIN:
+                self._note(hand)
         except BaseException:  # e.g. it is cancelled, or collected, perhaps at the moment of the grant
-            if hand.lease is not None or hand.waiter is not None:
-                self.rescue(self.give_back, hand, None)
+            self._let_go(hand)
             raise
+        return hand.lease  # type: ignore[return-value]  # there is one at the end of a wait
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """End a lease; see `balancer.Pool.release`."""
         try:
-            self.step(self._release, lease, outcome, True)
+            self.step(_release, (self.core, lease, outcome), True)
         except (LeaseError, PoolForked):
             raise
         except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
             self.cut = True
-            self.rescue(self.end, lease, outcome)
+            self._rescue(_release_if_out, (self.core, lease, outcome))
             if not self._logs(error):
                 raise
 
-    def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]:
-        """Put a lease into `hand`, or queue the request: an act."""
-        hand.lease = self.core.acquire(request, now)
-        if hand.lease is None:
-            self.waits.queue(request, hand, now)
-        return ()
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Set how many tokens the call of a lease has used so far; see `Lease.used`."""
+        self.change(partial(self.core.used, lease, tokens))
 
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
-        """End a lease if it is out: an act."""
-        is_out = not lease.ended and isinstance(outcome, Outcome)
-        return self.core.release(lease, outcome, now) if is_out else ()
+    def told(self, lease: Lease, load: Load) -> None:
+        """Set the load that the endpoint of a lease reported; see `Lease.told`."""
+        self.change(partial(self.core.told, lease, load))
 
-    def give_back(self, hand: Hand, _: None, now: float) -> Sequence[Waiter]:
-        """End the lease or the wait of a caller that is gone: an act."""
-        ended: Sequence[Waiter] = ()
-        lease = hand.lease
-        if hand.waiter is not None:
-            ended = self.core.cancel(hand.waiter, now, timed_out=False)
-            lease = hand.waiter.lease
-            self.waits.forget(hand)
-        return ended if lease is None else [*ended, *self.end(lease, Outcome.IGNORED, now)]
-
-    def _note(self, lease: Lease, priority: int) -> None:
+    def _note(self, hand: Hand) -> None:
         """Note on a new lease what is not the same for all."""
-        if priority:
-            lease.priority = priority
+        lease = hand.lease
+        assert lease is not None, "there is one at the end of a wait"
+        if hand.wanted.priority:
+            lease.priority = hand.wanted.priority
         if self._leak_after_s is not None:
             lease.where = _place_of_call()
         for mark in self._marks:
             mark(lease)
+
+    def _let_go(self, hand: Hand) -> None:
+        """Let the lease or the wait of a caller that is gone end."""
+        if hand.lease is not None or hand.waiter is not None:
+            self._rescue(Hand.give_back, hand)
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""
 
         def marked() -> None:
             self._marks = (*self._marks, mark)
-            self.usual = Request(terms=self.usual.terms)
+            self.plain = Wanted(Request(terms=self.plain.request.terms))
 
         def forget(now: float) -> Sequence[Waiter]:
             self._marks = tuple(other for other in self._marks if other is not mark)
@@ -337,17 +351,10 @@ class Engine:
         """Return the names of endpoints that are out of service for now: ejected, resting or spent."""
         return self.under_lock(self.core.out_of_service)
 
-    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Record a ping of endpoint `name`; see `balancer.Pool.pinged`."""
-        self.change(lambda now: self.core.pinged(name, ok, now, conclusive=conclusive))
-
-    def retried(self, name: str) -> None:
-        """Count a retry of a call that failed at endpoint `name`."""
-        self.change(lambda now: self.core.retried(name, now))
-
-    def hedged(self, name: str) -> None:
-        """Count a hedge of a slow call, at endpoint `name`."""
-        self.change(lambda now: self.core.hedged(name, now))
+    @property
+    def usual(self) -> Request:
+        """The request of a caller without arguments."""
+        return self.plain.request
 
     @cached_property
     def plans(self) -> AttemptPlans:
@@ -440,11 +447,11 @@ class Engine:
 
     # -- what goes wrong ---------------------------------------------------------------------------
 
-    def rescue(self, act: Act, first: Any, second: Any) -> None:
+    def _rescue(self, act: Act, subject: Any) -> None:
         """Do `act` after all, as its caller is gone: now, or later if there is no room on the stack for it."""
-        self.left.append((act, first, second))
+        self.left.append((act, subject))
         try:
-            self.change(nothing)
+            self.change(_nothing)
         except (RecursionError, MemoryError):
             self._recover_elsewhere()
         except PoolForked:  # it is the parent's
@@ -454,7 +461,7 @@ class Engine:
         """Do what is left to do: what was called from within a step, and what an exception prevented."""
         while True:
             try:
-                self.step(_do_next, self.left, None, False)
+                self.step(_do_next, self.left)
             except Exception as error:
                 if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
                     raise
@@ -498,7 +505,7 @@ class Engine:
             self.cut = not isinstance(error, Exception) or isinstance(error, MemoryError) or has_no_room(error)
             if self.cut:
                 raise  # any other error was raised already, where it happened
-        self.left.append((_ended, self.core, None))
+        self.left.append((_ended, self.core))
 
     def _logs(self, error: BaseException) -> bool:
         """Log, once for each strategy, that it raised as a lease ended. Return False if `error` is another one."""
@@ -514,7 +521,7 @@ class Engine:
         self.lock = ForkedLock(parent)
         self.cut = False
         self.left.clear()
-        self.waits.forget_all()
+        self.waits.places.clear()
         self.happened.clear()
         self.delivery.observations = ()
 
@@ -528,7 +535,6 @@ class Engine:
     def stop(self) -> None:
         """Stop the alarm, unless something is due later."""
         self._alarm.cancel()
-        self.waits.stop()
 
     def _arm(self) -> threading.Timer | None:
         """Return a new timer for what is due next. None: there is one, or none is needed.
@@ -545,31 +551,36 @@ class Engine:
         return self.core.tick(now) if self._alarm.rings() and now >= self.core.due_s else ()
 
 
-def nothing(now: float) -> Sequence[Waiter]:
+def _nothing(now: float) -> Sequence[Waiter]:
     """Change nothing. A step of it does what is due and what is left."""
     return ()
 
 
-def _call(act: Callable[[float], Sequence[Waiter]], _: None, now: float) -> Sequence[Waiter]:
+def _call(act: Callable[[float], Sequence[Waiter]], now: float) -> Sequence[Waiter]:
     return act(now)
 
 
-def _keep(act: Callable[[], Any], found: list[Any], now: float) -> Sequence[Waiter]:
-    found.append(act())
-    return ()
+def _release(end: tuple[Core, Lease, Outcome], now: float) -> Sequence[Waiter]:
+    core, lease, outcome = end
+    return core.release(lease, outcome, now)
 
 
-def _ended(core: Core, _: None, now: float) -> Sequence[Waiter]:
+def _release_if_out(end: tuple[Core, Lease, Outcome], now: float) -> Sequence[Waiter]:
+    _, lease, outcome = end
+    return () if lease.ended or not isinstance(outcome, Outcome) else _release(end, now)
+
+
+def _ended(core: Core, now: float) -> Sequence[Waiter]:
     return core.ended()
 
 
-def _do_next(left: "deque[tuple[Act, Any, Any]]", _: None, now: float) -> Sequence[Waiter]:
-    """Do the next thing that is left to do. If it has no room, it stays."""
+def _do_next(left: deque[tuple[Act, Any]], now: float) -> Sequence[Waiter]:
+    """Do the next act that is left to do. If it has no room, it stays."""
     if not left:
         return ()
-    act, first, second = left[0]
+    act, subject = left[0]
     try:
-        ended = act(first, second, now)
+        ended = act(subject, now)
     except Exception as error:
         if not isinstance(error, MemoryError) and not has_no_room(error):
             left.popleft()

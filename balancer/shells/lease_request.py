@@ -8,15 +8,16 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from balancer.core.decisions import Ask
+from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import LeaseTerms
 from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
 from balancer.values.redaction import refuse_halves, with_whole_characters
 
-__all__ = ["LeaseArguments", "LeaseRequest", "asking", "not_sets", "shows_arguments", "terms_of"]
+__all__ = ["LeaseArguments", "LeaseRequest", "Wanted", "asking", "not_sets", "shows_arguments", "terms_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +25,22 @@ _NONE = frozenset[str]()
 _NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 _NO_TERMS = LeaseTerms()
 _MOST_PRIORITY = 1_000_000  # about 115 days of waiting
+
+
+class Wanted(NamedTuple):
+    """What a caller wants of the engine.
+
+    Attributes:
+        request: the request for the core.
+        timeout: how many seconds to wait at most; None: the pool's default.
+        priority: see `balancer.Pool.acquire`.
+        polls: for a retry: makes its polls, given the start of its wait.
+    """
+
+    request: Request
+    timeout: float | None = None
+    priority: int = 0
+    polls: Callable[[float], RetryPolls] | None = None
 
 
 class LeaseArguments(TypedDict, total=False):
@@ -126,17 +143,17 @@ def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | No
     return LeaseTerms("", math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
 
 
-def asking(usual: Request, timeout: float | None, asked: LeaseArguments) -> tuple[Request, float | None, int]:
-    """Return the core's request, the timeout and the priority of an acquire. Raises TypeError, ValueError.
+def asking(usual: Wanted, timeout: float | None, asked: LeaseArguments) -> Wanted:
+    """Return what a caller wants who gives these arguments to an acquire. Raises TypeError, ValueError.
 
-    `usual` is the request of a caller without arguments.
+    `usual` is what a caller without arguments wants.
     """
     if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
         timeout = checked("timeout", timeout, seconds)
     if not asked:
-        return usual, timeout, 0
+        return Wanted(usual.request, timeout)
     wanted = LeaseRequest(**asked)
-    return wanted.of_core(usual), timeout, wanted.priority
+    return Wanted(wanted.of_core(usual.request), timeout, wanted.priority)
 
 
 def shows_arguments(of: type = LeaseRequest) -> Callable[[F], F]:

@@ -1,59 +1,44 @@
-"""How callers wait: threads block on a lock of their own, tasks suspend in their event loops.
+"""How callers wait: each at a place of its own, a gate of its thread or a spot of its task, until it is woken.
 
-During a wait, a waiter checks its deadline, makes retry polls, and looks for abandoned leases. `balancer.shells.tasks`
-has a `Spot` for each async library; everything else is the same for threads and tasks.
+During a wait, a caller checks its deadline, makes retry polls, and looks for abandoned leases. That is the same for
+threads and tasks; only the places differ (`balancer.shells.tasks.parking`).
+
+A lease that can still be released is an object that something refers to: a variable, a `with` block, a suspended
+generator, another thread. If only the ledger refers to a lease, it is abandoned. The check costs nothing per lease, and
+is right for leases that another thread releases. docs/decisions/core.md has the reasons.
 """
 
+import inspect
 import math
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from balancer.core import Core, Waiter
-from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import CallFromWithin, WaitInCoroutine
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
-from balancer.shells.alarm import Alarm
-from balancer.shells.coroutines import in_coroutine
+from balancer.shells.lease_request import Wanted
 from balancer.shells.logs import log_passed_over
-from balancer.shells.spot import Spot
-from balancer.shells.tasks.parking import spot
-from balancer.strategy import Request
+from balancer.shells.tasks.parking import Spot, spot
 
-__all__ = ["Gate", "Hand", "Waits"]
+__all__ = ["AbandonedLeaseScan", "Gate", "Waits", "abandoned"]
 
-T = TypeVar("T")
-_NEVER = math.inf  # looked up once
-# A waiter looks for abandoned leases, and for free slots that a strategy passed over, first after so long, and then
-# each time after twice as long. One thread looks for all tasks, as there may be thousands.
+# A caller that waits looks for abandoned leases, and for free slots that a strategy passed over, first after so long,
+# and then each time after twice as long.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 _LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
-_OWN_FRAMES = 3  # between `Waits.queue` and the caller of the engine
+_COSTS = 8  # in the long run, at most so many leases are scanned for each acquire that waits
+_EVERY_S = 1.0
+_GRACE_S = 1.0
+_OWN_FRAMES = 4  # between `Waits._gate` and the caller of the engine
+_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 
 
-class Hand:
-    """What a caller wants, and has got so far. An interrupt leaves it there.
-
-    Attributes:
-        timeout: how many seconds to wait at most; None: the pool's default.
-        priority: see `balancer.Pool.acquire`.
-        in_task: True if a task waits, not a thread.
-        lease: its lease, once there is one.
-        waiter: its place in the queue, while it waits.
-        gate, at: where its thread or its task waits.
-    """
-
-    __slots__ = ("at", "gate", "in_task", "lease", "priority", "timeout", "waiter")
-
-    timeout: float | None
-    priority: int
-    in_task: bool
-    lease: Lease | None
-    waiter: Waiter | None
-    gate: "Gate"
-    at: Spot | None
+T = TypeVar("T")
+_Act = Callable[[Any, float], Sequence[Waiter]]
 
 
 class _Steps(Protocol):
@@ -63,161 +48,170 @@ class _Steps(Protocol):
     clock: Callable[[], float]
     acquire_timeout_s: float
 
-    def step(
-        self, act: Callable[[Any, Any, float], Sequence[Waiter]], first: Any, second: Any, can_wait: bool
-    ) -> None: ...
+    def step(self, act: _Act, subject: Any, can_wait: bool = False) -> None: ...
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
     def under_lock(self, act: Callable[[], T]) -> T: ...
-    def take(self, request: Request, hand: Hand, now: float) -> Sequence[Waiter]: ...
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]: ...
     def levels(self) -> int: ...
-    def start(self, timer: threading.Timer) -> None: ...
 
 
-class Gate(Protocol):
-    """Where one thread waits: a lock, or what behaves like one."""
+class _Hand(Protocol):
+    """The part of a caller's hand (`balancer.shells.engine.Hand`) that this module knows."""
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Wait until it is released, or until so many seconds have passed."""
-        ...
+    wanted: Wanted
+    in_task: bool
+    lease: Lease | None
+    waiter: Waiter | None
+    spot: Spot
 
-    def release(self) -> None:
-        """Let the thread go on. Raises RuntimeError if it is not waited for."""
-        ...
+    def take(self, now: float) -> Sequence[Waiter]: ...
+
+
+class Gate:
+    """The place of a thread: a lock of its own."""
+
+    __slots__ = ("_lock",)
+
+    is_over = False
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self, nap_s: float) -> None:
+        """Wait, in the thread."""
+        self._lock.acquire(timeout=nap_s)
+
+    def wake(self) -> bool:
+        """Let the thread go on."""
+        try:  # `suppress` is three calls more for every lease that is handed on
+            self._lock.release()
+        except RuntimeError:
+            pass
+        return True
 
 
 class Waits:
-    """The waiters of one engine. Iterate over it to get them.
+    """The callers that wait for the leases of one engine. Iterate over it to get their waiters.
 
     Args:
-        engine: as above.
-        new_gate: makes the lock at which a thread waits.
+        engine: the engine.
+        new_gate: makes the place of a thread.
 
     Attributes:
-        sleeping: the waiters of threads.
-        parked: the waiters of tasks, by place, until they are woken.
-        round_s: seconds until the next look for abandoned leases for tasks; 0 while no task waits.
+        core: of the engine.
+        places: the waiters by place, until they are woken.
     """
 
-    def __init__(self, engine: _Steps, new_gate: Callable[[], Gate]) -> None:
-        self._new_gate = new_gate
-        self.sleeping: dict[Waiter, None] = {}
-        self.parked: dict[Spot, Waiter] = {}
-        self.round_s = 0.0
+    def __init__(self, engine: _Steps, new_gate: Callable[[], Spot]) -> None:
+        self.core = engine.core
+        self.places: dict[Spot, Waiter] = {}
         self._engine = engine
-        self._rounds = Alarm(self._look_round, engine.clock)
+        self._new_gate = new_gate
         self._scan = AbandonedLeaseScan()
         self._look_again_s = -math.inf
         self._told = {""}  # the strategies of which the log has said that they pass over free endpoints
 
     def __iter__(self) -> Iterator[Waiter]:
-        return iter((*self.sleeping, *self.parked.values()))
+        return iter(tuple(self.places.values()))
 
     # -- one wait ----------------------------------------------------------------------------------
 
-    def queue(self, request: Request, hand: Hand, now: float) -> None:
-        """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
-        core = self._engine.core
-        if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
-            return
-        deadline_s = now + (self._engine.acquire_timeout_s if hand.timeout is None else hand.timeout)
-        if hand.in_task:
-            hand.at = at = spot(told=self.parked.pop, lost=self.strike_off)
-            hand.waiter = self.parked[at] = core.wait(request, now, deadline_s, hand.priority, at.wake)
-            return
+    def _gate(self, waits: bool) -> Spot:
+        """Return a place for this thread; `waits`: whether it really waits. Raises CallFromWithin, WaitInCoroutine."""
         # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
         if self._engine.levels() > 1:
             raise CallFromWithin
-        if deadline_s > now and in_coroutine(above=_OWN_FRAMES):
+        if waits and _in_coroutine(above=_OWN_FRAMES):
             raise WaitInCoroutine
-        hand.gate = gate = self._new_gate()
-        gate.acquire(blocking=False)
-        hand.waiter = core.wait(request, now, deadline_s, hand.priority, partial(_open, gate))
-        self.sleeping[hand.waiter] = None
+        return self._new_gate()
 
-    def in_thread(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
-        """Wait in this thread for the lease of a request that `queue` has queued, and put it into `hand`."""
-        waiter = self._queued(request, hand)
-        if waiter is not None:
-            self._sleep(waiter, hand.gate, polls and polls(waiter.since_s))
-            self._end(waiter, hand)
+    def queue(self, hand: _Hand, now: float) -> None:
+        """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
+        core, wanted = self.core, hand.wanted
+        if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
+            return
+        deadline_s = now + (self._engine.acquire_timeout_s if wanted.timeout is None else wanted.timeout)
+        hand.spot = place = spot() if hand.in_task else self._gate(deadline_s > now)
+        wake = partial(self._wake, place)
+        hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
 
-    async def in_task(self, request: Request, hand: Hand, polls: Callable[[float], RetryPolls] | None) -> None:
-        """As `in_thread`, in this task."""
-        waiter = self._queued(request, hand)
-        if waiter is not None and hand.at is not None:
-            self.look_for_tasks()
-            for nap_s in self.naps(waiter, polls and polls(waiter.since_s), alone=False):
-                await hand.at.wait(nap_s)
-            self._end(waiter, hand)
+    def naps(self, hand: _Hand) -> Iterator[float]:
+        """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
 
-    def _queued(self, request: Request, hand: Hand) -> Waiter | None:
-        """Return the waiter, or None if ending abandoned leases has brought a lease."""
-        while hand.waiter is None and hand.lease is None:
-            self.give_back_abandoned(at_once=True)
-            self._engine.step(self._engine.take, request, hand, False)
-        return hand.waiter
-
-    def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
-        for nap_s in self.naps(waiter, polls):
-            gate.acquire(timeout=nap_s)
-
-    def _end(self, waiter: Waiter, hand: Hand) -> None:
-        """Put the lease of a wait into `hand`, even one that came just as time ran out, or raise the error."""
-        self.forget(hand)
-        hand.lease, hand.waiter = waiter.lease, None
-        if waiter.lease is None:
-            assert waiter.error is not None, "a wait ends with a lease or an error"
-            raise waiter.error
-
-    def naps(self, waiter: Waiter, polls: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
-        """Yield the seconds to wait at most, again and again, until `waiter` has ended. Between waits, do what is due.
-
-        The caller may come back earlier, and must if `waiter` has ended. `alone`: True if this waiter looks for
-        abandoned leases itself.
+        Between waits, do what is due. The caller may come back earlier, and must if it is woken. The lease may come
+        just as time runs out.
         """
         engine = self._engine
+        while hand.waiter is None and hand.lease is None:
+            self.give_back_abandoned(at_once=True)
+            engine.step(type(hand).take, hand)
+        waiter = hand.waiter
+        if waiter is None:
+            return
+        polls = hand.wanted.polls and hand.wanted.polls(waiter.since_s)
         while polls is not None and polls.at_s < waiter.deadline_s:
-            yield from self._naps_until(polls.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
+            yield from self._naps_until(polls.at_s, waiter)
             if waiter.ended:
-                return
-            engine.change(partial(polls.look, engine.core, waiter))
-        yield from self._naps_until(waiter.deadline_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
+                break
+            engine.change(partial(polls.look, self.core, waiter))
+        yield from self._naps_until(waiter.deadline_s, waiter)
         if not waiter.ended:
-            engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
+            engine.change(lambda now: self.core.cancel(waiter, now, timed_out=True))
+        self.forget(hand)
+        hand.lease, hand.waiter = waiter.lease, None
+        if waiter.error is not None:
+            raise waiter.error
 
-    def _naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
-        engine = self._engine
-        left_s = until_s - engine.clock()
+    def _naps_until(self, until_s: float, waiter: Waiter) -> Iterator[float]:
+        left_s, look_s = until_s - self._engine.clock(), _FIRST_LOOK_S
         while not waiter.ended:
             nap_s = min(left_s, look_s)
             if nap_s <= 0:
                 return
             yield nap_s
             # In tests the clock may stand still.
-            left_s = min(left_s - nap_s, until_s - engine.clock())
+            left_s = min(left_s - nap_s, until_s - self._engine.clock())
             if left_s > 0 and not waiter.ended:
                 self.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def forget(self, hand: Hand) -> None:
-        """Strike off the waiter of a caller that waits no more."""
-        if hand.waiter is not None:
-            self.sleeping.pop(hand.waiter, None)
-        if hand.at is not None:
-            self.parked.pop(hand.at, None)
+    def forget(self, hand: _Hand) -> None:
+        """Strike off the place of a caller that waits no more."""
+        self.places.pop(hand.spot, None)
+
+    def _wake(self, spot: Spot) -> None:
+        """Let the caller at `spot` go on, who has a lease or an error now."""
+        if spot.wake():
+            self.places.pop(spot, None)  # else the place would keep a loop that nobody else has
+        else:
+            self._strike_off()
+
+    def _strike_off(self) -> None:
+        """End the waits of tasks whose loops have gone, and release the leases that they were granted.
+
+        All at once: else the lease of one would be granted to the next.
+        """
+        engine = self._engine
+        gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.places.items())) if at.is_over]
+
+        def struck(now: float) -> Sequence[Waiter]:
+            ended = [*self.core.cancel_all([one for _, one in gone], now, timed_out=False)]
+            for _, waiter in gone:
+                if waiter.lease is not None and not waiter.lease.ended:
+                    ended += self.core.release(waiter.lease, Outcome.IGNORED, now)
+            return ended
+
+        engine.change(struck)
+        for at, _ in gone:
+            self.places.pop(at, None)
 
     # -- all waits ---------------------------------------------------------------------------------
 
-    def look_after_waits(self, *, at_once: bool = False) -> None:
-        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again.
-
-        Args:
-            at_once: also if neither is due.
-        """
-        self.give_back_abandoned(at_once=at_once)
-        core, now = self._engine.core, self._engine.clock()
-        if now < self._look_again_s and not at_once:
+    def look_after_waits(self) -> None:
+        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again."""
+        self.give_back_abandoned()
+        core, now = self.core, self._engine.clock()
+        if now < self._look_again_s:
             return
         self._look_again_s = now + _LOOK_AGAIN_S
         self._engine.change(core.look_again)
@@ -227,70 +221,77 @@ class Waits:
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
-        if at_once or self._scan.is_due(len(self._engine.core.ledger.out), self._engine.clock()):
-            self._engine.step(self._end_abandoned, None, None, False)
+        if at_once or self._scan.is_due(len(self.core.ledger.out), self._engine.clock()):
+            self._engine.step(Waits._end_abandoned, self)
 
-    def _end_abandoned(self, _: None, __: None, now: float) -> Sequence[Waiter]:
-        core = self._engine.core
-        leases = abandoned(core.ledger.out, now)
-        return core.abandon(leases, now) if leases else ()
-
-    def forget_all(self) -> None:
-        """Forget all waiters, in a forked child: they wait in the parent."""
-        self.sleeping.clear()
-        self.parked.clear()
-
-    def stop(self) -> None:
-        """Stop looking for abandoned leases."""
-        self._rounds.cancel()
-
-    # -- tasks -------------------------------------------------------------------------------------
-
-    def look_for_tasks(self) -> None:
-        """Look for abandoned leases, again and again in a thread, for as long as tasks wait."""
-        if not self.round_s:
-            self._go_round()
-
-    def strike_off(self) -> None:
-        """End the waits of tasks whose loops have gone, and release the leases that they were granted.
-
-        All at once: else the lease of one would be granted to the next.
-        """
-        engine = self._engine
-        gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
-
-        def struck(now: float) -> Sequence[Waiter]:
-            ended = engine.core.cancel_all([one for _, one in gone], now, timed_out=False)
-            granted = [one.lease for _, one in gone if one.lease is not None]
-            return [*ended, *(each for lease in granted for each in engine.end(lease, Outcome.IGNORED, now))]
-
-        engine.change(struck)
-        for at, _ in gone:
-            self.parked.pop(at, None)
-
-    def _go_round(self) -> None:
-        engine = self._engine
-        round_s = min(2 * self.round_s, _LAST_LOOK_S) if self.round_s else _FIRST_LOOK_S
-        timer = engine.under_lock(lambda: self._rounds.arm(engine.clock() + round_s))
-        if timer is not None:
-            engine.start(timer)
-            if timer.ident is None:  # it was not started: the next task that waits tries again
-                round_s = 0.0
-        self.round_s = round_s
-
-    def _look_round(self) -> None:
-        if not self._engine.under_lock(self._rounds.rings):
-            return
-        if not self.parked:
-            self.round_s = 0.0
-            return
-        self.look_after_waits(at_once=True)
-        self._go_round()
+    def _end_abandoned(self, now: float) -> Sequence[Waiter]:
+        leases = abandoned(self.core.ledger.out, now)
+        return self.core.abandon(leases, now) if leases else ()
 
 
-def _open(gate: Gate) -> None:
-    """Let the thread at `gate` go on. May be called twice."""
-    try:  # `suppress` is three calls more for every lease that is handed on
-        gate.release()
-    except RuntimeError:
-        pass
+# -- abandoned leases ------------------------------------------------------------------------------
+
+
+def _references(leases: Iterable[object]) -> Iterable[int]:
+    return map(sys.getrefcount, leases)
+
+
+# The count of references to an object that only a dict refers to. Counting itself adds some.
+_NOBODY = max(_references({1: object()}.values())) if hasattr(sys, "getrefcount") else 0
+
+
+def abandoned(out: Mapping[int, Lease], now: float) -> list[Lease]:
+    """Return those of the leases in `out` that are abandoned; O(those in `out`).
+
+    No code can get an abandoned lease again. But if `acquire` returned it, its holder may still release it by its id.
+    So such a lease counts only without terms (e.g. a holder), and only a second after its grant. A lease of a block, or
+    one that no caller got, counts always: the acquire was cut short, e.g. by an interrupt.
+    """
+    if not _NOBODY:  # not CPython: reference counts are unknown
+        return []
+    nobodys = [out[id] for id, count in zip(out, _references(out.values()), strict=True) if count <= _NOBODY]
+    return [lease for lease in nobodys if not _may_be_ended_by_id(lease, now)]
+
+
+def _may_be_ended_by_id(lease: Lease, now: float) -> bool:
+    was_taken = hasattr(lease, "taken") and not hasattr(lease, "entered")
+    return was_taken and (lease.terms is not None or now - lease.granted_s < _GRACE_S)
+
+
+class AbandonedLeaseScan:
+    """Decides when to scan. A scan costs O(leases out), so only some callers make one."""
+
+    __slots__ = ("_due_s", "_since")
+
+    def __init__(self) -> None:
+        self._since = 0
+        self._due_s = 0.0
+
+    def is_due(self, out: int, now: float) -> bool:
+        """Return whether a caller that found no free slot should scan the `out` leases that are out."""
+        self._since += 1
+        if self._since * _COSTS < out and now < self._due_s:
+            return False
+        self._since, self._due_s = 0, now + _EVERY_S
+        return True
+
+
+def _in_coroutine(above: int) -> bool:
+    """Return whether a coroutine is on the call stack, so that its event loop would wait too. O(stack).
+
+    Args:
+        above: how many frames above the caller are known to be none; each frame costs half a microsecond.
+
+    Code of a module, such as a cell of a notebook, does not count as part of the coroutine that runs it: it may wait,
+    and its kernel with it.
+    """
+    frame = sys._getframe(1 + above)
+    while frame is not None:
+        code = frame.f_code
+        flags = code.co_flags
+        if flags & _COROUTINE:
+            return True
+        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is faster to test
+            return False
+        frame = frame.f_back  # type: ignore[assignment]
+    return False

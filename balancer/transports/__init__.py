@@ -2,8 +2,8 @@
 
 - `httpx_transports`, `adapter`, `middleware`: the faces for httpx2 and httpx, for requests, and for aiohttp. Each says
   what its library calls things.
-- `exchange`: one request and its answer, for all of them: how an attempt counts, and what the client gets.
-- `drivers`: the request along its attempt plan, in a thread or in a task.
+- `exchange`: one request and its answer, for all of them: how an attempt counts, what the client gets, and the way
+  along the attempt plan, in a thread or in a task.
 - `request_options`: what a request asks a pool for, and how often and how long it is tried. All clients have these.
 - `forwarding`: URL and headers of the request as an endpoint gets it.
 - `leased_body`: the body of an answer, which holds the lease until it ends.

@@ -1,7 +1,8 @@
 """One request and its answer, for every client: how far an answer is read, how it counts, what the client gets.
 
 This is the one place where an attempt is judged. It ends with an answer that holds the lease, or with an error that has
-ended it. A subclass knows the words of one library; the drivers in `drivers` wait and read.
+ended it. A subclass knows the words of one library. `ThreadRequest` and `TaskRequest` carry out the attempt plan of a
+request, as `Pool.call` does.
 """
 
 import math
@@ -17,21 +18,32 @@ from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcome_of
-from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint, PoolClosed, TooManyWaiters
+from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.opening.pool import Pool
-from balancer.shells.acts import Acts
-from balancer.shells.driver import CallDriver, DeadlinePassed, tell_where
+from balancer.shells.acts import Acts, follow, follow_in_task
+from balancer.shells.driver import CallDriver, DeadlinePassed, ThreadDriver, tell_where
+from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.forwarding import headers_of, redacted
 from balancer.transports.leased_body import BegunBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import HALF_SENT, FinalFailure, ResendRule, Sending
+from balancer.transports.time_bound import TimeBound
 
 if TYPE_CHECKING:
     from balancer.opening.aio import TaskPool
 
-__all__ = ["MOST_BYTES", "AnyPool", "ClientErrors", "PooledRequests", "RequestExchange", "date_it"]
+__all__ = [
+    "MOST_BYTES",
+    "AnyPool",
+    "ClientErrors",
+    "PooledRequests",
+    "RequestExchange",
+    "TaskRequest",
+    "ThreadRequest",
+    "date_it",
+]
 
 MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
@@ -43,6 +55,7 @@ _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoE
 AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
+Drive = CallDriver[Any]
 CountsAs = Callable[[BaseException], BaseException]
 ClientErrors = Sequence[Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
@@ -184,7 +197,7 @@ class RequestExchange(ABC):
 
     # -- an attempt ----------------------------------------------------------------------------------
 
-    def attempt(self, drive: CallDriver, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
+    def attempt(self, drive: Drive, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
         """Send the request to the leased endpoint. Return its answer, which holds the lease.
 
         After an error the lease has ended.
@@ -245,7 +258,7 @@ class RequestExchange(ABC):
             raise refusal
         return outcome_of(refusal)
 
-    def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: CallDriver) -> BaseException:
+    def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: Drive) -> BaseException:
         """End the lease of a failed attempt, and return the error to raise."""
         if not isinstance(error, Exception):
             end_lease(lease, counts_as)
@@ -264,7 +277,7 @@ class RequestExchange(ABC):
 
     # -- its end -------------------------------------------------------------------------------------
 
-    def came_to(self, error: Exception, drive: CallDriver) -> Any:
+    def came_to(self, error: Exception, drive: Drive) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         plan = drive.plan
@@ -295,6 +308,83 @@ class RequestExchange(ABC):
     def last_word(self, error: Exception) -> Exception:
         """Return an error after which the client does not ask again by itself."""
         return error
+
+
+class ThreadRequest(ThreadDriver[Any]):
+    """One request along its plan. An attempt that still runs at the deadline is ended, as it would be in a task.
+
+    Args:
+        exchange: the request.
+    """
+
+    _bound: TimeBound | None = None  # of the current attempt
+    _run_now = Run()
+
+    def __init__(self, exchange: RequestExchange) -> None:
+        super().__init__(exchange.engine, exchange.plans, exchange.asked)
+        self._exchange = exchange
+
+    def answer(self) -> Any:
+        """Return the answer of some endpoint, or raise an error of the client's library."""
+        try:
+            return self.run()
+        except Exception as error:
+            ended = error
+        return self._exchange.came_to(ended, self)
+
+    def attempt(self, run: Run) -> Any:
+        """Make one attempt."""
+        if run.cut_s == math.inf:
+            return self._attempt(run)
+        self._run_now, self._bound = run, TimeBound(run.cut_s)
+        try:
+            with self._bound:
+                return self._attempt(run)
+        except Exception:
+            if not self._bound.is_over:
+                raise
+        raise self.overrun()
+
+    def _attempt(self, run: Run) -> Any:
+        answer = follow(self._exchange.attempt(self, self.counts_as, self.hand[0], run))
+        self.hand.clear()  # now the body has the lease
+        return answer
+
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return the error that ends the lease, for an attempt that ended by `error`."""
+        if self._bound is None or not isinstance(error, Exception):
+            return error
+        # An inner transport that keeps no bound has shorter timeouts.
+        timed_out = type(error).__name__.endswith("Timeout") and self._clock() >= self.plan.until_s
+        if not (self._bound.is_over or timed_out):
+            return error
+        return self.late() if self._run_now.cut_blames else CannotTell("it was asked too late")
+
+
+class TaskRequest(TaskDriver[Any]):
+    """One request along its plan, in a task.
+
+    Args:
+        exchange: the request.
+    """
+
+    def __init__(self, exchange: RequestExchange) -> None:
+        super().__init__(exchange.engine, exchange.plans, exchange.asked)
+        self._exchange = exchange
+
+    async def answer(self) -> Any:
+        """Return the answer of some endpoint, or raise an error of the client's library."""
+        try:
+            return await self.run()
+        except Exception as error:
+            ended = error
+        return self._exchange.came_to(ended, self)
+
+    async def attempt(self, run: Run) -> Any:
+        """Make one attempt."""
+        answer = await follow_in_task(self._exchange.attempt(self, self.counts_as, self.hand[0]))
+        self.hand.clear()  # now the body has the lease
+        return answer
 
 
 def date_it(headers: Any) -> None:

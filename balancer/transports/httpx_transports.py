@@ -17,8 +17,15 @@ from balancer.endpoint import Lease, Outcome
 from balancer.load import REPORTS
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
-from balancer.transports.drivers import TaskRequest, ThreadRequest
-from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
+from balancer.transports.exchange import (
+    AnyPool,
+    ClientErrors,
+    PooledRequests,
+    RequestExchange,
+    TaskRequest,
+    ThreadRequest,
+    date_it,
+)
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, leased_body_class
 from balancer.transports.openai_errors import openai_error, stop_retries

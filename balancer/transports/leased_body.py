@@ -110,7 +110,7 @@ class LeasedBody:
         lender: Any = lease.lender if lease is not None else None
         # The owner of the body was collected inside a call of the pool, which closes the body. Then drop the lease: its
         # pool will find it.
-        if lease is not None and not lender.engine.is_inside():
+        if lease is not None and not lender.is_inside():
             end_lease(lease, error, outcome, usage)
 
     def _fail(self, error: BaseException) -> None:

@@ -13,8 +13,7 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
-from balancer.transports.drivers import TaskRequest
-from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, date_it
+from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, RequestExchange, TaskRequest, date_it
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions

@@ -47,7 +47,7 @@ class ScriptedParty:
         if self.answers:
             self.says.append([self.answers.pop(0)])
         if self.opens is not None:
-            self.opens.release()
+            self.opens.wake()
             self.opens = None
         self.told += [(message, threading.current_thread()) for message in messages]
 
@@ -164,13 +164,12 @@ class ReadingCaller(threading.Thread):
     def __init__(self, scene: ConnectionScene) -> None:
         super().__init__(daemon=True)
         self.gate = CallerGate(scene.line)
-        self.gate.acquire()
         self.got: bool | BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.got = self.gate.acquire(timeout=LONG_S)
+            self.got = self.gate.wait(LONG_S)
         except Interrupted as error:
             self.got = error
 
@@ -183,7 +182,7 @@ def reading_caller(scene: ConnectionScene, peer: ScriptedPeer) -> ReadingCaller:
         callers.append(ReadingCaller(scene))
         if scene.reader(peer) is callers[-1]:
             return True
-        callers[-1].gate.release()
+        callers[-1].gate.wake()
         callers[-1].join(PATIENCE_S)
         return False
 

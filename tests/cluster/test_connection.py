@@ -154,7 +154,7 @@ def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene, end
     peer = scene.connected()
     caller = reading_caller(scene, peer)
     if end == "another thread opens":
-        caller.gate.release()
+        caller.gate.wake()
     else:
         scene.party.opens = caller.gate if end == "what it reads opens" else None
         scene.ahead_s += 2 * LONG_S if end == "it is late" else 0.0

@@ -115,14 +115,14 @@ def test_a_pool_loads_pluggy_and_no_other_library_and_of_itself_what_leases_an_e
         "balancer.kit", "balancer.load", "balancer.opening", "balancer.plugins", "balancer.pool", "balancer.settings",
         "balancer.shells", "balancer.strategy", "balancer.values",
     }  # fmt: skip
-    assert not loaded & {"balancer.settings.tables", "tomllib", "balancer.shells.tasks.leasing", "asyncio", "trio"}
+    assert not loaded & {"balancer.settings.tables", "tomllib", "balancer.opening.aio", "asyncio", "trio"}
 
 
 def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_library_s():
     loaded = _loaded(
         _POOL + "import asyncio\nasync def main():\n    async with pool.aio.lease(): pass\nasyncio.run(main())"
     )
-    assert "balancer.shells.tasks.leasing" in loaded
+    assert "balancer.opening.aio" in loaded
     assert not loaded & {"trio", "anyio", "sniffio", "balancer.shells.tasks.on_trio"}
 
 

@@ -140,7 +140,7 @@ class Driver:
 
     def _by_hand(self) -> AbstractContextManager[object]:
         """Return a block in which pauses are made by hand."""
-        return patch("balancer.shells.calls.sleep", self._sleep)
+        return patch("balancer.shells.driver.pause", self._sleep)
 
     def _let_everybody_go(self) -> None:
         """Leave no thread behind, not even one that the pool has forgotten."""

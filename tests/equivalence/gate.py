@@ -10,12 +10,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 from balancer import Pool
 from balancer.core import Waiter
-from balancer.core.retry_polls import RetryPolls
 
 __all__ = ["PATIENCE_S", "Caller", "Coarse", "HandTimedPool", "HandTimer"]
 
@@ -57,43 +56,41 @@ class Caller:
 
 
 class _Gate:
-    """Stands for the gate of one waiter. It is acquired once for each look, and times out by hand.
+    """Stands for the gate of one caller. It is waited at once for each look, and times out by hand.
 
     Args:
-        waiter: the pool's own.
         caller: whose wait it is.
         after: calls a function later.
-        woken: told when the pool wakes the waiter.
+        woken: told when the pool wakes the caller.
     """
+
+    is_over = False
 
     def __init__(
         self,
-        waiter: Waiter,
         caller: Caller,
         after: Callable[[float, Callable[[], None]], None],
-        woken: Callable[[Waiter], None],
+        woken: "Callable[[_Gate], None]",
     ) -> None:
         self._caller = caller
         self._after = after
+        self._told = woken
         self._parked = self._woken = False
         self._turn = 0
 
-        def wake() -> None:
-            assert not self._woken, "the pool wakes a waiter twice"
-            self._woken = True
-            woken(waiter)
-            if self._parked:
-                self._go_on(late=False)
+    def wake(self) -> bool:
+        assert not self._woken, "the pool wakes a waiter twice"
+        self._woken = True
+        self._told(self)
+        if self._parked:
+            self._go_on(late=False)
+        return True
 
-        waiter.wake = wake
-
-    def acquire(self, *, timeout: float) -> bool:
-        """Wait as a lock does; False if the time was up."""
+    def wait(self, nap_s: float) -> None:
         self._turn += 1
         self._parked = True
-        if timeout >= 0:
-            self._after(timeout, partial(self._expire, self._turn))
-        return not self._caller.park()
+        self._after(nap_s, partial(self._expire, self._turn))
+        self._caller.park()
 
     def _expire(self, turn: int) -> None:
         if self._parked and turn == self._turn:
@@ -165,15 +162,14 @@ class HandTimedPool(Pool):
         self.timers: list[HandTimer] = []
         super().__init__(*args, **values)
         self.engine.jitter = jitter
-        self._armed, self._slept = self.engine._arm, self.engine.waits._sleep
+        self._armed = self.engine._arm
         self.engine._arm = self._arm  # type: ignore[method-assign]
-        self.engine.waits._sleep = self._sleep  # type: ignore[method-assign]
+        self.engine.waits._new_gate = lambda: _Gate(self.caller(), self.after, self._told)
+
+    def _told(self, gate: _Gate) -> None:
+        self.woken(self.engine.waits.places[gate])
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
         with patch("balancer.shells.alarm.threading.Timer", timer), patch("balancer.shells.alarm._SOONEST_S", 0.0):
             return self._armed()
-
-    def _sleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
-        by_hand = _Gate(waiter, self.caller(), self.after, self.woken)
-        self._slept(waiter, cast(threading.Lock, by_hand), polls)

@@ -4,7 +4,7 @@ Decides only what a task waits for: one that waits or works is left where it is 
 at once, as the threads of `tests.equivalence.driven` do. What is due, and what a call does, is as there.
 """
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from math import inf
@@ -13,7 +13,6 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer import BalancerError, Lease
-from balancer.shells.spot import Spot, Told
 from tests.equivalence.driven import Driver, PlanOver
 from tests.equivalence.plan import Arrival
 
@@ -45,22 +44,24 @@ class _Task:
         self.parked = True
 
 
-class _HandSpot(Spot):
+class _HandSpot:
     """Stands for the place where a waiter waits; time is up by hand."""
 
-    def __init__(self, driver: "TaskDriver", told: Told, lost: Callable[[], object]) -> None:
-        super().__init__(told, lost)
+    is_over = False
+
+    def __init__(self, driver: "TaskDriver") -> None:
         self._driver = driver
         self._task = driver.current
         self._turn = 0
         self._waits = self._woken = False
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         assert not self._woken, "the pool wakes a waiter twice"
         self._woken = True
-        self._driver.pool.woken(self._driver.pool.engine.waits.parked.pop(self))
+        self._driver.pool.woken(self._driver.pool.engine.waits.places[self])
         if self._waits:
             self._go_on(late=False)
+        return True
 
     async def wait(self, nap_s: float) -> None:
         self._turn += 1
@@ -76,13 +77,6 @@ class _HandSpot(Spot):
     def _go_on(self, *, late: bool) -> None:
         self._waits = False
         self._driver.let_go_on(self._task, late=late)
-
-    @property
-    def is_over(self) -> bool:
-        return False
-
-    def _reached(self) -> bool:
-        return True
 
 
 class TaskDriver(Driver):
@@ -107,7 +101,6 @@ class TaskDriver(Driver):
 
     def _by_hand(self) -> AbstractContextManager[object]:
         driver = self
-        self._pool.engine.waits.round_s = 1.0  # nothing is forgotten here, so nobody need look
 
         class Pause:
             async def wait(self, seconds: float) -> None:

@@ -89,8 +89,8 @@ def seen_at_rest(pool: Pool) -> list[str]:
     stats, waits = pool.stats(), pool.engine.waits
     found = [f"leaked: {row}" for row in pool.leases()]
     found += [f"leaked: {each.in_flight} slots of {each.name}" for each in stats.endpoints if each.in_flight]
-    if stats.waiting or waits.sleeping or waits.parked:
-        found.append(f"lost: {stats.waiting} waiters, {len(waits.sleeping)} asleep, {len(waits.parked)} parked")
+    if stats.waiting or waits.places:
+        found.append(f"lost: {stats.waiting} waiters, {len(waits.places)} places")
     leases: list[Lease] = []
     try:
         while True:

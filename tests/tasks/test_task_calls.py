@@ -8,8 +8,6 @@ import pytest
 
 from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.tasks.calls import call
 from tests.tasks.libraries import BOTH, Library, task_until
 from tests.threads.crew import assert_nothing_lost
 
@@ -22,22 +20,6 @@ def _pool(*urls: str, capacity: int = 1) -> Pool:
 
 def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
     return {each.url: (each.leases, each.failures) for each in pool.stats().endpoints}
-
-
-@BOTH
-async def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
-    pool, own = _pool("a", "b"), SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=0.0), lambda: 0.0)
-    went: list[str] = []
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        if len(went) == 1:
-            raise EndpointError("down")
-        return "done"
-
-    for _ in range(3):
-        assert await call(pool.engine, fn, budget=own) == "done"
-    assert [own.try_spend() for _ in range(3)] == [True, True, False]
 
 
 # -- tries -----------------------------------------------------------------------------------------
@@ -206,31 +188,6 @@ def test_a_slow_call_is_made_a_second_time_and_the_loser_is_cancelled(library: t
     assert _ended_as(pool) == {"a": (1, 0), "b": (1, 0)}
     assert (pool.stats().hedges, pool.stats().calls) == (1, 1)
     assert_nothing_lost(pool, 2)
-
-
-@BOTH
-def test_a_quick_call_is_made_once(library: type[Library]) -> None:
-    pool = _pool("a", "b")
-    assert library.run(lambda: pool.aio.call(_slow_at(library, log=[]), hedge_after_s=60)) == "a"
-    assert _ended_as(pool) == {"a": (1, 0), "b": (0, 0)}
-
-
-@BOTH
-def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_on(library: type[Library]) -> None:
-    pool, went = _pool("a", "b", "c", capacity=2), list[str]()
-
-    async def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.name)
-        number = len(went)
-        await task_until(library, lambda: len(went) > 1)  # both are under way
-        if number < 3:
-            raise EndpointError("down")
-        return lease.endpoint.name
-
-    assert library.run(lambda: pool.aio.call(fn, hedge_after_s=0.001)) == "c"
-    assert went[:3] == ["a", "b", "c"]
-    assert pool.stats().failures == 2
-    assert_nothing_lost(pool, 6)
 
 
 @BOTH

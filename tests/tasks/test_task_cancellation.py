@@ -181,7 +181,7 @@ def test_at_every_await_nothing_is_lost(
         where = f"at step {at} of {steps.steps}: {pool!r}"
         assert stats.waiting == 0, where
         assert [each.in_flight for each in stats.endpoints] == [0, 0], where
-        assert not pool.engine.waits.parked, where
+        assert not pool.engine.waits.places, where
         assert [type(end).__name__ for end in ended] in (["NoneType"], ["CancelledError"], ["_Interrupted"]), ended
         return steps.steps, type(ended[0]).__name__
 

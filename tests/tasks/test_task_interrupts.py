@@ -17,26 +17,14 @@ from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError,
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import Interrupted, points
+from tests.threads.interrupts import LEASING, Interrupted, points
 
-_UNDER_THE_LOCK = (
-    "balancer/core/",
-    "balancer/kit/",
-    "balancer/pool/pool.py",
-    "balancer/shells/waiting.py",
-    "balancer/shells/delivery.py",
-    "balancer/shells/alarm.py",
-    "balancer/shells/engine.py",
-    "balancer/shells/tasks/leasing.py",
-    "balancer/endpoint.py",
-    "_strategies/",
-)
 _OF_A_CALL = (
-    *_UNDER_THE_LOCK,
+    *LEASING,
     "balancer/shells/calls.py",
     "balancer/shells/driver.py",
     # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
-    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driver", "leasing", "hedging", "parking")),
+    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driver", "hedging", "parking")),
 )
 _RULES = pytest.mark.parametrize(
     "health",
@@ -102,7 +90,7 @@ def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyn
 
         return scene, check
 
-    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=30)
+    _at_each_point(loop, LEASING, prepare, least=30)
 
 
 def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: asyncio.AbstractEventLoop) -> None:
@@ -115,13 +103,13 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
                 await pool.aio.acquire(timeout=0.001)
 
         def check(where: str) -> None:
-            assert (pool.stats().waiting, len(pool.engine.waits.parked)) == (0, 0), where
+            assert (pool.stats().waiting, len(pool.engine.waits.places)) == (0, 0), where
             lease.release()
             assert_nothing_lost(pool, 1)
 
         return scene, check
 
-    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=20)
+    _at_each_point(loop, LEASING, prepare, least=20)
 
 
 @pytest.mark.more
@@ -156,7 +144,7 @@ def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
 
         return scene, check
 
-    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=10)
+    _at_each_point(loop, LEASING, prepare, least=10)
 
 
 @pytest.mark.more

@@ -25,7 +25,7 @@ def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
     assert came.violations == []
     stats = pool.stats()
     assert [each.in_flight for each in stats.endpoints] == [0] * len(stats.endpoints), f"{pool!r}"
-    assert (stats.waiting, pool.engine.waits.sleeping, pool.engine.waits.parked) == (0, {}, {})
+    assert (stats.waiting, pool.engine.waits.places) == (0, {})
     assert came.ends.total() == asks  # each that asked has one answer
     granted = {number for kind, number in heard if kind is Granted}
     assert granted == {number for kind, number in heard if kind is Ended} == set(range(1, stats.acquired + 1))

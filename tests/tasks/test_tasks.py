@@ -12,14 +12,10 @@ from balancer import (
     AcquireTimeout,
     AsyncPool,
     Endpoint,
-    EndpointError,
     EndpointOverloaded,
     LeaseError,
-    NoEndpoint,
-    Outcome,
     Pool,
     PoolClosed,
-    TooManyWaiters,
 )
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
@@ -41,29 +37,6 @@ async def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library
     assert lease.ended
     assert pool.stats().calls == 2
     assert_nothing_lost(pool, 2)
-
-
-@BOTH
-async def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Library]) -> None:
-    pool = Pool(["a"])
-
-    lease = await pool.aio.acquire(timeout=PATIENCE_S)
-    lease.release(Outcome.FAILURE)
-    with pytest.raises(LeaseError, match="already released"):
-        lease.release()
-    assert pool.stats().failures == 1
-
-
-@BOTH
-async def test_the_end_of_a_block_tells_the_endpoint_s_failures_from_others(library: type[Library]) -> None:
-    pool = Pool(["a"], health=None)
-
-    for error in (EndpointError("down"), TimeoutError(), KeyError("mine")):
-        with pytest.raises(type(error)):
-            async with pool.aio.lease():
-                raise error
-    assert (pool.stats().calls, pool.stats().failures) == (2, 2)
-    assert_nothing_lost(pool, 1)
 
 
 @BOTH
@@ -161,19 +134,6 @@ async def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) 
 
 
 @BOTH
-def test_the_pool_s_own_time_limit_is_that_of_its_tasks(library: type[Library]) -> None:
-    pool = Pool(["a"], acquire_timeout_s=0.01)
-
-    async def main() -> None:
-        async with pool.aio.lease():
-            with pytest.raises(AcquireTimeout):
-                async with pool.aio.lease():
-                    raise AssertionError("there is one slot")
-
-    library.run(main)
-
-
-@BOTH
 async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: type[Library]) -> None:
     """The clock says that time is up when the lease is granted; the task hears of the time first, and has the lease."""
     clock = ManualClock()
@@ -193,18 +153,6 @@ async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: ty
         clock.advance(60.0)
     assert got == ["a"]
     assert pool.stats().timed_out == 0
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_what_can_never_be_and_a_full_queue_are_told_at_once(library: type[Library]) -> None:
-    pool = Pool(["a"], max_waiters=0)
-
-    with pytest.raises(NoEndpoint):
-        await pool.aio.acquire(labels={"x"})
-    async with pool.aio.lease():
-        with pytest.raises(TooManyWaiters):
-            await pool.aio.acquire()
     assert_nothing_lost(pool, 1)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer import Pool
-from balancer.shells.waiting import Waits
+from balancer.shells.waiting import Gate
 from tests.patience import PATIENCE_S
 
-__all__ = ["assert_nothing_lost", "crew", "is_asleep", "switching_often", "until"]
+__all__ = ["assert_nothing_lost", "crew", "in_background", "in_time", "is_asleep", "switching_often", "until"]
 
 
 def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) -> None:
@@ -38,6 +38,29 @@ def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) 
     assert not stuck, f"{stuck} of {size} threads are stuck"
 
 
+def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Run `work` in a thread; what it returned or raised is in the list once the thread has ended."""
+    came: list[object] = []
+
+    def run() -> None:
+        try:
+            came.append(work())
+        except BaseException as error:
+            came.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, came
+
+
+def in_time(work: Callable[[], object], where: object = "") -> object:
+    """Run `work` in another thread, and return what it returned or raised. It must not wait for ever."""
+    thread, came = in_background(work)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), f"it waits for ever: {where}"
+    return came[0]
+
+
 def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
     """Wait for what another thread is about to do."""
     deadline_s = time.monotonic() + within_s
@@ -49,7 +72,7 @@ def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> Non
 def is_asleep(thread: threading.Thread) -> bool:
     """Return whether the thread waits for a lease, and stands in the very call that another one has to wake it from."""
     frame = sys._current_frames().get(thread.ident or 0)
-    if frame is None or frame.f_code is not Waits._sleep.__code__:
+    if frame is None or frame.f_code is not Gate.wait.__code__:
         return False
     steps = {step.offset: step.opname for step in dis.get_instructions(frame.f_code)}
     return steps.get(frame.f_lasti, "").startswith("CALL")

@@ -27,8 +27,6 @@ from typing import Any
 import frontrun
 
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
-from balancer.core import Waiter
-from balancer.core.retry_polls import RetryPolls
 from balancer.shells import waiting
 
 __all__ = ["GROUPS", "MOVES", "explore"]
@@ -44,6 +42,19 @@ class _Gone(BaseException):
     """Stands for Ctrl-C in a thread that waits."""
 
 
+class _Gate(waiting.Gate):
+    """The gate of a thread that may go away as it begins to wait."""
+
+    def __init__(self, gone: set[int]) -> None:
+        super().__init__()
+        self._gone = gone
+
+    def wait(self, nap_s: float) -> None:
+        if threading.get_ident() in self._gone:
+            raise _Gone
+        super().wait(nap_s)
+
+
 class _Tried(Pool):
     """A pool whose callers can go away as they begin to wait, and whose timer is one of the threads that are tried."""
 
@@ -51,8 +62,7 @@ class _Tried(Pool):
         # The clock is looked up at each call: frontrun replaces time.monotonic while it explores.
         super().__init__(endpoints, clock=lambda: time.monotonic(), seed=1)
         self.engine.start = lambda timer: None  # type: ignore[method-assign]  # the move `tick` is the timer
-        self._slept = self.engine.waits._sleep
-        self.engine.waits._sleep = self._gone_or_asleep  # type: ignore[method-assign]
+        self.engine.waits._new_gate = lambda: _Gate(self.gone)
         self.heard: list[object] = []
         if observed:  # a release goes another way then
             self.observe(self.heard.append)
@@ -60,11 +70,6 @@ class _Tried(Pool):
         self.ended: list[str] = []  # by which moves `held` ended
         self.stuck = False
         self.held = self.acquire(timeout=0, ttl_s=held_for_s)
-
-    def _gone_or_asleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
-        if threading.get_ident() in self.gone:
-            raise _Gone
-        self._slept(waiter, gate, polls)
 
 
 def acquire(pool: _Tried) -> None:
@@ -161,7 +166,7 @@ def nothing_is_lost(pool: _Tried, moves: Sequence[Move]) -> bool:
     if pool.stuck and not _OF_TIME & set(moves) and _ENDS_A_WAIT & set(moves):
         return False
     stats = pool.stats()
-    if stats.waiting or pool.engine.waits.sleeping or pool.leases() or any(each.in_flight for each in stats.endpoints):
+    if stats.waiting or pool.engine.waits.places or pool.leases() or any(each.in_flight for each in stats.endpoints):
         return False
     for endpoint in stats.endpoints:
         spec = pool.engine.core.ledger.account(endpoint.url).endpoint

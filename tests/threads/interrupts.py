@@ -11,7 +11,14 @@ from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["Interrupted", "interrupted_at", "points"]
+__all__ = ["LEASING", "Interrupted", "interrupted_at", "points"]
+
+LEASING = (
+    *("balancer/core/", "balancer/kit/", "_strategies/", "balancer/endpoint.py"),
+    *("balancer/pool/pool.py", "balancer/opening/aio.py"),
+    *(f"balancer/shells/{name}.py" for name in ("engine", "waiting", "delivery", "alarm")),
+)
+"""All that a lease may run."""
 
 _LOOKS_AFTER = ("CALL", "JUMP_BACKWARD")
 
@@ -77,19 +84,24 @@ def interrupted_at(
     return where
 
 
-def points(*folders: str, least: int) -> Iterator[Callable[..., str | None]]:
+def points(*folders: str, least: int, every: int = 1) -> Iterator[Callable[..., str | None]]:
     """Yield what interrupts at a point, for each point in turn, once before them and once after them for none.
 
     Each is called once, as `interrupt(act, handler)` or `interrupt(act)`; it returns where that was.
+
+    Args:
+        folders: parts of paths of the files that count.
+        least: there must be more points than that.
+        every: which of them to try.
     """
-    number, where = -1, None  # once in vain, see `interrupted_at`
+    number, where = 1 - 2 * every, None  # once in vain, see `interrupted_at`
 
     def interrupt(act: Callable[[], object], handler: Callable[[], object] = _interrupt) -> str | None:
         nonlocal where
-        where = interrupted_at(number, folders, act, handler)
+        where = interrupted_at(max(number, 0), folders, act, handler)
         return where
 
     while number < 1 or where is not None:
-        number += 1
+        number += every
         yield interrupt
     assert number > least, f"there were {number} points, fewer than that has"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from balancer.shells.acts import Acts, follow, follow_in_task
-from tests.threads.interrupts import interrupted_at
+from tests.threads.interrupts import points
 
 
 def _in_task(acts: Acts[Any]) -> Any:
@@ -40,8 +40,8 @@ def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(
 
 
 def test_an_interrupt_at_any_point_ends_what_was_begun() -> None:
-    number, ended = -1, 0  # once in vain, see `interrupted_at`
-    while True:
+    ended = 0
+    for interrupt in points("balancer/shells/acts.py", least=5):
         said: list[str] = []
 
         def wants(said: list[str] = said) -> Acts[None]:
@@ -52,11 +52,8 @@ def test_an_interrupt_at_any_point_ends_what_was_begun() -> None:
             finally:
                 said.append("ended")
 
-        number += 1
         acts = wants()  # somebody has it: that it is collected would not do
-        where = interrupted_at(number, ("balancer/shells/acts.py",), partial(follow, acts))
-        if where is None and number > 0:
-            break
+        where = interrupt(partial(follow, acts))
         assert said in ([], ["begun", "ended"]), f"interrupted at {where}"
         ended += bool(where and said)
     assert ended > 5

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -13,21 +12,9 @@ from balancer import BalancerError, Endpoint, Lease, LeaseError, Pool
 from balancer.core.events import Ended, Granted
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import interrupted_at
+from tests.threads.crew import assert_nothing_lost, in_time, until
+from tests.threads.interrupts import LEASING, points
 from tests.threads.waiter import WaitingThread
-
-_POINTS = (
-    "balancer/core/",
-    "balancer/kit/",
-    "balancer/pool/pool.py",
-    "balancer/shells/waiting.py",
-    "balancer/shells/engine.py",
-    "balancer/shells/tasks/leasing.py",
-    "balancer/shells/delivery.py",
-    "balancer/endpoint.py",
-    "_strategies/",
-)
 
 
 def _block(pool: Pool, busy: Lease) -> None:
@@ -118,10 +105,7 @@ class _Scene:
 
     def check(self, where: str) -> None:
         """Check that the lock is free, that the other one is served, and that no slot is lost."""
-        alone = threading.Thread(target=self.pool.stats, daemon=True)
-        alone.start()
-        alone.join(PATIENCE_S)
-        assert not alone.is_alive(), f"{where}: the pool is locked"
+        in_time(self.pool.stats, where)
         for lease in (*_TAKEN, self.busy):
             with suppress(LeaseError):
                 lease.release()
@@ -175,36 +159,22 @@ def test_an_exception_at_any_point(what: str, error: type[BaseException], every:
     def fail() -> None:
         raise error
 
-    number, where = 1, "in vain"  # code has points only from its second run on, see `interrupted_at`
-    while where is not None or number < 2 * every:
+    for interrupt in points(*LEASING, least=3 * every, every=every):
         scene = _Scene()
 
         def act(scene: _Scene = scene) -> None:
             with suppress(error, BalancerError):
                 _CALLS[what](scene.pool, scene.busy)
 
-        where = interrupted_at(number, _POINTS, act, fail)
+        where = interrupt(act, fail)
         scene.check(f"{error.__name__} at {where}")
-        number += every
-    assert number > every * 3
 
 
 def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot() -> None:
     """As above, where the grant comes to its caller, in each run of the tests."""
 
-    def fail() -> None:
-        raise KeyboardInterrupt
-
-    number, where = 1, "in vain"
-    while where is not None or number < 3:
+    for interrupt in points("balancer/core/core.py", "balancer/pool/pool.py", least=3):
         pool = Pool(["a"])
-
-        def act(pool: Pool = pool) -> None:
-            with suppress(KeyboardInterrupt):
-                pool.acquire(timeout=0, holder="me").release()
-
-        where = interrupted_at(number, ("balancer/core/core.py", "balancer/pool/pool.py"), act, fail)
+        where = interrupt(lambda pool=pool: pool.acquire(timeout=0, holder="me").release())
         if where is None or "release" not in where:
             pool.acquire(timeout=0).release()
-        number += 1
-    assert number > 9

@@ -5,29 +5,20 @@ import logging
 import threading
 from contextlib import suppress
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.shells.waiting import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.count_interrupts import count_interrupts
-from tests.threads.crew import crew, until
+from tests.threads.crew import crew, in_background, in_time, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
-
-
-def _in_thread(act: object) -> None:
-    assert callable(act)
-    thread = threading.Thread(target=act)
-    thread.start()
-    thread.join(PATIENCE_S)
-    assert not thread.is_alive()
 
 
 def _in_flight(pool: Pool) -> int:
@@ -54,7 +45,7 @@ def test_the_lease_of_a_thread_that_is_gone_comes_back(health: HealthSettings | 
         lease = pool.lease()
         assert lease.endpoint.name == "a"
 
-    _in_thread(forget)
+    in_time(forget)
     assert _in_flight(pool) == 0
     told = [(type(event), event.lease_id) for event in heard if isinstance(event, Abandoned | Ended)]
     assert told == [(Abandoned, 1), (Ended, 1)]
@@ -87,21 +78,14 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
 ) -> None:
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
-    monkeypatch.setattr("balancer.shells.abandoned._EVERY_S", 0.01)
+    monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
-    got: list[str] = []
-
-    def wait() -> None:
-        with pool.lease() as lease:
-            got.append(lease.endpoint.name)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
+    thread, came = in_background(lambda: pool.lease().release())
     until(lambda: pool.stats().waiting == 1)
     held.clear()
     thread.join(PATIENCE_S)
-    assert got == ["a"]
+    assert came == [None]
     assert _in_flight(pool) == 0
 
 
@@ -109,33 +93,8 @@ def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> No
     pool = Pool(["a"], clock=ManualClock(0.0))
     held = pool.acquire()
     waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
-    assert list(islice(pool.engine.waits.naps(waiter, None), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
+    assert list(islice(pool.engine.waits._naps_until(40.0, waiter), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
     held.release()
-
-
-def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(["a"], clock=ManualClock(0.0))
-    waits, armed, looked = pool.engine.waits, list[float](), list[bool]()
-
-    def arm(at_s: float) -> object:
-        armed.append(at_s)
-        return SimpleNamespace(ident=1)
-
-    monkeypatch.setattr(waits._rounds, "arm", arm)
-    monkeypatch.setattr(waits._rounds, "rings", lambda: True)
-    monkeypatch.setattr(pool.engine, "start", lambda timer: None)
-    monkeypatch.setattr(waits, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
-    waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
-    waits.look_for_tasks()
-    waits.look_for_tasks()
-    for _ in range(4):
-        waits._look_round()
-    assert armed == [1.0, 2.0, 4.0, 8.0, 8.0]
-    assert looked == [True] * 4
-    waits.parked.clear()
-    waits._look_round()
-    assert len(armed) == 5
-    assert waits.round_s == 0.0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,12 +153,12 @@ def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyP
 def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gone() -> None:
     pool = Pool(["a"])
     handed: list[Lease] = []
-    _in_thread(lambda: handed.append(pool.lease()))
+    in_time(lambda: handed.append(pool.lease()))
     for _ in range(3):
         assert _in_flight(pool) == 1
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0)
-    _in_thread(lambda: handed.pop().release())
+    in_time(lambda: handed.pop().release())
     assert _in_flight(pool) == 0
 
 

@@ -16,6 +16,7 @@ from balancer import Endpoint, HealthSettings, Pool, PoolForked
 from balancer.core.events import Queued
 from balancer.shells import forks
 from balancer.shells.prober import Prober
+from balancer.shells.waiting import Gate
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
@@ -190,8 +191,8 @@ def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do() -> None:
     pool.observe(lambda event: None)
     engine, held = pool.engine, pool.acquire()
     waiter = engine.core.wait(ANY, 0.0, 1e9, 0, lambda: None)
-    engine.waits.sleeping[waiter] = None
-    engine.left.append((lambda first, second, now: (), None, None))
+    engine.waits.places[Gate()] = waiter
+    engine.left.append((lambda subject, now: (), None))
     engine.happened.append(Queued(0.0))
     engine.forked(7)
     assert (list(engine.left), list(engine.happened), engine.delivery.observations) == ([], [], ())

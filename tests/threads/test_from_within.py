@@ -5,7 +5,6 @@ A release is done when the outer call is over. An acquire is refused. The outer 
 
 import asyncio
 import gc
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,20 +17,9 @@ from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, Pool, Pool
 from balancer.core.events import Granted
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost
-from tests.threads.interrupts import points
+from tests.threads.crew import assert_nothing_lost, in_time
+from tests.threads.interrupts import LEASING, points
 from tests.threads.waiter import WaitingThread
-
-_ALL = (
-    "balancer/core/",
-    "balancer/kit/",
-    "balancer/pool/pool.py",
-    "balancer/shells/waiting.py",
-    "balancer/shells/engine.py",
-    "balancer/shells/delivery.py",
-    "balancer/endpoint.py",
-    "_strategies/",
-)
 
 
 def _waits(pool: Pool) -> None:
@@ -60,7 +48,7 @@ def _pool() -> tuple[Pool, Lease]:
 def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
     outer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for handle in points(*_ALL, least=10):
+    for handle in points(*LEASING, least=10):
         pool, busy = _pool()
         waiter = WaitingThread(pool, 30, labels={"busy"})  # it is handed the slot, and is woken
         where = handle(lambda pool=pool: _OUTER[outer](pool), busy.release)
@@ -78,7 +66,7 @@ def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
 def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_on(outer: str) -> None:
     """As a signal handler does it that leases, with a timeout. It is granted where the lock is free."""
     answers = set()
-    for handle in points(*_ALL, least=10):
+    for handle in points(*LEASING, least=10):
         pool, busy = _pool()
 
         def act(pool: Pool = pool) -> None:
@@ -89,10 +77,7 @@ def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_
 
         where = handle(lambda pool=pool: _OUTER[outer](pool), act)
         busy.release()
-        other = threading.Thread(target=lambda pool=pool: pool.acquire(30, labels={"busy"}).release(), daemon=True)
-        other.start()
-        other.join(PATIENCE_S)
-        assert not other.is_alive(), f"the pool is locked after a handler at {where}"
+        assert in_time(lambda pool=pool: pool.acquire(30, labels={"busy"}).release(), where) is None
         assert [each.in_flight for each in pool.stats().endpoints[:2]] == [0, 0], where
     assert answers == {AcquireTimeout, CallFromWithin}
 
@@ -251,12 +236,5 @@ def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself()
         pool.call(lambda lease: None)
 
     for handle in points("balancer/core/budget.py", "balancer/shells/shared_budget.py", least=3):
-        thread = threading.Thread(
-            target=handle,
-            args=(lambda: pool.call(lambda lease: None), lambda: pool.call(lambda lease: None)),
-            daemon=True,
-        )
-        thread.start()
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
+        in_time(lambda handle=handle: handle(call, call))
     assert_nothing_lost(pool, 2)

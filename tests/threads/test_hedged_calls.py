@@ -14,7 +14,7 @@ from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.driver import CallDriver
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.crew import assert_nothing_lost, crew, in_background, in_time, switching_often, until
 from tests.threads.interrupts import points
 
 _NEVER_S = 2 * PATIENCE_S
@@ -55,21 +55,6 @@ class Stage:
         if url in self.fails:
             raise self.fails[url]
         return url
-
-
-def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Run `work` in a thread; what it returned or raised is in the list once the thread has ended."""
-    came: list[object] = []
-
-    def run() -> None:
-        try:
-            came.append(work())
-        except BaseException as error:
-            came.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread, came
 
 
 def _both_run(
@@ -192,7 +177,7 @@ def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: 
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = EndpointError("down")
     told: list[str] = []
-    monkeypatch.setattr(pool.engine, "pinged", lambda url, ok, *, conclusive=False: told.append(url))
+    monkeypatch.setattr(pool.engine.core, "pinged", lambda url, ok, now: told.append(url) or ())
 
     def ended(event: Event) -> None:
         if event.endpoint == "a" and not stage.go["a"].is_set():
@@ -212,11 +197,11 @@ def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.Monk
     pool = pool_of("a", "b")
     told: list[tuple[str, bool]] = []
 
-    def pinged(url: str, ok: bool, *, conclusive: bool = False) -> None:
+    def pinged(url: str, ok: bool, now: float) -> None:
         told.append((url, ok))
         raise RuntimeError("not at home")
 
-    monkeypatch.setattr(pool.engine, "pinged", pinged)
+    monkeypatch.setattr(pool.engine.core, "pinged", pinged)
     _loses_on_a(pool, TimeoutError())
     assert told == [("a", False)]
 
@@ -295,7 +280,7 @@ _AROUND_THE_LEASE = (
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.
-_IN_NO_HAND = ("CallDriver.take_at_once, ", "AbstractThreadDriver._lease, ")
+_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:
@@ -338,9 +323,7 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
             in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
             continue
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
-        thread, came = in_background(pool.engine.budget.try_spend)
-        thread.join(PATIENCE_S)
-        assert came == [True], f"interrupted at {where}, the budget is locked for good"
+        assert in_time(pool.engine.budget.try_spend, f"interrupted at {where}") is True
     assert in_no_hand <= 2, "more than one for each lease"
 
 

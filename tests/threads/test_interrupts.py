@@ -16,22 +16,9 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, HolderSettings, RetrySettings
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES, few_first
-from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import Interrupted, interrupted_at, points
+from tests.threads.crew import assert_nothing_lost, in_background, in_time, until
+from tests.threads.interrupts import LEASING, Interrupted, points
 from tests.threads.waiter import WaitingThread
-
-_UNDER_THE_LOCK = (
-    "balancer/core/",
-    "balancer/kit/",
-    "balancer/pool/pool.py",
-    "balancer/shells/waiting.py",
-    "balancer/shells/engine.py",
-    "balancer/shells/delivery.py",
-    "balancer/shells/alarm.py",
-    "balancer/endpoint.py",
-    "_strategies/",
-)
-
 
 _OF_A_CALL = ("balancer/core/", "balancer/kit/", "balancer/shells/", "balancer/endpoint.py", "_strategies/")
 _LOOK = RetryPolls.look
@@ -51,17 +38,6 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
     assert pool.stats().acquired == 2
     assert_nothing_lost(pool, 1)
     assert not caplog.messages, "it was given back, not found as a lease that nobody has any more"
-
-
-def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
-    pool = Pool([Endpoint("a")])
-    lease = pool.acquire()
-    waiter = WaitingThread(pool, 0.05)
-    waiter.interrupt()
-    waiter.join(PATIENCE_S)
-    assert isinstance(waiter.ended_with, Interrupted)
-    lease.release()
-    assert_nothing_lost(pool, 1)
 
 
 @pytest.fixture
@@ -92,33 +68,15 @@ def test_a_signal_ends_a_wait_at_once(alarm: None) -> None:
     assert_nothing_lost(pool, 1)
 
 
-def is_locked(pool: Pool) -> bool:
-    """Return whether another thread finds the pool's lock taken for good."""
-    thread = threading.Thread(target=pool.stats, daemon=True)
-    thread.start()
-    thread.join(PATIENCE_S)
-    return thread.is_alive()
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("name", few_first(NAMES))
-def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
-    for interrupt in points(*_UNDER_THE_LOCK, least=30):
-        pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
-        where = interrupt(lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
-        assert not is_locked(pool), f"interrupted at {where}"
-
-
 def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> None:
     """Else the next slot would go to a caller that is gone; or a group of nobody would stop every later hand-off."""
-    for interrupt in points(*_UNDER_THE_LOCK, least=20):
+    for interrupt in points(*LEASING, least=20):
         pool = Pool([Endpoint("a")], strategy="fifo")
         lease = pool.acquire()
         where = interrupt(lambda pool=pool: _wait_in_vain(pool))
-        assert not is_locked(pool), f"interrupted at {where}"
+        in_time(pool.stats, where)
         assert pool.stats().waiting == 0, f"interrupted at {where}"
-        other = threading.Thread(target=lambda pool=pool: pool.acquire(10, priority=1).release(), daemon=True)
-        other.start()
+        other, _ = in_background(lambda pool=pool: pool.acquire(10, priority=1).release())
         until(lambda pool=pool: pool.stats().waiting == 1)
         lease.release()
         other.join(PATIENCE_S)
@@ -128,7 +86,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 @pytest.mark.more
 def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right() -> None:
     """Else a holder with as many leases as it may have would never get another one."""
-    for interrupt in points(*_UNDER_THE_LOCK, least=30):
+    for interrupt in points(*LEASING, least=30):
         bounded = {"*": HolderSettings(max_leases=1, max_waiters=1)}
         pool = Pool([Endpoint("a", capacity=2)], strategy="fifo", fairness="holder", holders=bounded)
         where = interrupt(lambda pool=pool: _wait_behind_itself(pool))
@@ -145,7 +103,7 @@ def _wait_behind_itself(pool: Pool) -> None:
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
 # count that as a point as after any call; CPython looks for signals only after calls of functions in C.
-_ON_THE_WAY = ("CallDriver.take_at_once, ", "AbstractThreadDriver._lease, ")
+_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
 @pytest.mark.more
@@ -190,16 +148,14 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
 
 @pytest.mark.more
 def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None:
-    for number in range(1, 1000):
+    for interrupt in points(*LEASING, least=10):
         pool = Pool([Endpoint("a")])
         lease = pool.acquire()
         waiter = WaitingThread(pool, 5)
-        where = interrupted_at(number, _UNDER_THE_LOCK, lease.release, pool.close)
+        where = interrupt(lease.release, pool.close)
         waiter.join(PATIENCE_S)
         assert isinstance(waiter.ended_with, str | PoolClosed), f"{waiter.ended_with} after a handler at {where}"
         assert [e.in_flight for e in pool.stats().endpoints] == [0], f"a handler at {where}"
-        if where is None and number > 0:
-            break
 
 
 def _four_blocks(pool: Pool) -> None:
@@ -218,7 +174,7 @@ def _wait_in_vain(pool: Pool) -> None:
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
     """Neither by the pool's figures, nor by the books of the strategy."""
-    for interrupt in points(*_UNDER_THE_LOCK, least=30):
+    for interrupt in points(*LEASING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
         where = interrupt(lambda pool=pool: _four_blocks(pool))
         assert [e.in_flight for e in pool.stats().endpoints] == [0, 0], f"interrupted at {where}"
@@ -234,7 +190,7 @@ def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
     what: str, health: HealthSettings | None
 ) -> None:
     """Whoever waits is woken: by that call, by the next one, or by closing at the latest."""
-    for interrupt in points(*_UNDER_THE_LOCK, least=20):
+    for interrupt in points(*LEASING, least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
         first, second = pool.acquire(), pool.acquire()
         waiter = WaitingThread(pool, None)

@@ -79,7 +79,7 @@ def slept(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
         clock.advance(seconds)
 
-    monkeypatch.setattr("balancer.shells.calls.sleep", sleep)
+    monkeypatch.setattr("balancer.shells.driver.pause", sleep)
     return pauses
 
 
@@ -375,7 +375,7 @@ class Waits:
     def passed_s(self) -> float:
         return self._clock() - self._began_s
 
-    def naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
+    def naps_until(self, until_s: float, waiter: Waiter) -> Iterator[float]:
         """Let the time pass by itself, so that there is nothing left to wait for."""
         began_s = self._clock()
         while not waiter.ended and self._clock() < until_s:
@@ -473,7 +473,7 @@ def test_a_retry_that_waits_keeps_its_place_in_the_queue(
 def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place("a", clock=clock)
     pauses: list[float] = []
-    monkeypatch.setattr("balancer.shells.calls.sleep", pauses.append)
+    monkeypatch.setattr("balancer.shells.driver.pause", pauses.append)
     assert (
         call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0)
         == "done"

@@ -100,8 +100,8 @@ def test_a_scrape_says_what_stats_say():
         lease = pool.acquire(timeout=0)
         clock.advance(0.5)
         lease.release(outcome)
-    pool.engine.retried("http://a/")
-    pool.engine.hedged("http://b/")
+    pool.engine.change(lambda now: pool.engine.core.retried("http://a/", now))
+    pool.engine.change(lambda now: pool.engine.core.hedged("http://b/", now))
     pool.drain("http://b/")
     with pytest.raises(AcquireTimeout):
         fill(pool)

@@ -489,29 +489,30 @@ class CallerGate:
 
     __slots__ = ("_line", "_lock")
 
+    is_over = False
+
     def __init__(self, line: MemberConnection) -> None:
         self._line = line
         self._lock = threading.Lock()
+        self._lock.acquire()
 
     @property
     def is_shut(self) -> bool:
-        """True until it is released."""
+        """True until it is woken."""
         return self._lock.locked()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Wait as a lock does."""
-        if blocking and timeout > 0:
-            until_s = clock() + timeout
-            self._line.wait(self, timeout)
-            timeout = max(0.0, until_s - clock())
-            if timeout == inf:
-                timeout = threading.TIMEOUT_MAX
-        return self._lock.acquire(blocking, timeout)
+    def wait(self, nap_s: float) -> bool:
+        """Wait, in the thread, until it is woken or `nap_s` seconds have passed (inf: no limit). Return which."""
+        until_s = clock() + nap_s
+        self._line.wait(self, nap_s)
+        return self._lock.acquire(timeout=min(max(0.0, until_s - clock()), threading.TIMEOUT_MAX))
 
-    def release(self) -> None:
-        """Let the caller go on. Raises RuntimeError if it does already."""
-        self._lock.release()
-        self._line.opened(self)
+    def wake(self) -> bool:
+        """Let the caller go on."""
+        with suppress(RuntimeError):  # it does already
+            self._lock.release()
+            self._line.opened(self)
+        return True
 
 
 def _release(turn: Any) -> None:

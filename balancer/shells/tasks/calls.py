@@ -12,7 +12,7 @@ from balancer.endpoint import Lease
 from balancer.shells.calls import USUAL, CallArguments, CallRequest
 from balancer.shells.coroutines import awaitable, check_works_later
 from balancer.shells.engine import Engine
-from balancer.shells.tasks.driver import AbstractTaskDriver
+from balancer.shells.tasks.driver import TaskDriver
 from balancer.shells.tasks.hedging import hedged
 
 __all__ = ["call"]
@@ -27,11 +27,11 @@ def call(engine: Engine, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[Ca
     return _Call(engine, request, fn).run()
 
 
-class _Call(AbstractTaskDriver[T]):
+class _Call(TaskDriver[T]):
     """One call of `fn`."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], Awaitable[T]]) -> None:
-        super().__init__(engine, asked.plans(engine), asked, asked.budget)
+        super().__init__(engine, asked.plans(engine), asked, budget=asked.budget)
         self._fn = fn
 
     async def attempt(self, run: Run) -> T:

@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 from balancer.endpoint import Lease
 from balancer.shells.acts import follow_in_task
 from balancer.shells.hedging import HedgedAttempt, hedge
-from balancer.shells.spot import Spot
-from balancer.shells.tasks.parking import spot, task_group
+from balancer.shells.tasks.parking import Spot, spot, task_group
 
 __all__ = ["hedged"]
 

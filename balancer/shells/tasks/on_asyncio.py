@@ -12,18 +12,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from balancer.shells.spot import Spot, Told
-
 __all__ = ["spot", "task_group", "time_limit"]
 
 _current_task = asyncio.current_task
 
 
-class _Spot(Spot):
-    __slots__ = ("_future", "_loop")
+class _Spot:
+    __slots__ = ("_future", "_is_woken", "_loop")
 
-    def __init__(self, told: Told, lost: Callable[[], object]) -> None:
-        super().__init__(told, lost)
+    def __init__(self) -> None:
+        self._is_woken = False
         self._loop = asyncio.get_running_loop()
         self._future: Future[None] | None = None
 
@@ -44,7 +42,7 @@ class _Spot(Spot):
     def is_over(self) -> bool:
         return self._loop.is_closed()
 
-    def _reached(self) -> bool:
+    def wake(self) -> bool:
         loop = self._loop
         # Inside a task's step the loop is not asleep. Outside of one, e.g. in a finaliser while the loop computes its
         # sleep, the loop may miss a direct call.

@@ -11,16 +11,14 @@ from typing import Any, Self
 import trio
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
-from balancer.shells.spot import Spot, Told
-
 __all__ = ["spot", "task_group", "time_limit"]
 
 
-class _Spot(Spot):
-    __slots__ = ("_task", "_token")
+class _Spot:
+    __slots__ = ("_is_woken", "_task", "_token")
 
-    def __init__(self, told: Told, lost: Callable[[], object]) -> None:
-        super().__init__(told, lost)
+    def __init__(self) -> None:
+        self._is_woken = False
         self._token = current_trio_token()
         self._task: Task | None = None
 
@@ -35,7 +33,7 @@ class _Spot(Spot):
     def is_over(self) -> bool:
         return not self._told_run(_nothing)
 
-    def _reached(self) -> bool:
+    def wake(self) -> bool:
         return self._told_run(self._open)
 
     def _told_run(self, act: Callable[[], None]) -> bool:

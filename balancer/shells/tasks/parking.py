@@ -5,9 +5,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from balancer.shells.spot import Spot, Told
+__all__ = ["Spot", "TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 
-__all__ = ["TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
+
+class Spot(Protocol):
+    """Where one caller waits: here a task, elsewhere a thread."""
+
+    def wait(self, nap_s: float, /) -> Any:
+        """Wait until it is woken or `nap_s` seconds have passed (inf: no limit). A task awaits what this returns."""
+        ...
+
+    def wake(self) -> bool:
+        """Let the caller go on. Any thread may call this, also twice. Return False if the caller never comes back."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """True if the caller never comes back: its event loop has gone."""
+        ...
 
 
 class TaskGroup(Protocol):
@@ -43,17 +58,13 @@ def _library() -> Any:
     return on_asyncio
 
 
-def _nothing(*_: object) -> None:
-    pass
-
-
-def spot(told: Told = _nothing, lost: Callable[[], object] = _nothing) -> Spot:
+def spot() -> Spot:
     """Return a place where the current task can wait.
 
     Raises:
         RuntimeError: no event loop of asyncio or trio runs.
     """
-    made: Spot = _library().spot(told, lost)
+    made: Spot = _library().spot()
     return made
 
 

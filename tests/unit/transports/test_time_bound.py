@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from balancer import Endpoint
-from balancer.transports import drivers, time_bound
+from balancer.transports import exchange, time_bound
 from balancer.transports.bound_connections import POOLS
 from balancer.transports.time_bound import TimeBound, bound_of_thread, bounded
 from tests.unit.transports.raw_server import (
@@ -170,7 +170,7 @@ def test_what_comes_after_the_first_byte_has_no_deadline(client: str, monkeypatc
             monkeypatch.setattr(time_bound, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600.0))
             is_over.set()
 
-    monkeypatch.setattr(drivers, "TimeBound", Ends)
+    monkeypatch.setattr(exchange, "TimeBound", Ends)
     with raw_server(serve) as server:
         pool, ends = pool_of(Endpoint(server.url, name="a"))
         (answer,) = ask(client, pool, {"method": "GET"}, deadline_s=LASTS_S)
