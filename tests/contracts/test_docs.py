@@ -42,7 +42,7 @@ _WITH_PYTHON = sorted({block.document for block in _of("python") if block.reason
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("document", _WITH_PYTHON, ids=name_of)
-def test_python_runs(document: Path, tmp_path: Path) -> None:
+def test_python_runs(document, tmp_path):
     """All blocks of a document run in order as one script, in a process and a folder of their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = tmp_path / "page.py"  # a name that hides no module

@@ -485,7 +485,7 @@ def test_unjudged_verdicts_do_not_change_the_exit_code(balancer, registry):
     assert "ConnectionRefusedError: fake://1/ is down" in summary["per_problem"][0]["notes"][0]
 
 
-def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_plugin_is_named_where_it_may_matter(balancer, monkeypatch):
     modules = ("balancer_strategies.fifo", "balancer.sandbox.servers.fusion", "no.such.plugin")
     monkeypatch.setattr(cli, "default_registry", lambda: Registry(modules, group=None))
     said = balancer("check", "c.toml", "--strategy", "magic", config=ENDPOINT.replace("fake", "http"))

@@ -167,7 +167,7 @@ def test_an_observation_ends():
     assert observation.ended
 
 
-def test_nothing_is_made_that_nobody_wants() -> None:
+def test_nothing_is_made_that_nobody_wants():
     heard = Heard()
     pool = pool_of("a", health=None)
     with pool.observe(heard, {Granted}):
