@@ -19,6 +19,7 @@ from balancer.core.events import (
     Ended,
     Event,
     Expired,
+    Granted,
     Hedged,
     Journal,
     Leaked,
@@ -152,13 +153,14 @@ class Core:
             self.tick(now)
         if self.shares is not None and self.shares.of(request).is_full:
             return None
-        filtered = self.admission.any
-        if filtered and self.waiters.size and self.admission.is_late(now):
+        if not self.admission.any:
+            lease = self.ledger.take(request, now)
+        elif self.waiters.size and self.admission.is_late(now):
             return None  # an older waiter may be served first
-        lease = self._queue.take(request, now, now)
-        if filtered:
+        else:
+            lease = self.admission.take(request, now, now)
             self.admission.observe(now)
-        if lease is not None:
+        if lease is not None and (self.shares is not None or Granted in self.journal.wanted):
             self._queue.granted(lease, now)
         return lease
 
@@ -443,7 +445,7 @@ class Core:
         account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
-        news = self.journal.of_lease(Ended, now, lease, outcome, held_s)
+        news = self.journal.of_lease(Ended, now, lease, outcome, held_s) if Ended in self.journal.wanted else ()
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # a strategy may raise after the lease has ended

@@ -251,12 +251,6 @@ class HandOff:
         self._look()
         return ended
 
-    def take(self, request: Request, since_s: float, now: float) -> Lease | None:
-        """Lease the strategy's choice for a request that came at `since_s`; see `Ledger.take`. Then call `granted`."""
-        if self._admission.any:
-            return self._admission.take(request, since_s, now)
-        return self._ledger.take(request, now)
-
     def granted(self, lease: Lease, now: float, waited_s: float = 0.0) -> None:
         """Count a lease that was taken, and tell of it."""
         if waited_s:
@@ -271,7 +265,10 @@ class HandOff:
 
     def _grant(self, waiter: Waiter, now: float) -> None:
         try:
-            waiter.lease = self.take(waiter.request, waiter.since_s, now)
+            if self._admission.any:
+                waiter.lease = self._admission.take(waiter.request, waiter.since_s, now)
+            else:
+                waiter.lease = self._ledger.take(waiter.request, now)
         except Exception as error:
             # An error of the strategy goes to the waiter that it failed to serve, not to the caller that released the
             # slot. And the waiters that were served before must still be woken.
