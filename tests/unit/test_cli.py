@@ -192,7 +192,7 @@ def test_help_has_every_command_in_its_group_and_shows_completion(balancer):
         zip(groups[1::2], [re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE) for text in groups[2::2]], strict=True)
     )
     assert found.pop("Options") == []
-    assert [*found] == ["Pool", "Judging", "Planning", "Servers"]
+    assert [*found] == ["Pool", "Judging", "Servers", "Planning"]
     assert found["Pool"] == ["init", "check", "demo", "top", "strategies"]
     assert "--install-completion" in said.out
 
