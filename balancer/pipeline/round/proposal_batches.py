@@ -25,8 +25,8 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
+from balancer.pipeline.results.problem_log import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
-from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
 from balancer.pipeline.round.sample import Sample
@@ -130,7 +130,7 @@ class ProposalBatches:
         batch = self._ask(wanted)
         some = bool(batch.proposals)
         replaces = replaced() if number and some else ()
-        self._sample.store.rounds.begin(self._sample.problem.id, number, batch, replaces)
+        self._sample.log.begin(number, batch, replaces)
         return some
 
     def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
@@ -143,9 +143,9 @@ class ProposalBatches:
             try:
                 batch = self._ask(wanted)
             except PutOff as error:
-                self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
+                self._sample.log.put_off(f"{error}; run again to go on")
                 return False
-            self._sample.store.rounds.go_on(self._sample.problem.id, number, batch)
+            self._sample.log.go_on(number, batch)
             if batch.proposals:
                 return True
         return False
@@ -167,7 +167,7 @@ class ProposalBatches:
         self._sources = self._able(number)
         for source in self._sources:
             source.toolbox.round = number
-        batches = self._sample.store.rounds.batches(self._sample.problem.id, number)
+        batches = self._sample.log.batches(number)
         self._batch = len(batches)
         for source in self._sources:
             for asked in (batch[source.generator.name] for batch in batches if source.generator.name in batch):
@@ -197,7 +197,7 @@ class ProposalBatches:
             for then, now in zip(before, self._sources, strict=True)
             if not then.dry
         }
-        return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
+        return ProposalBatch(usable, notes, asked)
 
     def _asked_in_turn(self, wanted: int) -> list[list[Proposal]]:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
@@ -252,7 +252,7 @@ class ProposalBatches:
     def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
         """Return the new proposals, the problem's own first, and the number of those that are too large."""
         if self._known is None:
-            self._known = {sha256(case.data).digest() for case in self._sample.store.cases(self._sample.problem.id)}
+            self._known = {sha256(case.data).digest() for case in self._sample.log.cases()}
         in_turn = [each for turn in zip_longest(*given) for each in turn if each is not None]
         large = sum(len(each.data) > _MOST_INPUT and not each.sample for each in in_turn)
         found: list[Proposal] = []
@@ -274,12 +274,12 @@ class ProposalBatches:
     def _records(self) -> list[GeneratorRecord]:
         """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
         most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
-        cases = self._sample.store.origins(self._sample.problem.id, self._round, *_CHECKED)
-        kills, seconds = self._sample.store.times.by_round(self._sample.problem.id) if timed else ({}, {})
+        checked = [c for c in self._sample.log.cases(*_CHECKED) if c.round == self._round and not c.sample]
+        kills, seconds = self._sample.log.paid_by_round() if timed else ({}, {})
         records = []
         for source in self._sources:
             name = source.generator.name
-            states = [state for generator, state in cases if generator == name]
+            states = [case.state for case in checked if case.origin.generator == name]
             valid = sum(state is not CaseState.INVALID for state in states)
             left = 0 if source.dry or source.whole else most - source.made_up
             paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
@@ -356,7 +356,7 @@ class ProposalBatches:
     def _heard(self) -> ValidatorFeedback:
         valid: list[UnusedInput] = []
         refused: list[UnusedInput] = []
-        for case in self._sample.store.cases(self._sample.problem.id, *_CHECKED):
+        for case in self._sample.log.cases(*_CHECKED):
             if case.sample or (case.round != self._round and case.state is not CaseState.INVALID):
                 continue
             heard = UnusedInput(case.origin, case.data, case.note)

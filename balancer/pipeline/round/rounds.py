@@ -4,7 +4,7 @@ Decides how a round begins, when it has enough inputs, and whether there is anot
 wrong submission survives, a generator has inputs, and rounds and time are left. Cases that killed stay, so no round
 kills fewer than the one before.
 
-Also builds the feedback for generators, from the store.
+Also builds the feedback for generators, from the log of the problem.
 """
 
 from collections import defaultdict
@@ -17,9 +17,8 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
-from balancer.pipeline.results.rounds import replaced_by
+from balancer.pipeline.results.problem_log import StoredCase, StoredVerdict, replaced_by
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.checking import CannotJudge
 from balancer.pipeline.round.proposal_batches import ProposalBatches
 from balancer.pipeline.round.sample import Sample, chunk
@@ -61,8 +60,8 @@ def judge_problem(sample: Sample) -> bool:
     Raises:
         Stopped: the runner was stopped.
     """
-    sample.store.reopen(sample.problem.id)
-    sample.store.judges.forget_troubles(sample.problem.id)
+    sample.log.reopen()
+    sample.log.forget_troubles()
     _leave_out_unknown_languages(sample)
     sample.progress.now(sample.problem.id, "checking the data of")
     sample.validators.meet()
@@ -114,8 +113,8 @@ def _play_rounds(sample: Sample, rounds: "_Rounds", own: OwnDataVerdict) -> bool
                     ask_everybody(sample)
             sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
     except PutOff as error:  # judge what there is; the next session continues here
-        why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
-        sample.store.rounds.put_off(sample.problem.id, why)
+        why = f"round {sample.log.rounds} has not begun: {error}; run again to go on"
+        sample.log.put_off(why)
         validate_solutions(sample)
         return False
     return True
@@ -123,28 +122,27 @@ def _play_rounds(sample: Sample, rounds: "_Rounds", own: OwnDataVerdict) -> bool
 
 def _any_judged(sample: Sample) -> bool:
     """Return whether a made-up input was refused, or run by accepted submissions until all was known of it."""
-    store, problem = sample.store.rounds, sample.problem.id
-    return any(store.count_made_up(problem, number, *_JUDGED) for number in range(store.count(problem)))
+    return any(sample.log.count_made_up(number, *_JUDGED) for number in range(sample.log.rounds))
 
 
 def _remark(sample: Sample, alive: int) -> None:
     """Note for the report what may be why wrong submissions survive: no large input, or no time."""
-    store, problem = sample.store, sample.problem
+    log, problem = sample.log, sample.problem
     line = ""
     if alive and (found := knowledge_of(problem)) is not None:
-        refusals = [case.note for case in store.cases(problem.id, CaseState.INVALID)]
-        ready = sorted(store.cases(problem.id, CaseState.READY), key=lambda case: -len(case.data))
+        refusals = [case.note for case in log.cases(CaseState.INVALID)]
+        ready = sorted(log.cases(CaseState.READY), key=lambda case: -len(case.data))
         read = [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ]
         read += [case.data for case in ready[_LARGEST:] if len(case.data) <= _SMALL]
         line = shortfall(found, refusals, read)
-    store.rounds.remark(problem.id, line, instead=SHORTFALL)
+    log.remark(line, SHORTFALL)
     survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
     spent = f"{sample.clock.spent_s:.0f} s"
     if sample.left_s > 0:
         spent += f" of {sample.allowed_s or 0:.0f} s: a run takes longer than what is left"
     vain = "" if _any_judged(sample) else " before a made-up input was judged"
     line = f"{_SPENT} ({spent}){vain}, and {survive}" if sample.over and alive else ""
-    store.rounds.remark(problem.id, line, instead=_SPENT)
+    log.remark(line, _SPENT)
 
 
 def _settle_own(sample: Sample) -> OwnDataVerdict:
@@ -166,7 +164,7 @@ def _leave_out_unknown_languages(sample: Sample) -> None:
     for submission in sample.problem.submissions:
         language = submission.program.language
         if not sample.runner.runs(language):
-            sample.store.leave_out(sample.problem.id, submission.name, why_left_out(language))
+            sample.log.leave_out(submission.name, why_left_out(language))
 
 
 class _Rounds:
@@ -187,7 +185,7 @@ class _Rounds:
     def begin(self, number: int) -> bool:
         """Give round `number` its first inputs, if it has none yet. Return False if there is no such round."""
         sample = self._sample
-        if sample.store.rounds.has_begun(sample.problem.id, number):
+        if sample.log.has_begun(number):
             return True
         if number and (sample.over or self.in_vain >= _MOST_IN_VAIN or not self._asking.can(number)):
             return False
@@ -202,8 +200,8 @@ class _Rounds:
 
     def play(self, number: int) -> None:
         """Check, judge and ask for more, until round `number` has its inputs or there are no more."""
-        sample, problem = self._sample, self._sample.problem.id
-        if sample.store.rounds.has_begun(problem, number + 1):
+        sample = self._sample
+        if sample.log.has_begun(number + 1):
             self._make_good(number)
             return
         validate_inputs(sample, number, own=True)
@@ -214,20 +212,20 @@ class _Rounds:
             further = number + 1 < self.most and self._asking.can(number + 1) and self._asking.tellable()
             self._until_s = sample.left_s * (1 - _ROUND) if further else 0.0
             if sample.allowed_s is not None and not _any_judged(sample):
-                sample.store.rounds.want_again(problem, number)
+                sample.log.want_again(number)
             more = True
             while more:
                 more = self._fill(number)
                 if not more:
-                    sample.store.rounds.spare(problem, number)
+                    sample.log.spare(number)
                 generate_test_outputs(sample)
                 validate_solutions(sample)
                 sample.clock.keep()
                 more = more and not sample.over and not self._is_long()
-            sample.store.rounds.spare(problem, number)
-            ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
+            sample.log.spare(number)
+            ready = sample.log.count_made_up(number, CaseState.READY, CaseState.REPLACED)
             if sample.late:
-                sample.store.rounds.bring_back(problem, number, max(0, sample.settings.max_inputs - ready))
+                sample.log.bring_back(number, max(0, sample.settings.max_inputs - ready))
         self.in_vain = 0 if ready else self.in_vain + 1
 
     # -- inside --------------------------------------------------------------------------------------
@@ -240,25 +238,25 @@ class _Rounds:
     def _make_good(self, number: int) -> None:
         """Finish the checks and answers of a round that an earlier session left open. The last round judges all."""
         sample = self._sample
-        if sample.store.rounds.is_open(sample.problem.id, number):
+        if sample.log.is_open(number):
             validate_inputs(sample, number)
-            sample.store.rounds.spare(sample.problem.id, number)
+            sample.log.spare(number)
             generate_test_outputs(sample)
 
     def _fill(self, number: int) -> bool:
         """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
-        sample, store, problem = self._sample, self._sample.store, self._sample.problem.id
-        chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
-        judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
+        sample, log = self._sample, self._sample.log
+        chosen = log.count_made_up(number, *CHOSEN)
+        judged = log.count_made_up(number, CaseState.READY, CaseState.CONTESTED)
         wanted = sample.settings.max_inputs - chosen
         left_s = sample.left_s if sample.allowed_s is None else max(0.0, sample.left_s - self._until_s)
         target = chosen + max(0, chunk(left_s, sample.clock.spent_s, judged, wanted))
         while True:
             validate_inputs(sample, number, most=target)
-            wanted = target - store.rounds.count_made_up(problem, number, *CHOSEN)
+            wanted = target - log.count_made_up(number, *CHOSEN)
             if wanted <= 0:
                 return target < sample.settings.max_inputs
-            lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
+            lost = log.count_made_up(number, CaseState.UNJUDGED)
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
             if lost or sample.over:
                 return False
@@ -272,21 +270,21 @@ class _Rounds:
         """Return the cases to take out: made up, and without a kill."""
         sample = self._sample
         killers = killers_of(sample)
-        ready = sample.store.cases(sample.problem.id, CaseState.READY)
+        ready = sample.log.cases(CaseState.READY)
         return [case.id for case in ready if not case.sample and case.id not in killers]
 
 
 def status_after(sample: Sample, number: int) -> ProblemStatus:
     """Return the problem's status after round `number`."""
     wrong = len(sample.usable(accepted=False))
-    ready = len(sample.store.cases(sample.problem.id, CaseState.READY))
+    ready = len(sample.log.cases(CaseState.READY))
     return ProblemStatus(number, ready, len(surviving(sample)), wrong)
 
 
 def feedback_before(sample: Sample, number: int) -> Feedback:
     """Return the feedback before round `number`."""
-    problem, store = sample.problem, sample.store
-    verdicts = store.verdicts(problem.id)
+    log = sample.log
+    verdicts = log.verdicts()
     wrong = [submission.name for submission in sample.usable(accepted=False)]
     right = [submission.name for submission in sample.usable(accepted=True)]
     ready = _ready_before(sample, number)
@@ -321,10 +319,10 @@ def feedback_before(sample: Sample, number: int) -> Feedback:
         disagreed=disagreed,
         refused=tuple(
             UnusedInput(case.origin, case.data, case.note)
-            for case in store.cases(problem.id, CaseState.INVALID)
+            for case in log.cases(CaseState.INVALID)
             if case.round < number
         ),
-        complaints=tuple(store.rounds.notes(problem.id, number - 1)),
+        complaints=tuple(log.notes(number - 1)),
         survivors=tuple(
             submission
             for submission in sample.usable(accepted=False)
@@ -336,7 +334,7 @@ def feedback_before(sample: Sample, number: int) -> Feedback:
 
 def _ready_before(sample: Sample, number: int) -> list[StoredCase]:
     """Return the cases that were ready when round `number` began, with those it replaced."""
-    cases = sample.store.cases(sample.problem.id, CaseState.READY, CaseState.REPLACED)
+    cases = sample.log.cases(CaseState.READY, CaseState.REPLACED)
     made_room = replaced_by(number)
     return [
         case
@@ -351,7 +349,7 @@ def _contested(
     """Return the inputs on which the reference solution fails, and those with too little agreement."""
     accepted = list(dict.fromkeys(each.name for each in (*sample.jury, *sample.usable(accepted=True))))
     failed, disagreed = [], []
-    for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
+    for case in sample.log.cases(CaseState.CONTESTED):
         if case.round >= number:
             continue
         said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}

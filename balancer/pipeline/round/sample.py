@@ -21,9 +21,9 @@ from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
-from balancer.pipeline.results.problem_times import ProblemTimes
+from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
 from balancer.pipeline.results.run_result import RunStage
-from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.checking import CheckerTrial, Validators
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
@@ -46,16 +46,14 @@ class ProblemClock:
     """The clock of one problem. It continues from earlier sessions.
 
     Args:
-        times: keeps the figures.
-        problem: its id.
+        log: of the problem; it keeps the figures.
         clock: seconds.
     """
 
-    def __init__(self, times: ProblemTimes, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._times = times
-        self._problem = problem
+    def __init__(self, log: ProblemLog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
         self._clock = clock
-        self._before_s, spent_s = times.of(problem)
+        self._before_s, spent_s = log.elapsed_s, log.spent_s
         self._began_s = clock()
         # Seconds spent before, and since when more are spent: together, as generators at work read both.
         self._spent: tuple[float, float | None] = (spent_s, None)
@@ -105,7 +103,7 @@ class ProblemClock:
 
     def keep(self) -> None:
         """Store both figures. A process that dies loses only the time since."""
-        self._times.keep(self._problem, self.elapsed_s, self.spent_s)
+        self._log.clock(self.elapsed_s, self.spent_s)
 
 
 def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
@@ -162,6 +160,7 @@ class Sample:
     store: Store
     progress: Progress
     allowed_s: float | None = None
+    log: ProblemLog = field(init=False)
     clock: ProblemClock = field(init=False)
     limits: Limits = field(init=False)
     validators: Validators = field(init=False)
@@ -174,15 +173,16 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
+        object.__setattr__(self, "log", self.store.of(self.problem.id))
         object.__setattr__(self, "threads", ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=self.problem.id))
-        object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        object.__setattr__(self, "clock", ProblemClock(self.log))
         object.__setattr__(self, "runner", self.runner.within(self._left_for_runs_s))
         named_s, settings = self.problem.time_limit_s, self.settings
         cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
-        object.__setattr__(self, "limits", self.limits_at(self.store.judges.limit(self.problem.id) or cpu_s))
+        object.__setattr__(self, "limits", self.limits_at(self.log.limit_s or cpu_s))
         say = self.progress.say
-        object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
-        object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
+        object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.log, say))
+        object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.log, say))
 
     def limits_at(self, cpu_s: float) -> Limits:
         """Return the limits of a run with another time limit."""
@@ -190,7 +190,7 @@ class Sample:
 
     def limit_time(self, cpu_s: float) -> None:
         """Use this time limit from now on, in later sessions too."""
-        self.store.judges.set_limit(self.problem.id, cpu_s)
+        self.log.set_limit(cpu_s)
         object.__setattr__(self, "limits", self.limits_at(cpu_s))
 
     @property
@@ -230,11 +230,11 @@ class Sample:
     @property
     def checker(self) -> Checker:
         """How answers are compared: by a generator's checker, else by the problem's own unless that is left out."""
-        brought = self.store.judges.kept(self.problem.id, "checker")
+        brought = self.log.brought.get("checker")
         if brought is not None:
             return Checker(brought)
         own = self.problem.checker
-        if own.program is None or own.instead is None or own.program.name not in self.store.left_out(self.problem.id):
+        if own.program is None or own.instead is None or own.program.name not in self.log.left_out:
             return own
         return Checker(None, own.instead)
 
@@ -243,7 +243,7 @@ class Sample:
 
         The most precise ones come first, so that they give the answers.
         """
-        left_out = self.store.left_out(self.problem.id)
+        left_out = self.log.left_out
         found = [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
         return sorted(found, key=lambda s: self.imprecise.get(s.name, 0))
 
@@ -265,8 +265,8 @@ class Sample:
         key = tuple(each.name for each in right)
         if key not in self.juries:
             taken_s: Counter[str] = Counter()
-            own = [case for case in self.store.cases(self.problem.id) if case.sample]
-            for (name, _), stored in self.store.verdicts(self.problem.id, own).items():
+            own = [case for case in self.log.cases() if case.sample]
+            for (name, _), stored in self.log.verdicts(own).items():
                 taken_s[name] += stored.time_s  # type: ignore[assignment]  # seconds, not whole
             quick = sorted(right, key=lambda each: (self.imprecise.get(each.name, 0), taken_s.get(each.name, math.inf)))
             first = {each.program.language: each.name for each in reversed(quick)}
@@ -278,7 +278,7 @@ class Sample:
         """Add up how long each of the jury took on the inputs that all of them ran on: this decides who is first."""
         names = {each.name for each in self.jury}
         took: defaultdict[int, dict[str, float]] = defaultdict(dict)
-        for (name, case), stored in self.store.verdicts(self.problem.id).items():
+        for (name, case), stored in self.log.verdicts().items():
             if name in names and stored.verdict is not Verdict.UNJUDGED:
                 took[case][name] = stored.time_s
         common = [each for each in took.values() if len(each) == len(names)]
@@ -357,7 +357,7 @@ class Sample:
 
         Skip a submission that is left out, and return None.
         """
-        if submission.name in self.store.left_out(self.problem.id):
+        if submission.name in self.log.left_out:
             return None
         judgement, _ = self.settle(submission, case, stage)
         self.progress.advance(self.problem.id)
@@ -388,12 +388,13 @@ class Sample:
             ran = again
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
-            self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
+            self.log.leave_out(submission.name, f"does not compile: {judgement.note}")
         time_s = ran.execution.time_s if ran.execution else 0.0
-        verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
-        self.store.set_verdict(self.problem.id, verdict)
-        if not submission.accepted and verdict.verdict.kills and verdict.verdict is not Verdict.COMPILE_ERROR:
-            self.store.times.killed(self.problem.id, submission.name, case.id, self.clock.elapsed_s)
+        verdict = judgement.verdict
+        kills = not submission.accepted and verdict.kills and verdict is not Verdict.COMPILE_ERROR
+        killed_s = self.clock.elapsed_s if kills else None
+        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note, killed_s)
+        if kills:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 

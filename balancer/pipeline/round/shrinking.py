@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.write.reduce import smaller_inputs
+from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.steps import agreed, generate_test_outputs, validate_solutions
 from balancer.problem import Submission, Verdict
@@ -39,9 +39,8 @@ def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
         sample: the problem, after its rounds.
         over: returns whether the time is over.
     """
-    store, problem = sample.store, sample.problem.id
     began_s = sample.clock.spent_s
-    sample.progress.now(problem, "shrinking the cases of")
+    sample.progress.now(sample.problem.id, "shrinking the cases of")
 
     def enough() -> bool:
         part_s = None if sample.allowed_s is None else _PART * sample.allowed_s
@@ -53,8 +52,7 @@ def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
             detail = (
                 f"case {wanted.case.id}, {len(wanted.case.data)} bytes, smaller: still rejects {wanted.victim.name}"
             )
-            small, at_s = (found, detail) if found else None, sample.clock.elapsed_s
-            store.shrunk.add(problem, wanted.case.id, wanted.victim.name, small, at_s)
+            sample.log.shrunk(wanted.case.id, wanted.victim.name, found, detail)
 
     wanted = _wanted(sample)
     known = knowledge_of(sample.problem) if wanted else None
@@ -76,9 +74,9 @@ def _wanted(sample: Sample) -> list[_Wanted]:
     For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits need
     large inputs, so they are not tried.
     """
-    store, problem = sample.store, sample.problem.id
-    verdicts, tried, made = store.verdicts(problem), store.shrunk.tried(problem), store.shrunk.parents(problem)
-    ready = {case.id: case for case in store.cases(problem, CaseState.READY)}
+    log = sample.log
+    verdicts, tried, made = log.verdicts(), log.tried, log.parents
+    ready = {case.id: case for case in log.cases(CaseState.READY)}
     killers: dict[str, list[int]] = {}
     for (name, number), stored in verdicts.items():
         if number in ready and stored.verdict.kills and stored.verdict is not Verdict.TIME_LIMIT:

@@ -17,9 +17,8 @@ from enum import Enum
 from functools import partial
 
 from balancer.judging.compare import Flags, compare, parse_flags
-from balancer.pipeline.results.rounds import ProposalBatch
+from balancer.pipeline.results.problem_log import ProposalBatch, StoredCase, StoredVerdict
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunStage
-from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import FEWEST_AGREEING, Submission, Verdict
 from balancer.program import Status
@@ -68,7 +67,7 @@ def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int
 
 
 def _proposed(sample: Sample, number: int) -> list[StoredCase]:
-    return [case for case in sample.store.cases(sample.problem.id, CaseState.PROPOSED) if case.round == number]
+    return [case for case in sample.log.cases(CaseState.PROPOSED) if case.round == number]
 
 
 def _next_batch(sample: Sample, number: int, most: int, *, own: bool) -> list[StoredCase]:
@@ -81,16 +80,16 @@ def _next_batch(sample: Sample, number: int, most: int, *, own: bool) -> list[St
 
 def _chosen(sample: Sample, number: int) -> int:
     """Return the number of inputs in this round beyond the problem's own."""
-    return sample.store.rounds.count_made_up(sample.problem.id, number, *CHOSEN)
+    return sample.log.count_made_up(number, *CHOSEN)
 
 
 def _ahead(sample: Sample, number: int, most: int) -> int:
     """Return the units of work ahead if all inputs to be checked are valid, with later batches."""
-    problem, store = sample.problem, sample.store
+    problem, log = sample.problem, sample.log
     proposed = _proposed(sample, number)
     own = sum(case.sample for case in proposed)
     made_up = max(0, min(most - _chosen(sample, number), len(proposed) - own))
-    known = len(store.cases(problem.id, CaseState.VALID))
+    known = len(log.cases(CaseState.VALID))
     return own + made_up + (known + own + made_up) * len(problem.submissions)
 
 
@@ -100,7 +99,7 @@ def _validate(sample: Sample, case: StoredCase) -> None:
     state, note = sample.validators.check(case)
     if state is CaseState.UNJUDGED and sample.late:
         return
-    sample.store.set_case(sample.problem.id, case.id, state, note=note)
+    sample.log.set_case(case.id, state, note)
     sample.progress.advance(sample.problem.id)
 
 
@@ -119,9 +118,9 @@ def generate_test_outputs(sample: Sample) -> None:
     reference = _reference(sample)
     if reference is None:
         return
-    valid = sample.store.cases(problem.id, CaseState.VALID)
+    valid = sample.log.cases(CaseState.VALID)
     sample.plan(len(valid) * len(problem.submissions), "finding the answers of")
-    verdicts = sample.store.verdicts(problem.id)
+    verdicts = sample.log.verdicts()
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     jury = sample.jury
     others = [submission for submission in jury if submission is not reference]
@@ -161,7 +160,7 @@ def _ask_jury(sample: Sample, reference: Submission, others: list[Submission], c
             sample.judge(submission, answered[case.id], RunStage.AGREE)
 
     made_up = [case for case in cases if not case.sample]
-    verdicts = sample.store.verdicts(sample.problem.id, made_up)
+    verdicts = sample.log.verdicts(made_up)
     agree = [(each, case) for case in made_up for each in others if _undecided(_verdict(verdicts, each, case))]
     workers = sample.settings.output_generation_workers
     sample.in_threads(workers, act, [*((reference, case) for case in cases), *agree])
@@ -175,8 +174,8 @@ def _answered(sample: Sample, reference: Submission, others: list[Submission]) -
         if submission is not reference and slow:
             workers = sample.settings.output_generation_workers
             sample.in_threads(workers, partial(_answer, sample, submission), slow)
-        verdicts = sample.store.verdicts(sample.problem.id)
-        valid = sample.store.cases(sample.problem.id, CaseState.VALID)
+        verdicts = sample.log.verdicts()
+        valid = sample.log.cases(CaseState.VALID)
         left = valid if submission is reference else [case for case in valid if case.id in {each.id for each in slow}]
         found += [case for case in left if _verdict(verdicts, submission, case) is Verdict.ACCEPTED]
         slow = [case for case in left if not case.sample and _verdict(verdicts, submission, case) is Verdict.TIME_LIMIT]
@@ -188,22 +187,22 @@ def _answered(sample: Sample, reference: Submission, others: list[Submission]) -
 def _were_lies(sample: Sample, reference: Submission) -> bool:
     """Repeat the reference runs of contested cases elsewhere. Return whether an expected output was wrong."""
     found = False
-    for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
+    for case in sample.log.cases(CaseState.CONTESTED):
         if sample.look_again(reference, case, RunStage.REFERENCE) is not None:
-            sample.store.answer_again(sample.problem.id, case.id)
+            sample.log.answer_again(case.id)
             found = True
     return found
 
 
 def _reference(sample: Sample) -> Submission | None:
     """Return the first accepted submission that compiles: one that ran before, or is tried on the first valid case."""
-    stored = sample.store.verdicts(sample.problem.id)
+    stored = sample.log.verdicts()
     ran = {name for (name, _), each in stored.items() if not _undecided(each.verdict)}
     for submission in sample.jury:
         if submission.name in ran:
             return submission
-        valid = sample.store.cases(sample.problem.id, CaseState.VALID)
-        if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
+        valid = sample.log.cases(CaseState.VALID)
+        if valid and _needs_answer(sample.log.verdicts(), submission, valid[0]):
             _answer(sample, submission, valid[0])
         if submission in sample.jury:
             return submission
@@ -225,7 +224,7 @@ def _answer(sample: Sample, reference: Submission, case: StoredCase) -> StoredCa
         answer = ran.execution.stdout if case.answer is None else case.answer
         if case.answer is None:
             sample.unconfirmed.add(reference, case, ran)
-        sample.store.set_case(sample.problem.id, case.id, CaseState.VALID, answer=answer)
+        sample.log.set_case(case.id, CaseState.VALID, "", answer)
         told = replace(case, answer=answer)
     sample.progress.advance(sample.problem.id)
     return told
@@ -234,15 +233,15 @@ def _answer(sample: Sample, reference: Submission, case: StoredCase) -> StoredCa
 def _conclude(sample: Sample) -> None:
     """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
     everybody, jury = sample.usable(accepted=True), sample.jury
-    verdicts = sample.store.verdicts(sample.problem.id)
+    verdicts = sample.log.verdicts()
     validated = bool(sample.validators.programs())  # else agreement tells what is valid, and two must agree
-    for case in sample.store.cases(sample.problem.id, CaseState.VALID):
+    for case in sample.log.cases(CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in (everybody if case.sample else jury)]
         enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
         state = agreed(found, sample.settings.quorum, slow_abstain=enough and not case.sample)
         if sample.late and None in found and state is CaseState.UNJUDGED:
             state = CaseState.SPARE
-        sample.store.set_case(sample.problem.id, case.id, state)
+        sample.log.set_case(case.id, state)
 
 
 def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = False) -> CaseState:
@@ -279,26 +278,26 @@ def _contest(sample: Sample) -> bool:
         return False
     jury, everybody = sample.jury, sample.usable(accepted=True)
     right = [*jury, *(each for each in everybody if each not in jury)]
-    problem, killing, contested = sample.problem.id, killers_of(sample), False
-    killers = [each for each in sample.store.cases(problem, CaseState.READY) if each.id in killing and not each.sample]
+    killing, contested = killers_of(sample), False
+    killers = [each for each in sample.log.cases(CaseState.READY) if each.id in killing and not each.sample]
     for case in killers:
         judge_on(sample, right, [case], RunStage.AGREE, sample.settings.output_generation_workers)
-        verdicts = sample.store.verdicts(problem, [case])
+        verdicts = sample.log.verdicts([case])
         found: list[Verdict | None] = [
             verdict for each in right if (verdict := _verdict(verdicts, each, case)) is not None
         ]
         state = agreed(found, sample.settings.quorum, slow_abstain=True) if found else CaseState.READY
         if state is CaseState.CONTESTED:
-            sample.store.set_case(problem, case.id, state)
+            sample.log.set_case(case.id, state)
             contested = True
     return contested
 
 
 def killers_of(sample: Sample) -> set[int]:
     """Return the ids of the ready cases that kill a wrong submission."""
-    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
+    ready = {case.id for case in sample.log.cases(CaseState.READY)}
     wrong = {submission.name for submission in sample.usable(accepted=False)}
-    verdicts = sample.store.verdicts(sample.problem.id)
+    verdicts = sample.log.verdicts()
     return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
 
 
@@ -316,21 +315,20 @@ def validate_solutions(sample: Sample) -> None:
     A made-up case on which the output validator cannot judge an output is contested. A survivor of which it cannot
     judge three outputs is left out, so that it does not spoil all cases.
     """
-    verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
-    parents = sample.store.shrunk.parents(sample.problem.id)
+    verdicts, parents = sample.log.verdicts(), sample.log.parents
     wrong, killed = sample.usable(accepted=False), set[str]()
-    contested = [case for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED) if not case.sample]
+    contested = [case for case in sample.log.cases(CaseState.CONTESTED) if not case.sample]
     slow = Counter(name for name, _ in _judge_errors(sample, contested)) if contested else Counter[str]()
     kills = {pair for pair, stored in verdicts.items() if stored.verdict.kills}
     timed = sample.allowed_s is not None
     groups: defaultdict[tuple[int, int], list[StoredCase]] = defaultdict(list)
-    for case in sample.store.cases(sample.problem.id, CaseState.READY):
+    for case in sample.log.cases(CaseState.READY):
         if case.id in parents:  # a smaller case shows what it still kills of the larger one
             place = (_LAST, case.id)
         elif case.sample:
             place = (-1, 0)
         else:
-            place = (case.round, batches.get(case.id, 0) if timed else 0)
+            place = (case.round, case.batch if timed else 0)
         groups[place].append(case)
     for place in sorted(groups):
         cases = groups[place]
@@ -349,9 +347,9 @@ def validate_solutions(sample: Sample) -> None:
                 _judge_wrong(sample, targets, cases)
             else:
                 _judge_while_fast(sample, targets, cases, slow)
-        states = dict(sample.store.states(sample.problem.id))
-        cases = [case for case in cases if states[case.id] is CaseState.READY]
-        verdicts = sample.store.verdicts(sample.problem.id, cases)
+        still = {case.id for case in sample.log.cases(CaseState.READY)}
+        cases = [case for case in cases if case.id in still]
+        verdicts = sample.log.verdicts(cases)
         killed |= {name for (name, _), stored in verdicts.items() if stored.verdict.kills}
     _confirm_lone_kills(sample)
     if timed:
@@ -366,16 +364,15 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
     Args:
         slow: on how many cases each was too slow, or its output could not be judged, so far; updated.
     """
-    problem = sample.problem.id
     for start in range(0, len(cases), _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         left = [each for each in wrong if slow[each.name] < _SLOW_ENOUGH]
         _judge_wrong(sample, left, part)
         names = {each.name for each in left}
-        verdicts = sample.store.verdicts(problem, part)
+        verdicts = sample.log.verdicts(part)
         found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
         slow.update(name for name, case in found if verdicts[name, case].verdict in _STOPS)
-        sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
+        sample.log.forget_verdicts([(name, case) for name, case in found if name not in names])
 
 
 def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
@@ -395,7 +392,7 @@ def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[S
 def _judge_survivors(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
     alive = {each.name for each in surviving(sample)}
     odd: Counter[str] = Counter()
-    verdicts = sample.store.verdicts(sample.problem.id, cases)
+    verdicts = sample.log.verdicts(cases)
     runs = [
         (each, case)
         for case in sorted(cases, key=lambda case: (len(case.data), case.id))
@@ -428,45 +425,44 @@ def _contest_spoilt(sample: Sample, cases: list[StoredCase]) -> set[int]:
 
     The output may be nonsense that crashes the output validator, or show that the expected output is wrong.
     """
-    problem, made_up = sample.problem.id, {case.id for case in cases if not case.sample}
+    made_up = {case.id for case in cases if not case.sample}
     spoilt = {case for _, case in _judge_errors(sample, cases) if case in made_up}
     for case in spoilt:
-        sample.store.set_case(problem, case, CaseState.CONTESTED)
-    known = [case for case in sample.store.cases(problem, CaseState.CONTESTED) if not case.sample]
+        sample.log.set_case(case, CaseState.CONTESTED)
+    known = [case for case in sample.log.cases(CaseState.CONTESTED) if not case.sample]
     errors = Counter(name for name, _ in _judge_errors(sample, known)) if known else Counter[str]()
     for name in sorted(each.name for each in surviving(sample) if errors[each.name] >= _SLOW_ENOUGH) if errors else ():
         why = f"the output validator could not judge its output on {errors[name]} made-up inputs"
-        sample.store.leave_out(problem, name, why)
+        sample.log.leave_out(name, why)
     return spoilt
 
 
 def _judge_errors(sample: Sample, cases: list[StoredCase]) -> list[tuple[str, int]]:
     """Return the submission and the case of each output that the output validator could not judge."""
-    verdicts = sample.store.verdicts(sample.problem.id, cases)
+    verdicts = sample.log.verdicts(cases)
     return [pair for pair, stored in verdicts.items() if stored.verdict is Verdict.JUDGE_ERROR]
 
 
 def _settle_late(sample: Sample) -> None:
     """Mark cases that survivors did not run on, because the time was over: those that kill count, others are spare."""
-    verdicts = sample.store.verdicts(sample.problem.id)
+    verdicts = sample.log.verdicts()
     alive = {each.name for each in surviving(sample)}
     wrong = {each.name for each in sample.usable(accepted=False)}
     killers = {case for (name, case), stored in verdicts.items() if name in wrong and stored.verdict.kills}
-    for case in sample.store.cases(sample.problem.id, CaseState.READY):
+    for case in sample.log.cases(CaseState.READY):
         whole = case.sample or all((name, case.id) in verdicts for name in alive)
         if whole and case.note == NOT_ALL_RUN:
-            sample.store.set_case(sample.problem.id, case.id, CaseState.READY)
+            sample.log.set_case(case.id, CaseState.READY)
         elif not whole and sample.late:
             state = CaseState.READY if case.id in killers else CaseState.SPARE
-            sample.store.set_case(sample.problem.id, case.id, state, note=NOT_ALL_RUN)
+            sample.log.set_case(case.id, state, NOT_ALL_RUN)
 
 
 def _confirm_lone_kills(sample: Sample) -> None:
     """Repeat kills by a single case elsewhere. If the result was wrong, store the right one."""
-    problem = sample.problem.id
-    ready = {case.id: case for case in sample.store.cases(problem, CaseState.READY)}
+    ready = {case.id: case for case in sample.log.cases(CaseState.READY)}
     kills: defaultdict[str, list[StoredCase]] = defaultdict(list)
-    for (name, case), stored in sample.store.verdicts(problem).items():
+    for (name, case), stored in sample.log.verdicts().items():
         if stored.verdict.kills and case in ready:
             kills[name].append(ready[case])
 
@@ -482,8 +478,8 @@ def _confirm_lone_kills(sample: Sample) -> None:
 
 def surviving(sample: Sample) -> list[Submission]:
     """Return the wrong submissions that no ready case kills."""
-    ready = {id_ for id_, state in sample.store.states(sample.problem.id) if state is CaseState.READY}
-    verdicts = sample.store.verdicts(sample.problem.id)
+    ready = {case.id for case in sample.log.cases(CaseState.READY)}
+    verdicts = sample.log.verdicts()
     killed = {name for (name, case), stored in verdicts.items() if case in ready and stored.verdict.kills}
     return [submission for submission in sample.usable(accepted=False) if submission.name not in killed]
 
@@ -492,7 +488,7 @@ def judge_on(
     sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
 ) -> None:
     """Run each submission on each case without a judged verdict for it. The cases must have answers."""
-    verdicts = sample.store.verdicts(sample.problem.id, cases)
+    verdicts = sample.log.verdicts(cases)
     undecided = [
         (submission, case)
         for case in cases
@@ -531,9 +527,9 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
 
     If none is left, that is noted, and the package is not judged.
     """
-    store, problem = sample.store, sample.problem
+    log, problem = sample.log, sample.problem
     _check_own(sample)
-    known = store.cases(problem.id, CaseState.VALID, CaseState.READY, CaseState.CONTESTED)
+    known = log.cases(CaseState.VALID, CaseState.READY, CaseState.CONTESTED)
     own = [case for case in known if case.sample and case.answer is not None]
     names = {case.id: case.origin.detail for case in own}
     failed: dict[str, StoredVerdict] = {}
@@ -547,8 +543,8 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     why = "no accepted submission passes the package's own data"
     if not any(submission.program.language in sample.runner.languages for submission in problem.accepted):
         why = "no endpoint can run any of its accepted submissions"
-    if not store.rounds.has_begun(problem.id, 0):
-        store.rounds.begin(problem.id, 0, ProposalBatch(notes=(*problem.notes, why)))
+    if not log.has_begun(0):
+        log.begin(0, ProposalBatch(notes=(*problem.notes, why)))
     return OwnDataVerdict.NONE
 
 
@@ -581,7 +577,7 @@ def _find_imprecise(sample: Sample, own: list[StoredCase]) -> None:
 def settle_own_tests(sample: Sample) -> OwnDataVerdict:
     """Judge every accepted submission of a row on its own tests, leave out those that fail, and return the result."""
     _check_own(sample)
-    known = sample.store.cases(sample.problem.id)
+    known = sample.log.cases()
     own = [case for case in known if case.sample and case.state is not CaseState.INVALID]
     names = {case.id: case.origin.detail for case in own}
     wrong: dict[str, StoredVerdict] = {}
@@ -599,7 +595,7 @@ def settle_own_tests(sample: Sample) -> OwnDataVerdict:
     if not sample.usable(accepted=True):
         _say_who_fails(sample, [*wrong.values(), *failed.values()], names)
         return OwnDataVerdict.NONE
-    sample.store.rounds.remark(sample.problem.id, "", instead=_FAIL_OWN)
+    sample.log.remark("", _FAIL_OWN)
     generate_test_outputs(sample)
     return OwnDataVerdict.SOUND
 
@@ -610,16 +606,16 @@ def _say_who_fails(sample: Sample, failing: Sequence[StoredVerdict], names: Mapp
         return
     first, rounds, problem = (
         min(failing, key=lambda stored: (stored.case, stored.submission)),
-        sample.store.rounds,
+        sample.log,
         sample.problem,
     )
     how = f"{first.verdict.value.replace('_', ' ')}{f': {first.note}' if first.note else ''}"
     line = f"{_FAIL_OWN}, so it is not judged: {first.submission} on {names[first.case]!r}: {how}"
     line += f"; so do {len(failing) - 1} more" if len(failing) > 1 else ""
-    if sample.usable(accepted=True) or rounds.has_begun(problem.id, 0):
-        rounds.remark(problem.id, line, instead=_FAIL_OWN)
+    if sample.usable(accepted=True) or rounds.has_begun(0):
+        rounds.remark(line, _FAIL_OWN)
     else:
-        rounds.begin(problem.id, 0, ProposalBatch(notes=(*problem.notes, line)))
+        rounds.begin(0, ProposalBatch(notes=(*problem.notes, line)))
 
 
 def _check_own(sample: Sample) -> None:
@@ -629,7 +625,7 @@ def _check_own(sample: Sample) -> None:
 
 def add_own(sample: Sample) -> None:
     """Store the problem's own data as cases."""
-    sample.store.rounds.add_own(sample.problem.id, sample.problem.data)
+    sample.log.add_own(sample.problem.data)
 
 
 def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
@@ -639,7 +635,7 @@ def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
     """
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, sample.settings.output_generation_workers)
     right = {submission.name for submission in sample.usable(accepted=True)}
-    verdicts = sample.store.verdicts(sample.problem.id, own)
+    verdicts = sample.log.verdicts(own)
     passed = {case for (name, case), each in verdicts.items() if name in right and each.verdict is Verdict.ACCEPTED}
     return sorted(
         (
@@ -649,7 +645,7 @@ def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
             and (stored.verdict.kills or (stored.verdict is Verdict.JUDGE_ERROR and stored.case in passed))
             and stored.verdict is not Verdict.COMPILE_ERROR
         ),
-        key=lambda stored: stored.case,
+        key=lambda stored: (stored.case, stored.submission),
     )
 
 
@@ -660,14 +656,14 @@ def _rejections_with_margin(sample: Sample, own: list[StoredCase]) -> list[Store
     accepted submissions take more than half of it on a case on which one of them meets it.
     """
     rejections = _rejections(sample, own)
-    limit_s, problem = sample.limits.cpu_s, sample.problem.id
+    limit_s = sample.limits.cpu_s
     slow = [stored for stored in rejections if stored.verdict is Verdict.TIME_LIMIT]
-    if not slow or sample.store.judges.limit(problem) is not None or not sample.problem.time_limit_s:
+    if not slow or sample.log.limit_s is not None or not sample.problem.time_limit_s:
         return rejections
     right = {each.name for each in sample.usable(accepted=True)}
     late = Counter(
         each.case
-        for each in sample.store.verdicts(problem).values()
+        for each in sample.log.verdicts().values()
         if each.submission in right and (each.verdict is Verdict.TIME_LIMIT or each.time_s > limit_s / 2)
     )
     if not any(2 * late[stored.case] >= len(right) for stored in slow):
@@ -687,10 +683,10 @@ def _rejections_with_margin(sample: Sample, own: list[StoredCase]) -> list[Store
         return rejections
     scaled_s = round(min(_MARGIN * max(taken_s), _SCALED * limit_s), 1)
     sample.limit_time(max(scaled_s, limit_s))
-    sample.store.forget_verdicts(problem, [(stored.submission, stored.case) for stored in slow])
+    sample.log.forget_verdicts([(stored.submission, stored.case) for stored in slow])
     return _rejections(sample, own)
 
 
 def _leave_out(sample: Sample, stored: StoredVerdict, called: str, where: str) -> None:
     why = f"{called}, but {stored.verdict.value.replace('_', ' ')} on {where}"
-    sample.store.leave_out(sample.problem.id, stored.submission, f"{why}{f': {stored.note}' if stored.note else ''}")
+    sample.log.leave_out(stored.submission, f"{why}{f': {stored.note}' if stored.note else ''}")

@@ -107,7 +107,7 @@ def end_of(store: Store, problem: Problem) -> End:
         tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.cases(problem.id)),
         tuple((s, c, v.verdict) for (s, c), v in sorted(store.verdicts(problem.id).items()) if s not in left_out),
         tuple(left_out),
-        tuple(store.rounds.notes(problem.id)),
+        tuple(store.of(problem.id).notes()),
     )
 
 

@@ -266,7 +266,7 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
         executors = {"a": Timed(takes_s), "b": Timed(takes_s)}
         with bench.open(executors) as sample:
             judge_problem(sample)
-            assert sample.store.judges.limit(bench.problem.id) == limit_s
+            assert sample.store.of(bench.problem.id).limit_s == limit_s
             assert sample.limits.cpu_s == (limit_s or 1.0)
             assert end_of(sample.store, bench.problem).left_out == left_out
 

@@ -230,7 +230,7 @@ def test_one_that_accepts_with_0_is_understood(bench_with: With, modern: End) ->
     for state in (CaseState.READY, CaseState.INVALID, CaseState.UNCHECKED):
         assert end.inputs(state) == modern.inputs(state)
     with bench.open({}) as sample:
-        assert sample.store.judges.codes("doubling", "says") == (0, frozenset({3, 43}))
+        assert sample.store.of("doubling").codes["says"] == (0, frozenset({3, 43}))
 
 
 @pytest.mark.parametrize("code", [1, 0, -6])
