@@ -19,7 +19,7 @@ from balancer.pipeline.results.problem_result import (
     ProblemResult,
     SubmissionResult,
 )
-from balancer.pipeline.results.problems import Roster, RosterEntry, Settled
+from balancer.pipeline.results.problems import ProblemOutcome, Roster, RosterEntry
 from balancer.pipeline.results.run_result import (
     FirstKill,
     GeneratorYield,
@@ -105,7 +105,7 @@ class _Sums:
         self.rechecks: Counter[tuple[str, str]] = Counter()
         self._brought: dict[str, GeneratorYield] = {}
 
-    def add(self, settled: Settled) -> Settled:
+    def add(self, settled: ProblemOutcome) -> ProblemOutcome:
         """Add a problem, and return it."""
         self.kills += settled.kills
         self.rechecks.update(settled.rechecks)
@@ -147,14 +147,14 @@ def _roster_of(problem: Problem, entries: tuple[RosterEntry, ...]) -> Roster:
     return Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
 
 
-def _settled(store: Store) -> Iterator[Settled]:
+def _settled(store: Store) -> Iterator[ProblemOutcome]:
     yield from store.problems.settled()
     for roster in store.problems.rosters(unsettled=True):  # those that the end of a session interrupted
         yield _settled_of(store, problem_result(store, roster))
         store.forget(roster.id)
 
 
-def _settled_of(store: Store, found: ProblemResult) -> Settled:
+def _settled_of(store: Store, found: ProblemResult) -> ProblemOutcome:
     log = store.of(found.id)
     cases = {case.id: case for case in log.cases()}
     kills = [
@@ -162,7 +162,7 @@ def _settled_of(store: Store, found: ProblemResult) -> Settled:
         for name, (case, at_s) in log.first_kills().items()
         if name not in log.left_out
     ]
-    return Settled(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))
+    return ProblemOutcome(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))
 
 
 def _first_kill(problem: str, name: str, case: StoredCase, at_s: float) -> FirstKill:

@@ -24,7 +24,7 @@ from typing import IO, Any, Final
 from balancer.errors import BalancerError, ConfigError
 from balancer.observing.traces.tables import SCHEMA as TRACE_SCHEMA
 
-__all__ = ["DATABASE", "Event", "Log", "lock_folder"]
+__all__ = ["DATABASE", "Event", "EventLog", "lock_folder"]
 
 Event = tuple[str, str, str]
 """The problem ("": the run as a whole), the kind, and the payload as JSON: a list."""
@@ -67,7 +67,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be written down")
 
 
-class Log:
+class EventLog:
     """The log of one results folder, which it locks. Thread-safe; one process at a time.
 
     Args:

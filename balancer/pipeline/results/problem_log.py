@@ -300,6 +300,10 @@ class ProblemLog:
         """Return the cases that are in one of `states` (default: all), by id."""
         return [case for case in list(self._cases.values()) if not states or case.state in states]
 
+    def case(self, case: int) -> StoredCase:
+        """Return a case as it is now."""
+        return self._cases[case]
+
     @_event
     def set_case(self, case: int, state: CaseState, note: str = "", answer: bytes | str | None = None, /) -> None:
         """A case has this state. If `answer` is None, the stored answer stays."""
@@ -346,6 +350,10 @@ class ProblemLog:
             return found
         wanted = {case.id for case in cases}
         return {at: each for at, each in found.items() if at[1] in wanted}
+
+    def verdict(self, submission: str, case: int) -> StoredVerdict | None:
+        """Return the verdict on a submission; None if there is none."""
+        return self._verdicts.get((submission, case))
 
     @_event
     def judged(

@@ -11,14 +11,14 @@ from dataclasses import astuple, dataclass
 from enum import Enum
 from typing import Any
 
-from balancer.pipeline.results.log import Log, as_event
+from balancer.pipeline.results.log import EventLog, as_event
 from balancer.pipeline.results.problem_log import EVENTS
 from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, LeftOutRow
 from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Problem
 from balancer.program import Program
 
-__all__ = ["Problems", "Roster", "RosterEntry", "SeenBefore", "Settled"]
+__all__ = ["ProblemOutcome", "Problems", "Roster", "RosterEntry", "SeenBefore"]
 
 _OF_A_RESULT = (*EVENTS, "recheck", "believed", "withdrawn", "settled", "sources")
 _MET = "SELECT problem, payload, json_extract(payload, '$[0]') AS number FROM events AS met WHERE kind = 'met'"
@@ -55,7 +55,7 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ProblemOutcome:
     """What a problem came to.
 
     Attributes:
@@ -76,7 +76,7 @@ class Settled:
         return [self.tally.to_dict(), *([astuple(e) for e in some] for some in (self.kills, self.brought)), rechecks]
 
     @classmethod
-    def from_json(cls, found: Sequence[Any]) -> "Settled":
+    def from_json(cls, found: Sequence[Any]) -> "ProblemOutcome":
         """Return it from the result of `to_json`."""
         tally, kills, brought, rechecks = found
         return cls(
@@ -90,7 +90,7 @@ class Settled:
 class Problems:
     """The problems of one run. Thread-safe."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
 
     # -- meeting them --------------------------------------------------------------------------------
@@ -162,26 +162,28 @@ class Problems:
 
     # -- their results -------------------------------------------------------------------------------
 
-    def settle(self, settled: Settled, *, done: bool, surviving: Sequence[Program], killed: Sequence[Program]) -> None:
+    def settle(
+        self, settled: ProblemOutcome, *, done: bool, surviving: Sequence[Program], killed: Sequence[Program]
+    ) -> None:
         """Store the result of a problem, and programs for readers of the report."""
         problem = settled.tally.id
         sources = [[(each.language, each.source, each.name) for each in some] for some in (surviving, killed)]
         told = as_event(problem, "settled", done, len(settled.tally.survivors), *settled.to_json())
         self._log.replace(problem, ("settled", "sources"), [told, as_event(problem, "sources", *sources)])
 
-    def settled(self) -> Iterator[Settled]:
+    def settled(self) -> Iterator[ProblemOutcome]:
         """Yield the stored results, by the problem's place."""
         result = _SETTLED.format("payload")
         sql = (
             f"SELECT ({result}) AS told, json_extract(payload, '$[0]') AS number FROM events AS met WHERE kind = 'met'"
         )
         for told, _ in self._log.pages(f"{sql} AND told IS NOT NULL AND number > ? ORDER BY number"):
-            yield Settled.from_json(json.loads(told)[2:])
+            yield ProblemOutcome.from_json(json.loads(told)[2:])
 
     def tally(self, problem: str) -> ProblemTally | None:
         """Return the tally of `problem`; None if there is none."""
         told = self._log.last("settled", problem)
-        return Settled.from_json(told[2:]).tally if told else None
+        return ProblemOutcome.from_json(told[2:]).tally if told else None
 
     def surviving(self, problem: str) -> list[Program]:
         """Return the surviving wrong programs of `problem`, named as their submissions."""

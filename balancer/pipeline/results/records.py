@@ -13,7 +13,7 @@ from balancer.errors import BalancerError
 from balancer.judging.pending import RunStage, Span
 from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.proposing import StoredAnswer, TokenUsage
-from balancer.pipeline.results.log import Log
+from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals, Liar, Verified
 from balancer.pipeline.results.scores import ModelUsage
 
@@ -45,7 +45,7 @@ _USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4
 class Leases:
     """The leases of all sessions of one run, summed in the database because there may be millions. Thread-safe."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def add(self, session: str, span: Span, began_s: float = 0.0) -> None:
@@ -98,7 +98,7 @@ class Leases:
 class Answers:
     """The answers of a model, so that a run that dies does not ask, and pay, twice. Thread-safe."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def recall(self, key: str) -> StoredAnswer | None:
@@ -140,7 +140,7 @@ class Answers:
 class TrustStore:
     """What is known about lying endpoints, over all sessions of one run. Thread-safe."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._known: set[tuple[str, str]] = set()
 
@@ -205,7 +205,7 @@ class TrustStore:
 class TraceTables:
     """The sink of a run's trace: its tables in the run's database."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:

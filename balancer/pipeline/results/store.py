@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
-from balancer.pipeline.results.log import Log
+from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase, StoredVerdict
 from balancer.pipeline.results.problem_result import CaseState
-from balancer.pipeline.results.problems import Problems, SeenBefore, Settled
+from balancer.pipeline.results.problems import ProblemOutcome, Problems, SeenBefore
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
 from balancer.pipeline.results.run_result import FirstKill, GeneratorYield
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
@@ -21,8 +21,8 @@ from balancer.problem import Problem
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
 _AS_JSON = (
-    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory, Settled,
-    FirstKill, GeneratorYield,
+    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory, FirstKill,
+    GeneratorYield, ProblemOutcome,
 )  # fmt: skip
 _SIGNATURE = [*EVENTS, *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON)]
 """What events hold. Results of other fields are those of another version."""
@@ -67,7 +67,7 @@ class Store:
         self._folder = folder
         self._lock = threading.Lock()
         self._at_work: dict[str, ProblemLog] = {}
-        self.log = Log(folder, str(_SIGNATURE), fresh=fresh)
+        self.log = EventLog(folder, str(_SIGNATURE), fresh=fresh)
         self.problems = Problems(self.log)
         self.leases = Leases(self.log)
         self.answers = Answers(self.log)

@@ -78,22 +78,17 @@ class Validators:
         problem: its own data is used for trials.
         runner: runs the validators.
         log: of the problem; it keeps the results of trials.
+        programs: returns the validators that an input must pass now.
         say: is called with a line for each validator that does not work.
     """
 
     problem: Problem
     runner: Runner
     log: ProblemLog
+    programs: Callable[[], tuple[Program, ...]]
     say: Callable[[str], object]
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _codes: dict[Program, _Codes] = field(default_factory=dict)
-
-    def programs(self) -> tuple[Program, ...]:
-        """Return the validators that an input must pass: the problem's own, and the one from a generator."""
-        left_out = self.log.left_out
-        brought = self.log.brought.get("validator")
-        own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
-        return own if brought is None else (*own, brought)
 
     def meet(self) -> None:
         """Leave out validators that no endpoint can run. Report again those left out in an earlier session."""

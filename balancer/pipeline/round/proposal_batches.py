@@ -28,7 +28,9 @@ from balancer.pipeline.proposing import (
 from balancer.pipeline.results.problem_log import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.acts import Propose
 from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
+from balancer.pipeline.round.feedback import feedback_before
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal
@@ -109,52 +111,33 @@ class ProposalBatches:
             self._toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
             return False
 
-    def can(self, number: int) -> bool:
-        """Return whether a generator can be asked for inputs of round `number`."""
-        return bool(self._able(number))
+    @property
+    def can_refine(self) -> bool:
+        """Whether a generator can be asked for inputs of later rounds."""
+        return bool(self._able(1))
 
-    def begin(self, number: int, wanted: int, feedback: Feedback | None, replaced: Callable[[], Sequence[int]]) -> bool:
-        """Store the first batch of round `number`. Return whether it has inputs.
-
-        Args:
-            number: of the round.
-            wanted: valid inputs beyond the problem's own.
-            feedback: on earlier rounds; None before the first round.
-            replaced: returns the cases to take out, if there are new inputs.
+    def ask(self, act: Propose) -> bool:
+        """Store a batch of a round: its first one, or a further one that has inputs. Return whether there are inputs.
 
         Raises:
             PutOff: a generator cannot propose now; nothing is stored.
             Stopped: the run was stopped; nothing is stored.
         """
-        self._enter(number, feedback)
-        batch = self._ask(wanted)
-        some = bool(batch.proposals)
-        replaces = replaced() if number and some else ()
-        self._sample.log.begin(number, batch, replaces)
-        return some
-
-    def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
-        """Store a further batch of round `number`, which has begun. Return False if there are no more inputs."""
-        if self._round != number:
-            self._enter(number, feedback())
+        number, log = act.number, self._sample.log
+        if self._round != number or act.replaced is not None:
+            self._enter(number, feedback_before(self._sample.known, number) if number else None)
+        if act.replaced is not None:
+            batch = self._ask(act.wanted)
+            log.begin(number, batch, act.replaced if batch.proposals else ())
+            return bool(batch.proposals)
         for _ in range(_MOST_IN_VAIN):
             if self._sample.over or all(source.dry for source in self._sources):
-                return False
-            try:
-                batch = self._ask(wanted)
-            except PutOff as error:
-                self._sample.log.put_off(f"{error}; run again to go on")
-                return False
-            self._sample.log.go_on(number, batch)
+                break
+            batch = self._ask(act.wanted)
+            log.go_on(number, batch)
             if batch.proposals:
                 return True
         return False
-
-    def tellable(self) -> bool:
-        """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
-        problem = self._sample.problem
-        agree = len(self._sample.usable(accepted=True)) >= FEWEST_AGREEING or not problem.packaged
-        return bool(self._sample.validators.programs()) or (problem.by_agreement and agree)
 
     # -- a round -------------------------------------------------------------------------------------
 
@@ -235,9 +218,9 @@ class ProposalBatches:
         If that is none of the made-up ones, all generators are dry.
         """
         problem = self._sample.problem
-        if self.tellable():
+        if self._sample.known.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
-                right = len(self._sample.jury)
+                right = len(self._sample.known.jury)
                 notes.append(f"{NO_VALIDATOR}: made-up inputs count if all {right} accepted ones agree")
             return new
         own = [proposal for proposal in new if proposal.sample]

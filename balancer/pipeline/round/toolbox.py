@@ -177,7 +177,7 @@ class Trial:
     # -- a checker -----------------------------------------------------------------------------------
 
     def _as_checker(self, own: list[StoredCase]) -> Iterator[str]:
-        right = self.sample.usable(accepted=True)
+        right = self.sample.known.usable(accepted=True)
         for case in own:
             for submission in right:
                 yield self._on_a_right_output(case, submission)
@@ -188,7 +188,7 @@ class Trial:
         yield self._on_foreign_answers(answered)
 
     def _on_a_right_output(self, case: StoredCase, right: Submission) -> str:
-        ran, _ = self.run(right.program, case.data, {}, self.sample.limits)
+        ran, _ = self.run(right.program, case.data, {}, self.sample.known.limits)
         if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
             return ""  # nothing to compare a checker with
         execution, why = self._judge(case, ran.stdout)

@@ -16,8 +16,8 @@ from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Execution, Executor, Program

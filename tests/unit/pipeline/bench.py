@@ -14,8 +14,8 @@ from balancer.hookspecs import Generator
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.program import Executor, Program
 from balancer.settings.pipeline import PipelineSettings

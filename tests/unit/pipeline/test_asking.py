@@ -20,7 +20,7 @@ from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
 from balancer.pipeline.round.proposal_batches import batch_size
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution

@@ -12,7 +12,7 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import PutOff, ended
 from balancer.pipeline.results.collect import problem_result, settle
 from balancer.pipeline.results.problems import Roster, SeenBefore
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
 from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged, make_problem

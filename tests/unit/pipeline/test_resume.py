@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from balancer.judging.runner import Stopped
 from balancer.pipeline.results.log import Event
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Problem
 from balancer.program import Program
 from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem

@@ -205,7 +205,7 @@ def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_SOON_S", 0.0)
-    made = log.Log(tmp_path, "", fresh=True)
+    made = log.EventLog(tmp_path, "", fresh=True)
     cleared = made._some_wait.clear
 
     def clear() -> None:  # `close` comes between two steps of the writer

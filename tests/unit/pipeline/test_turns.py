@@ -20,9 +20,9 @@ from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.sample import ProblemClock, chunk
-from balancer.pipeline.round.steps import surviving
+from balancer.pipeline.round.bandit import chunk
+from balancer.pipeline.round.sample import ProblemClock
+from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Limits, Program, Status
@@ -82,7 +82,7 @@ def test_the_next_round_is_told_how_long_it_took(tmp_path: Path) -> None:
     further = Further()
     with bench_of(tmp_path, further).open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
-        limit_s = sample.limits.cpu_s
+        limit_s = sample.known.limits.cpu_s
     told = further.told[0]
     assert told.limit_s == limit_s
     assert [(case.time_s, case.survivor_s) for case in told.cases] == [(0.01, 0.01)] * 6
@@ -150,13 +150,13 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, 
     executor = Ticking()
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=float(budget_s))
-        object.__setattr__(timed, "clock", ProblemClock(sample.log, lambda: executor.now_s))
+        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         judge_problem(timed)
         assert timed.clock.spent_s <= 1.1 * budget_s + 1
         verdicts = sample.store.verdicts("doubling")
         assert not [each for each in verdicts.values() if each.verdict is Verdict.UNJUDGED]
         assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
-        alive = {each.name for each in surviving(timed)}
+        alive = {each.name for each in timed.known.surviving()}
         for case in sample.store.cases("doubling", CaseState.READY):
             if not case.sample and any((name, case.id) not in verdicts for name in alive):
                 assert case.note == NOT_ALL_RUN
@@ -169,11 +169,11 @@ def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int
     """Give a problem a turn. Return whether it is hungry, the number of made-up cases that count, and its notes."""
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=budget_s)
-        object.__setattr__(timed, "clock", ProblemClock(sample.log, lambda: executor.now_s))
+        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         hungry = judge_problem(timed)
         ready = sample.store.cases("doubling", CaseState.READY)
         verdicts = sample.store.verdicts("doubling")
-        assert all((each.name, case.id) in verdicts for case in ready for each in surviving(timed))
+        assert all((each.name, case.id) in verdicts for case in ready for each in timed.known.surviving())
         return hungry, sum(not case.sample for case in ready), sample.store.of("doubling").notes()
 
 
@@ -198,9 +198,9 @@ def test_compiling_does_not_tell_how_long_runs_take() -> None:
     clock = ProblemClock(ProblemLog("p"), lambda: now)
     clock.timed(lambda: run(9.0, 0.0))
     assert clock.longest_s == 0, "no run on made-up inputs"
-    with clock.spending():
-        clock.timed(lambda: run(42.0, 40.0))
-        assert clock.longest_s == 2
+    clock.spend(True)
+    clock.timed(lambda: run(42.0, 40.0))
+    assert clock.longest_s == 2
 
 
 def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_runs_that_are_tried_again_end_with_the_budget(tmp_path: Path, busy_for:
     runner = Timed({"a": executor}, RetrySettings(), outage_s=10_000.0)
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=30.0, runner=runner)
-        object.__setattr__(timed, "clock", ProblemClock(sample.log, runner.now))
+        timed.clock = ProblemClock(sample.log, runner.now)
         judge_problem(timed)
         assert 27 <= timed.clock.spent_s <= 33
         assert not [each for each in sample.store.verdicts("doubling").values() if each.verdict is Verdict.UNJUDGED]
@@ -342,7 +342,7 @@ def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Sp
 
 def test_a_chunk_is_what_there_is_time_for() -> None:
     assert chunk(float("inf"), 0.0, 0, 30) == 30
-    assert chunk(10.0, 0.0, 0, 30) == 4
+    assert chunk(10.0, 0.0, 0, 30) == 6
     assert chunk(10.0, 1.0, 10, 100) == 50
     assert chunk(0.1, 100.0, 10, 100) == 2
     assert chunk(10.0, 0.0, 0, 3) == 3
@@ -357,9 +357,10 @@ def test_a_clock_goes_on_where_it_was() -> None:
     log = ProblemLog("p")
     first = ProblemClock(log, clock)
     now = 103.0
-    with first.spending():
-        now = 105.0
-        assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
+    first.spend(True)
+    now = 105.0
+    assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
+    first.spend(False)
     now = 106.0
     first.keep()
     now = 500.0

@@ -17,7 +17,7 @@ from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
