@@ -383,8 +383,8 @@ def _judge_cheapest_first(known: Known, cases: list[StoredCase]) -> Steps:
 
 
 def _judge_survivors(known: Known, cases: list[StoredCase]) -> Steps:
-    alive = {each.name for each in known.surviving()}
-    odd: Counter[str] = Counter()
+    odd = Counter(name for name, _ in known.judge_errors(cases))
+    alive = {each.name for each in known.surviving() if odd[each.name] < _ODD_ENOUGH}
 
     def acts() -> Iterator[Act]:
         for case in sorted(cases, key=lambda case: (len(case.data), case.id)):
