@@ -11,16 +11,16 @@ from balancer.problem import Submission
 
 __all__ = [
     "Act",
+    "ActEnd",
     "Answer",
     "Equip",
-    "Event",
     "Execute",
-    "Judge",
+    "JudgeCase",
     "Now",
     "Precision",
     "Propose",
-    "Recheck",
     "Reduce",
+    "RunAgain",
     "TryRowPrograms",
     "Validate",
 ]
@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class JudgeCase:
     """Run a submission on a case that has an answer, and judge its output."""
 
     submission: Submission
@@ -51,7 +51,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Recheck:
+class RunAgain:
     """Repeat a run elsewhere that only one endpoint has made, if this session made it. `changed`: it was wrong."""
 
     submission: Submission
@@ -118,7 +118,7 @@ class Reduce:
     until_s: float = 0.0
 
 
-Act = Validate | Answer | Judge | Recheck | Execute | Precision | TryRowPrograms | Equip | Propose | Reduce
+Act = Validate | Answer | JudgeCase | RunAgain | Execute | Precision | TryRowPrograms | Equip | Propose | Reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ActEnd:
     """The end of an act. What else it tells is said at the act."""
 
     act: Act

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState
-from balancer.pipeline.round.acts import Act, Answer, Event, Judge, Recheck, Validate
+from balancer.pipeline.round.acts import Act, ActEnd, Answer, JudgeCase, RunAgain, Validate
 from balancer.pipeline.round.known import Known, undecided
 from balancer.problem import FEWEST_AGREEING, Submission, Verdict
 
@@ -27,7 +27,7 @@ __all__ = [
     "work",
 ]
 
-Steps = Generator[list[Act], Event, None]
+Steps = Generator[list[Act], ActEnd, None]
 """Yields acts to begin, none of them twice; is sent the events that end them, one by one, in any order."""
 
 CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
@@ -40,7 +40,7 @@ def work(
     known: Known,
     at_once: int,
     acts: Iterable[Act],
-    then: Callable[[Event], Iterable[Act]] = lambda event: (),
+    then: Callable[[ActEnd], Iterable[Act]] = lambda event: (),
     *,
     whenever: bool = False,
 ) -> Steps:
@@ -133,7 +133,7 @@ def generate_test_outputs(known: Known) -> Steps:
         again = yield from _were_lies(known, reference)
 
 
-def _reference(known: Known) -> Generator[list[Act], Event, Submission | None]:
+def _reference(known: Known) -> Generator[list[Act], ActEnd, Submission | None]:
     """Return the first accepted submission that compiles: one that ran before, or is tried on the first valid case."""
     ran = {name for (name, _), each in known.log.verdicts().items() if not undecided(each.verdict)}
     for submission in known.jury:
@@ -170,19 +170,19 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
     def agree(case: StoredCase) -> Iterator[Act]:
         if case.id not in asked:
             asked.add(case.id)
-            yield from (Judge(*each, RunStage.AGREE) for each in known.pending(others, [case]))
+            yield from (JudgeCase(*each, RunStage.AGREE) for each in known.pending(others, [case]))
 
-    def then(event: Event) -> Iterator[Act]:
+    def then(event: ActEnd) -> Iterator[Act]:
         act = event.act
-        case = log.case(act.case.id) if isinstance(act, Answer | Judge) else None
+        case = log.case(act.case.id) if isinstance(act, Answer | JudgeCase) else None
         if case is None or case.sample or case.answer is None:
             return
         if isinstance(act, Answer):
             for each in known.usable(accepted=False) if case.id in quick else ():
                 if each.name in alive and undecided(known.verdict(each, case)):
-                    yield Judge(each, case, RunStage.VALIDATE_SOLUTION)
+                    yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
             yield from agree(case)
-        elif isinstance(act, Judge) and act.stage is RunStage.VALIDATE_SOLUTION:
+        elif isinstance(act, JudgeCase) and act.stage is RunStage.VALIDATE_SOLUTION:
             name = act.submission.name
             odd[name] += known.verdict(act.submission, case) is Verdict.JUDGE_ERROR
             if known.kills(act.submission, case):
@@ -197,7 +197,7 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
 
 def _answered(
     known: Known, reference: Submission, others: list[Submission]
-) -> Generator[list[Act], Event, list[StoredCase]]:
+) -> Generator[list[Act], ActEnd, list[StoredCase]]:
     """Return the cases with an answer. Where the reference solution is too slow, another accepted one gives it."""
     found: list[StoredCase] = []
     slow: list[StoredCase] = []
@@ -227,17 +227,17 @@ def _conclude(known: Known) -> None:
         known.log.set_case(case.id, state)
 
 
-def _were_lies(known: Known, reference: Submission) -> Generator[list[Act], Event, bool]:
+def _were_lies(known: Known, reference: Submission) -> Generator[list[Act], ActEnd, bool]:
     """Repeat the reference runs of contested cases elsewhere. Return whether an expected output was wrong."""
     found = []
 
-    def then(event: Event) -> Iterator[Act]:
-        if event.changed and isinstance(event.act, Recheck):
+    def then(event: ActEnd) -> Iterator[Act]:
+        if event.changed and isinstance(event.act, RunAgain):
             found.append(event.act.case)
         return iter(())
 
     contested = known.log.cases(CaseState.CONTESTED)
-    acts = [Recheck(reference, case, RunStage.REFERENCE) for case in contested]
+    acts = [RunAgain(reference, case, RunStage.REFERENCE) for case in contested]
     yield from work(known, 1, acts, then, whenever=True)
     for case in found:
         known.log.answer_again(case.id)
@@ -272,7 +272,7 @@ def ask_everybody(known: Known) -> Steps:
         yield from validate_solutions(known)
 
 
-def _contest(known: Known) -> Generator[list[Act], Event, bool]:
+def _contest(known: Known) -> Generator[list[Act], ActEnd, bool]:
     """Run all accepted submissions on the cases that kill. Return whether a case is contested now."""
     if known.allowed_s is None:
         return False
@@ -390,10 +390,10 @@ def _judge_survivors(known: Known, cases: list[StoredCase]) -> Steps:
         for case in sorted(cases, key=lambda case: (len(case.data), case.id)):
             for each in known.usable(accepted=False):
                 if each.name in alive and undecided(known.verdict(each, case)):
-                    yield Judge(each, case, RunStage.VALIDATE_SOLUTION)
+                    yield JudgeCase(each, case, RunStage.VALIDATE_SOLUTION)
 
-    def then(event: Event) -> Iterator[Act]:
-        if isinstance(event.act, Judge):
+    def then(event: ActEnd) -> Iterator[Act]:
+        if isinstance(event.act, JudgeCase):
             submission, case = event.act.submission, event.act.case
             name = submission.name
             odd[name] += known.verdict(submission, case) is Verdict.JUDGE_ERROR
@@ -450,7 +450,7 @@ def _confirm_lone_kills(known: Known) -> Steps:
     """Repeat kills by a single case elsewhere. If the result was wrong, the right one is stored."""
     killed = known.killed()
     lone = [each for each in known.usable(accepted=False) if len(killed.get(each.name, ())) == 1]
-    acts = [Recheck(each, killed[each.name][0], RunStage.VALIDATE_SOLUTION) for each in lone]
+    acts = [RunAgain(each, killed[each.name][0], RunStage.VALIDATE_SOLUTION) for each in lone]
     yield from work(known, known.settings.solution_validation_workers, acts, whenever=True)
 
 
@@ -462,5 +462,5 @@ def judge_on(
     yield from work(
         known,
         workers,
-        (Judge(*each, stage) for each in pending if each[0].name not in known.log.left_out),
+        (JudgeCase(*each, stage) for each in pending if each[0].name not in known.log.left_out),
     )

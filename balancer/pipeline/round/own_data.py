@@ -13,7 +13,7 @@ from enum import Enum
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import ProposalBatch, StoredCase, StoredVerdict
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.acts import Act, Event, Execute, Precision, TryRowPrograms
+from balancer.pipeline.round.acts import Act, ActEnd, Execute, Precision, TryRowPrograms
 from balancer.pipeline.round.judging import generate_test_outputs, judge_on, validate_inputs, work
 from balancer.pipeline.round.known import Known
 from balancer.problem import Verdict
@@ -35,8 +35,8 @@ class OwnDataVerdict(Enum):
     NONE = "none"  # no accepted submission is left
 
 
-_Settling = Generator[list[Act], Event, OwnDataVerdict]
-_Rejecting = Generator[list[Act], Event, list[StoredVerdict]]
+_Settling = Generator[list[Act], ActEnd, OwnDataVerdict]
+_Rejecting = Generator[list[Act], ActEnd, list[StoredVerdict]]
 
 
 def settle_own(known: Known) -> _Settling:
@@ -79,14 +79,14 @@ def _settle_own_data(known: Known) -> _Settling:
     return OwnDataVerdict.NONE
 
 
-def _find_imprecise(known: Known, own: list[StoredCase]) -> Generator[list[Act], Event, None]:
+def _find_imprecise(known: Known, own: list[StoredCase]) -> Generator[list[Act], ActEnd, None]:
     """Find the accepted submissions whose outputs on own data are within the tolerance, but not within parts of it.
 
     If one of them gave the answers, others that are as far from the true answer would be rejected.
     """
     right, checker = known.usable(accepted=True), known.checker
 
-    def then(event: Event) -> Iterator[Act]:
+    def then(event: ActEnd) -> Iterator[Act]:
         if isinstance(event.act, Precision):
             known.imprecise[event.act.submission.name] = event.missed
         return iter(())
@@ -175,7 +175,7 @@ def _rejections_with_margin(known: Known, own: list[StoredCase]) -> _Rejecting:
         return rejections
     taken_s: list[float] = []
 
-    def then(event: Event) -> Iterator[Act]:
+    def then(event: ActEnd) -> Iterator[Act]:
         if event.seconds is not None:
             taken_s.append(event.seconds)
         return iter(())

@@ -14,7 +14,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.acts import Act, Equip, Event, Propose, Reduce
+from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose, Reduce
 from balancer.pipeline.round.bandit import chunk
 from balancer.pipeline.round.feedback import feedback_before
 from balancer.pipeline.round.judging import (
@@ -71,7 +71,7 @@ class Round:
         """Return the first acts."""
         return self._went(lambda: next(self._steps))
 
-    def on(self, event: Event) -> list[Act]:
+    def on(self, event: ActEnd) -> list[Act]:
         """Return the acts that follow from the end of one."""
         self.known.now = event.now
         return self._went(lambda: self._steps.send(event))
@@ -102,7 +102,7 @@ class Round:
         if known.shrinks:
             yield from self._spent(self._shrink())
 
-    def _rounds(self, own: OwnDataVerdict) -> Generator[list[Act], Event, bool]:
+    def _rounds(self, own: OwnDataVerdict) -> Generator[list[Act], ActEnd, bool]:
         """Play all rounds. Return False if the problem cannot be judged, or not further in this session."""
         known = self.known
         event = yield [Equip(own is OwnDataVerdict.MANY_ANSWERS)]
@@ -162,20 +162,20 @@ class Round:
 
     # -- one round -----------------------------------------------------------------------------------
 
-    def _begin(self, number: int) -> Generator[list[Act], Event, Event]:
+    def _begin(self, number: int) -> Generator[list[Act], ActEnd, ActEnd]:
         """Give round `number` its first inputs, if it has none yet. The event tells whether there is such a round."""
         known = self.known
         first = Propose(number, known.settings.max_inputs, self._replaced() if number else ())
         if known.log.has_begun(number):
-            return Event(first, more=True)
+            return ActEnd(first, more=True)
         if number:
             able = self._more_rounds and self._in_vain < _MOST_IN_VAIN and not known.over and known.tellable()
             if not able or not feedback_before(known, number).survivors:
-                return Event(first)
+                return ActEnd(first)
         known.spending = True
         event = yield [first]
         known.spending = False
-        return event if number or event.put_off else Event(first, more=True)
+        return event if number or event.put_off else ActEnd(first, more=True)
 
     def _replaced(self) -> tuple[int, ...]:
         """Return the cases to take out: made up, and without a kill."""
@@ -228,7 +228,7 @@ class Round:
         known = self.known
         return known.allowed_s is not None and known.left_s <= self._until_s and bool(known.surviving())
 
-    def _fill(self, number: int) -> Generator[list[Act], Event, bool]:
+    def _fill(self, number: int) -> Generator[list[Act], ActEnd, bool]:
         """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
         known, log = self.known, self.known.log
         chosen = log.count_made_up(number, *CHOSEN)

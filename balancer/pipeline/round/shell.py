@@ -12,15 +12,15 @@ from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.acts import (
     Act,
+    ActEnd,
     Answer,
     Equip,
-    Event,
     Execute,
-    Judge,
+    JudgeCase,
     Precision,
     Propose,
-    Recheck,
     Reduce,
+    RunAgain,
     TryRowPrograms,
     Validate,
 )
@@ -76,7 +76,7 @@ class Shell:
 
     def play(self, round_: Round) -> None:
         """Carry out all acts of a round. The first error stops the rest and is raised."""
-        ended: SimpleQueue[Event | BaseException] = SimpleQueue()
+        ended: SimpleQueue[ActEnd | BaseException] = SimpleQueue()
         under_way, judged, errors = 0, round_.judged, list[BaseException]()
         self._sample.known.now = self._sample.clock.now
         acts = round_.start()
@@ -103,7 +103,7 @@ class Shell:
         if errors:
             raise errors[0]
 
-    def _do(self, act: Act, ended: "SimpleQueue[Event | BaseException]") -> None:
+    def _do(self, act: Act, ended: "SimpleQueue[ActEnd | BaseException]") -> None:
         try:
             ended.put(self.carry_out(act))
         except BaseException as error:
@@ -119,21 +119,21 @@ class Shell:
 
     # -- acts of a round -----------------------------------------------------------------------------
 
-    def carry_out(self, act: Act) -> Event:
+    def carry_out(self, act: Act) -> ActEnd:
         """Do what a round asks for, and tell how it ended."""
         match act:
             case Validate():
                 self._validate(act.case)
             case Answer():
                 self._answer(act.submission, act.case)
-            case Judge():
+            case JudgeCase():
                 self._sample.judge(act.submission, act.case, act.stage)
-            case Recheck():
-                return Event(act, changed=self._look_again(act.submission, act.case, act.stage))
+            case RunAgain():
+                return ActEnd(act, changed=self._look_again(act.submission, act.case, act.stage))
             case Execute():
-                return Event(act, seconds=self._time(act))
+                return ActEnd(act, seconds=self._time(act))
             case Precision():
-                return Event(act, missed=self._missed(act))
+                return ActEnd(act, missed=self._missed(act))
             case TryRowPrograms():
                 leave_out_row_programs(self._sample)
             case Reduce():
@@ -142,10 +142,10 @@ class Shell:
                 self._batches = ProposalBatches(
                     self._sample, SampleToolbox(self._sample, many_answers=act.many_answers)
                 )
-                return Event(act, more=self._batches.can_refine)
+                return ActEnd(act, more=self._batches.can_refine)
             case Propose():
                 return self._propose(act)
-        return Event(act)
+        return ActEnd(act)
 
     def _validate(self, case: StoredCase) -> None:
         if self._sample.late:
@@ -211,9 +211,9 @@ class Shell:
         detail = f"case {act.case.id}, {len(act.case.data)} bytes, smaller: still rejects {act.victim.name}"
         self._sample.log.shrunk(act.case.id, act.victim.name, found, detail)
 
-    def _propose(self, act: Propose) -> Event:
+    def _propose(self, act: Propose) -> ActEnd:
         assert self._batches is not None, "a round equips the generators first"
         try:
-            return Event(act, more=self._batches.ask(act))
+            return ActEnd(act, more=self._batches.ask(act))
         except PutOff as error:
-            return Event(act, put_off=str(error))
+            return ActEnd(act, put_off=str(error))

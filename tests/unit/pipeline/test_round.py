@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.acts import Act, Answer, Equip, Event, Execute, Judge, Now, Propose, Recheck, Validate
+from balancer.pipeline.round.acts import (
+    Act,
+    ActEnd,
+    Answer,
+    Equip,
+    Execute,
+    JudgeCase,
+    Now,
+    Propose,
+    RunAgain,
+    Validate,
+)
 from balancer.pipeline.round.known import Known
 from balancer.pipeline.round.round import Round
 from balancer.pipeline.round.sample import Sample
@@ -48,13 +59,13 @@ class World:
                 self.now = replace(self.now, spent_s=self.now.spent_s + self.run_s)
             under_way += self.round.on(replace(self.end(act), now=self.now))
 
-    def end(self, act: Act) -> Event:
+    def end(self, act: Act) -> ActEnd:
         log = self.known.log
         match act:
             case Validate():
                 valid = int(act.case.data) <= 50
                 log.set_case(act.case.id, CaseState.VALID if valid else CaseState.INVALID, "")
-            case Answer() | Judge():
+            case Answer() | JudgeCase():
                 name, n = act.submission.name, int(act.case.data)
                 self.ran[name, act.case.id] += 1
                 verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
@@ -64,7 +75,7 @@ class World:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
                 assert isinstance(act, Answer) or act.case.answer is not None
             case Equip():
-                return Event(act, more=True)
+                return ActEnd(act, more=True)
             case Propose():
                 some = [self.inputs.pop(0) for _ in range(min(len(self.inputs), 4))]
                 batch = ProposalBatch([Proposal(b"%d" % n, Origin("made up", "")) for n in some])
@@ -72,10 +83,10 @@ class World:
                     log.begin(act.number, batch, act.replaced)
                 else:
                     log.go_on(act.number, batch)
-                return Event(act, more=bool(some))
+                return ActEnd(act, more=bool(some))
             case _:
-                assert isinstance(act, Recheck | Execute)
-        return Event(act)
+                assert isinstance(act, RunAgain | Execute)
+        return ActEnd(act)
 
 
 def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
@@ -131,8 +142,8 @@ def test_what_kills_goes_to_the_jury_before_other_inputs_do() -> None:
     order: list[tuple[RunStage, str, int]] = []
     ended = world.end
 
-    def end(act: Act) -> Event:
-        if isinstance(act, Judge) and not act.case.sample:
+    def end(act: Act) -> ActEnd:
+        if isinstance(act, JudgeCase) and not act.case.sample:
             order.append((act.stage, act.submission.name, int(act.case.data)))
         return ended(act)
 
