@@ -10,7 +10,7 @@ from itertools import islice
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.judging.calls import called_source
 from balancer.pipeline.results.missing_languages import left_out_for
-from balancer.pipeline.results.problem_log import ProblemLog
+from balancer.pipeline.results.problem_log import ProblemLog, first_kills
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -159,7 +159,7 @@ def _settled_of(store: Store, found: ProblemResult) -> ProblemOutcome:
     cases = {case.id: case for case in log.cases()}
     kills = [
         _first_kill(found.id, name, cases[case], at_s)
-        for name, (case, at_s) in log.first_kills().items()
+        for name, (case, at_s) in first_kills(log).items()
         if name not in log.left_out
     ]
     return ProblemOutcome(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))

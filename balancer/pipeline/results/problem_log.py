@@ -20,10 +20,13 @@ from balancer.program import Program
 __all__ = [
     "EVENTS",
     "GeneratorBatch",
+    "ProblemFacts",
     "ProblemLog",
     "ProposalBatch",
     "StoredCase",
     "StoredVerdict",
+    "first_kills",
+    "paid_by_round",
     "replaced_by",
 ]
 
@@ -110,13 +113,8 @@ def _event(
     return happen
 
 
-class ProblemLog:
-    """What is known of one problem. Thread-safe.
-
-    Args:
-        problem: its id.
-        sink: takes the events that are new, some together.
-        past: kind and payload of the earlier ones.
+class ProblemFacts:
+    """What is known of one problem.
 
     Attributes:
         left_out: submission or validator -> why it is not used. Never changed, only replaced.
@@ -131,16 +129,7 @@ class ProblemLog:
         killed_s: a wrong submission and a case -> when it was killed by it, in seconds at work.
     """
 
-    def __init__(
-        self,
-        problem: str,
-        sink: Callable[[Sequence[Event]], object] = lambda events: None,
-        past: Iterable[tuple[str, Sequence[Any]]] = (),
-    ) -> None:
-        self.problem = problem
-        self._sink = sink
-        self._lock = threading.RLock()
-        self._held: list[Event] | None = None
+    def __init__(self) -> None:
         self._cases: dict[int, StoredCase] = {}
         self._verdicts: dict[tuple[str, int], StoredVerdict] = {}
         self._batches: dict[int, list[dict[str, GeneratorBatch]]] = {}
@@ -155,6 +144,73 @@ class ProblemLog:
         self.parents: dict[int, int] = {}
         self.tried: set[tuple[int, str]] = set()
         self.killed_s: dict[tuple[str, int], float] = {}
+
+    def has_begun(self, number: int) -> bool:
+        """Return whether round `number` has its inputs, from this session or an earlier one."""
+        return number in self._notes
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds that have begun."""
+        return len(self._notes)
+
+    def notes(self, number: int | None = None) -> list[str]:
+        """Return the notes of round `number`, or of all rounds."""
+        return [note for each in sorted(self._notes) if number in (None, each) for note in self._notes[each]]
+
+    def batches(self, number: int | None = None) -> list[dict[str, GeneratorBatch]]:
+        """Return the batches of a round, or of all: for each, what every generator gave, by name."""
+        return [batch for each, some in self._batches.items() if number in (None, each) for batch in some]
+
+    def count_made_up(self, number: int, *states: CaseState) -> int:
+        """Return the number of inputs made up for round `number` that are in one of `states`."""
+        return sum(c.round == number and not c.sample and c.origin.generator != SHRINK for c in self.cases(*states))
+
+    def is_open(self, number: int) -> bool:
+        """Return whether an input of round `number` is not checked yet, or has no answer."""
+        return any(case.round == number for case in self.cases(CaseState.PROPOSED, CaseState.VALID))
+
+    def cases(self, *states: CaseState) -> list[StoredCase]:
+        """Return the cases that are in one of `states` (default: all), by id."""
+        return [case for case in list(self._cases.values()) if not states or case.state in states]
+
+    def case(self, case: int) -> StoredCase:
+        """Return a case as it is now."""
+        return self._cases[case]
+
+    def verdicts(self, cases: Iterable[StoredCase] | None = None) -> dict[tuple[str, int], StoredVerdict]:
+        """Return the verdicts so far, by submission and case: all, or those on `cases`."""
+        found = self._verdicts.copy()
+        if cases is None:
+            return found
+        wanted = {case.id for case in cases}
+        return {at: each for at, each in found.items() if at[1] in wanted}
+
+    def verdict(self, submission: str, case: int) -> StoredVerdict | None:
+        """Return the verdict on a submission; None if there is none."""
+        return self._verdicts.get((submission, case))
+
+
+class ProblemLog(ProblemFacts):
+    """The events of one problem, and what is known by them. Thread-safe.
+
+    Args:
+        problem: its id.
+        sink: takes the events that are new, some together.
+        past: kind and payload of the earlier ones.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        sink: Callable[[Sequence[Event]], object] = lambda events: None,
+        past: Iterable[tuple[str, Sequence[Any]]] = (),
+    ) -> None:
+        super().__init__()
+        self.problem = problem
+        self._sink = sink
+        self._lock = threading.RLock()
+        self._held: list[Event] | None = None
         for kind, payload in past:
             EVENTS[kind](self, *payload)
 
@@ -178,19 +234,21 @@ class ProblemLog:
 
     # -- rounds --------------------------------------------------------------------------------------
 
-    def begin(self, number: int, batch: ProposalBatch, replaced: Collection[int] = ()) -> None:
-        """Store the first inputs of a round after the existing ones, and mark the cases that they replace.
+    def propose(self, number: int, batch: ProposalBatch, replaced: Collection[int] = ()) -> None:
+        """Store the first inputs of a round, or further ones, after the existing ones.
 
         Args:
             number: of the round.
             batch: its inputs.
-            replaced: ids of cases.
+            replaced: ids of cases that they replace.
         """
-        self._add(number, batch, replaced)
-
-    def go_on(self, number: int, batch: ProposalBatch) -> None:
-        """Store a further batch of inputs of a round that has begun."""
-        self._add(number, batch, ())
+        proposals, place = list(batch.proposals), len(self.batches(number))
+        with self._together():
+            for each in proposals:
+                self._propose(each, number, place)
+            self.asked(number, list(batch.notes), {name: asdict(each) for name, each in batch.asked.items()})
+            for case in replaced:
+                self.set_case(case, CaseState.REPLACED, replaced_by(number))
 
     def add_own(self, proposals: Iterable[Proposal]) -> None:
         """Store a problem's own data before its first round, unless it is stored."""
@@ -198,16 +256,6 @@ class ProblemLog:
         with self._together():
             for each in own:
                 self._propose(each, 0, 0)
-
-    def _add(self, number: int, batch: ProposalBatch, replaced: Collection[int]) -> None:
-        proposals, place = list(batch.proposals), len(self.batches(number))
-        with self._together():
-            for each in proposals:
-                self._propose(each, number, place)
-            asked = {name: asdict(each) for name, each in batch.asked.items()}
-            self.asked(number, list(batch.notes), asked)
-            for case in replaced:
-                self.set_case(case, CaseState.REPLACED, replaced_by(number))
 
     def _propose(self, each: Proposal, number: int, place: int) -> None:
         origin = each.origin
@@ -269,40 +317,7 @@ class ProblemLog:
         gone = [each.id for each in self.cases(CaseState.REPLACED) if each.note == note][:most]
         self._restate(CaseState.REPLACED, CaseState.READY, lambda case: case.id in gone)
 
-    def has_begun(self, number: int) -> bool:
-        """Return whether round `number` has its inputs, from this session or an earlier one."""
-        return number in self._notes
-
-    @property
-    def rounds(self) -> int:
-        """Number of rounds that have begun."""
-        return len(self._notes)
-
-    def notes(self, number: int | None = None) -> list[str]:
-        """Return the notes of round `number`, or of all rounds."""
-        return [note for each in sorted(self._notes) if number in (None, each) for note in self._notes[each]]
-
-    def batches(self, number: int | None = None) -> list[dict[str, GeneratorBatch]]:
-        """Return the batches of a round, or of all: for each, what every generator gave, by name."""
-        return [batch for each, some in self._batches.items() if number in (None, each) for batch in some]
-
-    def count_made_up(self, number: int, *states: CaseState) -> int:
-        """Return the number of inputs made up for round `number` that are in one of `states`."""
-        return sum(c.round == number and not c.sample and c.origin.generator != SHRINK for c in self.cases(*states))
-
-    def is_open(self, number: int) -> bool:
-        """Return whether an input of round `number` is not checked yet, or has no answer."""
-        return any(case.round == number for case in self.cases(CaseState.PROPOSED, CaseState.VALID))
-
     # -- cases ---------------------------------------------------------------------------------------
-
-    def cases(self, *states: CaseState) -> list[StoredCase]:
-        """Return the cases that are in one of `states` (default: all), by id."""
-        return [case for case in list(self._cases.values()) if not states or case.state in states]
-
-    def case(self, case: int) -> StoredCase:
-        """Return a case as it is now."""
-        return self._cases[case]
 
     @_event
     def set_case(self, case: int, state: CaseState, note: str = "", answer: bytes | str | None = None, /) -> None:
@@ -342,18 +357,6 @@ class ProblemLog:
                 self._cases[case.id] = replace(case, state=after, note="" if after is CaseState.READY else case.note)
 
     # -- verdicts ------------------------------------------------------------------------------------
-
-    def verdicts(self, cases: Iterable[StoredCase] | None = None) -> dict[tuple[str, int], StoredVerdict]:
-        """Return the verdicts so far, by submission and case: all, or those on `cases`."""
-        found = self._verdicts.copy()
-        if cases is None:
-            return found
-        wanted = {case.id for case in cases}
-        return {at: each for at, each in found.items() if at[1] in wanted}
-
-    def verdict(self, submission: str, case: int) -> StoredVerdict | None:
-        """Return the verdict on a submission; None if there is none."""
-        return self._verdicts.get((submission, case))
 
     @_event
     def judged(
@@ -417,37 +420,36 @@ class ProblemLog:
         """So many seconds it was at work, and so many of these on made-up inputs."""
         self.elapsed_s, self.spent_s = elapsed_s, spent_s
 
-    # -- kills ---------------------------------------------------------------------------------------
 
-    def first_kills(self) -> dict[str, tuple[int, float]]:
-        """Return the first case that killed each wrong submission and still counts, and when.
+def first_kills(log: ProblemFacts) -> dict[str, tuple[int, float]]:
+    """Return the first case that killed each wrong submission and still counts, and when.
 
-        A made-up case may be contested later, and a kill may turn out to be an error.
-        """
-        ready = {case.id for case in self.cases(CaseState.READY)}
-        found: dict[str, tuple[int, float]] = {}
-        for (name, case), at_s in sorted(self.killed_s.items(), key=lambda each: (each[1], each[0])):
-            stored = self._verdicts.get((name, case))
-            if case in ready and stored is not None and stored.verdict.kills:
-                found.setdefault(name, (case, at_s))
-        return found
+    A made-up case may be contested later, and a kill may turn out to be an error.
+    """
+    ready = {case.id for case in log.cases(CaseState.READY)}
+    found: dict[str, tuple[int, float]] = {}
+    for (name, case), at_s in sorted(log.killed_s.items(), key=lambda each: (each[1], each[0])):
+        stored = log.verdict(name, case)
+        if case in ready and stored is not None and stored.verdict.kills:
+            found.setdefault(name, (case, at_s))
+    return found
 
-    def paid_by_round(self) -> tuple[dict[str, Counter[int]], dict[str, dict[int, float]]]:
-        """Return the first kills of each generator by round, and the seconds that it and runs on its inputs took."""
-        made = {case.id: case for case in self.cases() if not case.sample}
-        kills: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        seconds: defaultdict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        for case, _ in self.first_kills().values():
-            if case in made:
-                kills[made[case].origin.generator][made[case].round] += 1
-        for (_, case), stored in self._verdicts.copy().items():
-            if case in made:
-                seconds[made[case].origin.generator][made[case].round] += stored.time_s
-        for number, batches in self._batches.items():
-            for batch in batches:
-                for name, each in batch.items():
-                    seconds[name][number] += each.seconds
-        return kills, seconds
+
+def paid_by_round(log: ProblemFacts) -> tuple[dict[str, Counter[int]], dict[str, dict[int, float]]]:
+    """Return the first kills of each generator by round, and the seconds that it and runs on its inputs took."""
+    made = {case.id: case for case in log.cases() if not case.sample}
+    kills: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    seconds: defaultdict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for case, _ in first_kills(log).values():
+        if case in made:
+            kills[made[case].origin.generator][made[case].round] += 1
+    for (_, case), stored in log.verdicts().items():
+        if case in made:
+            seconds[made[case].origin.generator][made[case].round] += stored.time_s
+    for number in range(log.rounds):
+        for name, each in ((name, each) for batch in log.batches(number) for name, each in batch.items()):
+            seconds[name][number] += each.seconds
+    return kills, seconds
 
 
 def replaced_by(number: int) -> str:

@@ -75,7 +75,7 @@ def _settle_own_data(known: Known) -> _Settling:
     if not any(submission.program.language in known.languages for submission in problem.accepted):
         why = "no endpoint can run any of its accepted submissions"
     if not log.has_begun(0):
-        log.begin(0, ProposalBatch(notes=(*problem.notes, why)))
+        log.propose(0, ProposalBatch(notes=(*problem.notes, why)))
     return OwnDataVerdict.NONE
 
 
@@ -132,7 +132,7 @@ def _say_who_fails(known: Known, failing: Sequence[StoredVerdict]) -> None:
     if known.usable(accepted=True) or log.has_begun(0):
         log.remark(line, _FAIL_OWN)
     else:
-        log.begin(0, ProposalBatch(notes=(*known.problem.notes, line)))
+        log.propose(0, ProposalBatch(notes=(*known.problem.notes, line)))
 
 
 def _rejections(known: Known, own: list[StoredCase]) -> _Rejecting:

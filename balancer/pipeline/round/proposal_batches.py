@@ -25,7 +25,7 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
-from balancer.pipeline.results.problem_log import GeneratorBatch, ProposalBatch
+from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, ProposalBatch, paid_by_round
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.acts import Propose
@@ -92,24 +92,15 @@ class ProposalBatches:
             its = toolbox.for_another()
             equipped = isinstance(each, EquippedGenerator)
             made: Generator = each.equip(its) if isinstance(each, EquippedGenerator) else each
-            if not self._suits(made):
+            if not _suits(made, sample.problem, toolbox):
                 continue
             # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
             self._generators.append((made, equipped, equipped and not isinstance(made, AskableAgain), its))
-        self._known: set[bytes] | None = None
+        self._known = {sha256(case.data).digest() for case in sample.log.cases()}
         self._round = -1
         self._sources: list[_Source] = []
         self._feedback: Feedback | None = None
         self._batch = 0
-
-    def _suits(self, made: Generator) -> bool:
-        if not isinstance(made, ForSomeProblems):
-            return True
-        try:
-            return made.suits(self._sample.problem)
-        except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
-            self._toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
-            return False
 
     @property
     def can_refine(self) -> bool:
@@ -128,18 +119,16 @@ class ProposalBatches:
             self._enter(number, feedback_before(self._sample.known, number) if number else None)
         if act.replaced is not None:
             batch = self._ask(act.wanted)
-            log.begin(number, batch, act.replaced if batch.proposals else ())
+            log.propose(number, batch, act.replaced if batch.proposals else ())
             return bool(batch.proposals)
         for _ in range(_MOST_IN_VAIN):
             if self._sample.over or all(source.dry for source in self._sources):
                 break
             batch = self._ask(act.wanted)
-            log.go_on(number, batch)
+            log.propose(number, batch)
             if batch.proposals:
                 return True
         return False
-
-    # -- a round -------------------------------------------------------------------------------------
 
     def _able(self, number: int) -> list[_Source]:
         return [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
@@ -234,8 +223,6 @@ class ProposalBatches:
 
     def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
         """Return the new proposals, the problem's own first, and the number of those that are too large."""
-        if self._known is None:
-            self._known = {sha256(case.data).digest() for case in self._sample.log.cases()}
         in_turn = [each for turn in zip_longest(*given) for each in turn if each is not None]
         large = sum(len(each.data) > _MOST_INPUT and not each.sample for each in in_turn)
         found: list[Proposal] = []
@@ -258,7 +245,7 @@ class ProposalBatches:
         """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
         most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
         checked = [c for c in self._sample.log.cases(*_CHECKED) if c.round == self._round and not c.sample]
-        kills, seconds = self._sample.log.paid_by_round() if timed else ({}, {})
+        kills, seconds = paid_by_round(self._sample.log) if timed else ({}, {})
         records = []
         for source in self._sources:
             name = source.generator.name
@@ -318,7 +305,10 @@ class ProposalBatches:
                     raise Stopped
         if askable is None:
             return iter(first)
-        again = islice(askable.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share), share)
+        again = islice(
+            askable.ask_again(problem, _heard(self._sample.log, self._round), self._rng(generator, f"+{batch}"), share),
+            share,
+        )
         # The first batch is small. Who learns nothing from it goes on as it began, once.
         return islice(chain(again, first), share) if continued else again
 
@@ -336,20 +326,29 @@ class ProposalBatches:
         round_ = f"/{self._round}" if self._round else ""
         return random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}{round_}{suffix}".encode()))
 
-    def _heard(self) -> ValidatorFeedback:
-        valid: list[UnusedInput] = []
-        refused: list[UnusedInput] = []
-        for case in self._sample.log.cases(*_CHECKED):
-            if case.sample or (case.round != self._round and case.state is not CaseState.INVALID):
-                continue
-            heard = UnusedInput(case.origin, case.data, case.note)
-            (refused if case.state is CaseState.INVALID else valid).append(heard)
-        return ValidatorFeedback(tuple(valid), tuple(refused))
-
-
-# -- arithmetic ------------------------------------------------------------------------------------------
-
 
 def batch_size(wanted: int) -> int:
     """Return the number of inputs to ask for, if `wanted` more valid ones are needed."""
     return min(_MOST_BATCH, max(_LEAST_BATCH, math.ceil(_MARGIN * wanted)))
+
+
+def _heard(log: ProblemLog, number: int) -> ValidatorFeedback:
+    """Return what the validators have said of the inputs of a round, and of refused ones before."""
+    valid: list[UnusedInput] = []
+    refused: list[UnusedInput] = []
+    for case in log.cases(*_CHECKED):
+        if case.sample or (case.round != number and case.state is not CaseState.INVALID):
+            continue
+        heard = UnusedInput(case.origin, case.data, case.note)
+        (refused if case.state is CaseState.INVALID else valid).append(heard)
+    return ValidatorFeedback(tuple(valid), tuple(refused))
+
+
+def _suits(made: Generator, problem: Problem, toolbox: SampleToolbox) -> bool:
+    if not isinstance(made, ForSomeProblems):
+        return True
+    try:
+        return made.suits(problem)
+    except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
+        toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
+        return False

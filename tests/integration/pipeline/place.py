@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from balancer.pipeline.results.problem_log import first_kills
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
@@ -115,7 +116,7 @@ def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
         ],
         "verdicts": [(log.problem, *at, each.verdict) for log in logs for at, each in log.verdicts().items()],
         "left out": [(log.problem, name) for log in logs for name in log.left_out],
-        "kills": [(log.problem, name) for log in logs for name in log.first_kills()],
+        "kills": [(log.problem, name) for log in logs for name in first_kills(log)],
     }
     return {name: sorted(some, key=repr) for name, some in facts.items()}
 

@@ -27,7 +27,7 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
         for number, (name, inputs) in enumerate(runs.items()):
             problem: Problem = replace(make_problem(name, accepted=("double",), wrong=tuple(programs)), id=name)
             store.meet(problem, number, "print")
-            store.of(name).begin(0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
+            store.of(name).propose(0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
             for case, said in enumerate(inputs.values(), 1):
                 store.of(name).set_case(case, CaseState.READY, "", b"1")
                 for program, letter in zip(("double", *programs), f"A{said}", strict=True):

@@ -80,9 +80,9 @@ class World:
                 some = [self.inputs.pop(0) for _ in range(min(len(self.inputs), 4))]
                 batch = ProposalBatch([Proposal(b"%d" % n, Origin("made up", "")) for n in some])
                 if act.replaced is not None:
-                    log.begin(act.number, batch, act.replaced)
+                    log.propose(act.number, batch, act.replaced)
                 else:
-                    log.go_on(act.number, batch)
+                    log.propose(act.number, batch)
                 return ActEnd(act, more=bool(some))
             case _:
                 assert isinstance(act, RunAgain | Execute)

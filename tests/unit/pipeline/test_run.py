@@ -382,19 +382,19 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
 def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else an error of the first minute would be told after hours."""
     expected = undisturbed(bench)
-    begin = ProblemLog.begin
+    begin = ProblemLog.propose
 
     def failing(log: ProblemLog, *what: object) -> None:
         if log.problem == "tripling":
             raise BalancerError("disk full")
         begin(log, *what)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ProblemLog, "begin", failing)
+    monkeypatch.setattr(ProblemLog, "propose", failing)
     bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)
     with pytest.raises(BalancerError, match="disk full"):
         bench.run()
     assert bench.calls < 60
     assert sorted(bench.closed) == sorted(bench.made)
-    monkeypatch.setattr(ProblemLog, "begin", begin)
+    monkeypatch.setattr(ProblemLog, "propose", begin)
     bench.new = FakeExecutor
     assert bench.run().problems == expected

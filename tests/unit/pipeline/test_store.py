@@ -44,8 +44,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_proposals_become_cases_in_their_order(store: Store) -> None:
-    store.of("p").begin(0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
-    store.of("q").begin(0, ProposalBatch([], []))
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
+    store.of("q").propose(0, ProposalBatch([], []))
     assert store.of("p").has_begun(0)
     assert store.of("q").has_begun(0)
     assert store.of("p").notes() == ["no validator"]
@@ -62,14 +62,14 @@ def test_proposals_are_stored_all_or_none(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.of("p").begin(0, ProposalBatch(failing(), []))
+        store.of("p").propose(0, ProposalBatch(failing(), []))
     assert not store.of("p").has_begun(0)
     assert store.cases("p") == []
-    store.of("p").begin(0, ProposalBatch([OWN], []))
+    store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
 def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
-    store.of("p").begin(0, ProposalBatch([OWN, MADE_UP], []))
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
     store.of("p").set_case(1, CaseState.VALID)
     store.of("p").set_case(2, CaseState.VALID, "", b"")
     store.of("p").set_case(2, CaseState.CONTESTED, "why")
@@ -113,7 +113,7 @@ def test_reopen_tries_again_what_was_lost(
     with Store(tmp_path_factory.mktemp("results")) as store:
         for problem, given_states in (("p", states), ("q", other)):
             proposals = [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)]
-            store.of(problem).begin(0, ProposalBatch(proposals, []))
+            store.of(problem).propose(0, ProposalBatch(proposals, []))
             for number, state in enumerate(given_states, start=1):
                 store.of(problem).set_case(number, state)
         store.of("p").reopen()
@@ -225,7 +225,7 @@ def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 _EVENTS = st.lists(
     st.one_of(
-        st.builds(lambda data, many: ("begin", 0, ProposalBatch([Proposal(data, OWN.origin)] * many)),
+        st.builds(lambda data, many: ("propose", 0, ProposalBatch([Proposal(data, OWN.origin)] * many)),
                   st.binary(max_size=9), st.integers(1, 3)),
         st.builds(lambda *payload: ("set_case", *payload),
                   st.just(1), st.sampled_from(CaseState), _TEXT, st.none() | st.binary(max_size=9)),
@@ -251,7 +251,7 @@ def test_a_log_that_is_played_again_comes_to_the_same(
     folder = tmp_path_factory.mktemp("results")
     with Store(folder) as store:
         lived = store.of("p")
-        lived.begin(0, ProposalBatch([OWN], ["note"]))
+        lived.propose(0, ProposalBatch([OWN], ["note"]))
         for kind, *payload in events:
             getattr(lived, kind)(*payload)
     with Store(folder) as store:
@@ -363,16 +363,16 @@ def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path)
     with pytest.raises(ConfigError):
         Store(folder)
     with Store(folder, fresh=True) as store:
-        store.of("p").begin(0, ProposalBatch([OWN], []))
+        store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
 def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
     """As a disk that is full, which is played here by a limit on the pages."""
     with Store(tmp_path) as store:
-        store.of("p").begin(0, ProposalBatch([OWN], []))
+        store.of("p").propose(0, ProposalBatch([OWN], []))
         (pages,) = store.log.row("PRAGMA page_count") or (0,)
         store.log.row(f"PRAGMA max_page_count = {pages}")
-        store.of("q").begin(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
+        store.of("q").propose(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
         with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; check that the disk"):
             store.log.flush()
         with pytest.raises(BalancerError, match="disk is full"):
@@ -380,14 +380,14 @@ def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         assert store.cases("p")[0].data == OWN.data
         assert store.cases("q") == [], "all or none of a batch"
-        store.of("q").begin(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
+        store.of("q").propose(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
     with Store(tmp_path) as store:
         assert len(store.cases("q")[0].data) == 200_000
 
 
 def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.of("p").begin(0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
+        store.of("p").propose(0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
     file = tmp_path / "run.sqlite"
     content = bytearray(file.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
@@ -407,7 +407,7 @@ def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
 def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     doubling = make_problem(wrong=["square"])
     assert store.meet(doubling, 3, "one") is SeenBefore.NEW
-    store.of(doubling.id).begin(0, ProposalBatch([OWN], ["note"]))
+    store.of(doubling.id).propose(0, ProposalBatch([OWN], ["note"]))
     store.of(doubling.id).judged("square", 1, Verdict.ACCEPTED, 0.5, "")
     store.of(doubling.id).leave_out("square", "why")
     store.of(doubling.id).bring("validator", "python", "v", "v.py")
@@ -424,7 +424,7 @@ def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
 def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
     doubling = make_problem(accepted=["double"], wrong=["square"])
     store.meet(doubling, 0, "print")
-    store.of(doubling.id).begin(0, ProposalBatch([OWN], []))
+    store.of(doubling.id).propose(0, ProposalBatch([OWN], []))
     store.of(doubling.id).set_case(1, CaseState.READY, "", b"2")
     for verdict, met in ((Verdict.UNJUDGED, SeenBefore.KNOWN), (Verdict.WRONG_ANSWER, SeenBefore.DONE)):
         store.of(doubling.id).judged("double", 1, Verdict.ACCEPTED, 0.1, "")
@@ -436,7 +436,7 @@ def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
 def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store: Store) -> None:
     store.meet(make_problem("p"), 0, "print")
     store.begin_session("fifo", 1)
-    store.of("p").begin(0, ProposalBatch([OWN, MADE_UP], []))
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
     for case, verdict in ((1, Verdict.ACCEPTED), (2, Verdict.UNJUDGED)):
         store.log.add("p", "recheck", "a", case, "starved", "unjudged")
         store.of("p").judged("a", case, verdict, 0.1, "")

@@ -100,7 +100,7 @@ def test_cases_are_not_written_through_a_link(folder: Path, tmp_path: Path) -> N
     (folder / "cases").symlink_to(photos)
     kills = SimpleNamespace(id="p", killers=[SimpleNamespace(id=1, sample=False)])
     with Store(folder) as store:
-        store.of("p").begin(0, ProposalBatch([Proposal(b"1", Origin("mutate", ""), b"2")], []))
+        store.of("p").propose(0, ProposalBatch([Proposal(b"1", Origin("mutate", ""), b"2")], []))
         export_cases(store, cast(RunResult, SimpleNamespace(problems=[kills])), folder / "cases")
     assert (folder / "cases/p/001.ans").read_bytes() == b"2"
     assert [file.name for file in photos.iterdir()] == ["one.jpg"]

@@ -16,7 +16,7 @@ from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
 from balancer.pipeline.results.collect import collect, problem_result, settle
-from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
+from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch, first_kills, paid_by_round
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
 from balancer.pipeline.results.store import Store
@@ -405,16 +405,16 @@ def test_first_kills_and_what_was_brought(result: RunResult) -> None:
 def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested() -> None:
     """It was missing in the chart, although the submission was killed."""
     log = ProblemLog("p")
-    log.begin(0, ProposalBatch([Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]))
+    log.propose(0, ProposalBatch([Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]))
     for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
         log.set_case(case, CaseState.READY)
         log.judged("bad", case, Verdict.WRONG_ANSWER, 0.1, "", at_s)
-    assert log.first_kills() == {"bad": (1, 1.0)}
+    assert first_kills(log) == {"bad": (1, 1.0)}
     log.set_case(1, CaseState.CONTESTED)
-    assert log.first_kills() == {"bad": (2, 2.0)}
-    assert log.paid_by_round()[0] == {"numbers": {0: 1}}
+    assert first_kills(log) == {"bad": (2, 2.0)}
+    assert paid_by_round(log)[0] == {"numbers": {0: 1}}
     log.judged("bad", 2, Verdict.ACCEPTED, 0.1, "")
-    assert log.first_kills() == {"bad": (3, 3.0)}
+    assert first_kills(log) == {"bad": (3, 3.0)}
 
 
 def test_the_report_says_so(result: RunResult) -> None:
