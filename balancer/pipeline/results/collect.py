@@ -108,7 +108,7 @@ class _Sums:
     def add(self, settled: ProblemOutcome) -> ProblemOutcome:
         """Add a problem, and return it."""
         self.kills += settled.kills
-        self.rechecks.update(settled.rechecks)
+        self.rechecks.update({(why, said): times for why, said, times in settled.rechecks})
         for each in settled.brought:
             before = self._brought.get(each.generator)
             self._brought[each.generator] = each if before is None else before.plus(each)
@@ -200,14 +200,14 @@ def _yields(store: Store, log: ProblemLog, kills: Sequence[FirstKill]) -> list[G
     ]
 
 
-def _rechecks(store: Store, log: ProblemLog) -> Counter[tuple[str, str]]:
+def _rechecks(store: Store, log: ProblemLog) -> list[tuple[str, str, int]]:
     """Return the number of rechecks by (why, result). A later run may have decided what none could tell."""
     last = {(name, case): (why, said) for _, (name, case, why, said) in store.log.of(log.problem, "recheck")}
     verdicts, found = log.verdicts(), Counter[tuple[str, str]]()
     for which, (why, said) in last.items():
         later = said == "unjudged" and which in verdicts and verdicts[which].verdict is not Verdict.UNJUDGED
         found[why, _LATER if later else said] += 1
-    return found
+    return [(*which, times) for which, times in found.items()]
 
 
 def _pool(session: Session, leases: int) -> PoolStats:

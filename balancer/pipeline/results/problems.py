@@ -7,9 +7,11 @@ events: it is deleted when they change.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from balancer.pipeline.results.log import EventLog, as_event
 from balancer.pipeline.results.problem_log import EVENTS
@@ -62,29 +64,16 @@ class ProblemOutcome:
         tally: its figures.
         kills: the first kill of each wrong submission.
         brought: the yield of each generator.
-        rechecks: (why an end was doubted, result of the recheck) -> how often.
+        rechecks: why an end was doubted, the result of the recheck, and how often.
     """
 
     tally: ProblemTally
     kills: Sequence[FirstKill]
     brought: Sequence[GeneratorYield]
-    rechecks: Mapping[tuple[str, str], int]
+    rechecks: Sequence[tuple[str, str, int]]
 
-    def to_json(self) -> list[Any]:
-        """Return it as JSON values."""
-        rechecks = [(*which, times) for which, times in self.rechecks.items()]
-        return [self.tally.to_dict(), *([astuple(e) for e in some] for some in (self.kills, self.brought)), rechecks]
 
-    @classmethod
-    def from_json(cls, found: Sequence[Any]) -> "ProblemOutcome":
-        """Return it from the result of `to_json`."""
-        tally, kills, brought, rechecks = found
-        return cls(
-            ProblemTally.from_dict(tally),
-            [FirstKill(*each) for each in kills],
-            [GeneratorYield(*each) for each in brought],
-            {(why, said): times for why, said, times in rechecks},
-        )
+_OUTCOME = TypeAdapter(ProblemOutcome)
 
 
 class Problems:
@@ -168,7 +157,8 @@ class Problems:
         """Store the result of a problem, and programs for readers of the report."""
         problem = settled.tally.id
         sources = [[(each.language, each.source, each.name) for each in some] for some in (surviving, killed)]
-        told = as_event(problem, "settled", done, len(settled.tally.survivors), *settled.to_json())
+        outcome = _OUTCOME.dump_python(settled, mode="json")
+        told = as_event(problem, "settled", done, len(settled.tally.survivors), outcome)
         self._log.replace(problem, ("settled", "sources"), [told, as_event(problem, "sources", *sources)])
 
     def settled(self) -> Iterator[ProblemOutcome]:
@@ -178,12 +168,12 @@ class Problems:
             f"SELECT ({result}) AS told, json_extract(payload, '$[0]') AS number FROM events AS met WHERE kind = 'met'"
         )
         for told, _ in self._log.pages(f"{sql} AND told IS NOT NULL AND number > ? ORDER BY number"):
-            yield ProblemOutcome.from_json(json.loads(told)[2:])
+            yield _OUTCOME.validate_python(json.loads(told)[2])
 
     def tally(self, problem: str) -> ProblemTally | None:
         """Return the tally of `problem`; None if there is none."""
         told = self._log.last("settled", problem)
-        return ProblemOutcome.from_json(told[2:]).tally if told else None
+        return _OUTCOME.validate_python(told[2]).tally if told else None
 
     def surviving(self, problem: str) -> list[Program]:
         """Return the surviving wrong programs of `problem`, named as their submissions."""

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.report.tables import rate_cells
 from balancer.pipeline.results.run_result import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.scores import RATES, ModelUsage, Rate, scores_of
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import RoundHistory, totals_of
+from balancer.pipeline.results.tally import ProblemTally, RoundHistory, totals_of
 from balancer.reporting.document import plain
 from tests.unit.pipeline.report_results import made_up_run
 
@@ -114,7 +115,8 @@ def test_totals_are_those_of_the_problems_and_a_tally_survives_json() -> None:
     totals = totals_of(tallies)
     assert totals.wrong_killed == sum(len(problem.killed) for problem in run.problems)
     assert totals.survivors == sum(len(problem.survivors) for problem in run.problems)
-    assert [type(each).from_dict(each.to_dict()) for each in tallies] == tallies
+    adapter = TypeAdapter(ProblemTally)
+    assert [adapter.validate_json(adapter.dump_json(each)) for each in tallies] == tallies
 
 
 _TIMES = st.tuples(st.integers(0, 20), st.integers(0, 9)).map(lambda t: (t[0] / 4, (t[0] + t[1]) / 4))
