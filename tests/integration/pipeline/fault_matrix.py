@@ -233,8 +233,8 @@ class Matrix:
         with Store(folder / "results") as store:
             ends = store.log.rows("SELECT outcome FROM spans WHERE endpoint = 'first'")
         return Ran(
-            verdicts={("verdict", *row[1:-1]): row[-1].value for row in known["verdicts"]}
-            | {("case", row[1]): row[-1].value for row in known["cases"]},
+            verdicts={("verdict", *row[1:-1]): row[-1] for row in known["verdicts"]}
+            | {("case", row[1]): row[-1] for row in known["cases"]},
             unjudged=result.totals.unjudged,
             ends=Counter(end for (end,) in ends),
             faults=committed,

@@ -112,9 +112,11 @@ def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
         logs = [store.of(roster.id) for roster in store.problems.rosters()]
     facts: dict[str, list[tuple[Any, ...]]] = {
         "cases": [
-            (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state) for log in logs for c in log.cases()
+            (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state.value)
+            for log in logs
+            for c in log.cases()
         ],
-        "verdicts": [(log.problem, *at, each.verdict) for log in logs for at, each in log.verdicts().items()],
+        "verdicts": [(log.problem, *at, each.verdict.value) for log in logs for at, each in log.verdicts().items()],
         "left out": [(log.problem, name) for log in logs for name in log.left_out],
         "kills": [(log.problem, name) for log in logs for name in first_kills(log)],
     }
