@@ -58,7 +58,7 @@ def differ(before: Path, after: Path) -> "Difference":
 
 @contextmanager
 def _opened(folder: Path) -> "Iterator[Store]":
-    from balancer.pipeline.results.database import DATABASE
+    from balancer.pipeline.results.log import DATABASE
     from balancer.pipeline.results.store import Store
 
     if not (folder / DATABASE).exists():

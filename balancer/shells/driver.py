@@ -276,7 +276,7 @@ class ThreadDriver(CallDriver[T]):
                         return done
                     if isinstance(step, Ask):
                         self._lease(step)
-                    elif step.for_s > 0:
+                    else:
                         self._sleep(step.for_s)
                 except Exception as error:
                     step = self.after_error(step, error)

@@ -325,7 +325,7 @@ def test_a_run_that_judged_nothing_is_no_success_and_says_why(balancer, registry
 def test_a_folder_in_use_is_a_line_and_is_not_touched(balancer, fresh):
     package()
     with Store(Path("results")) as store:
-        store.leave_out("two", "somebody", "is at work")
+        store.of("two").leave_out("somebody", "is at work")
         line = balancer("run", "c.toml", *fresh, config=GOOD).refusal
         assert line == "results: another run is writing here; wait for it or choose other --results"
         assert store.left_out("two") == {"somebody": "is at work"}

@@ -618,7 +618,7 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
         pool.acquire(timeout=0, holder="one").release()
         trace.flush()
         pool.drain("http://b/")
-        with store.database.transaction():
+        with store.log.transaction():
             pass  # the writer waits for its turn
         trace.close()
     found = read_trace(tmp_path / "r" / "run.sqlite")
@@ -626,7 +626,7 @@ def test_a_pool_may_write_into_the_database_of_a_run(tmp_path):
     assert [each.event for each in found.events] == ["drained"]
     assert found.ended == {trace.run}
     with Store(tmp_path / "r") as store, pool_of(ManualClock()) as pool, pool.trace(store.trace) as second:
-        store.database.close()  # nothing can be written any more: it costs rows, and no lease
+        store.log.close()  # nothing can be written any more: it costs rows, and no lease
         pool.acquire(timeout=0).release()
         second.flush()
         assert second.lost == 1

@@ -41,7 +41,7 @@ __all__ = [
     "write_trace",
 ]
 
-_DATABASE: Final = "run.sqlite"  # the name in balancer.pipeline.results.database, which this package does not import
+_DATABASE: Final = "run.sqlite"  # the name in balancer.pipeline.results.log, which this package does not import
 _LONGEST: Final = 2**25  # characters of a line; the first line of 10 000 endpoints has about two million
 
 

@@ -3,12 +3,14 @@
 Decides which of many problems are shown in detail: those with the most survivors.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from balancer.core.metrics import PoolStats, WaitHistogram
+from balancer.judging.calls import called_source
 from balancer.pipeline.results.missing_languages import left_out_for
+from balancer.pipeline.results.problem_log import ProblemLog, first_kills
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -17,18 +19,25 @@ from balancer.pipeline.results.problem_result import (
     ProblemResult,
     SubmissionResult,
 )
-from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import RunResult
+from balancer.pipeline.results.problems import ProblemOutcome, Roster, RosterEntry
+from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, RunResult
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
-from balancer.pipeline.results.tally import ProblemTally, totals_of
+from balancer.pipeline.results.tally import totals_of
 from balancer.problem import Problem, Verdict
+from balancer.program import Program
 
 __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 
 MOST_DETAILED = 40  # for rows of a data set; packages are all shown in detail
 _MOST_LEFT_OUT = 100
 
+_FEW = 100  # problems; of more, the killed programs are not kept
+_MOST_KILLED = 20  # programs of a problem
+_MOST_KILLED_SOURCE = 8000  # characters
+_LATER = "judged later"
+_VALID = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.REPLACED)
+_TIMES = ("asked_s", "run_s", "cpu_s")
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
 
@@ -45,10 +54,10 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
     work = store.leases.work(last.id)
     one_in, spans = store.leases.drawn(last.id)
-    totals = totals_of(_tallies(store))
+    sums = _Sums()
+    totals = totals_of(sums.add(each).tally for each in _settled(store))
     most = None if most is not None and totals.problems <= most else most  # with few problems, all keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
-    kills = store.times.kills()
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
     return RunResult(
         problems=found,
@@ -63,11 +72,11 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         all_problems=totals,
         all_work=work,
         scores=scores_of(totals.courses, store.answers.spent()),
-        rechecks=store.rechecks.counts(),
+        rechecks=dict(sorted(sums.rechecks.items())),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        first_kills=tuple(kills),
-        brought=store.brought(kills),
+        first_kills=tuple(sorted(sums.kills, key=lambda each: (each.at_s, each.problem, each.submission))),
+        brought=sums.yields(),
         timed=store.timed,
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
@@ -75,25 +84,125 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     )
 
 
+class _Sums:
+    """Sums over all problems, beside their tallies."""
+
+    def __init__(self) -> None:
+        self.kills: list[FirstKill] = []
+        self.rechecks: Counter[tuple[str, str]] = Counter()
+        self._brought: dict[str, GeneratorYield] = {}
+
+    def add(self, settled: ProblemOutcome) -> ProblemOutcome:
+        """Add a problem, and return it."""
+        self.kills += settled.kills
+        self.rechecks.update({(why, said): times for why, said, times in settled.rechecks})
+        for each in settled.brought:
+            before = self._brought.get(each.generator)
+            self._brought[each.generator] = each if before is None else before.plus(each)
+        return settled
+
+    def yields(self) -> tuple[GeneratorYield, ...]:
+        """Return the yield of each generator, those with the most first kills first."""
+        return tuple(sorted(self._brought.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator)))
+
+
 def settle(store: Store, problem: Problem) -> None:
-    """Store the result of a problem after all its rounds."""
+    """Store the result of a problem after all its rounds.
+
+    It is done, unless the infrastructure prevented something. The sources of the survivors are stored, for readers. So
+    are some of the killed ones, if there are few problems.
+    """
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
-    found = problem_result(store, Roster(problem.id, 0, problem.name, entries, dict(problem.left_out)))
-    tally = replace(found.tally(), limit_s=_limit_s(store, problem))
-    store.problems.settle(found, tally, {each.name: each.program for each in problem.submissions})
+    found, log = problem_result(store, _roster_of(problem, entries)), store.of(problem.id)
+    settled = _settled_of(store, found)
+    settled = replace(settled, tally=replace(settled.tally, limit_s=_limit_s(store, problem)))
+    programs = {
+        each.name: Program(each.program.language, called_source(each.program), each.name)
+        for each in problem.submissions
+    }
+    names = [each.name for each in found.killed][:_MOST_KILLED] if store.problems.count() <= _FEW else []
+    tally = settled.tally
+    store.problems.settle(
+        settled,
+        done=not (tally.unjudged or tally.not_judged or log.why_put_off),
+        surviving=[programs[name] for name in tally.survivors],
+        killed=[programs[name] for name in names if len(programs[name].source) <= _MOST_KILLED_SOURCE],
+    )
+    store.forget(problem.id)
 
 
 def _limit_s(store: Store, problem: Problem) -> float:
     """Return the CPU seconds that a run of a submission had."""
     said, own = store.fingerprint, problem.time_limit_s
     named = own * float(said.get("setting time_limit_factor", 1)) if own else float(said.get("setting time_limit_s", 0))
-    return store.judges.limit(problem.id) or named
+    return store.of(problem.id).limit_s or named
 
 
-def _tallies(store: Store) -> Iterator[ProblemTally]:
-    yield from store.problems.tallies()
+def _roster_of(problem: Problem, entries: tuple[RosterEntry, ...]) -> Roster:
+    return Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
+
+
+def _settled(store: Store) -> Iterator[ProblemOutcome]:
+    yield from store.problems.settled()
     for roster in store.problems.rosters(unsettled=True):  # those that the end of a session interrupted
-        yield problem_result(store, roster).tally()
+        yield _settled_of(store, problem_result(store, roster))
+        store.forget(roster.id)
+
+
+def _settled_of(store: Store, found: ProblemResult) -> ProblemOutcome:
+    log = store.of(found.id)
+    cases = {case.id: case for case in log.cases()}
+    kills = [
+        _first_kill(found.id, name, cases[case], at_s)
+        for name, (case, at_s) in first_kills(log).items()
+        if name not in log.left_out
+    ]
+    return ProblemOutcome(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))
+
+
+def _first_kill(problem: str, name: str, case: StoredCase, at_s: float) -> FirstKill:
+    return FirstKill(problem, name, case.id, case.origin.generator, case.origin.detail, case.sample, at_s)
+
+
+def _yields(store: Store, log: ProblemLog, kills: Sequence[FirstKill]) -> list[GeneratorYield]:
+    """Return the yield of each generator: a kill belongs to the generator of the case."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    seconds: defaultdict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    of = {case.id: case for case in log.cases()}
+    for case in of.values():
+        mine = found[case.origin.generator]
+        mine.update(proposed=1, valid=case.state in _VALID, cases=case.state is CaseState.READY)
+    for kill in kills:
+        found[kill.generator]["first_kills"] += 1
+    ever = {name for name, _ in log.killed_s}
+    for (name, number), stored in log.verdicts().items():
+        case = of[number]
+        if name in ever and case.state is CaseState.READY and stored.verdict.kills:
+            found[case.origin.generator]["kills"] += 1
+        if not case.sample:
+            seconds[case.origin.generator]["cpu_s"] += stored.time_s
+    for number, ran_s in store.leases.seconds_by_case(log.problem).items():
+        if number in of:
+            seconds[of[number].origin.generator]["run_s"] += ran_s
+    for batch in log.batches():
+        for name, each in batch.items():
+            seconds[name]["asked_s"] += each.seconds
+            seconds[name]["cpu_s"] += each.cpu_s
+    counts = ("proposed", "valid", "cases", "kills", "first_kills")
+    return [
+        GeneratorYield(name, *(found[name][each] for each in counts), *(seconds[name][s] for s in _TIMES))
+        for name in sorted({*found, *seconds})
+    ]
+
+
+def _rechecks(store: Store, log: ProblemLog) -> list[tuple[str, str, int]]:
+    """Return the number of rechecks by (why, result). A later run may have decided what none could tell."""
+    last = {(name, case): (why, said) for _, (name, case, why, said) in store.log.of(log.problem, "recheck")}
+    verdicts, found = log.verdicts(), Counter[tuple[str, str]]()
+    for which, (why, said) in last.items():
+        later = said == "unjudged" and which in verdicts and verdicts[which].verdict is not Verdict.UNJUDGED
+        found[why, _LATER if later else said] += 1
+    return [(*which, times) for which, times in found.items()]
 
 
 def _pool(session: Session, leases: int) -> PoolStats:
@@ -104,10 +213,8 @@ def _pool(session: Session, leases: int) -> PoolStats:
 
 
 def problem_result(store: Store, roster: Roster) -> ProblemResult:
-    problem = roster.id
-    cases = store.cases(problem)
-    verdicts = store.verdicts(problem)
-    left_out = store.left_out(problem)
+    problem, log = roster.id, store.of(roster.id)
+    cases, verdicts, left_out = log.cases(), log.verdicts(), log.left_out
     used = [submission for submission in roster.submissions if submission.name not in left_out]
     unused = [
         each.accepted
@@ -140,13 +247,13 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         ),
         invalid=sum(case.state is CaseState.INVALID for case in cases),
         unchecked=sum(case.state is CaseState.UNCHECKED for case in cases),
-        troubles=tuple(store.judges.troubles(problem)),
+        troubles=tuple(log.troubles),
         left_out={**roster.left_out, **left_out},
         accepted_left_out=unused.count(True),
         wrong_left_out=unused.count(False),
         notes=(
-            *store.rounds.notes(problem),
-            *store.rounds.why_put_off(problem),
+            *log.notes(),
+            *([log.why_put_off] if log.why_put_off else ()),
             *(f"unjudged, {times} x: {reason}" for reason, times in list(reasons.items())[:1]),
             *(
                 f"its own input {case.origin.detail} is not used: {case.note}"
@@ -155,7 +262,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             ),
             *_why_unchecked(cases),
             *_judge_error_words(cases, verdicts.values()),
-            *_limit_words(store.judges.limit(problem)),
+            *_limit_words(log.limit_s),
             *(
                 f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
                 " agree, and abstains there"
@@ -165,8 +272,8 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             *_not_asked_words(submissions),
         ),
         reasons=reasons,
-        rounds=store.rounds.count(problem),
-        spent_s=store.times.of(problem)[1],
+        rounds=log.rounds,
+        spent_s=log.spent_s,
     )
 
 

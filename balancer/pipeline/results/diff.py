@@ -118,7 +118,7 @@ def difference(before: Store, after: Store) -> Difference:
 
 
 def _tallies(store: Store) -> Iterator[ProblemTally]:
-    return store.problems.tallies()
+    return (each.tally for each in store.problems.settled())
 
 
 def _compare(found: Difference, before: Store, after: Store, first: ProblemTally, then: ProblemTally) -> None:

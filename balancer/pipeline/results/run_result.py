@@ -5,8 +5,8 @@ Defines the bound of a makespan and the rates. Also sums the leases of a session
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any, Self
 
 from balancer.core.metrics import PoolStats
 from balancer.judging.pending import RunStage, Span
@@ -18,10 +18,8 @@ from balancer.pipeline.results.problem_result import (
     ProblemResult,
     SubmissionResult,
 )
-from balancer.pipeline.results.problem_times import FirstKill, GeneratorYield
 from balancer.pipeline.results.scores import RoundScores
 from balancer.pipeline.results.tally import Totals, totals_of
-from balancer.pipeline.results.trust import Liar, Verified
 from balancer.problem import Origin
 
 __all__ = [
@@ -127,6 +125,92 @@ def longest_chain_s(spans: Iterable[Span]) -> float:
     return max(
         (sum(max(by_subject.values()) for by_subject in stages.values()) for stages in runs.values()), default=0.0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKill:
+    """A wrong submission, the first case that killed it, the origin of the case, and the time of the kill.
+
+    `at_s` is in seconds for which the problem was at work.
+    """
+
+    problem: str
+    submission: str
+    case: int
+    generator: str
+    detail: str
+    sample: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorYield:
+    """The yield of one generator.
+
+    Attributes:
+        generator: its name; "shrink" for cases that were made smaller.
+        proposed: inputs that were stored; `valid`: those that the validators accept; `cases`: those that are used.
+        kills: pairs of one of its cases and a wrong submission that the case rejects.
+        first_kills: wrong submissions that one of its cases rejected first.
+        asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
+        cpu_s: CPU seconds of the programs that it ran, and of the submissions on its inputs.
+    """
+
+    generator: str
+    proposed: int
+    valid: int
+    cases: int
+    kills: int
+    first_kills: int
+    asked_s: float
+    run_s: float
+    cpu_s: float = 0.0
+
+    def plus(self, other: Self) -> Self:
+        """Return the yield of both together."""
+        name, *mine = astuple(self)
+        return type(self)(name, *map(sum, zip(mine, astuple(other)[1:], strict=True)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Liar:
+    """An endpoint that was taken out of service, why, and how many problems were judged again because of it."""
+
+    endpoint: str
+    why: str
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Results of verification, over all sessions.
+
+    Attributes:
+        runs: leases that were not for verification.
+        again: runs made to verify others.
+        differed: how often an endpoint was outvoted.
+        unsettled: how often endpoints differed and none could be believed.
+        liars: endpoints that were taken out of service.
+    """
+
+    runs: int = 0
+    again: int = 0
+    differed: int = 0
+    unsettled: int = 0
+    liars: tuple[Liar, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Repeated runs as a share of all other runs, 0 to 1 (or more, with `share = 1`)."""
+        return self.again / self.runs if self.runs else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "share": self.share, "liars": [asdict(each) for each in self.liars]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any
 
 from balancer.pipeline.results.missing_languages import cost_of_missing
 
@@ -90,20 +90,6 @@ class ProblemTally:
     abstaining: int = 0
     unasked: int = 0
     no_validator: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        found["course"] = {each.name: getattr(self.course, each.name) for each in fields(self.course)}
-        return found
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
-        """Return the tally from the result of `to_dict`."""
-        course = dict(found["course"])
-        made = RoundHistory(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
-        lists = {name: tuple(found[name]) for name in ("survivors", "not_judged", "notes", "troubles")}
-        return cls(**{**found, **lists, "course": made})
 
     def summary(self) -> dict[str, Any]:
         """Return the problem's part of `summary.json`."""

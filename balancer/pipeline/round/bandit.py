@@ -9,9 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["GeneratorRecord", "discounted", "pace", "shares"]
+__all__ = ["GeneratorRecord", "chunk", "discounted", "pace", "shares"]
 
 _EXPLORED = 0.2  # share of a batch that is divided equally, for all generators
+_FIRST, _LEAST = 6, 2  # inputs between two looks at the clock: the first time, and at least
+_HALF = 2  # the next look is after at most 1/2 of the time left
 _UNIT_S = 5.0  # seconds in which a generator that was not tried is taken to bring a kill
 
 
@@ -68,3 +70,19 @@ def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
             break
         found[place] += min(spare, records[place].left - found[place])
     return found
+
+
+def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
+    """Return how many more inputs to judge before the next look at the clock.
+
+    Args:
+        left_s: seconds left; infinite without a budget.
+        spent_s: seconds spent on made-up inputs.
+        inputs: inputs judged in that time.
+        most: inputs wanted.
+    """
+    if math.isinf(left_s):
+        return most
+    if not inputs or spent_s <= 0:
+        return min(most, _FIRST)
+    return min(most, max(_LEAST, int(left_s / _HALF / (spent_s / inputs))))

@@ -21,8 +21,8 @@ from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_odd, checker_program
 from balancer.pipeline.proposing import ended
+from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Checker, Problem
 from balancer.program import Execution, Program, Status
 
@@ -77,28 +77,23 @@ class Validators:
     Args:
         problem: its own data is used for trials.
         runner: runs the validators.
-        store: keeps the results of trials.
+        log: of the problem; it keeps the results of trials.
+        programs: returns the validators that an input must pass now.
         say: is called with a line for each validator that does not work.
     """
 
     problem: Problem
     runner: Runner
-    store: Store
+    log: ProblemLog
+    programs: Callable[[], tuple[Program, ...]]
     say: Callable[[str], object]
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _codes: dict[Program, _Codes] = field(default_factory=dict)
 
-    def programs(self) -> tuple[Program, ...]:
-        """Return the validators that an input must pass: the problem's own, and the one from a generator."""
-        left_out = self.store.left_out(self.problem.id)
-        brought = self.store.judges.kept(self.problem.id, "validator")
-        own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
-        return own if brought is None else (*own, brought)
-
     def meet(self) -> None:
         """Leave out validators that no endpoint can run. Report again those left out in an earlier session."""
         known = self.runner.languages
-        left_out = self.store.left_out(self.problem.id)
+        left_out = self.log.left_out
         for program in self.problem.input_validators:
             if program.language not in known:
                 runs = ", ".join(sorted(known))
@@ -150,7 +145,7 @@ class Validators:
     def _known(self, program: Program) -> _Codes:
         with self._lock:
             if program not in self._codes:
-                stored = self.store.judges.codes(self.problem.id, program.name)
+                stored = self.log.codes.get(program.name)
                 self._codes[program] = _Codes(*stored, sure=True) if stored else _Codes()
             return self._codes[program]
 
@@ -188,7 +183,7 @@ class Validators:
                 return codes
             accepts = _accepting(known)
             codes = _Codes(accepts, _refusing(nonsense) - {accepts, ACCEPT} | {REJECT}, sure=True)
-            self.store.judges.set_codes(self.problem.id, program.name, codes.accepts, codes.refuses)
+            self.log.set_codes(program.name, codes.accepts, sorted(codes.refuses))
             self._codes[program] = codes
             return codes
 
@@ -207,12 +202,12 @@ class Validators:
         return found
 
     def _leave_out(self, program: Program, why: str) -> None:
-        self.store.leave_out(self.problem.id, program.name, why)
+        self.log.leave_out(program.name, why)
         rest = "the other input validators decide"
         if not self.programs():
             rest = "made-up inputs count by agreement" if self.problem.by_agreement else "no made-up input is used"
         line = f"the input validator {program.name} is left out: {why}; {rest}"
-        self.store.judges.add_trouble(self.problem.id, line)
+        self.log.trouble(line)
         self.say(f"{self.problem.id}: {line}")
 
 
@@ -270,13 +265,13 @@ class CheckerTrial:
     Args:
         problem: with its own data.
         runner: runs the validator.
-        store: keeps the trouble for the report.
+        log: of the problem; it keeps the trouble for the report.
         say: is called with a line about it at once.
     """
 
     problem: Problem
     runner: Runner
-    store: Store
+    log: ProblemLog
     say: Callable[[str], object]
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _works: bool | None = None
@@ -299,7 +294,7 @@ class CheckerTrial:
                 self._why, self._works = found, not found
                 if self._why:
                     line = f"nothing can be judged: the output validator {_name(checker)}: {self._why}"
-                    self.store.judges.add_trouble(self.problem.id, line)
+                    self.log.trouble(line)
                     self.say(f"{self.problem.id}: {line}")
             if self._why:
                 raise CannotJudge(self._why)

@@ -25,10 +25,12 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
+from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, ProposalBatch, paid_by_round
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
-from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.acts import Propose
 from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
+from balancer.pipeline.round.feedback import feedback_before
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal
@@ -90,73 +92,43 @@ class ProposalBatches:
             its = toolbox.for_another()
             equipped = isinstance(each, EquippedGenerator)
             made: Generator = each.equip(its) if isinstance(each, EquippedGenerator) else each
-            if not self._suits(made):
+            if not _suits(made, sample.problem, toolbox):
                 continue
             # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
             self._generators.append((made, equipped, equipped and not isinstance(made, AskableAgain), its))
-        self._known: set[bytes] | None = None
+        self._known = {sha256(case.data).digest() for case in sample.log.cases()}
         self._round = -1
         self._sources: list[_Source] = []
         self._feedback: Feedback | None = None
         self._batch = 0
 
-    def _suits(self, made: Generator) -> bool:
-        if not isinstance(made, ForSomeProblems):
-            return True
-        try:
-            return made.suits(self._sample.problem)
-        except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
-            self._toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
-            return False
+    @property
+    def can_refine(self) -> bool:
+        """Whether a generator can be asked for inputs of later rounds."""
+        return bool(self._able(1))
 
-    def can(self, number: int) -> bool:
-        """Return whether a generator can be asked for inputs of round `number`."""
-        return bool(self._able(number))
-
-    def begin(self, number: int, wanted: int, feedback: Feedback | None, replaced: Callable[[], Sequence[int]]) -> bool:
-        """Store the first batch of round `number`. Return whether it has inputs.
-
-        Args:
-            number: of the round.
-            wanted: valid inputs beyond the problem's own.
-            feedback: on earlier rounds; None before the first round.
-            replaced: returns the cases to take out, if there are new inputs.
+    def ask(self, act: Propose) -> bool:
+        """Store a batch of a round: its first one, or a further one that has inputs. Return whether there are inputs.
 
         Raises:
             PutOff: a generator cannot propose now; nothing is stored.
             Stopped: the run was stopped; nothing is stored.
         """
-        self._enter(number, feedback)
-        batch = self._ask(wanted)
-        some = bool(batch.proposals)
-        replaces = replaced() if number and some else ()
-        self._sample.store.rounds.begin(self._sample.problem.id, number, batch, replaces)
-        return some
-
-    def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
-        """Store a further batch of round `number`, which has begun. Return False if there are no more inputs."""
-        if self._round != number:
-            self._enter(number, feedback())
+        number, log = act.number, self._sample.log
+        if self._round != number or act.replaced is not None:
+            self._enter(number, feedback_before(self._sample.known, number) if number else None)
+        if act.replaced is not None:
+            batch = self._ask(act.wanted)
+            log.propose(number, batch, act.replaced if batch.proposals else ())
+            return bool(batch.proposals)
         for _ in range(_MOST_IN_VAIN):
             if self._sample.over or all(source.dry for source in self._sources):
-                return False
-            try:
-                batch = self._ask(wanted)
-            except PutOff as error:
-                self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
-                return False
-            self._sample.store.rounds.go_on(self._sample.problem.id, number, batch)
+                break
+            batch = self._ask(act.wanted)
+            log.propose(number, batch)
             if batch.proposals:
                 return True
         return False
-
-    def tellable(self) -> bool:
-        """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
-        problem = self._sample.problem
-        agree = len(self._sample.usable(accepted=True)) >= FEWEST_AGREEING or not problem.packaged
-        return bool(self._sample.validators.programs()) or (problem.by_agreement and agree)
-
-    # -- a round -------------------------------------------------------------------------------------
 
     def _able(self, number: int) -> list[_Source]:
         return [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
@@ -167,7 +139,7 @@ class ProposalBatches:
         self._sources = self._able(number)
         for source in self._sources:
             source.toolbox.round = number
-        batches = self._sample.store.rounds.batches(self._sample.problem.id, number)
+        batches = self._sample.log.batches(number)
         self._batch = len(batches)
         for source in self._sources:
             for asked in (batch[source.generator.name] for batch in batches if source.generator.name in batch):
@@ -197,7 +169,7 @@ class ProposalBatches:
             for then, now in zip(before, self._sources, strict=True)
             if not then.dry
         }
-        return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
+        return ProposalBatch(usable, notes, asked)
 
     def _asked_in_turn(self, wanted: int) -> list[list[Proposal]]:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
@@ -235,9 +207,9 @@ class ProposalBatches:
         If that is none of the made-up ones, all generators are dry.
         """
         problem = self._sample.problem
-        if self.tellable():
+        if self._sample.known.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
-                right = len(self._sample.jury)
+                right = len(self._sample.known.jury)
                 notes.append(f"{NO_VALIDATOR}: made-up inputs count if all {right} accepted ones agree")
             return new
         own = [proposal for proposal in new if proposal.sample]
@@ -251,8 +223,6 @@ class ProposalBatches:
 
     def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
         """Return the new proposals, the problem's own first, and the number of those that are too large."""
-        if self._known is None:
-            self._known = {sha256(case.data).digest() for case in self._sample.store.cases(self._sample.problem.id)}
         in_turn = [each for turn in zip_longest(*given) for each in turn if each is not None]
         large = sum(len(each.data) > _MOST_INPUT and not each.sample for each in in_turn)
         found: list[Proposal] = []
@@ -274,12 +244,12 @@ class ProposalBatches:
     def _records(self) -> list[GeneratorRecord]:
         """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
         most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
-        cases = self._sample.store.origins(self._sample.problem.id, self._round, *_CHECKED)
-        kills, seconds = self._sample.store.times.by_round(self._sample.problem.id) if timed else ({}, {})
+        checked = [c for c in self._sample.log.cases(*_CHECKED) if c.round == self._round and not c.sample]
+        kills, seconds = paid_by_round(self._sample.log) if timed else ({}, {})
         records = []
         for source in self._sources:
             name = source.generator.name
-            states = [state for generator, state in cases if generator == name]
+            states = [case.state for case in checked if case.origin.generator == name]
             valid = sum(state is not CaseState.INVALID for state in states)
             left = 0 if source.dry or source.whole else most - source.made_up
             paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
@@ -335,7 +305,10 @@ class ProposalBatches:
                     raise Stopped
         if askable is None:
             return iter(first)
-        again = islice(askable.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share), share)
+        again = islice(
+            askable.ask_again(problem, _heard(self._sample.log, self._round), self._rng(generator, f"+{batch}"), share),
+            share,
+        )
         # The first batch is small. Who learns nothing from it goes on as it began, once.
         return islice(chain(again, first), share) if continued else again
 
@@ -353,20 +326,29 @@ class ProposalBatches:
         round_ = f"/{self._round}" if self._round else ""
         return random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}{round_}{suffix}".encode()))
 
-    def _heard(self) -> ValidatorFeedback:
-        valid: list[UnusedInput] = []
-        refused: list[UnusedInput] = []
-        for case in self._sample.store.cases(self._sample.problem.id, *_CHECKED):
-            if case.sample or (case.round != self._round and case.state is not CaseState.INVALID):
-                continue
-            heard = UnusedInput(case.origin, case.data, case.note)
-            (refused if case.state is CaseState.INVALID else valid).append(heard)
-        return ValidatorFeedback(tuple(valid), tuple(refused))
-
-
-# -- arithmetic ------------------------------------------------------------------------------------------
-
 
 def batch_size(wanted: int) -> int:
     """Return the number of inputs to ask for, if `wanted` more valid ones are needed."""
     return min(_MOST_BATCH, max(_LEAST_BATCH, math.ceil(_MARGIN * wanted)))
+
+
+def _heard(log: ProblemLog, number: int) -> ValidatorFeedback:
+    """Return what the validators have said of the inputs of a round, and of refused ones before."""
+    valid: list[UnusedInput] = []
+    refused: list[UnusedInput] = []
+    for case in log.cases(*_CHECKED):
+        if case.sample or (case.round != number and case.state is not CaseState.INVALID):
+            continue
+        heard = UnusedInput(case.origin, case.data, case.note)
+        (refused if case.state is CaseState.INVALID else valid).append(heard)
+    return ValidatorFeedback(tuple(valid), tuple(refused))
+
+
+def _suits(made: Generator, problem: Problem, toolbox: SampleToolbox) -> bool:
+    if not isinstance(made, ForSomeProblems):
+        return True
+    try:
+        return made.suits(problem)
+    except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
+        toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
+        return False

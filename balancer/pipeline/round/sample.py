@@ -1,44 +1,37 @@
-"""Sample: one problem under way, with its settings, runner, store and clock.
+"""Sample: one problem under way, with its settings, runner, log and clock.
 
-Decides the limits of a run, and how a submission is judged on a case. `ProblemClock` counts the time of the problem,
-and the time for made-up inputs. A shell: it reads the clock.
+Decides how a submission is judged on a case. `ProblemClock` counts the time of the problem, and the time for made-up
+inputs. A shell: it reads the clock.
 """
 
 import math
 import threading
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from balancer.hookspecs import Generator
-from balancer.judging.judgements import OutputCheck, checked, judgement_of, limits_of
+from balancer.judging.judgements import OutputCheck, checked, judgement_of
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
-from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
-from balancer.pipeline.results.problem_times import ProblemTimes
+from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
 from balancer.pipeline.results.run_result import RunStage
-from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.round.acts import Now
 from balancer.pipeline.round.checking import CheckerTrial, Validators
-from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
+from balancer.pipeline.round.known import OVERRUN, Known
+from balancer.problem import CaseOptions, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["ProblemClock", "Sample", "chunk"]
+__all__ = ["ProblemClock", "Sample"]
 
-_FIRST, _LEAST = 4, 2  # inputs between two looks at the clock: the first time, and at least
-_OVERRUN = 0.1  # of the budget, in which the last runs may end
 _REMEMBERED = 16  # runs, whose longest tells how long the next one may take
-_HALF = 2  # the next look is after at most 1/2 of the time left
-_JURY = 6  # accepted submissions that run on every made-up input, with a time budget
-Item = TypeVar("Item")
-
-_MOST_THREADS = 512  # a thread of `in_threads` may call it again
+_MOST_THREADS = 512
 _MOST_BYTES = 4096  # longer outputs are not kept, to save memory
 
 
@@ -46,16 +39,14 @@ class ProblemClock:
     """The clock of one problem. It continues from earlier sessions.
 
     Args:
-        times: keeps the figures.
-        problem: its id.
+        log: of the problem; it keeps the figures.
         clock: seconds.
     """
 
-    def __init__(self, times: ProblemTimes, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._times = times
-        self._problem = problem
+    def __init__(self, log: ProblemLog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
         self._clock = clock
-        self._before_s, spent_s = times.of(problem)
+        self._before_s, spent_s = log.elapsed_s, log.spent_s
         self._began_s = clock()
         # Seconds spent before, and since when more are spent: together, as generators at work read both.
         self._spent: tuple[float, float | None] = (spent_s, None)
@@ -94,34 +85,19 @@ class ProblemClock:
         """Seconds that the longest of the last runs on made-up inputs took; 0 before the first one."""
         return max(self._took_s.copy())
 
-    @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Count the time in the block as spent on made-up inputs."""
-        self._spent = self._spent[0], self._clock()
-        try:
-            yield
-        finally:
-            self._spent = self.spent_s, None
+    def spend(self, spending: bool) -> None:
+        """Count the time from now on as spent on made-up inputs, or no more."""
+        if spending != self.is_spending:
+            self._spent = self.spent_s, self._clock() if spending else None
+
+    @property
+    def now(self) -> Now:
+        """What a round knows of the time."""
+        return Now(self.spent_s, self.longest_s)
 
     def keep(self) -> None:
         """Store both figures. A process that dies loses only the time since."""
-        self._times.keep(self._problem, self.elapsed_s, self.spent_s)
-
-
-def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
-    """Return how many more inputs to judge before the next look at the clock.
-
-    Args:
-        left_s: seconds left; infinite without a budget.
-        spent_s: seconds spent on made-up inputs.
-        inputs: inputs judged in that time.
-        most: inputs wanted.
-    """
-    if math.isinf(left_s):
-        return most
-    if not inputs or spent_s <= 0:
-        return min(most, _FIRST)
-    return min(most, max(_LEAST, int(left_s / _HALF / (spent_s / inputs))))
+        self._log.clock(self.elapsed_s, self.spent_s)
 
 
 class UnconfirmedRuns:
@@ -145,14 +121,12 @@ class UnconfirmedRuns:
             return self._kept.pop((submission.name, case.id), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
     """One problem with its settings, the runner and the store.
 
-    `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
-    `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: accepted submissions -> how near their
-    outputs are to the edge of the tolerance; 0: exact. `juries`: usable accepted submissions -> those of the jury.
-    `taken_s`: CPU seconds of each of these on inputs that all of them ran on.
+    `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `known`: what its round knows.
+    `threads`: for acts; whoever makes the sample ends them.
     """
 
     problem: Problem
@@ -162,168 +136,65 @@ class Sample:
     store: Store
     progress: Progress
     allowed_s: float | None = None
-    clock: ProblemClock = field(init=False)
-    limits: Limits = field(init=False)
+    log: ProblemLog = field(init=False)
+    known: Known = field(init=False)
+    clock: "ProblemClock" = field(init=False)
     validators: Validators = field(init=False)
     checker_trial: CheckerTrial = field(init=False)
-    unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
+    unconfirmed: "UnconfirmedRuns" = field(init=False)
     threads: ThreadPoolExecutor = field(init=False)
-    imprecise: dict[str, int] = field(init=False, default_factory=dict)
-    juries: dict[tuple[str, ...], frozenset[str]] = field(init=False, default_factory=dict)
-    taken_s: Mapping[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
-        object.__setattr__(self, "threads", ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=self.problem.id))
-        object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
-        object.__setattr__(self, "runner", self.runner.within(self._left_for_runs_s))
-        named_s, settings = self.problem.time_limit_s, self.settings
-        cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
-        object.__setattr__(self, "limits", self.limits_at(self.store.judges.limit(self.problem.id) or cpu_s))
-        say = self.progress.say
-        object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
-        object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
-
-    def limits_at(self, cpu_s: float) -> Limits:
-        """Return the limits of a run with another time limit."""
-        return replace(limits_of(cpu_s, self.problem.memory_bytes), compile_s=self.settings.compile_s)
-
-    def limit_time(self, cpu_s: float) -> None:
-        """Use this time limit from now on, in later sessions too."""
-        self.store.judges.set_limit(self.problem.id, cpu_s)
-        object.__setattr__(self, "limits", self.limits_at(cpu_s))
-
-    @property
-    def shrinks(self) -> bool:
-        """Whether cases are shrunk at the end: as set, else only with a time budget."""
-        wanted = self.settings.shrink
-        return self.allowed_s is not None if wanted == "auto" else wanted == "on"
+        problem, say = self.problem, self.progress.say
+        self.log = self.store.of(problem.id)
+        self.known = Known(problem, self.log, self.settings, self.allowed_s, self.runner.languages)
+        self.clock = ProblemClock(self.log)
+        self.threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=problem.id)
+        self.unconfirmed = UnconfirmedRuns()
+        self.runner = self.runner.within(self._left_for_runs_s)
+        self.validators = Validators(problem, self.runner, self.log, self.known.validators, say)
+        self.checker_trial = CheckerTrial(problem, self.runner, self.log, say)
 
     @property
     def left_s(self) -> float:
-        """Seconds left for made-up inputs; infinite without a budget."""
-        return math.inf if self.allowed_s is None else self.allowed_s - self.clock.spent_s
+        """Seconds left for made-up inputs, now; infinite without a budget."""
+        return self.known.left_at(self.clock.now)
 
-    def plan(self, ahead: int, what: str) -> None:
-        """Tell the progress how many runs are ahead, what is done next, and how much of the time budget is left."""
-        spending = self.allowed_s is not None and self.clock.is_spending
-        self.progress.plan(self.problem.id, ahead, what, max(self.left_s, 0.1) if spending else None)
+    @property
+    def over(self) -> bool:
+        """Whether no run on made-up inputs may begin now. See `Known`."""
+        return self.known.over_at(self.clock.now)
 
     @property
     def late(self) -> bool:
         """Whether the present time is for made-up inputs, and `over`."""
         return self.clock.is_spending and self.over
 
-    @property
-    def over(self) -> bool:
-        """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
-        if self.allowed_s is None:
-            return False
-        return self.left_s <= 0 or self.left_s + _OVERRUN * self.allowed_s < self.clock.longest_s
-
     def _left_for_runs_s(self) -> float:
         """Return the seconds in which a run may be tried, and tried again; infinite if no budget counts now."""
         if self.allowed_s is None or not self.clock.is_spending:
             return math.inf
-        return self.left_s + _OVERRUN * self.allowed_s
+        return self.left_s + OVERRUN * self.allowed_s
 
-    @property
-    def checker(self) -> Checker:
-        """How answers are compared: by a generator's checker, else by the problem's own unless that is left out."""
-        brought = self.store.judges.kept(self.problem.id, "checker")
-        if brought is not None:
-            return Checker(brought)
-        own = self.problem.checker
-        if own.program is None or own.instead is None or own.program.name not in self.store.left_out(self.problem.id):
-            return own
-        return Checker(None, own.instead)
-
-    def usable(self, *, accepted: bool) -> list[Submission]:
-        """Return the accepted (or the wrong) submissions that are not left out, in the package's order.
-
-        The most precise ones come first, so that they give the answers.
-        """
-        left_out = self.store.left_out(self.problem.id)
-        found = [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
-        return sorted(found, key=lambda s: self.imprecise.get(s.name, 0))
-
-    @property
-    def jury(self) -> list[Submission]:
-        """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
-
-        The quickest of each language on the problem's own data, then the quickest of all, precise ones first. The
-        quickest so far gives the answers. Where a `quorum` says how many must agree: all of them, in the package's
-        order.
-        """
-        right = self.usable(accepted=True)
-        if self.allowed_s is None or self.settings.quorum < 1:
-            return right
-        chosen = right if len(right) <= _JURY else self._chosen(right)
-        return sorted(chosen, key=lambda each: (self.imprecise.get(each.name, 0), self.taken_s.get(each.name, 0.0)))
-
-    def _chosen(self, right: list[Submission]) -> list[Submission]:
-        key = tuple(each.name for each in right)
-        if key not in self.juries:
-            taken_s: Counter[str] = Counter()
-            own = [case for case in self.store.cases(self.problem.id) if case.sample]
-            for (name, _), stored in self.store.verdicts(self.problem.id, own).items():
-                taken_s[name] += stored.time_s  # type: ignore[assignment]  # seconds, not whole
-            quick = sorted(right, key=lambda each: (self.imprecise.get(each.name, 0), taken_s.get(each.name, math.inf)))
-            first = {each.program.language: each.name for each in reversed(quick)}
-            chosen = [*first.values(), *(each.name for each in quick if each.name not in first.values())][:_JURY]
-            self.juries[key] = frozenset(chosen)
-        return [each for each in right if each.name in self.juries[key]]
-
-    def time_jury(self) -> None:
-        """Add up how long each of the jury took on the inputs that all of them ran on: this decides who is first."""
-        names = {each.name for each in self.jury}
-        took: defaultdict[int, dict[str, float]] = defaultdict(dict)
-        for (name, case), stored in self.store.verdicts(self.problem.id).items():
-            if name in names and stored.verdict is not Verdict.UNJUDGED:
-                took[case][name] = stored.time_s
-        common = [each for each in took.values() if len(each) == len(names)]
-        object.__setattr__(self, "taken_s", {name: sum(each[name] for each in common) for name in names})
-
-    def in_threads(self, workers: int, act: Callable[[Item], object], items: Iterable[Item]) -> None:
-        """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.
-
-        The caller is one of the workers. So it goes on, also where no thread is free.
-        """
-        left = deque(items)
-        errors: list[BaseException] = []
-
-        def work() -> None:
-            while not errors:
-                try:
-                    item = left.popleft()
-                except IndexError:
-                    return
-                try:
-                    act(item)
-                except BaseException as error:
-                    errors.append(error)
-
-        others = [self.threads.submit(work) for _ in range(min(workers, len(left)) - 1)]
-        work()
-        wait([each for each in others if not each.cancel()])
-        if errors:
-            raise errors[0]
+    # -- one run -------------------------------------------------------------------------------------
 
     def execute(
         self, submission: Submission, case: StoredCase, stage: RunStage, limits: Limits | None = None
     ) -> ProgramResult:
         """Run `submission` on the input of `case`, with other `limits` if they are given."""
-        wanted = self._wanted(submission, case, stage)
+        wanted = self.wanted(submission, case, stage)
         return self.runner.run(wanted if limits is None else replace(wanted, limits=limits))
 
-    def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
+    def wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
+        """Return the run of `submission` on the input of `case`."""
         # A problem with a checker may have many right outputs, so no expected beginning is known.
-        expected = case.answer if self.checker.program is None and not self.checker.values else None
+        expected = case.answer if self.known.checker.program is None and not self.known.checker.values else None
         options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
         return ProgramRun(
             replace(submission.program, args=options.args) if options.args else submission.program,
             case.data,
-            self.limits,
+            self.known.limits,
             self.problem.id,
             stage,
             submission.name,
@@ -341,27 +212,22 @@ class Sample:
         """
         reruns = self.runner.reruns
         nobody = Program("", "")  # unused: the program has already run
-        wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
+        wanted = ProgramRun(nobody, case.data, self.known.limits, self.problem.id, stage, subject, case.id)
         return self.runner.follow(checked(reruns, wanted, self._check_of(case), output, answer))
 
     def _check_of(self, case: StoredCase) -> OutputCheck:
         """Return how answers to `case` are checked. Some of a problem's own inputs have their own flags."""
         options = self.problem.options_of(case.origin, sample=case.sample)
-        checker = self.checker if options is None else replace(self.checker, flags=options.checker)
+        checker = self.known.checker if options is None else replace(self.known.checker, flags=options.checker)
         if checker.program is not self.problem.checker.program:
             return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
         return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
-    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> Verdict | None:
-        """Run `submission` on `case`, which has an answer, and store the verdict. Return it.
-
-        Skip a submission that is left out, and return None.
-        """
-        if submission.name in self.store.left_out(self.problem.id):
-            return None
-        judgement, _ = self.settle(submission, case, stage)
-        self.progress.advance(self.problem.id)
-        return judgement.verdict
+    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
+        """Run `submission` on `case`, which has an answer, and store the verdict. Skip one that is left out."""
+        if submission.name not in self.log.left_out:
+            self.settle(submission, case, stage)
+            self.progress.advance(self.problem.id)
 
     def settle(
         self, submission: Submission, case: StoredCase, stage: RunStage, ran: ProgramResult | None = None
@@ -375,7 +241,7 @@ class Sample:
             submission, case, stage: the run.
             ran: its result; None: run it.
         """
-        wanted = self._wanted(submission, case, stage)
+        wanted = self.wanted(submission, case, stage)
         if ran is None:
             ran = self.clock.timed(lambda: self.runner.run(wanted))
         judgement = self._judgement(wanted, case, ran)
@@ -388,29 +254,18 @@ class Sample:
             ran = again
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
-            self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
+            self.log.leave_out(submission.name, f"does not compile: {judgement.note}")
         time_s = ran.execution.time_s if ran.execution else 0.0
-        verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
-        self.store.set_verdict(self.problem.id, verdict)
-        if not submission.accepted and verdict.verdict.kills and verdict.verdict is not Verdict.COMPILE_ERROR:
-            self.store.times.killed(self.problem.id, submission.name, case.id, self.clock.elapsed_s)
+        verdict = judgement.verdict
+        kills = not submission.accepted and verdict.kills and verdict is not Verdict.COMPILE_ERROR
+        killed_s = self.clock.elapsed_s if kills else None
+        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note, killed_s)
+        if kills:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 
     def _judgement(self, wanted: ProgramRun, case: StoredCase, ran: ProgramResult) -> Judgement:
         return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
-
-    def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:
-        """Run `submission` on `case` again elsewhere. Return the right result if it differs, else None.
-
-        Nothing is run if the result is confirmed already, or is from an earlier session.
-        """
-        ran = self.unconfirmed.take(submission, case)
-        if ran is None:
-            return None
-        again = self.runner.confirm(self._wanted(submission, case, stage), ran)
-        same = again.execution is None or ran.execution is None or said(again.execution) == said(ran.execution)
-        return None if same else again
 
 
 def _surprises(submission: Submission, judgement: Judgement) -> bool:

@@ -9,99 +9,34 @@ smaller parts, numbers last. Pure: the caller tests whether a smaller input stil
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from balancer.judging.verdict import judge_end
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.write.reduce import smaller_inputs
+from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.round.judging import agreed
 from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.steps import agreed, generate_test_outputs, validate_solutions
 from balancer.problem import Submission, Verdict
 
-__all__ = ["shrink_cases", "smaller"]
+__all__ = ["CaseReduction", "smaller"]
 
-_LARGE = 60  # bytes: smaller cases are readable already
-_MOST_LARGE = 2**20  # bytes: larger cases are slow to reduce
 _MOST_TRIES = 120  # tries for a case
-_MOST_CASES = 16  # of a problem
-_PART = 0.2  # of the allowed time; other problems may use the rest
 _COUNTS = 12  # numbers at the beginning that may be counts
 _NUMBERS = 24
 _NUMBER = re.compile(rb"(?<![\w.])-?\d{1,18}(?![\w.])")
 
 
-def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
-    """Look for smaller cases, store them, and judge them.
-
-    Args:
-        sample: the problem, after its rounds.
-        over: returns whether the time is over.
-    """
-    store, problem = sample.store, sample.problem.id
-    began_s = sample.clock.spent_s
-    sample.progress.now(problem, "shrinking the cases of")
-
-    def enough() -> bool:
-        part_s = None if sample.allowed_s is None else _PART * sample.allowed_s
-        return over() or (part_s is not None and sample.clock.spent_s - began_s > part_s)
-
-    def shrink(wanted: _Wanted) -> None:
-        if not enough():
-            found = _Search(sample, wanted.victim, known, enough).smallest(wanted.case)
-            detail = (
-                f"case {wanted.case.id}, {len(wanted.case.data)} bytes, smaller: still rejects {wanted.victim.name}"
-            )
-            small, at_s = (found, detail) if found else None, sample.clock.elapsed_s
-            store.shrunk.add(problem, wanted.case.id, wanted.victim.name, small, at_s)
-
-    wanted = _wanted(sample)
-    known = knowledge_of(sample.problem) if wanted else None
-    sample.in_threads(sample.settings.solution_validation_workers, shrink, wanted)
-    if wanted:
-        generate_test_outputs(sample)
-        validate_solutions(sample)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    case: StoredCase
-    victim: Submission
-
-
-def _wanted(sample: Sample) -> list[_Wanted]:
-    """Return the cases to try, each with the submission that it must still kill.
-
-    For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits need
-    large inputs, so they are not tried.
-    """
-    store, problem = sample.store, sample.problem.id
-    verdicts, tried, made = store.verdicts(problem), store.shrunk.tried(problem), store.shrunk.parents(problem)
-    ready = {case.id: case for case in store.cases(problem, CaseState.READY)}
-    killers: dict[str, list[int]] = {}
-    for (name, number), stored in verdicts.items():
-        if number in ready and stored.verdict.kills and stored.verdict is not Verdict.TIME_LIMIT:
-            killers.setdefault(name, []).append(number)
-    wrong = {submission.name: submission for submission in sample.usable(accepted=False)}
-    rarest = sorted((name for name in killers if name in wrong), key=lambda name: (len(killers[name]), name))
-    found: list[_Wanted] = []
-    for name in rarest:
-        case = min((ready[number] for number in killers[name]), key=lambda each: (len(each.data), each.id))
-        large = not case.sample and _LARGE < len(case.data) <= _MOST_LARGE
-        if large and case.id not in made and (case.id, name) not in tried:
-            found.append(_Wanted(case, wrong[name]))
-    return found[:_MOST_CASES]
-
-
-class _Search:
+class CaseReduction:
     """The search for the smallest input that kills one submission."""
 
-    def __init__(self, sample: Sample, victim: Submission, found: Knowledge | None, enough: Callable[[], bool]) -> None:
+    def __init__(self, sample: Sample, victim: Submission, until_s: float) -> None:
         self._sample = sample
         self._victim = victim
-        self._enough = enough
+        self._until_s = until_s
         self._left = _MOST_TRIES
+        found = knowledge_of(sample.problem)
         # By the format first, if it is known: few of these are refused. Then by possible counts.
         by_format = [] if found is None else [lambda data: smaller_inputs(found, data)]
         self._ways: list[Callable[[bytes], Iterator[bytes]]] = [*by_format, smaller]
@@ -124,7 +59,7 @@ class _Search:
             for data in way(best):
                 if data in tried:
                     continue
-                if self._left <= 0 or self._enough():
+                if self._left <= 0 or self._sample.left_s <= self._until_s:
                     return best
                 self._left -= 1
                 tried.add(data)
@@ -138,7 +73,7 @@ class _Search:
         sample = self._sample
         if sample.validators.check(case)[0] is not CaseState.VALID:
             return False
-        right = sample.jury
+        right = sample.known.jury
         execution = sample.execute(right[0], case, RunStage.REFERENCE).execution
         if execution is None or judge_end(execution) is not None:
             return False

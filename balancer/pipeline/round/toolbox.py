@@ -12,8 +12,8 @@ from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramRun
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
 from balancer.pipeline.proposing import ProgramRole, ended
+from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import RunStage
-from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Checker, Submission
@@ -81,17 +81,13 @@ class SampleToolbox:
 
     def use(self, aid: ProgramRole, program: Program) -> None:
         """Use a program that has passed its trial, from this round on."""
-        store, problem = self._sample.store, self._sample.problem.id
         if aid == "checker":
             self.note("right solutions disagree on the own tests: the checker of a generator decides")
-        if aid == "checker" and store.judges.kept(problem, aid) != program:
-            store.adopt_checker(problem, program, self.round)
-        else:
-            store.judges.keep(problem, aid, program, self.round)
+        self._sample.log.bring(aid, program.language, program.source, program.name)
 
     def used(self, aid: ProgramRole) -> Program | None:
         """Return the program in use, from this round or an earlier one; None if there is none."""
-        return self._sample.store.judges.kept(self._sample.problem.id, aid)
+        return self._sample.log.brought.get(aid)
 
     def now(self, what: str) -> None:
         """Say what is being done for the problem."""
@@ -141,7 +137,7 @@ class Trial:
 
     def of(self, aid: ProgramRole) -> str:
         """Return what is wrong with the program as an `aid`, in one line; "" if nothing."""
-        own = [case for case in self.sample.store.cases(self.sample.problem.id) if case.sample]
+        own = [case for case in self.sample.log.cases() if case.sample]
         if aid == "validator":
             return _first(self._as_validator(own))
         if aid == "checker":
@@ -153,7 +149,7 @@ class Trial:
 
         It must accept the outputs of the known tests. Its right solutions are not asked: some are wrong.
         """
-        own = [case for case in self.sample.store.cases(self.sample.problem.id) if case.sample]
+        own = [case for case in self.sample.log.cases() if case.sample]
         return _first(self._on_known_answers([case for case in own if case.answer is not None][:_KNOWN]))
 
     def _on_known_answers(self, own: list[StoredCase]) -> Iterator[str]:
@@ -181,7 +177,7 @@ class Trial:
     # -- a checker -----------------------------------------------------------------------------------
 
     def _as_checker(self, own: list[StoredCase]) -> Iterator[str]:
-        right = self.sample.usable(accepted=True)
+        right = self.sample.known.usable(accepted=True)
         for case in own:
             for submission in right:
                 yield self._on_a_right_output(case, submission)
@@ -192,7 +188,7 @@ class Trial:
         yield self._on_foreign_answers(answered)
 
     def _on_a_right_output(self, case: StoredCase, right: Submission) -> str:
-        ran, _ = self.run(right.program, case.data, {}, self.sample.limits)
+        ran, _ = self.run(right.program, case.data, {}, self.sample.known.limits)
         if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
             return ""  # nothing to compare a checker with
         execution, why = self._judge(case, ran.stdout)
@@ -232,10 +228,10 @@ def leave_out_row_programs(sample: Sample) -> None:
 
     A run that goes on tries none: what an earlier session decided stays.
     """
-    problem, store = sample.problem, sample.store
+    problem, log = sample.problem, sample.log
     toolbox = SampleToolbox(sample, many_answers=False)
-    begun = store.rounds.has_begun(problem.id, 0)
-    left_out = store.left_out(problem.id)
+    begun = log.has_begun(0)
+    left_out = log.left_out
     programs = [("validator", each) for each in problem.input_validators]
     if problem.checker.program is not None and problem.checker.instead is not None:
         programs.append(("checker", problem.checker.program))
@@ -246,9 +242,9 @@ def leave_out_row_programs(sample: Sample) -> None:
         if not why and not begun:
             why = _unfit(sample, toolbox, role, program)
         if why:
-            store.leave_out(problem.id, program.name, why)
+            log.leave_out(program.name, why)
             line = f"the row's {role} is left out: {why}"
-            store.judges.add_trouble(problem.id, line)
+            log.trouble(line)
             sample.progress.say(f"{problem.id}: {line}")
 
 

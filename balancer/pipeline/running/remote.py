@@ -107,7 +107,7 @@ class RemoteJudge:
     """
 
     def __init__(
-        self, workers: RemoteWorkers, store: Store, session: int, progress: Progress, runner: Runner, at_once: int
+        self, workers: RemoteWorkers, store: Store, session: str, progress: Progress, runner: Runner, at_once: int
     ) -> None:
         self.at_once = max(at_once, workers.at_once)
         self._workers = workers
@@ -156,7 +156,7 @@ def run_remote_task(
     began_s = time.monotonic()
 
     def came(*, hungry: bool = False, stopped: bool = False) -> RemoteResult:
-        return RemoteResult(part_of(store, problem, spans=True), time.monotonic() - began_s, hungry, stopped)
+        return RemoteResult(part_of(store, problem, whole=True), time.monotonic() - began_s, hungry, stopped)
 
     with Scratch(prefix="balancer-away-") as scratch, Store(scratch.path / "part") as store:
         begin_with(store, sent.part)

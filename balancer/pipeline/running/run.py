@@ -22,7 +22,7 @@ from balancer.observing.page.serving import PageContents, open_page, token_of_en
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
-from balancer.pipeline.results.answers import Answers
+from balancer.pipeline.results.records import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard

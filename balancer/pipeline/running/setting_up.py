@@ -16,8 +16,8 @@ from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Execution, Executor, Program
@@ -64,7 +64,7 @@ class SessionRecord:
         began_s: start of the run, by `time.monotonic`.
     """
 
-    def __init__(self, store: Store, session: int, say: Callable[[str], object], began_s: float) -> None:
+    def __init__(self, store: Store, session: str, say: Callable[[str], object], began_s: float) -> None:
         self.store = store
         self.say = say
         self._session = session
@@ -76,7 +76,7 @@ class SessionRecord:
 
     def add_recheck(self, wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
         """Record the result of a recheck."""
-        self.store.rechecks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
+        self.store.log.add(wanted.problem, "recheck", wanted.subject, wanted.case, why, said)
 
     def say_compiled(self, program: Program, execution: Execution, endpoint: str) -> None:
         """Print that compiling a program took long, or that it needs an older standard."""

@@ -137,7 +137,7 @@ class ProblemTurns:
         settle(self._store, problem)
 
     def _put_off(self, problem: Problem, why: str) -> None:
-        self._store.rounds.put_off(problem.id, why)
+        self._store.of(problem.id).put_off(why)
         self._progress.put_off(problem.id)
         self._progress.say(f"{problem.id} is left for the next session: {why}")
         self._lost = True
@@ -174,7 +174,7 @@ def further_turns(
         False if the run was stopped.
     """
     for _ in range(_MOST_TURNS):
-        spendings = {each.id: Spending(store.times.of(each.id)[1], hungry.get(each.id, False)) for each in problems}
+        spendings = {each.id: Spending(store.of(each.id).spent_s, hungry.get(each.id, False)) for each in problems}
         allowed = next_allowances(budget_s, spendings)
         if not allowed:
             return True

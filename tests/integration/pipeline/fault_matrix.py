@@ -5,10 +5,9 @@ default, so that a silent server costs seconds.
 """
 
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from balancer.endpoint import outcome_of
 from balancer.errors import EndpointError
 from balancer.judging import judgements
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import checking
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
@@ -37,6 +37,7 @@ from tests.apis.judge0 import Judge0
 from tests.apis.piston import Piston
 from tests.faults.proxy import FaultProxy
 from tests.fusion_like import fusion_like
+from tests.integration.pipeline.place import known_in
 from tests.servers import running_server
 
 __all__ = ["KINDS", "Kind", "Matrix", "Met", "Ran", "impatient", "tiny_package"]
@@ -228,13 +229,12 @@ class Matrix:
             )
             result = run_pipeline(load_config(folder / "c.toml"), default_registry(), Console(file=StringIO()))
             committed = proxy.done.total()
-        with closing(sqlite3.connect(folder / "results/run.sqlite")) as known:
-            verdicts = known.execute("SELECT submission, case_id, verdict FROM verdicts ORDER BY 1, 2").fetchall()
-            states = known.execute("SELECT id, state FROM cases ORDER BY 1").fetchall()
-            ends = known.execute("SELECT outcome FROM spans WHERE endpoint = 'first'").fetchall()
+        known = known_in(folder / "results")
+        with Store(folder / "results") as store:
+            ends = store.log.rows("SELECT outcome FROM spans WHERE endpoint = 'first'")
         return Ran(
-            verdicts={("verdict", *row[:-1]): row[-1] for row in verdicts}
-            | {("case", id): state for id, state in states},
+            verdicts={("verdict", *row[1:-1]): row[-1] for row in known["verdicts"]}
+            | {("case", row[1]): row[-1] for row in known["cases"]},
             unjudged=result.totals.unjudged,
             ends=Counter(end for (end,) in ends),
             faults=committed,

@@ -1,10 +1,8 @@
 """Servers that lie, in memory: the right format, and another program's output. And a run over some of them."""
 
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -21,6 +19,7 @@ from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, Registry
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.settings.config import load_config
+from tests.integration.pipeline.place import known_in
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.packages import GONE, write
@@ -37,7 +36,6 @@ __all__ = [
     "Liar",
     "judged_by",
     "make_packages",
-    "read_folder",
 ]
 
 ACCEPTED = ("double", "add", "right after all")
@@ -180,18 +178,4 @@ seed = {seed}
     # Runs are compared: what a generator brings must not depend on how busy the machine is.
     with patch.object(proposal_batches, "_MOST_S", PATIENCE_S):
         result = run_pipeline(load_config(config), registry, Console(file=said, width=200))
-    return Found(read_folder(results), result, said.getvalue())
-
-
-def read_folder(results: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what is known in the end; times are not part of it."""
-    queries = {
-        "cases": "SELECT problem, id, data, answer, generator, detail, sample, state FROM cases",
-        "verdicts": "SELECT problem, submission, case_id, verdict FROM verdicts",
-        "left out": "SELECT problem, name FROM left_out",
-        "kills": "SELECT DISTINCT k.problem, k.submission FROM first_kills k"
-        " JOIN verdicts v USING (problem, submission, case_id)"
-        " WHERE v.verdict NOT IN ('accepted', 'judge_error', 'unjudged')",
-    }
-    with closing(sqlite3.connect(results / "run.sqlite")) as db:
-        return {name: sorted(db.execute(sql).fetchall(), key=repr) for name, sql in queries.items()}
+    return Found(known_in(results), result, said.getvalue())

@@ -16,9 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from balancer.pipeline.results.problem_log import first_kills
+from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
-__all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "make_place", "serving", "until"]
+__all__ = ["ROOT", "Place", "alive", "children_of", "free_port", "known_in", "make_place", "serving", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = [sys.executable, "-W", "error", "-c", "from balancer.commands.app import main; main()"]
@@ -81,11 +83,7 @@ generators = ["data", "mutate"]
 
     def end(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what is known in the end; times are not part of it."""
-        return {
-            "cases": self.rows("SELECT problem, id, data, answer, generator, detail, sample, state FROM cases"),
-            "verdicts": self.rows("SELECT problem, submission, case_id, verdict FROM verdicts"),
-            "left out": self.rows("SELECT problem, name FROM left_out"),
-        }
+        return known_in(self.folder / "results")
 
     def summary(self) -> dict[str, Any]:
         """Return the summary."""
@@ -106,6 +104,23 @@ generators = ["data", "mutate"]
         """Return what a query finds in what is known, sorted."""
         with closing(sqlite3.connect(self.folder / "results/run.sqlite", timeout=10)) as db:
             return sorted(db.execute(sql).fetchall(), key=repr)
+
+
+def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a results folder knows of its problems; times are not part of it."""
+    with Store(results) as store:
+        logs = [store.of(roster.id) for roster in store.problems.rosters()]
+    facts: dict[str, list[tuple[Any, ...]]] = {
+        "cases": [
+            (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state.value)
+            for log in logs
+            for c in log.cases()
+        ],
+        "verdicts": [(log.problem, *at, each.verdict.value) for log in logs for at, each in log.verdicts().items()],
+        "left out": [(log.problem, name) for log in logs for name in log.left_out],
+        "kills": [(log.problem, name) for log in logs for name in first_kills(log)],
+    }
+    return {name: sorted(some, key=repr) for name, some in facts.items()}
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.llm.scripted import answer_to
+from balancer.pipeline.results.store import Store
 from tests.integration.pipeline.place import ROOT, Place, until
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server
@@ -118,9 +119,12 @@ class End:
 
 
 def _end(place: Place) -> End:
-    answers = place.rows("SELECT key, problem, round, attempt, text FROM answers")
-    rounds = place.rows("SELECT problem, number, notes FROM rounds")
-    aids = place.rows("SELECT problem, aid, source, round FROM aids")
+    told = [json.loads(payload) for (payload,) in place.rows("SELECT payload FROM events WHERE kind = 'answer'")]
+    answers = [(key, problem, number, text) for key, problem, number, *_, text, _, _, _ in told]
+    with Store(place.folder / "results") as store:
+        logs = [store.of(roster.id) for roster in store.problems.rosters()]
+    rounds = [(log.problem, number, log.notes(number)) for log in logs for number in range(log.rounds)]
+    aids = [(log.problem, role, program) for log in logs for role, program in sorted(log.brought.items())]
     return End({**place.end(), "rounds": rounds, "aids": aids}, answers, place.leases())
 
 

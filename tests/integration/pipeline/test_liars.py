@@ -18,8 +18,8 @@ from tests.integration.pipeline.liars import (
     Liar,
     judged_by,
     make_packages,
-    read_folder,
 )
+from tests.integration.pipeline.place import known_in
 
 pytestmark = pytest.mark.xdist_group("liars")  # what they are compared with is found out once
 _PROBLEMS = 4
@@ -84,10 +84,9 @@ def test_a_run_that_dies_before_it_judged_again_leaves_nothing_that_a_liar_said(
     assert lied.stored["verdicts"] != quiet.stored["verdicts"]
     with Store(results) as store:  # it is found out, and the process dies at once
         assert store.trust.eject("fake://0/", "it lied") == _PROBLEMS
-    assert read_folder(results)["verdicts"] != []
     with Store(results) as store:
         assert store.trust.withdrawn() == set()
-    gone = read_folder(results)
+    gone = known_in(results)
     assert not any(gone.values()), "nothing that is withdrawn outlives the process"
     again = judged_by([Honest() for _ in range(3)], packages, results)
     assert again.stored == quiet.stored

@@ -13,8 +13,8 @@ from balancer.judging.runner import Runner
 from balancer.opening.pool import Pool
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from tests.patience import stretched
 from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
 from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out

@@ -11,7 +11,7 @@ from rich.console import Console
 from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.page.serving import TOKEN_VARIABLE
 from balancer.pipeline.progress import ProblemStatus, Progress
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.plugins.registry import Registered
 from tests.patience import PATIENCE_S
 from tests.unit.command import fake, package

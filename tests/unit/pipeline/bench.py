@@ -14,8 +14,8 @@ from balancer.hookspecs import Generator
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
 from balancer.program import Executor, Program
 from balancer.settings.pipeline import PipelineSettings
@@ -107,7 +107,7 @@ def end_of(store: Store, problem: Problem) -> End:
         tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.cases(problem.id)),
         tuple((s, c, v.verdict) for (s, c), v in sorted(store.verdicts(problem.id).items()) if s not in left_out),
         tuple(left_out),
-        tuple(store.rounds.notes(problem.id)),
+        tuple(store.of(problem.id).notes()),
     )
 
 

@@ -20,7 +20,7 @@ from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
 from balancer.pipeline.round.proposal_batches import batch_size
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
@@ -213,13 +213,14 @@ def test_a_death_between_batches_comes_to_the_same_end(tmp_path: Path, validated
         assert isinstance(sample.store, Mortal)
         writes = sample.store.writes
         whole = end_of(sample.store, sample.problem)
-        assert sample.store.rounds.count(sample.problem.id) == 3
-        assert len(sample.store.rounds.batches(sample.problem.id, 0)) > 2
+        assert sample.store.of(sample.problem.id).rounds == 3
+        assert len(sample.store.of(sample.problem.id).batches(0)) > 2
     for after in range(5 + part, writes, 37 * 5):
         parts = bench(f"parts {after}")
         with pytest.raises(Died), parts.open(two(), mortal(after)) as sample:
             judge_problem(sample)
-        assert judged(parts) == whole, f"died after {after} of {writes} writes"
+        again = bench(f"parts {after}")  # what generators remembered has died, too
+        assert judged(again) == whole, f"died after {after} of {writes} writes"
 
 
 class Keeper(Learner):
@@ -269,7 +270,7 @@ def test_a_generator_that_takes_long_goes_on_in_the_next_batch(
     bench = bench_of(tmp_path, Counting(pause_s=0.03), inputs=10)
     assert len(made_up(judged(bench))) == 10
     with bench.open({}) as sample:
-        assert len(sample.store.rounds.batches(sample.problem.id, 0)) > 2
+        assert len(sample.store.of(sample.problem.id).batches(0)) > 2
 
 
 def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
@@ -290,7 +291,7 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
     assert all(len(case[1]) <= 500 for case in end.cases)
     assert any("of more than" in note for note in end.notes)
     with bench.open({}) as sample:
-        assert len(sample.store.rounds.batches(sample.problem.id, 0)) >= 3
+        assert len(sample.store.of(sample.problem.id).batches(0)) >= 3
 
 
 def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
@@ -307,7 +308,7 @@ def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
     bench = bench_of(tmp_path, Whole(most=60, pause_s=0.03))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
-        first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
+        first, second, *_ = sample.store.of(sample.problem.id).batches(0)
         assert not first["counting"].dry
         assert first["counting"].pulled < 60
         assert second["counting"].pulled, "it goes on in the next batch"

@@ -14,10 +14,10 @@ from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.results.diff import difference
+from balancer.pipeline.results.records import TrustStore
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
-from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.pipeline.running.run import RunOptions
 from balancer.plugins.registry import Registered
@@ -122,7 +122,7 @@ def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(
     assert bench.away(near, "there", sample_level_workers=1).complete
     took_s = time.monotonic() - began_s
     with Store(bench.folder / "there") as store:
-        spans = store.leases.of(1)
+        spans = store.leases.of(store.sessions()[0].id)
     begun = [min(each.started_s for each in spans if each.problem == name) for name in near.judged]
     ended = [max(each.ended_s for each in spans if each.problem == name) for name in near.judged]
     assert len(begun) == 4
@@ -197,7 +197,7 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
             part.trust.believed("a", problem)
             part.trust.made_again("again")
             find(part.trust)
-            take_back(run, problem, part_of(part, problem, spans=True), session, 0.0)
+            take_back(run, problem, part_of(part, problem, whole=True), session, 0.0)
 
     with Store(tmp_path / "run") as run:
         session = run.begin_session("fifo", 1)

@@ -21,9 +21,9 @@ from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_a
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.report.export import write_rows
 from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.problem_log import ProposalBatch
 from balancer.pipeline.results.problem_result import CaseState
-from balancer.pipeline.results.rounds import ProposalBatch
-from balancer.pipeline.results.store import Store, StoredVerdict
+from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Program
@@ -177,10 +177,10 @@ def test_new_cases_of_calls_have_the_form_of_the_row(given: list[Any], made: lis
     with Store(tmp_path / "results") as store:
         store.describe({"kind": "rows", "problems": str(tmp_path / "rows.jsonl"), "split": "train"})
         store.meet(problem, 0, "")
-        store.rounds.begin("a", 0, ProposalBatch([Proposal(b"18\n", Origin("g", "d"))], []))
-        (case,) = store.cases("a")
-        store.set_case("a", case.id, CaseState.READY, answer=b"36")
-        store.set_verdict("a", StoredVerdict("right/0.py", case.id, Verdict.ACCEPTED, 0.1, ""))
+        log = store.of("a")
+        log.propose(0, ProposalBatch([Proposal(b"18\n", Origin("g", "d"))]))
+        log.set_case(1, CaseState.READY, "", b"36")
+        log.judged("right/0.py", 1, Verdict.ACCEPTED, 0.1, "")
         assert write_rows(store, tmp_path, print) == 1
     (new,) = json.loads((tmp_path / "rows.jsonl").read_text())["new_cases"]
     assert [new["input"], new["output"], new["fn_name"]] == [*made, "twice"]

@@ -9,9 +9,9 @@ import pytest
 from balancer.commands.results import differ, difference_lines, write_again
 from balancer.errors import ConfigError
 from balancer.pipeline.results.collect import settle
+from balancer.pipeline.results.problem_log import ProposalBatch
 from balancer.pipeline.results.problem_result import CaseState
-from balancer.pipeline.results.rounds import ProposalBatch
-from balancer.pipeline.results.store import Store, StoredVerdict
+from balancer.pipeline.results.store import Store
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import make_problem
 
@@ -27,11 +27,11 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
         for number, (name, inputs) in enumerate(runs.items()):
             problem: Problem = replace(make_problem(name, accepted=("double",), wrong=tuple(programs)), id=name)
             store.meet(problem, number, "print")
-            store.rounds.begin(name, 0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
+            store.of(name).propose(0, ProposalBatch([Proposal(data, Origin("g", "d")) for data in inputs], []))
             for case, said in enumerate(inputs.values(), 1):
-                store.set_case(name, case, CaseState.READY, answer=b"1")
+                store.of(name).set_case(case, CaseState.READY, "", b"1")
                 for program, letter in zip(("double", *programs), f"A{said}", strict=True):
-                    store.set_verdict(name, StoredVerdict(program, case, letters[letter], 0.1, ""))
+                    store.of(name).judged(program, case, letters[letter], 0.1, "")
             settle(store, problem)
         store.end_session(session, {}, complete=True)
     return folder

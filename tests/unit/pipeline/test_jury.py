@@ -15,9 +15,9 @@ from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase
-from balancer.pipeline.round import steps
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round import judging
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution
 from tests.patience import PATIENCE_S
@@ -97,7 +97,7 @@ def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeyp
 def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_round_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "_AT_ONCE", 1)  # else it has run on all of a round
+    monkeypatch.setattr(judging, "_AT_ONCE", 1)  # else it has run on all of a round
     monkeypatch.setattr(Once, "end", 11)
     monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
     ran, killed, states = judged(tmp_path, 50.0)

@@ -31,11 +31,10 @@ def test_shares_of_rows_come_to_what_one_run_does(bench: Bench) -> None:
         assert len(merged.sessions()) == 2
         assert merged.fingerprint == whole.fingerprint
         assert merged.problems.count() == whole.problems.count()
-        spans = "SELECT COUNT(*), COUNT(DISTINCT session) FROM spans"
-        assert merged.database.row(spans)[1] == 2  # type: ignore[index]
-        for table in ("cases", "verdicts", "surviving", "bad_rows", "first_kills"):
-            count = f"SELECT COUNT(*) FROM {table}"
-            assert merged.database.row(count) == whole.database.row(count), table
+        assert merged.log.row("SELECT COUNT(DISTINCT session) FROM spans") == (2,)
+        for kind in ("proposed", "judged", "settled", "bad_row"):
+            count = f"SELECT COUNT(*) FROM events WHERE kind = '{kind}'"
+            assert merged.log.row(count) == whole.log.row(count), kind
     assert bench.run(results="together").complete
     assert bench.calls == 0, "all of it is judged"
 
@@ -44,7 +43,7 @@ def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench: Bench) -> No
     bench.write(*(row(f"r{n}") for n in range(2)))
     shares = _shares(bench, 2)
     with Store(shares[0]) as store:
-        store.database.do("UPDATE sessions SET complete = 0")
+        store.end_session(store.sessions()[-1].id, {}, complete=False)
     with merge(shares, bench.folder / "together") as merged:
         assert [session.complete for session in merged.sessions()] == [True, False]
 

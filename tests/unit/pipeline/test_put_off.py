@@ -12,7 +12,7 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import PutOff, ended
 from balancer.pipeline.results.collect import problem_result, settle
 from balancer.pipeline.results.problems import Roster, SeenBefore
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
 from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged, make_problem
@@ -40,13 +40,13 @@ def test_a_round_that_is_put_off_is_made_up_for(tmp_path: Path, times: int) -> N
     for _ in range(times):
         with bench.open({"a": FakeExecutor()}) as sample:
             judge_problem(sample)
-            assert not sample.store.rounds.has_begun(bench.problem.id, 0)
+            assert not sample.store.of(bench.problem.id).has_begun(0)
             why = "round 0 has not begun: nobody answers; run again to go on"
-            assert sample.store.rounds.why_put_off(bench.problem.id) == [why]
+            assert sample.store.of(bench.problem.id).why_put_off == why
             assert why in problem_result(sample.store, Roster(bench.problem.id, 0, "-", (), {})).notes
     assert judged(bench) == whole
     with bench.open({"a": FakeExecutor()}) as sample:
-        assert sample.store.rounds.why_put_off(bench.problem.id) == []
+        assert sample.store.of(bench.problem.id).why_put_off == ""
 
 
 @pytest.mark.parametrize("error", [None, PutOff("nobody answers")])
@@ -70,7 +70,7 @@ def test_a_stop_amid_the_proposals_begins_no_round(tmp_path: Path) -> None:
     with bench.open({"a": FakeExecutor()}) as sample:
         with pytest.raises(Stopped):
             judge_problem(sample)
-        assert not sample.store.rounds.has_begun(bench.problem.id, 0)
+        assert not sample.store.of(bench.problem.id).has_begun(0)
         assert end_of(sample.store, bench.problem).cases == ()
     assert judged(bench) == whole
 

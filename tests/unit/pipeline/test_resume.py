@@ -1,11 +1,10 @@
 """A run that dies or is stopped at any instant, and goes on, comes to the same end as one that was left alone."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from sqlite3 import Connection
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -13,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.judging.runner import Stopped
+from balancer.pipeline.results.log import Event
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Problem
 from balancer.program import Program
 from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
@@ -46,37 +46,22 @@ class Mortal(Store):
     stop: Callable[[], None] | None = None
     writes = 0
 
-    def _write(self) -> None:
-        with self._counting:
-            self.writes += 1
-            if self.stop is not None and self.writes == self.left:
-                self.stop()
-            elif self.stop is None and self.writes > self.left:
-                self._db._later.clear()
-                raise Died  # and so does every later one
-
     def __init__(self, folder: Path) -> None:
         self._counting = threading.Lock()
         super().__init__(folder)
-        do, later, transaction = self._db.do, self._db.later, self._db.transaction
+        write = self.log.add_all
 
-        def counted(sql: str, *values: object) -> int:
-            self._write()
-            return do(sql, *values)
+        def counted(events: Sequence[Event]) -> None:
+            with self._counting:
+                self.writes += 1
+                if self.stop is not None and self.writes == self.left:
+                    self.stop()
+                elif self.stop is None and self.writes > self.left:
+                    self.log._later.clear()
+                    raise Died  # and so does every later one
+            write(events)
 
-        def counted_later(sql: str, *values: object) -> None:
-            self._write()
-            later(sql, *values)
-
-        @contextmanager
-        def counted_transaction() -> Iterator[Connection]:
-            self._write()
-            with transaction() as db:
-                yield db
-
-        self._db.do = counted  # type: ignore[method-assign]
-        self._db.later = counted_later  # type: ignore[method-assign]
-        self._db.transaction = counted_transaction  # type: ignore[method-assign]
+        self.log.add_all = counted  # type: ignore[method-assign]
 
 
 def mortal(left: int) -> type[Mortal]:

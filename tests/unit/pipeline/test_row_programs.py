@@ -198,7 +198,7 @@ def test_a_checker_that_refuses_the_answers_of_its_row_is_left_out(tmp_path: Pat
     bench, _, left_out = _judged(tmp_path, _World(checker=True, validator=True))
     assert set(left_out) >= {"row/checker", "row/validator"}
     with bench.open({"a": FakeExecutor(_World().answer, languages=("python", "cpp"))}) as sample:
-        assert sample.checker == Checker(None, bench.problem.checker.instead or ())
+        assert sample.known.checker == Checker(None, bench.problem.checker.instead or ())
         assert sample.validators.programs() == ()
         why = sample.store.left_out(bench.problem.id)["row/checker"]
     assert why == "it ends with exit code 43 instead of exit code 42 on the output of the known test 'private 1'"

@@ -13,7 +13,7 @@ from rich.console import Console
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.traces import read_trace
-from balancer.pipeline.results.rounds import Rounds
+from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of, slots_of
@@ -352,7 +352,7 @@ def test_a_session_that_was_killed_counts_as_one(bench: Bench) -> None:
     bench.new = after_calls(40, lambda: os.kill(os.getpid(), signal.SIGINT))
     bench.run()
     with Store(bench.folder / "results") as store:  # as SIGKILL leaves it: no word on how the session ended
-        store._db.do("UPDATE sessions SET pool = NULL")
+        store.log.replace("", ["ended"])
     bench.new = FakeExecutor
     assert bench.run().sessions == 2
 
@@ -382,19 +382,19 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
 def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else an error of the first minute would be told after hours."""
     expected = undisturbed(bench)
-    begin = Rounds.begin
+    begin = ProblemLog.propose
 
-    def failing(rounds: Rounds, problem: str, *what: object, **more: object) -> None:
-        if problem == "tripling":
+    def failing(log: ProblemLog, *what: object) -> None:
+        if log.problem == "tripling":
             raise BalancerError("disk full")
-        begin(rounds, problem, *what, **more)  # type: ignore[arg-type]
+        begin(log, *what)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Rounds, "begin", failing)
+    monkeypatch.setattr(ProblemLog, "propose", failing)
     bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)
     with pytest.raises(BalancerError, match="disk full"):
         bench.run()
     assert bench.calls < 60
     assert sorted(bench.closed) == sorted(bench.made)
-    monkeypatch.setattr(Rounds, "begin", begin)
+    monkeypatch.setattr(ProblemLog, "propose", begin)
     bench.new = FakeExecutor
     assert bench.run().problems == expected

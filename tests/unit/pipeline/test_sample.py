@@ -1,16 +1,14 @@
-"""What a run of a submission may use, and that threads pass their failures on."""
+"""What a run of a submission may use."""
 
-import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
-from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
 from balancer.program import Execution, Limits, Program
 from tests.unit.pipeline.bench import Bench, make_problem, quiet_progress
 from tests.unit.pipeline.fakes import FakeExecutor, hasty
@@ -34,14 +32,14 @@ def sample_with(
 def test_the_package_s_time_limit_is_scaled_and_ours_is_not(
     tmp_path: Path, named_s: float | None, factor: float, cpu_s: float
 ) -> None:
-    limits = sample_with(tmp_path, time_limit_s=named_s, factor=factor).limits
+    limits = sample_with(tmp_path, time_limit_s=named_s, factor=factor).known.limits
     assert limits.cpu_s == cpu_s
     assert limits.wall_s == 3 * cpu_s + 2
 
 
 @pytest.mark.parametrize(("named", "memory"), [(None, 2**30), (64 * 2**20, 64 * 2**20)])
 def test_the_package_s_memory_limit_holds(tmp_path: Path, named: int | None, memory: int) -> None:
-    assert sample_with(tmp_path, memory_bytes=named).limits.memory_bytes == memory
+    assert sample_with(tmp_path, memory_bytes=named).known.limits.memory_bytes == memory
 
 
 def test_submissions_run_within_the_limits_and_validators_within_their_own(tmp_path: Path) -> None:
@@ -57,44 +55,7 @@ def test_submissions_run_within_the_limits_and_validators_within_their_own(tmp_p
         judge_problem(sample)
         assert seen == {
             ("check input", VALIDATOR_LIMITS),
-            ("double", sample.limits),
-            ("add", sample.limits),
-            ("square", sample.limits),
+            ("double", sample.known.limits),
+            ("add", sample.known.limits),
+            ("square", sample.known.limits),
         }
-
-
-def test_the_first_failure_stops_the_rest_and_is_raised(tmp_path: Path) -> None:
-    sample = sample_with(tmp_path)
-    done: list[int] = []
-    lock = threading.Lock()
-
-    def act(item: int) -> None:
-        if item == 3:
-            raise ZeroDivisionError(item)
-        threading.Event().wait(0.001)
-        with lock:
-            done.append(item)
-
-    with pytest.raises(ZeroDivisionError, match="3"):
-        sample.in_threads(2, act, range(1000))
-    assert len(done) < 500
-
-
-def test_threads_are_used_again_and_a_step_may_begin_another(tmp_path: Path) -> None:
-    sample = sample_with(tmp_path)
-    sample.threads.shutdown()
-    object.__setattr__(sample, "threads", ThreadPoolExecutor(1))
-    did: list[tuple[int, int]] = []
-
-    def outer(item: int) -> None:
-        sample.in_threads(3, lambda inner: did.append((item, inner)), range(3))
-
-    before = threading.active_count()
-    for _ in range(5):  # no thread is free for the inner steps
-        sample.in_threads(3, outer, range(3))
-    assert sorted(did) == sorted(5 * [(item, inner) for item in range(3) for inner in range(3)])
-    assert threading.active_count() <= before + 1
-
-
-def test_no_item_is_no_work(tmp_path: Path) -> None:
-    sample_with(tmp_path).in_threads(2, pytest.fail, [])

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.report.tables import rate_cells
 from balancer.pipeline.results.run_result import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.scores import RATES, ModelUsage, Rate, scores_of
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.results.tally import RoundHistory, totals_of
+from balancer.pipeline.results.tally import ProblemTally, RoundHistory, totals_of
 from balancer.reporting.document import plain
 from tests.unit.pipeline.report_results import made_up_run
 
@@ -114,7 +115,8 @@ def test_totals_are_those_of_the_problems_and_a_tally_survives_json() -> None:
     totals = totals_of(tallies)
     assert totals.wrong_killed == sum(len(problem.killed) for problem in run.problems)
     assert totals.survivors == sum(len(problem.survivors) for problem in run.problems)
-    assert [type(each).from_dict(each.to_dict()) for each in tallies] == tallies
+    adapter = TypeAdapter(ProblemTally)
+    assert [adapter.validate_json(adapter.dump_json(each)) for each in tallies] == tallies
 
 
 _TIMES = st.tuples(st.integers(0, 20), st.integers(0, 9)).map(lambda t: (t[0] / 4, (t[0] + t[1]) / 4))
@@ -137,20 +139,20 @@ _SPANS = st.builds(
 def test_the_database_adds_leases_up_as_we_do(tmp_path_factory: pytest.TempPathFactory, spans: list[Span]) -> None:
     with Store(tmp_path_factory.mktemp("leases")) as store:
         for span in spans:
-            store.leases.add(7, span)
-            store.leases.add(8, Span("other", "p", RunStage.AGREE, "x", 1, 0.0, 99.0, "success"))
-        found: LeaseTotals = store.leases.work(7)
+            store.leases.add("7", span)
+            store.leases.add("8", Span("other", "p", RunStage.AGREE, "x", 1, 0.0, 99.0, "success"))
+        found: LeaseTotals = store.leases.work("7")
         assert found == lease_totals_of(spans), "times are quarters of a second, which add up exactly"
-        assert store.leases.drawn(7) == (1, sorted(store.leases.of(7), key=lambda span: span.ended_s))
-        assert store.leases.any_of(7) == bool(spans)
+        assert store.leases.drawn("7") == (1, sorted(store.leases.of("7"), key=lambda span: span.ended_s))
+        assert store.leases.any_of("7") == bool(spans)
 
 
 def test_of_many_leases_some_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.pipeline.results.leases._MOST", 10)
+    monkeypatch.setattr("balancer.pipeline.results.records._MOST_DRAWN", 10)
     with Store(tmp_path / "results") as store:
         for n in range(95):
-            store.leases.add(1, Span("a", "p", RunStage.AGREE, "x", n, n, n + 1, "success"))
-        one_in, drawn = store.leases.drawn(1)
+            store.leases.add("1", Span("a", "p", RunStage.AGREE, "x", n, n, n + 1, "success"))
+        one_in, drawn = store.leases.drawn("1")
         assert one_in == 10
-        assert 9 <= len(drawn) <= 10
-        assert store.leases.work(1).leases == 95
+        assert len(drawn) == 9
+        assert store.leases.work("1").leases == 95

@@ -89,7 +89,7 @@ class _Peaks:
 
 def _leases(folder: Path) -> int:
     with Store(folder) as store:
-        row = store.database.row("SELECT COUNT(*) FROM spans")
+        row = store.log.row("SELECT COUNT(*) FROM spans")
         assert row is not None
         return int(row[0])
 

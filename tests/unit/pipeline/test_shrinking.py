@@ -18,7 +18,7 @@ from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import shrinking
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.round.shrinking import smaller
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution
@@ -118,10 +118,10 @@ def test_it_is_off_unless_it_is_asked_for_or_time_is_the_measure(tmp_path: Path)
     judge(bench_of(tmp_path / "auto", "wrong"), shrink="auto")
     with bench_of(tmp_path / "auto").open({}) as sample:
         assert all(case.origin.generator != "shrink" for case in sample.store.cases("doubling"))
-        assert not sample.shrinks
-        assert replace(sample, allowed_s=5.0).shrinks
+        assert not sample.known.shrinks
+        assert replace(sample, allowed_s=5.0).known.shrinks
         off = bench_of(tmp_path).settings.model_copy(update={"shrink": "off"})
-        assert not replace(sample, allowed_s=5.0, settings=off).shrinks
+        assert not replace(sample, allowed_s=5.0, settings=off).known.shrinks
 
 
 @pytest.mark.usefixtures("summing")

@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.results import database
-from balancer.pipeline.results.collect import settle
+from balancer.pipeline.proposing import StoredAnswer, TokenUsage
+from balancer.pipeline.results import log
+from balancer.pipeline.results.collect import collect, settle
+from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
 from balancer.pipeline.results.problems import SeenBefore
-from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import CaseState, RunStage, Span
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.problem import Origin, Proposal, Verdict
@@ -42,11 +44,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_proposals_become_cases_in_their_order(store: Store) -> None:
-    store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
-    store.rounds.begin("q", 0, ProposalBatch([], []))
-    assert store.rounds.has_begun("p", 0)
-    assert store.rounds.has_begun("q", 0)
-    assert store.rounds.notes("p") == ["no validator"]
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
+    store.of("q").propose(0, ProposalBatch([], []))
+    assert store.of("p").has_begun(0)
+    assert store.of("q").has_begun(0)
+    assert store.of("p").notes() == ["no validator"]
     assert store.cases("p") == [
         StoredCase(1, OWN.data, OWN.answer, OWN.origin, True, CaseState.PROPOSED, ""),
         StoredCase(2, MADE_UP.data, None, MADE_UP.origin, False, CaseState.PROPOSED, ""),
@@ -60,19 +62,17 @@ def test_proposals_are_stored_all_or_none(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.rounds.begin("p", 0, ProposalBatch(failing(), []))
-    with pytest.raises(BalancerError):
-        store.rounds.begin("p", 0, ProposalBatch([OWN, Proposal(None, OWN.origin)], []))  # type: ignore[arg-type]
-    assert not store.rounds.has_begun("p", 0)
+        store.of("p").propose(0, ProposalBatch(failing(), []))
+    assert not store.of("p").has_begun(0)
     assert store.cases("p") == []
-    store.rounds.begin("p", 0, ProposalBatch([OWN], []))
+    store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
 def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
-    store.rounds.begin("p", 0, ProposalBatch([OWN, MADE_UP], []))
-    store.set_case("p", 1, CaseState.VALID)
-    store.set_case("p", 2, CaseState.VALID, answer=b"")
-    store.set_case("p", 2, CaseState.CONTESTED, note="why")
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
+    store.of("p").set_case(1, CaseState.VALID)
+    store.of("p").set_case(2, CaseState.VALID, "", b"")
+    store.of("p").set_case(2, CaseState.CONTESTED, "why")
     own, made_up = store.cases("p")
     assert (own.state, own.answer, own.note) == (CaseState.VALID, b"2\n", "")
     assert (made_up.state, made_up.answer, made_up.note) == (CaseState.CONTESTED, b"", "why")
@@ -81,9 +81,9 @@ def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
 
 
 def test_left_out_keeps_the_last_reason(store: Store) -> None:
-    store.leave_out("p", "b", "first")
-    store.leave_out("p", "b", "last")
-    store.leave_out("p", "a", "why")
+    store.of("p").leave_out("b", "first")
+    store.of("p").leave_out("b", "last")
+    store.of("p").leave_out("a", "why")
     assert store.left_out("p") == {"a": "why", "b": "last"}
     assert store.left_out("q") == {}
 
@@ -112,12 +112,11 @@ def test_reopen_tries_again_what_was_lost(
 ) -> None:
     with Store(tmp_path_factory.mktemp("results")) as store:
         for problem, given_states in (("p", states), ("q", other)):
-            store.rounds.begin(
-                problem, 0, ProposalBatch([Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)], [])
-            )
+            proposals = [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)]
+            store.of(problem).propose(0, ProposalBatch(proposals, []))
             for number, state in enumerate(given_states, start=1):
-                store.set_case(problem, number, state)
-        store.reopen("p")
+                store.of(problem).set_case(number, state)
+        store.of("p").reopen()
         lost = CaseState.UNJUDGED in states
         again = {CaseState.UNJUDGED: CaseState.PROPOSED} | ({CaseState.SPARE: CaseState.PROPOSED} if lost else {})
         assert [case.state for case in store.cases("p")] == [again.get(state, state) for state in states]
@@ -127,70 +126,86 @@ def test_reopen_tries_again_what_was_lost(
 # -- what is put in stays in ---------------------------------------------------------------------------
 
 
-ACTED_ON = ['store.cases("q")', 'store.leave_out("q", "b", "why")', 'store.rounds.put_off("q", "why")', "wait()"]
-
-
-def test_nothing_that_was_acted_on_is_lost_when_the_process_dies(tmp_path: Path) -> None:
-    """What waits to be written is committed before anything is read or written, or else after a moment."""
+def test_what_is_left_of_a_log_when_the_process_dies_is_its_beginning(tmp_path: Path) -> None:
+    """Whatever is lost, all that followed from it is lost too."""
     code = f"""
-import os, signal, sqlite3, time
+import os, signal, sys, threading, time
 from pathlib import Path
-from balancer.problem import Origin, Proposal, Verdict
-from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.rounds import ProposalBatch
-from balancer.pipeline.results.store import Store, StoredVerdict
-for number, acted_on in enumerate({ACTED_ON}):
+from balancer.pipeline.results.store import Store
+for life in range(6):
     if os.fork():
         assert os.wait()[1] == signal.SIGKILL
         continue
-    folder = Path({str(tmp_path)!r}, str(number))
-    store = Store(folder)
-    store.rounds.begin('p', 0, ProposalBatch([Proposal(b'1', Origin('g', 'd'))], ['note']))
-    store.set_case('p', 1, CaseState.VALID)
-    store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
-    store.set_case('p', 1, CaseState.READY, answer=b'2')
-    def wait():
-        with sqlite3.connect(folder / 'run.sqlite') as other:
-            while not other.execute('SELECT * FROM verdicts').fetchall():
-                time.sleep(0.01)
-    eval(acted_on)
-    os.kill(os.getpid(), signal.SIGKILL)
+    log = Store(Path({str(tmp_path)!r}, str(life))).of("p")
+    threading.Timer(0.03 * life, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    for number in range(10**9):
+        log.leave_out(f"{{number % 50}}", f"{{number}}")
+        time.sleep(0.0001)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-    for number in range(len(ACTED_ON)):
-        with Store(tmp_path / str(number)) as store:
-            assert store.rounds.notes("p") == ["note"]
-            assert store.cases("p") == [StoredCase(1, b"1", b"2", Origin("g", "d"), False, CaseState.READY, "")]
-            assert store.verdicts("p") == {("a", 1): StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")}
+    for life in range(6):
+        with Store(tmp_path / str(life)) as store:
+            numbers = [int(why) for _, (_, why) in store.log.of("p", "leave_out")]
+            assert numbers == list(range(len(numbers)))
+    assert numbers, "what has waited for a while is written"
+
+
+def test_an_answer_that_was_paid_for_is_written_at_once(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from balancer.pipeline.proposing import StoredAnswer, TokenUsage
+from balancer.pipeline.results.store import Store
+used = TokenUsage(1, 2, 0.5, 3.0)
+Store(Path({str(tmp_path)!r})).answers.remember("key", "p", 0, 1, StoredAnswer("m", "v", "text", None, False, used))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    with Store(tmp_path) as store:
+        assert store.answers.recall("key") == StoredAnswer("m", "v", "text", None, False, TokenUsage(1, 2, 0.5, 3.0))
 
 
 def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> None:
-    found = StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")
+    found = ("a", 1, Verdict.ACCEPTED, 0.5, "")
 
-    def go_on(store: Store) -> None:
+    def go_on(log: ProblemLog) -> None:
         while True:
-            store.set_verdict("p", found)
+            log.judged(*found)
             time.sleep(0.001)  # SQLite gives up Python's lock for each row, and a busy thread gives it back late
 
     with Store(tmp_path) as store, closing(sqlite3.connect(tmp_path / "run.sqlite", isolation_level=None)) as other:
-        other.execute("ALTER TABLE looks RENAME TO gone")
-        store.set_verdict("p", found)
-        store.rechecks.add("p", "a", 1, "why", "said")
-        with pytest.raises(BalancerError, match="no such table: looks; check that the disk has room"):
-            store.verdicts("p")
+        other.execute("ALTER TABLE events RENAME TO gone")
+        log = ProblemLog("p", store.log.add_all)
+        log.judged(*found)
+        with pytest.raises(BalancerError, match="no such table: events; check that the disk has room"):
+            store.log.flush()
         with pytest.raises(BalancerError, match="no such table"):
-            go_on(store)  # until the writer has tried, too
-        other.execute("ALTER TABLE gone RENAME TO looks")
-        assert store.verdicts("p") == {("a", 1): found}
+            go_on(log)  # until the writer has tried, too
+        other.execute("ALTER TABLE gone RENAME TO events")
+        assert store.verdicts("p") == {("a", 1): StoredVerdict(*found)}
     with pytest.raises(BalancerError, match=r"run\.sqlite: is closed"):
-        store.set_verdict("p", found)
+        log.judged(*found)
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+    """As another program locks it that looks at the results."""
+    with Store(tmp_path) as store, closing(sqlite3.connect(tmp_path / "run.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.of("p").leave_out("a", "why")
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(store.log.flush)
+            time.sleep(0.1)
+            other.execute("COMMIT")
+            waiting.result(PATIENCE_S)
+    with Store(tmp_path) as store:
+        assert store.left_out("p") == {"a": "why"}
 
 
 def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_SOON_S", 0.0)
-    made = database.Database(tmp_path, "CREATE TABLE t (n INTEGER)", fresh=True)
+    monkeypatch.setattr(log, "_SOON_S", 0.0)
+    made = log.EventLog(tmp_path, "", fresh=True)
     cleared = made._some_wait.clear
 
     def clear() -> None:  # `close` comes between two steps of the writer
@@ -199,7 +214,7 @@ def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
         cleared()
 
     monkeypatch.setattr(made._some_wait, "clear", clear)
-    made.later("INSERT INTO t VALUES (?)", 1)
+    made.add("p", "kind", 1)
     writer = made._writer
     assert writer is not None
     writer.join(PATIENCE_S)
@@ -207,21 +222,41 @@ def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
     made.close()
 
 
-def test_threads_share_it(store: Store) -> None:
-    session = store.begin_session("fifo", 1)
-    store.rounds.begin("p", 0, ProposalBatch([Proposal(b"%d" % n, OWN.origin) for n in range(40)], []))
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
+_EVENTS = st.lists(
+    st.one_of(
+        st.builds(lambda data, many: ("propose", 0, ProposalBatch([Proposal(data, OWN.origin)] * many)),
+                  st.binary(max_size=9), st.integers(1, 3)),
+        st.builds(lambda *payload: ("set_case", *payload),
+                  st.just(1), st.sampled_from(CaseState), _TEXT, st.none() | st.binary(max_size=9)),
+        st.builds(lambda *payload: ("judged", *payload),
+                  _TEXT, st.just(1), st.sampled_from(Verdict), st.floats(0, 9), _TEXT, st.none() | st.floats(0, 9)),
+        st.builds(lambda *payload: ("leave_out", *payload), _TEXT, _TEXT),
+        st.builds(lambda *payload: ("bring", *payload), st.sampled_from(["checker", "validator"]), _TEXT, _TEXT, _TEXT),
+        st.builds(lambda *payload: ("shrunk", *payload), st.just(1), _TEXT, st.none() | st.binary(max_size=9), _TEXT),
+        st.sampled_from([("reopen",), ("answer_again", 1), ("spare", 0), ("want_again", 0), ("forget_troubles",),
+                         ("bring_back", 0, 1), ("put_off", "why"), ("remark", "x", "y"), ("trouble", "t"),
+                         ("set_limit", 2.5), ("set_codes", "v", 0, [1, 43]), ("clock", 2.0, 1.0),
+                         ("forget_verdicts", [("", 1)])]),
+    ),
+    max_size=12,
+)  # fmt: skip
 
-    def work(first: int) -> None:
-        for number in range(first, 41, 4):
-            store.set_case("p", number, CaseState.READY, answer=b"%d" % number)
-            store.set_verdict("p", StoredVerdict("a", number, Verdict.ACCEPTED, 0.0, ""))
-            store.leases.add(session, SPAN)
-            store.reopen("q")
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(work, range(1, 5)))
-    assert [case.answer for case in store.cases("p", CaseState.READY)] == [b"%d" % n for n in range(1, 41)]
-    assert len(store.verdicts("p")) == len(store.leases.of(session)) == 40
+@settings(max_examples=60)
+@given(events=_EVENTS)
+def test_a_log_that_is_played_again_comes_to_the_same(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[Any, ...]]
+) -> None:
+    folder = tmp_path_factory.mktemp("results")
+    with Store(folder) as store:
+        lived = store.of("p")
+        lived.propose(0, ProposalBatch([OWN], ["note"]))
+        for kind, *payload in events:
+            getattr(lived, kind)(*payload)
+    with Store(folder) as store:
+        known = {name: value for name, value in vars(store.of("p")).items() if name not in ("_sink", "_lock")}
+        assert known == {name: vars(lived)[name] for name in known}
 
 
 # -- whose it is ---------------------------------------------------------------------------------------
@@ -255,7 +290,7 @@ def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) ->
                 Store(tmp_path, fresh=fresh)
             (line,) = caught.value.problems
             assert line == f"{tmp_path}: another run is writing here; wait for it or choose other --results"
-        first.leave_out("p", "a", "still works")
+        first.of("p").leave_out("a", "still works")
     with Store(tmp_path) as second:
         assert second.left_out("p") == {"a": "still works"}
 
@@ -264,7 +299,7 @@ def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
     """Whatever else came to lie there is somebody's."""
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
-        store.leave_out("p", "a", "why")
+        store.of("p").leave_out("a", "why")
     (tmp_path / "thesis.tex").write_text("ten years of work")
     (tmp_path / "photos").mkdir()
     with Store(tmp_path, fresh=True) as store:
@@ -328,30 +363,31 @@ def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path)
     with pytest.raises(ConfigError):
         Store(folder)
     with Store(folder, fresh=True) as store:
-        store.rounds.begin("p", 0, ProposalBatch([OWN], []))
+        store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
 def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
     """As a disk that is full, which is played here by a limit on the pages."""
     with Store(tmp_path) as store:
-        store.rounds.begin("p", 0, ProposalBatch([OWN], []))
-        (pages,) = store._db.row("PRAGMA page_count") or (0,)
-        store._db.row(f"PRAGMA max_page_count = {pages}")
-        big = Proposal(bytes(200_000), OWN.origin)
+        store.of("p").propose(0, ProposalBatch([OWN], []))
+        (pages,) = store.log.row("PRAGMA page_count") or (0,)
+        store.log.row(f"PRAGMA max_page_count = {pages}")
+        store.of("q").propose(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
         with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; check that the disk"):
-            store.rounds.begin("q", 0, ProposalBatch([big], []))
+            store.log.flush()
         with pytest.raises(BalancerError, match="disk is full"):
-            store.leave_out("p", "a", "x" * 200_000)
-        store._db.row("PRAGMA max_page_count = 1000000")
-        assert not store.rounds.has_begun("q", 0)
-        store.rounds.begin("q", 0, ProposalBatch([big], []))
+            store.cases("r")
     with Store(tmp_path) as store:
         assert store.cases("p")[0].data == OWN.data
+        assert store.cases("q") == [], "all or none of a batch"
+        store.of("q").propose(0, ProposalBatch([Proposal(bytes(200_000), OWN.origin)], []))
+    with Store(tmp_path) as store:
+        assert len(store.cases("q")[0].data) == 200_000
 
 
 def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.rounds.begin("p", 0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
+        store.of("p").propose(0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
     file = tmp_path / "run.sqlite"
     content = bytearray(file.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
@@ -361,53 +397,51 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
 
 
 def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
-    checker = Program("python", "check", "checker.py")
     for n in range(200):  # more problems than are remembered
-        problem = f"p{n}"
-        assert store.left_out(problem) == {}
-        assert store.judges.kept(problem, "checker") is None
-        store.leave_out(problem, "a", f"why {n}")
-        store.adopt_checker(problem, checker, 1)
+        assert store.left_out(f"p{n}") == {}
+        store.of(f"p{n}").leave_out("a", f"why {n}")
     for n in (0, 100, 199):
         assert store.left_out(f"p{n}") == {"a": f"why {n}"}
-        assert store.judges.kept(f"p{n}", "checker") == checker
 
 
 def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     doubling = make_problem(wrong=["square"])
     assert store.meet(doubling, 3, "one") is SeenBefore.NEW
-    store.rounds.begin(doubling.id, 0, ProposalBatch([OWN], ["note"]))
-    store.set_verdict(doubling.id, StoredVerdict("square", 1, Verdict.ACCEPTED, 0.5, ""))
-    store.leave_out(doubling.id, "square", "why")
-    store.judges.keep(doubling.id, "validator", Program("python", "v", "v.py"), 0)
+    store.of(doubling.id).propose(0, ProposalBatch([OWN], ["note"]))
+    store.of(doubling.id).judged("square", 1, Verdict.ACCEPTED, 0.5, "")
+    store.of(doubling.id).leave_out("square", "why")
+    store.of(doubling.id).bring("validator", "python", "v", "v.py")
     assert store.left_out(doubling.id)
-    assert store.judges.kept(doubling.id, "validator")
+    assert store.of(doubling.id).brought["validator"] == Program("python", "v", "v.py")
     assert store.meet(doubling, 3, "one") is SeenBefore.KNOWN
     assert store.cases(doubling.id)
     assert store.meet(doubling, 3, "two") is SeenBefore.CHANGED
     assert (store.cases(doubling.id), store.verdicts(doubling.id), store.left_out(doubling.id)) == ([], {}, {})
-    assert not store.rounds.has_begun(doubling.id, 0)
-    assert store.judges.kept(doubling.id, "validator") is None
+    assert not store.of(doubling.id).has_begun(0)
+    assert "validator" not in store.of(doubling.id).brought
 
 
 def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
     doubling = make_problem(accepted=["double"], wrong=["square"])
     store.meet(doubling, 0, "print")
-    store.rounds.begin(doubling.id, 0, ProposalBatch([OWN], []))
-    store.set_case(doubling.id, 1, CaseState.READY, answer=b"2")
+    store.of(doubling.id).propose(0, ProposalBatch([OWN], []))
+    store.of(doubling.id).set_case(1, CaseState.READY, "", b"2")
     for verdict, met in ((Verdict.UNJUDGED, SeenBefore.KNOWN), (Verdict.WRONG_ANSWER, SeenBefore.DONE)):
-        store.set_verdict(doubling.id, StoredVerdict("double", 1, Verdict.ACCEPTED, 0.1, ""))
-        store.set_verdict(doubling.id, StoredVerdict("square", 1, verdict, 0.1, ""))
+        store.of(doubling.id).judged("double", 1, Verdict.ACCEPTED, 0.1, "")
+        store.of(doubling.id).judged("square", 1, verdict, 0.1, "")
         settle(store, doubling)
         assert store.meet(doubling, 0, "print") is met
 
 
 def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store: Store) -> None:
+    store.meet(make_problem("p"), 0, "print")
+    store.begin_session("fifo", 1)
+    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
     for case, verdict in ((1, Verdict.ACCEPTED), (2, Verdict.UNJUDGED)):
-        store.rechecks.add("p", "a", case, "starved", "unjudged")
-        store.set_verdict("p", StoredVerdict("a", case, verdict, 0.1, ""))
-    store.rechecks.add("p", "validator", 3, "starved", "unjudged")  # of what gets no verdict nobody knows better
-    assert store.rechecks.counts() == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
+        store.log.add("p", "recheck", "a", case, "starved", "unjudged")
+        store.of("p").judged("a", case, verdict, 0.1, "")
+    store.log.add("p", "recheck", "validator", 3, "starved", "unjudged")  # what gets no verdict stays so
+    assert collect(store).rechecks == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
 
 
 def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path: Path) -> None:
@@ -420,6 +454,8 @@ def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are
     with pytest.raises(ConfigError, match=r"run\.sqlite: was made by another version of balancer; use --fresh, or"):
         Store(tmp_path)
     with closing(sqlite3.connect(tmp_path / "run.sqlite")) as db:
-        assert db.execute("SELECT value FROM meta WHERE key = 'source'").fetchone() == ('{"kind": "packages"}',)
+        assert db.execute("SELECT payload FROM events WHERE kind = 'described'").fetchone() == (
+            '[{"kind":"packages"}]',
+        )
     with Store(tmp_path, fresh=True) as store:
         assert store.source == {}

@@ -10,8 +10,8 @@ import pytest
 
 from balancer.errors import ConfigError
 from balancer.pipeline.report.export import export_cases
-from balancer.pipeline.results.database import lock_folder
-from balancer.pipeline.results.rounds import ProposalBatch
+from balancer.pipeline.results.log import lock_folder
+from balancer.pipeline.results.problem_log import ProposalBatch
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.problem import Origin, Proposal
@@ -100,7 +100,7 @@ def test_cases_are_not_written_through_a_link(folder: Path, tmp_path: Path) -> N
     (folder / "cases").symlink_to(photos)
     kills = SimpleNamespace(id="p", killers=[SimpleNamespace(id=1, sample=False)])
     with Store(folder) as store:
-        store.rounds.begin("p", 0, ProposalBatch([Proposal(b"1", Origin("mutate", ""), b"2")], []))
+        store.of("p").propose(0, ProposalBatch([Proposal(b"1", Origin("mutate", ""), b"2")], []))
         export_cases(store, cast(RunResult, SimpleNamespace(problems=[kills])), folder / "cases")
     assert (folder / "cases/p/001.ans").read_bytes() == b"2"
     assert [file.name for file in photos.iterdir()] == ["one.jpg"]

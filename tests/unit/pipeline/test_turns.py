@@ -16,13 +16,13 @@ from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
 from balancer.pipeline.results.collect import collect, problem_result, settle
+from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch, first_kills, paid_by_round
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
-from balancer.pipeline.results.store import Store, StoredVerdict
-from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.sample import ProblemClock, chunk
-from balancer.pipeline.round.steps import surviving
+from balancer.pipeline.results.store import Store
+from balancer.pipeline.round.bandit import chunk
+from balancer.pipeline.round.sample import ProblemClock
+from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Limits, Program, Status
@@ -82,7 +82,7 @@ def test_the_next_round_is_told_how_long_it_took(tmp_path: Path) -> None:
     further = Further()
     with bench_of(tmp_path, further).open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
-        limit_s = sample.limits.cpu_s
+        limit_s = sample.known.limits.cpu_s
     told = further.told[0]
     assert told.limit_s == limit_s
     assert [(case.time_s, case.survivor_s) for case in told.cases] == [(0.01, 0.01)] * 6
@@ -101,23 +101,23 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None
             began = time.monotonic()
             assert judge_problem(replace(sample, allowed_s=allowed_s)), "it is hungry: something survives"
             assert time.monotonic() - began < stretched(8 * allowed_s)
-            rounds = sample.store.rounds.count("doubling")
+            rounds = sample.store.of("doubling").rounds
             if rounds > 3:
                 break
         assert rounds > 3
-        elapsed_s, spent_s = sample.store.times.of("doubling")
+        elapsed_s, spent_s = sample.log.elapsed_s, sample.log.spent_s
         assert allowed_s <= spent_s <= elapsed_s
         assert judge_problem(replace(sample, allowed_s=allowed_s))
-        assert sample.store.rounds.count("doubling") == rounds, "what was spent is remembered"
+        assert sample.store.of("doubling").rounds == rounds, "what was spent is remembered"
         judge_problem(replace(sample, allowed_s=spent_s + 0.5))
-        assert sample.store.rounds.count("doubling") > rounds, "with more time it goes on"
+        assert sample.store.of("doubling").rounds > rounds, "with more time it goes on"
 
 
 def test_without_a_survivor_no_time_is_spent(tmp_path: Path) -> None:
     with bench_of(tmp_path, Further(), wrong=("square",)).open({"a": FakeExecutor()}) as sample:
         assert not judge_problem(replace(sample, allowed_s=60.0))
-        assert sample.store.times.of("doubling")[1] < 30
-        assert sample.store.rounds.count("doubling") == 1
+        assert sample.log.spent_s < 30
+        assert sample.store.of("doubling").rounds == 1
 
 
 def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, 
     executor = Ticking()
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=float(budget_s))
-        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         judge_problem(timed)
         assert timed.clock.spent_s <= 1.1 * budget_s + 1
         verdicts = sample.store.verdicts("doubling")
         assert not [each for each in verdicts.values() if each.verdict is Verdict.UNJUDGED]
         assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
-        alive = {each.name for each in surviving(timed)}
+        alive = {each.name for each in timed.known.surviving()}
         for case in sample.store.cases("doubling", CaseState.READY):
             if not case.sample and any((name, case.id) not in verdicts for name in alive):
                 assert case.note == NOT_ALL_RUN
@@ -169,12 +169,12 @@ def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int
     """Give a problem a turn. Return whether it is hungry, the number of made-up cases that count, and its notes."""
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=budget_s)
-        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         hungry = judge_problem(timed)
         ready = sample.store.cases("doubling", CaseState.READY)
         verdicts = sample.store.verdicts("doubling")
-        assert all((each.name, case.id) in verdicts for case in ready for each in surviving(timed))
-        return hungry, sum(not case.sample for case in ready), sample.store.rounds.notes("doubling")
+        assert all((each.name, case.id) in verdicts for case in ready for each in timed.known.surviving())
+        return hungry, sum(not case.sample for case in ready), sample.store.of("doubling").notes()
 
 
 def uneven_bench(folder: Path) -> Bench:
@@ -187,7 +187,7 @@ def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path: Path) -> No
     assert turn_of(uneven_bench(tmp_path), executor, 20.0)[1]
 
 
-def test_compiling_does_not_tell_how_long_runs_take(tmp_path: Path) -> None:
+def test_compiling_does_not_tell_how_long_runs_take() -> None:
     now = 0.0
 
     def run(took_s: float, compile_s: float) -> ProgramResult:
@@ -195,13 +195,12 @@ def test_compiling_does_not_tell_how_long_runs_take(tmp_path: Path) -> None:
         now += took_s
         return ProgramResult(Execution(Status.FINISHED, compile_s=compile_s))
 
-    with Store(tmp_path) as store:
-        clock = ProblemClock(store.times, "p", lambda: now)
-        clock.timed(lambda: run(9.0, 0.0))
-        assert clock.longest_s == 0, "no run on made-up inputs"
-        with clock.spending():
-            clock.timed(lambda: run(42.0, 40.0))
-            assert clock.longest_s == 2
+    clock = ProblemClock(ProblemLog("p"), lambda: now)
+    clock.timed(lambda: run(9.0, 0.0))
+    assert clock.longest_s == 0, "no run on made-up inputs"
+    clock.spend(True)
+    clock.timed(lambda: run(42.0, 40.0))
+    assert clock.longest_s == 2
 
 
 def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_path: Path) -> None:
@@ -263,7 +262,7 @@ def test_runs_that_are_tried_again_end_with_the_budget(tmp_path: Path, busy_for:
     runner = Timed({"a": executor}, RetrySettings(), outage_s=10_000.0)
     with bench.open({"a": executor}) as sample:
         timed = replace(sample, allowed_s=30.0, runner=runner)
-        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", runner.now))
+        timed.clock = ProblemClock(sample.log, runner.now)
         judge_problem(timed)
         assert 27 <= timed.clock.spent_s <= 33
         assert not [each for each in sample.store.verdicts("doubling").values() if each.verdict is Verdict.UNJUDGED]
@@ -313,7 +312,7 @@ def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path: Path) -> N
     problems = [make_problem(name) for name in ("done", "hungry", "starved")]
     with Store(tmp_path) as store:
         for name, spent_s in (("done", 2.0), ("hungry", 10.0), ("starved", 11.0)):
-            store.times.keep(name, spent_s, spent_s)
+            store.of(name).clock(spent_s, spent_s)
         hungry = {"done": False, "hungry": True, "starved": True}
         turns: list[dict[str, float]] = []
 
@@ -321,7 +320,7 @@ def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path: Path) -> N
             turns.append({problem.id: allowed_s for problem, allowed_s in given})
             for name, allowed_s in turns[-1].items():
                 used_s = allowed_s if name == "starved" else 11.0  # one has killed the last
-                store.times.keep(name, used_s, used_s)
+                store.of(name).clock(used_s, used_s)
                 hungry[name] = name == "starved"
             return True
 
@@ -343,30 +342,31 @@ def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Sp
 
 def test_a_chunk_is_what_there_is_time_for() -> None:
     assert chunk(float("inf"), 0.0, 0, 30) == 30
-    assert chunk(10.0, 0.0, 0, 30) == 4
+    assert chunk(10.0, 0.0, 0, 30) == 6
     assert chunk(10.0, 1.0, 10, 100) == 50
     assert chunk(0.1, 100.0, 10, 100) == 2
     assert chunk(10.0, 0.0, 0, 3) == 3
 
 
-def test_a_clock_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_clock_goes_on_where_it_was() -> None:
     now = 100.0
 
     def clock() -> float:
         return now
 
-    with Store(tmp_path) as store:
-        first = ProblemClock(store.times, "p", clock)
-        now = 103.0
-        with first.spending():
-            now = 105.0
-            assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
-        now = 106.0
-        first.keep()
-        now = 500.0
-        second = ProblemClock(store.times, "p", clock)
-        now = 501.0
-        assert (second.elapsed_s, second.spent_s) == (7.0, 2.0)
+    log = ProblemLog("p")
+    first = ProblemClock(log, clock)
+    now = 103.0
+    first.spend(True)
+    now = 105.0
+    assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
+    first.spend(False)
+    now = 106.0
+    first.keep()
+    now = 500.0
+    second = ProblemClock(log, clock)
+    now = 501.0
+    assert (second.elapsed_s, second.spent_s) == (7.0, 2.0)
 
 
 # -- what each generator brought, from a run to its report ------------------------------------------------
@@ -402,21 +402,19 @@ def test_first_kills_and_what_was_brought(result: RunResult) -> None:
     assert summary["first_kills"][0]["submission"] == "square"
 
 
-def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested(tmp_path: Path) -> None:
+def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested() -> None:
     """It was missing in the chart, although the submission was killed."""
-    with Store(tmp_path) as store:
-        proposals = [Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]
-        store.rounds.begin("p", 0, ProposalBatch(proposals))
-        for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
-            store.set_case("p", case, CaseState.READY)
-            store.set_verdict("p", StoredVerdict("bad", case, Verdict.WRONG_ANSWER, 0.1, ""))
-            store.times.killed("p", "bad", case, at_s)
-        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(1, 1.0)]
-        store.set_case("p", 1, CaseState.CONTESTED)
-        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(2, 2.0)]
-        assert store.times.by_round("p")[0] == {"numbers": {0: 1}}
-        store.set_verdict("p", StoredVerdict("bad", 2, Verdict.ACCEPTED, 0.1, ""))
-        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(3, 3.0)]
+    log = ProblemLog("p")
+    log.propose(0, ProposalBatch([Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]))
+    for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
+        log.set_case(case, CaseState.READY)
+        log.judged("bad", case, Verdict.WRONG_ANSWER, 0.1, "", at_s)
+    assert first_kills(log) == {"bad": (1, 1.0)}
+    log.set_case(1, CaseState.CONTESTED)
+    assert first_kills(log) == {"bad": (2, 2.0)}
+    assert paid_by_round(log)[0] == {"numbers": {0: 1}}
+    log.judged("bad", 2, Verdict.ACCEPTED, 0.1, "")
+    assert first_kills(log) == {"bad": (3, 3.0)}
 
 
 def test_the_report_says_so(result: RunResult) -> None:
@@ -432,9 +430,11 @@ def test_a_kill_that_counts_no_more_is_not_among_them(tmp_path: Path) -> None:
     bench = Bench(tmp_path, make_problem(wrong=["square"]))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
-        assert [kill.submission for kill in sample.store.times.kills()] == ["square"]
-        sample.store.leave_out("doubling", "square", "for some reason")
-        assert sample.store.times.kills() == []
+        sample.store.problems.meet(bench.problem, 0, "-")
+        sample.store.begin_session("fifo", 1)
+        assert [kill.submission for kill in collect(sample.store).first_kills] == ["square"]
+        sample.log.leave_out("square", "for some reason")
+        assert collect(sample.store).first_kills == ()
 
 
 def test_a_single_kill_and_many_generators_can_be_drawn() -> None:

@@ -17,7 +17,7 @@ from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
@@ -230,7 +230,7 @@ def test_one_that_accepts_with_0_is_understood(bench_with: With, modern: End) ->
     for state in (CaseState.READY, CaseState.INVALID, CaseState.UNCHECKED):
         assert end.inputs(state) == modern.inputs(state)
     with bench.open({}) as sample:
-        assert sample.store.judges.codes("doubling", "says") == (0, frozenset({3, 43}))
+        assert sample.store.of("doubling").codes["says"] == (0, frozenset({3, 43}))
 
 
 @pytest.mark.parametrize("code", [1, 0, -6])

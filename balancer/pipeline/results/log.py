@@ -1,41 +1,79 @@
-"""SQLite database of a results folder, for many threads of one process, with a cache of recent problems.
+"""Log of a run: one table of events in SQLite, for many threads of one process.
 
-Decides about transactions, batches, errors and the size of the cache. Decides also how the folder is locked and opened.
-Only one process uses it at a time. A folder with other files and no run is refused, and links in it are not followed.
-A fresh start deletes only the database.
+Decides how events are written down, in batches, and how the results folder is locked and opened. What the events mean
+is for others. Only one process uses a folder at a time. A folder with other files and no run is refused, and links in
+it are not followed. A fresh start deletes only the database.
+
+Events are committed in the order in which they were added, at the latest a twentieth of a second later. So a process
+that dies loses only the end of the log: whatever is lost, all that followed from it is lost too.
 """
 
 import fcntl
+import json
 import os
 import sqlite3
 import threading
 import zlib
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, Final
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.observing.traces.tables import SCHEMA as TRACE_SCHEMA
 
-__all__ = ["DATABASE", "Database", "RecentCache", "lock_folder", "open_database"]
+__all__ = ["DATABASE", "Event", "EventLog", "lock_folder"]
 
-Found = TypeVar("Found")
+Event = tuple[str, str, str]
+"""The problem ("": the run as a whole), the kind, and the payload as JSON: a list."""
 
-_MOST_RECENT = 64  # problems; a further one costs a query
-_SOON_S = 0.05  # for which a row waits for others
-DATABASE = "run.sqlite"
+DATABASE: Final = "run.sqlite"
+_SOON_S = 0.05  # for which an event waits for others
+_AT_ONCE = 100
 _LOCK = "run.lock"
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, problem TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS events_of ON events (kind, problem);
+CREATE UNIQUE INDEX IF NOT EXISTS met_at ON events (json_extract(payload, '$[0]')) WHERE kind = 'met';
+CREATE UNIQUE INDEX IF NOT EXISTS bad_row_at ON events (json_extract(payload, '$[0]')) WHERE kind = 'bad_row';
+CREATE UNIQUE INDEX IF NOT EXISTS answer_to ON events (json_extract(payload, '$[0]')) WHERE kind = 'answer';
+CREATE INDEX IF NOT EXISTS leased_in ON events (json_extract(payload, '$[0]')) WHERE kind = 'leased';
+CREATE VIEW IF NOT EXISTS spans AS SELECT
+    seq, problem, json_extract(payload, '$[0]') AS session, json_extract(payload, '$[1]') AS endpoint,
+    json_extract(payload, '$[2]') AS stage, json_extract(payload, '$[3]') AS subject,
+    json_extract(payload, '$[4]') AS case_id, json_extract(payload, '$[5]') AS started_s,
+    json_extract(payload, '$[6]') AS ended_s, json_extract(payload, '$[7]') AS outcome
+    FROM events WHERE kind = 'leased';
+{TRACE_SCHEMA}
+"""
+_INSERT: Final = "INSERT OR REPLACE INTO events (problem, kind, payload) VALUES (?, ?, ?)"
 
 
-class Database:
-    """The database of one results folder, which it locks. Thread-safe; one process at a time.
+def as_event(problem: str, kind: str, *payload: object) -> Event:
+    """Return an event as it is written down."""
+    return problem, kind, json.dumps(payload, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    """Return as JSON: bytes as text of the same numbers, an enum as its value."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} cannot be written down")
+
+
+class EventLog:
+    """The log of one results folder, which it locks. Thread-safe; one process at a time.
 
     Args:
         folder: created if it is missing.
-        schema: statements that create missing tables.
-        fresh: delete the existing database first.
+        signature: of what events mean. A log with another one is of another version.
+        fresh: delete the existing log first.
 
     Raises:
         ConfigError: another process uses it, it holds files but no run, another version made it, or it cannot be
@@ -44,17 +82,18 @@ class Database:
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
 
-    def __init__(self, folder: Path, schema: str, *, fresh: bool) -> None:
+    def __init__(self, folder: Path, signature: str, *, fresh: bool) -> None:
+        self.version = zlib.crc32((_SCHEMA + signature).encode()) & 0x7FFF_FFFF
         self._folder = folder
         self._lock = threading.RLock()
-        self._later: deque[tuple[str, tuple[object, ...]]] = deque()
+        self._later: deque[Event] = deque()
         self._some_wait = threading.Event()
         self._closing = threading.Event()
         self._failed: BalancerError | None = None
         self._writer: threading.Thread | None = None
         self._guard = lock_folder(folder)
         try:
-            self._db = open_database(folder, schema, fresh=fresh)
+            self._db = _opened_database(folder, self.version, fresh=fresh)
         except BaseException:
             self._guard.close()
             raise
@@ -72,9 +111,30 @@ class Database:
         if self._writer is not None:
             self._writer.join()
 
+    # -- writing -------------------------------------------------------------------------------------
+
+    def add(self, problem: str, kind: str, *payload: object) -> None:
+        """Write an event down, soon. Raises BalancerError if an earlier one could not be written."""
+        self.add_all([as_event(problem, kind, *payload)])
+
+    def add_all(self, events: Sequence[Event]) -> None:
+        """Write events down, soon, together or not at all."""
+        if self._failed is not None:
+            raise self._failed
+        self._later.extend(events)  # in one step, as a list: a batch never takes a part of them
+        if not self._some_wait.is_set():
+            self._some_wait.set()
+            if self._writer is None:
+                self._start_writer()
+
+    def flush(self) -> None:
+        """Commit all events that were added."""
+        with self.using():
+            pass
+
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection, for this thread alone. All that `later` was told before is committed."""
+        """Yield the connection, for this thread alone. All events that were added before are committed."""
         with self._lock:
             try:
                 if self._later and not self._db.in_transaction:
@@ -97,24 +157,12 @@ class Database:
                     db.execute("ROLLBACK")
                 raise
 
-    def do(self, sql: str, *values: object) -> int:
-        """Execute one statement. Return the id of the inserted row, or 0."""
-        with self.using() as db:
-            return db.execute(sql, values).lastrowid or 0
-
-    def later(self, sql: str, *values: object) -> None:
-        """Execute a statement soon, with others: before the next use of the database, or a twentieth of a second later.
-
-        So whatever is read is committed, and a kill loses only rows that nothing has used. The statement must not read
-        other tables: equal statements of a batch are executed together. Raises BalancerError if a batch has failed.
-        """
-        if self._failed is not None:
-            raise self._failed
-        self._later.append((sql, values))
-        if not self._some_wait.is_set():
-            self._some_wait.set()
-            if self._writer is None:
-                self._start_writer()
+    def replace(self, problem: str, kinds: Sequence[str] | None, events: Sequence[Event] = ()) -> None:
+        """Delete the events of `problem` of these kinds, or of all, and write others in their place at once."""
+        chosen = "" if kinds is None else f" AND kind IN ({', '.join('?' * len(kinds))})"
+        with self.transaction() as db:
+            db.execute(f"DELETE FROM events WHERE problem = ?{chosen}", (problem, *(kinds or ())))
+            db.executemany(_INSERT, events)
 
     def _start_writer(self) -> None:
         with self._lock:
@@ -123,7 +171,7 @@ class Database:
                 self._writer.start()
 
     def _write_on(self) -> None:
-        """Write batches until the database is closed."""
+        """Write batches until the log is closed."""
         while True:
             self._some_wait.wait()
             self._closing.wait(_SOON_S)
@@ -131,30 +179,25 @@ class Database:
             if self._closing.is_set():  # looked at last: `close` sets it first, and then what was cleared
                 return
             try:
-                with self.using():
-                    pass
+                self.flush()
             except BalancerError as error:
                 self._failed = error
                 return
 
     def _write_batch(self) -> None:
         """Commit all that waits, or nothing and keep it. For the thread that has the lock."""
-        batch: list[tuple[str, tuple[object, ...]]] = []
-        by_statement: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
+        batch = [self._later.popleft() for _ in range(len(self._later))]
         try:
-            for _ in range(len(self._later)):
-                batch.append(self._later.popleft())
-            for sql, values in batch:
-                by_statement[sql].append(values)
             self._db.execute("BEGIN IMMEDIATE")
-            for sql, many in by_statement.items():
-                self._db.executemany(sql, many)
+            self._db.executemany(_INSERT, batch)
             self._db.execute("COMMIT")
         except BaseException:
             self._later.extendleft(reversed(batch))
             if self._db.in_transaction:  # some errors have already rolled it back
                 self._db.execute("ROLLBACK")
             raise
+
+    # -- reading -------------------------------------------------------------------------------------
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -166,35 +209,24 @@ class Database:
         rows = self.rows(sql, *values)
         return rows[0] if rows else None
 
+    def pages(self, sql: str, start: int = -1) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query page by page: of rows after a number, by their last column. No lock in between."""
+        while rows := self.rows(f"{sql} LIMIT {_AT_ONCE}", start):
+            yield from rows
+            start = rows[-1][-1]
 
-class RecentCache(Generic[Found]):
-    """A cache of one value for each problem, so that a question before each program run costs no query. Thread-safe.
+    def of(self, problem: str, *kinds: str) -> list[tuple[str, list[Any]]]:
+        """Return kind and payload of the events of `problem`, in their order: all, or those of some kinds."""
+        sql = "SELECT kind, payload FROM events WHERE problem = ?"
+        if kinds:
+            sql += f" AND kind IN ({', '.join('?' * len(kinds))})"
+        return [(kind, json.loads(payload)) for kind, payload in self.rows(f"{sql} ORDER BY seq", problem, *kinds)]
 
-    Args:
-        database: its lock is used.
-        load: reads the value; the caller must not change it.
-    """
-
-    def __init__(self, database: Database, load: Callable[[str], Found]) -> None:
-        self._db = database
-        self._load = load
-        self._found: dict[str, Found] = {}
-
-    def of(self, problem: str) -> Found:
-        """Return the value; it is read at most once between two calls of `forget`."""
-        with suppress(KeyError):
-            return self._found[problem]
-        with self._db.using():
-            if problem not in self._found:
-                if len(self._found) >= _MOST_RECENT:
-                    del self._found[next(iter(self._found))]
-                self._found[problem] = self._load(problem)
-            return self._found[problem]
-
-    def forget(self, problem: str) -> None:
-        """Read the value again next time, because it has changed."""
-        with self._db.using():
-            self._found.pop(problem, None)
+    def last(self, kind: str, problem: str = "") -> list[Any] | None:
+        """Return the payload of the last event of a kind; None if there is none."""
+        sql = "SELECT payload FROM events WHERE problem = ? AND kind = ? ORDER BY seq DESC LIMIT 1"
+        row = self.row(sql, problem, kind)
+        return None if row is None else list(json.loads(row[0]))
 
 
 def lock_folder(folder: Path) -> IO[str]:
@@ -241,7 +273,7 @@ def _belongs_to_others(folder: Path) -> bool:
     return not ours and any(not entry.name.startswith(".") for entry in folder.iterdir())
 
 
-def open_database(folder: Path, schema: str, *, fresh: bool) -> sqlite3.Connection:
+def _opened_database(folder: Path, version: int, *, fresh: bool) -> sqlite3.Connection:
     """Open the database of `folder`, which is locked. With `fresh`, delete the old one first. Raises ConfigError."""
     file = folder / DATABASE
     try:
@@ -256,22 +288,15 @@ def open_database(folder: Path, schema: str, *, fresh: bool) -> sqlite3.Connecti
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        if not _is_for(db, schema):
+        new = db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        if not new and db.execute("PRAGMA user_version").fetchone() != (version,):
             db.close()
             raise ConfigError(
                 f"{file}: was made by another version of balancer; use --fresh, or choose other --results"
             )
-        db.executescript(schema)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.executescript(_SCHEMA)
     except sqlite3.Error as error:
         db.close()
         raise ConfigError(f"{file}: {error}; use --fresh, or choose other --results") from None
     return db
-
-
-def _is_for(db: sqlite3.Connection, schema: str) -> bool:
-    """Return whether the tables of `db` are those of `schema`; without tables, note whose they will be."""
-    version = zlib.crc32(schema.encode()) & 0x7FFF_FFFF
-    if db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
-        return bool(db.execute("PRAGMA user_version").fetchone() == (version,))
-    db.execute(f"PRAGMA user_version = {version}")
-    return True

@@ -1,0 +1,220 @@
+"""Records of a run that belong to no single problem: leases, answers of a model, endpoints that lied, and the trace.
+
+Decides which leases are drawn in the report, and which problems a liar had a part in. Such a problem is deleted when it
+is no longer at work, or when the store is next opened. So no withdrawn verdict outlives the process.
+"""
+
+import errno
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from balancer.errors import BalancerError
+from balancer.judging.pending import RunStage, Span
+from balancer.observing.traces.tables import insert_rows
+from balancer.pipeline.proposing import StoredAnswer, TokenUsage
+from balancer.pipeline.results.log import EventLog
+from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals, Liar, Verified
+from balancer.pipeline.results.scores import ModelUsage
+
+__all__ = ["Answers", "Leases", "TraceTables", "TrustStore"]
+
+_MOST_DRAWN = 20_000  # leases
+_MOST_KNOWN = 100_000  # pairs of endpoint and problem in memory
+
+# The slowest run of each stage of a case, summed over the stages.
+_CHAIN = """
+SELECT MAX(chain_s) FROM (
+    SELECT SUM(slowest_s) AS chain_s FROM (
+        SELECT problem, case_id, MAX(took_s) AS slowest_s FROM (
+            SELECT problem, case_id, stage, subject, SUM(ended_s - started_s) AS took_s FROM spans
+            WHERE session = ? GROUP BY problem, case_id, stage, subject)
+        GROUP BY problem, case_id, stage)
+    GROUP BY problem, case_id)
+"""
+_BELIEVED = """
+SELECT DISTINCT problem FROM events AS believed WHERE kind = 'believed' AND json_extract(payload, '$[0]') = ?
+    AND seq > COALESCE((SELECT MAX(seq) FROM events WHERE kind = 'trusted' AND problem IN ('', believed.problem)
+        AND json_extract(payload, '$[0]') = json_extract(believed.payload, '$[0]')), 0)
+"""
+_USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4, 5, 6)) + (
+    " FROM events WHERE kind = 'answer'"
+)
+
+
+class Leases:
+    """The leases of all sessions of one run, summed in the database because there may be millions. Thread-safe."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def add(self, session: str, span: Span, began_s: float = 0.0) -> None:
+        """Record one lease, soon. `began_s`: when its session began, by the clock of the span."""
+        self._log.add(
+            span.problem, "leased", session, span.endpoint, span.stage, span.subject, span.case,
+            span.started_s - began_s, span.ended_s - began_s, span.outcome,
+        )  # fmt: skip
+
+    def any_of(self, session: str) -> bool:
+        """Return whether `session` has run anything."""
+        return self._log.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
+
+    def of(self, session: str, *, one_in: int = 1) -> list[Span]:
+        """Return the leases of `session`, or one in `one_in`, in the order of their ends."""
+        rows = self._log.rows(
+            "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM"
+            " (SELECT *, ROW_NUMBER() OVER (ORDER BY ended_s) AS place FROM spans WHERE session = ?)"
+            " WHERE place % ? = 0 ORDER BY ended_s",
+            session, one_in,
+        )  # fmt: skip
+        return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
+
+    def drawn(self, session: str) -> tuple[int, list[Span]]:
+        """Return `one_in`, and the leases to draw: one in `one_in`."""
+        count = (self._log.row("SELECT COUNT(*) FROM spans WHERE session = ?", session) or (0,))[0]
+        one_in = max(1, -(-count // _MOST_DRAWN))
+        return one_in, self.of(session, one_in=one_in)
+
+    def work(self, session: str) -> LeaseTotals:
+        rows = self._log.rows(
+            "SELECT endpoint, COUNT(*), SUM(ended_s - started_s), SUM(outcome IN (?, ?)), MIN(started_s), MAX(ended_s)"
+            " FROM spans WHERE session = ? GROUP BY endpoint ORDER BY endpoint",
+            *ANSWERS, session,
+        )  # fmt: skip
+        chain = self._log.row(_CHAIN, session)
+        return LeaseTotals(
+            {row[0]: EndpointTotals(*row[1:4]) for row in rows},
+            min((row[4] for row in rows), default=0.0),
+            max((row[5] for row in rows), default=0.0),
+            (chain[0] if chain else None) or 0.0,
+        )
+
+    def seconds_by_case(self, problem: str) -> dict[int, float]:
+        """Return the seconds of all leases for each case of `problem`, over all sessions."""
+        sql = "SELECT case_id, SUM(ended_s - started_s) FROM spans WHERE problem = ? GROUP BY case_id"
+        return dict(self._log.rows(sql, problem))
+
+
+class Answers:
+    """The answers of a model, so that a run that dies does not ask, and pay, twice. Thread-safe."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def recall(self, key: str) -> StoredAnswer | None:
+        """Return the answer stored under `key`; None if there is none."""
+        sql = "SELECT payload FROM events WHERE kind = 'answer' AND json_extract(payload, '$[0]') = ?"
+        row = self._log.row(sql, key)
+        if row is None:
+            return None
+        found = json.loads(row[0])
+        model, prompts, text, refusal, cut = found[7:12]
+        return StoredAnswer(model, prompts, text, refusal, cut, TokenUsage(*found[3:7]))
+
+    def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
+        """Store an answer. It is durable when this returns."""
+        used = answer.used
+        self._log.add(
+            "", "answer", key, row, round, used.asked, used.answered, used.cost, used.seconds,
+            answer.model, answer.prompts, answer.text, answer.refusal, answer.cut, attempt,
+        )  # fmt: skip
+        self._log.flush()
+
+    def used(self) -> dict[str, TokenUsage]:
+        """Return the use so far, by problem."""
+        problem = "json_extract(payload, '$[1]')"
+        return {row[0]: TokenUsage(*row[1:]) for row in self._log.rows(f"SELECT {problem}, {_USED} GROUP BY {problem}")}
+
+    def spent(self) -> dict[int, ModelUsage]:
+        """Return the use of each round, for all problems together."""
+        number = "json_extract(payload, '$[2]')"
+        rows = self._log.rows(f"SELECT {number}, COUNT(*), {_USED} GROUP BY {number}")
+        return {row[0]: ModelUsage(*row[1:]) for row in rows}
+
+    def count(self, problem: str | None = None) -> int:
+        """Return the number of answers, of `problem` or of all."""
+        of = "kind = 'answer' AND (?1 IS NULL OR json_extract(payload, '$[1]') = ?1)"
+        return int((self._log.row(f"SELECT COUNT(*) FROM events WHERE {of}", problem) or (0,))[0])
+
+
+class TrustStore:
+    """What is known about lying endpoints, over all sessions of one run. Thread-safe."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._known: set[tuple[str, str]] = set()
+
+    def believed(self, endpoint: str, problem: str) -> None:
+        """Record that an unverified result of `endpoint` counts for `problem`."""
+        if (endpoint, problem) not in self._known:
+            self._log.add(problem, "believed", endpoint)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known = set()  # recording a pair twice does no harm
+            self._known.add((endpoint, problem))
+
+    def trusted(self, endpoint: str) -> None:
+        """Believe all unverified results of the endpoint so far."""
+        self._log.add("", "trusted", endpoint)
+        self._known = {each for each in self._known.copy() if each[0] != endpoint}
+
+    def eject(self, endpoint: str, why: str) -> int:
+        """Record that `endpoint` lied, and withdraw the problems that it had a part in. Return their number."""
+        problems = [problem for (problem,) in self._log.rows(_BELIEVED, endpoint)]
+        for problem in problems:
+            self._log.add(problem, "withdrawn")
+        self._log.add("", "ejected", endpoint, why, len(problems))
+        self._log.flush()
+        return len(problems)
+
+    def withdraw_from_liars(self, problem: str) -> None:
+        """Withdraw `problem` if a known liar had a part in it. It may have been judged elsewhere meanwhile."""
+        for liar in self.liars():
+            if (problem,) in self._log.rows(f"{_BELIEVED} AND problem = ?", liar.endpoint, problem):
+                self._log.add(problem, "withdrawn")
+
+    def withdrawn(self) -> set[str]:
+        """Return the withdrawn problems."""
+        return {
+            problem for (problem,) in self._log.rows("SELECT DISTINCT problem FROM events WHERE kind = 'withdrawn'")
+        }
+
+    def forget(self, problems: Iterable[str]) -> None:
+        """Clear the cache for these problems, whose events were deleted."""
+        gone = set(problems)
+        self._known = {each for each in self._known.copy() if each[1] not in gone}
+
+    def made_again(self, what: str) -> None:
+        """Count, soon, a run that was made to verify another one ("again"), or its result."""
+        self._log.add("", "made_again", what)
+
+    def liars(self) -> tuple[Liar, ...]:
+        """Return the endpoints that lied."""
+        return tuple(Liar(*payload) for _, payload in self._log.of("", "ejected"))
+
+    def found(self) -> Verified:
+        """Return the results of verification."""
+        what = "json_extract(payload, '$[0]')"
+        counts = dict(self._log.rows(f"SELECT {what}, COUNT(*) FROM events WHERE kind = 'made_again' GROUP BY {what}"))
+        leases = (self._log.row("SELECT COUNT(*) FROM events WHERE kind = 'leased'") or (0,))[0]
+        again = counts.get("again", 0)
+        return Verified(
+            max(0, leases - again), again, counts.get("differed", 0), counts.get("unsettled", 0), self.liars()
+        )
+
+
+class TraceTables:
+    """The sink of a run's trace: its tables in the run's database."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert all rows, or none. Raises OSError if the database fails, e.g. because the disk is full."""
+        try:
+            with self._log.transaction() as db:
+                insert_rows(db, rows)
+        except BalancerError as error:  # an error costs the run only these rows
+            raise OSError(errno.EIO, str(error)) from error
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,286 @@
+"""Round after round of one problem, from its own data to the last one: events in, acts out.
+
+Decides how a round begins, when it has enough inputs, and whether there is another one. There is another one while a
+wrong submission survives, a generator has inputs, and rounds and time are left. Cases that killed stay, so no round
+kills fewer than the one before.
+
+Pure: it knows no clock, thread or pool. The shell carries out the acts, and tells the time with each event.
+"""
+
+from collections.abc import Callable, Generator
+
+from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.results.missing_languages import why_left_out
+from balancer.pipeline.results.problem_log import StoredCase
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose, Reduce
+from balancer.pipeline.round.bandit import chunk
+from balancer.pipeline.round.feedback import feedback_before
+from balancer.pipeline.round.judging import (
+    CHOSEN,
+    Steps,
+    ask_everybody,
+    generate_test_outputs,
+    validate_inputs,
+    validate_solutions,
+    work,
+)
+from balancer.pipeline.round.known import Known
+from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own, settle_own_tests
+from balancer.problem import Submission, Verdict
+
+__all__ = ["Round"]
+
+_MOST_ROUNDS = 100  # with a time budget
+_MOST_IN_VAIN = 3  # rounds in a row without a new case
+_ROUND = 0.4  # with a time budget: share of the time left for a round, so that searches begin in time
+_SHRINKING = 0.2  # with a time budget: share of it for smaller cases, as other problems may use the rest
+_SMALL = 4096  # bytes of cases that are all read, as a short one may have a large value
+_LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
+_JUDGED = (CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED, CaseState.INVALID)
+_SPENT = "its time for made-up inputs is spent"
+_LARGE, _MOST_LARGE = 60, 2**20  # bytes: smaller cases are readable already, larger ones are slow to reduce
+_MOST_REDUCED = 16  # cases of a problem
+
+
+class Round:
+    """The rounds of one problem in this session.
+
+    Args:
+        known: of the problem.
+
+    Attributes:
+        known: it is told the time; everything found stands in its log.
+        hungry: whether the time ended, and more time might kill a survivor.
+        judged: the last round that was judged; -1: none.
+        done: whether nothing is left to do, or not in this session.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.hungry = False
+        self.judged = -1
+        self.done = False
+        self._more_rounds = False  # whether a generator can propose in later rounds
+        self._in_vain = 0  # rounds in a row that brought no case
+        self._until_s = 0.0  # the present round ends when no more seconds than these are left
+        self._steps = self._all()
+
+    def start(self) -> list[Act]:
+        """Return the first acts."""
+        return self._went(lambda: next(self._steps))
+
+    def on(self, event: ActEnd) -> list[Act]:
+        """Return the acts that follow from the end of one."""
+        self.known.now = event.now
+        return self._went(lambda: self._steps.send(event))
+
+    def _went(self, go_on: Callable[[], list[Act]]) -> list[Act]:
+        try:
+            return go_on()
+        except StopIteration:
+            self.done = True
+            return []
+
+    # -- all rounds ----------------------------------------------------------------------------------
+
+    def _all(self) -> Steps:
+        known = self.known
+        for submission in known.problem.submissions:
+            if submission.program.language not in known.languages:
+                known.log.leave_out(submission.name, why_left_out(submission.program.language))
+        known.plan(known.ahead, "checking the data of")
+        own = yield from settle_own(known)
+        if own is OwnDataVerdict.NONE or not (yield from self._rounds(own)):
+            return
+        yield from self._spent(ask_everybody(known))
+        alive = len(known.surviving())
+        over = known.left_s <= 0 or (known.over and not self._any_judged())  # else a run takes longer than what is left
+        self.hungry = over and bool(alive) and self._in_vain < _MOST_IN_VAIN
+        self._remark(alive)
+        if known.shrinks:
+            yield from self._spent(self._shrink())
+
+    def _rounds(self, own: OwnDataVerdict) -> Generator[list[Act], ActEnd, bool]:
+        """Play all rounds. Return False if the problem cannot be judged, or not further in this session."""
+        known = self.known
+        event = yield [Equip(own is OwnDataVerdict.MANY_ANSWERS)]
+        self._more_rounds = event.more
+        for number in range(self._most):
+            event = yield from self._begin(number)
+            if event.put_off:  # judge what there is; the next session continues here
+                known.log.put_off(f"round {known.log.rounds} has not begun: {event.put_off}; run again to go on")
+                yield from validate_solutions(known)
+                return False
+            if not event.more:
+                break
+            if (
+                own is OwnDataVerdict.MANY_ANSWERS
+            ):  # without a checker from a generator, right and wrong are not told apart
+                own = yield from settle_own_tests(known)
+                if own is not OwnDataVerdict.SOUND:
+                    return False
+            yield from self._play(number)
+            if not known.surviving():  # else it is soon enough at the end
+                yield from self._spent(ask_everybody(known))
+            self.judged = number
+        return True
+
+    @property
+    def _most(self) -> int:
+        return self.known.settings.max_rounds if self.known.allowed_s is None else _MOST_ROUNDS
+
+    def _spent(self, steps: Steps) -> Steps:
+        """Take steps whose time is spent on made-up inputs."""
+        self.known.spending = True
+        yield from steps
+        self.known.spending = False
+
+    def _any_judged(self) -> bool:
+        """Return whether a made-up input was refused, or run by accepted submissions until all was known of it."""
+        log = self.known.log
+        return any(log.count_made_up(number, *_JUDGED) for number in range(log.rounds))
+
+    def _remark(self, alive: int) -> None:
+        """Note for the report what may be why wrong submissions survive: no large input, or no time."""
+        known, log = self.known, self.known.log
+        line = ""
+        if alive and (found := knowledge_of(known.problem)) is not None:
+            refusals = [case.note for case in log.cases(CaseState.INVALID)]
+            ready = sorted(log.cases(CaseState.READY), key=lambda case: -len(case.data))
+            read = [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ]
+            read += [case.data for case in ready[_LARGEST:] if len(case.data) <= _SMALL]
+            line = shortfall(found, refusals, read)
+        log.remark(line, SHORTFALL)
+        survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
+        spent = f"{known.now.spent_s:.0f} s"
+        if known.left_s > 0:
+            spent += f" of {known.allowed_s or 0:.0f} s: a run takes longer than what is left"
+        vain = "" if self._any_judged() else " before a made-up input was judged"
+        log.remark(f"{_SPENT} ({spent}){vain}, and {survive}" if known.over and alive else "", _SPENT)
+
+    # -- one round -----------------------------------------------------------------------------------
+
+    def _begin(self, number: int) -> Generator[list[Act], ActEnd, ActEnd]:
+        """Give round `number` its first inputs, if it has none yet. The event tells whether there is such a round."""
+        known = self.known
+        first = Propose(number, known.settings.max_inputs, self._replaced() if number else ())
+        if known.log.has_begun(number):
+            return ActEnd(first, more=True)
+        if number:
+            able = self._more_rounds and self._in_vain < _MOST_IN_VAIN and not known.over and known.tellable()
+            if not able or not feedback_before(known, number).survivors:
+                return ActEnd(first)
+        known.spending = True
+        event = yield [first]
+        known.spending = False
+        return event if number or event.put_off else ActEnd(first, more=True)
+
+    def _replaced(self) -> tuple[int, ...]:
+        """Return the cases to take out: made up, and without a kill."""
+        killers = self.known.killers()
+        ready = self.known.log.cases(CaseState.READY)
+        return tuple(case.id for case in ready if not case.sample and case.id not in killers)
+
+    def _play(self, number: int) -> Steps:
+        """Check, judge and ask for more, until round `number` has its inputs or there are no more."""
+        known, log = self.known, self.known.log
+        if log.has_begun(number + 1):
+            yield from self._make_good(number)
+            return
+        yield from validate_inputs(known, number, own=True)
+        if number == 0:  # errors of a checker show here, before inputs are made up for it
+            yield from generate_test_outputs(known)
+            yield from validate_solutions(known)
+        yield from self._spent(self._made_up(number))
+        ready = log.count_made_up(number, CaseState.READY, CaseState.REPLACED)
+        self._in_vain = 0 if ready else self._in_vain + 1
+
+    def _make_good(self, number: int) -> Steps:
+        """Finish the checks and answers of a round that an earlier session left open. The last round judges all."""
+        if self.known.log.is_open(number):
+            yield from validate_inputs(self.known, number)
+            self.known.log.spare(number)
+            yield from generate_test_outputs(self.known)
+
+    def _made_up(self, number: int) -> Steps:
+        known, log = self.known, self.known.log
+        further = number + 1 < self._most and self._more_rounds and known.tellable()
+        self._until_s = known.left_s * (1 - _ROUND) if further else 0.0
+        if known.allowed_s is not None and not self._any_judged():
+            log.want_again(number)
+        more = True
+        while more:
+            more = yield from self._fill(number)
+            if not more:
+                log.spare(number)
+            yield from generate_test_outputs(known)
+            yield from validate_solutions(known)
+            more = more and not known.over and not self._is_long()
+        log.spare(number)
+        if known.late:
+            ready = log.count_made_up(number, CaseState.READY, CaseState.REPLACED)
+            log.bring_back(number, max(0, known.settings.max_inputs - ready))
+
+    def _is_long(self) -> bool:
+        """Return whether the present round has had its share of the time, and some submission is left for others."""
+        known = self.known
+        return known.allowed_s is not None and known.left_s <= self._until_s and bool(known.surviving())
+
+    def _fill(self, number: int) -> Generator[list[Act], ActEnd, bool]:
+        """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
+        known, log = self.known, self.known.log
+        chosen = log.count_made_up(number, *CHOSEN)
+        judged = log.count_made_up(number, CaseState.READY, CaseState.CONTESTED)
+        wanted = known.settings.max_inputs - chosen
+        left_s = known.left_s if known.allowed_s is None else max(0.0, known.left_s - self._until_s)
+        target = chosen + max(0, chunk(left_s, known.now.spent_s, judged, wanted))
+        while True:
+            yield from validate_inputs(known, number, most=target)
+            wanted = target - log.count_made_up(number, *CHOSEN)
+            if wanted <= 0:
+                return target < known.settings.max_inputs
+            # Lost inputs may be valid. How many are wanted is known after they were tried again.
+            if log.count_made_up(number, CaseState.UNJUDGED) or known.over:
+                return False
+            event = yield [Propose(number, wanted)]
+            if event.put_off:
+                log.put_off(f"{event.put_off}; run again to go on")
+            if not event.more:
+                return False
+
+    # -- smaller cases -------------------------------------------------------------------------------
+
+    def _shrink(self) -> Steps:
+        """Look for smaller cases, judge them, and run all accepted submissions on those that kill."""
+        known, wanted = self.known, self._reducible()
+        known.plan(known.ahead, "shrinking the cases of")
+        until_s = 0.0 if known.allowed_s is None else max(0.0, known.left_s - _SHRINKING * known.allowed_s)
+        acts = (Reduce(*each, until_s) for each in wanted if known.left_s > until_s)
+        yield from work(known, known.settings.solution_validation_workers, acts, whenever=True)
+        if wanted:
+            yield from generate_test_outputs(known)
+            yield from validate_solutions(known)
+        yield from ask_everybody(known)
+
+    def _reducible(self) -> list[tuple[StoredCase, Submission]]:
+        """Return the cases to try, each with the submission that it must still kill.
+
+        For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits
+        need large inputs, so they are not tried.
+        """
+        log, found = self.known.log, []
+        killers: dict[str, list[StoredCase]] = {}
+        for name, cases in self.known.killed().items():
+            verdicts = {case.id: log.verdict(name, case.id) for case in cases}
+            those = [c for c in cases if (v := verdicts[c.id]) is not None and v.verdict is not Verdict.TIME_LIMIT]
+            if those:
+                killers[name] = those
+        wrong = [each for each in self.known.usable(accepted=False) if each.name in killers]
+        for each in sorted(wrong, key=lambda each: (len(killers[each.name]), each.name)):
+            case = min(killers[each.name], key=lambda case: (len(case.data), case.id))
+            large = not case.sample and _LARGE < len(case.data) <= _MOST_LARGE
+            if large and case.id not in log.parents and (case.id, each.name) not in log.tried:
+                found.append((case, each))
+        return found[:_MOST_REDUCED]

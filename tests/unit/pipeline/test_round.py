@@ -1,0 +1,171 @@
+"""A round is pure: whatever the order of events, no program is judged twice on a case, and none is forgotten."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.judging.pending import RunStage
+from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.acts import (
+    Act,
+    ActEnd,
+    Answer,
+    Equip,
+    Execute,
+    JudgeCase,
+    Now,
+    Propose,
+    RunAgain,
+    Validate,
+)
+from balancer.pipeline.round.known import Known
+from balancer.pipeline.round.round import Round
+from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.shell import judge_problem
+from balancer.problem import Origin, Problem, Proposal, Submission, Verdict
+from balancer.settings.pipeline import PipelineSettings
+from tests.unit.pipeline.bench import Bench, make_problem
+from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.programs import TRUTH
+
+RIGHT = {"double": lambda n: Verdict.ACCEPTED, "add": lambda n: Verdict.ACCEPTED}
+DOUBTFUL = {"double, but 13": lambda n: Verdict.WRONG_ANSWER if n == 13 else Verdict.ACCEPTED}
+
+
+class World:
+    """Ends the acts of a round as it likes: `draw` says which of those under way is next."""
+
+    def __init__(self, known: Known, inputs: list[int], draw: Callable[[int], int], run_s: float = 0.0) -> None:
+        self.known, self.inputs, self.draw, self.run_s = known, inputs, draw, run_s
+        self.round = Round(known)
+        self.ran: Counter[tuple[str, int]] = Counter()
+        self.now = Now()
+        self.most = 0
+
+    def play(self) -> None:
+        """Go on until the round is done, or a deadlock."""
+        under_way = self.round.start()
+        while under_way:
+            self.most = max(self.most, len(under_way))
+            act = under_way.pop(self.draw(len(under_way)))
+            if self.known.spending:
+                self.now = replace(self.now, spent_s=self.now.spent_s + self.run_s)
+            under_way += self.round.on(replace(self.end(act), now=self.now))
+
+    def end(self, act: Act) -> ActEnd:
+        log = self.known.log
+        match act:
+            case Validate():
+                valid = int(act.case.data) <= 50
+                log.set_case(act.case.id, CaseState.VALID if valid else CaseState.INVALID, "")
+            case Answer() | JudgeCase():
+                name, n = act.submission.name, int(act.case.data)
+                self.ran[name, act.case.id] += 1
+                verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
+                kills = verdict.kills and not act.submission.accepted
+                log.judged(name, act.case.id, verdict, 0.1, "", 1.0 if kills else None)
+                if isinstance(act, Answer) and verdict is Verdict.ACCEPTED:
+                    log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
+                assert isinstance(act, Answer) or act.case.answer is not None
+            case Equip():
+                return ActEnd(act, more=True)
+            case Propose():
+                some = [self.inputs.pop(0) for _ in range(min(len(self.inputs), 4))]
+                batch = ProposalBatch([Proposal(b"%d" % n, Origin("made up", "")) for n in some])
+                if act.replaced is not None:
+                    log.propose(act.number, batch, act.replaced)
+                else:
+                    log.propose(act.number, batch)
+                return ActEnd(act, more=bool(some))
+            case _:
+                assert isinstance(act, RunAgain | Execute)
+        return ActEnd(act)
+
+
+def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
+    made = make_problem(accepted=right, wrong=list(TRUTH), own=[1, 13], validators=("check input",))
+    return replace(made, packaged=not by_agreement)
+
+
+@settings(max_examples=150)
+@given(
+    inputs=st.lists(st.integers(0, 60), unique=True, max_size=14),
+    doubtful=st.booleans(),
+    allowed_s=st.none() | st.floats(1, 60),
+    quorum=st.sampled_from([1.0, 0.5]),
+    workers=st.integers(1, 6),
+    data=st.data(),
+)
+def test_whatever_the_order_of_events_nothing_is_judged_twice_and_nothing_forgotten(
+    inputs: list[int], doubtful: bool, allowed_s: float | None, quorum: float, workers: int, data: st.DataObject
+) -> None:
+    problem = problem_of([*RIGHT, *(DOUBTFUL if doubtful else ())])
+    chosen = PipelineSettings(
+        problems="-", max_inputs=6, quorum=quorum, generators=["data", "made up"], shrink="off",
+        output_generation_workers=workers, solution_validation_workers=workers,
+    )  # fmt: skip
+    known = Known(problem, ProblemLog(problem.id), chosen, allowed_s, frozenset({"python"}))
+    world = World(
+        known, list(inputs), lambda many: data.draw(st.integers(0, many - 1)), run_s=0.0 if allowed_s is None else 0.5
+    )
+    world.play()
+    assert world.round.done, "every act is answered, so nothing is waited for"
+    assert world.most <= workers
+    assert max(world.ran.values()) == 1, "no program is judged twice on a case"
+    log, alive = known.log, known.surviving()
+    assert not log.cases(CaseState.PROPOSED, CaseState.VALID, CaseState.UNJUDGED)
+    for case in log.cases(CaseState.READY):
+        if allowed_s is None or not known.over:
+            assert all(known.verdict(each, case) for each in alive if each.name != "slow from 20"), "none is forgotten"
+        assert known.verdict(known.jury[0], case) is Verdict.ACCEPTED
+    for name, cases in known.killed().items():
+        assert all(TRUTH[name](int(case.data)).kills for case in cases)
+    again = World(Known(problem, log, chosen, allowed_s, frozenset({"python"})), [], lambda many: 0)
+    again.play()
+    assert again.ran.keys().isdisjoint(world.ran.keys()) or allowed_s is not None, (
+        "a session that goes on repeats nothing"
+    )
+
+
+def test_what_kills_goes_to_the_jury_before_other_inputs_do() -> None:
+    problem = problem_of([*RIGHT, *DOUBTFUL])
+    chosen = PipelineSettings(problems="-", max_inputs=9, generators=["data"], output_generation_workers=1)
+    known = Known(problem, ProblemLog(problem.id), chosen, 60.0, frozenset({"python"}))
+    world = World(known, [3, 5, 6, 7, 8, 9, 20], lambda many: 0)
+    order: list[tuple[RunStage, str, int]] = []
+    ended = world.end
+
+    def end(act: Act) -> ActEnd:
+        if isinstance(act, JudgeCase) and not act.case.sample:
+            order.append((act.stage, act.submission.name, int(act.case.data)))
+        return ended(act)
+
+    world.end = end  # type: ignore[method-assign]
+    world.play()
+    largest = [(stage, name) for stage, name, n in order if n == 20]
+    first_kill = largest.index((RunStage.VALIDATE_SOLUTION, "slow from 20"))
+    assert largest[first_kill + 1] == (RunStage.AGREE, "add"), "a case that kills goes to the jury at once"
+
+
+def test_the_first_error_of_an_act_stops_the_rest_and_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Sample.settle
+
+    def failing(self: Sample, submission: Submission, *rest: Any) -> Any:
+        if submission.name == "square":
+            raise ZeroDivisionError
+        return settle(self, submission, *rest)
+
+    monkeypatch.setattr(Sample, "settle", failing)
+    executor = FakeExecutor()
+    with Bench(tmp_path, workers=2).open({"a": executor}) as sample, pytest.raises(ZeroDivisionError):
+        judge_problem(sample)
+    assert len(executor.calls) < 20
