@@ -42,14 +42,14 @@ def test_executors_for_all_schemes() -> None:
 
 def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'server' \(missing: uvicorn\): "):
+    with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'serve' \(missing: uvicorn\): "):
         CliRunner().invoke(command_line(), ["sandbox"], catch_exceptions=False)
 
 
 def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     ((http,),) = [offered for offered in manager().hook.balancer_executors() if offered[0].schemes[0] == "http"]
-    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: aiohttp\): "):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'pipeline' \(missing: aiohttp\): "):
         http.make("http://a/", ExecutorOptions())
 
 
