@@ -10,7 +10,7 @@ COPY balancer balancer
 COPY strategies strategies
 COPY simulator simulator
 RUN python3 -m venv /opt/balancer \
-    && /opt/balancer/bin/pip install --no-cache-dir '.[serve,proxy,discovery,uvloop,page,prometheus,judge,server]'
+    && /opt/balancer/bin/pip install --no-cache-dir '.[serve,proxy,discovery,observe,pipeline]'
 
 FROM ${PYTHON} AS sandbox
 COPY --from=build /opt/balancer /opt/balancer

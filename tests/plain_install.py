@@ -36,7 +36,7 @@ def main() -> None:
         said = balancer("init", "--example", folder=folder)
         assert said.returncode == 0, said
         assert len([*Path(folder, "balancer-example").rglob("*.*")]) > 20
-        for command, extra in (("simulate", "simulator"), ("demo", "page")):
+        for command, extra in (("simulate", "simulator"), ("demo", "observe")):
             said = balancer(command, *(["no.toml"] if extra == "simulator" else []), folder=folder)
             assert said.returncode == 2, said
             assert f"needs the extra {extra!r}" in said.stderr, said

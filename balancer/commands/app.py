@@ -198,12 +198,12 @@ def serve(
     ] = "127.0.0.1",
 ) -> None:
     """Serve the pool of CONFIG to other processes, on this machine or on others."""
-    require("serve", '"balancer serve"')
+    require("serve", '"balancer serve"', "msgspec")
     from balancer.commands import serve as serving
     from balancer.settings.config import load_config
 
     if page is not None:
-        require("page", '"balancer serve --page"')
+        require("observe", '"balancer serve --page"', "starlette", "uvicorn")
     settings = load_config(config)
     with redacted(settings):
         options = serving.ServeOptions(
@@ -240,7 +240,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the page. 0: a free port.")] = 0,
 ) -> None:
     """Show a pool at work in its live page. A server dies and comes back. Needs no config and no other server."""
-    require("page", '"balancer demo"')
+    require("observe", '"balancer demo"', "starlette", "uvicorn")
     from balancer.commands.demo import run_demo
 
     run_demo(seconds, port)

@@ -76,7 +76,7 @@ def proxy(
     from balancer.settings.config import load_config
 
     if page is not None:
-        require("page", '"balancer proxy --page"')
+        require("observe", '"balancer proxy --page"', "starlette", "uvicorn")
     settings = over_pool(load_config(config), pool, token_file, ca)
     if not (settings.model_fields_set & {"endpoints", "discovery"} or settings.pool.connect is not None):
         raise settings.located("endpoints", ConfigError("there are none; list the servers, each with its url"))

@@ -63,7 +63,7 @@ def run(
     """Judge the problems of CONFIG and write a report. The same command resumes a run that was stopped."""
     require("pipeline", '"balancer run"')
     if live is not None:
-        require("page", '"balancer run --live"')
+        require("observe", '"balancer run --live"', "starlette", "uvicorn")
     from balancer.commands.policies import left_to_server
     from balancer.pipeline.report import write_report
     from balancer.pipeline.rows.read import ALL, parse_shard

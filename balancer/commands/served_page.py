@@ -27,7 +27,7 @@ def page_of(
 
     Raises:
         ConfigError: it cannot listen there, or the token is too easy to guess.
-        MissingExtra: the extra `page` is not installed.
+        MissingExtra: the extra `observe` is not installed.
     """
 
     def members() -> list[MemberLeases]:

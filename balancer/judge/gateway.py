@@ -73,7 +73,7 @@ def balancer_routes() -> Iterable[RoutePlugin]:
 
 def _sandbox(pool: Pool, config: Config, registry: Registry) -> tuple[Routes, Callable[[], object]]:
     """Return the routes over a judge on `pool`, and what closes it. The executors are those of `config`."""
-    require("judge", 'the route "sandbox"')
+    require("pipeline", 'the route "sandbox"', "aiohttp")
     with ExitStack() as made:
         executors = None
         if config.pool.connect is None:

@@ -16,7 +16,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames
 
-require("otel", "balancer.observing.otel")
+require("observe", "balancer.observing.otel", "opentelemetry")
 
 from opentelemetry.context import Context, get_current  # noqa: E402
 from opentelemetry.trace import (  # noqa: E402
@@ -80,7 +80,7 @@ class Spans:
         redact: takes further secrets out of names, e.g. `Config.redact`.
 
     Raises:
-        MissingExtra: on import, if the extra `otel` is not installed.
+        MissingExtra: on import, if the extra `observe` is not installed.
         ConfigError: spans would go nowhere: there is no provider, and no package that has one.
     """
 

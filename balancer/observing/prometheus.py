@@ -14,7 +14,7 @@ from balancer.observing import WatchedPool
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames, with_whole_characters
 
-require("prometheus", "balancer.observing.prometheus")
+require("observe", "balancer.observing.prometheus", "prometheus_client")
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric  # noqa: E402
 from prometheus_client.registry import Collector as PrometheusCollector  # noqa: E402
@@ -50,7 +50,7 @@ class Collector(PrometheusCollector):
         redact: takes further secrets out of names, e.g. `Config.redact`.
 
     Raises:
-        MissingExtra: on import, if the extra `prometheus` is not installed.
+        MissingExtra: on import, if the extra `observe` is not installed.
     """
 
     def __init__(

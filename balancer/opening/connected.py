@@ -109,7 +109,7 @@ class ConnectedPool(Pool):
         ttl_s: float | None = None,
         leak_after_s: float | None = None,
     ) -> None:
-        require("serve", "Pool.connect")
+        require("serve", "Pool.connect", "msgspec")
         from balancer.cluster.tcp.address import address_of
         from balancer.cluster.tcp.clock import clock
         from balancer.cluster.tcp.connection import CallerGate, MemberConnection

@@ -296,7 +296,7 @@ class Pool(BasePool):
 
         Raises:
             ConfigError: it cannot listen there, or the token has fewer than 16 characters.
-            MissingExtra: the extra `page` is not installed.
+            MissingExtra: the extra `observe` is not installed.
         """
         from balancer.observing.page.serving import PageContents, open_page
 

@@ -14,47 +14,40 @@ __all__ = ["EXTRAS", "has", "require"]
 # The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "discovery": ("dns", "yaml"),
-    "aiohttp": ("aiohttp",),
-    "judge": ("aiohttp",),
     "llm": ("openai",),
-    "openai": ("openai",),
+    "observe": ("opentelemetry", "prometheus_client", "starlette", "uvicorn"),
     "pipeline": ("aiohttp", "jinja2", "matplotlib", "numpy", "yaml"),
-    "otel": ("opentelemetry",),
-    "page": ("starlette", "uvicorn"),
     "proxy": ("httptools",),
-    "prometheus": ("prometheus_client",),
     "ray": ("msgspec", "ray"),
-    "requests": ("requests",),
     "rows": ("datasets", "pyarrow"),
-    "serve": ("msgspec",),
-    "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
+    "serve": ("anyio", "msgspec", "prometheus_client", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
-    "transports": ("httpx2",),
-    "uvloop": ("msgspec", "uvloop"),
+    "transports": ("aiohttp", "httpx2", "openai", "requests"),
 }
 
 
-def require(extra: str, what: str) -> None:
-    """Return if all modules of `extra` are installed. Imports none of them.
+def require(extra: str, what: str, *modules: str) -> None:
+    """Return if the modules are installed. Imports none of them.
 
     Args:
-        extra: its name.
+        extra: the name of the extra that brings them.
         what: what needs it, e.g. '"balancer simulate"'.
+        modules: those that are needed; default: all of the extra.
 
     Raises:
         MissingExtra: in one line, what needs which extra, and how to install it from where this package came from.
     """
-    if missing := _missing(extra):
+    if missing := _missing(modules or EXTRAS[extra]):
         raise MissingExtra(what, extra, missing, _remedy(extra))
 
 
-def has(extra: str) -> bool:
-    """Return whether all modules of `extra` are installed. Imports none of them."""
-    return not _missing(extra)
+def has(extra: str, *modules: str) -> bool:
+    """Return whether the modules are installed (default: all of `extra`). Imports none of them."""
+    return not _missing(modules or EXTRAS[extra])
 
 
-def _missing(extra: str) -> tuple[str, ...]:
-    return tuple(module for module in EXTRAS[extra] if find_spec(module) is None)
+def _missing(modules: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(module for module in modules if find_spec(module) is None)
 
 
 def _remedy(extra: str) -> str:

@@ -126,7 +126,7 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        if has("prometheus"):
+        if has("observe", "prometheus_client"):
             self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
         self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
         self._servers = ServerConnections(
@@ -403,8 +403,8 @@ class ProxyServer:
         request.answer(200 if well else 503, json.dumps(told).encode() + b"\n", _JSON)
 
     async def _tell_metrics(self, request: ClientRequest) -> None:
-        if not has("prometheus"):
-            self._refuse(request, OwnAnswer(501, "this proxy has no extra 'prometheus'; install it there", "no_extra"))
+        if not has("observe", "prometheus_client"):
+            self._refuse(request, OwnAnswer(501, "this proxy has no extra 'observe'; install it there", "no_extra"))
             return
         if self._scrape is None:
             self._scrape = scrape_of(self._pool, self)

@@ -15,7 +15,7 @@ from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
 
-require("requests", "BalancedAdapter")
+require("transports", "BalancedAdapter", "requests")
 
 from requests import exceptions as theirs  # noqa: E402  # what is missing is said first
 from requests.adapters import HTTPAdapter  # noqa: E402

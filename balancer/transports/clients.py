@@ -46,7 +46,7 @@ def openai(
         BalancerError: its version uses an HTTP library that the transports do not know.
         TypeError: neither has this argument, or it is `http_client`, which this function sets.
     """
-    require("openai", "balancer.openai")
+    require("transports", "balancer.openai", "openai")
     from openai import DEFAULT_TIMEOUT, OpenAI
 
     transport, theirs = _shared_out("openai", settings, client, OpenAI)
@@ -61,7 +61,7 @@ def aopenai(
     pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **settings: Any
 ) -> "AsyncOpenAI":
     """Return an `openai.AsyncOpenAI` whose requests go through `pool`. Args and errors are those of `openai`."""
-    require("openai", "balancer.aopenai")
+    require("transports", "balancer.aopenai", "openai")
     from openai import DEFAULT_TIMEOUT, AsyncOpenAI
 
     transport, theirs = _shared_out("aopenai", settings, client, AsyncOpenAI)

@@ -75,7 +75,7 @@ class _TransportBase:
     def __init__(self, pool: AnyPool, *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
         self._requests = PooledRequests(pool, options)
         if not any(map(find_spec, LIBRARIES)):
-            require("transports", type(self).__name__)
+            require("transports", type(self).__name__, "httpx2")
         self._given = inner
         self._made: dict[str, Any] = {}
         self._lock = Lock()

@@ -18,7 +18,7 @@ from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 
-require("aiohttp", "BalancedMiddleware")
+require("transports", "BalancedMiddleware", "aiohttp")
 
 import aiohttp  # noqa: E402  # what is missing is said first
 from aiohttp.base_protocol import BaseProtocol  # noqa: E402

@@ -1,4 +1,4 @@
-"""docs/judge.md says that the extra `judge` is all that a judge on HTTP servers needs: nothing else is imported."""
+"""docs/judge.md says that the extra `pipeline` is all that a judge on HTTP servers needs: nothing else is imported."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from balancer.plugins.extras import EXTRAS
 from tests.patience import PATIENCE_S
 
-_OTHERS = sorted({module for modules in EXTRAS.values() for module in modules} - set(EXTRAS["judge"]))
+_OTHERS = sorted({module for modules in EXTRAS.values() for module in modules} - {"aiohttp"})
 _CODE = f"""\
 import sys
 sys.modules.update(dict.fromkeys({_OTHERS}))  # so they cannot be imported, nor found by find_spec

@@ -209,7 +209,7 @@ def test_every_extra_is_in_all():
         (("simulate", "no.toml"), '"balancer simulate"', "simulator"),
         (("fit", "no.jsonl"), '"balancer fit"', "simulator"),
         (("simulate", "no.toml", "no_other.toml"), '"balancer simulate"', "simulator"),
-        (("sandbox",), '"balancer sandbox"', "server"),
+        (("sandbox",), '"balancer sandbox"', "serve"),
         (("run", str(ROOT / "examples/quickstart.toml")), '"balancer run"', "pipeline"),
         (("run", str(ROOT / "examples/quickstart.toml"), "--engine", "ray"), '"balancer run"', "pipeline"),
         (("check", str(ROOT / "examples/quickstart.toml")), '"balancer check" of a config with [pipeline]', "pipeline"),
@@ -233,8 +233,8 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(arguments, what
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("balancer.openai(pool)", "balancer.openai needs the extra 'openai'"),
-        ("balancer.aopenai(pool)", "balancer.aopenai needs the extra 'openai'"),
+        ("balancer.openai(pool)", "balancer.openai needs the extra 'transports'"),
+        ("balancer.aopenai(pool)", "balancer.aopenai needs the extra 'transports'"),
         ("balancer.BalancedTransport(pool)", "BalancedTransport needs the extra 'transports'"),
         ("balancer.AsyncBalancedTransport(pool)", "AsyncBalancedTransport needs the extra 'transports'"),
         ("from balancer.ray import SharedPool\nSharedPool('a')", "balancer.ray needs the extra 'ray'"),

@@ -12,8 +12,8 @@ hedged calls (their two threads race by design) and interleavings inside the poo
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -67,20 +67,20 @@ _MOST_ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
-def threads() -> Iterator[Executor]:
+def threads():
     with ThreadPoolExecutor(MOST_ARRIVALS) as executor:
         yield executor
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
+def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name, threads):
     assert _unseen(name, plans(), partial(Driver, threads=threads), 150, _WORTH_SEEING) == []
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads: Executor) -> None:
+def test_so_they_do_with_health_limits_caps_and_several_slots(name, threads):
     assert _unseen(name, ruled_plans(), partial(Driver, threads=threads), 150, _WITH_RULES) == []
 
 
@@ -89,13 +89,13 @@ _IN_TASKS = partial(TaskDriver, threads=None)
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(("generated", "worth_seeing"), [(plans(), _WORTH_SEEING), (ruled_plans(), _WITH_RULES)])
-def test_tasks_make_the_same_history_of_a_plan(generated: SearchStrategy[Plan], worth_seeing: list[str]) -> None:
+def test_tasks_make_the_same_history_of_a_plan(generated, worth_seeing):
     assert _unseen("least_in_flight", generated, _IN_TASKS, 100, worth_seeing) == []
 
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
-def test_so_do_tasks_by_any_strategy(name: str) -> None:
+def test_so_do_tasks_by_any_strategy(name):
     """Few plans of each: which shell asks is nothing to a strategy."""
     for generated in (plans(), ruled_plans()):
         assert _unseen(name, generated, _IN_TASKS, 8, []) == []
@@ -103,14 +103,12 @@ def test_so_do_tasks_by_any_strategy(name: str) -> None:
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_so_they_do_with_failover_groups_and_quotas(name: str, threads: Executor) -> None:
+def test_so_they_do_with_failover_groups_and_quotas(name, threads):
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
 
 
 @pytest.mark.parametrize("in_tasks", [False, True])
-def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(
-    in_tasks: bool, threads: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(in_tasks, threads, monkeypatch):
     monkeypatch.setattr(HostGroup, "free", property(lambda self: 99))
 
     @settings(max_examples=100, phases=[Phase.generate])

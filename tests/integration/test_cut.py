@@ -8,8 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +26,7 @@ _TOKEN = "the token of a test"
 
 
 @pytest.fixture
-def cable() -> Iterator[Cable]:
+def cable():
     try:
         made = Cable()
     except CannotCut as why:
@@ -38,7 +36,7 @@ def cable() -> Iterator[Cable]:
 
 
 @pytest.mark.parametrize("part", [0.5, 1.0, 2.0], ids=["less than a TTL", "about a TTL", "more than a TTL"])
-def test_a_cut_network_issues_nothing_twice_and_loses_nothing(cable: Cable, tmp_path: Path, part: float) -> None:
+def test_a_cut_network_issues_nothing_twice_and_loses_nothing(cable, tmp_path, part):
     config = tmp_path / "pool.toml"
     config.write_text(f'[[endpoints]]\nurl = "http://10.0.0.{{1..6}}/"\ncapacity = {CAPACITY}\n')
     server = Command(config, ttl_s=_TTL_S, host=cable.address, token=_TOKEN, within=cable.here)

@@ -72,7 +72,7 @@ def _start(folder: Path, name: str, number: int, at: int) -> "subprocess.Popen[s
 
 
 @pytest.fixture(scope="module")
-def imports() -> dict[str, int]:
+def imports():
     """How many imports each command makes until it is at work, once that is known."""
     return {}
 
@@ -98,9 +98,7 @@ def _counted(folder: Path, name: str) -> int:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("part", [pytest.param(part, marks=pytest.mark.more) for part in range(_PARTS)])
 @pytest.mark.parametrize("name", _COMMANDS)
-def test_a_signal_amid_an_import(
-    tmp_path: Path, name: str, part: int, number: signal.Signals, imports: dict[str, int]
-) -> None:
+def test_a_signal_amid_an_import(tmp_path, name, part, number, imports):
     if name not in imports:
         imports[name] = _counted(tmp_path, name)
     at = 1 + imports[name] * part // _PARTS

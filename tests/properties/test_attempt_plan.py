@@ -151,9 +151,7 @@ def run(world: World, course: AttemptPlan, decision: Run) -> Pause | Over | None
 
 
 @given(st.data(), _terms, st.booleans(), st.sampled_from([None, None, 20.0]), st.sets(st.sampled_from(_NAMES)))
-def test_every_history_ends_within_its_terms(
-    data: st.DataObject, terms: CallPolicy, bounded: bool, patience_s: float | None, there: set[str]
-) -> None:
+def test_every_history_ends_within_its_terms(data, terms, bounded, patience_s, there):
     budget = RetryBudget(terms.retries) if bounded and terms.retries else None
     outage = PoolOutage(patience_s) if patience_s is not None else None
     world = World(data, terms, budget, outage, there)
@@ -193,9 +191,7 @@ def test_every_history_ends_within_its_terms(
     st.integers(1, 6),
     st.lists(st.sampled_from([0.0, 0.3, 4.0]), min_size=1, max_size=12),
 )
-def test_all_courses_together_stay_within_the_budget(
-    calls: int, ratio: float, attempts: int, gaps_s: list[float]
-) -> None:
+def test_all_courses_together_stay_within_the_budget(calls, ratio, attempts, gaps_s):
     """Every attempt fails at once; the retries are at most what the window allows."""
     settings = RetrySettings(budget_ratio=ratio, budget_per_s=0.2, base_s=0.0)
     budget, now, retries = RetryBudget(settings), 0.0, list[float]()
@@ -218,7 +214,7 @@ def test_all_courses_together_stay_within_the_budget(
 
 
 def begun(**terms: object) -> AttemptPlan:
-    course = AttemptPlan(CallPolicy(**terms), budget=None, rng=random.Random(0))  # type: ignore[arg-type]
+    course = AttemptPlan(CallPolicy(**terms), budget=None, rng=random.Random(0))
     course.begin(0.0)
     return course
 
@@ -232,7 +228,7 @@ def again(course: AttemptPlan, now: float, *, out: str = "", asked_s: float = 0.
     return decision
 
 
-def test_of_those_that_all_failed_the_one_that_failed_last_is_avoided_and_a_new_round_begins() -> None:
+def test_of_those_that_all_failed_the_one_that_failed_last_is_avoided_and_a_new_round_begins():
     course = begun(attempts=9)
     for name, avoid in (("a", "a"), ("b", "ab"), ("c", "abc")):
         course.granted(name, 0.0)
@@ -244,7 +240,7 @@ def test_of_those_that_all_failed_the_one_that_failed_last_is_avoided_and_a_new_
     assert again(course, 0.0).avoid == {"c", "a"}, "b is next"
 
 
-def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_just_failed() -> None:
+def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_just_failed():
     course = begun(attempts=9)
     course.granted("a", 0.0)
     again(course, 0.0)
@@ -258,7 +254,7 @@ def test_one_that_failed_earlier_is_preferred_to_one_at_rest_and_to_one_that_jus
     assert course.no_endpoint(0.0, frozenset("c")) == Over(Why.NO_LEASE)
 
 
-def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadline() -> None:
+def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadline():
     course = begun(deadline_s=4.0, persists=True)
     course.granted("a", 0.0)
     again(course, 0.0, asked_s=4.0)
@@ -276,7 +272,7 @@ def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadl
     assert decision.why is Why.BUDGET
 
 
-def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() -> None:
+def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks():
     settings = RetrySettings(budget_ratio=0.0, budget_per_s=1.0, budget_window_s=10.0, base_s=0.0)
     budget = RetryBudget(settings)
     course = AttemptPlan(
@@ -304,7 +300,7 @@ def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks() ->
     assert paid() == 3, "the last failure has no retry"
 
 
-def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_budget_has() -> None:
+def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_budget_has():
     settings = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, budget_window_s=10.0, base_s=0.0)
     terms = CallPolicy(retries=settings, hedge_after_s=0.5, deadline_s=4.0)
 
@@ -324,7 +320,7 @@ def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_bud
     slow(budget, 0.8)  # no hedge: nothing is left to pay it with
 
 
-def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
+def test_what_comes_out_of_turn_is_refused_and_changes_nothing():
     course = begun()
     with pytest.raises(RuntimeError, match="a plan that asks for a lease got a report for a plan that runs"):
         course.failed(1.0)
@@ -335,7 +331,7 @@ def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
     assert course.granted("a", 0.0) == Run()
 
 
-def test_failures_in_an_outage_are_excused_until_another_call_succeeds() -> None:
+def test_failures_in_an_outage_are_excused_until_another_call_succeeds():
     outage = PoolOutage(100.0)
     terms = CallPolicy(attempts=1, retries=RetrySettings(base_s=0.0))
     course = AttemptPlan(terms, budget=None, rng=random.Random(0), outage=outage)
@@ -351,7 +347,7 @@ def test_failures_in_an_outage_are_excused_until_another_call_succeeds() -> None
     assert over.why is Why.ATTEMPTS
 
 
-def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still() -> None:
+def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still():
     course = AttemptPlan(CallPolicy(attempts=2, wait_s=10.0), budget=None, rng=random.Random(0))
     asked = course.begin(0.0)
     assert (asked.within_s, asked.look_s) == (10.0, math.inf)
@@ -363,8 +359,8 @@ def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still
 
 @given(terms=_terms, with_outage=st.booleans(), began_s=st.floats(0.0, 1e6), waited_s=st.floats(0.0, 1e3))
 def test_an_opening_is_what_every_plan_decides_whenever_and_wherever_it_is_granted(
-    terms: CallPolicy, with_outage: bool, began_s: float, waited_s: float
-) -> None:
+    terms, with_outage, began_s, waited_s
+):
     outage = PoolOutage(30.0) if with_outage else None
     plans = AttemptPlans(terms, budget=None, rng=random.Random(1), outage=outage)
     plan = plans.new()
@@ -378,9 +374,7 @@ def test_an_opening_is_what_every_plan_decides_whenever_and_wherever_it_is_grant
 
 
 @given(terms=_terms, data=st.data())
-def test_a_plan_that_is_made_when_an_attempt_has_failed_says_what_one_from_the_start_says(
-    terms: CallPolicy, data: st.DataObject
-) -> None:
+def test_a_plan_that_is_made_when_an_attempt_has_failed_says_what_one_from_the_start_says(terms, data):
     terms = replace(terms, deadline_s=math.inf, shuns=frozenset())  # else each call has its plan from the start
 
     def plan_of(began_s: float, granted_s: float) -> AttemptPlan:

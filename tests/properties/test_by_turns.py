@@ -48,7 +48,7 @@ def furthest_off(urls: Listed[str], weights: Listed[float], longest: int = 60) -
     "weights", [(2.0, 1.0), (3.0, 2.0, 1.0), (1.0, 1.0, 1.0, 1.0), (20.0, 10.0), (1000.0, 500.0), (0.002, 0.001)]
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_shares_are_within_one_lease_in_every_window(name: str, weights: tuple[float, ...], seed: int) -> None:
+def test_shares_are_within_one_lease_in_every_window(name, weights, seed):
     urls = sequence_of(weights, name, seed=seed).calls(500)
     assert max(furthest_off(urls, weights)) <= 1.0 + 1e-9
 
@@ -66,7 +66,7 @@ def test_shares_are_within_one_lease_in_every_window(name: str, weights: tuple[f
     ],
 )
 @pytest.mark.parametrize("capacity", [1, 4])
-def test_shares_are_by_weight(name: str, weights: tuple[float, ...], capacity: int) -> None:
+def test_shares_are_by_weight(name, weights, capacity):
     urls = sequence_of(weights, name, capacity=capacity).calls(10_000)
     shares = [urls.count(f"e{n}") / 10_000 for n in range(len(weights))]
     assert shares == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
@@ -75,7 +75,7 @@ def test_shares_are_by_weight(name: str, weights: tuple[float, ...], capacity: i
 @each
 @settings(max_examples=60)
 @given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
-def test_shares_are_within_the_bound_of_edf_in_every_window(name: str, weights: list[int], seed: int) -> None:
+def test_shares_are_within_the_bound_of_edf_in_every_window(name, weights, seed):
     """An endpoint is picked once a period 1/w of virtual time, so in a span V of it V w times, give or take
     one. A window of L leases spans between (L - n) / W and (L + n) / W for n endpoints of weight W in all, so
     an endpoint is off its share L w / W by less than 1 + n w / W."""
@@ -86,7 +86,7 @@ def test_shares_are_within_the_bound_of_edf_in_every_window(name: str, weights: 
 
 
 @each
-def test_an_endpoint_that_was_full_for_long_is_not_owed_what_it_could_not_take(name: str) -> None:
+def test_an_endpoint_that_was_full_for_long_is_not_owed_what_it_could_not_take(name):
     calls = sequence_of([1.0, 1.0], name, capacity=1)
     calls.calls(20)
     held = {lease.endpoint.url: lease for lease in (calls.take(), calls.take())}
@@ -97,7 +97,7 @@ def test_an_endpoint_that_was_full_for_long_is_not_owed_what_it_could_not_take(n
 
 
 @each
-def test_a_new_weight_counts_at_once(name: str) -> None:
+def test_a_new_weight_counts_at_once(name):
     calls = sequence_of([0.01, 1.0, 1.0, 1.0], name)
     calls.calls(500)
     calls.core.update(Endpoint("e0", weight=1.0, capacity=4), calls.clock())
@@ -107,9 +107,7 @@ def test_a_new_weight_counts_at_once(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "options"), [("weighted_health", {"floor": 1e-300}), ("weighted_round_robin", {})])
 @pytest.mark.parametrize("weights", [(5e-324, 5e-324), (1e-300, 1.0), (1e300, 1.0), (1.7e308, 1.7e308)])
-def test_no_weight_is_too_small_or_too_large(
-    name: str, options: Mapping[str, float], weights: tuple[float, float]
-) -> None:
+def test_no_weight_is_too_small_or_too_large(name, options, weights):
     calls = sequence_of(weights, name, options=options)
     assert len(calls.calls(200, outcome=failing)) == 200
     assert {calls.take().endpoint.url for _ in range(8)} == {"e0", "e1"}

@@ -21,7 +21,7 @@ def rank(pool: Driven, history: History, node: Node) -> float:
 
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
 @pytest.mark.parametrize("seed", range(4))
-def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int, seed: int) -> None:
+def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices, seed):
     hold_against("c3", rank, choices=choices, seed=seed)
 
 
@@ -38,7 +38,7 @@ def queues(pool: Driven, leases: int) -> Counter[str | None]:
     return Counter(pool.take() for _ in range(leases))
 
 
-def test_one_that_serves_side_by_side_is_not_taken_for_slow() -> None:
+def test_one_that_serves_side_by_side_is_not_taken_for_slow():
     """Eight calls of 0.8 s at once end as often as single ones of 0.1 s: s is 0.1 s for both."""
     pool = pair(a=0.1, b=0.1)
     pool.leave("b")
@@ -51,7 +51,7 @@ def test_one_that_serves_side_by_side_is_not_taken_for_slow() -> None:
     assert found["a"] / found["b"] == pytest.approx(1.0, rel=0.03)
 
 
-def test_with_more_clients_each_lease_counts_for_as_many() -> None:
+def test_with_more_clients_each_lease_counts_for_as_many():
     """With a second out, q is 2 for one pool and 101 for a hundred: then nobody gets a second before the other's first,
     however slow it is."""
     assert queues(pair(a=5.0, b=1.0), 2) == {"b": 1, "a": 1}

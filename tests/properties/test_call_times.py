@@ -35,7 +35,7 @@ def taking(**took_s: float) -> Callable[[str], float]:
 
 
 @each
-def test_who_was_slow_is_tried_again(name: str) -> None:
+def test_who_was_slow_is_tried_again(name):
     """Ten times as slow as the other, when what is known has faded to a tenth: after 10 s x ln 10 = 23 s."""
     pool = driven(name, "ab")
     pool.calls(40, took_s=taking(a=1.0))
@@ -49,7 +49,7 @@ def test_who_was_slow_is_tried_again(name: str) -> None:
 
 
 @each
-def test_a_lease_that_was_never_picked_tells_of_its_endpoint(name: str) -> None:
+def test_a_lease_that_was_never_picked_tells_of_its_endpoint(name):
     pool = driven(name, "", **_ALL)
     pool.join(Endpoint("a", capacity=8), in_flight=2)
     pool.join(Endpoint("b", capacity=8), in_flight=2)
@@ -64,7 +64,7 @@ def test_a_lease_that_was_never_picked_tells_of_its_endpoint(name: str) -> None:
 @each
 @pytest.mark.parametrize("kind", [Outcome.FAILURE, Outcome.OVERLOAD])
 @pytest.mark.parametrize("callers", [1, 2, 4, 8])
-def test_a_black_hole_among_four_gets_next_to_nothing(name: str, callers: int, kind: Outcome) -> None:
+def test_a_black_hole_among_four_gets_next_to_nothing(name, callers, kind):
     """It fails in 10 ms where the others take 1 s, from the first call on; each has 8 slots.
 
     It is tried again after 10 s x ln 100 = 46 s, by `prequal` after 10 s where another is hot, out of as many calls a
@@ -83,7 +83,7 @@ def test_a_black_hole_among_four_gets_next_to_nothing(name: str, callers: int, k
 
 @each
 @pytest.mark.parametrize("factor", [10.0, 100.0, 1000.0])
-def test_a_failure_counts_as_so_many_times_the_usual(name: str, factor: float) -> None:
+def test_a_failure_counts_as_so_many_times_the_usual(name, factor):
     """Who fails at once is tried again when that has faded to what the other takes: after 10 s x ln(factor)."""
     pool = driven(name, "b", failure_factor=factor, **_ALL)
     pool.calls(100)
@@ -98,21 +98,21 @@ def test_a_failure_counts_as_so_many_times_the_usual(name: str, factor: float) -
 
 @each
 @pytest.mark.parametrize("choices", [2, 100])
-def test_the_first_choice_of_a_new_pool_is_unbiased(name: str, choices: int) -> None:
+def test_the_first_choice_of_a_new_pool_is_unbiased(name, choices):
     firsts = [driven(name, seed=seed, choices=choices).take() for seed in range(2000)]
     assert_follows(firsts, evenly(_FOUR))
 
 
 @each
 @pytest.mark.parametrize("left", ["ab", "bcd"])
-def test_ties_are_unbiased_among_the_admitted(name: str, left: str) -> None:
+def test_ties_are_unbiased_among_the_admitted(name, left):
     request = only(left, _FOUR)
     firsts = [driven(name, seed=seed).take(request) for seed in range(2000)]
     assert_follows(firsts, evenly(left))
 
 
 @each
-def test_ties_among_those_that_are_known_are_unbiased(name: str) -> None:
+def test_ties_among_those_that_are_known_are_unbiased(name):
     """All took the same, and all have one lease out."""
     seconds = []
     for seed in range(1000):
@@ -126,7 +126,7 @@ def test_ties_among_those_that_are_known_are_unbiased(name: str) -> None:
 
 
 @each
-def test_where_the_clock_stands_still_leases_are_spread_evenly(name: str) -> None:
+def test_where_the_clock_stands_still_leases_are_spread_evenly(name):
     """Every call takes no time; what is in flight counts all the same."""
     pool = driven(name, **_ALL)
     assert_follows(pool.calls(2000, took_s=lambda url: 0.0), evenly(_FOUR))
@@ -139,7 +139,7 @@ def test_where_the_clock_stands_still_leases_are_spread_evenly(name: str) -> Non
 # -- the definition, the long way ------------------------------------------------------------------
 
 
-def test_a_mean_is_known_in_a_simple_case() -> None:
+def test_a_mean_is_known_in_a_simple_case():
     """A call of 3 s, and 10 s later one of 1 s: 1/e of the first is left."""
     history, node = History(), Node(Endpoint("a"))
     history.add(node, 3.0, Outcome.SUCCESS, 0.0)

@@ -28,7 +28,7 @@ _FEW = hypothesis.settings(SETTINGS, max_examples=10)
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> None:
+def test_a_registered_strategy_keeps_the_contract(name, in_full):
     others = [KINDS[other] for other in NAMES if other != name]
     enough = hypothesis.settings(SETTINGS, max_examples=100 if in_full else 15)
     check_strategy(KINDS[name], others=others, settings=enough)
@@ -171,12 +171,12 @@ _BROKEN = {
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", _BROKEN, ids=lambda kind: kind.__name__)
-def test_a_strategy_that_breaks_the_contract_is_found_out(kind: type[Strategy]) -> None:
+def test_a_strategy_that_breaks_the_contract_is_found_out(kind):
     with pytest.raises(_BREACH, match=_BROKEN[kind]):
         check_strategy(kind, settings=_ENOUGH)
 
 
-def test_the_fewest_calls_that_show_it_are_printed_and_can_be_pasted() -> None:
+def test_the_fewest_calls_that_show_it_are_printed_and_can_be_pasted():
     with pytest.raises(_BREACH) as caught:
         check_strategy(_PicksFull, settings=hypothesis.settings(SETTINGS, max_examples=300, print_blob=False))
     printed = "\n".join(caught.value.__notes__)
@@ -191,7 +191,7 @@ def test_the_fewest_calls_that_show_it_are_printed_and_can_be_pasted() -> None:
 
 
 @pytest.mark.more
-def test_a_leave_that_forgets_nobody_is_found_out() -> None:
+def test_a_leave_that_forgets_nobody_is_found_out():
     with pytest.raises(AssertionError, match=r"still holds 2000 of their nodes; leave must forget a node$"):
         check_forgets(maker_of(_ForgetsNobody))
     check_forgets(maker_of(_Scan))
@@ -202,13 +202,13 @@ class _LooksAtAll(_Scan):
         return min((n for n in self.nodes if request.fits(n)), key=lambda n: n.in_flight, default=None)
 
 
-def test_a_pick_that_looks_at_all_nodes_is_found_out() -> None:
+def test_a_pick_that_looks_at_all_nodes_is_found_out():
     with pytest.raises(AssertionError, match=r"times among 4096; a pick may cost O\(log N\), not a scan$"):
         check_cost(maker_of(_LooksAtAll))
 
 
 @pytest.mark.parametrize("name", ["", "two words", 'a "quote"', "line\nbreak", "-option", "a,b", "caf\xe9", None])
-def test_a_name_that_no_config_can_hold_is_found_out(name: object) -> None:
+def test_a_name_that_no_config_can_hold_is_found_out(name):
     kind = type("_Named", (_Scan,), {"name": name})
     with pytest.raises(AssertionError, match=r"begins with a letter or a digit$"):
         check_strategy(kind, settings=_FEW)
@@ -221,13 +221,13 @@ class _First(StrategyMachine):
         assert node is fitting[0], f"{node} was picked, not {fitting[0]}"
 
 
-def test_a_subclass_adds_a_rule_for_every_pick() -> None:
+def test_a_subclass_adds_a_rule_for_every_pick():
     with pytest.raises(_BREACH, match="was picked, not <Node"):
         check_strategy(KINDS["least_in_flight"], machine=_First, settings=_ENOUGH)
 
 
 @pytest.mark.more
-def test_the_contract_can_be_had_as_a_test_case() -> None:
+def test_the_contract_can_be_had_as_a_test_case():
     passed, failed = unittest.TestResult(), unittest.TestResult()
     _First.TestCase.settings = _FEW
     for case in (as_test_case(KINDS["first"], settings=_FEW), _First.TestCase):
@@ -238,11 +238,11 @@ def test_the_contract_can_be_had_as_a_test_case() -> None:
     assert not failed.wasSuccessful()
 
 
-def test_wrong_options_are_an_error_at_once() -> None:
+def test_wrong_options_are_an_error_at_once():
     with pytest.raises(ConfigError, match=r"strategy 'scan', option speed: unknown key"):
         check_strategy(_Scan, options={"speed": 1})
     for wrong in ("scan", None, 3, _Scan(None, random.Random(1))):
         with pytest.raises(TypeError, match="it takes the class of a strategy"):
-            check_strategy(wrong)  # type: ignore[arg-type]
+            check_strategy(wrong)
     with pytest.raises(TypeError, match="it takes the class of a strategy"):
-        machine_of(_Scan, others=["scan"])  # type: ignore[list-item]
+        machine_of(_Scan, others=["scan"])

@@ -5,7 +5,6 @@ that are kept and leased past the strategy. Throughout it picks only who can ser
 """
 
 from collections import Counter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -57,9 +56,7 @@ _moves = st.one_of(
     moves=st.lists(_moves, max_size=60),
     seed=st.integers(0, 99),
 )
-def test_whatever_it_is_told_it_picks_one_that_can_serve(
-    name: str, specs: list[Endpoint], moves: list[tuple[str, Any]], seed: int
-) -> None:
+def test_whatever_it_is_told_it_picks_one_that_can_serve(name, specs, moves, seed):
     books = Books(name, specs, seed=seed)
     for move, argument in moves:
         books.do(move, argument)
@@ -74,7 +71,7 @@ def test_whatever_it_is_told_it_picks_one_that_can_serve(
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "first"])  # which does not share out
-def test_an_endpoint_that_comes_back_is_not_flooded_and_not_starved(name: str) -> None:
+def test_an_endpoint_that_comes_back_is_not_flooded_and_not_starved(name):
     """Three alike, one out of service for 300 leases. Of the next 60, one at a time, it has neither none nor most."""
     books = Books(name, [Endpoint(url, capacity=2) for url in "abc"], seed=3)
     books.calls(300)
@@ -85,7 +82,7 @@ def test_an_endpoint_that_comes_back_is_not_flooded_and_not_starved(name: str) -
     assert 5 <= urls.count("b") <= 35, Counter(urls)
 
 
-def test_a_request_takes_all_there_is_while_slots_are_limited() -> None:
+def test_a_request_takes_all_there_is_while_slots_are_limited():
     node = WritableNode(Endpoint("a", capacity=4))
     node.limit = node.ceiling = 2
     assert Request(slots=3).takes(node) == 2

@@ -82,7 +82,7 @@ _moves = st.one_of(
 
 @settings(max_examples=300)
 @given(capacities=st.lists(st.integers(1, 4), min_size=4, max_size=4), moves=st.lists(_moves, max_size=80))
-def test_the_slot_free_longest_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+def test_the_slot_free_longest_is_next(capacities, moves):
     specs = [Endpoint(url, capacity=capacity) for url, capacity in zip(_URLS, capacities, strict=True)]
     shadow, slots = ReferenceCheck(maker_of(Fifo), specs), _Slots()
     for spec in specs:
@@ -144,7 +144,7 @@ def _add(shadow: ReferenceCheck, slots: _Slots, url: str) -> None:
 _MOVES = {"take": _take, "give": _give, "resize": _resize, "drain": _drain, "add": _add}
 
 
-def test_a_change_that_changes_no_slot_costs_no_turn() -> None:
+def test_a_change_that_changes_no_slot_costs_no_turn():
     """As by a slow start, which changes the weight again and again."""
     books = Books("fifo", [Endpoint(url, capacity=2) for url in "abc"])
     books.take()
@@ -153,7 +153,7 @@ def test_a_change_that_changes_no_slot_costs_no_turn() -> None:
     assert [books.take().url for _ in range(5)] == list("bcabc")
 
 
-def test_one_that_comes_back_joins_with_one_slot_as_at_first() -> None:
+def test_one_that_comes_back_joins_with_one_slot_as_at_first():
     books = Books("fifo", [Endpoint(url, capacity=3) for url in "abc"])
     books.set("a", limit=0)
     for taken in [books.take(), books.take()]:
@@ -162,7 +162,7 @@ def test_one_that_comes_back_joins_with_one_slot_as_at_first() -> None:
     assert [books.take().url for _ in range(9)] == list("bcbcabcaa")
 
 
-def test_a_lease_of_several_slots_takes_those_free_longest_and_gives_as_many_back() -> None:
+def test_a_lease_of_several_slots_takes_those_free_longest_and_gives_as_many_back():
     books = Books("fifo", [Endpoint("a", capacity=3), Endpoint("b", capacity=2)])
     both = books.take(Request(slots=2))
     assert both.url == "a"

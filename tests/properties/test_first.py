@@ -22,7 +22,7 @@ _moves = st.one_of(
     capacities=st.lists(st.integers(1, 3), min_size=4, max_size=4),
     moves=st.lists(_moves, max_size=80),
 )
-def test_the_first_that_fits_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+def test_the_first_that_fits_is_next(capacities, moves):
     books = Books("first", [Endpoint(url, capacity=c) for url, c in zip(_URLS, capacities, strict=True)])
     for move, argument in moves:
         if isinstance(argument, Request):

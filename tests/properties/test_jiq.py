@@ -29,7 +29,7 @@ def _see(books: Books, idle: list[str]) -> list[str]:
 
 
 @given(capacities=st.lists(st.integers(1, 3), min_size=4, max_size=4), moves=st.lists(_moves, max_size=80))
-def test_the_one_idle_longest_is_next(capacities: list[int], moves: list[tuple[str, object]]) -> None:
+def test_the_one_idle_longest_is_next(capacities, moves):
     books = Books("jiq", [Endpoint(url, capacity=c) for url, c in zip(_URLS, capacities, strict=True)])
     idle = _see(books, [])
     for move, argument in moves:
@@ -52,7 +52,7 @@ def busy(capacities: dict[str, int], *, seed: int) -> Books:
 
 
 @pytest.mark.parametrize("admitted", ["abcd", "abd", "cd"])
-def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
+def test_where_none_is_idle_any_is_as_likely(admitted):
     books = busy(dict.fromkeys(_URLS, 9), seed=1)
     for _ in range(3):
         books.take(only("a", _URLS))  # more leases, and no less likely
@@ -60,5 +60,5 @@ def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
     assert_follows(found, evenly(admitted))
 
 
-def test_one_that_is_full_is_not_drawn() -> None:
+def test_one_that_is_full_is_not_drawn():
     assert_follows(busy({"a": 9, "b": 1, "c": 9, "d": 1}, seed=2).calls(3000), evenly("ac"))

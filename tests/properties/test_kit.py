@@ -33,7 +33,7 @@ def placed(nodes: list[Node], seed: int = 0) -> Places:
 
 
 @given(st.lists(st.tuples(st.sampled_from(("settle", "draw", "drop")), st.integers(0, 4), st.integers(0, 2))))
-def test_the_list_and_the_notes_agree(moves: list[tuple[str, int, int]]) -> None:
+def test_the_list_and_the_notes_agree(moves):
     nodes = nodes_of()
     places, here = placed(nodes), set(nodes)
     for move, number, in_flight in moves:
@@ -63,7 +63,7 @@ def queued(weights: list[float], seed: int = 0) -> tuple[Deadlines[Deadline], li
     return deadlines, found
 
 
-def test_a_much_heavier_one_that_comes_late_has_its_share_and_so_have_the_others() -> None:
+def test_a_much_heavier_one_that_comes_late_has_its_share_and_so_have_the_others():
     deadlines, (light, other) = queued([0.01, 0.02])
     heavy = Deadline(nodes_of("h")[0], 100.0)
     deadlines.start(heavy, 0.5)
@@ -80,7 +80,7 @@ def test_a_much_heavier_one_that_comes_late_has_its_share_and_so_have_the_others
     assert counts[other.node.endpoint.url] in (1, 2, 3)
 
 
-def test_one_without_a_slot_is_not_queued_and_one_that_is_dropped_twice_is_no_harm() -> None:
+def test_one_without_a_slot_is_not_queued_and_one_that_is_dropped_twice_is_no_harm():
     deadlines, (one, other) = queued([1.0, 1.0])
     one.node.limit = 0
     deadlines.settle(one)
@@ -93,5 +93,5 @@ def test_one_without_a_slot_is_not_queued_and_one_that_is_dropped_twice_is_no_ha
     assert deadlines.first(Request(exclude=frozenset("1"))) is one
 
 
-def test_a_weight_is_bounded() -> None:
+def test_a_weight_is_bounded():
     assert [bounded(w) for w in (5e-324, 1e-9, 2.0, 1e9, 1e308)] == [1e-9, 1e-9, 2.0, 1e9, 1e9]

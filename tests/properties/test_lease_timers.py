@@ -1,6 +1,5 @@
 """The walks judge the ends of leases by the clock: a core that gets one wrong is found out."""
 
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -47,7 +46,7 @@ def _but_one(core: Core, now: float) -> list[Any]:
     ],
     ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],
 )
-def test_a_core_that_gets_it_wrong_is_found_out(where: type, what: str, wrong: Callable[..., Any]) -> None:
+def test_a_core_that_gets_it_wrong_is_found_out(where, what, wrong):
     random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)
     with patch.object(where, what, wrong), pytest.raises(AssertionError):
         random_walk(MAKERS["fifo"], 2000, seed=1, thorough_every=20)

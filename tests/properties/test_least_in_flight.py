@@ -23,7 +23,7 @@ class _Least(StrategyMachine):
         assert (node.in_flight + 1) / node.weight == min(loads), f"{node} was picked, and the loads were {loads}"
 
 
-def test_the_least_loaded_is_chosen_whatever_happens() -> None:
+def test_the_least_loaded_is_chosen_whatever_happens():
     check_strategy(LeastInFlight, machine=_Least, settings=settings(SETTINGS, max_examples=60))
 
 
@@ -31,14 +31,14 @@ _TEN = [f"e{n}" for n in range(10)]
 
 
 @pytest.mark.parametrize("left", [2, 4, 8])
-def test_ties_are_unbiased_among_the_admitted(left: int) -> None:
+def test_ties_are_unbiased_among_the_admitted(left):
     """With 2 of 10 left a draw fails four times in five, so that the scan that comes after is tested too."""
     calls = Sequence("least_in_flight", map(Endpoint, _TEN), seed=2)
     request = Request(exclude=frozenset(_TEN[left:]))
     assert_follows(calls.calls(5000, request=request), evenly(_TEN[:left]))
 
 
-def test_the_first_choice_of_a_new_pool_is_unbiased() -> None:
+def test_the_first_choice_of_a_new_pool_is_unbiased():
     """In a pool that is in use whoever is chosen goes to the end, which hides a favourite; here nobody was yet.
 
     With 2 of 10 admitted, one choice in six is made by the scan: 0.8 ** 8.
@@ -48,7 +48,7 @@ def test_the_first_choice_of_a_new_pool_is_unbiased() -> None:
     assert_follows([calls.take(request).endpoint.url for calls in pools], evenly(_TEN[8:]))
 
 
-def test_the_first_to_be_filled_is_unbiased_and_so_is_the_last() -> None:
+def test_the_first_to_be_filled_is_unbiased_and_so_is_the_last():
     firsts, lasts = [], []
     calls = Sequence("least_in_flight", map(Endpoint, _TEN[:4]), seed=6)
     for _ in range(2000):
@@ -61,7 +61,7 @@ def test_the_first_to_be_filled_is_unbiased_and_so_is_the_last() -> None:
         assert_follows(found, evenly(_TEN[:4]))
 
 
-def test_weights_that_change_all_the_time_leave_nothing_behind() -> None:
+def test_weights_that_change_all_the_time_leave_nothing_behind():
     """An autoscaler may set a weight every few seconds for months; a lease must not cost more for it.
 
     What a filtered lease costs after 3000 changes, by what it cost before them, in time of this thread;

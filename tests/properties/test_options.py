@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,7 +31,7 @@ _WRONG: list[tuple[str, str, Sequence[object]]] = [
 
 
 @pytest.mark.parametrize(("name", "option", "value"), [(n, option, v) for n, option, values in _WRONG for v in values])
-def test_options_are_checked(name: str, option: str, value: object) -> None:
+def test_options_are_checked(name, option, value):
     with pytest.raises(ConfigError, match=f"strategy '{name}', option {option}"):
         default_registry().strategy(name, {option: value}, random.Random(0))
 
@@ -53,5 +52,5 @@ def test_options_are_checked(name: str, option: str, value: object) -> None:
         *((name, {"choices": 9, "decay_s": 1e9}) for name in _CALL_TIMES),
     ],
 )
-def test_the_contract_is_kept_with_unusual_options(name: str, options: dict[str, Any]) -> None:
+def test_the_contract_is_kept_with_unusual_options(name, options):
     check_strategy(KINDS[name], options=options, others=[KINDS["fifo"]], settings=settings(SETTINGS, max_examples=20))

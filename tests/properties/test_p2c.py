@@ -35,7 +35,7 @@ class _LeastOfDraws(StrategyMachine):
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
-def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int) -> None:
+def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices):
     """With 100 choices all are drawn, and the rule is that of `least_in_flight`."""
     machine = type("_Least", (_LeastOfDraws,), {"choices": choices})
     check_strategy(P2c, options={"choices": choices}, machine=machine, settings=settings(SETTINGS, max_examples=60))
@@ -85,14 +85,12 @@ def loads_of(in_flight: Listed[int], weights: Listed[float] = (1.0,) * 5) -> dic
         ((1, 0), (1.0,) * 5),
     ],
 )
-def test_chances_are_those_of_distinct_draws(
-    in_flight: tuple[int, ...], weights: tuple[float, ...], choices: int
-) -> None:
+def test_chances_are_those_of_distinct_draws(in_flight, weights, choices):
     found = sequence_of(in_flight, weights=weights, choices=choices).calls(4000)
     assert_follows(found, chances(loads_of(in_flight, weights), choices))
 
 
-def test_these_chances_are_known_in_simple_cases() -> None:
+def test_these_chances_are_known_in_simple_cases():
     """Without ties, the k-th least of n wins when it is drawn with one of the n - k after it: 2 (n - k) / n (n - 1)."""
     of_five = dict(zip(_FIVE, (0.4, 0.3, 0.2, 0.1, 0.0), strict=True))
     assert chances(loads_of((0, 1, 2, 3, 4)), 2) == pytest.approx(of_five)
@@ -104,7 +102,7 @@ def test_these_chances_are_known_in_simple_cases() -> None:
 
 
 @pytest.mark.parametrize(("choices", "exclude"), [(1, ""), (2, ""), (3, ""), (2, "b")])
-def test_chances_hold_however_endpoints_come_and_go(choices: int, exclude: str) -> None:
+def test_chances_hold_however_endpoints_come_and_go(choices, exclude):
     capacities = dict(zip(_FIVE, (1, 2, 1, 4, 2), strict=True))
     weights = dict(zip(_FIVE, (1.0, 1.0, 2.0, 3.0, 1.5), strict=True))
     specs = [Endpoint(url, capacity=capacities[url], weight=weights[url]) for url in _FIVE]

@@ -15,7 +15,7 @@ def load(pool: Driven, history: History, node: Node) -> float:
 
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
 @pytest.mark.parametrize("seed", range(4))
-def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int, seed: int) -> None:
+def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices, seed):
     hold_against("peak_ewma", load, choices=choices, seed=seed)
 
 
@@ -26,7 +26,7 @@ def pair() -> Driven:
     return pool
 
 
-def test_calls_that_hang_do_not_make_it_look_better_as_time_passes() -> None:
+def test_calls_that_hang_do_not_make_it_look_better_as_time_passes():
     """In Finagle and tower the cost fades meanwhile, so that after a minute 0.1 s x 6 would have become 1.5 ms."""
     pool = pair()
     pool.change("a", in_flight=5)

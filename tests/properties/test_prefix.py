@@ -21,7 +21,7 @@ def where(books: Books, *keys: str) -> list[str]:
     return [books.calls(1, request=Request(key=key))[0] for key in keys]
 
 
-def test_a_prompt_goes_where_its_beginning_was_and_another_one_elsewhere() -> None:
+def test_a_prompt_goes_where_its_beginning_was_and_another_one_elsewhere():
     books = books_of()
     homes = where(books, "1/2/3", "x/y", "k/l")
     assert sorted(homes) == list(_URLS)
@@ -30,7 +30,7 @@ def test_a_prompt_goes_where_its_beginning_was_and_another_one_elsewhere() -> No
     ]
 
 
-def test_the_longest_beginning_counts_if_it_is_long_enough() -> None:
+def test_the_longest_beginning_counts_if_it_is_long_enough():
     books = books_of()
     first, second = where(books, "s/1", "t")
     (third,) = {*_URLS} - {first, second}
@@ -38,7 +38,7 @@ def test_the_longest_beginning_counts_if_it_is_long_enough() -> None:
     assert where(books, "s/2/3/4/5/6", "s/1/7") == [third, first]
 
 
-def test_a_busy_endpoint_is_left_and_the_other_one_learns() -> None:
+def test_a_busy_endpoint_is_left_and_the_other_one_learns():
     books = books_of(bound=1.0)
     (home,) = where(books, "1/2")
     held = [books.take(Request(key="1/2")) for _ in range(3)]
@@ -46,7 +46,7 @@ def test_a_busy_endpoint_is_left_and_the_other_one_learns() -> None:
     assert held[0].url == home
 
 
-def test_no_slot_idles_and_what_is_too_much_is_forgotten() -> None:
+def test_no_slot_idles_and_what_is_too_much_is_forgotten():
     books = books_of(capacity=2, bound=1.0)
     assert sorted(books.take(Request(key="1/2")).url for _ in range(6)) == sorted(_URLS * 2)
     books = books_of(most=3)
@@ -55,7 +55,7 @@ def test_no_slot_idles_and_what_is_too_much_is_forgotten() -> None:
     assert where(books, "7/8/9", "1/2/3")[1] != home
 
 
-def test_a_key_of_blocks_grows_with_its_prompt() -> None:
+def test_a_key_of_blocks_grows_with_its_prompt():
     key = prompt_key(40, block=10)
 
     def of(text: str) -> list[str]:

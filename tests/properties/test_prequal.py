@@ -26,7 +26,7 @@ def load_at(quantile: float, pool: Driven, history: History, node: Node) -> floa
 @pytest.mark.parametrize("quantile", [0.0, 0.5, 0.84, 1.0])
 @pytest.mark.parametrize("choices", [1, 2, 100])
 @pytest.mark.parametrize("seed", range(2))
-def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int, quantile: float, seed: int) -> None:
+def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices, quantile, seed):
     def load(pool: Driven, history: History, node: Node) -> float:
         return load_at(quantile, pool, history, node)
 
@@ -46,12 +46,12 @@ def known(in_flight: dict[str, int], took_s: dict[str, float], **options: float)
 _TOOK_S = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5, "f": 0.6, "g": 0.7}
 
 
-def test_the_fastest_of_the_cold_is_next() -> None:
+def test_the_fastest_of_the_cold_is_next():
     """Of seven, 84% of the way is the sixth: a is hot, as six has fewer out, and b is not."""
     assert known(dict(zip("abcdefg", (6, 5, 4, 3, 2, 1, 0), strict=True)), _TOOK_S).take() == "b"
 
 
-def test_who_is_out_of_service_is_not_counted_among_the_idle() -> None:
+def test_who_is_out_of_service_is_not_counted_among_the_idle():
     """Were they, half of the five would have none out, and a and b would be hot and tie."""
     pool = known({"a": 2, "b": 2, "c": 0, "d": 0, "e": 0}, _TOOK_S, quantile=0.5)
     for url in "cde":

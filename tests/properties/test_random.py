@@ -39,11 +39,11 @@ def chances(weights: Mapping[str, float], admitted: Iterable[str]) -> dict[str, 
         {"a": 1e-9, "b": 3e-9, "c": 2e-9},
     ],
 )
-def test_a_chance_is_the_weight_by_that_of_all(weights: dict[str, float]) -> None:
+def test_a_chance_is_the_weight_by_that_of_all(weights):
     assert_follows(sequence_of(weights).calls(6000), chances(weights, weights))
 
 
-def test_a_choice_does_not_depend_on_the_one_before() -> None:
+def test_a_choice_does_not_depend_on_the_one_before():
     weights = {"a": 3.0, "b": 2.0, "c": 1.0}
     urls, of_one = sequence_of(weights, seed=2).calls(9000), chances(weights, weights)
     of_two = {(u, v): of_one[u] * of_one[v] for u in weights for v in weights}
@@ -51,7 +51,7 @@ def test_a_choice_does_not_depend_on_the_one_before() -> None:
 
 
 @pytest.mark.parametrize("admitted", ["bcde", "ab", "de"])
-def test_chances_among_the_admitted(admitted: str) -> None:
+def test_chances_among_the_admitted(admitted):
     """With d and e admitted, of weight 0.6 in 9.6, 8 darts fail six times in ten and the scan comes after."""
     found = sequence_of(_WEIGHTS).calls(6000, request=only(admitted, _WEIGHTS))
     assert_follows(found, chances(_WEIGHTS, admitted))
@@ -60,7 +60,7 @@ def test_chances_among_the_admitted(admitted: str) -> None:
 # -- a pool that changes ---------------------------------------------------------------------------
 
 
-def test_chances_follow_who_is_there_and_what_they_weigh() -> None:
+def test_chances_follow_who_is_there_and_what_they_weigh():
     calls = sequence_of(_WEIGHTS)
     calls.core.drain("a", calls.clock())
     assert_follows(calls.calls(6000), chances(_WEIGHTS, "bcde"))
@@ -73,7 +73,7 @@ def test_chances_follow_who_is_there_and_what_they_weigh() -> None:
     assert_follows(calls.calls(6000), chances(now, "abcde"))
 
 
-def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards() -> None:
+def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards():
     calls = sequence_of({"a": 1.0, "b": 1.0})
     lease = calls.take(Request(exclude=frozenset("b")))
     calls.core.update(Endpoint("a", weight=6.0), calls.clock())
@@ -82,7 +82,7 @@ def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards() ->
 
 
 @pytest.mark.parametrize("exclude", ["", "b"])
-def test_chances_hold_however_endpoints_come_and_go(exclude: str) -> None:
+def test_chances_hold_however_endpoints_come_and_go(exclude):
     capacities = dict(zip(_WEIGHTS, (1, 2, 1, 3, 1), strict=True))
     calls = Sequence("random", [Endpoint(u, weight=w, capacity=capacities[u]) for u, w in _WEIGHTS.items()], seed=4)
     assert_holds_however_they_come_and_go(
@@ -110,7 +110,7 @@ def darts(weights: Listed[float]) -> float:
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
-def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread: float) -> None:
+def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread):
     """More than half of each strip counts, so the darts are geometric with mean < 2 and deviation < 1.5. The
     mean of 2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
     weigh = random.Random(5)
@@ -118,12 +118,12 @@ def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread: float) 
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25, 64.0])
-def test_a_choice_takes_one_dart_where_all_of_a_strip_counts(weight: float) -> None:
+def test_a_choice_takes_one_dart_where_all_of_a_strip_counts(weight):
     assert darts([weight] * 10) == 1.0
 
 
 @pytest.mark.parametrize("request_", [ANY, Request(exclude=frozenset(["e0"]))])
-def test_weights_at_the_ends_of_what_a_float_can_be(request_: Request) -> None:
+def test_weights_at_the_ends_of_what_a_float_can_be(request_):
     strategy = Random(StrategyOptions(), random.Random(6))
     nodes = _nodes([5e-324, 1.7e308, 1.7e308, 1e-300, 10**290])
     for node in nodes:

@@ -91,16 +91,14 @@ def _followed(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_no_answers_ever_empty_a_pool(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]) -> None:
+def test_no_answers_ever_empty_a_pool(rules, steps):
     pool = _followed(rules, steps)  # `Followed.step` looks
     assert pool.active or not pool.joined
 
 
 @settings(max_examples=40)
 @given(_rules, _steps, _answers())
-def test_a_pool_comes_to_have_what_is_wanted(
-    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]], last: SourceAnswer
-) -> None:
+def test_a_pool_comes_to_have_what_is_wanted(rules, steps, last):
     pool = _followed(rules, steps)
     before = pool.active
     pool.hear(last)
@@ -116,7 +114,7 @@ def test_a_pool_comes_to_have_what_is_wanted(
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_nobody_leaves_twice_within_a_grace(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]) -> None:
+def test_nobody_leaves_twice_within_a_grace(rules, steps):
     pool = _followed(rules, steps)
     for name in _NAMES:
         times = [at_s for at_s, who, _ in pool.left if who == name]
@@ -125,9 +123,7 @@ def test_nobody_leaves_twice_within_a_grace(rules: LeavingRules, steps: list[tup
 
 @settings(max_examples=40)
 @given(st.sampled_from([1.0, 10.0]), st.lists(st.sets(st.sampled_from(_NAMES[1:]), min_size=1), min_size=2))
-def test_a_source_that_turns_its_answers_faster_than_the_grace_makes_nobody_leave(
-    grace_s: float, turns: list[set[str]]
-) -> None:
+def test_a_source_that_turns_its_answers_faster_than_the_grace_makes_nobody_leave(grace_s, turns):
     """As DNS servers do that list some of many addresses, each time others."""
     pool = Followed(LeavingRules(grace_s))
     everyone = set(_NAMES)
@@ -142,9 +138,7 @@ def test_a_source_that_turns_its_answers_faster_than_the_grace_makes_nobody_leav
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_at_most_the_share_leaves_at_once_unless_by_name(
-    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]
-) -> None:
+def test_at_most_the_share_leaves_at_once_unless_by_name(rules, steps):
     pool = _followed(rules, steps)
     silent = [at_s for at_s, _, named in pool.left if not named]
     window_s = max(rules.grace_s, 1.0)
@@ -155,9 +149,7 @@ def test_at_most_the_share_leaves_at_once_unless_by_name(
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_what_others_have_added_or_taken_out_is_left_alone(
-    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]
-) -> None:
+def test_what_others_have_added_or_taken_out_is_left_alone(rules, steps):
     pool = Followed(rules, states={"a": _ACTIVE, "b": MembershipState.DRAINING})
     for answer, pause_s, _ in steps:
         pool.hear(answer)
@@ -177,7 +169,7 @@ def _listed(names: str, gone: str = "") -> SourceAnswer:
     return SourceAnswer(tuple(map(Endpoint, names)), frozenset(gone))
 
 
-def test_what_somebody_removed_stays_out_until_the_source_has_dropped_it() -> None:
+def test_what_somebody_removed_stays_out_until_the_source_has_dropped_it():
     pool = _two()
     pool.states["b"] = _RETIRING
     pool.hear(_listed("ab"))
@@ -189,7 +181,7 @@ def test_what_somebody_removed_stays_out_until_the_source_has_dropped_it() -> No
     assert pool.active == {"a", "b"}
 
 
-def test_what_somebody_removed_and_added_again_is_the_sources_again() -> None:
+def test_what_somebody_removed_and_added_again_is_the_sources_again():
     pool = _two()
     pool.states["b"] = _RETIRING
     pool.hear(_listed("ab"))
@@ -200,7 +192,7 @@ def test_what_somebody_removed_and_added_again_is_the_sources_again() -> None:
     assert pool.active == {"a"}
 
 
-def test_what_somebody_drained_is_forgotten_when_the_source_drops_it() -> None:
+def test_what_somebody_drained_is_forgotten_when_the_source_drops_it():
     pool = _two()
     pool.states["b"] = MembershipState.DRAINING
     pool.hear(_listed("a"))
@@ -208,7 +200,7 @@ def test_what_somebody_drained_is_forgotten_when_the_source_drops_it() -> None:
     assert [name for _, name, _ in pool.left] == ["b"]
 
 
-def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace() -> None:
+def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace():
     pool = _two()
     assert pool.hear(_listed("a", gone="b")).remove == ("b",)
     assert pool.hear(_listed("ab")).add == ()
@@ -218,14 +210,14 @@ def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace() -> 
     assert pool.active == {"a", "b"}
 
 
-def test_what_changes_is_updated_once() -> None:
+def test_what_changes_is_updated_once():
     pool = _two()
     changed = SourceAnswer((Endpoint("a", capacity=4), Endpoint("b")))
     assert pool.hear(changed).update == (Endpoint("a", capacity=4),)
     assert pool.hear(changed).update == ()
 
 
-def test_how_many_are_held_back_is_told() -> None:
+def test_how_many_are_held_back_is_told():
     pool = Followed(LeavingRules(10.0, share=0.25))
     pool.hear(_listed("abcdefgh"))
     pool.hear(_listed("a"))

@@ -35,13 +35,13 @@ def moved(before: dict[str, str], after: dict[str, str]) -> Counter[tuple[str, s
 # -- one key ---------------------------------------------------------------------------------------
 
 
-def test_a_key_has_one_endpoint_whatever_the_seed_and_the_order_of_joining() -> None:
+def test_a_key_has_one_endpoint_whatever_the_seed_and_the_order_of_joining():
     first = homes(books_of(seed=1))
     assert homes(books_of(seed=1)) == first
     assert homes(books_of(dict(reversed(_WEIGHTS.items())), seed=2)) == first
 
 
-def test_where_the_endpoint_of_a_key_is_full_its_second_choice_serves_and_is_always_the_same() -> None:
+def test_where_the_endpoint_of_a_key_is_full_its_second_choice_serves_and_is_always_the_same():
     for key in _KEYS[:50]:
         books = books_of(capacity=1, seed=random.Random(key).randrange(100))
         order = [books.take(Request(key=key)).url for _ in _WEIGHTS]
@@ -50,7 +50,7 @@ def test_where_the_endpoint_of_a_key_is_full_its_second_choice_serves_and_is_alw
             assert homes(books_of(), [key], exclude=frozenset(order[:n])) == {key: order[n]}
 
 
-def test_a_key_is_at_home_only_with_those_that_fit() -> None:
+def test_a_key_is_at_home_only_with_those_that_fit():
     books = books_of()
     for key in _KEYS[:100]:
         first = homes(books, [key])[key]
@@ -68,18 +68,18 @@ def test_a_key_is_at_home_only_with_those_that_fit() -> None:
 @pytest.mark.parametrize(
     "weights", [dict.fromkeys(_WEIGHTS, 1.0), _WEIGHTS, {_A: 2e-9, _B: 1e-9}, {_A: 64.0, _B: 0.25}]
 )
-def test_keys_are_shared_out_by_weight(weights: dict[str, float]) -> None:
+def test_keys_are_shared_out_by_weight(weights):
     assert_follows(homes(books_of(weights)).values(), by_weight(weights))
 
 
-def test_keys_that_differ_little_do_not_go_together() -> None:
+def test_keys_that_differ_little_do_not_go_together():
     """Of two keys next to each other, both go to one of two alike half the time."""
     at_home = homes(books_of({_A: 1.0, _B: 1.0}), [str(number) for number in range(4000)])
     pairs = zip(list(at_home.values())[::2], list(at_home.values())[1::2], strict=True)
     assert_follows([f"{one} {other}" for one, other in pairs], evenly(f"{u} {v}" for u in (_A, _B) for v in (_A, _B)))
 
 
-def test_only_the_keys_of_one_that_leaves_move() -> None:
+def test_only_the_keys_of_one_that_leaves_move():
     books = books_of()
     before = homes(books)
     books.leave(_B)
@@ -89,7 +89,7 @@ def test_only_the_keys_of_one_that_leaves_move() -> None:
     assert homes(books) == before
 
 
-def test_keys_move_only_to_one_that_joins_or_weighs_more() -> None:
+def test_keys_move_only_to_one_that_joins_or_weighs_more():
     books = books_of()
     before = homes(books)
     books.set(_C, weight=2.0)
@@ -104,7 +104,7 @@ def test_keys_move_only_to_one_that_joins_or_weighs_more() -> None:
 
 
 @pytest.mark.parametrize("exclude", ["", _B])
-def test_without_a_key_chances_are_those_of_a_random_key(exclude: str) -> None:
+def test_without_a_key_chances_are_those_of_a_random_key(exclude):
     left = {url: weight for url, weight in _WEIGHTS.items() if url != exclude}
     found = books_of(seed=1).calls(4000, request=Request(exclude=frozenset([exclude])))
     assert_follows(found, by_weight(left))
@@ -112,14 +112,14 @@ def test_without_a_key_chances_are_those_of_a_random_key(exclude: str) -> None:
 
 
 @pytest.mark.parametrize("weights", [{_A: 5e-324, _B: 1.0}, {_A: 1.7e308, _B: 1.7e308}, {_A: 5e-324}])
-def test_no_weight_is_too_small_or_too_large(weights: dict[str, float]) -> None:
+def test_no_weight_is_too_small_or_too_large(weights):
     assert len(homes(books_of(weights), _KEYS[:100])) == 100
 
 
 # -- a bound ---------------------------------------------------------------------------------------
 
 
-def test_no_endpoint_gets_more_than_the_bound_allows_while_another_one_may() -> None:
+def test_no_endpoint_gets_more_than_the_bound_allows_while_another_one_may():
     strategy = default_registry().strategy("rendezvous", {"bound": 1.25}, random.Random(0))
     nodes = [Node(Endpoint(url, capacity=1000, weight=weight)) for url, weight in _WEIGHTS.items()]
     for node in nodes:
@@ -134,12 +134,12 @@ def test_no_endpoint_gets_more_than_the_bound_allows_while_another_one_may() -> 
             assert node.in_flight <= math.ceil(1.25 * taken * share + 1e-9)
 
 
-def test_a_key_goes_home_while_its_home_is_not_beyond_the_bound() -> None:
+def test_a_key_goes_home_while_its_home_is_not_beyond_the_bound():
     free, bounded = homes(books_of()), Books("rendezvous", _specs(), options={"bound": 1.25})
     assert homes(bounded) == free
 
 
-def test_where_all_that_are_free_are_beyond_the_bound_one_of_them_serves_all_the_same() -> None:
+def test_where_all_that_are_free_are_beyond_the_bound_one_of_them_serves_all_the_same():
     books = Books("rendezvous", [Endpoint("http://a/", capacity=5)], options={"bound": 1.0})
     for _ in range(5):
         books.take(Request(key="k", exclude=frozenset({"http://b/"})))

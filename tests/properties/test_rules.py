@@ -44,25 +44,25 @@ def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, **others
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_rules_hold_around_every_strategy(name: str) -> None:
+def test_the_rules_hold_around_every_strategy(name):
     for seed, endpoints in enumerate(_SIZES):
         _walk(MAKERS[name], 500, seed, endpoints, others=_OTHERS)
 
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_rules_hold_among_fifty_endpoints(name: str) -> None:
+def test_the_rules_hold_among_fifty_endpoints(name):
     _walk(MAKERS[name], 150, 1, 50, others=_OTHERS)
 
 
 @pytest.mark.more
 @settings(max_examples=50, deadline=None, database=None)
 @given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
-def test_the_rules_hold_under_any_seed(seed: int, endpoints: int) -> None:
+def test_the_rules_hold_under_any_seed(seed, endpoints):
     _walk(_SCAN, 250, seed, endpoints)
 
 
-def test_a_walk_comes_through_every_state_and_every_end() -> None:
+def test_a_walk_comes_through_every_state_and_every_end():
     health = HealthSettings(
         consecutive_failures=2, cooldown_s=1.0, max_ejected_share=0.7, panic_share=0.5, slow_start_s=1.0
     )
@@ -108,7 +108,7 @@ def _fails(kind: type[Strategy] = Scan) -> bool:
 
 
 @pytest.mark.parametrize("kind", [_IgnoresSlots, _PicksWhoHasNoLimit, _ForgetsTheEjected])
-def test_a_strategy_that_does_not_heed_limits_is_found_out(kind: type[Strategy]) -> None:
+def test_a_strategy_that_does_not_heed_limits_is_found_out(kind):
     assert _fails(kind)
 
 
@@ -163,14 +163,14 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
 
 
 @pytest.mark.parametrize("name", _BREAKS)
-def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_core_that_breaks_a_rule_is_found_out(name, monkeypatch):
     owner, attribute, broken = _BREAKS[name]
     monkeypatch.setattr(owner, attribute, broken)
     assert _fails()
 
 
 @pytest.mark.more
-def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch):
     enough = settings(SETTINGS, max_examples=50)
     run_state_machine_as_test(RefereedMachine, settings=settings(enough, max_examples=10))
     monkeypatch.setattr(Aimd, "ended", lambda self, *args, **named: False)
@@ -180,7 +180,7 @@ def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.more
-def test_a_core_that_keeps_them_is_not() -> None:
+def test_a_core_that_keeps_them_is_not():
     assert not _fails()
 
 
@@ -201,12 +201,12 @@ def _walk_without_rules() -> None:
         random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce())
 
 
-def test_without_rules_the_shorter_way_is_right() -> None:
+def test_without_rules_the_shorter_way_is_right():
     _walk_without_rules()
 
 
 @pytest.mark.parametrize("name", _SHORT_BREAKS)
-def test_a_core_whose_shorter_way_is_wrong_is_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_core_whose_shorter_way_is_wrong_is_found_out(name, monkeypatch):
     owner, attribute, broken = _SHORT_BREAKS[name]
     monkeypatch.setattr(owner, attribute, broken)
     with pytest.raises(AssertionError):

@@ -17,7 +17,7 @@ from tests.registered import MAKERS, NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_services_of_two_holders_that_wait_differ_by_no_more_than_the_bound(name: str, in_full: bool) -> None:
+def test_the_services_of_two_holders_that_wait_differ_by_no_more_than_the_bound(name, in_full):
     @settings(max_examples=200 if in_full else 6, deadline=None, database=None)
     @given(seed=st.integers(0, 2**32))
     def check(seed: int) -> None:
@@ -28,14 +28,14 @@ def test_the_services_of_two_holders_that_wait_differ_by_no_more_than_the_bound(
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", NAMES)
-def test_shares_and_bounds_hold_around_every_strategy(name: str, in_full: bool) -> None:
+def test_shares_and_bounds_hold_around_every_strategy(name, in_full):
     for seed in range(12 if in_full else 3):
         rules = fair_rules_of(random.Random(seed))
         random_walk(MAKERS[name], 150, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)
 
 
 @pytest.mark.more
-def test_so_they_do_in_many_lives() -> None:
+def test_so_they_do_in_many_lives():
     for seed in range(100, 160):
         rules = fair_rules_of(random.Random(seed))
         random_walk(MAKERS["least_in_flight"], 300, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)

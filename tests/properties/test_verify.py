@@ -43,7 +43,7 @@ def _through(answers: dict[str, list[bytes | None]], names: tuple[str, ...]) -> 
 
 
 @given(st.integers(2, 4), st.data())
-def test_it_ends_after_few_looks_and_outvotes_only_who_said_otherwise(many: int, data: st.DataObject) -> None:
+def test_it_ends_after_few_looks_and_outvotes_only_who_said_otherwise(many, data):
     names = NAMES[:many]
     answers = {name: data.draw(st.lists(WORDS, min_size=1, max_size=3)) for name in names}
     found, words = _through(answers, names)
@@ -56,7 +56,7 @@ def test_it_ends_after_few_looks_and_outvotes_only_who_said_otherwise(many: int,
 
 
 @given(st.integers(3, 4), st.data())
-def test_one_liar_among_three_is_outvoted_and_the_truth_counts(many: int, data: st.DataObject) -> None:
+def test_one_liar_among_three_is_outvoted_and_the_truth_counts(many, data):
     names = NAMES[:many]
     liar = data.draw(st.sampled_from(names))
     lies = data.draw(st.lists(st.sampled_from([b"x", b"y", b"truth"]), min_size=1, max_size=3))
@@ -68,24 +68,24 @@ def test_one_liar_among_three_is_outvoted_and_the_truth_counts(many: int, data: 
 
 
 @given(st.permutations(["a", "b"]), st.lists(st.sampled_from([b"x", b"y", b"z"]), min_size=2, max_size=2, unique=True))
-def test_of_two_the_one_that_contradicts_itself_is_outvoted(names: list[str], lies: list[bytes]) -> None:
+def test_of_two_the_one_that_contradicts_itself_is_outvoted(names, lies):
     found, _ = _through({"a": [b"truth"], "b": [lies[0], b"truth"]}, tuple(names))
     assert found == Settled(b"truth", frozenset("a"), frozenset("b"))
 
 
-def test_of_two_that_both_stay_with_it_nobody_can_tell() -> None:
+def test_of_two_that_both_stay_with_it_nobody_can_tell():
     found, _ = _through({"a": [b"x"], "b": [b"y"]}, ("a", "b"))
     assert found == Unsettled(frozenset("ab"))
 
 
-def test_a_program_that_says_something_else_each_time_outvotes_nobody() -> None:
+def test_a_program_that_says_something_else_each_time_outvotes_nobody():
     for names in (("a", "b"), ("a", "b", "c")):
         count = iter(range(100))
         answers: dict[str, list[bytes | None]] = {name: [b"%d" % next(count), b"%d" % next(count)] for name in names}
         assert _through(answers, names)[0] == Unsettled(frozenset(names))
 
 
-def test_what_cannot_be_compared_is_no_lie() -> None:
+def test_what_cannot_be_compared_is_no_lie():
     assert said(Execution(Status.TIME_LIMIT)) is None
     assert said(Execution(Status.FINISHED, doubtful=True, exit_code=0)) is None
     assert next_check([Vote("a", None)], more=True) == Unsettled()
@@ -93,7 +93,7 @@ def test_what_cannot_be_compared_is_no_lie() -> None:
     assert found == Unsettled()
 
 
-def test_output_and_exit_code_are_compared_and_nothing_else() -> None:
+def test_output_and_exit_code_are_compared_and_nothing_else():
     one = Execution(Status.FINISHED, b"1", exit_code=0, time_s=1.0, memory_bytes=7)
     assert said(one) == said(Execution(Status.FINISHED, b"1", b"words", exit_code=0, time_s=2.0))
     assert said(one) != said(Execution(Status.FINISHED, b"1", exit_code=3))
@@ -107,7 +107,7 @@ def _trust(**settings: float) -> Trust:
     return Trust(VerifySettings.model_validate(settings), NAMES)
 
 
-def test_the_first_runs_are_looked_at_then_a_share() -> None:
+def test_the_first_runs_are_looked_at_then_a_share():
     trust = _trust(first=3, share=0.25)
     for _ in range(3):
         assert trust.verifies("a", 0.99)
@@ -116,7 +116,7 @@ def test_the_first_runs_are_looked_at_then_a_share() -> None:
     assert trust.verifies("a", 0.24)
 
 
-def test_one_that_was_outvoted_is_looked_at_for_long() -> None:
+def test_one_that_was_outvoted_is_looked_at_for_long():
     trust = _trust(first=3, share=0)
     trust.outvoted("a", None)
     for number in range(LONG_ROW):
@@ -125,7 +125,7 @@ def test_one_that_was_outvoted_is_looked_at_for_long() -> None:
     assert not trust.verifies("a", 0.5)
 
 
-def test_two_programs_eject_and_one_alone_does_not_however_often() -> None:
+def test_two_programs_eject_and_one_alone_does_not_however_often():
     trust = _trust()
     assert not any(trust.outvoted("a", "one") for _ in range(9))
     assert not trust.outvoted("a", None)
@@ -133,7 +133,7 @@ def test_two_programs_eject_and_one_alone_does_not_however_often() -> None:
     assert trust.ejected == {"a"}
 
 
-def test_a_long_row_clears_it_of_what_one_program_said() -> None:
+def test_a_long_row_clears_it_of_what_one_program_said():
     trust = _trust()
     trust.outvoted("a", "one")
     for _ in range(LONG_ROW):
@@ -142,7 +142,7 @@ def test_a_long_row_clears_it_of_what_one_program_said() -> None:
     assert trust.outvoted("a", "three")
 
 
-def test_a_program_that_contradicts_itself_never_was_a_witness() -> None:
+def test_a_program_that_contradicts_itself_never_was_a_witness():
     trust = _trust()
     trust.outvoted("a", "coin")
     trust.unsteady("coin")
@@ -150,13 +150,13 @@ def test_a_program_that_contradicts_itself_never_was_a_witness() -> None:
     assert trust.outvoted("a", "three")
 
 
-def test_a_program_whose_answer_is_known_ejects_at_once() -> None:
+def test_a_program_whose_answer_is_known_ejects_at_once():
     trust = _trust()
     assert trust.failed("b")
     assert not trust.failed("b"), "once"
 
 
-def test_a_program_that_finds_fault_with_two_is_no_witness() -> None:
+def test_a_program_that_finds_fault_with_two_is_no_witness():
     trust = _trust()
     trust.outvoted("a", "random")
     trust.outvoted("b", "random")
@@ -165,7 +165,7 @@ def test_a_program_that_finds_fault_with_two_is_no_witness() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["p", "q", "r", None]), st.booleans())))
-def test_one_endpoint_is_always_kept(what: list[tuple[str, str | None, bool]]) -> None:
+def test_one_endpoint_is_always_kept(what):
     trust = _trust()
     for name, witness, known in what:
         ejected = trust.failed(name) if known else trust.outvoted(name, witness)
@@ -174,7 +174,7 @@ def test_one_endpoint_is_always_kept(what: list[tuple[str, str | None, bool]]) -
 
 
 @given(st.integers(2, 12))
-def test_programs_that_toss_a_coin_eject_nobody(tosses: int) -> None:
+def test_programs_that_toss_a_coin_eject_nobody(tosses):
     """Each of them says 0 or 1, so it outvotes now this one, now that one, of three honest endpoints."""
     trust = _trust()
     for program in range(tosses):

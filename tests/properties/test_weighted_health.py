@@ -11,7 +11,7 @@ from tests.properties.test_by_turns import failing, furthest_off, sequence_of
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_slow_start_does_not_upset_the_shares_of_those_that_started_together(seed: int) -> None:
+def test_slow_start_does_not_upset_the_shares_of_those_that_started_together(seed):
     """Weights that grow are worked out anew at different instants, which costs up to a lease more."""
     weights = (3.0, 2.0, 1.0)
     urls = sequence_of(weights, options={}, seed=seed).calls(500)
@@ -19,7 +19,7 @@ def test_slow_start_does_not_upset_the_shares_of_those_that_started_together(see
     assert furthest_off(urls[300:], weights) <= [1.0 + 1e-9] * 3  # 15 s on, all have started
 
 
-def test_a_new_endpoint_starts_slowly_and_then_has_its_share() -> None:
+def test_a_new_endpoint_starts_slowly_and_then_has_its_share():
     calls = sequence_of([1.0, 1.0, 1.0], options={"slow_start_s": 10.0})
     calls.calls(300)  # 15 s: these have started
     calls.core.add(Endpoint("new", capacity=4), calls.clock())
@@ -35,7 +35,7 @@ def test_a_new_endpoint_starts_slowly_and_then_has_its_share() -> None:
 
 @pytest.mark.parametrize("kind", [Outcome.FAILURE, Outcome.OVERLOAD])
 @pytest.mark.parametrize("took_s", [0.01, 30.0, 300.0])
-def test_a_single_failure_halves_an_unknown_endpoint_however_long_it_took(kind: Outcome, took_s: float) -> None:
+def test_a_single_failure_halves_an_unknown_endpoint_however_long_it_took(kind, took_s):
     """A time-out is a failure too, and the longest there is: it must not have faded before it counts."""
     calls = sequence_of([1.0, 1.0], options={"slow_start_s": 0.0, "decay_s": 30.0})
     lease = calls.take()
@@ -45,7 +45,7 @@ def test_a_single_failure_halves_an_unknown_endpoint_however_long_it_took(kind: 
     assert urls.count(lease.endpoint.url) / 300 == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_what_says_nothing_about_the_endpoint_changes_nothing() -> None:
+def test_what_says_nothing_about_the_endpoint_changes_nothing():
     calls = sequence_of([2.0, 1.0])
     urls = calls.calls(300, outcome=lambda url: Outcome.IGNORED if url == "e0" else Outcome.SUCCESS)
     assert max(furthest_off(urls, (2.0, 1.0))) <= 1.0 + 1e-9
@@ -53,7 +53,7 @@ def test_what_says_nothing_about_the_endpoint_changes_nothing() -> None:
 
 @pytest.mark.parametrize("n", [2, 4])
 @pytest.mark.parametrize("fails_after_s", [0.01, 0.05, 0.5])
-def test_an_endpoint_that_fails_every_call_gets_next_to_none(n: int, fails_after_s: float) -> None:
+def test_an_endpoint_that_fails_every_call_gets_next_to_none(n, fails_after_s):
     """Were it one of n and fed like the others, or more for failing fast, it would have 1/n or more.
 
     Failures at a rate of r a second add up to f = r x decay_s in the long run, its health is 1 / (1 + f) and
@@ -68,7 +68,7 @@ def test_an_endpoint_that_fails_every_call_gets_next_to_none(n: int, fails_after
     assert share < 0.2 / n
 
 
-def test_a_fault_is_forgotten() -> None:
+def test_a_fault_is_forgotten():
     """After 5 decay_s a failure counts 0.7%; f was some 14 by then, so health is over 0.9 of what it was."""
     calls = sequence_of([1.0] * 4, options={"slow_start_s": 0.0, "decay_s": 10.0})
     assert calls.calls(2000, outcome=failing).count("e0") < 100
@@ -77,7 +77,7 @@ def test_a_fault_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize(("speed", "share"), [(0.0, 1 / 2), (1.0, 1 / 5), (2.0, 1 / 17)])
-def test_speed_counts_as_much_as_the_option_says(speed: float, share: float) -> None:
+def test_speed_counts_as_much_as_the_option_says(speed, share):
     calls = sequence_of([1.0, 1.0], options={"slow_start_s": 0.0, "speed": speed})
     slow = {"e0": 0.4}
     calls.calls(500, took_s=lambda url: slow.get(url, 0.1))
@@ -85,7 +85,7 @@ def test_speed_counts_as_much_as_the_option_says(speed: float, share: float) -> 
     assert urls.count("e0") / 1000 == pytest.approx(share, rel=0.15)
 
 
-def test_to_fail_at_once_is_not_to_be_fast() -> None:
+def test_to_fail_at_once_is_not_to_be_fast():
     def urls(speed: float) -> list[str]:
         calls = sequence_of([1.0, 1.0], options={"slow_start_s": 0.0, "decay_s": 1000.0, "speed": speed})
         calls.calls(200, took_s=lambda url: 0.1)
@@ -94,7 +94,7 @@ def test_to_fail_at_once_is_not_to_be_fast() -> None:
     assert urls(speed=2.0) == urls(speed=0.0)
 
 
-def test_a_newcomer_is_tried_soon_even_where_speeds_differ_a_thousandfold() -> None:
+def test_a_newcomer_is_tried_soon_even_where_speeds_differ_a_thousandfold():
     calls = sequence_of([1.0] * 4, options={"slow_start_s": 10.0})
     slow = {"e0": 10.0}
     calls.calls(2000, took_s=lambda url: slow.get(url, 0.01))
@@ -122,7 +122,7 @@ def time_to_queue_all_that_are_due_at_once(n: int) -> float:
     return (thread_time() - started_s) / n
 
 
-def test_a_thousand_that_are_due_at_one_instant_cost_no_more_than_fifty() -> None:
+def test_a_thousand_that_are_due_at_one_instant_cost_no_more_than_fifty():
     """To step past those that are due already, one by one, is some 0.1 us for each: 50 us a release for 1000.
 
     The bound is five times what fifty cost, some 10 us. The best of several counts, and only the time of

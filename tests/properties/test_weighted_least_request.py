@@ -61,9 +61,7 @@ def one_by_one(pool: Driven, count: int, request: Request = ANY) -> list[str]:
         ((1e-9, 3e-9, 2e-9), (0, 1, 0)),
     ],
 )
-def test_a_chance_is_the_weight_left_by_that_of_all(
-    weights: tuple[float, ...], in_flight: tuple[int, ...], bias: float
-) -> None:
+def test_a_chance_is_the_weight_left_by_that_of_all(weights, in_flight, bias):
     pool = driven(weights, in_flight=in_flight, bias=bias)
     expected = by_weight({url: left_of(node, bias) for url, node in pool.nodes.items()})
     assert_follows(one_by_one(pool, 5000), expected)
@@ -71,7 +69,7 @@ def test_a_chance_is_the_weight_left_by_that_of_all(
 
 @pytest.mark.parametrize("exclude", ["", "b"])
 @pytest.mark.parametrize("bias", [1.0, 2.0])
-def test_chances_hold_whatever_happens_in_between(bias: float, exclude: str) -> None:
+def test_chances_hold_whatever_happens_in_between(bias, exclude):
     """Leases of several slots come and go, limits fall to 0 and come back, weights change, slots are kept."""
     pool, rng = driven((1.0, 2.0, 3.0, 1.5, 0.3), capacities=(2, 1, 6, 4, 3), bias=bias), random.Random(4)
     out: list[tuple[str, int]] = []
@@ -103,7 +101,7 @@ def test_chances_hold_whatever_happens_in_between(bias: float, exclude: str) -> 
 # -- in turns, as Envoy ------------------------------------------------------------------------------
 
 
-def test_in_turns_shares_are_by_the_weight_that_is_left_in_every_window() -> None:
+def test_in_turns_shares_are_by_the_weight_that_is_left_in_every_window():
     urls = one_by_one(driven((1.0, 1.0, 1.0), in_flight=(0, 0, 10), by="turns"), 10 * 23)
     for start in range(10 * 23 - 22):
         window = Counter(urls[start : start + 23])
@@ -115,7 +113,7 @@ def test_in_turns_shares_are_by_the_weight_that_is_left_in_every_window() -> Non
     assert {url: round(other.count(url) / 10) for url in "abc"} == {"a": 15, "b": 10, "c": 10}
 
 
-def test_in_turns_what_is_in_flight_counts_when_the_turn_has_come() -> None:
+def test_in_turns_what_is_in_flight_counts_when_the_turn_has_come():
     pool = driven((1.0, 1.0), by="turns", bias=1.0)
     assert len(set(one_by_one(pool, 2))) == 2
     first = one_by_one(pool, 1)[0]
@@ -125,7 +123,7 @@ def test_in_turns_what_is_in_flight_counts_when_the_turn_has_come() -> None:
     assert first not in later[2:]
 
 
-def test_in_turns_one_that_was_full_comes_back_and_what_does_not_fit_is_passed_over() -> None:
+def test_in_turns_one_that_was_full_comes_back_and_what_does_not_fit_is_passed_over():
     pool = driven((1.0, 1.0), capacities=(1, 1), by="turns")
     assert {pool.take(), pool.take()} == {"a", "b"}
     assert pool.take() is None

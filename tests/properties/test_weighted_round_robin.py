@@ -26,7 +26,7 @@ def shares(urls: list[str], n: int) -> list[float]:
     # times in four: P(u / 2 < u') = 3/4; and of three alike each is as likely the first.
     [((2.0, 1.0), {"e0": 0.75, "e1": 0.25}), ((1.0, 1.0, 1.0), {"e0": 1 / 3, "e1": 1 / 3, "e2": 1 / 3})],
 )
-def test_the_first_period_begins_anywhere(weights: tuple[float, ...], first: dict[str, float]) -> None:
+def test_the_first_period_begins_anywhere(weights, first):
     """Ticks are 1/64 of a period of weight 1: where both are due in one, the first that joined is next.
 
     That moves these chances by less than 1/64 / 2, a standard deviation of 1000 firsts.
@@ -34,7 +34,7 @@ def test_the_first_period_begins_anywhere(weights: tuple[float, ...], first: dic
     assert_follows([books_of(weights, seed=seed).take().url for seed in range(1000)], first)
 
 
-def test_one_that_comes_back_is_owed_nothing() -> None:
+def test_one_that_comes_back_is_owed_nothing():
     books = books_of((3.0, 2.0, 1.0))
     books.calls(100)
     books.set("e1", limit=0)
@@ -43,7 +43,7 @@ def test_one_that_comes_back_is_owed_nothing() -> None:
     assert max(furthest_off(books.calls(300), (3.0, 2.0, 1.0))) <= 1.0 + 1e-9
 
 
-def test_a_weight_that_grows_step_by_step_is_followed() -> None:
+def test_a_weight_that_grows_step_by_step_is_followed():
     """As by a slow start: in each step its share is that of the weight in force."""
     books = books_of((0.1, 1.0))
     books.calls(100)
@@ -52,7 +52,7 @@ def test_a_weight_that_grows_step_by_step_is_followed() -> None:
         assert shares(books.calls(600), 2)[0] == pytest.approx(weight / (1 + weight), abs=2 / 600)
 
 
-def test_weights_share_out_slots_not_leases() -> None:
+def test_weights_share_out_slots_not_leases():
     """e0 gives two slots to every other lease of its own; e1 of the same weight gives as many slots, one by one."""
     books = Books("weighted_round_robin", [Endpoint("e0", capacity=2, labels=frozenset("x")), Endpoint("e1")])
     slots = Counter[str]()

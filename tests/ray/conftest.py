@@ -1,7 +1,5 @@
 """Ray on this machine, for all tests of this folder: slow to begin, so it is begun once."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.ray import machine
@@ -10,7 +8,7 @@ CPUS = 3
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
+def cluster():
     """A cluster of one node; yields the folder of its session."""
     pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
     with machine.cluster(CPUS) as folder:

@@ -1,14 +1,12 @@
 """Commands, run as by a shell."""
 
-from collections.abc import Callable
-
 import pytest
 
 from balancer.commands import app as cli
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def command(monkeypatch, capsys):
     """Return what runs a command and returns its exit code, and what it said on both streams."""
 
     def run(*arguments: str) -> tuple[int, str, str]:

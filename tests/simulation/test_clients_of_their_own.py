@@ -26,7 +26,7 @@ def everything(**values: Any) -> Scenario:
     return Scenario.model_validate({**usual, **values})
 
 
-def test_the_shortest_job_is_next() -> None:
+def test_the_shortest_job_is_next():
     record = run(at([0.0, 0.25, 0.5, 0.75], [1.0, 3.0, 2.0, 0.5]), "shortest_job_first")
     assert sorted(times(record)) == [(0.0, 1.0), (1.0, 1.5), (1.5, 3.5), (3.5, 6.5)]
 
@@ -35,7 +35,7 @@ def test_the_shortest_job_is_next() -> None:
 
 
 @pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue", "shortest_job_first"])
-def test_every_request_ends_once(policy: str) -> None:
+def test_every_request_ends_once(policy):
     record = run(
         everything(requests={"call_timeout_s": 3.0, **everything().requests.model_dump(exclude={"call_timeout_s"})}),
         policy,
@@ -47,7 +47,7 @@ def test_every_request_ends_once(policy: str) -> None:
 # -- what is said -----------------------------------------------------------------------------------
 
 
-def test_a_group_that_does_not_overflow_is_named_if_requests_are_lost() -> None:
+def test_a_group_that_does_not_overflow_is_named_if_requests_are_lost():
     values: dict[str, Any] = {
         "workload": {"kind": "poisson", "rate_per_s": 3.0},
         "endpoints": [endpoint("a"), endpoint("b", group=1)],
@@ -64,7 +64,7 @@ def test_a_group_that_does_not_overflow_is_named_if_requests_are_lost() -> None:
 @pytest.mark.parametrize(
     ("policy", "weight", "told"), [("round_robin", 2.0, True), ("round_robin", 1.0, False), ("p2c", 2.0, False)]
 )
-def test_weights_that_round_robin_ignores_are_named(policy: str, weight: float, told: bool) -> None:
+def test_weights_that_round_robin_ignores_are_named(policy, weight, told):
     model = {"workload": {"kind": "poisson", "rate_per_s": 1.0}, "horizon_s": 20.0, "warmup_s": 0.0}
     endpoints = [endpoint("a", weight=weight), endpoint("b")]
     study = run_study(Scenario.model_validate({**model, "endpoints": endpoints}), [policy])

@@ -83,9 +83,7 @@ def cpu_s(pid: int) -> float:
 @pytest.mark.parametrize("to_all", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
-    tmp_path: Path, number: signal.Signals, jobs: int, to_all: bool
-) -> None:
+def test_a_signal_stops_it_with_a_line_and_leaves_no_process(tmp_path, number, jobs, to_all):
     with comparing(tmp_path, "--jobs", str(jobs), "--out", "out") as process:
         if jobs == 1:
             until(lambda: simulates(process.pid), "it does not begin")
@@ -105,7 +103,7 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
 
 
 @pytest.mark.more
-def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
+def test_workers_end_with_their_parent_however_it_ends(tmp_path):
     with comparing(tmp_path, "--jobs", "2") as process:
         until(lambda: sum(map(simulates, group(process.pid))) == 3, "no workers")
         process.kill()
@@ -117,9 +115,7 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def mistake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
-) -> Callable[..., str]:
+def mistake(tmp_path, monkeypatch, command):
     """Return what runs a command that must fail, in an empty folder, and returns the line that it gets."""
     monkeypatch.chdir(tmp_path)
 
@@ -144,9 +140,7 @@ def mistake(
         ("/proc/nothing/can/be/made", "No such file or directory"),
     ],
 )
-def test_where_nothing_can_be_written_is_said_before_anything_runs(
-    mistake: Callable[..., str], name: str, out: str, reason: str
-) -> None:
+def test_where_nothing_can_be_written_is_said_before_anything_runs(mistake, name, out, reason):
     line = mistake(name, "scenario.toml", "--out", out, scenario=_ENDLESS)
     assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a writable folder"
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
@@ -154,7 +148,7 @@ def test_where_nothing_can_be_written_is_said_before_anything_runs(
 
 @pytest.mark.parametrize("name", ["simulate"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
-def test_a_run_config_is_recognised(mistake: Callable[..., str], name: str, section: str) -> None:
+def test_a_run_config_is_recognised(mistake, name, section):
     line = mistake(name, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
     assert line == (
         f"balancer: scenario.toml: this is a run config, for balancer run: it has [{section}]; "

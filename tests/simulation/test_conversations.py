@@ -1,7 +1,7 @@
 """Conversations in virtual time: what caches meet, by hand; where keys and sessions go; the same for every strategy."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def _at_each(record: Record) -> list[int]:
     return [each.calls for each in record.endpoints]
 
 
-def test_a_cache_by_hand() -> None:
+def test_a_cache_by_hand():
     cached = endpoint(prefill_s=1.0, cache_blocks=3)
     prompts = ["x/y", "x/y/z", "u/v", "x/y/z"]
     # Missing: x y; z; u v, which throw out z and y; y z. So 2.5 + 1.5 + 2.5 + 2.5 s.
@@ -59,14 +59,14 @@ def test_a_cache_by_hand() -> None:
     assert (found["sojourn_mean_s"], found["sojourn_max_s"]) == (2.25, 2.5)
 
 
-def test_a_fast_server_without_a_cache_computes_all_faster() -> None:
+def test_a_fast_server_without_a_cache_computes_all_faster():
     found = simulate_once(
         _recorded([0, 10], endpoint(prefill_s=1.0, speed=2.0), prompts=["x/y", "x/y"]), Policy(strategy="fifo")
     ).metrics
     assert (found["cached_blocks"], found["sojourn_mean_s"]) == (0.0, 1.25)
 
 
-def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it() -> None:
+def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it():
     flapping = {"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1e-6}
     hole = {"kind": "fail_within", "after_s": 0.01, "to_s": 5.0}
     for faults, met in (([], 9 / 10), ([flapping], 0.0), ([hole], 8 / 9)):
@@ -76,7 +76,7 @@ def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it() -> None:
         assert simulate_once(scenario, Policy(strategy="fifo")).metrics["cached_blocks"] == met
 
 
-def test_the_first_blocks_or_the_session_or_the_prompt_are_the_key() -> None:
+def test_the_first_blocks_or_the_session_or_the_prompt_are_the_key():
     both = [endpoint(f"http://10.0.0.{n}/", capacity=64, prefill_s=1.0, cache_blocks=99) for n in (1, 2)]
     prompts = [f"s/{talk}/{talk}.{turn}" for turn in range(8) for talk in "abcdefgh"]
     scenario = _recorded(
@@ -104,9 +104,7 @@ def test_the_first_blocks_or_the_session_or_the_prompt_are_the_key() -> None:
     ("sessions", "moved", "broken"),
     [(None, None, 0.0), ({}, 0.0, 0.5), ({"elsewhere": ["gone"]}, 1 / 5, 0.0), ({"elsewhere": ["full"]}, 0.0, 0.5)],
 )
-def test_a_server_that_is_removed_breaks_its_sessions_or_they_move(
-    sessions: dict[str, Any] | None, moved: float | None, broken: float
-) -> None:
+def test_a_server_that_is_removed_breaks_its_sessions_or_they_move(sessions, moved, broken):
     servers = [endpoint("http://10.0.0.1/"), endpoint("http://10.0.0.2/")]
     names = ["p", "q", "p", "q", "p", "q", "p"]  # p and q begin at one instant, so at different servers
     gone = change(15.0, "remove", "http://10.0.0.1/")
@@ -117,7 +115,7 @@ def test_a_server_that_is_removed_breaks_its_sessions_or_they_move(
     assert moved is None or found["moved_turns"] == moved
 
 
-def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_full_one() -> None:
+def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_full_one():
     servers = [endpoint("http://10.0.0.1/"), endpoint("http://10.0.0.2/")]
     scenario = _recorded([0, 10, 10], *servers, sessions=["p", "p", "p"])
     waits = simulate_once(scenario, Policy(strategy="fifo", sessions=PolicySessions()))
@@ -126,7 +124,7 @@ def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_f
     assert (leaves.metrics["sojourn_max_s"], sorted(_at_each(leaves))) == (0.5, [1, 2])
 
 
-def test_a_failed_request_leaves_its_session_only_by_choice() -> None:
+def test_a_failed_request_leaves_its_session_only_by_choice():
     down = {"faults": [{"kind": "fail_within", "after_s": 0.01, "from_s": 5.0}]}
     servers = [endpoint("http://10.0.0.1/", **down), endpoint("http://10.0.0.2/", from_s=1.0)]
     scenario = _recorded([0, 10], *servers, sessions=["p", "p"])
@@ -136,7 +134,7 @@ def test_a_failed_request_leaves_its_session_only_by_choice() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["prefix", "old_global_queue"])
-def test_what_is_said_does_not_depend_on_the_strategy_and_runs_repeat(strategy: str) -> None:
+def test_what_is_said_does_not_depend_on_the_strategy_and_runs_repeat(strategy):
     scenario = _talking(horizon_s=60.0, requests={"kinds": [{"name": "a"}, {"name": "b"}]})
 
     def said(policy: Policy) -> dict[tuple[str, str], tuple[str, float]]:
@@ -158,7 +156,7 @@ def test_what_is_said_does_not_depend_on_the_strategy_and_runs_repeat(strategy: 
     assert again[0] == again[1]
 
 
-def test_conversations_are_as_the_scenario_says() -> None:
+def test_conversations_are_as_the_scenario_says():
     prompts: dict[str, list[str]] = {}
     scenario = _talking(horizon_s=600.0, workload={**_TALKS, "think": {"kind": "deterministic", "mean_s": 0.0}})
     simulate_once(
@@ -195,7 +193,7 @@ def _row(ms: int, tokens: int, *ids: int) -> dict[str, Any]:
     return {"timestamp": ms, "input_length": 512 * len(ids), "output_length": tokens, "hash_ids": list(ids)}
 
 
-def test_a_published_trace_of_prompts(tmp_path: Path) -> None:
+def test_a_published_trace_of_prompts(tmp_path):
     _put_prompts(tmp_path / "a.jsonl", _row(1000, 10, 1, 2), _row(9000, 30, 1, 2, 3), _row(5000, 20, 1, 7))
     scenario = _of_file(tmp_path, "a.jsonl", "token_s = 0.125")
     assert scenario.workload.to_data() == {
@@ -210,7 +208,7 @@ def test_a_published_trace_of_prompts(tmp_path: Path) -> None:
     assert "moved_turns" not in found
 
 
-def test_a_trace_of_a_pool_has_keys(tmp_path: Path) -> None:
+def test_a_trace_of_a_pool_has_keys(tmp_path):
     trace = Trace(runs=[{"row": "run", "run": "r", "version": 1}])
     for number, (key, outcome) in enumerate([("k", "success"), (None, "success"), ("k", "failure"), ("k", "success")]):
         at_s = 5.0 + number
@@ -237,7 +235,7 @@ def test_a_trace_of_a_pool_has_keys(tmp_path: Path) -> None:
         (_row(-5, 1), "at_s"),
     ],
 )
-def test_a_line_that_is_no_prompt_is_named(row: Any, said: str, tmp_path: Path) -> None:
+def test_a_line_that_is_no_prompt_is_named(row, said, tmp_path):
     _put_prompts(tmp_path / "a.jsonl", row)
     with pytest.raises(ConfigError) as error:
         _of_file(tmp_path, "a.jsonl")
@@ -258,6 +256,6 @@ def test_a_line_that_is_no_prompt_is_named(row: Any, said: str, tmp_path: Path) 
         (lambda: run_study(_talking(), [Policy(strategy="always_first", key=8)]), "a baseline has neither"),
     ],
 )  # fmt: skip
-def test_what_would_have_no_effect_is_refused(make: Callable[[], object], said: str) -> None:
+def test_what_would_have_no_effect_is_refused(make, said):
     with pytest.raises((ConfigError, ValueError), match=said):
         make()

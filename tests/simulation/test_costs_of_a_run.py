@@ -1,7 +1,6 @@
 """What makes runs cheap changes nothing else: rare collections, known endpoints, samples of what has changed."""
 
 import gc
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ FIFO = Policy(strategy="fifo")
 
 
 @pytest.fixture(autouse=True)
-def thresholds() -> Iterator[tuple[int, int, int]]:
+def thresholds():
     before = gc.get_threshold()
     yield before
     gc.set_threshold(*before)
@@ -22,10 +21,10 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
 
 def scenario(*models: EndpointModel, **more: object) -> Scenario:
     given = {"workload": Poisson(rate_per_s=2.0), "horizon_s": 30.0, **more}
-    return Scenario(endpoints=list(models or [EndpointModel(url="http://h{1..4}/")]), **given)  # type: ignore[arg-type]
+    return Scenario(endpoints=list(models or [EndpointModel(url="http://h{1..4}/")]), **given)
 
 
-def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it() -> None:
+def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it():
     seen = []
     gc.set_threshold(500, 5, 5)
 
@@ -41,7 +40,7 @@ def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it(
 
 
 @pytest.mark.parametrize("own", [(0, 5, 5), (1_000_000, 5, 5)], ids=["off", "rarer"])
-def test_a_garbage_collector_that_is_off_or_looks_more_seldom_stays_so(own: tuple[int, int, int]) -> None:
+def test_a_garbage_collector_that_is_off_or_looks_more_seldom_stays_so(own):
     gc.set_threshold(*own)
     seen = []
     simulate_once(scenario(), FIFO, observer=lambda *_: seen.append(gc.get_threshold()))
@@ -49,7 +48,7 @@ def test_a_garbage_collector_that_is_off_or_looks_more_seldom_stays_so(own: tupl
     assert gc.get_threshold() == own
 
 
-def test_the_timeline_has_all_the_work_of_every_endpoint() -> None:
+def test_the_timeline_has_all_the_work_of_every_endpoint():
     faulty = EndpointModel(url="http://f{1..3}/", capacity=2, faults=[CrashRepair(mtbf_s=9, mttr_s=2)])
     hedged = scenario(EndpointModel(url="http://h{1..40}/"), faulty, requests=Requests(hedge_after_s=1.0, attempts=3))
     record = simulate_once(hedged, Policy(strategy="least_in_flight"))

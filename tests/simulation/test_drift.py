@@ -22,11 +22,11 @@ def _times(count: int, seed: int, sigma: float = 0.4) -> tuple[Floats, Floats]:
     return np.cumsum(rng.exponential(0.05, count)), rng.normal(0.0, sigma, count)
 
 
-def test_steady_times_raise_no_alarm() -> None:
+def test_steady_times_raise_no_alarm():
     assert sum(drift_of(*_times(400, seed)) is not None for seed in range(100)) <= 5
 
 
-def test_a_step_is_dated_and_a_leak_is_measured() -> None:
+def test_a_step_is_dated_and_a_leak_is_measured():
     at_s, log = _times(2000, 1)
     step = drift_of(at_s, np.where(at_s > 60.0, log + np.log(1.5), log))
     assert step is not None
@@ -37,13 +37,13 @@ def test_a_step_is_dated_and_a_leak_is_measured() -> None:
     assert (leak.kind, leak.ratio) == ("trend", pytest.approx(np.exp(0.5), rel=0.1))
 
 
-def test_a_change_that_harms_nobody_is_not_told() -> None:
+def test_a_change_that_harms_nobody_is_not_told():
     at_s, log = _times(20_000, 2)
     assert drift_of(at_s, np.where(at_s > 500.0, log + 0.06, log)) is None
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])
-def test_spells_are_found_call_by_call(factor: float) -> None:
+def test_spells_are_found_call_by_call(factor):
     at_s, log = _times(3000, 3)
     slow = at_s % 20.0 > 15.0
     found = spells_of(at_s, np.where(slow, log + np.log(factor), log), float(at_s[-1]))
@@ -56,7 +56,7 @@ def test_spells_are_found_call_by_call(factor: float) -> None:
     assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0), kind.factor)
 
 
-def test_spells_of_two_kinds_are_told_apart_and_one_kind_is_not() -> None:
+def test_spells_of_two_kinds_are_told_apart_and_one_kind_is_not():
     at_s, log = _times(6000, 3)
     number = at_s // 20.0
     factor = np.where(at_s % 20.0 < 15.0, 1.0, np.where(number % 3 == 1, 6.0, 1.8))
@@ -71,7 +71,7 @@ def test_spells_of_two_kinds_are_told_apart_and_one_kind_is_not() -> None:
     assert len(alike.kinds) == 1
 
 
-def test_steady_times_have_no_spells_whatever_their_shape() -> None:
+def test_steady_times_have_no_spells_whatever_their_shape():
     rng = np.random.default_rng(4)
     at_s = np.cumsum(rng.exponential(0.05, 1500))
     for log in (np.log(rng.exponential(1.0, 1500)), rng.choice([0.0, 2.0], 1500) + rng.normal(0, 0.1, 1500)):
@@ -88,7 +88,7 @@ def _fit(*endpoints: EndpointModel, **values: Any) -> Fit:
     return fit_trace(made_trace(Scenario.model_validate({"endpoints": list(endpoints), **fields})))
 
 
-def test_a_fit_has_the_spells_and_its_times_are_those_between_them() -> None:
+def test_a_fit_has_the_spells_and_its_times_are_those_between_them():
     slow = EndpointModel(url="http://slow/", capacity=4, service=_SERVICE, faults=[_SPELLS])
     fit = _fit(slow, slow.model_copy(update={"url": "http://steady/", "faults": []}))
     (found,) = fit.scenario().by_url["http://slow/"].faults
@@ -102,7 +102,7 @@ def test_a_fit_has_the_spells_and_its_times_are_those_between_them() -> None:
     assert any("slow spells: 3" in line or "slow spells: 2.9" in line for line in fit_lines(fit))
 
 
-def test_what_the_data_do_not_carry_is_said_and_not_fitted() -> None:
+def test_what_the_data_do_not_carry_is_said_and_not_fitted():
     steady = made_trace(
         Scenario.model_validate(
             {
@@ -127,7 +127,7 @@ def test_what_the_data_do_not_carry_is_said_and_not_fitted() -> None:
     assert any("http://a/: since 30" in line or "http://a/: since 29" in line for line in lines), lines
 
 
-def test_the_shape_of_the_load_is_told() -> None:
+def test_the_shape_of_the_load_is_told():
     rng = np.random.default_rng(6)
     even = [load_shape(np.sort(rng.uniform(0.0, 100.0, 3000))) for _ in range(50)]
     assert sum(each is not None for each in even) <= 2
@@ -144,7 +144,7 @@ def test_the_shape_of_the_load_is_told() -> None:
 # -- outages --------------------------------------------------------------------------------------------
 
 
-def test_outages_are_not_as_long_as_the_pool_did_not_look() -> None:
+def test_outages_are_not_as_long_as_the_pool_did_not_look():
     """The endpoint is down for 2 s of 20; the pool looks again 8 s after each begin."""
     rows = []
     for n in range(4000):
@@ -166,7 +166,7 @@ def test_outages_are_not_as_long_as_the_pool_did_not_look() -> None:
 
 
 @pytest.mark.more
-def test_most_parameters_of_hidden_truths_are_found() -> None:
+def test_most_parameters_of_hidden_truths_are_found():
     found = [each for number in range(4) for each in findings(hidden_truth(number, series=3))]
     certain = [each for each in found if each.fitted is not None and not each.kind.startswith("outage")]
     assert len(certain) > 20
@@ -174,5 +174,5 @@ def test_most_parameters_of_hidden_truths_are_found() -> None:
 
 
 @pytest.mark.more
-def test_steady_truths_rarely_raise_an_alarm() -> None:
+def test_steady_truths_rarely_raise_an_alarm():
     assert steady(20, series=5) <= 0.1

@@ -202,7 +202,7 @@ _CALLS: dict[str, tuple[Scenario, list[tuple[int, str, float, float, bool]]]] = 
 
 
 @pytest.mark.parametrize("case", [*_TIMES, *_CALLS])
-def test_calls_go_where_and_end_when_arithmetic_says(case: str) -> None:
+def test_calls_go_where_and_end_when_arithmetic_says(case):
     scenario, expected = {**_TIMES, **_CALLS}[case]
     record = run(scenario)
     assert (calls if case in _CALLS else times)(record) == expected
@@ -230,13 +230,13 @@ _FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
 
 
 @pytest.mark.parametrize(("case", "figure", "value"), _FIGURES)
-def test_figures_are_those_of_the_calls(case: str, figure: Callable[[Record], object], value: object) -> None:
+def test_figures_are_those_of_the_calls(case, figure, value):
     scenario, _ = {**_TIMES, **_CALLS}[case]
     assert figure(run(scenario)) == value
 
 
 @given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
-def test_calls_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
+def test_calls_that_share_a_core_end_when_theory_says(works):
     """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
     shared = endpoint(capacity=len(works), host="h")
     record = run(at([0.0] * len(works), works, shared, hosts={"h": {"cores": 1}}, horizon_s=1000.0))
@@ -245,7 +245,7 @@ def test_calls_that_share_a_core_end_when_theory_says(works: list[float]) -> Non
 
 
 @pytest.mark.parametrize("quick", [{}, {"after_s": 0.01}])
-def test_failures_come_with_their_probability(quick: dict[str, float]) -> None:
+def test_failures_come_with_their_probability(quick):
     count, probability = 2000, 0.25
     record = run(
         faulty({"kind": "fail_within", "probability": probability, **quick}, at_s=[n / 8 for n in range(count)][:790])
@@ -263,7 +263,7 @@ def crash_instants(mtbf_s: float, mttr_s: float, seed: int = 1) -> tuple[float, 
     return down_s, up_s, up_s + rng.expovariate(1 / mtbf_s)
 
 
-def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired() -> None:
+def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired():
     down_s, up_s, again_s = crash_instants(20, 4)
     crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.125}
     middle_s = (down_s + up_s) / 2
@@ -276,7 +276,7 @@ def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired() -> No
     assert outcomes == {1: True, 2: False, 3: False, 4: in_time_s + down_s - 1 < again_s}
 
 
-def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused() -> None:
+def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused():
     down_s, up_s, _ = crash_instants(20, 4)
     crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.0625}
     record = run(at([0, 0, 0], 1000, endpoint(capacity=2, parallel=1, faults=[crash]), requests=ONCE))
@@ -289,7 +289,7 @@ def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused() -> No
     assert ended(record) == (0, 3, 0, 0)
 
 
-def test_when_all_have_failed_it_starts_over_with_all() -> None:
+def test_when_all_have_failed_it_starts_over_with_all():
     record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b", **BROKEN), requests={"attempts": 5}))
     urls = [url for _, url, *_ in calls(record)]
     assert sorted(urls[:2]) == ["a", "b"]
@@ -298,17 +298,17 @@ def test_when_all_have_failed_it_starts_over_with_all() -> None:
     assert ended(record) == (0, 1, 0, 0)
 
 
-def test_who_waits_for_another_falls_back_when_that_one_goes() -> None:
+def test_who_waits_for_another_falls_back_when_that_one_goes():
     changes = [change(3, "drain", "b")]
     record = run(at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b"), changes=changes))
     assert calls(record)[:2] == [(1, "a", 0, 1, False), (1, "a", 3, 4, False)]
 
 
-def test_nobody_may_wait_where_that_is_said() -> None:
+def test_nobody_may_wait_where_that_is_said():
     assert ended(run(at([0, 0, 1], 1, max_waiters=0))) == (2, 0, 1, 0)
 
 
-def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -> None:
+def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds():
     kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
     at_s = [n / 4 for n in range(21)]  # within 5 s, while the first call takes 8
     record = run(at(at_s, [8, *[1] * 20], requests={"kinds": kinds}))
@@ -317,7 +317,7 @@ def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -
     assert len(set(order)) == 2
 
 
-def test_kinds_come_in_their_shares_and_with_their_work() -> None:
+def test_kinds_come_in_their_shares_and_with_their_work():
     kinds = [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 2}}]
     workload = {"kind": "poisson", "rate_per_s": 16}
     short = {"kind": "deterministic", "mean_s": 0.5}
@@ -330,7 +330,7 @@ def test_kinds_come_in_their_shares_and_with_their_work() -> None:
     assert sum(span.kind == "short" for span in record.spans) / count == pytest.approx(0.75, abs=4 * deviation)
 
 
-def test_a_new_weight_is_what_the_pool_knows() -> None:
+def test_a_new_weight_is_what_the_pool_knows():
     weights: list[tuple[float, float]] = []
 
     def see(task: Task, lease: Lease) -> None:
@@ -343,7 +343,7 @@ def test_a_new_weight_is_what_the_pool_knows() -> None:
 # -- the designs it replaces ------------------------------------------------------------------------
 
 
-def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second() -> None:
+def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second():
     # Both ask at 2 s. The first calls till 3.05 s and keeps the endpoint till 4.05 s; the second listens from
     # 2.0 to 2.1 s, from 2.2 to 2.3 s ... so it hears at once. At 4.15 s it would be asleep, till 4.2 s.
     def starts(work_s: float) -> list[float]:
@@ -354,14 +354,14 @@ def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second() ->
     assert starts(1.15) == pytest.approx([2.0, 4.2])
 
 
-def test_the_old_queue_gives_up_when_it_next_looks_at_the_time() -> None:
+def test_the_old_queue_gives_up_when_it_next_looks_at_the_time():
     scenario = at([0, 0, 0.5], [4, 1, 0.25], requests={"kinds": [{"acquire_timeout_s": 0.25}]})
     record = run(scenario, "old_global_queue")
     # It listens till 0.1 s and from 0.2 to 0.3 s; the third from 0.5 s on, till 0.8 s.
     assert ended(record) == (1, 0, 2, 0)
 
 
-def test_the_old_queue_retries_where_it_failed() -> None:
+def test_the_old_queue_retries_where_it_failed():
     requests = {"attempts": 2}
     pair = [endpoint("a", **BROKEN), endpoint("b")]
     record = run(closed(1, 0.25, 1.0, *pair, requests=requests, horizon_s=9.5), "old_global_queue")
@@ -370,7 +370,7 @@ def test_the_old_queue_retries_where_it_failed() -> None:
     assert record.lost == 4
 
 
-def test_worker_k_always_uses_endpoint_k() -> None:
+def test_worker_k_always_uses_endpoint_k():
     trio = [endpoint(url) for url in "abc"]
     record = run(closed(5, 0.25, 1.0, *trio, horizon_s=20.0), "always_first")
     first_round = {task: url for task, url, *_ in calls(record) if task <= 5}
@@ -378,7 +378,7 @@ def test_worker_k_always_uses_endpoint_k() -> None:
     assert {url for _, url, *_ in calls(run(at([0, 0, 3], 1, *trio), "always_first"))} == {"a"}
 
 
-def test_without_a_pool_every_sample_starts_with_the_first_endpoint() -> None:
+def test_without_a_pool_every_sample_starts_with_the_first_endpoint():
     stages = [{"name": "run", "tasks": 2, "workers": 2}]
     record = run(batch(stages, *(endpoint(url) for url in "abcd"), samples=2), "always_first")
     urls = defaultdict(set)
@@ -392,7 +392,7 @@ def test_without_a_pool_every_sample_starts_with_the_first_endpoint() -> None:
 # -- what counts ------------------------------------------------------------------------------------
 
 
-def test_who_comes_before_the_warm_up_ends_is_not_counted() -> None:
+def test_who_comes_before_the_warm_up_ends_is_not_counted():
     record = run(at([0, 0.5, 1, 2], [3, 1, 1, 1], endpoint(capacity=9), warmup_s=1.0, horizon_s=9.0))
     assert ended(record) == (2, 0, 0, 0)
     assert record.wait.count == record.sojourn.count == 2
@@ -401,20 +401,20 @@ def test_who_comes_before_the_warm_up_ends_is_not_counted() -> None:
     assert record.metrics["throughput_per_s"] == 2 / 8
 
 
-def test_calls_of_workers_count_from_the_warm_up_on() -> None:
+def test_calls_of_workers_count_from_the_warm_up_on():
     record = run(closed(1, 1.0, 1.0, warmup_s=4.5, horizon_s=9.5))
     assert record.crews == ((3,),)  # at 5, 7 and 9 s
     assert record.unfinished == 1
 
 
-def test_what_is_under_way_at_the_end_is_unfinished() -> None:
+def test_what_is_under_way_at_the_end_is_unfinished():
     record = run(at([0, 0, 3], [2, 2, 1], horizon_s=3.5))
     assert ended(record) == (1, 0, 0, 2)
     assert record.endpoints[0].busy_s == 3.5
     assert record.metrics["utilisation"] == 1.0
 
 
-def test_failures_that_end_before_the_warm_up_does_are_not_counted() -> None:
+def test_failures_that_end_before_the_warm_up_does_are_not_counted():
     record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=ONCE, warmup_s=1.0))
     assert (record.endpoints[0].calls, record.endpoints[0].failures) == (1, 1)
 
@@ -424,7 +424,7 @@ def test_failures_that_end_before_the_warm_up_does_are_not_counted() -> None:
 TWO_STAGES = [{"name": "make", "tasks": 4, "workers": 2}, {"name": "judge", "tasks": 3, "workers": 3}]
 
 
-def test_a_batch_by_hand() -> None:
+def test_a_batch_by_hand():
     record = run(batch(TWO_STAGES, endpoint(capacity=3)))
     assert (record.makespan_s, record.bound_s) == (3.0, 3.0)  # 2 rounds of 2, then 1 of 3
     assert record.crews == ((2, 2), (1, 1, 1))
@@ -439,13 +439,13 @@ def test_a_batch_by_hand() -> None:
     ("samples", "at_once", "makespan_s"),
     [(1, 1, 3.0), (4, 1, 12.0), (4, 2, 6.0), (4, 4, 3.0), (3, 2, 6.0)],
 )
-def test_only_so_many_samples_at_once(samples: int, at_once: int, makespan_s: float) -> None:
+def test_only_so_many_samples_at_once(samples, at_once, makespan_s):
     record = run(batch(TWO_STAGES, endpoint(capacity=20), samples=samples, samples_at_once=at_once))
     assert record.makespan_s == makespan_s
     assert record.bound_s == 3.0 * max(1.0, samples / at_once)
 
 
-def test_a_bound_knows_cores_and_parallel() -> None:
+def test_a_bound_knows_cores_and_parallel():
     stages = [{"name": "run", "tasks": 12, "workers": 12}]
     cores = run(batch(stages, endpoint(capacity=12, host="h", speed=2.0), hosts={"h": {"cores": 3}}))
     assert (cores.makespan_s, cores.bound_s) == (2.0, 2.0)
@@ -453,7 +453,7 @@ def test_a_bound_knows_cores_and_parallel() -> None:
     assert (inside.makespan_s, inside.bound_s) == (4.0, 4.0)
 
 
-def test_a_batch_that_is_not_done_in_time_has_no_makespan() -> None:
+def test_a_batch_that_is_not_done_in_time_has_no_makespan():
     record = run(batch(TWO_STAGES, endpoint(capacity=1), horizon_s=2.5))
     assert record.makespan_s is None
     assert "makespan_s" not in record.metrics
@@ -462,20 +462,20 @@ def test_a_batch_that_is_not_done_in_time_has_no_makespan() -> None:
     assert record.endpoints[0].busy_s == 2.5
 
 
-def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same() -> None:
+def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same():
     stage = {"name": "run", "tasks": 5000, "workers": 3}
     record = run(batch([stage, stage], endpoint(from_s=50.0), samples=2, samples_at_once=1))
     assert ended(record) == (0, 0, 20_000, 0)
     assert record.makespan_s == 0.0
 
 
-def test_a_lost_task_does_not_stop_its_stage() -> None:
+def test_a_lost_task_does_not_stop_its_stage():
     record = run(batch(TWO_STAGES, endpoint(capacity=3, **BROKEN), requests=ONCE))
     assert ended(record) == (0, 7, 0, 0)
     assert record.makespan_s == 3.0
 
 
-def test_time_goes_on_though_every_request_is_refused_at_once() -> None:
+def test_time_goes_on_though_every_request_is_refused_at_once():
     """A worker that does not pause asks again at the same instant, for ever, unless something makes it."""
     record = run(closed(3, 0.0, 1.0, endpoint(from_s=2.0), horizon_s=4.0))
     assert record.completed > 0
@@ -632,7 +632,7 @@ def _by_task(record: Record) -> dict[int, list[CallSpan]]:
     work_s=st.sampled_from([0.0, 0.5]),
     values=drawn_values(),
 )
-def test_every_worker_goes_on(policy: str, workers: int, think_s: float, work_s: float, values: dict[str, Any]) -> None:
+def test_every_worker_goes_on(policy, workers, think_s, work_s, values):
     """It thinks, or has one request under way: so requests made and requests ended differ by no more than that."""
     seen: set[int] = set()
     scenario = closed(workers, think_s, work_s, horizon_s=4.0, **begun(values, 4.0))
@@ -671,9 +671,7 @@ _batches = st.fixed_dictionaries(
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 @given(stages=_stages, cluster=_clusters(), shape=_batches, failing=st.booleans())
-def test_no_batch_beats_its_bound_and_stages_come_in_order(
-    policy: str, stages: list[dict[str, Any]], cluster: dict[str, Any], shape: dict[str, Any], failing: bool
-) -> None:
+def test_no_batch_beats_its_bound_and_stages_come_in_order(policy, stages, cluster, shape, failing):
     if failing:  # calls that fail have done their work, and the attempts suffice
         cluster["endpoints"][0]["faults"] = [{"kind": "fail_within", "probability": 0.3}]
     requests = {"attempts": 100}

@@ -43,6 +43,6 @@ def _share_of_bad(strategy: str, callers: int, leases: int = 2000) -> float:
     return next(endpoint.share for endpoint in pool.stats().endpoints if endpoint.url == _BAD)
 
 
-def test_an_endpoint_that_fails_fast_draws_this_share() -> None:
+def test_an_endpoint_that_fails_fast_draws_this_share():
     found = {name: [round(100 * _share_of_bad(name, callers)) for callers in (1, 2, 3, 4)] for name in _PERCENT}
     assert found == _PERCENT

@@ -21,7 +21,7 @@ _NEAR = {
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("pattern", _NEAR)
-def test_an_endpoint_that_comes_back_is_used_again_soon(pattern: str) -> None:
+def test_an_endpoint_that_comes_back_is_used_again_soon(pattern):
     """Of three runs: a single crash that ends just after a probe costs a tenth of one run."""
     took, _ = cost(pattern, HealthSettings())
     assert took <= _NEAR[pattern]
@@ -29,6 +29,6 @@ def test_an_endpoint_that_comes_back_is_used_again_soon(pattern: str) -> None:
 
 @pytest.mark.parametrize("callers", [3, 12])
 @pytest.mark.parametrize("pattern", [pattern for pattern in PATTERNS if pattern.startswith(("dead", "fails 90%"))])
-def test_an_endpoint_that_does_not_come_back_costs_next_to_nothing(pattern: str, callers: int) -> None:
+def test_an_endpoint_that_does_not_come_back_costs_next_to_nothing(pattern, callers):
     _, lost = cost(pattern, HealthSettings(), callers=callers, seeds=[1])
     assert 0.0 < lost <= 0.005

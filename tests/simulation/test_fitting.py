@@ -1,7 +1,6 @@
 """What is fitted to a trace of a scenario that is known is that scenario; what a trace does not tell is said."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ def _mean_s(fit: Fit, name: str, kind: int = 0) -> float:
 # -- times of which some are only known to be longer --------------------------------------------------
 
 
-def test_times_that_are_open_count_as_longer_and_leaving_them_out_would_not_do() -> None:
+def test_times_that_are_open_count_as_longer_and_leaving_them_out_would_not_do():
     rng = np.random.default_rng(1)
     truth, cut_s = rng.exponential(1.0, 4000), rng.exponential(1.0, 4000)
     open_ = cut_s < truth
@@ -75,7 +74,7 @@ def test_times_that_are_open_count_as_longer_and_leaving_them_out_would_not_do()
     assert np.quantile(found, 0.5) == pytest.approx(np.log(2), abs=0.06)
 
 
-def test_what_is_beyond_the_longest_that_ended_has_a_tail_and_is_told() -> None:
+def test_what_is_beyond_the_longest_that_ended_has_a_tail_and_is_told():
     seen = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 5.0])
     open_ = np.array([False, False, False, False, True, True])
     assert beyond(seen, open_) == pytest.approx(1 / 3)
@@ -83,7 +82,7 @@ def test_what_is_beyond_the_longest_that_ended_has_a_tail_and_is_told() -> None:
     assert beyond(seen, np.zeros(6, dtype=np.bool_)) == 0.0
 
 
-def test_times_none_of_which_ended_are_refused() -> None:
+def test_times_none_of_which_ended_are_refused():
     with pytest.raises(ValueError, match="none has ended"):
         quantile_means(np.array([1.0]), np.array([True]), 5)
 
@@ -91,7 +90,7 @@ def test_times_none_of_which_ended_are_refused() -> None:
 # -- what a server does with several at once -----------------------------------------------------------
 
 
-def test_servers_of_each_behaviour_are_found_with_their_times() -> None:
+def test_servers_of_each_behaviour_are_found_with_their_times():
     fit = _fitted(_FREE, _LINES, workload=Closed(workers=7, calls=700))
     assert fit.endpoints["http://free/"].tried.behaviour.name == "free"
     assert fit.endpoints["http://lines/"].tried.behaviour.count == 2
@@ -101,7 +100,7 @@ def test_servers_of_each_behaviour_are_found_with_their_times() -> None:
     assert {each.url: each.parallel for each in fit.scenario().endpoints} == {"http://free/": None, "http://lines/": 2}
 
 
-def test_ports_that_share_the_cores_of_a_host_are_found_together() -> None:
+def test_ports_that_share_the_cores_of_a_host_are_found_together():
     ports = [EndpointModel(url=f"http://h:{n}/", capacity=2, host="h", service=_short(0.05, 0.2)) for n in (1, 2)]
     fit = _fitted(*ports, hosts={"h": Host(cores=1.0)}, workload=Closed(workers=4, calls=600, think=_short(0.2)))
     assert fit.cores == {"h": 1}
@@ -109,13 +108,13 @@ def test_ports_that_share_the_cores_of_a_host_are_found_together() -> None:
     assert fit.scenario().hosts["h"].cores == 1
 
 
-def test_what_never_had_several_at_once_cannot_be_known() -> None:
+def test_what_never_had_several_at_once_cannot_be_known():
     fit = _fitted(_LINES.model_copy(update={"capacity": 6}), workload=Closed(workers=1, calls=40))
     assert fit.endpoints["http://lines/"].tried.behaviour.name == "free"
     assert any("more than 1 at once" in line for line in unknown(fit))
 
 
-def test_what_the_server_tells_of_its_time_sets_the_network_apart() -> None:
+def test_what_the_server_tells_of_its_time_sets_the_network_apart():
     trace = made_trace(_scenario(_FREE, calls=200))
     told = [replace(each, server_s=each.held_s * 0.75) for each in trace.attempts]
     fit = fit_trace(replace(trace, attempts=told))
@@ -129,7 +128,7 @@ def test_what_the_server_tells_of_its_time_sets_the_network_apart() -> None:
 # -- few calls, kinds ---------------------------------------------------------------------------------
 
 
-def test_an_endpoint_with_few_calls_is_taken_for_one_like_the_others() -> None:
+def test_an_endpoint_with_few_calls_is_taken_for_one_like_the_others():
     twins = [EndpointModel(url=f"http://e{n}/", capacity=2, service=_short(0.05)) for n in range(3)]
     trace = made_trace(_scenario(*twins))
     rare = [each for each in trace.attempts if each.endpoint == "http://e2/"][:3]
@@ -141,7 +140,7 @@ def test_an_endpoint_with_few_calls_is_taken_for_one_like_the_others() -> None:
     assert any("http://e2/: its own times: only 3 of its calls" in line for line in unknown(fit))
 
 
-def test_an_endpoint_without_calls_is_like_the_others_and_that_is_said() -> None:
+def test_an_endpoint_without_calls_is_like_the_others_and_that_is_said():
     trace = made_trace(_scenario(_FREE, calls=100))
     trace.runs[0]["endpoints"].append({"name": "http://new/", "capacity": 5, "weight": 2.0, "labels": ["big"]})
     fit = fit_trace(trace)
@@ -151,7 +150,7 @@ def test_an_endpoint_without_calls_is_like_the_others_and_that_is_said() -> None
     assert any("http://new/: everything" in line for line in unknown(fit))
 
 
-def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has_them() -> None:
+def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has_them():
     kinds = [Kind(name="short", share=3.0), Kind(name="long")]
     fast = {"short": _short(0.02), "long": _short(0.2)}
     slow = {"short": _short(0.04), "long": _short(0.6)}
@@ -170,7 +169,7 @@ def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has
     assert {kind.name: kind.share / 800 for kind in fitted.requests.kinds}["short"] == pytest.approx(0.75, abs=0.05)
 
 
-def test_an_endpoint_that_is_given_large_tasks_is_not_taken_for_slow() -> None:
+def test_an_endpoint_that_is_given_large_tasks_is_not_taken_for_slow():
     rng = np.random.default_rng(5)
     attempts, clocks = [], dict.fromkeys(("http://big/", "http://small/", "http://slow/"), 0.0)
     for number in range(450):
@@ -197,7 +196,7 @@ def test_an_endpoint_that_is_given_large_tasks_is_not_taken_for_slow() -> None:
     assert any("twice the size takes 1.7" in line for line in fit_lines(fit))
 
 
-def test_sizes_that_say_nothing_are_left_out() -> None:
+def test_sizes_that_say_nothing_are_left_out():
     trace = made_trace(_scenario(_FREE, calls=200))
     sizes = np.random.default_rng(3).lognormal(size=200)
     told = [replace(each, size=float(size)) for each, size in zip(trace.attempts, sizes, strict=True)]
@@ -206,7 +205,7 @@ def test_sizes_that_say_nothing_are_left_out() -> None:
     assert any("how time grows" in line for line in unknown(fit))
 
 
-def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
+def test_times_of_a_kind_that_there_is_not_are_refused():
     with pytest.raises(ValueError, match=r"services: requests.kinds has no 'short'; there are all"):
         _scenario(EndpointModel(url="http://a/", services={"short": _short(1.0)}))
 
@@ -214,7 +213,7 @@ def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
 # -- what goes wrong ----------------------------------------------------------------------------------
 
 
-def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
+def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not():
     down = _FREE.model_copy(update={"faults": [FailWithin(from_s=2.0, to_s=2.5, after_s=0.01)]})
     troubles = _fitted(down, _LINES, workers=6, calls=900).endpoints["http://free/"].troubles
     (spell,) = troubles.outages
@@ -228,7 +227,7 @@ def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
     assert fit.scenario().endpoints[0].faults == [FailWithin(probability=found.slow_part)]
 
 
-def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_was_last_seen() -> None:
+def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_was_last_seen():
     down = _FREE.model_copy(update={"faults": [FailWithin(from_s=1.0, after_s=0.01)]})
     trace = until(made_trace(_scenario(down, _LINES, workers=6, calls=900)), 2.0)
     fit = fit_trace(trace)
@@ -246,14 +245,14 @@ def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_
     assert left_s(fit_trace(replace(trace, attempts=lately))) < 0.05
 
 
-def test_how_often_outages_come_has_a_prior_where_none_was_seen() -> None:
+def test_how_often_outages_come_has_a_prior_where_none_was_seen():
     assert rate_of(0, 100.0) == pytest.approx(0.005)
     drawn = [rate_of(2, 100.0, np.random.default_rng(n)) for n in range(400)]
     assert np.mean(drawn) == pytest.approx(0.025, rel=0.15)
     assert np.std(drawn) == pytest.approx(0.025 / np.sqrt(2.5), rel=0.2)
 
 
-def test_callers_patience_is_found_and_such_calls_count_as_longer() -> None:
+def test_callers_patience_is_found_and_such_calls_count_as_longer():
     slow = EndpointModel(url="http://a/", capacity=8, service=Exponential(mean_s=0.1))
     fit = _fitted(slow, calls=1500, requests=Requests(attempts=1, call_timeout_s=0.2))
     assert fit.prepared.timeout_s == pytest.approx(0.2)
@@ -267,18 +266,18 @@ def test_callers_patience_is_found_and_such_calls_count_as_longer() -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_callers_who_wait_are_counted(named: bool) -> None:
+def test_callers_who_wait_are_counted(named):
     assert caller_pattern_of(made_trace(_scenario(_FREE, workers=9), named=named).attempts).callers == 9
 
 
-def test_callers_pauses_are_known_where_calls_say_whose_they_are() -> None:
+def test_callers_pauses_are_known_where_calls_say_whose_they_are():
     scenario = _scenario(_FREE, workload=Closed(workers=6, calls=600, think=Exponential(mean_s=0.07)))
     found = caller_pattern_of(made_trace(scenario).attempts)
     assert found.callers == 6
     assert found.thinks_s.mean() == pytest.approx(0.07, abs=4 * 0.07 / np.sqrt(600))
 
 
-def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to_pause() -> None:
+def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to_pause():
     scenario = _scenario(
         _FREE.model_copy(update={"capacity": 50}),
         workload=Closed(workers=40, calls=2000, think=Exponential(mean_s=0.5)),
@@ -293,13 +292,13 @@ def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to
     assert caller_pattern_of(prepare_trace(busy).attempts).pauses_s(200).mean() < 0.002
 
 
-def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number() -> None:
+def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number():
     fit = _fitted(_FREE, workload=Closed(workers=3, calls=273, think=Exponential(mean_s=0.5)))
     assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.caller_pattern.thinks_s.mean(), rel=0.02)
 
 
 @pytest.mark.parametrize("pause", [{"kind": "exponential"}, {"kind": "deterministic"}])
-def test_callers_who_pause_are_counted_without_names(pause: dict[str, Any]) -> None:
+def test_callers_who_pause_are_counted_without_names(pause):
     think = {**pause, "mean_s": 0.05}
     scenario = _scenario(_FREE, workers=9)
     asked = scenario.workload.model_dump() | {"think": think, "calls": 1500}
@@ -310,7 +309,7 @@ def test_callers_who_pause_are_counted_without_names(pause: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("gaps", ["random", "even", "in batches"])
-def test_calls_that_come_whatever_happens_are_not_taken_for_callers_who_pause(gaps: str) -> None:
+def test_calls_that_come_whatever_happens_are_not_taken_for_callers_who_pause(gaps):
     rng = np.random.default_rng(3)
     apart_s = {"random": rng.exponential(0.05, 1500), "even": np.full(1500, 0.05)}.get(
         gaps, np.tile([0.5, *[0.0] * 9], 150)
@@ -323,7 +322,7 @@ def test_calls_that_come_whatever_happens_are_not_taken_for_callers_who_pause(ga
 # -- the trace, the file ------------------------------------------------------------------------------
 
 
-def test_two_runs_are_laid_one_after_the_other() -> None:
+def test_two_runs_are_laid_one_after_the_other():
     first = made_trace(_scenario(_FREE, calls=80))
     second = [replace(each, run="again", asked_s=each.asked_s + 1e6, granted_s=each.granted_s + 1e6,
                       ended_s=each.ended_s + 1e6) for each in first.attempts]  # fmt: skip
@@ -332,7 +331,7 @@ def test_two_runs_are_laid_one_after_the_other() -> None:
     assert caller_pattern_of(prepared.attempts).callers == 12
 
 
-def test_endpoints_come_and_go_by_the_events_of_the_trace() -> None:
+def test_endpoints_come_and_go_by_the_events_of_the_trace():
     trace = made_trace(_scenario(_FREE, _LINES, calls=200))
     trace.events = [
         Happening("made", 1.0, "capacity", "http://free/", 9.0),
@@ -345,7 +344,7 @@ def test_endpoints_come_and_go_by_the_events_of_the_trace() -> None:
     assert [each.strategy for each in fitted.policies] == ["fifo"]
 
 
-def test_names_that_are_no_urls_and_capacities_that_nobody_tells_will_do() -> None:
+def test_names_that_are_no_urls_and_capacities_that_nobody_tells_will_do():
     trace = made_trace(_scenario(_FREE, calls=100))
     imported = Trace(attempts=[replace(each, endpoint="web/app 1", host=None) for each in trace.attempts])
     fit = fit_trace(imported)
@@ -356,12 +355,12 @@ def test_names_that_are_no_urls_and_capacities_that_nobody_tells_will_do() -> No
 
 
 @pytest.mark.parametrize("attempts", [[], [Attempt("r", 1, 0.0, 0.0, 1.0, "http://a/", open=True)]])
-def test_a_trace_that_tells_nothing_is_refused_in_one_line(attempts: list[Attempt]) -> None:
+def test_a_trace_that_tells_nothing_is_refused_in_one_line(attempts):
     with pytest.raises(ConfigError, match="the trace cannot be fitted: "):
         fit_trace(Trace(attempts=attempts))
 
 
-def test_what_is_written_is_the_scenario(tmp_path: Path) -> None:
+def test_what_is_written_is_the_scenario(tmp_path):
     down = _FREE.model_copy(update={"faults": [FailWithin(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
     fit = _fitted(down, _LINES, calls=300)
     path = tmp_path / "fitted.toml"
@@ -369,7 +368,7 @@ def test_what_is_written_is_the_scenario(tmp_path: Path) -> None:
     assert load_scenario(path) == fit.scenario(name='the "name"')
 
 
-def test_the_same_draw_gives_the_same_fit_and_another_one_another() -> None:
+def test_the_same_draw_gives_the_same_fit_and_another_one_another():
     fit = _fitted(_FREE, _LINES, calls=200)
     drawn = [fit.scenario(draw=np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -381,7 +380,7 @@ def _alone(workers: int, calls: int, mean_s: float) -> Trace:
     return made_trace(_scenario(endpoint, workers=workers, calls=calls), named=False)
 
 
-def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
+def test_callers_are_known_in_a_log_that_rounds_to_milliseconds():
     late = [
         replace(
             each,
@@ -394,7 +393,7 @@ def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
     assert caller_pattern_of(late).callers == 8
 
 
-def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -> None:
+def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once():
     log = [
         Attempt("imported", n, 0.05 * n, 0.05 * n, round(0.05 * n + 0.05 + 0.001 * (n % 2), 3), "a", outcome="success")
         for n in range(60)
@@ -414,7 +413,7 @@ def _imported(trace: Trace, *, late: float = 0.0) -> Trace:
     return Trace(attempts=attempts)
 
 
-def test_the_capacity_is_what_is_in_use_after_a_wait_and_not_the_most_seen() -> None:
+def test_the_capacity_is_what_is_in_use_after_a_wait_and_not_the_most_seen():
     scenario = _scenario(_FREE.model_copy(update={"capacity": 4}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
     fit = fit_trace(_imported(made_trace(scenario), late=0.001))
     (member,) = fit.members
@@ -424,7 +423,7 @@ def test_the_capacity_is_what_is_in_use_after_a_wait_and_not_the_most_seen() -> 
     assert any("capacity 4: as many were in use after most of" in line for line in fit_lines(fit))
 
 
-def test_where_nothing_waited_there_is_no_limit_and_that_is_said() -> None:
+def test_where_nothing_waited_there_is_no_limit_and_that_is_said():
     scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
     fit = fit_trace(_imported(made_trace(scenario)))
     assert fit.members[0].capacity == NO_LIMIT
@@ -434,7 +433,7 @@ def test_where_nothing_waited_there_is_no_limit_and_that_is_said() -> None:
 
 
 @pytest.mark.parametrize(("strategy", "taken"), [("round_robin", "round_robin"), ("random", "least_in_flight")])
-def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy: str, taken: str) -> None:
+def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy, taken):
     pool = [_FREE.model_copy(update={"url": f"http://{name}/", "capacity": 90}) for name in "abc"]
     scenario = _scenario(*pool, workload=Poisson(rate_per_s=70.0), horizon_s=10.0)
     fit = fit_trace(_imported(made_trace(scenario, strategy)))
@@ -443,7 +442,7 @@ def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strate
     assert any(line.startswith("the strategy: ") and taken in line for line in unknown(fit))
 
 
-def test_where_few_waited_the_most_seen_at_once_is_the_capacity_and_more_load_brings_waits() -> None:
+def test_where_few_waited_the_most_seen_at_once_is_the_capacity_and_more_load_brings_waits():
     scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
     calls = sorted(_imported(made_trace(scenario)).attempts, key=lambda each: each.granted_s)
     calls[500:503] = [replace(each, asked_s=each.asked_s - 0.2) for each in calls[500:503]]
@@ -455,7 +454,7 @@ def test_where_few_waited_the_most_seen_at_once_is_the_capacity_and_more_load_br
     assert simulate_once(double, fit.policy).metrics["wait_mean_s"] > 0
 
 
-def test_waits_for_something_else_tell_no_capacity() -> None:
+def test_waits_for_something_else_tell_no_capacity():
     scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
     rng = np.random.default_rng(2)
     slow_clients = [
@@ -466,7 +465,7 @@ def test_waits_for_something_else_tell_no_capacity() -> None:
     assert any("its capacity: its waits do not show one" in line for line in unknown(fit))
 
 
-def test_a_network_of_the_rounding_of_clocks_is_left_out() -> None:
+def test_a_network_of_the_rounding_of_clocks_is_left_out():
     trace = made_trace(_scenario(_FREE, calls=200))
     fit = fit_trace(replace(trace, attempts=[replace(each, server_s=each.held_s - 1e-6) for each in trace.attempts]))
     assert fit.scenario().endpoints[0].network is None
@@ -487,7 +486,7 @@ def test_a_network_of_the_rounding_of_clocks_is_left_out() -> None:
         ("labels", ["", "a\n"]),
     ],
 )
-def test_what_a_trace_has_and_no_scenario_may_have_is_a_line(key: str, value: Any) -> None:
+def test_what_a_trace_has_and_no_scenario_may_have_is_a_line(key, value):
     made = made_trace(_scenario(_FREE, _LINES, calls=20))
     first, *others = made.runs[0]["endpoints"]
     attempts = made.attempts

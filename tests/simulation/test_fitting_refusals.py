@@ -28,11 +28,11 @@ def _scenario(*endpoints: EndpointModel, **values: Any) -> Scenario:
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
+def trace():
     return made_trace(_scenario(_BUSY, _OTHER))
 
 
-def test_a_server_that_refuses_beyond_a_number_is_fitted_as_such(trace: Trace) -> None:
+def test_a_server_that_refuses_beyond_a_number_is_fitted_as_such(trace):
     assert 50 < sum(each.outcome == "overload" for each in trace.attempts) < 150
     fit = fit_trace(trace)
     found = fit.scenario().by_url["http://busy/"]
@@ -45,12 +45,12 @@ def test_a_server_that_refuses_beyond_a_number_is_fitted_as_such(trace: Trace) -
     assert check.figures[-1].fitted == pytest.approx(check.figures[-1].measured, rel=0.15)
 
 
-def test_the_order_of_a_log_tells_nothing_of_calls_that_begin_together(trace: Trace) -> None:
+def test_the_order_of_a_log_tells_nothing_of_calls_that_begin_together(trace):
     by_end = replace(trace, attempts=sorted(trace.attempts, key=lambda each: each.ended_s))
     assert fit_trace(by_end).endpoints["http://busy/"].tried.behaviour.name == "free"
 
 
-def test_refusals_that_no_limit_explains_are_failures_and_that_is_said() -> None:
+def test_refusals_that_no_limit_explains_are_failures_and_that_is_said():
     rng = np.random.default_rng(3)
     attempts = [
         replace(each, outcome="overload", ended_s=each.granted_s + 0.01) if rng.random() < 0.2 else each
@@ -66,7 +66,7 @@ def test_refusals_that_no_limit_explains_are_failures_and_that_is_said() -> None
     assert any("no number at once explains them" in line for line in unknown(fit))
 
 
-def test_a_row_of_503_by_an_idle_server_is_an_outage() -> None:
+def test_a_row_of_503_by_an_idle_server_is_an_outage():
     calls = made_trace(_scenario(_OTHER, workload={"kind": "poisson", "rate_per_s": 12.0}, horizon_s=40.0)).attempts
     down = [
         replace(each, outcome="overload", ended_s=each.granted_s + 0.002) if 10 < each.granted_s < 16 else each
@@ -86,7 +86,7 @@ def _unlike() -> Trace:
     )
 
 
-def test_a_fit_that_is_off_is_said_first_and_nothing_is_planned_on_it() -> None:
+def test_a_fit_that_is_off_is_said_first_and_nothing_is_planned_on_it():
     fit = fit_trace(_unlike())
     check = goodness_of_fit(fit)
     first, *others = check.lines()
@@ -97,7 +97,7 @@ def test_a_fit_that_is_off_is_said_first_and_nothing_is_planned_on_it() -> None:
     assert plan(fit, Goal(deadline_s=60.0), draws=5, anyway=True).tried
 
 
-def test_retries_among_recorded_arrivals_are_not_made_again() -> None:
+def test_retries_among_recorded_arrivals_are_not_made_again():
     made = made_trace(_scenario(_OTHER, workload={"kind": "poisson", "rate_per_s": 12.0}, horizon_s=20.0))
     fit = fit_trace(replace(made, events=[Happening("made", 1.0, "retried", "http://other/")]))
     assert fit.scenario().requests.attempts == 1

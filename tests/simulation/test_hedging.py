@@ -34,7 +34,7 @@ def hedged(*endpoints: dict[str, Any], at_s: list[float], work_s: float | list[f
     return run(at(at_s, work_s, *endpoints, **{**_HEDGING, **values}), "first", observer=begun), begun.grants
 
 
-def test_the_first_success_counts_and_the_request_is_counted_once() -> None:
+def test_the_first_success_counts_and_the_request_is_counted_once():
     """On `slow` it takes 8 s; the second one begins at 1 and is done at 2."""
     record, grants = hedged(_SLOW, _FAST, at_s=[0])
     assert grants == [(1, "slow", 0), (1, "fast", 1)]
@@ -45,7 +45,7 @@ def test_the_first_success_counts_and_the_request_is_counted_once() -> None:
     assert [e.failures for e in record.endpoints] == [0, 0]
 
 
-def test_the_first_call_may_win_as_well() -> None:
+def test_the_first_call_may_win_as_well():
     record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=1.5)
     assert grants == [(1, "fast", 0), (1, "slow", 1)]
     assert calls(record) == [(1, "fast", 0, 1.5, True)]
@@ -53,13 +53,13 @@ def test_the_first_call_may_win_as_well() -> None:
     assert [e.busy_s for e in record.endpoints] == [1.5, 0.5]
 
 
-def test_a_call_that_is_quick_enough_is_made_once() -> None:
+def test_a_call_that_is_quick_enough_is_made_once():
     record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=0.75)
     assert grants == [(1, "fast", 0)]
     assert ended(record) == (1, 0, 0, 0)
 
 
-def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint() -> None:
+def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint():
     """At 2 `fast` wins. At 2.5 another has the slot of the loser, which goes on till 8; so it stands in line behind it.
 
     Its own second call, on `fast` from 3.5 on, is the quicker one by far.
@@ -74,7 +74,7 @@ def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint() -> 
     assert record.endpoints[0].busy_s == 2.0 + 1.0625
 
 
-def test_nobody_is_hedged_where_no_other_slot_is_free() -> None:
+def test_nobody_is_hedged_where_no_other_slot_is_free():
     record, grants = hedged(_SLOW, at_s=[0])
     assert grants == [(1, "slow", 0)]
     record, grants = hedged(_SLOW, _FAST, at_s=[0, 0.5], work_s=[1, 5])
@@ -82,7 +82,7 @@ def test_nobody_is_hedged_where_no_other_slot_is_free() -> None:
     assert ended(record) == (2, 0, 0, 0)
 
 
-def test_a_second_call_goes_where_the_request_may_go() -> None:
+def test_a_second_call_goes_where_the_request_may_go():
     requests = {"hedge_after_s": 1.0, "kinds": [{"labels": ["x"], "slots": 2}]}
     trio = [
         endpoint("slow", speed=0.125, labels=["x"], capacity=2),
@@ -98,7 +98,7 @@ def test_a_second_call_goes_where_the_request_may_go() -> None:
 # -- failures ---------------------------------------------------------------------------------------
 
 
-def test_if_one_fails_the_other_decides() -> None:
+def test_if_one_fails_the_other_decides():
     """The second call fails at 2; the first one goes on to 8, and nothing is tried again."""
     record, grants = hedged(_SLOW, endpoint("fast", **BROKEN), at_s=[0])
     assert grants == [(1, "slow", 0), (1, "fast", 1)]
@@ -109,7 +109,7 @@ def test_if_one_fails_the_other_decides() -> None:
     assert calls(record) == [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)]
 
 
-def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
+def test_if_both_fail_it_is_tried_again_where_neither_failed():
     pair = [endpoint("a", speed=0.25, **BROKEN), endpoint("b", speed=0.25, **BROKEN)]
     record, grants = hedged(*pair, endpoint("c", from_s=3.5), at_s=[0])
     assert grants == [(1, "a", 0), (1, "b", 1), (1, "c", 5)]
@@ -117,7 +117,7 @@ def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
     assert ended(record) == (1, 0, 0, 0)
 
 
-def test_a_retry_may_be_hedged_but_not_where_it_failed() -> None:
+def test_a_retry_may_be_hedged_but_not_where_it_failed():
     """It fails on a at 0.5, is slow on b from then on, and a will not do for the second call: c will."""
     a = endpoint("a", speed=2.0, **BROKEN)
     record, grants = hedged(a, endpoint("b", speed=0.125), endpoint("c"), at_s=[0])
@@ -125,7 +125,7 @@ def test_a_retry_may_be_hedged_but_not_where_it_failed() -> None:
     assert calls(record)[-1] == (1, "c", 1.5, 2.5, True)
 
 
-def test_a_pair_that_fails_is_one_attempt() -> None:
+def test_a_pair_that_fails_is_one_attempt():
     pair = [endpoint(url, speed=0.5, **BROKEN) for url in "ab"]
     record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
     assert ended(record) == (0, 1, 0, 0)
@@ -133,7 +133,7 @@ def test_a_pair_that_fails_is_one_attempt() -> None:
     assert [e.failures for e in record.endpoints] == [1, 1]
 
 
-def test_each_of_the_two_has_its_own_time_out() -> None:
+def test_each_of_the_two_has_its_own_time_out():
     """Either takes 8 s and is given up after 3: the first at 3, the second, which began at 1, at 4."""
     requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0, "attempts": 1}
     record, _ = hedged(_SLOW, endpoint("slow too", speed=0.125), at_s=[0], requests=requests)
@@ -141,7 +141,7 @@ def test_each_of_the_two_has_its_own_time_out() -> None:
     assert ended(record) == (0, 1, 0, 0)
 
 
-def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure() -> None:
+def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure():
     requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0}
     limits = {"kind": "aimd", "initial": 1}
     record, _ = hedged(_SLOW, _FAST, at_s=[0], requests=requests, limits=limits, health={"consecutive_failures": 1})
@@ -155,7 +155,7 @@ def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure() -> None:
 # -- the budget -------------------------------------------------------------------------------------
 
 
-def test_second_calls_come_out_of_the_budget() -> None:
+def test_second_calls_come_out_of_the_budget():
     """Ten slow requests at 0, and a budget of three retries, which nothing gives back in 10 s."""
     slow = endpoint("slow", capacity=10, speed=0.125)
     values: dict[str, Any] = {"at_s": [0.0] * 10, "horizon_s": 9.0}
@@ -166,7 +166,7 @@ def test_second_calls_come_out_of_the_budget() -> None:
     assert Counter(url for _, url, _ in grants) == {"slow": 10, "fast": 10}
 
 
-def test_who_finds_no_slot_spends_nothing() -> None:
+def test_who_finds_no_slot_spends_nothing():
     """The first three find no other endpoint; the budget of one is there for the fourth, at 4."""
     slow = endpoint("slow", capacity=4, speed=0.0625)
     values: dict[str, Any] = {"at_s": [0.0, 0.0, 0.25, 3.0], "horizon_s": 8.0}
@@ -190,6 +190,6 @@ _WORKLOADS: dict[str, Scenario] = {
 
 
 @pytest.mark.parametrize("policy", NAMES)
-def test_calls_of_workers_count_both(policy: str) -> None:
+def test_calls_of_workers_count_both(policy):
     record = run(_WORKLOADS["closed"], policy)
     assert sum(record.crews[0]) == record.metrics["calls"] > record.wait.count

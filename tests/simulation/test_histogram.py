@@ -21,7 +21,7 @@ def tally_of(values: list[float]) -> CensoredHistogram:
 
 
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=1), st.sampled_from((0.5, 0.9, 0.99, 1.0)))
-def test_quantiles_are_within_a_bucket_and_the_rest_is_exact(values: list[float], q: float) -> None:
+def test_quantiles_are_within_a_bucket_and_the_rest_is_exact(values, q):
     tally = tally_of(values)
     truth = float(np.quantile(values, q, method="inverted_cdf"))
     assert tally.count == len(values)
@@ -32,7 +32,7 @@ def test_quantiles_are_within_a_bucket_and_the_rest_is_exact(values: list[float]
 
 
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=1))
-def test_a_pool_and_a_simulation_say_the_same_of_the_same_waits(values: list[float]) -> None:
+def test_a_pool_and_a_simulation_say_the_same_of_the_same_waits(values):
     waits, tally = WaitHistogram(), tally_of(values)
     for value in values:
         waits.add(value)
@@ -42,7 +42,7 @@ def test_a_pool_and_a_simulation_say_the_same_of_the_same_waits(values: list[flo
         assert quantile == pytest.approx(tally.quantile(q), rel=_WITHIN - 1)
 
 
-def test_the_tail_falls_from_all_that_are_above_0_to_none() -> None:
+def test_the_tail_falls_from_all_that_are_above_0_to_none():
     values, larger = tally_of([0.0, 0.0, 1.0, 2.0, 4.0, 4.0, 8.0, 8.0]).tail()
     assert larger.tolist() == [6 / 8, 5 / 8, 4 / 8, 2 / 8, 0.0]
     assert values[0] == 0.0

@@ -31,13 +31,13 @@ class Ran:
 
 
 def of(*runs: list[float]) -> list[Record]:
-    return [Ran(run) for run in runs]  # type: ignore[misc]
+    return [Ran(run) for run in runs]
 
 
 # -- quantiles --------------------------------------------------------------------------------------
 
 
-def test_a_quantile_is_that_of_all_observations_together() -> None:
+def test_a_quantile_is_that_of_all_observations_together():
     rng = np.random.default_rng(1)
     runs = [rng.exponential(scale, 2000).tolist() for scale in (1.0, 1.0, 1.0, 5.0)]
     truth = float(np.quantile(np.concatenate(runs), 0.9))
@@ -47,7 +47,7 @@ def test_a_quantile_is_that_of_all_observations_together() -> None:
 
 
 @pytest.mark.parametrize(("key", "q"), [("wait_p50_s", 0.5), ("wait_p99_s", 0.99)])
-def test_the_interval_covers_the_truth_in_nine_of_ten_studies(key: str, q: float) -> None:
+def test_the_interval_covers_the_truth_in_nine_of_ten_studies(key, q):
     rng = np.random.default_rng(2)
     covered = 0
     for _ in range(100):
@@ -56,7 +56,7 @@ def test_the_interval_covers_the_truth_in_nine_of_ten_studies(key: str, q: float
     assert covered >= 90
 
 
-def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> None:
+def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99():
     few = pooled(of([1.0] * 400, [1.0] * 400), "wait_p99_s")
     assert few.refusal == "800 observations; it needs at least 1000"
     # All long waits are of one run: the next one may have as many, or none.
@@ -65,7 +65,7 @@ def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> No
     assert not pooled(of([1.0] * 400, [1.0] * 400), "wait_p50_s").refusal
 
 
-def test_a_difference_is_that_of_the_pooled_quantiles() -> None:
+def test_a_difference_is_that_of_the_pooled_quantiles():
     rng = np.random.default_rng(3)
     runs = [rng.exponential(1.0, 1000) for _ in range(4)]
     one, two = (pooled(of(*((factor * run).tolist() for run in runs)), "wait_p50_s") for factor in (2.0, 1.0))
@@ -75,7 +75,7 @@ def test_a_difference_is_that_of_the_pooled_quantiles() -> None:
     assert found.half < one.interval.half, "what is common does not drop out"
 
 
-def test_a_study_shows_nothing_of_what_it_refuses_and_says_so() -> None:
+def test_a_study_shows_nothing_of_what_it_refuses_and_says_so():
     study = run_study(scenario(), ["fifo", "first"])
     assert set(study.too_short("fifo")) >= {"wait_p99_s", "sojourn_p99_s"}
     assert study.metrics("fifo")["sojourn_p99_s"].is_refused
@@ -91,7 +91,7 @@ def test_a_study_shows_nothing_of_what_it_refuses_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
-def test_a_tally_knows_the_part_beyond(value: float) -> None:
+def test_a_tally_knows_the_part_beyond(value):
     waits = np.random.default_rng(4).exponential(1.0, 5000)
     waits[:500] = 0.0
     tally = CensoredHistogram()
@@ -113,7 +113,7 @@ def recorded(**values: Any) -> Scenario:
     return scenario(workload={**RECORDED, **values}, endpoints=[endpoint("http://h-{1..4}/")])
 
 
-def test_a_record_with_its_work_is_one_sample() -> None:
+def test_a_record_with_its_work_is_one_sample():
     study = run_study(recorded(), ["fifo"])
     assert study.is_one_sample
     assert not any(math.isfinite(interval.half) for interval in study.metrics("fifo").values())
@@ -124,7 +124,7 @@ def test_a_record_with_its_work_is_one_sample() -> None:
 # -- warm-up ----------------------------------------------------------------------------------------
 
 
-def test_the_beginning_is_left_out_until_it_has_settled() -> None:
+def test_the_beginning_is_left_out_until_it_has_settled():
     rng = np.random.default_rng(5)
     rising = [[int(100 * min(1.0, n / 200)) + int(rng.integers(0, 10)) for n in range(1000)] for _ in range(2)]
     found = settled_after(rising)
@@ -135,7 +135,7 @@ def test_the_beginning_is_left_out_until_it_has_settled() -> None:
     assert settled_after([list(range(1000))]) is None, "it grows for ever"
 
 
-def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
+def test_a_study_finds_the_warm_up_once_for_all_policies():
     crowd = {"kind": "closed", "workers": 40, "think": {"kind": "exponential", "mean_s": 40.0}}
     # All think at first, so that the first minute is empty.
     study = run_study(scenario(workload=crowd, endpoints=[endpoint(capacity=40)], warmup_s=None), ["fifo", "first"])
@@ -155,7 +155,7 @@ def test_a_study_finds_the_warm_up_once_for_all_policies() -> None:
         {"changes": [{"at_s": 9.0, "do": "drain", "url": "a"}]},
     ],
 )
-def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) -> None:
+def test_what_is_given_or_asked_about_is_not_left_out(values):
     assert not settles(scenario(**{"warmup_s": None, **values}))
     assert settles(scenario(warmup_s=None))
 
@@ -164,12 +164,12 @@ def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(("rho", "carried"), [(0.98, True), (1.0, False), (1.02, False)])
-def test_as_much_as_all_can_do_is_too_much(rho: float, carried: bool) -> None:
+def test_as_much_as_all_can_do_is_too_much(rho, carried):
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, horizon_s=60.0), ["fifo"])
     assert study.keeps_up("fifo") is carried
 
 
-def test_cores_that_are_shared_are_known_beforehand() -> None:
+def test_cores_that_are_shared_are_known_beforehand():
     four = endpoint("http://h:{1..4}/", host="h")
     asked = {"kind": "poisson", "rate_per_s": 2.0}
     assert not scenario(workload=asked, endpoints=[four]).is_beyond
@@ -182,7 +182,7 @@ UNKNOWN: dict[str, Any] = {"requests": {"kinds": [{"acquire_timeout_s": 1e9}]}, 
 
 
 @pytest.mark.parametrize(("rho", "known"), [(0.8, True), (1.0, False), (1.02, False)])
-def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) -> None:
+def test_near_one_a_study_says_that_it_does_not_know(rho, known):
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": rho}, **UNKNOWN), ["fifo"])
     assert study.keeps_up("fifo")
     assert study.may_not_keep_up("fifo") is not known
@@ -192,7 +192,7 @@ def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) ->
 
 @pytest.mark.parametrize("rho", [0.8, 1.02])
 @pytest.mark.parametrize("where", ["in the server", "at the host"])
-def test_a_queue_inside_a_server_is_one_as_well(rho: float, where: str) -> None:
+def test_a_queue_inside_a_server_is_one_as_well(rho, where):
     inside = {"parallel": 1} if where == "in the server" else {"host": "h"}
     values = {**UNKNOWN, "hosts": {} if where == "in the server" else {"h": {"cores": 1}}}
     asked = {"kind": "poisson", "rate_per_s": rho}
@@ -201,7 +201,7 @@ def test_a_queue_inside_a_server_is_one_as_well(rho: float, where: str) -> None:
     assert study.may_not_keep_up("fifo") is (rho > 1)
 
 
-def test_who_gives_up_lets_a_queue_end() -> None:
+def test_who_gives_up_lets_a_queue_end():
     kinds = [{"name": "a", "acquire_timeout_s": 1.0}]
     assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
 
@@ -215,7 +215,7 @@ def test_who_gives_up_lets_a_queue_end() -> None:
         ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
     ],
 )
-def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> None:
+def test_what_does_not_fit_is_one_line(values, line):
     with pytest.raises(ValueError, match=line):
         scenario(**values)
 
@@ -223,7 +223,7 @@ def test_what_does_not_fit_is_one_line(values: dict[str, Any], line: str) -> Non
 # -- who waits all the time -------------------------------------------------------------------------
 
 
-def test_a_thread_that_never_gets_an_endpoint_counts_with_its_wait_though_it_began_before_the_warm_up_ended() -> None:
+def test_a_thread_that_never_gets_an_endpoint_counts_with_its_wait_though_it_began_before_the_warm_up_ended():
     found = run_study(
         scenario(workload={"kind": "closed", "workers": 2}, horizon_s=200.0, warmup_s=50.0, replications=1),
         ["old_global_queue", "fifo"],

@@ -20,7 +20,7 @@ def drains_a(joined: JoinedRun) -> Steps:
     joined.change("add", "a")
 
 
-def test_an_operator_does_what_changes_of_the_scenario_do() -> None:
+def test_an_operator_does_what_changes_of_the_scenario_do():
     pair, instants = (endpoint("a"), endpoint("b")), [0, 0, 1, 5.25]
     changes = [{"at_s": 1.0, "do": "drain", "url": "a"}, {"at_s": 5.0, "do": "add", "url": "a"}]
     declared, done = run(at(instants, 2, *pair, changes=changes)), run(at(instants, 2, *pair), processes=[drains_a])
@@ -28,7 +28,7 @@ def test_an_operator_does_what_changes_of_the_scenario_do() -> None:
     assert done.metrics == declared.metrics  # the slots of a drained endpoint are not there to be used
 
 
-def test_a_load_that_changes_is_a_process_that_asks() -> None:
+def test_a_load_that_changes_is_a_process_that_asks():
     answers = []
 
     def rush(joined: JoinedRun) -> Steps:
@@ -45,7 +45,7 @@ def test_a_load_that_changes_is_a_process_that_asks() -> None:
 
 
 @pytest.mark.parametrize("scenario", [closed(2, 0.5, 1.0), batch([{"name": "s", "tasks": 9, "workers": 2}])])
-def test_requests_of_a_process_stand_beside_those_of_any_workload(scenario: Any) -> None:
+def test_requests_of_a_process_stand_beside_those_of_any_workload(scenario):
     ends = []
 
     def one(joined: JoinedRun) -> Steps:
@@ -58,7 +58,7 @@ def test_requests_of_a_process_stand_beside_those_of_any_workload(scenario: Any)
     assert abs(joined.completed - alone.completed) <= 1
 
 
-def test_a_request_that_is_lost_is_told() -> None:
+def test_a_request_that_is_lost_is_told():
     told = []
 
     def one(joined: JoinedRun) -> Steps:
@@ -75,7 +75,7 @@ def _after(joined: JoinedRun, delay_s: float, process: Any) -> Steps:
     yield joined.env.process(process(joined))
 
 
-def test_processes_may_interrupt_one_another_and_the_run_is_what_it_was() -> None:
+def test_processes_may_interrupt_one_another_and_the_run_is_what_it_was():
     def clock(joined: JoinedRun) -> Steps:
         def sleeper() -> Steps:
             try:
@@ -94,7 +94,7 @@ def test_processes_may_interrupt_one_another_and_the_run_is_what_it_was() -> Non
     assert woken == [3.0]
 
 
-def test_more_capacity_gives_no_more_room_inside() -> None:
+def test_more_capacity_gives_no_more_room_inside():
     def widens(joined: JoinedRun) -> Steps:
         yield joined.env.timeout(1.0)
         joined.change("update", "a", capacity=3)
@@ -114,7 +114,7 @@ def test_more_capacity_gives_no_more_room_inside() -> None:
         (lambda joined: 1 / 0, ZeroDivisionError),
     ],
 )
-def test_what_goes_wrong_comes_out_of_the_run(act: Any, error: type[Exception]) -> None:
+def test_what_goes_wrong_comes_out_of_the_run(act, error):
     def wrong(joined: JoinedRun) -> Steps:
         yield joined.env.timeout(1.0)
         act(joined)

@@ -1,6 +1,5 @@
 """Several scenarios beside each other: what each cell says, on the terminal and in Markdown."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def study(*policies: str, **values: Any) -> Study:
     return run_study(Scenario.model_validate({**_CALM, **values}), policies)
 
 
-def test_the_others_are_so_many_times_as_slow() -> None:
+def test_the_others_are_so_many_times_as_slow():
     found = study("peak_ewma", "first", **_SPEEDS)
     best, slow = (found.metric(policy, "sojourn_mean_s").mean for policy in ("peak_ewma", "first"))
     assert slow > 1.5 * best
@@ -73,25 +72,25 @@ _NEARLY = {
         ),
     ],
 )
-def test_a_cell_says_how_it_fares(policies: tuple[str, ...], values: dict[str, Any], found: list[str]) -> None:
+def test_a_cell_says_how_it_fares(policies, values, found):
     assert [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()] == found
 
 
-def test_who_loses_more_is_said_with_how_much() -> None:
+def test_who_loses_more_is_said_with_how_much():
     found = study("least_in_flight", "round_robin", **_HOLE)
     lost = found.metric("round_robin", "lost").mean
     assert lost > found.metric("least_in_flight", "lost").mean + 0.05
     assert cells_of({"s": found}) == {"least_in_flight": ["1.00"], "round_robin": [f"loses {lost:.0%}"]}
 
 
-def test_of_a_batch_the_makespan_counts() -> None:
+def test_of_a_batch_the_makespan_counts():
     found = study("fifo", "always_first", **_BATCH, endpoints=[{"url": "http://a{1..12}/"}])
     fifo, first = (found.metric(policy, "makespan_s").mean for policy in ("fifo", "always_first"))
     assert cells_of({"s": found}) == {"fifo": ["1.00"], "always_first": [f"{first / fifo:.2f}"]}
     assert first > 1.5 * fifo
 
 
-def test_who_was_not_in_a_study_has_a_dash_there() -> None:
+def test_who_was_not_in_a_study_has_a_dash_there():
     found = cells_of({"one": study("fifo", **_ALIKE), "two": study("random", **_ALIKE)})
     assert found == {"fifo": ["1.00", "-"], "random": ["-", "1.00"]}
 
@@ -100,7 +99,7 @@ def test_who_was_not_in_a_study_has_a_dash_there() -> None:
 
 
 @pytest.fixture(scope="module")
-def studies() -> dict[str, Study]:
+def studies():
     long = "weighted_least_request"
     return {
         "calm.toml": study("fifo", long, **_ALIKE),
@@ -109,7 +108,7 @@ def studies() -> dict[str, Study]:
     }
 
 
-def test_in_markdown_the_best_are_bold(studies: dict[str, Study]) -> None:
+def test_in_markdown_the_best_are_bold(studies):
     heading, rule, *rows = markdown_matrix(dict(list(studies.items())[:2])).splitlines()
     assert (heading, rule) == ("| strategy | calm.toml | much.toml |", "| :-- | --: | --: |")
     assert rows == [
@@ -119,7 +118,7 @@ def test_in_markdown_the_best_are_bold(studies: dict[str, Study]) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_six_scenarios_fit_80_columns_in_any_encoding(studies: dict[str, Study], encoding: str) -> None:
+def test_six_scenarios_fit_80_columns_in_any_encoding(studies, encoding):
     text = in_80_columns(encoding, studies, print_matrix)
     assert "weighted_least_request" in text
     assert "2: calm (much.toml)" in text
@@ -140,7 +139,7 @@ url = "http://a/"
 
 
 @pytest.fixture
-def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
+def compare(tmp_path, monkeypatch, command):
     """Return what runs `balancer simulate` among a few scenarios."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
@@ -152,14 +151,14 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[.
     return partial(command, "simulate")
 
 
-def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:
+def test_several_scenarios_make_a_table(compare):
     code, out, _ = compare("a.toml", "b.toml", "--jobs", "1")
     assert not code
     assert out.count("1.00") == 5  # two policies in two scenarios, and the line below
     assert "2: scenario (b.toml)" in out
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[..., Any]) -> None:
+def test_files_of_one_name_are_told_apart_by_their_folders(compare):
     code, out, _ = compare("a.toml", "more/a.toml", "b.toml", "--markdown", "--jobs", "1")
     assert not code
     assert out.splitlines()[0] == "| strategy | a.toml | more/a.toml | b.toml |"
@@ -177,9 +176,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(compare: Callable[...
         (["a.toml", "b.toml", "--strategy", "fifi"], "a.toml: policies: unknown strategy 'fifi'"),
     ],
 )
-def test_a_mistake_is_one_line_and_is_found_before_anything_runs(
-    compare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, args: list[str], line: str
-) -> None:
+def test_a_mistake_is_one_line_and_is_found_before_anything_runs(compare, monkeypatch, args, line):
     monkeypatch.setattr("balancer_simulator.studies.study.Simulators", None)
     code, out, err = compare(*args)
     assert (code, out) == (2, "")

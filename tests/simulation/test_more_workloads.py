@@ -1,7 +1,5 @@
 """Kinds in batches, a number of calls, think time; what is told of kinds and servers."""
 
-from typing import Any
-
 import pytest
 
 from tests.simulation.scenarios import at, batch, closed, endpoint, run, times
@@ -11,7 +9,7 @@ TWO_KINDS = {
 }
 
 
-def test_a_batch_uses_all_kinds() -> None:
+def test_a_batch_uses_all_kinds():
     record = run(batch([{"name": "s", "tasks": 400, "workers": 4}], endpoint(capacity=4), requests=TWO_KINDS,
                        horizon_s=5000.0))  # fmt: skip
     found = {kind.name: kind for kind in record.kinds}
@@ -21,13 +19,13 @@ def test_a_batch_uses_all_kinds() -> None:
     assert found["long"].sojourn.most == 4.0
 
 
-def test_the_work_of_a_stage_comes_before_that_of_a_kind() -> None:
+def test_the_work_of_a_stage_comes_before_that_of_a_kind():
     work = {"kind": "deterministic", "mean_s": 0.5}
     record = run(batch([{"name": "s", "tasks": 8, "workers": 1, "work": work}], requests=TWO_KINDS))
     assert record.makespan_s == 4.0
 
 
-def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
+def test_a_worker_of_a_batch_thinks_before_each_task():
     think = {"kind": "deterministic", "mean_s": 0.5}
     record = run(batch([{"name": "a", "tasks": 3, "workers": 1, "think": think}]))
     assert times(record) == [(0.5, 1.5), (2.0, 3.0), (3.5, 4.5)]
@@ -36,7 +34,7 @@ def test_a_worker_of_a_batch_thinks_before_each_task() -> None:
     assert both.makespan_s == 2.5
 
 
-def test_closed_ends_after_so_many_calls() -> None:
+def test_closed_ends_after_so_many_calls():
     scenario = closed(3, 0.0, 1.0, endpoint(capacity=2))
     workload = {**scenario.workload.to_data(), "calls": 7}
     record = run(scenario.changed(workload=workload))
@@ -44,7 +42,7 @@ def test_closed_ends_after_so_many_calls() -> None:
     assert record.measured_s == 4.0
 
 
-def test_a_replay_has_a_makespan_if_it_is_done() -> None:
+def test_a_replay_has_a_makespan_if_it_is_done():
     assert run(at([0.0, 1.0, 5.0], 2.0)).makespan_s == 7.0
     assert run(at([0.0, 99.0], 2.0)).makespan_s is None
     assert run(at([0.0], 2.0)).measured_s == 100.0, "the horizon is still what counts"
@@ -53,12 +51,12 @@ def test_a_replay_has_a_makespan_if_it_is_done() -> None:
 # -- what is told -----------------------------------------------------------------------------------
 
 
-def test_a_span_says_when_its_attempt_asked() -> None:
+def test_a_span_says_when_its_attempt_asked():
     record = run(at([0.0, 0.25], 1.0))
     assert [(span.asked_s, span.started_s) for span in record.spans] == [(0.0, 0.0), (0.25, 1.0)]
 
 
-def test_kinds_are_told_apart_and_add_up() -> None:
+def test_kinds_are_told_apart_and_add_up():
     record = run(at([0.0, 0.25, 0.5, 0.75], 1.0, requests={"kinds": [{"name": "a"}, {"name": "b"}]}))
     assert sum(kind.completed for kind in record.kinds) == record.completed == 4
     assert sum(kind.sojourn.mean * kind.completed for kind in record.kinds) == pytest.approx(4 * record.sojourn.mean)
@@ -75,15 +73,13 @@ def test_kinds_are_told_apart_and_add_up() -> None:
         ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 4}}}, 0.25, 0.125),
     ],
 )
-def test_servers_are_at_work_for_another_time_than_slots_are_in_use(
-    model: dict[str, Any], values: dict[str, Any], slots: float, servers: float
-) -> None:
+def test_servers_are_at_work_for_another_time_than_slots_are_in_use(model, values, slots, servers):
     record = run(at([0.0, 0.0], 1.0, endpoint(**model), horizon_s=4.0, **values))
     assert record.metrics["utilisation"] == pytest.approx(slots)
     assert record.metrics["servers_busy"] == pytest.approx(servers)
 
 
-def test_a_server_is_at_work_on_what_nobody_waits_for() -> None:
+def test_a_server_is_at_work_on_what_nobody_waits_for():
     requests = {"hedge_after_s": 1.0}
     slow, quick = endpoint("slow", speed=0.25), endpoint("quick", speed=2.0)
     record = run(at([0.0], 2.0, slow, quick, requests=requests, horizon_s=10.0), "first")
@@ -92,6 +88,6 @@ def test_a_server_is_at_work_on_what_nobody_waits_for() -> None:
     assert record.metrics["servers_busy"] == pytest.approx((8 + 1) / 20)
 
 
-def test_what_was_before_the_warm_up_is_not_among_the_work() -> None:
+def test_what_was_before_the_warm_up_is_not_among_the_work():
     record = run(at([0.0, 6.0], 2.0, horizon_s=8.0, warmup_s=4.0))
     assert record.metrics["servers_busy"] == pytest.approx(0.5)

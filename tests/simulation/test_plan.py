@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,17 +58,17 @@ _FIFO = Policy(strategy="fifo")
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
+def trace():
     return made_trace(_OPEN, "fifo")
 
 
 @pytest.fixture(scope="module")
-def closed() -> Trace:
+def closed():
     return made_trace(_SLOW, "fifo")
 
 
 @pytest.fixture(scope="module")
-def doubled(trace: Trace) -> PoolPlan:
+def doubled(trace):
     """A plan for twice the load."""
     return planned(trace, p99_s=0.8, load=2.0)
 
@@ -91,7 +90,7 @@ def said(found: PoolPlan) -> str:
 # -- open arrivals ------------------------------------------------------------------------------------
 
 
-def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled: PoolPlan) -> None:
+def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(doubled):
     found = doubled
     count = len(chosen(found).slots)
     assert found.nearest is not None
@@ -106,14 +105,14 @@ def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(double
     assert sum(each <= 0.8 for each in came) >= 4
 
 
-def test_without_the_best_endpoint_one_more_is_needed(trace: Trace, doubled: PoolPlan) -> None:
+def test_without_the_best_endpoint_one_more_is_needed(trace, doubled):
     losing = chosen(planned(trace, p99_s=0.8, load=2.0, losing=1))
     assert len(losing.slots) == len(chosen(doubled).slots) + 1
     assert len(losing.forecast.shares) == len(chosen(doubled).slots)
 
 
 @pytest.mark.more
-def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace, doubled: PoolPlan) -> None:
+def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace, doubled):
     now, free = doubled, planned(trace, p99_s=0.8, load=2.0, slot_cost=0.1)
     slots = list(chosen(free).slots.values())
     assert len(slots) < len(chosen(now).slots)
@@ -123,7 +122,7 @@ def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace, 
     assert "never" not in said(now)
 
 
-def test_the_knee_is_shown_for_today_the_answer_and_one_more(doubled: PoolPlan) -> None:
+def test_the_knee_is_shown_for_today_the_answer_and_one_more(doubled):
     found = doubled
     assert list(found.knee) == ["as it is", "answer", "one more"]
     assert list(found.knee["one more"]) == [2.0 * part for part in KNEE_LOADS]
@@ -131,7 +130,7 @@ def test_the_knee_is_shown_for_today_the_answer_and_one_more(doubled: PoolPlan) 
     assert today > answer > 0.9 * more
 
 
-def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace: Trace) -> None:
+def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace):
     found = planned(trace, p99_s=0.05)
     assert found.chosen is None
     assert found.nearest is not None
@@ -140,7 +139,7 @@ def test_a_time_that_no_server_meets_is_said_with_the_nearest(trace: Trace) -> N
 
 
 @pytest.mark.more
-def test_the_kind_with_the_lower_cost_for_its_work_is_bought() -> None:
+def test_the_kind_with_the_lower_cost_for_its_work_is_bought():
     models = [
         EndpointModel(url="http://slow/", service=Exponential(mean_s=0.2)),
         EndpointModel(url="http://fast/", service=Exponential(mean_s=0.05)),
@@ -150,7 +149,7 @@ def test_the_kind_with_the_lower_cost_for_its_work_is_bought() -> None:
         assert {url.split("-like-")[1] for url in chosen(found).made_up} == {f"{kind}/"}
 
 
-def test_a_scenario_with_bursts_will_do() -> None:
+def test_a_scenario_with_bursts_will_do():
     bursts = _OPEN.changed(workload=OnOff(on_rate_per_s=20.0, on_s=1.0, off_s=1.0), horizon_s=20.0)
     assert chosen(planned(bursts, p99_s=2.0, load=1.5)).sure <= 2.0
 
@@ -158,7 +157,7 @@ def test_a_scenario_with_bursts_will_do() -> None:
 # -- callers who wait for their answers ---------------------------------------------------------------
 
 
-def test_callers_are_asked_for_where_callers_are_missing_and_that_is_what_comes(closed: Trace) -> None:
+def test_callers_are_asked_for_where_callers_are_missing_and_that_is_what_comes(closed):
     found = planned(closed, deadline_s=2.2)
     assert not found.does(found.present)  # 90 calls of 0.1 s by two callers: 4.5 s
     assert found.present.forecast.figures["makespan_s"].value == pytest.approx(4.5, rel=0.1)
@@ -173,7 +172,7 @@ def test_callers_are_asked_for_where_callers_are_missing_and_that_is_what_comes(
     assert sum(answer.forecast.figures["makespan_s"].holds(each) for each in ends_s) >= 3
 
 
-def test_with_more_time_fewer_endpoints_do_and_with_less_there_are_more() -> None:
+def test_with_more_time_fewer_endpoints_do_and_with_less_there_are_more():
     assert len(chosen(planned(_SLOW, deadline_s=6.0)).slots) == 1
     found = planned(_KNOWN, deadline_s=1.4)
     assert (len(chosen(found).slots), chosen(found).callers) == (4, 8)  # one more would be idle if nobody more asked
@@ -181,16 +180,14 @@ def test_with_more_time_fewer_endpoints_do_and_with_less_there_are_more() -> Non
     assert "1 made-up server like http://e1/: replace its address" in said(found)
 
 
-def test_as_soon_as_it_can_be_nothing_is_bought() -> None:
+def test_as_soon_as_it_can_be_nothing_is_bought():
     found = planned(_SLOW, deadline_s=math.inf)
     assert len(chosen(found).slots) == 3
     assert chosen(found).sure < 0.5 * found.present.sure
     assert {slots for each in found.tried for slots in each.slots.values()} == {2, 4}  # nobody says what was seen
 
 
-def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than_that(
-    closed: Trace, tmp_path: Path
-) -> None:
+def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than_that(closed, tmp_path):
     path = tmp_path / "fitted.toml"
     path.write_text(as_toml(fit_trace(closed).data()), encoding="utf-8")
     fitted = load_scenario(path)
@@ -199,12 +196,12 @@ def test_a_scenario_that_was_fitted_says_what_was_seen_and_is_given_no_more_than
     assert {slots for each in tried for slots in each.slots.values()} == {2}
 
 
-def test_tasks_are_as_many_as_asked_for() -> None:
+def test_tasks_are_as_many_as_asked_for():
     found = planned(_SLOW, deadline_s=math.inf, tasks=45).present.forecast.figures["makespan_s"]
     assert found.value == pytest.approx(2.25, rel=0.15)
 
 
-def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stopped() -> None:
+def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stopped():
     one = _KNOWN.changed(endpoints=_KNOWN.endpoints[:1])
     assert len(chosen(planned(one, deadline_s=1.9)).slots) == 3  # 90 calls of 0.1 s at 2 slots: 4.5 s
     never = planned(one, deadline_s=0.05)
@@ -212,7 +209,7 @@ def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stop
     assert never.remarks == ("more than 4 endpoints were not tried",)
 
 
-def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() -> None:
+def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way():
     pausing = _SLOW.changed(workload=Closed(workers=5, calls=120, think=Exponential(mean_s=0.1)))
     trace = made_trace(pausing, "fifo")
     tasks = (f"problem {each.attempt % 2}: tests" for each in trace.attempts)
@@ -226,7 +223,7 @@ def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() 
     assert any("plan uses that" in line for line in fit_lines(fit))
 
 
-def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once(closed: Trace) -> None:
+def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once(closed):
     trace = made_trace(_SLOW.changed(workload=Closed(workers=2, calls=120)), "fifo")
     staged = [replace(each, task=f"{each.task}, stage {each.attempt // 12}") for each in trace.attempts]
     found = planned(replace(trace, attempts=staged), deadline_s=math.inf)
@@ -237,7 +234,7 @@ def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once(closed:
     assert not planned(closed, deadline_s=math.inf).remarks
 
 
-def test_from_too_few_calls_no_behaviour_is_claimed() -> None:
+def test_from_too_few_calls_no_behaviour_is_claimed():
     lines = _SLOW.changed(
         workload=Closed(workers=8, calls=29),
         endpoints=[_SLOW.endpoints[0].model_copy(update={"capacity": 8, "parallel": 1})],
@@ -273,19 +270,19 @@ def test_from_too_few_calls_no_behaviour_is_claimed() -> None:
         (_OPEN, {"deadline_s": 1.0}, 'so the work has no end; set its workload to kind = "closed".*; for the number'),
     ],
 )
-def test_a_goal_that_cannot_be_is_one_line(source: Scenario, goal: dict[str, Any], wrong: str) -> None:
+def test_a_goal_that_cannot_be_is_one_line(source, goal, wrong):
     with pytest.raises(ConfigError, match=wrong):
         planned(source, **goal)
 
 
-def test_a_goal_of_the_other_kind_of_load_is_refused_with_a_way_out(trace: Trace, closed: Trace) -> None:
+def test_a_goal_of_the_other_kind_of_load_is_refused_with_a_way_out(trace, closed):
     with pytest.raises(ConfigError, match="2 callers wait for their answers"):
         planned(closed, p99_s=1.0)
     with pytest.raises(ConfigError, match=r"so the work has no end; if callers do wait .* kind = \"closed\".*--p99"):
         planned(trace, deadline_s=60.0)
 
 
-def test_slots_that_never_were_all_in_use_are_not_varied() -> None:
+def test_slots_that_never_were_all_in_use_are_not_varied():
     wide = _OPEN.changed(endpoints=[each.model_copy(update={"capacity": 50}) for each in _OPEN.endpoints])
     with pytest.raises(ConfigError, match="--slot-cost: no endpoint ever had all its slots in use"):
         planned(made_trace(wide, "fifo"), p99_s=0.8, slot_cost=0.1)
@@ -294,9 +291,7 @@ def test_slots_that_never_were_all_in_use_are_not_varied() -> None:
 # -- the command --------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_the_answer_and_writes_a_pool_and_a_page(
-    trace: Trace, tmp_path: Path, command: Command
-) -> None:
+def test_the_command_prints_the_answer_and_writes_a_pool_and_a_page(trace, tmp_path, command):
     path, config = str(written(trace, tmp_path)), tmp_path / "pool.toml"
     options = ("--p99", "800ms", "--load", "x2", "--strategy", "fifo", "--draws", "5", "--jobs", "1")
     code, out, _ = command("plan", path, *options, "-o", str(config), "--report", str(tmp_path), "--json")
@@ -319,9 +314,7 @@ def test_the_command_prints_the_answer_and_writes_a_pool_and_a_page(
         (("--p99", "1s", "--cost", "a=b"), "--cost: found 'a=b'; write it like"),
     ],
 )
-def test_an_option_that_does_not_apply_is_one_line(
-    trace: Trace, tmp_path: Path, command: Command, options: tuple[str, ...], wrong: str
-) -> None:
+def test_an_option_that_does_not_apply_is_one_line(trace, tmp_path, command, options, wrong):
     code, out, wrongs = command("plan", str(written(trace, tmp_path)), *options)
     assert (code, out) == (2, "")
     assert wrong in wrongs
@@ -343,11 +336,11 @@ _NOW = datetime(2026, 11, 26, 12, 0)  # a Thursday
         ("2026-11-26 13:00", 3600.0),
     ],
 )
-def test_a_deadline_is_the_next_instant_of_that_name(text: str, seconds: float) -> None:
+def test_a_deadline_is_the_next_instant_of_that_name(text, seconds):
     assert seconds_until(text, _NOW) == seconds
 
 
 @pytest.mark.parametrize("text", ["later", "25:00", "Someday 18:00", "", "2026-11-25", "0s", "mo 18:00"])
-def test_a_deadline_that_is_none_or_over_is_refused(text: str) -> None:
+def test_a_deadline_that_is_none_or_over_is_refused(text):
     with pytest.raises(ConfigError, match="--deadline: found"):
         seconds_until(text, _NOW)

@@ -23,14 +23,14 @@ class Numbers:
 
 
 def of(runs: Any) -> list[Record]:
-    return [Numbers(run) for run in runs]  # type: ignore[misc]
+    return [Numbers(run) for run in runs]
 
 
 scenario = partial(arriving, 0.5, warmup_s=0.0)
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
-def test_observations_that_depend_on_the_last_one_count_less(memory: float) -> None:
+def test_observations_that_depend_on_the_last_one_count_less(memory):
     """An AR(1) process: n of them count as n (1 - memory) / (1 + memory), whatever trend all runs have."""
     rng = np.random.default_rng(1)
     runs = rng.normal(size=(10, 2000))
@@ -43,15 +43,15 @@ def test_observations_that_depend_on_the_last_one_count_less(memory: float) -> N
 
 
 @pytest.mark.parametrize("runs", [[[1, 2, 3]], [[], []], [[2, 2, 2], [2, 2, 2]]], ids=["one", "none", "all alike"])
-def test_without_a_scatter_nothing_is_known(runs: list[list[int]]) -> None:
+def test_without_a_scatter_nothing_is_known(runs):
     assert independent(of(runs)) == math.inf
 
 
-def test_each_replication_is_independent_at_least() -> None:
+def test_each_replication_is_independent_at_least():
     assert independent(of([[number] * 50 for number in range(7)])) == 7.0
 
 
-def test_runs_that_saw_no_busy_spell_give_no_p99() -> None:
+def test_runs_that_saw_no_busy_spell_give_no_p99():
     short = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 0.9}, horizon_s=500.0), ["fifo"])
     assert short.metric("fifo", "wait_p99_s").is_refused
     assert any(line.startswith("short runs: ") for line in of_the_runs(short))
@@ -70,11 +70,11 @@ def test_runs_that_saw_no_busy_spell_give_no_p99() -> None:
         (0.0, math.inf, 0.0),
     ],
 )
-def test_runs_are_too_short_if_wide_or_alike(half: float, observations: float, times: float) -> None:
+def test_runs_are_too_short_if_wide_or_alike(half, observations, times):
     assert times_longer(Interval(1.0, half, 10), observations, 0.05) == pytest.approx(times)
 
 
-def test_runs_become_longer_until_the_mean_is_known() -> None:
+def test_runs_become_longer_until_the_mean_is_known():
     study = run_study(scenario(precision=0.1), ["fifo"])
     found = study.metric("fifo", "sojourn_mean_s")
     assert found.half <= 0.1 * found.mean
@@ -85,14 +85,14 @@ def test_runs_become_longer_until_the_mean_is_known() -> None:
     assert any(line.startswith("precision: sojourn_mean_s is known to within 10%") for line in of_the_runs(study))
 
 
-def test_longer_runs_are_those_that_a_scenario_of_that_length_has() -> None:
+def test_longer_runs_are_those_that_a_scenario_of_that_length_has():
     study = run_study(scenario(precision=0.2, loads=[0.3]), ["fifo"])
     again = run_study(study.scenario.changed(precision=None), ["fifo"])
     assert study.metrics("fifo") == again.metrics("fifo")
     assert study.at_load(0.3).metrics("fifo") == again.at_load(0.3).metrics("fifo")
 
 
-def test_a_load_that_is_too_much_is_not_waited_for() -> None:
+def test_a_load_that_is_too_much_is_not_waited_for():
     study = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, precision=0.01), ["fifo"])
     assert study.scenario.horizon_s == 100.0
     assert any("is not known to within 1%" in line for line in of_the_runs(study))
@@ -107,6 +107,6 @@ def test_a_load_that_is_too_much_is_not_waited_for() -> None:
     ],
     ids=["an end", "a record", "an instant"],
 )
-def test_longer_runs_that_would_be_about_something_else_are_refused(values: dict[str, Any]) -> None:
+def test_longer_runs_that_would_be_about_something_else_are_refused(values):
     with pytest.raises(ConfigError, match="precision: it makes the runs longer, and here "):
         first_look(scenario(precision=0.1, **values))

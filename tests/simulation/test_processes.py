@@ -62,8 +62,8 @@ def in_processes(*orders: Any) -> list[Any]:
 
 
 def test_every_order_has_its_record_and_processes_stay_and_end_with_the_block(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     monkeypatch.setattr(os, "cpu_count", lambda: 0)  # unknown: four processes at most
     orders = [order(number) for number in range(5)]
     with Simulators(1) as alone:
@@ -79,28 +79,28 @@ def test_every_order_has_its_record_and_processes_stay_and_end_with_the_block(
     assert not started & set(multiprocessing.active_children())
 
 
-def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
+def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does():
     with pytest.raises(ConfigError, match="blocked: True"):
         in_processes(Odd(say_whether_ctrl_c_is_blocked), order(0))
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_an_error_arrives_as_it_is_says_where_it_came_from_and_ends_what_was_under_way() -> None:
+def test_an_error_arrives_as_it_is_says_where_it_came_from_and_ends_what_was_under_way():
     with Simulators(2) as simulators:
         with pytest.raises(ConfigError, match="there is no such thing") as caught:
-            simulators.records([Odd(refuse), order(0), order(1)])  # type: ignore[list-item]
+            simulators.records([Odd(refuse), order(0), order(1)])
         assert "in refuse" in caught.value.__notes__[0]
         assert len(simulators.records([order(0), order(1)])) == 2
 
 
-def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
+def test_an_error_that_cannot_be_sent_is_told_in_words():
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(StrategyError("fifo", "is odd")))  # there are such errors among ours
     with pytest.raises(BalancerError, match="Peculiar: no because of principle"):
         in_processes(Odd(refuse_peculiarly), order(0))
 
 
-def test_a_process_that_is_killed_is_one_line() -> None:
+def test_a_process_that_is_killed_is_one_line():
     with pytest.raises(BalancerError, match="a process ended before its run did") as caught:
         in_processes(Odd(die), order(0), order(1))
     assert "\n" not in str(caught.value)

@@ -37,7 +37,7 @@ def load(folder: Path, trace: str) -> Arrivals:
         ("0.5,2,1\n1,3.5,0\n", ([0.5, 1.0], [2.0, 3.5], [1, 0])),
     ],
 )
-def test_it_has_one_to_three_columns(tmp_path: Path, trace: str, found: tuple[list[float], ...]) -> None:
+def test_it_has_one_to_three_columns(tmp_path, trace, found):
     workload = load(tmp_path, trace)
     assert (workload.at_s, workload.work_s, workload.kinds) == found
 
@@ -56,14 +56,14 @@ def test_it_has_one_to_three_columns(tmp_path: Path, trace: str, found: tuple[li
         ("1,1,2\n", "workload.kinds: found 2, but requests.kinds has 2"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(tmp_path: Path, trace: str, line: str) -> None:
+def test_what_cannot_be_used_is_one_line(tmp_path, trace, line):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, trace)
     assert line in str(caught.value)
     assert len(caught.value.problems) == 1
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_named(tmp_path):
     (tmp_path / "scenario.toml").write_text(_SCENARIO)
     with pytest.raises(ConfigError, match=r"trace\.csv cannot be read: No such file"):
         load_scenario(tmp_path / "scenario.toml")

@@ -20,7 +20,7 @@ def _recorded(kinds: list[int], **arrivals: Any) -> Scenario:
     )
 
 
-def test_each_arrival_is_of_its_kind_and_takes_the_work_of_that() -> None:
+def test_each_arrival_is_of_its_kind_and_takes_the_work_of_that():
     record = run(_recorded([1, 0, 0, 1]))
     assert [(url, start_s, end_s) for _, url, start_s, end_s, _ in calls(record)] == [
         ("b", 0.0, 2.0),
@@ -30,7 +30,7 @@ def test_each_arrival_is_of_its_kind_and_takes_the_work_of_that() -> None:
     ]
 
 
-def test_works_that_are_given_go_before_those_of_the_kind() -> None:
+def test_works_that_are_given_go_before_those_of_the_kind():
     record = run(_recorded([1, 0, 0, 1], work_s=[4.0, 3.0, 2.0, 1.0]))
     assert [(url, end_s - start_s) for _, url, start_s, end_s, _ in calls(record)] == [
         ("b", 4.0),
@@ -48,6 +48,6 @@ def test_works_that_are_given_go_before_those_of_the_kind() -> None:
         ([0, 1, -1, 0], "greater than or equal to 0"),
     ],
 )
-def test_kinds_that_cannot_be_are_refused(kinds: list[int], problem: str) -> None:
+def test_kinds_that_cannot_be_are_refused(kinds, problem):
     with pytest.raises(ValidationError, match=problem):
         _recorded(kinds)

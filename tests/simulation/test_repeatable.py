@@ -98,7 +98,7 @@ any_rules = pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all 
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("policy", ALL)
 @any_rules
-def test_the_same_run_gives_the_same_bytes(policy: str, workload: str, rules: dict[str, Any]) -> None:
+def test_the_same_run_gives_the_same_bytes(policy, workload, rules):
     first, second = (run(troubled(workload, **rules), policy) for _ in range(2))
     assert bytes_of(first) == bytes_of(second)
     assert first.completed > 20
@@ -115,7 +115,7 @@ PLAIN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("policy", ALL)
-def test_the_shortest_way_comes_to_the_same_end(policy: str) -> None:
+def test_the_shortest_way_comes_to_the_same_end(policy):
     """A call that nobody watches skips what watching needs; it must not skip more."""
     scenario = Scenario.model_validate(PLAIN)
     plain = simulate_once(scenario, Policy(strategy=policy))
@@ -144,7 +144,7 @@ SCENARIOS = {"plain": PLAIN, "troubled": TROUBLED, "with rules": {**TROUBLED, **
 
 
 @pytest.mark.parametrize(("scenario", "policy"), PINNED)
-def test_the_figures_are_what_they_were(scenario: str, policy: str) -> None:
+def test_the_figures_are_what_they_were(scenario, policy):
     record = simulate_once(Scenario.model_validate(SCENARIOS[scenario]), Policy(strategy=policy))
     busy_s = sum(endpoint.busy_s for endpoint in record.endpoints)
     assert (record.completed, record.wait.mean, record.sojourn.mean, busy_s) == pytest.approx(
@@ -156,7 +156,7 @@ def test_the_figures_are_what_they_were(scenario: str, policy: str) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_another_seed_or_replication_is_another_run(workload: str) -> None:
+def test_another_seed_or_replication_is_another_run(workload):
     records = [
         run(troubled(workload), "fifo"),
         run(troubled(workload), "fifo", replication=1),
@@ -167,7 +167,7 @@ def test_another_seed_or_replication_is_another_run(workload: str) -> None:
     assert len(means) == len(records)
 
 
-def test_every_purpose_has_a_stream_of_its_own() -> None:
+def test_every_purpose_has_a_stream_of_its_own():
     """Else kinds of requests could go with the gaps between them, or the faults of one run with those of the next."""
     names = [(seed, replication) for seed in (0, 1) for replication in (0, 1)]
     which: list[tuple[int, ...]] = [(), (0,), (1,), (0, 0), (0, 1), (1, 0)]
@@ -209,7 +209,7 @@ def see_nth_of_worker(found: Seen, task: Task) -> None:
 @pytest.mark.sampled(20)
 @any_rules
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
-def test_every_policy_meets_the_same_requests(policy: str, rules: dict[str, Any]) -> None:
+def test_every_policy_meets_the_same_requests(policy, rules):
     expected, found = (seen(troubled(**rules), name, see_request) for name in ("fifo", policy))
     both = expected.keys() & found.keys()  # some found no endpoint under one of them
     assert len(both) > 100
@@ -217,7 +217,7 @@ def test_every_policy_meets_the_same_requests(policy: str, rules: dict[str, Any]
 
 
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
-def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy: str) -> None:
+def test_the_nth_request_of_a_worker_is_the_same_under_every_policy(policy):
     # Every request is seen: there is no time-out, and all may go anywhere.
     values: dict[str, Any] = {"requests": {"kinds": [{"name": "a"}, {"name": "b"}]}, "changes": []}
     expected, found = (seen(troubled("closed", **values), name, see_nth_of_worker) for name in ("fifo", policy))
@@ -267,7 +267,7 @@ def peak_bytes(count: int, **values: Any) -> int:
     ],
     ids=["sound", "all fail", "a line, and calls that may time out"],
 )
-def test_memory_does_not_grow_with_the_number_of_requests(values: dict[str, Any]) -> None:
+def test_memory_does_not_grow_with_the_number_of_requests(values):
     peak_bytes(2_000, **values)  # what is loaded or cached once does not count
     few, many = (peak_bytes(count, **values) for count in (5_000, 20_000))
     # Four times as many requests. Both keep a block of 4096 values of each tally and random numbers by the block; the

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def study_of(folder: Path, text: str, **changes: object) -> Study:
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+def studies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
     return {
         "open": study_of(folder, _OPEN),
@@ -79,7 +78,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
 
 
 @pytest.fixture(scope="module")
-def pages(studies: dict[str, Study]) -> Callable[[str], str]:
+def pages(studies):
     """Return what draws the page of a study, once: it takes a second."""
     return cache(lambda kind: page(studies[kind]))
 
@@ -90,13 +89,13 @@ KINDS = ("open", "batch", "loads", "one", "nothing", "unfinished")
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: str, encoding: str) -> None:
+def test_tables_fit_80_columns_in_any_encoding(studies, kind, encoding):
     text = in_80_columns(encoding, studies[kind], print_study)
     for policy in studies[kind].policies:
         assert policy in text
 
 
-def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
+def test_the_ranking_says_how_sure_it_is(studies):
     said = {
         "open": "95% intervals over 3 replications",
         "one": "one replication gives no intervals",
@@ -109,9 +108,7 @@ def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_stands_alone_and_escapes_names(
-    studies: dict[str, Study], pages: Callable[[str], str], kind: str
-) -> None:
+def test_the_page_stands_alone_and_escapes_names(studies, pages, kind):
     study = studies[kind]
     text = pages(kind)
     if kind in ("batch", "unfinished"):
@@ -125,9 +122,7 @@ def test_the_page_stands_alone_and_escapes_names(
     assert len(ids) == len(set(ids))
 
 
-def test_the_page_has_the_charts_that_its_study_is_about(
-    studies: dict[str, Study], pages: Callable[[str], str]
-) -> None:
+def test_the_page_has_the_charts_that_its_study_is_about(studies, pages):
     def titles(kind: str) -> list[str]:
         return re.findall(r"<figure[^>]*><h3>([^<]+)</h3>", pages(kind))
 
@@ -144,7 +139,7 @@ def test_the_page_has_the_charts_that_its_study_is_about(
 
 
 @pytest.mark.more
-def test_the_files_have_every_figure(studies: dict[str, Study], tmp_path: Path) -> None:
+def test_the_files_have_every_figure(studies, tmp_path):
     study = studies["open"]
     assert write_report(study, tmp_path / "new" / "folder") == tmp_path / "new" / "folder" / "report.html"
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
@@ -165,13 +160,13 @@ def test_the_files_have_every_figure(studies: dict[str, Study], tmp_path: Path) 
     assert endpoints[0]["url"] == "http://<script>/$a_1$"
 
 
-def test_the_scenario_in_the_results_makes_the_same_results(studies: dict[str, Study], tmp_path: Path) -> None:
+def test_the_scenario_in_the_results_makes_the_same_results(studies, tmp_path):
     first = to_json(studies["open"])
     again = type(studies["open"].scenario).model_validate(json.loads(first)["scenario"])
     assert to_json(run_study(again)) == first
 
 
-def test_figures_that_are_not_there_are_named() -> None:
+def test_figures_that_are_not_there_are_named():
     assert checked_figure(FIGURES[0].key) == FIGURES[0].key
     with pytest.raises(ConfigError, match="unknown figure 'wait'"):
         checked_figure("wait")
@@ -185,7 +180,7 @@ def invoke(*arguments: str) -> tuple[int, str, BaseException | None]:
     return result.exit_code, result.output, result.exception
 
 
-def test_the_commands_print_and_write(tmp_path: Path) -> None:
+def test_the_commands_print_and_write(tmp_path):
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(BATCH)
     code, output, _ = invoke("simulate", str(scenario), "--jobs", "1", "--out", str(tmp_path / "out"))

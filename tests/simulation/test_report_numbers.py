@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from balancer_simulator.studies.figures import Unit, worded, worded_difference
+from balancer_simulator.studies.figures import worded, worded_difference
 from balancer_simulator.studies.intervals import Interval
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -32,7 +32,7 @@ from hypothesis import strategies as st
         (0.1, 0.0, "number", "0.100 \u00b10"),
     ],
 )
-def test_a_figure_has_no_more_digits_than_its_interval(mean: float, half: float, unit: Unit, words: str) -> None:
+def test_a_figure_has_no_more_digits_than_its_interval(mean, half, unit, words):
     assert worded(Interval(mean, half, 5), unit) == words
 
 
@@ -50,13 +50,13 @@ def test_a_figure_has_no_more_digits_than_its_interval(mean: float, half: float,
         (1.0, 0.2, 0.0, "+1.00 s \u00b10.20"),
     ],
 )
-def test_a_difference_is_a_part_or_a_multiple_of_its_base(mean: float, half: float, base: float, words: str) -> None:
+def test_a_difference_is_a_part_or_a_multiple_of_its_base(mean, half, base, words):
     assert worded_difference(Interval(mean, half, 5), base, "s") == words
 
 
 @given(st.floats(-1e7, 1e7), st.floats(0, 1e7), st.sampled_from(["s", "part", "number", "count"]))
 @example(0.0, 5e-324, "number")
-def test_a_figure_and_its_interval_have_the_same_decimals(mean: float, half: float, unit: Unit) -> None:
+def test_a_figure_and_its_interval_have_the_same_decimals(mean, half, unit):
     found = re.fullmatch(
         r"-?([\d\u2009]+)(\.\d+)?( ns| ms| s| h|%)? \u00b1<?([\d\u2009]+)(\.\d+)?( in a \w+| \u00d7 10\^-\d+)?",
         worded(Interval(mean, half, 5), unit),
@@ -66,7 +66,7 @@ def test_a_figure_and_its_interval_have_the_same_decimals(mean: float, half: flo
         assert len(found[2] or "") == len(found[5] or "")
 
 
-def test_what_cannot_be_below_nothing_is_not() -> None:
+def test_what_cannot_be_below_nothing_is_not():
     wait = Interval(0.35, 1.0, 3, 0.0)
     assert (wait.low, wait.high) == (0.0, 1.35)
     assert worded(wait, "s") == "0.3 s (0 to 1.4)"
@@ -76,7 +76,7 @@ def test_what_cannot_be_below_nothing_is_not() -> None:
     assert worded(Interval(0.000026, 0.00005, 3, 0.0), "number") == "26 (0 to 76) in a million"
 
 
-def test_an_interval_prints_in_words_and_a_refused_mean_does_not_print() -> None:
+def test_an_interval_prints_in_words_and_a_refused_mean_does_not_print():
     assert str(Interval(2.1123, 0.9876, 3)) == "2.11 \u00b1 0.99"
     assert str(Interval(6.95, math.nan, 1)) == "6.95 (one replication)"
     refused = Interval(6.95, math.inf, 3)

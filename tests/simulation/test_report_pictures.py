@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from balancer_simulator.report.charts import beside_best, curves, draw_charts, gantt, ranking, tails
 from balancer_simulator.report.document import page, settings_lines
-from balancer_simulator.studies.study import Study, run_study
+from balancer_simulator.studies.study import run_study
 
 from balancer.reporting import charts
 from balancer.reporting.charts import Box, Drawing, line_chart
@@ -18,12 +18,12 @@ from tests.simulation.test_report import BATCH, study_of
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory):
     return study_of(tmp_path_factory.mktemp("studies"), BATCH, policies=["fifo"])
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
+def drawn(monkeypatch):
     """Return a list that gets every box that a chart draws."""
     found: list[Box] = []
     draw: Callable[..., None] = charts.boxes
@@ -37,9 +37,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
 
 
 @pytest.mark.parametrize("most", [1000, 20])
-def test_every_call_is_drawn_up_to_a_number_that_is_said(
-    study: Study, drawn: list[Box], monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_every_call_is_drawn_up_to_a_number_that_is_said(study, drawn, monkeypatch, most):
     monkeypatch.setattr("balancer_simulator.report.charts._MOST_BARS", most)
     chart = gantt(study, "fifo")
     spans = study.records["fifo"][0].spans
@@ -75,12 +73,12 @@ parallel = 1
 
 
 @pytest.fixture(scope="module")
-def by_load(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def by_load(tmp_path_factory):
     return study_of(tmp_path_factory.mktemp("studies"), _LOADS)
 
 
 @pytest.fixture
-def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
+def drawings(monkeypatch):
     """Return a list that gets every drawing of lines or rows."""
     found: list[Drawing] = []
 
@@ -105,7 +103,7 @@ def _lines(drawing: Drawing) -> dict[str, Any]:
     return {words: line.get_ydata() for words, (line,) in drawing.legend}
 
 
-def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: list[Drawing]) -> None:
+def test_what_cannot_keep_up_is_named_and_not_drawn(by_load, drawings):
     assert not by_load.keeps_up("always_first")
     chart = ranking(by_load)
     drawing = drawings.pop()
@@ -121,13 +119,13 @@ def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: li
         assert all(np.isfinite(lines["random"]))
 
 
-def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, drawings: list[Drawing]) -> None:
+def test_if_nobody_keeps_up_all_are_drawn(by_load, drawings):
     alone = replace(by_load, records={"always_first": by_load.records["always_first"]})
     assert "Not drawn" not in tails(alone, "wait").caption
     assert {name for drawing in drawings for name in _lines(drawing)} == {"always_first"}
 
 
-def test_what_is_too_short_has_no_dot(by_load: Study, drawings: list[Drawing]) -> None:
+def test_what_is_too_short_has_no_dot(by_load, drawings):
     short = replace(by_load, records={policy: runs[:1] for policy, runs in by_load.records.items()})
     assert short.metric("random", "sojourn_p99_s").is_refused
     chart = ranking(short, "sojourn_p99_s")
@@ -137,7 +135,7 @@ def test_what_is_too_short_has_no_dot(by_load: Study, drawings: list[Drawing]) -
     assert "The dot is that of all observations of 3 replications" in chart.caption
 
 
-def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, drawings: list[Drawing]) -> None:
+def test_beside_the_best_is_a_paired_difference_in_percent(by_load, drawings):
     beside_best(by_load)
     (drawing,) = drawings
     there = by_load.at_load(0.3)
@@ -149,7 +147,7 @@ def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, drawi
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(("policies", "tables"), [(1, [2]), (6, [7]), (7, [5, 4]), (14, [6, 6, 5])])
-def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, tables: list[int]) -> None:
+def test_no_table_of_figures_is_wider_than_a_page(study, policies, tables):
     names = [f"policy_{n}" for n in range(policies)]
     text = page(replace(study, records=dict.fromkeys(names, study.records["fifo"])))
     heads = re.findall(r'<table class="plain compared">\s*<thead>(.*?)</thead>', text, flags=re.S)
@@ -158,7 +156,7 @@ def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, t
     assert shown == names
 
 
-def test_of_many_policies_the_best_are_shown_and_the_others_folded(study: Study) -> None:
+def test_of_many_policies_the_best_are_shown_and_the_others_folded(study):
     many = run_study(study.scenario, ["first", "random", "p2c", "round_robin", "jiq", "fifo", "c3"])
     charts = [chart for chart in draw_charts(many) if chart.title.startswith("Calls: ")]
     assert [chart.folded for chart in charts] == [place >= 3 for place in range(len(charts))]
@@ -169,7 +167,7 @@ def test_of_many_policies_the_best_are_shown_and_the_others_folded(study: Study)
     assert shown == many.ranking()
 
 
-def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> None:
+def test_the_page_has_figures_by_kind_where_there_are_several(study):
     assert 'id="kinds"' not in page(study)
     kinds = [{"name": "short"}, {"name": "<long>", "work": {"kind": "deterministic", "mean_s": 9.0}}]
     text = page(run_study(study.scenario.changed(requests={"kinds": kinds}), ["fifo"]))
@@ -179,7 +177,7 @@ def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> N
     assert "<td>&lt;long&gt;</td>" in section[0]
 
 
-def test_the_settings_of_a_report_leave_out_long_records(study: Study) -> None:
+def test_the_settings_of_a_report_leave_out_long_records(study):
     recorded = {"kind": "arrivals", "at_s": [0.5] * 3000}
     text = "\n".join(settings_lines(study.scenario.changed(workload=recorded)))
     assert '"... 3000 values"' in text

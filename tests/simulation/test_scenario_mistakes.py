@@ -1,6 +1,5 @@
 """What a scenario cannot mean is refused when it is read: a line that names the place, what was found, what to do."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import balancer_simulator
@@ -131,7 +130,7 @@ _REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "line"), _REFUSED)
-def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, text, line):
     assert complaint(tmp_path, text).startswith(line)
 
 
@@ -156,30 +155,30 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, 
         change("at_s = 1.0\ndo = 'update'\ncapacity = 3") + _KINDS,
     ],
 )
-def test_what_can_be_meant_is_not(tmp_path: Path, text: str) -> None:
+def test_what_can_be_meant_is_not(tmp_path, text):
     read(tmp_path, text)
 
 
-def test_a_load_that_is_too_much_is_refused_too(tmp_path: Path) -> None:
+def test_a_load_that_is_too_much_is_refused_too(tmp_path):
     scenario = read(tmp_path, f'{_REST}[work]\nkind = "deterministic"\nmean_s = 1e-9\n')
     with pytest.raises(ConfigError, match=r"workload\.rate_per_s: makes about 5e\+11 requests"):
         scenario.at_load(0.5)
 
 
 @pytest.mark.parametrize("url", _WRITTEN)
-def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path: Path, url: str) -> None:
+def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path, url):
     text = change("at_s = 1.0\ndo = 'update'\ncapacity = 2").replace("url = 'http://a/'", f"url = '{url}'")
     assert read(tmp_path, text).most_leases == {"http://a/": 2}
 
 
-def test_the_table_of_a_config_may_be_pasted(tmp_path: Path) -> None:
+def test_the_table_of_a_config_may_be_pasted(tmp_path):
     on = read(tmp_path, f"{_REST}[health]\nenabled = true\ncooldown_s = 3.0\n").health
     assert on is not None
     assert on.cooldown_s == 3.0
     assert read(tmp_path, f"{_REST}[health]\nenabled = false\ncooldown_s = 3.0\n").health is None
 
 
-def test_health_may_be_given_in_python_and_is_kept_as_data(tmp_path: Path) -> None:
+def test_health_may_be_given_in_python_and_is_kept_as_data(tmp_path):
     scenario = read(tmp_path, _REST).changed(health=HealthSettings(cooldown_s=3.0))
     assert scenario.health is not None
     assert scenario.health.cooldown_s == 3.0
@@ -199,7 +198,7 @@ _CLOSED = '[workload]\nkind = "closed"\nworkers = 2\n[[endpoints]]\nurl = "http:
         ("requests.hedge_after_s", "[requests]\nhedge_after_s = {}", "at least"),
     ],
 )
-def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str, place: str, allowed: str) -> None:
+def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path, text, place, allowed):
     line = complaint(tmp_path, _CLOSED + text.format("9.9e-7"))
     assert line == f"{place}: found 9.9e-07; it must be {allowed} 1e-06"
     read(tmp_path, _CLOSED + text.format("1e-6"))
@@ -210,7 +209,7 @@ def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str
 # -- names ------------------------------------------------------------------------------------------
 
 
-def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
+def test_a_range_of_hosts_has_cores_for_each(tmp_path):
     cluster = _REST.replace("http://a/", "http://10.0.0.{1..3}:{8080..8083}/")
     found = read(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.3"]\ncores = 4\n')
     assert {name: host.cores for name, host in found.hosts.items()} == {"10.0.0.1": 2, "10.0.0.2": 2, "10.0.0.3": 4}
@@ -233,16 +232,14 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
         (EndpointModel, {"url": "http://a/", "slots": 2.5}, "EndpointModel: slots: unknown key"),
     ],
 )
-def test_a_mistake_in_python_is_a_line_as_in_a_file(
-    make: Callable[..., object], values: dict[str, object], line: str
-) -> None:
+def test_a_mistake_in_python_is_a_line_as_in_a_file(make, values, line):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         make(**values)
     assert str(caught.value).startswith(line)
     assert "pydantic" not in str(caught.value)
 
 
-def test_without_its_extra_a_name_says_which_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_extra_a_name_says_which_it_needs(monkeypatch):
     def missing(name: str) -> object:
         raise ModuleNotFoundError("No module named 'simpy'")
 

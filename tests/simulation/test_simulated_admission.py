@@ -17,7 +17,7 @@ def scenario_of(*endpoints: dict[str, object], **values: object) -> Scenario:
     )
 
 
-def test_fewer_tokens_than_reserved_let_more_calls_begin() -> None:
+def test_fewer_tokens_than_reserved_let_more_calls_begin():
     quotas = {"key": {"tokens_per_min": 100}}
     kinds = [{"tokens": 10, "used_tokens": 2}]
     endpoint = {"url": "http://a/", "quota": "key"}
@@ -29,7 +29,7 @@ def test_fewer_tokens_than_reserved_let_more_calls_begin() -> None:
     assert settled.wait.mean < not_settled.wait.mean / 2
 
 
-def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool_knows() -> None:
+def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool_knows():
     small = {"url": "http://small/", "capacity": 16, "parallel": 1, "tells_load": True}
     large = {"url": "http://large/", "capacity": 16, "parallel": 16, "tells_load": True}
     busy = scenario_of(
@@ -56,7 +56,7 @@ def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool
         ),
     ],
 )
-def test_what_a_scenario_cannot_mean_is_refused(values: dict[str, object], line: str) -> None:
+def test_what_a_scenario_cannot_mean_is_refused(values, line):
     with pytest.raises(ConfigError) as caught:
         scenario_of({"url": "http://a/"}).changed(**values)
     assert "\n".join(caught.value.problems) == "\n".join(f"the scenario: {each}" for each in line.split("\n"))

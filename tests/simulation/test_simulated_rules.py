@@ -63,14 +63,14 @@ def black_hole(**values: Any) -> Scenario:
 
 
 @pytest.mark.parametrize("policy", NAMES)
-def test_a_black_hole_takes_next_to_no_calls_with_ejection(policy: str) -> None:
+def test_a_black_hole_takes_next_to_no_calls_with_ejection(policy):
     record = run(black_hole(health={}), policy)
     assert record.metrics["calls"] > 1500
     assert record.shares["hole"] <= 0.02
 
 
 @pytest.mark.parametrize("policy", ["fifo", "least_in_flight"])
-def test_a_black_hole_takes_most_calls_without(policy: str) -> None:
+def test_a_black_hole_takes_most_calls_without(policy):
     assert run(black_hole(horizon_s=60.0, health=None), policy).shares["hole"] > 0.5
 
 
@@ -80,7 +80,7 @@ def first_cooldown_s(cooldown_s: float) -> float:
 
 
 @pytest.mark.parametrize("asks_s", [0.5, 1.25], ids=["before the ejection", "after it"])
-def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(asks_s: float) -> None:
+def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(asks_s):
     """The call at 0 fails at 1; b does not do for the second request, which waits for a to become half open."""
     health = {"consecutive_failures": 1, "cooldown_s": 4.0}
     requests = {"attempts": 1, "kinds": [{"labels": ["x"]}]}
@@ -97,14 +97,14 @@ _BUSY = {"capacity": 2, "refuse_beyond": 1, "retry_after_s": 3.0}
 _REFUSED_S = 0.505  # who comes at 0.5 is told 5 ms later
 
 
-def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one() -> None:
+def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one():
     record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=ONCE))
     assert calls(record)[:2] == [(2, "a", 0.5, _REFUSED_S, False), (1, "a", 0, 2, True)]
     third = calls(record)[2]
     assert (third[0], third[2], third[4]) == (3, pytest.approx(_REFUSED_S + 3.0), True)
 
 
-def test_a_retry_with_nowhere_else_to_go_leaves_it_alone_for_as_long_without_health() -> None:
+def test_a_retry_with_nowhere_else_to_go_leaves_it_alone_for_as_long_without_health():
     record = run(at([0, 0.5], [2, 1], endpoint("a", **_BUSY)))
     assert calls(record)[-1] == (2, "a", pytest.approx(_REFUSED_S + 3.0), pytest.approx(_REFUSED_S + 4.0), True)
     assert record.wait.most == 0.0  # it does not wait for a slot: there is one
@@ -116,7 +116,7 @@ def test_a_retry_with_nowhere_else_to_go_leaves_it_alone_for_as_long_without_hea
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("initial", [1, 20])
 @pytest.mark.parametrize("policy", ["fifo", "p2c"])
-def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: int) -> None:
+def test_aimd_settles_near_what_an_endpoint_really_takes(policy, initial):
     """It takes in five calls and refuses more; it may be sent twenty, and thirty callers never pause.
 
     The limit swings between half of six and six, so 3 to 6 are out, and a refusal comes once in some 15 calls.
@@ -144,13 +144,13 @@ _SINGLES_AND_TRIPLES: dict[str, Any] = {
 }
 
 
-def test_a_load_counts_slots() -> None:
+def test_a_load_counts_slots():
     """0.9 single slots and 0.1 triple ones make 1.2 slots a request: 8 slots serve 6.67 requests a second."""
     scenario = Scenario.model_validate(_SINGLES_AND_TRIPLES).at_load(0.9)
-    assert scenario.workload.rate_per_s == pytest.approx(0.9 * 8 / 1.2)  # type: ignore[union-attr]  # it is Poisson's
+    assert scenario.workload.rate_per_s == pytest.approx(0.9 * 8 / 1.2)  # it is Poisson's
 
 
-def test_slots_are_what_is_in_use() -> None:
+def test_slots_are_what_is_in_use():
     record = run(
         at([0], 4.0, endpoint("a", capacity=4), requests={"kinds": [{"name": "triple", "slots": 3}]}, horizon_s=8.0)
     )
@@ -173,7 +173,7 @@ _ALL_RULES: dict[str, Any] = {
 
 @pytest.mark.parametrize("workload", ["open", "closed", "batch"])
 @pytest.mark.parametrize("policy", ALL)
-def test_what_the_pool_replaces_has_no_rules(policy: str, workload: str) -> None:
+def test_what_the_pool_replaces_has_no_rules(policy, workload):
     flaky = endpoint("http://h:{1..3}/", capacity=2, faults=[{"kind": "fail_within", "probability": 0.3}])
     make: dict[str, Callable[..., Scenario]] = {
         "open": lambda **v: at([n / 4 for n in range(200)], 1.0, flaky, **v),
@@ -239,10 +239,10 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
 @pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=200)
 @given(scenario=_scenarios())
-def test_every_request_ends_once_and_nothing_is_exceeded(policy: str, scenario: Scenario) -> None:
+def test_every_request_ends_once_and_nothing_is_exceeded(policy, scenario):
     out = Out()
     record = run(scenario, policy, observer=out)
-    instants = scenario.workload.at_s  # type: ignore[union-attr]  # it is that of recorded arrivals
+    instants = scenario.workload.at_s  # it is that of recorded arrivals
     counted = sum(scenario.warmup_s <= at_s < scenario.horizon_s for at_s in instants)
     assert record.arrived == counted == sum(ended(record))
     if scenario.horizon_s == _LONG_S:

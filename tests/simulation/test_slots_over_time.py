@@ -5,7 +5,7 @@ import pytest
 from tests.simulation.scenarios import at, endpoint, run
 
 
-def test_an_update_changes_what_utilisation_is_part_of() -> None:
+def test_an_update_changes_what_utilisation_is_part_of():
     """One slot is in use from 0 to 100; there is one until 50, then there are four: 100 of 50 + 200 slot-seconds."""
     update = {"at_s": 50.0, "do": "update", "url": "a", "capacity": 4}
     record = run(at([0.0], 1000.0, changes=[update]))
@@ -17,12 +17,12 @@ def test_an_update_changes_what_utilisation_is_part_of() -> None:
     assert found[middles > 52].tolist() == pytest.approx([0.25] * int((middles > 52).sum()))
 
 
-def test_only_the_time_that_counts_has_slots() -> None:
+def test_only_the_time_that_counts_has_slots():
     record = run(at([20.0], 1000.0, warmup_s=20.0))
     assert (record.endpoints[0].slots_s, record.metrics["utilisation"]) == (80.0, 1.0)
 
 
-def test_who_is_not_in_the_pool_has_no_slots() -> None:
+def test_who_is_not_in_the_pool_has_no_slots():
     late, left = endpoint("late", from_s=60.0), endpoint("left", capacity=2)
     changes = [
         {"at_s": 10.0, "do": "drain", "url": "left"},

@@ -33,14 +33,14 @@ def _slow(record: Record, url: str = "a") -> list[tuple[float, bool]]:
     return sorted((span.started_s, span.ended_s - span.started_s > 0.02) for span in record.spans if span.url == url)
 
 
-def test_spells_last_as_long_and_come_as_often_as_asked() -> None:
+def test_spells_last_as_long_and_come_as_often_as_asked():
     scenario = _scenario(between=_exponential(3.0), lasts=_exponential(1.0))
     slow = [each for number in range(3) for _, each in _slow(run(scenario, "random", number))]
     # Some 150 spells: their share of the time, 1/4, has a standard error of a tenth of that.
     assert np.mean(slow) == pytest.approx(0.25, rel=0.4)
 
 
-def test_fixed_spells_begin_at_another_instant_in_each_run() -> None:
+def test_fixed_spells_begin_at_another_instant_in_each_run():
     scenario = _scenario(between=_fixed(15.0), lasts=_fixed(5.0))
     firsts = []
     for number in range(3):
@@ -51,7 +51,7 @@ def test_fixed_spells_begin_at_another_instant_in_each_run() -> None:
     assert np.ptp(firsts) > 1.0
 
 
-def test_a_share_of_the_spells_is_worse() -> None:
+def test_a_share_of_the_spells_is_worse():
     worse = {"share": 0.5, "lasts": _fixed(2.0), "factor": 20.0}
     record = run(_scenario(between=_fixed(2.0), lasts=_fixed(2.0), worse=worse), "random")
     lengths = [span.ended_s - span.started_s for span in record.spans if span.url == "a"]
@@ -61,7 +61,7 @@ def test_a_share_of_the_spells_is_worse() -> None:
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.1)
 
 
-def test_all_else_stays_to_the_last_bit() -> None:
+def test_all_else_stays_to_the_last_bit():
     plain, with_spells = (
         run(_scenario(**each), "round_robin") for each in ({}, {"between": _fixed(15.0), "lasts": _fixed(5.0)})
     )
@@ -78,7 +78,7 @@ def test_all_else_stays_to_the_last_bit() -> None:
 
 
 @pytest.mark.parametrize("name", ["between", "lasts"])
-def test_spells_without_a_length_are_refused(name: str) -> None:
+def test_spells_without_a_length_are_refused(name):
     spells = {"between": _fixed(1.0), "lasts": _fixed(1.0), name: _fixed(0.0)}
     with pytest.raises((ConfigError, ValueError), match=f"{name}: its mean is 0 s"):
         _scenario(**spells)

@@ -45,7 +45,7 @@ def traced(scenario: Scenario) -> Trace:
     parts: dict[int, str] = {}
 
     def note(task: object, lease: object) -> None:
-        parts[task.number] = task.worker.part  # type: ignore[attr-defined]
+        parts[task.number] = task.worker.part
 
     record = simulate_once(scenario, Policy(strategy="fifo"), 0, spans=10_000, observer=note)
     attempts = [
@@ -56,7 +56,7 @@ def traced(scenario: Scenario) -> Trace:
     return Trace(runs=[{**run, "endpoints": [{"name": "http://a/", "capacity": 4}]}], attempts=attempts)
 
 
-def test_stages_have_their_own_times_threads_and_beginnings() -> None:
+def test_stages_have_their_own_times_threads_and_beginnings():
     trace = by_stage(traced(batch(8)))
     assert trace is not None
     found = stages_of(trace.attempts, 2)
@@ -68,12 +68,12 @@ def test_stages_have_their_own_times_threads_and_beginnings() -> None:
     assert found.stages[1].late_s.max() < 1e-3
 
 
-def test_names_that_are_not_of_problems_and_stages_are_no_stages() -> None:
+def test_names_that_are_not_of_problems_and_stages_are_no_stages():
     trace = traced(batch(3))
     assert by_stage(Trace(runs=trace.runs, attempts=[Attempt("r", 1, 0, 0, 1, "http://a/", task="caller 1")])) is None
 
 
-def test_a_run_is_fitted_as_a_batch_that_takes_as_long() -> None:
+def test_a_run_is_fitted_as_a_batch_that_takes_as_long():
     whole = traced(batch(10))
     fit = fit_run(whole)
     scenario = fit.scenario(replications=2)
@@ -86,14 +86,14 @@ def test_a_run_is_fitted_as_a_batch_that_takes_as_long() -> None:
     assert any(line.startswith("a pipeline: 10 problems, 2 at once, through 2 stages") for line in fit_lines(fit))
 
 
-def test_names_with_a_colon_are_no_pipeline() -> None:
+def test_names_with_a_colon_are_no_pipeline():
     whole = traced(batch(4))
     callers = [replace(each, task=f"caller: {each.attempt % 3}") for each in whole.attempts]
     assert fit_run(Trace(runs=whole.runs, attempts=callers)).batch is None
     assert fit_run(Trace(runs=whole.runs, attempts=[replace(each, task=None) for each in callers])).batch is None
 
 
-def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage() -> None:
+def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage():
     scenario = batch(3)
     counts = [[1, 2], [0, 3], [2, 0]]
     workload = scenario.workload.model_copy(update={"counts": counts})
@@ -108,7 +108,7 @@ def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage() -> None:
         scenario.changed(workload=Batch(samples=1, stages=[Stage(name="s", tasks=1, workers=1, kind="x")]))
 
 
-def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again() -> None:
+def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again():
     fit = fit_run(traced(batch(10)))
     changed = batch(10).changed(workload=batch(10).workload.model_copy(update={"samples_at_once": 5}))
     really_s = max(each.ended_s for each in traced(changed).attempts)
@@ -124,7 +124,7 @@ def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again() -> Non
     assert any("the same 10 problems again, 5 at once" in line for line in found.remarks)
 
 
-def test_a_setting_of_a_run_has_problems_at_once() -> None:
+def test_a_setting_of_a_run_has_problems_at_once():
     fit, soon = fit_run(traced(batch(8))), Goal(deadline_s=math.inf)
     found = plan(fit, soon, strategies=["fifo"], draws=3)
     assert found.present.callers == 2
@@ -137,7 +137,7 @@ def test_a_setting_of_a_run_has_problems_at_once() -> None:
     assert twice.present.sure == pytest.approx(2 * found.present.sure, rel=0.2)
 
 
-def test_a_batch_of_twice_the_tasks_has_the_same_samples_again() -> None:
+def test_a_batch_of_twice_the_tasks_has_the_same_samples_again():
     workload = Batch(samples=3, stages=[Stage(name="s", tasks=2, workers=1)], counts=[[1], [2], [4]])
     assert (workload.calls, workload.with_calls(14).counts) == (7, [[1], [2], [4]] * 2)
     assert Batch(samples=3, stages=workload.stages).with_calls(12).samples == 6

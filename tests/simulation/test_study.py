@@ -1,7 +1,6 @@
 """What is compared with what: intervals, paired differences, rankings."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -9,7 +8,7 @@ from balancer_simulator.run.disciplines import REPLACED
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.workload import Batch, Closed, Stage
 from balancer_simulator.studies.intervals import difference_of, interval_of
-from balancer_simulator.studies.study import Study, all_policies, run_study
+from balancer_simulator.studies.study import all_policies, run_study
 from scipy import stats
 
 from balancer.errors import ConfigError
@@ -24,7 +23,7 @@ scenario = partial(arriving, 3.0, *_ENDPOINTS, work=_WORK, horizon_s=60.0, repli
 # -- intervals ----------------------------------------------------------------------------------------
 
 
-def test_an_interval_is_students() -> None:
+def test_an_interval_is_students():
     values = [1.0, 2.0, 4.0, 9.0]
     expected = stats.t.interval(0.95, 3, loc=4.0, scale=stats.sem(values))
     interval = interval_of(values)
@@ -33,7 +32,7 @@ def test_an_interval_is_students() -> None:
     assert interval.is_clear is (interval.low > 0)
 
 
-def test_one_value_has_no_interval_and_no_values_nothing_at_all() -> None:
+def test_one_value_has_no_interval_and_no_values_nothing_at_all():
     assert math.isnan(interval_of([3.0]).half)
     assert not interval_of([3.0]).is_clear
     with pytest.raises(ValueError, match="at least one replication"):
@@ -42,7 +41,7 @@ def test_one_value_has_no_interval_and_no_values_nothing_at_all() -> None:
         difference_of([1.0], [1.0, 2.0])
 
 
-def test_a_paired_difference_drops_what_both_have() -> None:
+def test_a_paired_difference_drops_what_both_have():
     common = [1.0, 10.0, 100.0, 1000.0]
     difference = difference_of([value + 1 for value in common], common)
     assert difference.mean == pytest.approx(1.0)
@@ -52,7 +51,7 @@ def test_a_paired_difference_drops_what_both_have() -> None:
 # -- studies ------------------------------------------------------------------------------------------
 
 
-def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything() -> None:
+def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything():
     named = scenario(policies=["fifo", {"strategy": "p2c", "options": {"choices": 3}}], replications=1)
     assert run_study(named).policies == ["fifo", "p2c (choices=3)"]
     assert run_study(named, ["random", Policy(strategy="fifo", label="mine")]).policies == ["random", "mine"]
@@ -60,7 +59,7 @@ def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything() -> No
     assert [policy.strategy for policy in all_policies()] == [*NAMES, *REPLACED]
 
 
-def test_progress_is_told_after_each_run_and_loads_are_run_as_well() -> None:
+def test_progress_is_told_after_each_run_and_loads_are_run_as_well():
     told: list[tuple[int, int]] = []
     study = run_study(
         scenario(loads=[0.2, 0.5], replications=2, warmup_s=0.0),
@@ -82,7 +81,7 @@ def test_progress_is_told_after_each_run_and_loads_are_run_as_well() -> None:
         ([Policy(strategy="always_first", options={"x": 1})], "'always_first' is a baseline and has no options"),
     ],
 )
-def test_mistakes_are_found_before_anything_runs(policies: list[Policy | str], line: str) -> None:
+def test_mistakes_are_found_before_anything_runs(policies, line):
     def never(done: int, total: int) -> None:
         raise AssertionError("something ran")
 
@@ -94,17 +93,17 @@ def test_mistakes_are_found_before_anything_runs(policies: list[Policy | str], l
 @pytest.mark.parametrize(
     "workload", [Closed(workers=1), Batch(samples=1, stages=[Stage(name="s", tasks=1, workers=1)])]
 )
-def test_only_an_open_workload_has_a_load(workload: Closed | Batch) -> None:
+def test_only_an_open_workload_has_a_load(workload):
     with pytest.raises(ConfigError, match="has no offered load"):
         run_study(scenario(workload=workload, loads=[0.5]), ["fifo"])
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study():
     return run_study(scenario(), ["fifo", "least_in_flight", "always_first"])
 
 
-def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> None:
+def test_the_ranking_is_by_the_mean_and_differences_are_paired(study):
     ranking = study.ranking("sojourn_mean_s")
     means = [study.metric(policy, "sojourn_mean_s").mean for policy in ranking]
     assert means == sorted(means)
@@ -123,6 +122,6 @@ def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> 
         (lambda: scenario(warmup_s=60.0), "warmup_s is 60 and horizon_s 60"),
     ],
 )
-def test_what_does_not_fit_is_one_line(run: Callable[[], object], line: str) -> None:
+def test_what_does_not_fit_is_one_line(run, line):
     with pytest.raises(ValueError, match=line):
         run()

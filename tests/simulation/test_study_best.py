@@ -23,17 +23,17 @@ def _study(makespans: dict[str, Sequence[float]]) -> Study:
     )
 
 
-def test_the_best_comes_first_and_then_who_cannot_be_told_apart() -> None:
+def test_the_best_comes_first_and_then_who_cannot_be_told_apart():
     # Differences to the best: 2, -1, 1 and so 0.67 +- 3.8, which holds 0; of the last 20 each time.
     study = _study({"worse": [30.0, 31.0, 32.0], "alike": [12.0, 10.0, 13.0], "best": [10.0, 11.0, 12.0]})
     assert study.best("makespan_s") == ["best", "alike"]
 
 
-def test_with_one_replication_nobody_can_be_told_apart() -> None:
+def test_with_one_replication_nobody_can_be_told_apart():
     assert _study({"slow": [20.0], "quick": [10.0]}).best("makespan_s") == ["quick", "slow"]
 
 
-def test_a_load_is_a_study_with_its_own_records() -> None:
+def test_a_load_is_a_study_with_its_own_records():
     scenario = Scenario(
         workload=Poisson(rate_per_s=1.0), endpoints=_ENDPOINTS, horizon_s=50.0, replications=2, loads=[0.2, 0.9]
     )
@@ -58,7 +58,7 @@ def _verdict(study: Study) -> str:
 
 
 @pytest.mark.more
-def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_may_have_been_lucky_is_not(monkeypatch):
     study = _batch(_ALIKE, monkeypatch)
     assert _verdict(study) == "No difference by makespan that these runs show: p, q; keep p."
     text = printed(study, print_study, width=100)
@@ -69,13 +69,13 @@ def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) ->
     assert to_data(study)["ranking"]["best"] == ["p", "q"]
 
 
-def test_one_replication_crowns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_replication_crowns_nobody(monkeypatch):
     study = _batch({"p": [10.0], "q": [20.0]}, monkeypatch)
     assert _verdict(study) == "One replication decides nothing; p is first by makespan."
     assert "best by" not in printed(study, print_study, width=100)
 
 
-def test_the_only_one_is_no_winner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_only_one_is_no_winner(monkeypatch):
     assert _verdict(_batch({"p": [10.0, 11.0]}, monkeypatch)) == ""
 
 

@@ -1,10 +1,7 @@
 """What people get wrong with a study is one line that says what to do; and a study does not flood a notebook."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from balancer_simulator import EndpointModel, Poisson, Scenario, Study, run_study, run_sweep
+from balancer_simulator import EndpointModel, Poisson, Scenario, run_study, run_sweep
 from balancer_strategies.fifo import Fifo
 
 from balancer.errors import ConfigError, StrategyError
@@ -45,7 +42,7 @@ def _registry(strategy: type[Fifo]) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study():
     return run_study(_SCENARIO, ["fifo", "p2c"])
 
 
@@ -62,7 +59,7 @@ def study() -> Study:
         lambda study: study.keeps_up("pck"),
     ],
 )
-def test_an_unknown_policy_is_named_with_the_nearest(study: Study, ask: Callable[[Study], object]) -> None:
+def test_an_unknown_policy_is_named_with_the_nearest(study, ask):
     with pytest.raises(
         ConfigError, match=r"^study: unknown policy 'pck'; did you mean 'p2c'\? \(there are: fifo, p2c\)$"
     ):
@@ -78,12 +75,12 @@ def test_an_unknown_policy_is_named_with_the_nearest(study: Study, ask: Callable
         lambda study: study.ranking("wait_p98_s"),
     ],
 )
-def test_an_unknown_figure_is_named_with_the_nearest(study: Study, ask: Callable[[Study], object]) -> None:
+def test_an_unknown_figure_is_named_with_the_nearest(study, ask):
     with pytest.raises(ConfigError, match=r"^unknown figure 'wait_p98_s'; did you mean 'wait_p9"):
         ask(study)
 
 
-def test_a_figure_that_the_runs_do_not_have_is_named_with_those_they_have(study: Study) -> None:
+def test_a_figure_that_the_runs_do_not_have_is_named_with_those_they_have(study):
     line = r"^study: 'fifo' has no makespan_s in 2 of 2 replications; it has throughput_per_s, "
     with pytest.raises(ConfigError, match=line):
         study.metric("fifo", "makespan_s")
@@ -94,13 +91,13 @@ def test_a_figure_that_the_runs_do_not_have_is_named_with_those_they_have(study:
 @pytest.mark.parametrize(
     ("run", "kind", "line"),
     [
-        (lambda: run_study("x.toml"), TypeError, r"^run_study takes a Scenario, not 'x.toml'; .*load_scenario"),  # type: ignore[arg-type]  # the mistake
+        (lambda: run_study("x.toml"), TypeError, r"^run_study takes a Scenario, not 'x.toml'; .*load_scenario"),
         (lambda: run_study(_SCENARIO, []), ConfigError, "^policies: found none; name at least one"),
         (lambda: run_sweep({1: _SCENARIO}, []), ConfigError, "^policies: found none; name at least one"),
         (lambda: run_study(_SCENARIO, "fifo"), ConfigError, r"^policies: found the text 'fifo'; give a list"),
     ],
 )  # fmt: skip
-def test_wrong_arguments_are_one_line(run: Callable[[], Any], kind: type[Exception], line: str) -> None:
+def test_wrong_arguments_are_one_line(run, kind, line):
     with pytest.raises(kind, match=line):
         run()
 
@@ -108,7 +105,7 @@ def test_wrong_arguments_are_one_line(run: Callable[[], Any], kind: type[Excepti
 # -- strategies that do not work ----------------------------------------------------------------------
 
 
-def test_a_strategy_that_never_chooses_is_told_from_one_that_works() -> None:
+def test_a_strategy_that_never_chooses_is_told_from_one_that_works():
     study = run_study(_SCENARIO, ["idle"], registry=_registry(Idle))
     for ask in (study.best, lambda: study.metric("idle", "sojourn_mean_s")):
         with pytest.raises(ConfigError, match=r"none of \d+ requests succeeded; .* check_strategy"):
@@ -118,7 +115,7 @@ def test_a_strategy_that_never_chooses_is_told_from_one_that_works() -> None:
     assert not study.keeps_up("idle")
 
 
-def test_an_exception_of_a_strategy_names_it() -> None:
+def test_an_exception_of_a_strategy_names_it():
     with pytest.raises(StrategyError, match=r"^strategy 'broken' raised ZeroDivisionError\(.*\) in ") as caught:
         run_study(_SCENARIO, ["broken"], registry=_registry(Broken))
     assert [note.startswith("under 'broken', replication 0, at ") for note in caught.value.__notes__] == [True]
@@ -127,7 +124,7 @@ def test_an_exception_of_a_strategy_names_it() -> None:
 # -- notebooks ----------------------------------------------------------------------------------------
 
 
-def test_a_study_and_a_record_are_a_line_each(study: Study) -> None:
+def test_a_study_and_a_record_are_a_line_each(study):
     assert repr(study) == "<Study of 'two': fifo, p2c; 2 replications>"
     assert repr(run_study(_SCENARIO.changed(loads=[0.5], replications=1), ["fifo"])) == (
         "<Study of 'two': fifo; 1 replication, loads 0.5>"

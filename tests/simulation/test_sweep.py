@@ -14,7 +14,7 @@ def _scenario(workers: int, **values: object) -> Scenario:
 SCENARIOS = {workers: _scenario(workers) for workers in (1, 2, 4)}
 
 
-def test_each_scenario_fares_as_if_it_were_run_alone() -> None:
+def test_each_scenario_fares_as_if_it_were_run_alone():
     found = run_sweep(SCENARIOS, ["fifo", "p2c"])
     assert list(found.studies) == [1, 2, 4]
     for workers, scenario in SCENARIOS.items():
@@ -25,13 +25,13 @@ def test_each_scenario_fares_as_if_it_were_run_alone() -> None:
             assert [r.replication for r in found[workers].records[policy]] == [0, 1, 2]
 
 
-def test_the_number_of_jobs_changes_nothing() -> None:
+def test_the_number_of_jobs_changes_nothing():
     alone, together = (run_sweep(SCENARIOS, ["fifo"], jobs=jobs) for jobs in (1, 2))
     for workers in SCENARIOS:
         assert alone[workers].metrics("fifo") == together[workers].metrics("fifo")
 
 
-def test_a_difference_is_paired_by_replication() -> None:
+def test_a_difference_is_paired_by_replication():
     found = run_sweep(SCENARIOS, ["fifo", "p2c"])
     more, less = (found.values(workers, "throughput_per_s", "p2c") for workers in (4, 1))
     difference = found.difference(4, 1, "throughput_per_s", "p2c")
@@ -40,7 +40,7 @@ def test_a_difference_is_paired_by_replication() -> None:
     assert difference.low > 0  # three endpoints do about three times what one worker asks for
 
 
-def test_the_first_policy_is_meant_unless_told_otherwise() -> None:
+def test_the_first_policy_is_meant_unless_told_otherwise():
     found = run_sweep({"a": _scenario(2, policies=["p2c", "fifo"])})
     assert found["a"].policies == ["p2c", "fifo"]
     assert found.metric("a", "calls") == found["a"].metric("p2c", "calls")
@@ -58,6 +58,6 @@ def test_the_first_policy_is_meant_unless_told_otherwise() -> None:
         ({"a": _scenario(1, precision=0.1)}, "has precision"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(scenarios: dict[str, Scenario], what: str) -> None:
+def test_what_cannot_be_compared_is_refused(scenarios, what):
     with pytest.raises(ConfigError, match=what):
         run_sweep(scenarios)

@@ -35,7 +35,7 @@ _IN_FULL = os.environ.get("BALANCER_STRESS") == "1"
 # One run of 200 000 customers at 0.9 has a deviation of 5%; 8 runs of 70 000 are 560 000, so a standard error of
 # 5% / sqrt(2.8) = 3%. At 0.5 few wait at all, and a service that is 5% off changes the mean wait by 30%.
 @pytest.mark.parametrize(("rho", "requests", "error"), [(0.5, 40_000, 0.04), (0.8, 40_000, 0.03), (0.9, 70_000, 0.04)])
-def test_one_queue_for_eight_servers_is_erlangs(rho: float, requests: int, error: float, in_full: bool) -> None:
+def test_one_queue_for_eight_servers_is_erlangs(rho, requests, error, in_full):
     if in_full:  # ten runs of a million: 0.75% at 0.9
         requests, error = 1_000_000, 0.01
     scenario = poisson(8 * rho, requests, 200.0, endpoints=[{"url": "http://server-{1..8}/"}])
@@ -48,14 +48,14 @@ def test_one_queue_for_eight_servers_is_erlangs(rho: float, requests: int, error
         hold(tails, lambda s: mmc(8, rho * s, s).wait_quantile_s(0.9), error=error, bias=0.022)
 
 
-def test_utilisation_and_throughput_are_those_of_the_arrivals() -> None:
+def test_utilisation_and_throughput_are_those_of_the_arrivals():
     records = runs(poisson(5.6, 15_000, 50.0, endpoints=[{"url": "http://server-{1..8}/"}]), "fifo")
     hold([record.metrics["utilisation"] for record in records], lambda s: 0.7 * s, error=0.01)
     hold([record.metrics["throughput_per_s"] for record in records], lambda s: 5.6 / s, error=0.01)
 
 
 @pytest.mark.more
-def test_one_server_is_the_textbooks() -> None:
+def test_one_server_is_the_textbooks():
     # The asymptotic variance of the mean wait is rho (2 + 5 rho - 4 rho^2 + rho^3) / (1 - rho)^4 = 336 at 0.7, so
     # 280 000 customers give a standard error of 0.035, which is 1.5% of 2.33.
     records = runs(poisson(0.7, 35_000, 200.0, endpoints=[{"url": "server"}]), "fifo")
@@ -78,9 +78,7 @@ if _IN_FULL:
 @pytest.mark.parametrize(
     ("work", "scv", "rho", "requests", "error"), _SERVICES, ids=[str(work["kind"]) for work, *_ in _SERVICES]
 )
-def test_one_server_with_any_service_is_pollaczeks(
-    work: dict[str, Any], scv: float, rho: float, requests: int, error: float
-) -> None:
+def test_one_server_with_any_service_is_pollaczeks(work, scv, rho, requests, error):
     records = runs(poisson(rho, requests, 200.0, work=work, endpoints=[{"url": "server"}]), "fifo")
     hold(waits(records), lambda s: mg1(rho * s, s, scv=scv).wait_s, error=error)
 
@@ -95,7 +93,7 @@ def test_one_server_with_any_service_is_pollaczeks(
     ],
     ids=lambda work: str(work["kind"]),
 )
-def test_a_shared_core_does_not_care_how_work_is_distributed(work: dict[str, Any]) -> None:
+def test_a_shared_core_does_not_care_how_work_is_distributed(work):
     # Kleinrock, Queueing Systems II (1976), section 4.4: M/G/1-PS has the mean sojourn s / (1 - rho) for every G.
     model = {"url": "server", "capacity": 10_000, "host": "machine"}
     scenario = poisson(0.7, 15_000, 300.0, work=work, endpoints=[model], hosts={"machine": {"cores": 1}})
@@ -130,9 +128,7 @@ if _IN_FULL:
 
 @pytest.mark.more
 @pytest.mark.parametrize(("servers", "rho", "warmup_s", "counted_s", "count"), _LOADS)
-def test_two_choices_are_the_supermarket_model(
-    servers: int, rho: float, warmup_s: float, counted_s: float, count: int, in_full: bool
-) -> None:
+def test_two_choices_are_the_supermarket_model(servers, rho, warmup_s, counted_s, count, in_full):
     error = 0.02
     if in_full:
         warmup_s, counted_s, count, error = 300, 1_000_000 / servers, 10, 0.005
@@ -146,7 +142,7 @@ def test_two_choices_are_the_supermarket_model(
 
 
 @pytest.mark.more
-def test_more_knowledge_is_less_waiting() -> None:
+def test_more_knowledge_is_less_waiting():
     """One line for all <= the shortest line <= the shorter of two lines <= any line, on the same random numbers."""
     servers, rho = 10, 0.7
     rate, requests = rho * servers, 12_000
@@ -161,7 +157,7 @@ def test_more_knowledge_is_less_waiting() -> None:
     hold(found[-1], lambda s: mm1(rho * s, s).sojourn_s, bias=0.002)
 
 
-def test_a_random_choice_by_weight_splits_the_stream() -> None:
+def test_a_random_choice_by_weight_splits_the_stream():
     """Each server is M/M/1 with its own part of the stream and its own speed."""
     weights, speeds, rate = (1.0, 2.0, 3.0), (0.5, 1.0, 4.0), 1.5
     models = [
@@ -190,7 +186,7 @@ def busy_part(spans: Sequence[CallSpan], from_s: float, to_s: float) -> float:
 @pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("think_s", [0.0, 2.0])
-def test_workers_that_choose_at_random_are_a_closed_network(think_s: float) -> None:
+def test_workers_that_choose_at_random_are_a_closed_network(think_s):
     chances, speeds, workers = (0.2, 0.3, 0.5), (1.0, 1.5, 2.0), 5
     models = [
         {"url": f"server-{n}", "capacity": 100, "parallel": 1, "weight": chance, "speed": speed}
@@ -234,7 +230,7 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s: float) -> N
 # -- what comes, and what breaks --------------------------------------------------------------------
 
 
-def test_bursts_come_at_their_mean_rate() -> None:
+def test_bursts_come_at_their_mean_rate():
     # The rate is 10 or 1 with variance 19.4 and forgets itself in 1.2 s, which with the Poisson noise makes a variance
     # of 2 x 19.4 x 1.2 + 4.6 = 51 per second: 40 000 s give a standard error of 0.036, which is 0.8% of 4.6.
     workload = {"kind": "on_off", "on_rate_per_s": 10.0, "off_rate_per_s": 1.0, "on_s": 2.0, "off_s": 3.0}
@@ -247,7 +243,7 @@ def test_bursts_come_at_their_mean_rate() -> None:
 
 
 @pytest.mark.more
-def test_an_endpoint_is_up_as_much_as_its_faults_say() -> None:
+def test_an_endpoint_is_up_as_much_as_its_faults_say():
     # 8 runs of 2500 s with 10 endpoints are 8000 failures: the part of the time that is lost to them has a standard
     # error of 0.8 x sqrt(2 / 8000) = 1.3% of itself; sampling at 200 000 instants adds sqrt(4 / 200 000) = 0.4%.
     mtbf_s, mttr_s = 20.0, 5.0

@@ -20,7 +20,7 @@ def lost(scenario: Any, policy: str = "fifo") -> list[float]:
 # -- impatience -------------------------------------------------------------------------------------
 
 
-def test_callers_that_leave_after_the_same_wait_are_barrers() -> None:
+def test_callers_that_leave_after_the_same_wait_are_barrers():
     kind = {"acquire_timeout_s": 2.0}
     scenario = poisson(1.1, 8_000, 50.0, endpoints=[{"url": "server"}], requests={"kinds": [kind]})
     hold(lost(scenario), lambda s: mm1_deadline(1.1 * s, 2.0 / s).abandons, error=0.03)
@@ -30,7 +30,7 @@ def test_callers_that_leave_after_the_same_wait_are_barrers() -> None:
 
 
 @pytest.mark.more
-def test_the_shortest_job_first_is_cobhams() -> None:
+def test_the_shortest_job_first_is_cobhams():
     works = [0.2, 0.4, 0.4, 1.0, 3.0]
     work = {"kind": "empirical", "values_s": works}
     records = runs(poisson(0.8, 60_000, 300.0, work=work, endpoints=[{"url": "server"}]), "shortest_job_first")
@@ -41,7 +41,7 @@ def test_the_shortest_job_first_is_cobhams() -> None:
 
 
 @pytest.mark.more
-def test_a_full_group_overflows_at_once_where_it_is_told_to() -> None:
+def test_a_full_group_overflows_at_once_where_it_is_told_to():
     groups = [{"url": "http://own-{1..3}/"}, {"url": "http://rented-{1..2}/", "group": 1}]
     scenario = poisson(3.0, 12_000, 50.0, endpoints=groups, max_waiters=0, spill_after_s=0.0)
     hold(lost(scenario), lambda s: erlang_b(5, 3.0 * s), error=0.03)

@@ -25,14 +25,14 @@ def fitted(attempts: list[Attempt], *events: tuple[float, str, float | None]) ->
 CALLS = [call(n / 2) for n in range(41)] + [call(30 + n / 2) for n in range(61)]  # none from 20.1 s to 30 s
 
 
-def test_an_outage_is_as_long_as_notices_say_and_not_as_calls_show() -> None:
+def test_an_outage_is_as_long_as_notices_say_and_not_as_calls_show():
     troubles = fitted(CALLS, (20.3, "ejected", None), (29.9, "restored", None)).endpoints["a"].troubles
     (outage,) = troubles.outages
     assert (outage.from_s, outage.to_s, outage.over) == pytest.approx((20.3, 29.9, True))
     assert troubles.mttr_s == pytest.approx(9.6)
 
 
-def test_calls_that_failed_before_the_notice_are_of_the_outage() -> None:
+def test_calls_that_failed_before_the_notice_are_of_the_outage():
     refused = [call(20.2 + n / 10, ok=False, held_s=0.001) for n in range(5)]
     found = fitted([*CALLS, *refused], (20.7, "ejected", None), (29.9, "restored", None)).endpoints["a"]
     (outage,) = found.troubles.outages
@@ -41,7 +41,7 @@ def test_calls_that_failed_before_the_notice_are_of_the_outage() -> None:
     assert len(found.sound) == len(CALLS)
 
 
-def test_a_request_that_a_proxy_tried_four_times_is_one_arrival_and_one_without_a_name_is_each_time() -> None:
+def test_a_request_that_a_proxy_tried_four_times_is_one_arrival_and_one_without_a_name_is_each_time():
     named = [replace(each, task=f"request {n}") for n, each in enumerate(CALLS)]
     again = [replace(call(20.2, ok=False, held_s=0.001), task="request 200") for _ in range(4)]
     fit = fitted([*named, *again])
@@ -55,17 +55,17 @@ def test_a_request_that_a_proxy_tried_four_times_is_one_arrival_and_one_without_
     assert nameless.scenario().requests.attempts == 1
 
 
-def test_one_that_is_not_over_lasts_until_the_end() -> None:
+def test_one_that_is_not_over_lasts_until_the_end():
     calls = [*CALLS, call(90, endpoint="b")]
     (outage,) = fitted(calls, (60.2, "ejected", None)).endpoints["a"].troubles.outages
     assert (outage.to_s, outage.over) == (pytest.approx(90.1), False)
 
 
-def test_ejections_of_a_pool_have_a_length_and_are_no_outages() -> None:
+def test_ejections_of_a_pool_have_a_length_and_are_no_outages():
     assert fitted(CALLS, (20.3, "ejected", 10.0), (29.9, "restored", None)).endpoints["a"].troubles.outages == ()
 
 
-def test_the_outage_of_ten_seconds_in_a_real_log_of_haproxy_is_fitted_as_ten(tmp_path: Path) -> None:
+def test_the_outage_of_ten_seconds_in_a_real_log_of_haproxy_is_fitted_as_ten(tmp_path):
     """The server was stopped at 03:11:05.363, and listened again at 03:11:15.369."""
     log = import_logs([LOGS / "haproxy.log"], None, LogOptions(zone=UTC))
     assert log is not None

@@ -19,7 +19,7 @@ def _tally(known: list[float], still: list[float]) -> CensoredHistogram:
     return tally
 
 
-def test_it_is_the_estimator_of_kaplan_and_meier() -> None:
+def test_it_is_the_estimator_of_kaplan_and_meier():
     """Of 1, 2+, 4, 8+, 16 (+: open): 1 keeps its 1/5, 4 has 4/5 x 1/3, and 16 has the rest."""
     tally = _tally([1.0, 4.0, 16.0], [2.0, 8.0])
     assert tally.mean == pytest.approx(1 / 5 + 4 * 4 / 15 + 16 * 8 / 15, rel=0.022)
@@ -28,7 +28,7 @@ def test_it_is_the_estimator_of_kaplan_and_meier() -> None:
     assert tally.tail()[1].tolist() == pytest.approx([1.0, 4 / 5, 8 / 15, 0.0])
 
 
-def test_the_longest_counts_as_if_it_ended_there() -> None:
+def test_the_longest_counts_as_if_it_ended_there():
     tally = _tally([1.0], [3.0])
     assert tally.most == 3.0
     assert tally.mean == pytest.approx(2.0, rel=0.022)
@@ -38,7 +38,7 @@ def test_the_longest_counts_as_if_it_ended_there() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.lists(st.floats(0, 1e6), max_size=20))
 @example(known=[1.1e-309], still=[1.1e-309])
 @example(known=[5e-13], still=[1e-12])
-def test_open_values_only_add_and_merged_or_pickled_is_the_same(known: list[float], still: list[float]) -> None:
+def test_open_values_only_add_and_merged_or_pickled_is_the_same(known, still):
     tally = _tally(known, still)
     merged = CensoredHistogram.merged(
         pickle.loads(pickle.dumps(part)) for part in (_tally(known, []), _tally([], still))
@@ -49,7 +49,7 @@ def test_open_values_only_add_and_merged_or_pickled_is_the_same(known: list[floa
     assert tally.quantile(0.5) <= tally.quantile(0.9) <= tally.most == max([*known, *still])
 
 
-def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs() -> None:
+def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs():
     """One slot, works of 1 s and 90 s at 0, and of 1 s at 90: at 100 the second runs, the third waits since 90."""
     record = run(at([0.0, 0.0, 90.0], [1.0, 900.0, 1.0]))
     assert record.unfinished == 2
@@ -59,14 +59,14 @@ def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs() -> N
     assert record.metrics["sojourn_mean_s"] == pytest.approx(1 / 3 + 100 * 2 / 3, rel=0.022)
 
 
-def test_a_request_that_pauses_before_a_retry_does_not_wait() -> None:
+def test_a_request_that_pauses_before_a_retry_does_not_wait():
     faults = [{"kind": "fail_within", "after_s": 1.0}]
     slow = {"base_s": 2000.0, "max_pause_s": 3600.0}  # drawn from 0 to an hour; with this seed it is long
     record = run(at([0.0], 1.0, endpoint(faults=faults), requests={"attempts": 9}, retries=slow))
     assert (record.unfinished, record.wait.most, record.wait.count) == (1, 0.0, 1)
 
 
-def test_who_waits_for_a_retry_is_open_from_then() -> None:
+def test_who_waits_for_a_retry_is_open_from_then():
     """The call fails at 1; the only other endpoint is busy for good, so it waits from 1 to the end at 100."""
     quick = endpoint("a", faults=[{"kind": "fail_within", "after_s": 1.0}])
     record = run(at([0.0, 0.0], [1000.0, 1000.0], quick, endpoint("b"), requests={"attempts": 9}))
@@ -74,17 +74,17 @@ def test_who_waits_for_a_retry_is_open_from_then() -> None:
     assert record.wait.most == 99.0
 
 
-def test_what_came_in_the_warm_up_is_not_open() -> None:
+def test_what_came_in_the_warm_up_is_not_open():
     record = run(at([0.0, 20.0], [1000.0, 1.0], warmup_s=10.0))
     assert (record.unfinished, record.sojourn.most, record.wait.most) == (1, 80.0, 80.0)
 
 
-def test_a_worker_whose_call_never_ends_is_open() -> None:
+def test_a_worker_whose_call_never_ends_is_open():
     record = run(closed(2, 0.0, 1000.0))
     assert (record.unfinished, record.wait.most) == (2, 100.0)
 
 
-def test_the_middle_of_the_time_that_counts_is_looked_at() -> None:
+def test_the_middle_of_the_time_that_counts_is_looked_at():
     """From 20 to 100 the middle is 60: by then the second and third had come, and the third is under way."""
     record = run(at([0.0, 30.0, 50.0, 70.0], [1.0, 1.0, 20.0, 1.0], warmup_s=20.0))
     assert record.halfway == (2, 1)

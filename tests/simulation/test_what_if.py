@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +34,12 @@ _FEW = 5
 
 
 @pytest.fixture(scope="module")
-def closed() -> Trace:
+def closed():
     return made_trace(_CLOSED)
 
 
 @pytest.fixture(scope="module")
-def opened() -> Trace:
+def opened():
     return made_trace(_CLOSED.changed(workload=Poisson(rate_per_s=25.0), horizon_s=10.0))
 
 
@@ -48,7 +47,7 @@ def mean(trace: Trace, name: str = "sojourn_mean_s", **change: Any) -> float:
     return predict(trace, change=WhatIf(**change), draws=_FEW).figures[name].value
 
 
-def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(closed: Trace) -> None:
+def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(closed):
     now, then = predict(closed, draws=_FEW), predict(closed, change=WhatIf(callers=3), draws=_FEW)
     assert now.figures == then.today
     assert now.today == {}
@@ -57,7 +56,7 @@ def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(close
         assert now.figures[name].value == pytest.approx(came, rel=0.25, abs=0.01), name
 
 
-def test_a_fit_that_is_off_is_said_first(closed: Trace) -> None:
+def test_a_fit_that_is_off_is_said_first(closed):
     found = predict(closed, change=WhatIf(callers=3), draws=_FEW)
     assert found.off == ()
     assert found.outside() == {}
@@ -76,7 +75,7 @@ def test_a_fit_that_is_off_is_said_first(closed: Trace) -> None:
     assert "lost" not in lost.outside()
 
 
-def test_each_change_does_what_it_says(closed: Trace) -> None:
+def test_each_change_does_what_it_says(closed):
     today = mean(closed, "makespan_s")
     assert mean(closed, "makespan_s", callers=1) > 3 * today
     assert mean(closed, "makespan_s", without=("http://a",)) > 1.5 * today
@@ -86,7 +85,7 @@ def test_each_change_does_what_it_says(closed: Trace) -> None:
     assert mean(closed, "makespan_s", slower={"http://a": 3.0}) > 1.2 * today
 
 
-def test_shares_go_where_the_change_sends_them(closed: Trace) -> None:
+def test_shares_go_where_the_change_sends_them(closed):
     slow = predict(closed, change=WhatIf(slower={"http://a/": 4.0}), draws=_FEW)
     assert sum(slow.recorded_shares.values()) == pytest.approx(1.0)
     assert slow.today_shares["http://a/"].holds(slow.recorded_shares["http://a/"])
@@ -99,14 +98,14 @@ def test_shares_go_where_the_change_sends_them(closed: Trace) -> None:
     assert "share of the calls, by endpoint" in text
 
 
-def test_a_strategy_with_options_is_the_one_that_runs(closed: Trace) -> None:
+def test_a_strategy_with_options_is_the_one_that_runs(closed):
     chosen = {"strategy": "p2c", "options.salt": "x"}
     with pytest.raises(ConfigError, match=r"--set: strategy 'p2c', option salt: unknown key"):
         predict(closed, change=WhatIf(settings=chosen), draws=_FEW)
     assert mean(closed, "makespan_s", settings={"strategy": "always_first"}) > 0
 
 
-def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened: Trace) -> None:
+def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened):
     today, less = mean(opened), mean(opened, load=0.4)
     found = predict(opened, change=WhatIf(load=2.5), draws=_FEW)
     assert less < today < found.figures["sojourn_mean_s"].value
@@ -118,7 +117,7 @@ def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened: Trace) -> Non
 
 
 @pytest.fixture(scope="module")
-def one_outage() -> Trace:
+def one_outage():
     """25 calls a second, of which one endpoint alone can do 20; b was down from 3 s to 6 s of 60."""
     down = {"kind": "fail_within", "after_s": 0.01, "from_s": 3.0, "to_s": 6.0}
     endpoints = [_CLOSED.endpoints[0], EndpointModel(**{**_CLOSED.endpoints[1].model_dump(), "faults": [down]})]
@@ -127,7 +126,7 @@ def one_outage() -> Trace:
     )
 
 
-def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(one_outage: Trace) -> None:
+def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(one_outage):
     fit = fit_trace(one_outage)
     drawn, recorded, none = (
         {fault.kind: fault for fault in fit.scenario(troubles=each).by_url["http://b/"].faults}
@@ -140,8 +139,8 @@ def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(o
 
 @pytest.mark.more
 def test_one_outage_in_the_trace_and_often_none_in_the_next_run_is_said_with_what_it_would_cost(
-    one_outage: Trace,
-) -> None:
+    one_outage,
+):
     drawn = predict(one_outage, draws=8)
     recorded = predict(one_outage, change=WhatIf(troubles="recorded"), draws=8)
     came = recorded_figures(fit_trace(one_outage))
@@ -158,7 +157,7 @@ def test_one_outage_in_the_trace_and_often_none_in_the_next_run_is_said_with_wha
     assert without.figures[name].value < without.today[name].high
 
 
-def test_this_day_again_has_the_arrivals_as_they_came(one_outage: Trace) -> None:
+def test_this_day_again_has_the_arrivals_as_they_came(one_outage):
     again = predict(one_outage, change=WhatIf(again=True, capacities={"http://a/": 3}), draws=_FEW)
     assert again.changes == ("http://a/ with 3 slots",)
     last_s = max(each.asked_s for each in one_outage.attempts)
@@ -172,7 +171,7 @@ def test_this_day_again_has_the_arrivals_as_they_came(one_outage: Trace) -> None
 
 @settings(max_examples=25, deadline=None)
 @given(load=st.floats(0.05, 4.0), seed=st.integers(0, 1000))
-def test_scaled_arrivals_are_so_many_and_as_they_were_recorded(load: float, seed: int) -> None:
+def test_scaled_arrivals_are_so_many_and_as_they_were_recorded(load, seed):
     rng = np.random.default_rng(seed)
     at_s = np.cumsum(rng.exponential(0.1, 400))
     found = scaled_arrivals(at_s - at_s[0], load, np.random.default_rng(seed))
@@ -182,7 +181,7 @@ def test_scaled_arrivals_are_so_many_and_as_they_were_recorded(load: float, seed
     assert found[-1] < 1.01 * at_s[-1]
 
 
-def test_a_copy_of_the_arrivals_keeps_their_slow_changes() -> None:
+def test_a_copy_of_the_arrivals_keeps_their_slow_changes():
     at_s = np.concatenate([np.linspace(0.0, 500.0, 100), np.linspace(500.5, 1000.0, 1000)])
     twice = scaled_arrivals(at_s, 2.0, np.random.default_rng(1))
     assert (twice < 450).sum() == pytest.approx(2 * (at_s < 450).sum(), rel=0.2)
@@ -207,27 +206,27 @@ def test_a_copy_of_the_arrivals_keeps_their_slow_changes() -> None:
         ({"settings": {"requests.attempts": "x"}}, "--set: requests.attempts: found 'x'"),
     ],
 )
-def test_a_change_that_does_not_apply_is_one_line(closed: Trace, change: dict[str, Any], wrong: str) -> None:
+def test_a_change_that_does_not_apply_is_one_line(closed, change, wrong):
     with pytest.raises(ConfigError, match=wrong) as caught:
         predict(closed, change=WhatIf(**change), draws=_FEW)
     assert "\n" not in str(caught.value)
 
 
-def test_callers_of_open_arrivals_cannot_be_set_and_the_rest_of_a_run_is_not_changed(opened: Trace) -> None:
+def test_callers_of_open_arrivals_cannot_be_set_and_the_rest_of_a_run_is_not_changed(opened):
     with pytest.raises(ConfigError, match=r"--callers: calls come whether or not .*; use --load"):
         predict(opened, change=WhatIf(callers=3), draws=_FEW)
     with pytest.raises(ConfigError, match="found remaining and change"):
         predict(opened, 100, change=WhatIf(load=2.0), draws=_FEW)
 
 
-def test_printed_it_is_a_table_with_units(closed: Trace) -> None:
+def test_printed_it_is_a_table_with_units(closed):
     rest = str(predict(closed, 100, draws=_FEW))
     assert "makespan" in rest
     assert " s (" in rest
     assert "95% intervals of one run, from resampled fits (5)" in rest
 
 
-def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, command: Command) -> None:
+def test_the_command_prints_both_and_draws_them(opened, tmp_path, command):
     path = str(written(opened, tmp_path))
     few = ("--draws", "5", "--jobs", "1")
     changes = ("--set", "strategy=p2c", "--capacity", "http://a/=3", "--add", "http://b/=1", "--load", "x1.3",
@@ -268,15 +267,13 @@ def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, c
         (("--load", "fast"), "--load: found 'fast'; write it like x1.3"),
     ],
 )
-def test_an_option_that_cannot_be_read_is_one_line(
-    opened: Trace, tmp_path: Path, command: Command, options: tuple[str, str], wrong: str
-) -> None:
+def test_an_option_that_cannot_be_read_is_one_line(opened, tmp_path, command, options, wrong):
     code, said, wrongs = command("predict", str(written(opened, tmp_path)), *options)
     assert (code, said) == (2, "")
     assert wrong in wrongs
 
 
-def test_a_scenario_has_no_calls_to_draw_from(tmp_path: Path, command: Command) -> None:
+def test_a_scenario_has_no_calls_to_draw_from(tmp_path, command):
     code, _, wrong = command("predict", str(tmp_path / "fitted.toml"))
     assert code == 2
     assert "fitted.toml is a scenario" in wrong

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -26,7 +25,7 @@ def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
 
 
 @BOTH
-async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library: type[Library]) -> None:
+async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_end(library):
     pool = _pool("a", "b")
 
     async def wrong(lease: Lease) -> None:
@@ -47,9 +46,7 @@ async def test_the_caller_s_own_error_is_raised_at_once_and_the_last_one_in_the_
 
 @BOTH
 @pytest.mark.parametrize("hedge_after_s", [None, 0.001, 60.0], ids=["alone", "hedged", "to be hedged"])
-async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(
-    library: type[Library], hedge_after_s: float | None
-) -> None:
+async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(library, hedge_after_s):
     pool, log = _pool("a", "b"), list[str]()
 
     with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.2 s") as caught:
@@ -63,7 +60,7 @@ async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_wa
 
 
 @BOTH
-async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library: type[Library]) -> None:
+async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(library):
     """The wait for a lease took most of it; a pool that is full must not eject its sound endpoints."""
     now = [0.0]
     pool = Pool(["a"], strategy="first", retries=_QUICK, clock=lambda: now[0])
@@ -84,7 +81,7 @@ async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(librar
 
 
 @BOTH
-def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library: type[Library]) -> None:
+def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library):
     pool = _pool("a")
 
     async def fn(lease: Lease) -> str:
@@ -100,8 +97,8 @@ def test_a_call_that_answers_all_the_same_when_it_is_ended_has_answered(library:
 
 @BOTH
 async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
-    library: type[Library],
-) -> None:
+    library,
+):
     pool, began = _pool("a"), list[str]()
 
     async def late(lease: Lease) -> None:
@@ -130,14 +127,14 @@ async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
         (lambda lease: (yield), "it must be a coroutine function"),
     ],
 )
-def test_a_function_that_cannot_be_awaited_is_refused(fn: Any, said: str) -> None:
+def test_a_function_that_cannot_be_awaited_is_refused(fn, said):
     pool = _pool("a")
     with pytest.raises(TypeError, match=said):
         asyncio.run(pool.aio.call(fn))
     assert_nothing_lost(pool, 1)
 
 
-def test_whatever_can_be_awaited_will_do() -> None:
+def test_whatever_can_be_awaited_will_do():
     pool = _pool("a")
 
     async def name(lease: Lease) -> str:
@@ -151,7 +148,7 @@ def test_whatever_can_be_awaited_will_do() -> None:
         assert asyncio.run(pool.aio.call(fn)) == "a"
 
 
-def test_a_lease_that_fn_gave_back_is_told() -> None:
+def test_a_lease_that_fn_gave_back_is_told():
     async def fn(lease: Lease) -> None:
         lease.release()
 
@@ -181,7 +178,7 @@ def _slow_at(library: type[Library], *names: str, log: list[str]) -> Callable[[L
 
 
 @BOTH
-def test_a_slow_call_is_made_a_second_time_and_the_loser_is_cancelled(library: type[Library]) -> None:
+def test_a_slow_call_is_made_a_second_time_and_the_loser_is_cancelled(library):
     pool, log = _pool("a", "b"), list[str]()
     assert library.run(lambda: pool.aio.call(_slow_at(library, "a", log=log), hedge_after_s=0.01)) == "b"
     assert log == ["a ended, its lease had"]
@@ -191,7 +188,7 @@ def test_a_slow_call_is_made_a_second_time_and_the_loser_is_cancelled(library: t
 
 
 @BOTH
-async def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Library]) -> None:
+async def test_a_mistake_in_either_of_the_two_ends_the_call(library):
     pool, log = _pool("a", "b"), list[str]()
     slow = _slow_at(library, "a", log=log)
 
@@ -207,7 +204,7 @@ async def test_a_mistake_in_either_of_the_two_ends_the_call(library: type[Librar
 
 
 @BOTH
-async def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Library]) -> None:
+async def test_a_hedged_call_that_is_cancelled_cancels_both(library):
     pool, log = _pool("a", "b"), list[str]()
 
     async with library.tasks() as start:
@@ -219,7 +216,7 @@ async def test_a_hedged_call_that_is_cancelled_cancels_both(library: type[Librar
     assert_nothing_lost(pool, 2)
 
 
-def test_a_loser_that_fails_as_it_is_cancelled_counts_as_a_failed_ping() -> None:
+def test_a_loser_that_fails_as_it_is_cancelled_counts_as_a_failed_ping():
     pool = Pool(["a", "b"], strategy="first", retries=_QUICK, health=HealthSettings(consecutive_failures=1))
 
     async def fn(lease: Lease) -> str:

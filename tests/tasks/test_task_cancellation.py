@@ -17,7 +17,7 @@ import trio
 from balancer import EndpointError, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, Library, task_until
+from tests.tasks.libraries import BOTH, task_until
 from tests.threads.crew import assert_nothing_lost
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
@@ -154,9 +154,7 @@ _LEAST = {_acquire: 1, _block: 3, _blocks_in_each_other: 2, _call: 4, _call_with
 @_RULES
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("scene", _SCENES, ids=lambda scene: scene.__name__.strip("_"))
-def test_at_every_await_nothing_is_lost(
-    scene: Scene, way: str, health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_every_await_nothing_is_lost(scene, way, health, monkeypatch):
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
 
     async def befall(at: int) -> tuple[int, str]:
@@ -201,9 +199,7 @@ def test_at_every_await_nothing_is_lost(
 
 @pytest.mark.parametrize("hedge_after_s", [None, 0.0], ids=["alone", "hedged"])
 @pytest.mark.parametrize("also", [False, True], ids=["cut", "cut and cancelled"])
-def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(
-    hedge_after_s: float | None, also: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(hedge_after_s, also, monkeypatch):
     limits: list[asyncio.Timeout] = []
     make = asyncio.timeout
 
@@ -248,7 +244,7 @@ def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(
 
 
 @BOTH
-async def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(library: type[Library]) -> None:
+async def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_next(library):
     pool = Pool(["a"])
     got: list[int] = []
 
@@ -270,7 +266,7 @@ async def test_one_that_is_granted_and_cancelled_before_it_runs_gives_it_to_the_
     assert_nothing_lost(pool, 1)
 
 
-def test_a_scope_around_a_wait_is_trio_s_own() -> None:
+def test_a_scope_around_a_wait_is_trio_s_own():
     pool = Pool(["a"])
 
     async def main() -> bool:

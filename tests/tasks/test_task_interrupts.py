@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +39,7 @@ Prepared = tuple[Scene, Callable[[str], object]]  # what is interrupted, and wha
 
 
 @pytest.fixture(autouse=True)
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
+def loop():
     """One loop for all points: to make one takes longer than what is tried."""
     logging.getLogger("asyncio").disabled = True
     gc.freeze()  # so that what an error's traceback keeps can be collected at each point, and quickly
@@ -59,7 +59,7 @@ def _at_each_point(
         tasks: list[asyncio.Task[object]] = []
 
         def act(scene: Scene = scene, tasks: list[asyncio.Task[object]] = tasks) -> None:
-            tasks.append(loop.create_task(scene()))  # type: ignore[arg-type]
+            tasks.append(loop.create_task(scene()))
             loop.run_until_complete(tasks[0])
 
         where = interrupt(act)
@@ -74,7 +74,7 @@ def _at_each_point(
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["least_in_flight", "fifo", "weighted_health"])
-def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyncio.AbstractEventLoop) -> None:
+def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name, loop):
     def prepare() -> Prepared:
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
 
@@ -93,7 +93,7 @@ def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyn
     _at_each_point(loop, LEASING, prepare, least=30)
 
 
-def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: asyncio.AbstractEventLoop) -> None:
+def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop):
     def prepare() -> Prepared:
         pool = Pool([Endpoint("a")], strategy="fifo")
         lease = pool.acquire()
@@ -114,9 +114,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
 
 @pytest.mark.more
 @_RULES
-def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
-    health: HealthSettings | None, loop: asyncio.AbstractEventLoop
-) -> None:
+def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(health, loop):
     """The task that waits is woken: by that call, by the next one, or by closing at the latest."""
 
     def prepare() -> Prepared:
@@ -149,9 +147,7 @@ def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
 
 @pytest.mark.more
 @_RULES
-def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
-    health: HealthSettings | None, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(health, loop, monkeypatch):
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.0005)
 

@@ -7,7 +7,7 @@ import selectors
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from balancer.settings.rules import HealthSettings
 from balancer.shells.tasks import on_asyncio
 from balancer.shells.tasks.on_trio import task_group
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, Library, in_flight, task_until
+from tests.tasks.libraries import BOTH, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import points
 
@@ -27,7 +27,7 @@ _BY_REFERENCES = pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="not
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
+def loop():
     """A loop that a test runs, stops and closes by itself."""
     loop = asyncio.new_event_loop()
     yield loop
@@ -59,7 +59,7 @@ def _forget_in_silence(act: Any) -> None:
 
 
 @pytest.mark.parametrize("waiting", [1, 3000])
-def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting: int, loop: asyncio.AbstractEventLoop) -> None:
+def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting, loop):
     """To thousands at once, too: each would be granted what the one before it has not come for."""
     pool, got = Pool(["a"]), list[Lease]()
     held = pool.acquire()
@@ -77,10 +77,10 @@ def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting: int, lo
     assert pool.stats().waiting == 0
     assert not pool.engine.waits.places
     for task in tasks:  # else each is reported as destroyed while it was pending
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task._log_destroy_pending = False
 
 
-def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next() -> None:
+def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next():
     """A run of trio ends no sooner than its tasks; what is left behind here is a place that nobody comes back to."""
     from balancer.shells.tasks.parking import spot
 
@@ -94,7 +94,7 @@ def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next() -> None:
 
 @pytest.mark.more
 @_BY_REFERENCES
-def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back() -> None:
+def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back():
     pool, got = Pool(["a"]), list[Lease]()
 
     def scene() -> None:
@@ -111,7 +111,7 @@ def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back() 
     assert got == []
 
 
-def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop):
     pool, got = Pool(["a"]), list[Lease]()
     task = loop.create_task(_takes(pool, got, ttl_s=0.05))
     _run_a_little(loop)
@@ -125,7 +125,7 @@ def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop: async
 # -- who has a lease -------------------------------------------------------------------------------
 
 
-def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_leak_is_logged_with_the_line_of_the_task(caplog):
     pool = Pool(["a"], leak_after_s=0.01)
 
     async def main() -> None:
@@ -140,7 +140,7 @@ def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFix
 @pytest.mark.sampled(1)
 @_BY_REFERENCES
 @pytest.mark.parametrize("way", ["lease", "acquire", "call"])
-def test_the_lease_of_a_task_that_was_dropped_comes_back(way: str) -> None:
+def test_the_lease_of_a_task_that_was_dropped_comes_back(way):
     pool, got = Pool(["a"]), list[int]()
 
     async def fn(lease: Lease) -> None:
@@ -170,7 +170,7 @@ def test_the_lease_of_a_task_that_was_dropped_comes_back(way: str) -> None:
 
 
 @_BY_REFERENCES
-def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
     pool = Pool(["a"])
@@ -191,7 +191,7 @@ def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pyte
     assert_nothing_lost(pool, 1)
 
 
-def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(loop):
     pool = Pool(["a"])
     held = pool.acquire()
     asyncio.events._set_running_loop(loop)
@@ -206,7 +206,7 @@ def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(l
     assert_nothing_lost(pool, 1)
 
 
-def test_tasks_beside_a_parent_that_is_collected_are_cancelled() -> None:
+def test_tasks_beside_a_parent_that_is_collected_are_cancelled():
     ended: list[str] = []
 
     async def work() -> None:
@@ -233,7 +233,7 @@ def test_tasks_beside_a_parent_that_is_collected_are_cancelled() -> None:
     asyncio.run(main())
 
 
-def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them() -> None:
+def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them():
     began: list[str] = []
 
     async def work() -> None:
@@ -266,7 +266,7 @@ class _Selector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
+def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it():
     selector = _Selector()
     loop = asyncio.SelectorEventLoop(selector)
     pool = Pool(["a"])
@@ -286,7 +286,7 @@ def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
 
 
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])
-def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_call_it(state: str) -> None:
+def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_call_it(state):
     """As the garbage collector may do it, at any point of a release: its books are not touched before that is done."""
     for interrupt in points("balancer/core/", "balancer/pool/pool.py", least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo")
@@ -328,7 +328,7 @@ async def _hangs(lease: Lease) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_in_a_forked_child_the_face_is_of_no_use_either() -> None:
+def test_in_a_forked_child_the_face_is_of_no_use_either():
     pool = Pool(["a"], health=HealthSettings())
 
     async def refused() -> bool:
@@ -360,7 +360,7 @@ def test_in_a_forked_child_the_face_is_of_no_use_either() -> None:
 
 
 @BOTH
-async def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> None:
+async def test_a_pool_whose_tasks_time_out_forgets_them(library):
     pool = Pool(["a"])
 
     async with pool.aio.lease():

@@ -13,7 +13,7 @@ _SHORT, _FULL = 4_000, 60_000
 
 
 @pytest.mark.stress
-def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
+def test_whatever_threads_and_tasks_do_at_once(in_full):
     pool, heard = ruled_pool(1), Counter[tuple[type[Event], int]]()
 
     def hear(event: Event) -> None:
@@ -36,13 +36,13 @@ def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
     assert came.ends.keys() <= KNOWN
 
 
-def test_the_naive_model_agrees_with_whatever_threads_and_tasks_do() -> None:
+def test_the_naive_model_agrees_with_whatever_threads_and_tasks_do():
     """At each call of the core, under the lock of the pool: see `tests.referee.referee` for what holds."""
     with patch("balancer.pool.pool.Core", RefereedCore):
         pool = ruled_pool(2, endpoints=1)  # at first, so that many wait
     came = mixed(pool, 600, odd=0.3, seed=2, threads=4, tasks=4)
     assert came.violations[:1] == []
     assert came.ends.total() == 600
-    core: RefereedCore = pool.engine.core  # type: ignore[assignment]
+    core: RefereedCore = pool.engine.core
     assert len(core.referee.grants) > 400
     assert len(core.referee.ended) == len(core.referee.grants)

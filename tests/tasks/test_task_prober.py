@@ -8,7 +8,7 @@ import pytest
 from balancer import EndpointError, Pool
 from balancer.settings.rules import HealthSettings
 from balancer.shells.tasks.prober import TaskProber
-from tests.tasks.libraries import BOTH, Library, task_until
+from tests.tasks.libraries import BOTH, task_until
 
 _SOON_S = 0.01
 
@@ -22,7 +22,7 @@ class _Ear:
 
 
 @BOTH
-async def test_hundreds_of_endpoints_are_pinged_without_a_thread(library: type[Library]) -> None:
+async def test_hundreds_of_endpoints_are_pinged_without_a_thread(library):
     ear, threads = _Ear(), threading.active_count()
 
     async def ping() -> None:
@@ -34,7 +34,7 @@ async def test_hundreds_of_endpoints_are_pinged_without_a_thread(library: type[L
 
 
 @BOTH
-async def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(library: type[Library]) -> None:
+async def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(library):
     pool = Pool(["good", "bad", "hung"], health=HealthSettings(consecutive_failures=3, cooldown_s=100.0))
     good = 0
 
@@ -55,6 +55,6 @@ async def test_a_ping_that_fails_is_told_and_one_that_hangs_holds_nobody_up(libr
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan")])
-def test_an_interval_out_of_range_is_refused_for_tasks(every_s: float) -> None:
+def test_an_interval_out_of_range_is_refused_for_tasks(every_s):
     with pytest.raises(ValueError, match="every_s"):
         TaskProber(_Ear(), {}, every_s=every_s)

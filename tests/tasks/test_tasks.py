@@ -19,14 +19,14 @@ from balancer import (
 )
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, Library, in_flight, task_until
+from tests.tasks.libraries import BOTH, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost
 
 # -- a lease ---------------------------------------------------------------------------------------
 
 
 @BOTH
-async def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library]) -> None:
+async def test_a_block_takes_an_endpoint_and_gives_it_back(library):
     pool = Pool(["a", Endpoint("b", labels=frozenset("x"))], strategy="first")
 
     async with pool.aio.lease(labels={"x"}, holder="mine", slots=1, priority=2) as lease:
@@ -40,7 +40,7 @@ async def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library
 
 
 @BOTH
-async def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: type[Library]) -> None:
+async def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library):
     pool = Pool(["a"])
 
     with pytest.raises(LeaseError, match="expired"):
@@ -49,7 +49,7 @@ async def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: typ
     assert_nothing_lost(pool, 1)
 
 
-def test_what_may_be_asked_is_shown_as_for_threads() -> None:
+def test_what_may_be_asked_is_shown_as_for_threads():
     def names(method: Callable[..., Any]) -> list[str]:
         return [name for name in inspect.signature(method).parameters if name != "self"]
 
@@ -63,7 +63,7 @@ def test_what_may_be_asked_is_shown_as_for_threads() -> None:
     ("asked", "error"),
     [({"timeout": -1}, ValueError), ({"labels": "ab"}, TypeError), ({"slots": 0}, ValueError), ({"x": 1}, TypeError)],
 )
-def test_a_mistake_is_told_and_costs_nothing(asked: dict[str, Any], error: type[Exception]) -> None:
+def test_a_mistake_is_told_and_costs_nothing(asked, error):
     pool = Pool(["a"])
 
     async def block() -> None:
@@ -76,7 +76,7 @@ def test_a_mistake_is_told_and_costs_nothing(asked: dict[str, Any], error: type[
     assert pool.stats().acquired == 0
 
 
-def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused() -> None:
+def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused():
     pool = Pool(["a"])
     with pytest.raises(StopIteration) as done:
         pool.aio.acquire().send(None)
@@ -90,7 +90,7 @@ def test_outside_of_an_event_loop_a_free_slot_is_had_and_a_wait_refused() -> Non
 
 
 @BOTH
-async def test_tasks_and_threads_are_served_in_the_order_they_came(library: type[Library]) -> None:
+async def test_tasks_and_threads_are_served_in_the_order_they_came(library):
     pool = Pool(["a"])
     got: list[int] = []
     threads: list[threading.Thread] = []
@@ -120,7 +120,7 @@ async def test_tasks_and_threads_are_served_in_the_order_they_came(library: type
 
 
 @BOTH
-async def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) -> None:
+async def test_time_runs_out_for_a_task_as_for_a_thread(library):
     pool = Pool(["a"])
 
     async with pool.aio.lease():
@@ -134,7 +134,7 @@ async def test_time_runs_out_for_a_task_as_for_a_thread(library: type[Library]) 
 
 
 @BOTH
-async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: type[Library]) -> None:
+async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library):
     """The clock says that time is up when the lease is granted; the task hears of the time first, and has the lease."""
     clock = ManualClock()
     pool = Pool(["a"], clock=clock)
@@ -157,7 +157,7 @@ async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library: ty
 
 
 @BOTH
-async def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library]) -> None:
+async def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library):
     """Nobody calls the pool meanwhile: the pool's alarm wakes the task."""
     pool = Pool(["a"])
 
@@ -174,7 +174,7 @@ async def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[L
 
 
 @BOTH
-def test_an_async_pool_is_a_pool_with_the_methods_of_tasks(library: type[Library]) -> None:
+def test_an_async_pool_is_a_pool_with_the_methods_of_tasks(library):
     async def main() -> None:
         async with AsyncPool(["a"], strategy="first", acquire_timeout_s=5) as pool:
             pool.add("b")
@@ -203,7 +203,7 @@ def test_an_async_pool_is_a_pool_with_the_methods_of_tasks(library: type[Library
     library.run(main)
 
 
-def test_an_async_pool_may_come_from_a_config(tmp_path: Any) -> None:
+def test_an_async_pool_may_come_from_a_config(tmp_path):
     path = tmp_path / "pool.toml"
     path.write_text('[pool]\nstrategy = "p2c"\n[[endpoints]]\nurl = "http://a/"\n')
 

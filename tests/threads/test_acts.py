@@ -23,9 +23,7 @@ def _awaited(act: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
 
 
 @pytest.mark.parametrize(("does", "kind"), [(follow, lambda act: act), (_in_task, _awaited)], ids=["thread", "task"])
-def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(
-    does: Callable[[Acts[Any]], Any], kind: Callable[[Any], Any]
-) -> None:
+def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(does, kind):
     def wants(last: str) -> Acts[list[Any]]:
         came = [(yield kind(partial(int, "1")))]
         try:
@@ -39,7 +37,7 @@ def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(
         does(wants("y"))
 
 
-def test_an_interrupt_at_any_point_ends_what_was_begun() -> None:
+def test_an_interrupt_at_any_point_ends_what_was_begun():
     ended = 0
     for interrupt in points("balancer/shells/acts.py", least=5):
         said: list[str] = []

@@ -26,7 +26,7 @@ class _Clock:
             return self._now_s
 
 
-def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute() -> None:
+def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute():
     calls, tokens = 40, 300
     quota = QuotaSettings(requests_per_min=calls, tokens_per_min=tokens)
     endpoints = [Endpoint(f"http://{name}/", capacity=20, quota="key") for name in "abcd"]
@@ -54,7 +54,7 @@ def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute() -> 
     assert most_calls == calls or most_tokens > tokens - 15  # and there is nothing left over that could be used
 
 
-def test_64_callers_who_settle_wait_their_turn_and_are_all_served() -> None:
+def test_64_callers_who_settle_wait_their_turn_and_are_all_served():
     pool = Pool([Endpoint("http://a/", capacity=8, quota="key")], quotas={"key": QuotaSettings(tokens_per_min=100)})
     done = Counter[int]()
 
@@ -69,7 +69,7 @@ def test_64_callers_who_settle_wait_their_turn_and_are_all_served() -> None:
     assert pool.stats().waiting == 0
 
 
-def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_enough() -> None:
+def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_enough():
     pool = Pool([Endpoint("http://low/"), Endpoint("http://high/", group=1)], spill_after_s=0.05)
     pool.acquire(timeout=0)
     assert pool.acquire(timeout=PATIENCE_S).endpoint.url == "http://high/"

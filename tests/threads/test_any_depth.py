@@ -72,7 +72,7 @@ _CALLS: dict[str, Callable[[Pool, Lease], object]] = {
 def _depth() -> int:
     frame, depth = sys._getframe(1), 0
     while frame is not None:
-        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+        frame, depth = frame.f_back, depth + 1
     return depth
 
 
@@ -121,7 +121,7 @@ class _Scene:
 
 
 @pytest.fixture(autouse=True)
-def _loop() -> Any:
+def _loop():
     """A task that waits needs the loop that runs."""
     loop = asyncio.new_event_loop()
     asyncio._set_running_loop(loop)
@@ -132,7 +132,7 @@ def _loop() -> Any:
 
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize("what", _CALLS)
-def test_no_room_on_the_stack_at_any_depth(what: str) -> None:
+def test_no_room_on_the_stack_at_any_depth(what):
     failed, left = 0, 1
     for _ in range(30):  # in Python 3.11, code that has run often needs less room
         scene = _Scene()
@@ -155,7 +155,7 @@ def test_no_room_on_the_stack_at_any_depth(what: str) -> None:
 @pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.more)])
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RecursionError])
 @pytest.mark.parametrize("what", ["block", "acquire and release", "wait", "add", "stats", "task", "task that waits"])
-def test_an_exception_at_any_point(what: str, error: type[BaseException], every: int) -> None:
+def test_an_exception_at_any_point(what, error, every):
     def fail() -> None:
         raise error
 
@@ -170,7 +170,7 @@ def test_an_exception_at_any_point(what: str, error: type[BaseException], every:
         scene.check(f"{error.__name__} at {where}")
 
 
-def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot() -> None:
+def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot():
     """As above, where the grant comes to its caller, in each run of the tests."""
 
     for interrupt in points("balancer/core/core.py", "balancer/pool/pool.py", least=3):

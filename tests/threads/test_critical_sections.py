@@ -37,22 +37,22 @@ class _Overtaken:
         return self._lock.acquire()
 
 
-def test_two_updates_at_once_are_both_kept() -> None:
+def test_two_updates_at_once_are_both_kept():
     pool = Pool([Endpoint("a")])
-    pool.engine.lock = _Overtaken(pool.engine.lock, lambda: pool.update("a", weight=2.0))  # type: ignore[assignment]
+    pool.engine.lock = _Overtaken(pool.engine.lock, lambda: pool.update("a", weight=2.0))
     pool.update("a", capacity=3)
     endpoint = pool.acquire(timeout=0).endpoint
     assert (endpoint.capacity, endpoint.weight) == (3, 2.0)
 
 
-def test_an_update_of_an_endpoint_that_came_back_under_another_spec_keeps_the_rest_of_that() -> None:
+def test_an_update_of_an_endpoint_that_came_back_under_another_spec_keeps_the_rest_of_that():
     pool = Pool([Endpoint("a", labels=frozenset({"old"}))])
 
     def come_back() -> None:
         pool.drain("a")
         pool.add(Endpoint("a", labels=frozenset({"new"})))
 
-    pool.engine.lock = _Overtaken(pool.engine.lock, come_back)  # type: ignore[assignment]
+    pool.engine.lock = _Overtaken(pool.engine.lock, come_back)
     pool.update("a", capacity=2)
     assert pool.acquire(timeout=0).endpoint.labels == {"new"}
 
@@ -68,7 +68,7 @@ def _resting(clock: Callable[[], float]) -> Pool:
     return pool
 
 
-def test_only_the_timer_in_force_does_what_is_due() -> None:
+def test_only_the_timer_in_force_does_what_is_due():
     """One that was replaced, and rang all the same, finds that another has taken its place."""
     clock = ManualClock()
     pool = _resting(clock)
@@ -84,13 +84,13 @@ def test_only_the_timer_in_force_does_what_is_due() -> None:
     assert pool.engine._alarm._timer is timer
     timer.function()  # nor is this one
     assert pool.stats().waiting == 1
-    pool.engine._alarm._timer = threading.current_thread()  # type: ignore[assignment]
+    pool.engine._alarm._timer = threading.current_thread()
     pool.engine._tick()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
-def test_a_ring_that_comes_too_late_takes_nobody_s_place() -> None:
+def test_a_ring_that_comes_too_late_takes_nobody_s_place():
     answers: list[bool] = []
     alarm = Alarm(lambda: answers.append(alarm.rings()), ManualClock())
     early = alarm.arm(1e6 + 5.0)
@@ -106,7 +106,7 @@ def test_a_ring_that_comes_too_late_takes_nobody_s_place() -> None:
         alarm.cancel()
 
 
-def test_a_timer_that_is_replaced_is_cancelled() -> None:
+def test_a_timer_that_is_replaced_is_cancelled():
     alarm = Alarm(lambda: None, ManualClock())
     first, second = alarm.arm(1e6), alarm.arm(1e5)
     assert first is not None
@@ -115,7 +115,7 @@ def test_a_timer_that_is_replaced_is_cancelled() -> None:
     assert not second.finished.is_set()
 
 
-def test_a_timer_that_has_died_is_replaced() -> None:
+def test_a_timer_that_has_died_is_replaced():
     alarm = Alarm(lambda: None, ManualClock())
     assert alarm.arm(1e6) is not None  # and is never started, as where the machine has no more threads
     assert alarm.arm(1e6) is not None
@@ -127,7 +127,7 @@ _LEASING = ("balancer/core/", "balancer/pool/pool.py", "balancer/shells/waiting.
 
 
 @pytest.mark.parametrize("what", ["acquire", "release"])
-def test_an_interrupt_at_any_point_leaves_the_count_of_a_host_right(what: str) -> None:
+def test_an_interrupt_at_any_point_leaves_the_count_of_a_host_right(what):
     """What is out on a host is what the table of leases says; with all of them ended, all of its slots are free."""
     for interrupt in points(*_LEASING, least=20):
         host = [Endpoint(name, host="m") for name in "ab"]
@@ -149,13 +149,13 @@ def test_an_interrupt_at_any_point_leaves_the_count_of_a_host_right(what: str) -
 # -- the budget ----------------------------------------------------------------------------------------
 
 
-def test_the_budget_reads_its_clock_under_its_lock() -> None:
+def test_the_budget_reads_its_clock_under_its_lock():
     """Else a thread that was held up between the two would give it a time that lies before what it has seen."""
     held: list[bool] = []
     budget: SharedBudget
 
     def clock() -> float:
-        held.append(budget._lock._is_owned())  # type: ignore[attr-defined]
+        held.append(budget._lock._is_owned())
         return 0.0
 
     budget = SharedBudget(RetrySettings(), clock)
@@ -165,7 +165,7 @@ def test_the_budget_reads_its_clock_under_its_lock() -> None:
 
 
 @pytest.mark.parametrize("late_s", [0.0, 1.0, 15.0])
-def test_first_attempts_count_for_their_window_in_whatever_order_they_are_noted(late_s: float) -> None:
+def test_first_attempts_count_for_their_window_in_whatever_order_they_are_noted(late_s):
     """They are noted without the lock: a thread may be held up between its look at the clock and its note."""
     now_s = 20.0
     times_s = [20.0 - late_s * (number % 2) for number in range(1000)]

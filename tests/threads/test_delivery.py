@@ -21,7 +21,7 @@ _TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/sh
 
 
 @pytest.mark.parametrize("name", NAMES[:4])
-def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
+def test_many_threads_are_heard_in_order_and_completely(name):
     heard: list[Event] = []
     inside = threading.Semaphore()
 
@@ -68,7 +68,7 @@ class _TurnThatEnds:
         self._lock.release()
 
 
-def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well() -> None:
+def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well():
     heard: list[Event] = []
     happened: deque[Event] = deque([Retried(0.0, "a")])
     late = [Retried(1.0, "a")]
@@ -83,12 +83,12 @@ def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well() -> None
             other.join(PATIENCE_S)
             assert not other.is_alive(), "leasing waits for an observer"
 
-    delivery._turn = _TurnThatEnds(happens_now)  # type: ignore[assignment]
+    delivery._turn = _TurnThatEnds(happens_now)
     delivery.deliver()
     assert [event.at_s for event in heard] == [0.0, 1.0]
 
 
-def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
+def test_an_observer_that_hangs_holds_up_one_thread_only():
     hangs, goes_on = threading.Event(), threading.Event()
     heard: list[Event] = []
 
@@ -110,7 +110,7 @@ def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
     until(lambda: len(heard) == 202)
 
 
-def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> None:
+def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way():
     """What is told must be told without another call to the pool: whoever is interrupted may have been the last."""
     for interrupt in points(*_TELLING, least=20):
         heard: list[Event] = []
@@ -129,7 +129,7 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> Non
 
 
 @pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
-def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]] | None) -> None:
+def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds):
     def interrupt(event: Event, /) -> None:
         if isinstance(event, Granted) and event.lease_id == 1:
             raise Interrupted
@@ -142,7 +142,7 @@ def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]
 
 
 @pytest.mark.more
-def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work() -> None:
+def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work():
     for interrupt in points(*_TELLING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)
         pool.acquire()
@@ -167,7 +167,7 @@ def _granted(pool: Pool, name: str) -> bool:
     return True
 
 
-def test_a_lease_that_runs_out_and_its_return_meet_in_any_order() -> None:
+def test_a_lease_that_runs_out_and_its_return_meet_in_any_order():
     heard: list[Event] = []
     pool = Pool([Endpoint("a", capacity=4)], strategy="fifo", ttl_s=0.002)
     pool.observe(heard.append, {Ended, Expired})

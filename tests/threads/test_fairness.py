@@ -38,7 +38,7 @@ def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_every_thread_gets_its_share_and_none_waits_long(name: str) -> None:
+def test_every_thread_gets_its_share_and_none_waits_long(name):
     said = [unfairness_of(name)]
     while said[-1] and len(said) < _RUNS:
         said.append(unfairness_of(name))
@@ -63,7 +63,7 @@ def unfairness_of(name: str) -> str:
     return f"one waited for {max(gaps)} leases of others, the mean is {mean:.1f}" if max(gaps) > 3 * mean else ""
 
 
-def test_the_measure_notices_a_pool_that_lets_the_quick_barge_in() -> None:
+def test_the_measure_notices_a_pool_that_lets_the_quick_barge_in():
     """A semaphore hands nothing over: whoever gives a slot back is first to take it again."""
     slots, counter = threading.Semaphore(_ENDPOINTS), iter(range(10**9))
 

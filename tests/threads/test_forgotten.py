@@ -27,7 +27,7 @@ def _in_flight(pool: Pool) -> int:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("strategy", ["least_in_flight", "fifo", "weighted_health"])
-def test_no_interrupted_block_leaves_its_slot_out(strategy: str) -> None:
+def test_no_interrupted_block_leaves_its_slot_out(strategy):
     count = count_interrupts(150, strategy=strategy)
     assert (count.interrupted, count.out, count.lost) == (150, 0, 0)
 
@@ -36,7 +36,7 @@ def test_no_interrupted_block_leaves_its_slot_out(strategy: str) -> None:
 
 
 @_RULES
-def test_the_lease_of_a_thread_that_is_gone_comes_back(health: HealthSettings | None) -> None:
+def test_the_lease_of_a_thread_that_is_gone_comes_back(health):
     heard: list[Event] = []
     pool = Pool(["a"], health=health)
     pool.observe(heard.append, {Abandoned, Ended})
@@ -53,7 +53,7 @@ def test_the_lease_of_a_thread_that_is_gone_comes_back(health: HealthSettings | 
     assert pool.stats().calls == 0
 
 
-def test_it_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_logged_in_a_line(caplog):
     pool = Pool(["http://a/?key=1"], clock=ManualClock())
     pool.lease()
     pool.stats()
@@ -62,7 +62,7 @@ def test_it_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @_RULES
-def test_an_acquire_that_finds_none_free_gets_it_at_once(health: HealthSettings | None) -> None:
+def test_an_acquire_that_finds_none_free_gets_it_at_once(health):
     pool = Pool(["a"], health=health, max_waiters=0)
     pool.lease()
     with pool.lease(timeout=PATIENCE_S):
@@ -73,9 +73,7 @@ def test_an_acquire_that_finds_none_free_gets_it_at_once(health: HealthSettings 
 
 
 @_RULES
-def test_one_who_waits_already_is_served_when_it_is_forgotten(
-    health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_who_waits_already_is_served_when_it_is_forgotten(health, monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
     monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
@@ -89,7 +87,7 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
     assert _in_flight(pool) == 0
 
 
-def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> None:
+def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds():
     pool = Pool(["a"], clock=ManualClock(0.0))
     held = pool.acquire()
     waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
@@ -98,7 +96,7 @@ def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_strategy_learns_of_it(name: str) -> None:
+def test_the_strategy_learns_of_it(name):
     pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
     for _ in range(7):
         pool.lease()
@@ -109,7 +107,7 @@ def test_the_strategy_learns_of_it(name: str) -> None:
 
 
 @pytest.mark.more
-def test_a_cycle_comes_back_when_it_is_collected() -> None:
+def test_a_cycle_comes_back_when_it_is_collected():
     pool = Pool(["a"])
     ring: list[object] = [pool.lease()]
     ring.append(ring)
@@ -118,7 +116,7 @@ def test_a_cycle_comes_back_when_it_is_collected() -> None:
     assert _in_flight(pool) == 0
 
 
-def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint() -> None:
+def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint():
     clock = ManualClock()
     settings = HealthSettings(consecutive_failures=1, cooldown_s=1.0)
     pool = Pool(["a", "b", "c"], clock=clock, health=settings)
@@ -130,7 +128,7 @@ def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint() -> None:
     assert _in_flight(pool) == 0
 
 
-def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_release_is_done_all_the_same(monkeypatch):
     pool = Pool(["a"])
     lease = pool.acquire()
     real, calls = pool.engine.core.ledger.end, iter([1])
@@ -138,7 +136,7 @@ def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyP
     def interrupted(*given: object) -> object:
         if next(calls, None):
             raise KeyboardInterrupt
-        return real(*given)  # type: ignore[arg-type]
+        return real(*given)
 
     monkeypatch.setattr(pool.engine.core.ledger, "end", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -150,7 +148,7 @@ def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyP
 # -- somebody has it -------------------------------------------------------------------------------
 
 
-def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gone() -> None:
+def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gone():
     pool = Pool(["a"])
     handed: list[Lease] = []
     in_time(lambda: handed.append(pool.lease()))
@@ -162,7 +160,7 @@ def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gon
     assert _in_flight(pool) == 0
 
 
-def test_one_with_a_holder_or_a_ttl_may_be_given_back_by_its_id_alone() -> None:
+def test_one_with_a_holder_or_a_ttl_may_be_given_back_by_its_id_alone():
     clock = ManualClock()
     pool = Pool([Endpoint("a", capacity=2)], clock=clock)
     first = pool.acquire(holder="remote").id
@@ -174,7 +172,7 @@ def test_one_with_a_holder_or_a_ttl_may_be_given_back_by_its_id_alone() -> None:
     assert _in_flight(pool) == 0
 
 
-def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second() -> None:
+def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second():
     clock = ManualClock()
     pool = Pool(["a"], clock=clock)
     number = pool.acquire().id
@@ -187,7 +185,7 @@ def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second() -> N
         pool.release_by_id(number)
 
 
-def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twice() -> None:
+def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twice():
     pool = Pool([Endpoint("a", capacity=3), Endpoint("b", capacity=2)], strategy="fifo")
     handed: list[Lease] = []
     most, now, lock = [0], [0], threading.Lock()
@@ -221,7 +219,7 @@ def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twi
 # -- looking ---------------------------------------------------------------------------------------
 
 
-def test_only_what_nobody_refers_to_is_abandoned() -> None:
+def test_only_what_nobody_refers_to_is_abandoned():
     pool = Pool([Endpoint("a", capacity=4)])
     first, _, third = pool.lease(), pool.lease(), [pool.lease()]
     del _
@@ -233,7 +231,7 @@ def test_only_what_nobody_refers_to_is_abandoned() -> None:
     assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2, 3]
 
 
-def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second() -> None:
+def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second():
     scan = AbandonedLeaseScan()
     assert [scan.is_due(17, 0.5) for _ in range(7)] == [True, False, False, True, False, False, True]
     assert [scan.is_due(1000, now) for now in (1.4, 1.5, 1.6)] == [False, True, False]

@@ -78,7 +78,7 @@ _CALLS: dict[str, Callable[[Pool], object]] = {
 @pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", _CALLS)
 @pytest.mark.parametrize("locked", [False, True], ids=["idle", "locked by another thread"])
-def test_every_call_says_so_in_the_child(name: str, locked: bool) -> None:
+def test_every_call_says_so_in_the_child(name, locked):
     pool = Pool([Endpoint("a", capacity=2, labels=frozenset("x"))], health=HealthSettings())
     go, has = threading.Event(), threading.Event()
 
@@ -100,7 +100,7 @@ def test_every_call_says_so_in_the_child(name: str, locked: bool) -> None:
         pass
 
 
-def test_a_lease_of_the_parent_is_the_parents_to_give_back() -> None:
+def test_a_lease_of_the_parent_is_the_parents_to_give_back():
     pool = Pool(["a"])
     with pool.lease() as lease:
         assert _is_refused(_in_child(lease.release))
@@ -116,7 +116,7 @@ def test_a_lease_of_the_parent_is_the_parents_to_give_back() -> None:
     assert pool.stats().calls == 1
 
 
-def test_a_child_may_close_and_show_it_and_end() -> None:
+def test_a_child_may_close_and_show_it_and_end():
     pool = Pool(["a"])
 
     def end() -> str:
@@ -128,7 +128,7 @@ def test_a_child_may_close_and_show_it_and_end() -> None:
     pool.acquire(0).release()
 
 
-def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_own() -> None:
+def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_own():
     settings = HealthSettings(consecutive_failures=1, cooldown_s=200.0)
     pool = Pool(["a", "b"], health=settings)
     held = pool.acquire(ttl_s=500.0)  # arms the timer
@@ -147,7 +147,7 @@ def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_o
     held.release()
 
 
-def test_observers_of_the_parent_hear_nothing_in_the_child() -> None:
+def test_observers_of_the_parent_hear_nothing_in_the_child():
     heard: list[int] = []
     pool = Pool(["a"], observers=[lambda event: heard.append(os.getpid())], clock=ManualClock())
     before = len(heard)
@@ -160,7 +160,7 @@ def test_observers_of_the_parent_hear_nothing_in_the_child() -> None:
     assert _in_child(child) == before
 
 
-def test_a_child_of_a_child_names_its_own_parent() -> None:
+def test_a_child_of_a_child_names_its_own_parent():
     def child() -> object:
         own = Pool(["a"])
         me = os.getpid()
@@ -170,13 +170,13 @@ def test_a_child_of_a_child_names_its_own_parent() -> None:
     assert _in_child(child) == ["PoolForked", True]
 
 
-def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned() -> None:
+def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned():
     with pytest.raises(TypeError, match=r"^a pool cannot be pickled: it serves the threads of one process"):
         pickle.dumps(Pool(["a"]))
 
 
 @pytest.mark.more
-def test_a_pool_that_was_not_kept_is_not_minded() -> None:
+def test_a_pool_that_was_not_kept_is_not_minded():
     before = set(forks._minding)
     pool = Pool(["a"])
     mine = [weakref.ref(each) for each in forks._minding if each not in before]
@@ -186,7 +186,7 @@ def test_a_pool_that_was_not_kept_is_not_minded() -> None:
     assert [each() for each in mine] == [None] * len(mine)
 
 
-def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do() -> None:
+def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do():
     pool = Pool(["a"])
     pool.observe(lambda event: None)
     engine, held = pool.engine, pool.acquire()

@@ -6,7 +6,7 @@ A release is done when the outer call is over. An acquire is refused. The outer 
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -45,9 +45,7 @@ def _pool() -> tuple[Pool, Lease]:
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("outer", _OUTER)
-def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
-    outer: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(outer, caplog):
     for handle in points(*LEASING, least=10):
         pool, busy = _pool()
         waiter = WaitingThread(pool, 30, labels={"busy"})  # it is handed the slot, and is woken
@@ -63,7 +61,7 @@ def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("outer", _OUTER)
-def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_on(outer: str) -> None:
+def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_on(outer):
     """As a signal handler does it that leases, with a timeout. It is granted where the lock is free."""
     answers = set()
     for handle in points(*LEASING, least=10):
@@ -113,13 +111,13 @@ class _Busybody(Fifo):
 
 
 @pytest.fixture
-def busybody() -> Iterator[type[_Busybody]]:
+def busybody():
     yield _Busybody
     _Busybody.acts = None
 
 
 @pytest.mark.parametrize("what", sorted(_from_within(Pool())))
-def test_what_needs_an_answer_is_refused_in_one_line(what: str, busybody: type[_Busybody]) -> None:
+def test_what_needs_an_answer_is_refused_in_one_line(what, busybody):
     pool = Pool(["a", "b"], strategy=busybody)
     busybody.acts = staticmethod(_from_within(pool)[what])
     with pytest.raises(CallFromWithin) as refusal:
@@ -129,7 +127,7 @@ def test_what_needs_an_answer_is_refused_in_one_line(what: str, busybody: type[_
     assert_nothing_lost(pool, 2)
 
 
-def test_a_strategy_that_leases_is_refused_in_a_task_too(busybody: type[_Busybody]) -> None:
+def test_a_strategy_that_leases_is_refused_in_a_task_too(busybody):
     pool = Pool(["a", "b"], strategy=busybody)
     busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
 
@@ -141,7 +139,7 @@ def test_a_strategy_that_leases_is_refused_in_a_task_too(busybody: type[_Busybod
     assert_nothing_lost(pool, 2)
 
 
-def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody: type[_Busybody]) -> None:
+def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody):
     pool = Pool(["a"], strategy=busybody)
     lease = pool.acquire(timeout=0)
     waiter = WaitingThread(pool, 30)
@@ -153,7 +151,7 @@ def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody: type[
     assert_nothing_lost(pool, 1)
 
 
-def test_a_strategy_may_release_and_close(busybody: type[_Busybody]) -> None:
+def test_a_strategy_may_release_and_close(busybody):
     pool = Pool(["a", "b"], strategy=busybody)
     first = pool.acquire(timeout=0)
     busybody.acts = staticmethod(first.release)
@@ -168,9 +166,7 @@ def test_a_strategy_may_release_and_close(busybody: type[_Busybody]) -> None:
     third.release()
 
 
-def test_a_second_release_from_within_is_refused_in_the_log(
-    busybody: type[_Busybody], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_second_release_from_within_is_refused_in_the_log(busybody, caplog):
     pool = Pool(["a", "b"], strategy=busybody)
     lease = pool.acquire(timeout=0)
     lease.release()
@@ -195,7 +191,7 @@ class _Releases(_Owner):
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["__del__", "finalize"])
-def test_a_finaliser_that_runs_within_a_call_may_release(kind: str, busybody: type[_Busybody]) -> None:
+def test_a_finaliser_that_runs_within_a_call_may_release(kind, busybody):
     pool = Pool(["a", "b"], strategy=busybody)
     gc.collect()
     if kind == "__del__":
@@ -210,7 +206,7 @@ def test_a_finaliser_that_runs_within_a_call_may_release(kind: str, busybody: ty
     assert_nothing_lost(pool, 2)
 
 
-def test_an_observer_may_call_the_pool() -> None:
+def test_an_observer_may_call_the_pool():
     """It is called outside the lock."""
     pool = Pool(["a", "b"])
     seen: list[object] = []
@@ -228,7 +224,7 @@ def test_an_observer_may_call_the_pool() -> None:
     assert_nothing_lost(pool, 3)
 
 
-def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself() -> None:
+def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself():
     """Else the thread would wait for a lock that it holds, for ever."""
     pool = Pool(["a", "b"])
 

@@ -67,14 +67,14 @@ def _both_run(
     return begun
 
 
-def test_a_quick_call_is_made_once() -> None:
+def test_a_quick_call_is_made_once():
     pool = pool_of("a", "b")
     assert call(pool.engine, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (0, 0, 0)}
 
 
 @pytest.mark.parametrize(("winner", "loser"), ["ab", "ba"])
-def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, loser: str) -> None:
+def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner, loser):
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     thread, came = _both_run(pool, stage)
     assert not stage.leases[loser].ended
@@ -92,7 +92,7 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
 
 
 @pytest.mark.parametrize(("error", "failures"), [(EndpointError("down"), 1), (CannotTell("its limit is lower"), 0)])
-def test_one_failure_is_not_the_end_while_the_other_runs(error: Exception, failures: int) -> None:
+def test_one_failure_is_not_the_end_while_the_other_runs(error, failures):
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = error
     thread, came = _both_run(pool, stage)
@@ -105,7 +105,7 @@ def test_one_failure_is_not_the_end_while_the_other_runs(error: Exception, failu
     assert ended_as(pool) == {"a": (1, failures, 0), "b": (1, 0, 0)}
 
 
-def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
+def test_two_failures_are_one_attempt_and_neither_endpoint_is_next():
     pool = pool_of("a", "b", "c")
     both = threading.Barrier(2)
     went: list[str] = []
@@ -126,7 +126,7 @@ def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0), "c": (2, 0, 0)}  # one is ours
 
 
-def test_an_error_of_the_caller_s_own_ends_both() -> None:
+def test_an_error_of_the_caller_s_own_ends_both():
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     heard: list[Event] = []
     pool.observe(heard.append, {Hedged})
@@ -165,7 +165,7 @@ def _loses_on_a(pool: Pool, error: Exception) -> None:
         (KeyError("mine"), "healthy"),
     ],
 )
-def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error: Exception, health: str) -> None:
+def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error, health):
     pool = pool_of("a", "b", health=HealthSettings(consecutive_failures=2, cooldown_s=300.0))
     for _ in range(2):
         _loses_on_a(pool, error)
@@ -173,7 +173,7 @@ def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error: Exce
     assert ended_as(pool) == {"a": (2, 0, 0), "b": (2, 0, 0)}
 
 
-def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch):
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = EndpointError("down")
     told: list[str] = []
@@ -192,7 +192,7 @@ def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: 
     assert told == ["a"]
 
 
-def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch):
     """An error in the loser's thread would be a warning, and so fail this test."""
     pool = pool_of("a", "b")
     told: list[tuple[str, bool]] = []
@@ -210,9 +210,7 @@ def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(
-    missing: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(missing, monkeypatch):
     """Without a thread for the first one, it runs in that of the caller."""
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     starts: list[str] = []
@@ -233,7 +231,7 @@ def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (missing - 1, 0, 0)}
 
 
-def test_a_call_that_goes_on_alone_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_goes_on_alone_may_fail(monkeypatch):
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = EndpointError("down")
     start = threading.Thread.start
@@ -250,7 +248,7 @@ def test_a_call_that_goes_on_alone_may_fail(monkeypatch: pytest.MonkeyPatch) -> 
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 0, 0)}
 
 
-def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
+def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer():
     pool, stage = pool_of("a", "b"), Stage("a", "b")
 
     def fn(lease: Lease) -> str:
@@ -310,9 +308,7 @@ def _made_again(pool: Pool, go: threading.Event) -> str:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(("made", "least"), [(_made_twice, 60), (_made_again, 60)])
-def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
-    made: Callable[[Pool, threading.Event], str], least: int
-) -> None:
+def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(made, least):
     in_no_hand = 0
     for interrupt in points(*_AROUND_THE_LEASE, least=least):
         pool, go = pool_of("a", "b"), threading.Event()
@@ -350,7 +346,7 @@ def _goes_on_alone(pool: Pool) -> None:
     assert not stage.started["b"].is_set()
 
 
-def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing() -> None:
+def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing():
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     with pool.lease(exclude=["a"]):
         _goes_on_alone(pool)
@@ -358,26 +354,26 @@ def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_n
     assert pool.engine.budget.try_spend()
 
 
-def test_there_is_no_second_call_without_a_budget() -> None:
+def test_there_is_no_second_call_without_a_budget():
     pool = pool_of("a", "b", ratio=0.0, per_s=0.0)
     _goes_on_alone(pool)
     assert pool.stats().acquired == 1
 
 
-def test_a_call_sees_the_context_of_its_caller() -> None:
+def test_a_call_sees_the_context_of_its_caller():
     request: ContextVar[str] = ContextVar("request")
     request.set("mine")
     assert call(pool_of("a").engine, lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
 
 
-def test_a_call_that_gives_its_lease_back_is_told_so() -> None:
+def test_a_call_that_gives_its_lease_back_is_told_so():
     pool = pool_of("a")
     with pytest.raises(Exception, match="already released"):
         call(pool.engine, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
     assert_nothing_lost(pool, 1)
 
 
-def test_nothing_is_lost_however_threads_take_turns() -> None:
+def test_nothing_is_lost_however_threads_take_turns():
     """Calls of any length, some of which fail: every lease ends once, and every failure is an attempt's."""
     pool = pool_of("a", "b", "c", ratio=10.0, capacity=2)
     wins: Counter[str] = Counter()

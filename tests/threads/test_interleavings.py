@@ -34,7 +34,7 @@ def _found(group: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.timeout(_LONGEST_S)
 @pytest.mark.more
 @pytest.mark.parametrize("group", _GROUPS)
-def test_nothing_is_lost_in_any_interleaving(group: str) -> None:
+def test_nothing_is_lost_in_any_interleaving(group):
     found = _found(group)
     for moves, came in found.items():
         assert came["holds"] is True, f"{moves}: {came['why']}"  # None: it did not come to an end, as in a deadlock

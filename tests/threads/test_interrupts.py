@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from types import FrameType
 
@@ -25,9 +24,7 @@ _LOOK = RetryPolls.look
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(name, caplog):
     pool = Pool([Endpoint("a")], strategy=name)
     lease = pool.acquire()
     waiter = WaitingThread(pool, None)
@@ -41,7 +38,7 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
 
 
 @pytest.fixture
-def alarm() -> Iterator[None]:
+def alarm():
     """Make SIGUSR1 raise `Interrupted` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -55,7 +52,7 @@ def alarm() -> Iterator[None]:
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread only"
 )
-def test_a_signal_ends_a_wait_at_once(alarm: None) -> None:
+def test_a_signal_ends_a_wait_at_once(alarm):
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
@@ -68,7 +65,7 @@ def test_a_signal_ends_a_wait_at_once(alarm: None) -> None:
     assert_nothing_lost(pool, 1)
 
 
-def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> None:
+def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue():
     """Else the next slot would go to a caller that is gone; or a group of nobody would stop every later hand-off."""
     for interrupt in points(*LEASING, least=20):
         pool = Pool([Endpoint("a")], strategy="fifo")
@@ -84,7 +81,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 
 
 @pytest.mark.more
-def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right() -> None:
+def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right():
     """Else a holder with as many leases as it may have would never get another one."""
     for interrupt in points(*LEASING, least=30):
         bounded = {"*": HolderSettings(max_leases=1, max_waiters=1)}
@@ -111,8 +108,8 @@ _ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
     "health", [pytest.param(None, id="plain", marks=pytest.mark.more), pytest.param(HealthSettings(), id="ruled")]
 )
 def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and_leaves_nobody_in_the_queue(
-    health: HealthSettings | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    health, monkeypatch
+):
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
     for interrupt in points(*_OF_A_CALL, least=200):
@@ -147,7 +144,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
 
 
 @pytest.mark.more
-def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None:
+def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release():
     for interrupt in points(*LEASING, least=10):
         pool = Pool([Endpoint("a")])
         lease = pool.acquire()
@@ -172,7 +169,7 @@ def _wait_in_vain(pool: Pool) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
+def test_an_interrupt_at_any_point_costs_no_slot(name):
     """Neither by the pool's figures, nor by the books of the strategy."""
     for interrupt in points(*LEASING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
@@ -186,9 +183,7 @@ def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 @pytest.mark.parametrize("what", ["release", "close"])
-def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
-    what: str, health: HealthSettings | None
-) -> None:
+def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(what, health):
     """Whoever waits is woken: by that call, by the next one, or by closing at the latest."""
     for interrupt in points(*LEASING, least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)

@@ -116,19 +116,19 @@ _A = Endpoint("a")
     ],
 )
 def test_what_befalls_those_who_wait(
-    those_who_wait: Callable[..., object],
-    specs: list[Endpoint],
-    waiters: int,
-    event: Callable[[Pool], object],
-    asked: dict[str, Any],
-    ends: dict[str, int],
-) -> None:
+    those_who_wait,
+    specs,
+    waiters,
+    event,
+    asked,
+    ends,
+):
     with busy_pool(*specs) as pool:
         assert those_who_wait(pool, waiters, event, **asked) == ends
         assert pool.stats().waiting == 0
 
 
-def test_stats_can_be_read_while_the_pool_is_busy() -> None:
+def test_stats_can_be_read_while_the_pool_is_busy():
     pool = Pool([Endpoint(f"e{n}") for n in range(3)])
     stop = threading.Event()
 

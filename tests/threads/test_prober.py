@@ -37,7 +37,7 @@ def fail(error: Exception) -> Callable[[], None]:
     return ping
 
 
-def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() -> None:
+def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went():
     ear = Ear()
     pings = {"a": lambda: None, "b": fail(EndpointError("down")), "c": fail(ZeroDivisionError("plugin"))}
     with Prober(ear, pings, every_s=_SOON_S):
@@ -45,9 +45,7 @@ def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() ->
     assert {url: set(heard) for url, heard in ear.heard.items()} == {"a": {True}, "b": {False}, "c": {False}}
 
 
-def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing_after_it(
-    monkeypatch: pytest.MonkeyPatch, still_running: Callable[[str], list[str]]
-) -> None:
+def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing_after_it(monkeypatch, still_running):
     monkeypatch.setattr("balancer.shells.prober._PATIENCE_S", 0.01)
     ear, hangs, let_go = Ear(), threading.Event(), threading.Event()
 
@@ -66,7 +64,7 @@ def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing
     assert ear.heard["a"] == ear.heard["c"] == []
 
 
-def test_pings_that_end_are_waited_for() -> None:
+def test_pings_that_end_are_waited_for():
     ear, pinging, let_go = Ear(), threading.Event(), threading.Event()
 
     def ping() -> None:
@@ -81,14 +79,14 @@ def test_pings_that_end_are_waited_for() -> None:
     assert let_go.is_set()
 
 
-def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began(still_running: Callable[[str], list[str]]) -> None:
+def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began(still_running):
     with Prober(Ear(), {"a": lambda: None}, every_s=1e300):
         pass
     Prober(Ear(), {"a": lambda: None}, every_s=1.0).stop()
     assert not still_running("ping ")
 
 
-def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pings_that_began_together_drift_apart(monkeypatch):
     """Pauses are within 10% of the interval, the first anywhere in it; and a seed repeats them."""
 
     def pauses(seed: int) -> list[float]:
@@ -112,12 +110,12 @@ def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan")])
-def test_an_interval_out_of_range_is_refused(every_s: float) -> None:
+def test_an_interval_out_of_range_is_refused(every_s):
     with pytest.raises(ValueError, match="every_s"):
         Prober(Ear(), {}, every_s=every_s)
 
 
-def test_failed_pings_eject_and_one_that_has_gone_is_no_error() -> None:
+def test_failed_pings_eject_and_one_that_has_gone_is_no_error():
     pool = Pool([Endpoint("a"), Endpoint("b")], health=HealthSettings(consecutive_failures=3, cooldown_s=100.0))
     with Prober(pool, {"a": fail(EndpointError("down")), "b": lambda: None, "gone": lambda: None}, every_s=_SOON_S):
         until(lambda: pool.stats().endpoints[0].health == "ejected")
@@ -128,14 +126,14 @@ def test_failed_pings_eject_and_one_that_has_gone_is_no_error() -> None:
 # -- what a ping is ------------------------------------------------------------------------------------
 
 
-def test_a_ping_is_the_executor_s_own() -> None:
+def test_a_ping_is_the_executor_s_own():
     executor = FakeExecutor()
     pings_of({"a": executor}, "ping")["a"]()
     assert executor.calls == []
 
 
 @pytest.mark.parametrize("language", ["python", "cpp"])
-def test_a_program_is_run_in_a_language_that_the_executor_knows(language: str) -> None:
+def test_a_program_is_run_in_a_language_that_the_executor_knows(language):
     def computes(program: Program, stdin: bytes, *_: object) -> Execution:
         return Execution(Status.FINISHED, b"%d\n" % (int(stdin) * 48271 % (2**31 - 1)), exit_code=0)
 
@@ -144,7 +142,7 @@ def test_a_program_is_run_in_a_language_that_the_executor_knows(language: str) -
     assert [program.language for program in executor.calls] == [language]
 
 
-def test_an_executor_of_other_languages_is_only_asked() -> None:
+def test_an_executor_of_other_languages_is_only_asked():
     executor = FakeExecutor(languages=["cobol"])
     pings_of({"a": executor}, "program")["a"]()
     assert executor.calls == []
@@ -159,14 +157,14 @@ def test_an_executor_of_other_languages_is_only_asked() -> None:
         EndpointError("down"),
     ],
 )
-def test_a_program_that_does_not_do_its_part_is_a_failed_ping(done: Execution | Exception) -> None:
+def test_a_program_that_does_not_do_its_part_is_a_failed_ping(done):
     ping = pings_of({"a": FakeExecutor(always=done)}, "program")["a"]
     with pytest.raises(EndpointError):
         ping()
 
 
-def test_a_prober_is_started_once() -> None:
-    prober = Prober(Ear(), {"a": lambda: None}, every_s=60.0)  # type: ignore[arg-type]
+def test_a_prober_is_started_once():
+    prober = Prober(Ear(), {"a": lambda: None}, every_s=60.0)
     prober.start()
     with pytest.raises(RuntimeError, match="started once"):
         prober.start()

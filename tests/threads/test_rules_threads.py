@@ -23,7 +23,7 @@ _QUICK = HealthSettings(consecutive_failures=1, cooldown_s=0.02, max_cooldown_s=
 
 
 def pool_of(*urls: str, **arguments: object) -> Pool:
-    return Pool([Endpoint(url) for url in urls], **{"health": _QUICK, "seed": 1, **arguments})  # type: ignore[arg-type]
+    return Pool([Endpoint(url) for url in urls], **{"health": _QUICK, "seed": 1, **arguments})
 
 
 def rest(pool: Pool, seconds: float, url: str | None = None) -> None:
@@ -39,7 +39,7 @@ def timers() -> set[threading.Timer]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_time_alone_wakes_who_waits_for_the_only_endpoint(name: str) -> None:
+def test_time_alone_wakes_who_waits_for_the_only_endpoint(name):
     pool = pool_of("a", strategy=name)
     rest(pool, 0.05)
     with pool.lease(timeout=_LONG_S) as lease:
@@ -48,7 +48,7 @@ def test_time_alone_wakes_who_waits_for_the_only_endpoint(name: str) -> None:
     assert_nothing_lost(pool, 1)
 
 
-def test_what_is_due_earlier_wakes_earlier() -> None:
+def test_what_is_due_earlier_wakes_earlier():
     """The waiter's timer is for an hour; then something shorter comes up, while it sleeps."""
     pool = pool_of("a", "b")
     b = pool.acquire(timeout=0, exclude=["a"])
@@ -61,7 +61,7 @@ def test_what_is_due_earlier_wakes_earlier() -> None:
     assert waiter.ended_with == "b"
 
 
-def test_closing_the_pool_ends_the_wait_and_the_timer() -> None:
+def test_closing_the_pool_ends_the_wait_and_the_timer():
     pool = pool_of("a")
     before = timers()
     rest(pool, 3600.0)
@@ -73,7 +73,7 @@ def test_closing_the_pool_ends_the_wait_and_the_timer() -> None:
     until(lambda: not timers() - before)
 
 
-def test_there_is_one_timer_however_often_something_is_due_earlier() -> None:
+def test_there_is_one_timer_however_often_something_is_due_earlier():
     pool = Pool([Endpoint(f"e{number}") for number in range(30)], health=_QUICK)
     before = timers()
     leases = [pool.acquire(timeout=0) for _ in range(30)]
@@ -88,7 +88,7 @@ def test_there_is_one_timer_however_often_something_is_due_earlier() -> None:
     until(lambda: not timers() - before)
 
 
-def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
+def test_a_timer_that_found_nothing_to_do_sets_the_next():
     """The earliest endpoint leaves, so its timer rings in vain."""
     pool = pool_of("a", "b", "c")
     for url, rest_s in (("a", 0.5), ("b", 1.0), ("c", 3600.0)):
@@ -100,7 +100,7 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
 
 
 @pytest.mark.more
-def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer() -> None:
+def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer():
     """Whoever is interrupted may be the one that saw to the timer."""
 
     def try_in_vain(pool: Pool) -> None:
@@ -117,7 +117,7 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         assert other.ended_with in ("a", "b"), f"interrupted at {where}: {other.ended_with!r}"
 
 
-def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch):
     pool = pool_of("a", "b")
     b = pool.acquire(timeout=0, exclude=["a"])
     rest(pool, 0.4, "a")
@@ -137,7 +137,7 @@ def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeyp
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_threads_over_endpoints_that_fail_lose_nothing(name: str) -> None:
+def test_threads_over_endpoints_that_fail_lose_nothing(name):
     health = HealthSettings(
         consecutive_failures=2, cooldown_s=0.002, max_cooldown_s=0.01, slow_start_s=0.005, max_ejected_share=0.7
     )

@@ -14,7 +14,7 @@ from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.01, 0.05])
-def test_a_timeout_is_kept(timeout_s: float) -> None:
+def test_a_timeout_is_kept(timeout_s):
     """Never early; late by what the machine takes to wake a thread, at the median of nine."""
     pool = Pool([Endpoint("a")])
     pool.acquire()
@@ -32,7 +32,7 @@ def test_a_timeout_is_kept(timeout_s: float) -> None:
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
-def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name: str) -> None:
+def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name):
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
     served, late = [0] * 6, [0] * 6
 
@@ -55,7 +55,7 @@ def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name: str) 
     assert_nothing_lost(pool, 2)
 
 
-def test_a_wait_that_ended_with_a_lease_too_late_keeps_it() -> None:
+def test_a_wait_that_ended_with_a_lease_too_late_keeps_it():
     """The pool's clock may say that time is left when the thread's timer says that it is over."""
     now_s = [0.0]
     pool = Pool([Endpoint("a")], clock=lambda: now_s[0])  # stands still, so no deadline ever passes for the core

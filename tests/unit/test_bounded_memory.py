@@ -2,7 +2,7 @@
 
 import gc
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -24,7 +24,7 @@ _FEW, _MANY, _ALLOWED = 300, 1500, 600
 
 
 @pytest.fixture(autouse=True, scope="module")
-def only_what_is_new() -> Iterator[None]:
+def only_what_is_new():
     """Keep what is older out of the counts, and out of the time that they take."""
     gc.collect()
     gc.freeze()
@@ -50,13 +50,13 @@ class _Nobody:
 
 def _core(strategy: str = "least_in_flight", **rules: object) -> Core:
     chosen = MAKERS[strategy](random.Random(1))
-    return Core(_ENDPOINTS, chosen, lender=_Nobody(), rng=random.Random(1), now=0.0, **rules)  # type: ignore[arg-type]
+    return Core(_ENDPOINTS, chosen, lender=_Nobody(), rng=random.Random(1), now=0.0, **rules)
 
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("strategy", NAMES)
 @pytest.mark.parametrize("asked", [_OPEN, frozenset()], ids=["labels", "any"])
-def test_leases_around_one_who_waits(strategy: str, asked: frozenset[str]) -> None:
+def test_leases_around_one_who_waits(strategy, asked):
     core = _core(strategy)
     assert core.acquire(Request(labels=_BUSY), 0.0) is not None
     core.wait(Request(labels=_BUSY), 0.0, 1e9, 0, lambda: None)
@@ -83,7 +83,7 @@ def test_leases_around_one_who_waits(strategy: str, asked: frozenset[str]) -> No
     ],
     ids=["a time limit", "rests", "ejections", "quotas"],
 )
-def test_leases_with_times(outcome: Outcome, hint: Hint | None, rules: dict[str, object]) -> None:
+def test_leases_with_times(outcome, hint, rules):
     """Each lease has a far time limit, and each end may bring a far time of the rules."""
     core, now = _core(**rules), 0.0
     request = Request(labels=_OPEN, terms=LeaseTerms(ttl_s=1e9))
@@ -100,7 +100,7 @@ def test_leases_with_times(outcome: Outcome, hint: Hint | None, rules: dict[str,
     assert _grows(rounds) < _ALLOWED
 
 
-def test_leases_of_a_coordinator_around_one_who_waits() -> None:
+def test_leases_of_a_coordinator_around_one_who_waits():
     """Two callers of other processes hand one slot to each other, and each waits for it for a moment."""
     told, numbers = Told(_core()), iter(range(1, 10**6))
 
@@ -122,7 +122,7 @@ def test_leases_of_a_coordinator_around_one_who_waits() -> None:
     assert _grows(rounds) < _ALLOWED
 
 
-def test_requests_that_a_coordinator_in_its_grace_is_asked_for_and_then_not() -> None:
+def test_requests_that_a_coordinator_in_its_grace_is_asked_for_and_then_not():
     told, numbers = Told(_core()), iter(range(1, 10**6))
     told.coordinator._queue.is_open = False
 

@@ -66,12 +66,12 @@ class Place:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock():
     return ManualClock()
 
 
 @pytest.fixture
-def slept(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def slept(clock, monkeypatch):
     """Return the pauses so far; they pass on the manual clock only."""
     pauses: list[float] = []
 
@@ -87,7 +87,7 @@ def down(n: int = 0) -> EndpointError:
     return EndpointError(f"down {n}")
 
 
-def test_a_pool_calls_with_the_same_arguments(clock: ManualClock, slept: list[float]) -> None:
+def test_a_pool_calls_with_the_same_arguments(clock, slept):
     bare, method = (
         [(p.name, p.kind, p.default) for p in inspect.signature(each).parameters.values()] for each in (call, Pool.call)
     )
@@ -97,7 +97,7 @@ def test_a_pool_calls_with_the_same_arguments(clock: ManualClock, slept: list[fl
     assert place.went == ["a", "c"]
 
 
-def test_a_call_that_succeeds_at_once_makes_no_plan(clock: ManualClock, slept: list[float]) -> None:
+def test_a_call_that_succeeds_at_once_makes_no_plan(clock, slept):
     place = Place("a", "b", clock=clock)
     call(place.pool.engine, place.fn("done"))
     with patch("balancer.core.attempt_plan.AttemptPlan", Mock(wraps=AttemptPlan)) as made:
@@ -113,7 +113,7 @@ def test_a_call_that_succeeds_at_once_makes_no_plan(clock: ManualClock, slept: l
 
 
 @pytest.mark.parametrize("error", [down(), TimeoutError(), ConnectionResetError(), EndpointOverloaded("busy")])
-def test_what_an_endpoint_fails_is_done_by_another(error: Exception, clock: ManualClock, slept: list[float]) -> None:
+def test_what_an_endpoint_fails_is_done_by_another(error, clock, slept):
     place = Place("a", "b", clock=clock)
     assert call(place.pool.engine, place.fn(error, "done")) == "done"
     assert place.went == ["a", "b"]
@@ -121,9 +121,7 @@ def test_what_an_endpoint_fails_is_done_by_another(error: Exception, clock: Manu
     assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
 
 
-def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(
-    clock: ManualClock, slept: list[float]
-) -> None:
+def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(clock, slept):
     retries = RetrySettings(base_s=0.0, budget_ratio=1.0)
     place = Place("a", "b", clock=clock, retries=retries, health=HealthSettings(consecutive_failures=1))
     for _ in range(20):
@@ -136,7 +134,7 @@ def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0)])
-def test_another_error_is_raised_at_once_and_blames_nobody(error: Exception, clock: ManualClock) -> None:
+def test_another_error_is_raised_at_once_and_blames_nobody(error, clock):
     place = Place("a", "b", clock=clock)
     with pytest.raises(type(error)) as caught:
         call(place.pool.engine, place.fn(error))
@@ -149,9 +147,7 @@ def test_another_error_is_raised_at_once_and_blames_nobody(error: Exception, clo
     ("attempts", "went", "note"),
     [(1, "a", "the only attempt was at a"), (3, "abc", "the last of 3 attempts was at c")],
 )
-def test_the_last_error_is_raised_when_the_attempts_are_used_up(
-    attempts: int, went: str, note: str, clock: ManualClock, slept: list[float]
-) -> None:
+def test_the_last_error_is_raised_when_the_attempts_are_used_up(attempts, went, note, clock, slept):
     place = Place("a", "b", "c", "d", clock=clock)
     errors = [down(n) for n in range(4)]
     with pytest.raises(EndpointError) as caught:
@@ -161,9 +157,7 @@ def test_the_last_error_is_raised_when_the_attempts_are_used_up(
     assert place.went == list(went)
 
 
-def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secret(
-    clock: ManualClock, slept: list[float]
-) -> None:
+def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secret(clock, slept):
     place, error = Place("http://a/?key=s3cret", clock=clock), down()
     for _ in range(3):
         with pytest.raises(EndpointError):
@@ -171,7 +165,7 @@ def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secr
     assert error.__notes__ == ["the only attempt was at http://a/"]
 
 
-def test_it_goes_only_where_it_may(clock: ManualClock, slept: list[float]) -> None:
+def test_it_goes_only_where_it_may(clock, slept):
     place = Place("a", "b", "c", clock=clock)
     for url in "abc":
         place.pool.update(url, labels=["x"])
@@ -182,7 +176,7 @@ def test_it_goes_only_where_it_may(clock: ManualClock, slept: list[float]) -> No
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_it_never_goes_back_while_another_can_serve(data: st.DataObject) -> None:
+def test_it_never_goes_back_while_another_can_serve(data):
     """Any script on any pool; every lease ends, and nobody is asked more often than `attempts`."""
     clock = ManualClock()
     urls = [f"e{n}" for n in range(data.draw(st.integers(1, 4)))]
@@ -212,7 +206,7 @@ def test_it_never_goes_back_while_another_can_serve(data: st.DataObject) -> None
 # -- the first lease, and later ones -------------------------------------------------------------------
 
 
-def test_what_the_pool_says_to_the_first_attempt_is_raised(clock: ManualClock) -> None:
+def test_what_the_pool_says_to_the_first_attempt_is_raised(clock):
     place = Place("a", clock=clock, max_waiters=0)
     with pytest.raises(NoEndpoint):
         call(place.pool.engine, place.fn(), exclude=["a"])
@@ -235,8 +229,8 @@ def test_what_the_pool_says_to_the_first_attempt_is_raised(clock: ManualClock) -
     ],
 )
 def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised_with_its_cause(
-    spoil: Callable[[Pool], None], note: str, clock: ManualClock, slept: list[float]
-) -> None:
+    spoil, note, clock, slept
+):
     place = Place("a", clock=clock)
     error = down()
 
@@ -255,7 +249,7 @@ def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised_
 # -- the budget ----------------------------------------------------------------------------------------
 
 
-def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[float]) -> None:
+def test_all_calls_over_a_pool_share_a_budget(clock, slept):
     """Each call earns half a retry, which two calls make whole: every second one is tried again."""
     retries = RetrySettings(budget_ratio=0.5, budget_per_s=0.0, base_s=0.0)
     place = Place("a", "b", clock=clock, retries=retries)
@@ -271,7 +265,7 @@ def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[fl
     assert len(place.went) == 15
 
 
-def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
+def test_a_budget_of_one_s_own(clock, slept):
     place = Place("a", "b", clock=clock)
     own = SharedBudget(RetrySettings(budget_ratio=0.0, budget_per_s=0.1), clock)
     assert call(place.pool.engine, place.fn(down(), "done"), budget=own) == "done"
@@ -283,7 +277,7 @@ def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
     assert own.try_spend()
 
 
-def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
+def test_who_got_no_lease_earns_no_retry(clock):
     retries = RetrySettings(budget_ratio=1.0, budget_per_s=0.0, base_s=0.0)
     place = Place("a", clock=clock, retries=retries)
     with place.pool.lease(), pytest.raises(AcquireTimeout):
@@ -294,7 +288,7 @@ def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
 # -- pauses and the deadline ---------------------------------------------------------------------------
 
 
-def test_pauses_are_as_the_pool_s_settings_say(clock: ManualClock, slept: list[float]) -> None:
+def test_pauses_are_as_the_pool_s_settings_say(clock, slept):
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.5, max_pause_s=3.0))
     for _ in range(20):
         with pytest.raises(EndpointError):
@@ -305,7 +299,7 @@ def test_pauses_are_as_the_pool_s_settings_say(clock: ManualClock, slept: list[f
     assert len(set(slept)) == 80
 
 
-def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[float]) -> None:
+def test_the_deadline_is_over_calls_and_pauses(clock, slept):
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.2, max_pause_s=0.4))
     started_s = clock()
     with pytest.raises(EndpointError) as caught:
@@ -317,7 +311,7 @@ def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[f
     ]
 
 
-def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: ManualClock, slept: list[float]) -> None:
+def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock, slept):
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=1000.0, max_pause_s=1000.0))
     started_s = clock()
     assert call(place.pool.engine, place.fn(down(), down(), "done"), deadline_s=8.0) == "done"
@@ -330,16 +324,14 @@ def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: M
     [("a", 7.0, 7.0), ("ab", 7.0, 0.0), ("a", 86_400.0, 60.0), ("a", float("inf"), 60.0)],
     ids=["it is kept if nobody else can serve", "not while another can", "a day is a minute", "for ever is a minute"],
 )
-def test_how_long_one_that_asks_for_rest_is_waited_for(
-    urls: str, asked_s: float, slept_s: float, clock: ManualClock, slept: list[float]
-) -> None:
+def test_how_long_one_that_asks_for_rest_is_waited_for(urls, asked_s, slept_s, clock, slept):
     place = Place(*urls, clock=clock)
     assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=asked_s), "done")) == "done"
     assert place.went == ["a", urls[-1]]
     assert sum(slept) == slept_s
 
 
-def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept: list[float]) -> None:
+def test_a_rest_longer_than_what_is_left_is_not_begun(clock, slept):
     place = Place("a", clock=clock)
     error = EndpointOverloaded("busy", retry_after_s=7.0)
     with pytest.raises(EndpointOverloaded) as caught:
@@ -400,8 +392,8 @@ def out_is_b(cooldown_s: float, clock: ManualClock, monkeypatch: pytest.MonkeyPa
 
 
 def test_when_the_one_that_is_waited_for_is_removed_one_that_is_back_serves_and_not_the_one_that_failed(
-    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    clock, slept, monkeypatch
+):
     health = HealthSettings(consecutive_failures=1, cooldown_s=0.2, max_cooldown_s=0.2)
     place = Place("a", "b", "c", clock=clock, strategy="first", health=health)
     place.pool.acquire(exclude=["a"])  # b is busy
@@ -415,9 +407,7 @@ def test_when_the_one_that_is_waited_for_is_removed_one_that_is_back_serves_and_
 
 
 @pytest.mark.parametrize("deadline_s", [10.0, None])
-def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(
-    deadline_s: float | None, clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(deadline_s, clock, slept, monkeypatch):
     place, waits = out_is_b(4.0, clock, monkeypatch)
     fn = place.fn(EndpointOverloaded("busy", retry_after_s=60.0), "done")
     assert call(place.pool.engine, fn, deadline_s=deadline_s) == "done"
@@ -426,9 +416,7 @@ def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(
     assert sum(slept) == 0.0
 
 
-def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(
-    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(clock, slept, monkeypatch):
     place, waits = out_is_b(300.0, clock, monkeypatch)
     assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
     assert place.went == ["a", "a"]
@@ -436,9 +424,7 @@ def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(
     assert waits.passed_s == 6.0
 
 
-def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
-    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(clock, slept, monkeypatch):
     place, waits = out_is_b(300.0, clock, monkeypatch)
     with pytest.raises(EndpointOverloaded) as caught:
         call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
@@ -450,9 +436,7 @@ def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
     )
 
 
-def test_a_retry_that_waits_keeps_its_place_in_the_queue(
-    clock: ManualClock, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_retry_that_waits_keeps_its_place_in_the_queue(clock, slept, monkeypatch):
     """Somebody asks for b after it has; then it looks again, twice; and when b is free it is the one that is served."""
     place = Place("a", "b", clock=clock)
     other = place.pool.acquire(exclude=["a"])
@@ -470,7 +454,7 @@ def test_a_retry_that_waits_keeps_its_place_in_the_queue(
     assert (stats.timed_out, stats.wait_s.max, stats.retries) == (0, 3.5, 1)
 
 
-def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock, monkeypatch):
     place = Place("a", clock=clock)
     pauses: list[float] = []
     monkeypatch.setattr("balancer.shells.driver.pause", pauses.append)
@@ -488,7 +472,7 @@ def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, mon
     "arguments",
     [{"attempts": 0}, {"attempts": 1.5}, {"deadline_s": -1.0}, {"hedge_after_s": -0.1}, {"slots": 0}],
 )
-def test_a_number_out_of_range_is_refused(arguments: dict[str, Any], clock: ManualClock) -> None:
+def test_a_number_out_of_range_is_refused(arguments, clock):
     place = Place("a", clock=clock)
     with pytest.raises(ValueError, match=next(iter(arguments))):
         call(place.pool.engine, place.fn(), **arguments)

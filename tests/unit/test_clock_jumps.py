@@ -1,7 +1,6 @@
 """A clock that leaps an hour ahead between two calls of a pool, as after a suspend: what was due is due, no more."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -22,11 +21,11 @@ class _Clock:
 
 
 @pytest.fixture
-def clock() -> _Clock:
+def clock():
     return _Clock()
 
 
-def test_a_lease_with_a_longest_time_is_over_and_its_slot_is_free(clock: _Clock) -> None:
+def test_a_lease_with_a_longest_time_is_over_and_its_slot_is_free(clock):
     with Pool(["http://a/"], clock=clock) as pool:
         lease = pool.acquire(ttl_s=600.0)
         clock.leap()
@@ -36,7 +35,7 @@ def test_a_lease_with_a_longest_time_is_over_and_its_slot_is_free(clock: _Clock)
             lease.release()
 
 
-def test_a_lease_without_one_goes_on(clock: _Clock) -> None:
+def test_a_lease_without_one_goes_on(clock):
     with Pool(["http://a/"], clock=clock) as pool:
         lease = pool.acquire()
         clock.leap()
@@ -47,7 +46,7 @@ def test_a_lease_without_one_goes_on(clock: _Clock) -> None:
         assert pool.stats().endpoints[0].in_flight == 0
 
 
-def test_a_quota_has_all_its_room_again_and_not_more(clock: _Clock) -> None:
+def test_a_quota_has_all_its_room_again_and_not_more(clock):
     endpoint = Endpoint("http://a/", capacity=9, quota="q")
     with Pool([endpoint], quotas={"q": QuotaSettings(requests_per_min=2)}, clock=clock) as pool:
         for _ in range(3):
@@ -61,7 +60,7 @@ def test_a_quota_has_all_its_room_again_and_not_more(clock: _Clock) -> None:
         assert (quota.requests, quota.room_in_s) == (0, 0.0)
 
 
-def test_an_endpoint_that_was_set_aside_is_on_trial_and_no_more(clock: _Clock) -> None:
+def test_an_endpoint_that_was_set_aside_is_on_trial_and_no_more(clock):
     with Pool([Endpoint("http://a/", capacity=4), "http://b/"], health=HealthSettings(), clock=clock) as pool:
         while "http://a/" not in pool.out_of_service():
             pool.acquire(0.0, exclude={"http://b/"}).release(Outcome.FAILURE)
@@ -71,7 +70,7 @@ def test_an_endpoint_that_was_set_aside_is_on_trial_and_no_more(clock: _Clock) -
         probe.release()
 
 
-def test_retries_of_before_are_forgotten_with_the_attempts_that_earned_them(clock: _Clock) -> None:
+def test_retries_of_before_are_forgotten_with_the_attempts_that_earned_them(clock):
     with Pool(["http://a/"], retries=RetrySettings(budget_per_s=0.1, budget_window_s=10.0), clock=clock) as pool:
         budget = pool.engine.budget
         assert budget.try_spend(clock())
@@ -81,7 +80,7 @@ def test_retries_of_before_are_forgotten_with_the_attempts_that_earned_them(cloc
         assert not budget.try_spend(clock()), "an hour earns no more than a window does"
 
 
-def test_the_rows_of_a_trace_stay_in_order(clock: _Clock, tmp_path: Path) -> None:
+def test_the_rows_of_a_trace_stay_in_order(clock, tmp_path):
     with Pool(["http://a/"], clock=clock) as pool, pool.trace(tmp_path / "t.jsonl"):
         lease = pool.acquire()
         clock.leap()

@@ -15,7 +15,7 @@ _COMPARED = {
 }
 
 
-def test_one_that_rests_as_the_others_are_compared_begins_anew_like_them() -> None:
+def test_one_that_rests_as_the_others_are_compared_begins_anew_like_them():
     ruled = Ruled(3, health=_COMPARED)
     ruled.call("b")  # begins the interval
     ruled.at(1.0)

@@ -40,7 +40,7 @@ def taken(core: Core, request: Request = ANY, now: float = 0.0) -> Lease:
     return lease
 
 
-def test_a_freed_slot_goes_to_the_oldest_waiter() -> None:
+def test_a_freed_slot_goes_to_the_oldest_waiter():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     first, second = wait(core, 1.0), wait(core, 2.0)
@@ -50,7 +50,7 @@ def test_a_freed_slot_goes_to_the_oldest_waiter() -> None:
     assert core.waiting == 1
 
 
-def test_a_level_of_priority_is_worth_ten_seconds() -> None:
+def test_a_level_of_priority_is_worth_ten_seconds():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     plain = wait(core, 1.0)
@@ -63,7 +63,7 @@ def test_a_level_of_priority_is_worth_ten_seconds() -> None:
     assert order == [just_in_time, plain, just_late]
 
 
-def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
+def test_a_waiter_that_asks_for_something_else_keeps_its_place():
     """It came between two that ask for what it asks for now, so it is served between them."""
     core = core_of(Endpoint("a"), Endpoint("b"))
     a, b = taken(core), taken(core)
@@ -81,7 +81,7 @@ def test_a_waiter_that_asks_for_something_else_keeps_its_place() -> None:
     assert core.counters(9.0)[2].summary(5).max == 5.0  # its wait, too, counts from when it asked first
 
 
-def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on() -> None:
+def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     late, patient = wait(core, 1.0, deadline_s=2.0), wait(core, 1.5)
@@ -99,7 +99,7 @@ class _Counting(Fifo):
         return super().pick(request, now)
 
 
-def test_a_release_asks_no_more_once_the_slot_is_gone() -> None:
+def test_a_release_asks_no_more_once_the_slot_is_gone():
     """A slot came free, so one waiter is served at most; a thousand others need not be tried in vain."""
     strategy = _Counting(Fifo.Options(), random.Random(0))
     core = core_of(Endpoint("a"), Endpoint("b"), strategy=strategy)
@@ -112,7 +112,7 @@ def test_a_release_asks_no_more_once_the_slot_is_gone() -> None:
     assert strategy.picks == before + 1
 
 
-def test_a_larger_capacity_serves_as_many_as_it_can() -> None:
+def test_a_larger_capacity_serves_as_many_as_it_can():
     core = core_of(Endpoint("a"))
     taken(core)
     waiters = [wait(core, float(n)) for n in range(4)]
@@ -121,7 +121,7 @@ def test_a_larger_capacity_serves_as_many_as_it_can() -> None:
     assert core.waiting == 1
 
 
-def test_waiters_that_nobody_could_ever_serve_are_told_at_once() -> None:
+def test_waiters_that_nobody_could_ever_serve_are_told_at_once():
     core = core_of(Endpoint("a", labels=frozenset({"gpu"})), Endpoint("b"))
     leases = [taken(core), taken(core)]
     gpu, plain = wait(core, request=Request(labels=frozenset({"gpu"}))), wait(core)
@@ -137,7 +137,7 @@ def test_waiters_that_nobody_could_ever_serve_are_told_at_once() -> None:
     assert [account.endpoint.url for account in core.ledger.accounts()] == ["a"]  # drained stays, removed goes
 
 
-def test_the_errors_of_waiters_are_one_each() -> None:
+def test_the_errors_of_waiters_are_one_each():
     core = core_of(Endpoint("a"))
     taken(core)
     first, second = wait(core), wait(core)
@@ -146,7 +146,7 @@ def test_the_errors_of_waiters_are_one_each() -> None:
     assert first.error is not second.error
 
 
-def test_a_closed_core_grants_nothing_but_takes_back() -> None:
+def test_a_closed_core_grants_nothing_but_takes_back():
     core = core_of(Endpoint("a", capacity=2))
     lease = taken(core)
     assert list(core.close(3.0)) == []
@@ -158,7 +158,7 @@ def test_a_closed_core_grants_nothing_but_takes_back() -> None:
     assert repr(core).endswith("closed")
 
 
-def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch):
     core = core_of(Endpoint("a"))
     taken(core)
     waiter = wait(core)
@@ -175,14 +175,14 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest
     assert isinstance(waiter.error, PoolClosed)
 
 
-def test_a_lease_shows_the_endpoint_as_it_was() -> None:
+def test_a_lease_shows_the_endpoint_as_it_was():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     core.update(Endpoint("a", weight=5.0), 1.0)
     assert lease.endpoint.weight == 1.0
 
 
-def test_one_that_retires_cannot_be_made_to_stay_by_draining_it() -> None:
+def test_one_that_retires_cannot_be_made_to_stay_by_draining_it():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     core.remove("a", 1.0)
@@ -193,7 +193,7 @@ def test_one_that_retires_cannot_be_made_to_stay_by_draining_it() -> None:
 
 
 @pytest.mark.parametrize("method", ["drain", "remove"])
-def test_an_unknown_url_is_refused_with_the_nearest(method: str) -> None:
+def test_an_unknown_url_is_refused_with_the_nearest(method):
     core = core_of(Endpoint("http://a/"))
     with pytest.raises(UnknownEndpoint, match=r"nearest: .*http://a/") as caught:
         getattr(core, method)("http://aa/", 0.0)
@@ -201,7 +201,7 @@ def test_an_unknown_url_is_refused_with_the_nearest(method: str) -> None:
     assert isinstance(caught.value, KeyError)
 
 
-def test_a_second_return_says_which_lease() -> None:
+def test_a_second_return_says_which_lease():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     core.release(lease, Outcome.SUCCESS, 1.0)
@@ -217,7 +217,7 @@ class _Faulty(Fifo):
     """Fails to choose, from the given pick on."""
 
     def __init__(self, fails_at: int, how: Exception | None) -> None:
-        super().__init__(None, random.Random(0))  # type: ignore[arg-type]
+        super().__init__(None, random.Random(0))
         self.left = fails_at
         self.how = how
 
@@ -237,9 +237,7 @@ class _Faulty(Fifo):
         (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
     ],
 )
-def test_a_strategy_that_fails_in_a_hand_off_fails_the_waiter_and_loses_nobody(
-    how: Exception | None, reason: str
-) -> None:
+def test_a_strategy_that_fails_in_a_hand_off_fails_the_waiter_and_loses_nobody(how, reason):
     core = core_of(Endpoint("a"), strategy=_Faulty(3, how))
     lease = taken(core)
     served, failed = wait(core, 1.0), core.wait(ANY, 2.0, 100.0, 0, woken)
@@ -247,7 +245,7 @@ def test_a_strategy_that_fails_in_a_hand_off_fails_the_waiter_and_loses_nobody(
     assert ended == [served, failed]
     assert served.lease is not None
     with pytest.raises(StrategyError, match=reason):
-        raise failed.error  # type: ignore[misc]
+        raise failed.error
     core.release(lease, Outcome.SUCCESS, 4.0)  # and whoever gives back is not bothered
 
 
@@ -259,17 +257,17 @@ class _CannotJoin(Fifo):
 
 
 @pytest.mark.parametrize("name", sorted(default_registry().strategies))
-def test_a_strategy_that_cannot_take_over_leaves_the_old_one_in_force(name: str) -> None:
+def test_a_strategy_that_cannot_take_over_leaves_the_old_one_in_force(name):
     core = core_of(Endpoint("a"), Endpoint("b"), strategy=default_registry().strategy(name, None, random.Random(0)))
     lease = taken(core)
     with pytest.raises(StrategyError, match=r"^strategy 'fifo' raised RuntimeError\('cannot join'\) in join$"):
-        core.set_strategy(_CannotJoin(None, random.Random(0)), 1.0)  # type: ignore[arg-type]
+        core.set_strategy(_CannotJoin(None, random.Random(0)), 1.0)
     core.release(lease, Outcome.SUCCESS, 2.0)
     assert {taken(core).endpoint.url, taken(core).endpoint.url} == {"a", "b"}
     assert core.ledger.strategy.name == name
 
 
-def test_a_time_out_that_comes_after_the_lease_changes_nothing() -> None:
+def test_a_time_out_that_comes_after_the_lease_changes_nothing():
     core = core_of(Endpoint("a"))
     lease = taken(core)
     waiter, other = wait(core, 1.0, deadline_s=5.0), wait(core, 2.0)
@@ -286,7 +284,7 @@ class _PicksTheFull(Scan):
 
 
 @pytest.mark.parametrize("asked", [ANY, Request(exclude=frozenset("b"))], ids=["anything", "something"])
-def test_a_strategy_that_picks_what_is_full_is_refused_and_nothing_is_granted(asked: Request) -> None:
+def test_a_strategy_that_picks_what_is_full_is_refused_and_nothing_is_granted(asked):
     core = core_of(Endpoint("a"), strategy=_PicksTheFull())
     lease = taken(core, asked)
     with pytest.raises(StrategyError, match="picked"):
@@ -303,8 +301,8 @@ class _PicksNothing(Fifo):
         return None
 
 
-def test_who_waits_is_served_by_a_new_strategy_at_once() -> None:
-    core = core_of(Endpoint("a"), strategy=_PicksNothing(None, random.Random(0)))  # type: ignore[arg-type]
+def test_who_waits_is_served_by_a_new_strategy_at_once():
+    core = core_of(Endpoint("a"), strategy=_PicksNothing(None, random.Random(0)))
     first, second = wait(core, 1.0), wait(core, 2.0)
     ended = core.set_strategy(default_registry().strategy("fifo", None, random.Random(0)), 3.0)
     assert ended == [first]
@@ -316,18 +314,18 @@ def test_who_waits_is_served_by_a_new_strategy_at_once() -> None:
 
 
 @pytest.mark.parametrize("knows", [False, True])
-def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(knows: bool) -> None:
+def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(knows):
     strategy = default_registry().strategy("fifo", None, random.Random(0))
     core = core_of(Endpoint("a"), strategy=strategy)
     join = strategy.join
 
     def interrupted(node: Node, now: float) -> None:
-        strategy.join = join  # type: ignore[method-assign]
+        strategy.join = join
         if knows:
             join(node, now)
         raise KeyboardInterrupt
 
-    strategy.join = interrupted  # type: ignore[method-assign]
+    strategy.join = interrupted
     with pytest.raises(KeyboardInterrupt):
         core.add(Endpoint("b"), 1.0)
     told: list[float] = []
@@ -337,14 +335,14 @@ def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(
         told.append(now)
         change(node, now)
 
-    strategy.change = changed  # type: ignore[method-assign]
+    strategy.change = changed
     core.recover(2.0)
     assert set(told) == {2.0}
     assert {taken(core).endpoint.name, taken(core).endpoint.name} == {"a", "b"}
     assert core.acquire(ANY, 3.0) is None
 
 
-def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out() -> None:
+def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out():
     core, other = core_of(Endpoint("a")), core_of(Endpoint("a"))
     lease = taken(core)
     for tell in (lambda it: it.used(lease, 1, 1.0), lambda it: it.told(lease, Load(), 1.0)):
@@ -357,7 +355,7 @@ def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out() -> N
 
 
 @pytest.mark.parametrize(("frames", "no_room"), [(2, True), (99, True), (100, False), (300, False)])
-def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frames: int, no_room: bool) -> None:
+def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frames, no_room):
     def deeper(left: int) -> None:
         if left:
             deeper(left - 1)

@@ -33,7 +33,7 @@ def _refused(error: type[BaseException], trap: Callable[[], Any], pool: Pool) ->
 
 
 async def _async_with(pool: Pool) -> None:
-    async with pool.lease():  # type: ignore[attr-defined]
+    async with pool.lease():
         raise AssertionError("it was let in")
 
 
@@ -42,7 +42,7 @@ async def _await(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("trap", [_async_with, _await])
-def test_a_lease_of_threads_is_no_lease_of_tasks(trap: Callable[[Pool], Any]) -> None:
+def test_a_lease_of_threads_is_no_lease_of_tasks(trap):
     pool = _pool()
     assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap(pool)), pool)
 
@@ -87,7 +87,7 @@ if hasattr(inspect, "markcoroutinefunction"):  # from Python 3.12 on
         *(partial(_Callable()), _Worker().later, partial(_Worker().later), AsyncMock(), *_MARKED),
     ],
 )
-def test_call_with_a_function_that_works_later(fn: Any) -> None:
+def test_call_with_a_function_that_works_later(fn):
     pool = _pool()
     line = _refused(TypeError, lambda: pool.call(fn), pool)
     assert "a coroutine or generator function; pass a plain one" in line
@@ -95,7 +95,7 @@ def test_call_with_a_function_that_works_later(fn: Any) -> None:
     assert pool.stats().acquired == 0  # seen before a lease is taken
 
 
-def test_a_function_is_looked_at_anew_in_each_call() -> None:
+def test_a_function_is_looked_at_anew_in_each_call():
     """What another one at its address was says nothing."""
     pool, worker = _pool(), _Worker()
     for _ in range(20):
@@ -106,7 +106,7 @@ def test_a_function_is_looked_at_anew_in_each_call() -> None:
 
 @pytest.mark.parametrize("hedge_after_s", [None, 5.0])
 @pytest.mark.parametrize("fn", [_later, _stream, _lines])
-def test_call_with_a_function_that_returns_a_coroutine(fn: Any, hedge_after_s: float | None) -> None:
+def test_call_with_a_function_that_returns_a_coroutine(fn, hedge_after_s):
     pool = _pool()
     # A coroutine that is dropped without being closed is a warning, and warnings are errors here.
     trap = lambda: pool.call(lambda lease: fn(lease), hedge_after_s=hedge_after_s)  # noqa: E731
@@ -122,7 +122,7 @@ def _made(fn: Any) -> object:
     return made
 
 
-def test_call_with_a_function_that_returns_a_task() -> None:
+def test_call_with_a_function_that_returns_a_task():
     pool = _pool()
     tasks = []
 
@@ -143,7 +143,7 @@ def test_call_with_a_function_that_returns_a_task() -> None:
 # -- a lease in a coroutine ------------------------------------------------------------------------
 
 
-def test_a_lease_in_a_coroutine_that_would_have_to_wait() -> None:
+def test_a_lease_in_a_coroutine_that_would_have_to_wait():
     pool = _pool()
 
     async def trap() -> None:
@@ -155,7 +155,7 @@ def test_a_lease_in_a_coroutine_that_would_have_to_wait() -> None:
     assert "async with pool.aio.lease()" in line
 
 
-def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted() -> None:
+def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted():
     """It stops nobody: so a coroutine may ask with timeout=0, or take what is free."""
     pool = _pool(capacity=2)
 
@@ -167,7 +167,7 @@ def test_a_lease_in_a_coroutine_that_need_not_wait_is_granted() -> None:
     assert asyncio.run(takes_two()) == 3
 
 
-def test_a_cell_of_a_notebook_may_wait() -> None:
+def test_a_cell_of_a_notebook_may_wait():
     """A kernel runs cells in a coroutine. Threads give the slots back meanwhile, so the wait ends."""
     pool = _pool()
 

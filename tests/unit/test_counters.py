@@ -9,7 +9,7 @@ from balancer.testing.clock import ManualClock
 QUICK = RetrySettings(base_s=0.001, max_pause_s=0.001)
 
 
-def test_half_of_the_calls_failing_shows_in_the_rates_and_in_print() -> None:
+def test_half_of_the_calls_failing_shows_in_the_rates_and_in_print():
     pool = Pool([Endpoint("a")], strategy="fifo", health=None)
     for outcome in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD, Outcome.FAILURE, Outcome.IGNORED):
         pool.acquire().release(outcome)
@@ -23,7 +23,7 @@ def test_half_of_the_calls_failing_shows_in_the_rates_and_in_print() -> None:
     held.release()
 
 
-def test_retries_and_hedges_are_counted() -> None:
+def test_retries_and_hedges_are_counted():
     pool = Pool([Endpoint("a"), Endpoint("b"), Endpoint("c")], strategy="fifo", health=None, retries=QUICK)
 
     def fails(lease: object) -> None:
@@ -41,7 +41,7 @@ def _slow_once(pool: Pool) -> None:
         pass
 
 
-def test_time_out_of_service_is_what_ejections_cost() -> None:
+def test_time_out_of_service_is_what_ejections_cost():
     clock = ManualClock()
     health = HealthSettings(consecutive_failures=1, cooldown_s=8.0, max_cooldown_s=8.0, slow_start_s=1.0)
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", clock=clock, seed=1, health=health)
@@ -63,7 +63,7 @@ def test_time_out_of_service_is_what_ejections_cost() -> None:
     assert (stats.ejections, stats.endpoints[0].out_s) == (1, cooldown_s)
 
 
-def test_an_endpoint_that_drains_while_it_is_ejected_is_out_no_longer() -> None:
+def test_an_endpoint_that_drains_while_it_is_ejected_is_out_no_longer():
     clock = ManualClock()
     health = HealthSettings(consecutive_failures=1, cooldown_s=100.0, max_cooldown_s=100.0)
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", clock=clock, seed=1, health=health)

@@ -49,12 +49,12 @@ def _end(lease: Lease) -> bool:
     return bad
 
 
-def test_one_of_four_that_fails_costs_a_new_user_next_to_nothing() -> None:
+def test_one_of_four_that_fails_costs_a_new_user_next_to_nothing():
     """Five failures in a row eject it; 500 calls are done within 2 s, so a few probes come on top."""
     assert failed_calls() <= 10
 
 
-def test_and_half_of_the_calls_without_health() -> None:
+def test_and_half_of_the_calls_without_health():
     assert failed_calls(health=None) >= 200
 
 
@@ -68,16 +68,16 @@ def _strategies() -> dict[str, Callable[[], str]]:
 
 
 @pytest.mark.parametrize("where", _strategies())
-def test_the_default_strategy_is_the_same_everywhere(where: str) -> None:
+def test_the_default_strategy_is_the_same_everywhere(where):
     assert _strategies()[where]() == DEFAULT_STRATEGY
 
 
-def test_the_default_strategy_is_the_one_that_the_guide_recommends() -> None:
+def test_the_default_strategy_is_the_one_that_the_guide_recommends():
     guide = (ROOT / "docs/which-strategy.md").read_text(encoding="utf-8")
     assert f"\n\nTake `{DEFAULT_STRATEGY}`." in guide
 
 
-def test_health_is_on_unless_it_is_turned_off_by_name() -> None:
+def test_health_is_on_unless_it_is_turned_off_by_name():
     def health(**settings: Any) -> str:
         return Pool([Endpoint("http://a/")], **settings).stats().endpoints[0].health
 
@@ -89,11 +89,11 @@ def test_health_is_on_unless_it_is_turned_off_by_name() -> None:
     assert off[0].changed(seed=2).health is None, "off stays off"
 
 
-def test_the_old_queue_stays_a_queue_and_has_no_health_as_nobody_tells_it_how_calls_went() -> None:
+def test_the_old_queue_stays_a_queue_and_has_no_health_as_nobody_tells_it_how_calls_went():
     pool = balancer.compat._GlobalQueue(Counter(["http://a/"])).pool
     assert pool.stats().strategy == "fifo"
     assert [endpoint.health for endpoint in pool.stats().endpoints] == [""]
 
 
-def test_settings_are_public() -> None:
+def test_settings_are_public():
     assert {kind.__module__ for kind in (HealthSettings, LimitSettings, RetrySettings)} == {"balancer.settings.rules"}

@@ -44,7 +44,7 @@ def lease_of(lender: _Lender, id: int = 7) -> Lease:
 # -- Endpoint --------------------------------------------------------------------------------------
 
 
-def test_an_endpoint_needs_only_a_url() -> None:
+def test_an_endpoint_needs_only_a_url():
     endpoint = Endpoint("http://10.0.0.1:8080/")
     assert (endpoint.capacity, endpoint.weight, endpoint.labels) == (1, 1.0, frozenset())
 
@@ -61,7 +61,7 @@ def test_an_endpoint_needs_only_a_url() -> None:
         ("http://", "http://"),
     ],
 )
-def test_the_host_is_that_of_the_url_unless_given(url: str, host: str) -> None:
+def test_the_host_is_that_of_the_url_unless_given(url, host):
     assert Endpoint(url).host == host
     assert Endpoint(url, host="other").host == "other"
 
@@ -82,7 +82,7 @@ def test_the_host_is_that_of_the_url_unless_given(url: str, host: str) -> None:
         ("labels", [1]),
     ],
 )
-def test_a_field_out_of_range_is_one_line_that_shows_it(field: str, value: Any) -> None:
+def test_a_field_out_of_range_is_one_line_that_shows_it(field, value):
     fields = {"url": "http://a/", field: value}
     with pytest.raises(ValueError, match=field) as caught:
         Endpoint(**fields)
@@ -91,7 +91,7 @@ def test_a_field_out_of_range_is_one_line_that_shows_it(field: str, value: Any) 
 
 
 @pytest.mark.parametrize("field", ["url", "name", "host", "quota", "labels"])
-def test_half_of_a_character_is_refused(field: str) -> None:
+def test_half_of_a_character_is_refused(field):
     """No page, file or network could hold it."""
     given: dict[str, Any] = {"url": "http://h/", field: "\ud800" if field != "labels" else {"a", "\ud800"}}
     with pytest.raises(ValueError, match=rf"{field} has half of a character \(a surrogate pair\), which is no text"):
@@ -99,19 +99,19 @@ def test_half_of_a_character_is_refused(field: str) -> None:
     assert Endpoint("http://h/", name="\U0001f600 h\u00e9").name == "\U0001f600 h\u00e9"
 
 
-def test_an_endpoint_is_a_value() -> None:
-    endpoint = Endpoint("a", labels=["y", "x", "y"])  # type: ignore[arg-type]
+def test_an_endpoint_is_a_value():
+    endpoint = Endpoint("a", labels=["y", "x", "y"])
     assert endpoint.labels == {"x", "y"}
     assert endpoint == Endpoint("a", labels=frozenset("xy"))
     assert len({endpoint, Endpoint("a", labels=frozenset("xy"))}) == 1
     with pytest.raises(AttributeError):
-        endpoint.capacity = 2  # type: ignore[misc]
+        endpoint.capacity = 2
 
 
 # -- Lease -----------------------------------------------------------------------------------------
 
 
-def test_a_lease_is_given_back_with_its_outcome() -> None:
+def test_a_lease_is_given_back_with_its_outcome():
     lender = _Lender()
     lease_of(lender, 1).release()
     lease_of(lender, 2).release(Outcome.OVERLOAD)
@@ -125,7 +125,7 @@ def test_a_lease_is_given_back_with_its_outcome() -> None:
     assert lender.returned == expected
 
 
-def test_a_with_block_gives_it_back_at_its_end() -> None:
+def test_a_with_block_gives_it_back_at_its_end():
     lender = _Lender()
     with lease_of(lender) as lease:
         assert lender.returned == []
@@ -133,7 +133,7 @@ def test_a_with_block_gives_it_back_at_its_end() -> None:
     assert lender.returned == [(7, Outcome.SUCCESS)]
 
 
-def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome() -> None:
+def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome():
     lender = _Lender()
     for error in (EndpointError("down"), EndpointOverloaded("busy"), KeyError("mine"), KeyboardInterrupt()):
         with pytest.raises(type(error)), lease_of(lender):
@@ -142,7 +142,7 @@ def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome() -> N
     assert [outcome for _, outcome in lender.returned] == expected
 
 
-def test_the_outcome_set_in_a_with_block_overrides_its_end() -> None:
+def test_the_outcome_set_in_a_with_block_overrides_its_end():
     lender = _Lender()
     with lease_of(lender) as lease:
         lease.outcome = Outcome.FAILURE
@@ -153,7 +153,7 @@ def test_the_outcome_set_in_a_with_block_overrides_its_end() -> None:
     assert [outcome for _, outcome in lender.returned] == [Outcome.FAILURE, Outcome.IGNORED]
 
 
-def test_the_repr_of_a_lease_tells_whether_it_is_out() -> None:
+def test_the_repr_of_a_lease_tells_whether_it_is_out():
     lease = lease_of(_Lender())
     assert repr(lease) == "<Lease 7 of http://a:1/, out>"
     lease.release()
@@ -201,14 +201,14 @@ def raised_for(status: int, retry_after: str = "7", date: str | None = None) -> 
     return [caught.value, urllib.error.HTTPError("http://a/", status, "", headers, None), *others]
 
 
-def test_a_retry_after_that_is_a_text_is_not_heard() -> None:
-    assert hint_of(EndpointOverloaded("busy", retry_after_s="2")) is None  # type: ignore[arg-type]
+def test_a_retry_after_that_is_a_text_is_not_heard():
+    assert hint_of(EndpointOverloaded("busy", retry_after_s="2")) is None
 
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"), [("7", 7.0), ("0", 0.0), ("1.5", 1.5), ("-1", None), ("nan", None)]
 )
-def test_a_retry_after_in_seconds_is_heard(retry_after: str, seconds: float | None) -> None:
+def test_a_retry_after_in_seconds_is_heard(retry_after, seconds):
     for error in raised_for(503, retry_after):
         hint = hint_of(error)
         assert (hint.retry_after_s if hint else None) == seconds
@@ -217,7 +217,7 @@ def test_a_retry_after_in_seconds_is_heard(retry_after: str, seconds: float | No
 @pytest.mark.parametrize(
     ("date", "seconds"), [("Wed, 21 Oct 2026 07:28:00 GMT", 30.0), (None, None), ("yesterday", None)]
 )
-def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date: str | None, seconds: float | None) -> None:
+def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date, seconds):
     for error in raised_for(503, "Wed, 21 Oct 2026 07:28:30 GMT", date):
         hint = hint_of(error)
         assert (hint.retry_after_s if hint else None) == seconds
@@ -258,5 +258,5 @@ def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date: str | 
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_an_exception_is_the_endpoints_fault_or_the_callers(error: BaseException | None, outcome: Outcome) -> None:
+def test_an_exception_is_the_endpoints_fault_or_the_callers(error, outcome):
     assert outcome_of(error) is outcome

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from balancer_simulator import Scenario, simulate_once
@@ -53,7 +52,7 @@ def order_of(pool: Pool, names: list[str], pools: dict[str, Pool] | None = None)
     return served
 
 
-def test_threads_of_a_holder_with_few_calls_do_not_wait_for_all_of_another() -> None:
+def test_threads_of_a_holder_with_few_calls_do_not_wait_for_all_of_another():
     with fair_pool() as pool:
         served = order_of(pool, ["many"] * MANY + ["few"] * FEW)
     assert served.index("few") == 1  # the other one has had a slot by then, and this one none
@@ -61,13 +60,13 @@ def test_threads_of_a_holder_with_few_calls_do_not_wait_for_all_of_another() -> 
     assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
 
 
-def test_without_fair_shares_they_do() -> None:
+def test_without_fair_shares_they_do():
     with Pool(["http://a/"], strategy="fifo") as pool:
         assert order_of(pool, ["many"] * MANY + ["few"] * FEW)[-FEW:] == ["few"] * FEW
         assert pool.stats().holders == ()
 
 
-def test_tasks_have_shares_too() -> None:
+def test_tasks_have_shares_too():
     async def main() -> list[str]:
         served: list[str] = []
 
@@ -88,7 +87,7 @@ def test_tasks_have_shares_too() -> None:
     assert served.index("few") == 1  # the other one has had a slot by then, and this one none
 
 
-def test_at_a_server_each_process_is_a_holder() -> None:
+def test_at_a_server_each_process_is_a_holder():
     with Serving("http://a/", fairness="holder") as server:
         pools = {name: Pool.connect(server.url, name=name) for name in ("many", "few")}
         served = order_of(server.pool, ["many"] * MANY + ["few"] * FEW, pools)
@@ -99,7 +98,7 @@ def test_at_a_server_each_process_is_a_holder() -> None:
     assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
 
 
-def test_a_process_has_the_bound_of_its_holder_at_a_server() -> None:
+def test_a_process_has_the_bound_of_its_holder_at_a_server():
     with Serving("http://a/", fairness="holder", holders={"*": HolderSettings(max_waiters=0)}) as server:
         held = server.pool.acquire(holder="other")
         with (
@@ -111,7 +110,7 @@ def test_a_process_has_the_bound_of_its_holder_at_a_server() -> None:
         held.release()
 
 
-def test_tokens_that_calls_report_are_counted_without_a_quota() -> None:
+def test_tokens_that_calls_report_are_counted_without_a_quota():
     with fair_pool() as pool:
         lease: Lease
         with pool.lease(holder="a") as lease:
@@ -120,7 +119,7 @@ def test_tokens_that_calls_report_are_counted_without_a_quota() -> None:
         assert pool.stats().holders[0].tokens == 12
 
 
-def test_a_server_adds_up_for_its_processes_what_answers_say() -> None:
+def test_a_server_adds_up_for_its_processes_what_answers_say():
     quotas = {"q": QuotaSettings(tokens_per_min=10**12)}
     with (
         Serving(Endpoint("http://a/", quota="q"), fairness="holder", quotas=quotas) as server,
@@ -135,18 +134,18 @@ def test_a_server_adds_up_for_its_processes_what_answers_say() -> None:
         assert [(each.name, each.tokens) for each in server.pool.stats().holders] == [("p", 5)]
 
 
-def test_a_pool_says_what_fairness_may_be() -> None:
+def test_a_pool_says_what_fairness_may_be():
     with pytest.raises(ValueError, match=r"fairness is 'key'; it must be \"holder\", or None"):
-        Pool(["http://a/"], fairness="key")  # type: ignore[arg-type]  # on purpose
+        Pool(["http://a/"], fairness="key")  # on purpose
     with pytest.raises(ValueError, match="no effect without fairness"):
         Pool(["http://a/"], holders={"a": HolderSettings()})
     with pytest.raises(TypeError, match=r"holders: a is 3; it takes balancer.HolderSettings"):
-        Pool(["http://a/"], fairness="holder", holders={"a": 3})  # type: ignore[dict-item]  # on purpose
+        Pool(["http://a/"], fairness="holder", holders={"a": 3})  # on purpose
     with pytest.raises(ValueError, match="weight"):
         HolderSettings(weight=0)
 
 
-def test_a_config_has_holders_only_with_fairness(tmp_path: Path) -> None:
+def test_a_config_has_holders_only_with_fairness(tmp_path):
     file = tmp_path / "pool.toml"
     holders = "[holders.a]\nweight = 2.0\nmax_leases = 3\n"
     file.write_text(f'[[endpoints]]\nurl = "http://a/"\n{holders}', encoding="utf-8")
@@ -158,7 +157,7 @@ def test_a_config_has_holders_only_with_fairness(tmp_path: Path) -> None:
         assert pool.stats().holders[0].weight == 2.0
 
 
-def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy() -> None:
+def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy():
     scenario = Scenario.model_validate(
         {
             "workload": {"kind": "arrivals", "at_s": [0.0] * 220, "kinds": [0] * 200 + [1] * 20},
@@ -174,7 +173,7 @@ def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy() -> N
     assert waits["holder"]["many"] < waits[None]["many"] * 1.3
 
 
-def test_a_scenario_says_which_holders_have_no_requests() -> None:
+def test_a_scenario_says_which_holders_have_no_requests():
     with pytest.raises(ValueError, match="no kind of requests has holder = 'b'"):
         Scenario.model_validate(
             {
@@ -186,7 +185,7 @@ def test_a_scenario_says_which_holders_have_no_requests() -> None:
         )
 
 
-def test_the_page_has_a_row_for_each_holder() -> None:
+def test_the_page_has_a_row_for_each_holder():
     with Pool([Endpoint("http://a/", capacity=2)], fairness="holder") as pool:
         names = ShownNames(None)
         tables = PoolTables(pool, names, RecentEvents(names))

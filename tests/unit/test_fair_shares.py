@@ -26,7 +26,7 @@ def core_of(
 
 
 def call(holder: str, **asked: object) -> Request:
-    return Request(terms=LeaseTerms(holder), **asked)  # type: ignore[arg-type]  # of the test
+    return Request(terms=LeaseTerms(holder), **asked)  # of the test
 
 
 def take(core: Core, request: Request, now: float = 0.0) -> Lease:
@@ -48,7 +48,7 @@ def stats_of(core: Core, name: str, now: float) -> HolderStats:
     return next(each for each in core.holders(now) if each.name == name)
 
 
-def test_long_calls_are_paid_for_while_they_run() -> None:
+def test_long_calls_are_paid_for_while_they_run():
     core = core_of(Endpoint("http://a/", capacity=4))
     quick = [take(core, call("quick")) for _ in range(4)]
     for _ in range(400):
@@ -63,7 +63,7 @@ def test_long_calls_are_paid_for_while_they_run() -> None:
     assert stats_of(core, "slow", 50.0).busy_s == pytest.approx(100, rel=0.5)
 
 
-def test_what_a_holder_did_not_use_is_not_kept_for_it() -> None:
+def test_what_a_holder_did_not_use_is_not_kept_for_it():
     core = core_of(Endpoint("http://a/", capacity=2))
     for now in range(100):
         core.release(take(core, call("busy"), now), Outcome.SUCCESS, now + 1.0)
@@ -78,7 +78,7 @@ def test_what_a_holder_did_not_use_is_not_kept_for_it() -> None:
     assert stats_of(core, "new", 121.0).leases in (11, 12)
 
 
-def test_a_wait_in_vain_names_the_bound_of_its_holder() -> None:
+def test_a_wait_in_vain_names_the_bound_of_its_holder():
     core = core_of(Endpoint("http://a/", capacity=2), holders={"a": HolderSettings(max_leases=1)})
     take(core, call("a"))
     waiter = wait(core, call("a"))
@@ -86,7 +86,7 @@ def test_a_wait_in_vain_names_the_bound_of_its_holder() -> None:
     assert "its holder has as many leases as its max_leases allows: release one, or raise that" in str(waiter.error)
 
 
-def test_one_that_was_passed_over_gets_another_slot_that_was_free() -> None:
+def test_one_that_was_passed_over_gets_another_slot_that_was_free():
     labelled = frozenset({"x"})
     core = core_of(
         Endpoint("http://a/"), Endpoint("http://b/", labels=labelled), holders={"a": HolderSettings(max_leases=1)}
@@ -96,7 +96,7 @@ def test_one_that_was_passed_over_gets_another_slot_that_was_free() -> None:
     assert set(served(core, lease, 1.0)) == {bounded, other}
 
 
-def test_a_holder_has_no_more_waiters_than_it_may() -> None:
+def test_a_holder_has_no_more_waiters_than_it_may():
     core = core_of(Endpoint("http://a/"), holders={"a": HolderSettings(max_waiters=1)})
     take(core, call("b"))
     wait(core, call("a"))
@@ -106,7 +106,7 @@ def test_a_holder_has_no_more_waiters_than_it_may() -> None:
     wait(core, call("b"))
 
 
-def test_the_figures_go_through_a_file() -> None:
+def test_the_figures_go_through_a_file():
     core = core_of(Endpoint("http://a/"))
     take(core, call("a"))
     endpoints, totals, waits = core.counters(1.0)
@@ -115,7 +115,7 @@ def test_the_figures_go_through_a_file() -> None:
     assert stats.holders[0].name == "a"
 
 
-def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_together() -> None:
+def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_together():
     core = core_of(Endpoint("http://a/"))
     for number in range(2500):
         core.release(take(core, call(f"job {number}"), number), Outcome.SUCCESS, number + 1.0)
@@ -126,7 +126,7 @@ def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_togethe
     assert sum(each.busy_s for each in found) == pytest.approx(2500)
 
 
-def test_a_holder_with_a_lease_is_not_forgotten() -> None:
+def test_a_holder_with_a_lease_is_not_forgotten():
     shares = FairShares({})
     core = core_of(Endpoint("http://a/", capacity=2))
     take(core, call("stays"))
@@ -136,7 +136,7 @@ def test_a_holder_with_a_lease_is_not_forgotten() -> None:
     assert shares.stats(0.0) == []
 
 
-def test_a_recovery_counts_what_is_out_and_who_waits() -> None:
+def test_a_recovery_counts_what_is_out_and_who_waits():
     core = core_of(Endpoint("http://a/"))
     take(core, call("a"))
     waiter = wait(core, call("b"))
@@ -150,7 +150,7 @@ def test_a_recovery_counts_what_is_out_and_who_waits() -> None:
     assert stats_of(core, "b", 2.0).waiting == 1
 
 
-def test_without_fair_shares_nobody_is_counted() -> None:
+def test_without_fair_shares_nobody_is_counted():
     core = Core([Endpoint("http://a/")], MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0)
     take(core, call("a"))
     assert core.holders(1.0) == []

@@ -38,7 +38,7 @@ def place(lease: Any) -> str:
     return str(lease.endpoint.name)
 
 
-def test_a_slot_that_comes_free_and_is_handed_on_was_never_free() -> None:
+def test_a_slot_that_comes_free_and_is_handed_on_was_never_free():
     core = core_of(spill_after_s=5.0)
     lease = core.acquire(ANY, 0.0)
     assert lease is not None
@@ -48,7 +48,7 @@ def test_a_slot_that_comes_free_and_is_handed_on_was_never_free() -> None:
     assert core.tick(5.0) == [second]
 
 
-def test_groups_come_and_go_with_their_endpoints() -> None:
+def test_groups_come_and_go_with_their_endpoints():
     clock = ManualClock()
     pool = Pool([LOW], health=None, clock=clock)
     pool.add(Endpoint(HIGH, group=1))
@@ -62,7 +62,7 @@ def test_groups_come_and_go_with_their_endpoints() -> None:
     assert place(pool.acquire(timeout=0)) == "http://third/"
 
 
-def test_a_group_is_a_whole_number_from_0_on() -> None:
+def test_a_group_is_a_whole_number_from_0_on():
     with pytest.raises(ValueError, match="group is -1; it must be a whole number >= 0"):
         Endpoint(LOW, group=-1)
     with pytest.raises(ValueError, match="spill_after_s is -1"):
@@ -78,7 +78,7 @@ def reasons(core: Core, request: Request, now: float = 0.0) -> dict[str, int]:
     return waiter.error.reasons
 
 
-def test_a_wait_in_vain_says_why_each_endpoint_was_not_taken() -> None:
+def test_a_wait_in_vain_says_why_each_endpoint_was_not_taken():
     health = HealthSettings(consecutive_failures=2, slow_start_s=0.0, cooldown_s=100.0)
     names = "abcdefgh"
     specs = [Endpoint(name, capacity=2, labels=frozenset({name})) for name in names]

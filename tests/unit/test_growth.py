@@ -101,21 +101,19 @@ def hand_on(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
         pytest.param(one_kind, {"quotas": {"shared": QuotaSettings(requests_per_min=10_000)}}, id="a quota"),
     ],
 )
-def test_a_call_takes_as_many_lines_with_many_waiters_and_endpoints(
-    call: Callable[..., None], asks: Asks, options: dict[str, Any]
-) -> None:
+def test_a_call_takes_as_many_lines_with_many_waiters_and_endpoints(call, asks, options):
     few, many = (crowd(size, size, asks, **options) for size in (FEW, MANY))
     assert lines(lambda: call(*many)) <= 1.1 * lines(lambda: call(*few))
 
 
-def test_endpoints_that_are_free_but_unsuited_cost_a_time_out_nothing() -> None:
+def test_endpoints_that_are_free_but_unsuited_cost_a_time_out_nothing():
     few, many = (crowd(FEW, FEW, one_kind, idle=idle) for idle in (FEW, MANY))
     assert lines(lambda: time_out(*many)) <= lines(lambda: time_out(*few))
     assert isinstance(error := many[2][0].error, AcquireTimeout)
     assert error.reasons == {"full": FEW, "unsuited": MANY}
 
 
-def test_why_a_free_endpoint_was_not_taken_is_looked_for_once_for_equal_requests_and_an_instant() -> None:
+def test_why_a_free_endpoint_was_not_taken_is_looked_for_once_for_equal_requests_and_an_instant():
     """Two slots are wanted, and each endpoint has one free: so each has to be looked at."""
     core = Core(
         [Endpoint(f"http://{n}/", capacity=2) for n in range(MANY)],
@@ -132,7 +130,7 @@ def test_why_a_free_endpoint_was_not_taken_is_looked_for_once_for_equal_requests
     assert error.reasons == {"full": MANY - 1, "reserved": 1}
 
 
-def test_a_heap_keeps_what_counts_and_little_else() -> None:
+def test_a_heap_keeps_what_counts_and_little_else():
     counting = {999}
     heap = LiveHeap[int](lambda entry: entry[2] in counting)
     for number in range(1000):

@@ -2,7 +2,6 @@
 
 import random
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -32,7 +31,7 @@ def ejected(url: str = "a", *, of: int | list[Endpoint] = 2, jitter: float = 1.0
 # -- tests ---------------------------------------------------------------------------------------------
 
 
-def test_so_many_failures_in_a_row_eject() -> None:
+def test_so_many_failures_in_a_row_eject():
     ruled = Ruled(2, health=ROW)
     ruled.call("a", FAILURE, times=2)
     ruled.call("a", SUCCESS)
@@ -44,7 +43,7 @@ def test_so_many_failures_in_a_row_eject() -> None:
     assert ruled.get("a") is None
 
 
-def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too() -> None:
+def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too():
     ruled = Ruled(3, health={**ROW, "max_ejected_share": 1.0})
     ruled.call("b", OVERLOAD)
     ruled.call("a", OVERLOAD, times=20)
@@ -54,7 +53,7 @@ def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too() ->
     assert ruled.out() == ["a"]
 
 
-def test_overloads_of_others_long_ago_do_not_excuse_one() -> None:
+def test_overloads_of_others_long_ago_do_not_excuse_one():
     ruled = Ruled(3, health=ROW)
     ruled.call("b", OVERLOAD)
     ruled.at(11.0)  # interval_s is 10
@@ -132,7 +131,7 @@ _SCRIPTS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("what", _SCRIPTS)
-def test_how_it_stands_after(what: str) -> None:
+def test_how_it_stands_after(what):
     settings, script = _SCRIPTS[what]
     play(Ruled(2, health=settings), script)
 
@@ -171,12 +170,12 @@ _COMPARISONS: dict[str, tuple[list[tuple[int, int]], dict[str, object], list[str
 
 
 @pytest.mark.parametrize("what", _COMPARISONS)
-def test_who_is_ejected_when_endpoints_are_compared(what: str) -> None:
+def test_who_is_ejected_when_endpoints_are_compared(what):
     rates, settings, out = _COMPARISONS[what]
     assert compare(rates, **settings) == out
 
 
-def test_what_came_before_an_interval_does_not_count_in_it() -> None:
+def test_what_came_before_an_interval_does_not_count_in_it():
     ruled = Ruled(5, health=COMPARED)
     ruled.call("a", Outcome.IGNORED)
     for url in "abcd":
@@ -191,7 +190,7 @@ def test_what_came_before_an_interval_does_not_count_in_it() -> None:
     assert ruled.out() == []  # it has come back, and the 99 are forgotten
 
 
-def test_failures_before_an_ejection_are_not_held_against_an_endpoint_that_is_back() -> None:
+def test_failures_before_an_ejection_are_not_held_against_an_endpoint_that_is_back():
     """The interval is longer than the cooldown, so both lie in one interval."""
     ruled = Ruled(5, health=COMPARED | {"consecutive_failures": 60, "interval_s": 100.0, "rate_volume": 70})
     ruled.call("a", Outcome.IGNORED)
@@ -222,7 +221,7 @@ _MOST = {  # endpoints: share: how many of them may be ejected
 @pytest.mark.parametrize(
     ("endpoints", "share", "most"), [(n, share, most) for n, row in _MOST.items() for share, most in row.items()]
 )
-def test_no_more_are_ejected_than_the_share_the_next_one_counted(endpoints: int, share: float, most: int) -> None:
+def test_no_more_are_ejected_than_the_share_the_next_one_counted(endpoints, share, most):
     ruled = Ruled(endpoints, health=ROW | {"max_ejected_share": share, "panic_share": 0.0})
     for url in sorted(ruled.urls):
         for _ in range(5):
@@ -235,7 +234,7 @@ def spared(ruled: Ruled) -> dict[str, str]:
     return {stats.url: stats.spared for stats in ruled.core.counters(ruled.now)[0] if stats.spared}
 
 
-def test_one_that_could_not_be_ejected_is_told_of_once_and_shown_for_as_long_as_it_fails() -> None:
+def test_one_that_could_not_be_ejected_is_told_of_once_and_shown_for_as_long_as_it_fails():
     ruled = ejected("a", of=3)
     ruled.core.listen({Spared})
     ruled.call("b", FAILURE, times=10)
@@ -254,7 +253,7 @@ def test_one_that_could_not_be_ejected_is_told_of_once_and_shown_for_as_long_as_
     assert (ruled.out(), spared(ruled)) == (["b"], {})
 
 
-def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without_a_finding() -> None:
+def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without_a_finding():
     ruled = Ruled(1, health=ROW)  # the last one is never ejected
     ruled.core.listen({Spared})
     ruled.call("a", FAILURE, times=3)
@@ -269,7 +268,7 @@ def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without
     assert [type(event) for event in ruled.core.journal.happened] == [Spared, Spared]
 
 
-def test_those_that_would_be_back_first_are_brought_back_first() -> None:
+def test_those_that_would_be_back_first_are_brought_back_first():
     ruled = Ruled(6, health=ROW | {"panic_share": 0.0})
     for now, url in enumerate("cab"):
         ruled.at(float(now))
@@ -279,7 +278,7 @@ def test_those_that_would_be_back_first_are_brought_back_first() -> None:
     assert ruled.out() == ["a", "b"]
 
 
-def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh() -> None:
+def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh():
     ruled = ejected("a", of=3)
     ruled.core.drain("a", 1.0)
     assert ruled.health() == {"a": "", "b": "healthy", "c": "healthy"}
@@ -295,13 +294,13 @@ def test_one_that_is_drained_and_added_again_has_a_good_probe_and_starts_afresh(
 
 
 @pytest.mark.parametrize(("jitter", "lasts_s"), [(0.0, 2.5), (0.5, 3.75), (1.0, 5.0)])
-def test_a_cooldown_lasts_half_of_it_at_least(jitter: float, lasts_s: float) -> None:
+def test_a_cooldown_lasts_half_of_it_at_least(jitter, lasts_s):
     assert ejected(jitter=jitter).core.due_s == lasts_s
 
 
-def test_jitter_is_drawn_anew_each_time_within_its_bounds() -> None:
+def test_jitter_is_drawn_anew_each_time_within_its_bounds():
     ruled = Ruled(50, health=ROW)
-    ruled.core._rules._watch._random = random.Random(1).random  # type: ignore[union-attr]  # health is on
+    ruled.core._rules._watch._random = random.Random(1).random  # health is on
     lasts_s = set()
     for url in sorted(ruled.urls)[:25]:
         ruled.call(url, FAILURE, times=3)
@@ -313,7 +312,7 @@ def test_jitter_is_drawn_anew_each_time_within_its_bounds() -> None:
     assert 4.5 < max(lasts_s) < 5.0
 
 
-def test_cooldowns_double_twice_then_grow_fourfold_up_to_the_longest() -> None:
+def test_cooldowns_double_twice_then_grow_fourfold_up_to_the_longest():
     ruled = ejected(max_cooldown_s=1000.0)
     lasts_s = []
     for _ in range(700):  # 4**700 times the first must not overflow anything
@@ -325,7 +324,7 @@ def test_cooldowns_double_twice_then_grow_fourfold_up_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "probes"), [(0.0, 8), (0.5, 7), (1.0, 6)])
-def test_a_dead_endpoint_has_seven_probes_in_its_first_ten_minutes(jitter: float, probes: int) -> None:
+def test_a_dead_endpoint_has_seven_probes_in_its_first_ten_minutes(jitter, probes):
     """With the defaults: the fewer there are, the less a black hole takes; the first are soon, for what flaps."""
     ruled = Ruled(2, health={}, jitter=jitter)
     ruled.call("a", FAILURE, times=5)
@@ -358,7 +357,7 @@ def next_cooldown_s(ruled: Ruled) -> float:
 
 
 @pytest.mark.parametrize(("failing", "lasts_s"), [("", 10.0), ("c", 10.0), ("cd", 5.0)])
-def test_probes_that_fail_while_most_others_fail_make_no_cooldown_longer(failing: str, lasts_s: float) -> None:
+def test_probes_that_fail_while_most_others_fail_make_no_cooldown_longer(failing, lasts_s):
     """An outage of all: once it is over, nobody has a long cooldown left from it."""
     ruled = Ruled(4, health=ROW)
     for url in "ab":
@@ -373,7 +372,7 @@ def test_probes_that_fail_while_most_others_fail_make_no_cooldown_longer(failing
     assert ruled.core.due_s - ruled.now == lasts_s
 
 
-def test_a_cooldown_grows_only_with_probes_that_fail() -> None:
+def test_a_cooldown_grows_only_with_probes_that_fail():
     """It comes back and fails at once, again and again: each time its probe was good, so it is tried again as soon."""
     for bad_probes, lasts_s in ((0, 5.0), (1, 10.0), (2, 20.0)):
         ruled = backed_off(bad_probes)
@@ -386,9 +385,7 @@ def test_a_cooldown_grows_only_with_probes_that_fail() -> None:
 @pytest.mark.parametrize(("successes", "lasts_s"), [(0, 10.0), (4, 10.0), (5, 5.0), (6, 5.0)])
 @pytest.mark.parametrize("apart_s", [0.0, 7.0])
 @pytest.mark.parametrize("slow_start_s", [0.0, 100.0])
-def test_back_off_is_forgotten_after_five_successes_in_a_row(
-    successes: int, lasts_s: float, apart_s: float, slow_start_s: float
-) -> None:
+def test_back_off_is_forgotten_after_five_successes_in_a_row(successes, lasts_s, apart_s, slow_start_s):
     """The probe is none of them; how long that takes, and whether its weight is whole by then, does not matter."""
     ruled = backed_off(slow_start_s=slow_start_s)
     for _ in range(successes):
@@ -398,7 +395,7 @@ def test_back_off_is_forgotten_after_five_successes_in_a_row(
 
 
 @pytest.mark.parametrize("between", ["a failed call", "a failed ping"])
-def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten(between: str) -> None:
+def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten(between):
     ruled = backed_off()
     for _ in range(5):
         ruled.call("a", SUCCESS, times=4)
@@ -410,7 +407,7 @@ def test_who_fails_now_and_then_does_not_have_its_back_off_forgotten(between: st
     assert next_cooldown_s(ruled) == 10.0
 
 
-def test_a_time_without_any_call_does_not_make_it_forgotten() -> None:
+def test_a_time_without_any_call_does_not_make_it_forgotten():
     ruled = backed_off()
     ruled.at(ruled.now + 1000.0)
     assert next_cooldown_s(ruled) == 10.0
@@ -419,7 +416,7 @@ def test_a_time_without_any_call_does_not_make_it_forgotten() -> None:
 # -- Retry-After ---------------------------------------------------------------------------------------
 
 
-def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_one() -> None:
+def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_one():
     ruled = Ruled(1, health=ROW)
     ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=7.0))
     assert ruled.health() == {"a": "resting"}
@@ -429,7 +426,7 @@ def test_an_endpoint_that_asks_for_it_is_left_alone_for_so_long_even_the_only_on
     assert ruled.health() == {"a": "healthy"}
 
 
-def test_the_longest_of_several_rests_counts() -> None:
+def test_the_longest_of_several_rests_counts():
     ruled = Ruled([Endpoint("a", capacity=3)], health=ROW)
     leases = [ruled.take() for _ in range(3)]
     for lease, rest_s in zip(leases, (5.0, 60.0, 10.0), strict=True):
@@ -441,7 +438,7 @@ def test_the_longest_of_several_rests_counts() -> None:
     assert ruled.health() == {"a": "healthy"}
 
 
-def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer() -> None:
+def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer():
     ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
     late = ruled.take("a")
     ruled.call("a", FAILURE, times=3)
@@ -452,7 +449,7 @@ def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer() -> None:
     assert ruled.health()["a"] == "half_open"
 
 
-def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it() -> None:
+def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it():
     ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
     late = ruled.take("a")
     ruled.call("a", FAILURE, times=3)
@@ -466,7 +463,7 @@ def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it() -> No
 # -- pings ---------------------------------------------------------------------------------------------
 
 
-def test_a_failed_ping_is_no_probe_lease() -> None:
+def test_a_failed_ping_is_no_probe_lease():
     ruled = ejected()
     ruled.at(5.0)
     due_s = ruled.core.due_s
@@ -479,7 +476,7 @@ def test_a_failed_ping_is_no_probe_lease() -> None:
     assert ruled.health()["a"] == "healthy"
 
 
-def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
+def test_a_ping_of_an_endpoint_that_has_gone_is_nothing():
     ruled = Ruled(2, health=ROW)
     ruled.core.drain("a", 0.0)
     for url in ("a", "z"):
@@ -490,7 +487,7 @@ def test_a_ping_of_an_endpoint_that_has_gone_is_nothing() -> None:
 # -- panic ---------------------------------------------------------------------------------------------
 
 
-def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
+def test_who_asked_for_a_rest_has_it_in_a_panic_too():
     ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
     ruled.call("a", FAILURE, times=2)
     ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
@@ -499,7 +496,7 @@ def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
     assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
 
 
-def test_exactly_the_share_is_no_panic() -> None:
+def test_exactly_the_share_is_no_panic():
     """0.28 * 25 is 7.000000000000001, but seven of 25 are enough."""
     ruled = Ruled(25, health=ROW | {"panic_share": 0.28, "max_ejected_share": 0.8})
     for url in sorted(ruled.urls)[:18]:
@@ -513,7 +510,7 @@ def test_exactly_the_share_is_no_panic() -> None:
 # -- slow start ----------------------------------------------------------------------------------------
 
 
-def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> None:
+def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step():
     ruled = ejected(of=[Endpoint("a", weight=2.0), Endpoint("b")], slow_start_s=10.0)
     ruled.at(5.0)
     ruled.call("a", SUCCESS)
@@ -537,7 +534,7 @@ def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> 
     [(TRANSITIONS, Health, HealthEvent), (MEMBERSHIP, MembershipState, MembershipEvent)],
     ids=["health", "membership"],
 )
-def test_every_state_can_be_entered_and_left(table: dict[tuple[Any, Any], Any], states: Any, events: Any) -> None:
+def test_every_state_can_be_entered_and_left(table, states, events):
     assert {before for before, _ in table} == set(states) == set(table.values())
     assert {event for _, event in table} == set(events)
 
@@ -545,14 +542,14 @@ def test_every_state_can_be_entered_and_left(table: dict[tuple[Any, Any], Any], 
 # -- what people see ------------------------------------------------------------------------------------
 
 
-def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now() -> None:
+def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now():
     ruled = ejected()
     ruled.now += 10.0
     assert ruled.health()["a"] == "half_open"
 
 
 @pytest.mark.parametrize("waited_s", [0.0, 6.0], ids=["ejected", "on trial"])
-def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waited_s: float) -> None:
+def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waited_s):
     ruled = ejected(of=[Endpoint("a", capacity=4), Endpoint("b")])
     ruled.at(waited_s)
     ruled.core.drain("a", ruled.now)
@@ -564,7 +561,7 @@ def test_one_that_is_drained_while_out_and_added_again_begins_with_a_probe(waite
     assert ruled.health()["a"] == "ejected"
 
 
-def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
+def test_who_waits_in_vain_is_told_how_many_are_out():
     ruled = ejected()
     ruled.take("b")
     waiter = ruled.wait(timeout_s=1.0)
@@ -578,7 +575,7 @@ def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
 
 
 @pytest.mark.parametrize(("count", "named"), [(1, " (http://0/)"), (3, " (http://0/, http://1/, http://2/)"), (4, "")])
-def test_a_few_endpoints_out_of_service_are_named_without_their_secrets(count: int, named: str) -> None:
+def test_a_few_endpoints_out_of_service_are_named_without_their_secrets(count, named):
     pool = Pool([f"http://{n}/?key=s3cret" for n in range(9)], strategy="first", clock=ManualClock())
     for _ in range(count):
         with suppress(EndpointOverloaded), pool.lease():
@@ -589,14 +586,14 @@ def test_a_few_endpoints_out_of_service_are_named_without_their_secrets(count: i
 # -- calls that last -------------------------------------------------------------------------------
 
 
-def test_the_preset_for_long_calls_sets_what_is_not_given() -> None:
+def test_the_preset_for_long_calls_sets_what_is_not_given():
     settings = HealthSettings(preset="long_calls", cooldown_s=9.0)
     assert (settings.timeouts, settings.probe_s, settings.success_rate) == ("ignore", 30.0, 0.0)
     assert settings.cooldown_s == 9.0
     assert HealthSettings().timeouts == "count"
 
 
-def test_a_probe_that_has_run_for_long_enough_has_gone_well() -> None:
+def test_a_probe_that_has_run_for_long_enough_has_gone_well():
     ruled = Ruled(2, health=_LONG)
     ruled.call("a", Outcome.FAILURE, times=3)
     ruled.at(5.0)

@@ -7,7 +7,6 @@ import threading
 import time
 from inspect import currentframe
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,10 +23,10 @@ from tests.unit.ruled import Ruled
 
 def pool_of(clock: ManualClock | None = None, **settings: object) -> Pool:
     settings = {"health": None, "strategy": "fifo", "clock": clock or ManualClock()} | settings
-    return Pool([Endpoint("a"), Endpoint("b", capacity=3)], **settings)  # type: ignore[arg-type]
+    return Pool([Endpoint("a"), Endpoint("b", capacity=3)], **settings)
 
 
-def test_the_leases_that_are_out_are_shown() -> None:
+def test_the_leases_that_are_out_are_shown():
     clock = ManualClock(10.0)
     pool = pool_of(clock)
     pool.acquire(holder="sample 7")
@@ -42,11 +41,11 @@ def test_the_leases_that_are_out_are_shown() -> None:
     other.release()
     assert [row.id for row in pool.leases()] == [1]
     with pytest.raises(AttributeError):
-        rows[0].id = 3  # type: ignore[misc]
+        rows[0].id = 3
 
 
-def test_one_that_waited_has_its_holder() -> None:
-    pool = pool_of(clock=time.monotonic)  # type: ignore[arg-type]
+def test_one_that_waited_has_its_holder():
+    pool = pool_of(clock=time.monotonic)
     out = [pool.acquire() for _ in range(4)]
     thread = threading.Thread(target=lambda: pool.acquire(timeout=PATIENCE_S, holder="late"))
     thread.start()
@@ -56,7 +55,7 @@ def test_one_that_waited_has_its_holder() -> None:
     assert [row.holder for row in pool.leases()] == ["", "", "", "late"]
 
 
-def test_a_lease_is_ended_by_its_id_and_its_return_is_refused() -> None:
+def test_a_lease_is_ended_by_its_id_and_its_return_is_refused():
     pool = pool_of()
     lease = pool.acquire()
     pool.release_by_id(lease.id, Outcome.FAILURE)
@@ -73,7 +72,7 @@ def test_a_lease_is_ended_by_its_id_and_its_return_is_refused() -> None:
 
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 @pytest.mark.parametrize("whose", ["pool", "acquire"])
-def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: HealthSettings | None, whose: str) -> None:
+def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health, whose):
     clock, heard = ManualClock(0.0), list[Event]()
     pool = pool_of(clock, ttl_s=5.0 if whose == "pool" else None, health=health, observers=[heard.append])
     lease = pool.acquire(ttl_s=None if whose == "pool" else 5.0, holder="slow")
@@ -98,7 +97,7 @@ def _outlast(clock: ManualClock, pool: Pool, error: Exception | None = None) -> 
             raise error
 
 
-def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
+def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost():
     clock = ManualClock()
     pool = pool_of(clock, ttl_s=5.0)
     with pytest.raises(ConnectionResetError) as caught:
@@ -111,7 +110,7 @@ def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
         _outlast(clock, pool)
 
 
-def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
+def test_a_block_that_gives_its_lease_back_and_raises_is_heard():
     pool = pool_of()
 
     def give_back_and_raise() -> None:
@@ -126,7 +125,7 @@ def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
 
 
 @pytest.mark.parametrize("hedge_after_s", [None, 30.0])
-def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s: float | None) -> None:
+def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s):
     clock, went = ManualClock(), list[str]()
     pool = pool_of(clock, ttl_s=5.0)
 
@@ -143,18 +142,18 @@ def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s: 
 
 
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
-def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health: HealthSettings | None) -> None:
+def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health):
     pool = Pool([Endpoint("a")], strategy="fifo", health=health)
     pool.acquire(ttl_s=0.05)
     with pool.lease(timeout=PATIENCE_S):  # or else AcquireTimeout
         pass
 
 
-def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(caplog):
     clock = ManualClock()
     pool = pool_of(clock, leak_after_s=30.0)
     pool.acquire(holder="sample 7")
-    line = f"{Path(__file__)}:{currentframe().f_lineno - 1}"  # type: ignore[union-attr]
+    line = f"{Path(__file__)}:{currentframe().f_lineno - 1}"
     clock.advance(29.0)
     pool.acquire().release()
     assert not caplog.records
@@ -170,7 +169,7 @@ def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(capl
     assert pool.stats().endpoints[0].in_flight == 1
 
 
-def test_the_place_is_the_users_even_through_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_place_is_the_users_even_through_call(caplog):
     pool = pool_of(leak_after_s=30.0)
     places: list[str] = []
     pool.call(lambda lease: places.append(pool.leases()[0].where))
@@ -186,25 +185,25 @@ def test_the_place_is_the_users_even_through_call(caplog: pytest.LogCaptureFixtu
         ({"holder": 7}, "holder is 7"),
     ],
 )
-def test_terms_that_make_no_sense_are_refused(given: dict[str, object], message: str) -> None:
+def test_terms_that_make_no_sense_are_refused(given, message):
     pool = pool_of()
     with pytest.raises((ValueError, TypeError), match=message):
-        pool.acquire(**given)  # type: ignore[arg-type]
+        pool.acquire(**given)
     assert pool.stats().acquired == 0
     if "ttl_s" in given:
         with pytest.raises(ValueError, match=message.replace("ttl_s", "leak_after_s")):
             pool_of(leak_after_s=given["ttl_s"])
 
 
-def test_a_config_says_both(tmp_path: Path) -> None:
+def test_a_config_says_both(tmp_path):
     file = tmp_path / "pool.toml"
     file.write_text('[pool]\nttl_s = 60\nleak_after_s = 30.0\n[[endpoints]]\nurl = "http://a:1/"\n')
     pool = Pool.from_config(file)
-    assert pool.acquire().terms.ttl_s == 60  # type: ignore[union-attr]
+    assert pool.acquire().terms.ttl_s == 60
     assert pool.leases()[0].where
 
 
-def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names() -> None:
+def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names():
     clock = ManualClock(0.0)
     pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
     held: list[tuple[str, str, float]] = []
@@ -219,7 +218,7 @@ def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names(
     assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]
 
 
-def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch):
     """An interrupt comes as its time is over, before it has ended."""
     ruled = Ruled(1)
     lease = ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0)
@@ -238,7 +237,7 @@ def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytes
     assert lease.ended
 
 
-def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
+def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out():
     ruled = Ruled([Endpoint("a", capacity=300)])
 
     def lease(ttl_s: float) -> Lease:
@@ -258,7 +257,7 @@ def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["good", 0, "", True])
-def test_an_outcome_that_is_none_leaves_no_slot_out_and_hides_no_error(wrong: Any) -> None:
+def test_an_outcome_that_is_none_leaves_no_slot_out_and_hides_no_error(wrong):
     pool = Pool(["a"])
 
     def use(lease: Lease) -> None:

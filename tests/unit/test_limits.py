@@ -12,7 +12,7 @@ from tests.unit.ruled import FAILURE, SUCCESS, Ruled, Scan
 # -- AIMD ----------------------------------------------------------------------------------------------
 
 
-def test_hundreds_of_rounds_do_not_stray_by_rounding() -> None:
+def test_hundreds_of_rounds_do_not_stray_by_rounding():
     aimd = Aimd(LimitSettings(kind="aimd"))
     lease = Ruled(1).take()
     for limit in range(1, 400):
@@ -33,7 +33,7 @@ def urls_of(count: int) -> list[str]:
     return [spec.url for spec in ports(count)]
 
 
-def test_the_ports_of_a_host_share_its_cap() -> None:
+def test_the_ports_of_a_host_share_its_cap():
     one, two = urls_of(2)
     ruled = Ruled(ports(2), host_caps={"m": 5})
     for url in (one, one, two, one, one):
@@ -42,7 +42,7 @@ def test_the_ports_of_a_host_share_its_cap() -> None:
     assert ruled.limits() == {one: 4, two: 1}
 
 
-def test_a_slot_freed_on_one_port_serves_a_waiter_on_another() -> None:
+def test_a_slot_freed_on_one_port_serves_a_waiter_on_another():
     one, two = urls_of(2)
     ruled = Ruled(ports(2), host_caps={"m": 2})
     leases = [ruled.take(one), ruled.take(one)]
@@ -52,12 +52,12 @@ def test_a_slot_freed_on_one_port_serves_a_waiter_on_another() -> None:
 
 
 @pytest.mark.parametrize("cap", [0, -1, 1.5, True, "2"])
-def test_a_cap_that_is_no_whole_number_above_zero_is_refused(cap: object) -> None:
+def test_a_cap_that_is_no_whole_number_above_zero_is_refused(cap):
     with pytest.raises(ValueError, match=r"host_caps: m is .*; it must be a whole number >= 1"):
-        Ruled(ports(1), host_caps={"m": cap})  # type: ignore[dict-item]  # that is the point
+        Ruled(ports(1), host_caps={"m": cap})  # that is the point
 
 
-def test_hosts_that_are_gone_are_forgotten() -> None:
+def test_hosts_that_are_gone_are_forgotten():
     ruled = Ruled(1, host_caps={"*": 1})
     for number in range(100):
         spec = Endpoint(f"http://host{number}:1/")
@@ -71,7 +71,7 @@ class _RaisesAtTheEnd(Scan):
         raise ZeroDivisionError
 
 
-def test_a_strategy_that_raises_as_a_lease_ends_does_not_make_the_count_of_its_host_drift() -> None:
+def test_a_strategy_that_raises_as_a_lease_ends_does_not_make_the_count_of_its_host_drift():
     one, two = urls_of(2)
     ruled = Ruled(ports(2), host_caps={"m": 1}, health={"consecutive_failures": 1})
     lease = ruled.take(one)
@@ -85,7 +85,7 @@ def test_a_strategy_that_raises_as_a_lease_ends_does_not_make_the_count_of_its_h
     assert ruled.limits() == {one: 0, two: 1}
 
 
-def test_a_lease_that_runs_out_is_taken_off_its_host() -> None:
+def test_a_lease_that_runs_out_is_taken_off_its_host():
     one, two = urls_of(2)
     ruled = Ruled(ports(2), host_caps={"m": 1})
     assert ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0) is not None

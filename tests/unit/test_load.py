@@ -55,13 +55,13 @@ _SAID = Load(application_utilization=0.5, cpu_utilization=0.25, named_metrics={"
     ],
     ids=["text", "native", "json", "json-header", "binary", "binary-header"],
 )
-def test_each_form_of_the_header_says_the_same(headers: dict[str, str]) -> None:
+def test_each_form_of_the_header_says_the_same(headers):
     found = load_of(headers)
     assert found == _SAID
     assert (found.used, found.waiting) == (0.5, 3.0)
 
 
-def test_what_vllm_sends_is_read() -> None:
+def test_what_vllm_sends_is_read():
     text = "TEXT named_metrics.kv_cache_usage_perc=0.4, named_metrics.num_requests_waiting=2.0"
     found = load_of({"endpoint-load-metrics": text})
     assert found is not None
@@ -74,16 +74,16 @@ def test_what_vllm_sends_is_read() -> None:
      "BIN CQ==", 'JSON {"cpu_utilization": true}', 'JSON {"cpu_utilization": null}', "TEXT cpu_utilization=1e999",
      "TEXT other=1", "x" * 20_000, "JSON " + "[" * 10_000],
 )  # fmt: skip
-def test_what_cannot_be_read_is_no_report(text: str) -> None:
+def test_what_cannot_be_read_is_no_report(text):
     assert load_of({"endpoint-load-metrics": text}) is None
 
 
 @given(st.binary(max_size=60))
-def test_no_message_is_an_error(data: bytes) -> None:
+def test_no_message_is_an_error(data):
     load_of({"endpoint-load-metrics-bin": b64encode(data).decode()})
 
 
-def test_a_report_reaches_the_strategy_with_its_age_and_is_ignored_when_it_is_old() -> None:
+def test_a_report_reaches_the_strategy_with_its_age_and_is_ignored_when_it_is_old():
     clock = ManualClock()
     specs = [Endpoint("http://a/", capacity=9), Endpoint("http://b/", capacity=9)]
     pool = Pool(specs, strategy="told_load", options={"choices": 2, "stale_s": 5.0}, clock=clock)
@@ -95,7 +95,7 @@ def test_a_report_reaches_the_strategy_with_its_age_and_is_ignored_when_it_is_ol
     assert {pool.acquire(timeout=0).endpoint.name for _ in range(3)} == {"http://a/"}
 
 
-def test_a_report_is_for_a_lease_that_is_out() -> None:
+def test_a_report_is_for_a_lease_that_is_out():
     pool = Pool(["http://a/"])
     lease = pool.acquire()
     lease.release(load=Load(cpu_utilization=0.5))
@@ -103,7 +103,7 @@ def test_a_report_is_for_a_lease_that_is_out() -> None:
         lease.told(Load(cpu_utilization=0.5))
 
 
-def test_a_server_that_says_it_is_full_is_not_divided_by() -> None:
+def test_a_server_that_says_it_is_full_is_not_divided_by():
     strategy = default_registry().strategy("told_load", None, random.Random(0))
     node = Node(Endpoint("http://a/"))
     strategy.join(node, 0.0)

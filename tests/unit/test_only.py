@@ -18,21 +18,21 @@ def _pool(groups: str = "000", **pooled: Any) -> Pool:
 
 
 @pytest.mark.parametrize("strategy", _STRATEGIES)
-def test_a_request_for_one_endpoint_gets_that_one_whatever_its_group(strategy: str) -> None:
+def test_a_request_for_one_endpoint_gets_that_one_whatever_its_group(strategy):
     with _pool("012", strategy=strategy) as pool:
         for name in "cab" * 2:
             with pool.lease(timeout=0, only=name) as lease:
                 assert lease.endpoint.name == name
 
 
-def test_it_waits_for_its_endpoint_while_others_are_free() -> None:
+def test_it_waits_for_its_endpoint_while_others_are_free():
     with _pool() as pool, pool.lease(only="a"):
         with pytest.raises(AcquireTimeout):
             pool.acquire(timeout=0, only="a")
         pool.acquire(timeout=0).release()
 
 
-def test_an_endpoint_that_is_not_in_service_is_told_at_once() -> None:
+def test_an_endpoint_that_is_not_in_service_is_told_at_once():
     with _pool() as pool:
         pool.remove("b")
         with pytest.raises(NoEndpoint, match=r"^'b', where alone the request may go, is not in service") as told:
@@ -53,14 +53,14 @@ def test_an_endpoint_that_is_not_in_service_is_told_at_once() -> None:
         ({"only": "c", "exclude": {"c"}}, r"is excluded by the request itself; do not exclude it"),
     ],
 )
-def test_it_is_told_why_the_only_endpoint_cannot_serve(asked: dict[str, Any], why: str) -> None:
+def test_it_is_told_why_the_only_endpoint_cannot_serve(asked, why):
     with _pool() as pool, pool.lease(only="b"):
         pool.drain("b")
         with pytest.raises(NoEndpoint, match=rf"^'{asked['only']}', where alone the request may go, {why}, or let"):
             pool.acquire(timeout=0, **asked)
 
 
-def test_a_retry_returns_to_the_only_endpoint() -> None:
+def test_a_retry_returns_to_the_only_endpoint():
     asked: list[str] = []
 
     def call(lease: Lease) -> str:
@@ -74,7 +74,7 @@ def test_a_retry_returns_to_the_only_endpoint() -> None:
     assert asked == ["b"] * 3
 
 
-def test_a_name_that_is_no_text_is_refused() -> None:
+def test_a_name_that_is_no_text_is_refused():
     wrong: Any = 1
     with _pool() as pool, pytest.raises(TypeError, match="only is 1; it takes the name of an endpoint, or None"):
         pool.acquire(only=wrong)

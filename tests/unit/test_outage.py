@@ -5,11 +5,11 @@ import pytest
 from balancer.core.outage import PoolOutage
 
 
-def test_before_anything_has_succeeded_nothing_has() -> None:
+def test_before_anything_has_succeeded_nothing_has():
     assert PoolOutage(1.0).failed(0.0) == 0
 
 
-def test_it_begins_with_the_first_failure_and_ends_with_any_success() -> None:
+def test_it_begins_with_the_first_failure_and_ends_with_any_success():
     outage = PoolOutage(10.0)
     assert not outage.excuses(0, 0.0), "nothing has failed"
     outage.failed(5.0)
@@ -24,7 +24,7 @@ def test_it_begins_with_the_first_failure_and_ends_with_any_success() -> None:
 
 
 @pytest.mark.parametrize("tried_s", [0.0, 5.0])
-def test_without_patience_nothing_is_excused(tried_s: float) -> None:
+def test_without_patience_nothing_is_excused(tried_s):
     outage = PoolOutage(0.0)
     outage.failed(5.0)
     assert not outage.excuses(0, tried_s)

@@ -51,7 +51,7 @@ class Listens(OutlierTest):
 
 
 @pytest.fixture
-def tested(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ruled]:
+def tested(monkeypatch):
     def make(*tests: Callable[[HealthSettings], OutlierTest]) -> Ruled:
         monkeypatch.setattr("balancer.core.rules.HealthWatch", lambda *of: HealthWatch(*of, tests=[*TESTS, *tests]))
         return Ruled(2, health={"slow_start_s": 0.0})
@@ -66,7 +66,7 @@ def call(ruled: Ruled, took_s: float, times: int = 1) -> None:
         ruled.give(lease)
 
 
-def test_a_test_on_latency_ejects_what_is_slow(tested: Callable[..., Ruled]) -> None:
+def test_a_test_on_latency_ejects_what_is_slow(tested):
     ruled = tested(Slow)
     call(ruled, 3.5, 2)
     call(ruled, 1.0)
@@ -80,23 +80,21 @@ def test_a_test_on_latency_ejects_what_is_slow(tested: Callable[..., Ruled]) -> 
     assert ruled.out() == []
 
 
-def test_it_is_asked_of_each_endpoint_for_as_long_as_that_is_there(tested: Callable[..., Ruled]) -> None:
+def test_it_is_asked_of_each_endpoint_for_as_long_as_that_is_there(tested):
     ruled = tested(Slow)
     call(ruled, 3.5, 2)
     ruled.core.remove("a", ruled.now)
     assert ruled.health() == {"b": "healthy"}
 
 
-def test_without_a_timed_test_successes_are_only_counted(
-    tested: Callable[..., Ruled], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_timed_test_successes_are_only_counted(tested, monkeypatch):
     """Ten thousand successes within a moment, and two or three ends that the watch hears of."""
     ends = [0]
     heard = HealthWatch.ended
 
     def counting(self: HealthWatch, *of: object) -> None:
         ends[0] += 1
-        heard(self, *of)  # type: ignore[arg-type]  # what it was given
+        heard(self, *of)  # what it was given
 
     monkeypatch.setattr(HealthWatch, "ended", counting)
     plain = tested()
@@ -107,9 +105,9 @@ def test_without_a_timed_test_successes_are_only_counted(
     assert ends[0] >= 100, "a timed test must hear of each"
 
 
-def test_what_was_only_counted_is_told_before_a_failure_is(tested: Callable[..., Ruled]) -> None:
+def test_what_was_only_counted_is_told_before_a_failure_is(tested):
     ruled = tested(Listens)
-    (listens,) = [test for test in ruled.core._rules._watch._tests if isinstance(test, Listens)]  # type: ignore[union-attr]
+    (listens,) = [test for test in ruled.core._rules._watch._tests if isinstance(test, Listens)]
     ruled.call("a", SUCCESS, times=20)
     ruled.call("a", FAILURE)
     kinds = [kind for kind, _ in listens.heard]
@@ -118,9 +116,7 @@ def test_what_was_only_counted_is_told_before_a_failure_is(tested: Callable[...,
     assert sum(count for kind, count in listens.heard if kind == "booked" and isinstance(count, int)) == 20
 
 
-def test_it_is_told_how_long_a_success_took_and_when_it_ended(
-    tested: Callable[..., Ruled], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_told_how_long_a_success_took_and_when_it_ended(tested, monkeypatch):
     monkeypatch.setattr(Listens, "timed", True)
     made: list[Listens] = []
 
@@ -134,20 +130,18 @@ def test_it_is_told_how_long_a_success_took_and_when_it_ended(
     assert [what for kind, what in made[0].heard if kind == "took"] == [(2.0, 2.0), (1.5, 3.5)]
 
 
-def test_successes_far_apart_are_only_counted_as_well(
-    tested: Callable[..., Ruled], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_successes_far_apart_are_only_counted_as_well(tested, monkeypatch):
     """Each opens a batch of its own, over many comparisons; the tests hear of them before the failure, and in order."""
     ends = [0]
     heard = HealthWatch.ended
 
     def counting(self: HealthWatch, *of: object) -> None:
         ends[0] += 1
-        heard(self, *of)  # type: ignore[arg-type]  # what it was given
+        heard(self, *of)  # what it was given
 
     monkeypatch.setattr(HealthWatch, "ended", counting)
     ruled = tested(Listens)
-    (listens,) = [test for test in ruled.core._rules._watch._tests if isinstance(test, Listens)]  # type: ignore[union-attr]
+    (listens,) = [test for test in ruled.core._rules._watch._tests if isinstance(test, Listens)]
     call(ruled, 3.5, 200)
     assert ends[0] == 1
     ruled.call("a", FAILURE)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ _PLUGINS = {
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", _PLUGINS)
 @pytest.mark.parametrize("json", [False, True], ids=["words", "json"])
-def test_a_plugin_that(what: str, json: bool, tmp_path: Path) -> None:
+def test_a_plugin_that(what, json, tmp_path):
     code, expected = _PLUGINS[what]
     write(tmp_path, evil=code)
     install(tmp_path, "evil", "evil = evil")

@@ -41,7 +41,7 @@ _STEPS = st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 12), st.none(
 
 @settings(max_examples=100)
 @given(_STEPS)
-def test_no_window_of_a_minute_ever_holds_more_than_the_quota(steps: list[tuple[int, int, int | None]]) -> None:
+def test_no_window_of_a_minute_ever_holds_more_than_the_quota(steps):
     meter, now = Meter("key", QuotaSettings(requests_per_min=6, tokens_per_min=30)), 0.0
     begun: list[tuple[float, int]] = []
     for pause_ms, tokens, used in steps:
@@ -63,7 +63,7 @@ def test_no_window_of_a_minute_ever_holds_more_than_the_quota(steps: list[tuple[
             assert sum(within) <= 30
 
 
-def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it() -> None:
+def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it():
     core = core_of(QuotaSettings(requests_per_min=2))
     first, second = ask(core, 0.0), ask(core, 1.0)
     waiter = ask(core, 2.0)
@@ -75,7 +75,7 @@ def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it() -> None:
     assert waiter.lease.endpoint.name in _KEY
 
 
-def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count() -> None:
+def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count():
     clock = ManualClock()
     pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
     pool.acquire(timeout=0).release()
@@ -91,14 +91,14 @@ def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count() -> 
     pool.acquire(timeout=0)
 
 
-def test_the_largest_quota_is_that_of_all_keys() -> None:
+def test_the_largest_quota_is_that_of_all_keys():
     quotas = {"small": QuotaSettings(tokens_per_min=10), "large": QuotaSettings(tokens_per_min=20)}
     pool = Pool([Endpoint("http://a/", quota="small"), Endpoint("http://b/", quota="large")], quotas=quotas)
     with pytest.raises(QuotaExceeded, match=r"reserves 21 tokens, and the largest quota .* has 20 a minute"):
         pool.acquire(timeout=0, tokens=21)
 
 
-def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones() -> None:
+def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones():
     core = core_of(QuotaSettings(tokens_per_min=10))
     ask(core, 0.0, 6)
     large = ask(core, 1.0, 9)
@@ -109,7 +109,7 @@ def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones()
     assert core.tick(60.0) == [large, small[0]]
 
 
-def test_what_a_call_used_is_said_before_it_ends() -> None:
+def test_what_a_call_used_is_said_before_it_ends():
     pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(tokens_per_min=10)})
     lease = pool.acquire(tokens=10)
     lease.release(tokens=3)
@@ -120,7 +120,7 @@ def test_what_a_call_used_is_said_before_it_ends() -> None:
         pool.acquire(timeout=0, tokens=1)
 
 
-def test_what_does_not_fit_together_is_said_where_it_is_given() -> None:
+def test_what_does_not_fit_together_is_said_where_it_is_given():
     quota = QuotaSettings(requests_per_min=1)
     with pytest.raises(ValueError, match=r"quota is 'kex', which the pool does not have \(quotas: 'key'\)"):
         Pool([Endpoint("http://a/", quota="kex")], quotas={"key": quota})
@@ -141,7 +141,7 @@ def _full(**quota: int) -> tuple[Pool, ManualClock]:
     return Pool(specs, quotas={"key": QuotaSettings(**quota)}, clock=clock), clock
 
 
-def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room() -> None:
+def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room():
     pool, clock = _full(requests_per_min=3)
     for _ in range(3):
         pool.acquire(0).release()
@@ -156,7 +156,7 @@ def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room() 
     pool.acquire(0).release()
 
 
-def test_tokens_are_named_with_what_was_wanted() -> None:
+def test_tokens_are_named_with_what_was_wanted():
     pool, _ = _full(requests_per_min=10, tokens_per_min=100)
     pool.acquire(0, tokens=90).release()
     with pytest.raises(AcquireTimeout) as caught:
@@ -166,7 +166,7 @@ def test_tokens_are_named_with_what_was_wanted() -> None:
     )
 
 
-def test_where_slots_are_what_is_missing_no_quota_is_named() -> None:
+def test_where_slots_are_what_is_missing_no_quota_is_named():
     pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(requests_per_min=1)})
     with pool.lease(), pytest.raises(AcquireTimeout) as caught:
         pool.acquire(0)
@@ -174,7 +174,7 @@ def test_where_slots_are_what_is_missing_no_quota_is_named() -> None:
     assert "add endpoints or capacity" in str(caught.value)
 
 
-def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be() -> None:
+def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be():
     pool, clock = _full(tokens_per_min=100)
     pool.acquire(0, tokens=60).release()
     older = pool.engine.core.wait(Request(tokens=80), clock(), 1e9, 0, lambda: None)
@@ -183,7 +183,7 @@ def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be() -> None:
     pool.engine.change(lambda now: pool.engine.core.cancel(older, now, timed_out=False))
 
 
-def test_stats_say_how_much_of_a_quota_is_used() -> None:
+def test_stats_say_how_much_of_a_quota_is_used():
     clock = ManualClock()
     specs = [Endpoint("http://a/", quota="key"), Endpoint("http://b/", name="bee"), Endpoint("http://c/", quota="key")]
     quotas = {
@@ -204,7 +204,7 @@ def test_stats_say_how_much_of_a_quota_is_used() -> None:
     assert [(each.requests, each.tokens, each.room_in_s) for each in pool.stats().quotas] == [(0, 0, 0.0)] * 2
 
 
-def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
+def test_an_interrupt_between_a_call_and_its_count_is_made_good():
     core = core_of(QuotaSettings(requests_per_min=5, tokens_per_min=20))
     for tokens in (3, 4):
         ask(core, 0.0, tokens)
@@ -215,12 +215,12 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
     assert (usage.requests, usage.tokens) == (2, 7)
 
 
-def test_a_quota_is_made_of_its_settings() -> None:
+def test_a_quota_is_made_of_its_settings():
     with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
-        Pool(["http://a/"], quotas={"key": 5})  # type: ignore[dict-item]
+        Pool(["http://a/"], quotas={"key": 5})
 
 
-def test_what_was_told_before_does_not_count_again() -> None:
+def test_what_was_told_before_does_not_count_again():
     meter = Meter("key", QuotaSettings(tokens_per_min=100))
     charge = meter.take(5, 0.0)
     for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used

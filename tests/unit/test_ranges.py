@@ -22,7 +22,7 @@ from balancer.values.urls import expand_range
         ("a\0{1..2}\0", ["a\x001\0", "a\x002\0"]),
     ],
 )
-def test_a_range_stands_for_its_numbers(name: str, names: list[str]) -> None:
+def test_a_range_stands_for_its_numbers(name, names):
     assert expand_range(name) == names
 
 
@@ -46,7 +46,7 @@ def test_a_range_stands_for_its_numbers(name: str, names: list[str]) -> None:
         ("{0..99999999999999999999}", "at most 10000 are allowed"),
     ],
 )
-def test_what_is_no_range_is_one_line_that_quotes_it(name: str, reason: str) -> None:
+def test_what_is_no_range_is_one_line_that_quotes_it(name, reason):
     with pytest.raises(ValueError, match=r"range|brace|names") as caught:
         expand_range(name)
     assert str(caught.value).startswith(f"{name!r} ")
@@ -62,9 +62,7 @@ _range = st.tuples(st.integers(0, 120), st.integers(0, 8)).map(lambda pair: (pai
     ranges=st.lists(_range, min_size=3, max_size=3),
     width=st.integers(0, 4),
 )
-def test_a_name_put_together_from_ranges_comes_apart_again(
-    texts: list[str], ranges: list[tuple[int, int]], width: int
-) -> None:
+def test_a_name_put_together_from_ranges_comes_apart_again(texts, ranges, width):
     def padded(number: int) -> str:
         return str(number).zfill(width)
 
@@ -77,7 +75,7 @@ def test_a_name_put_together_from_ranges_comes_apart_again(
 
 
 @given(name=st.text(st.sampled_from("{}.0123456789a"), max_size=20))
-def test_any_name_expands_or_is_refused_with_a_reason(name: str) -> None:
+def test_any_name_expands_or_is_refused_with_a_reason(name):
     try:
         names = expand_range(name)
     except ValueError as error:

@@ -28,7 +28,7 @@ def spent(budget: RetryBudget, now: float, most: int = 10_000) -> int:
 # -- the budget ----------------------------------------------------------------------------------------
 
 
-def test_every_first_attempt_earns_a_part_of_a_retry() -> None:
+def test_every_first_attempt_earns_a_part_of_a_retry():
     some = budget(ratio=0.25)
     assert spent(some, 0.0) == 0
     for _ in range(13):
@@ -39,32 +39,32 @@ def test_every_first_attempt_earns_a_part_of_a_retry() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.2, 0.29, 0.7, 1 / 3])
-def test_rounding_loses_no_retry(ratio: float) -> None:
+def test_rounding_loses_no_retry(ratio):
     some = budget(ratio=ratio)
     for _ in range(300):
         some.attempted(0.0)
     assert spent(some, 0.0) == round(300 * ratio)
 
 
-def test_a_quiet_pool_may_retry_too() -> None:
+def test_a_quiet_pool_may_retry_too():
     assert spent(budget(per_s=2.0, window_s=8.0), 5.0) == 16
 
 
-def test_what_is_spent_comes_back_after_a_window() -> None:
+def test_what_is_spent_comes_back_after_a_window():
     some = budget(per_s=1.0)
     assert spent(some, 0.0) == 8
     assert spent(some, 8.0) == 0
     assert spent(some, 8.125) == 8  # a 64th of the window later, so that it is never too early
 
 
-def test_what_is_earned_is_lost_after_a_window() -> None:
+def test_what_is_earned_is_lost_after_a_window():
     some = budget(ratio=1.0)
     some.attempted(0.0)
     assert some.balance(7.99) == 1.0
     assert some.balance(8.0) == 0.0
 
 
-def test_attempts_that_no_longer_count_leave_a_debt() -> None:
+def test_attempts_that_no_longer_count_leave_a_debt():
     some = budget(ratio=1.0, per_s=0.25)
     for _ in range(5):
         some.attempted(0.0)
@@ -73,11 +73,11 @@ def test_attempts_that_no_longer_count_leave_a_debt() -> None:
 
 
 @pytest.mark.parametrize("some", [budget(), budget(ratio=1.0), budget(per_s=0.1)])
-def test_a_budget_that_never_fills_says_so(some: RetryBudget) -> None:
+def test_a_budget_that_never_fills_says_so(some):
     assert some.wait_s(3.0) == math.inf
 
 
-def test_all_that_attempts_earned_is_lost_at_once() -> None:
+def test_all_that_attempts_earned_is_lost_at_once():
     some = budget(ratio=0.5)
     for _ in range(4):
         some.attempted(0.0)
@@ -85,7 +85,7 @@ def test_all_that_attempts_earned_is_lost_at_once() -> None:
     assert some.wait_s(1.0) == math.inf, "what was spent comes back after what was earned is lost"
 
 
-def test_the_wait_ends_when_the_first_retry_is_forgotten() -> None:
+def test_the_wait_ends_when_the_first_retry_is_forgotten():
     some = budget(per_s=0.25)
     assert some.wait_s(0.0) == 0.0
     assert [some.try_spend(now) for now in (0.0, 1.0, 2.0)] == [True, True, False]
@@ -104,9 +104,7 @@ _settings = st.builds(
 
 
 @given(_settings, _events)
-def test_no_window_that_ends_with_a_retry_has_more_than_it_earned(
-    settings: RetrySettings, events: list[tuple[float, str]]
-) -> None:
+def test_no_window_that_ends_with_a_retry_has_more_than_it_earned(settings, events):
     some, now = RetryBudget(settings), 100.0
     attempts: list[float] = []
     retries: list[float] = []
@@ -127,7 +125,7 @@ def test_no_window_that_ends_with_a_retry_has_more_than_it_earned(
 
 
 @given(_settings, _events)
-def test_a_retry_that_is_earned_is_not_refused(settings: RetrySettings, events: list[tuple[float, str]]) -> None:
+def test_a_retry_that_is_earned_is_not_refused(settings, events):
     """Even if every retry is counted for one part of the window longer, and every attempt for one part less."""
     some, now = RetryBudget(settings), 100.0
     part_s = settings.budget_window_s / 64
@@ -148,7 +146,7 @@ def test_a_retry_that_is_earned_is_not_refused(settings: RetrySettings, events: 
 
 
 @given(_settings, _events)
-def test_the_wait_is_exact(settings: RetrySettings, events: list[tuple[float, str]]) -> None:
+def test_the_wait_is_exact(settings, events):
     """After it there is a retry; just before there is none."""
     some, now = RetryBudget(settings), 100.0
     for gap_s, event in events:
@@ -163,7 +161,7 @@ def test_the_wait_is_exact(settings: RetrySettings, events: list[tuple[float, st
         assert some.try_spend(now + wait_s)
 
 
-def test_it_costs_the_same_memory_at_any_rate() -> None:
+def test_it_costs_the_same_memory_at_any_rate():
     some = budget(ratio=1.0, window_s=8.0)
     for number in range(20_000):
         some.attempted(number / 1000)
@@ -175,7 +173,7 @@ def test_it_costs_the_same_memory_at_any_rate() -> None:
 # -- pauses --------------------------------------------------------------------------------------------
 
 
-def test_a_pause_is_drawn_between_nothing_and_twice_its_mean() -> None:
+def test_a_pause_is_drawn_between_nothing_and_twice_its_mean():
     """Uniform on [0, 2m]: the mean of n has a standard error of m / sqrt(3 n); four of them are 1.2% here."""
     rng, settings = random.Random(1), RetrySettings(base_s=0.5, max_pause_s=100.0)
     for retry, mean_s in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0)]:
@@ -186,16 +184,16 @@ def test_a_pause_is_drawn_between_nothing_and_twice_its_mean() -> None:
 
 
 @pytest.mark.parametrize("retry", [1, 5, 100, 10_000])
-def test_no_pause_is_longer_than_the_longest(retry: int) -> None:
+def test_no_pause_is_longer_than_the_longest(retry):
     settings = RetrySettings(base_s=1.0, max_pause_s=1.5)
     assert all(pause_s(settings, retry, random.Random(seed)) <= 1.5 for seed in range(50))
 
 
-def test_no_base_is_no_pause() -> None:
+def test_no_base_is_no_pause():
     assert pause_s(RetrySettings(base_s=0.0), 7, random.Random(1)) == 0.0
 
 
-def test_a_shared_budget_that_is_asked_from_within_spends_nothing() -> None:
+def test_a_shared_budget_that_is_asked_from_within_spends_nothing():
     """As by a finaliser that runs within a call of it, and may not wait for its lock."""
     told: list[tuple[bool, float]] = []
 
@@ -210,7 +208,7 @@ def test_a_shared_budget_that_is_asked_from_within_spends_nothing() -> None:
     assert set(told) == {(False, math.inf)}
 
 
-def test_a_shared_budget_has_a_lock_that_is_free_in_a_forked_child() -> None:
+def test_a_shared_budget_has_a_lock_that_is_free_in_a_forked_child():
     budget = SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=1.0), lambda: 0.0)
     holder = threading.Thread(target=budget._lock.acquire)
     holder.start()

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 from balancer.core.session_table import SessionTable, may_leave
 
 
-def test_a_name_is_known_until_nobody_has_used_it_for_so_long() -> None:
+def test_a_name_is_known_until_nobody_has_used_it_for_so_long():
     table = SessionTable(10.0, 5)
     table.bind("x", "a", 0.0)
     assert [table.find(["x"], now) for now in (9.0, 18.0, 28.0)] == ["a", "a", None]
     assert len(table) == 0
 
 
-def test_the_first_name_that_is_known_counts_and_a_later_answer_replaces() -> None:
+def test_the_first_name_that_is_known_counts_and_a_later_answer_replaces():
     table = SessionTable(10.0, 5)
     table.bind("x", "a", 0.0)
     table.bind("y", "b", 0.0)
@@ -22,7 +22,7 @@ def test_the_first_name_that_is_known_counts_and_a_later_answer_replaces() -> No
     assert table.find(["x"], 2.0) == "c"
 
 
-def test_of_too_many_names_those_unused_for_longest_are_forgotten() -> None:
+def test_of_too_many_names_those_unused_for_longest_are_forgotten():
     rng, table = random.Random(1), SessionTable(50.0, 7)
     used: dict[str, float] = {}  # the naive model: all names ever, by their last use
     now = 0.0
@@ -41,7 +41,7 @@ def test_of_too_many_names_those_unused_for_longest_are_forgotten() -> None:
         assert len(table) <= 7
 
 
-def test_the_first_answer_decides_if_it_is_asked_to() -> None:
+def test_the_first_answer_decides_if_it_is_asked_to():
     table = SessionTable(10.0, 5)
     table.bind("x", "a", 0.0, first=True)
     table.bind("x", "b", 9.0, first=True)
@@ -50,7 +50,7 @@ def test_the_first_answer_decides_if_it_is_asked_to() -> None:
     assert table.find(["x"], 30.0) == "b", "it was forgotten"
 
 
-def test_a_request_leaves_the_endpoint_of_its_session_only_by_choice() -> None:
+def test_a_request_leaves_the_endpoint_of_its_session_only_by_choice():
     def slots(limit: int, in_flight: int) -> SimpleNamespace:
         return SimpleNamespace(limit=limit, in_flight=in_flight)
 

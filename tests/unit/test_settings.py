@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from collections.abc import Callable
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -19,7 +18,7 @@ from balancer.settings.tables import HealthSection
             "QuotaSettings: requests_per_min: found 0: it must be a whole number >= 1",
         ),
         (
-            lambda: QuotaSettings(request_per_min=3),  # type: ignore[call-arg]
+            lambda: QuotaSettings(request_per_min=3),
             "QuotaSettings: request_per_min: unknown key; did you mean 'requests_per_min'? (known: estimate, "
             "requests_per_min, tokens_per_min)",
         ),
@@ -36,19 +35,19 @@ from balancer.settings.tables import HealthSection
         (lambda: HealthSection(ping_every_s=0), "HealthSection: ping_every_s: found 0: it must be a finite number > 0"),
     ],
 )
-def test_a_mistake_is_one_line_that_says_what_is_allowed(make: Callable[[], object], line: str) -> None:
+def test_a_mistake_is_one_line_that_says_what_is_allowed(make, line):
     with pytest.raises(ValueError, match=f"^{re.escape(line)}$") as caught:
         make()
     assert not isinstance(caught.value.__context__, ValidationError), "a traceback would show the long form as well"
 
 
-def test_each_of_two_mistakes_has_its_line() -> None:
+def test_each_of_two_mistakes_has_its_line():
     with pytest.raises(ValueError, match="found 0") as caught:
         QuotaSettings(requests_per_min=0, estimate=-1)
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == [" requests_per_min", " estimate"]
 
 
-def test_what_is_right_is_made_and_travels() -> None:
+def test_what_is_right_is_made_and_travels():
     quota = QuotaSettings(requests_per_min=5)
     assert quota == pickle.loads(pickle.dumps(quota))
     assert quota == TypeAdapter(QuotaSettings).validate_python({"requests_per_min": 5})

@@ -12,7 +12,7 @@ from tests.unit.ruled import Ruled
 def full(*capacities: int, **rules: object) -> tuple[Ruled, list[Lease]]:
     """Return a core whose slots are all out, one a lease, endpoint by endpoint."""
     specs = [Endpoint(chr(ord("a") + number), capacity=capacity) for number, capacity in enumerate(capacities)]
-    ruled = Ruled(specs, **rules)  # type: ignore[arg-type]
+    ruled = Ruled(specs, **rules)
     return ruled, [ruled.take(spec.url) for spec in specs for _ in range(spec.capacity)]
 
 
@@ -21,14 +21,14 @@ def slots_of(waiter: Waiter) -> tuple[str, int]:
     return waiter.lease.endpoint.url, waiter.lease.slots
 
 
-def test_slots_that_no_endpoint_has_are_refused() -> None:
+def test_slots_that_no_endpoint_has_are_refused():
     ruled, _ = full(2, 3)
     assert ruled.get(slots=4) is None
     with pytest.raises(NoEndpoint, match="4 slots"):
         ruled.core.wait(Request(slots=4), 0.0, 9.0, 0, lambda: None)
 
 
-def test_the_endpoint_that_misses_the_fewest_slots_is_kept() -> None:
+def test_the_endpoint_that_misses_the_fewest_slots_is_kept():
     ruled, leases = full(4, 4)
     for lease in leases[4:6]:
         ruled.give(lease)
@@ -38,7 +38,7 @@ def test_the_endpoint_that_misses_the_fewest_slots_is_kept() -> None:
     ruled.take("a")
 
 
-def test_what_was_begun_is_ended_unless_another_is_nearer() -> None:
+def test_what_was_begun_is_ended_unless_another_is_nearer():
     ruled, leases = full(3, 3)
     several = ruled.wait(slots=3)
     ruled.give(leases[3])
@@ -52,7 +52,7 @@ def test_what_was_begun_is_ended_unless_another_is_nearer() -> None:
     assert slots_of(several) == ("a", 3)
 
 
-def test_who_gives_up_leaves_what_was_kept_to_the_others() -> None:
+def test_who_gives_up_leaves_what_was_kept_to_the_others():
     for timed_out in (False, True):
         ruled, leases = full(3)
         several, first, second = ruled.wait(slots=3, timeout_s=5.0), ruled.wait(), ruled.wait()
@@ -64,7 +64,7 @@ def test_who_gives_up_leaves_what_was_kept_to_the_others() -> None:
         assert not ruled.core.reservations.accounts
 
 
-def test_a_closed_core_keeps_nothing() -> None:
+def test_a_closed_core_keeps_nothing():
     ruled, leases = full(2, health={})
     several = ruled.wait(slots=2)
     ruled.give(leases[0])
@@ -73,7 +73,7 @@ def test_a_closed_core_keeps_nothing() -> None:
     assert ruled.limits() == {"a": 2}
 
 
-def test_the_number_of_all_slots_follows_each_change_of_the_endpoints() -> None:
+def test_the_number_of_all_slots_follows_each_change_of_the_endpoints():
     """A server shares them out to its members in blocks of this number."""
     core = Ruled([Endpoint("a", capacity=2), Endpoint("b", capacity=3)]).core
     assert core.ledger.kinds.slots == 5
@@ -87,7 +87,7 @@ def test_the_number_of_all_slots_follows_each_change_of_the_endpoints() -> None:
     assert core.ledger.kinds.slots == 4
 
 
-def test_nobody_is_passed_over_when_an_urgent_one_is_served_from_what_is_kept() -> None:
+def test_nobody_is_passed_over_when_an_urgent_one_is_served_from_what_is_kept():
     """Then another endpoint is nearer; were it kept at once, `single` could use what is left, and would not get it."""
     ruled, leases = full(4, 4)
     several, single = ruled.wait(slots=4), ruled.wait("a")

@@ -44,11 +44,11 @@ _Answered.__module__, _Answered.__qualname__ = "openai", "APIStatusError"
         (429, {"error": {"code": ["insufficient_quota"]}}, False),
     ],
 )
-def test_an_answer_says_that_nothing_is_left_by_its_code_or_type(status: int, body: Any, spent: bool) -> None:
+def test_an_answer_says_that_nothing_is_left_by_its_code_or_type(status, body, spent):
     assert is_spent(status, body) is spent
 
 
-def test_of_a_body_that_nobody_has_read_nothing_is_read() -> None:
+def test_of_a_body_that_nobody_has_read_nothing_is_read():
     answer = requests.Response()
     body = io.BytesIO(b'{"code": "insufficient_quota"}')
     answer.status_code, answer.raw = 429, urllib3.HTTPResponse(body, preload_content=False)
@@ -58,7 +58,7 @@ def test_of_a_body_that_nobody_has_read_nothing_is_read() -> None:
     assert says_spent(error)
 
 
-def test_such_an_error_is_held_against_nobody_and_goes_elsewhere() -> None:
+def test_such_an_error_is_held_against_nobody_and_goes_elsewhere():
     for error in (_Answered(429, _BODY), QuotaSpent("no money")):
         hint = hint_of(error)
         assert outcome_of(error) is Outcome.IGNORED
@@ -68,7 +68,7 @@ def test_such_an_error_is_held_against_nobody_and_goes_elsewhere() -> None:
     assert outcome_of(_Answered(429, None)) is Outcome.OVERLOAD
 
 
-def test_the_endpoints_of_the_account_are_out_and_the_call_ends_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_endpoints_of_the_account_are_out_and_the_call_ends_elsewhere(caplog):
     quotas = {"poor": QuotaSettings(requests_per_min=100)}
     poor = [Endpoint("http://a/", quota="poor"), Endpoint("http://b/", quota="poor")]
     pool = Pool([*poor, Endpoint("http://c/")], quotas=quotas, strategy="first")
@@ -89,8 +89,8 @@ def test_the_endpoints_of_the_account_are_out_and_the_call_ends_elsewhere(caplog
 
 
 @pytest.mark.parametrize("health", ["on", "off"])
-def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health: str) -> None:
-    pool = Pool(["http://a/", "http://b/"], **({} if health == "on" else {"health": None}))  # type: ignore[arg-type]
+def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health):
+    pool = Pool(["http://a/", "http://b/"], **({} if health == "on" else {"health": None}))
     tried: list[str] = []
 
     def call(lease: Any) -> None:
@@ -116,13 +116,13 @@ def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health: str) -> 
     pool.acquire(timeout=0).release()
 
 
-def test_of_many_some_are_named() -> None:
+def test_of_many_some_are_named():
     error = NoEndpoint(frozenset(), frozenset(), 5, spent_names=list("abcde"))
     assert "'a', 'b', 'c' and 2 more said that their account" in str(error)
     assert "'a' said that its account" in str(NoEndpoint(frozenset(), frozenset(), 1, spent_names=["a"]))
 
 
-def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again() -> None:
+def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again():
     pool = Pool(["http://a/"], clock=ManualClock())
     lease = pool.acquire()
     waiter = pool.engine.core.wait(pool.engine.usual, 0.0, 1e9, 0, lambda: None)

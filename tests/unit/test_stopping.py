@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -47,9 +46,7 @@ def _work() -> None:
 
 @pytest.mark.parametrize("number", _SIGNALS)
 @pytest.mark.parametrize("swallow", [_in_a_finaliser, _in_code_that_catches_all])
-def test_what_is_swallowed_is_raised_again(
-    swallow: Callable[[signal.Signals], None], number: signal.Signals, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_swallowed_is_raised_again(swallow, number, capsys):
     before = [signal.getsignal(each) for each in (*_SIGNALS, signal.SIGALRM)], sys.unraisablehook
 
     def act() -> None:
@@ -65,7 +62,7 @@ def test_what_is_swallowed_is_raised_again(
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_clean_up_is_not_cut_short() -> None:
+def test_clean_up_is_not_cut_short():
     """Not while the exception is handled, nor while another one is that came of it."""
     cleaned = []
 
@@ -86,7 +83,7 @@ def test_clean_up_is_not_cut_short() -> None:
     assert cleaned
 
 
-def test_a_command_that_was_not_stopped_is_not_looked_at() -> None:
+def test_a_command_that_was_not_stopped_is_not_looked_at():
     def act() -> None:
         signal.raise_signal(signal.SIGALRM)
 

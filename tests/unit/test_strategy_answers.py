@@ -49,7 +49,7 @@ class _Scan(Strategy):
         if node is None:
             return None
         self._meddle("pick", node)
-        return self.answer(self, node)  # type: ignore[return-value]  # that is the point
+        return self.answer(self, node)  # that is the point
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         self._meddle("finish", node)
@@ -68,7 +68,7 @@ def _meddling(when: str, meddle: Callable[[Node], object]) -> type[Strategy]:
 
 
 @pytest.mark.parametrize("field", _FIELDS)
-def test_a_node_cannot_be_written_to(field: str) -> None:
+def test_a_node_cannot_be_written_to(field):
     node = Node(Endpoint("a", capacity=2))
     before = getattr(node, field)
     with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node but not set it; ") as caught:
@@ -77,14 +77,14 @@ def test_a_node_cannot_be_written_to(field: str) -> None:
     with pytest.raises(AttributeError, match=f"not delete {field} of a node"):
         delattr(node, field)
     with pytest.raises(AttributeError, match="a strategy may read score"):
-        node.score = 1  # type: ignore[attr-defined]  # what a strategy knows of a node goes into its note
+        node.score = 1  # what a strategy knows of a node goes into its note
     assert getattr(node, field) == before
     node.note = "its own"
     assert node.note == "its own"
 
 
 @pytest.mark.parametrize("field", ["in_flight", "limit", "ceiling"])
-def test_conservation_holds_even_if_a_strategy_breaks_into_its_node(field: str) -> None:
+def test_conservation_holds_even_if_a_strategy_breaks_into_its_node(field):
     """`object.__setattr__` goes round everything; then the strategy fools itself, and nobody else."""
     kind = _meddling("pick", lambda node: object.__setattr__(node, field, -9 if field == "in_flight" else 99))
     pool = pool_of([Endpoint("a", capacity=2)], strategy=kind, health=None)
@@ -108,7 +108,7 @@ class _Silent:
 
 
 class _Unhashable:
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return "<unhashable>"
@@ -133,7 +133,7 @@ def _other() -> Pool:
 
 
 def _of_another_pool(strategy: _Scan, node: Node) -> object:
-    return _other().engine.core.ledger.strategy.nodes[0]  # type: ignore[attr-defined]  # it is a _Scan
+    return _other().engine.core.ledger.strategy.nodes[0]  # it is a _Scan
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,7 @@ def _of_another_pool(strategy: _Scan, node: Node) -> object:
     ],
     ids=["other pool", "copy", "name", "list", "unhashable", "hash", "loud", "silent", "gone"],
 )
-def test_what_is_no_node_of_the_pool_is_a_strategy_error_of_one_line(
-    answer: Callable[[_Scan, Node], object], found: str
-) -> None:
+def test_what_is_no_node_of_the_pool_is_a_strategy_error_of_one_line(answer, found):
     pool = pool_of([Endpoint("gone"), Endpoint("a")], strategy=_answering(answer), health=None)
     pool.drain("gone")
     with pytest.raises(StrategyError, match=rf"^strategy 'scan' picked {found}") as caught:
@@ -168,13 +166,13 @@ def test_what_is_no_node_of_the_pool_is_a_strategy_error_of_one_line(
         assert lease.endpoint.name == "a"
 
 
-def test_a_node_that_the_request_does_not_admit_is_a_strategy_error() -> None:
+def test_a_node_that_the_request_does_not_admit_is_a_strategy_error():
     pool = pool_of(["a", "b"], strategy=_answering(lambda strategy, node: strategy.nodes[0]), health=None)
     with pytest.raises(StrategyError, match=r"picked <Node a 0/1>, which cannot serve Request\(exclude=\{'a'\}\)$"):
         pool.acquire(0, exclude={"a"})
 
 
-def test_whoever_waits_hears_of_it_as_well() -> None:
+def test_whoever_waits_hears_of_it_as_well():
     answers = iter([True, False])
     kind = _answering(lambda strategy, node: node if next(answers) else object())
     pool = pool_of(["a"], strategy=kind, health=None)
@@ -188,7 +186,7 @@ def test_whoever_waits_hears_of_it_as_well() -> None:
     assert [e.in_flight for e in pool.stats().endpoints] == [0]
 
 
-def test_a_node_that_comes_back_may_be_picked_again() -> None:
+def test_a_node_that_comes_back_may_be_picked_again():
     pool = pool_of(["a"], strategy=_Scan, health=None)
     lease = pool.acquire(0)
     pool.drain("a")
@@ -203,7 +201,7 @@ def test_a_node_that_comes_back_may_be_picked_again() -> None:
 
 @pytest.mark.parametrize("nth", range(2, 9))
 @pytest.mark.parametrize("wrong", ["raises", "answers"])
-def test_a_slot_that_one_waiter_was_not_given_goes_to_the_next(wrong: str, nth: int) -> None:
+def test_a_slot_that_one_waiter_was_not_given_goes_to_the_next(wrong, nth):
     asked = 0
 
     def answer(strategy: _Scan, node: Node) -> object:
@@ -248,15 +246,15 @@ def _forgetful(times: int) -> type[Strategy]:
 
 
 def test_who_was_passed_over_is_served_when_the_strategy_is_asked_again_and_one_line_names_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     pool = Pool(["a"], strategy=_forgetful(2))
     pool.acquire(timeout=_WAIT_S).release()  # asked, asked again when it was queued or after a second
     lines = [line for line in caplog.messages if "picked no endpoint although one was free" in line]
     assert [line.partition(" picked")[0] for line in lines] == ["the strategy 'scan'"]
 
 
-def test_a_wait_that_a_strategy_let_time_out_says_so() -> None:
+def test_a_wait_that_a_strategy_let_time_out_says_so():
     clock = ManualClock()
     pool = Pool(["a", "b"], strategy=_forgetful(99), clock=clock, health=None)
     core, now = pool.engine.core, clock()
@@ -267,7 +265,7 @@ def test_a_wait_that_a_strategy_let_time_out_says_so() -> None:
     assert "; of 2 endpoints 2 are free, but the strategy picked none; mend the strategy: " in str(waiter.error)
 
 
-def test_a_core_asks_again_only_if_a_free_slot_could_serve() -> None:
+def test_a_core_asks_again_only_if_a_free_slot_could_serve():
     pool = Pool(["a"], strategy=_forgetful(1), clock=ManualClock(), health=None)
     core = pool.engine.core
     waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
@@ -296,15 +294,15 @@ def _raising(hook: str) -> type[Strategy]:
         ("leave", lambda kind: Pool(["a"], strategy=kind, registry=Registry()).remove("a")),
     ],
 )
-def test_what_a_strategy_raises_names_it_and_its_hook(hook: str, act: Callable[[type[Strategy]], object]) -> None:
+def test_what_a_strategy_raises_names_it_and_its_hook(hook, act):
     with pytest.raises(StrategyError, match=rf"^strategy 'scan' raised KeyError\('my own'\) in {hook}$") as caught:
         act(_raising(hook))
     assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_a_strategy_that_raises_as_a_lease_ends_hides_neither_an_error_nor_a_result(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     pool = Pool(["a"], strategy=_raising("finish"), registry=Registry())
     with pytest.raises(ZeroDivisionError), pool.lease(0):
         raise ZeroDivisionError
@@ -315,11 +313,11 @@ def test_a_strategy_that_raises_as_a_lease_ends_hides_neither_an_error_nor_a_res
     assert lines == ["the strategy 'scan' raised KeyError in finish"]
 
 
-def test_one_that_was_passed_over_once_ends_once() -> None:
+def test_one_that_was_passed_over_once_ends_once():
     pool = Pool(["a"], strategy=_forgetful(0), clock=ManualClock(), health=None)
     core = pool.engine.core
     lease = core.acquire(Request(), 0.0)
     waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
     assert lease is not None
-    core.set_strategy(_forgetful(1)(None, random.Random(0)), 0.0)  # type: ignore[arg-type]
+    core.set_strategy(_forgetful(1)(None, random.Random(0)), 0.0)
     assert list(core.release(lease, Outcome.SUCCESS, 1.0)) == [waiter]

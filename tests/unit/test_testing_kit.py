@@ -15,7 +15,7 @@ from tests.referee.walk import random_walk
 from tests.registered import MAKERS, NAMES, few_first
 
 
-def test_the_clock_moves_only_when_told() -> None:
+def test_the_clock_moves_only_when_told():
     clock = ManualClock(5.0)
     assert (clock(), clock()) == (5.0, 5.0)
     assert clock.advance(1.5) == clock() == 6.5
@@ -24,7 +24,7 @@ def test_the_clock_moves_only_when_told() -> None:
 
 
 @pytest.mark.parametrize("by_s", [-1.0, -1e-9, math.inf, math.nan])
-def test_the_clock_never_goes_back(by_s: float) -> None:
+def test_the_clock_never_goes_back(by_s):
     clock = ManualClock()
     with pytest.raises(ValueError, match="advance by"):
         clock.advance(by_s)
@@ -52,9 +52,7 @@ def granted(specs: list[Endpoint]) -> ModelPool:
         ("d", ANY, 2, "which is retiring"),
     ],
 )
-def test_the_model_refuses_a_grant_that_was_not_allowed(
-    url: str, request_: Request, lease_id: int, reason: str
-) -> None:
+def test_the_model_refuses_a_grant_that_was_not_allowed(url, request_, lease_id, reason):
     model = granted([Endpoint("a"), Endpoint("b"), Endpoint("c"), Endpoint("d", capacity=2)])
     model.stop("c", "draining")
     model.endpoints[3].held[0] = 0.0, 1
@@ -63,14 +61,14 @@ def test_the_model_refuses_a_grant_that_was_not_allowed(
         model.grant(lease_id, url, request_, 1.0)
 
 
-def test_the_model_refuses_to_serve_who_came_too_late() -> None:
+def test_the_model_refuses_to_serve_who_came_too_late():
     model = ModelPool([Endpoint("a")], None)
     waiter = model.wait(ANY, 0.0, 5.0, 0)
     with pytest.raises(AssertionError, match="too late"):
         model.serve(waiter, 1, "a", 5.0)
 
 
-def test_the_model_counts_what_happened() -> None:
+def test_the_model_counts_what_happened():
     model = granted([Endpoint("a", capacity=2)])
     model.grant(2, "a", ANY, 1.0)
     lease = Lease()
@@ -82,7 +80,7 @@ def test_the_model_counts_what_happened() -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
-def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
+def test_a_walk_does_everything_and_can_be_repeated(name):
     walk = random_walk(MAKERS[name], 3000, seed=1, thorough_every=100)
     assert min(walk.moves.values()) >= 1
     assert len(walk.moves) == 15
@@ -100,7 +98,7 @@ print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in
 
 
 @pytest.mark.more
-def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
+def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed():
     runs = {
         subprocess.run(
             [sys.executable, "-c", _REPLAY],
@@ -116,7 +114,7 @@ def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
     assert len(runs.pop()) > 1000
 
 
-def test_the_kit_but_for_conformance_does_without_hypothesis() -> None:
+def test_the_kit_but_for_conformance_does_without_hypothesis():
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
         "import balancer.testing.checks, balancer.testing.clock, balancer.testing.nodes\n"

@@ -236,7 +236,7 @@ class _Answers:
 
     async def metrics(self, _: Request) -> Response:
         if self.scrape is None:
-            return JSONResponse({"error": "the server of this page has no extra 'prometheus'; install it there"}, 501)
+            return JSONResponse({"error": "the server of this page has no extra 'observe'; install it there"}, 501)
         body, kind = await asyncio.to_thread(self.scrape)
         return Response(body, headers={"Content-Type": kind})
 

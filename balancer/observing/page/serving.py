@@ -133,9 +133,9 @@ def open_page(
 
     Raises:
         ConfigError: it cannot listen there, or the token is too short.
-        MissingExtra: the extra `page` is not installed.
+        MissingExtra: the extra `observe` is not installed.
     """
-    require("page", "the page of a pool")
+    require("observe", "the page of a pool", "starlette", "uvicorn")
     checked = checked_token(token)
     names = ShownNames(redact)
     events = RecentEvents(names)
@@ -148,7 +148,7 @@ def open_page(
     drawers = Drawers(pool, names)
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
-    scrape = _scrape_of(pool, redact) if has("prometheus") else None
+    scrape = _scrape_of(pool, redact) if has("observe", "prometheus_client") else None
     listener = listener_at(host, port)
 
     async def run(page: Page) -> None:

@@ -82,7 +82,7 @@ class _Equipping:
 def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> list[EndpointSettings]:
     if settings.scripted is None:
         return settings.endpoints
-    require("server", "[llm] scripted")
+    require("serve", "[llm] scripted", "starlette", "uvicorn")
     from balancer.pipeline.llm.scripted import scripted_server
 
     url = stack.enter_context(scripted_server(Path(settings.scripted)))

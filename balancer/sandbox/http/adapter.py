@@ -183,7 +183,7 @@ def executor_hook(
     """Return the hook `balancer_executors` of an adapter: its executor, its URL schemes, and one line of text."""
 
     def make(url: str, options: ExecutorOptions) -> Executor:
-        require("judge", f"an executor for {schemes[0]}:// endpoints")
+        require("pipeline", f"an executor for {schemes[0]}:// endpoints", "aiohttp")
         return kind(url, options)
 
     @hookimpl

@@ -130,7 +130,7 @@ def in_trouble() -> tuple[list[Judged], int]:
 
 
 @pytest.mark.more
-def test_no_score_is_a_servers_doing() -> None:
+def test_no_score_is_a_servers_doing():
     found, failures = in_trouble()
     wrong = [
         f"{number}, {each.kind}: {judged.score}, {judged.note}"

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -29,13 +29,13 @@ _TAKES_S = 3.0  # so many calls, on a machine that has nothing else to do
 
 
 @pytest.fixture
-def servers() -> Iterator[list[FlakyServer]]:
+def servers():
     with flaky_servers(4) as servers:
         yield servers
 
 
 @pytest.fixture
-def executors(servers: list[FlakyServer]) -> Iterator[Mapping[str, FusionExecutor]]:
+def executors(servers):
     with ExitStack() as stack:
         # What they run is told, so that nothing is asked but what a lease was for.
         options = ExecutorOptions(languages=frozenset({"bash"}))
@@ -73,9 +73,7 @@ def _share(server: FlakyServer, servers: list[FlakyServer], took_s: float = _TAK
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("strategy", few_first(NAMES))
-def test_a_black_hole_takes_two_percent_at_most(
-    strategy: str, servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
+def test_a_black_hole_takes_two_percent_at_most(strategy, servers, executors):
     hole = servers[0]
     hole.down = True
     pool = pool_of(servers, strategy=strategy, health=HealthSettings())
@@ -88,9 +86,7 @@ def test_a_black_hole_takes_two_percent_at_most(
     assert all(endpoint.in_flight == 0 for endpoint in pool.stats().endpoints)
 
 
-def test_pings_take_a_black_hole_out_before_anybody_calls_it(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
+def test_pings_take_a_black_hole_out_before_anybody_calls_it(servers, executors):
     hole = servers[0]
     hole.down = True
     pool = pool_of(servers, health=HealthSettings(cooldown_s=300.0))
@@ -103,7 +99,7 @@ def test_pings_take_a_black_hole_out_before_anybody_calls_it(
 # -- all four fail -------------------------------------------------------------------------------------
 
 
-def test_an_outage_is_no_storm(servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]) -> None:
+def test_an_outage_is_no_storm(servers, executors):
     """Callers get errors, and servers no more calls than the budget allows, although every call has 9 more attempts."""
     for server in servers:
         server.down = True
@@ -123,9 +119,7 @@ def test_an_outage_is_no_storm(servers: list[FlakyServer], executors: Mapping[st
     assert asked >= 300 + 50, "the budget is there to be used"
 
 
-def test_the_first_recovery_is_used_within_one_cooldown(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
+def test_the_first_recovery_is_used_within_one_cooldown(servers, executors):
     """The cooldown passes on a manual clock: before half of it there is no call, after all of it there is."""
     clock = ManualClock()
     for server in servers:
@@ -152,9 +146,7 @@ def test_the_first_recovery_is_used_within_one_cooldown(
     assert healed.url not in pool.out_of_service()
 
 
-def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
-    servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
-) -> None:
+def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(servers, executors):
     """Callers that only an ejected endpoint may serve are all served once it has recovered, by threads that wait."""
     hole, *others = servers
     hole.down = True

@@ -31,7 +31,7 @@ def judged(folder: Path, url: str) -> Iterator[tuple[Place, End]]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> End:
+def here(tmp_path_factory):
     """How the run ends on this machine."""
     with judged(tmp_path_factory.mktemp("here"), "local://here") as (_, end):
         assert {row[-1] for row in end["verdicts"]} >= {"accepted", "wrong_answer"}
@@ -40,7 +40,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> End:
 
 @pytest.mark.more
 @pytest.mark.parametrize("name", ["go-judge", "Judge0", "Piston"])
-def test_the_same_verdicts(name: str, here: End, tmp_path: Path) -> None:
+def test_the_same_verdicts(name, here, tmp_path):
     kind = KINDS[name]
     with kind.serve() as url, judged(tmp_path, kind.address(url)) as (place, end):
         assert end == here
@@ -54,7 +54,7 @@ def test_the_same_verdicts(name: str, here: End, tmp_path: Path) -> None:
         assert {"cpp", "python"} <= set(told["languages"])
 
 
-def test_a_server_that_speaks_something_else_is_told_by_check(tmp_path: Path) -> None:
+def test_a_server_that_speaks_something_else_is_told_by_check(tmp_path):
     with KINDS["Piston"].serve() as url, make_place(tmp_path) as place:
         place.write([KINDS["Judge0"].address(url)])
         command = [sys.executable, "-m", "balancer", "check", "c.toml", "--json"]

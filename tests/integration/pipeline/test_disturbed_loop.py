@@ -24,7 +24,7 @@ from balancer.pipeline.llm.scripted import answer_to
 from balancer.pipeline.results.store import Store
 from tests.integration.pipeline.place import ROOT, Place, until
 from tests.patience import PATIENCE_S
-from tests.servers import RunningServer, running_server
+from tests.servers import running_server
 from tests.unit.llm.served import Deed, ModelServer, error, hang, says, serving_model
 
 pytestmark = [
@@ -97,13 +97,13 @@ def _new_place(folder: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path):
     with _new_place(tmp_path) as place:
         yield place
 
 
 @pytest.fixture(scope="module")
-def sandboxes() -> Iterator[list[RunningServer]]:
+def sandboxes():
     """Four sandboxes; the last one may be killed."""
     with ExitStack() as stack:
         yield [stack.enter_context(running_server(workers=1)) for _ in range(4)]
@@ -129,7 +129,7 @@ def _end(place: Place) -> End:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(sandboxes: list[RunningServer], tmp_path_factory: pytest.TempPathFactory) -> End:
+def undisturbed(sandboxes, tmp_path_factory):
     """Run it once, and let it be."""
     model = Model()
     with _new_place(tmp_path_factory.mktemp("loop")) as place, serving_model([], model.answer) as server:
@@ -146,9 +146,7 @@ def undisturbed(sandboxes: list[RunningServer], tmp_path_factory: pytest.TempPat
     return end
 
 
-def test_the_command_is_killed_at_five_moments(
-    place: Place, sandboxes: list[RunningServer], undisturbed: End, in_full: bool
-) -> None:
+def test_the_command_is_killed_at_five_moments(place, sandboxes, undisturbed, in_full):
     """What was answered is not asked for again, but for what was under way at a kill: the first one, on purpose."""
     for seed in range(10 if in_full else 1):
         shutil.rmtree(place.folder / "results", ignore_errors=True)
@@ -181,9 +179,7 @@ def _at_least(place: Place, leases: int) -> bool:
     return place.leases() >= leases
 
 
-def test_servers_of_the_model_and_a_sandbox_fail(
-    place: Place, sandboxes: list[RunningServer], undisturbed: End
-) -> None:
+def test_servers_of_the_model_and_a_sandbox_fail(place, sandboxes, undisturbed):
     """One server of the model is busy again and again, the other one dies; one sandbox of four is killed."""
     model = Model()
     with serving_model(model.busy_now_and_then()) as busy, ExitStack() as doomed:

@@ -2,10 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,14 +19,14 @@ End = dict[str, list[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[list[str]]:
+def servers():
     """Two servers that nobody kills."""
     with running_server(workers=1) as one, running_server(workers=1) as other:
         yield [one.url, other.url]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(servers: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[End, int]:
+def undisturbed(servers, tmp_path_factory):
     """How a run ends that is left alone, and how many leases it takes."""
     with make_place(tmp_path_factory.mktemp("undisturbed")) as place:
         place.write(servers)
@@ -48,13 +46,13 @@ def undisturbed(servers: list[str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path):
     with make_place(tmp_path) as place:
         yield place
 
 
 @pytest.mark.more
-def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
+def test_a_server_is_killed_amid_its_work(place, servers, undisturbed):
     with running_server(workers=1) as doomed:
         place.write([*servers, doomed.url])
         with place.running() as process:
@@ -71,7 +69,7 @@ def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undi
 
 
 @pytest.mark.more
-def test_the_command_is_killed_three_times(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
+def test_the_command_is_killed_three_times(place, servers, undisturbed):
     end, leases = undisturbed
     place.write(servers)
     for after in sorted(Random(20260101).sample(range(5, leases - 15), 3)):
@@ -101,7 +99,7 @@ def _at_least(place: Place, leases: int) -> bool:
 
 @pytest.mark.more
 @pytest.mark.parametrize("signals", [1, pytest.param(2, marks=pytest.mark.more)])
-def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int], signals: int) -> None:
+def test_ctrl_c_leaves_nothing_behind(place, undisturbed, signals):
     """One stops cleanly, two at once; both go to the whole process group, as from a terminal."""
     place.write(["local://1", "local://2"])
     seen: set[tuple[int, int]] = set()
@@ -139,7 +137,7 @@ def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int]
 
 
 @pytest.mark.more
-def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End, int]) -> None:
+def test_all_servers_are_down_and_come_back(place, undisturbed):
     ports = [free_port(), free_port()]
     place.write([f"http://127.0.0.1:{port}/" for port in ports], capacity=2, more="attempts = 2\noutage_s = 0\n")
     out = place.run(code=3)
@@ -158,7 +156,7 @@ def test_all_servers_are_down_and_come_back(place: Place, undisturbed: tuple[End
 
 
 @pytest.mark.more
-def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) -> None:
+def test_two_commands_do_not_share_a_folder(place, servers):
     place.write(servers)
     with place.running() as first:
         until(lambda: place.leases() >= 1, first)

@@ -3,13 +3,10 @@
 Each fault on one kind of server, and three on all.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.faults.proxy import FAULTS
-from tests.integration.pipeline.fault_matrix import KINDS, Matrix, Ran, impatient
+from tests.integration.pipeline.fault_matrix import KINDS, Matrix, impatient
 
 pytestmark = pytest.mark.xdist_group("faults")  # what it is compared with is found out once
 LIES = {"swapped"}  # the answer is right in its form: nothing but a second run elsewhere can tell
@@ -18,20 +15,20 @@ THREE = ("reset-amid", "wrong-types", "429-date")  # the last makes it rest
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _impatient() -> Iterator[None]:
+def _impatient():
     with impatient():
         yield
 
 
 @pytest.fixture(scope="module")
-def quick() -> Iterator[Matrix]:
+def quick():
     kind = KINDS["go-judge"]
     with kind.serve() as url:
         yield Matrix(kind, url)
 
 
 @pytest.fixture(scope="module")
-def quiet(quick: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def quiet(quick, tmp_path_factory):
     ran = quick.pipeline(tmp_path_factory.mktemp("quiet") / "run")
     assert (ran.unjudged, ran.complete, ran.faults) == (0, True, 0)
     found = [ran.verdicts["verdict", "wrong_answer/wrong.py", case] for case in range(1, 8)]
@@ -41,7 +38,7 @@ def quiet(quick: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None:
+def test_a_run_has_its_own_output_or_an_error(quick, fault):
     again = 2 if fault in ("refused", "then-hang", "short-length") else 1
     for met in quick.runs(fault, again):
         if fault in LIES:
@@ -58,7 +55,7 @@ def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None
 @pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", KINDS)
-def test_three_faults_change_no_verdict(name: str, quiet: Ran, tmp_path: Path) -> None:
+def test_three_faults_change_no_verdict(name, quiet, tmp_path):
     kind = KINDS[name]
     with kind.serve() as url:
         matrix = Matrix(kind, url)
@@ -70,7 +67,7 @@ def test_three_faults_change_no_verdict(name: str, quiet: Ran, tmp_path: Path) -
 
 
 @pytest.mark.more
-def test_swapped_answers_are_found_out_by_verify(quick: Matrix, quiet: Ran, tmp_path: Path) -> None:
+def test_swapped_answers_are_found_out_by_verify(quick, quiet, tmp_path):
     ran = quick.pipeline(tmp_path / "run", "swapped", verified=True)
     assert ran.faults >= 1
     assert ran.verdicts == quiet.verdicts

@@ -3,7 +3,6 @@
 That accepted submissions are kept and wrong ones are killed by the secret data takes minutes: `bench_yield` tells.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +18,7 @@ MOST_BYTES = 8_000_000
 
 
 @pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
+def executor():
     executor = LocalExecutor("local://hard")
     yield executor
     executor.close()
@@ -27,7 +26,7 @@ def executor() -> Iterator[LocalExecutor]:
 
 @pytest.mark.more
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.name)
-def test_the_validators_accept_all_own_data(path: Path, executor: LocalExecutor) -> None:
+def test_the_validators_accept_all_own_data(path, executor):
     problem = read_problem(path)
     limits = Limits(cpu_s=30, wall_s=120, compile_s=120)
     runs = [(validator, known) for validator in problem.input_validators for known in problem.data]
@@ -39,7 +38,7 @@ def test_the_validators_accept_all_own_data(path: Path, executor: LocalExecutor)
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.name)
-def test_a_package_has_what_the_yield_is_measured_with(path: Path) -> None:
+def test_a_package_has_what_the_yield_is_measured_with(path):
     problem = read_problem(path)
     slow = [s for s in problem.wrong if s.expected == "time_limit_exceeded"]
     secret = [known for known in problem.data if known.origin.detail.startswith("secret/")]
@@ -53,12 +52,12 @@ def test_a_package_has_what_the_yield_is_measured_with(path: Path) -> None:
     assert all(known.answer is not None for known in problem.data)
 
 
-def test_both_halves_are_of_one_kind_and_all_is_small() -> None:
+def test_both_halves_are_of_one_kind_and_all_is_small():
     halves = [[path for path in PACKAGES if path.parent.name == half] for half in ("dev", "held_out")]
     assert min(map(len, halves)) >= 6
     assert abs(len(halves[0]) - len(halves[1])) <= 1
     assert sum(file.stat().st_size for file in HARD.rglob("*") if file.is_file()) <= MOST_BYTES
 
 
-def test_every_package_keeps_what_made_its_secret_data() -> None:
+def test_every_package_keeps_what_made_its_secret_data():
     assert all((path / "generators/gen.py").is_file() for path in PACKAGES)

@@ -79,7 +79,7 @@ def _short_limits() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(tmp_path_factory):
     """Run them all, once."""
     folder = tmp_path_factory.mktemp("hostile")
     names = [*ANSWERS, *REFUSALS, _CONTROL]
@@ -121,7 +121,7 @@ capacity = 8
 
 
 @pytest.mark.parametrize("name", [*ANSWERS, *REFUSALS])
-def test_it_changes_no_verdict(found: Found, name: str) -> None:
+def test_it_changes_no_verdict(found, name):
     control = found.verdicts[_CONTROL]
     assert set(map(tuple, control.values())) == {("accepted", "accepted"), ("accepted", "wrong_answer")}
     assert found.verdicts[name] == control
@@ -129,7 +129,7 @@ def test_it_changes_no_verdict(found: Found, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKERS)
-def test_a_checker_that_is_no_use_leaves_the_row_as_if_there_was_none(found: Found, name: str) -> None:
+def test_a_checker_that_is_no_use_leaves_the_row_as_if_there_was_none(found, name):
     assert found.verdicts[name] == found.verdicts[_MANY_CONTROL]
     assert found.made_up[name] == 0
 
@@ -139,13 +139,13 @@ def _in_the_page() -> dict[str, str]:
     return {row[0]: row[1].strip("`") for row in rows(page, "The lines")}
 
 
-def test_the_page_names_each() -> None:
+def test_the_page_names_each():
     assert list(_in_the_page()) == [*ANSWERS, *REFUSALS, *CHECKERS]
     assert len(_in_the_page()) >= 20
 
 
 @pytest.mark.parametrize("name", [*ANSWERS, *REFUSALS, *CHECKERS])
-def test_each_gets_the_line_that_the_page_shows(found: Found, name: str) -> None:
+def test_each_gets_the_line_that_the_page_shows(found, name):
     assert _line(found, name) == _in_the_page()[name]
 
 
@@ -154,5 +154,5 @@ def _line(found: Found, name: str) -> str:
     return first.removeprefix("llm: ").removeprefix("round 0, attempt 1: ")
 
 
-def test_nothing_ran_but_in_the_sandbox() -> None:
+def test_nothing_ran_but_in_the_sandbox():
     assert not Path("/tmp/pwned").exists()

@@ -1,6 +1,5 @@
 """Servers that lie, through the whole pipeline: they are found out, and the verdicts are those of a quiet run."""
 
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,7 +12,6 @@ from tests.integration.pipeline.liars import (
     ACCEPTED,
     KINDS,
     WRONG,
-    Found,
     Honest,
     Liar,
     judged_by,
@@ -26,13 +24,13 @@ _PROBLEMS = 4
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(tmp_path_factory):
     """Return the folder of the problems."""
     return make_packages(tmp_path_factory.mktemp("packages"), _PROBLEMS)
 
 
 @pytest.fixture(scope="module")
-def quiet(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def quiet(packages, tmp_path_factory):
     """Return what honest servers come to, if nothing is made again."""
     off = "share = 0.0\nfirst = 0"
     found = judged_by([Honest() for _ in range(3)], packages, tmp_path_factory.mktemp("quiet") / "results", verify=off)
@@ -42,7 +40,7 @@ def quiet(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
     return found
 
 
-def test_honest_servers_come_to_the_same_and_nobody_is_outvoted(packages: Path, quiet: Found, tmp_path: Path) -> None:
+def test_honest_servers_come_to_the_same_and_nobody_is_outvoted(packages, quiet, tmp_path):
     found = judged_by([Honest() for _ in range(3)], packages, tmp_path / "results")
     assert found.stored == quiet.stored
     assert not found.result.verified.liars
@@ -54,9 +52,7 @@ def test_honest_servers_come_to_the_same_and_nobody_is_outvoted(packages: Path, 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_among_three_is_found_out_and_changes_no_verdict(
-    kind: str, seed: int, packages: Path, quiet: Found, tmp_path: Path
-) -> None:
+def test_one_among_three_is_found_out_and_changes_no_verdict(kind, seed, packages, quiet, tmp_path):
     servers = [Honest(), KINDS[kind](Random(seed)), Honest()]
     found = judged_by(servers, packages, tmp_path / "results")
     assert found.result.complete
@@ -69,15 +65,13 @@ def test_one_among_three_is_found_out_and_changes_no_verdict(
     assert summary["liars"][0]["endpoint"] == "fake://1/"
 
 
-def test_a_liar_among_two_is_found_out_by_what_is_known(packages: Path, quiet: Found, tmp_path: Path) -> None:
+def test_a_liar_among_two_is_found_out_by_what_is_known(packages, quiet, tmp_path):
     found = judged_by([Liar(Random(1)), Honest()], packages, tmp_path / "results")
     assert [liar.endpoint for liar in found.result.verified.liars] == ["fake://0/"]
     assert found.stored == quiet.stored
 
 
-def test_a_run_that_dies_before_it_judged_again_leaves_nothing_that_a_liar_said(
-    packages: Path, quiet: Found, tmp_path: Path
-) -> None:
+def test_a_run_that_dies_before_it_judged_again_leaves_nothing_that_a_liar_said(packages, quiet, tmp_path):
     results = tmp_path / "results"
     off = "share = 0.0\nfirst = 0"
     lied = judged_by([Liar(Random(1)), Honest(), Honest()], packages, results, verify=off)
@@ -93,7 +87,7 @@ def test_a_run_that_dies_before_it_judged_again_leaves_nothing_that_a_liar_said(
     assert again.result.verified.liars[0].endpoint == "fake://0/", "a later session still says so"
 
 
-def test_programs_that_throw_dice_get_nobody_ejected(tmp_path: Path) -> None:
+def test_programs_that_throw_dice_get_nobody_ejected(tmp_path):
     dice = ("dice 2", "dice 3", "dice 1000000")
     packages = make_packages(tmp_path / "packages", _PROBLEMS, accepted=(*ACCEPTED, dice[0]), wrong=(*WRONG, *dice))
     found = judged_by([Honest() for _ in range(3)], packages, tmp_path / "results", verify="share = 1.0")
@@ -103,7 +97,7 @@ def test_programs_that_throw_dice_get_nobody_ejected(tmp_path: Path) -> None:
     assert not found.result.verified.liars
 
 
-def test_a_ping_asks_for_what_is_not_to_be_known_beforehand() -> None:
+def test_a_ping_asks_for_what_is_not_to_be_known_beforehand():
     honest, liar = Honest(), Liar(Random(1))
     pings = pings_of({"honest": honest, "liar": liar}, "program")
     for _ in range(3):

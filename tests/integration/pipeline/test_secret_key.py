@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +62,7 @@ def _assert_nowhere(place: Place, ran: subprocess.CompletedProcess[str]) -> None
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path):
     with TemporaryDirectory(prefix="balancer-tests-") as scratch:  # pytest's folders are closed to other users
         Path(scratch).chmod(0o711)
         yield Place(tmp_path, Path(scratch))
@@ -92,7 +91,7 @@ _QUOTES = f"Incorrect API key provided: {_KEY}. You sent 'Bearer {_KEY}'."
         *(pytest.param(error(n, message=_QUOTES), id=f"{n}", marks=pytest.mark.more) for n in (400, 404, 429, 500)),
     ],
 )
-def test_a_server_that_quotes_the_key(place: Place, monkeypatch: pytest.MonkeyPatch, deed: Any) -> None:
+def test_a_server_that_quotes_the_key(place, monkeypatch, deed):
     with serving_model([], always=deed) as server:
         ran = _run(place, monkeypatch, [server.url])
     assert ran.returncode == 0, ran.stderr
@@ -103,7 +102,7 @@ def test_a_server_that_quotes_the_key(place: Place, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.more
-def test_a_good_server(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_server(place, monkeypatch):
     with serving_model([], always=says('{"inputs": ["3 4\\n"]}')) as server:
         ran = _run(place, monkeypatch, [server.url])
     assert ran.returncode == 0, ran.stderr
@@ -120,7 +119,7 @@ def test_a_good_server(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         (["http://h/v1/", "http://h/v1"], "twice"),
     ],
 )
-def test_a_config_that_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch, urls: list[str], words: str) -> None:
+def test_a_config_that_is_refused(place, monkeypatch, urls, words):
     ran = _run(place, monkeypatch, urls)
     assert ran.returncode == 2
     assert words in ran.stderr

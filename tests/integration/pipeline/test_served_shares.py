@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.more
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path):
     with make_place(tmp_path) as made:
         third = tmp_path / "problems" / "another"
         shutil.copytree(tmp_path / "problems" / "exact-change", third)
@@ -39,7 +38,7 @@ def _share(folder: Path) -> Place:
     return Place(folder, folder)
 
 
-def test_an_array_of_three_over_one_server_one_of_them_is_killed_and_so_is_the_server(place: Place) -> None:
+def test_an_array_of_three_over_one_server_one_of_them_is_killed_and_so_is_the_server(place):
     place.write(["local://{1..2}"])
     server = Command(place.folder / "c.toml", ttl_s=3.0)
     try:

@@ -26,7 +26,7 @@ _APART = 3  # leases more or less on a busy machine; a strategy that prefers one
 
 
 @pytest.fixture(scope="module")
-def spans(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Span]:
+def spans(tmp_path_factory):
     """The leases of a run of four problems with equal calls, by their start.
 
     Whatever else runs on the machine can only make shares uneven and slots idle, so the best of some runs counts, of
@@ -75,17 +75,17 @@ def _sample(number: int, runner: Runner, store: Store) -> Sample:
     return Sample(bench.problem, bench.generators, bench.settings, runner, store, quiet_progress())
 
 
-def test_equal_endpoints_get_equally_many_leases(spans: Sequence[Span]) -> None:
+def test_equal_endpoints_get_equally_many_leases(spans):
     assert len(spans) > 200
     assert _spread(spans) <= _APART
 
 
-def test_no_slot_idles_while_there_is_work(spans: Sequence[Span]) -> None:
+def test_no_slot_idles_while_there_is_work(spans):
     """There is always another sample that wants the slot, up to the last lease of all."""
     assert 1 - stretched(1 - _BUSY) <= _utilisation(spans) <= 1
 
 
-def test_no_sample_waits_for_another_s_end(spans: Sequence[Span]) -> None:
+def test_no_sample_waits_for_another_s_end(spans):
     """The four begin together and end together: none is served first."""
     ends_s = {span.problem: span.ended_s for span in spans}
     length_s = max(ends_s.values()) - spans[0].started_s

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     best = next((name for name in _ALL if not probe(name)), None)
     for item in [each for each in items if each.path.name in _LONG and _isolation_of(each) not in (None, best)]:
-        if item.path.name == "test_local_hostile.py" or "isolated" in item.fixturenames:  # type: ignore[attr-defined]
+        if item.path.name == "test_local_hostile.py" or "isolated" in item.fixturenames:
             item.add_marker("more")
         else:
             items.remove(item)
@@ -53,47 +53,45 @@ def _executor(name: str, cache: Path | None = None) -> Iterator[LocalExecutor]:
 
 
 @pytest.fixture(scope="session", params=ISOLATED)
-def isolated(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
+def isolated(request):
     """An executor that isolates programs."""
     yield from _executor(request.param)
 
 
 @pytest.fixture(scope="session")
-def bare() -> Iterator[LocalExecutor]:
+def bare():
     """An executor that does not isolate programs."""
     yield from _executor("rlimits")
 
 
 @pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
-def local(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
+def local(request):
     """An executor of any kind."""
     yield from _executor(request.param)
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(tmp_path_factory):
     """A folder for compiled programs, one for all executors and all workers of a test run."""
     folder = tmp_path_factory.getbasetemp()
     return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "compiled"
 
 
 @pytest.fixture(params=ISOLATED)
-def unprepared(
-    request: pytest.FixtureRequest, compiled: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LocalExecutor]:
+def unprepared(request, compiled, monkeypatch):
     """One of each isolation that makes a sandbox only when there is something to run."""
     monkeypatch.setattr(executor, "_PREPARED", 0)
     yield from _executor(request.param, compiled)
 
 
 @pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
-def sandbox(request: pytest.FixtureRequest, compiled: Path) -> Iterator[LocalExecutor]:
+def sandbox(request, compiled):
     """An executor of any kind, which compiles what no other one has."""
     yield from _executor(request.param, compiled)
 
 
 @pytest.fixture(scope="session")
-def lesser(compiled: Path) -> Iterator[Callable[[str], LocalExecutor]]:
+def lesser(compiled):
     """Make the executor of a machine that has no "groups" (control groups) or filters no "calls"."""
     with ExitStack() as stack:
 
@@ -110,7 +108,7 @@ def lesser(compiled: Path) -> Iterator[Callable[[str], LocalExecutor]]:
 
 
 @pytest.fixture
-def marker(request: pytest.FixtureRequest) -> Iterator[str]:
+def marker(request):
     """A text for a program's arguments that nobody else has; afterwards no process may have it."""
     text = f"marker-{os.getpid()}-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
     yield text

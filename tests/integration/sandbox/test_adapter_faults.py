@@ -35,7 +35,7 @@ RUNS = {"gojudge": ("POST", "/run"), "judge0": ("POST", "/submissions"), "piston
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Box]:
+def box():
     with Box() as made:
         yield made
 
@@ -53,7 +53,7 @@ def served(kind: str, box: Box, **more: Any) -> Iterator[tuple[Any, ServerExecut
 
 
 @pytest.fixture(params=MADE)
-def server(request: pytest.FixtureRequest, box: Box) -> Iterator[tuple[Any, ServerExecutor, tuple[str, str]]]:
+def server(request, box):
     with served(request.param, box) as (api, client):
         yield api, client, RUNS[request.param]
 
@@ -72,7 +72,7 @@ def fails(client: ServerExecutor, program: Program = PYTHON) -> EndpointError:
 
 
 @pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 413, 422, 500, 502])
-def test_other_statuses(server: tuple[Any, ServerExecutor, tuple[str, str]], status: int) -> None:
+def test_other_statuses(server, status):
     api, client, run = server
     api.disturb = only(run, Reply(status, f"you sent {TOKEN}".encode() if status != 204 else b""))
     error = fails(client)
@@ -80,7 +80,7 @@ def test_other_statuses(server: tuple[Any, ServerExecutor, tuple[str, str]], sta
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_busy_servers(server: tuple[Any, ServerExecutor, tuple[str, str]], status: int) -> None:
+def test_busy_servers(server, status):
     api, client, run = server
     api.disturb = only(run, Reply(status, b'{"error": "queue is full"}', {"Retry-After": "7"}))
     error = fails(client)
@@ -103,7 +103,7 @@ def test_busy_servers(server: tuple[Any, ServerExecutor, tuple[str, str]], statu
         Reply(307, headers={"Location": "http://elsewhere/"}),
     ],
 )
-def test_garbage_halves_and_redirects(server: tuple[Any, ServerExecutor, tuple[str, str]], reply: Reply) -> None:
+def test_garbage_halves_and_redirects(server, reply):
     api, client, run = server
     good = 201 if run == RUNS["judge0"] and reply.status == 200 else reply.status
     api.disturb = only(run, Reply(good, reply.content, reply.headers))
@@ -111,9 +111,7 @@ def test_garbage_halves_and_redirects(server: tuple[Any, ServerExecutor, tuple[s
 
 
 @pytest.mark.sampled(1)
-def test_a_server_that_is_silent(
-    server: tuple[Any, ServerExecutor, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_silent(server, monkeypatch):
     api, client, run = server
     client.ping()
     assert client.languages
@@ -129,7 +127,7 @@ def test_a_server_that_is_silent(
         stop.set()
 
 
-def test_a_server_that_cannot_say_what_it_runs(server: tuple[Any, ServerExecutor, tuple[str, str]]) -> None:
+def test_a_server_that_cannot_say_what_it_runs(server):
     """It may run all that we know; once it answers, what it says counts."""
     api, client, _ = server
     api.disturb = lambda asked: Reply(500)
@@ -142,12 +140,12 @@ def test_a_server_that_cannot_say_what_it_runs(server: tuple[Any, ServerExecutor
     assert client.run(PYTHON, b"", LIMITS, {}).stdout == b"42\n"
 
 
-def test_an_output_with_the_value_of_a_header(server: tuple[Any, ServerExecutor, tuple[str, str]]) -> None:
+def test_an_output_with_the_value_of_a_header(server):
     _, client, _ = server
     assert "has the value of a request header" in fails(client, Program("python", f"print('{TOKEN}')")).reason
 
 
-def test_what_is_closed_does_not_run(server: tuple[Any, ServerExecutor, tuple[str, str]]) -> None:
+def test_what_is_closed_does_not_run(server):
     _, client, _ = server
     client.close()
     client.close()
@@ -158,7 +156,7 @@ class TestGoJudge:
     """What it keeps for us."""
 
     @pytest.mark.needs("g++")
-    def test_a_program_is_compiled_once(self, box: Box) -> None:
+    def test_a_program_is_compiled_once(self, box):
         with served("gojudge", box) as (api, client):
             for _ in range(3):
                 assert client.run(CPP, b"", LIMITS, {}).stdout == b"42\n"
@@ -168,7 +166,7 @@ class TestGoJudge:
             assert not api.files
 
     @pytest.mark.needs("g++")
-    def test_many_threads_that_want_one_program(self, box: Box) -> None:
+    def test_many_threads_that_want_one_program(self, box):
         with served("gojudge", box) as (api, client):
             outputs: list[bytes] = []
             threads = [
@@ -183,7 +181,7 @@ class TestGoJudge:
             assert len(api.files) == 1
 
     @pytest.mark.needs("g++")
-    def test_a_program_that_the_server_has_lost_is_compiled_again(self, box: Box) -> None:
+    def test_a_program_that_the_server_has_lost_is_compiled_again(self, box):
         with served("gojudge", box) as (api, client):
             client.run(CPP, b"", LIMITS, {})
             api.files.clear()
@@ -191,7 +189,7 @@ class TestGoJudge:
             assert len(api.files) == 1
 
     @pytest.mark.needs("g++")
-    def test_a_server_that_loses_all_is_not_asked_for_ever(self, box: Box) -> None:
+    def test_a_server_that_loses_all_is_not_asked_for_ever(self, box):
         with served("gojudge", box) as (api, client):
             client.run(CPP, b"", LIMITS, {})
             ran = len(api.asked)
@@ -200,18 +198,18 @@ class TestGoJudge:
             assert "does not exist" in fails(client, CPP).reason
             assert len(api.asked) - ran == 3  # lost, compiled, lost
 
-    def test_a_full_queue_is_an_overload(self, box: Box) -> None:
+    def test_a_full_queue_is_an_overload(self, box):
         with served("gojudge", box) as (api, client):
             api.disturb = only(RUNS["gojudge"], as_json("worker queue is full", 500))
             assert isinstance(fails(client), EndpointOverloaded)
 
-    def test_bytes_that_are_no_text_are_lent_and_taken_back(self, box: Box) -> None:
+    def test_bytes_that_are_no_text_are_lent_and_taken_back(self, box):
         with served("gojudge", box) as (api, client):
             echo = Program("python", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())")
             assert client.run(echo, b"\xff", LIMITS, {"x": b"\xfe"}).stdout == b"\xff"
             assert not api.files
 
-    def test_a_wrong_token_is_found_out(self, box: Box) -> None:
+    def test_a_wrong_token_is_found_out(self, box):
         with serving(GoJudge(box, token="another")) as place:
             client = GoJudgeExecutor(f"gojudge+http://{place}", ExecutorOptions(headers={"Authorization": TOKEN}))
             with pytest.raises(EndpointError, match="answered 401"):
@@ -223,14 +221,14 @@ class TestJudge0:
     """Its queue, and its limits."""
 
     @pytest.fixture
-    def patient(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, ServerExecutor]]:
+    def patient(self, box, monkeypatch):
         """A server and its client, whose clock stands still but for the pauses between two looks."""
         clock = ManualClock()
         with served("judge0", box, clock=clock) as (api, client), monkeypatch.context() as patch:
             patch.setattr(client._closing, "wait", lambda pause_s: clock.advance(pause_s) and False)
             yield api, client
 
-    def test_a_program_that_is_not_begun_in_time(self, patient: tuple[Any, ServerExecutor]) -> None:
+    def test_a_program_that_is_not_begun_in_time(self, patient):
         api, client = patient
         waiting = as_json({"status": {"id": 1, "description": "In Queue"}})
         api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None
@@ -239,7 +237,7 @@ class TestJudge0:
         asked = sum(asked.path.startswith("/submissions/") for asked in api.asked)
         assert 15 <= asked <= 20, "ever more seldom, and once a second in the end"
 
-    def test_a_program_that_is_never_over(self, patient: tuple[Any, ServerExecutor]) -> None:
+    def test_a_program_that_is_never_over(self, patient):
         api, client = patient
         waiting = as_json({"status": {"id": 2, "description": "Processing"}})
         api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None
@@ -257,7 +255,7 @@ class TestJudge0:
             ({"max_max_file_size": 64}, "print('x' * 10**5)", Limits(cpu_s=2.0, wall_s=9.0)),
         ],
     )
-    def test_its_own_limits_are_no_verdict(self, box: Box, config: dict[str, Any], source: str, limits: Limits) -> None:
+    def test_its_own_limits_are_no_verdict(self, box, config, source, limits):
         with served("judge0", box) as (api, client):
             api.config |= config
             with pytest.raises(CannotTell, match="cannot tell how the program ended"):
@@ -265,21 +263,21 @@ class TestJudge0:
             assert client.run(PYTHON, b"", limits, {}).stdout == b"42\n"
 
     @pytest.mark.needs("g++")
-    def test_an_old_compiler_gets_flags_it_knows(self, box: Box) -> None:
+    def test_an_old_compiler_gets_flags_it_knows(self, box):
         with served("judge0", box) as (api, client):
             source = Program("cpp", "#ifndef __OPTIMIZE__\n#error slow\n#endif\nint main() {}")
             assert client.run(source, b"", LIMITS, {}).status is Status.FINISHED
             body = next(asked.json for asked in api.asked if asked.path == "/submissions")
             assert "20" not in body["compiler_options"]
 
-    def test_without_flags_there_is_no_cpp(self, box: Box) -> None:
+    def test_without_flags_there_is_no_cpp(self, box):
         with served("judge0", box) as (api, client):
             api.config["enable_compiler_options"] = False
             assert "cpp" not in client.languages
             assert "python" in client.languages
 
     @pytest.mark.parametrize("arg", ["$HOME", "a;b", "a|b", "x" * 600])
-    def test_arguments_that_it_would_change(self, box: Box, arg: str) -> None:
+    def test_arguments_that_it_would_change(self, box, arg):
         with served("judge0", box) as (_, client), pytest.raises(ValueError, match="cannot take the arguments"):
             client.run(Program("python", "", args=(arg,)), b"", LIMITS, {})
 
@@ -287,7 +285,7 @@ class TestJudge0:
 class TestPiston:
     """Its own limits, with its defaults."""
 
-    def test_limits_are_learnt_from_what_it_refuses(self, box: Box) -> None:
+    def test_limits_are_learnt_from_what_it_refuses(self, box):
         with served("piston", box) as (api, client):
             for _ in range(2):
                 assert client.run(PYTHON, b"", Limits(cpu_s=10.0, wall_s=32.0), {}).stdout == b"42\n"
@@ -299,18 +297,18 @@ class TestPiston:
     @pytest.mark.parametrize(
         "source", ["while True: pass", "import time; time.sleep(9)", "print('x' * 2000)", "print('x\\n' * 2000)"]
     )
-    def test_its_own_limits_are_no_verdict(self, box: Box, source: str) -> None:
+    def test_its_own_limits_are_no_verdict(self, box, source):
         with served("piston", box) as (api, client):
             api.limits |= {"run_timeout": 1000, "run_cpu_time": 1000}  # shorter than its defaults, which take longer
             with pytest.raises(CannotTell, match="cannot tell how the program ended"):
                 client.run(Program("python", source), b"", Limits(cpu_s=10.0, wall_s=32.0), {})
 
-    def test_a_long_request_is_refused(self, box: Box) -> None:
+    def test_a_long_request_is_refused(self, box):
         with served("piston", box) as (_, client), pytest.raises(CannotTell, match="too large"):
             client.run(PYTHON, b"1\n" * 10**6, LIMITS, {})
 
     @pytest.mark.needs("g++")
-    def test_a_package_that_leaves_our_flags_out_is_found_out(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_package_that_leaves_our_flags_out_is_found_out(self, box, monkeypatch):
         monkeypatch.setitem(COMPILE, "c++", "g++ main.cpp balancer_part.cpp")
         with served("piston", box) as (_, client):
             fault = fails(client, CPP)
@@ -318,14 +316,14 @@ class TestPiston:
             assert isinstance(fault, CannotTell)
 
     @pytest.mark.needs("g++")
-    def test_a_compile_error_longer_than_what_is_kept(self, box: Box) -> None:
+    def test_a_compile_error_longer_than_what_is_kept(self, box):
         lines = "\n".join(f"int x{n} = y{n};" for n in range(100))
         with served("piston", box) as (_, client):
             execution = client.run(Program("cpp", lines), b"", LIMITS, {})
             assert execution.status is Status.COMPILE_ERROR
             assert b"error" in execution.stderr
 
-    def test_versions_that_are_gone_are_asked_for_again(self, box: Box) -> None:
+    def test_versions_that_are_gone_are_asked_for_again(self, box):
         with served("piston", box) as (api, client):
             old = [{"language": "python", "version": "3.1.0", "aliases": []}]
             api.disturb = lambda asked: as_json(old) if asked.path.endswith("/runtimes") else None

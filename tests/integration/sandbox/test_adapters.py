@@ -107,7 +107,7 @@ KINDS |= {name: partial(local, name) for name in ("bubblewrap", "unshare", "rlim
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+def executor(request):
     with KINDS[request.param]() as made:
         yield made
 
@@ -117,7 +117,7 @@ def python(executor: Executor, source: str, stdin: bytes = b"", limits: Limits =
 
 
 @CPP
-def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
+def test_it_answers_and_says_what_it_runs(executor):
     executor.ping()
     assert {"python", "cpp", "bash"} <= executor.languages
 
@@ -125,7 +125,7 @@ def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
 @pytest.mark.sampled(10)
 @pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22", b"20 22\r\n \xc3\xa4\xff"])
 @pytest.mark.parametrize("language", ["python", pytest.param("cpp", marks=CPP), "bash"])
-def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
+def test_a_plus_b(executor, language, stdin):
     execution = executor.run(Program(language, SUM[language]), stdin, LIMITS, {})
     assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n"), execution
     assert execution.cpu_measured
@@ -134,7 +134,7 @@ def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
 @CPP
-def test_a_checker_with_arguments(executor: Executor, output: bytes, exit_code: int) -> None:
+def test_a_checker_with_arguments(executor, output, exit_code):
     said = "it's HOME" if isinstance(executor, Judge0Executor) else "it's $HOME"  # which it would refuse
     args = ("in.txt", "ans.txt", said)
     execution = executor.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
@@ -142,14 +142,14 @@ def test_a_checker_with_arguments(executor: Executor, output: bytes, exit_code: 
     assert execution.stdout.decode() == (said if output else "")
 
 
-def test_files_in_folders(executor: Executor) -> None:
+def test_files_in_folders(executor):
     source = "import sys\nsys.exit(42 if open(sys.argv[1], 'rb').read().decode('latin-1') == input() + 'ÿ' else 43)"
     execution = executor.run(Program("python", source, args=("a/b.txt",)), b"x\n", LIMITS, {"a/b.txt": b"x\xff"})
     assert execution.exit_code == 42, execution
 
 
 @CPP
-def test_other_files_of_a_program(executor: Executor) -> None:
+def test_other_files_of_a_program(executor):
     extras = (("sum.h", b"inline int sum(int a, int b) { return a + b; }\n"),)
     source = '#include "sum.h"\n#include <cstdio>\nint main() { printf("%d", sum(20, 22)); }'
     execution = executor.run(Program("cpp", source, extras=extras), b"", LIMITS, {})
@@ -162,7 +162,7 @@ def test_other_files_of_a_program(executor: Executor) -> None:
 
 @pytest.mark.sampled(1)
 @CPP
-def test_compile_errors(executor: Executor) -> None:
+def test_compile_errors(executor):
     execution = executor.run(Program("cpp", "int main() { return x; }", args=("x",)), b"", LIMITS, {})
     assert (execution.status, execution.exit_code, execution.doubtful) == (Status.COMPILE_ERROR, None, False)
     assert b"main.cpp:1:21: error" in execution.stderr
@@ -180,7 +180,7 @@ def test_compile_errors(executor: Executor) -> None:
         ("while True: print('x' * 10**4)", Limits(output_bytes=10**5), Status.OUTPUT_LIMIT, None),
     ],
 )
-def test_every_end(executor: Executor, source: str, limits: Limits, status: Status, exit_code: int | None) -> None:
+def test_every_end(executor, source, limits, status, exit_code):
     execution = python(executor, source, limits=limits)
     ours = isinstance(executor, FusionExecutor)
     exact = ours or status is Status.FINISHED
@@ -190,19 +190,19 @@ def test_every_end(executor: Executor, source: str, limits: Limits, status: Stat
         assert execution.time_s < limits.cpu_s, "wall time ran out, and that must show"
 
 
-def test_an_output_limit_keeps_what_was_printed_before(executor: Executor) -> None:
+def test_an_output_limit_keeps_what_was_printed_before(executor):
     execution = python(executor, "import sys; sys.stdout.write('ab' * 10**5)", limits=Limits(output_bytes=10**5))
     assert (execution.status, execution.stdout[:4]) == (Status.OUTPUT_LIMIT, b"abab")
     assert len(execution.stdout) <= 10**5
 
 
-def test_bytes_that_are_no_text_pass_unchanged(executor: Executor) -> None:
+def test_bytes_that_are_no_text_pass_unchanged(executor):
     with loses_bytes(executor):
         execution = python(executor, ECHO, ODD)
         assert (execution.status, execution.stdout) == (Status.FINISHED, ODD)
 
 
-def test_a_replacement_character_is_a_character(executor: Executor) -> None:
+def test_a_replacement_character_is_a_character(executor):
     with loses_bytes(executor):
         execution = python(executor, ECHO, "\ufffd\n".encode())
         assert execution.stdout == "\ufffd\n".encode()
@@ -217,20 +217,20 @@ def loses_bytes(executor: Executor) -> AbstractContextManager[object]:
 
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("size", [10**5, 10**7])
-def test_a_big_input(executor: Executor, size: int) -> None:
+def test_a_big_input(executor, size):
     """It is read late, and all of it."""
     source = "import sys, time; time.sleep(0.2); print(len(sys.stdin.buffer.read()))"
     execution = python(executor, source, b"0123456789abcde\n" * (size // 16))
     assert execution.stdout == b"%d\n" % (size // 16 * 16), execution
 
 
-def test_a_source_that_is_no_text(executor: Executor) -> None:
+def test_a_source_that_is_no_text(executor):
     source = b"# -*- coding: latin-1 -*-\nprint(len('" + b"\xe4" + b"'))"
     execution = executor.run(Program("python", source.decode("utf-8", "surrogateescape")), b"", LIMITS, {})
     assert execution.stdout == b"1\n", execution
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a//b", "main.py"])
-def test_file_names_that_are_not_allowed(executor: Executor, name: str) -> None:
+def test_file_names_that_are_not_allowed(executor, name):
     with pytest.raises((UnexpectedStatus, ValueError), match="file name"):  # the first: our server says so
         executor.run(Program("python", ""), b"", LIMITS, {name: b""})

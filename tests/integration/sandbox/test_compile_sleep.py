@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ _LIMITS = Limits(compile_s=PATIENCE_S)
 
 
 @pytest.fixture(params=[*ISOLATED, "rlimits"])
-def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
+def executor(request, monkeypatch):
     """One of each isolation, where a compiler may sleep for a short time only."""
     if reason := probe(request.param):
         pytest.skip(f"isolation {request.param} does not work here: {reason}")
@@ -50,14 +49,14 @@ def _is_refused(executor: LocalExecutor, language: str, source: str) -> None:
     assert len(mine) == 1  # neither again as old compilers would have it, nor for the next case
 
 
-def test_whatever_the_language_is(executor: LocalExecutor) -> None:
+def test_whatever_the_language_is(executor):
     _is_refused(executor, "sleeper", "")
 
 
 @pytest.mark.sampled(3)
 @CPP
 @pytest.mark.parametrize("source", ['#include "/dev/stdout"', '#include "/proc/self/fd/2"'])
-def test_a_source_that_reads_where_nothing_comes(executor: LocalExecutor, source: str) -> None:
+def test_a_source_that_reads_where_nothing_comes(executor, source):
     _is_refused(executor, "cpp", f"{source}\nint main() {{}}")
 
 
@@ -65,7 +64,7 @@ def test_a_source_that_reads_where_nothing_comes(executor: LocalExecutor, source
     ("code", "works"),
     [("print(flush=True)\nwhile True: pass", True), ("import time\nprint(flush=True)\ntime.sleep(999)", False)],
 )
-def test_who_waits_for_a_core_does_not_sleep(code: str, works: bool) -> None:
+def test_who_waits_for_a_core_does_not_sleep(code, works):
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, repeat
-from pathlib import Path
 
 import pytest
 
@@ -117,7 +116,7 @@ def _deaf(connection: socket.socket, stop: threading.Event) -> None:
         pytest.param(_deaf, id="a server that does not read"),
     ],
 )
-def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
+def test_the_deadline_is_for_all_of_it(behaviour):
     with client_of(behaviour) as (client, _):
         started_s = time.monotonic()
         with pytest.raises(EndpointError, match=r"no answer within 0\.5 s"):
@@ -125,7 +124,7 @@ def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
         assert time.monotonic() - started_s < DEADLINE_S + stretched(OVERTIME_S)
 
 
-def test_what_a_deaf_server_does_not_read_keeps_no_connection_open() -> None:
+def test_what_a_deaf_server_does_not_read_keeps_no_connection_open():
     with client_of(_deaf) as (client, connections):
         before = 0
         for count in range(4):
@@ -151,7 +150,7 @@ def test_what_a_deaf_server_does_not_read_keeps_no_connection_open() -> None:
         (GOOD + GOOD, b"hi"),
     ],
 )
-def test_answers_that_are_read_in_one_piece_or_many(sent: bytes, content: bytes) -> None:
+def test_answers_that_are_read_in_one_piece_or_many(sent, content):
     for pieces in ([sent], [bytes([each]) for each in sent]):
         with client_of(saying(*pieces)) as (client, _):
             assert ask(client) == content
@@ -191,7 +190,7 @@ _CUT = "RemoteProtocolError: the server closed the connection before the end of 
         (for_ever(CHUNKED + b"0\r\n", b"X: x\r\n" * 200), "RemoteProtocolError: "),
     ],
 )
-def test_what_is_no_answer(behaviour: Behaviour, says: str) -> None:
+def test_what_is_no_answer(behaviour, says):
     with client_of(behaviour) as (client, _), pytest.raises(EndpointError) as caught:
         ask(client)
     assert caught.value.reason.startswith(says)
@@ -199,7 +198,7 @@ def test_what_is_no_answer(behaviour: Behaviour, says: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [10, 10_000_000])
-def test_a_server_may_answer_before_it_has_all_of_the_request(sent: int) -> None:
+def test_a_server_may_answer_before_it_has_all_of_the_request(sent):
     early = saying(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", then_s=0.1)
     with client_of(early) as (client, _), pytest.raises(EndpointError, match="answered 413: no"):
         ask(client, b"x" * sent)
@@ -218,7 +217,7 @@ def test_a_server_may_answer_before_it_has_all_of_the_request(sent: int) -> None
         (GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"), 0.0, 2),
     ],
 )
-def test_which_connection_is_used_again(answer: bytes, idle_s: float, made: int) -> None:
+def test_which_connection_is_used_again(answer, idle_s, made):
     with client_of(saying(answer, times=2)) as (client, connections):
         assert ask(client) == b"hi"
         time.sleep(idle_s)
@@ -226,7 +225,7 @@ def test_which_connection_is_used_again(answer: bytes, idle_s: float, made: int)
     assert len(connections) == made
 
 
-def test_a_connection_that_ended_while_it_was_idle_is_not_used_again() -> None:
+def test_a_connection_that_ended_while_it_was_idle_is_not_used_again():
     with client_of(saying(GOOD)) as (client, connections):
         assert ask(client) == b"hi"
         time.sleep(0.3)
@@ -234,13 +233,13 @@ def test_a_connection_that_ended_while_it_was_idle_is_not_used_again() -> None:
     assert len(connections) == 2
 
 
-def test_threads_share_a_client_and_each_has_a_connection_of_its_own() -> None:
+def test_threads_share_a_client_and_each_has_a_connection_of_its_own():
     with client_of(saying(GOOD, times=1000)) as (client, connections), ThreadPoolExecutor(8) as threads:
         assert {*threads.map(lambda _: ask(client), range(200))} == {b"hi"}
     assert len(connections) <= 8
 
 
-def test_what_is_closed_sends_nothing_and_a_call_under_way_ends() -> None:
+def test_what_is_closed_sends_nothing_and_a_call_under_way_ends():
     connections = Connections()
     with server(_deaf) as (url, made), ThreadPoolExecutor(1) as threads:
         client = ServerClient(url, {}, exchange=connections.exchange)
@@ -254,14 +253,14 @@ def test_what_is_closed_sends_nothing_and_a_call_under_way_ends() -> None:
     assert "balancer-http" not in {each.name for each in threading.enumerate()}
 
 
-def test_connections_that_nobody_closes_end_with_their_last_user() -> None:
+def test_connections_that_nobody_closes_end_with_their_last_user():
     with server(saying(GOOD, times=2)) as (url, _):
         assert ask(ServerClient(url, {}, exchange=Connections().exchange)) == b"hi"
         gc.collect()
         assert "balancer-http" not in {each.name for each in threading.enumerate()}
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_asked(monkeypatch):
     with socket.socket() as taken:  # and does not listen, so nobody else can
         taken.bind(("127.0.0.1", 0))
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -283,9 +282,7 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
         ("localhost", True, "ConnectError: .*Hostname mismatch"),
     ],
 )
-def test_a_certificate_must_be_trusted_and_the_hosts_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, trusted: bool, says: str
-) -> None:
+def test_a_certificate_must_be_trusted_and_the_hosts_own(tmp_path, monkeypatch, host, trusted, says):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=a server"]
@@ -309,7 +306,7 @@ def test_a_certificate_must_be_trusted_and_the_hosts_own(
                 assert [ask(client), ask(client)] == [b"hi", b"hi"]
 
 
-def test_no_tls_where_it_is_expected() -> None:
+def test_no_tls_where_it_is_expected():
     says = saying(b"SSH-2.0-OpenSSH_9.9\r\n")
     with (
         server(says) as (url, _),

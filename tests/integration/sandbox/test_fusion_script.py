@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,13 @@ LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=60.0)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url():
     with fusion_like() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def fusion(url: str) -> Iterator[FusionExecutor]:
+def fusion(url):
     executor = FusionExecutor(url)
     executor.ping()
     yield executor
@@ -41,13 +40,13 @@ def cpp(executor: FusionExecutor, source: str, limits: Limits = LIMITS) -> Execu
 
 
 @pytest.mark.parametrize("size", [128 * 1024 + 1, 5_000_001])
-def test_large_output_comes_whole(fusion: FusionExecutor, size: int) -> None:
+def test_large_output_comes_whole(fusion, size):
     execution = python(fusion, f"print('x' * {size - 1})")
     assert (execution.status, execution.exit_code, len(execution.stdout)) == (Status.FINISHED, 0, size)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_output_without_end_is_cut_on_the_server(fusion: FusionExecutor, stream: str) -> None:
+def test_output_without_end_is_cut_on_the_server(fusion, stream):
     limits = Limits(cpu_s=20.0, wall_s=60.0, output_bytes=300_000)
     source = f"import sys\nwhile True: sys.{stream}.write('y' * 1000)"
     execution = python(fusion, source, limits)
@@ -66,20 +65,20 @@ def test_output_without_end_is_cut_on_the_server(fusion: FusionExecutor, stream:
         ("import os; os.remove('.stdout'); os.symlink('/etc/passwd', '.stdout')", Status.FINISHED, 0),
     ],
 )
-def test_every_end(fusion: FusionExecutor, source: str, status: Status, exit_code: int) -> None:
+def test_every_end(fusion, source, status, exit_code):
     execution = python(fusion, source, stdin=b"in\n")
     assert (execution.status, execution.exit_code, execution.doubtful) == (status, exit_code, False), execution
     assert b"root:" not in execution.stdout
 
 
 @pytest.mark.more
-def test_a_program_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
+def test_a_program_that_is_too_slow_is_known_by_its_cpu_time(fusion):
     execution = python(fusion, "print('beginning', flush=True)\nwhile True: pass", Limits(cpu_s=0.3, wall_s=60.0))
     assert (execution.status, execution.cpu_measured, execution.stdout) == (Status.TIME_LIMIT, True, b"beginning\n")
     assert execution.time_s >= 0.3
 
 
-def test_arguments_and_files(fusion: FusionExecutor) -> None:
+def test_arguments_and_files(fusion):
     args = ("a/b.txt", "it's $HOME", "{memory}", "", "*", "@@SCRATCH@@")
     source = "import sys; print(sys.argv[1:], open('a/b.txt').read())"
     execution = fusion.run(Program("python", source, args=args), b"", LIMITS, {"a/b.txt": b"hi"})
@@ -87,7 +86,7 @@ def test_arguments_and_files(fusion: FusionExecutor) -> None:
 
 
 @CPP
-def test_our_flags(fusion: FusionExecutor) -> None:
+def test_our_flags(fusion):
     """C++20, GNU, and optimised: this loop takes a second or two without -O2."""
     source = """
     #include <cstdio>
@@ -105,13 +104,13 @@ def test_our_flags(fusion: FusionExecutor) -> None:
 
 
 @CPP
-def test_what_forgets_a_header_compiles_all_the_same(fusion: FusionExecutor) -> None:
+def test_what_forgets_a_header_compiles_all_the_same(fusion):
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'
     assert cpp(fusion, source).stdout == b"7"
 
 
 @CPP
-def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
+def test_compiling_is_not_the_programs_time(fusion):
     source = '#include <bits/stdc++.h>\nint main() { puts("fast"); }'
     execution = cpp(fusion, source, Limits(cpu_s=0.5, wall_s=60.0, compile_s=120.0))
     assert execution.compile_s > 0.5  # it could not have been both
@@ -119,7 +118,7 @@ def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
 
 
 @CPP
-def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
+def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url):
     kept = Path("/tmp/.balancer")  # where the script keeps binaries on a server, here on this machine
     if kept.exists() and not os.access(kept, os.W_OK):
         pytest.skip(f"{kept} is another user's, so nothing can be kept")
@@ -159,14 +158,14 @@ while time.time() < end: pass
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("kill", ["", "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().split()[3]), 9)"])
-def test_a_program_that_forges_its_times_is_not_accepted(fusion: FusionExecutor, kill: str) -> None:
+def test_a_program_that_forges_its_times_is_not_accepted(fusion, kill):
     """It says that it took 0.01 s, and takes 2.5 s of a limit of 0.5 s."""
     execution = python(fusion, _FORGED.replace("KILL", kill), Limits(cpu_s=0.5, wall_s=20.0))
     well = execution.status is Status.FINISHED and execution.exit_code == 0
     assert not well, execution
 
 
-def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion: FusionExecutor) -> None:
+def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion):
     """The CPU time of a child that nobody waits for is in no shell's books; its wall time shows all the same."""
     source = """
     import os, sys, time
@@ -186,7 +185,7 @@ def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion:
 
 @pytest.mark.more
 @CPP
-def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
+def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion):
     bomb = (
         "template<int n, int m> struct F { static const long v = F<n-1, m>::v ^ F<n-1, m+1>::v; };\n"
         "template<int m> struct F<0, m> { static const long v = m; };\nint main() { return F<800, 0>::v; }"
@@ -198,7 +197,7 @@ def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExec
 
 @pytest.mark.more
 @CPP
-def test_languages_are_tried_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_languages_are_tried_once(url, monkeypatch):
     executor = FusionExecutor(url)
     assert executor.runs("cpp")
     assert executor.runs("bash")
@@ -211,7 +210,7 @@ def test_languages_are_tried_once(url: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.more
-def test_languages_of_the_config_are_believed(url: str) -> None:
+def test_languages_of_the_config_are_believed(url):
     executor = FusionExecutor(url, ExecutorOptions(languages=frozenset({"cpp", "cobol"})))
     assert executor.languages == {"cpp", "cobol"}
     assert (executor.runs("cobol"), executor.runs("python")) == (True, False)

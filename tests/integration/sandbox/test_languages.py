@@ -47,7 +47,7 @@ def here() -> LocalExecutor:
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
-def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language: Language) -> None:
+def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language):
     found = find_toolchain(LANGUAGES)
     if language.name in found.missing:
         assert not here().runs(language.name)
@@ -59,11 +59,11 @@ def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language: Lan
 
 
 @CPP
-def test_what_most_machines_have_is_here() -> None:
+def test_what_most_machines_have_is_here():
     assert all(here().runs(name) for name in ("python", "cpp", "c", "bash", "folder"))
 
 
-def test_tools_that_do_not_work_are_as_good_as_none() -> None:
+def test_tools_that_do_not_work_are_as_good_as_none():
     """Else every program in the language would get a compile error."""
     broken = Language("broken", "main.x", ("{program}",), ("false",), tools=("false",), hello="pong")
     executor = LocalExecutor("local://broken", ExecutorOptions(known={"broken": broken}))
@@ -100,7 +100,7 @@ MANY: dict[str, tuple[str, tuple[tuple[str, bytes], ...]]] = {
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=CPP if name == "folder" else ()) for name in MANY])
-def test_programs_of_many_files(name: str) -> None:
+def test_programs_of_many_files(name):
     if not here().runs(name):
         pytest.skip(f"{name} is not here")
     source, extras = MANY[name]
@@ -113,7 +113,7 @@ def test_programs_of_many_files(name: str) -> None:
 
 
 @CPP
-def test_other_files_lie_there_when_a_compiled_program_runs() -> None:
+def test_other_files_lie_there_when_a_compiled_program_runs():
     source = '#include <fstream>\n#include <iostream>\nint main() { std::cout << std::ifstream("d.txt").rdbuf(); }'
     program = Program("cpp", source, extras=(("d.txt", b"data"),))
     assert here().run(program, b"", LIMITS, {}).stdout == b"data"
@@ -126,11 +126,11 @@ class TestFolder:
         ran = here().run(program, b"in", LIMITS, {})
         return ran.status, ran.exit_code, ran.stdout, ran.stderr
 
-    def test_arguments_input_and_exit_code_are_those_of_run(self) -> None:
+    def test_arguments_input_and_exit_code_are_those_of_run(self):
         ended = self.run(run=b'#!/bin/sh\necho "$2"; cat; exit 43\n')
         assert ended == (Status.FINISHED, 43, b"b c\nin", b"")
 
-    def test_build_may_make_run(self) -> None:
+    def test_build_may_make_run(self):
         made = b"#!/bin/sh\nprintf '#!/bin/sh\\necho made\\n' >run\n"
         assert self.run(build=made)[:3] == (Status.FINISHED, 0, b"made\n")
 
@@ -138,12 +138,12 @@ class TestFolder:
         ("build", "words"),
         [(b"#!/bin/sh\necho no such thing\nexit 1\n", b"no such thing"), (b"#!/bin/sh\n", b"no program")],
     )
-    def test_a_build_that_fails_is_a_compile_error(self, build: bytes, words: bytes) -> None:
+    def test_a_build_that_fails_is_a_compile_error(self, build, words):
         status, _, _, said = self.run(build=build)
         assert status is Status.COMPILE_ERROR
         assert words in said
 
-    def test_a_build_has_no_network_and_sees_no_files_of_ours(self) -> None:
+    def test_a_build_has_no_network_and_sees_no_files_of_ours(self):
         spy = b"#!/bin/bash\ncat /etc/passwd; (echo >/dev/tcp/127.0.0.1/22) && echo open; exit 1\n"
         said = self.run(build=spy, run=b"#!/bin/sh\n")[3]
         assert b"root:" not in said
@@ -156,21 +156,21 @@ class TestFetch:
         ran, files = here().run_and_fetch(Program("python", source), b"", limits, {}, names)
         return files if ran.status is Status.FINISHED else ran.status
 
-    def test_bytes_come_as_they_are(self) -> None:
+    def test_bytes_come_as_they_are(self):
         source = "import os; os.mkdir('d'); open('d/a b', 'wb').write(bytes(range(256))); open('e', 'w')"
         assert self.fetch(source, "d/a b", "e", "f") == {"d/a b": bytes(range(256)), "e": b""}
 
     @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a\nb"])
-    def test_names_that_are_not_allowed(self, name: str) -> None:
+    def test_names_that_are_not_allowed(self, name):
         with pytest.raises(ValueError, match="file"):
             self.fetch("pass", name)
 
-    def test_without_isolation_there_is_nothing_to_fetch(self, bare: LocalExecutor) -> None:
+    def test_without_isolation_there_is_nothing_to_fetch(self, bare):
         with pytest.raises(ValueError, match="isolation 'rlimits' cannot fetch files"):
             bare.run_and_fetch(Program("python", "pass"), b"", LIMITS, {}, ("a",))
 
 
-def test_no_two_languages_claim_an_ending() -> None:
+def test_no_two_languages_claim_an_ending():
     claimed = [extension for language in LANGUAGES for extension in language.extensions]
     assert len(claimed) == len(set(claimed))
     assert by_extension()[".cc"] == "cpp"

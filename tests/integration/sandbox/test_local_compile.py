@@ -28,7 +28,7 @@ PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[IsolatedCommand]:
+def jobs(monkeypatch):
     """Every command that is run from now on."""
     seen: list[IsolatedCommand] = []
     run = Jail.run
@@ -51,7 +51,7 @@ def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execut
 
 
 @CPP
-def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
+def test_once_for_all_threads(local, jobs):
     source = PRINT.format(f"threads {local.isolation}")
     outputs: list[bytes] = []
     crew(4, lambda number: outputs.append(run(local, source).stdout))
@@ -60,7 +60,7 @@ def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand])
 
 
 @CPP
-def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
+def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path, jobs):
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
     source = PRINT.format("at a time")
@@ -75,7 +75,7 @@ def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list
 
 
 @CPP
-def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
+def test_once_for_all_processes_of_a_folder(tmp_path):
     """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
     code = f"""
 from balancer.sandbox.local.executor import LocalExecutor
@@ -92,7 +92,7 @@ executor.close()
 
 
 @CPP
-def test_a_folder_on_another_file_system() -> None:
+def test_a_folder_on_another_file_system():
     shared = Path(f"/dev/shm/balancer-test-cache-{os.getpid()}")
     shutil.rmtree(shared, ignore_errors=True)
     if not shared.parent.is_dir() or shared.parent.stat().st_dev == Path("/tmp").stat().st_dev:
@@ -107,7 +107,7 @@ def test_a_folder_on_another_file_system() -> None:
         shutil.rmtree(shared)
 
 
-def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path: Path) -> None:
+def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path):
     language = Language("cpp", "main.cpp", ("{program}",), ("g++", "-O2"), joined=True, extensions=(".cc",))
 
     def key(source: str = "x", extras: tuple[tuple[str, bytes], ...] = (), kind: Language = language) -> str:
@@ -129,7 +129,7 @@ def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path: Path
 
 @pytest.mark.more
 @CPP
-def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
+def test_compile_errors_are_told_and_kept(local, jobs):
     source = f"int main() {{ return {local.isolation}; }}"
     first, second = run(local, source), run(local, source)
     assert replace(first, compile_s=0.0, time_s=0.0) == replace(second, time_s=0.0)
@@ -140,7 +140,7 @@ def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Isola
 
 @pytest.mark.more
 @CPP
-def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
+def test_linker_messages_are_the_same_every_time(local):
     words = []
     for comment in ("// 1\n", "// 2\n"):
         execution = run(local, f"void f();\nint main() {{ f(); }} {comment}")
@@ -156,9 +156,7 @@ def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
     "path", ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline"]
 )
 @CPP
-def test_nothing_leaks_through_the_compiler(
-    isolated: LocalExecutor, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_leaks_through_the_compiler(isolated, path, monkeypatch):
     monkeypatch.setenv("API_TOKEN", "s3cr3t")
     execution = run(isolated, f'#include "{path}"\nint main() {{}}')
     # Files of /proc seem empty to the preprocessor; the others are not there.
@@ -169,7 +167,7 @@ def test_nothing_leaks_through_the_compiler(
 
 
 @CPP
-def test_the_binary_cannot_smuggle_a_file_out(isolated: LocalExecutor) -> None:
+def test_the_binary_cannot_smuggle_a_file_out(isolated):
     """What the assembler can embed is the compiler's own environment, and nothing of ours is in it."""
     source = r"""
     #include <cstdio>
@@ -200,7 +198,7 @@ BOMBS = {
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BOMBS)
 @CPP
-def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
+def test_compile_bombs_are_bounded(isolated, name):
     execution = run(isolated, BOMBS[name], Limits(compile_s=1.0))
     assert execution.status is Status.COMPILE_ERROR
     assert len(execution.stderr) <= 2**14 + 16  # the last character may have been cut
@@ -211,7 +209,7 @@ _OLD = {"-std=gnu++17": 'const char *one = u8"1";', "-std=gnu++14": 'bool b; voi
 
 @CPP
 @pytest.mark.parametrize("standard", _OLD)
-def test_a_program_of_an_older_standard_is_compiled_by_it(local: LocalExecutor, standard: str) -> None:
+def test_a_program_of_an_older_standard_is_compiled_by_it(local, standard):
     """C++20 gave UTF-8 texts a type of their own; C++17 took `++` from bool."""
     source = f"#include <cstdio>\n{_OLD[standard]}\nint main() {{ printf(one); }}"
     first, second = (run(local, f"{source} // {local.isolation}") for _ in range(2))
@@ -220,9 +218,7 @@ def test_a_program_of_an_older_standard_is_compiled_by_it(local: LocalExecutor, 
 
 
 @CPP
-def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
-    local: LocalExecutor, jobs: list[IsolatedCommand]
-) -> None:
+def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(local, jobs):
     """The time-out says how fast the machine is: with more time, or another day, it may well be compiled."""
     limits = Limits(compile_s=0.3)
     source = BOMBS["template bomb"] + f"// {local.isolation}"
@@ -236,9 +232,7 @@ def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
 
 @pytest.mark.more
 @CPP
-def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
-    local: LocalExecutor, jobs: list[IsolatedCommand], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compile_that_was_starved_is_doubtful_and_forgotten(local, jobs, monkeypatch):
     """A busy machine: wall time runs out with CPU time to spare. The next run of the program compiles it, and runs."""
     monkeypatch.setattr(Limits, "compile_wall_s", 0.5)
     source = f"""
@@ -256,7 +250,7 @@ def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
 
 
 @CPP
-def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local: LocalExecutor) -> None:
+def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local):
     """Nobody tries the same again for as long, one after the other."""
     limits = Limits(compile_s=0.5)
     source = BOMBS["template bomb"] + f"// all of {local.isolation}"
@@ -276,7 +270,7 @@ def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local: Loc
         ("main.cpp:1: error: 'x' was not declared", "", False, True),
     ],
 )
-def test_what_a_compiler_died_of(words: str, message: str, doubtful: bool, lasting: bool) -> None:
+def test_what_a_compiler_died_of(words, message, doubtful, lasting):
     ended = ProcessResult(True, 1, None, False, b"", words.encode(), 0.1, None)
     compiled = refusal_of(ended, LIMITS)
     assert (compiled.doubtful, compiled.lasting, compiled.words) == (doubtful, lasting, words.encode())
@@ -286,7 +280,7 @@ def test_what_a_compiler_died_of(words: str, message: str, doubtful: bool, lasti
 
 @pytest.mark.more
 @CPP
-def test_what_forgets_a_header_compiles_all_the_same(local: LocalExecutor) -> None:
+def test_what_forgets_a_header_compiles_all_the_same(local):
     """Old compilers had it in another header; validators of real packages rely on that."""
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'
     assert run(local, source).stdout == b"7"
@@ -294,7 +288,7 @@ def test_what_forgets_a_header_compiles_all_the_same(local: LocalExecutor) -> No
     assert b"#warning plain" in refused.stderr  # the words of the plain command, which has no -w
 
 
-def test_what_a_compiler_writes_is_bounded_and_only_the_program_comes_out(isolated: LocalExecutor) -> None:
+def test_what_a_compiler_writes_is_bounded_and_only_the_program_comes_out(isolated):
     """A build is a program like any other: it may not fill the disk, or put more there than its one file."""
     build = (
         "#!/bin/sh\n"
@@ -317,7 +311,7 @@ def test_what_a_compiler_writes_is_bounded_and_only_the_program_comes_out(isolat
         'trap "chmod 0 /output/main" EXIT',
     ],
 )
-def test_a_build_that_makes_nothing_is_refused(isolated: LocalExecutor, trick: str) -> None:
+def test_a_build_that_makes_nothing_is_refused(isolated, trick):
     files = (("build", f"#!/bin/sh\n{trick}\n".encode()), ("run", b"#!/bin/sh\necho ran\n"))
     done = isolated.run(Program("folder", "", extras=files), b"", LIMITS, {})
     assert done.status in (Status.COMPILE_ERROR, Status.FINISHED)

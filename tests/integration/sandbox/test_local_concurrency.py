@@ -3,7 +3,6 @@
 import pytest
 
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.local.executor import LocalExecutor
 from tests.needs import CPP
 from tests.threads.crew import crew
 
@@ -27,7 +26,7 @@ def question(number: int) -> tuple[Program, bytes, Status, bytes]:
 
 @pytest.mark.sampled(1)
 @CPP
-def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
+def test_right_answers_to_the_right_callers(isolated):
     limits = Limits(cpu_s=0.2, wall_s=20.0, output_bytes=1000)
     wrong: list[tuple[int, Execution]] = []
     answers: list[int] = []
@@ -46,7 +45,7 @@ def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
     assert sorted(answers) == list(range(THREADS * ROUNDS))
 
 
-def test_limits_on_processes_do_not_add_up(isolated: LocalExecutor) -> None:
+def test_limits_on_processes_do_not_add_up(isolated):
     """Four programs, each with as many processes as one may have, at the same time."""
     source = """
 import os, sys, time

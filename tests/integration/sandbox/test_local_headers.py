@@ -1,6 +1,5 @@
 """Headers that are read once for many programs, and change none of them."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,7 +23,7 @@ FAILS = "int main() { assert(false); }"
 
 
 @pytest.fixture(params=["bubblewrap", "unshare"])
-def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def isolation(request, monkeypatch):
     if reason := probe(request.param):
         pytest.skip(f"isolation {request.param} does not work here: {reason}")
     made = PrecompiledHeaders()  # of this test alone
@@ -33,7 +32,7 @@ def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def small(isolation: str) -> Iterator[LocalExecutor]:
+def small(isolation):
     made = LocalExecutor("local://small", ExecutorOptions(isolation=isolation, known={"cpp": SMALL}))
     yield made
     made.close()
@@ -69,7 +68,7 @@ def read_by(isolation: str, source: str) -> bytes:
 
 
 @CPP
-def test_the_third_program_that_begins_with_a_header_has_it_precompiled(isolation: str, small: LocalExecutor) -> None:
+def test_the_third_program_that_begins_with_a_header_has_it_precompiled(isolation, small):
     source = f"// first\n#include <cassert>\n{PLAIN}"
     assert b"! /headers" not in read_by(isolation, source)
     warm(small)
@@ -78,7 +77,7 @@ def test_the_third_program_that_begins_with_a_header_has_it_precompiled(isolatio
 
 
 @CPP
-def test_what_a_program_says_before_a_header_counts(isolation: str, small: LocalExecutor) -> None:
+def test_what_a_program_says_before_a_header_counts(isolation, small):
     warm(small)
     assert run(small, f"#include <cassert>\n{FAILS}").exit_code == -6
     assert run(small, f"#define NDEBUG\n#include <cassert>\n{FAILS}").exit_code == 0
@@ -89,7 +88,7 @@ def test_what_a_program_says_before_a_header_counts(isolation: str, small: Local
 
 
 @CPP
-def test_a_header_of_the_program_itself_comes_first(small: LocalExecutor) -> None:
+def test_a_header_of_the_program_itself_comes_first(small):
     warm(small)
     assert (
         run(small, "#include <cassert>\nint main() { return OWN; }", (("cassert", b"#define OWN 9\n"),)).exit_code == 9
@@ -97,14 +96,14 @@ def test_a_header_of_the_program_itself_comes_first(small: LocalExecutor) -> Non
 
 
 @CPP
-def test_no_program_sees_the_folder(small: LocalExecutor) -> None:
+def test_no_program_sees_the_folder(small):
     warm(small)
     look = '#include <cassert>\n#include <unistd.h>\nint main() { return access("/headers", F_OK) ? 3 : 4; }'
     assert run(small, look).exit_code == 3
 
 
 @CPP
-def test_without_isolation_nothing_is_precompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_isolation_nothing_is_precompiled(monkeypatch):
     """There a program of the same user could change what later ones are made of."""
     headers = PrecompiledHeaders()
     monkeypatch.setattr(executor, "own_headers", lambda: headers)
@@ -117,9 +116,7 @@ def test_without_isolation_nothing_is_precompiled(monkeypatch: pytest.MonkeyPatc
 
 
 @CPP
-def test_a_header_is_given_up_when_its_executor_is_closed(
-    isolation: str, still_running: Callable[[str], list[str]]
-) -> None:
+def test_a_header_is_given_up_when_its_executor_is_closed(isolation, still_running):
     endless = replace(SMALL, precompile=("sleep", "1000"))
     local = LocalExecutor("local://endless", ExecutorOptions(isolation=isolation, known={"cpp": endless}))
     ask(local)
@@ -130,7 +127,7 @@ def test_a_header_is_given_up_when_its_executor_is_closed(
 
 @pytest.mark.more
 @CPP
-def test_the_built_in_headers_make_the_same_programs(isolation: str) -> None:
+def test_the_built_in_headers_make_the_same_programs(isolation):
     body = (
         "using namespace std;\nint main() { map<string, int> m; vector<long> v{3, 1}; sort(v.begin(), v.end()); "
         'm["a"]++; cout << v[0] << m["a"] << endl; }'
@@ -140,7 +137,7 @@ def test_the_built_in_headers_make_the_same_programs(isolation: str) -> None:
         source = f"#include <{header}>\n{further}#include <bits/stdc++.h>\n{body}"
         local = LocalExecutor("local://real", ExecutorOptions(isolation=isolation))
         made = [run(local, f"{source}// {number}\n") for number in range(3)]
-        until(lambda header=header: is_made(header, REAL))  # type: ignore[misc]
+        until(lambda header=header: is_made(header, REAL))
         made.append(run(local, f"{source}// last\n"))
         local.close()
         assert [each.stdout for each in made] == [b"11\n"] * 4

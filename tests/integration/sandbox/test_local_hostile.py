@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def _needed(attack: Attack) -> tuple[pytest.MarkDecorator, ...]:
     ],
     indirect=["sandbox"],
 )
-def test_attack(sandbox: LocalExecutor, attack: Attack, marker: str) -> None:
+def test_attack(sandbox, attack, marker):
     """None is unjudged: `run` would raise. What else each gets, the tables say."""
     if missing := attack.needs - in_force(sandbox):
         pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
@@ -49,9 +48,7 @@ def test_attack(sandbox: LocalExecutor, attack: Attack, marker: str) -> None:
     ("off", "attack"),
     [pytest.param(off, a, id=f"{off}-{a.name}", marks=_needed(a)) for off, some in IN_PART.items() for a in some],
 )
-def test_attack_where_a_protection_cannot_be_had(
-    lesser: Callable[[str], LocalExecutor], off: str, attack: Attack, marker: str
-) -> None:
+def test_attack_where_a_protection_cannot_be_had(lesser, off, attack, marker):
     """What is left out here, docs/sandbox.md withdraws for such machines."""
     executor = lesser(off)
     if missing := attack.needs - in_force(executor):
@@ -59,7 +56,7 @@ def test_attack_where_a_protection_cannot_be_had(
     assert not faults_of(attack, run(executor, attack, marker))
 
 
-def test_what_leaves_its_process_group_is_killed_where_a_group_holds_it(bare: LocalExecutor, marker: str) -> None:
+def test_what_leaves_its_process_group_is_killed_where_a_group_holds_it(bare, marker):
     if "groups" not in in_force(bare):
         pytest.skip("this machine has no control groups")
     source = """
@@ -74,14 +71,14 @@ def test_what_leaves_its_process_group_is_killed_where_a_group_holds_it(bare: Lo
     assert not processes_with(marker)
 
 
-def test_time_of_all_processes_counts(isolated: LocalExecutor, marker: str) -> None:
+def test_time_of_all_processes_counts(isolated, marker):
     source = "import os, time\npid = os.fork()\nwhile time.process_time() < 0.2: pass\nif pid: os.wait()"
     execution = run(isolated, Attack("", source), marker)
     assert execution.status is Status.FINISHED
     assert 0.35 <= execution.time_s < 0.75  # the child's clock starts at 0, the parent's with its start-up
 
 
-def test_no_network(isolated: LocalExecutor, marker: str) -> None:
+def test_no_network(isolated, marker):
     abstract = f"\0{marker}"
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
         unix.bind(abstract)
@@ -101,9 +98,7 @@ def test_no_network(isolated: LocalExecutor, marker: str) -> None:
             tcp.accept()
 
 
-def test_nothing_of_the_parent_is_passed_on(
-    isolated: LocalExecutor, marker: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_nothing_of_the_parent_is_passed_on(isolated, marker, monkeypatch, tmp_path):
     monkeypatch.setenv("API_TOKEN", "s3cr3t")
     source = """
     import os
@@ -122,7 +117,7 @@ def test_nothing_of_the_parent_is_passed_on(
     assert place.startswith("/box ['main.py']")
 
 
-def test_programs_do_not_see_each_other(isolated: LocalExecutor, marker: str) -> None:
+def test_programs_do_not_see_each_other(isolated, marker):
     """One program hides something everywhere it can, and stays; another one looks for it."""
     hides = "import time\nfor d in ('/tmp', '/box', '/dev/shm'): open(d + '/secret', 'w').write('x')\ntime.sleep(60)"
     seeks = """
@@ -139,7 +134,7 @@ def test_programs_do_not_see_each_other(isolated: LocalExecutor, marker: str) ->
     assert seeker.stdout == b"2\n"  # the first process of its own, and itself
 
 
-def test_the_death_of_the_balancer_is_the_death_of_its_programs(isolated: LocalExecutor, marker: str) -> None:
+def test_the_death_of_the_balancer_is_the_death_of_its_programs(isolated, marker):
     code = f"""
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.program import ExecutorOptions, Limits, Program
@@ -158,7 +153,7 @@ executor.run(Program("python", source, args=({marker!r},)), b"", Limits(), {{}})
 
 
 @pytest.mark.needs("bwrap")
-def test_version_2_of_control_groups_counts_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_2_of_control_groups_counts_what_nobody_waits_for(monkeypatch):
     """On the kernel's own files, where its hierarchy is mounted beside those of version 1."""
     mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
     place = next((CgroupFolder(Path(fields[4]), 2) for fields in mounts if "cgroup2" in fields), None)

@@ -7,7 +7,6 @@ import platform
 import pytest
 
 from balancer.program import Program, Status
-from balancer.sandbox.local.executor import LocalExecutor
 from tests.integration.sandbox.attacks.attack import CALL, LIMITS, Attack, in_force, run
 
 ADD_KEY = 248  # on x86-64
@@ -36,7 +35,7 @@ for name in ("base64", "printf", "echo", "kill", "sh"):
 
 
 @pytest.mark.parametrize("how", FETCHED)
-def test_what_is_fetched_is_a_plain_file_or_nothing(isolated: LocalExecutor, how: str, marker: str) -> None:
+def test_what_is_fetched_is_a_plain_file_or_nothing(isolated, how, marker):
     source = f"import os, time\n{FETCHED[how]}\nos._exit(3)"
     program = Program("python", source, args=(marker,))
     execution, files = isolated.run_and_fetch(program, b"secret", LIMITS, {"b": b"there"}, ("a", "b"))
@@ -46,7 +45,7 @@ def test_what_is_fetched_is_a_plain_file_or_nothing(isolated: LocalExecutor, how
     assert set(files.get("a", b"")) <= set(b"x") or how == "words of the sandbox"
 
 
-def test_fetched_files_beyond_the_limit_are_an_output_limit(isolated: LocalExecutor, marker: str) -> None:
+def test_fetched_files_beyond_the_limit_are_an_output_limit(isolated, marker):
     source = f'import os\nopen("a", "wb").write(bytes({4 * LIMITS.output_bytes}))\nos._exit(3)'
     program = Program("python", source, args=(marker,))
     execution, files = isolated.run_and_fetch(program, b"", LIMITS, {}, ("a",))
@@ -55,7 +54,7 @@ def test_fetched_files_beyond_the_limit_are_an_output_limit(isolated: LocalExecu
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="calls by their numbers")
-def test_keys_of_others_cannot_be_read(isolated: LocalExecutor, marker: str) -> None:
+def test_keys_of_others_cannot_be_read(isolated, marker):
     """Neither those of the judge itself, whose session a run begins in, nor those of a run before."""
     if "calls" not in in_force(isolated):
         pytest.skip("this machine filters no system calls")
@@ -74,7 +73,7 @@ def test_keys_of_others_cannot_be_read(isolated: LocalExecutor, marker: str) -> 
     assert (seeker.exit_code, seeker.stdout) == (0, b"")
 
 
-def test_it_reads_calls_as_the_machine_does() -> None:
+def test_it_reads_calls_as_the_machine_does():
     """The helper of the attacks tells a call that works from one that does not: else they would mean nothing."""
     if platform.machine() != "x86_64":
         pytest.skip("calls by their numbers")

@@ -31,7 +31,7 @@ def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Lim
 
 
 @CPP
-def test_it_is_an_executor(local: LocalExecutor) -> None:
+def test_it_is_an_executor(local):
     assert isinstance(local, Executor)
     assert local.languages == set(find_toolchain(LANGUAGES).languages) >= {"python", "cpp", "bash"}
     local.ping()
@@ -47,14 +47,14 @@ def test_it_is_an_executor(local: LocalExecutor) -> None:
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
     ],
 )
-def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
+def test_exit_codes(local, source, exit_code):
     execution = python(local, source)
     assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code)
     assert b"sandbox" not in execution.stderr  # the shell in between keeps its remarks to itself
     assert execution.stderr == b"" or exit_code == 1
 
 
-def test_arguments_and_files(local: LocalExecutor) -> None:
+def test_arguments_and_files(local):
     args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
     source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
     files = {"in.txt": b"input", "sub/ans wer.txt": b"answer"}
@@ -62,7 +62,7 @@ def test_arguments_and_files(local: LocalExecutor) -> None:
     assert execution.stdout.decode() == f"{list(args)}\ninput answer\n"
 
 
-def test_files_are_the_programs_own(local: LocalExecutor) -> None:
+def test_files_are_the_programs_own(local):
     source = (
         "import os\nopen('in.txt', 'a').write('!'); os.remove('gone'); os.mkdir('new')\nprint(open('in.txt').read())"
     )
@@ -71,12 +71,12 @@ def test_files_are_the_programs_own(local: LocalExecutor) -> None:
 
 
 @CPP
-def test_a_language_that_is_not_known(local: LocalExecutor) -> None:
+def test_a_language_that_is_not_known(local):
     with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, c, cpp, .*python"):
         local.run(Program("cobol", ""), b"", LIMITS, {})
 
 
-def test_output_up_to_the_limit_is_kept_whole(local: LocalExecutor) -> None:
+def test_output_up_to_the_limit_is_kept_whole(local):
     limits = Limits(cpu_s=5.0, wall_s=10.0, output_bytes=300_000)
     exact = python(local, "print('x' * 299_999)", limits=limits)
     assert (exact.status, len(exact.stdout)) == (Status.FINISHED, 300_000)
@@ -84,7 +84,7 @@ def test_output_up_to_the_limit_is_kept_whole(local: LocalExecutor) -> None:
     assert (one_more.status, len(one_more.stdout), one_more.exit_code) == (Status.OUTPUT_LIMIT, 300_000, None)
 
 
-def test_a_time_limit_keeps_what_was_printed(local: LocalExecutor) -> None:
+def test_a_time_limit_keeps_what_was_printed(local):
     for wall_s in (0.5, 2.0, 8.0, 32.0):  # a busy machine may need more for it to begin
         with contextlib.suppress(EndpointError):
             execution = python(
@@ -97,7 +97,7 @@ def test_a_time_limit_keeps_what_was_printed(local: LocalExecutor) -> None:
     assert execution.time_s < 0.8 * wall_s  # CPU time, not what it slept
 
 
-def test_standard_streams_can_be_opened_by_name(isolated: LocalExecutor) -> None:
+def test_standard_streams_can_be_opened_by_name(isolated):
     source = (
         "print(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\nprint('e', file=open('/dev/stderr', 'w'))"
     )
@@ -105,7 +105,7 @@ def test_standard_streams_can_be_opened_by_name(isolated: LocalExecutor) -> None
     assert (execution.stdout, execution.stderr) == (b"input\n", b"e\n")
 
 
-def test_threads_and_processes_work(isolated: LocalExecutor) -> None:
+def test_threads_and_processes_work(isolated):
     source = """
 import concurrent.futures, multiprocessing, threading
 if __name__ == "__main__":
@@ -116,7 +116,7 @@ if __name__ == "__main__":
 
 
 @CPP
-def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
+def test_deep_recursion_has_a_stack(local):
     source = """
     int f(int n) { volatile char x[1000] = {1}; return n ? f(n - 1) + x[0] : 0; }
     int main() { return f(100000) % 7; }
@@ -126,7 +126,7 @@ def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
 
 
 @pytest.mark.sampled(1)
-def test_peak_memory_is_told_where_it_is_above_our_own(local: LocalExecutor) -> None:
+def test_peak_memory_is_told_where_it_is_above_our_own(local):
     wanted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10 + 100 * 2**20
     limits = replace(LIMITS, memory_bytes=4 * wanted)
     execution = python(local, f"x = bytearray({wanted}); print(len(x))", limits=limits)
@@ -134,16 +134,14 @@ def test_peak_memory_is_told_where_it_is_above_our_own(local: LocalExecutor) -> 
     assert wanted < execution.memory_bytes < wanted + 100 * 2**20
 
 
-def test_the_hash_seed_is_fixed_and_text_is_utf8(local: LocalExecutor) -> None:
+def test_the_hash_seed_is_fixed_and_text_is_utf8(local):
     source = "import sys\nprint(hash('x'), sys.stdout.encoding, 'ä'.encode())"
     first, second = python(local, source), python(local, source)
     assert first.stdout == second.stdout
     assert b" utf-8 " in first.stdout
 
 
-def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(
-    unprepared: LocalExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(unprepared, monkeypatch):
     monkeypatch.setattr(process, "_START", replace(process._START, wall_s=1e-4))
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
         python(unprepared, "pass")
@@ -152,7 +150,7 @@ def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as other users")
 @pytest.mark.parametrize("pid", [1, 2**20 - 1, 2**22])
-def test_every_user_id_works(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_user_id_works(pid, monkeypatch):
     """User ids depend on our process id: the first and the last of the whole range have to work alike."""
     uids = high_range(Path("/proc/self/uid_map").read_text(), pid)
     for uid in (uids[0], uids[-1]):
@@ -163,9 +161,7 @@ def test_every_user_id_works(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("tool", ["bwrap", "setpriv", "unshare"])
-def test_a_broken_set_up_is_never_a_verdict(
-    unprepared: LocalExecutor, tool: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_set_up_is_never_a_verdict(unprepared, tool, monkeypatch):
     """Every tool in turn fails with the exit code of an ordinary program, or is missing."""
     isolated = unprepared
     used = {"bubblewrap": {"bwrap"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
@@ -182,9 +178,7 @@ def test_a_broken_set_up_is_never_a_verdict(
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.3])
-def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(
-    unprepared: LocalExecutor, marker: str, pause_s: float
-) -> None:
+def test_a_sandbox_killed_from_outside_is_the_endpoints_matter(unprepared, marker, pause_s):
     """At any moment: while the sandbox is being set up, and when the program runs."""
     caught: list[BaseException] = []
 
@@ -216,7 +210,7 @@ def _sandboxes(executor: LocalExecutor) -> set[int]:
     return found
 
 
-def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated: LocalExecutor) -> None:
+def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated):
     """The next program gets another one."""
     assert python(isolated, "print(1)").stdout == b"1\n"
     wait_until(lambda: bool(_sandboxes(isolated)))
@@ -228,7 +222,7 @@ def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated: LocalExecut
         assert python(isolated, "print(1)").stdout == b"1\n"
 
 
-def test_sandboxes_that_wait_go_with_the_executor() -> None:
+def test_sandboxes_that_wait_go_with_the_executor():
     executor = LocalExecutor("local://leaving")
     for _ in range(3):
         assert python(executor, "print(1)").stdout == b"1\n"
@@ -239,7 +233,7 @@ def test_sandboxes_that_wait_go_with_the_executor() -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap")), "rlimits"])
-def test_closing_stops_what_runs(name: str, marker: str) -> None:
+def test_closing_stops_what_runs(name, marker):
     executor = LocalExecutor("local://closing", ExecutorOptions(isolation=name))
     folder = executor._folder.path
     caught: list[EndpointError] = []
@@ -292,7 +286,7 @@ print(*counts())
 
 
 @pytest.mark.parametrize("prepared", [0, 3])
-def test_nothing_is_left_open(prepared: int) -> None:
+def test_nothing_is_left_open(prepared):
     """In a process of its own: in this one, executors of other tests prepare sandboxes whenever they like."""
     command = [sys.executable, "-c", _COUNTS_FILES, str(prepared)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -302,14 +296,14 @@ def test_nothing_is_left_open(prepared: int) -> None:
     assert after == before
 
 
-def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"cache_dir is .*; it must be a writable folder"):
         LocalExecutor("local://x", ExecutorOptions(cache_dir=str(tmp_path / "file")))
 
 
 @pytest.mark.more
-def test_wall_time_that_ran_out_for_want_of_a_core_is_doubtful(isolated: LocalExecutor) -> None:
+def test_wall_time_that_ran_out_for_want_of_a_core_is_doubtful(isolated):
     """A program that sleeps is none of the machine's business, however busy that is."""
     burns = [sys.executable, "-c", "while True: pass"]
     limits = Limits(cpu_s=60.0, wall_s=1.0)

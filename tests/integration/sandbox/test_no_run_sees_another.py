@@ -56,13 +56,13 @@ def _check(found: dict[str, Found]) -> None:
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(("isolation", "user", "served"), _CASES)
-def test_what_is_left_in_all_ways_together_is_not_found(isolation: str, user: str, served: bool) -> None:
+def test_what_is_left_in_all_ways_together_is_not_found(isolation, user, served):
     _check(_found(isolation, user, served=served, together=True))
 
 
 @pytest.mark.more
 @pytest.mark.parametrize(("isolation", "user"), [("bubblewrap", "root"), ("unshare", "ordinary")])
-def test_what_is_left_in_one_way_is_not_found(isolation: str, user: str) -> None:
+def test_what_is_left_in_one_way_is_not_found(isolation, user):
     """A server has the same sandboxes: one that nothing else was left in tells no more there."""
     _check(_found(isolation, user, served=False, together=False))
 
@@ -94,13 +94,13 @@ def slow_ends(executor: LocalExecutor, *, honest: bool) -> list[Status]:
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("honest", [False, True])
-def test_a_program_that_is_too_slow_is_too_slow(isolated: LocalExecutor, honest: bool) -> None:
+def test_a_program_that_is_too_slow_is_too_slow(isolated, honest):
     """It was accepted: it computed ahead, and kept its state in an extended attribute."""
     assert slow_ends(isolated, honest=honest) == [*[Status.FINISHED] * 4, Status.TIME_LIMIT]
 
 
 @pytest.mark.parametrize("served", [False, True])
-def test_files_arguments_input_and_environment_belong_to_one_run(served: bool) -> None:
+def test_files_arguments_input_and_environment_belong_to_one_run(served):
     """A fixed harness, with the submission beside it: the hostile one spoiled the pipes, and read what was left."""
     isolation = next((name for name in ("bubblewrap", "unshare") if not probe(name)), None)
     if isolation is None:
@@ -146,11 +146,11 @@ for line in open("/proc/self/mounts"):
 """
 
 
-def test_no_setting_of_the_kernel_can_be_written(isolated: LocalExecutor) -> None:
+def test_no_setting_of_the_kernel_can_be_written(isolated):
     assert isolated.run(Program("python", _SETTINGS), b"", Limits(), {}).stdout == b""
 
 
-def test_what_a_program_may_write_to_is_new_and_has_a_size(isolated: LocalExecutor) -> None:
+def test_what_a_program_may_write_to_is_new_and_has_a_size(isolated):
     shown = isolated.run(Program("python", _MOUNTS), b"", Limits(), {}).stdout.decode()
     assert sorted(shown.splitlines()) == [
         "/box tmpfs True size=65536k",
@@ -159,7 +159,7 @@ def test_what_a_program_may_write_to_is_new_and_has_a_size(isolated: LocalExecut
     ]
 
 
-def test_folders_hold_a_bounded_number_of_files(isolated: LocalExecutor) -> None:
+def test_folders_hold_a_bounded_number_of_files(isolated):
     """bubblewrap cannot set it: the kernel's own bound is half as many as the machine's memory has pages."""
     source = "import os\nprint(max(os.statvfs(each).f_files for each in ('/box', '/tmp', '/dev/shm')))"
     most = int(isolated.run(Program("python", source), b"", Limits(), {}).stdout)

@@ -6,7 +6,6 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,20 +15,20 @@ from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
-from tests.servers import RunningServer, running_server
+from tests.servers import running_server
 from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
+def server():
     with running_server(workers=2) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def served(server: RunningServer) -> Iterator[FusionExecutor]:
+def served(server):
     executor = FusionExecutor(server.url)
     executor.ping()
     yield executor
@@ -40,12 +39,12 @@ def python(executor: FusionExecutor, source: str, stdin: bytes = b"", limits: Li
     return executor.run(Program("python", source), stdin, limits, {})
 
 
-def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served: FusionExecutor) -> None:
+def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served):
     execution = python(served, "print('ä' * 500_000)")
     assert (execution.status, len(execution.stdout)) == (Status.FINISHED, 1_000_001)
 
 
-def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
+def test_requests_beyond_the_workers_wait(served):
     """Six programs that sleep 0.3 s, two at a time, cannot be done before 0.9 s; and all are done."""
     statuses: list[Status] = []
     started_s = time.monotonic()
@@ -54,7 +53,7 @@ def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
     assert statuses == [Status.FINISHED] * 6
 
 
-def test_who_hangs_up_while_waiting_is_not_served(marker: str) -> None:
+def test_who_hangs_up_while_waiting_is_not_served(marker):
     """The only worker is busy; a second request waits and is given up; the third does not have to wait for it."""
     with running_server(workers=1) as server:
         executor = FusionExecutor(server.url)
@@ -80,7 +79,7 @@ def give_up(url: str, body: bytes) -> None:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def folder():
     """A folder for temporary files through which programs' users may pass (pytest's own is closed to them)."""
     with tempfile.TemporaryDirectory(prefix="balancer-test-") as path:
         Path(path).chmod(0o711)
@@ -89,7 +88,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_cleanly(number: signal.Signals, marker: str, folder: Path) -> None:
+def test_a_signal_stops_it_cleanly(number, marker, folder):
     caught: list[EndpointError] = []
     with running_server(folder=folder) as server:
         executor = FusionExecutor(server.url)

@@ -5,7 +5,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -66,7 +65,7 @@ def run(server: RunningServer, code: str = "print(1)", **fields: object) -> http
 
 
 @pytest.fixture(scope="module")
-def hasty() -> Iterator[RunningServer]:
+def hasty():
     """A server that waits for nobody."""
     with running_server(workers=2, head_s=0.5, silent_s=0.5, body_s=2.0, keep_alive_s=1) as running:
         yield running
@@ -74,7 +73,7 @@ def hasty() -> Iterator[RunningServer]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(("begin", "each"), [(b"GET /v1/ping HTTP/1.1\r\nX-", b"a"), (head(1000), b" ")])
-def test_a_drop_now_and_then_keeps_nothing_open(hasty: RunningServer, begin: bytes, each: bytes) -> None:
+def test_a_drop_now_and_then_keeps_nothing_open(hasty, begin, each):
     began_s = time.monotonic()
     with connected(hasty) as connection:
         connection.sendall(begin)
@@ -90,7 +89,7 @@ def test_a_drop_now_and_then_keeps_nothing_open(hasty: RunningServer, begin: byt
     assert time.monotonic() - began_s < stretched(6)
 
 
-def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way() -> None:
+def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way():
     with running_server(workers=1, connections=20) as server, contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connected(server)) for _ in range(60)]
         assert run(server).json()["run_result"]["stdout"] == "1\n"
@@ -100,7 +99,7 @@ def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way() ->
         assert metric(server, 'balancer_sandbox_closed_total{reason="room"}') >= 40
 
 
-def test_who_is_being_served_does_not_give_way() -> None:
+def test_who_is_being_served_does_not_give_way():
     with running_server(workers=1, connections=4) as server, contextlib.ExitStack() as stack:
         served = stack.enter_context(asked(server, code="import time; time.sleep(1); print(7)", language="python"))
         wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
@@ -121,7 +120,7 @@ def metric(server: RunningServer, name: str) -> float:
     return float(lines[0].split()[-1]) if lines else 0.0  # what has not happened yet is not there
 
 
-def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker: str) -> None:
+def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker):
     with running_server(workers=1) as server:
         fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
         for _ in range(5):
@@ -135,7 +134,7 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker: str) ->
 
 
 @CPP
-def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
+def test_who_has_gone_frees_the_worker_from_a_compiler_too():
     with running_server(workers=1) as server:
         fields = {"code": SLOW_CPP, "language": "cpp", "compile_timeout": 60}
         with asked(server, **fields):
@@ -148,7 +147,7 @@ def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
 
 @pytest.mark.more
 @CPP
-def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays() -> None:
+def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays():
     """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
     code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'
     with running_server(workers=2) as server:
@@ -163,7 +162,7 @@ def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays() -> None
         assert answers[0].json()["run_result"]["stdout"] == "1\n"
 
 
-def test_requests_one_after_the_other_without_waiting_hide_no_hanging_up(marker: str) -> None:
+def test_requests_one_after_the_other_without_waiting_hide_no_hanging_up(marker):
     """A second request behind the first one stops the server reading, and so it would not see that the client goes."""
     fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
     with running_server(workers=1) as server:
@@ -175,7 +174,7 @@ def test_requests_one_after_the_other_without_waiting_hide_no_hanging_up(marker:
         assert time.monotonic() - began_s < stretched(3)
 
 
-def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker: str) -> None:
+def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker):
     with running_server(workers=1, queue=1) as server, contextlib.ExitStack() as stack:
         fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
         stack.enter_context(asked(server, **fields))
@@ -195,7 +194,7 @@ def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker: str) -> N
         assert metric(server, 'balancer_sandbox_requests_total{end="busy"}') == 2
 
 
-def test_a_large_request_hears_that_the_server_is_busy_as_well(marker: str) -> None:
+def test_a_large_request_hears_that_the_server_is_busy_as_well(marker):
     with running_server(workers=1, queue=0) as server, contextlib.ExitStack() as stack:
         fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
         stack.enter_context(asked(server, **fields))
@@ -206,7 +205,7 @@ def test_a_large_request_hears_that_the_server_is_busy_as_well(marker: str) -> N
         executor.close()
 
 
-def test_bodies_are_bounded_in_total_and_small_ones_go_on() -> None:
+def test_bodies_are_bounded_in_total_and_small_ones_go_on():
     """Four clients of 600 kB each, of which two fit; a small request is served meanwhile, and memory is given back."""
     with running_server(workers=1, body_bytes=2**20, bodies_bytes=2 * 2**20, small_bytes=2**16) as server:
         sent = b" " * 700_000
@@ -221,7 +220,7 @@ def test_bodies_are_bounded_in_total_and_small_ones_go_on() -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_too_large_is_refused(announced: bool) -> None:
+def test_a_body_too_large_is_refused(announced):
     with running_server(workers=1, body_bytes=2**16) as server, connected(server) as connection:
         if announced:
             connection.sendall(head(2**16 + 1))  # and is not waited for
@@ -231,7 +230,7 @@ def test_a_body_too_large_is_refused(announced: bool) -> None:
         assert connection.recv(2**16).startswith(b"HTTP/1.1 413")
 
 
-def test_an_answer_that_nobody_reads_is_given_up() -> None:
+def test_an_answer_that_nobody_reads_is_given_up():
     with running_server(workers=1, answer_s=0.5) as server:
         with asked(server, code="print('x' * 12_000_000)", language="python"):
             wait_until(lambda: metric(server, "balancer_sandbox_answer_bytes") > 0)
@@ -239,7 +238,7 @@ def test_an_answer_that_nobody_reads_is_given_up() -> None:
         assert run(server).json()["run_result"]["stdout"] == "1\n"
 
 
-def test_a_token_is_asked_for_and_our_client_has_it() -> None:
+def test_a_token_is_asked_for_and_our_client_has_it():
     token = "correct-horse-battery-staple"
     with running_server(workers=1, token=token) as server:
         for path in ("v1/ping", "v1/about", "v1/languages", "metrics"):
@@ -270,7 +269,7 @@ def test_a_token_is_asked_for_and_our_client_has_it() -> None:
         ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
     ],
 )
-def test_web_pages_are_refused(hasty: RunningServer, headers: dict[str, str], status: int) -> None:
+def test_web_pages_are_refused(hasty, headers, status):
     content = b'{"code": "print(1)", "language": "python"}'
     sent = {"Content-Type": "application/json"} | headers
     answer = httpx2.post(hasty.url + "run_code", content=content, headers=sent, timeout=PATIENCE_S, trust_env=False)
@@ -295,9 +294,7 @@ def test_web_pages_are_refused(hasty: RunningServer, headers: dict[str, str], st
     ids=lambda value: next(iter(value)),
 )
 @pytest.mark.parametrize("language", ["python", "cpp"])
-def test_what_cannot_be_laid_out_is_the_clients_fault(
-    hasty: RunningServer, fields: dict[str, object], language: str
-) -> None:
+def test_what_cannot_be_laid_out_is_the_clients_fault(hasty, fields, language):
     if language == "cpp":
         fields = json.loads(json.dumps(fields).replace("main.py/x", "main.cpp/x"))
     code = "print(1)" if language == "python" else "int main() {}"
@@ -307,7 +304,7 @@ def test_what_cannot_be_laid_out_is_the_clients_fault(
 
 
 @pytest.mark.more
-def test_a_small_storm() -> None:
+def test_a_small_storm():
     """More connections than it holds, more bodies than fit, and programs that nobody waits for."""
     storm = Storm(half_open=300, bodies=4, abandoned=40, body_bytes=6_000_000, over_s=4.0)
     done = measure(

@@ -4,7 +4,6 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 import balancer
 from balancer import AsyncBalancedTransport, BalancedTransport, Endpoint, Pool
 from balancer.core.events import Ended, Event, Granted
-from tests.model_server import ModelServer, model_process, model_server
+from tests.model_server import model_process, model_server
 from tests.patience import PATIENCE_S
 
 _CAPACITIES = (4, 3, 2)
@@ -39,7 +38,7 @@ class Peaks:
 
 
 @pytest.fixture
-def models() -> Iterator[list[ModelServer]]:
+def models():
     with ExitStack() as stack:
         yield [stack.enter_context(model_server(word_s=0.004)) for _ in _CAPACITIES]
 
@@ -66,7 +65,7 @@ async def _tasks(pool: Pool) -> list[Any]:
         return [came for came in await asyncio.gather(*all_of_it) if came is not None]
 
 
-def test_60_streams_120_cancelled_calls_and_60_threads_on_one_pool(models: list[ModelServer]) -> None:
+def test_60_streams_120_cancelled_calls_and_60_threads_on_one_pool(models):
     peaks = Peaks()
     endpoints = [Endpoint(m.url, name=f"{c}", capacity=c) for m, c in zip(models, _CAPACITIES, strict=True)]
     pool = Pool(endpoints, observers=[peaks])
@@ -89,7 +88,7 @@ def _shares(answered: Counter[str]) -> dict[str, float]:
 
 
 @pytest.mark.more
-def test_no_request_of_an_unchanged_client_is_lost_when_a_server_dies_and_shares_are_by_weight() -> None:
+def test_no_request_of_an_unchanged_client_is_lost_when_a_server_dies_and_shares_are_by_weight():
     weights = {"a": 1.0, "b": 2.0, "c": 3.0}
     answered: Counter[str] = Counter()
     with ExitStack() as stack:

@@ -40,7 +40,7 @@ def _ask(pool: Pool, *, later: bool, **more: Any) -> int:
 
 @_BOTH
 @pytest.mark.parametrize("more", [{}, _COUNTED], ids=["whole", "streamed"])
-def test_an_answer_settles_its_estimate_and_tells_the_load(later: bool, more: dict[str, Any]) -> None:
+def test_an_answer_settles_its_estimate_and_tells_the_load(later, more):
     with model_server(tokens=42, load='JSON {"cpu_utilization": 0.25}') as server:
         pool = _pool(server)
         assert _ask(pool, later=later, **more) == 42
@@ -54,7 +54,7 @@ def test_an_answer_settles_its_estimate_and_tells_the_load(later: bool, more: di
 
 @_BOTH
 @pytest.mark.parametrize("more", [{}, _COUNTED], ids=["whole", "streamed"])
-def test_who_cannot_pay_is_left_and_if_nobody_can_the_client_sees_it_at_once(later: bool, more: dict[str, Any]) -> None:
+def test_who_cannot_pay_is_left_and_if_nobody_can_the_client_sees_it_at_once(later, more):
     with model_server(name="poor", refuses=(429, _SPENT)) as poor, model_server(name="rich", tokens=7) as rich:
         pool = _pool(poor, rich)
         assert [_ask(pool, later=later, **more) for _ in range(2)] == [7, 7]
@@ -67,5 +67,5 @@ def test_who_cannot_pay_is_left_and_if_nobody_can_the_client_sees_it_at_once(lat
             with pytest.raises(openai.RateLimitError, match="'poor' said that its account has no quota left") as told:
                 _ask(alone, later=later, **more)
             assert told.value.code == "insufficient_quota"
-            assert told.value.body["endpoints"] == ["poor"]  # type: ignore[index]
+            assert told.value.body["endpoints"] == ["poor"]
         assert (poor.asked, alone.out_of_service()) == (2, {"poor"})

@@ -61,7 +61,7 @@ def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
         ("'é \\\\ \"\"\" '\ndef f():\n    return '\\\\'", CallCase("f", [], "\\")),
     ],
 )
-def test_right(source: str, case: CallCase, tmp_path: Path) -> None:
+def test_right(source, case, tmp_path):
     verdict, words = _run(source, case, tmp_path)
     assert verdict is Verdict.ACCEPTED, words
 
@@ -83,11 +83,11 @@ def test_right(source: str, case: CallCase, tmp_path: Path) -> None:
         "import json\njson.dumps = lambda *a, **k: ''\ndef f():\n    return 1",
     ],
 )
-def test_wrong(source: str, tmp_path: Path) -> None:
+def test_wrong(source, tmp_path):
     assert _run(source, CallCase("f", [], 1), tmp_path)[0] in (Verdict.WRONG_ANSWER, Verdict.RUN_TIME_ERROR)
 
 
-def test_the_right_value_is_not_there_to_be_found() -> None:
+def test_the_right_value_is_not_there_to_be_found():
     case = CallCase("f", [], "a value that nobody guesses", or_else=("another one",))
     run = case.run_of(Program("python", "def f(): pass"))
     assert "nobody guesses" not in run.program.source + run.stdin.decode()
@@ -95,7 +95,7 @@ def test_the_right_value_is_not_there_to_be_found() -> None:
     assert json.loads(run.answer) == ["a value that nobody guesses", "another one"]
 
 
-def test_cases() -> None:
+def test_cases():
     assert case_of(("1", b"2")) == StdinCase("1", b"2")
     run = StdinCase("é", b"\xff", {"a": b"1"}, ("x",)).run_of(Program("python", ""))
     assert (run.stdin, run.answer, run.program.args) == ("é".encode(), b"\xff", ("x",))

@@ -31,11 +31,11 @@ _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
         ([{"testtype": "functional", "func_name": "f", "input": "1", "output": "[2]"}], CallCase("f", (1,), [2])),
     ],
 )
-def test_calls(tests: Any, case: CallCase) -> None:
+def test_calls(tests, case):
     assert cases_of(tests) == [case]
 
 
-def test_the_function_may_be_told_beside_them() -> None:
+def test_the_function_may_be_told_beside_them():
     assert cases_of([{"testtype": "functional", "input": "1", "output": "true"}], "f") == [CallCase("f", (1,), True)]
     assert cases_of([{"testtype": "stdin", "input": "1\n", "output": "2\n"}], "f") == _STDIN[:1]
 
@@ -50,13 +50,13 @@ def test_the_function_may_be_told_beside_them() -> None:
         ({"assert_case": ["assert f(1) == 2"], "inputs": [""], "outputs": [None]}, "assert statements"),
     ],
 )  # fmt: skip
-def test_what_is_not_known_is_no_score(tests: Any, words: str) -> None:
+def test_what_is_not_known_is_no_score(tests, words):
     with pytest.raises(ValueError, match=words):
         Job.of("print(1)", tests)
 
 
 @pytest.mark.parametrize("wanted", [[[2, 4]], "[[2, 4]]", [2, 4]])
-def test_the_note_of_a_wrong_call_has_the_value_without_the_list_around_it(wanted: Any) -> None:
+def test_the_note_of_a_wrong_call_has_the_value_without_the_list_around_it(wanted):
     (case,) = cases_of({"fn_name": "f", "inputs": [[1]], "outputs": [wanted]})
     assert isinstance(case, CallCase)
     answers = json.dumps([case.expected, *case.or_else]).encode()
@@ -138,7 +138,7 @@ FORMS: dict[str, tuple[str, Any]] = {
 }  # fmt: skip
 
 
-def test_a_right_program_is_right_and_a_wrong_one_wrong_in_every_form(tmp_path: Path) -> None:
+def test_a_right_program_is_right_and_a_wrong_one_wrong_in_every_form(tmp_path):
     runs = {}
     for (form, (source, tests)), sign in product(FORMS.items(), "+-"):
         job = Job.of(f"```python\n{source.format(sign)}\n```", tests)
@@ -185,20 +185,20 @@ _CALL_OF = {"fn_name": "f", "outputs": ["3"]}
         ([{**_OF_METADATA, "output": "b", "func_name": "f"}], "the output of a call is 'b' .*; it must be JSON"),
     ],
 )  # fmt: skip
-def test_what_is_not_certain_is_no_score(tests: Any, words: str) -> None:
+def test_what_is_not_certain_is_no_score(tests, words):
     with pytest.raises(ValueError, match=words) as raised:
         Job.of("print(1)", tests)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
 
 
-def test_the_separators_of_unicode_are_no_ends_of_lines() -> None:
+def test_the_separators_of_unicode_are_no_ends_of_lines():
     (case,) = cases_of({"fn_name": "f", "inputs": ['"a\u2028b"'], "outputs": ["1"]})
     assert isinstance(case, CallCase)
     assert case.args == ("a\u2028b",)
 
 
-def test_the_checker_of_a_row_comes_with_its_tests() -> None:
+def test_the_checker_of_a_row_comes_with_its_tests():
     row = {"id": "1", "official_tests": [{"input": "1", "output": "2"}], "generated_checker": "print(1)"}
     job = Job.of("print(1)", row)
     assert isinstance(job.checker, Program)

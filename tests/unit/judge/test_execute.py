@@ -28,7 +28,7 @@ Execute = Callable[..., Executed]
 
 
 @BOTH
-def test_what_it_printed_and_how_it_ended(execute: Execute) -> None:
+def test_what_it_printed_and_how_it_ended(execute):
     ended = Execution(Status.FINISHED, b"4\xff\n", b"warned\n", 3, 0.25, cpu_measured=True, memory_bytes=9)
     with judge_over({"a": FakeExecutor(script=[ended])}) as judge:
         done = execute(judge, "print(4)", limits=2.0)
@@ -39,7 +39,7 @@ def test_what_it_printed_and_how_it_ended(execute: Execute) -> None:
 
 
 @BOTH
-def test_a_failure_is_tried_elsewhere(execute: Execute) -> None:
+def test_a_failure_is_tried_elsewhere(execute):
     pool = {"a": FakeExecutor(doubling, always=DOWN), "b": FakeExecutor(doubling, script=[BUSY, SUSPECT])}
     with judge_over(pool) as judge:
         done = execute(judge, DOUBLE, "21")
@@ -47,7 +47,7 @@ def test_a_failure_is_tried_elsewhere(execute: Execute) -> None:
 
 
 @BOTH
-def test_a_failure_of_all_is_an_error_and_no_output(execute: Execute) -> None:
+def test_a_failure_of_all_is_an_error_and_no_output(execute):
     with judge_over({"a": FakeExecutor(doubling, always=DOWN)}, outage_s=0) as judge:
         with pytest.raises(NotExecuted, match=r"the program was not run: after .* tries: .*connection refused"):
             execute(judge, DOUBLE, "21")
@@ -57,14 +57,14 @@ def test_a_failure_of_all_is_an_error_and_no_output(execute: Execute) -> None:
 
 
 @BOTH
-def test_what_was_cut_is_said(execute: Execute) -> None:
+def test_what_was_cut_is_said(execute):
     with judge_over({"a": FakeExecutor(script=[FLOOD])}) as judge:
         done = execute(judge, "print('x' * 99)", limits=Limits(output_bytes=2))
         assert (done.truncated, done.stdout, done.exit_code, done.went_well) == (True, "xx", None, False)
 
 
 @BOTH
-def test_what_it_reads_arrives(execute: Execute) -> None:
+def test_what_it_reads_arrives(execute):
     seen: list[tuple[Program, bytes, dict[str, bytes]]] = []
 
     def look(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
@@ -86,7 +86,7 @@ def test_what_it_reads_arrives(execute: Execute) -> None:
     ],
 )
 @BOTH
-def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute: Execute, files: Any, error: str) -> None:
+def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute, files, error):
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
         with pytest.raises(ValueError, match=error):
             execute(judge, DOUBLE, "21", files=files)
@@ -94,12 +94,12 @@ def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute: Execute, fil
 
 
 @pytest.mark.parametrize("wrong", [-5, 0, "5", True, float("nan"), float("inf")])
-def test_limits_are_numbers_above_0(wrong: Any) -> None:
+def test_limits_are_numbers_above_0(wrong):
     with pytest.raises(ValueError, match=r"limits has cpu_s = .*; it takes a number, more than 0"):
         ExecuteJob("print(4)", limits=Limits(cpu_s=wrong))
 
 
-def test_a_further_file_of_a_program_has_a_name_that_endpoints_take() -> None:
+def test_a_further_file_of_a_program_has_a_name_that_endpoints_take():
     with pytest.raises(ValueError, match=r"file name '/a\.h' is not allowed"):
         ExecuteJob(Program("cpp", "", extras=(("/a.h", b""),)))
     with pytest.raises(ValueError, match="file name '' is not allowed"):
@@ -117,7 +117,7 @@ def _batch(judge: Judge, jobs: list[ExecuteJob], *, tasks: bool, **more: Any) ->
 
 
 @pytest.mark.parametrize("tasks", [False, True])
-def test_many(*, tasks: bool) -> None:
+def test_many(*, tasks):
     pool = {name: FakeExecutor(doubling, script=[DOWN, None, BUSY]) for name in "abc"}
     with judge_over(pool, capacity=2) as judge:
         jobs = [ExecuteJob(DOUBLE, str(number), tag=f"t{number}") for number in range(30)]
@@ -129,7 +129,7 @@ def test_many(*, tasks: bool) -> None:
 
 
 @pytest.mark.parametrize("tasks", [False, True])
-def test_one_that_failed_does_not_end_the_others(*, tasks: bool) -> None:
+def test_one_that_failed_does_not_end_the_others(*, tasks):
     jobs = [ExecuteJob(DOUBLE, "1"), ExecuteJob(Program("cobol", "x")), ExecuteJob(DOUBLE, "2")]
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
         right, failed, last = _batch(judge, jobs, tasks=tasks)
@@ -150,14 +150,14 @@ def test_one_that_failed_does_not_end_the_others(*, tasks: bool) -> None:
         ({"program": "x", "limits": -1}, "limits is -1"),
     ],
 )
-def test_mistakes_are_named(arguments: dict[str, Any], error: str) -> None:
+def test_mistakes_are_named(arguments, error):
     with judge_over({"a": FakeExecutor(doubling)}) as judge, pytest.raises((TypeError, ValueError), match=error):
         judge.execute(**arguments)
 
 
-def test_a_batch_takes_its_own_jobs() -> None:
+def test_a_batch_takes_its_own_jobs():
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
         with pytest.raises(TypeError, match="it takes ExecuteJobs, in a list"):
-            list(judge.execute_many(ExecuteJob(DOUBLE)))  # type: ignore[arg-type]
+            list(judge.execute_many(ExecuteJob(DOUBLE)))
         with pytest.raises(TypeError, match="found str; a job is an ExecuteJob"):
-            list(judge.execute_many(["print(1)"]))  # type: ignore[list-item]
+            list(judge.execute_many(["print(1)"]))

@@ -160,7 +160,7 @@ def _named(cases: list[tuple[str, ...]]) -> list[object]:
         ]
     ),
 )
-def test_the_program(completion: str, code: str) -> None:
+def test_the_program(completion, code):
     assert code_in(completion) == code
 
 
@@ -204,7 +204,7 @@ def test_the_program(completion: str, code: str) -> None:
         ]
     ),
 )
-def test_no_program(completion: str) -> None:
+def test_no_program(completion):
     assert code_in(completion) is None
     assert program_in(completion) is None
 
@@ -229,7 +229,7 @@ def test_no_program(completion: str) -> None:
         ("lang2", _fenced("x\n", ""), "x\n"),
     ],
 )  # fmt: skip
-def test_other_languages(language: str, completion: str, code: str) -> None:
+def test_other_languages(language, completion, code):
     assert code_in(completion, language) == code
 
 
@@ -240,11 +240,11 @@ def test_other_languages(language: str, completion: str, code: str) -> None:
         ("java", "This class is the best of all classes; it has class."), ("go", "go func; main()"), ("lang2", "x"),
     ],
 )  # fmt: skip
-def test_not_in_that_language(language: str, completion: str) -> None:
+def test_not_in_that_language(language, completion):
     assert code_in(completion, language) is None
 
 
-def test_it_is_a_program_to_be_run() -> None:
+def test_it_is_a_program_to_be_run():
     program = program_in(_fenced("x\n", "cobol"), "cobol", "a.cob")
     assert program is not None
     assert (program.language, program.source, program.name) == ("cobol", "x\n", "a.cob")
@@ -291,7 +291,7 @@ _HOSTILE = {
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", _HOSTILE)
-def test_it_takes_no_longer_for_being_hostile(name: str) -> None:
+def test_it_takes_no_longer_for_being_hostile(name):
     """What took time by the square of these lengths would take minutes here, and the patience of whoever waits."""
     code_in(_HOSTILE[name])
     code_in(_HOSTILE[name], "cpp")

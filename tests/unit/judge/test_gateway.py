@@ -50,7 +50,7 @@ def ask(executor: FakeExecutor, path: str, body: object, headers: Mapping[str, s
     return answer.status, json.loads(answer.body)
 
 
-def test_an_answer_as_sandboxfusion_gives_it() -> None:
+def test_an_answer_as_sandboxfusion_gives_it():
     ended = Execution(Status.FINISHED, b"42\n", b"hm\n", 0, 0.25, cpu_measured=True)
     status, answer = ask(FakeExecutor(script=[ended]), "/run_code", ASKED)
     assert (status, answer["status"], answer["compile_result"]) == (200, "Success", None)
@@ -71,7 +71,7 @@ def test_an_answer_as_sandboxfusion_gives_it() -> None:
         (Execution(Status.COMPILE_ERROR, stderr=b"no"), "Failed", None),
     ],
 )
-def test_ends(ended: Execution, status: str, of: dict[str, Any] | None) -> None:
+def test_ends(ended, status, of):
     code, answer = ask(FakeExecutor(script=[ended]), "/run_code", ASKED)
     assert (code, answer["status"]) == (200, status)
     if of is None:
@@ -81,7 +81,7 @@ def test_ends(ended: Execution, status: str, of: dict[str, Any] | None) -> None:
         assert {name: answer["run_result"][name] for name in of} == of
 
 
-def test_what_it_asks_for_arrives() -> None:
+def test_what_it_asks_for_arrives():
     seen: list[tuple[Program, bytes, dict[str, bytes]]] = []
 
     def look(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
@@ -93,7 +93,7 @@ def test_what_it_asks_for_arrives() -> None:
     assert seen == [(Program("javascript", "x"), b"", {"a": b"\xff"})]
 
 
-def test_limits_of_a_client_are_of_cpu_time() -> None:
+def test_limits_of_a_client_are_of_cpu_time():
     class Limited(FakeExecutor):
         limits: Limits
 
@@ -109,7 +109,7 @@ def test_limits_of_a_client_are_of_cpu_time() -> None:
     assert executor.limits.wall_s == 99
 
 
-def test_a_tenant_is_the_holder_of_its_leases() -> None:
+def test_a_tenant_is_the_holder_of_its_leases():
     async def play() -> None:
         gate = threading.Event()
         executor = FakeExecutor(doubling, gate=gate)
@@ -125,13 +125,13 @@ def test_a_tenant_is_the_holder_of_its_leases() -> None:
 
 
 @pytest.mark.parametrize("trouble", [DOWN, BUSY])
-def test_without_a_result_the_client_is_told_to_ask_again(trouble: Exception) -> None:
+def test_without_a_result_the_client_is_told_to_ask_again(trouble):
     (answer,) = asked_all({"a": FakeExecutor(always=trouble)}, call_of("/run_code", ASKED), outage_s=0, attempts=1)
     assert (answer.status, answer.headers["Retry-After"]) == (504, "1")
     assert json.loads(answer.body)["detail"].startswith("the program was not run: after 1 of 1 tries: ")
 
 
-def test_too_many_requests_are_refused_and_too_late_ones_given_up() -> None:
+def test_too_many_requests_are_refused_and_too_late_ones_given_up():
     gate = threading.Event()
     executor = FakeExecutor(doubling, gate=gate)
 
@@ -155,7 +155,7 @@ def test_too_many_requests_are_refused_and_too_late_ones_given_up() -> None:
     asyncio.run(play())
 
 
-def test_who_asks_again_after_a_504_finds_what_was_done_since() -> None:
+def test_who_asks_again_after_a_504_finds_what_was_done_since():
     gate = threading.Event()
     executor = FakeExecutor(doubling, gate=gate)
 
@@ -176,7 +176,7 @@ def test_who_asks_again_after_a_504_finds_what_was_done_since() -> None:
     asyncio.run(play())
 
 
-def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
+def test_a_client_that_goes_away_leaves_nothing_behind():
     gate = threading.Event()
     executor = FakeExecutor(doubling, gate=gate)
 
@@ -220,9 +220,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("body", "headers", "status", "why"), HOSTILE, ids=[each[3][:30] for each in HOSTILE])
-def test_what_cannot_be_done_is_refused_in_one_line(
-    body: object, headers: dict[str, str], status: int, why: str
-) -> None:
+def test_what_cannot_be_done_is_refused_in_one_line(body, headers, status, why):
     executor = FakeExecutor(doubling)
     code, answer = ask(executor, "/run_code", body, headers)
     assert (code, list(answer)) == (status, ["detail"])
@@ -232,7 +230,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert not executor.calls
 
 
-def test_our_own_clients_see_a_server_of_ours() -> None:
+def test_our_own_clients_see_a_server_of_ours():
     calls = [HttpCall("GET", path, "", {}, b"") for path in ("/v1/ping", "/v1/about", "/v1/languages")]
     ping, about, languages = (json.loads(each.body) for each in asked_all({"a": FakeExecutor()}, *calls))
     assert (ping, languages) == ("pong", ["python"])

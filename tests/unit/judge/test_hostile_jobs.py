@@ -18,7 +18,7 @@ from tests.unit.pipeline.programs import finished
 
 
 @pytest.mark.parametrize("source", ["\ud800", "a\udfffb" * 10, "\0" * 100, "print('\ud83d\ude00')", "x" * 1_000_000])
-def test_a_strange_program_is_judged_and_ends_no_other(source: str) -> None:
+def test_a_strange_program_is_judged_and_ends_no_other(source):
     seen: list[str] = []
 
     def run(program: Program, stdin: bytes, files: object) -> Execution:
@@ -35,9 +35,9 @@ def test_a_strange_program_is_judged_and_ends_no_other(source: str) -> None:
     assert len(seen) == 3 + 1 + 3 + 1
 
 
-def test_cases_may_come_from_a_generator() -> None:
+def test_cases_may_come_from_a_generator():
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
-        job = Job(DOUBLE, (case for case in CASES))  # type: ignore[arg-type]
+        job = Job(DOUBLE, (case for case in CASES))
         assert (len(job.cases), judge.run_job(job).score, judge.run_job(job).score) == (3, 1, 1)
         assert judge.run(DOUBLE, (case for case in CASES)).total == 3
 
@@ -47,7 +47,7 @@ def _is(expected: Any, output: bytes) -> bool:
     return judge_value(Checker(), output, run.answer).verdict is Verdict.ACCEPTED
 
 
-def test_values_of_numpy_are_what_they_hold() -> None:
+def test_values_of_numpy_are_what_they_hold():
     given = [np.int64(3), np.float32(0.5), np.bool_(True), np.array([[1, 2], [3, 4]])]
     assert fed(given, {"k": np.str_("a")}) == b'{"args": [3, 0.5, true, [[1, 2], [3, 4]]], "kwargs": {"k": "a"}}'
     assert _is(np.int64(3), b"3")
@@ -55,7 +55,7 @@ def test_values_of_numpy_are_what_they_hold() -> None:
     assert not _is(np.int64(3), b"4")
 
 
-def test_numbers_that_json_does_not_know_are_values_all_the_same() -> None:
+def test_numbers_that_json_does_not_know_are_values_all_the_same():
     assert _is(math.nan, b"NaN")
     assert _is(math.inf, b"Infinity")
     assert _is(10**4000, b"1" + b"0" * 4000)
@@ -63,7 +63,7 @@ def test_numbers_that_json_does_not_know_are_values_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 400, 100_000])
-def test_what_is_nested(depth: int) -> None:
+def test_what_is_nested(depth):
     found = b"[" * depth + b"]" * depth
     assert not _is([], found) or depth == 1
     nested: list[Any] = []
@@ -82,7 +82,7 @@ def test_what_is_nested(depth: int) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("of the data set"), KeyboardInterrupt()])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_an_error_of_the_iterator_is_its_own(error: BaseException, ordered: bool) -> None:
+def test_an_error_of_the_iterator_is_its_own(error, ordered):
     def jobs() -> Iterator[Job]:
         for _ in range(20):
             yield Job(DOUBLE, CASES)
@@ -100,7 +100,7 @@ def _interrupted(results: Iterator[Judged]) -> None:
         raise KeyboardInterrupt
 
 
-def test_whoever_stops_reading_stops_it() -> None:
+def test_whoever_stops_reading_stops_it():
     fake = FakeExecutor(doubling)
     with judge_over({"a": fake}, at_once=2) as judge:
         for judged in judge.run_many(Job(DOUBLE, CASES) for _ in range(1000)):

@@ -18,10 +18,10 @@ from tests.unit.pipeline.programs import finished
 
 
 def _fake(**options: object) -> FakeExecutor:
-    return FakeExecutor(doubling, **options)  # type: ignore[arg-type]
+    return FakeExecutor(doubling, **options)
 
 
-def test_verdicts_of_each_case() -> None:
+def test_verdicts_of_each_case():
     with judge_over({"a": _fake()}) as judge:
         right, wrong = judge.run(DOUBLE, CASES), judge.run(WRONG, CASES)
         assert (right.verdict, right.score, right.share, right.note) == (Verdict.ACCEPTED, 1.0, 1.0, "")
@@ -34,7 +34,7 @@ def test_verdicts_of_each_case() -> None:
         assert no_leases_out(judge.pool)
 
 
-def test_a_text_is_what_a_model_wrote() -> None:
+def test_a_text_is_what_a_model_wrote():
     with judge_over({"a": _fake()}) as judge:
         assert judge.run("```python\nprint(4)\n```", [("", "print(4)")]).score == 1
         without = judge.run("I do not know.", CASES)
@@ -46,7 +46,7 @@ def test_a_text_is_what_a_model_wrote() -> None:
         assert judge.run_job(Job.of("```python\nx\n```", [], language="cpp")).note.endswith("it has a python block")
 
 
-def test_without_a_case_there_is_no_score() -> None:
+def test_without_a_case_there_is_no_score():
     with judge_over({"a": _fake()}) as judge:
         empty = judge.run(DOUBLE, [])
         assert (empty.unjudged, empty.score, empty.share, empty.note) == (
@@ -55,13 +55,13 @@ def test_without_a_case_there_is_no_score() -> None:
 
 
 @pytest.mark.parametrize("fault", [DOWN, BUSY, RuntimeError("a bug of a plugin"), ValueError("cannot be asked")])
-def test_what_an_endpoint_does_is_no_verdict(fault: Exception) -> None:
+def test_what_an_endpoint_does_is_no_verdict(fault):
     with judge_over({"a": _fake(always=fault), "b": _fake()}) as judge:
         assert judge.run(DOUBLE, CASES).score == 1
         assert judge.run(WRONG, CASES).score == 0
 
 
-def test_unjudged_is_no_score() -> None:
+def test_unjudged_is_no_score():
     with judge_over({"a": _fake(always=DOWN)}, attempts=1, outage_s=0) as judge:
         judged = judge.run(DOUBLE, CASES)
         assert (judged.verdict, judged.unjudged, judged.score, judged.share) == (Verdict.UNJUDGED, True, None, None)
@@ -70,7 +70,7 @@ def test_unjudged_is_no_score() -> None:
         assert no_leases_out(judge.pool)
 
 
-def test_one_case_that_shows_it_is_enough() -> None:
+def test_one_case_that_shows_it_is_enough():
     script = [DOWN, None]
     with judge_over({"a": _fake(script=script)}, attempts=1, outage_s=0) as judge:
         judged = judge.run(WRONG, CASES[:2], stop_at_first=False)
@@ -81,7 +81,7 @@ def test_one_case_that_shows_it_is_enough() -> None:
         assert (judged.score, judged.share) == (None, None)
 
 
-def test_an_unjudged_case_stops_as_a_wrong_one_does() -> None:
+def test_an_unjudged_case_stops_as_a_wrong_one_does():
     """What failed it would fail the next one, too. A later case that is wrong is not looked for."""
     fake = _fake(script=[DOWN])
     with judge_over({"a": fake}, attempts=1, outage_s=0) as judge:
@@ -90,7 +90,7 @@ def test_an_unjudged_case_stops_as_a_wrong_one_does() -> None:
         assert (judged.score, len(fake.calls)) == (None, 1)
 
 
-def test_a_program_that_does_not_compile_is_run_once() -> None:
+def test_a_program_that_does_not_compile_is_run_once():
     broken = Execution(Status.COMPILE_ERROR, stderr=b"main.cpp:1: error")
     fake = _fake(always=broken)
     with judge_over({"a": fake}, stop_at_first=False) as judge:
@@ -98,7 +98,7 @@ def test_a_program_that_does_not_compile_is_run_once() -> None:
         assert (judged.verdict, judged.share, len(fake.calls)) == (Verdict.COMPILE_ERROR, 0.0, 1)
 
 
-def test_a_checker_of_ones_own() -> None:
+def test_a_checker_of_ones_own():
     def checking(program: Program, stdin: bytes, files: object) -> Execution:
         if program.source != "check":
             return doubling(program, stdin, {})
@@ -130,7 +130,7 @@ def _right(judged: list[Judged]) -> bool:
     )
 
 
-def test_many_in_order_and_as_they_end() -> None:
+def test_many_in_order_and_as_they_end():
     with judge_over({"a": _fake(), "b": _fake(script=[DOWN, None] * 3)}, capacity=3) as judge:
         inorder = list(judge.run_many(_jobs(60)))
         assert len(inorder) == 60
@@ -141,7 +141,7 @@ def test_many_in_order_and_as_they_end() -> None:
         assert no_leases_out(judge.pool)
 
 
-def test_few_are_in_memory() -> None:
+def test_few_are_in_memory():
     taken = 0
 
     def endless() -> Iterator[Job]:
@@ -155,12 +155,12 @@ def test_few_are_in_memory() -> None:
         for handed, judged in enumerate(islice(results, 50), 1):
             assert judged.score == 1
             assert taken <= handed + 4 * 2
-        results.close()  # type: ignore[attr-defined]
+        results.close()
         assert taken <= 50 + 4 * 2
         assert no_leases_out(judge.pool)
 
 
-def test_one_that_is_slow_holds_up_the_order_and_nothing_else() -> None:
+def test_one_that_is_slow_holds_up_the_order_and_nothing_else():
     gate = threading.Event()
 
     def gated(program: Program, stdin: bytes, files: object) -> Execution:
@@ -177,8 +177,8 @@ def test_one_that_is_slow_holds_up_the_order_and_nothing_else() -> None:
         assert sorted([*first, *(each.number for each in results)]) == list(range(21))
 
 
-def test_a_mistake_ends_the_others() -> None:
-    jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *(Job(DOUBLE, CASES) for _ in range(100))]  # type: ignore[list-item]
+def test_a_mistake_ends_the_others():
+    jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *(Job(DOUBLE, CASES) for _ in range(100))]
     fake = _fake()
     with judge_over({"a": fake}, at_once=1) as judge:
         with pytest.raises(TypeError, match="a case is"):
@@ -190,7 +190,7 @@ def test_a_mistake_ends_the_others() -> None:
 # -- whose the pool is ---------------------------------------------------------------------------------
 
 
-def test_the_pool_is_shared_and_stays_open() -> None:
+def test_the_pool_is_shared_and_stays_open():
     fake = _fake()
     closed = threading.Event()
     fake.when_closed = closed.set
@@ -207,7 +207,7 @@ def test_the_pool_is_shared_and_stays_open() -> None:
         assert lease.endpoint.name == "a"
 
 
-def test_only_endpoints_with_its_labels_are_asked() -> None:
+def test_only_endpoints_with_its_labels_are_asked():
     sandbox, model = _fake(), _fake(always=EndpointError("not for you"))
     labels = {"sandbox": {"runs"}, "model": set[str]()}
     with judge_over(
@@ -217,7 +217,7 @@ def test_only_endpoints_with_its_labels_are_asked() -> None:
         assert not model.calls
 
 
-def test_endpoints_come_and_go() -> None:
+def test_endpoints_come_and_go():
     first, second = _fake(), _fake()
     pool = Pool(["a"], health=None)
     with Judge(pool, executors={"a": first, "b": second}, attempts=1, outage_s=0) as judge:
@@ -229,7 +229,7 @@ def test_endpoints_come_and_go() -> None:
         assert second.calls
 
 
-def test_its_leases_have_a_holder() -> None:
+def test_its_leases_have_a_holder():
     gate = threading.Event()
     with judge_over({"a": _fake(gate=gate)}, holder="reward") as judge:
         thread = threading.Thread(target=judge.run, args=(DOUBLE, CASES))

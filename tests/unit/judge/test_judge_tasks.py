@@ -29,7 +29,7 @@ def _said(judged: list[Judged]) -> list[tuple[object, float | None, list[str]]]:
     return [(each.tag, each.score, [case.verdict.value for case in each.cases]) for each in judged]
 
 
-def test_the_same_as_in_threads() -> None:
+def test_the_same_as_in_threads():
     async def tasks() -> list[Judged]:
         async with judge_over(_fakes(), capacity=2) as judge:
             found = [each async for each in judge.arun_many(_jobs(40))]
@@ -40,7 +40,7 @@ def test_the_same_as_in_threads() -> None:
         assert _said(asyncio.run(tasks())) == _said(list(judge.run_many(_jobs(40))))
 
 
-def test_one_judge_for_threads_and_loops() -> None:
+def test_one_judge_for_threads_and_loops():
     async def tasks() -> list[Judged]:
         return [each async for each in judge.arun_many(_jobs(30), ordered=False)]
 
@@ -57,7 +57,7 @@ def test_one_judge_for_threads_and_loops() -> None:
     assert [sorted((each.tag, each.score) for each in judged) for judged in found] == [wanted] * 3
 
 
-def test_trio() -> None:
+def test_trio():
     async def main() -> None:
         with judge_over(_fakes()) as judge:
             assert (await judge.arun(DOUBLE, CASES)).score == 1
@@ -68,7 +68,7 @@ def test_trio() -> None:
 
 
 @in_a_loop
-async def test_jobs_may_come_from_a_task() -> None:
+async def test_jobs_may_come_from_a_task():
     taken = 0
 
     async def endless() -> AsyncIterator[Job]:
@@ -82,12 +82,12 @@ async def test_jobs_may_come_from_a_task() -> None:
         for handed in range(1, 31):
             assert (await anext(results)).score == 1
             assert taken <= handed + 4 * 2
-        await results.aclose()  # type: ignore[attr-defined]
+        await results.aclose()
         assert no_leases_out(judge.pool)
 
 
 @in_a_loop
-async def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
+async def test_a_cancelled_task_leaves_its_run_to_its_thread():
     gate = threading.Event()
     fake = FakeExecutor(doubling, gate=gate)
 
@@ -107,7 +107,7 @@ async def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
 
 
 @in_a_loop
-async def test_closing_ends_those_that_wait() -> None:
+async def test_closing_ends_those_that_wait():
     judge = judge_over(_fakes())
     judge.close()
     with pytest.raises(PoolClosed):

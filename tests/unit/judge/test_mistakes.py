@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ _F = Program("python", "def f(x): return x")
 
 
 @pytest.fixture
-def usual_limit_of_digits() -> Iterator[None]:
+def usual_limit_of_digits():
     """As Python begins; the library of grammars lifts it for the whole process once it is imported."""
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
@@ -43,7 +42,7 @@ def usual_limit_of_digits() -> Iterator[None]:
     ],
 )
 @pytest.mark.usefixtures("usual_limit_of_digits")
-def test_the_case_is_named_and_what_is_wrong_with_it(case: Any, words: str) -> None:
+def test_the_case_is_named_and_what_is_wrong_with_it(case, words):
     fake = FakeExecutor(doubling)
     with judge_over({"a": fake}) as judge, pytest.raises((TypeError, ValueError)) as raised:
         judge.run(_F, [case(), ("1", "2")])
@@ -55,7 +54,7 @@ def test_the_case_is_named_and_what_is_wrong_with_it(case: Any, words: str) -> N
     assert not fake.calls
 
 
-def test_all_cases_are_looked_at_before_one_is_run_and_without_a_program_as_well() -> None:
+def test_all_cases_are_looked_at_before_one_is_run_and_without_a_program_as_well():
     fake = FakeExecutor(doubling)
     wrong: list[Any] = [*CASES, ("1", 2)]
     with judge_over({"a": fake}) as judge:
@@ -68,34 +67,34 @@ def test_all_cases_are_looked_at_before_one_is_run_and_without_a_program_as_well
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: StdinCase("1", "2", files={"a": "text"}), "files is {'a': 'text'}"),  # type: ignore[dict-item]
-        (lambda: StdinCase("1", "2", args="-n"), "args is '-n' (str); it takes texts"),  # type: ignore[arg-type]
-        (lambda: StdinCase("1", "2", args=(1,)), "args is (1,) (tuple); it takes texts"),  # type: ignore[arg-type]
-        (lambda: CallCase("f", 5, 1), "args is 5 (int); it takes a list of arguments"),  # type: ignore[arg-type]
+        (lambda: StdinCase("1", "2", files={"a": "text"}), "files is {'a': 'text'}"),
+        (lambda: StdinCase("1", "2", args="-n"), "args is '-n' (str); it takes texts"),
+        (lambda: StdinCase("1", "2", args=(1,)), "args is (1,) (tuple); it takes texts"),
+        (lambda: CallCase("f", 5, 1), "args is 5 (int); it takes a list of arguments"),
         (lambda: CallCase("f", "ab", 1), "args is 'ab' (str); it takes a list of arguments"),
-        (lambda: CallCase("f", [], 1, {1: 2}), "kwargs is {1: 2} (dict)"),  # type: ignore[dict-item]
-        (lambda: CallCase(3, [], 1), "function is 3 (int); it takes a name"),  # type: ignore[arg-type]
-        (lambda: Job("print(1)", CASES), "program is a str; a Job takes a Program or None"),  # type: ignore[arg-type]
+        (lambda: CallCase("f", [], 1, {1: 2}), "kwargs is {1: 2} (dict)"),
+        (lambda: CallCase(3, [], 1), "function is 3 (int); it takes a name"),
+        (lambda: Job("print(1)", CASES), "program is a str; a Job takes a Program or None"),
         (lambda: Job(DOUBLE, "12"), "cases is '12' (str); it takes a list of cases"),
-        (lambda: Job(DOUBLE, None), "cases is None (NoneType); it takes a list"),  # type: ignore[arg-type]
-        (lambda: Job(DOUBLE, {"inputs": []}), "or cases_of(...) of the tests of a data set"),  # type: ignore[arg-type]
-        (lambda: Job(DOUBLE, StdinCase("1", "2")), "it takes a list of cases"),  # type: ignore[arg-type]
+        (lambda: Job(DOUBLE, None), "cases is None (NoneType); it takes a list"),
+        (lambda: Job(DOUBLE, {"inputs": []}), "or cases_of(...) of the tests of a data set"),
+        (lambda: Job(DOUBLE, StdinCase("1", "2")), "it takes a list of cases"),
     ],
 )
-def test_where_it_is_made(make: Any, words: str) -> None:
+def test_where_it_is_made(make, words):
     with pytest.raises(TypeError, match=re.escape(words)):
         make()
 
 
-def test_of_a_run() -> None:
+def test_of_a_run():
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
         with pytest.raises(ValueError, match="functions of programs in 'cpp' cannot be called"):
             judge.run(Program("cpp", "x"), [CallCase("f", [], 1)])
         with pytest.raises(TypeError, match="a job is a Job"):
-            list(judge.run_many([DOUBLE]))  # type: ignore[list-item]
+            list(judge.run_many([DOUBLE]))
         for wrong in (b"print(1)", 3, ["print(1)"]):
             with pytest.raises(TypeError, match=f"program is a {type(wrong).__name__}; it takes a Program, the text"):
-                judge.run(wrong, CASES)  # type: ignore[arg-type]
+                judge.run(wrong, CASES)
         many: Any
         for many in (Job(DOUBLE, CASES), "print(1)", 3):
             with pytest.raises(TypeError, match=f"jobs is a {type(many).__name__}; it takes Jobs, in a list"):
@@ -122,7 +121,7 @@ def test_of_a_run() -> None:
         ({"source": Pool(["nothing://a"], health=None), "executors": None}, "scheme"),
     ],
 )
-def test_of_a_judge(arguments: dict[str, Any], words: str) -> None:
+def test_of_a_judge(arguments, words):
     pool = Pool(["a"], health=None)
     with pytest.raises((TypeError, ValueError, ConfigError), match=re.escape(words)) as raised:
         Judge(**{"source": pool, "executors": {}, **arguments})
@@ -130,7 +129,7 @@ def test_of_a_judge(arguments: dict[str, Any], words: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_closed_judge_says_so_and_not_that_its_pool_is() -> None:
+def test_a_closed_judge_says_so_and_not_that_its_pool_is():
     judge = judge_over({"a": FakeExecutor(doubling)})
     judge.close()
     for call in (
@@ -151,7 +150,7 @@ def test_a_closed_judge_says_so_and_not_that_its_pool_is() -> None:
     ("given", "takes"),
     [("Python", "python"), ("py", "python"), ("python3", "python"), ("C++", "cpp"), ("c++", "cpp"), ("Ruby", "ruby")],
 )
-def test_another_name_of_a_language_is_no_language_without_programs(given: str, takes: str) -> None:
+def test_another_name_of_a_language_is_no_language_without_programs(given, takes):
     """With it no block would be found, and each right program would score 0."""
     with pytest.raises(ValueError, match=re.escape(f"language is {given!r}; it takes {takes!r}")):
         Job.of("```python\nprint(4)\n```", {"inputs": ["2"], "outputs": ["4"]}, language=given)

@@ -12,14 +12,12 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
 from typing import Any
 
 import pytest
 
-from balancer.judge import Judge
 from balancer.judge.trainers import async_verl_score, verl_score
 from balancer.program import Execution, Program
 from tests.contracts.documents import ROOT, blocks
@@ -41,13 +39,13 @@ def _answer(program: Program, stdin: bytes, files: object) -> Execution:
 
 
 @pytest.fixture
-def judge() -> Iterator[Judge]:
+def judge():
     with judge_over({"a": FakeExecutor(_answer)}, attempts=1, outage_s=0) as made:
         yield made
 
 
 @pytest.fixture
-def page(judge: Judge) -> dict[str, Any]:
+def page(judge):
     """Return the names that the first lines of the page make, over another judge."""
     code = next(each.code for each in blocks(ROOT / "docs" / "trainers.md") if each.language == "python")
     own, example = 'judge = Judge(Pool(["local://1", "local://2"]))', "\nprint("
@@ -60,7 +58,7 @@ def page(judge: Judge) -> dict[str, Any]:
 # -- the page's lines ------------------------------------------------------------------------------------
 
 
-def test_trl(page: dict[str, Any]) -> None:
+def test_trl(page):
     logged: dict[str, float] = {}
 
     def called(completions: list[Any], tests: list[Any]) -> list[float]:
@@ -77,13 +75,13 @@ def test_trl(page: dict[str, Any]) -> None:
     assert logged == {"unjudged": 0.0}
 
 
-def test_one_sample(page: dict[str, Any]) -> None:
+def test_one_sample(page):
     assert [asyncio.run(page["score"](text, json.dumps(TESTS))) for text in (RIGHT, WRONG, NO_CODE)] == [1, 0, 0]
     with pytest.raises(RuntimeError, match=r"unjudged: after 1 of 1 tries: .*connection refused"):
         asyncio.run(page["score"](LOST, TESTS))
 
 
-def test_tests_that_are_statements() -> None:
+def test_tests_that_are_statements():
     def really(program: Program, stdin: bytes, files: object) -> Execution:
         ran = subprocess.run(
             [sys.executable, "-c", program.source], capture_output=True, timeout=PATIENCE_S, check=False
@@ -110,12 +108,12 @@ def _called_by_verl(compute_score: Any, solution: str) -> dict[str, Any]:
     truth = json.dumps(TESTS)
     given = {"data_source": "codecontests", "solution_str": solution, "ground_truth": truth, "extra_info": extra_info}
     if inspect.iscoroutinefunction(compute_score):
-        return asyncio.run(compute_score(**given, reward_router_address=None))  # type: ignore[no-any-return]
-    return compute_score(**given)  # type: ignore[no-any-return]
+        return asyncio.run(compute_score(**given, reward_router_address=None))
+    return compute_score(**given)
 
 
 @pytest.mark.parametrize("make", [verl_score, async_verl_score])
-def test_verl(judge: Judge, make: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_verl(judge, make, caplog):
     with caplog.at_level(logging.WARNING, "balancer"):
         scores = [_called_by_verl(make(judge, unjudged=0.5), text) for text in ALL]
     assert [each["score"] for each in scores] == [1, 0, 0.5, 0]
@@ -126,16 +124,16 @@ def test_verl(judge: Judge, make: Any, caplog: pytest.LogCaptureFixture) -> None
     assert _called_by_verl(make(judge, unjudged=0, partial=True), WRONG)["score"] == 0.5
 
 
-def test_verl_knows_no_missing_reward(judge: Judge) -> None:
+def test_verl_knows_no_missing_reward(judge):
     for unjudged in (None, float("nan"), float("inf"), True, "skip"):
         with pytest.raises(ValueError, match="this trainer needs all rewards"):
-            verl_score(judge, unjudged=unjudged)  # type: ignore[arg-type]
+            verl_score(judge, unjudged=unjudged)
     with pytest.raises(TypeError, match="unjudged"):
-        verl_score(judge)  # type: ignore[call-arg]
+        verl_score(judge)
 
 
 @pytest.mark.parametrize("make", [verl_score, async_verl_score])
-def test_a_language_that_nobody_knows_is_a_mistake_where_the_reward_is_made(judge: Judge, make: Any) -> None:
+def test_a_language_that_nobody_knows_is_a_mistake_where_the_reward_is_made(judge, make):
     with pytest.raises(ValueError, match=r"language is 'c\+\+\+', which no endpoint runs; they run: .*python"):
         make(judge, unjudged=0, language="c+++")
     with pytest.raises(ValueError, match="language is 'Python'; it takes 'python'"):

@@ -30,7 +30,7 @@ _JAVA = b'Exception in thread "main" java.lang.Error: no\n\tat Main.main(Main.ja
     ],
     ids=lambda each: str(each)[:30],
 )  # fmt: skip
-def test_the_line_that_tells_why(status: Status, stderr: bytes, words: str) -> None:
+def test_the_line_that_tells_why(status, stderr, words):
     assert last_words(Execution(status, stderr=stderr)) == words
 
 
@@ -38,7 +38,7 @@ def _saying(execution: Execution) -> FakeExecutor:
     return FakeExecutor(lambda program, stdin, files: execution)
 
 
-def test_a_verdict_carries_it() -> None:
+def test_a_verdict_carries_it():
     crash = Execution(Status.FINISHED, stderr=_TRACEBACK, exit_code=1)
     with judge_over({"a": _saying(crash)}) as judge:
         judged = judge.run(DOUBLE, CASES)
@@ -52,7 +52,7 @@ def test_a_verdict_carries_it() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 150, 190, 8192 - 10, 2 * 8192 - 10])
-def test_secrets_are_never_in_it(before: int) -> None:
+def test_secrets_are_never_in_it(before):
     token = "s3cr3t-t0k3n-of-thirty-characters"
     echo = Execution(Status.FINISHED, stderr=b"x" * before + f"Bearer {token} is wrong".encode(), exit_code=1)
     pool = Pool([Endpoint("a", headers={"Authorization": f"Bearer {token}"})], health=None)

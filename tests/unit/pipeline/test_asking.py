@@ -58,7 +58,7 @@ Validated = Callable[[Callable[[int], bool]], None]
 
 
 @pytest.fixture
-def validated(monkeypatch: pytest.MonkeyPatch) -> Validated:
+def validated(monkeypatch):
     """Return what lets the validator accept the numbers that are `valid`, and the own ones."""
 
     def let(valid: Callable[[int], bool]) -> None:
@@ -75,7 +75,7 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> Validated:
 
 
 def bench_of(folder: Path, *generators: Generator, inputs: int = 30, proposals: int = 600, **changes: object) -> Bench:
-    problem = make_problem(wrong=["right after all"], **changes)  # type: ignore[arg-type]
+    problem = make_problem(wrong=["right after all"], **changes)
     return Bench(folder, problem, (Own(), *generators), max_inputs=inputs, max_proposals=proposals)
 
 
@@ -86,7 +86,7 @@ def made_up(end: End) -> list[int]:
 # -- yield ---------------------------------------------------------------------------------------------
 
 
-def test_a_validator_that_refuses_55_of_60_leaves_as_many_as_are_wanted(tmp_path: Path, validated: Validated) -> None:
+def test_a_validator_that_refuses_55_of_60_leaves_as_many_as_are_wanted(tmp_path, validated):
     """The issue: 55 of 60 refused left 5 cases."""
     validated(lambda n: n % 12 == 0)
     generator = Counting()
@@ -94,14 +94,14 @@ def test_a_validator_that_refuses_55_of_60_leaves_as_many_as_are_wanted(tmp_path
     assert generator.pulled <= 30 * 12 + 64, "and no more than a batch too many were made"
 
 
-def test_nothing_is_made_that_is_not_needed(tmp_path: Path, validated: Validated) -> None:
+def test_nothing_is_made_that_is_not_needed(tmp_path, validated):
     validated(lambda n: True)
     generator = Counting()
     assert made_up(judged(bench_of(tmp_path, generator, proposals=10**6))) == list(range(100, 130))
     assert generator.pulled <= 46
 
 
-def test_the_proposals_of_a_generator_are_bounded(tmp_path: Path, validated: Validated) -> None:
+def test_the_proposals_of_a_generator_are_bounded(tmp_path, validated):
     validated(lambda n: False)
     generator = Counting()
     end = judged(bench_of(tmp_path, generator, proposals=100))
@@ -110,7 +110,7 @@ def test_the_proposals_of_a_generator_are_bounded(tmp_path: Path, validated: Val
     assert generator.pulled <= 101
 
 
-def test_who_has_nothing_more_is_not_asked_again(tmp_path: Path, validated: Validated) -> None:
+def test_who_has_nothing_more_is_not_asked_again(tmp_path, validated):
     validated(lambda n: False)
     few = Counting(most=3)
     bench = bench_of(tmp_path, few)
@@ -120,7 +120,7 @@ def test_who_has_nothing_more_is_not_asked_again(tmp_path: Path, validated: Vali
     assert few.asked == 1, "not in a later session either"
 
 
-def test_what_the_validators_like_is_asked_for_more(tmp_path: Path, validated: Validated) -> None:
+def test_what_the_validators_like_is_asked_for_more(tmp_path, validated):
     validated(lambda n: n % 2 == 0)
     bad, good = Counting("bad", 101, 2), Counting("good", 100, 2)
     end = judged(bench_of(tmp_path, bad, good, inputs=120))
@@ -157,17 +157,17 @@ class Learner:
         return self.propose(problem, rng, budget)
 
 
-def test_what_is_no_proposal_is_named(tmp_path: Path) -> None:
+def test_what_is_no_proposal_is_named(tmp_path):
     class Bad(Counting):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            yield "not a proposal"  # type: ignore[misc]
+            yield "not a proposal"
 
     (note, *_) = judged(bench_of(tmp_path, Bad("bad"))).notes
     why = "TypeError: it yielded 'not a proposal' (str); it must yield a Proposal"
     assert note == f"generator 'bad' failed: {why}"
 
 
-def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: Validated) -> None:
+def test_a_generator_hears_what_was_refused_and_why(tmp_path, validated):
     validated(lambda n: (n - 100) % 12 == 5)
     learner = Learner()
     end = judged(bench_of(tmp_path, learner, inputs=60))
@@ -191,7 +191,7 @@ class Shy(Learner):
         return ()
 
 
-def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(tmp_path: Path, validated: Validated) -> None:
+def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(tmp_path, validated):
     validated(lambda n: False)
     shy = Shy()
     end = judged(bench_of(tmp_path, shy))
@@ -202,7 +202,7 @@ def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(tmp_path: Path
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", range(5))
-def test_a_death_between_batches_comes_to_the_same_end(tmp_path: Path, validated: Validated, part: int) -> None:
+def test_a_death_between_batches_comes_to_the_same_end(tmp_path, validated, part):
     validated(lambda n: n % 5 == 0)
 
     def bench(name: str) -> Bench:
@@ -241,7 +241,7 @@ class Keeper(Learner):
 # -- time and memory -----------------------------------------------------------------------------------
 
 
-def test_a_stop_does_not_wait_for_1500_proposals(tmp_path: Path, validated: Validated) -> None:
+def test_a_stop_does_not_wait_for_1500_proposals(tmp_path, validated):
     """The issue: with 1500 proposals at once, ctrl-C took 49 s. Each takes 50 ms here: 75 s in all."""
     validated(lambda n: True)
     slow = Counting(pause_s=0.05)
@@ -262,9 +262,7 @@ def test_a_stop_does_not_wait_for_1500_proposals(tmp_path: Path, validated: Vali
     assert time.monotonic() - told[0] < 30
 
 
-def test_a_generator_that_takes_long_goes_on_in_the_next_batch(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_generator_that_takes_long_goes_on_in_the_next_batch(tmp_path, validated, monkeypatch):
     validated(lambda n: True)
     monkeypatch.setattr(asking, "_MOST_S", 0.05)
     bench = bench_of(tmp_path, Counting(pause_s=0.03), inputs=10)
@@ -273,9 +271,7 @@ def test_a_generator_that_takes_long_goes_on_in_the_next_batch(
         assert len(sample.store.of(sample.problem.id).batches(0)) > 2
 
 
-def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(tmp_path, validated, monkeypatch):
     monkeypatch.setattr(asking, "_MOST_BYTES", 1000)
     monkeypatch.setattr(asking, "_MOST_INPUT", 500)
     validated(lambda n: True)
@@ -294,9 +290,7 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
         assert len(sample.store.of(sample.problem.id).batches(0)) >= 3
 
 
-def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
-    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(tmp_path, validated, monkeypatch):
     """The generators of a package took all 60 s, so no input was judged."""
     validated(lambda n: True)
     monkeypatch.setattr(asking, "_PART", 0.002)
@@ -314,7 +308,7 @@ def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
         assert second["counting"].pulled, "it goes on in the next batch"
 
 
-def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:
+def test_the_runs_of_each_generator_are_counted_apart(tmp_path):
     with Bench(tmp_path).open({"a": FakeExecutor()}) as sample:
         shared = SampleToolbox(sample, many_answers=False)
         one, other = shared.for_another(), shared.for_another()
@@ -338,7 +332,7 @@ def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:
         max_size=6,
     ),
 )  # fmt: skip
-def test_shares_add_up_and_leave_nobody_out(size: int, records: list[GeneratorRecord]) -> None:
+def test_shares_add_up_and_leave_nobody_out(size, records):
     found = shares(size, records)
     able = [record for record in records if record.left]
     assert all(0 <= share <= record.left for share, record in zip(found, records, strict=True))
@@ -347,7 +341,7 @@ def test_shares_add_up_and_leave_nobody_out(size: int, records: list[GeneratorRe
     assert sum(found) >= min(size, sum(record.left for record in records))
 
 
-def test_shares_follow_what_was_valid() -> None:
+def test_shares_follow_what_was_valid():
     assert shares(60, [GeneratorRecord(0, 0, 999), GeneratorRecord(0, 0, 999)]) == [30, 30]
     assert shares(60, [GeneratorRecord(58, 58, 999), GeneratorRecord(58, 0, 999)]) == [54, 6]
     assert shares(60, [GeneratorRecord(58, 0, 999), GeneratorRecord(0, 0, 0)]) == [60, 0]
@@ -355,14 +349,14 @@ def test_shares_follow_what_was_valid() -> None:
     assert [batch_size(n) for n in (1, 6, 30, 1000)] == [8, 9, 45, 64]
 
 
-def test_shares_follow_what_killed_for_its_time() -> None:
+def test_shares_follow_what_killed_for_its_time():
     idle, busy = GeneratorRecord(10, 10, 999, 0, 5.0), GeneratorRecord(10, 10, 999, 3, 5.0)
     assert shares(60, [idle, busy]) == [15, 45]
     assert shares(60, [idle, GeneratorRecord(10, 10, 999, 0, 45.0)]) == [46, 14]
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 100)), st.integers(0, 9))
-def test_earlier_rounds_count_less(by_round: dict[int, float], now: int) -> None:
+def test_earlier_rounds_count_less(by_round, now):
     found = discounted(by_round, now)
     assert 0 <= found <= sum(by_round.values())
     assert discounted(by_round, now + 1) == pytest.approx(found / 2 + by_round.get(now + 1, 0.0))

@@ -24,7 +24,7 @@ from balancer.plugins.registry import Registered
 from balancer.sandbox.executors import make_executors
 from balancer.settings.config import Config
 from tests.unit.cli_mistakes import GOOD
-from tests.unit.command import Balancer, balancer, package, registry
+from tests.unit.command import balancer, package, registry
 from tests.unit.pipeline import test_streamed_rows as rows
 from tests.unit.pipeline.bench import make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -79,7 +79,7 @@ class _Bench(rows.Bench):
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> _Bench:
+def bench(tmp_path):
     made = _Bench(tmp_path)
     made.write(*(rows.row(f"r{n}") for n in range(4)))
     return made
@@ -90,7 +90,7 @@ def _same(bench: _Bench, one: str, other: str) -> bool:
         return difference(first, then).same
 
 
-def test_it_comes_to_what_one_process_finds(bench: _Bench) -> None:
+def test_it_comes_to_what_one_process_finds(bench):
     near = _Near(bench.registry)
     here, found = bench.away(None, "here"), bench.away(near, "there")
     assert here.complete
@@ -103,7 +103,7 @@ def test_it_comes_to_what_one_process_finds(bench: _Bench) -> None:
     assert sum(each.done for each in near.heard) > 0
 
 
-def test_a_worker_remembers_from_one_problem_to_the_next_which_endpoints_agree(bench: _Bench) -> None:
+def test_a_worker_remembers_from_one_problem_to_the_next_which_endpoints_agree(bench):
     near = _Near(bench.registry)
     bench.write(*(rows.row(f"r{n}") for n in range(30)))
     verified = bench.away(near, "there").verified
@@ -112,9 +112,7 @@ def test_a_worker_remembers_from_one_problem_to_the_next_which_endpoints_agree(b
 
 
 @pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
-def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(
-    bench: _Bench, off_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(bench, off_s, monkeypatch):
     """It shows another time there, or was set while the run goes on. One problem comes after the other all the same."""
     near, real, began_s = _Near(bench.registry), time.time, time.monotonic()
     near.at_once = 1
@@ -130,7 +128,7 @@ def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(
     assert ended[-1] <= took_s
 
 
-def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others_are_kept(bench: _Bench) -> None:
+def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others_are_kept(bench):
     near = _Near(bench.registry)
     near.dies = {"r1"}
     found = bench.away(near, "there")
@@ -143,7 +141,7 @@ def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others
     assert _same(bench, "here", "there")
 
 
-def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(bench: _Bench) -> None:
+def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(bench):
     calls: list[None] = []
 
     def call_s() -> float:
@@ -153,7 +151,7 @@ def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(be
     near = _Near(bench.registry)
     near.at_once = 1
     near.stops = lambda: len(calls) >= 48
-    bench.new = lambda: FakeExecutor(call_s=call_s)  # type: ignore[assignment]
+    bench.new = lambda: FakeExecutor(call_s=call_s)
     assert not bench.away(near, "there", sample_level_workers=1).complete
     with Store(bench.folder / "there") as store:
         assert store.verdicts("r0")
@@ -166,7 +164,7 @@ def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(be
     assert _same(bench, "here", "there")
 
 
-def test_an_engine_that_there_is_not_is_a_line(balancer: Balancer) -> None:
+def test_an_engine_that_there_is_not_is_a_line(balancer):
     package()
     said = balancer("run", "c.toml", "--engine", "spark", config=GOOD)
     assert said.code == 2
@@ -175,7 +173,7 @@ def test_an_engine_that_there_is_not_is_a_line(balancer: Balancer) -> None:
     ]
 
 
-def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench: _Bench) -> None:
+def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench):
     class Opened:
         name = "opened"
 
@@ -183,13 +181,13 @@ def test_a_generator_with_a_budget_of_the_whole_run_is_refused(bench: _Bench) ->
         def open(self, services: object) -> Iterator[object]:
             yield self
 
-    bench.registry.generators["opened"] = Registered(Opened(), "tests")  # type: ignore[arg-type]
+    bench.registry.generators["opened"] = Registered(Opened(), "tests")
     with pytest.raises(ConfigError, match=r"pipeline\.generators: opened keeps its budget in one process"):
         bench.away(_Near(bench.registry), "there", generators=["data", "opened"])
     assert not (bench.folder / "there").exists()
 
 
-def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(tmp_path: Path) -> None:
+def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(tmp_path):
     def judged(problem: str, find: Callable[[TrustStore], object]) -> None:
         """Judge a problem elsewhere, where `find` is found out."""
         with Store(tmp_path / f"of {problem}", fresh=True) as part:

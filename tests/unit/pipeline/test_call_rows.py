@@ -72,7 +72,7 @@ def _call(name: str, folder: Path, **more: Any) -> Problem:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_becomes_an_input_of_json(name: str, tmp_path: Path) -> None:
+def test_a_call_becomes_an_input_of_json(name, tmp_path):
     problem = _call(name, tmp_path)
     assert (problem.function, problem.checker.values) == ("twice", True)
     assert {known.data for known in problem.data} <= {b"2\n", b"0\n", b"1\n"}
@@ -85,7 +85,7 @@ def test_a_call_becomes_an_input_of_json(name: str, tmp_path: Path) -> None:
     assert {called_source(each.program).strip() for each in problem.accepted} == {_TWICE}
 
 
-def test_the_program_reads_an_argument_a_line_and_prints_the_value(tmp_path: Path) -> None:
+def test_the_program_reads_an_argument_a_line_and_prints_the_value(tmp_path):
     source = "class Solution:\n    def both(self, xs: List[int], word):\n        return (sum(xs), {word: 1.5})"
     form = json.dumps({"fn_name": "both", "inputs": [[[1, 2], "a b"]], "outputs": [[3, {"a b": 1.5}]]})
     problem = _problem(tmp_path, {**ROWS["apps"], "input_output": form, "solutions": json.dumps([source])})
@@ -112,7 +112,7 @@ def test_the_program_reads_an_argument_a_line_and_prints_the_value(tmp_path: Pat
         (b"1", b"{", False),
     ],
 )
-def test_outputs_are_compared_as_values(output: bytes, answer: bytes, accepted: bool) -> None:
+def test_outputs_are_compared_as_values(output, answer, accepted):
     verdict = judge_output(Checker(None, ("float_tolerance", "1e-6"), values=True), output, answer).verdict
     assert verdict is (Verdict.ACCEPTED if accepted else Verdict.WRONG_ANSWER)
 
@@ -129,7 +129,7 @@ def test_outputs_are_compared_as_values(output: bytes, answer: bytes, accepted: 
          "no endpoint runs a right solution (they are in: cpp; endpoints run: python)"),
     ],
 )  # fmt: skip
-def test_a_call_that_cannot_be_made_is_named(columns: Mapping[str, Any], why: str, tmp_path: Path) -> None:
+def test_a_call_that_cannot_be_made_is_named(columns, why, tmp_path):
     read = _problem(tmp_path, {**ROWS["apps"], **columns})
     assert isinstance(read, BadRow)
     assert why in read.why
@@ -152,7 +152,7 @@ def _answer(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execu
     return finished(json.dumps(value).encode())
 
 
-def test_calls_run_through_the_pipeline(tmp_path: Path) -> None:
+def test_calls_run_through_the_pipeline(tmp_path):
     wrong = [*_WRONG, {"language": "python", "source": "def twice(n):\n    return 2 * n if n < 19 else 0"}]
     problem = _call("apps", tmp_path, wrong=wrong, right=[{"language": "python", "source": f"{_TWICE} + 0"}])
     bench = Bench(tmp_path / "results", problem, (MutateGenerator(),), max_inputs=6)
@@ -168,7 +168,7 @@ def test_calls_run_through_the_pipeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "made"), [([[2]], [[18], 36]), (["2"], ["18\n", "36"])])
-def test_new_cases_of_calls_have_the_form_of_the_row(given: list[Any], made: list[Any], tmp_path: Path) -> None:
+def test_new_cases_of_calls_have_the_form_of_the_row(given, made, tmp_path):
     tests = [{"input": each, "output": 4} for each in given]
     right = [{"language": "python", "source": _TWICE}]
     row = {"id": "a", "fn_name": "twice", "tests": tests, "right": right, "wrong": _WRONG}
@@ -202,7 +202,7 @@ def _known(tmp_path: Path, source: str = "def f(nums, k, word, pairs):\n    retu
     return problem
 
 
-def test_what_is_known_of_arguments(tmp_path: Path) -> None:
+def test_what_is_known_of_arguments(tmp_path):
     found = arguments_of(_known(tmp_path, statement=_STATEMENT))
     assert found is not None
     nums, k, word, pairs = found.shapes
@@ -216,7 +216,7 @@ def test_what_is_known_of_arguments(tmp_path: Path) -> None:
     assert found.within == ((1, 0),)
 
 
-def test_drawn_arguments_keep_what_all_samples_have(tmp_path: Path) -> None:
+def test_drawn_arguments_keep_what_all_samples_have(tmp_path):
     problem = _known(tmp_path)
     seen = set()
     for number, (detail, data) in enumerate(drawn_arguments(problem, [problem.data[0].data], Random(1))):
@@ -236,7 +236,7 @@ def test_drawn_arguments_keep_what_all_samples_have(tmp_path: Path) -> None:
     assert {"large arguments, 2000", "argument 4 greatest"} <= seen
 
 
-def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path: Path) -> None:
+def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path):
     problem = _known(tmp_path)
     one, other = ([each.data for each in MutateGenerator().propose(problem, Random(3), 50)] for _ in range(2))
     assert one == other
@@ -248,7 +248,7 @@ def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path: Path) -> Non
     [[None], [True, False], [1, "a"], [[]], [{}], [{"a": 1}, {"b": 2}], [[[], [1]]], [1.5, 2], [math.nan],
      ["\u00e9"], [[None]]],
 )  # fmt: skip
-def test_any_value_can_be_drawn(values: list[Any], tmp_path: Path) -> None:
+def test_any_value_can_be_drawn(values, tmp_path):
     form = json.dumps({"fn_name": "f", "inputs": [[each, 1] for each in values], "outputs": [0] * len(values)})
     source = "def f(a: List[int], b):\n    return 0"
     problem = _problem(tmp_path, {**ROWS["apps"], "input_output": form, "solutions": json.dumps([source])})

@@ -43,7 +43,7 @@ def flags(text: str) -> Flags:
         (b"1e-320", b"0", "float_absolute_tolerance 1e-320"),
     ],
 )
-def test_accepts(output: bytes, answer: bytes, given_flags: str) -> None:
+def test_accepts(output, answer, given_flags):
     assert compare(output, answer, flags(given_flags)) == Comparison(True, "")
 
 
@@ -85,7 +85,7 @@ def test_accepts(output: bytes, answer: bytes, given_flags: str) -> None:
         (b"z" * 99, b"y", "", f"token 1 (line 1): expected 'y', found '{'z' * 40}'..."),
     ],
 )
-def test_rejects_and_says_where(output: bytes, answer: bytes, given_flags: str, reason: str) -> None:
+def test_rejects_and_says_where(output, answer, given_flags, reason):
     found = compare(output, answer, flags(given_flags))
     assert not found.accepted
     assert found.reason.startswith(reason.removesuffix("..."))
@@ -102,14 +102,14 @@ def test_rejects_and_says_where(output: bytes, answer: bytes, given_flags: str, 
         ("float_tolerance 1e99999999999999999999", "float_tolerance is 1e99999999999999999999; a finite number"),
     ],
 )
-def test_bad_flags_are_one_line(text: str, line: str) -> None:
+def test_bad_flags_are_one_line(text, line):
     with pytest.raises(ValueError, match=r"flag|float") as caught:
         parse_flags(text.split())
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
 
-def test_either_tolerance_is_enough_and_float_tolerance_sets_both() -> None:
+def test_either_tolerance_is_enough_and_float_tolerance_sets_both():
     assert compare(b"0.01", b"0", flags("float_relative_tolerance 1 float_absolute_tolerance 0.01")).accepted
     assert not compare(b"0.01", b"0", flags("float_relative_tolerance 1")).accepted
     assert compare(b"2000001", b"2000000", flags("float_tolerance 1e-6")).accepted
@@ -123,7 +123,7 @@ any_flags = st.sampled_from(
 
 
 @given(anything, anything, any_flags)
-def test_never_raises_and_is_reflexive(output: bytes, answer: bytes, given_flags: Flags) -> None:
+def test_never_raises_and_is_reflexive(output, answer, given_flags):
     found = compare(output, answer, given_flags)
     assert found.accepted == (found.reason == "")
     assert "\n" not in found.reason
@@ -131,7 +131,7 @@ def test_never_raises_and_is_reflexive(output: bytes, answer: bytes, given_flags
 
 
 @given(anything, any_flags)
-def test_space_and_case_do_not_matter_unless_asked_for(answer: bytes, given_flags: Flags) -> None:
+def test_space_and_case_do_not_matter_unless_asked_for(answer, given_flags):
     if not given_flags.space_change_sensitive:
         assert compare(b" \n" + b"\t".join(answer.split()), answer, given_flags).accepted
     if not (given_flags.case_sensitive or given_flags.space_change_sensitive):
@@ -143,7 +143,7 @@ tolerances = st.sampled_from(["0", "1e-9", "1e-6", "0.001", "0.5", "3"])
 
 
 @given(numbers, numbers, st.integers(-3, 3), tolerances, tolerances)
-def test_tolerance_agrees_with_fractions(number: bytes, other: bytes, nudge: int, relative: str, absolute: str) -> None:
+def test_tolerance_agrees_with_fractions(number, other, nudge, relative, absolute):
     """The oracle works with exact fractions; half of the outputs lie within a hair of the tolerance."""
     tolerant = flags(f"float_relative_tolerance {relative} float_absolute_tolerance {absolute}")
     answer = Fraction(number.decode())
@@ -162,7 +162,7 @@ def _decimal(value: Fraction) -> str:
     return f"{'-' if value < 0 else ''}{whole}.{rest:0{digits}}"
 
 
-def test_two_megabytes_take_less_than_a_second_or_so() -> None:
+def test_two_megabytes_take_less_than_a_second_or_so():
     """Measured: 0.4 s of CPU for 200 000 numbers that all differ within the tolerance; the limit is generous."""
     rng = random.Random(1)
     values = [rng.uniform(-1e6, 1e6) for _ in range(200_000)]
@@ -175,14 +175,14 @@ def test_two_megabytes_take_less_than_a_second_or_so() -> None:
     assert time.thread_time() - started < 5
 
 
-def test_huge_numbers_are_compared_exactly() -> None:
+def test_huge_numbers_are_compared_exactly():
     digits = b"7" * 100_000
     assert compare(digits + b".0", digits, flags("float_tolerance 0")).accepted
     assert not compare(digits[:-1] + b"8", digits, flags("float_absolute_tolerance 0.5")).accepted
 
 
 @pytest.mark.parametrize("place", [0, 1022, 1023, 1024, 1025, 2047, 2048, 4999])
-def test_the_first_token_that_differs_is_named_wherever_it_stands(place: int) -> None:
+def test_the_first_token_that_differs_is_named_wherever_it_stands(place):
     answer = [b"%d.0" % number for number in range(5000)]
     output = [b"%d.00000001" % number for number in range(5000)]
     output[place] = b"x"
@@ -192,7 +192,7 @@ def test_the_first_token_that_differs_is_named_wherever_it_stands(place: int) ->
     assert said.reason == f"token {place + 1} (line {place + 1}): expected '{place}.0', found '{found}'"
 
 
-def test_numbers_that_are_clearly_close_need_no_decimals() -> None:
+def test_numbers_that_are_clearly_close_need_no_decimals():
     near = Nearness(Decimal("1e-6"), Decimal("1e-6"))
     wanted = [float(number) for number in range(1000)]
     assert near.differing(wanted, [number + 1e-9 for number in wanted]) == []

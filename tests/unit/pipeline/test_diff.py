@@ -37,14 +37,14 @@ def stored(folder: Path, runs: Mapping[str, Mapping[bytes, str]], programs: Iter
     return folder
 
 
-def test_a_run_does_not_differ_from_its_like(tmp_path: Path) -> None:
+def test_a_run_does_not_differ_from_its_like(tmp_path):
     runs = {"p": {b"1": "AW", b"2": "WA"}}
     found = differ(stored(tmp_path / "a", runs), stored(tmp_path / "b", {**runs}))
     assert found.same
     assert "nothing else differs" in list(difference_lines(found))
 
 
-def test_each_kind_of_difference_is_told(tmp_path: Path) -> None:
+def test_each_kind_of_difference_is_told(tmp_path):
     before = stored(tmp_path / "a", {"p": {b"1": "AW", b"2": "AA"}, "gone": {b"1": "AW"}, "same": {b"1": "WW"}})
     after = stored(tmp_path / "b", {"p": {b"2": "WA", b"3": "AW", b"4": "AA"}, "same": {b"1": "WU"}, "new": {}})
     found = differ(before, after)
@@ -69,7 +69,7 @@ def test_each_kind_of_difference_is_told(tmp_path: Path) -> None:
     assert found.to_dict()["counts"] == {"only_before": 1, "only_after": 1, "changed": 2, "verdicts": 1}
 
 
-def test_it_fits_on_a_screen_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
+def test_it_fits_on_a_screen_and_counts_what_it_leaves_out(tmp_path):
     before = stored(tmp_path / "a", {f"p{n}": {b"1": "AW"} for n in range(30)})
     after = stored(tmp_path / "b", {f"p{n}": {b"1": "WA"} for n in range(1, 40)})
     lines = list(difference_lines(differ(before, after)))
@@ -77,7 +77,7 @@ def test_it_fits_on_a_screen_and_counts_what_it_leaves_out(tmp_path: Path) -> No
     assert "  ... and 46 more (--json has the first 58)" in lines
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused(tmp_path):
     run = stored(tmp_path / "a", {})
     with pytest.raises(ConfigError, match="are the same folder"):
         differ(run, tmp_path / "." / "a")

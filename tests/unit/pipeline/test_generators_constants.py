@@ -69,7 +69,7 @@ def submissions(cause: Cause) -> tuple[Submission, ...]:
     )
 
 
-def test_rare_constants_of_wrong_submissions_come_first() -> None:
+def test_rare_constants_of_wrong_submissions_come_first():
     right = Submission(
         "a.cpp", Program("cpp", "int a[1005]; int main() { if (x > 700) y(10 * 1000, 8, 1); }"), True, ""
     )
@@ -77,14 +77,14 @@ def test_rare_constants_of_wrong_submissions_come_first() -> None:
     assert constants_of((right, wrong)) == (365, 700, 1005, 10_000, 7, 8)
 
 
-def test_words_of_strings_come_after_numbers() -> None:
+def test_words_of_strings_come_after_numbers():
     right = Submission("a.cpp", Program("cpp", 'int main() { x("%d\\n", "meow", "a b", "z", 7); } // "dog"'), True, "")
     wrong = Submission("b.py", Program("python", "x = b'meow', 'purr', '', 'd\\n', 8"), False, "")
     assert constants_of((right, wrong)) == (8, 7, "purr", "meow")
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("bound in code", b"5400 "), ("count in code", b"366\n")])
-def test_a_value_that_only_programs_name_is_tried(name: str, wanted: bytes) -> None:
+def test_a_value_that_only_programs_name_is_tried(name, wanted):
     cause = CORNERS[name]
     plain = problem(*cause.samples, validator=cause.validator)
 
@@ -96,7 +96,7 @@ def test_a_value_that_only_programs_name_is_tried(name: str, wanted: bytes) -> N
     assert proposed(submissions(cause))
 
 
-def test_words_that_programs_name_are_values_and_so_are_words_one_edit_away() -> None:
+def test_words_that_programs_name_are_values_and_so_are_words_one_edit_away():
     found = known("3 yarn\n", "2 pastimeofwhimsy\n", validator="assert re.match('[1-9] [a-z]{1,20}\\n', line)")
     changed = [
         next(tokens[0] for slot, tokens in given.items() if slot[0] == 1)

@@ -38,16 +38,14 @@ def limits(draw: st.DrawFn) -> DrawLimits:
 
 
 @given(limits(), st.sampled_from(Where), st.sampled_from(How), st.integers(0, 30), seeds)
-def test_numbers_are_as_many_as_asked_for_and_within_limits(
-    allowed: DrawLimits, where: Where, how: How, count: int, rng: random.Random
-) -> None:
+def test_numbers_are_as_many_as_asked_for_and_within_limits(allowed, where, how, count, rng):
     values = draw_numbers(count, allowed, where, how, rng)
     assert len(values) == count
     assert all(allowed.low <= value <= allowed.high for value in values)
     assert allowed.low <= draw_number(allowed, where, rng) <= allowed.high
 
 
-def test_where_values_lie() -> None:
+def test_where_values_lie():
     rng, allowed = random.Random(1), DrawLimits(1, 10**9, 3, 8)
     drawn = {where: draw_numbers(200, allowed, where, How.RANDOM, rng) for where in Where}
     assert set(drawn[Where.LOW]) == {1}
@@ -61,7 +59,7 @@ def test_where_values_lie() -> None:
     assert {2**16, 10**6, 561} & set(drawn[Where.EDGE])
 
 
-def test_how_values_go_together() -> None:
+def test_how_values_go_together():
     rng, allowed = random.Random(1), DrawLimits(1, 100, 1, 100)
 
     def drawn(how: How) -> list[int]:
@@ -86,9 +84,7 @@ def test_how_values_go_together() -> None:
     st.integers(1, 8),
     seeds,
 )
-def test_words_keep_to_their_letters_and_lengths(
-    low: int, extra: int, letters: str, where: Where, how: How, count: int, rng: random.Random
-) -> None:
+def test_words_keep_to_their_letters_and_lengths(low, extra, letters, where, how, count, rng):
     allowed = DrawLimits(low, low + extra, low, low + extra)
     words = draw_words(count, letters, allowed, where, how, rng)
     assert len(words) == count
@@ -96,16 +92,14 @@ def test_words_keep_to_their_letters_and_lengths(
 
 
 @given(st.sampled_from(Shape), st.integers(1, 12), st.integers(0, 80), seeds)
-def test_edges_are_as_many_as_asked_for_and_between_nodes(
-    shape: Shape, nodes: int, count: int, rng: random.Random
-) -> None:
+def test_edges_are_as_many_as_asked_for_and_between_nodes(shape, nodes, count, rng):
     edges = draw_edges(shape, nodes, count, rng, simple=False, connected=False)
     assert len(edges) == count
     assert all(0 <= node < nodes for edge in edges for node in edge)
 
 
 @given(st.sampled_from(Shape), st.integers(2, 12), st.data(), seeds)
-def test_connected_simple_graphs_are_both(shape: Shape, nodes: int, data: st.DataObject, rng: random.Random) -> None:
+def test_connected_simple_graphs_are_both(shape, nodes, data, rng):
     count = data.draw(st.integers(nodes - 1, nodes * (nodes - 1) // 2), label="edges")
     edges = draw_edges(shape, nodes, count, rng, simple=True, connected=True)
     assert is_connected(nodes, edges)
@@ -113,7 +107,7 @@ def test_connected_simple_graphs_are_both(shape: Shape, nodes: int, data: st.Dat
     assert crowded or len({frozenset(edge) for edge in edges}) == count
 
 
-def test_all_words_together_are_no_longer_than_one_may_be() -> None:
+def test_all_words_together_are_no_longer_than_one_may_be():
     found = known("2\nab c\n", "3\na b cd\n", validator='s = token("[a-z]{1,100000}")\nassert n <= 1000')
     for _, data in islice(build_styled(found, large_styles(random.Random(1)), random.Random(1)), 3):
         assert len(data.split(b"\n")[1]) <= 101_000
@@ -131,9 +125,7 @@ def test_all_words_together_are_no_longer_than_one_may_be() -> None:
     st.sampled_from(How),
     seeds,
 )
-def test_decimals_are_as_many_as_asked_for_and_within_limits(
-    count: int, low: int, width: int, decimals: int, where: Where, how: How, rng: random.Random
-) -> None:
+def test_decimals_are_as_many_as_asked_for_and_within_limits(count, low, width, decimals, where, how, rng):
     limits = DrawLimits(low, low + width, low, low + width)
     values = draw_decimals(count, limits, decimals, where, how, rng)
     assert len(values) == count
@@ -141,7 +133,7 @@ def test_decimals_are_as_many_as_asked_for_and_within_limits(
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_small_lists_that_overflow_come_early(seed: int) -> None:
+def test_small_lists_that_overflow_come_early(seed):
     what = problem("3\n1 2 8\n", "2\n7 1\n", validator="assert 1 <= n <= 1000\nassert all(1 <= x <= 10**9 for x in a)")
     made = [each.data.split()[1:] for each in MutateGenerator().propose(what, random.Random(seed), 40)]
     small = [list(map(int, tokens)) for tokens in made if 1 < len(tokens) < 20]
@@ -150,7 +142,7 @@ def test_small_lists_that_overflow_come_early(seed: int) -> None:
     assert any(0.9 < share < 1.1 for share in found)
 
 
-def test_streams_of_which_nothing_can_be_made_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_of_which_nothing_can_be_made_end(monkeypatch):
     """As for a sum of 22 of a hundred thousand positive numbers: styles and changes have no end of their own."""
 
     def impossible(*args: object) -> bytes:
@@ -163,7 +155,7 @@ def test_streams_of_which_nothing_can_be_made_end(monkeypatch: pytest.MonkeyPatc
     assert list(build_changed(found, (("a change", {}) for _ in repeat(None)), rng)) == []
 
 
-def test_lists_without_repeats_lie_where_a_style_says() -> None:
+def test_lists_without_repeats_lie_where_a_style_says():
     rules = "assert 1<=n<=50\nassert 1<=a<=1000\nlast=a # distinct, sorted"
     found = known("4\n1 2 5 9\n", "3\n2 3 7\n", validator=rules)
 
@@ -179,7 +171,7 @@ def test_lists_without_repeats_lie_where_a_style_says() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_few_letters_are_of_two_classes(seed: int) -> None:
+def test_few_letters_are_of_two_classes(seed):
     one = DrawLimits(1, 1, 1, 1)
     words = draw_words(50, "ABCDEFGH_", one, Where.TINY, How.RANDOM, random.Random(seed))
     assert {word == "_" for word in words} == {True, False}

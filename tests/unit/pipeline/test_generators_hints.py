@@ -1,7 +1,5 @@
 """What is read out of the text of validators, and what is made of it together with known inputs."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +45,7 @@ def constants(source: str, *, is_python: bool = True) -> list[int]:
         ("(((", []),
     ],
 )
-def test_python_constants(source: str, values: list[int]) -> None:
+def test_python_constants(source, values):
     assert constants(source) == values
 
 
@@ -61,17 +59,17 @@ def test_python_constants(source: str, values: list[int]) -> None:
         ("'9' - '0'", []),
     ],
 )
-def test_cpp_constants(source: str, values: list[int]) -> None:
+def test_cpp_constants(source, values):
     assert constants(source, is_python=False) == values
 
 
 @given(st.text(max_size=120), st.booleans())
-def test_any_text_is_read_without_harm(source: str, is_python: bool) -> None:
+def test_any_text_is_read_without_harm(source, is_python):
     lex(source, python=is_python)
     read_validators([Program("python" if is_python else "cpp", source)])
 
 
-def test_nothing_is_executed(tmp_path: Path) -> None:
+def test_nothing_is_executed(tmp_path):
     python(f"open({str(tmp_path / 'ran')!r}, 'w')\n__import__('os').abort()")
     assert not list(tmp_path.iterdir())
 
@@ -97,7 +95,7 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     ],
     ids=["in the order of what they bound", "by calls", "all comparisons"],
 )
-def test_bounds_that_a_validator_names(source: str, pairs: list[Bounds]) -> None:
+def test_bounds_that_a_validator_names(source, pairs):
     hints = python(source)
     assert list(hints.pairs) == pairs
     assert hints.known
@@ -113,11 +111,11 @@ def test_bounds_that_a_validator_names(source: str, pairs: list[Bounds]) -> None
         ("for i in range(1, 100001): use(i)", []),
     ],
 )
-def test_open_bounds_of_a_python_validator(source: str, ends: list[tuple[int, int]]) -> None:
+def test_open_bounds_of_a_python_validator(source, ends):
     assert [(pair.low, pair.high) for pair in python(source).pairs] == ends
 
 
-def test_a_grammar_is_read_without_what_runs_it() -> None:
+def test_a_grammar_is_read_without_what_runs_it():
     grammar = (
         b'# n numbers\nINT(1, 100000, n) NEWLINE REP(n, SPACE) INT(-5, 2*1000) END NEWLINE REGEX("[a-c]{2,9}") EOF'
     )
@@ -127,7 +125,7 @@ def test_a_grammar_is_read_without_what_runs_it() -> None:
     assert hints.constants == (-5, 1, 2000, 100_000)
 
 
-def test_what_is_read_from_a_stream_is_bounded_where_it_stands() -> None:
+def test_what_is_read_from_a_stream_is_bounded_where_it_stands():
     hints = cpp(
         "struct point { long x; };\nint main() { long n, m; in >> INT(4, 50, n) >> INT(6, 70, m);\n"
         "for (int i = 0; i < n; i++) { long x; in >> INT(0, 900, x); } }\n"
@@ -135,7 +133,7 @@ def test_what_is_read_from_a_stream_is_bounded_where_it_stands() -> None:
     assert [(pair.low, pair.high) for pair in hints.pairs] == [(4, 50), (6, 70), (0, 900)]
 
 
-def test_a_cpp_validator() -> None:
+def test_a_cpp_validator():
     hints = cpp(
         "const int MAXN = 1e5;\n"
         'int main() { int n = inf.readInt(1, MAXN, "n"); inf.readSpace(); int m = inf.readInt(0, 2 * MAXN);\n'
@@ -146,7 +144,7 @@ def test_a_cpp_validator() -> None:
     assert hints.alphabets == (Alphabet("abc", 2, 20),)
 
 
-def test_regular_expressions() -> None:
+def test_regular_expressions():
     hints = python(r"re.fullmatch(r'(0|-?[1-9][0-9]{0,3}) [A-C_]+ [xy]', line)")
     assert hints.pairs == (Bounds(-9999, 9999, 0.4),)
     assert hints.alphabets == (Alphabet("ABC_", 1), Alphabet("xy", 1, 1))
@@ -163,14 +161,14 @@ def test_regular_expressions() -> None:
         ("assert n", set()),
     ],
 )
-def test_what_a_validator_talks_of(source: str, topics: set[str]) -> None:
+def test_what_a_validator_talks_of(source, topics):
     assert python(source).mentions == topics
 
 
 # -- ranges --------------------------------------------------------------------------------------------
 
 
-def test_fields_take_the_bounds_that_the_validator_names() -> None:
+def test_fields_take_the_bounds_that_the_validator_names():
     found = known(
         "3 4\n7 8 9\n",
         "2 5\n1 0\n",
@@ -181,7 +179,7 @@ def test_fields_take_the_bounds_that_the_validator_names() -> None:
 
 
 @pytest.mark.parametrize("second", ["3\n5 6 -7\n", "3\n1 2 99\n", "3\n-1 0 1\n"])
-def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
+def test_bounds_that_known_inputs_break_are_not_theirs(second):
     found = known("2\n3 4\n", second, validator="assert 1 <= n <= 1000\nassert 0 <= x <= 5")
     seen = [int(token) for token in second.split()[1:]]
     assert found.ranges[0].highs == (1000,)
@@ -190,12 +188,12 @@ def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
     assert max(found.ranges[1].highs) >= max(seen)
 
 
-def test_words_take_the_alphabet_of_the_validator() -> None:
+def test_words_take_the_alphabet_of_the_validator():
     (found,) = known("abc\n", "xy\n", validator="re.fullmatch('[a-z]{1,30}', word)").ranges.values()
     assert (found.low, found.highs, found.letters) == (1, (30,), "abcdefghijklmnopqrstuvwxyz")
 
 
-def test_without_a_validator_there_are_guesses() -> None:
+def test_without_a_validator_there_are_guesses():
     found = known("3\n7 8 9\n", "2\n5 5\n")
     assert found.ranges[0].highs[0] == 3
     assert {1000, 10**5} <= set(found.ranges[0].highs)
@@ -203,7 +201,7 @@ def test_without_a_validator_there_are_guesses() -> None:
     assert not found.ranges[1].sure
 
 
-def test_the_statement_says_how_long_a_word_without_a_longest_one_is() -> None:
+def test_the_statement_says_how_long_a_word_without_a_longest_one_is():
     found = known("ab\n", "b\n", validator="re.match(r'[a-c]+', s)", statement="A word $s$ ($1 \\le |s| \\le 10^6$).")
     assert found.ranges[0].highs == (10**6,)
     assert known("ab\n", "b\n", validator="re.match(r'[a-c]+', s)").ranges[0].highs == (10**5,)

@@ -32,19 +32,17 @@ from tests.unit.pipeline.knowing import known
         ("", None),
     ],
 )
-def test_the_interval_in_a_refusal(words: str, interval: ToldInterval | None) -> None:
+def test_the_interval_in_a_refusal(words, interval):
     assert interval_in(words) == interval
 
 
 @given(st.text(max_size=100))
-def test_any_refusal_is_read_without_harm(words: str) -> None:
+def test_any_refusal_is_read_without_harm(words):
     interval_in(words)
 
 
 @given(st.integers(1, 10**7), st.integers(0, 10**7), st.floats(0, 1))
-def test_sizes_step_down_to_within_a_factor_of_two_and_none_is_refused_a_third_time(
-    high: int, limit: int, seen: float
-) -> None:
+def test_sizes_step_down_to_within_a_factor_of_two_and_none_is_refused_a_third_time(high, limit, seen):
     """A validator accepts sizes up to `limit`, which nobody knows."""
     accepted = start = int(min(limit, high) * seen)
     refused: list[int] = []
@@ -103,7 +101,7 @@ OPEN = "Integer 100001 out of range [1, 100001)"
         "the interval depends on the input",
     ],
 )
-def test_ranges_after_refusals(refused: list[tuple[str, str]], valid: tuple[str, ...], highs: list[int]) -> None:
+def test_ranges_after_refusals(refused, valid, highs):
     inputs = ("3\n5 2 4\n", "2\n1 6\n")
     assert _told(*inputs, highs={0: 100_001, 1: 10**9}, refused=refused, valid=valid) == highs
 
@@ -117,18 +115,18 @@ def test_ranges_after_refusals(refused: list[tuple[str, str]], valid: tuple[str,
         (3, ["1000 out of range [1, 701)"], "n is at most 3 of 700"),
     ],
 )
-def test_a_problem_without_a_large_input_says_so(size: int, refusals: list[str], says: str) -> None:
+def test_a_problem_without_a_large_input_says_so(size, refusals, says):
     found = known("3\n7 8 9\n", "2\n1 0\n", validator="assert 1 <= n <= 1000\nassert 0 <= x <= 50")
     line = shortfall(found, refusals, [f"{size}\n{' '.join(['5'] * size)}\n".encode(), b"1\n1\n", b"no input"])
     assert line.startswith(SHORTFALL) is bool(says)
     assert line.endswith(says)
 
 
-def test_without_a_named_size_nothing_is_said() -> None:
+def test_without_a_named_size_nothing_is_said():
     assert shortfall(known("3\n7 8 9\n", "2\n1 0\n"), [], [b"1\n1\n"]) == ""
 
 
-def test_without_a_valid_input_nothing_is_said() -> None:
+def test_without_a_valid_input_nothing_is_said():
     """Nothing was judged, e.g. as all servers were down."""
     found = known("3\n7 8 9\n", "2\n1 0\n", validator="assert 1 <= n <= 1000\nassert 0 <= x <= 50")
     assert shortfall(found, [], []) == ""

@@ -41,9 +41,7 @@ any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines
 
 @pytest.mark.more
 @given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
-def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(
-    inputs: list[bytes], budget: int, seed: int
-) -> None:
+def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(inputs, budget, seed):
     found, again = ([proposal.data for proposal in proposed(problem(*inputs), budget, seed)] for _ in range(2))
     assert found == again
     assert len(found) <= budget
@@ -52,17 +50,17 @@ def test_any_known_inputs_give_the_same_distinct_new_inputs_within_the_budget(
 
 
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=3), st.integers(0, 10**6))
-def test_text_is_changed_in_one_place(inputs: list[bytes], seed: int) -> None:
+def test_text_is_changed_in_one_place(inputs, seed):
     for detail, _ in islice(text_changes(inputs, random.Random(seed)), 20):
         assert detail
         assert "\n" not in detail
 
 
-def test_text_changes_of_nothing_end() -> None:
+def test_text_changes_of_nothing_end():
     assert list(text_changes([], random.Random(1))) == []
 
 
-def test_inputs_do_not_depend_on_the_hash_seed_of_the_process() -> None:
+def test_inputs_do_not_depend_on_the_hash_seed_of_the_process():
     """Sets of strings come in another order in every process; nothing may follow it."""
     code = (
         "import random, hashlib, test_generators_mutate as t\n"
@@ -83,43 +81,43 @@ def test_inputs_do_not_depend_on_the_hash_seed_of_the_process() -> None:
     assert len(digests.pop()) > 60
 
 
-def test_values_beyond_64_bits_are_drawn() -> None:
+def test_values_beyond_64_bits_are_drawn():
     what = problem("3\n1 2 99999999999999999999999\n", "2\n-5 7\n")
     assert any(re.search(rb"\d{20}", made.data) for made in proposed(what, 30))
 
 
-def test_a_number_goes_as_far_as_its_own_bound_says() -> None:
+def test_a_number_goes_as_far_as_its_own_bound_says():
     inputs = islice(
         MutateGenerator().propose(read_problem("examples/problems/rope-cutting"), random.Random(1), 300), 20
     )
     assert max(int(each.data.split()[1]) for each in inputs) == 10**12
 
 
-def test_other_seeds_give_other_inputs() -> None:
+def test_other_seeds_give_other_inputs():
     what = problem("3\n1 2 3\n", "2\n5 5\n")
     assert proposed(what, 20, 1) != proposed(what, 20, 2)
 
 
-def test_a_smaller_budget_gives_the_first_of_them() -> None:
+def test_a_smaller_budget_gives_the_first_of_them():
     what = problem("3\n1 2 3\n", "2\n5 5\n")
     assert proposed(what, 40)[:15] == proposed(what, 15)
 
 
 @pytest.mark.parametrize("budget", [0, -1])
-def test_no_budget_no_inputs(budget: int) -> None:
+def test_no_budget_no_inputs(budget):
     what = problem("3\n1 2 3\n")
     assert proposed(what, budget) == []
     assert list(DataGenerator().propose(what, random.Random(1), budget)) == []
 
 
-def test_when_nothing_new_is_left_it_ends() -> None:
+def test_when_nothing_new_is_left_it_ends():
     """There are few inputs of one digit within 1 to 3."""
     found = proposed(problem("1\n", "2\n", validator="assert 1 <= n <= 3"), 500)
     assert {proposal.data for proposal in found} >= {b"3\n"}
     assert len(found) < 500
 
 
-def test_inputs_are_made_one_at_a_time() -> None:
+def test_inputs_are_made_one_at_a_time():
     """A thousand inputs of a megabyte would take minutes; the first few take none of that time."""
     what = problem("3\n1 2 3\n", "2\n5 5\n", validator="assert 1 <= n <= 200000\nassert 0 <= x <= 10**9")
     started = time.thread_time()
@@ -128,7 +126,7 @@ def test_inputs_are_made_one_at_a_time() -> None:
     assert time.thread_time() - started < 2
 
 
-def test_origins_say_what_was_done() -> None:
+def test_origins_say_what_was_done():
     found = proposed(problem("3 4\n1 2 3\n", "2 1\n5 5\n"), 100)
     details = [proposal.origin.detail for proposal in found]
     assert all(proposal.origin.generator == "mutate" for proposal in found)
@@ -139,19 +137,19 @@ def test_origins_say_what_was_done() -> None:
     assert not any(proposal.sample or proposal.answer is not None for proposal in found)
 
 
-def test_a_long_list_takes_the_room_there_is() -> None:
+def test_a_long_list_takes_the_room_there_is():
     """A million numbers of ten digits are allowed; 8 MB are made of them, not 11 and not nothing."""
     what = problem("2\n1 2\n", "3\n7 5 9\n", validator="assert 1 <= n <= 10**6\nassert 1 <= x <= 10**9")
     assert 6_500_000 <= max(len(made.data) for made in proposed(what, 3)) <= 8_000_100
 
 
-def test_sizes_of_known_inputs_are_changed() -> None:
+def test_sizes_of_known_inputs_are_changed():
     details = {detail for detail, _ in islice(changes(known("4\n1 2 3 9\n"), random.Random(1)), 300)}
     assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details
 
 
 @pytest.mark.more
-def test_inputs_stay_within_their_room(in_full: bool) -> None:
+def test_inputs_stay_within_their_room(in_full):
     """Of the first five inputs two are as large as they may be; `make stress` makes forty."""
     what = problem(
         "2 2\nab\nba\n", "1 3\nxyz\n", validator="assert 1 <= n <= 10**6 and 1 <= m <= 10**6\nre.match('[a-z]+', w)"
@@ -240,7 +238,7 @@ def is_valid(check: Callable[[Rows], None], text: bytes) -> bool:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(FORMATS)), ids=[check.__name__ for _, _, check, _ in FORMATS])
-def test_most_inputs_are_valid(index: int) -> None:
+def test_most_inputs_are_valid(index):
     inputs, _, check, share = FORMATS[index]
     assert all(is_valid(check, text.encode()) for text in inputs)
     found = checked(index, seed=1)
@@ -250,7 +248,7 @@ def test_most_inputs_are_valid(index: int) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_corners_of_a_list_come_early(seed: int) -> None:
+def test_the_corners_of_a_list_come_early(seed):
     """Within a budget of 40: one element, the most, extremes, ties, order, and many small ones."""
     lists = [list(map(int, made.data.split()[1:])) for made, valid in checked(0, seed)[:40] if valid]
     assert any(len(values) == 1 for values in lists)
@@ -266,7 +264,7 @@ def test_the_corners_of_a_list_come_early(seed: int) -> None:
 # -- the hooks -----------------------------------------------------------------------------------------
 
 
-def test_data_proposes_the_problems_own_inputs_in_order() -> None:
+def test_data_proposes_the_problems_own_inputs_in_order():
     what = problem("1\n", "2\n", "3\n")
     found = list(DataGenerator().propose(what, random.Random(1), 2))
     assert found == list(what.data[:2])
@@ -281,7 +279,7 @@ def _feedback(what: Problem, told: bytes) -> Feedback:
     return Feedback(1, (case,), (), (), (refused,), (), what.wrong)
 
 
-def test_a_later_round_starts_from_what_has_told_programs_apart() -> None:
+def test_a_later_round_starts_from_what_has_told_programs_apart():
     what = problem(b"1\n5\n", b"2\n5 6\n")
     told = b"3\n123457 765433 271829\n"
     first = {proposal.data for proposal in MutateGenerator().propose(what, random.Random(1), 40)}

@@ -1,7 +1,5 @@
 """Smaller inputs by what is known of the format."""
 
-from collections.abc import Callable
-
 import pytest
 
 from balancer.pipeline.generators.write.reduce import smaller_inputs
@@ -41,7 +39,7 @@ def smaller(inputs: tuple[str, ...], data: str) -> list[str]:
         (SUMS, "4 20\n9 2 8 1\n", "3 11\n2 8 1\n"),  # the sum is put right
     ],
 )
-def test_what_is_taken_out_is_not_counted_any_more(inputs: tuple[str, ...], data: str, wanted: str) -> None:
+def test_what_is_taken_out_is_not_counted_any_more(inputs, data, wanted):
     found = smaller(inputs, data)
     if wanted == "3 2\n2 3\n3 1\n":
         assert any(each in found for each in ("3 2\n1 2\n2 3\n", "3 2\n1 2\n3 1\n", "3 2\n2 3\n3 1\n"))
@@ -50,19 +48,19 @@ def test_what_is_taken_out_is_not_counted_any_more(inputs: tuple[str, ...], data
 
 
 @pytest.mark.parametrize("inputs", [LISTS, TWO_LISTS, CASES, TREES, GRAPHS, MATRICES, WORDS, SUMS])
-def test_they_are_smaller_new_and_of_the_format(inputs: tuple[str, ...]) -> None:
+def test_they_are_smaller_new_and_of_the_format(inputs):
     found = smaller(inputs, inputs[0])
     assert len(found) == len(set(found)) > 0
     assert all(len(each) <= len(inputs[0]) and each != inputs[0] for each in found)
     assert known(*inputs, *found).nodes == known(*inputs).nodes
 
 
-def test_large_parts_come_first() -> None:
+def test_large_parts_come_first():
     found = smaller(LISTS, "64\n" + " ".join(map(str, range(1, 65))) + "\n")
     assert [int(each.split()[0]) for each in found[:3]] == [32, 32, 48]
 
 
-def test_another_format_has_none() -> None:
+def test_another_format_has_none():
     assert smaller(LISTS, "what is\nthis\n") == []
 
 
@@ -74,9 +72,7 @@ def test_another_format_has_none() -> None:
         (CASES, "3\n1\n2\n2\n8 8\n1\n3\n", lambda rows: any(len(set(row)) < len(row) for row in rows), "1\n2\n1 1\n"),
     ],
 )
-def test_step_by_step_the_least_is_reached(
-    inputs: tuple[str, ...], data: str, kills: Callable[[list[list[str]]], bool], wanted: str
-) -> None:
+def test_step_by_step_the_least_is_reached(inputs, data, kills, wanted):
     better = True
     while better:
         better = False

@@ -77,7 +77,7 @@ def asked(index: int) -> list[tuple[Proposal, str]]:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(SETTERS)), ids=[setter.__name__ for _, setter, _ in SETTERS])
-def test_relations_are_kept(index: int) -> None:
+def test_relations_are_kept(index):
     inputs, setter, share = SETTERS[index]
     assert not any(why_refused(setter, text.encode()) for text in inputs)
     later = asked(index)[40:]
@@ -85,12 +85,12 @@ def test_relations_are_kept(index: int) -> None:
     assert sum(not why for _, why in later) >= share * len(later)
 
 
-def test_one_sample_is_no_witness_of_a_sum() -> None:
+def test_one_sample_is_no_witness_of_a_sum():
     assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
     assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)
 
 
-def test_brackets_are_balanced() -> None:
+def test_brackets_are_balanced():
     what = problem("(()())\n", "()\n", "()(())()\n")
     made = [
         proposal.data.decode().strip()
@@ -102,7 +102,7 @@ def test_brackets_are_balanced() -> None:
     assert max(map(len, balanced)) > 50
 
 
-def test_a_kind_of_bracket_that_comes_once_in_each_sample_is_chance() -> None:
+def test_a_kind_of_bracket_that_comes_once_in_each_sample_is_chance():
     what = problem("(()[])\n", "[(())]()\n")
     made = [proposal.data.decode().strip() for proposal in MutateGenerator().propose(what, random.Random(1), 30)]
     assert sum(word.count("[") == word.count("]") for word in made) >= 24

@@ -36,7 +36,7 @@ def bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
         "$n \\ge 1$, $n < 2 \\cdot 10^5 + 1$",
     ],
 )
-def test_one_bound_in_many_notations(text: str) -> None:
+def test_one_bound_in_many_notations(text):
     assert bounds(text)["n"] == (1, 200_000)
 
 
@@ -54,11 +54,11 @@ def test_one_bound_in_many_notations(text: str) -> None:
         (r"$1 \leq a,b \leq n\text{ and }a \neq b$", {"a": (1, None), "b": (1, None), "n": (None, None)}),
     ],
 )
-def test_chains(text: str, found: dict[str, tuple[int | None, int | None]]) -> None:
+def test_chains(text, found):
     assert bounds(text) == found
 
 
-def test_names_come_in_the_order_of_the_input_section() -> None:
+def test_names_come_in_the_order_of_the_input_section():
     text = (
         "Given $k$ and $x$, find $y$.\n\n## Input\n\nThe first line has two integers $n$ and $m$. "
         "The next line has $n$ integers $a_i$.\n\n## Output\n\nPrint $z$.\n\n"
@@ -68,7 +68,7 @@ def test_names_come_in_the_order_of_the_input_section() -> None:
     assert [found.low for found in read_statement(text)] == [3, 2, 1]
 
 
-def test_an_index_is_a_name_where_it_is_bounded() -> None:
+def test_an_index_is_a_name_where_it_is_bounded():
     text = (
         r"\begin{Input} \item One line with an integer $n$ ($1 \le n \le 9$), the number of frogs."
         r"\item One line with $n$ integers $x_1,\dots,x_n$ ($1 \le x_i \le 99$), the pad on which the $i$th frog sits."
@@ -79,14 +79,14 @@ def test_an_index_is_a_name_where_it_is_bounded() -> None:
 
 
 @given(st.text(max_size=200) | st.text("$\\{}^_<>=|() 0123456789nm,.", max_size=60))
-def test_any_text_is_read_without_harm(text: str) -> None:
+def test_any_text_is_read_without_harm(text):
     assert isinstance(read_statement(text), tuple)
 
 
 # -- together with known inputs ------------------------------------------------------------------------
 
 
-def test_fields_get_the_bounds_of_their_names() -> None:
+def test_fields_get_the_bounds_of_their_names():
     statement = (
         r"\begin{Input} a line with $n$ and $t$ ($1 \le n \le 5 \cdot 10^5$, $1 \le t \le 10^9$), then $n$ lines with "
         r"$p_i$ and $c_i$ ($2 \le p_i, c_i \le 77$) \end{Input}"
@@ -96,7 +96,7 @@ def test_fields_get_the_bounds_of_their_names() -> None:
     assert [found.ranges[number].low for number in range(4)] == [1, 1, 2, 2]
 
 
-def test_a_name_that_another_one_bounds_keeps_to_it() -> None:
+def test_a_name_that_another_one_bounds_keeps_to_it():
     statement = r"$n$ and $k$ ($2 \le k < n \le 20$), then $n$ values $x$ ($1 \le x \le 9$, $x \le k$)"
     found = known("3 2\n1 2 2\n", "5 4\n1 4 2 1 3\n", statement=statement)
     assert [found.ranges[number].bound for number in range(3)] == [None, Count(0, -1), Count(1)]

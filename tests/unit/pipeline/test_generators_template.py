@@ -93,12 +93,12 @@ FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
 
 
 @pytest.mark.parametrize(("inputs", "template"), [row[1:] for row in FORMATS], ids=[row[0] for row in FORMATS])
-def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
+def test_the_template_of(inputs, template):
     assert infer([lines(text) for text in inputs]) == template
 
 
 @pytest.mark.parametrize("odd", [b"odd one\n\nout of all\n7 7\n", b"odd one out\n" * 1000])
-def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
+def test_inputs_that_do_not_fit_are_left_aside(odd):
     """The smallest inputs decide; one that has another shape spoils nothing, be it small or large."""
     found = known(b"3\n1 2 3\n", odd, b"2\n5 7\n")
     assert found.nodes == (LineNode((0,)), LineNode((), 1, Count(0)))
@@ -108,7 +108,7 @@ def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
 _TIED = b"2 2\n1 2\n1 1\n"  # either number may be the count of the lines
 
 
-def test_valid_inputs_tell_which_template_is_right() -> None:
+def test_valid_inputs_tell_which_template_is_right():
     given = problem(_TIED)
     first = knowledge_of(given)
     assert first is not None
@@ -119,13 +119,13 @@ def test_valid_inputs_tell_which_template_is_right() -> None:
     assert len(found.instances) == 1  # what is made up is no start for changes
 
 
-def test_the_template_is_searched_in_valid_inputs_if_it_reads_few_of_them() -> None:
+def test_the_template_is_searched_in_valid_inputs_if_it_reads_few_of_them():
     found = knowledge_of(problem(b"1\n7 7\n"), [b"1\n7 5\n", b"2\n7 5 1\n", b"3\n1 2 3 4\n", b"5\n1 2 3 4 5 6\n"])
     assert found is not None
     assert found.nodes == (LineNode((0,)), LineNode((1,), 2, Count(0)))
 
 
-def test_what_valid_inputs_break_was_chance() -> None:
+def test_what_valid_inputs_break_was_chance():
     given = problem(b"3\n1 2 3\n", b"4\n2 5 6 9\n")
     sorted_ones, any_ones = knowledge_of(given), knowledge_of(given, [b"3\n2 1 1\n"])
     assert sorted_ones is not None
@@ -134,7 +134,7 @@ def test_what_valid_inputs_break_was_chance() -> None:
     assert kinds[0] - kinds[1] >= {RuleKind.ORDER, RuleKind.DISTINCT}
 
 
-def test_no_inputs_have_no_template() -> None:
+def test_no_inputs_have_no_template():
     assert infer([]) is None
     assert knowledge_of(problem()) is None
     assert knowledge_of(problem(b"", b"\xff\x00")) is None
@@ -155,7 +155,7 @@ def test_no_inputs_have_no_template() -> None:
         ((Repeat(None, (Choice(0, (("a", ()),)),)),), "b\n"),
     ],
 )
-def test_an_input_of_another_shape_is_a_mismatch(nodes: tuple[Node, ...], text: str) -> None:
+def test_an_input_of_another_shape_is_a_mismatch(nodes, text):
     with pytest.raises(Mismatch):
         read(nodes, lines(text))
 
@@ -167,7 +167,7 @@ texts = st.lists(st.lists(tokens, max_size=4), max_size=6).map(lambda rows: [lis
 
 
 @given(st.lists(texts, min_size=1, max_size=3))
-def test_a_template_reads_every_input_it_was_found_in(inputs: list[list[list[str]]]) -> None:
+def test_a_template_reads_every_input_it_was_found_in(inputs):
     nodes = infer(inputs)
     if nodes is not None:
         numbers = list(fields_of(nodes))
@@ -223,7 +223,7 @@ def four(setter: Callable[[random.Random], str], seed: int) -> list[bytes]:
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
 @given(seed=st.integers(0, 10**6))
-def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random], str], seed: int) -> None:
+def test_a_known_input_is_written_back_as_it_was(setter, seed):
     """What is given wholly is kept: no mending touches an input that keeps to all that was seen."""
     inputs = four(setter, seed)
     found = known(*inputs)
@@ -234,9 +234,7 @@ def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
 @given(seed=st.integers(0, 10**6), low=st.integers(0, 30), extra=st.integers(0, 30))
-def test_a_made_up_input_has_the_template(
-    setter: Callable[[random.Random], str], seed: int, low: int, extra: int
-) -> None:
+def test_a_made_up_input_has_the_template(setter, seed, low, extra):
     """Counts are true by construction: whatever is written can be read with the same template."""
     found = known(*four(setter, seed))
     style = Style("any", Size(low, low + extra), tuple(Where))

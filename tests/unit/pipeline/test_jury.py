@@ -35,7 +35,7 @@ def doubling(time_s: float, wrong_at: int = -1) -> Callable[[bytes, Mapping[str,
 
 
 @pytest.fixture(autouse=True)
-def right_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def right_programs(monkeypatch):
     """Make them slower from the first to the last one."""
     for number, name in enumerate(RIGHT):
         monkeypatch.setitem(PROGRAMS, name, doubling(0.01 * (number + 1)))
@@ -70,7 +70,7 @@ def judged(folder: Path, allowed_s: float | None) -> tuple[dict[int, set[str]], 
     return ran, {each.name for each in result.killed}, states
 
 
-def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path: Path) -> None:
+def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path):
     ran, killed, _ = judged(tmp_path, 50.0)
     assert killed == {"killed at 8"}
     assert ran[8] == {*RIGHT, "killed at 8"}, "it kills"
@@ -79,12 +79,12 @@ def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path: Path) -> None:
     assert all(names == {*RIGHT[:5], LAST} for names in others), "the quickest, and one of each language"
 
 
-def test_without_a_budget_everybody_runs_on_all(tmp_path: Path) -> None:
+def test_without_a_budget_everybody_runs_on_all(tmp_path):
     ran, _, states = judged(tmp_path, None)
     assert all(names >= set(RIGHT) for n, names in ran.items() if states[n] is CaseState.READY)
 
 
-def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path, monkeypatch):
     monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
     ran, killed, states = judged(tmp_path, 50.0)
     assert not killed
@@ -94,9 +94,7 @@ def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeyp
     assert max(states) > 10, "something survives again, so rounds go on"
 
 
-def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_round_follows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_round_follows(tmp_path, monkeypatch):
     monkeypatch.setattr(judging, "_AT_ONCE", 1)  # else it has run on all of a round
     monkeypatch.setattr(Once, "end", 11)
     monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
@@ -107,9 +105,7 @@ def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_rou
 
 
 @pytest.mark.parametrize("allowed_s", [50.0, None])
-def test_the_quickest_so_far_gives_the_answers_if_time_is_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed_s: float | None
-) -> None:
+def test_the_quickest_so_far_gives_the_answers_if_time_is_short(tmp_path, monkeypatch, allowed_s):
     """The first one is quick on the problem's own data, and slow later on."""
 
     def grows(data: bytes, files: Mapping[str, bytes]) -> Execution:
@@ -146,9 +142,7 @@ def after(event: threading.Event, waits_at: int, tells: Callable[[int], bool]) -
     return run
 
 
-def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(tmp_path, monkeypatch):
     event = threading.Event()
     monkeypatch.setitem(PROGRAMS, "right 0", after(event, 6, lambda n: False))
     monkeypatch.setitem(PROGRAMS, "right 1", after(event, -1, lambda n: n == 3))
@@ -160,9 +154,7 @@ def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(
         assert {int(case.data) for case in made} >= {3, 4, 5, 6}
 
 
-def test_no_case_waits_for_the_slowest_program_on_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_case_waits_for_the_slowest_program_on_the_one_before(tmp_path, monkeypatch):
     event = threading.Event()
     monkeypatch.setitem(PROGRAMS, "right after all", after(event, 3, lambda n: False))
     monkeypatch.setitem(PROGRAMS, "also right", after(event, -1, lambda n: n == 6))

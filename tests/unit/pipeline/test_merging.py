@@ -10,7 +10,7 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import merge
 from balancer.pipeline.rows.read import parse_shard
 from tests.unit.cli_mistakes import GOOD
-from tests.unit.command import Balancer, balancer, package, registry
+from tests.unit.command import balancer, package, registry
 from tests.unit.pipeline.test_streamed_rows import Bench, bench, row
 
 __all__ = ["balancer", "bench", "registry"]
@@ -22,7 +22,7 @@ def _shares(bench: Bench, of: int) -> list[Path]:
     return [bench.folder / f"share-{index}" for index in range(1, of + 1)]
 
 
-def test_shares_of_rows_come_to_what_one_run_does(bench: Bench) -> None:
+def test_shares_of_rows_come_to_what_one_run_does(bench):
     bench.write(*(row(f"r{n}") for n in range(5)), "no row")
     shares = _shares(bench, 2)
     assert bench.run(results="whole").complete
@@ -39,7 +39,7 @@ def test_shares_of_rows_come_to_what_one_run_does(bench: Bench) -> None:
     assert bench.calls == 0, "all of it is judged"
 
 
-def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench: Bench) -> None:
+def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench):
     bench.write(*(row(f"r{n}") for n in range(2)))
     shares = _shares(bench, 2)
     with Store(shares[0]) as store:
@@ -49,7 +49,7 @@ def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench: Bench) -> No
 
 
 @pytest.mark.more
-def test_shares_of_packages_and_the_command(balancer: Balancer) -> None:
+def test_shares_of_packages_and_the_command(balancer):
     for name in ("one", "two", "three"):
         package(name)
     for index in (1, 2):
@@ -68,7 +68,7 @@ def test_shares_of_packages_and_the_command(balancer: Balancer) -> None:
     )
 
 
-def test_what_is_no_share_of_one_run_is_refused(bench: Bench) -> None:
+def test_what_is_no_share_of_one_run_is_refused(bench):
     bench.write(row("a"), row("b"))
     shares = _shares(bench, 2)
     together = bench.folder / "together"

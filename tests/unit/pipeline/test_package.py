@@ -14,7 +14,7 @@ from balancer.program import Program
 from tests.unit.pipeline.packages import GONE, Files, read, write
 
 
-def test_a_small_package(tmp_path: Path) -> None:
+def test_a_small_package(tmp_path):
     path = write(tmp_path / "sum", {})
     problem = read_problem(path)
     assert problem == Problem(
@@ -39,7 +39,7 @@ def test_a_small_package(tmp_path: Path) -> None:
     )
 
 
-def test_limits_flags_and_names(tmp_path: Path) -> None:
+def test_limits_flags_and_names(tmp_path):
     problem = read(
         tmp_path,
         {
@@ -54,7 +54,7 @@ def test_limits_flags_and_names(tmp_path: Path) -> None:
     assert problem.checker == Checker(None, ("case_sensitive", "float_tolerance", "1e-6"))
 
 
-def test_data_is_in_natural_order_samples_first(tmp_path: Path) -> None:
+def test_data_is_in_natural_order_samples_first(tmp_path):
     files = ("sample/10.in", "secret/b/2.in", "secret/a/1.in", "sample/2.in", "secret/b/10.in", "secret/b/1.in")
     problem = read(tmp_path, {f"data/{file}": f"{file}\n" for file in files})
     details = [proposal.origin.detail for proposal in problem.data]
@@ -64,12 +64,12 @@ def test_data_is_in_natural_order_samples_first(tmp_path: Path) -> None:
     assert [proposal.answer for proposal in problem.data] == [b"3\n", None, None, None, None, None, None]
 
 
-def test_binary_data_is_kept_byte_for_byte(tmp_path: Path) -> None:
+def test_binary_data_is_kept_byte_for_byte(tmp_path):
     problem = read(tmp_path, {"data/sample/1.in": b"\xff\x00\r\n", "data/sample/1.ans": b""})
     assert (problem.data[0].data, problem.data[0].answer) == (b"\xff\x00\r\n", b"")
 
 
-def test_submissions_and_what_is_left_out(tmp_path: Path) -> None:
+def test_submissions_and_what_is_left_out(tmp_path):
     problem = read(
         tmp_path,
         {
@@ -104,7 +104,7 @@ def test_submissions_and_what_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["output_validators/check.cpp", "output_validator/check/main.cpp"])
-def test_an_output_validator(tmp_path: Path, place: str) -> None:
+def test_an_output_validator(tmp_path, place):
     problem = read(
         tmp_path, {"problem.yaml": "validation: custom\nvalidator_flags: eps 7\n", place: "int main(){return 42;}"}
     )
@@ -112,11 +112,11 @@ def test_an_output_validator(tmp_path: Path, place: str) -> None:
     assert problem.name == "sum"  # the folder's, as the package has none
 
 
-def test_without_a_word_on_validation_an_output_validator_is_used(tmp_path: Path) -> None:
+def test_without_a_word_on_validation_an_output_validator_is_used(tmp_path):
     assert read(tmp_path, {"output_validators/check.py": "1"}).checker.program is not None
 
 
-def test_validators_of_all_kinds(tmp_path: Path) -> None:
+def test_validators_of_all_kinds(tmp_path):
     problem = read(
         tmp_path,
         {
@@ -142,7 +142,7 @@ def test_validators_of_all_kinds(tmp_path: Path) -> None:
     }
 
 
-def test_reading_runs_nothing(tmp_path: Path) -> None:
+def test_reading_runs_nothing(tmp_path):
     trap = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
     programs = ("submissions/accepted/sum.py", "input_validators/check.py")
     path = write(tmp_path / "sum", dict.fromkeys(programs, trap))
@@ -151,7 +151,7 @@ def test_reading_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_of_packages(tmp_path: Path) -> None:
+def test_a_folder_of_packages(tmp_path):
     for name in ("zeta", "alpha", "beta"):
         write(tmp_path / name, {})
     (tmp_path / "README.md").write_text("packages")
@@ -163,7 +163,7 @@ def test_a_folder_of_packages(tmp_path: Path) -> None:
     assert find_packages(str(tmp_path / "beta")) == [tmp_path / "beta"]
 
 
-def test_a_package_named_by_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_named_by_a_dot(tmp_path, monkeypatch):
     monkeypatch.chdir(write(tmp_path / "sum", {}))
     assert read_problem(".").id == "sum"
 
@@ -186,7 +186,7 @@ def peak_of(root: Path, *, whole: bool) -> int:
         tracemalloc.stop()
 
 
-def test_two_hundred_megabytes_take_none(tmp_path: Path) -> None:
+def test_two_hundred_megabytes_take_none(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / name, {})
         for number in range(5):
@@ -197,7 +197,7 @@ def test_two_hundred_megabytes_take_none(tmp_path: Path) -> None:
     assert peak_of(tmp_path, whole=True) > 190 * 2**20  # what a run holds: the measure measures
 
 
-def test_all_else_is_found_as_it_is_in_a_run(tmp_path: Path) -> None:
+def test_all_else_is_found_as_it_is_in_a_run(tmp_path):
     root = write(tmp_path / "p", {"data/secret/1.in": "5", "data/secret/2.in": "6", "data/secret/2.ans": "6"})
     (root / "data/secret/3.in").symlink_to("/etc/passwd")
     sparse(root / "data/secret/4.in", 64 * 2**20 + 1)
@@ -212,7 +212,7 @@ def test_all_else_is_found_as_it_is_in_a_run(tmp_path: Path) -> None:
     assert looked.input_validators == read.input_validators
 
 
-def test_a_package_without_inputs_is_still_none(tmp_path: Path) -> None:
+def test_a_package_without_inputs_is_still_none(tmp_path):
     with pytest.raises(PackageError, match="no inputs"):
         read_problem(write(tmp_path / "p", {"data/sample/1.in": GONE, "data/sample/1.ans": GONE}), whole=False)
 
@@ -240,7 +240,7 @@ CHANGES: dict[str, Files] = {
 }
 
 
-def test_everything_that_matters_changes_the_fingerprint(tmp_path: Path) -> None:
+def test_everything_that_matters_changes_the_fingerprint(tmp_path):
     prints = {fingerprint(read_problem(write(tmp_path / "unchanged", {})))}
     for index, files in enumerate(CHANGES.values()):
         prints.add(fingerprint(read_problem(write(tmp_path / f"changed-{index}", files))))
@@ -248,13 +248,13 @@ def test_everything_that_matters_changes_the_fingerprint(tmp_path: Path) -> None
     assert all(len(found) == 64 for found in prints)
 
 
-def test_names_places_and_left_out_submissions_do_not_change_the_fingerprint(tmp_path: Path) -> None:
+def test_names_places_and_left_out_submissions_do_not_change_the_fingerprint(tmp_path):
     same = {"problem.yaml": "name: Another\n", "submissions/accepted/X.xyz": "x", "notes.txt": "x"}
     plain, other = read_problem(write(tmp_path / "a", {})), read_problem(write(tmp_path / "b", same))
     assert fingerprint(plain) == fingerprint(other)
 
 
-def test_data_cannot_be_moved_between_input_and_answer_unnoticed(tmp_path: Path) -> None:
+def test_data_cannot_be_moved_between_input_and_answer_unnoticed(tmp_path):
     problem = read(tmp_path, {})
     one = replace(problem, data=(Proposal(b"ab", Origin("data", ""), b"c"),))
     other = replace(problem, data=(Proposal(b"a", Origin("data", ""), b"bc"),))

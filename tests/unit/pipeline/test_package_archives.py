@@ -27,7 +27,7 @@ def packed(path: Path, files: Files, *, inside: str = "", links: dict[str, str] 
 
 @pytest.mark.parametrize("inside", ["", "sum/"])
 @pytest.mark.parametrize("ending", ["zip", "kpp"])
-def test_an_archive_is_read_as_its_folder_is(tmp_path: Path, ending: str, inside: str) -> None:
+def test_an_archive_is_read_as_its_folder_is(tmp_path, ending, inside):
     folder = read_problem(write(tmp_path / "sum", {}))
     file = packed(tmp_path / f"sum.{ending}", {}, inside=inside)
     before = sorted(os.listdir(tmp_path))
@@ -37,7 +37,7 @@ def test_an_archive_is_read_as_its_folder_is(tmp_path: Path, ending: str, inside
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_a_run_takes_archives_and_folders(tmp_path: Path) -> None:
+def test_a_run_takes_archives_and_folders(tmp_path):
     write(tmp_path / "a", {})
     packed(tmp_path / "a.zip", {})
     packed(tmp_path / "b.kpp", {})
@@ -52,14 +52,14 @@ def test_a_run_takes_archives_and_folders(tmp_path: Path) -> None:
     assert [problem.id for _, problem in read_packages(tmp_path / "b.kpp").problems] == ["b"]
 
 
-def test_what_is_wrong_is_told_of_the_archive(tmp_path: Path) -> None:
+def test_what_is_wrong_is_told_of_the_archive(tmp_path):
     file = packed(tmp_path / "x.zip", {"problem.yaml": "limits: 7\n"})
     with pytest.raises(PackageError) as caught:
         read_problem(file)
     assert caught.value.problems == (f"{file}/problem.yaml: limits is 7; a mapping is allowed, e.g. 'time_limit: 2'",)
 
 
-def test_names_that_lead_out_and_links_are_left_out(tmp_path: Path) -> None:
+def test_names_that_lead_out_and_links_are_left_out(tmp_path):
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim/secret.in").write_text("secret")
     files: Files = {
@@ -81,7 +81,7 @@ def test_names_that_lead_out_and_links_are_left_out(tmp_path: Path) -> None:
     assert not list(tmp_path.parent.rglob("evil.txt"))
 
 
-def test_nothing_is_written_through_a_link_that_comes_first(tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link_that_comes_first(tmp_path):
     file = tmp_path / "x.zip"
     with zipfile.ZipFile(file, "w") as made:
         entry = zipfile.ZipInfo("data/secret")
@@ -94,7 +94,7 @@ def test_nothing_is_written_through_a_link_that_comes_first(tmp_path: Path) -> N
     assert not (tmp_path / "evil.txt").exists()
 
 
-def test_a_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "_MOST_BYTES", 3 * 2**20)
     zeros = bytes(2 * 2**20)
     file = packed(tmp_path / "x.zip", {"data/secret/1.in": zeros, "data/secret/2.in": zeros})
@@ -103,7 +103,7 @@ def test_a_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read_problem(file)
 
 
-def test_a_file_that_is_larger_than_it_says_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_larger_than_it_says_is_not_believed(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "MAX_FILE_BYTES", 2**20)
     file = packed(tmp_path / "x.zip", {"data/secret/1.in": bytes(2 * 2**20)})
     assert list(read_problem(file).left_out) == ["data/secret/1.in"]  # it says so
@@ -115,13 +115,13 @@ def test_a_file_that_is_larger_than_it_says_is_not_believed(tmp_path: Path, monk
         read_problem(file)
 
 
-def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "_MOST_FILES", 3)
     with pytest.raises(PackageError, match="has 5 files; 3 are allowed"):
         read_problem(packed(tmp_path / "x.zip", {}))
 
 
-def test_a_password_is_told(tmp_path: Path) -> None:
+def test_a_password_is_told(tmp_path):
     file = packed(tmp_path / "x.zip", {})
     data = bytearray(file.read_bytes())
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # where each header has its flags

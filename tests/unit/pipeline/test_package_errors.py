@@ -96,11 +96,11 @@ BAD: list[tuple[Files, str]] = [
 
 
 @pytest.mark.parametrize(("files", "line"), BAD, ids=[line.split(";")[0][:60] for _, line in BAD])
-def test_a_bad_package_gets_one_line(tmp_path: Path, files: Files, line: str) -> None:
+def test_a_bad_package_gets_one_line(tmp_path, files, line):
     assert problems_of(write(tmp_path / "p", files)) == [line]
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_that_is_wrong_is_said_at_once(tmp_path):
     files: Files = {
         "problem.yaml": "limits: {time_limit: x, memory: y}\nvalidation: z\n",
         "data/sample/1.in": GONE,
@@ -110,7 +110,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert places == ["problem.yaml"] * 3 + ["submissions/accepted", "data"]
 
 
-def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
+def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path):
     (tmp_path / "other.yaml").write_text("name: x")
     root = write(tmp_path / "p", {"problem.yaml": GONE})
     os.symlink(tmp_path / "other.yaml", root / "problem.yaml")
@@ -140,9 +140,7 @@ ODD: list[tuple[Files, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("files", "left_out"), ODD, ids=[next(iter(left_out)) for _, left_out in ODD])
-def test_an_odd_file_is_left_out_by_name_and_the_rest_is_read(
-    tmp_path: Path, files: Files, left_out: dict[str, str]
-) -> None:
+def test_an_odd_file_is_left_out_by_name_and_the_rest_is_read(tmp_path, files, left_out):
     problem = read_problem(write(tmp_path / "p", files))
     assert problem.left_out.keys() == left_out.keys()
     assert all(problem.left_out[name].startswith(why) for name, why in left_out.items())
@@ -151,7 +149,7 @@ def test_an_odd_file_is_left_out_by_name_and_the_rest_is_read(
     assert problem.checker == Checker()
 
 
-def test_links_that_lead_nowhere_or_out_are_left_out(tmp_path: Path) -> None:
+def test_links_that_lead_nowhere_or_out_are_left_out(tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     root = write(tmp_path / "p", {"submissions/wrong_answer/many/main.py": "1", "data/sample/1.ans": GONE})
     os.symlink(tmp_path / "secret.txt", root / "data/sample/2.in")
@@ -180,7 +178,7 @@ def test_links_that_lead_nowhere_or_out_are_left_out(tmp_path: Path) -> None:
     assert [submission.name for submission in problem.wrong] == ["wrong_answer/many"]
 
 
-def test_a_file_that_is_too_large_is_left_out(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_left_out(tmp_path):
     root = write(tmp_path / "p", {})
     with (root / "data/sample/2.in").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)  # sparse: takes no room on disk
@@ -188,14 +186,14 @@ def test_a_file_that_is_too_large_is_left_out(tmp_path: Path) -> None:
     assert read_problem(root).left_out == left_out
 
 
-def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
+def test_a_named_pipe_does_not_block(tmp_path):
     root = write(tmp_path / "p", {})
     os.mkfifo(root / "data/sample/2.in")
     left_out = {"data/sample/2.in": "is not an ordinary file; only files are allowed here, remove it"}
     assert read_problem(root).left_out == left_out
 
 
-def test_nested_aliases_are_shown_in_a_line(tmp_path: Path) -> None:
+def test_nested_aliases_are_shown_in_a_line(tmp_path):
     bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         f"{new}: &{new} [{', '.join(['*' + old] * 8)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
@@ -210,7 +208,7 @@ def test_nested_aliases_are_shown_in_a_line(tmp_path: Path) -> None:
         ("empty", "empty: no folder in it has a problem.yaml; name a problem package or a folder of them"),
     ],
 )
-def test_no_packages_at_all(tmp_path: Path, place: str, line: str) -> None:
+def test_no_packages_at_all(tmp_path, place, line):
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     with pytest.raises(PackageError) as caught:
         read_packages(tmp_path / place)
@@ -218,9 +216,7 @@ def test_no_packages_at_all(tmp_path: Path, place: str, line: str) -> None:
 
 
 @given(st.text(max_size=80) | st.binary(max_size=80))
-def test_any_problem_yaml_is_read_or_refused_in_lines(
-    tmp_path_factory: pytest.TempPathFactory, content: str | bytes
-) -> None:
+def test_any_problem_yaml_is_read_or_refused_in_lines(tmp_path_factory, content):
     root = write(tmp_path_factory.mktemp("p"), {"problem.yaml": content})
     lines: tuple[str, ...] = ()
     try:

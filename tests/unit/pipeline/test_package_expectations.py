@@ -19,13 +19,13 @@ FOLDERS: dict[bool | None, str] = {
 @pytest.mark.parametrize(
     ("folder", "accepted"), [(folder, accepted) for accepted, names in FOLDERS.items() for folder in names.split()]
 )
-def test_a_folder_means_right_wrong_or_nothing(folder: str, accepted: bool | None) -> None:
+def test_a_folder_means_right_wrong_or_nothing(folder, accepted):
     expected = expected_of(f"{folder}/a.py", {}, ["print(1)"])
     assert expected.accepted is accepted
     assert accepted is not None or expected.why.startswith(f"folder {folder} does not say right or wrong")
 
 
-def test_a_file_in_no_folder_says_nothing() -> None:
+def test_a_file_in_no_folder_says_nothing():
     assert expected_of("a.py", {}, []).why == "folder submissions does not say right or wrong"
 
 
@@ -45,7 +45,7 @@ TAGS: list[tuple[str, bool | None, str]] = [
 
 
 @pytest.mark.parametrize(("tag", "accepted", "label"), TAGS)
-def test_a_tag_counts_where_the_folder_says_nothing(tag: str, accepted: bool | None, label: str) -> None:
+def test_a_tag_counts_where_the_folder_says_nothing(tag, accepted, label):
     text = f"/*\n * @EXPECTED_RESULTS@: {tag}\n */\nint main() {{}}\n"
     found = expected_of("mixed/a.c", {}, ["", text])
     assert (found.accepted, found.label) == (accepted, label)
@@ -53,7 +53,7 @@ def test_a_tag_counts_where_the_folder_says_nothing(tag: str, accepted: bool | N
     assert expected_of("wrong_answer/a.c", {}, [text]).accepted is False, "in the four official folders it is ignored"
 
 
-def test_tags_that_differ_say_nothing() -> None:
+def test_tags_that_differ_say_nothing():
     texts = ["# @EXPECTED_RESULTS@: CORRECT", "# @EXPECTED_RESULTS@: WRONG-ANSWER"]
     assert expected_of("mixed/a", {}, texts).why == "it has several @EXPECTED_RESULTS@ that differ"
     assert expected_of("mixed/a", {}, [texts[1]] * 2).accepted is False
@@ -83,11 +83,11 @@ RULES: list[tuple[Mapping[str, Any], str, bool | None]] = [
 
 
 @pytest.mark.parametrize(("rules", "name", "accepted"), RULES)
-def test_rules_of_submissions_yaml(rules: Mapping[str, Any], name: str, accepted: bool | None) -> None:
+def test_rules_of_submissions_yaml(rules, name, accepted):
     assert expected_of(name, rules, []).accepted is accepted
 
 
-def test_a_tag_decides_where_rules_allow_everything() -> None:
+def test_a_tag_decides_where_rules_allow_everything():
     rules = {"mixed": {"permitted": ["AC", "WA", "TLE", "RTE"]}}
     assert expected_of("mixed/a.c", rules, ["@EXPECTED_RESULTS@: TIMELIMIT"]).accepted is False
 
@@ -110,12 +110,12 @@ MATCHES: list[tuple[str, str, bool]] = [
 
 
 @pytest.mark.parametrize(("pattern", "path", "fits"), MATCHES)
-def test_patterns(pattern: str, path: str, fits: bool) -> None:
+def test_patterns(pattern, path, fits):
     assert matches(pattern, path) is fits
 
 
 @pytest.mark.parametrize("pattern", ["{a,b}" * 40, "{" * 500, "*a" * 60 + "b", "[" * 200])
-def test_a_hostile_pattern_takes_no_time(pattern: str) -> None:
+def test_a_hostile_pattern_takes_no_time(pattern):
     began = time.thread_time()
     matches(pattern, "a" * 200)
     assert time.thread_time() - began < 5

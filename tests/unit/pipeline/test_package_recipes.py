@@ -15,7 +15,7 @@ def read(tmp_path: Path, yaml: str, files: Files | None = None) -> Problem:
     return read_package(tmp_path, {"generators/generators.yaml": yaml, **programs, **(files or {})})
 
 
-def test_a_program_with_arguments_and_a_seed_that_the_command_gives(tmp_path: Path) -> None:
+def test_a_program_with_arguments_and_a_seed_that_the_command_gives(tmp_path):
     yaml = """
 data:
   secret:
@@ -35,7 +35,7 @@ data:
     assert command.args == ("2133905738", "a", "aa", "b")  # white space is part of the command, but not at its ends
 
 
-def test_seeds_are_those_of_the_tools_that_packages_are_made_with(tmp_path: Path) -> None:
+def test_seeds_are_those_of_the_tools_that_packages_are_made_with(tmp_path):
     yaml = """
 data:
   sample:
@@ -73,7 +73,7 @@ data:
     }
 
 
-def test_inputs_as_they_stand_groups_and_numbers(tmp_path: Path) -> None:
+def test_inputs_as_they_stand_groups_and_numbers(tmp_path):
     yaml = """
 data:
   sample: {data: {"1": {in: "1 2"}}}
@@ -104,7 +104,7 @@ data:
     assert problem.options["secret/1-group/4-told.in"].validators == {"input_validators/check.py": ("-x",)}
 
 
-def test_a_generator_of_several_files_and_one_of_a_folder(tmp_path: Path) -> None:
+def test_a_generator_of_several_files_and_one_of_a_folder(tmp_path):
     yaml = """
 generators: {tree: [gen.py, lib.py]}
 data: {secret: {data: {a: "tree 1", b: "dir 2", c: "built 3", d: "gone 4"}}}
@@ -126,14 +126,14 @@ data: {secret: {data: {a: "tree 1", b: "dir 2", c: "built 3", d: "gone 4"}}}
     assert problem.left_out == {"generators/gone": "missing, but generators.yaml calls it; add it"}
 
 
-def test_secret_data_that_is_not_committed_makes_a_package_whole(tmp_path: Path) -> None:
+def test_secret_data_that_is_not_committed_makes_a_package_whole(tmp_path):
     files: Files = {"data/sample/1.in": GONE, "data/sample/1.ans": GONE}
     problem = read(tmp_path, "data: {secret: {data: {a: gen.py 1}}}", files)
     assert problem.data == ()
     assert [recipe.missing for recipe in problem.recipes] == [True]
 
 
-def test_without_recipes_the_programs_are_tried_with_a_seed(tmp_path: Path) -> None:
+def test_without_recipes_the_programs_are_tried_with_a_seed(tmp_path):
     files = {"generators/gen.py": "gen", "generators/README.md": "how", "generators/all.xyz": "x"}
     (recipe,) = read_package(tmp_path, files).recipes
     assert (recipe.name, recipe.args, recipe.missing, recipe.seeded) == ("generators/gen.py", ("{seed}",), False, True)
@@ -153,13 +153,13 @@ ODD = {
 
 
 @pytest.mark.parametrize(("yaml", "left_out"), ODD.values(), ids=ODD)
-def test_what_is_odd_is_left_out_by_name(tmp_path: Path, yaml: str, left_out: str) -> None:
+def test_what_is_odd_is_left_out_by_name(tmp_path, yaml, left_out):
     problem = read(tmp_path, yaml)
     assert [*problem.left_out] == [left_out]
     assert problem.recipes == ()
 
 
-def test_aliases_that_multiply_take_no_time(tmp_path: Path) -> None:
+def test_aliases_that_multiply_take_no_time(tmp_path):
     names = "abcdefghij"
     bomb = "x: &a {data: {}}\n" + "".join(
         f"y{new}: &{new} {{data: {{{', '.join(f'k{n}: *{old}' for n in range(9))}}}}}\n" for old, new in pairwise(names)

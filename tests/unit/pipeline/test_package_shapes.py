@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +14,12 @@ from tests.unit.pipeline.packages import GONE, Files, read
 
 
 @pytest.mark.parametrize("version", ["legacy", "legacy-icpc", "2023-07-draft", "2023-07", "2025-09", "draft"])
-def test_every_version_is_read(tmp_path: Path, version: str) -> None:
+def test_every_version_is_read(tmp_path, version):
     problem = read(tmp_path, {"problem.yaml": f"name: x\nproblem_format_version: {version}\n"})
     assert (problem.name, problem.notes) == ("x", ())
 
 
-def test_a_version_to_come_is_read_as_the_newest_with_a_note(tmp_path: Path) -> None:
+def test_a_version_to_come_is_read_as_the_newest_with_a_note(tmp_path):
     problem = read(tmp_path, {"problem.yaml": "problem_format_version: 2031-01\n"})
     assert problem.notes == ("its problem_format_version is '2031-01'; it is read as 2025-09",)
 
@@ -36,14 +35,14 @@ LIMITS: list[tuple[Files, float | None]] = [
 
 
 @pytest.mark.parametrize(("files", "seconds"), LIMITS)
-def test_time_limits_in_all_spellings(tmp_path: Path, files: Files, seconds: float | None) -> None:
+def test_time_limits_in_all_spellings(tmp_path, files, seconds):
     assert read(tmp_path, files).time_limit_s == seconds
 
 
 # -- programs of many files ----------------------------------------------------------------------------
 
 
-def test_an_output_validator_is_one_program_of_many_files(tmp_path: Path) -> None:
+def test_an_output_validator_is_one_program_of_many_files(tmp_path):
     files = {
         "problem.yaml": "problem_format_version: 2025-09\n",
         "output_validator/validate.cc": '#include "validate.h"\nint main() { return judge(); }',
@@ -63,7 +62,7 @@ def test_an_output_validator_is_one_program_of_many_files(tmp_path: Path) -> Non
     )
 
 
-def test_folders_that_say_how_they_are_built_and_run(tmp_path: Path) -> None:
+def test_folders_that_say_how_they_are_built_and_run(tmp_path):
     files = {
         "input_validators/check.py": GONE,
         "input_validators/made/build": "#!/bin/sh\nc++ -o run x.cpp\n",
@@ -77,7 +76,7 @@ def test_folders_that_say_how_they_are_built_and_run(tmp_path: Path) -> None:
     assert plain.extras == (("run", b"#!/bin/sh\nexit 42\n"),)
 
 
-def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Path) -> None:
+def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path):
     files = {
         "submissions/accepted/py/__main__.py": "import lib",
         "submissions/accepted/py/lib.py": "",
@@ -124,17 +123,17 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Pat
         ("#!/usr/bin/env swipl\nmain.\n", "prolog"),
     ],
 )
-def test_a_pl_is_perl_by_its_words_and_prolog_otherwise(tmp_path: Path, source: str, language: str) -> None:
+def test_a_pl_is_perl_by_its_words_and_prolog_otherwise(tmp_path, source, language):
     problem = read(tmp_path, {"submissions/accepted/old.pl": source})
     assert {each.program.language for each in problem.accepted} >= {language}
 
 
-def test_python_2_says_so_in_its_first_line(tmp_path: Path) -> None:
+def test_python_2_says_so_in_its_first_line(tmp_path):
     problem = read(tmp_path, {"submissions/accepted/old.py": "#!/usr/bin/env python2\nprint 3\n"})
     assert problem.accepted[0].program.language == "python2"
 
 
-def test_included_files_go_with_every_submission_of_their_language(tmp_path: Path) -> None:
+def test_included_files_go_with_every_submission_of_their_language(tmp_path):
     files = {
         "include/default/data.txt": "d",
         "include/python3/grader.py": "g",
@@ -150,7 +149,7 @@ def test_included_files_go_with_every_submission_of_their_language(tmp_path: Pat
     }
 
 
-def test_an_included_driver_is_what_the_program_begins_in(tmp_path: Path) -> None:
+def test_an_included_driver_is_what_the_program_begins_in(tmp_path):
     files = {
         "include/python3/__main__.py": "import sum",
         "include/cpp/driver.cpp": "int sum(); int main() { return sum(); }",
@@ -165,7 +164,7 @@ def test_an_included_driver_is_what_the_program_begins_in(tmp_path: Path) -> Non
     }
 
 
-def test_constants_are_put_in(tmp_path: Path) -> None:
+def test_constants_are_put_in(tmp_path):
     files = {
         "problem.yaml": "constants: {n: 5, eps: {value: 1e-6, tex: '10^{-6}'}}\n",
         "input_validators/check.py": "N = {{n}}; M = {{other}}",
@@ -188,7 +187,7 @@ def test_constants_are_put_in(tmp_path: Path) -> None:
 # -- what inputs are told ------------------------------------------------------------------------------
 
 
-def test_what_is_no_input_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_no_input_is_passed_over(tmp_path):
     names = ("1.hint", "1.desc", "1.png", "1.interaction", "2.interaction", "1.in.statement", "1.ans.statement")
     names += ("1.in.download", "1.ans.download", "1.out")
     files: Files = {f"data/sample/{name}": "x" for name in names}
@@ -197,7 +196,7 @@ def test_what_is_no_input_is_passed_over(tmp_path: Path) -> None:
     assert (problem.left_out, problem.options) == ({}, {})
 
 
-def test_groups_that_tell_different_things_are_each_told_their_own(tmp_path: Path) -> None:
+def test_groups_that_tell_different_things_are_each_told_their_own(tmp_path):
     files = {
         "data/testdata.yaml": "input_validator_flags: -n 9\n",
         "data/secret/a/testdata.yaml": "input_validator_flags: -n 5\noutput_validator_flags: case_sensitive\n",
@@ -222,7 +221,7 @@ def test_groups_that_tell_different_things_are_each_told_their_own(tmp_path: Pat
     )
 
 
-def test_flags_of_a_validator_that_is_named(tmp_path: Path) -> None:
+def test_flags_of_a_validator_that_is_named(tmp_path):
     files = {
         "input_validators/other.py": "x",
         "data/testdata.yaml": "input_validator_flags: {name: other.py, flags: -a 1}\n",
@@ -234,7 +233,7 @@ def test_flags_of_a_validator_that_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_wrong_flags_of_one_group_are_said(tmp_path: Path) -> None:
+def test_wrong_flags_of_one_group_are_said(tmp_path):
     files = {
         "data/secret/a/testdata.yaml": "output_validator_flags: float_tolerance lots\n",
         "data/secret/a/1.in": "1",
@@ -259,14 +258,12 @@ STATEMENTS: list[tuple[Files, str]] = [
 
 
 @pytest.mark.parametrize(("files", "statement"), STATEMENTS)
-def test_the_statement_is_the_english_one_if_there_is_one(tmp_path: Path, files: Files, statement: str) -> None:
+def test_the_statement_is_the_english_one_if_there_is_one(tmp_path, files, statement):
     assert read(tmp_path, files).statement == statement
 
 
 @pytest.mark.parametrize(("accepted", "validators", "agrees"), [(2, 0, True), (1, 0, False), (2, 1, False)])
-def test_agreement_stands_in_for_a_validator_that_is_missing(
-    tmp_path: Path, accepted: int, validators: int, agrees: bool
-) -> None:
+def test_agreement_stands_in_for_a_validator_that_is_missing(tmp_path, accepted, validators, agrees):
     files: dict[str, str | bytes] = {} if validators else {"input_validators/check.py": GONE}
     files.update({f"submissions/accepted/more{number}.py": "1" for number in range(accepted - 1)})
     assert read(tmp_path, files).by_agreement is agrees
@@ -281,7 +278,7 @@ def test_agreement_stands_in_for_a_validator_that_is_missing(
         (b"INT(1,10)\nINT(1,m)\n", "cannot be followed: line 2: INT(1,m): m is not assigned"),
     ],
 )
-def test_a_grammar_that_is_wrong_names_the_line(grammar: bytes, said: str) -> None:
+def test_a_grammar_that_is_wrong_names_the_line(grammar, said):
     source = checktestdata_program("a.ctd", grammar).source
     ended = subprocess.run([sys.executable, "-c", source], input=b"3 4\n", capture_output=True, check=False)
     assert ended.returncode == 2

@@ -48,7 +48,7 @@ def spoken(bench: Bench) -> tuple[RunResult, list[str]]:
 # -- what is left out ----------------------------------------------------------------------------------
 
 
-def test_a_bad_package_is_left_out_and_named_first(bench: Bench) -> None:
+def test_a_bad_package_is_left_out_and_named_first(bench):
     add(bench, "another", "problem.yaml", GUESS)
     found, said = spoken(bench)
     assert said[0].startswith(f"package another is left out: {WHY}")
@@ -65,7 +65,7 @@ def test_a_bad_package_is_left_out_and_named_first(bench: Bench) -> None:
     assert summary["packages_left_out"]["another"].startswith(WHY)
 
 
-def test_if_no_package_can_be_read_nothing_runs_and_no_folder_is_left(bench: Bench) -> None:
+def test_if_no_package_can_be_read_nothing_runs_and_no_folder_is_left(bench):
     for name in ("doubling", "tripling", "zeroing"):
         add(bench, name, "problem.yaml", GUESS)
     with pytest.raises(PackageError) as caught:
@@ -74,7 +74,7 @@ def test_if_no_package_can_be_read_nothing_runs_and_no_folder_is_left(bench: Ben
     assert not (bench.folder / "results").exists()
 
 
-def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(bench: Bench) -> None:
+def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(bench):
     whole = {problem.id: problem for problem in bench.run().problems}
     with Store(bench.folder / "whole"):
         pass
@@ -95,7 +95,7 @@ def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(
     assert not [line for line in said if "tripling" in line]
 
 
-def test_one_that_is_left_out_may_go_and_another_come_in_its_place(bench: Bench) -> None:
+def test_one_that_is_left_out_may_go_and_another_come_in_its_place(bench):
     add(bench, "aaa", "problem.yaml", GUESS)
     mended = add(bench, "zzz", "problem.yaml", GUESS)
     first = bench.run()
@@ -107,7 +107,7 @@ def test_one_that_is_left_out_may_go_and_another_come_in_its_place(bench: Bench)
     assert second.problems[:3] == first.problems
 
 
-def test_a_package_that_was_judged_may_not_change(bench: Bench) -> None:
+def test_a_package_that_was_judged_may_not_change(bench):
     bench.run()
     add(bench, "tripling", "problem.yaml", GUESS)
     with pytest.raises(ConfigError, match="holds a run with other problem tripling"):
@@ -117,7 +117,7 @@ def test_a_package_that_was_judged_may_not_change(bench: Bench) -> None:
 # -- accepted submissions on the package's own data ----------------------------------------------------
 
 
-def test_an_accepted_submission_that_fails_its_own_data_is_left_out_and_contests_nothing(bench: Bench) -> None:
+def test_an_accepted_submission_that_fails_its_own_data_is_left_out_and_contests_nothing(bench):
     add(bench, "doubling", "submissions/accepted/slow.py", "slow from 20")
     add(bench, "doubling", "submissions/accepted/square.py", "square")
     add(bench, "doubling", "data/secret/2.ans", "50\n")
@@ -131,7 +131,7 @@ def test_an_accepted_submission_that_fails_its_own_data_is_left_out_and_contests
     assert (len(doubling.ready), doubling.disagreements) == (2 + 4, ())
 
 
-def test_if_none_passes_the_package_is_named(bench: Bench) -> None:
+def test_if_none_passes_the_package_is_named(bench):
     add(bench, "doubling", "data/sample/1.ans", "3\n")
     found = bench.run()
     doubling = found.problems[0]
@@ -144,7 +144,7 @@ def test_if_none_passes_the_package_is_named(bench: Bench) -> None:
     assert again == found
 
 
-def test_if_none_can_be_run_here_that_is_what_is_told(bench: Bench) -> None:
+def test_if_none_can_be_run_here_that_is_what_is_told(bench):
     for name in ("double", "add"):
         (bench.folder / f"problems/doubling/submissions/accepted/{name}.py").unlink()
         add(bench, "doubling", f"submissions/accepted/{name}.rs", "fn main() {}")
@@ -153,7 +153,7 @@ def test_if_none_can_be_run_here_that_is_what_is_told(bench: Bench) -> None:
     assert doubling.left_out["accepted/add.rs"] == "no endpoint runs rust"
 
 
-def test_an_outage_leaves_no_accepted_submission_out(bench: Bench) -> None:
+def test_an_outage_leaves_no_accepted_submission_out(bench):
     bench.new = lambda: FakeExecutor(always=DOWN)
     down = bench.run()
     assert [problem.left_out for problem in down.problems] == [{}, {}, {}]
@@ -161,7 +161,7 @@ def test_an_outage_leaves_no_accepted_submission_out(bench: Bench) -> None:
     assert all(len(problem.ready) == 6 for problem in bench.run().problems)
 
 
-def test_a_checker_that_fails_leaves_no_accepted_submission_out(bench: Bench) -> None:
+def test_a_checker_that_fails_leaves_no_accepted_submission_out(bench):
     add(bench, "doubling", "output_validators/check.py", "check output")
     add(bench, "doubling", "data/secret/3.in", "3\n")  # on which the checker crashes
     add(bench, "doubling", "data/secret/3.ans", "6\n")
@@ -170,7 +170,7 @@ def test_a_checker_that_fails_leaves_no_accepted_submission_out(bench: Bench) ->
     assert len(doubling.accepted) == 2
 
 
-def test_without_the_problem_s_own_data_nothing_is_held_against_it(bench: Bench) -> None:
+def test_without_the_problem_s_own_data_nothing_is_held_against_it(bench):
     bench.write(CONFIG + 'generators = ["mutate"]\n')
     add(bench, "doubling", "data/sample/1.ans", "3\n")
     assert bench.run().problems[0].left_out == {}
@@ -179,14 +179,14 @@ def test_without_the_problem_s_own_data_nothing_is_held_against_it(bench: Bench)
 # -- agreement in place of a validator -----------------------------------------------------------------
 
 
-def test_agreement_of_two_stands_in_for_a_validator_and_is_told(bench: Bench) -> None:
+def test_agreement_of_two_stands_in_for_a_validator_and_is_told(bench):
     (bench.folder / "problems/doubling/input_validators/check.py").unlink()
     doubling = bench.run().problems[0]
     assert "it has no input validator: made-up inputs count if all 2 accepted ones agree" in doubling.notes
     assert sum(not case.sample and case.state is CaseState.READY for case in doubling.cases) > 0
 
 
-def test_one_accepted_submission_agrees_with_nobody(bench: Bench) -> None:
+def test_one_accepted_submission_agrees_with_nobody(bench):
     (bench.folder / "problems/doubling/input_validators/check.py").unlink()
     add(bench, "doubling", "submissions/accepted/add.py", "square")  # it fails the package's own data
     doubling = bench.run().problems[0]
@@ -198,7 +198,7 @@ def test_one_accepted_submission_agrees_with_nobody(bench: Bench) -> None:
 # -- what single inputs are told -----------------------------------------------------------------------
 
 
-def test_each_own_input_is_used_with_its_own_flags(bench: Bench) -> None:
+def test_each_own_input_is_used_with_its_own_flags(bench):
     add(bench, "doubling", "data/secret/test_group.yaml", "input_validator_args: [-s]\n")
     add(bench, "doubling", "data/secret/2.yaml", "args: [-x]\n")
     add(bench, "doubling", "data/secret/2.files/words.txt", "w")
@@ -218,7 +218,7 @@ def test_each_own_input_is_used_with_its_own_flags(bench: Bench) -> None:
     assert any("its groups have 2 different sets of validator flags" in note for note in doubling.notes)
 
 
-def test_answers_are_compared_as_their_group_says(bench: Bench) -> None:
+def test_answers_are_compared_as_their_group_says(bench):
     add(bench, "doubling", "data/secret/a/test_group.yaml", "output_validator_args: [float_tolerance, '1']\n")
     add(bench, "doubling", "data/secret/a/3.in", "3\n")
     add(bench, "doubling", "data/secret/a/3.ans", "7\n")  # 6 is within the tolerance
@@ -249,7 +249,7 @@ def generating(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Ex
     return PROGRAMS[program.source](stdin, files)
 
 
-def test_own_data_that_is_missing_is_made_and_other_seeds_make_more(bench: Bench) -> None:
+def test_own_data_that_is_missing_is_made_and_other_seeds_make_more(bench):
     bench.new = lambda: FakeExecutor(generating)
     bench.write(CONFIG + 'generators = ["data", "package"]\n')
     for name, text in (("generators.yaml", RECIPES), ("gen.py", "gen"), ("fail.py", "fail")):
@@ -267,7 +267,7 @@ def test_own_data_that_is_missing_is_made_and_other_seeds_make_more(bench: Bench
     assert again == found
 
 
-def test_an_outage_puts_the_round_off_until_the_own_data_can_be_made(bench: Bench) -> None:
+def test_an_outage_puts_the_round_off_until_the_own_data_can_be_made(bench):
     def down(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
         if program.source == "gen":
             raise DOWN
@@ -283,7 +283,7 @@ def test_an_outage_puts_the_round_off_until_the_own_data_can_be_made(bench: Benc
     assert "secret/made.in" in {case.origin.detail for case in doubling.ready}
 
 
-def test_a_generator_in_a_language_that_nobody_runs_is_named_and_the_rest_goes_on(bench: Bench) -> None:
+def test_a_generator_in_a_language_that_nobody_runs_is_named_and_the_rest_goes_on(bench):
     add(bench, "doubling", "generators/generators.yaml", "data: {secret: {data: {a: gen.rs 1}}}")
     add(bench, "doubling", "generators/gen.rs", "fn main() {}")
     doubling = bench.run().problems[0]
@@ -291,7 +291,7 @@ def test_a_generator_in_a_language_that_nobody_runs_is_named_and_the_rest_goes_o
     assert len(doubling.ready) == 2 + 4
 
 
-def test_a_package_without_generators_costs_nothing(bench: Bench) -> None:
+def test_a_package_without_generators_costs_nothing(bench):
     bench.write(CONFIG + 'generators = ["data", "mutate"]\n')
     without = bench.run()
     calls = bench.calls
@@ -300,7 +300,7 @@ def test_a_package_without_generators_costs_nothing(bench: Bench) -> None:
     assert bench.calls == calls
 
 
-def test_verdicts_say_what_they_said(bench: Bench) -> None:
+def test_verdicts_say_what_they_said(bench):
     """The reference runs on its own data before the first round: nothing is judged twice."""
     found = bench.run()
     with Store(bench.folder / "results") as store:
@@ -315,7 +315,7 @@ def test_verdicts_say_what_they_said(bench: Bench) -> None:
 # -- names that are no text ----------------------------------------------------------------------------
 
 
-def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench: Bench) -> None:
+def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench):
     """Bytes that are no UTF-8 come as surrogates, which can be neither stored nor printed."""
     problems = bench.folder / "problems"
     odd = b"caf\xe9"
@@ -348,7 +348,7 @@ def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench: Ben
 # -- what is in memory ---------------------------------------------------------------------------------
 
 
-def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench: Bench) -> None:
+def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench):
     add(bench, "doubling", "data/secret/3.in", "9" * 4_000_000)
     tracemalloc.start()
     try:
@@ -363,9 +363,7 @@ def test_of_packages_whose_turn_has_not_come_no_data_is_kept(bench: Bench) -> No
     assert kept.fingerprints["doubling"] == fingerprint(read)
 
 
-def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judged(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judged(bench, capsys):
     bench.write(CONFIG.replace("sample_level_workers = 2", "sample_level_workers = 1"))
     file = bench.folder / "problems/zeroing/data/secret/2.in"
 

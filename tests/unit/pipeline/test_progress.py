@@ -26,7 +26,7 @@ def make(problems: int | None = 2, *, terminal: bool = False, **how: Any) -> tup
     return Progress(console, problems, clock=clock, **how), clock, out
 
 
-def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
+def test_without_a_terminal_there_is_a_line_now_and_then():
     progress, clock, out = make()  # not in a `with` block, so no thread shows it
     progress.plan("p", 10, "judging the programs of")
     progress.plan("q", 30, "judging the programs of")
@@ -45,7 +45,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     assert out.getvalue().endswith(", judging the programs of q\n")
 
 
-def test_a_plan_may_be_corrected() -> None:
+def test_a_plan_may_be_corrected():
     progress, clock, out = make()
     progress.plan("p", 100)
     progress.advance("p")
@@ -61,14 +61,14 @@ def test_a_plan_may_be_corrected() -> None:
     ], "more was done than was planned, and the total is never below what is done"
 
 
-def test_before_anything_is_done_no_time_is_told() -> None:
+def test_before_anything_is_done_no_time_is_told():
     progress, clock, out = make()
     clock.now_s += 10
     progress.plan("p", 5)
     assert out.getvalue() == "0/2 problems, 0/5 runs, 10 s, time left not known yet\n"
 
 
-def test_a_finished_problem_counts_once() -> None:
+def test_a_finished_problem_counts_once():
     progress, clock, out = make()
     progress.finish("p")
     progress.finish("p")
@@ -77,13 +77,13 @@ def test_a_finished_problem_counts_once() -> None:
     assert out.getvalue().startswith("1/2 problems, 0/0 runs")
 
 
-def test_what_is_said_is_no_markup() -> None:
+def test_what_is_said_is_no_markup():
     progress, _, out = make()
     progress.say("[bold]stopping[/nonsense]: 100 programs")
     assert out.getvalue() == "[bold]stopping[/nonsense]: 100 programs\n"
 
 
-def test_on_a_terminal_there_is_a_bar() -> None:
+def test_on_a_terminal_there_is_a_bar():
     progress, clock, out = make(1, terminal=True)
     with progress:
         progress.plan("p", 4)
@@ -99,7 +99,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     assert "runs," not in shown
 
 
-def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> None:
+def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were():
     progress, clock, out = make(10, unit="rows", streamed=True)
     for row in ("a", "b"):
         progress.plan(row, 20)
@@ -112,7 +112,7 @@ def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> No
     assert out.getvalue().startswith("2/10 rows, 41/195 runs, 10 s"), "14 of c, and 7 rows of 20 runs"
 
 
-def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
+def test_it_says_so_if_nobody_knows_how_many_rows_there_are():
     progress, clock, out = make(None, unit="rows", streamed=True)
     progress.plan("a", 2)
     progress.advance("a")
@@ -126,7 +126,7 @@ def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
 # -- what is being done --------------------------------------------------------------------------------
 
 
-def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take() -> None:
+def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take():
     progress, clock, out = make(9)
     progress.now("a", "searching inputs for", 60.0)
     clock.now_s += 20
@@ -141,7 +141,7 @@ def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take() -> 
     assert progress.tables()["run"][""]["doing"].startswith("searching inputs for 2 problems")
 
 
-def test_what_another_process_does_is_told_with_its_own_time() -> None:
+def test_what_another_process_does_is_told_with_its_own_time():
     progress, clock, out = make(2)
     clock.now_s += 20
     progress.hear(WorkerProgress("a", 3, 5, (), Activity("searching inputs for", -7.0, 20.0)))
@@ -151,7 +151,7 @@ def test_what_another_process_does_is_told_with_its_own_time() -> None:
     assert out.getvalue().endswith("searching inputs for a (its time is up)\n")
 
 
-def test_what_was_planned_of_a_problem_that_is_put_off_is_not_ahead() -> None:
+def test_what_was_planned_of_a_problem_that_is_put_off_is_not_ahead():
     progress, clock, out = make(3)
     for name in "abc":
         progress.plan(name, 4, "judging the programs of")
@@ -164,7 +164,7 @@ def test_what_was_planned_of_a_problem_that_is_put_off_is_not_ahead() -> None:
     assert out.getvalue() == "2/3 problems, 2/2 runs, 10 s, time left not known yet\n"
 
 
-def test_a_line_comes_by_itself_while_a_search_counts_nothing() -> None:
+def test_a_line_comes_by_itself_while_a_search_counts_nothing():
     class Out(StringIO):
         def write(self, text: str) -> int:
             if "at most 35 s more" in text:
@@ -178,7 +178,7 @@ def test_a_line_comes_by_itself_while_a_search_counts_nothing() -> None:
         assert came.wait(PATIENCE_S)
 
 
-def test_in_a_log_a_line_stays_one_line() -> None:
+def test_in_a_log_a_line_stays_one_line():
     out = StringIO()
     with Progress(Console(file=out, width=80), 2) as progress:
         progress.say("word " * 40)

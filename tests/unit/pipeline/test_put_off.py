@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from typing import ClassVar
 
@@ -34,7 +33,7 @@ class Unable:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_round_that_is_put_off_is_made_up_for(tmp_path: Path, times: int) -> None:
+def test_a_round_that_is_put_off_is_made_up_for(tmp_path, times):
     whole = judged(Bench(tmp_path / "whole"))
     bench = Bench(tmp_path / "parts", generators=(Own(), Unable(*[PutOff("nobody answers")] * times)))
     for _ in range(times):
@@ -50,7 +49,7 @@ def test_a_round_that_is_put_off_is_made_up_for(tmp_path: Path, times: int) -> N
 
 
 @pytest.mark.parametrize("error", [None, PutOff("nobody answers")])
-def test_a_problem_with_a_round_to_come_is_not_done(tmp_path: Path, error: Exception | None) -> None:
+def test_a_problem_with_a_round_to_come_is_not_done(tmp_path, error):
     """Whoever judges its own tests in full has not heard the model yet."""
     row = replace(make_problem(validators=()), by_agreement=True)
     bench = Bench(tmp_path, row, generators=(Own(), Unable(*[error] if error else [])))
@@ -64,7 +63,7 @@ def test_a_problem_with_a_round_to_come_is_not_done(tmp_path: Path, error: Excep
         )
 
 
-def test_a_stop_amid_the_proposals_begins_no_round(tmp_path: Path) -> None:
+def test_a_stop_amid_the_proposals_begins_no_round(tmp_path):
     whole = judged(Bench(tmp_path / "whole"))
     bench = Bench(tmp_path / "parts", generators=(Own(), Unable(Stopped())))
     with bench.open({"a": FakeExecutor()}) as sample:
@@ -75,7 +74,7 @@ def test_a_stop_amid_the_proposals_begins_no_round(tmp_path: Path) -> None:
     assert judged(bench) == whole
 
 
-def test_any_other_error_costs_the_generator_its_round(tmp_path: Path) -> None:
+def test_any_other_error_costs_the_generator_its_round(tmp_path):
     end = judged(Bench(tmp_path, generators=(Own(), Unable(RuntimeError("broken")))))
     assert end.notes == ("generator 'numbers' failed: RuntimeError: broken",)
     assert len(end.cases) == 2
@@ -97,6 +96,6 @@ _GCC = b"a.cpp: In function 'int main()':\na.cpp:1:12: error: expected expressio
         (Execution(Status.MEMORY_LIMIT, exit_code=1, stderr=b"\xff" * 999), "memory limit: " + "\ufffd" * 160),
     ],
 )
-def test_how_a_program_ended_in_one_line(execution: Execution, words: str) -> None:
+def test_how_a_program_ended_in_one_line(execution, words):
     assert ended(execution) == words
     assert ended(replace(execution, stderr=b"")) == words.partition(":")[0]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +31,7 @@ def _problem(**changes: object) -> ProblemResult:
             submission("alive", [_A, _A, _A]),
         ),
     )
-    return replace(problem, **changes)  # type: ignore[arg-type]
+    return replace(problem, **changes)
 
 
 def _run(*problems: ProblemResult) -> RunResult:
@@ -50,9 +49,7 @@ def _run(*problems: ProblemResult) -> RunResult:
         ({"good": [_A, _Q, _A]}, "not judged", "0 \u2192 1 of 2", "0 of 1 accepted submissions are kept"),
     ],
 )  # fmt: skip
-def test_the_headline_praises_only_what_is_known(
-    submissions: dict[str, list[Verdict] | None], kept: str, killed: str, said: str
-) -> None:
+def test_the_headline_praises_only_what_is_known(submissions, kept, killed, said):
     runs = {"good": [_A, _A, _A], "late": [_A, _A, _W], "alive": [_A, _A, _A], **submissions}
     programs = (submission(name, found, accepted=name == "good") for name, found in runs.items() if found)
     result = _run(_problem(submissions=tuple(programs)))
@@ -62,12 +59,12 @@ def test_the_headline_praises_only_what_is_known(
     assert (shown["Wrong killed"][1] is Tone.GOOD) == ("all 1 wrong" in said)
 
 
-def test_nothing_is_praised_where_there_is_nothing() -> None:
+def test_nothing_is_praised_where_there_is_nothing():
     assert all(tile.value in ("\u2013", "0") for tile in tiles(empty_run()))
     assert next(tiles(empty_run())).tone is Tone.PLAIN
 
 
-def test_whatever_weakens_the_figures_is_a_warning() -> None:
+def test_whatever_weakens_the_figures_is_a_warning():
     unjudged = _problem(submissions=(submission("late", [_A, _Q, _Q]),))
     idle = _problem(id="idle", cases=(case(0, state=CaseState.CONTESTED),))
     result = replace(_run(unjudged, idle), complete=False, sessions=3)
@@ -88,7 +85,7 @@ def test_whatever_weakens_the_figures_is_a_warning() -> None:
         ({"problems": (_problem(cases=(case(0, state=CaseState.CONTESTED),)),)}, "no problem has"),
     ],
 )  # fmt: skip
-def test_a_run_that_judged_nothing_says_why(run: dict[str, Any], why: str) -> None:
+def test_a_run_that_judged_nothing_says_why(run, why):
     result = replace(empty_run(), complete=False, **run)
     if result.totals.contested:
         why = "every case is contested"
@@ -97,12 +94,12 @@ def test_a_run_that_judged_nothing_says_why(run: dict[str, Any], why: str) -> No
     assert nothing_judged(replace(result, complete=True)) == ""
 
 
-def test_suspect_ends_are_told_in_words() -> None:
+def test_suspect_ends_are_told_in_words():
     looks = {("starved", "confirmed"): 2, ("late", "judged later"): 1}
     assert looks_said(replace(_run(), rechecks=looks)) == ("2 starved ends: confirmed", "1 late end: judged later")
 
 
-def test_who_abstains_is_not_shown_as_never_run() -> None:
+def test_who_abstains_is_not_shown_as_never_run():
     slow = replace(submission("slow", [_A, _A], accepted=True), abstained=frozenset({2}), times_s={2: 4.01})
     unasked = replace(submission("unasked", [_A, _A], accepted=True), not_asked=frozenset({2}))
     (band,) = matrix_bands(_problem(submissions=(slow, unasked)))
@@ -114,7 +111,7 @@ def test_who_abstains_is_not_shown_as_never_run() -> None:
     assert ("abstained", "t", "abstained: accepted, but too slow here") in LEGEND.entries
 
 
-def test_notes_that_change_the_figures_are_warnings_and_in_the_summary() -> None:
+def test_notes_that_change_the_figures_are_warnings_and_in_the_summary():
     slow = replace(submission("slow", [_A, _A], accepted=True), abstained=frozenset({2}))
     unasked = replace(submission("unasked", [_A, _A], accepted=True), not_asked=frozenset({2}))
     killed = submission("bad", [_A, _A, _W])
@@ -137,7 +134,7 @@ def test_notes_that_change_the_figures_are_warnings_and_in_the_summary() -> None
     assert [counts[name] for name in names] == [2, 1, 1, 1, 1]
 
 
-def test_endpoint_lines_add_up() -> None:
+def test_endpoint_lines_add_up():
     result = made_up_run(problems=2, cases=10, endpoints=3, capacity=2)
     lines = endpoint_lines(result)
     assert [line.number for line in lines] == [1, 2, 3]
@@ -146,7 +143,7 @@ def test_endpoint_lines_add_up() -> None:
     assert abs(sum(line.due for line in lines) - 1) < 1e-9
 
 
-def test_leases_of_an_endpoint_that_has_left_are_not_lost() -> None:
+def test_leases_of_an_endpoint_that_has_left_are_not_lost():
     result = made_up_run(problems=1, cases=5, endpoints=2)
     first, second = result.pool.endpoints
     left = replace(result, pool=replace(result.pool, endpoints=(first,)))
@@ -154,7 +151,7 @@ def test_leases_of_an_endpoint_that_has_left_are_not_lost() -> None:
     assert gone_endpoints(left) == {second.url: sum(s.endpoint == second.url for s in result.spans)}
 
 
-def test_endpoints_with_the_same_short_name_have_different_labels() -> None:
+def test_endpoints_with_the_same_short_name_have_different_labels():
     result = made_up_run(problems=1, cases=5, endpoints=2)
     same = replace(result.pool.endpoints[0], url="http://" + "x" * 200 + "/a" + "y" * 200)
     lines = endpoint_lines(replace(result, pool=replace(result.pool, endpoints=(same, same))))
@@ -176,7 +173,7 @@ def _columns(band: Table) -> list[tuple[int, bool, bool]]:
     ]
 
 
-def test_a_matrix_has_a_letter_for_each_run() -> None:
+def test_a_matrix_has_a_letter_for_each_run():
     (band,) = matrix_bands(_problem())
     assert set(LETTERS) == set(Verdict)
     assert len(set(LETTERS.values())) == len(Verdict)
@@ -189,7 +186,7 @@ def test_a_matrix_has_a_letter_for_each_run() -> None:
     assert [part in first for part in ("case 0", "accepted", "12.3 ms", "data: sample/0.in")] == [True] * 4
 
 
-def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart() -> None:
+def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart():
     broken = submission("broken", [Verdict.COMPILE_ERROR] * 3)
     (band,) = matrix_bands(_problem(submissions=(submission("short", [_A]), broken)))
     assert [cell_of(each).mark for each in band.groups[0].rows[0][2:]] == ["accepted", "none", "none"]
@@ -198,7 +195,7 @@ def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart() 
 
 
 @given(st.integers(0, 200), st.integers(0, 130))
-def test_a_wide_matrix_keeps_what_tells_most(cases: int, most: int) -> None:
+def test_a_wide_matrix_keeps_what_tells_most(cases, most):
     problem = made_up_problem("p", Random(cases), cases=cases)
     bands = matrix_bands(problem, most=most)
     columns = [column for band in bands for column in _columns(band)]
@@ -215,7 +212,7 @@ def _notes(result: RunResult) -> list[tuple[str, ...]]:
     return [tuple(plain(each) for each in row) for row in notes(result)]
 
 
-def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> None:
+def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs():
     """However many submissions and problems it costs; those of rows have no names, and are counted."""
     rust, cobol = "no endpoint runs rust", "no endpoint runs cobol"
     runs = "no endpoint runs ada (they run: python)"
@@ -234,7 +231,7 @@ def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> N
     assert result.summary()["languages_missing"] == {"rust": 5, "cobol": 1}
 
 
-def test_of_very_many_missing_languages_the_dearest_are_told() -> None:
+def test_of_very_many_missing_languages_the_dearest_are_told():
     result = _run(_problem(left_out={f"{n} in language {n}": f"no endpoint runs language {n}" for n in range(1, 31)}))
     told = [line for line in warnings(result) if "language" in line]
     assert len(told) == 21

@@ -14,7 +14,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_report_is_two_files(tmp_path: Path) -> None:
+def test_a_report_is_two_files(tmp_path):
     result = made_up_run(problems=2, cases=4)
     path = write_report(result, tmp_path / "deep" / "results")
     assert path == tmp_path / "deep" / "results" / "report.html"
@@ -25,17 +25,17 @@ def test_a_report_is_two_files(tmp_path: Path) -> None:
     assert summary.startswith('{\n  "problems": 2,\n')
 
 
-def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_result_gives_the_same_bytes(tmp_path):
     first = write_report(made_up_run(problems=2, cases=4), tmp_path / "a").read_bytes()
     assert write_report(made_up_run(problems=2, cases=4), tmp_path / "b").read_bytes() == first
 
 
 @pytest.mark.more
-def test_a_big_run_is_less_than_2_mb(tmp_path: Path) -> None:
+def test_a_big_run_is_less_than_2_mb(tmp_path):
     path = write_report(made_up_run(problems=14, cases=40, wrong=4, endpoints=32), tmp_path)
     assert path.stat().st_size < 2_000_000
 
 
-def test_names_that_are_not_text_can_be_written(tmp_path: Path) -> None:
+def test_names_that_are_not_text_can_be_written(tmp_path):
     write_report(hostile_run("caf\udce9"), tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text())["per_problem"][0]["problem"] == "caf\udce9"

@@ -129,7 +129,7 @@ def hostile_run(evil: str = EVIL) -> RunResult:
     )
 
 
-def test_names_are_text_and_nothing_else() -> None:
+def test_names_are_text_and_nothing_else():
     result = hostile_run()
     html = page(result, draw_charts(result))
     text = _checked(html)
@@ -153,13 +153,13 @@ def test_names_are_text_and_nothing_else() -> None:
     ],
     ids=["empty", "no cases", "no wrong", "wide", "no time", "no slots", "no submissions", "outage"],
 )
-def test_a_page_of_little_is_whole_and_makes_sense(result: RunResult) -> None:
+def test_a_page_of_little_is_whole_and_makes_sense(result):
     text = _checked(page(result, draw_charts(result)))
     assert not re.search(r"\bnan\b|\binf\b|\bNone\b(?!:|\.)", text)
     assert "0 of 0" not in text
 
 
-def test_the_headline_comes_first_and_the_pool_last() -> None:
+def test_the_headline_comes_first_and_the_pool_last():
     result = replace(made_up_run(problems=2, cases=4, seed=3), complete=False, sessions=4)
     html = page(result, draw_charts(result))
     sections = ("attention", "survivors", "problems", "matrices", "pool")
@@ -177,7 +177,7 @@ def test_the_headline_comes_first_and_the_pool_last() -> None:
     assert all(word in body for word in words)
 
 
-def test_the_table_of_problems_has_before_and_after_first() -> None:
+def test_the_table_of_problems_has_before_and_after_first():
     result = made_up_run(problems=6, cases=10)
     html = page(result, ())
     section = html[html.index('id="problems"') : html.index('id="matrices"')]
@@ -190,7 +190,7 @@ def test_the_table_of_problems_has_before_and_after_first() -> None:
     assert rows[-1][:2] == [f"{counts['wrong_killed_before']} of 24", f"{counts['wrong_killed']} of 24"]
 
 
-def test_a_survivor_and_a_contested_case_have_what_a_setter_needs() -> None:
+def test_a_survivor_and_a_contested_case_have_what_a_setter_needs():
     near = NearCase(7, Origin("mutate", "n: 2 -> 5"), "5\n1 2", "3", ("wrong/b.py",))
     reading = SurvivorReading(
         "sum a", "wrong/a.py", "python", "print(1)", (near,), passed=6, replaced=58, slowest_s=0.5, limit_s=2.0,
@@ -213,7 +213,7 @@ def test_a_survivor_and_a_contested_case_have_what_a_setter_needs() -> None:
     assert 'ids = ["sum a"]' in asked
 
 
-def test_what_was_not_judged_is_named_and_in_no_verdict() -> None:
+def test_what_was_not_judged_is_named_and_in_no_verdict():
     html = page(outage_run(), draw_charts(outage_run()))
     assert "Nothing can be said yet: no submission was judged on every case." in html
     assert 'id="survivors"' not in html

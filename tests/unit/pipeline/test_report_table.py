@@ -21,7 +21,7 @@ def _printed(result: RunResult, width: int, *, colours: bool = False, report: Pa
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 @pytest.mark.parametrize("endpoints", [1, 4, 32])
-def test_it_fits_and_nothing_is_cut_but_names(width: int, endpoints: int) -> None:
+def test_it_fits_and_nothing_is_cut_but_names(width, endpoints):
     result = made_up_run(problems=14, cases=40, endpoints=endpoints)
     text = _printed(replace(result, complete=False, sessions=2), width)
     assert max(len(line) for line in text.splitlines()) <= width
@@ -32,7 +32,7 @@ def test_it_fits_and_nothing_is_cut_but_names(width: int, endpoints: int) -> Non
     assert "Not complete" in text
 
 
-def test_each_problem_is_a_line_with_its_counts_and_its_survivors() -> None:
+def test_each_problem_is_a_line_with_its_counts_and_its_survivors():
     result = made_up_run(problems=3, cases=12)
     before, _, after = _printed(result, 140).partition("Wrong submissions that survive")
     for problem in result.problems:
@@ -42,7 +42,7 @@ def test_each_problem_is_a_line_with_its_counts_and_its_survivors() -> None:
         assert line.split(maxsplit=1)[1].strip() == ", ".join(s.name for s in problem.survivors)
 
 
-def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
+def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
     run = watched(made_up_run(problems=2, cases=6, endpoints=4), "healthy", "healthy", "healthy", "half_open")
     fine, idle, dead, out = (stats.url for stats in run.pool.endpoints)
     spans = [replace(s, outcome="failure") if s.endpoint == dead else s for s in run.spans if s.endpoint != idle]
@@ -55,7 +55,7 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
     assert "health" not in _printed(made_up_run(problems=1, cases=3), 140), "nobody watched it"
 
 
-def test_a_run_that_judged_nothing_gives_the_reasons() -> None:
+def test_a_run_that_judged_nothing_gives_the_reasons():
     run = replace(outage_run(), complete=False)
     first, second = run.problems
     first = replace(first, reasons={"after 3 of 3 tries: a: connection refused": 7, "after 2 tries: b: HTTP 500": 2})
@@ -68,7 +68,7 @@ def test_a_run_that_judged_nothing_gives_the_reasons() -> None:
     assert "the run was stopped" in _printed(replace(run, stopped_by=2), 140)
 
 
-def test_a_run_of_nothing_says_so_and_where_its_report_is() -> None:
+def test_a_run_of_nothing_says_so_and_where_its_report_is():
     path = Path("/home/somebody") / ("x" * 90) / "report.html"
     text = _printed(empty_run(), 80, report=path)
     assert "0 problems, 0 cases\n" in text
@@ -76,7 +76,7 @@ def test_a_run_of_nothing_says_so_and_where_its_report_is() -> None:
     assert not any(word in text for word in ("%", "nan"))
 
 
-def test_names_cannot_command_the_terminal_and_ascii_is_enough() -> None:
+def test_names_cannot_command_the_terminal_and_ascii_is_enough():
     assert all(line.isprintable() for line in _printed(hostile_run(), 80).splitlines())
     assert "[bold red]" in _printed(hostile_run("[bold red]"), 140)
     raw = io.BytesIO()
@@ -86,7 +86,7 @@ def test_names_cannot_command_the_terminal_and_ascii_is_enough() -> None:
     assert b"gr??er" in raw.getvalue()
 
 
-def test_long_lists_end_somewhere() -> None:
+def test_long_lists_end_somewhere():
     result = made_up_run(problems=60, cases=3, wrong=2, endpoints=32, capacity=1)
     text = _printed(result, 80)
     surviving = sum(bool(p.survivors) for p in result.problems)

@@ -84,7 +84,7 @@ def names(submissions: tuple[SubmissionResult, ...]) -> list[str]:
     return [found.name for found in submissions]
 
 
-def test_what_the_example_means() -> None:
+def test_what_the_example_means():
     assert [c.id for c in EXAMPLE.ready] == [1, 2, 3, 4]
     assert [c.id for c in EXAMPLE.before] == [1, 2]
     assert names(EXAMPLE.accepted) == ["good", "no good", "good but lost"]
@@ -101,7 +101,7 @@ def test_what_the_example_means() -> None:
     assert EXAMPLE.judged == 4 + 3 + 3 + 4 + 4 + 3 + 4 + 4 + 0 + 3 + 5
 
 
-def test_the_summary_adds_up() -> None:
+def test_the_summary_adds_up():
     summary = run_of(EXAMPLE, EXAMPLE).summary()
     assert summary["problems"] == 2
     assert summary["cases"] == 8
@@ -134,7 +134,7 @@ def test_the_summary_adds_up() -> None:
     assert json.loads(json.dumps(summary))["per_problem"][0]["survivors"] == names(EXAMPLE.survivors)
 
 
-def test_a_rate_over_nothing_is_one() -> None:
+def test_a_rate_over_nothing_is_one():
     summary = run_of().summary()
     assert (summary["accepted_kept"], summary["wrong_killed"], summary["utilisation"]) == (1, 1, 0)
     assert (rate(0, 0, 0), rate(0, 4, 4), rate(1, 4, 6)) == (1, 0, 0.25)
@@ -145,7 +145,7 @@ def test_a_rate_over_nothing_is_one() -> None:
     [((), ()), ((case(1, state=CaseState.UNJUDGED),), ()), ((case(1),), (U,)), ((case(1),), ())],
     ids=["no case", "no ready case", "unjudged", "never run"],
 )
-def test_what_was_not_judged_is_no_verdict(cases: tuple[CaseResult, ...], verdicts: tuple[Verdict, ...]) -> None:
+def test_what_was_not_judged_is_no_verdict(cases, verdicts):
     problem = ProblemResult(
         "p", "P", cases, (submission("right", True, *verdicts), submission("wrong", False, *verdicts))
     )
@@ -158,7 +158,7 @@ def test_what_was_not_judged_is_no_verdict(cases: tuple[CaseResult, ...], verdic
 
 
 @given(verdicts=st.lists(st.lists(st.sampled_from(Verdict), min_size=4, max_size=4), max_size=6), own=st.integers(0, 4))
-def test_more_cases_kill_no_fewer(verdicts: list[list[Verdict]], own: int) -> None:
+def test_more_cases_kill_no_fewer(verdicts, own):
     problem = ProblemResult(
         "p",
         "P",
@@ -210,11 +210,11 @@ def span(stage: RunStage, subject: str, start_s: float, end_s: float, *, number:
         ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.REFERENCE, "r", 2, 5, problem="q")], 3),
     ],
 )
-def test_the_longest_chain(spans: list[Span], longest_s: float) -> None:
+def test_the_longest_chain(spans, longest_s):
     assert longest_chain_s(spans) == longest_s
 
 
-def test_the_bound_is_the_greater_of_work_and_chain() -> None:
+def test_the_bound_is_the_greater_of_work_and_chain():
     work = tuple(span(RunStage.AGREE, "x", n, n + 1, number=n) for n in range(8))
     assert run_of(spans=work, slots=2, makespan_s=4).bound_s == 4
     assert run_of(spans=work, slots=2, makespan_s=8).utilisation == 0.5

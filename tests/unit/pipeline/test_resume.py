@@ -61,7 +61,7 @@ class Mortal(Store):
                     raise Died  # and so does every later one
             write(events)
 
-        self.log.add_all = counted  # type: ignore[method-assign]
+        self.log.add_all = counted
 
 
 def mortal(left: int) -> type[Mortal]:
@@ -105,9 +105,7 @@ def stop(bench: Bench, writes: int) -> None:
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("disturb", [die, stop])
-def test_wherever_it_is_disturbed_it_comes_to_the_same_end(
-    tmp_path: Path, name: str, disturb: Callable[[Bench, int], None], in_full: bool
-) -> None:
+def test_wherever_it_is_disturbed_it_comes_to_the_same_end(tmp_path, name, disturb, in_full):
     end, writes = undisturbed(name)
     assert writes >= 8
     # To be left out takes two writes, so a death between them is the hardest part; a stop lets threads end.
@@ -120,9 +118,7 @@ def test_wherever_it_is_disturbed_it_comes_to_the_same_end(
 
 @settings(max_examples=15)
 @given(name=st.sampled_from(list(PROBLEMS)), lives=st.lists(st.integers(0, 25), min_size=2, max_size=6))
-def test_a_run_with_many_lives_comes_to_the_same_end(
-    tmp_path_factory: pytest.TempPathFactory, name: str, lives: Sequence[int]
-) -> None:
+def test_a_run_with_many_lives_comes_to_the_same_end(tmp_path_factory, name, lives):
     bench = bench_of(PROBLEMS[name], tmp_path_factory.mktemp("lives"))
     for life, writes in enumerate(lives):
         (die, stop)[life % 2](bench, writes)
@@ -130,7 +126,7 @@ def test_a_run_with_many_lives_comes_to_the_same_end(
 
 
 @pytest.mark.parametrize("after", range(0, 25, 4))
-def test_a_death_while_all_endpoints_are_down_is_made_good_too(tmp_path: Path, after: int) -> None:
+def test_a_death_while_all_endpoints_are_down_is_made_good_too(tmp_path, after):
     """First it dies amid its work, then nothing can be reached, then it dies again, then all is well."""
     bench = bench_of(PROBLEMS["plain"], tmp_path)
     die(bench, after)

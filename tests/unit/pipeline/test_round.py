@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,8 +103,8 @@ def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
     data=st.data(),
 )
 def test_whatever_the_order_of_events_nothing_is_judged_twice_and_nothing_forgotten(
-    inputs: list[int], doubtful: bool, allowed_s: float | None, quorum: float, workers: int, data: st.DataObject
-) -> None:
+    inputs, doubtful, allowed_s, quorum, workers, data
+):
     problem = problem_of([*RIGHT, *(DOUBTFUL if doubtful else ())])
     chosen = PipelineSettings(
         problems="-", max_inputs=6, quorum=quorum, generators=["data", "made up"], shrink="off",
@@ -134,7 +133,7 @@ def test_whatever_the_order_of_events_nothing_is_judged_twice_and_nothing_forgot
     )
 
 
-def test_what_kills_goes_to_the_jury_before_other_inputs_do() -> None:
+def test_what_kills_goes_to_the_jury_before_other_inputs_do():
     problem = problem_of([*RIGHT, *DOUBTFUL])
     chosen = PipelineSettings(problems="-", max_inputs=9, generators=["data"], output_generation_workers=1)
     known = Known(problem, ProblemLog(problem.id), chosen, 60.0, frozenset({"python"}))
@@ -147,16 +146,14 @@ def test_what_kills_goes_to_the_jury_before_other_inputs_do() -> None:
             order.append((act.stage, act.submission.name, int(act.case.data)))
         return ended(act)
 
-    world.end = end  # type: ignore[method-assign]
+    world.end = end
     world.play()
     largest = [(stage, name) for stage, name, n in order if n == 20]
     first_kill = largest.index((RunStage.VALIDATE_SOLUTION, "slow from 20"))
     assert largest[first_kill + 1] == (RunStage.AGREE, "add"), "a case that kills goes to the jury at once"
 
 
-def test_the_first_error_of_an_act_stops_the_rest_and_is_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_error_of_an_act_stops_the_rest_and_is_raised(tmp_path, monkeypatch):
     settle = Sample.settle
 
     def failing(self: Sample, submission: Submission, *rest: Any) -> Any:

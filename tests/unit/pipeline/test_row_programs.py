@@ -77,7 +77,7 @@ def _ends(folder: Path, program: Program, stdin: bytes, files: Mapping[str, byte
 
 @pytest.mark.more
 @pytest.mark.needs("g++")
-def test_programs_with_testlib_answer_like_validators_of_a_package(tmp_path: Path) -> None:
+def test_programs_with_testlib_answer_like_validators_of_a_package(tmp_path):
     problem = _plus(tmp_path)
     checker = checker_program(problem.checker)
     assert checker is not None
@@ -92,7 +92,7 @@ def test_programs_with_testlib_answer_like_validators_of_a_package(tmp_path: Pat
     assert [_ends(home, validator, data, {}) for data in (b"5\n", b"10\n", b"")] == [42, 43, 43]
 
 
-def test_the_header_is_the_users_and_is_beside_each_program_that_includes_it(tmp_path: Path) -> None:
+def test_the_header_is_the_users_and_is_beside_each_program_that_includes_it(tmp_path):
     problem = _plus(tmp_path)
     program = problem.checker.program
     assert program is not None
@@ -103,7 +103,7 @@ def test_the_header_is_the_users_and_is_beside_each_program_that_includes_it(tmp
     assert problem.notes == ()
 
 
-def test_without_the_header_they_are_named_and_not_used(tmp_path: Path) -> None:
+def test_without_the_header_they_are_named_and_not_used(tmp_path):
     problem = _problem(tmp_path, ROWS["code-contests-plus"])
     assert (problem.checker.program, problem.input_validators, problem.recipes) == (None, (), ())
     (note,) = problem.notes
@@ -112,7 +112,7 @@ def test_without_the_header_they_are_named_and_not_used(tmp_path: Path) -> None:
         _problem(tmp_path, ROWS["code-contests-plus"], testlib=str(tmp_path / "none"))
 
 
-def test_the_commands_of_a_generator_get_a_seed() -> None:
+def test_the_commands_of_a_generator_get_a_seed():
     row = problem_of({**ROWS["code-contests-plus"], "generator_cmd": "./gen -n 5 > a\n\n-big\n./gen 'a b' -deep"})
     recipes = list(recipes_in(row, b""))
     wanted = [("-n", "5", "{seed}"), ("-big", "-seed={seed}"), ("a b", "-deep", "-seed={seed}")]
@@ -125,7 +125,7 @@ def test_the_commands_of_a_generator_get_a_seed() -> None:
 @pytest.mark.parametrize(
     ("output", "ends"), [(b"10", 42), (b"11", 43), (b"", 43), (b"1 2 3", 1)], ids=["right", "wrong", "empty", "crash"]
 )
-def test_a_checker_that_prints_a_score(output: bytes, ends: int, tmp_path: Path) -> None:
+def test_a_checker_that_prints_a_score(output, ends, tmp_path):
     source = """import sys
 def main(given, right, output):
     found = open(output).read().split()
@@ -185,7 +185,7 @@ def _judged(folder: Path, world: _World) -> tuple[Bench, dict[str, set[Verdict]]
     return bench, found, end.left_out
 
 
-def test_a_checker_and_a_validator_of_a_row_decide(tmp_path: Path) -> None:
+def test_a_checker_and_a_validator_of_a_row_decide(tmp_path):
     _, found, left_out = _judged(tmp_path, _World())
     assert left_out == ()
     assert found == {
@@ -194,7 +194,7 @@ def test_a_checker_and_a_validator_of_a_row_decide(tmp_path: Path) -> None:
     }
 
 
-def test_a_checker_that_refuses_the_answers_of_its_row_is_left_out(tmp_path: Path) -> None:
+def test_a_checker_that_refuses_the_answers_of_its_row_is_left_out(tmp_path):
     bench, _, left_out = _judged(tmp_path, _World(checker=True, validator=True))
     assert set(left_out) >= {"row/checker", "row/validator"}
     with bench.open({"a": FakeExecutor(_World().answer, languages=("python", "cpp"))}) as sample:

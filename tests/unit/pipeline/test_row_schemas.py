@@ -55,9 +55,7 @@ def _read(folder: Path, row: Mapping[str, Any]) -> Problem | BadRow:
         ("plain", "twice", "public", "python cpp", ""),
     ],
 )
-def test_a_row_of_each_schema_is_read(
-    name: str, id_: str, tests: str, programs: str, notes: str, tmp_path: Path
-) -> None:
+def test_a_row_of_each_schema_is_read(name, id_, tests, programs, notes, tmp_path):
     row = ROWS[name]
     found = problem_of(row)
     assert " ".join(test.kind for test in found.tests) == tests
@@ -91,16 +89,14 @@ _DOCSTRING = '"""\n```\nx\n```\n"""'
         ("deep-coder", {"right": [{"language": "python", "source": "```c++\nint a;"}]}, "int a;", ""),
     ],
 )
-def test_programs_of_a_row_are_found_in_each_column_that_may_have_them(
-    name: str, columns: Mapping[str, Any], right: str, wrong: str
-) -> None:
+def test_programs_of_a_row_are_found_in_each_column_that_may_have_them(name, columns, right, wrong):
     found = problem_of({**ROWS[name], **columns})
     assert [" ".join(each.source for each in some) for some in (found.right, found.wrong)] == [right, wrong]
     for each in (*found.right, *found.wrong):
         assert each.language == ("cpp" if "int " in each.source else "python")
 
 
-def test_columns_that_look_like_programs_and_are_not_used_are_named() -> None:
+def test_columns_that_look_like_programs_and_are_not_used_are_named():
     more = {
         "trials": {"a": {"solution_code": "x"}},
         "thought": "import os\n",
@@ -111,7 +107,7 @@ def test_columns_that_look_like_programs_and_are_not_used_are_named() -> None:
     assert problem_of({**ROWS["plain"], "checker": "x", "code_list": []}).notes == ("not used: checker",)
 
 
-def test_a_whole_number_is_an_id() -> None:
+def test_a_whole_number_is_an_id():
     assert problem_of({**ROWS["plain"], "id": 7}).id == "7"
 
 
@@ -123,12 +119,12 @@ def test_a_whole_number_is_an_id() -> None:
         {"ground_truth": '{"inputs": ["1\\n"], "outputs": ["2\\n"]}', "style": "rule"},
     ],
 )
-def test_the_tests_of_a_row_are_read_without_the_row(tests: Any) -> None:
+def test_the_tests_of_a_row_are_read_without_the_row(tests):
     assert cases_of(tests) == [StdinCase("1\n", "2\n")]
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_judge_reads_a_row_of_each_schema(name: str) -> None:
+def test_the_judge_reads_a_row_of_each_schema(name):
     cases = cases_of(ROWS[name])
     if isinstance(cases[0], CallCase):
         assert cases[0] in (CallCase("twice", [1], 2), CallCase("twice", [1, 0], 2))
@@ -139,7 +135,7 @@ def test_the_judge_reads_a_row_of_each_schema(name: str) -> None:
     assert len(cases) == len(problem_of(ROWS[name]).tests)
 
 
-def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
+def test_parquet_gives_the_same_problems(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for name, row in ROWS.items():
         place = tmp_path / f"{name}.parquet"
@@ -149,17 +145,17 @@ def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
         assert problem_of(raw.columns) == problem_of(row)
 
 
-def test_every_schema_has_a_row() -> None:
+def test_every_schema_has_a_row():
     met = {schema.words for row in ROWS.values() if (schema := schema_of(row))}
     assert met == {schema.words for schema in SCHEMAS}
 
 
-def test_the_type_of_a_test_counts_more_than_a_name() -> None:
+def test_the_type_of_a_test_counts_more_than_a_name():
     tests = [{"input": "1\n", "output": "2\n", "type": "Standard input", "fn_name": "no"}]
     assert len(problem_of({**ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
 
 
-def test_limits_are_read_where_their_unit_is_known() -> None:
+def test_limits_are_read_where_their_unit_is_known():
     read = {name: problem_of(row) for name, row in ROWS.items()}
     assert {name: each.time_limit_s for name, each in read.items() if each.time_limit_s} == {
         "code-contests": 1.5, "code-contests-plus": 2.0, "codeforces": 1.0, "codeforces-cots": 1.0, "hard-tests": 1.0,
@@ -182,7 +178,7 @@ def test_limits_are_read_where_their_unit_is_known() -> None:
         ("kod-code", {"test": "assert ("}, "test: is not Python: "),
     ],
 )
-def test_what_cannot_be_judged_is_named(name: str, columns: Mapping[str, Any], why: str, tmp_path: Path) -> None:
+def test_what_cannot_be_judged_is_named(name, columns, why, tmp_path):
     read = _read(tmp_path, {**ROWS[name], **columns})
     assert isinstance(read, BadRow)
     assert why in str(read)
@@ -217,14 +213,14 @@ def _packed(value: Any) -> str:
         ("?", "private_test_cases: the tests are not JSON"),
     ],
 )
-def test_private_tests_that_cannot_be_read_are_named(private: str, why: str) -> None:
+def test_private_tests_that_cannot_be_read_are_named(private, why):
     with pytest.raises(PackageError) as raised:
         problem_of({**ROWS["live-code-bench"], "private_test_cases": private})
     assert why in str(raised.value)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
+def test_a_pickle_runs_nothing(protocol, tmp_path):
     data = pickle.dumps(_Runs(str(tmp_path / "made")), protocol)
     packed = base64.b64encode(zlib.compress(data)).decode()
     with pytest.raises(PackageError, match="it must hold a single text, of JSON"):
@@ -233,14 +229,14 @@ def test_a_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
+def test_a_pickled_text_is_read_whatever_its_protocol(protocol):
     text = json.dumps([{"input": "é\n" + "1" * 70_000, "output": "2\n", "testtype": "stdin"}], ensure_ascii=False)
     packed = base64.b64encode(zlib.compress(pickle.dumps(text, protocol))).decode()
     found = problem_of({**ROWS["live-code-bench"], "private_test_cases": packed})
     assert [test.input[:2] for test in found.tests] == ["1\n", "é\n"]
 
 
-def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_not_unpacked(monkeypatch):
     monkeypatch.setattr("balancer.rows.test_forms._MOST_PACKED", 2**20)
     with pytest.raises(PackageError, match=r"private_test_cases: .* it has more than 1 MiB"):
         problem_of({**ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
@@ -264,7 +260,7 @@ def broken(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_whatever_a_row_holds_it_is_read_or_named(row: Mapping[str, Any]) -> None:
+def test_whatever_a_row_holds_it_is_read_or_named(row):
     for each in broken(row):
         if not isinstance(each, dict):
             continue
@@ -279,13 +275,13 @@ def test_whatever_a_row_holds_it_is_read_or_named(row: Mapping[str, Any]) -> Non
         words.encode()
 
 
-def test_right_stands_for_the_solutions_of_apps() -> None:
+def test_right_stands_for_the_solutions_of_apps():
     tests = '{"inputs": ["1"], "outputs": ["2"]}'
     row = problem_of({"question": "q", "input_output": tests, "right": [{"language": "python", "source": "print(2)"}]})
     assert (row.statement, len(row.tests), len(row.right)) == ("q", 1, 1)
 
 
-def test_a_function_beside_plain_tests_is_called() -> None:
+def test_a_function_beside_plain_tests_is_called():
     tests = [{"input": "1\n2", "output": "3", "kind": "private"}, {"input": [1, 2], "output": 3}]
     solution = {"language": "python", "source": "def f(a, b): return a + b"}
     row = problem_of({"id": "a", "fn_name": "f", "tests": tests, "right": [solution]})

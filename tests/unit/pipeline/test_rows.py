@@ -64,7 +64,7 @@ def _only(place: str, **settings: Any) -> Problem:
     return problem
 
 
-def test_the_example_rows_are_what_their_builder_makes() -> None:
+def test_the_example_rows_are_what_their_builder_makes():
     spec = importlib.util.spec_from_file_location("build", _ROWS.with_name("build.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -73,7 +73,7 @@ def test_the_example_rows_are_what_their_builder_makes() -> None:
     assert [json.loads(line) for line in _ROWS.read_text().splitlines()] == [build.row(name) for name in build.NAMES]
 
 
-def test_a_row_of_code_contests(tmp_path: Path) -> None:
+def test_a_row_of_code_contests(tmp_path):
     problem = _only(_file(tmp_path, _row("1575_A. Another Sorting Problem")), tests=["public", "generated"])
     assert (problem.id, problem.name) == ("1575_A.-Another-Sorting-Problem", "1575_A. Another Sorting Problem")
     assert (problem.time_limit_s, problem.memory_bytes, problem.statement) == (1.5, 1000, "Add.")
@@ -85,7 +85,7 @@ def test_a_row_of_code_contests(tmp_path: Path) -> None:
     assert [s.name for s in problem.wrong] == ["wrong/0.py"]
 
 
-def test_repeated_solutions_count_once_and_other_languages_are_named(tmp_path: Path) -> None:
+def test_repeated_solutions_count_once_and_other_languages_are_named(tmp_path):
     solutions = {"language": [3, 3, 1, 4, 0], "solution": ["print(3)", "print(3)  \r\n", "print 3", "class A {}", "?"]}
     problem = _only(_file(tmp_path, _row(solutions=solutions)))
     assert [s.name for s in problem.accepted] == ["right/0.py"]
@@ -127,7 +127,7 @@ _BAD = [
 
 
 @pytest.mark.parametrize(("bad", "why"), _BAD, ids=[why[:40] for _, why in _BAD])
-def test_a_bad_row_is_named_and_the_others_go_on(bad: Mapping[str, Any] | str, why: str, tmp_path: Path) -> None:
+def test_a_bad_row_is_named_and_the_others_go_on(bad, why, tmp_path):
     first, second, third = _read(_file(tmp_path, _row("a"), bad, _row("c")))
     assert isinstance(first, Problem)
     assert isinstance(third, Problem)
@@ -137,7 +137,7 @@ def test_a_bad_row_is_named_and_the_others_go_on(bad: Mapping[str, Any] | str, w
     assert "\n" not in str(second)
 
 
-def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
+def test_rows_are_read_one_at_a_time(tmp_path):
     place = _file(tmp_path, _row("a"), _row("b"))
     rows = read_rows(place, RowSettings(), _LANGUAGES)
     next(rows)
@@ -146,7 +146,7 @@ def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
     assert len(list(rows)) == 2
 
 
-def test_offset_limit_and_names(tmp_path: Path) -> None:
+def test_offset_limit_and_names(tmp_path):
     place = _file(tmp_path, *(_row(name) for name in "abcdef"))
 
     def ids(**settings: Any) -> str:
@@ -158,7 +158,7 @@ def test_offset_limit_and_names(tmp_path: Path) -> None:
     assert ids(offset=100) == ""
 
 
-def test_the_shares_of_all_machines_are_all_rows_once(tmp_path: Path) -> None:
+def test_the_shares_of_all_machines_are_all_rows_once(tmp_path):
     place = _file(tmp_path, *(_row(f"r{number}") for number in range(11)))
     shares = [_read(place, Shard(index, 3), offset=2) for index in range(3)]
     assert sorted(len(share) for share in shares) == [3, 3, 3]
@@ -170,7 +170,7 @@ def test_the_shares_of_all_machines_are_all_rows_once(tmp_path: Path) -> None:
             parse_shard(odd)
 
 
-def test_parquet_in_several_files_and_both_shapes_of_a_sequence(tmp_path: Path) -> None:
+def test_parquet_in_several_files_and_both_shapes_of_a_sequence(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     structs = [{"language": 3, "solution": "print(3)"}]
     parquet.write_table(arrow.Table.from_pylist([_row("a"), _row("b")]), tmp_path / "0.parquet")
@@ -182,7 +182,7 @@ def test_parquet_in_several_files_and_both_shapes_of_a_sequence(tmp_path: Path) 
         _read(str(tmp_path / "0.parquet"))
 
 
-def test_a_folder_that_datasets_has_saved(tmp_path: Path) -> None:
+def test_a_folder_that_datasets_has_saved(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_list([_row("a"), _row("b")])
     rows.save_to_disk(tmp_path / "one")
@@ -199,9 +199,7 @@ def test_a_folder_that_datasets_has_saved(tmp_path: Path) -> None:
     ("place", "called"),
     [("hf:a/b", ("a/b", None)), ("hf:a/b:1x", ("a/b", "1x"))],
 )
-def test_a_data_set_is_named_with_its_configuration(
-    place: str, called: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_data_set_is_named_with_its_configuration(place, called, monkeypatch):
     datasets = pytest.importorskip("datasets")
     asked: list[tuple[Any, ...]] = []
 
@@ -214,7 +212,7 @@ def test_a_data_set_is_named_with_its_configuration(
     assert asked == [(*called, "test", True)]
 
 
-def test_what_are_rows_and_what_is_not_there(tmp_path: Path) -> None:
+def test_what_are_rows_and_what_is_not_there(tmp_path):
     assert are_rows("rows.jsonl")
     assert are_rows("part-*.parquet")
     assert are_rows("hf:deepmind/code_contests")
@@ -232,7 +230,7 @@ _solutions = st.lists(st.sampled_from(["python", "cpp", "java"]), max_size=12).m
 
 
 @given(solutions=_solutions, most=st.integers(1, 12), seed=st.text(max_size=3))
-def test_drawn_solutions_are_spread_over_languages(solutions: list[Solution], most: int, seed: str) -> None:
+def test_drawn_solutions_are_spread_over_languages(solutions, most, seed):
     languages = {"python", "cpp"}
     able = [solution for solution in solutions if solution.language in languages]
     chosen = drawn(solutions, most, languages, seed)
@@ -253,15 +251,13 @@ def test_drawn_solutions_are_spread_over_languages(solutions: list[Solution], mo
     limit=st.none() | st.integers(1, 22),
     share=st.integers(1, 4).flatmap(lambda of: st.builds(Shard, st.integers(0, of - 1), st.just(of))),
 )
-def test_the_number_of_rows_is_known_beforehand(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, offset: int, limit: int | None, share: Shard
-) -> None:
+def test_the_number_of_rows_is_known_beforehand(tmp_path_factory, rows, offset, limit, share):
     place = _file(tmp_path_factory.mktemp("rows"), *(_row(f"p{n}") for n in range(rows)))
     settings = RowSettings(offset=offset, limit=limit)
     assert number_of_rows(rows, settings, share) == len(list(read_rows(place, settings, _LANGUAGES, share=share)))
 
 
-def test_rows_are_counted_where_the_format_tells(tmp_path: Path) -> None:
+def test_rows_are_counted_where_the_format_tells(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_list([_row(f"p{n}") for n in range(5)])
     rows.to_parquet(tmp_path / "0.parquet")
@@ -271,7 +267,7 @@ def test_rows_are_counted_where_the_format_tells(tmp_path: Path) -> None:
     assert count_rows(str(tmp_path / "saved"), "train") == 5
 
 
-def test_lines_of_json_are_counted_unless_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_json_are_counted_unless_they_are_many(tmp_path, monkeypatch):
     place = _file(tmp_path, _row("a"), _row("b"))
     with open(place, "a") as file:
         file.write("\n \n")

@@ -102,7 +102,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return Bench(tmp_path)
 
@@ -121,13 +121,13 @@ class Pinged(FakeExecutor):
 # -- one run -------------------------------------------------------------------------------------------
 
 
-def test_a_lease_says_for_which_problem_and_stage_it_is(bench: Bench) -> None:
+def test_a_lease_says_for_which_problem_and_stage_it_is(bench):
     bench.run()
     tasks = {attempt.task for attempt in read_trace(bench.folder / "results/run.sqlite").attempts}
     assert {"doubling: reference", "tripling: validate_solution", "zeroing: validate_input"} <= tasks
 
 
-def test_a_run_judges_everything_and_counts_every_lease(bench: Bench) -> None:
+def test_a_run_judges_everything_and_counts_every_lease(bench):
     result = bench.run()
     assert result.complete
     assert result.sessions == 1
@@ -146,7 +146,7 @@ def test_a_run_judges_everything_and_counts_every_lease(bench: Bench) -> None:
     assert all(0 <= span.started_s <= span.ended_s for span in result.spans)
 
 
-def test_a_complete_run_runs_nothing_and_says_the_same(bench: Bench) -> None:
+def test_a_complete_run_runs_nothing_and_says_the_same(bench):
     first = bench.run()
     again = bench.run()
     assert bench.calls == 0
@@ -164,7 +164,7 @@ def test_a_complete_run_runs_nothing_and_says_the_same(bench: Bench) -> None:
         ('h3 = 100\n"*" = 3', 3 + 3 + 4),
     ],
 )
-def test_slots_are_those_that_may_be_used_at_once(bench: Bench, caps: str, slots: int) -> None:
+def test_slots_are_those_that_may_be_used_at_once(bench, caps, slots):
     """Three hosts with two endpoints of two slots each; a host's cap, or that of all others, may be less than four."""
     config = CONFIG.replace("fake://{1..3}/", "fake://h{1..3}:{1..2}/") + f"[host_caps]\n{caps}\n"
     bench.write(config)
@@ -172,9 +172,7 @@ def test_slots_are_those_that_may_be_used_at_once(bench: Bench, caps: str, slots
     assert bench.run().slots == slots
 
 
-def test_endpoints_are_pinged_while_it_runs_and_no_longer(
-    bench: Bench, still_running: Callable[[str], list[str]]
-) -> None:
+def test_endpoints_are_pinged_while_it_runs_and_no_longer(bench, still_running):
     bench.new = Pinged
     bench.write(CONFIG + '[health]\nping = "ping"\nping_every_s = 0.01\n')
     assert bench.run().complete
@@ -183,14 +181,14 @@ def test_endpoints_are_pinged_while_it_runs_and_no_longer(
 
 
 @pytest.mark.parametrize("health", ["", '[health]\nenabled = false\nping = "ping"\nping_every_s = 0.001\n'])
-def test_nobody_is_pinged_who_was_not_asked_for(bench: Bench, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_pinged_who_was_not_asked_for(bench, health, monkeypatch):
     monkeypatch.setattr("balancer.pipeline.running.run.Prober", None)  # must not be called
     bench.write(CONFIG + health)
     assert bench.run().complete
 
 
 @pytest.mark.parametrize(("scheme", "again"), [("fake", True), ("local", False)])
-def test_runs_are_made_again_where_another_machine_can_tell(bench: Bench, scheme: str, again: bool) -> None:
+def test_runs_are_made_again_where_another_machine_can_tell(bench, scheme, again):
     bench.registry.executors["local"] = bench.registry.executors["fake"]
     bench.write(
         CONFIG.replace("[verify]", "[verify]\n#").replace("first = 0", "first = 10").replace("fake:", f"{scheme}:")
@@ -200,14 +198,14 @@ def test_runs_are_made_again_where_another_machine_can_tell(bench: Bench, scheme
         assert bool(store.trust.found().again) is again
 
 
-def test_executors_get_what_the_config_says(bench: Bench) -> None:
+def test_executors_get_what_the_config_says(bench):
     bench.write(CONFIG.replace("capacity = 2", 'capacity = 2\nheaders = { Authorization = "Bearer secret" }'))
     bench.run()
     assert [dict(options.headers) for options in bench.options] == [{"Authorization": "Bearer secret"}] * 3
     assert all(str(options.cache_dir).endswith("results/compiled") for options in bench.options)
 
 
-def test_strategy_endpoints_and_threads_may_change_between_sessions(bench: Bench) -> None:
+def test_strategy_endpoints_and_threads_may_change_between_sessions(bench):
     bench.run()
     changed = (
         CONFIG.replace("least_in_flight", "fifo").replace("{1..3}", "{4..5}").replace("_workers = 3", "_workers = 1")
@@ -229,7 +227,7 @@ def test_strategy_endpoints_and_threads_may_change_between_sessions(bench: Bench
         ("max_inputs = 4", 'max_inputs = 4\ngenerators = ["data"]', "setting generators"),
     ],
 )
-def test_other_settings_are_another_run(bench: Bench, before: str, after: str, named: str) -> None:
+def test_other_settings_are_another_run(bench, before, after, named):
     bench.run()
     bench.write(CONFIG.replace(before, after))
     with pytest.raises(ConfigError, match=rf"^results: holds a run with other {named}; use --fresh to start over"):
@@ -240,7 +238,7 @@ def test_other_settings_are_another_run(bench: Bench, before: str, after: str, n
     assert bench.calls > 0
 
 
-def test_other_problems_are_another_run(bench: Bench) -> None:
+def test_other_problems_are_another_run(bench):
     bench.run()
     bench.package("doubling", wrong=("crash at 0",))
     with pytest.raises(ConfigError, match="other problem doubling;"):
@@ -250,7 +248,7 @@ def test_other_problems_are_another_run(bench: Bench) -> None:
         bench.run()
 
 
-def test_a_language_that_came_since_is_another_run(bench: Bench) -> None:
+def test_a_language_that_came_since_is_another_run(bench):
     """What no endpoint could run was left out for good; to go on would leave it out without a reason."""
     for name in ("doubling", "tripling", "zeroing"):
         (bench.folder / "problems" / name / "submissions/accepted/fast.cpp").write_text("double")
@@ -274,7 +272,7 @@ def test_a_language_that_came_since_is_another_run(bench: Bench) -> None:
         (('"problems"', '"problem"'), r"problem: not a folder"),
     ],
 )
-def test_a_run_that_never_began_claims_no_folder(bench: Bench, change: tuple[str, str], line: str) -> None:
+def test_a_run_that_never_began_claims_no_folder(bench, change, line):
     if line:
         bench.write(CONFIG.replace(*change).replace("max_inputs = 4", "max_inputs = 5"))
         with pytest.raises(BalancerError, match=line):
@@ -285,13 +283,13 @@ def test_a_run_that_never_began_claims_no_folder(bench: Bench, change: tuple[str
     assert bench.run().complete
 
 
-def test_without_a_pipeline_there_is_nothing_to_run(bench: Bench) -> None:
+def test_without_a_pipeline_there_is_nothing_to_run(bench):
     bench.write(CONFIG.partition("[pipeline]")[0])
     with pytest.raises(ConfigError, match=r"balancer\.toml: \[pipeline\]: is missing; add it"):
         settings_of(bench.config)
 
 
-def test_executors_are_closed_when_one_cannot_be_made(bench: Bench) -> None:
+def test_executors_are_closed_when_one_cannot_be_made(bench):
     bench.write(CONFIG + '\n[[endpoints]]\nurl = "gopher://x/"\n')
     with pytest.raises(ConfigError, match="gopher"):
         make_executors(bench.config, bench.registry, bench.folder)
@@ -330,7 +328,7 @@ def after_calls(count: int, act: Callable[[], None]) -> Callable[[], FakeExecuto
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("count", [1, 30, 60])
-def test_a_signal_stops_it_and_the_next_run_goes_on(bench: Bench, number: signal.Signals, count: int) -> None:
+def test_a_signal_stops_it_and_the_next_run_goes_on(bench, number, count):
     expected = undisturbed(bench)
     before = signal.getsignal(number)
     bench.new = after_calls(count, lambda: os.kill(os.getpid(), number))
@@ -348,7 +346,7 @@ def test_a_signal_stops_it_and_the_next_run_goes_on(bench: Bench, number: signal
     assert len(result.spans) == result.pool.acquired == bench.calls, "figures are the last session's"
 
 
-def test_a_session_that_was_killed_counts_as_one(bench: Bench) -> None:
+def test_a_session_that_was_killed_counts_as_one(bench):
     bench.new = after_calls(40, lambda: os.kill(os.getpid(), signal.SIGINT))
     bench.run()
     with Store(bench.folder / "results") as store:  # as SIGKILL leaves it: no word on how the session ended
@@ -360,7 +358,7 @@ def test_a_session_that_was_killed_counts_as_one(bench: Bench) -> None:
 # -- when things fail ----------------------------------------------------------------------------------
 
 
-def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(bench: Bench) -> None:
+def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(bench):
     expected = undisturbed(bench)
     bench.new = lambda: FakeExecutor(always=DOWN)
     down = bench.run()
@@ -379,7 +377,7 @@ def test_when_all_endpoints_are_down_all_is_unjudged_and_the_result_says_why(ben
     assert bench.run().problems == expected
 
 
-def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_one_problem_stops_the_others(bench, monkeypatch):
     """Else an error of the first minute would be told after hours."""
     expected = undisturbed(bench)
     begin = ProblemLog.propose
@@ -387,7 +385,7 @@ def test_an_error_in_one_problem_stops_the_others(bench: Bench, monkeypatch: pyt
     def failing(log: ProblemLog, *what: object) -> None:
         if log.problem == "tripling":
             raise BalancerError("disk full")
-        begin(log, *what)  # type: ignore[arg-type]
+        begin(log, *what)
 
     monkeypatch.setattr(ProblemLog, "propose", failing)
     bench.new = lambda: FakeExecutor(call_s=lambda: 0.02)

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,7 +38,7 @@ def outcomes(spans: list[Span]) -> list[str]:
 # -- tries ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_one_lease_and_one_span() -> None:
+def test_a_run_is_one_lease_and_one_span():
     runner, pool, spans = hasty({"a": FakeExecutor()})
     ran = runner.run(DOUBLING)
     assert ran == ProgramResult(GOOD)
@@ -50,7 +49,7 @@ def test_a_run_is_one_lease_and_one_span() -> None:
     assert pool.stats().acquired == 1
 
 
-def test_a_run_whose_lease_was_lost_meanwhile_is_made_again() -> None:
+def test_a_run_whose_lease_was_lost_meanwhile_is_made_again():
     """Others may have had the slot as well, as when the server of a pool was away for too long."""
     lost: list[int] = []
 
@@ -70,7 +69,7 @@ def test_a_run_whose_lease_was_lost_meanwhile_is_made_again() -> None:
 @pytest.mark.parametrize(
     ("failure", "outcome"), [(DOWN, "failure"), (BUSY, "overload"), (ZeroDivisionError("plugin"), "failure")]
 )
-def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -> None:
+def test_what_fails_is_run_elsewhere_at_once(failure, outcome):
     runner, pool, spans = hasty({"a": FakeExecutor(always=failure), "b": FakeExecutor()})
     assert runner.run(DOUBLING).execution == GOOD
     assert urls(spans) == ["a", "b"]
@@ -83,7 +82,7 @@ def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -
 @pytest.mark.parametrize(
     "error", [CannotTell("its own limit is lower", endpoint="a"), ValueError("it takes no file of that name")]
 )
-def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(error: Exception) -> None:
+def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(error):
     runner, pool, spans = hasty({"a": FakeExecutor(always=error), "b": FakeExecutor()})
     for _ in range(9):
         assert runner.run(DOUBLING).execution == GOOD
@@ -94,7 +93,7 @@ def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(e
     assert all((each.failures, each.overloads, each.ejections) == (0, 0, 0) for each in pool.stats().endpoints)
 
 
-def test_a_failed_program_is_no_failed_endpoint() -> None:
+def test_a_failed_program_is_no_failed_endpoint():
     killed = Execution(Status.MEMORY_LIMIT, exit_code=-9)
     runner, pool, spans = hasty({"a": FakeExecutor(always=killed), "b": FakeExecutor()})
     assert runner.run(DOUBLING).execution == killed
@@ -102,7 +101,7 @@ def test_a_failed_program_is_no_failed_endpoint() -> None:
     assert pool.stats().endpoints[0].failures == 0
 
 
-def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_failed() -> None:
+def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_failed():
     gate = threading.Event()
     executors = {"a": FakeExecutor(), "b": FakeExecutor(script=[DOWN], gate=gate)}
     runner, pool, spans = hasty(executors)
@@ -119,7 +118,7 @@ def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_fai
 
 
 @given(st.data())
-def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(data: st.DataObject) -> None:
+def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(data):
     """Any script of failures on any pool, some of whose endpoints do not know the language."""
     names = [f"e{n}" for n in range(data.draw(st.integers(1, 4)))]
     able = set(data.draw(st.lists(st.sampled_from(names), unique=True)))
@@ -154,7 +153,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
 # -- waits ---------------------------------------------------------------------------------------------
 
 
-def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
+def test_a_single_endpoint_is_tried_again_with_growing_pauses():
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN] * 9)}, attempts=10)
     assert runner.run(DOUBLING).execution == GOOD
     assert urls(spans) == ["a"] * 10
@@ -163,14 +162,14 @@ def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
     assert sum(wait_s > 0 for wait_s in runner.waits_s) >= 8
 
 
-def test_pauses_begin_when_no_endpoint_is_left_to_try() -> None:
+def test_pauses_begin_when_no_endpoint_is_left_to_try():
     runner, _, spans = hasty({name: FakeExecutor(always=DOWN) for name in "abc"}, attempts=5)
     runner.run(DOUBLING)
     assert len(spans) == 5
     assert [wait_s == 0 for wait_s in runner.waits_s] == [True, True, False, False]
 
 
-def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
+def test_the_pause_that_an_endpoint_asks_for_is_kept():
     busy = EndpointOverloaded("quota", retry_after_s=7.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[busy, DOWN])})
     assert runner.run(DOUBLING).execution == GOOD
@@ -179,7 +178,7 @@ def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
     assert last_s <= 1.0
 
 
-def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> None:
+def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve():
     busy = EndpointOverloaded("quota", retry_after_s=60.0)
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN, busy]), "b": FakeExecutor(script=[DOWN])})
     assert runner.run(DOUBLING).execution == GOOD
@@ -188,7 +187,7 @@ def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> No
 
 
 @pytest.mark.parametrize("asked_s", [86_400.0, 1e18, float("inf")])
-def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
+def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s):
     """Retry-After is up to the server; threads refuse to wait longer than 292 years (OverflowError)."""
     runner, _, _ = hasty({"a": FakeExecutor(script=[EndpointOverloaded("later", retry_after_s=asked_s)])})
     assert runner.run(DOUBLING).execution == GOOD
@@ -208,9 +207,7 @@ def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
     ],
     ids=["down", "nobody can tell", "the plugin's own error and its endpoint", "an error of ours keeps its kind"],
 )
-def test_where_no_try_succeeds_it_is_unjudged_and_says_why(
-    names: str, error: Exception, attempts: int, note: str, outcome: str
-) -> None:
+def test_where_no_try_succeeds_it_is_unjudged_and_says_why(names, error, attempts, note, outcome):
     runner, pool, spans = hasty({name: FakeExecutor(always=error) for name in names}, attempts=attempts)
     assert runner.run(DOUBLING) == ProgramResult(None, note)
     assert outcomes(spans) == [outcome] * attempts
@@ -224,7 +221,7 @@ def test_where_no_try_succeeds_it_is_unjudged_and_says_why(
         ({"max_waiters": 0, "attempts": 2}, "max_waiters is 0"),
     ],
 )
-def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings: dict[str, Any], note: str) -> None:
+def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings, note):
     runner, pool, spans = hasty({"a": FakeExecutor()}, **settings)
     with pool.acquire():
         ran = runner.run(DOUBLING)
@@ -236,7 +233,7 @@ def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings: dict[str, Any],
 # -- languages -----------------------------------------------------------------------------------------
 
 
-def test_a_program_runs_where_its_language_is_known() -> None:
+def test_a_program_runs_where_its_language_is_known():
     executors = {"a": FakeExecutor(languages=["cpp"]), "b": FakeExecutor(), "c": FakeExecutor(languages=["cpp"])}
     runner, _, spans = hasty(executors)
     assert runner.languages == {"cpp", "python"}
@@ -244,7 +241,7 @@ def test_a_program_runs_where_its_language_is_known() -> None:
     assert set(urls(spans)) == {"b"}
 
 
-def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
+def test_a_language_that_nobody_knows_is_unjudged_at_once():
     runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
     ran = runner.run(DOUBLING)
     assert ran.execution is None
@@ -282,16 +279,14 @@ LOOKS: dict[str, tuple[dict[str, Execution | None], str, str, Execution]] = {
 
 
 @pytest.mark.parametrize(("ends", "quiet", "at", "counts"), LOOKS.values(), ids=LOOKS)
-def test_a_suspect_time_limit_is_looked_at_twice_and_nothing_else_is(
-    ends: dict[str, Execution | None], quiet: str, at: str, counts: Execution
-) -> None:
+def test_a_suspect_time_limit_is_looked_at_twice_and_nothing_else_is(ends, quiet, at, counts):
     executors = {name: FakeExecutor(always=end) for name, end in ends.items()}
     runner, _, spans = hasty(executors, labels={quiet: "quiet"})
     assert runner.run(DOUBLING).execution == counts
     assert "".join(urls(spans)) == at
 
 
-def test_it_does_not_count_when_the_second_look_fails() -> None:
+def test_it_does_not_count_when_the_second_look_fails():
     executors = {"a": FakeExecutor(script=[SUSPECT], always=DOWN), "b": FakeExecutor(always=DOWN)}
     runner, _, spans = hasty(executors, labels={"b": "quiet"}, attempts=1)
     ran = runner.run(DOUBLING)
@@ -315,7 +310,7 @@ def running(runner: Runner, runs: int) -> Iterator[list[Future[ProgramResult]]]:
         yield [threads.submit(runner.run, DOUBLING) for _ in range(runs)]
 
 
-def test_stop_lets_programs_end_and_the_waiting_go() -> None:
+def test_stop_lets_programs_end_and_the_waiting_go():
     gate = threading.Event()
     runner, pool, spans = hasty({"a": FakeExecutor(gate=gate)})
     with running(runner, 4) as runs:
@@ -330,7 +325,7 @@ def test_stop_lets_programs_end_and_the_waiting_go() -> None:
     assert no_leases_out(pool)
 
 
-def test_stop_ends_a_pause() -> None:
+def test_stop_ends_a_pause():
     asks = EndpointOverloaded("later", retry_after_s=50.0)
     runner, pool, _ = hasty({"a": FakeExecutor(always=asks)}, patient=True)
     with running(runner, 1) as (run,):
@@ -340,7 +335,7 @@ def test_stop_ends_a_pause() -> None:
             run.result(30)  # of 50
 
 
-def test_nothing_starts_after_stop() -> None:
+def test_nothing_starts_after_stop():
     executor = FakeExecutor()
     runner, pool, _ = hasty({"a": executor})
     runner.stop()
@@ -351,7 +346,7 @@ def test_nothing_starts_after_stop() -> None:
     assert pool.stats().acquired == 0
 
 
-def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict() -> None:
+def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict():
     gate = threading.Event()
     executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(always=SUSPECT, gate=gate)}
     runner, pool, _ = hasty(executors)
@@ -365,7 +360,7 @@ def test_stop_between_the_two_looks_at_a_time_limit_leaves_no_verdict() -> None:
 # -- spans ---------------------------------------------------------------------------------------------
 
 
-def test_a_span_ends_before_its_slot_is_handed_on() -> None:
+def test_a_span_ends_before_its_slot_is_handed_on():
     """Time goes by in the program, and then when the lease is given back."""
     now_s = 0.0
 
@@ -390,7 +385,7 @@ def test_a_span_ends_before_its_slot_is_handed_on() -> None:
     assert [(span.started_s, span.ended_s) for span in spans] == [(0, 2)]
 
 
-def test_the_span_is_reported_after_the_lease_has_ended() -> None:
+def test_the_span_is_reported_after_the_lease_has_ended():
     runner, pool, _ = hasty({"a": FakeExecutor(script=[DOWN])})
     seen: list[bool] = []
     runner.attempts.hooks.on_span = lambda span: seen.append(no_leases_out(pool))

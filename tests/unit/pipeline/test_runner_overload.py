@@ -57,12 +57,12 @@ PAIRS: dict[str, tuple[Execution, Execution | None, Execution, list[str], tuple[
 
 @pytest.mark.parametrize(("first", "second", "counts", "outcomes", "look"), PAIRS.values(), ids=PAIRS)
 def test_what_one_end_or_two_say_of_the_program_and_of_the_endpoints(
-    first: Execution,
-    second: Execution | None,
-    counts: Execution,
-    outcomes: list[str],
-    look: tuple[Suspicion, Recheck] | None,
-) -> None:
+    first,
+    second,
+    counts,
+    outcomes,
+    look,
+):
     looks: list[tuple[Suspicion, Recheck]] = []
     runner, pool, spans = hasty({"a": FakeExecutor(always=first), "b": FakeExecutor(always=second)})
     runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
@@ -74,7 +74,7 @@ def test_what_one_end_or_two_say_of_the_program_and_of_the_endpoints(
     assert all(each.failures == 0 for each in pool.stats().endpoints)
 
 
-def test_it_shrinks_the_limit_of_its_endpoint() -> None:
+def test_it_shrinks_the_limit_of_its_endpoint():
     pool = Pool([Endpoint("a", capacity=8)], health=None, limits=LimitSettings(kind="aimd", initial=8))
     runner = _runner(pool, {"a": FakeExecutor(script=[LATE])})
     assert runner.run(DOUBLING).execution == GOOD
@@ -82,7 +82,7 @@ def test_it_shrinks_the_limit_of_its_endpoint() -> None:
     assert stats.limit == 4
 
 
-def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
+def test_a_late_time_limit_never_counts_however_often_it_is_seen():
     looks: list[tuple[Suspicion, Recheck]] = []
     runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=LATE)})
     runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
@@ -92,14 +92,14 @@ def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
     assert len(spans) == 5  # the last three with an endpoint to themselves
 
 
-def test_the_last_look_has_an_endpoint_to_itself() -> None:
+def test_the_last_look_has_an_endpoint_to_itself():
     pool = Pool([Endpoint("a", capacity=4)], health=None)
     seen: list[int] = []
 
     class Watching(FakeExecutor):
         def run(self, *asked: object) -> Execution:
             seen.append(pool.stats().endpoints[0].in_flight)
-            return super().run(*asked)  # type: ignore[arg-type]
+            return super().run(*asked)
 
     empty = replace(HONEST, stdout=b"")
     for second in (LATE, empty):  # at 16 programs a core, no server is late, and none is fast enough
@@ -109,13 +109,13 @@ def test_the_last_look_has_an_endpoint_to_itself() -> None:
         assert seen == [1, 1, 4]
 
 
-def test_what_comes_after_a_compiler_that_was_given_up_is_doubted_as_well() -> None:
+def test_what_comes_after_a_compiler_that_was_given_up_is_doubted_as_well():
     runner, _, spans = hasty({"a": FakeExecutor(script=[GIVEN_UP]), "b": FakeExecutor(always=LATE)})
     assert runner.run(DOUBLING).execution == GOOD
     assert [span.endpoint for span in spans] == ["a", "b", "a"]
 
 
-def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was_given_up() -> None:
+def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was_given_up():
     seen: list[float] = []
 
     class Watching(FakeExecutor):
@@ -129,7 +129,7 @@ def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was
     assert seen == [7.0, 14.0]
 
 
-def test_a_slow_compiler_is_told_of() -> None:
+def test_a_slow_compiler_is_told_of():
     told: list[tuple[str, float, str]] = []
     slow, quick = replace(GOOD, compile_s=8.5), replace(GOOD, compile_s=0.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[slow, quick])})

@@ -65,7 +65,7 @@ class Timed(Runner):
         return [span.endpoint for span in self.spans]
 
 
-def test_an_empty_budget_delays_a_retry_and_drops_none() -> None:
+def test_an_empty_budget_delays_a_retry_and_drops_none():
     """One retry in 8 s; ten runs each need one."""
     runner = Timed(
         {"a": FakeExecutor(always=DOWN), "b": FakeExecutor()},
@@ -82,7 +82,7 @@ def test_an_empty_budget_delays_a_retry_and_drops_none() -> None:
     assert no_leases_out(runner.pool)
 
 
-def test_a_budget_that_never_fills_costs_a_window_and_no_verdict() -> None:
+def test_a_budget_that_never_fills_costs_a_window_and_no_verdict():
     runner = Timed(
         {"a": FakeExecutor(script=[DOWN] * 3)}, RetrySettings(budget_ratio=0.0, budget_per_s=0.0, base_s=0.0)
     )
@@ -90,14 +90,14 @@ def test_a_budget_that_never_fills_costs_a_window_and_no_verdict() -> None:
     assert [pause for pause in runner.slept if pause] == [10.0] * 3
 
 
-def test_first_tries_earn_retries() -> None:
+def test_first_tries_earn_retries():
     runner = Timed({"a": FakeExecutor(script=[None] * 5 + [DOWN])}, RetrySettings(budget_per_s=0.0, base_s=0.0))
     assert [runner.run(DOUBLING) for _ in range(6)] == [GOOD] * 6
     assert sum(runner.slept) == 0.0
     assert runner.pool.engine.budget.wait_s() > 0
 
 
-def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
+def test_a_try_that_found_no_endpoint_costs_no_retry():
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     runner = Timed({"a": FakeExecutor()}, retries, attempts=3, acquire_timeout_s=0.0)
     with runner.pool.acquire():
@@ -105,7 +105,7 @@ def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
     assert runner.pool.engine.budget.try_spend()
 
 
-def test_stop_ends_the_wait_for_the_budget() -> None:
+def test_stop_ends_the_wait_for_the_budget():
     retries = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     runner = Timed({"a": FakeExecutor(always=DOWN)}, retries)
 
@@ -114,13 +114,13 @@ def test_stop_ends_the_wait_for_the_budget() -> None:
         if seconds:
             runner.stop()
 
-    runner._sleep = stop_meanwhile  # type: ignore[method-assign]
+    runner._sleep = stop_meanwhile
     with pytest.raises(Stopped):
         runner.run(DOUBLING)
     assert len(runner.spans) == 2  # the second try is there from the start
 
 
-def test_an_endpoint_that_rests_is_not_waited_for_while_another_can_serve() -> None:
+def test_an_endpoint_that_rests_is_not_waited_for_while_another_can_serve():
     """Of two, one is ejected and the other one fails once: that one is next, for it can serve."""
     health = HealthSettings(consecutive_failures=1, cooldown_s=1000.0, max_cooldown_s=1000.0)
     executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(script=[None, DOWN])}
@@ -182,9 +182,7 @@ class Servers(Timed):
     idle_s=st.floats(0, 500),
     for_s=st.floats(0, OUTAGE_S),
 )
-def test_no_outage_within_the_patience_costs_a_verdict(
-    number: int, attempts: int, fails_s: list[float], idle_s: float, for_s: float
-) -> None:
+def test_no_outage_within_the_patience_costs_a_verdict(number, attempts, fails_s, idle_s, for_s):
     """However long a failing call takes, even one that begins during the outage and fails after it."""
     runner = Servers(number, attempts=attempts, fails_s=fails_s)
     for _ in range(3):
@@ -195,12 +193,12 @@ def test_no_outage_within_the_patience_costs_a_verdict(
     assert no_leases_out(runner.pool)
 
 
-def test_without_patience_the_same_outage_costs_a_verdict() -> None:
+def test_without_patience_the_same_outage_costs_a_verdict():
     down = Timed({"a": FakeExecutor(always=DOWN)}, RetrySettings(), outage_s=0.0)
     assert down.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
 
 
-def test_a_permanent_outage_costs_the_patience_once() -> None:
+def test_a_permanent_outage_costs_the_patience_once():
     runner = Servers()
     runner.fall(FOREVER_S)
     assert OUTAGE_S <= runner.cost_s() <= OUTAGE_S + LONGEST_PAUSE_S
@@ -211,7 +209,7 @@ def test_a_permanent_outage_costs_the_patience_once() -> None:
 
 
 @pytest.mark.parametrize("left_s", [0.0, 7.0, 40.0])
-def test_no_try_begins_when_no_time_is_left(left_s: float) -> None:
+def test_no_try_begins_when_no_time_is_left(left_s):
     runner = Timed({"a": FakeExecutor(always=EndpointError("down"))}, RetrySettings(), outage_s=1000.0)
     until_s = runner.now() + left_s
     ran = runner.within(lambda: until_s - runner.now()).run(DOUBLING)
@@ -222,12 +220,12 @@ def test_no_try_begins_when_no_time_is_left(left_s: float) -> None:
     assert no_leases_out(runner.pool)
 
 
-def test_a_run_that_has_time_left_is_as_any_other() -> None:
+def test_a_run_that_has_time_left_is_as_any_other():
     runner = Timed({"a": FakeExecutor(script=[DOWN, DOWN])}, RetrySettings())
     assert runner.within(lambda: 1000.0).run(DOUBLING) == GOOD
 
 
-def test_a_success_begins_the_patience_anew() -> None:
+def test_a_success_begins_the_patience_anew():
     runner = Servers()
     runner.fall(FOREVER_S)
     runner.cost_s()
@@ -235,14 +233,14 @@ def test_a_success_begins_the_patience_anew() -> None:
     assert OUTAGE_S <= runner.cost_s() <= OUTAGE_S + LONGEST_PAUSE_S
 
 
-def test_a_run_that_fails_while_others_succeed_is_given_up_after_its_attempts() -> None:
+def test_a_run_that_fails_while_others_succeed_is_given_up_after_its_attempts():
     runner = Servers(1)
     runner.fall(FOREVER_S)
     runner.meanwhile = runner.succeed
     assert runner.run(DOUBLING) == ProgramResult(None, "after 5 of 5 tries: connection refused")
 
 
-def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds() -> None:
+def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds():
     runner = Servers(1)
     runner.fall(FOREVER_S)
     began_s = runner.now()
@@ -255,7 +253,7 @@ def test_a_run_beyond_its_attempts_is_given_up_once_another_succeeds() -> None:
     assert OUTAGE_S / 2 <= runner.cost_s() <= OUTAGE_S / 2 + LONGEST_PAUSE_S
 
 
-def test_a_success_while_the_servers_fall_one_by_one_costs_no_verdict() -> None:
+def test_a_success_while_the_servers_fall_one_by_one_costs_no_verdict():
     """A program that was under way when the first connection was refused ends well: the outage is not over by that."""
     runner = Servers()
     runner.fall(OUTAGE_S / 2)
@@ -265,7 +263,7 @@ def test_a_success_while_the_servers_fall_one_by_one_costs_no_verdict() -> None:
     assert len(runner.spans) > 5 + 1
 
 
-def test_stop_ends_the_wait_for_an_outage() -> None:
+def test_stop_ends_the_wait_for_an_outage():
     runner = Servers()
     runner.fall(FOREVER_S)
 
@@ -281,7 +279,7 @@ def test_stop_ends_the_wait_for_an_outage() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_the_end_of_a_wrong_token_is_not_waited_for(status: int) -> None:
+def test_the_end_of_a_wrong_token_is_not_waited_for(status):
     runner = Servers(2, attempts=5)
     runner.error = UnexpectedStatus(f"answered {status}", endpoint="e", status=status, words="")
     runner.fall(FOREVER_S)

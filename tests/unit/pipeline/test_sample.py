@@ -29,20 +29,18 @@ def sample_with(
     ("named_s", "factor", "cpu_s"),
     [(2.0, 1.0, 2.0), (2.0, 2.5, 5.0), (0.5, 0.5, 0.25), (None, 1.0, 5.0), (None, 3, 5.0)],
 )
-def test_the_package_s_time_limit_is_scaled_and_ours_is_not(
-    tmp_path: Path, named_s: float | None, factor: float, cpu_s: float
-) -> None:
+def test_the_package_s_time_limit_is_scaled_and_ours_is_not(tmp_path, named_s, factor, cpu_s):
     limits = sample_with(tmp_path, time_limit_s=named_s, factor=factor).known.limits
     assert limits.cpu_s == cpu_s
     assert limits.wall_s == 3 * cpu_s + 2
 
 
 @pytest.mark.parametrize(("named", "memory"), [(None, 2**30), (64 * 2**20, 64 * 2**20)])
-def test_the_package_s_memory_limit_holds(tmp_path: Path, named: int | None, memory: int) -> None:
+def test_the_package_s_memory_limit_holds(tmp_path, named, memory):
     assert sample_with(tmp_path, memory_bytes=named).known.limits.memory_bytes == memory
 
 
-def test_submissions_run_within_the_limits_and_validators_within_their_own(tmp_path: Path) -> None:
+def test_submissions_run_within_the_limits_and_validators_within_their_own(tmp_path):
     seen: set[tuple[str, Limits]] = set()
 
     class Spy(FakeExecutor):

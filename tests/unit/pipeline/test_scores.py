@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +29,7 @@ def value(rate: Rate | None) -> float:
     return rate.value
 
 
-def test_the_worked_example() -> None:
+def test_the_worked_example():
     """Two problems alike, one that ended a round before, and one of which not all was judged."""
     courses = Counter(
         {
@@ -51,13 +50,13 @@ def test_the_worked_example() -> None:
     assert [each.spent.questions for each in (own, first, second)] == [0, 0, 3]
 
 
-def test_nothing_has_no_rates() -> None:
+def test_nothing_has_no_rates():
     assert scores_of({}) == ()
     (own,) = scores_of({course(0, 0, (0,), (0,), whole=False): 3})
     assert all(getattr(own, name) is None for name in RATES)
 
 
-def test_one_problem_has_no_interval() -> None:
+def test_one_problem_has_no_interval():
     """It read "100.0 to 100.0", as if that were certain."""
     whole = RoundHistory(accepted=2, wrong=4, whole=True, kept=(2,), killed=(3,))
     (alone,), (two,) = scores_of({whole: 1}), scores_of({whole: 2})
@@ -73,7 +72,7 @@ def test_one_problem_has_no_interval() -> None:
     assert some.tnr_micro == Rate(0.75, 0.75, 0.75)
 
 
-def test_an_interval_is_as_wide_as_the_normal_one() -> None:
+def test_an_interval_is_as_wide_as_the_normal_one():
     """100 problems with one wrong submission each, half of them killed: 1.96 x sqrt(0.5 x 0.5 / 100) = 0.098.
 
     The ends of 1000 draws are off by 0.01 or so: four times their own deviation of about 0.0025, and a step of 0.01.
@@ -99,7 +98,7 @@ _COURSES = st.builds(
 
 @settings(max_examples=50)
 @given(st.dictionaries(_COURSES, st.integers(1, 5), min_size=1, max_size=6))
-def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses: dict[RoundHistory, int]) -> None:
+def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses):
     found = scores_of(courses)
     assert found == scores_of(dict(reversed(courses.items())))
     assert len(found) == max(len(each.kept) for each in courses)
@@ -109,7 +108,7 @@ def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses: 
             assert rate is None or rate.low is None or 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
-def test_totals_are_those_of_the_problems_and_a_tally_survives_json() -> None:
+def test_totals_are_those_of_the_problems_and_a_tally_survives_json():
     run = made_up_run(problems=5, cases=6)
     tallies = [problem.tally() for problem in run.problems]
     totals = totals_of(tallies)
@@ -136,7 +135,7 @@ _SPANS = st.builds(
 
 @settings(max_examples=50)
 @given(st.lists(_SPANS, max_size=25))
-def test_the_database_adds_leases_up_as_we_do(tmp_path_factory: pytest.TempPathFactory, spans: list[Span]) -> None:
+def test_the_database_adds_leases_up_as_we_do(tmp_path_factory, spans):
     with Store(tmp_path_factory.mktemp("leases")) as store:
         for span in spans:
             store.leases.add("7", span)
@@ -147,7 +146,7 @@ def test_the_database_adds_leases_up_as_we_do(tmp_path_factory: pytest.TempPathF
         assert store.leases.any_of("7") == bool(spans)
 
 
-def test_of_many_leases_some_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_leases_some_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("balancer.pipeline.results.records._MOST_DRAWN", 10)
     with Store(tmp_path / "results") as store:
         for n in range(95):

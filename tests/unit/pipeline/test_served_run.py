@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
@@ -31,7 +30,7 @@ _SERVED = CONFIG[CONFIG.index("[verify]") :]
 
 
 @pytest.fixture
-def served() -> Iterator[Serving]:
+def served():
     secret = {"Authorization": "Bearer of a fake"}
     with Serving(Endpoint("fake://1/", capacity=2, headers=secret), Endpoint("fake://2/", capacity=1)) as serving:
         yield serving
@@ -48,9 +47,7 @@ def _run(bench: Bench, results: str, share: Shard = ALL) -> RunResult:
     return run_pipeline(config, bench.registry, Console(file=StringIO()), RunOptions(shard=share))
 
 
-def test_the_shares_of_an_array_share_the_servers_slots_and_come_to_what_one_run_does(
-    bench: Bench, served: Serving
-) -> None:
+def test_the_shares_of_an_array_share_the_servers_slots_and_come_to_what_one_run_does(bench, served):
     whole = bench.run()
     at_once = _Peaks()
     bench.new = lambda: FakeExecutor(call_s=at_once)
@@ -94,7 +91,7 @@ def _leases(folder: Path) -> int:
         return int(row[0])
 
 
-def test_an_endpoint_that_the_server_gets_meanwhile_is_used(bench: Bench, served: Serving) -> None:
+def test_an_endpoint_that_the_server_gets_meanwhile_is_used(bench, served):
     came = threading.Event()
 
     class Waits(FakeExecutor):
@@ -110,7 +107,7 @@ def test_an_endpoint_that_the_server_gets_meanwhile_is_used(bench: Bench, served
     assert bench.made["fake://new/"].calls
 
 
-def test_no_server_is_an_error_before_anything_is_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server_is_an_error_before_anything_is_run(bench, monkeypatch):
     bench.write(f'[pool]\nconnect = "balancer://127.0.0.1:9"\n{_SERVED}')
     monkeypatch.setattr(connected_as, "__kwdefaults__", {"within_s": 0.1})
     with pytest.raises(NotConnected, match="not connected within"):

@@ -53,7 +53,7 @@ class Long:
 
 
 @pytest.fixture
-def summing(monkeypatch: pytest.MonkeyPatch) -> None:
+def summing(monkeypatch):
     """Let the programs add up numbers; one of them is wrong if there is a 777, another one if there are many."""
 
     def program(is_wrong: Callable[[list[int]], bool]) -> Callable[[bytes, object], Execution]:
@@ -79,7 +79,7 @@ def judge(bench: Bench, *, shrink: str = "on", kind: type[Store] = Store) -> Non
 
 
 @pytest.mark.usefixtures("summing")
-def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_path: Path) -> None:
+def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_path):
     bench = bench_of(tmp_path, "wrong", "late")
     judge(bench)
     with bench.open({}) as sample:
@@ -98,9 +98,7 @@ def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_pa
 
 
 @pytest.mark.usefixtures("summing")
-def test_a_problem_whose_inputs_are_not_understood_is_judged_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_problem_whose_inputs_are_not_understood_is_judged_all_the_same(tmp_path, monkeypatch, caplog):
     def fail(*args: object) -> None:
         raise ValueError("no number")
 
@@ -114,7 +112,7 @@ def test_a_problem_whose_inputs_are_not_understood_is_judged_all_the_same(
 
 
 @pytest.mark.usefixtures("summing")
-def test_it_is_off_unless_it_is_asked_for_or_time_is_the_measure(tmp_path: Path) -> None:
+def test_it_is_off_unless_it_is_asked_for_or_time_is_the_measure(tmp_path):
     judge(bench_of(tmp_path / "auto", "wrong"), shrink="auto")
     with bench_of(tmp_path / "auto").open({}) as sample:
         assert all(case.origin.generator != "shrink" for case in sample.store.cases("doubling"))
@@ -125,7 +123,7 @@ def test_it_is_off_unless_it_is_asked_for_or_time_is_the_measure(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("summing")
-def test_the_search_is_bounded_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_is_bounded_and_not_repeated(tmp_path, monkeypatch):
     monkeypatch.setattr(shrinking, "_MOST_TRIES", 10)
     bench = bench_of(tmp_path, "wrong")
     executor = FakeExecutor()
@@ -139,7 +137,7 @@ def test_the_search_is_bounded_and_not_repeated(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("summing")
-def test_a_death_while_cases_are_made_smaller(tmp_path: Path) -> None:
+def test_a_death_while_cases_are_made_smaller(tmp_path):
     judge(bench_of(tmp_path / "whole", "wrong"))
     with bench_of(tmp_path / "whole", "wrong").open({}) as sample:
         whole = [(c.data, c.state) for c in sample.store.cases("doubling")]
@@ -158,7 +156,7 @@ def test_a_death_while_cases_are_made_smaller(tmp_path: Path) -> None:
 @given(st.binary(max_size=60) | st.lists(st.lists(st.integers(-5, 99), max_size=6), max_size=8).map(
     lambda rows: b"".join(b" ".join(b"%d" % n for n in row) + b"\n" for row in rows)
 ))  # fmt: skip
-def test_whatever_it_is_smaller_ones_are_smaller_and_end(data: bytes) -> None:
+def test_whatever_it_is_smaller_ones_are_smaller_and_end(data):
     found = list(smaller(data))
     assert len(found) == len(set(found)) < 5000
     assert all(len(each) <= len(data) and each != data for each in found)
@@ -175,10 +173,10 @@ def test_whatever_it_is_smaller_ones_are_smaller_and_end(data: bytes) -> None:
         (b"5 100\n", b"5 0\n"),
     ],
 )
-def test_counts_go_with_what_they_count(data: bytes, wanted: bytes) -> None:
+def test_counts_go_with_what_they_count(data, wanted):
     assert wanted in set(smaller(data))
 
 
-def test_nobody_waits_for_a_huge_one() -> None:
+def test_nobody_waits_for_a_huge_one():
     found = smaller(b"100000\n" + b"12 " * 100_000 + b"\n")
     assert any(len(each) < 200_000 for each in islice(found, 40))

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.acts import Equip, Propose
@@ -40,18 +39,18 @@ CHECKER = Checker(Program("python", "check output", "check output"))
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path):
     return Bench(tmp_path)
 
 
 def with_problem(tmp_path: Path, **changes: object) -> Bench:
-    return Bench(tmp_path, make_problem(**changes))  # type: ignore[arg-type]
+    return Bench(tmp_path, make_problem(**changes))
 
 
 # -- a whole problem -----------------------------------------------------------------------------------
 
 
-def test_every_verdict_is_the_true_one(bench: Bench) -> None:
+def test_every_verdict_is_the_true_one(bench):
     end = judged(bench)
     inputs = end.inputs(CaseState.READY)
     assert inputs[:2] == [1, 2]
@@ -68,7 +67,7 @@ def test_every_verdict_is_the_true_one(bench: Bench) -> None:
     assert all(case[2] == b"%d\n" % (2 * int(case[1])) for case in end.cases if case[5] is CaseState.READY)
 
 
-def test_the_inputs_are_the_first_valid_ones(bench: Bench) -> None:
+def test_the_inputs_are_the_first_valid_ones(bench):
     end = judged(bench)
     proposed = [int(case[1]) for case in end.cases[2:]]
     assert proposed == [n for n in seen(bench) if n not in (1, 2)]
@@ -94,7 +93,7 @@ def seen(bench: Bench) -> list[int]:
     return asked[: bench.max_proposals]
 
 
-def test_what_was_too_slow_on_a_case_is_not_run_on_more(tmp_path: Path) -> None:
+def test_what_was_too_slow_on_a_case_is_not_run_on_more(tmp_path):
     class Large:
         name: ClassVar[str] = "numbers"
 
@@ -116,10 +115,10 @@ def test_what_was_too_slow_on_a_case_is_not_run_on_more(tmp_path: Path) -> None:
     assert all(end.verdict("square", n) is Verdict.WRONG_ANSWER for n in made_up)
 
 
-def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
+def test_each_stage_runs_what_it_is_for(bench):
     executor = FakeExecutor()
     with bench.open({"a": executor}) as sample:
-        spans = sample.runner.attempts.hooks.on_span.__self__  # type: ignore[attr-defined]
+        spans = sample.runner.attempts.hooks.on_span.__self__
         judge_problem(sample)
         ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
     by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}
@@ -134,7 +133,7 @@ def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
 # -- accepted submissions that disagree ----------------------------------------------------------------
 
 
-def test_a_disagreement_is_contested_and_not_used(tmp_path: Path) -> None:
+def test_a_disagreement_is_contested_and_not_used(tmp_path):
     end = judged(with_problem(tmp_path, accepted=["double", "double, but 13"], own=[1, 13, 2], answers={}))
     assert end.inputs(CaseState.CONTESTED) == [13]
     assert 13 not in end.inputs(CaseState.READY)
@@ -143,7 +142,7 @@ def test_a_disagreement_is_contested_and_not_used(tmp_path: Path) -> None:
     assert {name for name, case, _ in end.verdicts if case == contested} == {"double", "double, but 13"}
 
 
-def test_a_reference_that_disagrees_with_the_package_is_contested(tmp_path: Path) -> None:
+def test_a_reference_that_disagrees_with_the_package_is_contested(tmp_path):
     end = judged(with_problem(tmp_path, own=[1, 2, 3], answers={1: b"2", 2: b"5"}))
     assert end.inputs(CaseState.CONTESTED) == [2]
     assert end.verdict("double", 2) is Verdict.WRONG_ANSWER
@@ -151,7 +150,7 @@ def test_a_reference_that_disagrees_with_the_package_is_contested(tmp_path: Path
 
 
 @pytest.mark.parametrize("reference", ["slow from 20", "crash at 0", "wordy at 9"])
-def test_a_reference_that_fails_on_an_input_is_contested(tmp_path: Path, reference: str) -> None:
+def test_a_reference_that_fails_on_an_input_is_contested(tmp_path, reference):
     at = {"slow from 20": 30, "crash at 0": 0, "wordy at 9": 9}[reference]
     end = judged(with_problem(tmp_path, accepted=[reference, "add"], wrong=[], own=[1, at], answers={}))
     assert at in end.inputs(CaseState.CONTESTED)
@@ -182,7 +181,7 @@ RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
         ([None, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
     ],
 )
-def test_what_becomes_of_a_case(found: list[Verdict | None], quorum: float, state: CaseState) -> None:
+def test_what_becomes_of_a_case(found, quorum, state):
     assert agreed(found, quorum) is state
 
 
@@ -203,14 +202,12 @@ LATE = Verdict.TIME_LIMIT
         ([RIGHT, LATE, None], 1.0, CaseState.UNJUDGED),
     ],
 )
-def test_who_is_too_slow_abstains_on_made_up_inputs(
-    found: list[Verdict | None], quorum: float, state: CaseState
-) -> None:
+def test_who_is_too_slow_abstains_on_made_up_inputs(found, quorum, state):
     assert agreed(found, quorum, slow_abstain=True) is state
 
 
 @given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6), st.floats(0.5, 1))
-def test_an_abstention_never_hides_another_failure(found: list[Verdict | None], quorum: float) -> None:
+def test_an_abstention_never_hides_another_failure(found, quorum):
     if WRONG in found and quorum == 1:
         assert agreed(found, quorum, slow_abstain=True) is CaseState.CONTESTED
     if LATE not in found:
@@ -221,7 +218,7 @@ def test_an_abstention_never_hides_another_failure(found: list[Verdict | None], 
 
 
 @pytest.mark.parametrize("accepted", [["slow from 20", "add"], ["add", "slow from 20"]])
-def test_a_slow_accepted_submission_does_not_blind_the_rest(tmp_path: Path, accepted: list[str]) -> None:
+def test_a_slow_accepted_submission_does_not_blind_the_rest(tmp_path, accepted):
     bench = with_problem(tmp_path, accepted=accepted, wrong=["square"], own=[1], answers={})
     end = judged(bench)
     large = [n for n in end.inputs(CaseState.READY) if n >= 20]
@@ -258,9 +255,7 @@ class Timed(FakeExecutor):
     ],
     ids=["both", "one near it", "at most four times", "one of two is half", "too slow", "within"],
 )
-def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
-    tmp_path: Path, takes_s: Mapping[str, float], limit_s: float | None, left_out: tuple[str, ...]
-) -> None:
+def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(tmp_path, takes_s, limit_s, left_out):
     bench = with_problem(tmp_path, wrong=["square"], own=[1, 30])
     bench = replace(bench, problem=replace(bench.problem, packaged=True))
     for _ in range(2):  # a later session keeps it
@@ -272,7 +267,7 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
             assert end_of(sample.store, bench.problem).left_out == left_out
 
 
-def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path: Path) -> None:
+def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path):
     checker = Checker(flags=("float_relative_tolerance", "1e-5"))
     bench = with_problem(
         tmp_path,
@@ -289,7 +284,7 @@ def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_p
 
 
 @pytest.mark.parametrize("quorum", [2 / 3, 1.0])
-def test_a_run_uses_what_enough_agree_on(tmp_path: Path, quorum: float) -> None:
+def test_a_run_uses_what_enough_agree_on(tmp_path, quorum):
     problem = make_problem(accepted=["double", "add", "double, but 13"], own=[1, 13], answers={})
     end = judged(Bench(tmp_path, problem, quorum=quorum))
     assert (13 in end.inputs(CaseState.READY)) is (quorum < 1)
@@ -301,9 +296,7 @@ def test_a_run_uses_what_enough_agree_on(tmp_path: Path, quorum: float) -> None:
 
 
 @pytest.mark.parametrize("broken", [["broken"], ["broken", "broken 2"]])
-def test_a_reference_that_does_not_compile_is_left_out_for_the_next(
-    tmp_path: Path, broken: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reference_that_does_not_compile_is_left_out_for_the_next(tmp_path, broken, monkeypatch):
     monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])
     end = judged(with_problem(tmp_path, accepted=[*broken, "double", "add"]))
     good = judged(with_problem(tmp_path / "good", accepted=["double", "add"]))
@@ -326,9 +319,7 @@ def test_a_reference_that_does_not_compile_is_left_out_for_the_next(
     ],
     ids=["one that does not compile", "without a reference nothing is judged", "a language that nobody runs"],
 )
-def test_what_cannot_be_used_is_left_out_with_a_reason(
-    tmp_path: Path, changes: dict[str, object], left_out: list[str], why: str, ready: int
-) -> None:
+def test_what_cannot_be_used_is_left_out_with_a_reason(tmp_path, changes, left_out, why, ready):
     bench = with_problem(tmp_path, **changes)
     end = judged(bench)
     assert list(end.left_out) == left_out
@@ -338,7 +329,7 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(
         assert sample.store.left_out("doubling")[left_out[0]] == why
 
 
-def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path: Path) -> None:
+def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path):
     executor = FakeExecutor()
     bench = with_problem(tmp_path, wrong=["broken", "square"])
     end = judged(bench, {"a": executor})
@@ -380,7 +371,7 @@ class Fixed:
         "one that raises costs the others nothing",
     ],
 )
-def test_what_becomes_of_what_is_proposed(tmp_path: Path, generators: tuple[Generator, ...], cases: str) -> None:
+def test_what_becomes_of_what_is_proposed(tmp_path, generators, cases):
     end = judged(Bench(tmp_path, generators=generators, max_proposals=5))
     assert ", ".join(f"{int(case[1])} own" if case[4] else f"{int(case[1])}" for case in end.cases) == cases
     assert len(end.inputs(CaseState.READY)) == len(end.cases)
@@ -389,7 +380,7 @@ def test_what_becomes_of_what_is_proposed(tmp_path: Path, generators: tuple[Gene
     assert end.notes == (("generator 'fixed' failed: ValueError: no idea",) if raised else ())
 
 
-def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path: Path) -> None:
+def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path):
     def proposed(name: str, seed: int) -> list[int]:
         bench = Bench(tmp_path / f"{name}-{seed}", make_problem(name), (Numbers(),))
         with bench.open({"a": FakeExecutor()}) as sample:
@@ -403,7 +394,7 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path: Path) -> None:
     assert proposed("p", 2) != proposed("p", 1)
 
 
-def test_what_a_generator_proposes_does_not_depend_on_the_others(tmp_path: Path) -> None:
+def test_what_a_generator_proposes_does_not_depend_on_the_others(tmp_path):
     alone = Bench(tmp_path / "alone", generators=(Numbers(),))
     with_others = Bench(tmp_path / "others", generators=(Own(), Fixed(76, 77), Numbers()))
     own = {76, 77, 1, 2}
@@ -414,7 +405,7 @@ def test_what_a_generator_proposes_does_not_depend_on_the_others(tmp_path: Path)
     assert first[:asked] == second[:asked]
 
 
-def test_the_budget_does_not_cut_the_problem_s_own_data(tmp_path: Path) -> None:
+def test_the_budget_does_not_cut_the_problem_s_own_data(tmp_path):
     """What the submissions were judged on before is the measure of what comes after."""
     own = list(range(1, 31))
     end = judged(Bench(tmp_path, make_problem(own=own), max_proposals=4, max_inputs=2))
@@ -423,7 +414,7 @@ def test_the_budget_does_not_cut_the_problem_s_own_data(tmp_path: Path) -> None:
     assert len(ready) <= 32
 
 
-def test_without_a_validator_only_its_own_inputs_are_used(tmp_path: Path) -> None:
+def test_without_a_validator_only_its_own_inputs_are_used(tmp_path):
     bench = with_problem(tmp_path, validators=[], own=[1, 60])
     end = judged(bench)
     assert end.inputs(*CaseState) == end.inputs(CaseState.READY) == [1, 60]
@@ -432,7 +423,7 @@ def test_without_a_validator_only_its_own_inputs_are_used(tmp_path: Path) -> Non
     )
 
 
-def test_an_own_input_that_is_not_valid_is_not_used(tmp_path: Path) -> None:
+def test_an_own_input_that_is_not_valid_is_not_used(tmp_path):
     bench = with_problem(tmp_path, own=[1, 60])
     end = judged(bench)
     assert end.inputs(CaseState.INVALID)[0] == 60
@@ -440,7 +431,7 @@ def test_an_own_input_that_is_not_valid_is_not_used(tmp_path: Path) -> None:
         assert sample.store.cases("doubling")[1].note == "check input refuses it"
 
 
-def test_all_validators_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_validators_must_agree(tmp_path, monkeypatch):
     def even(data: bytes, _: Mapping[str, bytes]) -> Execution:
         return finished(code=42 if int(data) % 2 == 0 else 43)
 
@@ -453,7 +444,7 @@ def test_all_validators_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # -- output validators ---------------------------------------------------------------------------------
 
 
-def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path: Path) -> None:
+def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path):
     """It crashes on the input 3: nobody, right or wrong, is judged there, and no later session tries again."""
     bench = with_problem(tmp_path, checker=CHECKER, own=[1, 3])
     end = judged(bench)
@@ -465,7 +456,7 @@ def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path: Path) 
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "a complete run runs nothing"
 
 
-def test_a_program_that_died_is_not_shown_to_the_output_validator(tmp_path: Path) -> None:
+def test_a_program_that_died_is_not_shown_to_the_output_validator(tmp_path):
     executor = FakeExecutor()
     bench = with_problem(tmp_path, checker=CHECKER, own=[0], accepted=["double"], wrong=["crash at 0"])
     judged(Bench(tmp_path, bench.problem, (Own(),)), {"a": executor})
@@ -487,12 +478,12 @@ def flaky(seed: int, *, failing: float = 0.3) -> dict[str, Executor]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_failures_that_retries_outlast_change_nothing(tmp_path: Path, seed: int) -> None:
+def test_failures_that_retries_outlast_change_nothing(tmp_path, seed):
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     assert judged(Bench(tmp_path / "flaky", attempts=40), flaky(seed)) == undisturbed
 
 
-def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp_path: Path) -> None:
+def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp_path):
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "down")
     executors = {"a": FakeExecutor(always=DOWN), "b": FakeExecutor(always=DOWN)}
@@ -508,7 +499,7 @@ def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_was_lost_the_end_is_the_same_once_all_is_well(tmp_path: Path, seed: int) -> None:
+def test_whatever_was_lost_the_end_is_the_same_once_all_is_well(tmp_path, seed):
     """Runs fail at random, with a single try each; sessions follow each other; the last is undisturbed."""
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "flaky", attempts=1)
@@ -521,7 +512,7 @@ def test_whatever_was_lost_the_end_is_the_same_once_all_is_well(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_end_does_not_depend_on_which_thread_was_faster(tmp_path: Path, seed: int) -> None:
+def test_the_end_does_not_depend_on_which_thread_was_faster(tmp_path, seed):
     undisturbed = judged(Bench(tmp_path / "undisturbed", workers=1))
     rng = Random(seed)
     lock = threading.Lock()
@@ -534,7 +525,7 @@ def test_the_end_does_not_depend_on_which_thread_was_faster(tmp_path: Path, seed
     assert judged(Bench(tmp_path / "timed", workers=5), executors) == undisturbed
 
 
-def test_no_more_workers_than_were_asked_for(tmp_path: Path) -> None:
+def test_no_more_workers_than_were_asked_for(tmp_path):
     lock = threading.Lock()
     now, most = 0, 0
 
@@ -553,7 +544,7 @@ def test_no_more_workers_than_were_asked_for(tmp_path: Path) -> None:
     assert most == 3
 
 
-def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path):
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "stopped")
     calls: list[Runner] = []
@@ -585,9 +576,7 @@ def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path: Path) -> None:
     ],
     ids=["both fail", "both pass"],
 )
-def test_a_row_whose_right_solutions_fail_its_own_tests_says_which_on_what_and_how(
-    tmp_path: Path, answers: Mapping[int, bytes], noted: str | None
-) -> None:
+def test_a_row_whose_right_solutions_fail_its_own_tests_says_which_on_what_and_how(tmp_path, answers, noted):
     problem = replace(make_problem(validators=(), answers=answers), by_agreement=True)
     notes = [note for note in judged(Bench(tmp_path, problem, generators=[Own()])).notes if "own tests" in note]
     assert notes == ([] if noted is None else [noted])

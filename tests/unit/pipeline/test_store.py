@@ -5,11 +5,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +34,7 @@ SPAN = Span("http://a/", "p", RunStage.AGREE, "accepted/a.py", 3, 0.5, 1.25, "su
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path):
     with Store(tmp_path / "deep" / "results") as store:
         yield store
 
@@ -43,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 # -- what is put in comes out --------------------------------------------------------------------------
 
 
-def test_proposals_become_cases_in_their_order(store: Store) -> None:
+def test_proposals_become_cases_in_their_order(store):
     store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], ["no validator"]))
     store.of("q").propose(0, ProposalBatch([], []))
     assert store.of("p").has_begun(0)
@@ -56,7 +55,7 @@ def test_proposals_become_cases_in_their_order(store: Store) -> None:
     assert store.cases("q") == []
 
 
-def test_proposals_are_stored_all_or_none(store: Store) -> None:
+def test_proposals_are_stored_all_or_none(store):
     def failing() -> Iterator[Proposal]:
         yield OWN
         raise KeyboardInterrupt
@@ -68,7 +67,7 @@ def test_proposals_are_stored_all_or_none(store: Store) -> None:
     store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
-def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
+def test_a_case_keeps_its_answer_unless_it_gets_one(store):
     store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
     store.of("p").set_case(1, CaseState.VALID)
     store.of("p").set_case(2, CaseState.VALID, "", b"")
@@ -80,7 +79,7 @@ def test_a_case_keeps_its_answer_unless_it_gets_one(store: Store) -> None:
     assert store.cases("p", CaseState.READY) == []
 
 
-def test_left_out_keeps_the_last_reason(store: Store) -> None:
+def test_left_out_keeps_the_last_reason(store):
     store.of("p").leave_out("b", "first")
     store.of("p").leave_out("b", "last")
     store.of("p").leave_out("a", "why")
@@ -88,7 +87,7 @@ def test_left_out_keeps_the_last_reason(store: Store) -> None:
     assert store.left_out("q") == {}
 
 
-def test_sessions_and_their_spans(store: Store) -> None:
+def test_sessions_and_their_spans(store):
     first = store.begin_session("fifo", 4)
     second = store.begin_session("least_in_flight", 8)
     late = Span("http://b/", "p", RunStage.REFERENCE, "accepted/a.py", 4, 0.0, 9.0, "failure")
@@ -107,9 +106,7 @@ def test_sessions_and_their_spans(store: Store) -> None:
     states=st.lists(st.sampled_from(CaseState), max_size=8),
     other=st.lists(st.sampled_from(CaseState), max_size=3),
 )
-def test_reopen_tries_again_what_was_lost(
-    tmp_path_factory: pytest.TempPathFactory, states: list[CaseState], other: list[CaseState]
-) -> None:
+def test_reopen_tries_again_what_was_lost(tmp_path_factory, states, other):
     with Store(tmp_path_factory.mktemp("results")) as store:
         for problem, given_states in (("p", states), ("q", other)):
             proposals = [Proposal(b"%d" % n, OWN.origin) for n, _ in enumerate(given_states)]
@@ -126,7 +123,7 @@ def test_reopen_tries_again_what_was_lost(
 # -- what is put in stays in ---------------------------------------------------------------------------
 
 
-def test_what_is_left_of_a_log_when_the_process_dies_is_its_beginning(tmp_path: Path) -> None:
+def test_what_is_left_of_a_log_when_the_process_dies_is_its_beginning(tmp_path):
     """Whatever is lost, all that followed from it is lost too."""
     code = f"""
 import os, signal, sys, threading, time
@@ -150,7 +147,7 @@ for life in range(6):
     assert numbers, "what has waited for a while is written"
 
 
-def test_an_answer_that_was_paid_for_is_written_at_once(tmp_path: Path) -> None:
+def test_an_answer_that_was_paid_for_is_written_at_once(tmp_path):
     code = f"""
 import os, signal
 from pathlib import Path
@@ -165,7 +162,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert store.answers.recall("key") == StoredAnswer("m", "v", "text", None, False, TokenUsage(1, 2, 0.5, 3.0))
 
 
-def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path):
     found = ("a", 1, Verdict.ACCEPTED, 0.5, "")
 
     def go_on(log: ProblemLog) -> None:
@@ -187,7 +184,7 @@ def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> N
         log.judged(*found)
 
 
-def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
+def test_a_locked_database_is_waited_for(tmp_path):
     """As another program locks it that looks at the results."""
     with Store(tmp_path) as store, closing(sqlite3.connect(tmp_path / "run.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -201,9 +198,7 @@ def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
         assert store.left_out("p") == {"a": "why"}
 
 
-def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "_SOON_S", 0.0)
     made = log.EventLog(tmp_path, "", fresh=True)
     cleared = made._some_wait.clear
@@ -245,9 +240,7 @@ _EVENTS = st.lists(
 
 @settings(max_examples=60)
 @given(events=_EVENTS)
-def test_a_log_that_is_played_again_comes_to_the_same(
-    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[Any, ...]]
-) -> None:
+def test_a_log_that_is_played_again_comes_to_the_same(tmp_path_factory, events):
     folder = tmp_path_factory.mktemp("results")
     with Store(folder) as store:
         lived = store.of("p")
@@ -272,7 +265,7 @@ def test_a_log_that_is_played_again_comes_to_the_same(
         ({"seed": "2", "problem q": "abc"}, "problem p, problem q, seed"),
     ],
 )
-def test_another_run_s_folder_is_refused_in_one_line(store: Store, other: dict[str, str], named: str) -> None:
+def test_another_run_s_folder_is_refused_in_one_line(store, other, named):
     store.claim({"seed": "1", "problem p": "abc"})
     with pytest.raises(ConfigError) as caught:
         store.claim(other)
@@ -283,7 +276,7 @@ def test_another_run_s_folder_is_refused_in_one_line(store: Store, other: dict[s
     store.claim({"problem p": "abc", "seed": "1"})  # its own may be claimed again
 
 
-def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) -> None:
+def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path):
     with Store(tmp_path) as first:
         for fresh in (False, True):
             with pytest.raises(ConfigError) as caught:
@@ -295,7 +288,7 @@ def test_a_second_one_is_locked_out_until_the_first_is_closed(tmp_path: Path) ->
         assert second.left_out("p") == {"a": "still works"}
 
 
-def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
+def test_fresh_forgets_the_run_and_nothing_else(tmp_path):
     """Whatever else came to lie there is somebody's."""
     with Store(tmp_path) as store:
         store.claim({"seed": "1"})
@@ -310,7 +303,7 @@ def test_fresh_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, fresh: bool) -> None:
+def test_a_folder_with_other_files_is_left_alone(tmp_path, fresh):
     """A run replaces reports and cases in its folder: `--results .` must not cost anybody theirs."""
     (tmp_path / "cases").mkdir()
     with pytest.raises(ConfigError, match="holds files but no earlier run; choose an empty folder"):
@@ -318,7 +311,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, fresh: bool) ->
     assert [entry.name for entry in tmp_path.iterdir()] == ["cases"]
 
 
-def test_hidden_files_are_no_hindrance(tmp_path: Path) -> None:
+def test_hidden_files_are_no_hindrance(tmp_path):
     (tmp_path / ".gitkeep").touch()
     Store(tmp_path).close()
 
@@ -346,7 +339,7 @@ def _is_in_a_file(folder: Path) -> None:
         (_garbage, "run.sqlite: file is not a database; use --fresh"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path, spoil: Callable[[Path], None], found: str) -> None:
+def test_a_folder_that_cannot_be_used_is_one_line(tmp_path, spoil, found):
     folder = tmp_path / "a" / "results"
     folder.parent.mkdir()
     spoil(folder)
@@ -357,7 +350,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path, spoil: Callabl
     assert "choose other --results" in line
 
 
-def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path) -> None:
+def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path):
     folder = tmp_path / "results"
     _garbage(folder)
     with pytest.raises(ConfigError):
@@ -366,7 +359,7 @@ def test_fresh_mends_a_corrupt_database_and_the_lock_is_not_kept(tmp_path: Path)
         store.of("p").propose(0, ProposalBatch([OWN], []))
 
 
-def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
+def test_a_database_that_fails_later_is_one_line(tmp_path):
     """As a disk that is full, which is played here by a limit on the pages."""
     with Store(tmp_path) as store:
         store.of("p").propose(0, ProposalBatch([OWN], []))
@@ -385,7 +378,7 @@ def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
         assert len(store.cases("q")[0].data) == 200_000
 
 
-def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_database_is_one_line(tmp_path):
     with Store(tmp_path) as store:
         store.of("p").propose(0, ProposalBatch([Proposal(bytes(5000), OWN.origin)] * 20, []))
     file = tmp_path / "run.sqlite"
@@ -396,7 +389,7 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
         store.cases("p")
 
 
-def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
+def test_what_was_read_lately_is_what_was_written_last(store):
     for n in range(200):  # more problems than are remembered
         assert store.left_out(f"p{n}") == {}
         store.of(f"p{n}").leave_out("a", f"why {n}")
@@ -404,7 +397,7 @@ def test_what_was_read_lately_is_what_was_written_last(store: Store) -> None:
         assert store.left_out(f"p{n}") == {"a": f"why {n}"}
 
 
-def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
+def test_a_problem_that_has_changed_begins_anew(store):
     doubling = make_problem(wrong=["square"])
     assert store.meet(doubling, 3, "one") is SeenBefore.NEW
     store.of(doubling.id).propose(0, ProposalBatch([OWN], ["note"]))
@@ -421,7 +414,7 @@ def test_a_problem_that_has_changed_begins_anew(store: Store) -> None:
     assert "validator" not in store.of(doubling.id).brought
 
 
-def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
+def test_only_what_was_judged_to_the_end_is_done(store):
     doubling = make_problem(accepted=["double"], wrong=["square"])
     store.meet(doubling, 0, "print")
     store.of(doubling.id).propose(0, ProposalBatch([OWN], []))
@@ -433,7 +426,7 @@ def test_only_what_was_judged_to_the_end_is_done(store: Store) -> None:
         assert store.meet(doubling, 0, "print") is met
 
 
-def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store: Store) -> None:
+def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store):
     store.meet(make_problem("p"), 0, "print")
     store.begin_session("fifo", 1)
     store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
@@ -444,7 +437,7 @@ def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judge
     assert collect(store).rechecks == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
 
 
-def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path: Path) -> None:
+def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path):
     with Store(tmp_path) as store:
         store.describe({"kind": "packages"})
     with Store(tmp_path) as store:

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -21,28 +20,28 @@ TEXT = "ten years of work"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A results folder with a run."""
     Store(tmp_path / "results").close()
     return tmp_path / "results"
 
 
 @pytest.fixture
-def thesis(tmp_path: Path) -> Path:
+def thesis(tmp_path):
     file = tmp_path / "thesis.tex"
     file.write_text(TEXT)
     return file
 
 
 @pytest.fixture
-def lock(folder: Path) -> Path:
+def lock(folder):
     """Where its lock has to lie, and nothing lies."""
     (folder / "run.lock").unlink()
     return folder / "run.lock"
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_lock_that_is_a_link_is_refused_in_one_line(lock: Path, thesis: Path, fresh: bool) -> None:
+def test_a_lock_that_is_a_link_is_refused_in_one_line(lock, thesis, fresh):
     lock.symlink_to(thesis)
     with pytest.raises(ConfigError) as caught:
         Store(lock.parent, fresh=fresh)
@@ -51,33 +50,33 @@ def test_a_lock_that_is_a_link_is_refused_in_one_line(lock: Path, thesis: Path, 
     assert thesis.read_text() == TEXT
 
 
-def test_a_lock_that_is_a_link_to_nowhere_makes_no_file(lock: Path, tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_to_nowhere_makes_no_file(lock, tmp_path):
     lock.symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"run\.lock: is a link"):
         Store(lock.parent)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_lock_that_is_a_second_name_of_a_file_leaves_its_text(lock: Path, thesis: Path) -> None:
+def test_a_lock_that_is_a_second_name_of_a_file_leaves_its_text(lock, thesis):
     os.link(thesis, lock)
     Store(lock.parent).close()
     assert thesis.read_text() == TEXT
 
 
-def test_a_lock_that_is_held_is_not_emptied(folder: Path) -> None:
+def test_a_lock_that_is_held_is_not_emptied(folder):
     (folder / "run.lock").write_text(TEXT)
     with Store(folder), pytest.raises(ConfigError, match="another run is writing here"):
         Store(folder)
     assert (folder / "run.lock").read_text() == TEXT
 
 
-def test_a_lock_that_is_a_pipe_does_not_block(lock: Path) -> None:
+def test_a_lock_that_is_a_pipe_does_not_block(lock):
     os.mkfifo(lock)
     lock_folder(lock.parent).close()
 
 
 @pytest.mark.parametrize("name", ["run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.sqlite-journal"])
-def test_a_database_that_is_a_link_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_database_that_is_a_link_is_refused(folder, tmp_path, name):
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as db:
         db.execute("CREATE TABLE photos (name TEXT)")
@@ -93,7 +92,7 @@ def test_a_database_that_is_a_link_is_refused(folder: Path, tmp_path: Path, name
     assert not (folder / name).is_symlink()
 
 
-def test_cases_are_not_written_through_a_link(folder: Path, tmp_path: Path) -> None:
+def test_cases_are_not_written_through_a_link(folder, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "one.jpg").write_text(TEXT)
@@ -107,7 +106,7 @@ def test_cases_are_not_written_through_a_link(folder: Path, tmp_path: Path) -> N
     assert not (folder / "cases").is_symlink()
 
 
-def test_a_report_takes_the_place_of_a_link(folder: Path, thesis: Path) -> None:
+def test_a_report_takes_the_place_of_a_link(folder, thesis):
     (folder / "report.html").symlink_to(thesis)
     put_text(folder / "report.html", "<p>")
     assert (folder / "report.html").read_text() == "<p>"

@@ -123,14 +123,14 @@ def row(name: str, *, tests: Iterable[int] = (1, 2), wrong: Iterable[str] = WRON
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path):
     return Bench(tmp_path)
 
 
 # -- what comes out ------------------------------------------------------------------------------------
 
 
-def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench: Bench) -> None:
+def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench):
     bench.write(row("a", rating=1200), row("b", rating=None))
     found = bench.run()
     assert found.complete
@@ -152,7 +152,7 @@ def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench: Bench) -> N
     assert first["new_cases"][0]["origin"] == "rounds: first"
 
 
-def test_rows_that_are_left_out_are_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_left_out_are_not_waited_for(bench, monkeypatch):
     told: list[int | None] = []
     monkeypatch.setattr(Progress, "expect", lambda progress, problems: told.append(problems))
     bench.write(row("a"), "no JSON", row("b"), "no JSON")
@@ -163,7 +163,7 @@ def test_rows_that_are_left_out_are_not_waited_for(bench: Bench, monkeypatch: py
     assert told == [4, 3, 2], "each session counts anew"
 
 
-def test_what_comes_out_is_a_data_set(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_out_is_a_data_set(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     bench.write(row("a", rating=None, tags=[]), *(row(f"r{n}", rating=n, tags=["x"]) for n in range(40)))
     bench.run()
@@ -177,7 +177,7 @@ def test_what_comes_out_is_a_data_set(bench: Bench, tmp_path: Path, monkeypatch:
         assert loaded[40]["minimal"] == [0, 1]
 
 
-def test_columns_that_no_type_suits_leave_the_json_lines_alone(bench: Bench) -> None:
+def test_columns_that_no_type_suits_leave_the_json_lines_alone(bench):
     bench.write(row("a", odd=1), row("b", odd={"x": []}))
     bench.run()
     assert "rows.parquet is not written" in bench.said.getvalue()
@@ -187,8 +187,8 @@ def test_columns_that_no_type_suits_leave_the_json_lines_alone(bench: Bench) -> 
 
 @given(st.lists(st.tuples(st.lists(st.sampled_from("abcdef"), unique=True), st.integers(0, 9)), max_size=8))
 def test_a_minimal_set_kills_what_all_cases_kill_and_has_none_to_spare_of_the_same_kind(
-    kills: list[tuple[list[str], int]],
-) -> None:
+    kills,
+):
     chosen = minimal(kills)
     everyone = {name for names, _ in kills for name in names}
     assert {name for index in chosen for name in kills[index][0]} == everyone
@@ -202,7 +202,7 @@ def test_a_minimal_set_kills_what_all_cases_kill_and_has_none_to_spare_of_the_sa
 # -- which rows ----------------------------------------------------------------------------------------
 
 
-def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
+def test_a_bad_row_is_named_and_left_out(bench):
     bench.write(row("a"), "{not json", row("b"), {**row("c"), "right": []})
     found = bench.run()
     assert found.complete
@@ -218,14 +218,14 @@ def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
     assert [json.loads(line)["row_number"] for line in left_out] == [1, 3]
 
 
-def test_columns_that_are_not_used_are_told_once(bench: Bench) -> None:
+def test_columns_that_are_not_used_are_told_once(bench):
     bench.write(row("a", checker="int main() {}"), row("b"), row("c", checker="int main() {}"))
     found = bench.run()
     assert bench.said.getvalue().count("columns of the rows are not used: checker") == 1
     assert [problem.notes for problem in found.problems] == [()] * 3, "they are not told of each row again"
 
 
-def test_a_later_session_may_take_more_rows(bench: Bench) -> None:
+def test_a_later_session_may_take_more_rows(bench):
     bench.write(*(row(f"r{n}") for n in range(6)))
     assert bench.run(limit=2).totals.problems == 2
     calls = bench.calls
@@ -235,7 +235,7 @@ def test_a_later_session_may_take_more_rows(bench: Bench) -> None:
     assert [each["id"] for each in bench.written()] == ["r0", "r1", "r2", "r3"]
 
 
-def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Bench) -> None:
+def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench):
     bench.write(row("a"), row("b"))
     bench.run()
     half = bench.calls / 2
@@ -249,7 +249,7 @@ def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Ben
     assert bench.calls == 0
 
 
-def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench: Bench) -> None:
+def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench):
     bench.write(row("a"), row("a", wrong=["square"]))
     bench.run(offset=1)
     found = bench.run()
@@ -258,7 +258,7 @@ def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench
     assert [len(each["wrong"]) for each in bench.written()] == [4, 1]
 
 
-def test_data_that_is_not_there_claims_no_folder(bench: Bench) -> None:
+def test_data_that_is_not_there_claims_no_folder(bench):
     with pytest.raises(ConfigError, match=r"rows\.jsonl: no such file"):
         bench.run()
     bench.write(row("a"))
@@ -268,7 +268,7 @@ def test_data_that_is_not_there_claims_no_folder(bench: Bench) -> None:
 # -- stopping ------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench: Bench) -> None:
+def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench):
     bench.write(*(row(f"r{n}") for n in range(12)))
     expected = bench.run(results="undisturbed")
     lock, calls = threading.Lock(), iter(range(10**9))
@@ -280,7 +280,7 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench: Bench) -> N
             os.kill(os.getpid(), signal.SIGINT)
         return 0.0 if call < 60 else 0.02
 
-    bench.new = lambda: FakeExecutor(call_s=call_s)  # type: ignore[assignment]
+    bench.new = lambda: FakeExecutor(call_s=call_s)
     stopped = bench.run()
     assert not stopped.complete
     assert 0 < stopped.totals.problems < 12
@@ -296,7 +296,7 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench: Bench) -> N
     assert bench.written() == bench.written("undisturbed")
 
 
-def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench: Bench) -> None:
+def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench):
     bench.write(row("a"), row("b"))
     found = bench.run()
     before = (bench.folder / "results/rows.jsonl").read_bytes()
@@ -310,7 +310,7 @@ def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench: Bench
 
 
 @pytest.mark.more
-def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench) -> None:
+def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench):
     wrong = ("right after all", "fat at 7", "square")
     bench.write(*(row(f"r{n}", wrong=wrong if n % 2 else wrong[1:]) for n in range(MOST_DETAILED + 20)))
     found = bench.run()
@@ -325,7 +325,7 @@ def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench)
     assert len(page) < 1_500_000
 
 
-def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench: Bench) -> None:
+def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench):
     bench.write(row("a"))
     found = bench.run()
     (reading,) = found.readings
@@ -337,7 +337,7 @@ def test_a_survivor_can_be_read_beside_the_cases_that_came_nearest(bench: Bench)
     assert [(case.input, len(case.rejects)) for case in reading.nearest][:2] == [("8", 2), ("1", 1)]
 
 
-def test_rates_are_told_round_by_round(bench: Bench) -> None:
+def test_rates_are_told_round_by_round(bench):
     bench.write(row("a", wrong=["square", "killed at 8", "fat at 7"]), row("b", wrong=["square", "killed at 8"]))
     scores = bench.run().scores
     tnr = [each.tnr_micro.value for each in scores if each.tnr_micro]
@@ -359,7 +359,7 @@ class _Stoppable:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_no_more_is_read_than_can_be_worked_on(workers: int) -> None:
+def test_no_more_is_read_than_can_be_worked_on(workers):
     lock, taken, ended = threading.Lock(), 0, 0
     ahead: list[int] = []
 
@@ -376,12 +376,12 @@ def test_no_more_is_read_than_can_be_worked_on(workers: int) -> None:
         with lock:
             ended += 1
 
-    assert work_through(items(), act, workers, _Stoppable())  # type: ignore[arg-type]
+    assert work_through(items(), act, workers, _Stoppable())
     assert ended == 50
     assert max(ahead) <= workers + 1
 
 
-def test_the_first_error_stops_what_is_left() -> None:
+def test_the_first_error_stops_what_is_left():
     done: list[int] = []
 
     def act(number: int) -> None:
@@ -390,11 +390,11 @@ def test_the_first_error_stops_what_is_left() -> None:
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        work_through(iter(range(1000)), act, 1, _Stoppable())  # type: ignore[arg-type]
+        work_through(iter(range(1000)), act, 1, _Stoppable())
     assert len(done) <= 5
 
 
-def test_an_error_of_the_source_is_told_once_those_at_work_have_ended() -> None:
+def test_an_error_of_the_source_is_told_once_those_at_work_have_ended():
     done: list[int] = []
 
     def items() -> Iterator[int]:
@@ -402,12 +402,12 @@ def test_an_error_of_the_source_is_told_once_those_at_work_have_ended() -> None:
         raise ConfigError("broken file")
 
     with pytest.raises(ConfigError, match="broken file"):
-        work_through(items(), done.append, 2, _Stoppable())  # type: ignore[arg-type]
+        work_through(items(), done.append, 2, _Stoppable())
     assert sorted(done) == [0, 1, 2]
 
 
-def test_a_stopped_one_means_not_all_is_done() -> None:
+def test_a_stopped_one_means_not_all_is_done():
     def act(number: int) -> None:
         raise Stopped
 
-    assert not work_through(iter(range(3)), act, 1, _Stoppable())  # type: ignore[arg-type]
+    assert not work_through(iter(range(3)), act, 1, _Stoppable())

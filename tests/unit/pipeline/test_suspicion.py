@@ -41,15 +41,15 @@ _EXPECTED = b"1 2 3\n4 5 6\n"
         (Execution(Status.COMPILE_ERROR, doubtful=True), Suspicion.DOUBTFUL),
     ],
 )
-def test_what_is_doubted(execution: Execution, why: Suspicion | None) -> None:
+def test_what_is_doubted(execution, why):
     assert suspicion_of(execution, _LIMITS, _EXPECTED) is why
 
 
-def test_without_one_right_answer_no_output_is_a_beginning() -> None:
+def test_without_one_right_answer_no_output_is_a_beginning():
     assert suspicion_of(replace(_LATE, stdout=b"1 2 3\n"), _LIMITS, None) is None
 
 
-def test_a_partial_output_gets_time_in_proportion() -> None:
+def test_a_partial_output_gets_time_in_proportion():
     half = replace(_LATE, stdout=_EXPECTED[:6])
     assert second_limits(Suspicion.PARTIAL, half, _LIMITS, _EXPECTED).cpu_s == pytest.approx(2.0)
     assert second_limits(Suspicion.EMPTY, _LATE, _LIMITS, _EXPECTED) == _LIMITS
@@ -58,9 +58,7 @@ def test_a_partial_output_gets_time_in_proportion() -> None:
 @given(
     cpu_s=st.floats(0.1, 3600.0), printed=st.integers(1, 200), expected=st.integers(1, 10**6), wall=st.floats(1.0, 4.0)
 )
-def test_the_second_limit_is_no_less_and_at_most_tenfold_and_1000_s(
-    cpu_s: float, printed: int, expected: int, wall: float
-) -> None:
+def test_the_second_limit_is_no_less_and_at_most_tenfold_and_1000_s(cpu_s, printed, expected, wall):
     limits = Limits(cpu_s=cpu_s, wall_s=wall * cpu_s)
     again = second_limits(Suspicion.PARTIAL, replace(_LATE, stdout=b"x" * printed), limits, b"x" * expected)
     assert limits.cpu_s <= again.cpu_s <= max(limits.cpu_s, min(10 * limits.cpu_s, 1000.0)) * (1 + 1e-9)
@@ -85,14 +83,12 @@ _CONFIRMED = Recheck.CONFIRMED
         (_SLOW, None, (_LATE, _CONFIRMED)),  # it had more time, and needed it; or the server was slow
     ],
 )
-def test_two_runs_must_agree(
-    second: Execution | None, beside: tuple[Execution | None, Recheck] | None, alone: tuple[Execution | None, Recheck]
-) -> None:
+def test_two_runs_must_agree(second, beside, alone):
     assert _settled(second, alone=False) == beside
     assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == alone
 
 
-def test_a_late_one_confirms_nothing() -> None:
+def test_a_late_one_confirms_nothing():
     late = replace(_LATE, time_s=1.24)
     assert _settled(late, alone=True) is None
     assert _settled(late, alone=True, last=True) == (None, Recheck.UNJUDGED)
@@ -100,7 +96,7 @@ def test_a_late_one_confirms_nothing() -> None:
     assert settled(_LATE, second, _LIMITS, longer, alone=True, last=False) == (second, Recheck.CONFIRMED)
 
 
-def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too() -> None:
+def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too():
     crowded = Execution(Status.TIME_LIMIT, time_s=0.2, cpu_measured=True, doubtful=True)
     assert suspicion_of(crowded, _LIMITS, None) is Suspicion.STARVED
     assert shows_overload(crowded, _LIMITS)
@@ -111,7 +107,7 @@ def test_who_waited_for_a_core_in_vain_is_confirmed_by_nobody_who_did_too() -> N
     assert settled(crowded, asleep, _LIMITS, _LIMITS, alone=True, last=False) == (asleep, Recheck.CONFIRMED)
 
 
-def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only() -> None:
+def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only():
     given_up = Execution(Status.COMPILE_ERROR, doubtful=True)
     refused, ended = Execution(Status.COMPILE_ERROR), Execution(Status.FINISHED, exit_code=0)
     assert settled(given_up, given_up, _LIMITS, _LIMITS, alone=False, last=False) == (given_up, Recheck.CONFIRMED)
@@ -131,7 +127,7 @@ def test_a_doubtful_end_is_confirmed_by_a_doubtful_one_only() -> None:
         (Execution(Status.FINISHED, exit_code=-9, doubtful=True), False),  # it may have killed itself
     ],
 )
-def test_what_says_that_a_server_was_busy(execution: Execution, overload: bool) -> None:
+def test_what_says_that_a_server_was_busy(execution, overload):
     assert shows_overload(execution, _LIMITS) is overload
 
 

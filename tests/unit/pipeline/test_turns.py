@@ -62,7 +62,7 @@ def bench_of(folder: Path, *generators: Further, wrong: tuple[str, ...] = ("righ
 # -- rounds --------------------------------------------------------------------------------------------
 
 
-def test_a_later_round_runs_only_what_survives(tmp_path: Path) -> None:
+def test_a_later_round_runs_only_what_survives(tmp_path):
     bench = bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "slow from 20"))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
@@ -78,7 +78,7 @@ def test_a_later_round_runs_only_what_survives(tmp_path: Path) -> None:
     assert {(number, "add") for number in range(3)} <= ran, "the accepted ones agree on every case"
 
 
-def test_the_next_round_is_told_how_long_it_took(tmp_path: Path) -> None:
+def test_the_next_round_is_told_how_long_it_took(tmp_path):
     further = Further()
     with bench_of(tmp_path, further).open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
@@ -94,7 +94,7 @@ ROSTER = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in 
 # -- a budget ------------------------------------------------------------------------------------------
 
 
-def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None:
+def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path):
     """`max_rounds` is 3: with a budget it is time that counts."""
     with bench_of(tmp_path, Further()).open({"a": FakeExecutor(call_s=lambda: 0.001)}) as sample:
         for allowed_s in (1.0, 5.0, 25.0):  # some 30 rounds in a second, if the machine has one for them
@@ -113,14 +113,14 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None
         assert sample.store.of("doubling").rounds > rounds, "with more time it goes on"
 
 
-def test_without_a_survivor_no_time_is_spent(tmp_path: Path) -> None:
+def test_without_a_survivor_no_time_is_spent(tmp_path):
     with bench_of(tmp_path, Further(), wrong=("square",)).open({"a": FakeExecutor()}) as sample:
         assert not judge_problem(replace(sample, allowed_s=60.0))
         assert sample.log.spent_s < 30
         assert sample.store.of("doubling").rounds == 1
 
 
-def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
+def test_generators_that_say_nothing_end_it(tmp_path):
     class Silent(Further):
         def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
             return iter(())
@@ -144,7 +144,7 @@ class Ticking(FakeExecutor):
 
 
 @pytest.mark.parametrize("budget_s", [4, 9, 15, 23, 40])
-def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, budget_s: int) -> None:
+def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path, budget_s):
     """Whenever it ends, every case that counts has run on all survivors, or says that it has not and kills."""
     bench = Bench(tmp_path, make_problem(), (Own(), Numbers()), max_inputs=20, workers=1)
     executor = Ticking()
@@ -181,13 +181,13 @@ def uneven_bench(folder: Path) -> Bench:
     return Bench(folder, make_problem(wrong=("right after all",)), (Own(), Further()), workers=1)
 
 
-def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path: Path) -> None:
+def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path):
     """Compiles of 54 s, in runs on a package's own data, left no time for others in a budget of 20 s."""
     executor = Ticking(lambda _, stdin: 54.0 if stdin in (b"1", b"2") else 1.0)
     assert turn_of(uneven_bench(tmp_path), executor, 20.0)[1]
 
 
-def test_compiling_does_not_tell_how_long_runs_take() -> None:
+def test_compiling_does_not_tell_how_long_runs_take():
     now = 0.0
 
     def run(took_s: float, compile_s: float) -> ProgramResult:
@@ -203,7 +203,7 @@ def test_compiling_does_not_tell_how_long_runs_take() -> None:
     assert clock.longest_s == 2
 
 
-def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_path: Path) -> None:
+def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_path):
     slow = [(b"3", 15.0)]  # the first run of the reference solution, which may be an endpoint that was busy
 
     def took_s(name: str, stdin: bytes) -> float:
@@ -219,7 +219,7 @@ def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_pa
     assert turn_of(bench, executor, 20.0)[1], "with the inputs that it had"
 
 
-def test_a_budget_that_went_before_any_run_is_told(tmp_path: Path) -> None:
+def test_a_budget_that_went_before_any_run_is_told(tmp_path):
     executor = Ticking(lambda name, stdin: 30.0 if name == "check input" and stdin not in (b"1", b"2") else 1.0)
     hungry, cases, notes = turn_of(uneven_bench(tmp_path), executor, 20.0)
     assert (hungry, cases) == (True, 0)
@@ -228,7 +228,7 @@ def test_a_budget_that_went_before_any_run_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_batch_of_the_first_round_leaves_half_the_time_to_runs(tmp_path: Path) -> None:
+def test_a_batch_of_the_first_round_leaves_half_the_time_to_runs(tmp_path):
     executor = Ticking()
 
     class Slow(Further):
@@ -255,7 +255,7 @@ class Overloaded(FakeExecutor):
 
 
 @pytest.mark.parametrize("busy_for", ["check input", "double", "add", "right after all"])
-def test_runs_that_are_tried_again_end_with_the_budget(tmp_path: Path, busy_for: str) -> None:
+def test_runs_that_are_tried_again_end_with_the_budget(tmp_path, busy_for):
     """What they were to judge has no verdict, as if they had not begun."""
     bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Numbers()), workers=1)
     executor = Overloaded(lambda program, stdin: program.name == busy_for and stdin not in (b"1", b"2"))
@@ -279,14 +279,14 @@ class Long(Further):
 
 
 @pytest.mark.parametrize(("wrong", "begun"), [("right after all", True), ("square", False)])
-def test_a_long_round_leaves_time_for_what_searches_from_the_second_on(tmp_path: Path, wrong: str, begun: bool) -> None:
+def test_a_long_round_leaves_time_for_what_searches_from_the_second_on(tmp_path, wrong, begun):
     generator = Long()
     bench = Bench(tmp_path, make_problem(wrong=(wrong,)), (Own(), generator), max_inputs=48, workers=1)
     turn_of(bench, Ticking(), 60.0)
     assert bool(generator.told) is begun, "it is not cut if nothing survives"
 
 
-def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_path: Path) -> None:
+def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_path):
     counts = []
     for budget_s in range(10, 100, 6):
         bench = bench_of(tmp_path / str(budget_s), Further(), wrong=("right after all",))
@@ -295,7 +295,7 @@ def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_p
     assert counts[-1] == 4
 
 
-def test_with_a_budget_what_is_killed_runs_no_more(tmp_path: Path) -> None:
+def test_with_a_budget_what_is_killed_runs_no_more(tmp_path):
     bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=60.0))
@@ -308,7 +308,7 @@ def test_with_a_budget_what_is_killed_runs_no_more(tmp_path: Path) -> None:
 # -- turns ---------------------------------------------------------------------------------------------
 
 
-def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path: Path) -> None:
+def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path):
     problems = [make_problem(name) for name in ("done", "hungry", "starved")]
     with Store(tmp_path) as store:
         for name, spent_s in (("done", 2.0), ("hungry", 10.0), ("starved", 11.0)):
@@ -332,7 +332,7 @@ def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path: Path) -> N
     budget_s=st.floats(1, 100),
     spendings=st.dictionaries(st.text(max_size=3), st.builds(Spending, st.floats(0, 200), st.booleans()), max_size=6),
 )
-def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Spending]) -> None:
+def test_no_more_is_given_than_there_is(budget_s, spendings):
     given_s = next_allowances(budget_s, spendings)
     assert all(spendings[name].hungry for name in given_s)
     extra_s = sum(allowed_s - spendings[name].spent_s for name, allowed_s in given_s.items())
@@ -340,7 +340,7 @@ def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Sp
     assert not given_s or extra_s + spent_s == pytest.approx(budget_s * len(spendings))
 
 
-def test_a_chunk_is_what_there_is_time_for() -> None:
+def test_a_chunk_is_what_there_is_time_for():
     assert chunk(float("inf"), 0.0, 0, 30) == 30
     assert chunk(10.0, 0.0, 0, 30) == 6
     assert chunk(10.0, 1.0, 10, 100) == 50
@@ -348,7 +348,7 @@ def test_a_chunk_is_what_there_is_time_for() -> None:
     assert chunk(10.0, 0.0, 0, 3) == 3
 
 
-def test_a_clock_goes_on_where_it_was() -> None:
+def test_a_clock_goes_on_where_it_was():
     now = 100.0
 
     def clock() -> float:
@@ -383,11 +383,11 @@ def run(bench: Bench) -> RunResult:
 
 
 @pytest.fixture
-def result(tmp_path: Path) -> RunResult:
+def result(tmp_path):
     return run(bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "right after all")))
 
 
-def test_first_kills_and_what_was_brought(result: RunResult) -> None:
+def test_first_kills_and_what_was_brought(result):
     first = {kill.submission: kill.generator for kill in result.first_kills}
     assert first == {"square": "data", "killed at 8": "further", "wordy at 9": "further"}
     assert [kill.at_s for kill in result.first_kills] == sorted(kill.at_s for kill in result.first_kills)
@@ -402,7 +402,7 @@ def test_first_kills_and_what_was_brought(result: RunResult) -> None:
     assert summary["first_kills"][0]["submission"] == "square"
 
 
-def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested() -> None:
+def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested():
     """It was missing in the chart, although the submission was killed."""
     log = ProblemLog("p")
     log.propose(0, ProposalBatch([Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]))
@@ -417,7 +417,7 @@ def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested() -> Non
     assert first_kills(log) == {"bad": (3, 3.0)}
 
 
-def test_the_report_says_so(result: RunResult) -> None:
+def test_the_report_says_so(result):
     chart = kills_over_time(result.first_kills)
     assert chart.svg.startswith("<svg")
     assert chart.svg.count("<path") > 5
@@ -426,7 +426,7 @@ def test_the_report_says_so(result: RunResult) -> None:
     assert "Kills over time" in told
 
 
-def test_a_kill_that_counts_no_more_is_not_among_them(tmp_path: Path) -> None:
+def test_a_kill_that_counts_no_more_is_not_among_them(tmp_path):
     bench = Bench(tmp_path, make_problem(wrong=["square"]))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
@@ -437,7 +437,7 @@ def test_a_kill_that_counts_no_more_is_not_among_them(tmp_path: Path) -> None:
         assert collect(sample.store).first_kills == ()
 
 
-def test_a_single_kill_and_many_generators_can_be_drawn() -> None:
+def test_a_single_kill_and_many_generators_can_be_drawn():
     many = [
         FirstKill("p", f"w{n}", n, f"generator {n % 9}", "-", n % 4 == 0, 0.0 if n < 3 else n * 1.5) for n in range(30)
     ]

@@ -37,7 +37,7 @@ Program_ = Callable[[bytes, Mapping[str, bytes]], Execution]
 
 
 @pytest.fixture
-def bench_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> With:
+def bench_with(tmp_path, monkeypatch):
     """Return what makes a bench whose problem has an input validator that says what it is told to."""
 
     def made(says: Said, **changes: Any) -> Bench:
@@ -48,7 +48,7 @@ def bench_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> With:
 
 
 @pytest.fixture
-def modern(tmp_path: Path) -> End:
+def modern(tmp_path):
     """Where it ends with a validator that knows 42 and 43."""
     return judged(Bench(tmp_path / "modern"))
 
@@ -70,7 +70,7 @@ def told(bench: Bench, executors: Mapping[str, Executor] | None = None) -> list[
     """Judge, and return what was said at once."""
     lines: list[str] = []
     with bench.open(executors or {"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
-        sample.progress.say = lines.append  # type: ignore[method-assign]
+        sample.progress.say = lines.append
         sample.__post_init__()
         judge_problem(sample)
     return lines
@@ -104,7 +104,7 @@ def aborted(words: bytes) -> Execution:
         aborted(b"c++/12/bits/stl_vector.h:1125: operator[](size_type): Assertion '__n < this->size()' failed.\n"),
     ],
 )
-def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
+def test_an_odd_end_refuses_nothing(bench_with, odd):
     """It crashes on odd numbers, and knows 43: only 43 refuses."""
     bench = bench_with(unless_even(odd), own=[2, 4])
     end = judged(bench)
@@ -126,7 +126,7 @@ def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
     ],
     ids=["C++", "Python"],
 )
-def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(bench_with: With, odd: Execution) -> None:
+def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(bench_with, odd):
     """It refuses nonsense by 43, and odd numbers by an assertion: these are refused, and not run again."""
     seen: list[bytes] = []
 
@@ -143,14 +143,14 @@ def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(ben
     assert len(odds) <= len(set(odds)) + 1 + bench.workers, "only the first ones ran again"
 
 
-def test_a_validator_that_fails_an_assertion_on_all_known_inputs_is_left_out(bench_with: With) -> None:
+def test_a_validator_that_fails_an_assertion_on_all_known_inputs_is_left_out(bench_with):
     odd = aborted(b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n")
     bench = bench_with(lambda data: odd)
     assert judged(bench).inputs(CaseState.INVALID) == []
     assert any("is left out" in line for line in found(bench).troubles)
 
 
-def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_with: With) -> None:
+def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_with):
     bench = bench_with(unless_even(CRASH), own=[2, 4])
     bench = Bench(bench.folder, bench.problem, max_proposals=60)
     end = judged(bench)
@@ -164,7 +164,7 @@ def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_wi
     assert judged(bench, {"a": FakeExecutor(always=CRASH)}) == end, "a complete run runs nothing"
 
 
-def test_what_a_validator_printed_is_kept(bench_with: With) -> None:
+def test_what_a_validator_printed_is_kept(bench_with):
     words = b"Traceback\n  File 'v.py', line 7\n    assert n <= 50\nAssertionError: n is large\n"
 
     def says(data: bytes) -> Execution:
@@ -202,9 +202,7 @@ def stats(bench: Bench, executors: Mapping[str, Executor]) -> dict[str, Endpoint
 
 
 @pytest.mark.parametrize("odd", [BROKEN, CRASH, finished(code=127)])
-def test_an_endpoint_where_it_does_not_work_costs_nothing_and_is_told_to_the_pool(
-    tmp_path: Path, odd: Execution
-) -> None:
+def test_an_endpoint_where_it_does_not_work_costs_nothing_and_is_told_to_the_pool(tmp_path, odd):
     """The issue: a slot that ran 58 of 62 leases in 0 s refused 58 inputs, 26 of them valid."""
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "one bad", workers=1)
@@ -215,7 +213,7 @@ def test_an_endpoint_where_it_does_not_work_costs_nothing_and_is_told_to_the_poo
     assert ends["b"].failures == ends["c"].failures == 0
 
 
-def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(bench_with: With) -> None:
+def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(bench_with):
     bench = bench_with(unless_even(CRASH), own=[2, 4])
     ends = stats(bench, {"a": FakeExecutor(), "b": FakeExecutor()})
     assert ends["a"].failures == ends["b"].failures == 0
@@ -224,7 +222,7 @@ def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(bench_wit
 # -- validators older than 42 and 43 -------------------------------------------------------------------
 
 
-def test_one_that_accepts_with_0_is_understood(bench_with: With, modern: End) -> None:
+def test_one_that_accepts_with_0_is_understood(bench_with, modern):
     bench = bench_with(lambda data: finished(code=0 if well(data).exit_code == 42 else 3))
     end = judged(bench)
     for state in (CaseState.READY, CaseState.INVALID, CaseState.UNCHECKED):
@@ -234,14 +232,14 @@ def test_one_that_accepts_with_0_is_understood(bench_with: With, modern: End) ->
 
 
 @pytest.mark.parametrize("code", [1, 0, -6])
-def test_one_that_accepts_with_42_and_refuses_by_a_code_of_its_own(bench_with: With, modern: End, code: int) -> None:
+def test_one_that_accepts_with_42_and_refuses_by_a_code_of_its_own(bench_with, modern, code):
     bench = bench_with(lambda data: finished(code=42 if well(data).exit_code == 42 else code))
     end = judged(bench)
     assert end.inputs(CaseState.INVALID) == modern.inputs(CaseState.INVALID) != []
     assert end.inputs(CaseState.READY) == modern.inputs(CaseState.READY)
 
 
-def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(bench_with: With) -> None:
+def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(bench_with):
     bench = bench_with(lambda data: finished(code=0))
     end = judged(bench)
     assert end.inputs(CaseState.READY) == [1, 2]
@@ -252,7 +250,7 @@ def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(bench_with: With
 # -- validators that do not work -----------------------------------------------------------------------
 
 
-def test_one_that_does_not_compile_is_said_first_of_all_and_in_each_session(bench_with: With) -> None:
+def test_one_that_does_not_compile_is_said_first_of_all_and_in_each_session(bench_with):
     bench = bench_with(lambda data: BROKEN)
     executor = FakeExecutor()
     lines = told(bench, {"a": executor})
@@ -274,7 +272,7 @@ def test_one_that_does_not_compile_is_said_first_of_all_and_in_each_session(benc
     assert told(bench) == lines, "and in each session again"
 
 
-def test_the_others_decide_alone(bench_with: With, modern: End) -> None:
+def test_the_others_decide_alone(bench_with, modern):
     bench = bench_with(lambda data: BROKEN, validators=["says", "check input"])
     (line,) = told(bench)
     assert line.endswith("; the other input validators decide")
@@ -283,14 +281,14 @@ def test_the_others_decide_alone(bench_with: With, modern: End) -> None:
 
 
 @pytest.mark.parametrize("end", [CRASH, finished(code=1), Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)])
-def test_one_that_says_nothing_of_any_known_input(bench_with: With, end: Execution) -> None:
+def test_one_that_says_nothing_of_any_known_input(bench_with, end):
     bench = bench_with(lambda data: end)
     (line,) = told(bench)
     assert "the input validator says is left out: it decided none of the 2 known inputs that it was tried on: " in line
     assert kept(bench).inputs(CaseState.READY) == [1, 2]
 
 
-def test_one_in_a_language_that_no_endpoint_runs(tmp_path: Path) -> None:
+def test_one_in_a_language_that_no_endpoint_runs(tmp_path):
     bench = Bench(tmp_path, make_problem(languages={"check input": "ada"}))
     (line,) = told(bench)
     assert "no endpoint runs ada (they run: python)" in line
@@ -307,9 +305,7 @@ def test_one_in_a_language_that_no_endpoint_runs(tmp_path: Path) -> None:
         (CRASH, "it decided none of the 2 known answers that it was tried on: exit code -11"),
     ],
 )
-def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Execution, words: str
-) -> None:
+def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(tmp_path, monkeypatch, end, words):
     monkeypatch.setitem(PROGRAMS, "check output", lambda output, files: end)
     bench = Bench(tmp_path, make_problem(checker=CHECKER))
     executor = FakeExecutor()
@@ -328,7 +324,7 @@ def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(
     assert next(troubles(result)) == f"{lines[0]}."
 
 
-def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Path) -> None:
+def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path):
     bench = Bench(tmp_path, make_problem(checker=CHECKER), workers=1)
     end = judged(bench, {"bad": at("check output", BROKEN), "b": FakeExecutor(), "c": FakeExecutor()})
     assert end == judged(Bench(tmp_path / "sound", bench.problem))
@@ -352,9 +348,7 @@ def with_checker(monkeypatch: pytest.MonkeyPatch, folder: Path, check: Program_,
     return Bench(folder, make_problem(checker=CHECKER, **changes))
 
 
-def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_and_for_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_and_for_all(tmp_path, monkeypatch):
     """Only the wrong "square" prints -1; on the package's own data that is no kill, and costs no case."""
     check = aborting(lambda output, n: output == b"-1")
     bench = with_checker(monkeypatch, tmp_path / "a", check, accepted=["double"], wrong=["square", "crash at 0"])
@@ -373,9 +367,7 @@ def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_an
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "no later session runs anything"
 
 
-def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_the_others(tmp_path, monkeypatch):
     class CountsOn:
         name = "counts on"
 
@@ -400,9 +392,7 @@ def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_
     assert all(("wrong at 3", case) in verdicts for case in ready)
 
 
-def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(tmp_path, monkeypatch):
     """The next session judges there, and ends as one that nothing disturbed."""
     late = Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)
     bench = with_checker(monkeypatch, tmp_path / "a", aborting(lambda output, n: n > 2, late))
@@ -414,9 +404,7 @@ def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(
     assert judged(bench).inputs(CaseState.READY) == undisturbed.inputs(CaseState.READY)
 
 
-def test_a_trial_of_a_checker_that_the_servers_prevent_contests_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_of_a_checker_that_the_servers_prevent_contests_nothing(tmp_path, monkeypatch):
     """The checker crashes; whether it works at all cannot be seen, as no server answers then."""
     ends: list[Execution | EndpointError] = [ABORTED, ABORTED]
 
@@ -436,9 +424,7 @@ def test_a_trial_of_a_checker_that_the_servers_prevent_contests_nothing(
     assert judged(bench).inputs(CaseState.READY) == [1, 2]
 
 
-def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(tmp_path, monkeypatch):
     """The validator judges another accepted one there. Where it judges none, the case is contested."""
     monkeypatch.setitem(PROGRAMS, "wordy", lambda data, files: finished(b"the answer is %d\n" % (2 * int(data))))
     check = aborting(lambda output, n: n == 2 or output.startswith(b"the"))
@@ -450,7 +436,7 @@ def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(
     assert "marked as accepted, but judge error on the package's own 1.in: " in found(bench).left_out["wordy"]
 
 
-def test_the_runner_asks_elsewhere_only_once() -> None:
+def test_the_runner_asks_elsewhere_only_once():
     executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}
     runner, *_ = hasty(executors)
     assert CHECKER.program

@@ -78,7 +78,7 @@ def _runner(executors: Mapping[str, FakeExecutor], **settings: object) -> tuple[
     return runner, pool, remembering, spans
 
 
-def test_the_first_runs_are_made_again_and_nobody_speaks_alone() -> None:
+def test_the_first_runs_are_made_again_and_nobody_speaks_alone():
     runner, pool, remembering, spans = _runner({"a": Says(RIGHT), "b": Says(RIGHT)}, share=0.0, first=3)
     for _ in range(3):
         assert runner.run(WANTED).verified
@@ -89,7 +89,7 @@ def test_the_first_runs_are_made_again_and_nobody_speaks_alone() -> None:
     assert no_leases_out(pool)
 
 
-def test_a_lie_is_outvoted_by_a_third_and_does_not_count() -> None:
+def test_a_lie_is_outvoted_by_a_third_and_does_not_count():
     runner, pool, remembering, _ = _runner({"a": Says(LIE), "b": Says(RIGHT), "c": Says(RIGHT)})
     for _ in range(3):
         assert runner.run(WANTED).execution == RIGHT
@@ -100,9 +100,7 @@ def test_a_lie_is_outvoted_by_a_third_and_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_two_programs_eject_and_the_log_says_so(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, shared: bool
-) -> None:
+def test_two_programs_eject_and_the_log_says_so(caplog, monkeypatch, shared):
     """Also in a pool that only its server can change."""
     runner, pool, remembering, _ = _runner({"a": Says(LIE), "b": Says(RIGHT), "c": Says(RIGHT)})
     if shared:
@@ -123,7 +121,7 @@ CRASHES = (finished(code=1), Execution(Status.TIME_LIMIT), Execution(Status.COMP
 
 
 @pytest.mark.parametrize("others", ["b", "bc"], ids=["the known answer decides between two", "at once"])
-def test_who_is_wrong_on_what_is_known_goes(others: str) -> None:
+def test_who_is_wrong_on_what_is_known_goes(others):
     executors = {"a": Says(LIE, ping=LIE), **{name: Says(RIGHT) for name in others}}
     runner, _, remembering, _ = _runner(executors)
     assert runner.run(WANTED).execution == RIGHT
@@ -131,13 +129,13 @@ def test_who_is_wrong_on_what_is_known_goes(others: str) -> None:
 
 
 @pytest.mark.parametrize("crash", CRASHES, ids=lambda crash: crash.status.value)
-def test_a_server_on_which_the_known_program_crashes_is_no_liar(crash: Execution) -> None:
+def test_a_server_on_which_the_known_program_crashes_is_no_liar(crash):
     runner, _, remembering, _ = _runner({"a": Says(LIE, ping=crash), "b": Says(RIGHT), "c": Says(RIGHT)})
     assert runner.run(WANTED).execution == RIGHT
     assert remembering.liars == []
 
 
-def test_other_compilers_are_outvoted_and_stay() -> None:
+def test_other_compilers_are_outvoted_and_stay():
     refused = Execution(Status.COMPILE_ERROR, stderr=b"what is this?")
     runner, _, remembering, _ = _runner({"a": Says(refused), "b": Says(RIGHT), "c": Says(RIGHT)})
     for name in ("x", "y", "z"):
@@ -151,7 +149,7 @@ def test_other_compilers_are_outvoted_and_stay() -> None:
 LATE = Execution(Status.TIME_LIMIT, time_s=1.01 * Limits().cpu_s, cpu_measured=True)
 
 
-def test_who_tells_a_limit_of_everything_goes_and_what_it_said_does_not_count() -> None:
+def test_who_tells_a_limit_of_everything_goes_and_what_it_said_does_not_count():
     runner, pool, remembering, _ = _runner({"a": Says(LATE, LATE), "b": Says(RIGHT)}, first=0, share=0.0)
     for _ in range(40):
         runner.run(WANTED)
@@ -161,7 +159,7 @@ def test_who_tells_a_limit_of_everything_goes_and_what_it_said_does_not_count() 
     assert no_leases_out(pool)
 
 
-def test_a_server_that_runs_slow_programs_only_is_no_liar() -> None:
+def test_a_server_that_runs_slow_programs_only_is_no_liar():
     executors = {"a": Says(LATE), "b": Says(LATE)}
     runner, _, remembering, _ = _runner(executors, first=0, share=0.0)
     for _ in range(40):
@@ -170,14 +168,14 @@ def test_a_server_that_runs_slow_programs_only_is_no_liar() -> None:
     assert 2 <= remembering.counts.count("again") <= 6, "one known answer for every eighth in a row"
 
 
-def test_if_nobody_else_answers_the_first_word_counts_and_is_remembered() -> None:
+def test_if_nobody_else_answers_the_first_word_counts_and_is_remembered():
     runner, pool, remembering, _ = _runner({"a": Says(RIGHT), "b": FakeExecutor(always=DOWN)})
     assert runner.run(WANTED).execution == RIGHT
     assert remembering.spoke == [("a", "doubling")]
     assert no_leases_out(pool)
 
 
-def test_with_one_endpoint_nothing_is_made_again() -> None:
+def test_with_one_endpoint_nothing_is_made_again():
     runner, _, remembering, spans = _runner({"a": Says(RIGHT)}, share=1.0)
     ran = runner.run(WANTED)
     assert runner.confirm(WANTED, ran) is ran
@@ -185,7 +183,7 @@ def test_with_one_endpoint_nothing_is_made_again() -> None:
     assert remembering.counts == []
 
 
-def test_a_surprise_is_made_again_once() -> None:
+def test_a_surprise_is_made_again_once():
     runner, _, _, spans = _runner({"a": Says(RIGHT), "b": Says(RIGHT)}, share=1e-9, first=0)
     ran = runner.run(WANTED)
     assert len(spans) == 1
@@ -195,7 +193,7 @@ def test_a_surprise_is_made_again_once() -> None:
     assert len(spans) == 2
 
 
-def test_what_a_liar_says_after_it_was_found_out_does_not_count() -> None:
+def test_what_a_liar_says_after_it_was_found_out_does_not_count():
     liar = Says(LIE, ping=LIE)
     runner, pool, remembering, _ = _runner({"a": liar, "b": Says(RIGHT), "c": Says(RIGHT)}, share=1e-9, first=0)
     liar.gate = threading.Event()

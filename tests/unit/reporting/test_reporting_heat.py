@@ -28,7 +28,7 @@ def _boxes(drawing: Drawing) -> dict[tuple[str, float], list[tuple[float, float,
     return found
 
 
-def test_values_are_where_and_as_strong_as_they_should_be() -> None:
+def test_values_are_where_and_as_strong_as_they_should_be():
     boxes = _boxes(_map([[0.0, 0.0, 1.0, 1.0], [math.nan, 0.5, 0.45, 7.0]]))
     middle, strong = sorted(key for key in boxes if key[0] == HEAT)
     assert strong == (HEAT, 1.0)
@@ -38,7 +38,7 @@ def test_values_are_where_and_as_strong_as_they_should_be() -> None:
     assert boxes[nothing] == [(0, 60, 0)]
 
 
-def test_the_ramp_gets_stronger_with_every_step_and_the_legend_shows_all_of_it() -> None:
+def test_the_ramp_gets_stronger_with_every_step_and_the_legend_shows_all_of_it():
     drawing = _map([[0.0, *((step - 0.5) / STEPS for step in range(1, STEPS + 1))]])
     in_map = sorted(_boxes(drawing), key=lambda key: _boxes(drawing)[key])
     (_, ramp), (idle, grey) = drawing.legend
@@ -52,18 +52,18 @@ def test_the_ramp_gets_stronger_with_every_step_and_the_legend_shows_all_of_it()
     }
 
 
-def test_a_map_is_an_svg_element_in_the_page_colours() -> None:
+def test_a_map_is_an_svg_element_in_the_page_colours():
     svg = to_svg(_map([[n / 90 for n in range(90)]] * 30))
     assert ElementTree.fromstring(svg).tag.endswith("}svg")
     assert set(re.findall('fill: ([^;"]*)', svg)) == {"none", "var(--ink)", "var(--heat)", "var(--faint)"}
 
 
 @pytest.mark.parametrize("values", [[], [[]], [[math.nan]], [[0.0]]], ids=str)
-def test_little_is_drawn_too(values: list[list[float]]) -> None:
+def test_little_is_drawn_too(values):
     ElementTree.fromstring(to_svg(_map(values)))
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="found 1 rows of values for 2 labels"):
         heat_map(["a", "b"], [[1.0]], ends=(0, 1), xlabel="", label="")
     with pytest.raises(ValueError, match=r"a time from 3 to 3"):

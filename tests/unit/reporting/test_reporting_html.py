@@ -31,13 +31,13 @@ def _page(title: str = "A title", tiles: tuple[Tile, ...] = (), charts: tuple[Ch
     return page(Document(title, title, (section,), blocks=(Tiles(tiles),)), styles=".own { color: red; }")
 
 
-def test_strings_are_escaped_and_visible() -> None:
+def test_strings_are_escaped_and_visible():
     html = _page("<script>\x1b\u202e\ud800")
     assert "<title>&lt;script&gt;\ufffd\ufffd\ufffd</title>" in html
     assert "<code>&lt;script&gt;\ufffd\ufffd\ufffd</code>" in html
 
 
-def test_only_a_drawing_is_markup() -> None:
+def test_only_a_drawing_is_markup():
     html = _page(charts=(Chart("A <title>", "how to & why", "<svg><g></g></svg>", wide=False),))
     assert "<h3>A &lt;title&gt;</h3>" in html
     assert "how to &amp; why" in html
@@ -46,7 +46,7 @@ def test_only_a_drawing_is_markup() -> None:
     assert 'class="wide"' in _page(charts=(Chart("a", "b", "<svg></svg>"),))
 
 
-def test_a_chart_has_a_drawing_for_a_narrow_window_where_there_is_room_for_one() -> None:
+def test_a_chart_has_a_drawing_for_a_narrow_window_where_there_is_room_for_one():
     lines = line_chart([ChartLine("a", [0.0, 1.0], [0.0, 1.0])], xlabel="x", ylabel="y", width=WIDE)
     narrow = narrow_svg(lines)
     assert f'viewBox="0 0 {HALF:g} ' in narrow
@@ -56,14 +56,14 @@ def test_a_chart_has_a_drawing_for_a_narrow_window_where_there_is_room_for_one()
     assert narrow_svg(rows(["x" * 60], width=WIDE, xlabel="x")) == "", "long names leave none: the chart scrolls"
 
 
-def test_a_tile_has_its_tone() -> None:
+def test_a_tile_has_its_tone():
     html = _page(tiles=(Tile("lost", "3", "of <many>", Tone.BAD), Tile("strategy", "least_in_flight", "")))
     assert '<div class="tile bad"><dt>lost</dt>' in html
     assert "of &lt;many&gt;" in html
     assert '<dd class="value long">least_in_flight</dd>' in html
 
 
-def test_a_table_has_headings_that_are_shared_and_cells_of_their_kind() -> None:
+def test_a_table_has_headings_that_are_shared_and_cells_of_their_kind():
     columns = (
         Column("who", ColumnKind.NAME),
         Column("count", over="calls", meaning="of <all>"),
@@ -80,12 +80,12 @@ def test_a_table_has_headings_that_are_shared_and_cells_of_their_kind() -> None:
     assert "<tfoot>" in html
 
 
-def test_a_row_of_another_length_is_an_error() -> None:
+def test_a_row_of_another_length_is_an_error():
     with pytest.raises(ValueError, match="zip"):
         page(Document("t", "t", (Section("", (table((Column("a"),), [("1", "2")]),)),)))
 
 
-def test_templates_mark_nothing_as_safe() -> None:
+def test_templates_mark_nothing_as_safe():
     """Escaping has no exception in a template: the only markup from outside is the charts' SVG."""
     templates = list(Path(balancer.reporting.__file__).parent.glob("*.j2"))
     assert templates
@@ -93,14 +93,14 @@ def test_templates_mark_nothing_as_safe() -> None:
         assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text(encoding="utf-8"))
 
 
-def test_a_page_says_when_it_was_made_and_by_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_says_when_it_was_made_and_by_what(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     assert re.fullmatch(r"Made by balancer \S+ on 1970-01-01 at 00:00 UTC\.", made_by())
     assert f"<footer>{made_by()}</footer>" in _page()
 
 
 @pytest.mark.parametrize("given", ["", "soon", "1e9", "99999999999999999999"])
-def test_without_a_date_that_can_be_read_it_is_now(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_without_a_date_that_can_be_read_it_is_now(monkeypatch, given):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
     found = re.search(r"on (\d{4})-", made_by())
     assert found

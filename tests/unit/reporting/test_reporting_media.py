@@ -52,19 +52,19 @@ def _printed(*sections: Section, width: int = 80) -> str:
     return out.getvalue()
 
 
-def test_a_page_has_all_of_it() -> None:
+def test_a_page_has_all_of_it():
     text = page(_DOCUMENT)
     assert [word for word in (*_WORDS, "how to read it", "as it should be", "of many") if word not in text] == []
 
 
-def test_a_terminal_leaves_out_what_is_wide() -> None:
+def test_a_terminal_leaves_out_what_is_wide():
     text = _printed(Section("A section", _BLOCKS))
     assert "far" not in text
     assert [line.split() for line in text.splitlines() if "12" in line] == [["a|b", "12"], ["all", "12"]]
     assert "of 20" in text
 
 
-def test_markdown_keeps_its_columns() -> None:
+def test_markdown_keeps_its_columns():
     assert table_text(_TABLE).splitlines() == [
         "| name | first kills | more |",
         "| :-- | --: | --: |",
@@ -74,14 +74,14 @@ def test_markdown_keeps_its_columns() -> None:
     assert markdown_table(["x"], [["a|b"]]).endswith("| a\\|b |")
 
 
-def test_groups_of_rows_have_their_headings_everywhere() -> None:
+def test_groups_of_rows_have_their_headings_everywhere():
     grouped = Table(_COLUMNS[:2], (RowGroup("some", (("a", "1"),)), RowGroup("others", (("b", "2"),))))
     document = Document("t", "t", (Section("s", (grouped,)),))
     for text in (page(document), table_text(grouped), _printed(*document.sections)):
         assert text.index("some") < text.index("others")
 
 
-def test_of_many_rows_a_terminal_shows_some() -> None:
+def test_of_many_rows_a_terminal_shows_some():
     text = _printed(Section("", (table(_COLUMNS[:2], [(f"n{n}", "1") for n in range(9)], most=3),)))
     assert "n2" in text
     assert "n3" not in text
@@ -89,7 +89,7 @@ def test_of_many_rows_a_terminal_shows_some() -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=200), st.integers(0, 10**9)), max_size=5), st.sampled_from([80, 100, 140]))
-def test_a_table_fits_whatever_its_names(rows: list[tuple[str, int]], width: int) -> None:
+def test_a_table_fits_whatever_its_names(rows, width):
     text = _printed(Section("", (table(_COLUMNS[:2], [(name, str(number)) for name, number in rows]),)), width=width)
     assert max(map(len, text.splitlines()), default=0) <= width
     assert all(str(number) in text for _, number in rows)

@@ -23,7 +23,7 @@ from tests.svg import size_of, words_of
 
 
 @pytest.mark.parametrize("name", ["$x^2$", "a  b", "<b>&\"'", "--><script>", "\u65e5\u672c"])
-def test_names_are_drawn_as_they_are(name: str) -> None:
+def test_names_are_drawn_as_they_are(name):
     drawing = rows([name], width=HALF, xlabel="x")
     beside(drawing, 0, name)
     svg = to_svg(drawing)
@@ -31,13 +31,13 @@ def test_names_are_drawn_as_they_are(name: str) -> None:
     assert "<script" not in svg
 
 
-def test_what_cannot_be_seen_has_a_sign_and_what_is_long_is_cut() -> None:
+def test_what_cannot_be_seen_has_a_sign_and_what_is_long_is_cut():
     svg = to_svg(rows(["two\nlines", "\x00\ud800", "x" * 1000], width=WIDE, xlabel=""))
     assert {"two lines", "\ufffd\ufffd"} <= {word.text for word in words_of(svg)}
     assert max(len(word.text) for word in words_of(svg)) == 80
 
 
-def test_boxes_are_one_shape() -> None:
+def test_boxes_are_one_shape():
     drawing = rows(["a", "b"], width=HALF, xlabel="x", row=20.0)
     before = to_svg(drawing).count("<path")
     boxes(drawing, [(0, 50, -0.6, 0.5), (50, 100, 0.5, 1.6)], "#56b4e9")
@@ -45,7 +45,7 @@ def test_boxes_are_one_shape() -> None:
     assert to_svg(drawing).count("<path") == before + 1
 
 
-def test_a_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn() -> None:
+def test_a_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn():
     drawing = rows(["a", "b", "c"], width=HALF, xlabel="", row=20.0)
     drawing.axes.set_xlim(0, 2)
     before = to_svg(drawing).count("<use")
@@ -59,7 +59,7 @@ def test_a_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 40])
-def test_no_words_overlap_or_leave_the_drawing(number: int) -> None:
+def test_no_words_overlap_or_leave_the_drawing(number):
     drawing = rows([f"{n}  sandbox.example.org:8080" for n in range(number)], width=WIDE, xlabel="time (s)")
     for row in range(number):
         beside(drawing, row, "12345 of 12345")
@@ -70,7 +70,7 @@ def test_no_words_overlap_or_leave_the_drawing(number: int) -> None:
     assert all(word.left > -0.01 and word.right < width + 0.01 and 0 < word.y <= height for word in found)
 
 
-def test_rows_of_slots_and_of_shares() -> None:
+def test_rows_of_slots_and_of_shares():
     slots = slot_rows(["a", "b"], slots=20, length=7.0, xlabel="s")
     assert slots.height > rows(["a", "b"], width=WIDE, xlabel="s").height
     shares = to_svg(share_bars(["a", "b"], [0.25, 0.75], [0.5, 0.5], xlabel="share"))

@@ -18,6 +18,6 @@ from balancer.reporting.words import NOTHING
         ("ascii", "a" * 30, "aaaa...aaa"),
     ],
 )
-def test_what_a_console_lacks_is_replaced(encoding: str, text: str, shown: str) -> None:
+def test_what_a_console_lacks_is_replaced(encoding, text, shown):
     console = Console(file=io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert cleaner(console)(text, 10 if len(text) > 20 else 1000).plain == shown

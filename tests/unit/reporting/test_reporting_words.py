@@ -12,7 +12,7 @@ _ANY_TEXT = st.text(st.characters())  # halves of surrogate pairs as well
 
 
 @given(_ANY_TEXT)
-def test_visible_text_is_one_printable_line_of_the_same_length(text: str) -> None:
+def test_visible_text_is_one_printable_line_of_the_same_length(text):
     shown = visible(text)
     assert shown.isprintable()
     assert len(shown) == len(text)
@@ -29,12 +29,12 @@ def test_visible_text_is_one_printable_line_of_the_same_length(text: str) -> Non
         ("caf\udce9", "caf\ufffd"),
     ],
 )
-def test_what_cannot_be_shown_is_replaced(text: str, shown: str) -> None:
+def test_what_cannot_be_shown_is_replaced(text, shown):
     assert visible(text) == shown
 
 
 @given(st.text(), st.integers(0, 50), st.sampled_from(["\u2026", "..."]))
-def test_short_names_keep_both_ends(text: str, most: int, gap: str) -> None:
+def test_short_names_keep_both_ends(text, most, gap):
     short = shorten(text, most, gap=gap)
     assert len(short) <= most or short == text
     if len(text) <= most:
@@ -46,12 +46,12 @@ def test_short_names_keep_both_ends(text: str, most: int, gap: str) -> None:
         assert len(short) == most
 
 
-def test_the_middle_is_what_goes() -> None:
+def test_the_middle_is_what_goes():
     assert shorten("http://sandbox-1.judge.example.org:8080/", 20) == "http://san\u2026org:8080/"
 
 
 @given(st.integers(0, 5000), st.integers(1, 5000), st.integers(0, 2))
-def test_only_all_is_100_percent_and_only_none_is_0(part: int, whole: int, digits: int) -> None:
+def test_only_all_is_100_percent_and_only_none_is_0(part, whole, digits):
     part = min(part, whole)
     worded = percent(part, whole, digits=digits)
     assert (float(worded.strip("<>%")) == 100) == (part == whole)
@@ -63,7 +63,7 @@ def test_only_all_is_100_percent_and_only_none_is_0(part: int, whole: int, digit
 @pytest.mark.parametrize(
     ("part", "whole", "worded"), [(1, 3, "33%"), (999, 1000, ">99%"), (1, 1000, "<1%"), (0, 0, NOTHING)]
 )
-def test_percent(part: int, whole: int, worded: str) -> None:
+def test_percent(part, whole, worded):
     assert percent(part, whole) == worded
 
 
@@ -84,21 +84,21 @@ def test_percent(part: int, whole: int, worded: str) -> None:
         (math.inf, NOTHING),
     ],
 )
-def test_seconds(value_s: float, worded: str) -> None:
+def test_seconds(value_s, worded):
     assert seconds(value_s) == worded
 
 
 @given(st.floats(0, 1e7))
-def test_durations_are_never_in_scientific_notation(value_s: float) -> None:
+def test_durations_are_never_in_scientific_notation(value_s):
     assert "e" not in seconds(value_s)
 
 
-def test_nothing_is_said_of_nothing() -> None:
+def test_nothing_is_said_of_nothing():
     assert ratio(1.0, 0.0) == NOTHING
     assert ratio(math.nan, 1.0) == NOTHING
     assert part_of(0, 0) == NOTHING
 
 
-def test_numbers_agree_with_their_nouns() -> None:
+def test_numbers_agree_with_their_nouns():
     assert [count(n, "case") for n in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
     assert [size(n) for n in (999, 1500, 2_000_000)] == ["999 B", "1.5 kB", "2.0 MB"]

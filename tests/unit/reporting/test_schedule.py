@@ -18,7 +18,7 @@ _SPANS = st.lists(st.builds(_span, st.integers(0, 50).map(float), st.integers(0,
 
 
 @given(_SPANS)
-def test_spans_in_a_lane_do_not_overlap_and_no_lane_is_wasted(spans: list[Span]) -> None:
+def test_spans_in_a_lane_do_not_overlap_and_no_lane_is_wasted(spans):
     placed = lanes(spans)
     ends_s: defaultdict[int, float] = defaultdict(float)
     for lane, span in placed:
@@ -30,14 +30,14 @@ def test_spans_in_a_lane_do_not_overlap_and_no_lane_is_wasted(spans: list[Span])
     assert len(set(lasting)) <= max(at_once, 1)
 
 
-def test_a_slot_handed_on_a_moment_early_is_one_lane() -> None:
+def test_a_slot_handed_on_a_moment_early_is_one_lane():
     spans = [_span(0, 1.00001), _span(1, 1)]
     assert [lane for lane, _ in lanes(spans)] == [0, 1]
     assert [lane for lane, _ in lanes(spans, tolerance_s=0.001)] == [0, 0]
 
 
 @given(_SPANS, st.integers(1, 40))
-def test_all_leased_time_is_in_some_bin(spans: list[Span], bins: int) -> None:
+def test_all_leased_time_is_in_some_bin(spans, bins):
     within = window(spans)
     capacity = max(1, len(spans))  # so that no bin is more than full
     levels = busy_levels(spans, within, bins, capacity=capacity)

@@ -23,7 +23,7 @@ from tests.patience import PATIENCE_S
         (60.0, 20, 0, 0.0),
     ],
 )
-def test_the_rest_takes_as_long_as_what_is_done(spent_s: float, done: int, left: int, left_s: float | None) -> None:
+def test_the_rest_takes_as_long_as_what_is_done(spent_s, done, left, left_s):
     assert time_left_s(spent_s, done, left) == left_s
 
 
@@ -38,7 +38,7 @@ def test_the_rest_takes_as_long_as_what_is_done(spent_s: float, done: int, left:
         (4000.0, "about 1 h 07 min left"),
     ],
 )
-def test_it_is_worded_no_finer_than_it_is_known(left_s: float | None, words: str) -> None:
+def test_it_is_worded_no_finer_than_it_is_known(left_s, words):
     assert left_words(left_s) == words
 
 
@@ -57,7 +57,7 @@ class _Told(StringIO):
         return super().write(text)
 
 
-def test_a_line_comes_by_itself_while_nothing_is_counted() -> None:
+def test_a_line_comes_by_itself_while_nothing_is_counted():
     came = threading.Event()
     now_s = [0.0]
     out = _Told(lambda text: came.set() if "15 s" in text else None)
@@ -67,7 +67,7 @@ def test_a_line_comes_by_itself_while_nothing_is_counted() -> None:
     assert out.getvalue() == "predicting the next run, 15 s\n"
 
 
-def test_a_terminal_shows_what_is_being_done_below_the_bar() -> None:
+def test_a_terminal_shows_what_is_being_done_below_the_bar():
     out = StringIO()
     console = Console(file=out, force_terminal=True, width=70, color_system=None)
     display = ProgressDisplay(console, unit="runs")

@@ -8,7 +8,7 @@ import pytest
 from balancer.sandbox.local.isolation import calls
 
 
-def test_it_is_a_program_for_the_kernel() -> None:
+def test_it_is_a_program_for_the_kernel():
     program, why = calls.filter_of_calls()
     if not program:
         pytest.skip(why)
@@ -19,7 +19,7 @@ def test_it_is_a_program_for_the_kernel() -> None:
     assert {0x00050000 | 38, 0x00050000 | 1, 0x00050000 | 97, 0x7FFF0000, 0x80000000} <= {step[3] for step in steps}
 
 
-def test_every_flag_of_a_namespace_is_forbidden_by_itself() -> None:
+def test_every_flag_of_a_namespace_is_forbidden_by_itself():
     bits = list(calls._bits(calls._NAMESPACES))
     assert len(bits) == 8
     assert sum(bits) == calls._NAMESPACES
@@ -37,7 +37,7 @@ class _Refusing:
 
 
 @pytest.mark.parametrize("library", [OSError("no libseccomp.so.2"), object(), _Refusing()])
-def test_where_there_is_none_it_is_said_what_to_install(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_none_it_is_said_what_to_install(library, monkeypatch):
     def load(name: str) -> object:
         if isinstance(library, Exception):
             raise library

@@ -18,7 +18,7 @@ def group_of(folder: Path, version: int, **files: str) -> ControlGroup:
 
 
 class TestFigures:
-    def test_version_1(self, tmp_path: Path) -> None:
+    def test_version_1(self, tmp_path):
         group = group_of(
             tmp_path,
             1,
@@ -28,7 +28,7 @@ class TestFigures:
         )
         assert (group.cpu_s(), group.starved(), group.peak_bytes()) == (1.5, True, 4096)
 
-    def test_version_2(self, tmp_path: Path) -> None:
+    def test_version_2(self, tmp_path):
         group = group_of(
             tmp_path,
             2,
@@ -38,10 +38,10 @@ class TestFigures:
         )
         assert (group.cpu_s(), group.starved(), group.peak_bytes()) == (0.25, False, 8192)
 
-    def test_an_old_kernel_does_not_tell_the_peak(self, tmp_path: Path) -> None:
+    def test_an_old_kernel_does_not_tell_the_peak(self, tmp_path):
         assert group_of(tmp_path, 2).peak_bytes() is None
 
-    def test_nobody_counts(self) -> None:
+    def test_nobody_counts(self):
         group = ControlGroup({})
         assert (group.cpu_s(), group.starved(), group.peak_bytes()) == (None, False, None)
 
@@ -52,18 +52,18 @@ class TestFigures:
             (2, {"memory.max": "7", "memory.swap.max": "0", "pids.max": "3"}),
         ],
     )
-    def test_limits(self, tmp_path: Path, version: int, written: dict[str, str]) -> None:
+    def test_limits(self, tmp_path, version, written):
         group_of(tmp_path, version).limit(memory_bytes=7, processes=3)
         assert {file.name: file.read_text() for file in tmp_path.iterdir()} == written
 
-    def test_what_the_kernel_does_not_take_is_left_out(self, tmp_path: Path) -> None:
+    def test_what_the_kernel_does_not_take_is_left_out(self, tmp_path):
         (tmp_path / "memory.memsw.limit_in_bytes").mkdir()  # as where swap is not counted: writing fails
         group_of(tmp_path, 1).limit(memory_bytes=7, processes=3)
         assert (tmp_path / "pids.max").read_text() == "3"
 
 
 class TestLending:
-    def test_one_folder_for_each_run_and_hierarchy(self, tmp_path: Path) -> None:
+    def test_one_folder_for_each_run_and_hierarchy(self, tmp_path):
         places = {name: CgroupFolder(tmp_path / name, 1) for name in ("cpuacct", "memory")}
         for place in places.values():
             place.folder.mkdir()
@@ -77,28 +77,28 @@ class TestLending:
         assert not list((tmp_path / "memory").iterdir())
         assert groups.versions == {"cpuacct": 1, "memory": 1}
 
-    def test_version_2_has_one_for_all(self, tmp_path: Path) -> None:
+    def test_version_2_has_one_for_all(self, tmp_path):
         groups = Cgroups({name: CgroupFolder(tmp_path, 2) for name in ("cpuacct", "memory", "pids")})
         with groups.lend():
             assert len(list(tmp_path.iterdir())) == 1
 
-    def test_two_that_were_made_at_once_never_share_a_group(self, tmp_path: Path) -> None:
+    def test_two_that_were_made_at_once_never_share_a_group(self, tmp_path):
         one, other = (Cgroups({"cpuacct": CgroupFolder(tmp_path, 1)}) for _ in range(2))
         with one.lend(), other.lend():
             assert len(list(tmp_path.iterdir())) == 2
 
-    def test_nowhere(self) -> None:
+    def test_nowhere(self):
         with Cgroups({}).lend() as group:
             assert group is None
 
-    def test_a_group_that_cannot_be_made_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_a_group_that_cannot_be_made_is_an_error_and_leaves_nothing(self, tmp_path):
         (tmp_path / "there").mkdir()
         groups = Cgroups({"cpuacct": CgroupFolder(tmp_path / "there", 1), "memory": CgroupFolder(tmp_path / "gone", 1)})
         with pytest.raises(FileNotFoundError), groups.lend():
             pass
         assert not list((tmp_path / "there").iterdir())
 
-    def test_what_something_still_dies_in_goes_with_the_next(self, tmp_path: Path) -> None:
+    def test_what_something_still_dies_in_goes_with_the_next(self, tmp_path):
         groups = Cgroups({"cpuacct": CgroupFolder(tmp_path, 1)})
         with groups.lend():
             (held,) = tmp_path.iterdir()
@@ -111,7 +111,7 @@ class TestLending:
 
 
 class TestFinding:
-    def test_where_they_are_mounted(self) -> None:
+    def test_where_they_are_mounted(self):
         line = "36 25 0:31 / /sys/fs/cgroup/memory rw,nosuid shared:9 - cgroup cgroup rw,memory"
         assert cgroups._mounted(line) == ("cgroup", ["rw", "memory"], "/", Path("/sys/fs/cgroup/memory"))
 
@@ -125,24 +125,24 @@ class TestFinding:
             ("/elsewhere", "/a", "/m"),
         ],
     )
-    def test_our_own_folder(self, root: str, path: str, folder: str) -> None:
+    def test_our_own_folder(self, root, path, folder):
         assert cgroups._below(Path("/m"), root, path) == Path(folder)
 
-    def test_version_2_gives_what_is_asked_for(self, tmp_path: Path) -> None:
+    def test_version_2_gives_what_is_asked_for(self, tmp_path):
         (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
         (tmp_path / "cgroup.subtree_control").write_text("\n")
         (tmp_path / "cgroup.procs").write_text("1\n2\n")
         assert cgroups._given(tmp_path) == ["memory", "pids"]
         assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +pids"
 
-    def test_who_is_alone_in_a_group_of_version_2_moves_below(self, tmp_path: Path) -> None:
+    def test_who_is_alone_in_a_group_of_version_2_moves_below(self, tmp_path):
         (tmp_path / "cgroup.controllers").write_text("pids\n")
         (tmp_path / "cgroup.subtree_control").write_text("\n")
         (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
         assert cgroups._given(tmp_path) == ["pids"]
         assert (tmp_path / "balancer-self" / "cgroup.procs").read_text() == str(os.getpid())
 
-    def test_what_was_given_already_is_not_asked_for(self, tmp_path: Path) -> None:
+    def test_what_was_given_already_is_not_asked_for(self, tmp_path):
         (tmp_path / "cgroup.controllers").write_text("memory pids\n")
         control = tmp_path / "cgroup.subtree_control"
         control.write_text("pids memory\n")
@@ -150,13 +150,13 @@ class TestFinding:
         assert cgroups._given(tmp_path) == ["memory", "pids"]
         assert not (tmp_path / "balancer-self").exists()
 
-    def test_none_of_version_2(self, tmp_path: Path) -> None:
+    def test_none_of_version_2(self, tmp_path):
         assert cgroups._given(tmp_path) == []
 
-    def test_a_folder_that_is_no_group_is_found_out_by_trying(self, tmp_path: Path) -> None:
+    def test_a_folder_that_is_no_group_is_found_out_by_trying(self, tmp_path):
         assert not cgroups._works(CgroupFolder(tmp_path / "gone", 1))
 
-    def test_groups_of_the_dead_are_swept(self, tmp_path: Path) -> None:
+    def test_groups_of_the_dead_are_swept(self, tmp_path):
         ours, dead, others = (
             tmp_path / n for n in (f"balancer-{os.getpid()}-0", f"balancer-{2**22 + 1}-0", "user.slice")
         )

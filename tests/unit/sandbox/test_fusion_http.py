@@ -60,7 +60,7 @@ def fails(handler: Handler) -> EndpointError:
     return error
 
 
-def test_a_good_answer() -> None:
+def test_a_good_answer():
     seen: list[httpx2.Request] = []
 
     def handler(request: httpx2.Request) -> httpx2.Response:
@@ -78,7 +78,7 @@ def test_a_good_answer() -> None:
     assert json.loads(request.content)["code"] == "print(1+2)"
 
 
-def test_it_is_an_executor() -> None:
+def test_it_is_an_executor():
     client = executor(lambda request: httpx2.Response(200))
     assert isinstance(client, Executor)
     assert {"python", "cpp"} <= client.languages
@@ -88,7 +88,7 @@ def test_it_is_an_executor() -> None:
 
 
 def changed(**changes: Any) -> bytes:
-    result = {**GOOD["run_result"], **changes}  # type: ignore[dict-item]
+    result = {**GOOD["run_result"], **changes}
     return json.dumps({**GOOD, "run_result": result}).encode()
 
 
@@ -116,12 +116,12 @@ def changed(**changes: Any) -> bytes:
         (changed(stdout="?").replace(b'"?"', b'"\\ud800"'), "malformed: body"),
     ],
 )
-def test_malformed_answers(content: bytes, reason: str) -> None:
+def test_malformed_answers(content, reason):
     assert reason in fails(lambda request: httpx2.Response(200, content=content)).reason
 
 
 @pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 413, 422, 500, 502, 504])
-def test_other_statuses_are_the_servers_fault(status: int) -> None:
+def test_other_statuses_are_the_servers_fault(status):
     error = fails(lambda request: httpx2.Response(status, json={"detail": "a\nb"}))
     assert not isinstance(error, EndpointOverloaded)
     assert f"answered {status}" in error.reason
@@ -130,14 +130,14 @@ def test_other_statuses_are_the_servers_fault(status: int) -> None:
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 @pytest.mark.parametrize("quote", ["you sent {}", "x" * 190 + "{}", "{}" * 50, '["{}"]', "you sent\n{}\n"])
 @pytest.mark.parametrize("quoted", [SECRET, TOKEN, TOKEN.upper(), f"Bearer  \n {TOKEN}"])
-def test_a_server_that_quotes_a_header_is_not_quoted(status: int, quote: str, quoted: str) -> None:
+def test_a_server_that_quotes_a_header_is_not_quoted(status, quote, quoted):
     error = fails(lambda request: httpx2.Response(status, text=quote.format(*[quoted] * 50)))
     assert f"answered {status}: " in error.reason
     assert "***" in error.reason
     assert "s3c" not in str(error).lower()  # nor a part, where the text is cut
 
 
-def test_a_value_with_quotes_is_not_shown_as_json_writes_it() -> None:
+def test_a_value_with_quotes_is_not_shown_as_json_writes_it():
     value = 'Key "s3cr3t"'
 
     def handler(request: httpx2.Request) -> httpx2.Response:
@@ -160,13 +160,13 @@ def test_a_value_with_quotes_is_not_shown_as_json_writes_it() -> None:
         {"files": {TOKEN: 1}},
     ],
 )
-def test_an_answer_that_quotes_a_header_is_not_quoted_in_errors(change: dict[str, Any]) -> None:
+def test_an_answer_that_quotes_a_header_is_not_quoted_in_errors(change):
     error = fails(lambda request: httpx2.Response(200, json=GOOD | change))
     assert "***" in error.reason
     assert "s3c" not in str(error)
 
 
-def test_words_of_an_execution_are_redacted_and_the_output_is_not() -> None:
+def test_words_of_an_execution_are_redacted_and_the_output_is_not():
     ended = GOOD["run_result"] | {"stdout": "s3cr3t?", "stderr": f"sent {SECRET}"}
     execution = run(lambda request: httpx2.Response(200, json=GOOD | {"run_result": ended, "message": SECRET}))
     assert (execution.stdout, execution.stderr, execution.message) == (b"s3cr3t?", b"sent ***", "***")
@@ -175,13 +175,13 @@ def test_words_of_an_execution_are_redacted_and_the_output_is_not() -> None:
     assert (execution.status, execution.stderr) == (Status.COMPILE_ERROR, b"sent ***")
 
 
-def test_an_output_with_the_whole_of_a_header_is_the_servers_fault() -> None:
+def test_an_output_with_the_whole_of_a_header_is_the_servers_fault():
     ended = GOOD["run_result"] | {"stdout": f"HTTP_AUTHORIZATION={SECRET}"}
     error = fails(lambda request: httpx2.Response(200, json=GOOD | {"run_result": ended}))
     assert "the program's output has the value of a request header" in error.reason
 
 
-def test_a_transport_error_that_quotes_a_header_is_not_quoted() -> None:
+def test_a_transport_error_that_quotes_a_header_is_not_quoted():
     def handler(request: httpx2.Request) -> httpx2.Response:
         raise OSError(f"illegal record: bytearray(b'{SECRET}')")
 
@@ -202,25 +202,25 @@ def test_a_transport_error_that_quotes_a_header_is_not_quoted() -> None:
         ({"Retry-After": "Thu, 01 Jan 2115 12:00:30 GMT", "Date": "Thu, 01 Jan 2115 12:00:00 GMT"}, 30.0),
     ],
 )
-def test_busy_servers(status: int, header: dict[str, str], retry_s: float | None) -> None:
+def test_busy_servers(status, header, retry_s):
     error = fails(lambda request: httpx2.Response(status, headers=header))
     assert isinstance(error, EndpointOverloaded)
     assert error.retry_after_s == retry_s
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_a_redirect_is_not_followed():
     assert "redirect" in fails(lambda request: httpx2.Response(307, headers={"Location": "http://elsewhere/"})).reason
 
 
 @pytest.mark.parametrize("content", [b"pong", b'"pong"', b"pong\n"])
-def test_ping(content: bytes) -> None:
+def test_ping(content):
     client = executor(lambda request: httpx2.Response(200, content=content))
     client.ping()
     client.close()
 
 
 @pytest.mark.parametrize("response", [httpx2.Response(200, content=b"<html>"), httpx2.Response(404)])
-def test_ping_of_something_else(response: httpx2.Response) -> None:
+def test_ping_of_something_else(response):
     client = executor(lambda request: response)
     with pytest.raises(EndpointError):
         client.ping()
@@ -228,13 +228,13 @@ def test_ping_of_something_else(response: httpx2.Response) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "ftp://x/", "http://[::1", "x", "http://a:b/"])
-def test_urls_that_cannot_be_used(url: str) -> None:
+def test_urls_that_cannot_be_used(url):
     with pytest.raises(ConfigError, match="endpoint url is"):
         FusionExecutor(url)
 
 
 @pytest.mark.parametrize("value", ["s3cr3t\r\nX: y", "s3cr3té", " s3cr3t", ""])
-def test_headers_that_cannot_be_sent_are_not_quoted(value: str) -> None:
+def test_headers_that_cannot_be_sent_are_not_quoted(value):
     with pytest.raises(ConfigError, match="header 'X-Key'") as caught:
         FusionExecutor(URL, ExecutorOptions(headers={"X-Key": value}))
     assert "s3cr3t" not in str(caught.value)
@@ -253,7 +253,7 @@ def test_headers_that_cannot_be_sent_are_not_quoted(value: str) -> None:
         ("http://m%40e:p%3aw@a/", {}, {"Authorization": "Basic bUBlOnA6dw=="}),
     ],
 )
-def test_headers_that_are_sent(url: str, headers: dict[str, str], sent: dict[str, str]) -> None:
+def test_headers_that_are_sent(url, headers, sent):
     seen: list[httpx2.Request] = []
 
     def handler(request: httpx2.Request) -> httpx2.Response:
@@ -268,20 +268,20 @@ def test_headers_that_are_sent(url: str, headers: dict[str, str], sent: dict[str
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
-def test_headers_that_would_belie_the_body_are_refused(name: str) -> None:
+def test_headers_that_would_belie_the_body_are_refused(name):
     with pytest.raises(ConfigError, match=f"header '{name}' follows from each request; remove it"):
         ServerClient("http://a/", {name: "5"}, exchange=answering(lambda request: httpx2.Response(200)))
 
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX: y", "/ä", "/a HTTP/1.1\r\n\r\nGET /b"])
-def test_a_path_cannot_become_another_request(path: str) -> None:
+def test_a_path_cannot_become_another_request(path):
     client = ServerClient("http://a/", {}, exchange=answering(lambda request: httpx2.Response(200)))
     with pytest.raises(EndpointError, match="cannot be sent"):
         client.get(path, within_s=1.0, at_most=100)
 
 
 @pytest.mark.parametrize("status", [401, 403, 407, 500])
-def test_a_refused_token_is_told_once_a_minute(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_token_is_told_once_a_minute(status, caplog):
     now = [0.0]
     client = ServerClient(
         "http://user:pass@a/?q=1",

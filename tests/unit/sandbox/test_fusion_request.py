@@ -54,7 +54,7 @@ def decoded(files: Mapping[str, str | None]) -> dict[str, bytes]:
     return {name: base64.b64decode(content or "") for name, content in files.items()}
 
 
-def test_our_own_servers_get_everything_as_it_is() -> None:
+def test_our_own_servers_get_everything_as_it_is():
     program = Program("cpp", "int main(){}", args=("a b",), extras=(("x.h", b"\xff"),))
     body, total_s = asked(program, b"\xfe", {"a.txt": b"\xff"}, ours=True)
     assert (decoded(body.files), decoded(body.extras), decoded({"": body.stdin_base64})) == (
@@ -87,9 +87,7 @@ def test_our_own_servers_get_everything_as_it_is() -> None:
         (Program("php", ""), Limits(cpu_s=10.0, wall_s=3.0), "php", 3.0, 512, 3.0),
     ],
 )
-def test_natively_a_plain_program_goes_as_the_servers_own_language(
-    program: Program, limits: Limits, name: str, seconds: float, mebibytes: int, total_s: float
-) -> None:
+def test_natively_a_plain_program_goes_as_the_servers_own_language(program, limits, name, seconds, mebibytes, total_s):
     body, within_s = asked(program, "1 ä\n".encode(), {"a.txt": b"\xff"}, native=True, limits=limits)
     assert (body.language, body.stdin, decoded(body.files)) == (name, "1 ä\n", {"a.txt": b"\xff"})
     assert (body.run_timeout, body.memory_limit_MB, within_s) == (seconds, mebibytes, total_s)
@@ -104,12 +102,12 @@ def test_natively_a_plain_program_goes_as_the_servers_own_language(
         (Program("cobol", "x", extras=(("a", b""),)), b""),
     ],
 )
-def test_what_a_server_cannot_take_natively(program: Program, stdin: bytes) -> None:
+def test_what_a_server_cannot_take_natively(program, stdin):
     with pytest.raises(ValueError, match="'cobol' can be sent to this server only without arguments"):
         asked(program, stdin)
 
 
-def test_a_script_has_everything_in_files() -> None:
+def test_a_script_has_everything_in_files():
     program = Program("bash", "# \udcff", args=("a",), extras=(("b/c.py", b"1"),))
     body, total_s = asked(program, b"\xff", {"in.txt": b"x"})
     assert (body.language, body.stdin) == ("bash", None)
@@ -118,14 +116,14 @@ def test_a_script_has_everything_in_files() -> None:
     assert body.run_timeout == total_s == 6.0
 
 
-def test_a_script_has_time_and_memory_for_its_compiler() -> None:
+def test_a_script_has_time_and_memory_for_its_compiler():
     body, total_s = asked(Program("cpp", "int main(){}"))
     assert total_s == 6.0 + LIMITS.compile_wall_s
     assert body.memory_limit_MB == 2048
     assert "try g++ -O2 -std=gnu++20 -I. -o .program main.cpp" in body.code
 
 
-def test_the_shell_agrees_about_quoting() -> None:
+def test_the_shell_agrees_about_quoting():
     args = ("", " ", "'", '"', "$HOME", "`id`", "\\", "a\nb", "*", "--", "é", "!x", "{memory}", "@@SCRATCH@@")
     code = asked(Program("bash", "", args=args))[0].code
     begin = code.index(" run bash main.sh ") + len(" run bash main.sh ")
@@ -135,14 +133,14 @@ def test_the_shell_agrees_about_quoting() -> None:
 
 
 @pytest.mark.parametrize("name", ["main.sh", ".stdin", ".program", ".stdout", ".words", "../x", "/x"])
-def test_names_that_are_taken_or_not_safe(name: str) -> None:
+def test_names_that_are_taken_or_not_safe(name):
     with pytest.raises(ValueError, match="file name"):
         asked(Program("bash", ""), files={name: b""})
     with pytest.raises(ValueError, match="file name"):
         asked(Program("bash", "", extras=((f"../{name}", b""),)))
 
 
-def test_a_source_gives_way_to_a_file_of_its_name() -> None:
+def test_a_source_gives_way_to_a_file_of_its_name():
     program = Program("cpp", "int main(){}", extras=(("main.cpp", b"int f;"), ("a.cc", b"int g;"), ("-o.cpp", b"")))
     laid = lay_out(KNOWN["cpp"], program)
     assert laid.files["main.cpp"] == b"int f;"
@@ -154,11 +152,11 @@ def test_a_source_gives_way_to_a_file_of_its_name() -> None:
     assert python.run == ("{python}", own)
 
 
-def test_a_file_that_is_the_source_itself_is_no_other_file() -> None:
+def test_a_file_that_is_the_source_itself_is_no_other_file():
     laid = lay_out(KNOWN["folder"], Program("folder", "#!/bin/sh", extras=(("run", b"#!/bin/sh"), ("build", b"x"))))
     assert laid.own == {"run"}
     assert set(laid.files) == {"run", "build"}
 
 
-def test_no_language_is_without_what_a_try_needs() -> None:
+def test_no_language_is_without_what_a_try_needs():
     assert all(language.hello and language.run and language.install for language in LANGUAGES)

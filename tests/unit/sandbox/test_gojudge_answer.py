@@ -67,7 +67,7 @@ def compiled(**changes: Any) -> Execution:
         ),
     ],
 )
-def test_ends_of_a_program(changes: dict[str, Any], status: Status, code: int | None) -> None:
+def test_ends_of_a_program(changes, status, code):
     execution = ended(**changes)
     assert execution.status is status
     assert execution.cpu_measured
@@ -75,13 +75,13 @@ def test_ends_of_a_program(changes: dict[str, Any], status: Status, code: int | 
     assert execution.exit_code == code
 
 
-def test_wall_time_that_ran_out_shows() -> None:
+def test_wall_time_that_ran_out_shows():
     execution = ended(status="Time Limit Exceeded", exitStatus=9, runTime=5 * 10**9)
     assert execution.time_s < LIMITS.cpu_s
 
 
 @pytest.mark.parametrize("status", ["Internal Error", "File Error"])
-def test_what_the_server_could_not_do(status: str) -> None:
+def test_what_the_server_could_not_do(status):
     with pytest.raises(EndpointError, match=f"{status}: no such file"):
         ended(status=status, exitStatus=0, error="no such\nfile")
     with pytest.raises(EndpointError, match=f"{status}: no such file"):
@@ -100,7 +100,7 @@ def test_what_the_server_could_not_do(status: str) -> None:
         ({"status": "File Error", "fileError": [{"name": ".program", "type": "CopyOutOpen"}]}, "made no program"),
     ],
 )
-def test_programs_that_a_compiler_refuses(changes: dict[str, Any], message: str) -> None:
+def test_programs_that_a_compiler_refuses(changes, message):
     refusal = compiled(**changes)
     assert (refusal.status, refusal.stderr) == (Status.COMPILE_ERROR, b"words")
     assert message in refusal.message
@@ -121,24 +121,24 @@ def exits(words: str) -> dict[str, Any]:
         ({}, Outcome.FAILURE),
     ],
 )
-def test_compilers_that_could_not_do_their_part(changes: dict[str, Any], outcome: Outcome) -> None:
+def test_compilers_that_could_not_do_their_part(changes, outcome):
     with pytest.raises(EndpointError) as caught:
         compiled(**changes)
     assert outcome_of(caught.value) is outcome
 
 
-def test_a_program_that_was_made_runs() -> None:
+def test_a_program_that_was_made_runs():
     made = GOOD | {"fileIds": {".program": "A"}}
     done, asked = answered("cpp", made, GOOD | {"files": {"stdout": "ran"}})
     assert (done.stdout, asked) == (b"ran", 2)
 
 
-def test_an_output_that_is_no_text_is_needed_as_a_file() -> None:
+def test_an_output_that_is_no_text_is_needed_as_a_file():
     kept = GOOD | {"fileIds": {"stdout": "A"}}
     done, asked = answered("python", GOOD | {"files": {"stdout": "a\ufffd"}}, kept)
     assert (done.stdout, asked) == (b"\xff", 2)
 
 
-def test_a_flood_is_not_run_a_second_time() -> None:
+def test_a_flood_is_not_run_a_second_time():
     done, asked = answered("python", GOOD | {"status": "Output Limit Exceeded", "files": {"stdout": "\ufffd"}})
     assert (done.status, asked) == (Status.OUTPUT_LIMIT, 1)

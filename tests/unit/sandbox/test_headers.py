@@ -3,7 +3,6 @@
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -28,13 +27,13 @@ FAR = b"#include <bits/all.h>\n"
 ALL, SOME = b"// by me\n# include <all.h>\n#include <some>\n", b"#include <some>\n#include <all.h>\n"
 
 
-def test_a_header_is_due_once_with_the_third_program_that_begins_with_it() -> None:
+def test_a_header_is_due_once_with_the_third_program_that_begins_with_it():
     headers = PrecompiledHeaders()
     assert [headers.due(CPP, [ALL]) for _ in range(5)] == [None, None, "all.h", None, None]
     assert [headers.due(CPP, [SOME, b"x"]) for _ in range(3)] == [None, None, "some"]
 
 
-def test_other_headers_and_other_flags_are_apart() -> None:
+def test_other_headers_and_other_flags_are_apart():
     headers = PrecompiledHeaders()
     assert [headers.due(CPP, [b"#include <other>\n", b"all.h"]) for _ in range(4)] == [None] * 4
     assert [headers.due(CPP, [ALL]) for _ in range(2)] == [None] * 2
@@ -47,7 +46,7 @@ def test_other_headers_and_other_flags_are_apart() -> None:
 
 
 @pytest.fixture
-def umask_of_one_user() -> Iterator[None]:
+def umask_of_one_user():
     before = os.umask(0o077)
     yield
     os.umask(before)
@@ -70,7 +69,7 @@ def full(file: Path) -> bool:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_header_whose_maker_was_stopped_is_due_once_more() -> None:
+def test_a_header_whose_maker_was_stopped_is_due_once_more():
     headers = PrecompiledHeaders()
     assert asked(headers)[-1] == "all.h"
     headers.make(CPP, "all.h", stopped)
@@ -81,7 +80,7 @@ def test_a_header_whose_maker_was_stopped_is_due_once_more() -> None:
 
 
 @pytest.mark.parametrize("maker", [full, lambda file: False])
-def test_a_header_that_cannot_be_made_is_not_due_again(maker: Callable[[Path], bool]) -> None:
+def test_a_header_that_cannot_be_made_is_not_due_again(maker):
     headers = PrecompiledHeaders()
     asked(headers)
     headers.make(CPP, "all.h", maker)
@@ -89,7 +88,7 @@ def test_a_header_that_cannot_be_made_is_not_due_again(maker: Callable[[Path], b
     assert headers.folder(CPP, [ALL]) is None
 
 
-def test_a_folder_is_shown_when_it_is_complete(umask_of_one_user: None) -> None:
+def test_a_folder_is_shown_when_it_is_complete(umask_of_one_user):
     headers = PrecompiledHeaders()
     seen: list[Path] = []
 
@@ -144,7 +143,7 @@ class FakeJail:
 
 
 @pytest.fixture
-def jail(tmp_path: Path, still_running: Callable[[str], list[str]]) -> Iterator[FakeJail]:
+def jail(tmp_path, still_running):
     made = FakeJail(tmp_path)
     yield made
     made.free.set()
@@ -160,7 +159,7 @@ def warm(jail: FakeJail) -> None:
     jail.seen.clear()
 
 
-def test_no_program_waits_for_a_header_or_stops_it(jail: FakeJail) -> None:
+def test_no_program_waits_for_a_header_or_stops_it(jail):
     reader, writer = os.pipe()
     for number in range(6):
         assert jail.compile(number, reader).binary
@@ -178,14 +177,14 @@ def test_no_program_waits_for_a_header_or_stops_it(jail: FakeJail) -> None:
     os.close(reader)
 
 
-def test_a_header_that_breaks_a_compiler_is_not_used_again(jail: FakeJail) -> None:
+def test_a_header_that_breaks_a_compiler_is_not_used_again(jail):
     warm(jail)
     jail.of_header = b"cc1plus: fatal error: had to relocate PCH\n"
     assert all(jail.compile(number).binary for number in (3, 4))
     assert jail.with_header() == 1
 
 
-def test_a_program_cannot_take_a_header_from_others(jail: FakeJail) -> None:
+def test_a_program_cannot_take_a_header_from_others(jail):
     warm(jail)
     jail.of_source = b"main.cpp:1:2: error: #error PCH\n"
     assert jail.compile(3).words == jail.of_source
@@ -197,7 +196,7 @@ def test_a_program_cannot_take_a_header_from_others(jail: FakeJail) -> None:
     assert len(jail.seen) == 4  # only the first one was tried without it, too
 
 
-def test_a_compiler_can_only_read_them() -> None:
+def test_a_compiler_can_only_read_them():
     spec = SandboxSpec(headers=Path("/its"))
     shown = [each for each in view_of(SandboxLayout(Path("/root"), spec)) if each.target == HEADERS]
     assert shown == [Bind("/its", HEADERS, writable=False)]

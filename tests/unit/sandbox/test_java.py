@@ -18,21 +18,21 @@ _SOURCES = {
 
 
 @pytest.mark.parametrize("entry", _SOURCES)
-def test_the_class_with_main_is_started_whatever_it_is_called(entry: str) -> None:
+def test_the_class_with_main_is_started_whatever_it_is_called(entry):
     files = java_files(_SOURCES[entry].encode())
     assert files["entry"] == entry.encode()
     assert b"public class" not in files["Main.java"]
     assert b"package" not in files["Main.java"]
 
 
-def test_a_source_without_main_names_its_first_class() -> None:
+def test_a_source_without_main_names_its_first_class():
     assert java_files(b"class A {} class B {}")["entry"] == b"A"
     assert java_files(b"nothing")["entry"] == b"Main"
 
 
 @pytest.mark.more
 @pytest.mark.skipif("java" not in find_toolchain([LANGUAGE]).languages, reason="there is no JDK here")
-def test_programs_run_within_their_limits() -> None:
+def test_programs_run_within_their_limits():
     executor = LocalExecutor("local://java")
     limits = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0, memory_bytes=64 * 2**20)
     try:

@@ -26,7 +26,7 @@ def result_of(
     ("said", "code"),
     [(b"ready\ndone 0\n", 0), (b"ready\ndone 255\n", 255), (b"ready\ndone 137\n", -9), (b"ready\ndone 193\n", 193)],
 )
-def test_what_the_shell_says_is_believed(said: bytes, code: int) -> None:
+def test_what_the_shell_says_is_believed(said, code):
     ended = result_of(said)
     assert (ended.ready, ended.exit_code, ended.tampered, ended.lost) == (True, code, False, False)
 
@@ -50,29 +50,29 @@ def test_what_the_shell_says_is_believed(said: bytes, code: int) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [0, 3 << 8])
-def test_anything_else_is_the_programs_doing_and_no_good_end(said: bytes, status: int) -> None:
+def test_anything_else_is_the_programs_doing_and_no_good_end(said, status):
     ended = result_of(said, status=status)
     assert ended.tampered
     assert not ended.lost
     assert ended.exit_code not in (0, None)
 
 
-def test_a_set_up_that_failed_is_not_the_programs_doing() -> None:
+def test_a_set_up_that_failed_is_not_the_programs_doing():
     ended = result_of(b"", status=1 << 8)
     assert (ended.ready, ended.tampered) == (False, False)
 
 
-def test_a_sandbox_killed_from_outside_is_lost() -> None:
+def test_a_sandbox_killed_from_outside_is_lost():
     ended = result_of(b"ready\n", status=signal.SIGKILL)
     assert (ended.lost, ended.tampered) == (True, False)
 
 
-def test_without_a_namespace_nothing_that_is_said_counts() -> None:
+def test_without_a_namespace_nothing_that_is_said_counts():
     ended = result_of(b"ready\ndone 0\n", status=3 << 8, nested=False)
     assert (ended.exit_code, ended.tampered) == (3, False)
 
 
-def test_what_was_cut_has_no_code() -> None:
+def test_what_was_cut_has_no_code():
     ended = result_of(b"ready\ndone 0\n", cut=StopReason.CPU)
     assert (ended.exit_code, ended.tampered) == (None, False)
 
@@ -86,5 +86,5 @@ def test_what_was_cut_has_no_code() -> None:
         (b"ready\n+eA==\n-\n-\ndone 0\n", (None, None)),
     ],
 )
-def test_fetched_files_are_as_many_as_were_asked_for(said: bytes, fetched: tuple[bytes | None, ...]) -> None:
+def test_fetched_files_are_as_many_as_were_asked_for(said, fetched):
     assert result_of(said, fetches=2).fetched == fetched

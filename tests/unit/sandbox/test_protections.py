@@ -13,7 +13,7 @@ ALL = {name: CgroupFolder(Path("/nowhere"), 2) for name in ("cpuacct", "memory",
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def machine(monkeypatch):
     """A machine that has everything."""
     monkeypatch.setattr(jail, "filter_of_calls", lambda: (b"x", ""))
     monkeypatch.setattr(jail, "filters_calls", lambda: True)
@@ -28,7 +28,7 @@ def protections(name: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "unshare"])
-def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
+def test_everything(machine, name):
     in_force, missing = protections(name)
     assert in_force == (
         "programs cannot forge the report of their end; system calls are filtered; "
@@ -37,31 +37,31 @@ def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
     assert missing == ""
 
 
-def test_no_isolation(machine: pytest.MonkeyPatch) -> None:
+def test_no_isolation(machine):
     assert protections("rlimits")[1] == "no isolation: use another one"
 
 
-def test_no_library(machine: pytest.MonkeyPatch) -> None:
+def test_no_library(machine):
     machine.setattr(jail, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
     in_force, missing = protections("bubblewrap")
     assert "filtered" not in in_force
     assert missing == "system calls are not filtered: no seccomp: x; install libseccomp2"
 
 
-def test_an_old_setpriv_matters_only_to_who_uses_it(machine: pytest.MonkeyPatch) -> None:
+def test_an_old_setpriv_matters_only_to_who_uses_it(machine):
     machine.setattr(jail, "filters_calls", lambda: False)
     assert "install util-linux 2.41" in protections("unshare")[1]
     assert protections("bubblewrap")[1] == ""
 
 
-def test_no_groups(machine: pytest.MonkeyPatch) -> None:
+def test_no_groups(machine):
     machine.setattr(jail, "own_cgroups", lambda: Cgroups({}))
     in_force, missing = protections("bubblewrap")
     assert "control groups" not in in_force
     assert missing.startswith("no control groups for CPU time, memory and processes: run as root, or in a group of")
 
 
-def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
+def test_groups_of_both_versions(machine):
     mixed = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
     machine.setattr(jail, "own_cgroups", lambda: Cgroups(mixed))
     in_force, missing = protections("bubblewrap")
@@ -69,6 +69,6 @@ def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
     assert missing.startswith("no control groups for processes:")
 
 
-def test_not_root(machine: pytest.MonkeyPatch) -> None:
+def test_not_root(machine):
     machine.setattr(os, "geteuid", lambda: 1000)
     assert protections("bubblewrap")[1] == "all runs share this user: run as root to give each its own"

@@ -37,7 +37,7 @@ PIDS = st.integers(1, 2**22)
 
 class TestUids:
     @given(PIDS, PIDS)
-    def test_processes_have_ranges_of_their_own(self, first: int, second: int) -> None:
+    def test_processes_have_ranges_of_their_own(self, first, second):
         one, other = high_range(WHOLE_MAP, first), high_range(WHOLE_MAP, second)
         assert (first - second) % 2**20 == 0 or not set(one) & set(other)
         assert not set(one) & set(high_range(WHOLE_MAP, first + 1))
@@ -45,19 +45,19 @@ class TestUids:
         assert max(one) < 2**31  # more is too much for bubblewrap
 
     @given(PIDS, st.integers(2, 2**32 - 1))
-    def test_the_range_is_mapped_and_not_root(self, pid: int, count: int) -> None:
+    def test_the_range_is_mapped_and_not_root(self, pid, count):
         uids = high_range(f"0 100000 {count}\n", pid)
         assert all(0 < uid < count for uid in (*uids[:1], *uids[-1:]))
         assert count != 65536 or 65534 not in uids
 
-    def test_nobody_shares_a_uid(self) -> None:
+    def test_nobody_shares_a_uid(self):
         pool = UidPool(range(10, 12))
         with pool.lend() as one, pool.lend() as other:
             assert {one, other} == {10, 11}
         with pool.lend() as again:
             assert again == 11  # the stack of `with` returned it first
 
-    def test_who_finds_none_waits_for_one(self) -> None:
+    def test_who_finds_none_waits_for_one(self):
         pool = UidPool(range(10, 11))
         lent: list[int] = []
 
@@ -72,13 +72,13 @@ class TestUids:
         thread.join()
         assert lent == [10]
 
-    def test_a_process_has_one_pool(self) -> None:
+    def test_a_process_has_one_pool(self):
         assert own_uids() is own_uids()
 
 
 class TestLimits:
     @pytest.mark.parametrize("shell", [["sh"], pytest.param(["bash", "--posix"], marks=pytest.mark.needs("bash"))])
-    def test_the_shell_sets_every_limit(self, shell: list[str]) -> None:
+    def test_the_shell_sets_every_limit(self, shell):
         commands = limit_commands(Limits(cpu_s=0.5, memory_bytes=2**26 + 1, processes=5), processes=900)
         script = "\n".join(f"{command} || exit" for command in commands)
         told = subprocess.run([*shell, "-c", f"{script}\nexec cat /proc/self/limits"], check=True, capture_output=True)
@@ -91,34 +91,34 @@ class TestLimits:
         assert limits["Max core file size"] == ["0", "0"]
         assert len(set(limits["Max stack size"])) == 1
 
-    def test_processes_may_be_left_alone(self) -> None:
+    def test_processes_may_be_left_alone(self):
         assert not any("ulimit -p" in command for command in limit_commands(Limits(), processes=None))
 
-    def test_no_limit_is_above_the_present_hard_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_limit_is_above_the_present_hard_limit(self, monkeypatch):
         monkeypatch.setattr(resource, "getrlimit", lambda kind: (1, 1))
         values = {command.split()[-1] for command in limit_commands(Limits(), processes=9)}
         assert values <= {"0", "1"}
 
     @given(st.floats(0.001, 3600, allow_nan=False))
-    def test_the_kernel_never_comes_before_us(self, cpu_s: float) -> None:
+    def test_the_kernel_never_comes_before_us(self, cpu_s):
         soft, hard = (int(command.split()[-1]) for command in limit_commands(Limits(cpu_s=cpu_s), processes=None)[:2])
         assert cpu_s + 1 <= soft < hard
 
 
 class TestNames:
     @pytest.mark.parametrize("name", ["a", "input.txt", "a/b/c.txt", "..a", "a..b", " ", "-rf", "ä\n"])
-    def test_allowed(self, name: str) -> None:
+    def test_allowed(self, name):
         assert check_name(name) == name
 
     @pytest.mark.parametrize(
         "name", ["", "/etc/passwd", "..", "a/../b", "../a", "a/..", ".", "./a", "a//b", "a/", "\0"]
     )
-    def test_refused(self, name: str) -> None:
+    def test_refused(self, name):
         with pytest.raises(ValueError, match="not allowed"):
             check_name(name)
 
     @given(st.text(alphabet="a./\0", max_size=12))
-    def test_what_is_allowed_stays_inside(self, name: str) -> None:
+    def test_what_is_allowed_stays_inside(self, name):
         try:
             check_name(name)
         except ValueError:
@@ -129,7 +129,7 @@ class TestNames:
 
 class TestPipe:
     @given(st.integers(0, 50), st.lists(st.binary(max_size=30), max_size=5))
-    def test_keeps_the_first_bytes_and_says_if_there_were_more(self, limit: int, writes: list[bytes]) -> None:
+    def test_keeps_the_first_bytes_and_says_if_there_were_more(self, limit, writes):
         pipe = BoundedPipe()
         pipe.limit = limit
         for data in writes:
@@ -141,7 +141,7 @@ class TestPipe:
         assert bytes(pipe.data) == whole[:limit]
         assert pipe.over == (len(whole) > limit)
 
-    def test_does_not_wait(self) -> None:
+    def test_does_not_wait(self):
         pipe = BoundedPipe()
         pipe.limit = 10
         pipe.drain()
@@ -152,7 +152,7 @@ class TestPipe:
 
 
 class TestGate:
-    def test_shutting_waits_and_signals(self) -> None:
+    def test_shutting_waits_and_signals(self):
         shutdown = GracefulShutdown()
         seen: list[object] = []
         inside = threading.Event()
@@ -201,12 +201,12 @@ class TestDeath:
             timer.join()
         return child
 
-    def test_it_is_waited_for_while_those_below_it_die(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_waited_for_while_those_below_it_die(self, monkeypatch):
         child = self._killed("sleep 1000 & wait; exit 3", monkeypatch)
         assert (child.status, child.lost_root) == (3 << 8, False)
 
     @pytest.mark.more
-    def test_one_that_does_not_end_after_that_is_killed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_that_does_not_end_after_that_is_killed(self, monkeypatch):
         began_s = time.monotonic()
         child = self._killed("sleep 1000 & read nothing", monkeypatch)
         assert (child.status, child.lost_root) == (signal.SIGKILL, True)
@@ -214,7 +214,7 @@ class TestDeath:
 
 
 class TestProcessTree:
-    def test_finds_a_child_and_its_time(self) -> None:
+    def test_finds_a_child_and_its_time(self):
         before_s = ProcessTreeCpu().look(os.getpid())
         busy = "import os\nwhile os.times().user < 0.1: pass\ninput()"
         with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
@@ -224,10 +224,10 @@ class TestProcessTree:
         # The dead child's time is in its parent's; each of four figures is rounded down to ticks of 10 ms.
         assert ProcessTreeCpu().look(os.getpid()) - before_s >= 0.1 - 0.04
 
-    def test_nobody_has_no_time(self) -> None:
+    def test_nobody_has_no_time(self):
         assert ProcessTreeCpu().look(2**22 + 1) == 0.0
 
-    def test_what_was_seen_counts_though_nobody_waited_for_it(self) -> None:
+    def test_what_was_seen_counts_though_nobody_waited_for_it(self):
         source = """
 import os, signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -253,14 +253,14 @@ input()
 
 
 class TestView:
-    def test_everything_writable_has_a_size(self, tmp_path: Path) -> None:
+    def test_everything_writable_has_a_size(self, tmp_path):
         entries = list(view_of(SandboxLayout(tmp_path, SandboxSpec(output=tmp_path))))
         assert {e.target for e in entries if isinstance(e, Tmpfs)} == {BOX, "/tmp", "/dev/shm", "/output"}
         writable = [e for e in entries if getattr(e, "writable", False)]
         assert [e.target for e in writable] == ["/made"]
 
     @pytest.mark.parametrize("name", ["bubblewrap", "unshare", "rlimits"])
-    def test_the_command_of_an_isolation_knows_only_the_stage(self, name: str, tmp_path: Path) -> None:
+    def test_the_command_of_an_isolation_knows_only_the_stage(self, name, tmp_path):
         layout = SandboxLayout(tmp_path)
         argv = ISOLATIONS[name].argv(layout, None)
         assert argv[-1] == (str(layout.stage) if name == "rlimits" else "/stage")
@@ -271,7 +271,7 @@ class TestView:
     )
     @example(["'; $(touch /tmp/x) `x` \n", "-n", "", "*", "é\udcff"], bytes(range(1, 256)))
     @example(["true"], b"-n %s \\n\\0101 \\c")
-    def test_what_is_run_is_what_was_wanted_whatever_it_holds(self, argv: list[str], content: bytes) -> None:
+    def test_what_is_run_is_what_was_wanted_whatever_it_holds(self, argv, content):
         with tempfile.TemporaryDirectory() as folder:
             name = "-o 'x' $x"
             assert written_by_shell({name: content})
@@ -286,32 +286,32 @@ class TestView:
             assert told.stdout.split(b"\0")[:-1] == [b"0", *map(os.fsencode, argv)]
             assert (Path(folder) / name).read_bytes() == content
 
-    def test_a_file_that_the_shell_cannot_write_is_copied(self) -> None:
+    def test_a_file_that_the_shell_cannot_write_is_copied(self):
         for name, content in (("a", b"x\0"), ("a/b", b"x"), ("a", b"x" * 2**20)):
             assert not written_by_shell({"b": b"", name: content})
 
     @pytest.mark.parametrize(("argument", "words"), [("a\0b", "null byte"), ("é" * 2**16, "131072 bytes")])
-    def test_an_argument_that_no_program_can_be_given(self, argument: str, words: str) -> None:
+    def test_an_argument_that_no_program_can_be_given(self, argument, words):
         with pytest.raises(ValueError, match=words):
             run_file(copy=False, files={}, limits=(), argv=("true", argument))
 
     @given(st.text(alphabet="a \t\n\\#é"))
-    def test_mount_tables_take_any_path(self, path: str) -> None:
+    def test_mount_tables_take_any_path(self, path):
         escaped = _escaped(path)
         assert not set(escaped) & set(" \t\n#")
         assert escaped.encode("latin-1").decode("unicode_escape") == path if path.isascii() else True
 
 
 class TestChoice:
-    def test_unknown_name(self) -> None:
+    def test_unknown_name(self):
         with pytest.raises(ConfigError, match="isolation is 'docker'; allowed are 'auto', 'bubblewrap'"):
             jail.choose_isolation("docker")
 
-    def test_auto_takes_the_first_that_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_auto_takes_the_first_that_works(self, monkeypatch):
         monkeypatch.setattr(jail, "probe", {"bubblewrap": "no bwrap", "unshare": ""}.__getitem__)
         assert jail.choose_isolation("auto").name == "unshare"
 
-    def test_auto_never_gives_up_isolation(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_auto_never_gives_up_isolation(self, monkeypatch):
         monkeypatch.setattr(jail, "probe", {"bubblewrap": "no bwrap", "unshare": "denied", "rlimits": ""}.__getitem__)
         with pytest.raises(ConfigError) as caught:
             jail.choose_isolation("auto")
@@ -322,14 +322,14 @@ class TestChoice:
 
 
 @CPP
-def test_every_language_is_here_or_says_what_to_install() -> None:
+def test_every_language_is_here_or_says_what_to_install():
     found = find_toolchain(LANGUAGES)
     assert set(found.languages) | set(found.missing) == {language.name for language in LANGUAGES}
     assert not set(found.languages) & set(found.missing)
     assert {"python", "cpp", "bash", "folder"} <= set(found.languages)
 
 
-def test_a_tool_that_no_program_can_see_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_no_program_can_see_is_named(tmp_path, monkeypatch):
     tool = tmp_path / "zigzag"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)

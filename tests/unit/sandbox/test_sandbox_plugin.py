@@ -1,7 +1,6 @@
 """What the sandbox offers to the plugin manager."""
 
 import sys
-from pathlib import Path
 
 import pluggy
 import pytest
@@ -34,22 +33,22 @@ def command_line() -> typer.Typer:
     return app
 
 
-def test_executors_for_all_schemes() -> None:
+def test_executors_for_all_schemes():
     executors = [executor for offered in manager().hook.balancer_executors() for executor in offered]
     assert [executor.schemes for executor in executors] == [("local",), ("http", "https")]
     assert all(executor.summary for executor in executors)
 
 
-def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_the_extra_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'server' \(missing: uvicorn\): "):
+    with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'serve' \(missing: uvicorn\): "):
         CliRunner().invoke(command_line(), ["sandbox"], catch_exceptions=False)
 
 
-def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     ((http,),) = [offered for offered in manager().hook.balancer_executors() if offered[0].schemes[0] == "http"]
-    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: aiohttp\): "):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'pipeline' \(missing: aiohttp\): "):
         http.make("http://a/", ExecutorOptions())
 
 
@@ -64,9 +63,7 @@ def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.Mo
         ),
     ],
 )
-def test_the_command_says_in_one_line_what_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
-) -> None:
+def test_the_command_says_in_one_line_what_is_wrong(monkeypatch, error, line):
     def serve(*arguments: object) -> None:
         raise error
 
@@ -75,7 +72,7 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert (result.exit_code, result.output) == (2, line)
 
 
-def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_passes_its_options_on(monkeypatch):
     seen: list[tuple[object, ...]] = []
     monkeypatch.setattr("balancer.sandbox.server.app.serve", lambda *arguments: seen.append(arguments))
     options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare", "--queue", "7"]
@@ -86,7 +83,7 @@ def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert "a-token" not in repr(seen)
 
 
-def test_a_token_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_used_is_named_and_not_shown(tmp_path):
     file = tmp_path / "token"
     for text in ("short", "with a space and long enough", "ümlaut-and-long-enough"):
         file.write_text(text)

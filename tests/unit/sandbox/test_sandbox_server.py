@@ -98,7 +98,7 @@ def read(answer: RunCodeAnswer, language: str) -> Execution:
 
 
 @pytest.mark.parametrize(("execution", "language"), TOLD, ids=lambda value: getattr(value, "message", value))
-def test_the_client_reads_what_the_server_meant(execution: Execution, language: str) -> None:
+def test_the_client_reads_what_the_server_meant(execution, language):
     answer = answer_to(RunCodeRequest(code="x", language=language), Pretend(execution))
     assert read(answer, language) == execution
 
@@ -111,13 +111,13 @@ def test_the_client_reads_what_the_server_meant(execution: Execution, language: 
         Execution(Status.COMPILE_ERROR, message="stopped after 100 s", compile_s=100.0, doubtful=True),
     ],
 )
-def test_a_compile_error_survives_as_well(execution: Execution) -> None:
+def test_a_compile_error_survives_as_well(execution):
     answer = answer_to(RunCodeRequest(code="x", language="cpp"), Pretend(execution))
     assert answer.run_result is None
     assert read(answer, "cpp") == execution
 
 
-def test_an_answer_has_sandboxfusions_fields() -> None:
+def test_an_answer_has_sandboxfusions_fields():
     answer = json.loads(post(Pretend(EXECUTIONS[0]), body()).content)
     theirs = {"status", "message", "compile_result", "run_result", "executor_pod_name", "files"}
     assert set(answer) == {*theirs, "server_s"}
@@ -127,7 +127,7 @@ def test_an_answer_has_sandboxfusions_fields() -> None:
     assert answer["run_result"].items() >= expected.items()
 
 
-def test_limits_of_a_request() -> None:
+def test_limits_of_a_request():
     executor = Pretend(EXECUTIONS[0])
     fields = {"stdin": "ä", "files": {"a": "aGk=", "b": None}, "run_timeout": 2, "memory_limit_MB": 64}
     assert post(executor, body(**fields)).status_code == 200
@@ -160,7 +160,7 @@ def test_limits_of_a_request() -> None:
         body(extras={"a": "%"}),
     ],
 )
-def test_bad_fields(content: bytes) -> None:
+def test_bad_fields(content):
     executor = Pretend(EXECUTIONS[0])
     response = post(executor, content)
     assert response.status_code == 422
@@ -168,7 +168,7 @@ def test_bad_fields(content: bytes) -> None:
     assert not executor.seen
 
 
-def test_all_that_belongs_to_a_program() -> None:
+def test_all_that_belongs_to_a_program():
     executor = Pretend(EXECUTIONS[0])
     extras, stdin = {"x.h": "/w=="}, base64.b64encode(b"\xfe").decode()
     source = base64.b64encode(b"# \xff").decode()
@@ -179,7 +179,7 @@ def test_all_that_belongs_to_a_program() -> None:
     assert read == b"\xfe"
 
 
-def test_files_are_fetched() -> None:
+def test_files_are_fetched():
     answer = post(Pretend(EXECUTIONS[0]), body(fetch_files=["a", "absent"])).json()
     assert answer["files"] == {"a": base64.b64encode(b"\xff of a").decode()}
 
@@ -191,7 +191,7 @@ def test_files_are_fetched() -> None:
         ("/v1/languages", ["bash", "cpp", "python"]),
     ],
 )
-def test_it_says_what_it_is(path: str, answer: object) -> None:
+def test_it_says_what_it_is(path, answer):
     async def call() -> httpx2.Response:
         transport = httpx2.ASGITransport(build_app(Pretend(EXECUTIONS[0]), ServerSettings(workers=1)))
         async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
@@ -200,24 +200,24 @@ def test_it_says_what_it_is(path: str, answer: object) -> None:
     assert asyncio.run(call()).json() == answer
 
 
-def test_what_the_executor_refuses_is_the_clients_fault() -> None:
+def test_what_the_executor_refuses_is_the_clients_fault():
     response = post(Pretend(ValueError("file name '..' is not allowed")), body())
     assert response.status_code == 422
     assert "'..'" in response.json()["detail"][0]["msg"]
 
 
-def test_a_broken_sandbox_says_so() -> None:
+def test_a_broken_sandbox_says_so():
     response = post(Pretend(EndpointError("no more processes", endpoint="local://x")), body())
     answer = response.json()
     assert (response.status_code, answer["status"], answer["message"]) == (200, "SandboxError", "no more processes")
 
 
-def test_a_body_that_is_too_large() -> None:
+def test_a_body_that_is_too_large():
     assert post(Pretend(EXECUTIONS[0]), b" " * (64 * 2**20 + 1)).status_code == 413
 
 
 @pytest.mark.parametrize(("output", "text"), [(b"\xff", "[DecodeError] 'utf-8' codec"), (b"a\xc3", "[DecodeError]")])
-def test_output_that_is_no_text(output: bytes, text: str) -> None:
+def test_output_that_is_no_text(output, text):
     execution = Execution(Status.FINISHED, output, b"", 0, 0.1, cpu_measured=True)
     answer = answer_to(RunCodeRequest(code="x", language="python"), Pretend(execution))
     assert answer.run_result is not None
@@ -225,7 +225,7 @@ def test_output_that_is_no_text(output: bytes, text: str) -> None:
     assert answer.status.value == "Success"
 
 
-def test_a_cut_may_go_through_a_character() -> None:
+def test_a_cut_may_go_through_a_character():
     execution = Execution(Status.OUTPUT_LIMIT, "ää".encode()[:3], b"", None, 0.1, cpu_measured=True)
     answer = answer_to(RunCodeRequest(code="x", language="python"), Pretend(execution))
     assert answer.run_result is not None
@@ -236,17 +236,17 @@ def test_a_cut_may_go_through_a_character() -> None:
     ("name", "value"),
     [("workers", 0), ("queue", -1), ("connections", 0), ("body_bytes", 0), ("head_s", 0.0), ("answer_s", -1.0)],
 )
-def test_settings_that_make_no_sense(name: str, value: float) -> None:
+def test_settings_that_make_no_sense(name, value):
     with pytest.raises(ValueError, match=f"^{name} is {value:g}; it must be "):
-        ServerSettings(**{name: value})  # type: ignore[arg-type]
+        ServerSettings(**{name: value})
 
 
-def test_settings_without_a_queue() -> None:
+def test_settings_without_a_queue():
     assert ServerSettings(queue=0).queue == 0
 
 
 @pytest.mark.parametrize("value", [[0] * 10**6, ["\\"] * 10**5, {f"{n}\\": "" for n in range(10**5)}])
-def test_many_small_values_are_refused_before_they_are_read(value: object) -> None:
+def test_many_small_values_are_refused_before_they_are_read(value):
     executor = Pretend(EXECUTIONS[0])
     response = post(executor, body(ignored=value))
     assert response.status_code == 422
@@ -254,14 +254,14 @@ def test_many_small_values_are_refused_before_they_are_read(value: object) -> No
     assert not executor.seen
 
 
-def test_a_large_body_of_few_values_is_read() -> None:
+def test_a_large_body_of_few_values_is_read():
     executor = Pretend(EXECUTIONS[0])
     text = '1,2,{"a\\"' * 100_000
     assert post(executor, body(stdin=text)).status_code == 200
     assert executor.seen[0][1] == text.encode()
 
 
-def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
+def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts():
     """A server that ends cancels what is under way; the thread of the run must not look at another's number."""
     looks, gone, valid = threading.Event(), threading.Event(), []
 

@@ -59,14 +59,14 @@ def ended(
         (ended(-6, stderr=b"Assertion failed"), "cpp", Status.FINISHED, -6, "killed by SIGABRT"),
     ],
 )
-def test_the_table(end: ProcessResult, language: str, status: Status, exit_code: int | None, words: str) -> None:
+def test_the_table(end, language, status, exit_code, words):
     execution = execution_of(end, language, LIMITS)
     assert (execution.status, execution.exit_code, execution.message) == (status, exit_code, words)
     assert execution.stdout == b"out"
     assert execution.memory_bytes == 123
 
 
-def test_unmeasured_time_is_said_to_be_wall_time() -> None:
+def test_unmeasured_time_is_said_to_be_wall_time():
     execution = execution_of(ended(stopped_by=StopReason.WALL, cpu_s=None), "cpp", LIMITS)
     assert (execution.time_s, execution.cpu_measured) == (LIMITS.wall_s, False)
 
@@ -82,11 +82,11 @@ def test_unmeasured_time_is_said_to_be_wall_time() -> None:
         ("bash", 1, MEMORY_ERROR),
     ],
 )
-def test_what_is_no_memory_limit(language: str, exit_code: int, stderr: bytes) -> None:
+def test_what_is_no_memory_limit(language, exit_code, stderr):
     assert not died_of_memory_limit(language, exit_code, stderr)
 
 
-def test_a_group_that_used_up_its_memory_is_told_before_the_clock_and_after_the_cpu() -> None:
+def test_a_group_that_used_up_its_memory_is_told_before_the_clock_and_after_the_cpu():
     starved = replace(ended(stopped_by=StopReason.WALL), starved=True)
     assert execution_of(starved, "cpp", LIMITS).status is Status.MEMORY_LIMIT
     assert execution_of(replace(ended(-9), starved=True), "cpp", LIMITS).status is Status.MEMORY_LIMIT
@@ -94,7 +94,7 @@ def test_a_group_that_used_up_its_memory_is_told_before_the_clock_and_after_the_
     assert execution_of(spent, "cpp", LIMITS).status is Status.TIME_LIMIT
 
 
-def test_who_meddles_with_the_report_has_ended_and_not_well() -> None:
+def test_who_meddles_with_the_report_has_ended_and_not_well():
     execution = execution_of(replace(ended(1), tampered=True), "cpp", LIMITS)
     assert (execution.status, execution.exit_code) == (Status.FINISHED, 1)
     assert "tampered" in execution.message

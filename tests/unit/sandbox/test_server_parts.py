@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import anyio
 import httpx2
@@ -28,7 +27,7 @@ TOKEN = "0123456789abcdef"
 # -- tokens and the guard --------------------------------------------------------------------------
 
 
-def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
+def test_a_token_comes_from_a_file_or_the_environment(tmp_path):
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     assert token_from(file, {}) == TOKEN
@@ -38,14 +37,14 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short", "a" * 15, "a" * 20 + " b", "a" * 20 + "\x00", "ä" * 20])
-def test_tokens_that_cannot_be_used(text: str) -> None:
+def test_tokens_that_cannot_be_used(text):
     with pytest.raises(ConfigError, match=f"^the token from {TOKEN_VARIABLE} has ") as caught:
         token_from(None, {TOKEN_VARIABLE: text})
     assert not text.strip() or text not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff" * 20])
-def test_a_file_that_holds_no_token(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_holds_no_token(tmp_path, content):
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
@@ -82,7 +81,7 @@ def status_for(token: str, headers: dict[str, str]) -> int:
         (None, 401),
     ],
 )
-def test_a_token_is_compared(shown: str | None, status: int) -> None:
+def test_a_token_is_compared(shown, status):
     assert status_for(TOKEN, {} if shown is None else {"Authorization": shown}) == status
 
 
@@ -96,7 +95,7 @@ def test_a_token_is_compared(shown: str | None, status: int) -> None:
         ({"Origin": "http://127.0.0.1:8080"}, 403),  # there are no pages of ours
     ],
 )
-def test_pages_are_refused(headers: dict[str, str], status: int) -> None:
+def test_pages_are_refused(headers, status):
     assert status_for("", headers) == status
 
 
@@ -104,13 +103,13 @@ def test_pages_are_refused(headers: dict[str, str], status: int) -> None:
     ("address", "known"),
     [("127.0.0.1", "localhost"), ("::1", "[::1]"), ("localhost", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")],
 )
-def test_on_loopback_it_has_its_names_only(address: str, known: str) -> None:
+def test_on_loopback_it_has_its_names_only(address, known):
     assert known in allowed_hosts(address)
     assert "evil.example" not in allowed_hosts(address)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "sandbox.local"])
-def test_elsewhere_it_may_have_any(address: str) -> None:
+def test_elsewhere_it_may_have_any(address):
     assert not allowed_hosts(address)
 
 
@@ -128,7 +127,7 @@ def test_elsewhere_it_may_have_any(address: str) -> None:
         (b"[0,0,0]", 3),
     ],
 )
-def test_how_many_values_some_json_has(text: bytes, values: int) -> None:
+def test_how_many_values_some_json_has(text, values):
     assert json_values_in(text, at_most=100) == values
 
 
@@ -138,7 +137,7 @@ def test_how_many_values_some_json_has(text: bytes, values: int) -> None:
         lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(alphabet='a"\\,'), inner),
     )
 )
-def test_no_value_hides(value: object) -> None:
+def test_no_value_hides(value):
     def count(part: object) -> int:
         if isinstance(part, dict):
             return 1 + sum(count(each) for each in part.values()) + len(part)
@@ -152,7 +151,7 @@ def test_no_value_hides(value: object) -> None:
 # -- what is held ----------------------------------------------------------------------------------
 
 
-def test_the_largest_that_may_go_goes() -> None:
+def test_the_largest_that_may_go_goes():
     async def check() -> None:
         told: list[float] = []
         all_of_it = ByteBudget(100, told.append)
@@ -175,7 +174,7 @@ def test_the_largest_that_may_go_goes() -> None:
     anyio.run(check)
 
 
-def test_who_has_to_go_is_stopped_in_the_middle() -> None:
+def test_who_has_to_go_is_stopped_in_the_middle():
     async def check() -> None:
         all_of_it = ByteBudget(10, lambda _: None)
         ended: list[str] = []
@@ -198,7 +197,7 @@ def test_who_has_to_go_is_stopped_in_the_middle() -> None:
 # -- what is counted -------------------------------------------------------------------------------
 
 
-def test_what_prometheus_is_told() -> None:
+def test_what_prometheus_is_told():
     load = ServerLoad(workers=2, queue=3)
     with load.place(), load.place(), load.run():
         assert load.header() == "running=1, waiting=1, workers=2, queue=3"
@@ -216,7 +215,7 @@ def test_what_prometheus_is_told() -> None:
     assert load.header() == "running=0, waiting=0, workers=2, queue=3"
 
 
-def test_it_is_full_when_all_places_are_taken() -> None:
+def test_it_is_full_when_all_places_are_taken():
     load = ServerLoad(workers=1, queue=1)
     with load.place(), load.run():
         assert not load.full
@@ -225,7 +224,7 @@ def test_it_is_full_when_all_places_are_taken() -> None:
     assert not load.full
 
 
-def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs() -> None:
+def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs():
     load = ServerLoad(workers=2, queue=1000)
     assert load.retry_after_s == 1
     for _ in range(50):
@@ -241,22 +240,22 @@ def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs() 
 
 
 @pytest.mark.parametrize("name", ["/".join("a" * 64), "a" * 255, "ä" * 127, "/".join(["a" * 255] * 4)[:1024]])
-def test_long_names_that_work(name: str) -> None:
+def test_long_names_that_work(name):
     assert check_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["/".join("a" * 65), "a" * 256, "ä" * 128, "/".join(["a" * 200] * 6)])
-def test_names_that_are_too_long(name: str) -> None:
+def test_names_that_are_too_long(name):
     with pytest.raises(ValueError, match=r"^file name '.{1,50}\.\.\.' is not allowed: it has \d+ parts"):
         check_name(name)
 
 
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c/d", "a/b"), ("x", "a/b", "a/b/c")])
-def test_a_file_is_no_folder(names: tuple[str, ...]) -> None:
+def test_a_file_is_no_folder(names):
     for order in (names, reversed(names)):
         with pytest.raises(ValueError, match=r"is a folder of .*; rename one of them$"):
             check_together(order)
 
 
-def test_files_side_by_side() -> None:
+def test_files_side_by_side():
     check_together(["a/b", "a/c", "ab", "a.b/c", "b"])

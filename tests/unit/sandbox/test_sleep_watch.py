@@ -48,11 +48,11 @@ def _watched(looks: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[bool], b
         ("cccccccc", None, False),
     ],
 )
-def test_asleep(looks: str, asleep_at: int | None, slept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asleep(looks, asleep_at, slept, monkeypatch):
     said, mostly = _watched(looks, monkeypatch)
     assert said == [number == asleep_at for number in range(len(looks))]
     assert mostly is slept
 
 
-def test_a_program_may_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_may_sleep(monkeypatch):
     assert SleepWatch(cast(Any, _Child()), float("inf")).look_s == float("inf")

@@ -43,7 +43,7 @@ class Factory:
         return sum(thing.kind == kind for thing in self.made)
 
 
-def test_who_finds_none_has_one_made_for_the_next_time() -> None:
+def test_who_finds_none_has_one_made_for_the_next_time():
     factory = Factory()
     pool = WarmPool(factory.make, 3)
     assert pool.take("a") is None
@@ -57,7 +57,7 @@ def test_who_finds_none_has_one_made_for_the_next_time() -> None:
     assert found.closed == 0
 
 
-def test_nothing_is_handed_out_twice_and_all_else_is_closed() -> None:
+def test_nothing_is_handed_out_twice_and_all_else_is_closed():
     factory = Factory()
     pool = WarmPool(factory.make, 4)
     taken: list[Thing] = []
@@ -78,7 +78,7 @@ def test_nothing_is_handed_out_twice_and_all_else_is_closed() -> None:
     assert pool.take("a") is None
 
 
-def test_what_was_asked_for_longest_ago_gives_way() -> None:
+def test_what_was_asked_for_longest_ago_gives_way():
     factory = Factory()
     pool = WarmPool(factory.make, 2)
     for kind in "aab":
@@ -93,7 +93,7 @@ def test_what_was_asked_for_longest_ago_gives_way() -> None:
     pool.close()
 
 
-def test_what_cannot_be_made_now_may_be_later() -> None:
+def test_what_cannot_be_made_now_may_be_later():
     factory = Factory()
     factory.broken = True
     pool = WarmPool(factory.make, 2)
@@ -105,12 +105,12 @@ def test_what_cannot_be_made_now_may_be_later() -> None:
     pool.close()
 
 
-def test_a_mistake_of_whoever_makes_them_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_of_whoever_makes_them_is_logged_and_stops_nothing(caplog):
     factory = Factory()
     thing = Thing("a")
 
     def make(kind: str) -> Thing | None:
-        return factory.make(kind) if kind == "a" else 1 // 0  # type: ignore[return-value]
+        return factory.make(kind) if kind == "a" else 1 // 0
 
     pool = WarmPool(make, 2)
     for kind in "bba":
@@ -123,7 +123,7 @@ def test_a_mistake_of_whoever_makes_them_is_logged_and_stops_nothing(caplog: pyt
 
 
 @pytest.mark.parametrize("most", [0, 1])
-def test_the_bound(most: int) -> None:
+def test_the_bound(most):
     factory = Factory()
     pool = WarmPool(factory.make, most)
     for _ in range(20):
@@ -143,8 +143,8 @@ def file_at(fd: int) -> int | None:
 
 
 def test_a_sandbox_that_is_made_while_its_executor_closes_looks_at_no_closed_file(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     """The thread of the pool is not inside: the signal that it looks at is closed after it has ended."""
     executor = LocalExecutor("local://closes", ExecutorOptions(isolation="rlimits"))
     makes, shut, looked = threading.Event(), threading.Event(), []

@@ -2,7 +2,6 @@
 
 import gc
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,12 @@ from balancer import Endpoint, QuotaSettings
 from balancer.transports.adapter import BalancedAdapter
 from tests.faults.exchange import Exchange, Fault, head_of
 from tests.faults.proxy import FaultProxy
-from tests.model_server import ModelServer, model_server
+from tests.model_server import model_server
 from tests.unit.transports.scripted import pool_of
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[ModelServer]:
+def model():
     with model_server() as server:
         yield server
 
@@ -39,7 +38,7 @@ def _headless(met: Exchange) -> bool:
 _DROPS = Fault("drops", "a reset after the head", _headless)
 
 
-def test_an_answer_and_its_lease(model: ModelServer) -> None:
+def test_an_answer_and_its_lease(model):
     pool, ends = pool_of(Endpoint(model.url, name="a", headers={"Authorization": "Bearer theirs"}))
     with _session(pool) as session:
         answer = session.post("http://pool/v1/chat/completions", json={}, headers={"Authorization": "mine"})
@@ -53,7 +52,7 @@ def test_an_answer_and_its_lease(model: ModelServer) -> None:
     assert (path, headers["Authorization"]) == ("/v1/chat/completions", "Bearer theirs")
 
 
-def test_a_stream_holds_its_lease_until_it_ends(model: ModelServer) -> None:
+def test_a_stream_holds_its_lease_until_it_ends(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _session(pool) as session, session.post("http://pool/", json={"stream": True}, stream=True) as answer:
         lines = answer.iter_lines(chunk_size=7)
@@ -64,7 +63,7 @@ def test_a_stream_holds_its_lease_until_it_ends(model: ModelServer) -> None:
 
 
 @pytest.mark.more
-def test_a_stream_that_is_closed_or_dropped_says_nothing(model: ModelServer) -> None:
+def test_a_stream_that_is_closed_or_dropped_says_nothing(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _session(pool) as session:
         with session.post("http://pool/", json={"stream": True}, stream=True) as answer:
@@ -76,7 +75,7 @@ def test_a_stream_that_is_closed_or_dropped_says_nothing(model: ModelServer) -> 
         assert (pool.leases(), ends) == ((), ["a ignored", "a ignored"])
 
 
-def test_raw_can_be_read(model: ModelServer) -> None:
+def test_raw_can_be_read(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _session(pool) as session:
         answer = session.post("http://pool/", json={}, stream=True)
@@ -88,7 +87,7 @@ def test_raw_can_be_read(model: ModelServer) -> None:
 @pytest.mark.parametrize(
     "fault", ["reset", "503", "429-seconds", _DROPS], ids=lambda fault: getattr(fault, "name", fault)
 )
-def test_what_fails_before_the_first_byte_goes_elsewhere(model: ModelServer, fault: Any) -> None:
+def test_what_fails_before_the_first_byte_goes_elsewhere(model, fault):
     with FaultProxy(model.url, [fault]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
         with _session(pool) as session:
@@ -101,14 +100,14 @@ def test_what_fails_before_the_first_byte_goes_elsewhere(model: ModelServer, fau
 @pytest.mark.parametrize(
     ("body", "tried"), [(None, "the last of 3 attempts was"), (iter([b"1"]), "the only attempt was")]
 )
-def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(body: Any, tried: str) -> None:
+def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(body, tried):
     pool, _ = pool_of(Endpoint("http://127.0.0.1:1/", name="a"))  # nobody listens there
     with _session(pool, attempts=3) as session, pytest.raises(requests.exceptions.ConnectionError) as told:
         session.post("http://pool/", data=body)
     assert told.value.__notes__[-1] == f"{tried} at a"
 
 
-def test_within_the_body_it_does_not(model: ModelServer) -> None:
+def test_within_the_body_it_does_not(model):
     with FaultProxy(model.url, ["reset-amid"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
         with _session(pool) as session, pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -116,7 +115,7 @@ def test_within_the_body_it_does_not(model: ModelServer) -> None:
     assert ends == ["a failure"]
 
 
-def test_the_last_answer_is_handed_on(model: ModelServer) -> None:
+def test_the_last_answer_is_handed_on(model):
     with FaultProxy(model.url, ["503"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"))
         with _session(pool) as session:
@@ -126,7 +125,7 @@ def test_the_last_answer_is_handed_on(model: ModelServer) -> None:
 
 
 @pytest.mark.parametrize(("body", "sent"), [(io.BytesIO(b'{"a": 1}'), 2), (iter([b"{}"]), 1)])
-def test_a_file_is_rewound_and_a_generator_is_sent_once(model: ModelServer, body: Any, sent: int) -> None:
+def test_a_file_is_rewound_and_a_generator_is_sent_once(model, body, sent):
     with FaultProxy(model.url, ["503"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
         with _session(pool) as session:
@@ -136,7 +135,7 @@ def test_a_file_is_rewound_and_a_generator_is_sent_once(model: ModelServer, body
         assert (answer.status_code, model.seen[-1][2]) == (200, b'{"a": 1}')
 
 
-def test_a_full_pool_is_a_connect_timeout(model: ModelServer) -> None:
+def test_a_full_pool_is_a_connect_timeout(model):
     pool, _ = pool_of(Endpoint(model.url, name="a"), acquire_timeout_s=0.01)
     timeout = pytest.raises(requests.exceptions.ConnectTimeout, match="no endpoint came free")
     with _session(pool) as session, pool.lease(), timeout:
@@ -151,11 +150,11 @@ _SPENT = b'{"error": {"code": "insufficient_quota"}}'
 
 
 def _counts(pool: Any) -> int:
-    return pool.engine.core.admission._named["key"].tokens  # type: ignore[no-any-return]
+    return pool.engine.core.admission._named["key"].tokens
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_an_answer_says_of_tokens_and_load_is_told(stream: bool) -> None:
+def test_what_an_answer_says_of_tokens_and_load_is_told(stream):
     with model_server(tokens=60, load="TEXT cpu_utilization=0.5") as model:
         pool, ends = pool_of(Endpoint(model.url, name="a", quota="key"), quotas=_KEY)
         with _session(pool, tokens=lambda request: 200, load=True) as session:
@@ -170,7 +169,7 @@ def test_what_an_answer_says_of_tokens_and_load_is_told(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 403, 400])
-def test_an_account_with_nothing_left_is_out(model: ModelServer, status: int) -> None:
+def test_an_account_with_nothing_left_is_out(model, status):
     with model_server(refuses=(status, _SPENT)) as poor:
         pool, ends = pool_of(Endpoint(poor.url, name="a"), Endpoint(model.url, name="b"))
         with _session(pool) as session:

@@ -48,7 +48,7 @@ async def _turns(count: int) -> None:
     ids=["an answer", "refusals", "a drop"],
 )
 @pytest.mark.parametrize("waits", [False, True], ids=["free", "full"])
-def test_at_every_await_nothing_is_lost(script: list[Any], waits: bool) -> None:
+def test_at_every_await_nothing_is_lost(script, waits):
     async def cancelled(after: int) -> bool:
         """Return whether it was over before it was cancelled."""
         pool, _ = pool_of("a")
@@ -77,7 +77,7 @@ def test_at_every_await_nothing_is_lost(script: list[Any], waits: bool) -> None:
 
 
 @pytest.mark.parametrize("hangs", ["before the head", "before the first byte", "within an error"])
-def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs: str) -> None:
+def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs):
     pool, ends = pool_of("a", "b")
     closed: list[str] = []
 
@@ -106,7 +106,7 @@ def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs: str) -> None:
     assert (ends, pool.leases(), closed) == (["a failure"], (), [] if hangs == "before the head" else ["closed"])
 
 
-def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was() -> None:
+def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was():
     pool, ends = pool_of("a")
     over = asyncio.Event()
 
@@ -130,7 +130,7 @@ def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was() -> N
     assert ends == ["a success"]
 
 
-def test_openais_client_does_not_try_again_after_a_deadline() -> None:
+def test_openais_client_does_not_try_again_after_a_deadline():
     pool, _ = pool_of("a")
     asked: list[int] = []
 
@@ -150,7 +150,7 @@ def test_openais_client_does_not_try_again_after_a_deadline() -> None:
     assert (asked, pool.leases()) == ([1], ())
 
 
-def test_a_deadline_says_how_much_of_it_was_a_wait() -> None:
+def test_a_deadline_says_how_much_of_it_was_a_wait():
     """The pool's clock is told, so the wait is of the length that the text has."""
     clock = ManualClock()
     pool, _ = pool_of("a", clock=clock)
@@ -172,7 +172,7 @@ def test_a_deadline_says_how_much_of_it_was_a_wait() -> None:
     assert str(told.value).startswith(said)
 
 
-def test_a_loop_that_is_closed_in_the_midst_loses_nothing() -> None:
+def test_a_loop_that_is_closed_in_the_midst_loses_nothing():
     pool, _ = pool_of("a")
     transport = AsyncBalancedTransport(pool, inner=Inner(httpx2, {"a": [Reply(body=(b"1", b"2"))]}))
 
@@ -186,7 +186,7 @@ def test_a_loop_that_is_closed_in_the_midst_loses_nothing() -> None:
     assert pool.leases() == ()
 
 
-def test_tasks_of_trio() -> None:
+def test_tasks_of_trio():
     pool, ends = pool_of("a", "b")
     sent: list[str] = []
 

@@ -36,7 +36,7 @@ def _ask(pool: Any, inner: Inner, *, later: bool, client: Any = None, **settings
 
 
 @_LATER
-def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_in_the_environment_is_nobodys(later, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/")
     key = Endpoint("http://b/v1/", name="b", headers={"Authorization": "Bearer sk-b"})
@@ -48,7 +48,7 @@ def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.
 
 
 @_LATER
-def test_three_tries_are_three(later: bool) -> None:
+def test_three_tries_are_three(later):
     pool, ends = pool_of("a", "b")
     inner = Inner(_HTTP, {"a": [Reply(503)], "b": [_HTTP.ReadTimeout("late")]})
     with pytest.raises(openai.InternalServerError):
@@ -63,7 +63,7 @@ def test_three_tries_are_three(later: bool) -> None:
 
 @_LATER
 @pytest.mark.parametrize("fails", [Reply(503), _HTTP.ReadError("broke")], ids=["a 503", "a reset"])
-def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later: bool, fails: Any) -> None:
+def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later, fails):
     pool, _ = pool_of("a", "b")
     inner = Inner(_HTTP, {"a": [fails], "b": [_said()]})
     with pytest.raises((openai.InternalServerError, openai.APIConnectionError)):
@@ -72,7 +72,7 @@ def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later: boo
 
 
 @_LATER
-def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bool) -> None:
+def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later):
     pool, _ = pool_of("a")
     inner = Inner(_HTTP, {"a": [_said()]})
     short = {"timeout": _HTTP.Timeout(5.0, pool=0.01)}
@@ -87,14 +87,14 @@ def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bo
 
 
 @_LATER
-def test_settings_of_the_transport_go_to_it(later: bool) -> None:
+def test_settings_of_the_transport_go_to_it(later):
     pool, _ = pool_of("a", Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
     inner = Inner(_HTTP, {"b": [_said()]})
     assert _ask(pool, inner, later=later, labels={"gpu"}, key=balancer.prompt_key()).model == "m"
 
 
 @_LATER
-def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
+def test_settings_of_the_client_go_to_that_one(later):
     pool, _ = pool_of("a")
     make = balancer.aopenai if later else balancer.openai
     made = make(pool, timeout=7.0, max_retries=5, attempts=2, client={"timeout": 1.0, "organization": "us"})
@@ -122,34 +122,34 @@ def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
         ({"client": {"http_client": None}}, "makes the http_client itself"),
     ],
 )
-def test_what_neither_takes_is_told_by_name(later: bool, wrong: dict[str, Any], line: str) -> None:
+def test_what_neither_takes_is_told_by_name(later, wrong, line):
     pool, _ = pool_of("a")
     with pytest.raises(TypeError, match=rf"^balancer\.a?openai\(\) {line}"):
         (balancer.aopenai if later else balancer.openai)(pool, **wrong)
 
 
-def test_a_prompts_beginning_chooses_the_server() -> None:
+def test_a_prompts_beginning_chooses_the_server():
     pool, _ = pool_of("a", "b", "c", strategy="rendezvous", seed=1)
     inner = Inner(_HTTP, {host: [_said()] for host in "abc"})
     with balancer.openai(pool, inner=inner, key=balancer.prompt_key(10)) as client:
         for system in ("first system prompt", "second system prompt", "third system prompt", "some other"):
             for question in ("1", "2", "3"):
                 said = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-                client.chat.completions.create(model="m", messages=said)  # type: ignore[arg-type]
+                client.chat.completions.create(model="m", messages=said)
     hosts = inner.hosts
     together = [set(hosts[at : at + 3]) for at in range(0, len(hosts), 3)]
     assert all(len(each) == 1 for each in together)
     assert len(set.union(*together)) > 1
 
 
-def test_a_version_with_another_http_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_with_another_http_library_is_refused(monkeypatch):
     monkeypatch.setattr(openai, "DEFAULT_TIMEOUT", 600.0)
     pool, _ = pool_of("a")
     with pytest.raises(BalancerError, match=r"^openai \S+ sends its requests by neither httpx2 nor httpx, .* install"):
         balancer.openai(pool)
 
 
-def test_a_deep_copy_of_a_client_is_the_client() -> None:
+def test_a_deep_copy_of_a_client_is_the_client():
     """dspy copies the client that it is given."""
     for make in (balancer.openai, balancer.aopenai):
         client = make(balancer.Pool(["http://a/"]))

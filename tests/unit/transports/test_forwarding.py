@@ -43,20 +43,20 @@ def _sent(http: ModuleType, request: Any, *endpoints: Endpoint, refused: bool = 
         ("HTTP://[::1]:8000/", "/v1/a%2Fb", "http://[::1]:8000/v1/a%2Fb"),
     ],
 )
-def test_a_path_goes_below_that_of_the_endpoint(endpoint: str, target: str, goes_to: str) -> None:
+def test_a_path_goes_below_that_of_the_endpoint(endpoint, target, goes_to):
     assert joined(endpoint, target) == goes_to
 
 
 @pytest.mark.parametrize("url", ["local://a", "gpu-1", "ftp://host/"])
-def test_what_is_no_server_of_http_is_said(url: str) -> None:
+def test_what_is_no_server_of_http_is_said(url):
     with pytest.raises(ConfigError, match="transport sends requests to http:// and https:// only"):
         joined(url, "/")
 
 
 @_KINDS
 def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_request_stays_as_it_is(
-    http: ModuleType,
-) -> None:
+    http,
+):
     request = http.Request("POST", "http://pool/v1/x", headers={"authorization": "Bearer mine", "X-A": "1"}, json={})
     endpoint = Endpoint("http://10.0.0.1:8000/", headers={"Authorization": "Bearer theirs", "X-B": "2"})
     ((_, sent),) = _sent(http, request, endpoint)
@@ -68,7 +68,7 @@ def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_req
 
 
 @_KINDS
-def test_each_request_has_its_own_url_though_urls_are_kept(http: ModuleType) -> None:
+def test_each_request_has_its_own_url_though_urls_are_kept(http):
     for _ in range(2):
         for host in ("10.0.0.1", "10.0.0.2"):
             for path in ("v1/x", "v1/x?a=%20b", "v1/%C3%A9"):
@@ -80,7 +80,7 @@ def test_each_request_has_its_own_url_though_urls_are_kept(http: ModuleType) -> 
 
 
 @_KINDS
-def test_an_endpoint_may_have_a_host_of_its_own(http: ModuleType) -> None:
+def test_an_endpoint_may_have_a_host_of_its_own(http):
     ((_, sent),) = _sent(http, http.Request("GET", "http://pool/"), Endpoint("http://10.0.0.1/", headers={"host": "a"}))
     assert [value for name, value in sent.headers.raw if name.lower() == b"host"] == [b"a"]
 
@@ -104,7 +104,7 @@ class _Pipe(io.BytesIO):
         (lambda: {"content": io.BytesIO(b"abc")}, False),
     ],
 )
-def test_bodies_that_can_be_sent_twice(http: ModuleType, body: Any, twice: bool) -> None:
+def test_bodies_that_can_be_sent_twice(http, body, twice):
     request = http.Request("POST", "http://pool/", **body())
     bodies = [sent for sent, _ in _sent(http, request, Endpoint("http://a/"), Endpoint("http://b/"), refused=True)]
     assert b"abc" in bodies[0]

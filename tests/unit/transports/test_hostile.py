@@ -1,6 +1,6 @@
 """Requests, answers and errors of others that raise: no lease stays out, and no endpoint is blamed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,7 @@ from requests.models import PreparedRequest
 from balancer import Endpoint, Pool, QuotaSettings
 from balancer.endpoint import Outcome, outcome_of
 from balancer.transports.adapter import BalancedAdapter
-from tests.model_server import ModelServer, model_server
+from tests.model_server import model_server
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
 
@@ -34,7 +34,7 @@ class Unreadable(Exception):
 class UnreadableStatus(httpx.HTTPStatusError, requests.HTTPError):
     """The same, of a kind whose status is looked up."""
 
-    __init__ = Exception.__init__  # type: ignore[assignment]
+    __init__ = Exception.__init__
     __str__ = Unreadable.__str__
     body = response = headers = property(Unreadable.__str__)
 
@@ -88,7 +88,7 @@ def _asks(face: Face, inner: Inner, request: Callable[[Any], Any] = lambda reque
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("what", ANSWERS)
-def test_an_answer_that_raises_gives_its_slot_back(face: Face, what: str) -> None:
+def test_an_answer_that_raises_gives_its_slot_back(face, what):
     inner = Spoilt(face.http, {"a": [Reply()]})
     inner.spoil = ANSWERS[what]
     pool, ends = _asks(face, inner)
@@ -97,9 +97,7 @@ def test_an_answer_that_raises_gives_its_slot_back(face: Face, what: str) -> Non
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("pieces", [("text",), (b"one", "text"), (b"one", Unreadable())], ids=str)
-def test_a_body_of_what_is_no_bytes_gives_its_slot_back_although_nobody_closes_it(
-    face: Face, pieces: tuple[Any, ...]
-) -> None:
+def test_a_body_of_what_is_no_bytes_gives_its_slot_back_although_nobody_closes_it(face, pieces):
     pool, ends = pool_of(Endpoint("http://a/", name="a", headers={"Authorization": "Bearer secret-1"}))
     client = face.transport(pool, Inner(face.http, {"a": [Reply(body=pieces)]}))
     kept: list[Any] = []
@@ -110,14 +108,14 @@ def test_a_body_of_what_is_no_bytes_gives_its_slot_back_although_nobody_closes_i
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("error", [Hostile, Unreadable, UnreadableStatus])
-def test_an_error_that_cannot_be_read_ends_its_lease(face: Face, error: type[Exception]) -> None:
+def test_an_error_that_cannot_be_read_ends_its_lease(face, error):
     pool, ends = _asks(face, Inner(face.http, {"a": [error()]}))
     assert (pool.leases(), ends) == ((), ["a ignored"])
 
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("what", ["method", "url", "headers", "extensions", "stream"])
-def test_a_request_that_raises_leaves_no_lease(face: Face, what: str) -> None:
+def test_a_request_that_raises_leaves_no_lease(face, what):
     pool, ends = pool_of("a")
     request = _with(face.http.Request("POST", "http://pool/v1/x", content=b"1"), **{what: _RAISES})
     with pytest.raises(Hostile):
@@ -135,7 +133,7 @@ def test_a_request_that_raises_leaves_no_lease(face: Face, what: str) -> None:
         (None, Outcome.IGNORED),
     ],
 )
-def test_what_the_statuses_of_grpc_say_of_an_endpoint(code: str | None, outcome: Outcome) -> None:
+def test_what_the_statuses_of_grpc_say_of_an_endpoint(code, outcome):
     said = _raise if code is None else lambda self: SimpleNamespace(name=code)
     error = type("_InactiveRpcError", (type("RpcError", (Exception,), {"__module__": "grpc", "code": said}),), {})()
     assert outcome_of(error) is outcome
@@ -145,7 +143,7 @@ def test_what_the_statuses_of_grpc_say_of_an_endpoint(code: str | None, outcome:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[ModelServer]:
+def model():
     with model_server(tokens=7) as server:
         yield server
 
@@ -164,7 +162,7 @@ RAW: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", ["headers", "status_code", "its body", "is it chunked?", "build"])
-def test_an_answer_of_requests_that_raises_gives_its_slot_back(model: ModelServer, what: str) -> None:
+def test_an_answer_of_requests_that_raises_gives_its_slot_back(model, what):
     class Spoils(BalancedAdapter):
         def build_response(self, request: Any, raw: Any) -> Any:
             if what == "build":
@@ -183,7 +181,7 @@ def test_an_answer_of_requests_that_raises_gives_its_slot_back(model: ModelServe
 
 
 @pytest.mark.parametrize("what", ["path_url", "copy", "body", "method", "headers"])
-def test_a_request_of_requests_that_raises_leaves_no_lease(model: ModelServer, what: str) -> None:
+def test_a_request_of_requests_that_raises_leaves_no_lease(model, what):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     request = requests.Request("POST", "http://pool/", json={}).prepare()
     with pytest.raises(Hostile):
@@ -191,7 +189,7 @@ def test_a_request_of_requests_that_raises_leaves_no_lease(model: ModelServer, w
     assert (pool.leases(), set(ends) - {"a ignored"}) == ((), set())
 
 
-def test_a_hook_that_raises_keeps_no_slot_although_its_error_is_kept(model: ModelServer) -> None:
+def test_a_hook_that_raises_keeps_no_slot_although_its_error_is_kept(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _mounted(pool) as session, pytest.raises(Hostile) as kept:
         session.post("http://pool/", json={}, hooks={"response": _raise})
@@ -199,7 +197,7 @@ def test_a_hook_that_raises_keeps_no_slot_although_its_error_is_kept(model: Mode
     assert (pool.leases(), ends) == ((), ["a success"])
 
 
-def test_a_request_of_another_library_is_refused_before_it_takes_a_slot() -> None:
+def test_a_request_of_another_library_is_refused_before_it_takes_a_slot():
     pool, ends = pool_of("a")
     foreign: Any = type("PreparedRequest", (), {"__module__": "niquests.models"})()
     with pytest.raises(TypeError, match=r"found a request of niquests\.models; BalancedAdapter takes"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -12,13 +12,13 @@ from balancer import Endpoint, HealthSettings, Pool
 from balancer.transports.middleware import BalancedMiddleware
 from tests.faults.exchange import Fault
 from tests.faults.proxy import FaultProxy
-from tests.model_server import ModelServer, model_server
+from tests.model_server import model_server
 from tests.patience import PATIENCE_S
 from tests.unit.transports.scripted import pool_of
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[ModelServer]:
+def model():
     with model_server() as server:
         yield server
 
@@ -37,7 +37,7 @@ async def _asked(session: aiohttp.ClientSession, **given: Any) -> aiohttp.Client
         return answer
 
 
-def test_an_answer_and_its_lease(model: ModelServer) -> None:
+def test_an_answer_and_its_lease(model):
     pool, ends = pool_of(Endpoint(f"{model.url}v1", name="a", headers={"Authorization": "Bearer theirs"}))
     answer = _do(pool, lambda session: _asked(session, headers={"Authorization": "mine"}))
     shown = answer.request_info
@@ -52,7 +52,7 @@ def test_an_answer_and_its_lease(model: ModelServer) -> None:
     assert headers["Host"] == model.url.split("/")[2]
 
 
-def test_a_stream_holds_its_lease_until_it_ends_and_one_that_is_closed_says_nothing(model: ModelServer) -> None:
+def test_a_stream_holds_its_lease_until_it_ends_and_one_that_is_closed_says_nothing(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
 
     async def act(session: aiohttp.ClientSession) -> None:
@@ -79,7 +79,7 @@ _GARBAGE = Fault("garbage", "bytes that are no HTTP", lambda met: met.write(b"1\
 
 
 @pytest.mark.parametrize("fault", ["reset", "503", "429-seconds", pytest.param(_GARBAGE, id="garbage")])
-def test_what_fails_before_the_head_goes_elsewhere(model: ModelServer, fault: Any) -> None:
+def test_what_fails_before_the_head_goes_elsewhere(model, fault):
     with FaultProxy(model.url, [fault]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
         assert _do(pool, _asked).status == 200
@@ -88,7 +88,7 @@ def test_what_fails_before_the_head_goes_elsewhere(model: ModelServer, fault: An
     assert ends[1:] == ["b success"]
 
 
-def test_within_the_body_it_does_not(model: ModelServer) -> None:
+def test_within_the_body_it_does_not(model):
     with FaultProxy(model.url, ["reset-amid"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
         with pytest.raises(aiohttp.ClientError):
@@ -96,7 +96,7 @@ def test_within_the_body_it_does_not(model: ModelServer) -> None:
     assert (pool.leases(), ends) == ((), ["a failure"])
 
 
-def test_the_last_answer_is_handed_on_and_can_be_read(model: ModelServer) -> None:
+def test_the_last_answer_is_handed_on_and_can_be_read(model):
     model.refuses = 503, b"busy"
     pool, ends = pool_of(Endpoint(model.url, name="a"))
 
@@ -112,7 +112,7 @@ def test_the_last_answer_is_handed_on_and_can_be_read(model: ModelServer) -> Non
 
 
 @pytest.mark.parametrize("once", [False, True], ids=["bytes", "a generator of which nothing was read"])
-def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(once: bool) -> None:
+def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(once):
     pool, ends = pool_of(Endpoint("http://127.0.0.1:1/", name="a"))  # nobody listens there
     with pytest.raises(aiohttp.ClientConnectorError) as told:
         _do(pool, lambda session: _asked(session, **({"json": None, "data": _once()} if once else {})))
@@ -120,7 +120,7 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(once: bool) 
 
 
 @pytest.mark.parametrize(("resend", "sent"), [("always", 3), ("incomplete", 1), ("unsent", 1)])
-def test_what_was_sent_is_sent_again_as_resend_says(model: ModelServer, resend: Any, sent: int) -> None:
+def test_what_was_sent_is_sent_again_as_resend_says(model, resend, sent):
     with FaultProxy(model.url, ["reset"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"))
         with pytest.raises(aiohttp.ClientError):
@@ -132,7 +132,7 @@ async def _once() -> Any:
     yield b"1"
 
 
-def test_a_body_that_can_be_read_once_is_sent_once(model: ModelServer) -> None:
+def test_a_body_that_can_be_read_once_is_sent_once(model):
     given = {"json": None, "data": _once(), "headers": {"Content-Length": "1"}}
     with FaultProxy(model.url, ["503"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
@@ -140,7 +140,7 @@ def test_a_body_that_can_be_read_once_is_sent_once(model: ModelServer) -> None:
     assert ends == ["a overload"]
 
 
-def test_a_full_pool_and_a_deadline_are_errors_of_aiohttp(model: ModelServer) -> None:
+def test_a_full_pool_and_a_deadline_are_errors_of_aiohttp(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with pool.lease(), pytest.raises(aiohttp.ConnectionTimeoutError):
         _do(pool, _asked, acquire_timeout_s=0.01)
@@ -156,13 +156,13 @@ def test_a_full_pool_and_a_deadline_are_errors_of_aiohttp(model: ModelServer) ->
         _do(pool, _asked)
 
 
-def test_what_is_no_pool_is_said() -> None:
+def test_what_is_no_pool_is_said():
     pool: Any = "http://a/"
     with pytest.raises(TypeError, match=r"pool is 'http://a/'; it takes a balancer\.Pool or AsyncPool"):
         BalancedMiddleware(pool)
 
 
-def test_a_task_that_is_cancelled_gives_its_lease_back(model: ModelServer) -> None:
+def test_a_task_that_is_cancelled_gives_its_lease_back(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"), health=HealthSettings())
 
     async def act(session: aiohttp.ClientSession) -> None:
@@ -182,7 +182,7 @@ def test_a_task_that_is_cancelled_gives_its_lease_back(model: ModelServer) -> No
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("what", ["status", "headers", "content", "connection"])
-def test_an_answer_that_raises_gives_its_slot_back(model: ModelServer, what: str) -> None:
+def test_an_answer_that_raises_gives_its_slot_back(model, what):
     class Hostile(Exception):
         pass
 

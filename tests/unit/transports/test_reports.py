@@ -50,11 +50,11 @@ def _stream(*events: Any, end: str = "\n") -> bytes:
         ([{"usage": {"total_tokens": 9}}], None),
     ],
 )
-def test_a_whole_answer(said: Any, tokens: int | None) -> None:
+def test_a_whole_answer(said, tokens):
     assert _read(json.dumps(said).encode()) == tokens
 
 
-def test_counts_that_cannot_be_are_told_once_in_a_process(caplog: pytest.LogCaptureFixture) -> None:
+def test_counts_that_cannot_be_are_told_once_in_a_process(caplog):
     _warn_of_counts.cache_clear()
     for _ in range(2):
         assert _read(_stream({"usage": {"total_tokens": -1}}, {"usage": {"total_tokens": 3}}), _EVENTS) is None
@@ -62,17 +62,17 @@ def test_counts_that_cannot_be_are_told_once_in_a_process(caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_stream_of_openai_says_it_in_its_last_chunk(end: str) -> None:
+def test_a_stream_of_openai_says_it_in_its_last_chunk(end):
     body = _stream({"usage": None}, {"choices": []}, {"choices": [], "usage": {"total_tokens": 31}}, "[DONE]", end=end)
     assert _read(body, _EVENTS) == 31
 
 
-def test_a_stream_of_responses_says_it_when_it_is_completed() -> None:
+def test_a_stream_of_responses_says_it_when_it_is_completed():
     event = {"type": "response.completed", "response": {"usage": {"total_tokens": 44}}}
     assert _read(b"event: response.completed\n" + _stream(event), _EVENTS) == 44
 
 
-def test_a_stream_of_anthropic_says_it_in_two_parts() -> None:
+def test_a_stream_of_anthropic_says_it_in_two_parts():
     first = {"type": "message_start", "message": {"usage": {"input_tokens": 25, "output_tokens": 1}}}
     last = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 15}}
     assert _read(_stream(first, {"type": "ping"}, last), _EVENTS) == 40
@@ -83,7 +83,7 @@ _ENCODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflat
 
 @pytest.mark.parametrize("encoding", _ENCODERS)
 @pytest.mark.parametrize("kind", ["application/json", _EVENTS])
-def test_a_body_that_is_packed_is_read(encoding: str, kind: str) -> None:
+def test_a_body_that_is_packed_is_read(encoding, kind):
     plain = json.dumps({"text": "x" * 300_000, "usage": {"total_tokens": 6}}).encode()
     packed = _ENCODERS[encoding](b"data: " + plain + b"\n\n" if kind == _EVENTS else plain)
     assert _read(packed, kind, encoding) == 6
@@ -91,11 +91,11 @@ def test_a_body_that_is_packed_is_read(encoding: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br"])
-def test_other_encodings_say_nothing(encoding: str) -> None:
+def test_other_encodings_say_nothing(encoding):
     assert _read(b'{"usage": {"total_tokens": 6}}', encoding=encoding) is None
 
 
-def test_of_a_long_answer_the_end_is_read_and_no_more_is_kept() -> None:
+def test_of_a_long_answer_the_end_is_read_and_no_more_is_kept():
     usage = UsageReader("application/json")
     usage.feed(b'{"data": [')
     most = 0
@@ -107,7 +107,7 @@ def test_of_a_long_answer_the_end_is_read_and_no_more_is_kept() -> None:
     assert usage.tokens == 8
 
 
-def test_a_few_bytes_that_stand_for_many_are_not_unpacked_at_once() -> None:
+def test_a_few_bytes_that_stand_for_many_are_not_unpacked_at_once():
     packed = gzip.compress(b"[" * 50_000_000)
     usage = UsageReader("application/json", "gzip")
     tracemalloc.start()
@@ -122,7 +122,7 @@ def test_a_few_bytes_that_stand_for_many_are_not_unpacked_at_once() -> None:
 @pytest.mark.parametrize(
     "body", [b'{"usage": ' + b"[" * 100_000, b'"usage"', b"\xff\xfe", b'{"usage": {"total_tokens": 1}']
 )
-def test_what_cannot_be_read_says_nothing(body: bytes) -> None:
+def test_what_cannot_be_read_says_nothing(body):
     assert _read(body, at_once=2**16) is None
     assert _read(b"data: " + body + b"\n\n", _EVENTS, at_once=2**16) is None
 
@@ -133,12 +133,12 @@ def test_what_cannot_be_read_says_nothing(body: bytes) -> None:
     st.sampled_from(["", _EVENTS]),
     st.integers(1, 50),
 )
-def test_no_body_is_an_error(body: bytes, encoding: str, kind: str, at_once: int) -> None:
+def test_no_body_is_an_error(body, encoding, kind, at_once):
     found = _read(b'data: {"usage":' + body, kind, encoding, at_once=at_once)
     assert found is None or found >= 0
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5), st.integers(1, 60))
-def test_it_is_the_same_however_a_stream_is_cut(counts: list[int], at_once: int) -> None:
+def test_it_is_the_same_however_a_stream_is_cut(counts, at_once):
     body = _stream(*({"usage": {"total_tokens": count}} for count in counts), "[DONE]")
     assert _read(body, _EVENTS, at_once=at_once) == counts[-1]

@@ -19,7 +19,7 @@ def _chat(*said: str, model: str = "m") -> httpx2.Request:
     return _request(model=model, messages=[{"role": "user", "content": each} for each in said])
 
 
-def test_all_clients_have_the_same_options_in_the_order_of_a_call() -> None:
+def test_all_clients_have_the_same_options_in_the_order_of_a_call():
     clients = (BalancedTransport, AsyncBalancedTransport, BalancedAdapter, BalancedMiddleware)
     orders = [
         [name for name in inspect.signature(each).parameters if name not in ("pool", "inner")] for each in clients
@@ -29,7 +29,7 @@ def test_all_clients_have_the_same_options_in_the_order_of_a_call() -> None:
     assert orders[0][: len(of_a_call)] == of_a_call
 
 
-def test_settings_may_be_functions_of_the_request() -> None:
+def test_settings_may_be_functions_of_the_request():
     wishes = RequestOptions(
         key=lambda request: request.method,
         labels=lambda request: {request.url.path},
@@ -52,12 +52,12 @@ def test_settings_may_be_functions_of_the_request() -> None:
         ({"exclude": "http://a/"}, TypeError, "collection of strings"),
     ],
 )
-def test_mistakes_are_told_at_once(wrong: dict[str, Any], error: type[Exception], says: str) -> None:
+def test_mistakes_are_told_at_once(wrong, error, says):
     with pytest.raises(error, match=says):
         RequestOptions(**wrong)
 
 
-def test_prompts_that_begin_alike_have_one_key() -> None:
+def test_prompts_that_begin_alike_have_one_key():
     key = prompt_key(20)
     system = "You are a helpful assistant."
     assert key(_chat(system, "a")) == key(_chat(system, "b")) is not None
@@ -66,7 +66,7 @@ def test_prompts_that_begin_alike_have_one_key() -> None:
 
 
 @pytest.mark.parametrize("form", ["prompt", "input"])
-def test_other_forms_of_prompts(form: str) -> None:
+def test_other_forms_of_prompts(form):
     key = prompt_key(4)
     assert key(_request(**{form: "abcdefgh"})) is not None
     parts = [{"role": "user", "content": [{"type": "text", "text": "abcd"}]}]
@@ -74,11 +74,11 @@ def test_other_forms_of_prompts(form: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"messages": []}', b"\xff"])
-def test_a_body_of_another_form_has_no_key(content: bytes) -> None:
+def test_a_body_of_another_form_has_no_key(content):
     assert prompt_key()(httpx2.Request("POST", "http://pool/", content=content)) is None
 
 
-def test_a_body_that_streams_is_not_begun_for_a_key() -> None:
+def test_a_body_that_streams_is_not_begun_for_a_key():
     taken: list[int] = []
 
     def body() -> Any:
@@ -89,7 +89,7 @@ def test_a_body_that_streams_is_not_begun_for_a_key() -> None:
     assert taken == []
 
 
-def test_a_request_of_requests_has_a_key_too() -> None:
+def test_a_request_of_requests_has_a_key_too():
     prepared = requests.Request("POST", "http://pool/v1/x", json={"prompt": "abc"}).prepare()
     assert prompt_key()(prepared) == prompt_key()(_request(prompt="abc"))
 
@@ -106,16 +106,16 @@ def test_a_request_of_requests_has_a_key_too() -> None:
         ({"query": "what?"}, None),
     ],
 )
-def test_an_estimate_by_the_length_of_a_prompt_and_of_its_longest_answer(body: Any, tokens: int | None) -> None:
+def test_an_estimate_by_the_length_of_a_prompt_and_of_its_longest_answer(body, tokens):
     assert prompt_tokens(500)(_request(**body)) == tokens
 
 
-def test_a_body_that_streams_or_is_no_json_has_no_estimate() -> None:
+def test_a_body_that_streams_or_is_no_json_has_no_estimate():
     assert prompt_tokens()(httpx2.Request("POST", "http://pool/", content=iter([b"{}"]))) is None
     assert prompt_tokens()(httpx2.Request("POST", "http://pool/", content=b"prompt")) is None
     assert prompt_tokens(0)(requests.Request("POST", "http://pool/", json={"input": "abcd"}).prepare()) == 1
     for wrong in (-1, 1.5, True):
         with pytest.raises(ValueError, match="answer is"):
-            prompt_tokens(wrong)  # type: ignore[arg-type]
+            prompt_tokens(wrong)
         with pytest.raises(ValueError, match="tokens is"):
-            RequestOptions(tokens=wrong)  # type: ignore[arg-type]
+            RequestOptions(tokens=wrong)

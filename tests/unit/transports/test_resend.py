@@ -12,7 +12,7 @@ import pytest
 from balancer import BalancedTransport, Endpoint
 from balancer.transports.resend import Sending
 from tests.unit.transports.raw_server import CLIENTS, RawServer, ask, raw_server, receive_head, receive_request, reset
-from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
+from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
 _LARGE = bytes(2**25)
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -69,7 +69,7 @@ def _sent(client: str, behave: Any, asked: dict[str, Any], **options: Any) -> tu
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("fails", _WHOLE)
 @pytest.mark.parametrize("resend", ["incomplete", "unsent"])
-def test_what_a_server_may_have_read_whole_is_sent_once(client: str, fails: str, resend: str) -> None:
+def test_what_a_server_may_have_read_whole_is_sent_once(client, fails, resend):
     found, sent = _sent(client, _WHOLE[fails], {"method": "POST", "data": b"{}"}, resend=resend)
     assert sent == (1, 0)
     if "answers" in fails:
@@ -91,9 +91,7 @@ def test_what_a_server_may_have_read_whole_is_sent_once(client: str, fails: str,
     ids=["the default", "with a key", "a PUT"],
 )
 @pytest.mark.sampled(30)
-def test_what_may_be_repeated_goes_elsewhere(
-    client: str, fails: str, asked: dict[str, Any], options: dict[str, Any]
-) -> None:
+def test_what_may_be_repeated_goes_elsewhere(client, fails, asked, options):
     found, sent = _sent(client, _WHOLE[fails], {"data": b"{}", **asked}, **options)
     assert (found.status_code, sent) == (200, (1, 1))
 
@@ -101,7 +99,7 @@ def test_what_may_be_repeated_goes_elsewhere(
 @pytest.mark.parametrize("client", [name for name in CLIENTS if "tasks" not in name])
 @pytest.mark.parametrize("fails", [_breaks_early, _refuses_early])
 @pytest.mark.parametrize(("resend", "elsewhere"), [("always", 1), ("incomplete", 1), ("unsent", 0)])
-def test_what_was_sent_in_part(client: str, fails: Any, resend: str, elsewhere: int) -> None:
+def test_what_was_sent_in_part(client, fails, resend, elsewhere):
     """A task cannot tell: its loop takes all at once, and sends it later."""
     _, sent = _sent(client, fails, {"method": "POST", "data": _LARGE}, resend=resend)
     assert sent == (0, elsewhere)
@@ -109,7 +107,7 @@ def test_what_was_sent_in_part(client: str, fails: Any, resend: str, elsewhere: 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("resend", ["always", "incomplete", "unsent"])
-def test_what_was_not_sent_goes_elsewhere(client: str, resend: str) -> None:
+def test_what_was_not_sent_goes_elsewhere(client, resend):
     with socket.socket() as held, raw_server(_answers) as sound:
         held.bind(("127.0.0.1", 0))  # and does not listen
         refused = Endpoint(f"http://127.0.0.1:{held.getsockname()[1]}/", name="a")
@@ -121,9 +119,7 @@ def test_what_was_not_sent_goes_elsewhere(client: str, resend: str) -> None:
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize(("error", "hosts"), [("ConnectError", ["a", "b"]), ("ReadError", ["a"])])
 @pytest.mark.parametrize("resend", ["incomplete", "unsent"])
-def test_an_inner_transport_that_tells_nothing_has_sent_all_if_it_was_connected(
-    face: Face, error: str, hosts: list[str], resend: str
-) -> None:
+def test_an_inner_transport_that_tells_nothing_has_sent_all_if_it_was_connected(face, error, hosts, resend):
     pool, _ = pool_of("a", "b")
     inner = Inner(face.http, {"a": [getattr(face.http, error)("broke")], "b": [Reply()]})
     transport = face.transport(pool, inner, resend=resend)
@@ -136,7 +132,7 @@ def test_an_inner_transport_that_tells_nothing_has_sent_all_if_it_was_connected(
 
 
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "requests"])
-def test_the_clients_own_trace_hears_all(client: str) -> None:
+def test_the_clients_own_trace_hears_all(client):
     heard: list[str] = []
 
     async def hear_later(event: str, told: Any) -> None:
@@ -157,7 +153,7 @@ def test_the_clients_own_trace_hears_all(client: str) -> None:
     ("error", "later", "whole"),
     [("WriteTimeout", True, True), ("WriteTimeout", False, False), ("WriteError", True, False)],
 )
-def test_a_loop_may_send_what_it_has_after_the_time_was_up(step: str, error: str, later: bool, whole: bool) -> None:
+def test_a_loop_may_send_what_it_has_after_the_time_was_up(step, error, later, whole):
     sending = Sending()
     hear = sending.traced(None, later=later)
     for event, told in (
@@ -170,7 +166,7 @@ def test_a_loop_may_send_what_it_has_after_the_time_was_up(step: str, error: str
     assert (sending.heard, sending.begun, sending.whole) == (True, True, whole)
 
 
-def test_a_choice_that_there_is_not_is_said() -> None:
+def test_a_choice_that_there_is_not_is_said():
     pool, _ = pool_of("a")
     with pytest.raises(ValueError, match=r"resend is 'never'; it takes one of 'always', 'incomplete', 'unsent'"):
-        BalancedTransport(pool, resend="never")  # type: ignore[arg-type]
+        BalancedTransport(pool, resend="never")

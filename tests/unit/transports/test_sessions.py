@@ -18,7 +18,7 @@ from balancer.transports.clients import openai_http
 from balancer.transports.middleware import BalancedMiddleware
 from balancer.transports.sessions import RequestText
 from tests.unit.transports.file_servers import FileServer, serving
-from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
+from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
 _HTTP = openai_http()
 _ALIKE = {"Content-Type": "application/json"}
@@ -62,7 +62,7 @@ def _found(client: Any) -> list[bool]:
     return found
 
 
-def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions() -> None:
+def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions():
     for sessions, least, most in ((Sessions(), 24, 24), (None, 0, 14)):
         pool, _ = pool_of("a", "b", "c", strategy="random", seed=1)
         inner, servers = _inner(_HTTP, "a", "b", "c")
@@ -71,7 +71,7 @@ def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions()
         assert all(server.seen for server in servers)
 
 
-def test_a_batch_goes_where_its_file_is_and_its_output_is_found() -> None:
+def test_a_batch_goes_where_its_file_is_and_its_output_is_found():
     pool, _ = pool_of("a", "b", "c", strategy="random", seed=1)
     inner, _ = _inner(_HTTP, "a", "b", "c", zipped=True)
 
@@ -93,7 +93,7 @@ def test_a_batch_goes_where_its_file_is_and_its_output_is_found() -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_session_by_header_cookie_or_function_stays_with_whom_answered_first(face: Face) -> None:
+def test_a_session_by_header_cookie_or_function_stays_with_whom_answered_first(face):
     by: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({"header": "X-Talk"}, {"X-Talk": "7"}),
         ({"cookie": "talk"}, {"Cookie": "other=1; talk=7"}),
@@ -110,7 +110,7 @@ def test_a_session_by_header_cookie_or_function_stays_with_whom_answered_first(f
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_server_may_name_the_session_in_a_header_or_a_cookie_of_its_answer(face: Face) -> None:
+def test_a_server_may_name_the_session_in_a_header_or_a_cookie_of_its_answer(face):
     told = {"Mcp-Session-Id": "s-1", "Set-Cookie": "lb=s-1; Path=/"}
     for named, headers in (
         ({"header": "mcp-session-id"}, {"Mcp-Session-Id": "s-1"}),
@@ -125,7 +125,7 @@ def test_a_server_may_name_the_session_in_a_header_or_a_cookie_of_its_answer(fac
         assert len(set(inner.hosts)) == 1
 
 
-def test_requests_learns_ids_and_aiohttp_knows_sessions_by_header() -> None:
+def test_requests_learns_ids_and_aiohttp_knows_sessions_by_header():
     files = [FileServer("a"), FileServer("b")]
     with serving(files[0]) as a, serving(files[1]) as b:
         pool, _ = pool_of(Endpoint(a, name="a"), Endpoint(b, name="b"), strategy="round_robin")
@@ -162,7 +162,7 @@ def _only(pool: Pool, sessions: Sessions, target: str = "/v1/files/file-1", cont
     return sessions.session_of(pool, RequestText(target, {}, content)).only
 
 
-def test_an_id_is_found_in_path_query_and_body_and_not_in_the_words_of_a_prompt() -> None:
+def test_an_id_is_found_in_path_query_and_body_and_not_in_the_words_of_a_prompt():
     pool, sessions = _bound()
     found = ["/v1/files/file-1", "/files/file-1/content?x=1", "/x?after=file-1&y", "/x?ids=%66ile-1,file-2"]
     assert [_only(pool, sessions, target) for target in found] == ["a"] * 4
@@ -173,7 +173,7 @@ def test_an_id_is_found_in_path_query_and_body_and_not_in_the_words_of_a_prompt(
     assert [_only(pool, sessions, "/v1/responses", body) for body in (told, prompt)] == ["a", None]
 
 
-def test_ids_are_learnt_however_an_answer_is_cut_and_not_of_words_or_errors() -> None:
+def test_ids_are_learnt_however_an_answer_is_cut_and_not_of_words_or_errors():
     pool, sessions = _bound()
     events = b'data: {"type":"response.created","response":{"id": "resp_abc","text":"\\"id\\":\\"file-no\\""}}\n\n'
     told = {"content-type": "text/event-stream"}
@@ -189,7 +189,7 @@ def test_ids_are_learnt_however_an_answer_is_cut_and_not_of_words_or_errors() ->
     assert _only(pool, sessions, "/file-no") is None
 
 
-def test_a_session_whose_server_is_removed_is_told_so_or_goes_elsewhere_by_choice() -> None:
+def test_a_session_whose_server_is_removed_is_told_so_or_goes_elsewhere_by_choice():
     pool, sessions = _bound()
     inner, _ = _inner(_HTTP, "a", "b")
     pool.remove("a")
@@ -199,7 +199,7 @@ def test_a_session_whose_server_is_removed_is_told_so_or_goes_elsewhere_by_choic
         ) as told:
             client.files.retrieve("file-1")
         assert (told.value.code, inner.hosts) == ("session_gone", [])
-        assert isinstance(told.value.__cause__.__cause__, NoEndpoint)  # type: ignore[union-attr]
+        assert isinstance(told.value.__cause__.__cause__, NoEndpoint)
     assert _only(*_gone(elsewhere=["gone"])) is None
     assert _only(*_gone(elsewhere=["full"])) == "a"
 
@@ -210,7 +210,7 @@ def _gone(**given: Any) -> tuple[Pool, Sessions]:
     return pool, sessions
 
 
-def test_a_full_server_is_waited_for_or_left_by_choice() -> None:
+def test_a_full_server_is_waited_for_or_left_by_choice():
     for elsewhere, only in (([], "a"), (["gone"], "a"), (["full"], None)):
         pool, sessions = _bound(elsewhere=elsewhere)
         with pool.lease(only="a"):
@@ -218,7 +218,7 @@ def test_a_full_server_is_waited_for_or_left_by_choice() -> None:
         assert _only(pool, sessions) == "a"
 
 
-def test_a_retry_returns_to_the_server_of_the_session() -> None:
+def test_a_retry_returns_to_the_server_of_the_session():
     pool, sessions = _bound()
     inner = Inner(
         _HTTP,
@@ -239,14 +239,14 @@ def test_a_retry_returns_to_the_server_of_the_session() -> None:
         ({"idle_s": 0}, "idle_s"),
     ],
 )
-def test_a_mistake_is_told(given: dict[str, Any], why: str) -> None:
+def test_a_mistake_is_told(given, why):
     with pytest.raises((TypeError, ValueError), match=why):
         Sessions(**given)
     with pytest.raises(TypeError, match=r"sessions is 'x'; it takes balancer.Sessions"):
-        balancer.BalancedTransport(Pool(["a"]), sessions="x")  # type: ignore[arg-type]
+        balancer.BalancedTransport(Pool(["a"]), sessions="x")
 
 
-def test_by_choice_a_session_moves_when_its_server_fails() -> None:
+def test_by_choice_a_session_moves_when_its_server_fails():
     pool, _ = pool_of("a", "b")
     sessions = Sessions(header="X-Talk", elsewhere=["gone"])
     replies = {"a": [Reply(), _HTTP.ConnectError("refused")], "b": [Reply()]}

@@ -99,7 +99,7 @@ _CASES = [(slow, client) for slow in _SLOW for client in CLIENTS if (slow, clien
 
 @pytest.mark.sampled(16)
 @pytest.mark.parametrize(("slow", "client"), _CASES)
-def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
+def test_an_attempt_ends_at_its_deadline(slow, client):
     with raw_server(_SLOW[slow]) as server:
         url = server.url.replace("http", "https") if "handshake" in slow else server.url
         pool, ends = pool_of(Endpoint(url, name="a"), clock=_stands_still)
@@ -116,7 +116,7 @@ def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("client", THREADS)
-def test_a_connection_that_was_kept_alive_has_a_deadline_too(client: str) -> None:
+def test_a_connection_that_was_kept_alive_has_a_deadline_too(client):
     with raw_server(_serves_once) as server:
         pool, ends = pool_of(Endpoint(server.url, name="a"))
         with _timed() as took:
@@ -135,7 +135,7 @@ def _timed() -> Iterator[list[float]]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_endpoint_that_was_asked_late_is_not_to_blame(client: str) -> None:
+def test_an_endpoint_that_was_asked_late_is_not_to_blame(client):
     now = [0.0]
 
     def busy(server: RawServer, connection: socket.socket) -> None:
@@ -153,7 +153,7 @@ def test_an_endpoint_that_was_asked_late_is_not_to_blame(client: str) -> None:
 
 
 @pytest.mark.parametrize("client", THREADS)
-def test_what_comes_after_the_first_byte_has_no_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_after_the_first_byte_has_no_deadline(client, monkeypatch):
     is_over = threading.Event()
 
     def serve(server: RawServer, connection: socket.socket) -> None:
@@ -177,7 +177,7 @@ def test_what_comes_after_the_first_byte_has_no_deadline(client: str, monkeypatc
     assert (answer.status_code, answer.content, ends) == (200, b"ok", ["a success"])
 
 
-def test_an_operation_has_the_least_of_both_times_and_bounds_may_be_nested() -> None:
+def test_an_operation_has_the_least_of_both_times_and_bounds_may_be_nested():
     with bounded(7.0) as alone_s, TimeBound(60.0) as outer:
         with (
             bounded(7.0) as own_s,
@@ -195,7 +195,7 @@ def test_an_operation_has_the_least_of_both_times_and_bounds_may_be_nested() -> 
     assert over.is_over
 
 
-def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation() -> None:
+def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation():
     with raw_server(_serves_once) as server:
         connection = POOLS["http"].ConnectionCls("127.0.0.1", server.port, timeout=7.0)
         with TimeBound(5.0):
@@ -207,7 +207,7 @@ def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("client", THREADS)
-def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_addresses_of_a_host_have_one_deadline(client, monkeypatch):
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         place = full.getsockname()
@@ -225,7 +225,7 @@ def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pyt
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+def tls(tmp_path_factory):
     cert, key = (str(tmp_path_factory.mktemp("tls") / name) for name in ("cert.pem", "key.pem"))
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     made = ["openssl", "req", "-x509", *curve, "-subj", "/CN=localhost", "-keyout", key, "-out", cert]
@@ -238,7 +238,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 @pytest.mark.needs("openssl")
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @pytest.mark.parametrize("client", ["requests", "httpx2, a given inner", "httpx, a given inner"])
-def test_over_tls_as_well(client: str, tls: ssl.SSLContext) -> None:
+def test_over_tls_as_well(client, tls):
     large = bytes(2**20)
 
     def serve(server: RawServer, connection: socket.socket) -> None:

@@ -10,7 +10,7 @@ import pytest
 from balancer import Endpoint, Pool, QuotaSettings
 from balancer.testing import ManualClock
 from balancer.transports.request_options import prompt_tokens
-from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
+from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
 pytestmark = pytest.mark.parametrize("face", FACES)
 
@@ -46,9 +46,7 @@ def _counts(pool: Pool) -> int:
     ],
     ids=["429", "in pieces", "packed", "403", "400", "402"],
 )
-def test_an_account_with_nothing_left_is_out_and_the_request_goes_elsewhere(
-    face: Face, status: int, headers: dict[str, str], body: tuple[bytes, ...]
-) -> None:
+def test_an_account_with_nothing_left_is_out_and_the_request_goes_elsewhere(face, status, headers, body):
     pool, ends = pool_of("a", "b")
     inner = Inner(face.http, {"a": [Reply(status, headers, body)], "b": _OK})
     transport = face.transport(pool, inner)
@@ -57,7 +55,7 @@ def test_an_account_with_nothing_left_is_out_and_the_request_goes_elsewhere(
     assert inner.bodies[0].closed
 
 
-def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face: Face) -> None:
+def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face):
     pool, ends = pool_of("a", "b", acquire_timeout_s=60.0)
     inner = Inner(face.http, {host: [Reply(429, body=(_SPENT,))] for host in "ab"})
     transport = face.transport(pool, inner, attempts=10)
@@ -69,7 +67,7 @@ def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_client_that_retries_by_itself_is_stopped(face: Face, attempts: int) -> None:
+def test_a_client_that_retries_by_itself_is_stopped(face, attempts):
     pool, _ = pool_of("a", "b")
     inner = Inner(face.http, {host: [Reply(429, body=(_SPENT,))] for host in "ab"})
     answer = face.request(face.transport(pool, inner, attempts=attempts))
@@ -81,7 +79,7 @@ def test_a_client_that_retries_by_itself_is_stopped(face: Face, attempts: int) -
     [({}, b'{"error": {"code": "rate_limit_exceeded"}}'), ({"Content-Encoding": "gzip"}, _SPENT)],
     ids=["another code", "not packed as it says"],
 )
-def test_a_429_of_another_kind_is_an_overload(face: Face, headers: dict[str, str], body: bytes) -> None:
+def test_a_429_of_another_kind_is_an_overload(face, headers, body):
     pool, ends = pool_of("a", "b")
     inner = Inner(face.http, {"a": [Reply(429, headers, (body,))], "b": _OK})
     assert face.request(face.transport(pool, inner)).status_code == 200
@@ -89,7 +87,7 @@ def test_a_429_of_another_kind_is_an_overload(face: Face, headers: dict[str, str
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_an_error_that_is_the_clients_comes_whole_however_long(face: Face, status: int) -> None:
+def test_an_error_that_is_the_clients_comes_whole_however_long(face, status):
     pool, ends = pool_of("a")
     reply = Reply(status, body=(*(b"x" * 2**19,) * 3, b"end"))
     answer = face.request(face.transport(pool, Inner(face.http, {"a": [reply]})))
@@ -114,7 +112,7 @@ def _reply(*body: Any, **headers: str) -> Reply:
     ],
     ids=["whole", "packed", "events", "nothing said", "no body"],
 )
-def test_the_answer_settles_what_the_request_reserved(face: Face, reply: Reply, counts: int) -> None:
+def test_the_answer_settles_what_the_request_reserved(face, reply, counts):
     pool, ends = _counted("a")
     reserved: list[int] = []
 
@@ -135,23 +133,21 @@ _ENDED = b'data: {"usage": {"total_tokens": 60}}\n\n', b"data: [DONE]\n\n", b""
     [(_BEGUN, 1, 200, "ignored"), (_ENDED, 2, 60, "success")],
     ids=["before its end: its estimate", "at its last event: what it said"],
 )
-def test_what_a_stream_that_is_closed_counts_as(
-    face: Face, events: tuple[bytes, ...], read: int, counts: int, outcome: str
-) -> None:
+def test_what_a_stream_that_is_closed_counts_as(face, events, read, counts, outcome):
     pool, ends = _counted("a")
     inner = Inner(face.http, {"a": [Reply(headers=_EVENTS, body=events)]})
     face.stream(face.transport(pool, inner, tokens=200), read)
     assert (_counts(pool), ends) == (counts, [f"a {outcome}"])
 
 
-def test_each_try_reserves_and_one_that_fails_counts_as_its_estimate(face: Face) -> None:
+def test_each_try_reserves_and_one_that_fails_counts_as_its_estimate(face):
     pool, _ = _counted("a", "b")
     inner = Inner(face.http, {"a": [Reply(503)], "b": [_reply(_USED)]})
     face.request(face.transport(pool, inner, tokens=200))
     assert _counts(pool) == 260
 
 
-def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(face: Face) -> None:
+def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(face):
     seen: list[int] = []
 
     def answer(request: Any) -> Reply:
@@ -166,7 +162,7 @@ def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(fa
     assert seen == [100, 7, 12]
 
 
-def test_without_quotas_nothing_is_counted_nor_read(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_quotas_nothing_is_counted_nor_read(face, monkeypatch):
     def no(*given: Any) -> Any:
         raise AssertionError("nobody asks for it")
 
@@ -184,7 +180,7 @@ def _load(pool: Pool) -> Any:
 
 
 @pytest.mark.parametrize("status", [200, 404, 429])
-def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face: Face, status: int) -> None:
+def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face, status):
     pool, _ = pool_of("a")
     seen: list[float] = []
 
@@ -201,7 +197,7 @@ def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face: Face
     assert seen == [0.5]
 
 
-def test_a_request_asks_for_it_only_if_told_to(face: Face) -> None:
+def test_a_request_asks_for_it_only_if_told_to(face):
     pool, _ = pool_of("a")
     inner = Inner(face.http, {"a": _OK})
     face.request(face.transport(pool, inner))
@@ -211,7 +207,7 @@ def test_a_request_asks_for_it_only_if_told_to(face: Face) -> None:
     assert asked == [None, "TEXT", "JSON"]
 
 
-def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face: Face) -> None:
+def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face):
     clock = ManualClock()
     pool, ends = _counted("a", clock=clock)
 

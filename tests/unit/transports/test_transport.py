@@ -23,7 +23,7 @@ def _answers(face: Face, **script: list[Any]) -> Inner:
 # -- a lease and its body ------------------------------------------------------------------------------
 
 
-def test_an_answer_comes_from_a_leased_endpoint(face: Face) -> None:
+def test_an_answer_comes_from_a_leased_endpoint(face):
     pool, ends = pool_of("a", "b")
     inner = _answers(face, a=_OK, b=_OK)
     answer = face.request(face.transport(pool, inner), json={"x": 1})
@@ -51,7 +51,7 @@ def _while_read(between: Callable[[], object]) -> Reply:
     return Reply(body=steps)
 
 
-def test_the_lease_is_out_while_the_body_is_read(face: Face) -> None:
+def test_the_lease_is_out_while_the_body_is_read(face):
     pool, ends = pool_of("a")
     out: list[int] = []
     inner = _answers(face, a=[_while_read(lambda: out.append(len(pool.leases())))])
@@ -59,7 +59,7 @@ def test_the_lease_is_out_while_the_body_is_read(face: Face) -> None:
     assert (out, ends, pool.leases()) == ([1], ["a success"], ())
 
 
-def test_a_body_that_is_closed_before_its_end_says_nothing(face: Face) -> None:
+def test_a_body_that_is_closed_before_its_end_says_nothing(face):
     pool, ends = pool_of("a")
     inner = _answers(face, a=_OK)
     assert face.stream(face.transport(pool, inner), 1) == [b"hello "]
@@ -71,13 +71,13 @@ def test_a_body_that_is_closed_before_its_end_says_nothing(face: Face) -> None:
     [Reply(headers={"Content-Length": "11"}), Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read"))],
     ids=["all its bytes", "the last event"],
 )
-def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face: Face, reply: Reply) -> None:
+def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face, reply):
     pool, ends = pool_of("a")
     face.stream(face.transport(pool, _answers(face, a=[reply])), 2)
     assert ends == ["a success"]
 
 
-def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face: Face) -> None:
+def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face):
     """As a mock or a cache below makes it: the client reads no stream then."""
     pool, ends = pool_of("a")
     inner = face.http.MockTransport(lambda request: face.http.Response(200, content=b"kept"))
@@ -86,7 +86,7 @@ def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face
 
 
 @pytest.mark.sampled(1)
-def test_a_response_that_is_dropped_gives_its_lease_back(face: Face) -> None:
+def test_a_response_that_is_dropped_gives_its_lease_back(face):
     pool, ends = pool_of("a")
     transport = face.transport(pool, _answers(face, a=_OK))
     request = face.http.Request("GET", "http://pool/")
@@ -97,7 +97,7 @@ def test_a_response_that_is_dropped_gives_its_lease_back(face: Face) -> None:
     assert (pool.leases(), ends) == ((), ["a ignored"])
 
 
-def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face: Face) -> None:
+def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face):
     """Whoever holds a response may be collected while the pool works, and closes it then."""
     pool, ends = pool_of("a")
     answer = face.handle(face.transport(pool, _answers(face, a=_OK)), face.http.Request("GET", "http://pool/"))
@@ -108,7 +108,7 @@ def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face: 
     assert (pool.leases(), ends, pool.stats().acquired) == ((), ["a ignored"], granted)
 
 
-def test_a_lease_that_runs_out_does_not_spoil_an_answer(face: Face) -> None:
+def test_a_lease_that_runs_out_does_not_spoil_an_answer(face):
     now = [0.0]
     pool, ends = pool_of("a", clock=lambda: now[0])
 
@@ -138,7 +138,7 @@ _FAILS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("fails", _FAILS)
-def test_what_fails_before_the_first_byte_of_an_answer_is_tried_elsewhere(face: Face, fails: str) -> None:
+def test_what_fails_before_the_first_byte_of_an_answer_is_tried_elsewhere(face, fails):
     pool, ends = pool_of("a", "b")
     made, outcome = _FAILS[fails]
     inner = _answers(face, a=[made(face.http)], b=_OK)
@@ -152,7 +152,7 @@ def test_what_fails_before_the_first_byte_of_an_answer_is_tried_elsewhere(face: 
 @pytest.mark.parametrize(
     ("status", "outcome"), [*((status, "ignored") for status in (400, 401, 404, 408, 409, 422)), (307, "success")]
 )
-def test_any_other_status_is_the_clients(face: Face, status: int, outcome: str) -> None:
+def test_any_other_status_is_the_clients(face, status, outcome):
     pool, ends = pool_of("a", "b")
     reply = Reply(status, {"Location": "/v2/x"})
     answer = face.request(face.transport(pool, _answers(face, a=[reply], b=_OK)))
@@ -160,7 +160,7 @@ def test_any_other_status_is_the_clients(face: Face, status: int, outcome: str) 
     assert "x-should-retry" not in answer.headers
 
 
-def test_after_the_first_byte_the_request_goes_nowhere_else(face: Face) -> None:
+def test_after_the_first_byte_the_request_goes_nowhere_else(face):
     pool, ends = pool_of("a", "b")
     inner = _answers(face, a=[Reply(body=(b"h", face.http.ReadError("dropped")))], b=_OK)
     with pytest.raises(face.http.ReadError, match="dropped"):
@@ -168,7 +168,7 @@ def test_after_the_first_byte_the_request_goes_nowhere_else(face: Face) -> None:
     assert (inner.hosts, ends) == (["a"], ["a failure"])
 
 
-def test_the_last_answer_is_handed_on_with_its_body_and_stops_retries(face: Face) -> None:
+def test_the_last_answer_is_handed_on_with_its_body_and_stops_retries(face):
     pool, ends = pool_of("a", "b")
     replies = {host: [Reply(503, {"Retry-After": "0"}, (b"busy ", host.encode()))] for host in "ab"}
     inner = _answers(face, **replies)
@@ -186,28 +186,26 @@ def test_the_last_answer_is_handed_on_with_its_body_and_stops_retries(face: Face
         ("the rest is longer than the wait", {}, {"acquire_timeout_s": 0.01}),
     ],
 )
-def test_an_answer_stops_retries_whyever_the_pool_gives_up(
-    face: Face, given_up: str, retries: dict[str, float], options: dict[str, float]
-) -> None:
+def test_an_answer_stops_retries_whyever_the_pool_gives_up(face, given_up, retries, options):
     pool, ends = pool_of("a", retries=RetrySettings(base_s=0, **retries), health=HealthSettings())
     inner = _answers(face, a=[Reply(429, {"Retry-After": "50"})])
     answer = face.request(face.transport(pool, inner, **options))
     assert (answer.status_code, answer.headers.get("x-should-retry"), ends) == (429, "false", ["a overload"]), given_up
 
 
-def test_a_client_may_do_all_the_retries_itself(face: Face) -> None:
+def test_a_client_may_do_all_the_retries_itself(face):
     pool, ends = pool_of("a", "b")
     answer = face.request(face.transport(pool, _answers(face, a=[Reply(503)], b=_OK), attempts=1))
     assert (answer.status_code, "x-should-retry" in answer.headers, ends) == (503, False, ["a overload"])
 
 
-def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face: Face) -> None:
+def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face):
     pool, _ = pool_of("a")
     inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
     assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
 
 
-def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
+def test_the_last_transport_error_is_the_clients_own(face):
     pool, ends = pool_of("a", "b")
     inner = _answers(face, a=[face.http.ConnectError("no a")], b=[face.http.ReadTimeout("no b")])
     with pytest.raises(face.http.ConnectError, match="no a") as told:
@@ -216,7 +214,7 @@ def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
     assert ends == ["a failure", "b failure", "a failure"]
 
 
-def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face: Face) -> None:
+def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
     pool, _ = pool_of("a", "b")
     inner = _answers(face, a=[face.http.ConnectError("[Errno 111]")] * 2, b=[face.http.ConnectError("[Errno 111]")] * 2)
     with pytest.raises(face.http.ConnectError) as told:
@@ -225,7 +223,7 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face: Face) 
     assert len(inner.sent) == 3
 
 
-def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
+def test_no_attempt_starts_after_the_deadline(face):
     pool, ends = pool_of("a", "b")
     now = [0.0]
     pool.engine.clock = lambda: now[0]
@@ -243,7 +241,7 @@ def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
 
 
 @pytest.mark.parametrize("clients", [None, 600.0], ids=["no limit", "a long one"])
-def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face: Face, clients: float | None) -> None:
+def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face, clients):
     pool, ends = pool_of("a", clock=lambda: 0.0)
     seen: list[dict[str, Any]] = []
 
@@ -264,7 +262,7 @@ def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face: Face, clie
 
 
 @pytest.mark.parametrize(("waited_s", "outcome"), [(0.0, "failure"), (4.0, "ignored")])
-def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(face: Face, waited_s: float, outcome: str) -> None:
+def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(face, waited_s, outcome):
     now = [0.0]
     pool, ends = pool_of("a", "b", clock=lambda: now[0])
 
@@ -292,7 +290,7 @@ def _pieces() -> Iterator[bytes]:
     yield b"bc"
 
 
-def test_a_body_that_streams_is_sent_once(face: Face) -> None:
+def test_a_body_that_streams_is_sent_once(face):
     pool, ends = pool_of("a", "b")
     inner = _answers(face, a=[face.http.ReadError("broke")], b=_OK)
     with pytest.raises(face.http.ReadError) as told:
@@ -304,14 +302,14 @@ def test_a_body_that_streams_is_sent_once(face: Face) -> None:
     assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])
 
 
-def test_an_answer_to_such_a_body_is_the_last_one(face: Face) -> None:
+def test_an_answer_to_such_a_body_is_the_last_one(face):
     pool, ends = pool_of("a", "b")
     inner = _answers(face, a=[Reply(503)], b=_OK)
     answer = face.request(face.transport(pool, inner), content=face.content(_pieces))
     assert (answer.status_code, ends, "x-should-retry" in answer.headers) == (503, ["a overload"], False)
 
 
-def test_a_body_that_was_not_begun_goes_elsewhere(face: Face) -> None:
+def test_a_body_that_was_not_begun_goes_elsewhere(face):
     pool, _ = pool_of("a", "b")
     inner = Unreached(face.http, {"a": [face.http.ConnectError("refused")], "b": _OK})
     answer = face.request(face.transport(pool, inner), content=face.content(_pieces))
@@ -337,7 +335,7 @@ class Unreached(Inner):
 
 @pytest.mark.parametrize("asks", ["30", "a date"])
 @pytest.mark.parametrize("dated", [True, False])
-def test_a_retry_after_is_heard(face: Face, asks: str, dated: bool) -> None:
+def test_a_retry_after_is_heard(face, asks, dated):
     now = time.time()
     headers = {"Retry-After": formatdate(now + 30, usegmt=True) if asks == "a date" else asks}
     if dated:
@@ -369,8 +367,8 @@ def test_a_retry_after_is_heard(face: Face, asks: str, dated: bool) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
 def test_a_full_pool_is_the_clients_own_pool_timeout_after_the_least_of_all_times_but_the_transports(
-    face: Face, clients_s: float | None, pools: dict[str, Any], transports_s: float | None, says: str, deadline_s: Any
-) -> None:
+    face, clients_s, pools, transports_s, says, deadline_s
+):
     pool, _ = pool_of("a", **pools)
     inner = _answers(face, a=_OK)
     transport = face.transport(pool, inner, acquire_timeout_s=transports_s, deadline_s=deadline_s)
@@ -380,7 +378,7 @@ def test_a_full_pool_is_the_clients_own_pool_timeout_after_the_least_of_all_time
     assert inner.sent == []
 
 
-def test_a_pool_that_serves_nobody_is_a_connect_error(face: Face) -> None:
+def test_a_pool_that_serves_nobody_is_a_connect_error(face):
     pool, _ = pool_of("a")
     with pytest.raises(face.http.ConnectError, match="labels") as told:
         face.request(face.transport(pool, _answers(face, a=_OK), labels={"gpu"}))
@@ -393,7 +391,7 @@ def test_a_pool_that_serves_nobody_is_a_connect_error(face: Face) -> None:
 # -- what it is told -----------------------------------------------------------------------------------
 
 
-def test_a_request_says_what_it_asks_for(face: Face) -> None:
+def test_a_request_says_what_it_asks_for(face):
     pool, _ = pool_of(Endpoint("http://a/", name="a"), Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
     holders: list[str] = []
 
@@ -407,7 +405,7 @@ def test_a_request_says_what_it_asks_for(face: Face) -> None:
     assert (inner.hosts, holders) == (["b"], ["7"])
 
 
-def test_secrets_of_an_endpoint_are_in_no_error(face: Face) -> None:
+def test_secrets_of_an_endpoint_are_in_no_error(face):
     secret = "sk-0123456789abcdef"
     endpoint = Endpoint("http://a/", name="a", headers={"Authorization": f"Bearer {secret}"})
     for script in (
@@ -422,29 +420,29 @@ def test_secrets_of_an_endpoint_are_in_no_error(face: Face) -> None:
         error: BaseException | None = told.value
         while error is not None:
             assert secret not in f"{error} {error!r} {getattr(error, '__notes__', '')}"
-            assert secret not in str(getattr(error, "request", "") and error.request.headers.raw)  # type: ignore[attr-defined]
+            assert secret not in str(getattr(error, "request", "") and error.request.headers.raw)
             error = None if error.__suppress_context__ else error.__context__
 
 
-def test_an_endpoint_that_is_no_server_is_said(face: Face) -> None:
+def test_an_endpoint_that_is_no_server_is_said(face):
     pool, ends = pool_of(Endpoint("local://here"))
     with pytest.raises(Exception, match=r"local://here.*transport sends requests to http"):
         face.request(face.transport(pool, _answers(face)))
     assert ends == ["local://here ignored"]
 
 
-def test_an_async_pool_is_a_pool(face: Face) -> None:
+def test_an_async_pool_is_a_pool(face):
     pool = AsyncPool([Endpoint("http://a/", name="a")])
-    assert face.request(face.transport(pool, _answers(face, a=_OK))).status_code == 200  # type: ignore[arg-type]
+    assert face.request(face.transport(pool, _answers(face, a=_OK))).status_code == 200
     assert pool.pool.stats().acquired == 1
 
 
-def test_what_is_no_pool_is_said(face: Face) -> None:
+def test_what_is_no_pool_is_said(face):
     with pytest.raises(TypeError, match=r"it takes a balancer\.Pool or AsyncPool"):
-        face.transport("http://a/", _answers(face))  # type: ignore[arg-type]
+        face.transport("http://a/", _answers(face))
 
 
-def test_its_own_transport_has_no_limits_on_connections(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_own_transport_has_no_limits_on_connections(face, monkeypatch):
     pool, _ = pool_of("a")
     inner, given = _answers(face, a=_OK), []
     for name in ("HTTPTransport", "AsyncHTTPTransport"):
@@ -453,7 +451,7 @@ def test_its_own_transport_has_no_limits_on_connections(face: Face, monkeypatch:
     assert given == [face.http.Limits(max_connections=None, max_keepalive_connections=None)]
 
 
-def test_closing_it_leaves_the_pool_open(face: Face) -> None:
+def test_closing_it_leaves_the_pool_open(face):
     pool = Pool(["http://a/"])
     face.request(face.transport(pool, _answers(face, a=_OK)))
     assert pool.acquire(timeout=0).endpoint.url == "http://a/"

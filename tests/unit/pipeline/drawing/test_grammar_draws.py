@@ -50,26 +50,26 @@ def accepts(grammar: bytes, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_what_is_drawn_is_valid(name: str) -> None:
+def test_what_is_drawn_is_valid(name):
     grammar = Grammar(GRAMMARS[name])
     drawn = [grammar.draw(seed, size)[0] for size in ("tiny", "small", "medium", "large") for seed in range(3)]
     assert len(set(drawn)) > 6
     assert all(accepts(GRAMMARS[name], data) for data in drawn)
 
 
-def test_the_greatest_sizes_are_drawn_and_a_seed_repeats_them() -> None:
+def test_the_greatest_sizes_are_drawn_and_a_seed_repeats_them():
     grammar = Grammar(GRAMMARS["increasing"])
     drawn = [grammar.draw(seed, "large")[0] for seed in range(6)]
     assert sum(data.startswith(b"500\n") for data in drawn) >= 2
     assert drawn == [Grammar(GRAMMARS["increasing"]).draw(seed, "large")[0] for seed in range(6)]
 
 
-def test_a_grammar_that_looks_at_what_comes_next_is_not_drawn_from() -> None:
+def test_a_grammar_that_looks_at_what_comes_next_is_not_drawn_from():
     with pytest.raises(ValueError, match="looks at what comes next"):
         Grammar(b"WHILE(!ISEOF) INT(1,9) NEWLINE END")
 
 
-def test_the_program_draws_what_is_asked_for() -> None:
+def test_the_program_draws_what_is_asked_for():
     program = drawing_program(checktestdata_program("a.ctd", GRAMMARS["grid"]))
     assert program is not None
     ran = subprocess.run(
@@ -82,13 +82,13 @@ def test_the_program_draws_what_is_asked_for() -> None:
     ]
 
 
-def test_only_grammars_are_drawn_from() -> None:
+def test_only_grammars_are_drawn_from():
     assert grammar_in(checktestdata_program("a.ctd", b"EOF")) == b"EOF"
     assert drawing_program(Program("python", "GRAMMAR = b'EOF'\n")) is None
     assert drawing_program(Program("cpp", "int main() {}")) is None
 
 
-def test_cut_output_gives_the_inputs_before_the_cut() -> None:
+def test_cut_output_gives_the_inputs_before_the_cut():
     assert read_drawn(b"2 tiny: a\n1\n\n-1 no\n\n3 large: b\n12\n\n") == [
         DrawnInput(b"1\n", "tiny: a"),
         None,
@@ -118,7 +118,7 @@ class InProcess:
 PLAIN = b"INT(1,30,n) NEWLINE REP(n, SPACE) INT(1,1000) END NEWLINE"
 
 
-def test_modes_that_the_other_validators_accept_come_again() -> None:
+def test_modes_that_the_other_validators_accept_come_again():
     problem = replace(problem_of(b"1\n5\n"), input_validators=(checktestdata_program("a.ctd", PLAIN),))
     toolbox: Any = InProcess()
     generator: Any = GrammarPlugin().equip(toolbox)
@@ -139,7 +139,7 @@ def test_modes_that_the_other_validators_accept_come_again() -> None:
     assert sum(is_valid(each.data) for each in again) > 2 * len(valid)
 
 
-def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:
+def test_a_program_that_draws_nothing_is_left_out_with_a_note():
     notes: list[str] = []
 
     class Broken(InProcess):
@@ -158,7 +158,7 @@ def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:
     assert notes == ["a.ctd (drawing) draws no inputs: exit code 2: the grammar is wrong"]
 
 
-def test_words_of_the_samples_are_drawn_where_they_fit() -> None:
+def test_words_of_the_samples_are_drawn_where_they_fit():
     program = drawing_program(checktestdata_program("a.ctd", GRAMMARS["names"]), [b"1\npea soup\n", b"1\nPEAS\n"])
     assert program is not None
     assert "[b'PEAS', b'pea', b'pea soup', b'soup']" in program.source
@@ -171,7 +171,7 @@ def test_words_of_the_samples_are_drawn_where_they_fit() -> None:
 @pytest.mark.parametrize(
     "line", ["GRAMMAR = re.compile('x')", 'GRAMMAR = """', "GRAMMAR = 5", "GRAMMAR = b'INT(1, 5)'"]
 )
-def test_a_validator_of_a_package_that_has_such_a_line_is_no_grammar(line: str) -> None:
+def test_a_validator_of_a_package_that_has_such_a_line_is_no_grammar(line):
     """It ended the whole run, at the same package on every resume."""
     assert grammar_in(Program("python", f"import re\n{line}\n")) is None
     assert drawing_program(Program("python", f"import re\n{line}\n")) is None
