@@ -35,7 +35,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Serve isolated program runs over SandboxFusion's HTTP API."""
-    require("serve", '"balancer sandbox"', "anyio", "prometheus_client", "starlette", "uvicorn")
+    require("serve", '"balancer sandbox"')
     from balancer.sandbox.server.app import serve, token_from
     from balancer.sandbox.server.settings import ServerSettings
 
