@@ -238,8 +238,8 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(arguments, what
         ("balancer.BalancedTransport(pool)", "BalancedTransport needs the extra 'transports'"),
         ("balancer.AsyncBalancedTransport(pool)", "AsyncBalancedTransport needs the extra 'transports'"),
         ("from balancer.ray import SharedPool\nSharedPool('a')", "balancer.ray needs the extra 'ray'"),
-        ("balancer.BalancedAdapter(pool)", "BalancedAdapter needs the extra 'requests'"),
-        ("balancer.BalancedMiddleware(pool)", "BalancedMiddleware needs the extra 'aiohttp'"),
+        ("balancer.BalancedAdapter(pool)", "BalancedAdapter needs the extra 'transports'"),
+        ("balancer.BalancedMiddleware(pool)", "BalancedMiddleware needs the extra 'transports'"),
     ],
 )
 def test_what_a_client_goes_through_says_which_extra_is_missing(code, says, tmp_path):
