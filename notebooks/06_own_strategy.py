@@ -157,7 +157,7 @@ for policy in (Soonest.name, "least_in_flight"):
 # ## Compare
 #
 # One scenario is not enough: a strategy that is good with servers of different speeds may be bad when one fails. These are
-# three more cases of the guide [which strategy](../docs/which-strategy.md), where all strategies are measured.
+# three more cases of the guide [strategies](../docs/strategies.md), where all strategies are measured.
 
 # %%
 CASES = {

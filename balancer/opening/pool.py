@@ -205,7 +205,7 @@ class Pool(BasePool):
 
         What is new is added, with a slow start. What has vanished is removed after a grace; its leases end as usual.
         Endpoints that others have added are left alone. An empty answer, or none, changes nothing. See
-        docs/discovery.md.
+        docs/many-machines.md.
 
         Args:
             source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.source.Source`.

@@ -5,4 +5,4 @@ from typing import Final
 __all__ = ["DEFAULT_STRATEGY"]
 
 DEFAULT_STRATEGY: Final = "least_in_flight"
-"""The strategy that docs/which-strategy.md recommends. It is here, as the tables are slow to import."""
+"""The strategy that docs/strategies.md recommends. It is here, as the tables are slow to import."""

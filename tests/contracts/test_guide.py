@@ -1,4 +1,4 @@
-"""docs/which-strategy.md shows every strategy in every scenario of the guide, and recommends what its table does."""
+"""docs/strategies.md shows every strategy in every scenario of the guide, and recommends what its table does."""
 
 import re
 
@@ -6,11 +6,11 @@ from balancer_simulator.studies.study import all_policies
 
 from tests.contracts.documents import ROOT
 
-_PAGE = (ROOT / "docs" / "which-strategy.md").read_text(encoding="utf-8")
+_PAGE = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
 _SCENARIOS = sorted((ROOT / "examples" / "scenarios" / "guide").glob("*.toml"))
 _ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in re.findall(r"^\|.*\|$", _PAGE.partition("## Six cases")[2], flags=re.MULTILINE)
+    for line in re.findall(r"^\|.*\|$", _PAGE.partition("## Six cases")[2].partition("\n## ")[0], flags=re.MULTILINE)
 ]
 
 

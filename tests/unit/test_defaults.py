@@ -73,7 +73,7 @@ def test_the_default_strategy_is_the_same_everywhere(where):
 
 
 def test_the_default_strategy_is_the_one_that_the_guide_recommends():
-    guide = (ROOT / "docs/which-strategy.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs/strategies.md").read_text(encoding="utf-8")
     assert f"\n\nTake `{DEFAULT_STRATEGY}`." in guide
 
 
