@@ -252,7 +252,7 @@ class Pool(BasePool):
     def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
         """Write a trace to the file at `path` from now on, until the pool or the returned writer is closed.
 
-        A trace has a line for each call and for each change; docs/traces.md describes the format. An existing file is
+        A trace has a line for each call and for each change; docs/live.md describes the format. An existing file is
         appended to. Instead of a path, any `balancer.observing.traces.Sink` will do.
 
         Raises:

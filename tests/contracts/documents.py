@@ -8,7 +8,14 @@ from pathlib import Path
 __all__ = ["DOCUMENTS", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "prose", "rows"]
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples" / "plugin").glob("*.md")})
+DOCUMENTS = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").glob("*.md"),
+        *(ROOT / "examples" / "plugin").glob("*.md"),
+    }
+)
 
 _FENCE = "```"
 _MARK = re.compile(r"<!-- no-run:(.*)-->")

@@ -1,4 +1,4 @@
-"""Each promise of docs/promises.md has a test that exists, and says its result."""
+"""Each promise of docs/promises.md has a test that exists."""
 
 import ast
 import re
@@ -21,14 +21,15 @@ def test_there_are_promises():
 
 
 @pytest.mark.parametrize("row", _ROWS, ids=lambda row: row[0])
-def test_a_promise_has_a_test_that_exists_and_a_result(row):
-    _, test, measured = row
-    (named, *_) = re.findall(r"`(tests/[\w/.]+(?:::\w+)?)`", test)
-    path, _, name = named.partition("::")
-    text = (ROOT / path).read_text(encoding="utf-8")
-    if name:
-        assert name in {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
-    assert measured
+def test_a_promise_has_a_test_that_exists(row):
+    promise, test = row
+    assert promise
+    named = re.findall(r"`(tests/[\w/.]+)(?:::(\w+))?`", test)
+    assert named
+    for path, name in named:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if name:
+            assert name in {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
 
 
 def test_it_counts_the_mutants_that_there_are():

@@ -1,7 +1,7 @@
 """Trace rows: attempts, events, the beginning and the end of a run.
 
 Format version 1: JSON, a line for each row. Unknown values are null. Times are in seconds of the clock of the run's
-pool; the run's first line has the calendar time. docs/traces.md describes the format.
+pool; the run's first line has the calendar time. docs/live.md describes the format.
 """
 
 import json
