@@ -2,7 +2,7 @@
 
 verl puts every score into a tensor, so no sample can be left out. So `unjudged` has no default, and each result has the
 key `unjudged`. verl passes it on as extra information, and a loss can mask the sample. verl calls with keywords; its
-reward loop awaits coroutine functions. For other trainers, docs/trainers.md has ten lines.
+reward loop awaits coroutine functions. For other trainers, docs/judge.md has ten lines.
 """
 
 import logging

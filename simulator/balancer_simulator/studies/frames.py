@@ -48,5 +48,5 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise BalancerError("to_frame: pandas is not installed: pip install pandas, or the extra notebooks") from None
+        raise BalancerError("to_frame: pandas is not installed: pip install pandas") from None
     return pandas

@@ -1,4 +1,4 @@
-"""docs/trainers.md: its lines, called as trainers call them, and `verl_score`.
+"""docs/judge.md: its lines, called as trainers call them, and `verl_score`.
 
 The calls are written down from the sources of TRL (`GRPOTrainer._calculate_rewards`), open-r1
 (`rewards.get_reward_funcs`), open-instruct (`apply_verifiable_reward`), slime (`generate_and_rm_group`) and verl
@@ -47,11 +47,11 @@ def judge():
 @pytest.fixture
 def page(judge):
     """Return the names that the first lines of the page make, over another judge."""
-    code = next(each.code for each in blocks(ROOT / "docs" / "trainers.md") if each.language == "python")
+    code = next(each.code for each in blocks(ROOT / "docs" / "judge.md") if "def rewards" in each.code)
     own, example = 'judge = Judge(Pool(["local://1", "local://2"]))', "\nprint("
     assert code.count(own) == code.count(example) == 1
     space: dict[str, Any] = {"judge": judge}
-    exec(compile(code.replace(own, "").partition(example)[0], "docs/trainers.md", "exec", dont_inherit=True), space)
+    exec(compile(code.replace(own, "").partition(example)[0], "docs/judge.md", "exec", dont_inherit=True), space)
     return space
 
 
