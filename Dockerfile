@@ -1,5 +1,5 @@
 # `balancer` in a container, as a user without rights. Two images:
-#   docker build -t balancer .                            for serve, proxy, run on servers, simulate ...
+#   docker build -t balancer .                            for serve, proxy, run on servers
 #   docker build -t balancer-sandbox --target sandbox .   for `balancer sandbox`: a sandbox server with compilers
 ARG PYTHON=python:3.13-slim
 

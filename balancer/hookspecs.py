@@ -1,4 +1,4 @@
-"""Plugin hooks: strategies, sources, generators, executors, languages, routes, commands and more.
+"""Plugin hooks: strategies, sources, generators, executors, languages, routes and commands.
 
 Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
 distribution offers it in the entry-point group `balancer`.

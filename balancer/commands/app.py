@@ -1,7 +1,7 @@
 """The `balancer` command line: commands, options, exit codes and error lines.
 
 Exit codes: 0 done, 2 something must be corrected first, 3 the config is right and the endpoints are not (a run judged
-nothing, an endpoint does not answer `check`), 130 stopped by ctrl-C, 143 stopped by SIGTERM.
+nothing or left problems, an endpoint does not answer `check`), 130 stopped by ctrl-C, 143 stopped by SIGTERM.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 - `judge`: `Judge`, for threads and tasks; `batches`: many jobs at once.
 - `procedure`: judges a program on its cases; `judged`: jobs and results.
-- `cases`: test cases; `datasets`: the tests of data sets; `calls`: calls of one function.
+- `datasets`: the tests of data sets as cases.
 - `executed`: programs that are run for what they print.
 - `extract`: the program in a completion; `fences`: code blocks and their languages.
 - `trainers`: reward functions for verl; `gateway`: SandboxFusion's `/run_code` over a judge.

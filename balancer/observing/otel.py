@@ -40,7 +40,7 @@ _MOST: Final = 100_000  # leases that are known at once; the span of a forgotten
 
 _NOWHERE: Final = (
     "no tracer provider is set, and opentelemetry-sdk is not installed, so all spans would be lost; "
-    "pip install opentelemetry-sdk and set it, as docs/live.md shows, or give tracer_provider="
+    "pip install opentelemetry-sdk and set it (docs/live.md), or give tracer_provider="
 )
 
 

@@ -1,4 +1,4 @@
-"""Reports: documents as data, renderers for three media, and charts.
+"""Reports: documents as data, renderers, and charts.
 
 - `document`: sections, tables, figures, tiles; `terminal` and `html` write them, `markdown` their tables.
 - `words`: numbers and names as text; `files`: files that are written in one step.

@@ -1,7 +1,7 @@
 """Report documents: sections of text, tables, figures and tiles, as data.
 
-A report is built once, as a `Document`. The renderers write it for a terminal (`terminal`), as a page (`html`), as
-Markdown (`markdown`) and as plain data (`data`). Pure.
+A report is built once, as a `Document`. The renderers write it for a terminal (`terminal`) and as a page (`html`),
+and `markdown` its tables. Pure.
 """
 
 from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""Shells around the core: the parts that have a clock, a lock, a thread or a socket."""
+"""Shells around the core: the parts that have a clock, a lock or a thread."""

@@ -6,7 +6,7 @@ with one lease out each. If calls do not overlap, shares are by weight in the lo
 
 The weight is Envoy's (`least_request` load balancer, `active_request_bias`). Envoy uses it for turns, earliest deadline
 first, and reads in-flight only at an endpoint's turn, to set its next turn. Here that is `by` "turns". If all weights
-are equal, Envoy compares two endpoints drawn at random, as `p2c` does with `replacement`.
+are equal, Envoy compares two endpoints drawn at random, with replacement.
 
 `balancer.kit.strips` draws in O(1); `balancer.kit.deadlines` has the turns.
 """

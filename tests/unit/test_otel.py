@@ -156,7 +156,7 @@ def test_spans_that_would_go_nowhere_are_refused(monkeypatch):
         monkeypatch.setattr("balancer.observing.otel._has_sdk", lambda: False)
         Spans(pool, tracer_provider=TRACERS).close()
         with pytest.raises(
-            ConfigError, match=r"not installed, so .* pip install opentelemetry-sdk and set it, as docs/live"
+            ConfigError, match=r"not installed, so .* pip install opentelemetry-sdk and set it \(docs/live"
         ):
             Spans(pool)
         monkeypatch.setattr("balancer.observing.otel.get_tracer_provider", lambda: TRACERS)

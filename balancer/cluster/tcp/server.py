@@ -4,7 +4,6 @@ It stores the coordinator's record before it sends anything to a member that the
 record cannot be stored, e.g. on a full disk, it refuses new members and serves the others: the next coordinator will
 wait for them.
 
-
 A connection counts, and its time runs, from when it is accepted: before TLS, and before its first message.
 """
 

@@ -58,6 +58,8 @@ __all__ = [
 ]
 
 Tables = dict[str, dict[str, dict[str, Any]]]
+"""Rows by table and id, in order of arrival. A row has its values by column. All is ready for JSON."""
+
 _KEPT: Final = 100  # lines of recent events
 _EPISODE_S: Final = 600.0  # rests that follow each other for longer get a further line
 _MOST_HOLDERS: Final = 100
@@ -76,9 +78,6 @@ _SAID: Final[dict[type[Event], str]] = {
 }
 
 Extra = Callable[[], Tables]
-
-
-"""Rows by table and id, in order of arrival. A row has its values by column. All is ready for JSON."""
 
 
 def changes(before: Tables, after: Tables) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Sandbox server: the local executor behind SandboxFusion's HTTP API.
 
 It serves `GET /v1/ping` and `POST /run_code`, with the same fields and status names and some of our own (see
-`fusion.wire`). It also serves `GET /v1/about`, `/v1/languages` and `/metrics`. `handler` decides which requests wait.
+`run_code`). It also serves `GET /v1/about`, `/v1/languages` and `/metrics`. `handler` decides which requests wait.
 
 Access control: requests from web pages are refused. If a token is set, requests without it are refused too. A page in a
 browser on this machine can send requests to local servers. Such a request has an `Origin` or `Sec-Fetch-Site` header.

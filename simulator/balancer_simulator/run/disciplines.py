@@ -1,6 +1,6 @@
 """Client disciplines: how callers use the pool, and the baselines without a pool.
 
-A discipline decides how a task gets an endpoint and when it returns it. All three use the production core.
+A discipline decides how a task gets an endpoint and when it returns it. All use the production core.
 """
 
 from dataclasses import replace
