@@ -37,7 +37,7 @@ _GROWTH: Final = 0.01
 _CHANCE: Final = 2.0
 # At a load of 1 a queue is as long as what comes and what ends differ by chance: after n arrivals some sqrt(2 * n), in
 # M/M/1 0.9 times that on average over the second half of a run. Of studies of three replications at a load of 1.00 one
-# in twenty is below 0.4 times, at 0.90 one in thirty is above (`show_coverage.py --overloads`).
+# in twenty is below 0.4 times, at 0.90 one in thirty is above.
 _AS_AT_ONE: Final = 0.4
 
 

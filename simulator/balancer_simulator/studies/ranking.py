@@ -31,7 +31,7 @@ __all__ = [
     "winner_of",
 ]
 
-_FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold (`show_coverage`)
+_FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold
 
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
