@@ -80,7 +80,6 @@ class Churn:
         self._listed = {each.name: each for each in (self._new() for _ in range(_SERVERS))}
         self._meant_to_leave: set[str] = set()
         self._down: set[str] = set()  # forgotten by the pool: their machines are switched off
-        self._blinking: set[str] = set()
         self._joined: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
         self.pool.observe(self._count, {Added, Removed})

@@ -128,7 +128,6 @@ class ModelPool:
         self.ends: Counter[Outcome] = Counter()
         self.over_s: dict[int, float] = {}  # end of the time of each lease, by id
         self.holders: dict[int, str] = {}
-        self.handed_off = 0  # grants to waiters
         self.waited_s = 0.0  # by all waiters
         self.longest_wait_s = 0.0
         self.ejections = self.retries = self.hedges = 0
@@ -460,7 +459,6 @@ class ModelPool:
         in_time = now < waiter.deadline_s or now == waiter.since_s
         assert in_time, f"lease {lease_id} went to a waiter {now - waiter.deadline_s:g} s too late"
         self.grant(lease_id, url, waiter.request, now)
-        self.handed_off += 1
         self.waited_s += now - waiter.since_s
         self.holder(_holder_of(waiter.request)).waited_s += now - waiter.since_s
         self.longest_wait_s = max(self.longest_wait_s, now - waiter.since_s)

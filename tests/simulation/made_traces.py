@@ -1,6 +1,5 @@
 """Traces of simulated runs: what a pool would have written of a scenario that is known."""
 
-import json
 from pathlib import Path
 
 from balancer_simulator import Policy, Scenario, simulate_once
@@ -8,7 +7,7 @@ from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
 from balancer.observing.traces import Attempt, Trace
-from balancer.observing.traces.rows import line_of
+from balancer.observing.traces.rows import data_of, line
 
 __all__ = ["made_trace", "written"]
 
@@ -51,5 +50,5 @@ def made_trace(
 def written(trace: Trace, folder: Path) -> Path:
     """Return a file that has it."""
     path = folder / "trace.jsonl"
-    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
+    path.write_text("".join(map(line, [trace.runs[0], *map(data_of, trace.attempts)])), encoding="utf-8")
     return path

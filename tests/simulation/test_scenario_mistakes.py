@@ -45,7 +45,6 @@ def second(values: str) -> str:
     return f"{_REST}[[endpoints]]\n{values}\n"
 
 
-_POISSON = 'kind = "poisson"\nrate_per_s = 1.0'
 _CRASH = '{ kind = "crash_repair", mtbf_s = 10.0, mttr_s = 1.0'
 _FOUR = '[[endpoints]]\nurl = "http://{1..4}/"\n'
 _CROWD = '[workload]\nkind = "closed"\nworkers = 1000000\n'

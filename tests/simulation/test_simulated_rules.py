@@ -158,9 +158,6 @@ def test_slots_are_what_is_in_use():
     assert record.metrics["utilisation"] == 12.0 / 32.0
 
 
-# -- the retry budget -------------------------------------------------------------------------------
-
-
 # -- the baselines ----------------------------------------------------------------------------------
 
 _ALL_RULES: dict[str, Any] = {

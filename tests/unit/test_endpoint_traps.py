@@ -83,9 +83,6 @@ def test_what_is_none_is_told_in_one_line(call, error, words, wrong):
     assert [each for each in words if each.format(wrong) not in line] == [], line
 
 
-# -- a pool of URLs --------------------------------------------------------------------------------
-
-
 # -- one endpoint, written twice -------------------------------------------------------------------
 
 

@@ -20,7 +20,6 @@ __all__ = [
     "data_of",
     "facts_of",
     "line",
-    "line_of",
     "mistake_in",
     "mistake_in_facts",
     "row_of",
@@ -225,11 +224,6 @@ def _is_number(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def line_of(row: Attempt | Happening) -> str:
-    """Return the line of a row, with its newline."""
-    return line(data_of(row))
 
 
 def line(data: Mapping[str, Any]) -> str:

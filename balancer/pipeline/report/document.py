@@ -197,10 +197,6 @@ def _bare(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
-def _spaced(text: str) -> str:
-    return text.replace("_", " ")
-
-
 # -- rounds --------------------------------------------------------------------------------------------
 
 

@@ -54,8 +54,9 @@ _INSERT: Final = "INSERT OR REPLACE INTO events (problem, kind, payload) VALUES 
 
 
 def as_event(problem: str, kind: str, *payload: object) -> Event:
-    """Return an event as it is written down."""
-    return problem, kind, json.dumps(payload, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    """Return an event as it is written down: half of a surrogate pair, which no file can hold, as a question mark."""
+    told = json.dumps(payload, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    return problem, kind, told if told.isascii() else told.encode(errors="replace").decode()
 
 
 def _plain(value: object) -> object:

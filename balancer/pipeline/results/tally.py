@@ -113,7 +113,6 @@ class Totals:
         problems: number of problems.
         not_judged: number of submissions.
         surviving: problems with a survivor.
-        uncertain: problems with something unjudged.
         idle: problems without a case that counts; `idle_named`: the first few of them.
         troubles: number of troubles; `troubles_told`: the first few, with their problem.
         reasons: why something is unjudged -> how often, the most frequent first.
@@ -140,7 +139,6 @@ class Totals:
     survivors: int = 0
     not_judged: int = 0
     surviving: int = 0
-    uncertain: int = 0
     idle: int = 0
     idle_named: list[str] = field(default_factory=list)
     unchecked: int = 0
@@ -164,7 +162,6 @@ class Totals:
         self.survivors += len(tally.survivors)
         self.not_judged += len(tally.not_judged)
         self.surviving += bool(tally.survivors)
-        self.uncertain += bool(tally.not_judged)
         self.courses[tally.course] += 1
         cost = cost_of_missing(tally.left_out)
         self.missing.update(cost)

@@ -6,7 +6,7 @@ What a step chooses depends on the order of the cases, never on the speed of thr
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import StoredCase
@@ -49,16 +49,24 @@ def work(
     An act is drawn only when there is room for it, so it may depend on what is known by then. None is drawn when the
     time is over, unless `whenever` it may be.
     """
-    rest, under_way = iter(acts), 0
+    rest, under_way = [iter(acts)], 0  # the last one first; one inside another for each event would be as deep as many
     while True:
         room = at_once - under_way if whenever or not known.late else 0
-        some = list(islice(rest, room))
+        some = list(islice(_drawn(rest), room))
         under_way += len(some)
         if not under_way:
             return
         event = yield some
         under_way -= 1
-        rest = chain(then(event), rest)
+        rest.append(iter(then(event)))
+
+
+def _drawn(rest: list[Iterator[Act]]) -> Iterator[Act]:
+    while rest:
+        if (act := next(rest[-1], None)) is None:
+            rest.pop()
+        else:
+            yield act
 
 
 # -- inputs --------------------------------------------------------------------------------------------

@@ -123,12 +123,10 @@ class CachedBinaries:
 
     Args:
         drop: deletes one from the server; must not raise.
-        most: how many are kept; those used last stay.
     """
 
-    def __init__(self, drop: Callable[[str], object], most: int = _MOST_BINARIES) -> None:
+    def __init__(self, drop: Callable[[str], object]) -> None:
         self._drop = drop
-        self._most = most
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
         self._made: OrderedDict[str, _Made] = OrderedDict()
@@ -145,7 +143,7 @@ class CachedBinaries:
             made = make()
             with self._lock:
                 self._made[key] = made
-                old = [self._made.popitem(last=False) for _ in range(len(self._made) - self._most)]
+                old = [self._made.popitem(last=False) for _ in range(len(self._made) - _MOST_BINARIES)]
                 for each, _ in old:
                     self._turns.pop(each, None)
             for _, what in old:

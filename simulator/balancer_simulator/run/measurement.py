@@ -32,6 +32,7 @@ _BINS: Final = 120  # of a timeline
 _NUMBERS: Final = 512  # samples of the number of requests under way
 
 Steps = Sequence[tuple[float, int]]
+"""From which instant (s) an endpoint has how many slots, in order."""
 
 
 class RequestCounts:
@@ -155,9 +156,6 @@ class _KindCounts:
     def __init__(self) -> None:
         self.wait, self.sojourn = CensoredHistogram(), CensoredHistogram()
         self.completed = self.lost = self.timed_out = 0
-
-
-"""From which instant (s) an endpoint has how many slots, in order."""
 
 
 class Measurement:

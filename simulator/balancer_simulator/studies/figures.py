@@ -29,6 +29,7 @@ __all__ = [
 Better = Literal["less", "more", "none"]
 Unit = Literal["s", "part", "number", "count"]
 TOO_SHORT: Final = "too short"
+"""What stands for a figure that the runs are too short for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,6 @@ def ranking_figure(key: str) -> Figure:
         raise ConfigError(f"{key!r} is neither better nor worse when it is higher, so it cannot rank; rank by {able}")
     return figure
 
-
-"""What stands for a figure that the runs are too short for."""
 
 _LEAST: Final = {"number": 0.01}  # anything smaller is in words
 _LEAST_OTHER: Final = 0.0001

@@ -46,6 +46,7 @@ __all__ = [
 QUANTILES: Final = {
     **{f"{of}_p{q}_s": (of, q / 100) for of in ("wait", "sojourn") for q in (50, 90, 99)},
 }
+"""What is counted, and the quantile, by the figure's key."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -151,8 +152,6 @@ def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
     return mean + float(stdtrit(count - 1, certainty)) * deviation * math.sqrt(1 + 1 / count)
 
-
-"""What is counted, and the quantile, by the figure's key."""
 
 _LEAST_BEYOND: Final = 10
 """Observations beyond a quantile, in all replications together; with fewer it is an anecdote."""

@@ -125,8 +125,6 @@ class FaultEffects:
         return [fault for fault in within if self._rng.random() < fault.probability]
 
 
-"""What it takes to be told that an endpoint is too busy."""
-
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 
 

@@ -54,9 +54,6 @@ class Counting:
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
 
-Validated = Callable[[Callable[[int], bool]], None]
-
-
 @pytest.fixture
 def validated(monkeypatch):
     """Return what lets the validator accept the numbers that are `valid`, and the own ones."""

@@ -2,22 +2,27 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar
+from weakref import WeakSet
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.judging.runner import Runner, Stopped
+from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.round.acts import Equip, Propose
-from balancer.pipeline.round.judging import agreed
+from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose
+from balancer.pipeline.round.judging import agreed, work
+from balancer.pipeline.round.known import Known
 from balancer.pipeline.round.shell import Shell, judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.settings.pipeline import PipelineSettings
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, TRUTH, finished
@@ -45,6 +50,29 @@ def bench(tmp_path):
 
 def with_problem(tmp_path: Path, **changes: object) -> Bench:
     return Bench(tmp_path, make_problem(**changes))
+
+
+# -- acts ----------------------------------------------------------------------------------------------
+
+
+def test_what_follows_from_an_act_comes_before_the_rest_and_is_not_kept():
+    kept = WeakSet[Iterator[Act]]()
+
+    def then(event: ActEnd) -> Iterator[Act]:
+        follows = (each for each in [replace(event.act, wanted=-1)] if event.act.wanted >= 0)
+        kept.add(follows)
+        return follows
+
+    acts = [Propose(0, wanted) for wanted in range(50)]
+    steps = work(Known(make_problem(), ProblemLog("p"), PipelineSettings(problems=".")), 2, acts, then)
+    under_way, done = next(steps), []
+    with suppress(StopIteration):
+        while True:
+            done.append(under_way.pop(0))
+            under_way += steps.send(ActEnd(done[-1]))
+            assert len(kept) <= 2, "a chain of what follows from each is as deep as there are acts"
+    assert [act.wanted for act in done[:6]] == [0, 1, -1, -1, 2, 3]
+    assert len(done) == 2 * len(acts)
 
 
 # -- a whole problem -----------------------------------------------------------------------------------

@@ -87,6 +87,15 @@ def test_left_out_keeps_the_last_reason(store):
     assert store.left_out("q") == {}
 
 
+def test_words_that_are_no_text_do_not_end_the_log(tmp_path):
+    with Store(tmp_path / "r") as store:
+        store.of("p").trouble("a generator failed: no file \udcff in \N{INFINITY}")
+        store.log.flush()
+        store.of("p").trouble("another")
+    with Store(tmp_path / "r") as store:
+        assert [*store.of("p").troubles] == ["a generator failed: no file ? in \N{INFINITY}", "another"]
+
+
 def test_sessions_and_their_spans(store):
     first = store.begin_session("fifo", 4)
     second = store.begin_session("least_in_flight", 8)

@@ -83,9 +83,9 @@ class Choices:
 
     # -- numbers ---------------------------------------------------------------------------------------
 
-    def count_read(self, reads: int = 1) -> None:
-        """Count reads. Raises TooMuch."""
-        self.reads += reads
+    def count_read(self) -> None:
+        """Count a read. Raises TooMuch."""
+        self.reads += 1
         if self.reads > _MOST_READS:
             raise TooMuch("too many reads")
 

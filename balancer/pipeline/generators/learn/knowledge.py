@@ -97,7 +97,6 @@ class Knowledge:
     instances: tuple[Instance, ...]
     facts: Facts
     ranges: dict[int, Range]
-    hints: Hints
     sizes: frozenset[int]
     blocks: frozenset[int]
     loads: dict[int, tuple[CountedFields, ...]]
@@ -226,7 +225,6 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         instances=instances,
         facts=facts,
         ranges=ranges,
-        hints=hints,
         sizes=frozenset(loads) | bounds,
         blocks=frozenset(blocks_of(nodes)),
         loads={number: tuple(found) for number, found in loads.items()},
