@@ -266,10 +266,13 @@ class ThreadDriver(CallDriver[T]):
             BalancerError: the pool's error, if there was no lease for the first try.
             Exception: the last error of an attempt, with a note if there is more to say.
         """
-        step = self.first()
+        following = self.first()
         try:
-            while not isinstance(step, Over):
+            while True:
+                step = following  # with `try` first, an interrupt at the jump back would be outside the block
                 try:
+                    if isinstance(step, Over):
+                        break
                     if isinstance(step, Run):
                         done: T = self.attempt(step)
                         self.succeeded()
@@ -279,9 +282,9 @@ class ThreadDriver(CallDriver[T]):
                     else:
                         self._sleep(step.for_s)
                 except Exception as error:
-                    step = self.after_error(step, error)
+                    following = self.after_error(step, error)
                 else:
-                    step = self.after(step)
+                    following = self.after(step)
         finally:
             if self.hand:
                 self.drop()
