@@ -27,10 +27,13 @@ class TaskDriver(CallDriver[T]):
 
     async def run(self) -> T:
         """Carry out the plan until it is over. Raises as `ThreadDriver.run` does."""
-        step = self.first()
+        following = self.first()
         try:
-            while not isinstance(step, Over):
+            while True:
+                step = following  # as in `ThreadDriver.run`
                 try:
+                    if isinstance(step, Over):
+                        break
                     if isinstance(step, Run):
                         made: Awaitable[T] = self.attempt(step) if step.cut_s == math.inf else self._cut_attempt(step)
                         done = await made
@@ -41,9 +44,9 @@ class TaskDriver(CallDriver[T]):
                     elif step.for_s > 0:
                         await spot().wait(step.for_s)
                 except Exception as error:
-                    step = self.after_error(step, error)
+                    following = self.after_error(step, error)
                 else:
-                    step = self.after(step)
+                    following = self.after(step)
         except GeneratorExit:
             self._collected()
             raise
