@@ -47,12 +47,14 @@ class World:
         self.ran: Counter[tuple[str, int]] = Counter()
         self.now = Now()
         self.most = 0
+        self.killed = False
 
     def play(self, most: int | None = None) -> None:
         """Go on until the round is done, or a deadlock, or as if killed after `most` events."""
         under_way, left = self.round.start(), most
         while under_way and left != 0:
             left = None if left is None else left - 1
+            self.killed = left == 0  # after the first of what is written of this event
             self.most = max(self.most, len(under_way))
             act = under_way.pop(self.draw(len(under_way)))
             if self.known.spending:
@@ -70,8 +72,8 @@ class World:
                 self.ran[name, act.case.id] += 1
                 verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
                 kills = verdict.kills and not act.submission.accepted
-                log.judged(name, act.case.id, verdict, 0.1, "", 1.0 if kills else None)
-                if isinstance(act, Answer) and verdict is Verdict.ACCEPTED:
+                log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "", 1.0 if kills else None)
+                if isinstance(act, Answer) and verdict is Verdict.ACCEPTED and not self.killed:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
                 assert isinstance(act, Answer) or act.case.answer is not None
             case Equip():
