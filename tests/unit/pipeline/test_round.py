@@ -69,7 +69,7 @@ class World:
                 log.set_case(act.case.id, CaseState.VALID if valid else CaseState.INVALID, "")
             case Answer() | JudgeCase():
                 name, n = act.submission.name, int(act.case.data)
-                self.ran[name, act.case.id] += 1
+                self.ran[name, act.case.id] += not (self.killed and isinstance(act, Answer))  # its output is lost
                 verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
                 kills = verdict.kills and not act.submission.accepted
                 log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "", 1.0 if kills else None)
