@@ -96,8 +96,7 @@ def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
     return replace(made, packaged=not by_agreement)
 
 
-@settings(max_examples=150)
-@given(
+_LIVES = given(
     inputs=st.lists(st.integers(0, 60), unique=True, max_size=14),
     doubtful=st.booleans(),
     allowed_s=st.none() | st.floats(1, 60),
@@ -105,9 +104,22 @@ def problem_of(right: list[str], *, by_agreement: bool = False) -> Problem:
     workers=st.integers(1, 6),
     data=st.data(),
 )
-def test_whatever_the_order_of_events_nothing_is_judged_twice_and_nothing_forgotten(
-    inputs, doubtful, allowed_s, quorum, workers, data
-):
+
+
+@settings(max_examples=150)
+@_LIVES
+def test_whatever_the_order_of_events_nothing_is_judged_twice_and_nothing_forgotten(**drawn):
+    _live(**drawn)
+
+
+@pytest.mark.more
+@settings(max_examples=1500, deadline=None)
+@_LIVES
+def test_so_it_is_in_many_lives(**drawn):
+    _live(**drawn)
+
+
+def _live(inputs, doubtful, allowed_s, quorum, workers, data):
     problem = problem_of([*RIGHT, *(DOUBTFUL if doubtful else ())])
     chosen = PipelineSettings(
         problems="-", max_inputs=6, quorum=quorum, generators=["data", "made up"], shrink="off",
