@@ -95,7 +95,7 @@ $(SYSTEM): $(RUN)
 
 $(RUN): pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "needs Python >= 3.11 with venv: install it, or make PYTHON=/path/to/python3.x"; exit 1; }
-	@echo "installing into $(VENV): balancer and about 38 packages (220 MB), usually 10 s to 1 min"
+	@echo "installing into $(VENV): balancer and about 38 packages (230 MB), usually 10 s to 1 min"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[pipeline]'
 	@touch $@

@@ -27,10 +27,10 @@ from balancer.commands.app import make_app
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
 from balancer.errors import EndpointError, EndpointOverloaded, PoolClosed
-from balancer.observing.traces import Attempt, Happening, Trace, files, read_trace, tracing, write_trace
+from balancer.observing.traces import Attempt, Happening, Trace, files, read_trace, rows, tracing, write_trace
 from balancer.observing.traces.files import LineFile, Unwritten
 from balancer.observing.traces.importers import NGINX_FORMAT
-from balancer.observing.traces.rows import data_of, line_of, row_of
+from balancer.observing.traces.rows import data_of, row_of
 from balancer.observing.traces.summary import summary_lines, summary_of
 from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
@@ -537,14 +537,14 @@ def a_row(**values):
 
 
 def test_a_row_comes_back_and_what_a_later_version_adds_is_left_out():
-    data = json.loads(line_of(a_row(key="k", open=True)))
+    data = json.loads(rows.line(data_of(a_row(key="k", open=True))))
     assert row_of({**data, "colour": "red"}) == a_row(key="k", open=True)
     assert row_of({"row": "something new"}) is None
 
 
 def test_half_a_line_is_left_out_and_said(path):
     path.parent.mkdir()
-    whole = line_of(a_row())
+    whole = rows.line(data_of(a_row()))
     path.write_text(whole + whole[:40])
     found = read_trace(path)
     assert found.cut

@@ -147,7 +147,7 @@ def test_a_full_pool_and_a_deadline_are_errors_of_aiohttp(model):
     model.gate.clear()
     try:
         with pytest.raises(aiohttp.ServerTimeoutError, match="deadline"):
-            _do(pool, _asked, deadline_s=0.05)
+            _do(pool, _asked, deadline_s=0.5)
     finally:
         model.gate.set()
     assert (pool.leases(), ends) == ((), ["a success", "a failure"])
