@@ -12,7 +12,6 @@ DOCUMENTS = sorted(
     {
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "examples").glob("*.md"),
         *(ROOT / "examples" / "plugin").glob("*.md"),
     }
 )

@@ -1,4 +1,4 @@
-"""The lines of jq and awk on examples/logs.md make tables that `balancer fit` reads, of a log of each program."""
+"""The lines of jq and awk on docs/logs.md make tables that `balancer fit` reads, of a log of each program."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from balancer.observing.traces import write_trace
 from balancer.observing.traces.importers import LogOptions, import_logs
 from tests.contracts.documents import ROOT, blocks
 
-_LINES = [each for each in blocks(ROOT / "examples" / "logs.md") if each.language == "sh"]
+_LINES = [each for each in blocks(ROOT / "docs" / "logs.md") if each.language == "sh"]
 _FROM = re.compile(r"' (\S+) > (calls\.(jsonl|csv))$")
 _MADE = [each for each in _LINES if _FROM.search(each.code)]
 # log: outcomes; an endpoint, its shortest and its longest call in ms; when the first call began. It is what readers of
@@ -72,7 +72,7 @@ def test_a_line_makes_the_calls_of_a_log(block, tmp_path):
 
 def test_the_table_of_litellm_needs_columns_only(tmp_path):
     columns = {"endpoint": "api_base", "asked_s": "startTime", "ended_s": "endTime", "outcome": "status"}
-    page = (ROOT / "examples" / "logs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
     assert all(f"`{field}={column}`" in page for field, column in columns.items())
     log = import_logs([ROOT / "tests" / "logs" / "litellm.csv"], "csv", LogOptions(zone=UTC, columns=columns))
     assert log is not None
