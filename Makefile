@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 SYSTEM := $(VENV)/.system
 TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
-LOWEST_TESTS ?= tests/unit tests/properties tests/threads tests/integration/transports
+LOWEST_TESTS ?= tests/unit tests/properties tests/threads tests/integration/transports --ignore-glob='*/test_generators_*'
 LOWEST ?= python3.11
 
 .PHONY: run loop ray test more quick lint bench notebooks docs stress mutants drawn dist
