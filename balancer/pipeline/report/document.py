@@ -27,7 +27,6 @@ from balancer.pipeline.report.tables import (
 )
 from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.run_result import (
-    CaseState,
     KilledReading,
     NearCase,
     ProblemResult,
@@ -85,7 +84,7 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
         ("contested", "Contested", "Contested cases", _contested(result)),
         ("problems", "Problems", "Problems", [problem_table(result)] if result.problems else ()),
         ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
-        ("rounds", "Rounds", "Round by round", _rounds(result, charts)),
+        ("rounds", "Rounds", "Round by round", _rounds(result)),
         ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
         ("rows", "Rows", "Rows left out", _rows_left_out(result)),
         ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
@@ -119,7 +118,7 @@ def _troubles_of(problem: ProblemResult, *, names: bool = False) -> Iterator[str
         if submissions:
             named = f": {shorten(', '.join(each.name for each in submissions), _MOST)}" * names
             yield f"{count(len(submissions), kind)} {what}{named}"
-    if contested := sum(case.state is CaseState.CONTESTED for case in problem.cases):
+    if contested := problem.counts["contested"]:
         yield count(contested, "contested case")
     if problem.unjudged:
         yield f"{count(problem.unjudged, 'verdict')} unjudged"
@@ -156,31 +155,26 @@ def problem_table(result: RunResult, *, most: int = 0) -> doc.Table:
 
 def _problem(number: int, problem: ProblemResult) -> doc.Row:
     name = doc.soft(problem.name) if _bare(problem.name) != _bare(problem.id) else ""
-    judged, wrong, killed = len(problem.wrong_judged), len(problem.wrong), len(problem.killed)
-    kept = _part(len(problem.kept), len(problem.accepted_judged), len(problem.accepted))
-    return (
-        doc.Cell(_linked(number, problem), below=name),
-        _part(len(problem.killed_before), judged, wrong),
-        _part(killed, judged, wrong),
-        percent(killed, judged) if judged else "",
-        doc.Cell(kept, tone=doc.Tone.BAD if problem.rejected else doc.Tone.PLAIN),
-        _alert(problem.unjudged),
-        *map(str, (len(problem.ready), len(problem.killers), problem.invalid)),
-        _alert(sum(case.state is CaseState.CONTESTED for case in problem.cases)),
-    )
+    return _figures(doc.Cell(_linked(number, problem), below=name), problem.counts)
 
 
 def _all_problems(result: RunResult) -> doc.Row:
-    totals, counts = result.totals, result.summary()["counts"]
+    totals = result.totals
+    return _figures(f"all {totals.problems}" if totals.problems > len(result.problems) else "all", totals.counts)
+
+
+def _figures(name: doc.Cell | str, counts: Mapping[str, int]) -> doc.Row:
     judged, wrong, killed = counts["wrong_judged"], counts["wrong"], counts["wrong_killed"]
+    kept = _part(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"])
     return (
-        f"all {totals.problems}" if totals.problems > len(result.problems) else "all",
+        name,
         _part(counts["wrong_killed_before"], judged, wrong),
         _part(killed, judged, wrong),
         percent(killed, judged) if judged else "",
-        _part(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
-        str(totals.unjudged),
-        *map(str, (totals.cases, counts["cases_kept"], counts["invalid_inputs"], counts["contested"])),
+        doc.Cell(kept, tone=doc.Tone.BAD if counts["rejected"] else doc.Tone.PLAIN),
+        _alert(counts["unjudged"]),
+        *(str(counts[each]) for each in ("cases", "cases_kept", "invalid_inputs")),
+        _alert(counts["contested"]),
     )
 
 
@@ -200,22 +194,15 @@ def _bare(name: str) -> str:
 # -- rounds --------------------------------------------------------------------------------------------
 
 
-def _rounds(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]:
+def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if result.scores:
-        words = (
-            "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
-            "after each round."
-        )
-        if any(each.has_intervals for each in result.scores):
-            words += " Below each rate is its 95% interval, if other problems of the same kind were drawn."
-        yield doc.Paragraph(words, soft=True)
-        yield round_table(result)
         yield doc.Paragraph(
-            "The first of two columns is over all submissions, \u201cper problem\u201d is the mean over problems. "
-            "Verifier accuracy is the share of problems whose cases keep every accepted and reject every wrong "
-            "submission.",
+            "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
+            "after each round. Verifier accuracy is the share of problems whose cases keep every accepted and reject "
+            "every wrong submission.",
             soft=True,
         )
+        yield round_table(result)
     if result.brought:
         note = (
             "A kill is a case with a wrong submission that it rejects. The first kill of a submission belongs to the "
@@ -226,14 +213,13 @@ def _rounds(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Bloc
         yield doc.Paragraph(f"Use of the model: {spent}.")
     if looks := looks_said(result):
         yield doc.Bullets(looks, "Suspect ends that were run again")
-    yield from _drawn(charts, lambda title: title not in (KILLED, UTILISATION))
 
 
 # -- survivors -----------------------------------------------------------------------------------------
 
 
 def _survivors(result: RunResult) -> Iterator[doc.Block]:
-    survivors, many = result.totals.survivors, len(result.readings)
+    survivors, many = result.totals.counts["survivors"], len(result.readings)
     if not survivors:
         return
     some = f" Shown are {many} of {survivors}, in {count(result.totals.surviving, 'problem')}." * (many < survivors)
@@ -297,7 +283,7 @@ def _case(case: NearCase) -> Iterator[doc.Block]:
 
 
 def _contested(result: RunResult) -> Iterator[doc.Block]:
-    many = result.totals.contested
+    many = result.totals.counts["contested"]
     if not many:
         return
     some = f" Shown are {len(result.contested)} of {many}." if len(result.contested) < many else ""

@@ -54,8 +54,7 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.problems:
         yield doc.Section("Problems", (problem_table(result, most=_MOST_PROBLEMS),))
     if len(result.scores) > 1:
-        intervals = " (95% intervals over problems)" * any(each.has_intervals for each in result.scores)
-        yield doc.Section(f"Round by round{intervals}", (round_table(result),))
+        yield doc.Section("Round by round", (round_table(result),))
     yield _untitled(
         doc.Paragraph(_sentence(result)), *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result))
     )
@@ -78,9 +77,8 @@ def _untitled(*blocks: doc.Block) -> doc.Section:
 
 
 def _sentence(result: RunResult) -> str:
-    summary = result.summary()
-    counts = summary["counts"]
-    said = [f"{count(summary['problems'], 'problem')}, {count(summary['cases'], 'case')}"]
+    counts = result.totals.counts
+    said = [f"{count(result.totals.problems, 'problem')}, {count(counts['cases'], 'case')}"]
     if counts["accepted"]:
         judged = counts["accepted_judged"]
         said.append(f"accepted kept {_rate(counts['accepted_kept'], judged)}" if judged else f"accepted {NOT_JUDGED}")

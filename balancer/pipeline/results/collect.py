@@ -5,12 +5,11 @@ Decides which of many problems are shown in detail: those with the most survivor
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.judging.calls import called_source
 from balancer.pipeline.results.missing_languages import left_out_for
-from balancer.pipeline.results.problem_log import ProblemLog, first_kills
+from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -21,9 +20,8 @@ from balancer.pipeline.results.problem_result import (
 )
 from balancer.pipeline.results.problems import ProblemOutcome, Roster, RosterEntry
 from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, RunResult
-from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
-from balancer.pipeline.results.tally import totals_of
+from balancer.pipeline.results.tally import scores_of, totals_of
 from balancer.problem import Problem, Verdict
 from balancer.program import Program
 
@@ -37,6 +35,7 @@ _MOST_KILLED = 20  # programs of a problem
 _MOST_KILLED_SOURCE = 8000  # characters
 _LATER = "judged later"
 _VALID = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.REPLACED)
+_COUNTS = ("proposed", "valid", "cases", "kills", "first_kills")
 _TIMES = ("asked_s", "run_s", "cpu_s")
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
@@ -66,18 +65,17 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         makespan_s=work.ended_s - work.started_s,
         spans=tuple(spans),
         strategy=last.strategy,
-        complete=bool(ended) and sessions[-1].complete and totals.judged > 0,
+        complete=bool(ended) and sessions[-1].complete and totals.counts["judged"] > 0,
         sessions=len(worked) or 1,
         one_in=one_in,
         all_problems=totals,
-        all_work=work,
+        work=work,
         scores=scores_of(totals.courses, store.answers.spent()),
         rechecks=dict(sorted(sums.rechecks.items())),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        first_kills=tuple(sorted(sums.kills, key=lambda each: (each.at_s, each.problem, each.submission))),
+        first_kills=tuple(sums.kills),
         brought=sums.yields(),
-        timed=store.timed,
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
         source=store.source,
@@ -113,19 +111,17 @@ def settle(store: Store, problem: Problem) -> None:
     are some of the killed ones, if there are few problems.
     """
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
-    found, log = problem_result(store, _roster_of(problem, entries)), store.of(problem.id)
-    settled = _settled_of(store, found)
-    settled = replace(settled, tally=replace(settled.tally, limit_s=_limit_s(store, problem)))
+    roster = Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
+    found, log = problem_result(store, roster), store.of(problem.id)
     programs = {
         each.name: Program(each.program.language, called_source(each.program), each.name)
         for each in problem.submissions
     }
     names = [each.name for each in found.killed][:_MOST_KILLED] if store.problems.count() <= _FEW else []
-    tally = settled.tally
     store.problems.settle(
-        settled,
-        done=not (tally.unjudged or tally.not_judged or log.why_put_off),
-        surviving=[programs[name] for name in tally.survivors],
+        _settled_of(store, found, _limit_s(store, problem)),
+        done=not (found.unjudged or found.not_judged or log.why_put_off),
+        surviving=[programs[each.name] for each in found.survivors],
         killed=[programs[name] for name in names if len(programs[name].source) <= _MOST_KILLED_SOURCE],
     )
     store.forget(problem.id)
@@ -138,10 +134,6 @@ def _limit_s(store: Store, problem: Problem) -> float:
     return store.of(problem.id).limit_s or named
 
 
-def _roster_of(problem: Problem, entries: tuple[RosterEntry, ...]) -> Roster:
-    return Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
-
-
 def _settled(store: Store) -> Iterator[ProblemOutcome]:
     yield from store.problems.settled()
     for roster in store.problems.rosters(unsettled=True):  # those that the end of a session interrupted
@@ -149,49 +141,44 @@ def _settled(store: Store) -> Iterator[ProblemOutcome]:
         store.forget(roster.id)
 
 
-def _settled_of(store: Store, found: ProblemResult) -> ProblemOutcome:
+def _settled_of(store: Store, found: ProblemResult, limit_s: float = 0.0) -> ProblemOutcome:
     log = store.of(found.id)
     cases = {case.id: case for case in log.cases()}
     kills = [
-        _first_kill(found.id, name, cases[case], at_s)
-        for name, (case, at_s) in first_kills(log).items()
-        if name not in log.left_out
+        FirstKill(found.id, each.name, case.id, case.origin.generator, case.origin.detail, case.sample)
+        for each in found.killed
+        for case in [cases[min(each.killed_by(found.ready))]]
     ]
-    return ProblemOutcome(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))
+    return ProblemOutcome(found.tally(limit_s), kills, _yields(store, found, kills), _rechecks(store, log))
 
 
-def _first_kill(problem: str, name: str, case: StoredCase, at_s: float) -> FirstKill:
-    return FirstKill(problem, name, case.id, case.origin.generator, case.origin.detail, case.sample, at_s)
-
-
-def _yields(store: Store, log: ProblemLog, kills: Sequence[FirstKill]) -> list[GeneratorYield]:
+def _yields(store: Store, found: ProblemResult, kills: Sequence[FirstKill]) -> list[GeneratorYield]:
     """Return the yield of each generator: a kill belongs to the generator of the case."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    seconds: defaultdict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    of = {case.id: case for case in log.cases()}
-    for case in of.values():
-        mine = found[case.origin.generator]
+    log = store.of(found.id)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    seconds: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    made_by = {case.id: case.origin.generator for case in log.cases()}
+    own = {case.id for case in log.cases() if case.sample}
+    for case in log.cases():
+        mine = counts[case.origin.generator]
         mine.update(proposed=1, valid=case.state in _VALID, cases=case.state is CaseState.READY)
     for kill in kills:
-        found[kill.generator]["first_kills"] += 1
-    ever = {name for name, _ in log.killed_s}
-    for (name, number), stored in log.verdicts().items():
-        case = of[number]
-        if name in ever and case.state is CaseState.READY and stored.verdict.kills:
-            found[case.origin.generator]["kills"] += 1
-        if not case.sample:
-            seconds[case.origin.generator]["cpu_s"] += stored.time_s
+        counts[kill.generator]["first_kills"] += 1
+    for each in found.wrong:
+        for number in each.killed_by(found.ready):
+            counts[made_by[number]]["kills"] += 1
+    for (_, number), stored in log.verdicts().items():
+        if number not in own:
+            seconds[made_by[number]]["cpu_s"] += stored.time_s
     for number, ran_s in store.leases.seconds_by_case(log.problem).items():
-        if number in of:
-            seconds[of[number].origin.generator]["run_s"] += ran_s
-    for batch in log.batches():
-        for name, each in batch.items():
-            seconds[name]["asked_s"] += each.seconds
-            seconds[name]["cpu_s"] += each.cpu_s
-    counts = ("proposed", "valid", "cases", "kills", "first_kills")
+        if number in made_by:
+            seconds[made_by[number]]["run_s"] += ran_s
+    for name, asked in (each for batch in log.batches() for each in batch.items()):
+        seconds[name]["asked_s"] += asked.seconds
+        seconds[name]["cpu_s"] += asked.cpu_s
     return [
-        GeneratorYield(name, *(found[name][each] for each in counts), *(seconds[name][s] for s in _TIMES))
-        for name in sorted({*found, *seconds})
+        GeneratorYield(name, *(counts[name][each] for each in _COUNTS), *(seconds[name][each] for each in _TIMES))
+        for name in sorted({*counts, *seconds})
     ]
 
 

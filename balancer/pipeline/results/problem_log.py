@@ -5,7 +5,6 @@ and goes to the sink. Played again in their order, the events come to the same. 
 """
 
 import threading
-from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -25,8 +24,6 @@ __all__ = [
     "ProposalBatch",
     "StoredCase",
     "StoredVerdict",
-    "first_kills",
-    "paid_by_round",
     "replaced_by",
 ]
 
@@ -126,7 +123,6 @@ class ProblemFacts:
         elapsed_s, spent_s: seconds for which it was at work, and on made-up inputs.
         parents: smaller cases and their larger ones, id -> id.
         tried: cases that were tried for shrinking, each with its submission.
-        killed_s: a wrong submission and a case -> when it was killed by it, in seconds at work.
     """
 
     def __init__(self) -> None:
@@ -143,7 +139,6 @@ class ProblemFacts:
         self.elapsed_s = self.spent_s = 0.0
         self.parents: dict[int, int] = {}
         self.tried: set[tuple[int, str]] = set()
-        self.killed_s: dict[tuple[str, int], float] = {}
 
     def has_begun(self, number: int) -> bool:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
@@ -359,15 +354,11 @@ class ProblemLog(ProblemFacts):
     # -- verdicts ------------------------------------------------------------------------------------
 
     @_event
-    def judged(
-        self, name: str, case: int, verdict: Verdict, time_s: float, note: str, killed_s: float | None = None, /
-    ) -> None:
-        """A submission has a verdict on a case. `killed_s`: when that killed it, if it is a wrong one."""
+    def judged(self, name: str, case: int, verdict: Verdict, time_s: float, note: str, /) -> None:
+        """A submission has a verdict on a case."""
         self._verdicts[name, case] = StoredVerdict(
             name, case, _VERDICTS[verdict] if isinstance(verdict, str) else verdict, time_s, note
         )
-        if killed_s is not None:
-            self.killed_s.setdefault((name, case), killed_s)
 
     @_event
     def forget_verdicts(self, of: Sequence[tuple[str, int]], /) -> None:
@@ -410,7 +401,6 @@ class ProblemLog(ProblemFacts):
         program = Program(language, source, name)
         if role == "checker" and self.brought.get(role) != program:
             self._verdicts.clear()
-            self.killed_s.clear()
             for state in _JUDGED:
                 self._restate(state, CaseState.VALID, lambda case: True)
         self.brought[role] = program
@@ -419,37 +409,6 @@ class ProblemLog(ProblemFacts):
     def clock(self, elapsed_s: float, spent_s: float, /) -> None:
         """So many seconds it was at work, and so many of these on made-up inputs."""
         self.elapsed_s, self.spent_s = elapsed_s, spent_s
-
-
-def first_kills(log: ProblemFacts) -> dict[str, tuple[int, float]]:
-    """Return the first case that killed each wrong submission and still counts, and when.
-
-    A made-up case may be contested later, and a kill may turn out to be an error.
-    """
-    ready = {case.id for case in log.cases(CaseState.READY)}
-    found: dict[str, tuple[int, float]] = {}
-    for (name, case), at_s in sorted(log.killed_s.items(), key=lambda each: (each[1], each[0])):
-        stored = log.verdict(name, case)
-        if case in ready and stored is not None and stored.verdict.kills:
-            found.setdefault(name, (case, at_s))
-    return found
-
-
-def paid_by_round(log: ProblemFacts) -> tuple[dict[str, Counter[int]], dict[str, dict[int, float]]]:
-    """Return the first kills of each generator by round, and the seconds that it and runs on its inputs took."""
-    made = {case.id: case for case in log.cases() if not case.sample}
-    kills: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    seconds: defaultdict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for case, _ in first_kills(log).values():
-        if case in made:
-            kills[made[case].origin.generator][made[case].round] += 1
-    for (_, case), stored in log.verdicts().items():
-        if case in made:
-            seconds[made[case].origin.generator][made[case].round] += stored.time_s
-    for number in range(log.rounds):
-        for name, each in ((name, each) for batch in log.batches(number) for name, each in batch.items()):
-            seconds[name][number] += each.seconds
-    return kills, seconds
 
 
 def replaced_by(number: int) -> str:

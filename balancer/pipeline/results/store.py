@@ -11,7 +11,7 @@ from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaSt
 from balancer.errors import ConfigError
 from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase, StoredVerdict
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_result import CaseState, ProblemResult
 from balancer.pipeline.results.problems import ProblemOutcome, Problems, SeenBefore
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
 from balancer.pipeline.results.run_result import FirstKill, GeneratorYield
@@ -24,7 +24,11 @@ _AS_JSON = (
     PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory, FirstKill,
     GeneratorYield, ProblemOutcome,
 )  # fmt: skip
-_SIGNATURE = [*EVENTS, *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON)]
+_SIGNATURE = [
+    *EVENTS,
+    *ProblemResult("", "", (), ()).counts,
+    *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON),
+]
 """What events hold. Results of other fields are those of another version."""
 _MOST_AT_WORK = 64  # problems; a further one is read again
 
@@ -128,11 +132,6 @@ class Store:
     def source(self) -> dict[str, str]:
         """Where the problems come from; empty if no run has begun."""
         return dict((self.log.last("described") or ({},))[0])
-
-    @property
-    def timed(self) -> bool:
-        """Whether the run has a time budget for each problem."""
-        return float(self.fingerprint.get("setting budget_s", 0)) > 0
 
     def begin_session(self, strategy: str, slots: int) -> str:
         """Open a session and return its id, which no other run has."""

@@ -1,7 +1,6 @@
 """Feedback of a problem's rounds, from its log: for generators that propose the next inputs, and for watchers. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
@@ -11,6 +10,8 @@ from balancer.pipeline.round.known import Known
 from balancer.problem import Verdict
 
 __all__ = ["feedback_before", "status_after"]
+
+_SAY_NOTHING = (Verdict.JUDGE_ERROR, Verdict.UNJUDGED)
 
 
 def status_after(known: Known, number: int) -> ProblemStatus:
@@ -22,38 +23,22 @@ def status_after(known: Known, number: int) -> ProblemStatus:
 
 def feedback_before(known: Known, number: int) -> Feedback:
     """Return the feedback before round `number`."""
-    log = known.log
-    verdicts = log.verdicts()
-    wrong = [submission.name for submission in known.usable(accepted=False)]
-    right = [submission.name for submission in known.usable(accepted=True)]
-    ready = _ready_before(known, number)
-    rejected: dict[int, list[str]] = defaultdict(list)
-    passed: dict[int, list[str]] = defaultdict(list)
-    for case in ready:
-        for name in wrong:
-            stored = verdicts.get((name, case.id))
-            if stored is not None and stored.verdict not in (Verdict.JUDGE_ERROR, Verdict.UNJUDGED):
-                (rejected if stored.verdict.kills else passed)[case.id].append(name)
+    log, verdicts = known.log, known.log.verdicts()
+    wrong, ready = known.usable(accepted=False), _ready_before(known, number)
+    judged = {
+        case.id: {
+            each.name: stored.verdict.kills
+            for each in wrong
+            if (stored := verdicts.get((each.name, case.id))) and stored.verdict not in _SAY_NOTHING
+        }
+        for case in ready
+    }
+    rejected = {case: tuple(name for name, kills in said.items() if kills) for case, said in judged.items()}
     killed = {name for names in rejected.values() for name in names}
     failed, disagreed = _contested(known, verdicts, number)
-
-    def slowest(names: Iterable[str], case: int) -> float:
-        return max((verdicts[name, case].time_s for name in names if (name, case) in verdicts), default=0.0)
-
     return Feedback(
         round=number,
-        cases=tuple(
-            CaseFeedback(
-                case.id,
-                case.origin,
-                case.data,
-                tuple(rejected[case.id]),
-                tuple(passed[case.id]),
-                slowest(right, case.id),
-                slowest(passed[case.id], case.id),
-            )
-            for case in ready
-        ),
+        cases=tuple(CaseFeedback(case.id, case.origin, case.data, rejected[case.id]) for case in ready),
         failed=failed,
         disagreed=disagreed,
         refused=tuple(
@@ -63,11 +48,8 @@ def feedback_before(known: Known, number: int) -> Feedback:
         ),
         complaints=tuple(log.notes(number - 1)),
         survivors=tuple(
-            submission
-            for submission in known.usable(accepted=False)
-            if submission.name not in killed and any(submission.name in names for names in passed.values())
+            each for each in wrong if each.name not in killed and any(each.name in said for said in judged.values())
         ),
-        limit_s=known.limits.cpu_s,
     )
 
 

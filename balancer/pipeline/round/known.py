@@ -75,12 +75,6 @@ class Known:
         """Whether the present time is for made-up inputs, and `over`."""
         return self.spending and self.over
 
-    @property
-    def shrinks(self) -> bool:
-        """Whether cases are shrunk at the end: as set, else only with a time budget."""
-        wanted = self.settings.shrink
-        return self.allowed_s is not None if wanted == "auto" else wanted == "on"
-
     def plan(self, ahead: int, doing: str) -> None:
         """Say how many runs are ahead, and what is done next."""
         self.ahead, self.doing = ahead, doing
@@ -136,11 +130,10 @@ class Known:
         """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
 
         The quickest of each language on the problem's own data, then the quickest of all, precise ones first. The
-        quickest so far gives the answers. Where a `quorum` says how many must agree: all of them, in the package's
-        order.
+        quickest so far gives the answers.
         """
         right = self.usable(accepted=True)
-        if self.allowed_s is None or self.settings.quorum < 1:
+        if self.allowed_s is None:
             return right
         chosen = right if len(right) <= _JURY else self._chosen(right)
         return sorted(chosen, key=lambda each: (self.imprecise.get(each.name, 0), self._taken_s.get(each.name, 0.0)))

@@ -258,8 +258,7 @@ class Sample:
         time_s = ran.execution.time_s if ran.execution else 0.0
         verdict = judgement.verdict
         kills = not submission.accepted and verdict.kills and verdict is not Verdict.COMPILE_ERROR
-        killed_s = self.clock.elapsed_s if kills else None
-        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note, killed_s)
+        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note)
         if kills:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran

@@ -32,7 +32,7 @@ def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunRes
     export_inputs(store, found, folder / "inputs")
     if rows:
         try:
-            write_rows(store, folder, say)
+            write_rows(store, folder)
         except ConfigError as error:
             say(f"rows.jsonl is not written: {error}")
     else:

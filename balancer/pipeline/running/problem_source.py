@@ -30,12 +30,9 @@ _DECIDING = {
     "compile_s",
     "generators",
     "max_inputs",
-    "max_proposals",
     "max_rounds",
     "python",
-    "quorum",
     "seed",
-    "shrink",
     "time_limit_factor",
     "time_limit_s",
 }

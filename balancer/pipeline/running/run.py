@@ -147,7 +147,7 @@ def _put_together(
     _refuse_an_empty_pool(pool, config)
     store = stack.enter_context(Store(Path(settings.results), fresh=options.fresh))
     executors = _executors(pool, config, registry, Path(settings.results) / "compiled", stack)
-    services = _Services(config.llm, registry, store.answers, console)
+    services = _Services(config.llm, registry, settings.outage_s, store.answers, console)
     languages = languages_of(executors, languages_in(found.packages.read, settings.python))
     for line in lines_on_missing(found.packages.read, languages):
         services.say(line)
@@ -223,6 +223,7 @@ class _Services:
 
     llm: LlmSettings | None
     registry: Registry
+    outage_s: float
     answers: Answers
     console: Console
 

@@ -38,7 +38,7 @@ class Scripted:
 
 
 def _case(number, data):
-    return CaseFeedback(number, Origin("data", str(number)), data, (), ())
+    return CaseFeedback(number, Origin("data", str(number)), data, ())
 
 
 def _refused(why, *inputs):

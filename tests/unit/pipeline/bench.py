@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import ClassVar
+from unittest.mock import patch
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from balancer.hookspecs import Generator
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round import proposal_batches
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
@@ -127,7 +129,6 @@ class Bench:
     max_inputs: int = 6
     max_proposals: int = 15
     attempts: int = 5
-    quorum: float = 1.0
 
     @property
     def settings(self) -> PipelineSettings:
@@ -136,15 +137,14 @@ class Bench:
             output_generation_workers=self.workers,
             solution_validation_workers=self.workers,
             max_inputs=self.max_inputs,
-            max_proposals=self.max_proposals,
             attempts=self.attempts,
-            quorum=self.quorum,
         )
 
     @contextmanager
     def open(self, executors: Mapping[str, Executor], kind: type[Store] = Store) -> Iterator[Sample]:
         """Open the store, with a runner of its own; closed at the end."""
-        with kind(self.folder) as store:
+        most = patch.object(proposal_batches, "_MOST_PROPOSALS", self.max_proposals)
+        with most, kind(self.folder) as store:
             runner, pool, _ = hasty(executors, attempts=self.attempts)
             yield Sample(self.problem, self.generators, self.settings, runner, store, quiet_progress())
             assert no_leases_out(pool)

@@ -99,7 +99,7 @@ def test_it_comes_to_what_one_process_finds(bench):
     assert _same(bench, "here", "there")
     assert bench.written("there") == bench.written("here")
     assert found.verified.runs == here.verified.runs > 0
-    assert found.all_work.leases == found.verified.runs + found.verified.again == found.pool.acquired
+    assert found.work.leases == found.verified.runs + found.verified.again == found.pool.acquired
     assert sum(each.done for each in near.heard) > 0
 
 

@@ -87,9 +87,9 @@ def test_whatever_weakens_the_figures_is_a_warning():
 )  # fmt: skip
 def test_a_run_that_judged_nothing_says_why(run, why):
     result = replace(empty_run(), complete=False, **run)
-    if result.totals.contested:
+    if result.totals.counts["contested"]:
         why = "every case is contested"
-    if not result.judged:
+    if not result.totals.counts["judged"]:
         assert why in nothing_judged(result)
     assert nothing_judged(replace(result, complete=True)) == ""
 

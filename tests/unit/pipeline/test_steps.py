@@ -191,56 +191,47 @@ RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
 
 
 @pytest.mark.parametrize(
-    ("found", "quorum", "state"),
+    ("found", "state"),
     [
-        ([RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, WRONG], 1.0, CaseState.CONTESTED),
-        ([RIGHT, RIGHT, LOST], 1.0, CaseState.UNJUDGED),
-        ([RIGHT, RIGHT, None], 1.0, CaseState.UNJUDGED),
-        ([RIGHT, RIGHT, WRONG], 2 / 3, CaseState.READY),
-        ([RIGHT, RIGHT, LOST], 2 / 3, CaseState.READY),
-        ([RIGHT, WRONG, WRONG], 2 / 3, CaseState.CONTESTED),
-        ([RIGHT, WRONG, LOST], 2 / 3, CaseState.UNJUDGED),
-        ([RIGHT, WRONG], 0.5, CaseState.READY),
-        # Nothing stands on an answer that the reference solution has not given, however many others agree.
-        ([WRONG, RIGHT, RIGHT], 0.5, CaseState.CONTESTED),
-        ([LOST, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
-        ([None, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
+        ([RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, WRONG], CaseState.CONTESTED),
+        ([RIGHT, WRONG, LOST], CaseState.CONTESTED),
+        ([RIGHT, RIGHT, LOST], CaseState.UNJUDGED),
+        ([RIGHT, RIGHT, None], CaseState.UNJUDGED),
     ],
 )
-def test_what_becomes_of_a_case(found, quorum, state):
-    assert agreed(found, quorum) is state
+def test_what_becomes_of_a_case(found, state):
+    assert agreed(found) is state
 
 
 LATE = Verdict.TIME_LIMIT
 
 
 @pytest.mark.parametrize(
-    ("found", "quorum", "state"),
+    ("found", "state"),
     [
-        ([RIGHT, LATE], 1.0, CaseState.READY),
-        ([LATE, RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, LATE, LATE], 1.0, CaseState.READY),
-        ([RIGHT, LATE, LATE], 1.0, CaseState.CONTESTED),
-        ([LATE], 1.0, CaseState.CONTESTED),
-        ([RIGHT, LATE, WRONG], 1.0, CaseState.CONTESTED),
-        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], 1.0, CaseState.CONTESTED),
-        ([LATE, WRONG, RIGHT], 0.5, CaseState.CONTESTED),
-        ([RIGHT, LATE, None], 1.0, CaseState.UNJUDGED),
+        ([RIGHT, LATE], CaseState.READY),
+        ([LATE, RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, LATE, LATE], CaseState.READY),
+        ([RIGHT, LATE, LATE], CaseState.CONTESTED),
+        ([LATE], CaseState.CONTESTED),
+        ([RIGHT, LATE, WRONG], CaseState.CONTESTED),
+        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], CaseState.CONTESTED),
+        ([RIGHT, LATE, None], CaseState.UNJUDGED),
     ],
 )
-def test_who_is_too_slow_abstains_on_made_up_inputs(found, quorum, state):
-    assert agreed(found, quorum, slow_abstain=True) is state
+def test_who_is_too_slow_abstains_on_made_up_inputs(found, state):
+    assert agreed(found, slow_abstain=True) is state
 
 
-@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6), st.floats(0.5, 1))
-def test_an_abstention_never_hides_another_failure(found, quorum):
-    if WRONG in found and quorum == 1:
-        assert agreed(found, quorum, slow_abstain=True) is CaseState.CONTESTED
+@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6))
+def test_an_abstention_never_hides_another_failure(found):
+    if WRONG in found:
+        assert agreed(found, slow_abstain=True) is CaseState.CONTESTED
     if LATE not in found:
-        assert agreed(found, quorum, slow_abstain=True) is agreed(found, quorum)
-    if agreed(found, quorum, slow_abstain=True) is CaseState.READY:
+        assert agreed(found, slow_abstain=True) is agreed(found)
+    if agreed(found, slow_abstain=True) is CaseState.READY:
         assert 2 * found.count(LATE) <= len(found)
         assert RIGHT in found
 
@@ -309,15 +300,6 @@ def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_p
     assert {case[2] for case in end.cases if case[5] is CaseState.READY} == {
         b"%d\n" % (2 * n) for n in end.inputs(CaseState.READY)
     }
-
-
-@pytest.mark.parametrize("quorum", [2 / 3, 1.0])
-def test_a_run_uses_what_enough_agree_on(tmp_path, quorum):
-    problem = make_problem(accepted=["double", "add", "double, but 13"], own=[1, 13], answers={})
-    end = judged(Bench(tmp_path, problem, quorum=quorum))
-    assert (13 in end.inputs(CaseState.READY)) is (quorum < 1)
-    assert end.inputs(CaseState.CONTESTED) == ([] if quorum < 1 else [13])
-    assert end.verdict("double, but 13", 13) is Verdict.WRONG_ANSWER
 
 
 # -- what cannot be used -------------------------------------------------------------------------------

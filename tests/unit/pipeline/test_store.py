@@ -162,13 +162,13 @@ import os, signal
 from pathlib import Path
 from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results.store import Store
-used = TokenUsage(1, 2, 0.5, 3.0)
+used = TokenUsage(1, 2, 3.0)
 Store(Path({str(tmp_path)!r})).answers.remember("key", "p", 0, 1, StoredAnswer("m", "v", "text", None, False, used))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     with Store(tmp_path) as store:
-        assert store.answers.recall("key") == StoredAnswer("m", "v", "text", None, False, TokenUsage(1, 2, 0.5, 3.0))
+        assert store.answers.recall("key") == StoredAnswer("m", "v", "text", None, False, TokenUsage(1, 2, 3.0))
 
 
 def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path):
@@ -234,7 +234,7 @@ _EVENTS = st.lists(
         st.builds(lambda *payload: ("set_case", *payload),
                   st.just(1), st.sampled_from(CaseState), _TEXT, st.none() | st.binary(max_size=9)),
         st.builds(lambda *payload: ("judged", *payload),
-                  _TEXT, st.just(1), st.sampled_from(Verdict), st.floats(0, 9), _TEXT, st.none() | st.floats(0, 9)),
+                  _TEXT, st.just(1), st.sampled_from(Verdict), st.floats(0, 9), _TEXT),
         st.builds(lambda *payload: ("leave_out", *payload), _TEXT, _TEXT),
         st.builds(lambda *payload: ("bring", *payload), st.sampled_from(["checker", "validator"]), _TEXT, _TEXT, _TEXT),
         st.builds(lambda *payload: ("shrunk", *payload), st.just(1), _TEXT, st.none() | st.binary(max_size=9), _TEXT),
