@@ -4,7 +4,6 @@ Decides what is shown, and in which order.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -20,19 +19,17 @@ from balancer.pipeline.report.tables import (
     endpoint_table,
     facts,
     gone_endpoints,
-    looks_said,
     pool_table,
     round_table,
     spent_said,
 )
-from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.run_result import (
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
     SurvivorReading,
 )
+from balancer.pipeline.results.tally import left_out_for
 from balancer.reporting import document as doc
 from balancer.reporting.words import count, part_of, percent, seconds, shorten, size
 
@@ -211,8 +208,6 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
         yield replace(brought_table(result.brought), note=note)
     if spent := spent_said(result):
         yield doc.Paragraph(f"Use of the model: {spent}.")
-    if looks := looks_said(result):
-        yield doc.Bullets(looks, "Suspect ends that were run again")
 
 
 # -- survivors -----------------------------------------------------------------------------------------
@@ -251,7 +246,7 @@ def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
     return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((about, beside), "beside"))
 
 
-def _source(each: SurvivorReading | KilledReading) -> tuple[doc.Block, ...]:
+def _source(each: SurvivorReading) -> tuple[doc.Block, ...]:
     return doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n")))
 
 
@@ -351,17 +346,13 @@ def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     yield doc.Paragraph(
         "A row is a submission, a column is a case. The number before the cells is the number of cases that the "
         "submission failed. Above a case: S is the problem\u2019s own (sample) data, K is kept, because it kills a "
-        "wrong submission. Below are wrong programs, each beside the first case that rejects it.",
+        "wrong submission.",
         soft=True,
     )
     yield LEGEND
-    killed: defaultdict[str, list[KilledReading]] = defaultdict(list)
-    for reading in result.killed_readings:
-        killed[reading.problem].append(reading)
     for number, problem in enumerate(result.problems):
         _, *matrix = kill_matrix(problem)
-        inside = (*matrix, *map(_killed, killed[problem.id]))
-        yield doc.Details(_summed(problem), doc.Panes((inside,), "one"), f"problem-{number}")
+        yield doc.Details(_summed(problem), doc.Panes((tuple(matrix),), "one"), f"problem-{number}")
 
 
 def _summed(problem: ProblemResult) -> doc.Words:
@@ -373,11 +364,6 @@ def _summed(problem: ProblemResult) -> doc.Words:
         doc.soft(f"  {count(len(problem.ready), 'case')}, {said}"),
         f"; {troubled}" * bool(troubled),
     )
-
-
-def _killed(each: KilledReading) -> doc.Details:
-    summary = (doc.code(each.submission), doc.soft(f"  killed by case {each.case.id}"))
-    return doc.Details(summary, doc.Panes((_source(each), tuple(_case(each.case))), "beside"))
 
 
 # -- the pool ------------------------------------------------------------------------------------------

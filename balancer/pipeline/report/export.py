@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from balancer.pipeline.results.collect import problem_result
+from balancer.errors import ConfigError
+from balancer.pipeline.report.readings import with_readings
+from balancer.pipeline.results.collect import MOST_DETAILED, collect, problem_result
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import RunResult
@@ -22,7 +24,7 @@ from balancer.rows.row_tests import function_of
 from balancer.rows.schemas import problem_of
 from balancer.scratch import Scratch
 
-__all__ = ["CASES", "NUMBER", "export_cases", "export_inputs", "write_rows"]
+__all__ = ["CASES", "NUMBER", "conclude", "export_cases", "export_inputs", "write_rows"]
 
 NUMBER = "row_number"  # columns added to a row's own
 CASES = "new_cases"
@@ -130,3 +132,30 @@ def _export(store: Store, folder: Path, wanted: Mapping[str, Collection[int]]) -
                 (home / f"{case.id:03}.in").write_bytes(case.data)
                 if case.answer is not None:
                     (home / f"{case.id:03}.ans").write_bytes(case.answer)
+
+
+# -- all of it ---------------------------------------------------------------------------------------
+
+
+def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunResult:
+    """Write the cases, or the rows with their new cases, into `folder`. Return the result of the run.
+
+    Args:
+        store: of a run that has begun.
+        folder: its results folder.
+        say: is called with lines for the user.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    rows = store.source.get("kind") == "rows"
+    found = with_readings(store, collect(store, most=MOST_DETAILED if rows else None))
+    export_inputs(store, found, folder / "inputs")
+    if rows:
+        try:
+            write_rows(store, folder)
+        except ConfigError as error:
+            say(f"rows.jsonl is not written: {error}")
+    else:
+        export_cases(store, found, folder / "cases")
+    return found

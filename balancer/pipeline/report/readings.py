@@ -1,4 +1,4 @@
-"""What a person reads in a report: survivors, contested cases and killed programs, with their sources and inputs.
+"""What a person reads in a report: survivors and contested cases, with their sources and inputs.
 
 The only module of the report that asks the store for its problems, beside `export`. Decides how much of them is shown.
 """
@@ -12,7 +12,6 @@ from balancer.pipeline.generators.draw.largest import SHORTFALL
 from balancer.pipeline.results.run_result import (
     CaseState,
     ContestedReading,
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
@@ -30,13 +29,12 @@ _MOST_TEXT = 600  # characters of an input or an answer
 
 
 def with_readings(store: Store, result: RunResult) -> RunResult:
-    """Return the result with some of its survivors and contested cases, and its killed programs, to be read."""
+    """Return the result with some of its survivors and contested cases, to be read."""
     problems = result.problems
     return replace(
         result,
         readings=tuple(islice((each for problem in problems for each in _survivors(store, problem)), _MOST)),
         contested=tuple(islice((each for problem in problems for each in _contested(store, problem)), _MOST)),
-        killed_readings=tuple(each for problem in problems for each in _killed(store, problem)),
     )
 
 
@@ -83,15 +81,6 @@ def _contested(store: Store, problem: ProblemResult) -> Iterator[ContestedReadin
         said = (each for (name, number), each in verdicts.items() if number == case.id and name in voices)
         says = ((each.submission, each.note or each.verdict.value.replace("_", " ")) for each in said)
         yield ContestedReading(problem.id, case, tuple(says))
-
-
-def _killed(store: Store, problem: ProblemResult) -> Iterator[KilledReading]:
-    """Yield the killed submissions whose programs are kept, each with the first case that rejects it."""
-    first = {each.name: min(each.killed_by(problem.ready)) for each in problem.killed}
-    programs = [each for each in store.problems.killed(problem.id) if each.name in first]
-    cases = {each.id: each for each in _as_read(store, problem, {first[each.name] for each in programs})}
-    for program in programs:
-        yield KilledReading(problem.id, program.name, program.language, program.source, cases[first[program.name]])
 
 
 def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> tuple[NearCase, ...]:

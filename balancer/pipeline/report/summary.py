@@ -16,7 +16,6 @@ from balancer.pipeline.report.tables import (
     endpoint_lines,
     endpoint_table,
     facts,
-    looks_said,
     pool_table,
     round_table,
     spent_said,
@@ -68,8 +67,6 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     yield doc.Section("Pool", (pool_table(result),))
     if spent := spent_said(result):
         yield doc.Section("Model", (facts([("asked", spent)]),))
-    if looks := looks_said(result):
-        yield doc.Section("Suspect ends that were run again", tuple(map(doc.Paragraph, looks)))
 
 
 def _untitled(*blocks: doc.Block) -> doc.Section:

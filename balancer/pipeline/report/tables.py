@@ -23,7 +23,6 @@ __all__ = [
     "endpoint_table",
     "facts",
     "gone_endpoints",
-    "looks_said",
     "moment",
     "pool_table",
     "rate_cells",
@@ -215,10 +214,3 @@ def spent_said(result: RunResult) -> str:
     asked, answered = sum(each.asked for each in spent), sum(each.answered for each in spent)
     words = f"{count(questions, 'question')}, {asked + answered} tokens ({asked} asked, {answered} answered)"
     return f"{words}, {sum(each.seconds for each in spent):.3g} s of waiting"
-
-
-def looks_said(result: RunResult) -> tuple[str, ...]:
-    """Return a line for each kind of recheck."""
-    return tuple(
-        f"{count(times, why + ' end')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
-    )

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.judging.calls import called_source
-from balancer.pipeline.results.missing_languages import left_out_for
-from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -19,9 +17,9 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import ProblemOutcome, Roster, RosterEntry
-from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, RunResult
+from balancer.pipeline.results.run_result import GeneratorYield, RunResult
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
-from balancer.pipeline.results.tally import scores_of, totals_of
+from balancer.pipeline.results.tally import Totals, left_out_for, scores_of
 from balancer.problem import Problem, Verdict
 from balancer.program import Program
 
@@ -30,10 +28,6 @@ __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 MOST_DETAILED = 40  # for rows of a data set; packages are all shown in detail
 _MOST_LEFT_OUT = 100
 
-_FEW = 100  # problems; of more, the killed programs are not kept
-_MOST_KILLED = 20  # programs of a problem
-_MOST_KILLED_SOURCE = 8000  # characters
-_LATER = "judged later"
 _VALID = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.REPLACED)
 _COUNTS = ("proposed", "valid", "cases", "kills", "first_kills")
 _TIMES = ("asked_s", "run_s", "cpu_s")
@@ -53,8 +47,12 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
     work = store.leases.work(last.id)
     one_in, spans = store.leases.drawn(last.id)
-    sums = _Sums()
-    totals = totals_of(sums.add(each).tally for each in _settled(store))
+    totals, brought = Totals(), dict[str, GeneratorYield]()
+    for outcome in _settled(store):
+        totals.add(outcome.tally)
+        for each in outcome.brought:
+            before = brought.get(each.generator)
+            brought[each.generator] = each if before is None else before.plus(each)
     most = None if most is not None and totals.problems <= most else most  # with few problems, all keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
@@ -71,58 +69,32 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         all_problems=totals,
         work=work,
         scores=scores_of(totals.courses, store.answers.spent()),
-        rechecks=dict(sorted(sums.rechecks.items())),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        first_kills=tuple(sums.kills),
-        brought=sums.yields(),
+        brought=tuple(sorted(brought.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator))),
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
         source=store.source,
     )
 
 
-class _Sums:
-    """Sums over all problems, beside their tallies."""
-
-    def __init__(self) -> None:
-        self.kills: list[FirstKill] = []
-        self.rechecks: Counter[tuple[str, str]] = Counter()
-        self._brought: dict[str, GeneratorYield] = {}
-
-    def add(self, settled: ProblemOutcome) -> ProblemOutcome:
-        """Add a problem, and return it."""
-        self.kills += settled.kills
-        self.rechecks.update({(why, said): times for why, said, times in settled.rechecks})
-        for each in settled.brought:
-            before = self._brought.get(each.generator)
-            self._brought[each.generator] = each if before is None else before.plus(each)
-        return settled
-
-    def yields(self) -> tuple[GeneratorYield, ...]:
-        """Return the yield of each generator, those with the most first kills first."""
-        return tuple(sorted(self._brought.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator)))
-
-
 def settle(store: Store, problem: Problem) -> None:
     """Store the result of a problem after all its rounds.
 
-    It is done, unless the infrastructure prevented something. The sources of the survivors are stored, for readers. So
-    are some of the killed ones, if there are few problems.
+    It is done, unless the infrastructure prevented something. The sources of the survivors are stored, for readers.
     """
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
     roster = Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
     found, log = problem_result(store, roster), store.of(problem.id)
-    programs = {
-        each.name: Program(each.program.language, called_source(each.program), each.name)
-        for each in problem.submissions
-    }
-    names = [each.name for each in found.killed][:_MOST_KILLED] if store.problems.count() <= _FEW else []
+    alive = {each.name for each in found.survivors}
     store.problems.settle(
         _settled_of(store, found, _limit_s(store, problem)),
         done=not (found.unjudged or found.not_judged or log.why_put_off),
-        surviving=[programs[each.name] for each in found.survivors],
-        killed=[programs[name] for name in names if len(programs[name].source) <= _MOST_KILLED_SOURCE],
+        surviving=[
+            Program(each.program.language, called_source(each.program), each.name)
+            for each in problem.wrong
+            if each.name in alive
+        ],
     )
     store.forget(problem.id)
 
@@ -142,17 +114,10 @@ def _settled(store: Store) -> Iterator[ProblemOutcome]:
 
 
 def _settled_of(store: Store, found: ProblemResult, limit_s: float = 0.0) -> ProblemOutcome:
-    log = store.of(found.id)
-    cases = {case.id: case for case in log.cases()}
-    kills = [
-        FirstKill(found.id, each.name, case.id, case.origin.generator, case.origin.detail, case.sample)
-        for each in found.killed
-        for case in [cases[min(each.killed_by(found.ready))]]
-    ]
-    return ProblemOutcome(found.tally(limit_s), kills, _yields(store, found, kills), _rechecks(store, log))
+    return ProblemOutcome(found.tally(limit_s), _yields(store, found))
 
 
-def _yields(store: Store, found: ProblemResult, kills: Sequence[FirstKill]) -> list[GeneratorYield]:
+def _yields(store: Store, found: ProblemResult) -> list[GeneratorYield]:
     """Return the yield of each generator: a kill belongs to the generator of the case."""
     log = store.of(found.id)
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -162,10 +127,10 @@ def _yields(store: Store, found: ProblemResult, kills: Sequence[FirstKill]) -> l
     for case in log.cases():
         mine = counts[case.origin.generator]
         mine.update(proposed=1, valid=case.state in _VALID, cases=case.state is CaseState.READY)
-    for kill in kills:
-        counts[kill.generator]["first_kills"] += 1
-    for each in found.wrong:
-        for number in each.killed_by(found.ready):
+    for each in found.killed:
+        killing = each.killed_by(found.ready)
+        counts[made_by[min(killing)]]["first_kills"] += 1
+        for number in killing:
             counts[made_by[number]]["kills"] += 1
     for (_, number), stored in log.verdicts().items():
         if number not in own:
@@ -180,16 +145,6 @@ def _yields(store: Store, found: ProblemResult, kills: Sequence[FirstKill]) -> l
         GeneratorYield(name, *(counts[name][each] for each in _COUNTS), *(seconds[name][each] for each in _TIMES))
         for name in sorted({*counts, *seconds})
     ]
-
-
-def _rechecks(store: Store, log: ProblemLog) -> list[tuple[str, str, int]]:
-    """Return the number of rechecks by (why, result). A later run may have decided what none could tell."""
-    last = {(name, case): (why, said) for _, (name, case, why, said) in store.log.of(log.problem, "recheck")}
-    verdicts, found = log.verdicts(), Counter[tuple[str, str]]()
-    for which, (why, said) in last.items():
-        later = said == "unjudged" and which in verdicts and verdicts[which].verdict is not Verdict.UNJUDGED
-        found[why, _LATER if later else said] += 1
-    return [(*which, times) for which, times in found.items()]
 
 
 def _pool(session: Session, leases: int) -> PoolStats:

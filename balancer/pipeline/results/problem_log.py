@@ -5,8 +5,7 @@ and goes to the sink. Played again in their order, the events come to the same. 
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec
@@ -105,7 +104,7 @@ def _event(
     def happen(self: "ProblemLog", /, *payload: P.args, **named: P.kwargs) -> None:
         with self._lock:
             change(self, *payload, **named)  # none is named: all are positional only
-            self._sent(as_event(self.problem, kind, *payload))
+            self._sink([as_event(self.problem, kind, *payload)])
 
     return happen
 
@@ -191,7 +190,7 @@ class ProblemLog(ProblemFacts):
 
     Args:
         problem: its id.
-        sink: takes the events that are new, some together.
+        sink: takes the events that are new.
         past: kind and payload of the earlier ones.
     """
 
@@ -205,27 +204,8 @@ class ProblemLog(ProblemFacts):
         self.problem = problem
         self._sink = sink
         self._lock = threading.RLock()
-        self._held: list[Event] | None = None
         for kind, payload in past:
             EVENTS[kind](self, *payload)
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Send the events of a block together, at its end."""
-        with self._lock:
-            held: list[Event] = []
-            self._held = held
-            try:
-                yield
-            finally:
-                self._held = None
-            self._sink(held)
-
-    def _sent(self, event: Event) -> None:
-        if self._held is None:
-            self._sink([event])
-        else:
-            self._held.append(event)
 
     # -- rounds --------------------------------------------------------------------------------------
 
@@ -237,50 +217,45 @@ class ProblemLog(ProblemFacts):
             batch: its inputs.
             replaced: ids of cases that they replace.
         """
-        proposals, place = list(batch.proposals), len(self.batches(number))
-        with self._together():
-            for each in proposals:
-                self._propose(each, number, place)
-            self.asked(number, list(batch.notes), {name: asdict(each) for name, each in batch.asked.items()})
-            for case in replaced:
-                self.set_case(case, CaseState.REPLACED, replaced_by(number))
+        asked = {name: asdict(each) for name, each in batch.asked.items()}
+        self.asked(number, _told(batch.proposals), list(batch.notes), asked, list(replaced))
 
     def add_own(self, proposals: Iterable[Proposal]) -> None:
         """Store a problem's own data before its first round, unless it is stored."""
-        own = [] if self._cases else list(proposals)
-        with self._together():
-            for each in own:
-                self._propose(each, 0, 0)
-
-    def _propose(self, each: Proposal, number: int, place: int) -> None:
-        origin = each.origin
-        self.proposed(each.data, each.answer, origin.generator, origin.detail, each.sample, number, place)
+        if not self._cases and (own := _told(proposals)):
+            self.proposed(own)
 
     @_event
-    def proposed(
+    def proposed(self, proposals: Sequence[Sequence[Any]], /) -> None:
+        """The problem has these inputs of its own."""
+        self._add(proposals, 0, 0)
+
+    @_event
+    def asked(
         self,
-        data: bytes | str,
-        answer: bytes | str | None,
-        generator: str,
-        detail: str,
-        sample: bool,
         number: int,
-        place: int,
+        proposals: Sequence[Sequence[Any]],
+        notes: Sequence[str],
+        asked: Mapping[str, Mapping[str, Any]],
+        replaced: Sequence[int],
         /,
     ) -> None:
-        """A generator has proposed an input."""
-        case, origin = max(self._cases, default=0) + 1, Origin(generator, detail)
-        known = None if answer is None else _bytes(answer)
-        self._cases[case] = StoredCase(case, _bytes(data), known, origin, sample, CaseState.PROPOSED, "", number, place)
-
-    @_event
-    def asked(self, number: int, notes: Sequence[str], asked: Mapping[str, Mapping[str, Any]], /) -> None:
-        """The generators have been asked for a batch of a round, and these were their last words on it."""
+        """The generators have been asked for a batch of a round, and gave these inputs, which replace some cases."""
         if number not in self._notes:
             self.why_put_off = ""
         self._notes[number] = [*self._notes.get(number, ()), *notes]
-        batch = {name: GeneratorBatch(**each) for name, each in asked.items()}
-        self._batches.setdefault(number, []).append(batch)
+        batches = self._batches.setdefault(number, [])
+        self._add(proposals, number, len(batches))
+        batches.append({name: GeneratorBatch(**each) for name, each in asked.items()})
+        for case in replaced:
+            self._cases[case] = replace(self._cases[case], state=CaseState.REPLACED, note=replaced_by(number))
+
+    def _add(self, proposals: Sequence[Sequence[Any]], number: int, place: int) -> None:
+        for data, answer, generator, detail, sample in proposals:
+            case, known = max(self._cases, default=0) + 1, None if answer is None else _bytes(answer)
+            self._cases[case] = StoredCase(
+                case, _bytes(data), known, Origin(generator, detail), sample, CaseState.PROPOSED, "", number, place
+            )
 
     @_event
     def put_off(self, why: str, /) -> None:
@@ -414,6 +389,10 @@ class ProblemLog(ProblemFacts):
 def replaced_by(number: int) -> str:
     """Return the note of a case that was replaced for round `number`."""
     return f"made room for round {number}"
+
+
+def _told(proposals: Iterable[Proposal]) -> list[tuple[object, ...]]:
+    return [(each.data, each.answer, each.origin.generator, each.origin.detail, each.sample) for each in proposals]
 
 
 def _bytes(data: bytes | str) -> bytes:

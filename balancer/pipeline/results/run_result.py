@@ -28,9 +28,7 @@ __all__ = [
     "ContestedReading",
     "Disagreement",
     "EndpointTotals",
-    "FirstKill",
     "GeneratorYield",
-    "KilledReading",
     "LeaseTotals",
     "LeftOutRow",
     "Liar",
@@ -46,7 +44,6 @@ __all__ = [
 ]
 
 ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answered
-_MOST_KILLS = 10_000  # in the summary; the counts cover all
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +83,6 @@ class LeaseTotals:
     def at(self, endpoint: str) -> EndpointTotals:
         """Return the part of one endpoint."""
         return self.endpoints.get(endpoint, EndpointTotals())
-
-
-@dataclass(frozen=True, slots=True)
-class FirstKill:
-    """A wrong submission, the first case that kills it, and the origin of the case."""
-
-    problem: str
-    submission: str
-    case: int
-    generator: str
-    detail: str
-    sample: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +209,6 @@ class ContestedReading:
 
 
 @dataclass(frozen=True, slots=True)
-class KilledReading:
-    """A wrong submission with its source, and the first case that rejects it."""
-
-    problem: str
-    submission: str
-    language: str
-    source: str
-    case: NearCase
-
-
-@dataclass(frozen=True, slots=True)
 class LeftOutRow:
     """A row of the data set that could not be used, and why. Rows are counted from 0."""
 
@@ -260,12 +234,9 @@ class RunResult:
         all_problems: totals of all problems; None: those of `problems`.
         work: totals of all leases.
         scores: rates with own data alone, then after each round.
-        rechecks: (why an end was doubted, result of the recheck) -> how often.
         rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
         readings: survivors to read; some, if there are many.
         contested: cases to read; some, if there are many.
-        killed_readings: killed submissions to read; none, if there are many problems.
-        first_kills: first kill of each wrong submission.
         brought: the yield of each generator.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were repeated on other endpoints, and the endpoints that lied.
@@ -285,13 +256,10 @@ class RunResult:
     all_problems: Totals | None = None
     work: LeaseTotals = field(default_factory=LeaseTotals)
     scores: tuple[RoundScores, ...] = ()
-    rechecks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
     contested: tuple[ContestedReading, ...] = ()
-    killed_readings: tuple[KilledReading, ...] = ()
-    first_kills: tuple[FirstKill, ...] = ()
     brought: tuple[GeneratorYield, ...] = ()
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
@@ -341,14 +309,12 @@ class RunResult:
             "sessions": self.sessions,
             "counts": dict(counts),
             "rounds": [each.to_dict() for each in self.scores],
-            "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.rechecks.items()],
             "verified": self.verified.to_dict(),
             "rows_left_out": {
                 "count": self.rows_left_out,
                 "first": [{"row": row.number, "why": row.why} for row in self.left_out_rows],
             },
             "generators": [each.to_dict() for each in self.brought],
-            "first_kills": [asdict(kill) for kill in self.first_kills[:_MOST_KILLS]],
             "packages_left_out": dict(self.packages_left_out),
             "languages_missing": dict(totals.missing),
             "detailed": len(self.problems),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
@@ -14,14 +15,14 @@ from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase
 from balancer.pipeline.results.problem_result import CaseState, ProblemResult
 from balancer.pipeline.results.problems import ProblemOutcome, Problems, SeenBefore
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
-from balancer.pipeline.results.run_result import FirstKill, GeneratorYield
+from balancer.pipeline.results.run_result import GeneratorYield
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.problem import Problem
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
 _AS_JSON = (
-    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory, FirstKill,
+    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory,
     GeneratorYield, ProblemOutcome,
 )  # fmt: skip
 _SIGNATURE = [
@@ -30,7 +31,6 @@ _SIGNATURE = [
     *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON),
 ]
 """What events hold. Results of other fields are those of another version."""
-_MOST_AT_WORK = 64  # problems; a further one is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class Store:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._at_work: dict[str, ProblemLog] = {}
+        self._logs: WeakValueDictionary[str, ProblemLog] = WeakValueDictionary()
+        self._last: ProblemLog | None = None
         self.log = EventLog(folder, str(_SIGNATURE), fresh=fresh)
         self.problems = Problems(self.log)
         self.leases = Leases(self.log)
@@ -160,18 +161,19 @@ class Store:
     # -- one problem ---------------------------------------------------------------------------------
 
     def of(self, problem: str) -> ProblemLog:
-        """Return the log of a problem. It is read once while the problem is at work."""
+        """Return the log of a problem: the same one for as long as somebody holds it, or asks for no other."""
         with self._lock:
-            if problem not in self._at_work:
-                while len(self._at_work) >= _MOST_AT_WORK:
-                    del self._at_work[next(iter(self._at_work))]
-                self._at_work[problem] = ProblemLog(problem, self.log.add_all, self.log.of(problem, *EVENTS))
-            return self._at_work[problem]
+            self._last = self._logs.get(problem)
+            if self._last is None:
+                self._last = ProblemLog(problem, self.log.add_all, self.log.of(problem, *EVENTS))
+                self._logs[problem] = self._last
+            return self._last
 
     def forget(self, problem: str) -> None:
-        """Read the log of a problem again next time: it is no longer at work, or its events have changed."""
+        """Read the log of a problem again next time: its events have changed, or it is no longer at work."""
         with self._lock:
-            self._at_work.pop(problem, None)
+            self._last = None
+            self._logs.pop(problem, None)
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Record a problem. Return how it was met before. The results of a changed problem are deleted."""

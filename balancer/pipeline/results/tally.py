@@ -3,14 +3,25 @@
 The counts are told once, in `ProblemResult.counts`. All here is small enough to be kept for many thousand problems.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from balancer.pipeline.results.missing_languages import cost_of_missing
-
-__all__ = ["ModelUsage", "ProblemTally", "RoundHistory", "RoundScores", "Totals", "scores_of", "totals_of"]
+__all__ = [
+    "ModelUsage",
+    "ProblemTally",
+    "RoundHistory",
+    "RoundScores",
+    "Totals",
+    "cost_of_missing",
+    "left_out_for",
+    "left_out_of_row",
+    "scores_of",
+    "totals_of",
+    "why_left_out",
+]
 
 _MOST_REASONS = 50  # distinct reasons; the others count as one
 _MOST_IDLE = 10
@@ -189,3 +200,40 @@ def _scores(courses: Mapping[RoundHistory, int], time: int, spent: ModelUsage) -
         return sums[part] / sums[whole] if sums[whole] else None
 
     return RoundScores(time, rate("kept", "accepted"), rate("killed", "wrong"), rate("right", "whole"), spent)
+
+
+# -- languages that no endpoint runs: the text that is stored for what is left out ----------------------
+
+
+_WHY = re.compile(r"no endpoint runs ([^()]+)")  # for a validator, the text also names the known languages
+_OF_ROW = re.compile(r"(\d+) in (.+)")
+
+
+def why_left_out(language: str) -> str:
+    """Return why a submission in `language` is left out."""
+    return f"no endpoint runs {language}"
+
+
+def left_out_of_row(lost: Mapping[str, int]) -> dict[str, str]:
+    """Return what is left out of a row of a data set, and why. Its submissions have no names, so they are counted."""
+    return {f"{many} in {language}": why_left_out(language) for language, many in sorted(lost.items())}
+
+
+def left_out_for(why: str) -> str:
+    """Return the language that a submission was left out for; "" for another reason, or for a validator."""
+    found = _WHY.fullmatch(why)
+    return found[1] if found else ""
+
+
+def cost_of_missing(left_out: Mapping[str, str]) -> Counter[str]:
+    """Return the number of submissions of a problem left out for each missing language.
+
+    Args:
+        left_out: subject -> why, as in `ProblemResult`.
+    """
+    cost: Counter[str] = Counter()
+    for subject, why in left_out.items():
+        if language := left_out_for(why):
+            of_row = _OF_ROW.fullmatch(subject)
+            cost[language] += int(of_row[1]) if of_row and of_row[2] == language else 1
+    return cost

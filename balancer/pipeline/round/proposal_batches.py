@@ -29,7 +29,7 @@ from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, Pr
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.acts import Propose
-from balancer.pipeline.round.feedback import feedback_before
+from balancer.pipeline.round.known import feedback_before
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal

@@ -12,11 +12,10 @@ from collections.abc import Callable, Generator
 
 from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose, Reduce
-from balancer.pipeline.round.feedback import feedback_before
 from balancer.pipeline.round.judging import (
     CHOSEN,
     Steps,
@@ -26,7 +25,7 @@ from balancer.pipeline.round.judging import (
     validate_solutions,
     work,
 )
-from balancer.pipeline.round.known import Known
+from balancer.pipeline.round.known import Known, feedback_before
 from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own, settle_own_tests
 from balancer.problem import Submission, Verdict
 

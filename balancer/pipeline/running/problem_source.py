@@ -4,7 +4,8 @@ Decides with which changed problems a run must not continue, and what is in memo
 judged.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,13 +16,24 @@ from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.packages.read import Packages, read_package, read_packages
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows
-from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
+from balancer.reporting.words import count
+from balancer.rows.solutions import LANGUAGES
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["FoundPackages", "ProblemSource", "SourcedProblem", "find_packages", "open_problem_source"]
+__all__ = [
+    "FoundPackages",
+    "ProblemSource",
+    "SourcedProblem",
+    "find_packages",
+    "languages_in",
+    "lines_on_missing",
+    "open_problem_source",
+    "with_python",
+]
 
 _MOST_SAID = 10  # lines of a kind, of which there may be thousands
 
@@ -264,3 +276,41 @@ def _deciding(settings: PipelineSettings) -> dict[str, str]:
     """Return the settings that verdicts depend on; not endpoints, strategy or threads."""
     chosen = settings.model_dump(include=_DECIDING)
     return {f"setting {name}": str(value) for name, value in chosen.items()}
+
+
+# -- languages -----------------------------------------------------------------------------------------
+
+
+def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
+    """Return the languages of all submissions, validators and checkers; those of rows if no problem is known yet."""
+    used = {
+        program.language
+        for problem in problems
+        for program in (
+            *(submission.program for submission in problem.submissions),
+            *problem.input_validators,
+            *((problem.checker.program,) if problem.checker.program else ()),
+            *(recipe.program for recipe in problem.recipes if recipe.program),
+        )
+    }
+    return frozenset(used or {*LANGUAGES, python})
+
+
+def with_python(problem: Problem, python: str) -> Problem:
+    """Return `problem` with its Python submissions in the language `python`. Validators do not change."""
+    if python == "python":
+        return problem
+    submissions = tuple(
+        replace(each, program=replace(each.program, language=python)) if each.program.language == "python" else each
+        for each in problem.submissions
+    )
+    return replace(problem, submissions=submissions)
+
+
+def lines_on_missing(problems: Iterable[Problem], known: Collection[str]) -> Iterator[str]:
+    """Yield a line for each language that no endpoint runs, with the submissions left out."""
+    problems = tuple(problems)
+    lost = Counter(s.program.language for p in problems for s in p.submissions if s.program.language not in known)
+    for language, many in sorted(lost.items()):
+        where = sum(any(s.program.language == language for s in p.submissions) for p in problems)
+        yield f"{why_left_out(language)}: {count(many, 'submission')} of {count(where, 'problem')} left out"

@@ -22,13 +22,18 @@ from balancer.observing.page.serving import PageContents, open_page, token_of_en
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
+from balancer.pipeline.report.export import conclude
 from balancer.pipeline.results.records import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
-from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.languages import languages_in, lines_on_missing
-from balancer.pipeline.running.problem_source import ProblemSource, find_packages, open_problem_source
+from balancer.pipeline.running.problem_source import (
+    ProblemSource,
+    find_packages,
+    languages_in,
+    lines_on_missing,
+    open_problem_source,
+)
 from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge, RemoteWorkers
 from balancer.pipeline.running.setting_up import (
     LocalJudge,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.headline import nothing_judged, tiles, verdict, warnings
 from balancer.pipeline.report.matrix import BAND, LEGEND, LETTERS, matrix_bands
-from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints, looks_said
+from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
 from balancer.pipeline.results.run_result import CaseState, LeftOutRow, ProblemResult, RunResult
 from balancer.problem import Verdict
 from balancer.reporting.document import RowGroup, Table, Tone, cell_of, plain
@@ -92,11 +92,6 @@ def test_a_run_that_judged_nothing_says_why(run, why):
     if not result.totals.counts["judged"]:
         assert why in nothing_judged(result)
     assert nothing_judged(replace(result, complete=True)) == ""
-
-
-def test_suspect_ends_are_told_in_words():
-    looks = {("starved", "confirmed"): 2, ("late", "judged later"): 1}
-    assert looks_said(replace(_run(), rechecks=looks)) == ("2 starved ends: confirmed", "1 late end: judged later")
 
 
 def test_who_abstains_is_not_shown_as_never_run():

@@ -16,7 +16,6 @@ from balancer.pipeline.results.run_result import (
     CaseState,
     ContestedReading,
     Disagreement,
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
@@ -124,7 +123,6 @@ def hostile_run(evil: str = EVIL) -> RunResult:
         readings=(SurvivorReading(evil, evil, evil, evil, (near,), shortfall=evil, inputs=((evil, 1),)),),
         contested=(ContestedReading(evil, near, ((evil, evil),)),),
         source={"kind": evil, "problems": evil},
-        killed_readings=(KilledReading(evil, evil, evil, evil, near),),
     )
 
 

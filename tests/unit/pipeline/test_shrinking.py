@@ -14,7 +14,6 @@ from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round import shrinking
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution
@@ -105,9 +104,8 @@ def test_inputs_that_are_not_understood_stay_as_they_are(tmp_path, monkeypatch, 
     caplog.set_level("DEBUG", logger="balancer")
     judge(bench_of(tmp_path, "wrong", "late"))
     with bench_of(tmp_path).open({}) as sample:
-        assert [case.origin.generator for case in sample.store.cases("doubling", CaseState.READY)] == ["data"] * 3 + [
-            "long"
-        ]
+        ready = sample.store.cases("doubling", CaseState.READY)
+        assert [case.origin.generator for case in ready] == ["data"] * 3 + ["long"]
     assert "no knowledge of the inputs of doubling" in caplog.text
 
 
@@ -120,7 +118,7 @@ def test_cases_stay_as_they_are_without_a_time_budget(tmp_path):
 
 @pytest.mark.usefixtures("summing")
 def test_the_search_is_bounded_and_not_repeated(tmp_path, monkeypatch):
-    monkeypatch.setattr(shrinking, "_MOST_TRIES", 10)
+    monkeypatch.setattr("balancer.pipeline.round.shell._MOST_TRIES", 10)
     bench = bench_of(tmp_path, "wrong")
     executor = FakeExecutor()
     with bench.open({"a": executor}) as sample:

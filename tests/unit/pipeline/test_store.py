@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from balancer.errors import BalancerError, ConfigError
 from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results import log
-from balancer.pipeline.results.collect import collect, settle
+from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.run_result import CaseState, RunStage, Span
@@ -433,17 +433,6 @@ def test_only_what_was_judged_to_the_end_is_done(store):
         store.of(doubling.id).judged("square", 1, verdict, 0.1, "")
         settle(store, doubling)
         assert store.meet(doubling, 0, "print") is met
-
-
-def test_a_look_that_said_nothing_is_not_unjudged_once_a_later_session_has_judged_it(store):
-    store.meet(make_problem("p"), 0, "print")
-    store.begin_session("fifo", 1)
-    store.of("p").propose(0, ProposalBatch([OWN, MADE_UP], []))
-    for case, verdict in ((1, Verdict.ACCEPTED), (2, Verdict.UNJUDGED)):
-        store.log.add("p", "recheck", "a", case, "starved", "unjudged")
-        store.of("p").judged("a", case, verdict, 0.1, "")
-    store.log.add("p", "recheck", "validator", 3, "starved", "unjudged")  # what gets no verdict stays so
-    assert collect(store).rechecks == {("starved", "judged later"): 1, ("starved", "unjudged"): 2}
 
 
 def test_results_of_another_version_are_refused_in_one_line_and_stay_as_they_are(tmp_path):

@@ -20,11 +20,11 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
+from balancer.pipeline.report.export import conclude
 from balancer.pipeline.results.collect import MOST_DETAILED
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
-from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pipeline.running.turns import work_through
 from balancer.plugins.registry import Registered, Registry, default_registry
