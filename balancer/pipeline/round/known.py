@@ -20,7 +20,7 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["OVERRUN", "Known", "feedback_before", "status_after", "undecided"]
 
-OVERRUN = 0.1  # of the budget, in which the last runs may end
+OVERRUN = 0.05  # of the budget, in which the last runs may end
 _JURY = 6  # accepted submissions that run on every made-up input, with a time budget
 
 

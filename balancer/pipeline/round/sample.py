@@ -30,6 +30,7 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["ProblemClock", "Sample"]
 
+_LEAST_S = 0.1  # wall seconds of a run at the end of the budget
 _REMEMBERED = 16  # runs, whose longest tells how long the next one may take
 _MOST_THREADS = 512
 _MOST_BYTES = 4096  # longer outputs are not kept, to save memory
@@ -235,17 +236,21 @@ class Sample:
         """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
         A surprising result is first confirmed elsewhere, and may be replaced. A run without a result at the end of the
-        budget leaves no verdict.
+        budget, or cut there, leaves no verdict.
 
         Args:
             submission, case, stage: the run.
             ran: its result; None: run it.
         """
         wanted = self.wanted(submission, case, stage)
+        limits, left_s = wanted.limits, self._left_for_runs_s()
+        if cut := left_s < limits.wall_s:
+            wanted = replace(wanted, limits=replace(limits, wall_s=max(left_s, _LEAST_S)))
         if ran is None:
             ran = self.clock.timed(lambda: self.runner.run(wanted))
         judgement = self._judgement(wanted, case, ran)
-        if judgement.verdict is Verdict.UNJUDGED and self.late:
+        cut = cut and judgement.verdict is Verdict.TIME_LIMIT and _used_s(ran) < limits.cpu_s
+        if cut or (judgement.verdict is Verdict.UNJUDGED and self.late):
             return judgement, ran  # as if it had not begun: there is no time for it
         if _surprises(submission, judgement):
             again = self.runner.confirm(wanted, ran)
@@ -255,16 +260,19 @@ class Sample:
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
             self.log.leave_out(submission.name, f"does not compile: {judgement.note}")
-        time_s = ran.execution.time_s if ran.execution else 0.0
         verdict = judgement.verdict
         kills = not submission.accepted and verdict.kills and verdict is not Verdict.COMPILE_ERROR
-        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note)
+        self.log.judged(submission.name, case.id, verdict, _used_s(ran), judgement.note)
         if kills:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 
     def _judgement(self, wanted: ProgramRun, case: StoredCase, ran: ProgramResult) -> Judgement:
         return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
+
+
+def _used_s(ran: ProgramResult) -> float:
+    return ran.execution.time_s if ran.execution else 0.0
 
 
 def _surprises(submission: Submission, judgement: Judgement) -> bool:

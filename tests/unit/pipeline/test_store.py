@@ -122,11 +122,15 @@ def test_reopen_tries_again_what_was_lost(tmp_path_factory, states, other):
             store.of(problem).propose(0, ProposalBatch(proposals, []))
             for number, state in enumerate(given_states, start=1):
                 store.of(problem).set_case(number, state)
+            for verdict in Verdict:
+                store.of(problem).judged(verdict.value, 1, verdict, 0.1, "")
         store.of("p").reopen()
         lost = CaseState.UNJUDGED in states
         again = {CaseState.UNJUDGED: CaseState.PROPOSED} | ({CaseState.SPARE: CaseState.PROPOSED} if lost else {})
         assert [case.state for case in store.cases("p")] == [again.get(state, state) for state in states]
         assert [case.state for case in store.cases("q")] == other
+        assert Verdict.UNJUDGED not in {each.verdict for each in store.verdicts("p").values()}
+        assert (len(store.verdicts("p")), len(store.verdicts("q"))) == (len(Verdict) - 1, len(Verdict))
 
 
 # -- what is put in stays in ---------------------------------------------------------------------------
