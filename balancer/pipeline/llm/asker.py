@@ -33,7 +33,7 @@ _COMMON = frozenset({"name", "statement", "time_limit_s", "most"})
 _FACTS = {
     "system.md": frozenset[str](),
     "propose.md": _COMMON | {"examples", "reference", "many_answers"},
-    "refine.md": _COMMON | {"round", "cases", "failed", "disagreed", "refused", "relations", "complaints", "survivors"},
+    "refine.md": _COMMON | {"round", "cases", "failed", "disagreed", "refused", "complaints", "survivors"},
 }
 _ATTEMPTS = 3  # for a usable answer
 _MOST_REPEATED = 2000  # characters of a bad answer that the model is shown again

@@ -1,7 +1,7 @@
 """Run store: the results so far, as a log of events, so that a run that dies resumes where it stopped."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -96,12 +96,8 @@ class Store:
 
     # -- the run as a whole --------------------------------------------------------------------------
 
-    def claim(self, fingerprint: Mapping[str, str], *, then: Mapping[str, str] | None = None) -> None:
+    def claim(self, fingerprint: Mapping[str, str]) -> None:
         """Record what is judged here, or check that it is the same as before.
-
-        Args:
-            fingerprint: of what is judged.
-            then: what is judged from now on, if that is more.
 
         Raises:
             ConfigError: a line that names the differences.
@@ -113,17 +109,12 @@ class Store:
                 f"{self._folder}: holds a run with other {', '.join(changed)}; "
                 "use --fresh to start over, or choose other --results"
             )
-        self.log.add("", "claimed", dict(fingerprint if then is None or not before else then))
+        self.log.add("", "claimed", dict(fingerprint))
 
     @property
     def fingerprint(self) -> dict[str, str]:
         """What is judged here; empty if no run has begun."""
         return dict((self.log.last("claimed") or ({},))[0])
-
-    def mended(self, problems: Iterable[str]) -> set[str]:
-        """Return those of `problems` that were left out as packages when the run was claimed, so not part of it."""
-        before, left_out = self.fingerprint, self.problems.left_out_packages()
-        return {name for name in problems if name in left_out and f"problem {name}" not in before}
 
     def describe(self, source: Mapping[str, str]) -> None:
         """Record where the problems come from, for later commands."""

@@ -5,7 +5,7 @@ judged.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -153,23 +153,24 @@ class _PackageFolder:
     ) -> None:
         self._settings = settings
         self._fingerprints = found.fingerprints
-        self._languages = languages
         self._store = store
         packages = found.packages
         self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
         self.count: int | None = len(self.known)
-        # A package that an earlier session left out, and that can be read now, was not part of the run at its start.
-        mended = store.mended([problem.id for problem in self.known])
-        before = [problem for problem in self.known if problem.id not in mended]
-        read = [problem for problem in packages.read if problem.id not in mended]  # with those of other shards
-        store.claim(self._claims(before, read), then=self._claims(self.known, packages.read))
+        used = {each.program.language for problem in packages.read for each in problem.submissions}
+        store.claim(
+            {
+                # A submission in a language that no endpoint runs is left out permanently.
+                "languages on the endpoints": ", ".join(sorted(used & set(languages))),
+                **_deciding(settings),
+                **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in self.known},
+            }
+        )
         store.describe({"kind": "packages", "problems": settings.problems})
         store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
         for package in packages.left_out:
             say("package is left out", f"package {package.name} is left out: {package.why}")
-        for name in sorted(mended):
-            say("package can be read now", f"package {name} was left out before; it can be read now and is judged")
 
     def problems(self) -> Iterator[SourcedProblem]:
         """Yield the problems; the store has met all before the first one is judged."""
@@ -185,15 +186,6 @@ class _PackageFolder:
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(f"{problem.path}: has changed since the run began; restore it, or use --fresh")
         return read
-
-    def _claims(self, problems: Sequence[Problem], known: Sequence[Problem]) -> dict[str, str]:
-        used = {submission.program.language for problem in known for submission in problem.submissions}
-        return {
-            # A submission in a language that no endpoint runs is left out permanently.
-            "languages on the endpoints": ", ".join(sorted(used & set(self._languages))),
-            **_deciding(self._settings),
-            **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in problems},
-        }
 
 
 class _Rows:
