@@ -69,11 +69,9 @@ class ModelGenerator:
             time_limit_s=problem.time_limit_s or "?",
             round=feedback.round,
             cases=[{"origin": case.origin.detail, "rejected": case.rejected} for case in feedback.cases],
-            failed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.failed],
-            disagreed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.disagreed],
-            refused=[
-                {"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.refused[:_MOST_REFUSED]
-            ],
+            failed=_told(feedback.failed),
+            disagreed=_told(feedback.disagreed),
+            refused=_told(feedback.refused),
             complaints=[line[:200] for line in feedback.complaints],
             survivors=[
                 {

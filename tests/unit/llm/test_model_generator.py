@@ -38,9 +38,7 @@ class Scripted:
 
 
 def test_a_model_is_told_what_was_refused_and_why():
-    refused = tuple(
-        UnusedInput(Origin("llm", f"small {n}"), b"1\nundo 1\n", f"nothing to undo at {n}") for n in range(30)
-    )
+    refused = tuple(UnusedInput(Origin("llm", f"small {n}"), b"1\nundo 1\n", f"no undo at {n}") for n in range(30))
     scripted = Scripted()
     known = replace(problem("1\nadd 5\n"), name="undo-log")
     case = CaseFeedback(1, Origin("data", "1"), b"1\nadd 5\n", ("wrong/1.py",))
