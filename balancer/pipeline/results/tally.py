@@ -78,7 +78,7 @@ class ProblemTally:
     def summary(self) -> dict[str, Any]:
         """Return the problem's part of `summary.json`."""
         told = {name: list(getattr(self, name)) for name in ("survivors", "not_judged", "troubles", "notes")}
-        return {"problem": self.id, **self.counts, **told, "left_out": dict(self.left_out)}
+        return {"problem": self.id, "counts": dict(self.counts), **told, "left_out": dict(self.left_out)}
 
 
 @dataclass(slots=True)
