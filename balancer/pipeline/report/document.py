@@ -351,8 +351,7 @@ def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     )
     yield LEGEND
     for number, problem in enumerate(result.problems):
-        _, *matrix = kill_matrix(problem)
-        yield doc.Details(_summed(problem), doc.Panes((tuple(matrix),), "one"), f"problem-{number}")
+        yield doc.Details(_summed(problem), doc.Panes((tuple(kill_matrix(problem)),), "one"), f"problem-{number}")
 
 
 def _summed(problem: ProblemResult) -> doc.Words:

@@ -75,7 +75,7 @@ def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, A
             if number in killed:
                 killed[number].append(submission.name)
     cases = []
-    for case in store.cases(roster.id):
+    for case in store.of(roster.id).cases():
         if case.id not in killed or case.answer is None:
             continue
         try:
@@ -125,7 +125,7 @@ def _export(store: Store, folder: Path, wanted: Mapping[str, Collection[int]]) -
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     for problem, numbers in wanted.items():
-        for case in store.cases(problem) if numbers else ():
+        for case in store.of(problem).cases() if numbers else ():
             if case.id in numbers:
                 home = folder / problem
                 home.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ def _contested(store: Store, problem: ProblemResult) -> Iterator[ContestedReadin
     chosen = [case.id for case in problem.cases if case.state is CaseState.CONTESTED][:_MOST_OF_A_PROBLEM]
     if not chosen:
         return
-    verdicts = store.verdicts(problem.id)
+    verdicts = store.of(problem.id).verdicts()
     disputed = {each.submission for each in problem.disagreements}
     voices = {each.name for each in problem.accepted} | disputed
     for case in _as_read(store, problem, chosen):
@@ -88,7 +88,7 @@ def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> t
     if not chosen:
         return ()
     rejects = _rejects(problem)
-    stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
+    stored = {case.id: case for case in store.of(problem.id).cases() if case.id in chosen}
     return tuple(
         NearCase(
             case, stored[case].origin, _text(stored[case].data), _text(stored[case].answer or b""), tuple(rejects[case])

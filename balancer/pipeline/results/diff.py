@@ -160,13 +160,13 @@ def _add(found: Difference, kind: str, what: Any) -> None:
 
 def _verdicts(store: Store, problem: str) -> Mapping[str, tuple[str, Mapping[str, Verdict]]]:
     """Return input -> the name of its case, and submission -> verdict, for the ready cases."""
-    cases = store.cases(problem, CaseState.READY)
+    cases = store.of(problem).cases(CaseState.READY)
     inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in cases}
     found: dict[str, tuple[str, dict[str, Verdict]]] = {
         inputs[case.id]: (f"{case.id} ({case.origin.generator}: {case.origin.detail})", {}) for case in cases
     }
-    left_out = store.left_out(problem)
-    for (name, case), stored in store.verdicts(problem).items():
+    left_out = store.of(problem).left_out
+    for (name, case), stored in store.of(problem).verdicts().items():
         if case in inputs and name not in left_out:
             found[inputs[case]][1][name] = stored.verdict
     return found

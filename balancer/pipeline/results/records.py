@@ -131,11 +131,6 @@ class Answers:
         rows = self._log.rows(f"SELECT {number}, COUNT(*), {_USED} GROUP BY {number}")
         return {row[0]: ModelUsage(*row[1:]) for row in rows}
 
-    def count(self, problem: str | None = None) -> int:
-        """Return the number of answers, of `problem` or of all."""
-        of = "kind = 'answer' AND (?1 IS NULL OR json_extract(payload, '$[1]') = ?1)"
-        return int((self._log.row(f"SELECT COUNT(*) FROM events WHERE {of}", problem) or (0,))[0])
-
 
 class TrustStore:
     """What is known about lying endpoints, over all sessions of one run. Thread-safe."""

@@ -12,7 +12,7 @@ from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaSt
 from balancer.errors import ConfigError
 from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase, StoredVerdict
-from balancer.pipeline.results.problem_result import CaseState, ProblemResult
+from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import ProblemOutcome, Problems, SeenBefore
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
 from balancer.pipeline.results.run_result import GeneratorYield
@@ -172,15 +172,3 @@ class Store:
         if met is SeenBefore.CHANGED:
             self.forget(problem.id)
         return met
-
-    def cases(self, problem: str, *states: CaseState) -> list[StoredCase]:
-        """Return the cases of `problem` that are in one of `states` (default: all), by id."""
-        return self.of(problem).cases(*states)
-
-    def verdicts(self, problem: str) -> dict[tuple[str, int], StoredVerdict]:
-        """Return the verdicts so far, by submission and case."""
-        return self.of(problem).verdicts()
-
-    def left_out(self, problem: str) -> Mapping[str, str]:
-        """Return what is not used, and why."""
-        return self.of(problem).left_out

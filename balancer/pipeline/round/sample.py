@@ -22,7 +22,7 @@ from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.acts import Now
-from balancer.pipeline.round.checking import CheckerTrial, Validators
+from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.known import OVERRUN, Known
 from balancer.problem import CaseOptions, Problem, Submission, Verdict
 from balancer.program import Limits, Program
@@ -141,12 +141,11 @@ class Sample:
     known: Known = field(init=False)
     clock: "ProblemClock" = field(init=False)
     validators: Validators = field(init=False)
-    checker_trial: CheckerTrial = field(init=False)
     unconfirmed: "UnconfirmedRuns" = field(init=False)
     threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the validators and the checker trial, and start the clock."""
+        """Make the validators, and start the clock."""
         problem, say = self.problem, self.progress.say
         self.log = self.store.of(problem.id)
         self.known = Known(problem, self.log, self.settings, self.allowed_s, self.runner.languages)
@@ -155,7 +154,6 @@ class Sample:
         self.unconfirmed = UnconfirmedRuns()
         self.runner = self.runner.within(self._left_for_runs_s)
         self.validators = Validators(problem, self.runner, self.log, self.known.validators, say)
-        self.checker_trial = CheckerTrial(problem, self.runner, self.log, say)
 
     @property
     def left_s(self) -> float:
@@ -222,7 +220,7 @@ class Sample:
         checker = self.known.checker if options is None else replace(self.known.checker, flags=options.checker)
         if checker.program is not self.problem.checker.program:
             return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
-        return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
+        return OutputCheck(checker, on_odd=lambda execution: self.validators.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict. Skip one that is left out."""

@@ -160,4 +160,4 @@ def test_the_store_remembers_whatever_a_model_says(tmp_path):
         assert used == {"row": TokenUsage(30, 15, 3.0)}
     with Store(tmp_path) as store:
         assert _asker(servers, store.answers).ask("row", 0, "question") == first
-        assert (store.answers.count("row"), store.answers.count("other"), store.answers.used()) == (3, 0, used)
+        assert store.answers.used() == used

@@ -33,7 +33,7 @@ class Numbers:
     name: ClassVar[str] = "numbers"
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        for n in rng.sample(range(76), budget):
+        for n in rng.sample(range(76), min(budget, 76)):
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
 
@@ -104,10 +104,10 @@ class End:
 
 def end_of(store: Store, problem: Problem) -> End:
     """Return what `store` holds of `problem`; the verdicts on what is left out mean nothing."""
-    left_out = store.left_out(problem.id)
+    left_out = store.of(problem.id).left_out
     return End(
-        tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.cases(problem.id)),
-        tuple((s, c, v.verdict) for (s, c), v in sorted(store.verdicts(problem.id).items()) if s not in left_out),
+        tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.of(problem.id).cases()),
+        tuple((s, c, v.verdict) for (s, c), v in sorted(store.of(problem.id).verdicts().items()) if s not in left_out),
         tuple(left_out),
         tuple(store.of(problem.id).notes()),
     )

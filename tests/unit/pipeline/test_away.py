@@ -154,8 +154,8 @@ def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(be
     bench.new = lambda: FakeExecutor(call_s=call_s)
     assert not bench.away(near, "there", sample_level_workers=1).complete
     with Store(bench.folder / "there") as store:
-        assert store.verdicts("r0")
-        assert store.cases("r1"), "what it had come to"
+        assert store.of("r0").verdicts()
+        assert store.of("r1").cases(), "what it had come to"
     bench.new = FakeExecutor
     again = _Near(bench.registry)
     assert bench.away(again, "there").complete

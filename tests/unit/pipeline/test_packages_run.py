@@ -280,7 +280,7 @@ def test_verdicts_say_what_they_said(bench):
     """The reference runs on its own data before the first round: nothing is judged twice."""
     found = bench.run()
     with Store(bench.folder / "results") as store:
-        verdicts = store.verdicts("doubling")
+        verdicts = store.of("doubling").verdicts()
         accepted = [stored for (name, _), stored in verdicts.items() if name.startswith("accepted/")]
     assert all(stored.verdict is Verdict.ACCEPTED for stored in accepted)
     runs = [(span.subject, span.case) for span in found.spans if span.problem == "doubling" and span.case]

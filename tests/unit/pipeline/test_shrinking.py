@@ -81,8 +81,8 @@ def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_pa
     bench = bench_of(tmp_path, "wrong", "late")
     judge(bench)
     with bench.open({}) as sample:
-        cases = sample.store.cases("doubling", CaseState.READY)
-        verdicts = sample.store.verdicts("doubling")
+        cases = sample.store.of("doubling").cases(CaseState.READY)
+        verdicts = sample.store.of("doubling").verdicts()
         (large,) = [case for case in cases if case.origin.generator == "long"]
         by_data = {case.data: case for case in cases if case.origin.generator == "shrink"}
         assert len(by_data) == 2, "one for each submission that only the large one killed"
@@ -104,7 +104,7 @@ def test_inputs_that_are_not_understood_stay_as_they_are(tmp_path, monkeypatch, 
     caplog.set_level("DEBUG", logger="balancer")
     judge(bench_of(tmp_path, "wrong", "late"))
     with bench_of(tmp_path).open({}) as sample:
-        ready = sample.store.cases("doubling", CaseState.READY)
+        ready = sample.store.of("doubling").cases(CaseState.READY)
         assert [case.origin.generator for case in ready] == ["data"] * 3 + ["long"]
     assert "no knowledge of the inputs of doubling" in caplog.text
 
@@ -113,7 +113,7 @@ def test_inputs_that_are_not_understood_stay_as_they_are(tmp_path, monkeypatch, 
 def test_cases_stay_as_they_are_without_a_time_budget(tmp_path):
     judge(bench_of(tmp_path, "wrong"), allowed_s=None)
     with bench_of(tmp_path).open({}) as sample:
-        assert all(case.origin.generator != "shrink" for case in sample.store.cases("doubling"))
+        assert all(case.origin.generator != "shrink" for case in sample.store.of("doubling").cases())
 
 
 @pytest.mark.usefixtures("summing")
@@ -134,11 +134,11 @@ def test_the_search_is_bounded_and_not_repeated(tmp_path, monkeypatch):
 def test_a_death_while_cases_are_made_smaller(tmp_path):
     judge(bench_of(tmp_path / "whole", "wrong"))
     with bench_of(tmp_path / "whole", "wrong").open({}) as sample:
-        whole = [(c.data, c.state) for c in sample.store.cases("doubling")]
+        whole = [(c.data, c.state) for c in sample.store.of("doubling").cases()]
     for after in range(8, 40, 2):
         bench = bench_of(tmp_path / str(after), "wrong")
         with suppress(Died):
             judge(bench, kind=mortal(after))
         judge(bench)
         with bench.open({}) as sample:
-            assert [(c.data, c.state) for c in sample.store.cases("doubling")] == whole
+            assert [(c.data, c.state) for c in sample.store.of("doubling").cases()] == whole

@@ -148,7 +148,7 @@ def test_each_stage_runs_what_it_is_for(bench):
     with bench.open({"a": executor}) as sample:
         spans = sample.runner.attempts.hooks.on_span.__self__
         judge_problem(sample)
-        ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
+        ready = {case.id for case in sample.store.of("doubling").cases(CaseState.READY)}
     by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}
     assert by_stage[RunStage.REFERENCE] == {("double", case) for case in ready}
     assert by_stage[RunStage.AGREE] == {("add", case) for case in ready}
@@ -336,7 +336,7 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(tmp_path, changes, left_o
     assert len(end.inputs(CaseState.READY)) == ready
     assert bool(end.verdicts) is bool(ready)
     with bench.open({}) as sample:
-        assert sample.store.left_out("doubling")[left_out[0]] == why
+        assert sample.store.of("doubling").left_out[left_out[0]] == why
 
 
 def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path):
@@ -398,7 +398,7 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path):
             shell = Shell(replace(sample, settings=settings))
             shell.carry_out(Equip(many_answers=False))
             shell.carry_out(Propose(0, bench.max_inputs, ()))
-            return [int(case.data) for case in sample.store.cases(name)]
+            return [int(case.data) for case in sample.store.of(name).cases()]
 
     assert proposed("p", 1) != proposed("q", 1)
     assert proposed("p", 2) != proposed("p", 1)
@@ -438,7 +438,7 @@ def test_an_own_input_that_is_not_valid_is_not_used(tmp_path):
     end = judged(bench)
     assert end.inputs(CaseState.INVALID)[0] == 60
     with bench.open({}) as sample:
-        assert sample.store.cases("doubling")[1].note == "check input refuses it"
+        assert sample.store.of("doubling").cases()[1].note == "check input refuses it"
 
 
 def test_all_validators_must_agree(tmp_path, monkeypatch):
@@ -461,7 +461,7 @@ def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path):
     assert end.inputs(CaseState.CONTESTED) == [3]
     assert end.verdict("double", 3) is Verdict.JUDGE_ERROR
     with bench.open({}) as sample:
-        note = sample.store.verdicts("doubling")["double", 2].note
+        note = sample.store.of("doubling").verdicts()["double", 2].note
     assert note == "the output validator failed (exit code 1): IndexError: 3; it must exit with 42 or 43"
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "a complete run runs nothing"
 
@@ -504,7 +504,7 @@ def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp
     tries = bench.attempts * (2 + bench.max_inputs)
     assert sum(len(executor.calls) for executor in executors.values()) == tries, "no more inputs than are wanted"
     with bench.open({}) as sample:
-        assert "connection refused" in sample.store.cases("doubling")[0].note
+        assert "connection refused" in sample.store.of("doubling").cases()[0].note
     assert judged(bench) == undisturbed
 
 

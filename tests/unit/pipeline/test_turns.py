@@ -65,8 +65,8 @@ def test_a_later_round_runs_only_what_survives(tmp_path):
     bench = bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "slow from 20"))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
-        cases = {case.id: case for case in sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)}
-        verdicts = sample.store.verdicts("doubling")
+        cases = {case.id: case for case in sample.store.of("doubling").cases(CaseState.READY, CaseState.REPLACED)}
+        verdicts = sample.store.of("doubling").verdicts()
         ran = {(cases[case].round, name) for (name, case) in verdicts if not cases[case].sample}
         kills = [(name, cases[case].round) for (name, case), stored in verdicts.items() if stored.verdict.kills]
         killed = {name: min(number for who, number in kills if who == name) for name, _ in kills}
@@ -142,11 +142,11 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path, budget
         timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         judge_problem(timed)
         assert timed.clock.spent_s <= 1.05 * budget_s + 1
-        verdicts = sample.store.verdicts("doubling")
+        verdicts = sample.store.of("doubling").verdicts()
         assert not [each for each in verdicts.values() if each.verdict is Verdict.UNJUDGED]
-        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        assert not sample.store.of("doubling").cases(CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
         alive = {each.name for each in timed.known.surviving()}
-        for case in sample.store.cases("doubling", CaseState.READY):
+        for case in sample.store.of("doubling").cases(CaseState.READY):
             if not case.sample and any((name, case.id) not in verdicts for name in alive):
                 assert case.note == NOT_ALL_RUN
                 assert any(each.verdict.kills for each in verdicts.values() if each.case == case.id)
@@ -170,7 +170,7 @@ def test_a_run_is_cut_at_the_end_of_the_budget_and_has_a_verdict_only_if_its_own
         timed = replace(sample, allowed_s=4.0)
         timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         judge_problem(timed)
-        found = [each.verdict for each in sample.store.verdicts("doubling").values() if each.verdict.kills]
+        found = [each.verdict for each in sample.store.of("doubling").verdicts().values() if each.verdict.kills]
     assert timed.clock.spent_s <= 1.05 * 4.0 + 0.5
     assert found == ([Verdict.TIME_LIMIT] if used_s == 1.0 else [])
 
@@ -181,8 +181,8 @@ def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int
         timed = replace(sample, allowed_s=budget_s)
         timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         hungry = judge_problem(timed)
-        ready = sample.store.cases("doubling", CaseState.READY)
-        verdicts = sample.store.verdicts("doubling")
+        ready = sample.store.of("doubling").cases(CaseState.READY)
+        verdicts = sample.store.of("doubling").verdicts()
         assert all((each.name, case.id) in verdicts for case in ready for each in timed.known.surviving())
         return hungry, sum(not case.sample for case in ready), sample.store.of("doubling").notes()
 
@@ -275,9 +275,11 @@ def test_runs_that_are_tried_again_end_with_the_budget(tmp_path, busy_for):
         timed.clock = ProblemClock(sample.log, runner.now)
         judge_problem(timed)
         assert 27 <= timed.clock.spent_s <= 31.5
-        assert not [each for each in sample.store.verdicts("doubling").values() if each.verdict is Verdict.UNJUDGED]
-        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
-        assert len(sample.store.cases("doubling", CaseState.READY)) == 2
+        assert not [
+            each for each in sample.store.of("doubling").verdicts().values() if each.verdict is Verdict.UNJUDGED
+        ]
+        assert not sample.store.of("doubling").cases(CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        assert len(sample.store.of("doubling").cases(CaseState.READY)) == 2
 
 
 class Long(Further):
@@ -309,8 +311,8 @@ def test_with_a_budget_what_is_killed_runs_no_more(tmp_path):
     bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=60.0))
-        made_up = {case.id for case in sample.store.cases("doubling", CaseState.READY) if not case.sample}
-        ran = [case for name, case in sample.store.verdicts("doubling") if name == "square" and case in made_up]
+        made_up = {case.id for case in sample.store.of("doubling").cases(CaseState.READY) if not case.sample}
+        ran = [case for name, case in sample.store.of("doubling").verdicts() if name == "square" and case in made_up]
     assert len(ran) <= 1, "the first case kills it"
     assert len(made_up) > 1
 
