@@ -377,7 +377,7 @@ def _packages_of(config: Config) -> "Packages | BalancerError | None":
         return None
     from balancer.pipeline.packages.read import read_packages  # they need the extra
     from balancer.pipeline.rows.raw import are_rows
-    from balancer.pipeline.running.languages import with_python
+    from balancer.pipeline.running.problem_source import with_python
 
     if are_rows(settings.problems):
         return None
@@ -393,7 +393,7 @@ def _languages_of_problems(config: Config, packages: "Packages | BalancerError |
     """Return the languages that a run would ask the endpoints for; None: there is no [pipeline]."""
     if config.pipeline is None or not has("pipeline"):
         return None
-    from balancer.pipeline.running.languages import languages_in
+    from balancer.pipeline.running.problem_source import languages_in
 
     known = () if packages is None or isinstance(packages, BalancerError) else packages.read
     return languages_in(known, config.pipeline.python)
@@ -412,7 +412,7 @@ def _check_pipeline(
         checked.mistakes.append(str(error))
         return
     from balancer.pipeline.rows.raw import are_rows  # they need the extra
-    from balancer.pipeline.running.languages import lines_on_missing
+    from balancer.pipeline.running.problem_source import lines_on_missing
     from balancer.pipeline.running.run import find_generators
 
     redact = config.redact
@@ -486,7 +486,7 @@ def _rows(config: Config, settings: PipelineSettings, checked: Checked) -> tuple
 
 def _on_rows(found: Sequence[_Found]) -> list[str]:
     """Return a line for each kind of column that is not used, and for each language that no endpoint runs."""
-    from balancer.pipeline.results.missing_languages import cost_of_missing, why_left_out
+    from balancer.pipeline.results.tally import cost_of_missing, why_left_out
 
     notes = Counter(note for each in found for note in each.notes)
     lost = [cost_of_missing(each.left_out) for each in found]

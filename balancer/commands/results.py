@@ -28,7 +28,7 @@ def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult,
         ConfigError: there are no results, or another process is writing them.
     """
     from balancer.pipeline.report import write_report
-    from balancer.pipeline.running.conclude import conclude
+    from balancer.pipeline.report.export import conclude
 
     with _opened(folder) as store:
         found = conclude(store, folder, say)
@@ -38,8 +38,8 @@ def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult,
 def put_together(folders: Sequence[Path], into: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
     """Merge the results of shares in `into`, and write the report. Returns and raises as `write_again`."""
     from balancer.pipeline.report import write_report
+    from balancer.pipeline.report.export import conclude
     from balancer.pipeline.results.transfer import merge
-    from balancer.pipeline.running.conclude import conclude
 
     with merge(folders, into) as store:
         found = conclude(store, into, say)

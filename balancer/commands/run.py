@@ -112,10 +112,10 @@ def tell_of_run(found: "RunResult", report: Path, settings: "Config", *, as_json
         said = "stopped; the same command goes on from here"
     elif not found.complete:
         said = "some problems are left; the same command goes on with them"
-        if not found.judged and found.reasons:
-            said = "nothing was judged; the same command tries again"
-        elif not found.judged:
-            said = f"{nothing_judged(found)} To run it again does not help before this is mended."
+        if why := nothing_judged(found):
+            said = f"{why}; the same command tries again"
+            if not found.reasons:
+                said = f"{why} To run it again does not help before this is mended."
     if as_json:
         errors = [nothing_judged(found) or said] if said else []
         print_json({**found.summary(), "report": str(report)}, errors=errors, redact=settings.redact)

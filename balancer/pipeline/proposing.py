@@ -1,18 +1,13 @@
-"""Services of a run for generators: toolbox, feedback, and the budget of a model.
+"""Services of a run for generators: a toolbox, feedback, and the answers of a model.
 
 - `Toolbox`: run programs, bring validators. Programs run in the sandbox, never here.
 - `Feedback`: the results of a round, for those who propose the next inputs. Frozen data.
-- `ModelAccount`: tokens, money and time, of a row and of the whole run. Decides before each call whether it may be
-  made. The use of a call is not known before. So a call reserves the most it can use, and frees the rest when it ends.
 """
 
 import random
-import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
 from typing import Literal, Protocol, runtime_checkable
 
 from balancer.errors import BalancerError
@@ -21,7 +16,7 @@ from balancer.judging.verdict import compiler_error
 from balancer.plugins.registry import Registry
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
-from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
+from balancer.settings.llm import LlmSettings
 
 __all__ = [
     "AnswerStore",
@@ -30,8 +25,6 @@ __all__ = [
     "EquippedGenerator",
     "Feedback",
     "ForSomeProblems",
-    "ModelAccount",
-    "NoBudget",
     "OpenedGenerator",
     "ProgramRole",
     "PutOff",
@@ -49,121 +42,17 @@ _SHOWN = 160  # characters of a program's output
 ProgramRole = Literal["validator", "checker", "generator"]
 
 
-class NoBudget(Exception):
-    """The budget does not allow another call. The message names the cap."""
-
-
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """What a call used, or may use.
-
-    Attributes:
-        asked, answered: tokens of the question and of the answer.
-        cost: money.
-        seconds: until the answer arrived.
-    """
+    """What a call used: tokens of the question and of the answer, and seconds until the answer arrived."""
 
     asked: int = 0
     answered: int = 0
-    cost: float = 0.0
     seconds: float = 0.0
 
     @property
     def tokens(self) -> int:
         return self.asked + self.answered
-
-    def __add__(self, other: "TokenUsage") -> "TokenUsage":
-        return TokenUsage(
-            self.asked + other.asked,
-            self.answered + other.answered,
-            self.cost + other.cost,
-            self.seconds + other.seconds,
-        )
-
-
-class ModelAccount:
-    """Use and reservations of each row and of all rows together.
-
-    Args:
-        budget: the caps.
-        prices: of tokens.
-        before: row -> its use in earlier sessions of the run.
-    """
-
-    def __init__(self, budget: LlmBudget, prices: LlmPrices, before: dict[str, TokenUsage] | None = None) -> None:
-        self._budget = budget
-        self._prices = prices
-        self._changed = threading.Condition()
-        self._rows: defaultdict[str, TokenUsage] = defaultdict(TokenUsage, before or {})
-        self._all = sum((before or {}).values(), TokenUsage())
-        self._aside: dict[int, tuple[str, TokenUsage]] = {}  # the most that calls under way may use
-        self._numbers = count()
-
-    @contextmanager
-    def reserve(self, row: str, asked: int, answered: int) -> Iterator["Reserved"]:
-        """Reserve the most that a call may use. After the block, only what `Reserved.settle` was given is booked.
-
-        If the call only fails to fit because of calls under way, it waits for them. A cap on seconds prevents further
-        calls; a call that has begun may end.
-
-        Raises:
-            NoBudget: a cap does not allow it.
-        """
-        number, most = next(self._numbers), TokenUsage(asked, answered, self._prices.cost(asked, answered))
-        with self._changed:
-            while not self._fits(row, most):
-                self._changed.wait()
-            self._aside[number] = row, most
-        reserved = Reserved(self._prices)
-        try:
-            yield reserved
-        finally:
-            with self._changed:
-                del self._aside[number]
-                self._rows[row] += reserved.used
-                self._all += reserved.used
-                self._changed.notify_all()
-
-    def used(self, row: str | None = None) -> TokenUsage:
-        """Return the use of `row`, or of the whole run. A call counts when it has ended."""
-        with self._changed:
-            return self._all if row is None else self._rows[row]
-
-    def _fits(self, row: str, most: TokenUsage) -> bool:
-        """Return whether a call fits with those under way. Raises NoBudget if it never will."""
-        others = [(of, aside) for of, aside in self._aside.values()]
-        row_aside = sum((aside for of, aside in others if of == row), TokenUsage())
-        all_aside = sum((aside for _, aside in others), TokenUsage())
-        budget, fits = self._budget, True
-        for name, cap, used, aside, more in (
-            ("row_tokens", budget.row_tokens, self._rows[row].tokens, row_aside.tokens, most.tokens),
-            ("tokens", budget.tokens, self._all.tokens, all_aside.tokens, most.tokens),
-            ("cost", budget.cost, self._all.cost, all_aside.cost, most.cost),
-        ):
-            if cap is not None:
-                if used + more > cap:
-                    raise _no_budget(name, cap)
-                fits = fits and used + more + aside <= cap
-        if budget.seconds is not None and self._all.seconds >= budget.seconds:
-            raise _no_budget("seconds", budget.seconds)
-        return fits
-
-
-def _no_budget(name: str, cap: float) -> NoBudget:
-    return NoBudget(f"[llm.budget] {name} = {cap:g} allows no more questions")
-
-
-class Reserved:
-    """The reservation of one call. Attribute: `used`, its real use."""
-
-    def __init__(self, prices: LlmPrices) -> None:
-        self._prices = prices
-        self.used = TokenUsage()
-
-    def settle(self, asked: int, answered: int, seconds: float) -> TokenUsage:
-        """Record the use of the call. Several calls of one reservation add up."""
-        self.used += TokenUsage(asked, answered, self._prices.cost(asked, answered), seconds)
-        return self.used
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +61,13 @@ class CaseFeedback:
 
     Attributes:
         id, origin, data: the case.
-        rejected, let_live: names of the wrong submissions that it rejects, and of those that pass it.
-        time_s: seconds of the slowest accepted submission.
-        survivor_s: seconds of the slowest wrong submission that passes it.
+        rejected: names of the wrong submissions that it rejects.
     """
 
     id: int
     origin: Origin
     data: bytes
     rejected: tuple[str, ...]
-    let_live: tuple[str, ...]
-    time_s: float = 0.0
-    survivor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +91,6 @@ class Feedback:
         refused: inputs that a validator refuses, with its message.
         complaints: errors of generator programs and the like, a line each.
         survivors: wrong submissions that no case rejects.
-        limit_s: time limit of a run, in seconds.
     """
 
     round: int
@@ -217,7 +100,6 @@ class Feedback:
     refused: tuple[UnusedInput, ...]
     complaints: tuple[str, ...]
     survivors: tuple[Submission, ...]
-    limit_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +203,11 @@ class RunServices(Protocol):
     @property
     def registry(self) -> Registry:
         """The plugins."""
+        ...
+
+    @property
+    def outage_s(self) -> float:
+        """Seconds for which tries go on while nothing succeeds."""
         ...
 
     @property

@@ -18,8 +18,7 @@ class RowSettings(Settings):
 
     Attributes:
         split: the split of a data set that has several.
-        offset: rows to skip.
-        limit: rows to look at after that; None: all.
+        limit: rows to look at; None: all.
         ids: only the rows with these names; empty: all.
         right: how many right solutions of a row to use, or "all".
         wrong: how many wrong ones.
@@ -29,7 +28,6 @@ class RowSettings(Settings):
     """
 
     split: str = "train"
-    offset: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1)] | None = None
     ids: list[str] = Field(default_factory=list)
     right: _Some = 4
@@ -65,12 +63,9 @@ class PipelineSettings(Settings):
         output_generation_workers, solution_validation_workers: threads of a problem in each function.
         generators: names of the input generators, in the order of use.
         max_inputs: valid inputs wanted per problem beyond its own data.
-        max_proposals: the most proposals of each generator, per problem and round.
         seed: of the generators.
         max_rounds: how often inputs are proposed, the first time included, while some wrong submission survives.
         budget_s: seconds for made-up inputs, per problem; 0: as long as `max_rounds` rounds take.
-        shrink: whether cases that kill are made smaller at the end: "on", "off", or "auto": only with a budget_s.
-        quorum: the part of the accepted submissions that must agree on a case, the reference solution among them.
         rows: `[pipeline.rows]`: which rows, if `problems` is a data set.
         attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
         outage_s: while nothing in the run succeeds, further tries are made for so many seconds.
@@ -87,12 +82,9 @@ class PipelineSettings(Settings):
     solution_validation_workers: Workers = 8
     generators: list[str] = Field(default_factory=lambda: ["data", "package", "grammar", "mutate"])
     max_inputs: Annotated[int, Field(ge=0)] = 30
-    max_proposals: Annotated[int, Field(ge=0)] = 600
     seed: int = 1
     max_rounds: Annotated[int, Field(ge=1, le=100)] = 3
     budget_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    shrink: Literal["auto", "on", "off"] = "auto"
-    quorum: Annotated[float, Field(ge=0.5, le=1)] = 1.0
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
     outage_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0

@@ -157,7 +157,6 @@ def run(
                 "solution_validation_workers": WORKERS,
                 "generators": ["data", "mutate"],  # what others find depends on how fast the servers are
                 "max_inputs": inputs,
-                "max_proposals": 2 * inputs,
                 "attempts": 20,
             },
         }
@@ -311,7 +310,7 @@ def report_verdicts(verdicts: int, servers: bool) -> None:
             found = run_pipeline(config, registry, Console(file=StringIO()))
         run_s, leases, before_mb = time.process_time() - began_s, found.work.leases, _peak_mb()
         assert found.complete, "the run is not complete"
-        assert found.totals.wrong_killed == rows * (WRONG - 1), found.totals
+        assert found.totals.counts["wrong_killed"] == rows * (WRONG - 1), found.totals
         write_report(found, results)
         report_s = time.process_time() - began_s - run_s
     show("verdicts | CPU time of each | memory | database", watch.seen, "Programs that answer at once", words=0)

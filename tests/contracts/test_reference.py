@@ -16,7 +16,7 @@ from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunRe
 from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config
-from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
+from balancer.settings.llm import LlmBudget, LlmSettings
 from balancer.settings.pipeline import PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
@@ -91,7 +91,6 @@ _SECTIONS = {
     "[pipeline.rows]": RowSettings,
     "[verify]": VerifySettings,
     "[llm]": LlmSettings,
-    "[llm.prices]": LlmPrices,
     "[llm.budget]": LlmBudget,
     "[trace]": TraceSettings,
     "[proxy]": ProxySettings,

@@ -8,7 +8,7 @@ import pytest
 from balancer.commands.check import check_config
 from balancer.errors import ConfigError
 from balancer.pipeline.packages.read import read_packages
-from balancer.pipeline.running.languages import languages_in
+from balancer.pipeline.running.problem_source import languages_in
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config, load_usable_part
 from tests.apis.api import Api, Reply, as_json, serving

@@ -328,9 +328,9 @@ def test_a_folder_in_use_is_a_line_and_is_not_touched(balancer, fresh):
         store.of("two").leave_out("somebody", "is at work")
         line = balancer("run", "c.toml", *fresh, config=GOOD).refusal
         assert line == "results: another run is writing here; wait for it or choose other --results"
-        assert store.left_out("two") == {"somebody": "is at work"}
+        assert store.of("two").left_out == {"somebody": "is at work"}
     with Store(Path("results")) as store:
-        assert store.left_out("two") == {"somebody": "is at work"}
+        assert store.of("two").left_out == {"somebody": "is at work"}
 
 
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])

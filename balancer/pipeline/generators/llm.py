@@ -38,9 +38,8 @@ class LlmPlugin:
         require("llm", 'the generator "llm"')
         # Imported here: runs without a model do not need its client library.
         from balancer.opening.pool import Pool
-        from balancer.pipeline.llm.asker import Asker, Prompts
+        from balancer.pipeline.llm.asker import Asker, ModelAccount, Prompts
         from balancer.pipeline.llm.client import ModelClient, ModelServers
-        from balancer.pipeline.proposing import ModelAccount
 
         settings = services.llm
         if settings is None:
@@ -62,8 +61,8 @@ class LlmPlugin:
             for endpoint in endpoints:
                 clients[endpoint.name] = ModelClient(endpoint.url, endpoint.headers, settings)
                 stack.callback(clients[endpoint.name].close)
-            account = ModelAccount(settings.budget, settings.prices, services.answers.used())
-            servers = ModelServers(pool, clients, outage_s=settings.outage_s, say=services.say)
+            account = ModelAccount(settings.budget, services.answers.used())
+            servers = ModelServers(pool, clients, outage_s=services.outage_s, say=services.say)
             yield _Equipping(Asker(settings, servers, account, services.answers, prompts, time.monotonic), prompts)
 
 

@@ -1,6 +1,6 @@
 """Asker: asks the model until it has a usable answer, or the budget or the attempts are used up.
 
-Decides when a question is repeated, and that no answer is asked for twice.
+Decides when a question is repeated, that no answer is asked for twice, and whether the budget allows a call.
 
 Prompts are files that a user may replace. Their version is a hash, so that an answer is never used for another
 question.
@@ -8,8 +8,11 @@ question.
 
 import hashlib
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,17 +24,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from balancer.errors import ConfigError
 from balancer.pipeline.llm.answer import MOST_ANSWER, BadAnswer, ModelAnswer, read_answer
 from balancer.pipeline.llm.client import Declined, ModelServers, most_tokens
-from balancer.pipeline.proposing import AnswerStore, ModelAccount, NoBudget, StoredAnswer
-from balancer.settings.llm import LlmSettings
+from balancer.pipeline.proposing import AnswerStore, StoredAnswer, TokenUsage
+from balancer.settings.llm import LlmBudget, LlmSettings
 
-__all__ = ["AskResult", "Asker", "Prompts"]
+__all__ = ["AskResult", "Asker", "ModelAccount", "NoBudget", "Prompts"]
 
 _COMMON = frozenset({"name", "statement", "time_limit_s", "most"})
 _FACTS = {
     "system.md": frozenset[str](),
     "propose.md": _COMMON | {"examples", "reference", "many_answers"},
-    "refine.md": _COMMON | {"round", "cases", "failed", "disagreed", "refused", "relations", "complaints", "survivors"},
+    "refine.md": _COMMON | {"round", "cases", "failed", "disagreed", "refused", "complaints", "survivors"},
 }
+_ATTEMPTS = 3  # for a usable answer
 _MOST_REPEATED = 2000  # characters of a bad answer that the model is shown again
 
 
@@ -99,6 +103,62 @@ def _text(name: str, folder: str | None) -> str:
     return (resources.files(__package__) / "prompts" / name).read_text(encoding="utf-8")
 
 
+class NoBudget(Exception):
+    """The budget does not allow another call. The message names the cap."""
+
+
+class ModelAccount:
+    """Tokens of each row, used and reserved. Thread-safe.
+
+    What a call uses is not known before. So it reserves the most that it can use, and frees the rest when it ends.
+
+    Args:
+        budget: the caps.
+        before: row -> its use in earlier sessions of the run.
+    """
+
+    def __init__(self, budget: LlmBudget, before: Mapping[str, TokenUsage] | None = None) -> None:
+        self._budget = budget
+        self._changed = threading.Condition()
+        self._used = Counter({row: each.tokens for row, each in (before or {}).items()})
+        self._reserved: Counter[str] = Counter()
+
+    @contextmanager
+    def reserve(self, row: str, most: int) -> Iterator[Callable[[int], None]]:
+        """Reserve the most tokens of a call. Yield a function that books what it used.
+
+        A call that fits only without those under way waits for them.
+
+        Raises:
+            NoBudget: a cap does not allow it.
+        """
+        with self._changed:
+            while not self._fits(row, most):
+                self._changed.wait()
+            self._reserved[row] += most
+        booked: list[int] = []
+        try:
+            yield booked.append
+        finally:
+            with self._changed:
+                self._reserved[row] -= most
+                self._used[row] += sum(booked)
+                self._changed.notify_all()
+
+    def _fits(self, row: str, most: int) -> bool:
+        """Return whether a call fits with those under way. Raises NoBudget if it never will."""
+        fits = True
+        for name, cap, used, reserved in (
+            ("row_tokens", self._budget.row_tokens, self._used[row], self._reserved[row]),
+            ("tokens", self._budget.tokens, self._used.total(), self._reserved.total()),
+        ):
+            if cap is not None:
+                if used + most > cap:
+                    raise NoBudget(f"[llm.budget] {name} = {cap} allows no more questions")
+                fits = fits and used + most + reserved <= cap
+        return fits
+
+
 @dataclass(frozen=True, slots=True)
 class AskResult:
     """The result of a question: an answer or None, and a line for each failed attempt."""
@@ -157,7 +217,7 @@ class Asker:
         messages = [_said("system", self._prompts.system()), _said("user", question)]
         lines: list[str] = []
         last: ModelAnswer | None = None
-        for attempt in range(1, self._settings.attempts + 1):
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 stored = self._answer(row, round, attempt, messages, pause)
             except (NoBudget, Declined) as error:
@@ -193,14 +253,11 @@ class Asker:
         stored = self._memory.recall(key)
         if stored is not None:
             return stored
-        with self._account.reserve(row, most_tokens(messages), settings.max_output_tokens) as reserved:
+        with self._account.reserve(row, most_tokens(messages) + settings.max_output_tokens) as book:
             began_s = self._clock()
-            try:
-                reply = self._servers.ask(messages, pause)
-            except BaseException:
-                reserved.settle(0, 0, self._clock() - began_s)
-                raise
-            used = reserved.settle(reply.asked, reply.answered, self._clock() - began_s)
+            reply = self._servers.ask(messages, pause)
+            used = TokenUsage(reply.asked, reply.answered, self._clock() - began_s)
+            book(used.tokens)
             text = reply.text and reply.text[: MOST_ANSWER + 1]
             stored = StoredAnswer(settings.model, version, text, reply.refusal, reply.cut, used)
             self._memory.remember(key, row, round, attempt, stored)

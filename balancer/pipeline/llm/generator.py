@@ -5,13 +5,10 @@ input.
 """
 
 import random
-import re
 import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from balancer.judging.calls import called_source
 from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
@@ -26,10 +23,7 @@ __all__ = ["ModelGenerator"]
 _MOST_SHOWN = 2000  # characters of an input, an output or a note in a question
 _MOST_SOURCE = 6000  # characters of a program in a question
 _MOST_SURVIVORS = 6
-_MOST_RELATIONS = 6  # rules that refusals name
-_MOST_PAIRED = 400  # bytes of a refused input, and of a valid one beside it
-_MOST_VALID = 60  # of which the nearest is chosen
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_MOST_UNUSED = 20  # inputs of a kind
 _MOST_INPUT = 8 * 2**20  # bytes of an input that a program prints
 _MOST_FAILURES = 3  # in a row; the rest of a program's commands are not tried then
 _WAITING = "waiting for the model about"
@@ -75,10 +69,9 @@ class ModelGenerator:
             time_limit_s=problem.time_limit_s or "?",
             round=feedback.round,
             cases=[{"origin": case.origin.detail, "rejected": case.rejected} for case in feedback.cases],
-            failed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.failed],
-            disagreed=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.disagreed],
-            refused=[{"origin": each.origin.detail, "why": each.why[:200]} for each in feedback.refused],
-            relations=_relations(feedback),
+            failed=_told(feedback.failed),
+            disagreed=_told(feedback.disagreed),
+            refused=_told(feedback.refused),
             complaints=[line[:200] for line in feedback.complaints],
             survivors=[
                 {
@@ -195,21 +188,8 @@ class ModelGenerator:
         return execution.stdout, "" if execution.stdout.strip() else "it printed nothing"
 
 
-def _relations(feedback: Feedback) -> list[dict[str, Any]]:
-    """Return the rules that refusals name, most frequent first: with a refused input, and a valid one that is near."""
-    alike: defaultdict[str, list[UnusedInput]] = defaultdict(list)
-    for each in feedback.refused:
-        alike[_NUMBER.sub("#", each.why)].append(each)
-    valid = [case.data for case in feedback.cases if len(case.data) <= _MOST_PAIRED][:_MOST_VALID]
-    found = []
-    for some in sorted(alike.values(), key=len, reverse=True)[:_MOST_RELATIONS]:
-        each = min(some, key=lambda one: len(one.data))
-        words = each.data.split()
-        near = max(valid, key=lambda data: SequenceMatcher(None, data.split(), words, False).ratio(), default=b"")
-        pair = (each.data, near) if len(each.data) <= _MOST_PAIRED else (b"", b"")
-        told = {"count": len(some), "origin": each.origin.detail, "why": each.why[:200]}
-        found.append({**told, "refused": _short(pair[0]), "valid": _short(pair[1])})
-    return found
+def _told(unused: Sequence[UnusedInput]) -> list[dict[str, str]]:
+    return [{"origin": each.origin.detail, "why": each.why[:200]} for each in unused[:_MOST_UNUSED]]
 
 
 def _program(source: ModelProgram, name: str) -> Program:

@@ -11,7 +11,6 @@ In a pattern, `*`, `?` and `[abc]` match within a name, and `{a,b}` matches eith
 matches its whole path, or the path of a folder around it.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ __all__ = ["OFFICIAL", "Expectation", "expected_of", "matches", "read_submission
 
 _PLACE = "submissions"
 _RULES = ("submissions.yaml", "expectations.yaml")
-_ENTRIES = "submissions.json"  # DOMjudge's, beside problem.yaml
 _SPOKEN = {"python3": "python", "python3numpy": "python", "cppgmp": "cpp", "cgmp": "c", "javaalgs4": "java"}
 _OK = "AC"
 _ALL = frozenset({"AC", "WA", "TLE", "RTE"})
@@ -53,13 +51,12 @@ _FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 def read_submissions(folder: Folder) -> tuple[Submission, ...]:
     """Read the usable submissions: accepted ones first, then by folder and name."""
     rules = {key: said for name in _RULES for key, said in folder.optional_mapping(f"{_PLACE}/{name}").items()}
-    entries = _entries(folder)
     included = _included(folder)
     found: list[Submission] = []
     for path in _paths(folder):
         name = path.removeprefix(f"{_PLACE}/")
         with folder.findings.leaving_out(path, name):
-            language, entry = _told(name, rules, entries)
+            language, entry = _told(name, rules)
             program = read_program(folder, path, language=language, entry=entry, included=included)
             expected = expected_of(
                 name, rules, [program.source, *(content.decode(errors="replace") for _, content in program.extras)]
@@ -87,25 +84,10 @@ def _paths(folder: Folder) -> list[str]:
     return paths
 
 
-def _entries(folder: Folder) -> Mapping[str, Any]:
-    """Return the content of DOMjudge's submissions.json, by the submission's name."""
-    if not folder.has(_ENTRIES):
-        return {}
-    with folder.findings.leaving_out(_ENTRIES):
-        try:
-            found = json.loads(folder.text(_ENTRIES))
-        except (ValueError, RecursionError) as error:
-            raise folder.error(_ENTRIES, "is not JSON; fix the syntax") from error
-        if isinstance(found, dict):
-            return {str(path).strip("/").removeprefix(f"{_PLACE}/"): told for path, told in found.items()}
-    return {}
-
-
-def _told(name: str, rules: Mapping[str, Any], entries: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the language and the entry point of a submission, if the package names them."""
-    rule, entry = rules.get(name), entries.get(name)
-    rule, entry = rule if isinstance(rule, dict) else {}, entry if isinstance(entry, dict) else {}
-    language, start = rule.get("language"), rule.get("entrypoint", entry.get("entry_point"))
+def _told(name: str, rules: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the language and the entry point of a submission, if submissions.yaml names them."""
+    rule = rules.get(name)
+    language, start = (rule.get("language"), rule.get("entrypoint")) if isinstance(rule, dict) else (None, None)
     spoken = _SPOKEN.get(language, language) if isinstance(language, str) else None
     return spoken, start if isinstance(start, str) else None
 

@@ -4,18 +4,17 @@ Each chart decides what to leave out when there is too much, and its caption say
 `balancer.reporting`.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from balancer.pipeline.report.tables import EndpointLine, endpoint_lines
-from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import ProblemResult, RunResult
 from balancer.reporting import charts
-from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
+from balancer.reporting.charts import narrow_svg, to_svg
 from balancer.reporting.document import Chart
 from balancer.reporting.schedule import Window, busy_levels, window
 from balancer.reporting.words import shorten
 
-__all__ = ["KILLED", "MOST_ROWS", "UTILISATION", "draw_charts", "kills_over_time"]
+__all__ = ["KILLED", "MOST_ROWS", "UTILISATION", "draw_charts"]
 
 MOST_ROWS = 40  # more would not fit on a printed page
 KILLED = "Wrong submissions killed, before and after"
@@ -32,8 +31,6 @@ def draw_charts(result: RunResult) -> tuple[Chart, ...]:
 
 def _charts(result: RunResult) -> Iterator[Chart]:
     judged = [problem for problem in result.problems if problem.wrong_judged]
-    if result.first_kills and (len(result.scores) > 2 or result.timed):
-        yield kills_over_time(result.first_kills)
     if judged:
         yield _killed(judged, result.totals.problems)
     lines = endpoint_lines(result)
@@ -98,51 +95,3 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one
     )
     caption = f"Over {_BINS} equal parts of the makespan.{left_out}"
     return Chart(UTILISATION, caption, to_svg(drawing))
-
-
-_MOST_GENERATORS = 5  # with their own line
-_LEAST_S = 0.01
-_OWN = "own data"
-
-
-def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
-    """Return the chart of wrong submissions killed against the seconds for which their problem was at work.
-
-    Args:
-        kills: by time; at least one.
-    """
-    by = Counter(_by(kill) for kill in kills)
-    shown = [name for name, _ in sorted(by.items(), key=lambda each: (-each[1], each[0]))[:_MOST_GENERATORS]]
-    end_s = 1.05 * max(_LEAST_S, kills[-1].at_s)  # so that the last step is visible
-    lines = [_steps("all", kills, end_s)]
-    if len(by) > 1:
-        lines += [_steps(name, [kill for kill in kills if _by(kill) == name], end_s) for name in shown]
-    drawing = line_chart(
-        lines,
-        xlabel="time at work on the problem (s)",
-        ylabel="wrong submissions killed",
-        width=charts.WIDE,
-        height=150.0,
-        xscale="log",
-    )
-    drawing.axes.set_ylim(0, drawing.axes.get_ylim()[1])
-    left_out = f" Shown are the {_MOST_GENERATORS} of {len(by)} that killed most." if len(by) > _MOST_GENERATORS else ""
-    caption = (
-        "All problems together, each from its own beginning. A kill belongs to the generator of the first case that "
-        f"rejects the submission.{left_out}"
-    )
-    return Chart("Kills over time", caption, to_svg(drawing), narrow=narrow_svg(drawing))
-
-
-def _by(kill: FirstKill) -> str:
-    return _OWN if kill.sample else kill.generator
-
-
-def _steps(name: str, kills: Sequence[FirstKill], end_s: float) -> ChartLine:
-    xs: list[float] = []
-    ys: list[float] = []
-    for number, kill in enumerate(kills):
-        at_s = max(_LEAST_S, kill.at_s)
-        xs += [at_s, at_s]
-        ys += [number, number + 1]
-    return ChartLine(name, [*xs, end_s], [*ys, len(kills)])

@@ -4,7 +4,6 @@ Decides what is shown, and in which order.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -20,20 +19,17 @@ from balancer.pipeline.report.tables import (
     endpoint_table,
     facts,
     gone_endpoints,
-    looks_said,
     pool_table,
     round_table,
     spent_said,
 )
-from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.run_result import (
-    CaseState,
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
     SurvivorReading,
 )
+from balancer.pipeline.results.tally import left_out_for
 from balancer.reporting import document as doc
 from balancer.reporting.words import count, part_of, percent, seconds, shorten, size
 
@@ -85,7 +81,7 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
         ("contested", "Contested", "Contested cases", _contested(result)),
         ("problems", "Problems", "Problems", [problem_table(result)] if result.problems else ()),
         ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
-        ("rounds", "Rounds", "Round by round", _rounds(result, charts)),
+        ("rounds", "Rounds", "Round by round", _rounds(result)),
         ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
         ("rows", "Rows", "Rows left out", _rows_left_out(result)),
         ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
@@ -119,7 +115,7 @@ def _troubles_of(problem: ProblemResult, *, names: bool = False) -> Iterator[str
         if submissions:
             named = f": {shorten(', '.join(each.name for each in submissions), _MOST)}" * names
             yield f"{count(len(submissions), kind)} {what}{named}"
-    if contested := sum(case.state is CaseState.CONTESTED for case in problem.cases):
+    if contested := problem.counts["contested"]:
         yield count(contested, "contested case")
     if problem.unjudged:
         yield f"{count(problem.unjudged, 'verdict')} unjudged"
@@ -156,31 +152,26 @@ def problem_table(result: RunResult, *, most: int = 0) -> doc.Table:
 
 def _problem(number: int, problem: ProblemResult) -> doc.Row:
     name = doc.soft(problem.name) if _bare(problem.name) != _bare(problem.id) else ""
-    judged, wrong, killed = len(problem.wrong_judged), len(problem.wrong), len(problem.killed)
-    kept = _part(len(problem.kept), len(problem.accepted_judged), len(problem.accepted))
-    return (
-        doc.Cell(_linked(number, problem), below=name),
-        _part(len(problem.killed_before), judged, wrong),
-        _part(killed, judged, wrong),
-        percent(killed, judged) if judged else "",
-        doc.Cell(kept, tone=doc.Tone.BAD if problem.rejected else doc.Tone.PLAIN),
-        _alert(problem.unjudged),
-        *map(str, (len(problem.ready), len(problem.killers), problem.invalid)),
-        _alert(sum(case.state is CaseState.CONTESTED for case in problem.cases)),
-    )
+    return _figures(doc.Cell(_linked(number, problem), below=name), problem.counts)
 
 
 def _all_problems(result: RunResult) -> doc.Row:
-    totals, counts = result.totals, result.summary()["counts"]
+    totals = result.totals
+    return _figures(f"all {totals.problems}" if totals.problems > len(result.problems) else "all", totals.counts)
+
+
+def _figures(name: doc.Cell | str, counts: Mapping[str, int]) -> doc.Row:
     judged, wrong, killed = counts["wrong_judged"], counts["wrong"], counts["wrong_killed"]
+    kept = _part(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"])
     return (
-        f"all {totals.problems}" if totals.problems > len(result.problems) else "all",
+        name,
         _part(counts["wrong_killed_before"], judged, wrong),
         _part(killed, judged, wrong),
         percent(killed, judged) if judged else "",
-        _part(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
-        str(totals.unjudged),
-        *map(str, (totals.cases, counts["cases_kept"], counts["invalid_inputs"], counts["contested"])),
+        doc.Cell(kept, tone=doc.Tone.BAD if counts["rejected"] else doc.Tone.PLAIN),
+        _alert(counts["unjudged"]),
+        *(str(counts[each]) for each in ("cases", "cases_kept", "invalid_inputs")),
+        _alert(counts["contested"]),
     )
 
 
@@ -200,22 +191,15 @@ def _bare(name: str) -> str:
 # -- rounds --------------------------------------------------------------------------------------------
 
 
-def _rounds(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]:
+def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if result.scores:
-        words = (
-            "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
-            "after each round."
-        )
-        if any(each.has_intervals for each in result.scores):
-            words += " Below each rate is its 95% interval, if other problems of the same kind were drawn."
-        yield doc.Paragraph(words, soft=True)
-        yield round_table(result)
         yield doc.Paragraph(
-            "The first of two columns is over all submissions, \u201cper problem\u201d is the mean over problems. "
-            "Verifier accuracy is the share of problems whose cases keep every accepted and reject every wrong "
-            "submission.",
+            "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
+            "after each round. Verifier accuracy is the share of problems whose cases keep every accepted and reject "
+            "every wrong submission.",
             soft=True,
         )
+        yield round_table(result)
     if result.brought:
         note = (
             "A kill is a case with a wrong submission that it rejects. The first kill of a submission belongs to the "
@@ -224,16 +208,13 @@ def _rounds(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Bloc
         yield replace(brought_table(result.brought), note=note)
     if spent := spent_said(result):
         yield doc.Paragraph(f"Use of the model: {spent}.")
-    if looks := looks_said(result):
-        yield doc.Bullets(looks, "Suspect ends that were run again")
-    yield from _drawn(charts, lambda title: title not in (KILLED, UTILISATION))
 
 
 # -- survivors -----------------------------------------------------------------------------------------
 
 
 def _survivors(result: RunResult) -> Iterator[doc.Block]:
-    survivors, many = result.totals.survivors, len(result.readings)
+    survivors, many = result.totals.counts["survivors"], len(result.readings)
     if not survivors:
         return
     some = f" Shown are {many} of {survivors}, in {count(result.totals.surviving, 'problem')}." * (many < survivors)
@@ -265,7 +246,7 @@ def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
     return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((about, beside), "beside"))
 
 
-def _source(each: SurvivorReading | KilledReading) -> tuple[doc.Block, ...]:
+def _source(each: SurvivorReading) -> tuple[doc.Block, ...]:
     return doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n")))
 
 
@@ -297,7 +278,7 @@ def _case(case: NearCase) -> Iterator[doc.Block]:
 
 
 def _contested(result: RunResult) -> Iterator[doc.Block]:
-    many = result.totals.contested
+    many = result.totals.counts["contested"]
     if not many:
         return
     some = f" Shown are {len(result.contested)} of {many}." if len(result.contested) < many else ""
@@ -365,17 +346,12 @@ def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     yield doc.Paragraph(
         "A row is a submission, a column is a case. The number before the cells is the number of cases that the "
         "submission failed. Above a case: S is the problem\u2019s own (sample) data, K is kept, because it kills a "
-        "wrong submission. Below are wrong programs, each beside the first case that rejects it.",
+        "wrong submission.",
         soft=True,
     )
     yield LEGEND
-    killed: defaultdict[str, list[KilledReading]] = defaultdict(list)
-    for reading in result.killed_readings:
-        killed[reading.problem].append(reading)
     for number, problem in enumerate(result.problems):
-        _, *matrix = kill_matrix(problem)
-        inside = (*matrix, *map(_killed, killed[problem.id]))
-        yield doc.Details(_summed(problem), doc.Panes((inside,), "one"), f"problem-{number}")
+        yield doc.Details(_summed(problem), doc.Panes((tuple(kill_matrix(problem)),), "one"), f"problem-{number}")
 
 
 def _summed(problem: ProblemResult) -> doc.Words:
@@ -387,11 +363,6 @@ def _summed(problem: ProblemResult) -> doc.Words:
         doc.soft(f"  {count(len(problem.ready), 'case')}, {said}"),
         f"; {troubled}" * bool(troubled),
     )
-
-
-def _killed(each: KilledReading) -> doc.Details:
-    summary = (doc.code(each.submission), doc.soft(f"  killed by case {each.case.id}"))
-    return doc.Details(summary, doc.Panes((_source(each), tuple(_case(each.case))), "beside"))
 
 
 # -- the pool ------------------------------------------------------------------------------------------

@@ -1,45 +1,37 @@
-"""Export of a run: the cases that kill as files, and training rows as JSON lines and Parquet.
+"""Export of a run: the cases that kill as files, and training rows as JSON lines.
 
-Decides what is written of a case, and which few cases kill all that the others kill. Rows are read again from their
-source, one at a time. Rows that were not judged are not written.
+Decides what is written of a case. Rows are read again from their source, one at a time. Rows that were not judged are
+not written.
 """
 
 import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from balancer.pipeline.results.collect import problem_result
+from balancer.errors import ConfigError
+from balancer.pipeline.report.readings import with_readings
+from balancer.pipeline.results.collect import MOST_DETAILED, collect, problem_result
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.raw import raw_rows
-from balancer.plugins.extras import has
 from balancer.rows.row_tests import function_of
 from balancer.rows.schemas import problem_of
 from balancer.scratch import Scratch
 
-__all__ = ["CASES", "MINIMAL", "NUMBER", "export_cases", "export_inputs", "minimal", "write_rows"]
+__all__ = ["CASES", "NUMBER", "conclude", "export_cases", "export_inputs", "write_rows"]
 
 NUMBER = "row_number"  # columns added to a row's own
 CASES = "new_cases"
-MINIMAL = "minimal"
-_AT_ONCE = 32  # rows converted to Parquet together
 
 
-def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
-    """Write `rows.jsonl`, `rows_left_out.jsonl` and, with pyarrow, `rows.parquet`. Return the number of rows judged.
-
-    Each file is replaced in one step.
-
-    Args:
-        store: knows the source of the rows, and the results.
-        folder: to write to.
-        say: is called if there is no Parquet file, with the reason.
+def write_rows(store: Store, folder: Path) -> None:
+    """Write `rows.jsonl` and `rows_left_out.jsonl` into `folder`. Each file is replaced in one step.
 
     Raises:
         ConfigError: the rows cannot be read any more.
@@ -47,43 +39,15 @@ def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
     """
     with Scratch(".rows-", folder) as scratch:
         lines, left_out = scratch.path / "rows.jsonl", scratch.path / "rows_left_out.jsonl"
-        count = _put(lines, _rows(store))
+        _put(lines, _rows(store))
         _put(left_out, ({NUMBER: each.number, "why": each.why} for each in store.problems.left_out_rows(-1)[1]))
-        table = scratch.path / "rows.parquet"
-        written = count > 0 and has("rows") and _write_parquet(lines, table, say)
         for each in (lines, left_out):
             os.replace(each, folder / each.name)
-        if written:
-            os.replace(table, folder / table.name)
-        else:
-            (folder / table.name).unlink(missing_ok=True)  # else one of an earlier session would stay
-    return count
 
 
-def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    count = 0
+def _put(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with file.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-            count += 1
-    return count
-
-
-def minimal(kills: Sequence[tuple[Sequence[str], int]]) -> list[int]:
-    """Return the indices of a few cases that kill all that all cases kill together, the best first.
-
-    The greedy set cover: at most 1 + ln(programs) times as many as needed (Chvatal 1979).
-
-    Args:
-        kills: for each case, the submissions it kills, and its size. Of equal cases, the smallest is chosen.
-    """
-    left = {name for names, _ in kills for name in names}
-    chosen: list[int] = []
-    while left:
-        best = max(range(len(kills)), key=lambda i: (len(left.intersection(kills[i][0])), -kills[i][1], -i))
-        chosen.append(best)
-        left.difference_update(kills[best][0])
-    return sorted(chosen)
+        lines.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 # -- rows ----------------------------------------------------------------------------------------------
@@ -93,9 +57,8 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
     places, source = store.problems.places(), store.source
     if places is None:
         return
-    first, last = places
-    for raw in raw_rows(source["problems"], source["split"], start=first):
-        if raw.number > last:
+    for raw in raw_rows(source["problems"], source["split"]):
+        if raw.number > places[1]:
             return
         roster = store.problems.at(raw.number)
         if roster is not None and raw.columns is not None:
@@ -111,8 +74,8 @@ def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, A
         for number in submission.killed_by(found.ready):
             if number in killed:
                 killed[number].append(submission.name)
-    cases, kills = [], []
-    for case in store.cases(roster.id):
+    cases = []
+    for case in store.of(roster.id).cases():
         if case.id not in killed or case.answer is None:
             continue
         try:
@@ -126,53 +89,13 @@ def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, A
             made["fn_name"] = function
         origin = f"{case.origin.generator}: {case.origin.detail}"
         cases.append({**made, "origin": origin, "round": case.round, "kills": killed[case.id]})
-        kills.append((killed[case.id], len(case.data)))
-    return {CASES: cases, MINIMAL: minimal(kills)}
+    return {CASES: cases}
 
 
 def _called(row: Mapping[str, Any]) -> tuple[str, bool]:
     """Return the function that the tests of a row call, and whether they have lists of arguments, not lines of JSON."""
     function, own = function_of(problem_of(row).tests), row.get("tests")
     return function, bool(function) and isinstance(own, list) and isinstance(own[0].get("input"), list)
-
-
-# -- Parquet -------------------------------------------------------------------------------------------
-
-
-def _write_parquet(lines: Path, table: Path, say: Callable[[str], object]) -> bool:
-    """Write the lines as a table whose column types suit all rows. Return whether there is a table."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    try:
-        schema = pa.schema([])
-        for rows in _batches(lines):
-            schema = pa.unify_schemas([schema, _columns(pa, rows).schema], promote_options="permissive")
-        with ParquetWriter(table, schema) as writer:
-            for rows in _batches(lines):
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    except pa.ArrowException as error:
-        why = " ".join(str(error).split())[:160]
-        say(f"rows.parquet is not written, because no column type fits all rows: {why}; rows.jsonl has all rows")
-        return False
-    return True
-
-
-def _columns(pa: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-
-
-def _batches(lines: Path) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    with lines.open(encoding="utf-8") as file:
-        for line in file:
-            batch.append(json.loads(line))
-            if len(batch) == _AT_ONCE:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 # -- cases ---------------------------------------------------------------------------------------------
@@ -202,10 +125,37 @@ def _export(store: Store, folder: Path, wanted: Mapping[str, Collection[int]]) -
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     for problem, numbers in wanted.items():
-        for case in store.cases(problem) if numbers else ():
+        for case in store.of(problem).cases() if numbers else ():
             if case.id in numbers:
                 home = folder / problem
                 home.mkdir(parents=True, exist_ok=True)
                 (home / f"{case.id:03}.in").write_bytes(case.data)
                 if case.answer is not None:
                     (home / f"{case.id:03}.ans").write_bytes(case.answer)
+
+
+# -- all of it ---------------------------------------------------------------------------------------
+
+
+def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunResult:
+    """Write the cases, or the rows with their new cases, into `folder`. Return the result of the run.
+
+    Args:
+        store: of a run that has begun.
+        folder: its results folder.
+        say: is called with lines for the user.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    rows = store.source.get("kind") == "rows"
+    found = with_readings(store, collect(store, most=MOST_DETAILED if rows else None))
+    export_inputs(store, found, folder / "inputs")
+    if rows:
+        try:
+            write_rows(store, folder)
+        except ConfigError as error:
+            say(f"rows.jsonl is not written: {error}")
+    else:
+        export_cases(store, found, folder / "cases")
+    return found

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from balancer.pipeline.results.run_result import RunResult
-from balancer.pipeline.results.tally import Totals
 from balancer.reporting.document import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, shorten
 
@@ -31,7 +30,7 @@ def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
 
 def verdict(result: RunResult) -> tuple[str, Tone]:
     """Return what came of the run, in a sentence, and whether that is good."""
-    counts, totals = result.summary()["counts"], result.totals
+    totals, counts = result.totals, result.totals.counts
     accepted, kept, wrong, killed = (counts[each] for each in ("accepted", "accepted_kept", "wrong", "wrong_killed"))
     rejected, surviving = counts["accepted_judged"] - kept, counts["wrong_judged"] - killed
     if not counts["accepted_judged"] and not counts["wrong_judged"]:
@@ -46,9 +45,9 @@ def verdict(result: RunResult) -> tuple[str, Tone]:
         survive = f"; {surviving} survive, in {count(totals.surviving, 'problem')}" if surviving else ""
         said.append(f"{_all(killed, wrong)} wrong ones are killed, {alone}{survive}")
     sentence = ", and ".join(said) + "."
-    if totals.not_judged:
-        was = "was" if totals.not_judged == 1 else "were"
-        sentence += f" {count(totals.not_judged, 'submission')} {was} not judged on every case."
+    if counts["not_judged"]:
+        was = "was" if counts["not_judged"] == 1 else "were"
+        sentence += f" {count(counts['not_judged'], 'submission')} {was} not judged on every case."
     good = kept == accepted and killed == wrong
     return sentence[0].upper() + sentence[1:], Tone.GOOD if good else Tone.BAD if rejected else Tone.PLAIN
 
@@ -59,13 +58,14 @@ def _all(part: int, whole: int) -> str:
 
 def nothing_judged(result: RunResult) -> str:
     """Return why a complete run judged nothing; "" if it judged something, or was stopped."""
-    if result.complete or result.judged or result.stopped_by:
+    if result.complete or result.totals.counts["judged"] or result.stopped_by:
         return ""
     if reasons := _without_tries(result.reasons):
-        told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
+        some = list(reasons.items())[:_MOST_REASONS]
+        told = "; ".join(f"{times} x {shorten(why, 200)}{_where(result, why)}" for why, times in some)
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
         return f"Nothing was judged, because {_lack(result)}: {told}{more}"
-    if result.totals.contested:
+    if result.totals.counts["contested"]:
         contested = ", ".join(problem.id for problem in result.problems if problem.disagreements)
         return f"Nothing was judged: every case is contested, see the report ({shorten(contested, 200)})."
     return f"Nothing was judged: {next(_hindrances(result), 'no problem has a case that is ready')}."
@@ -90,6 +90,12 @@ def _lack(result: RunResult) -> str:
     return "the machines were too busy" if busy else "the infrastructure failed"
 
 
+def _where(result: RunResult, why: str) -> str:
+    """Return the first problem or row that something is unjudged in for this reason."""
+    found = (problem.id for problem in result.problems if why in _without_tries(problem.reasons))
+    return f" ({problem})" if (problem := next(found, "")) else ""
+
+
 def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return the reasons without their number of tries, so that equal ones are counted together."""
     found: Counter[str] = Counter()
@@ -100,8 +106,7 @@ def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
 
 def tiles(result: RunResult) -> Iterator[Tile]:
     """Yield the headline figures, the most important first."""
-    summary = result.summary()
-    counts = summary["counts"]
+    counts = result.totals.counts
     kept, judged, accepted = counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]
     yield Tile(
         "Accepted kept",
@@ -117,17 +122,17 @@ def tiles(result: RunResult) -> Iterator[Tile]:
         _note(f"{percent(before, judged)} before, {percent(killed, judged)} after", judged, wrong, "wrong"),
         Tone.GOOD if wrong and killed == wrong else Tone.PLAIN,
     )
-    unjudged = summary["unjudged"]
+    unjudged = counts["unjudged"]
     yield Tile(
         "Unjudged",
         str(unjudged),
         _lack(result) if unjudged else "every run was judged",
         Tone.BAD if unjudged else Tone.GOOD,
     )
-    yield Tile("Problems", str(summary["problems"]), f"{count(summary['judged'], 'verdict')}")
+    yield Tile("Problems", str(result.totals.problems), f"{count(counts['judged'], 'verdict')}")
     yield Tile(
         "Cases",
-        str(summary["cases"]),
+        str(counts["cases"]),
         f"{counts['cases_kept']} kept, because they kill" if counts["cases_kept"] else "none kept",
     )
 
@@ -165,7 +170,7 @@ def warnings(result: RunResult) -> Iterator[str]:
         yield "Not complete: the run was stopped before everything was judged. The figures cover the judged part."
     if result.sessions > 1:
         yield f"Resumed: it took {result.sessions} sessions. Times, endpoints and pool are those of the last one."
-    totals = result.totals
+    totals, counts = result.totals, result.totals.counts
     if totals.problems > len(result.problems):
         yield (
             f"Shown in detail are {len(result.problems)} of {totals.problems} problems, those with the most survivors. "
@@ -174,35 +179,35 @@ def warnings(result: RunResult) -> Iterator[str]:
     if result.rows_left_out:
         yield f"{count(result.rows_left_out, 'row')} of the data set left out as not usable."
     yield from _missing(result)
-    if totals.unjudged:
-        unjudged = totals.unjudged
+    if unjudged := counts["unjudged"]:
         yield (
             f"{count(unjudged, 'verdict')} unjudged: {_lack(result)}. They do not count for or against a submission."
         )
-    if totals.not_judged:
-        unknown = count(totals.not_judged, "submission")
-        yield f"{unknown} not judged on every case: they count neither as kept nor as killed, and in no rate."
-    if totals.rejected:
-        rejected = count(totals.rejected, "accepted submission")
-        yield f"{rejected} rejected by some case: a case or a submission is wrong."
-    yield from _notes(totals)
+    if unknown := counts["not_judged"]:
+        yield (
+            f"{count(unknown, 'submission')} not judged on every case: they count neither as kept nor as killed, and "
+            "in no rate."
+        )
+    if rejected := counts["rejected"]:
+        yield f"{count(rejected, 'accepted submission')} rejected by some case: a case or a submission is wrong."
+    yield from _notes(counts)
     if totals.idle:
         yield f"No case that counts: {_named(totals.idle_named, totals.idle)}."
 
 
-def _notes(totals: Totals) -> Iterator[str]:
+def _notes(counts: Mapping[str, int]) -> Iterator[str]:
     """Yield what changes the figures, of the notes on problems."""
-    kinds = ((totals.accepted_left_out, "accepted"), (totals.wrong_left_out, "wrong"))
-    if left_out := " and ".join(count(many, f"{kind} submission") for many, kind in kinds if many):
+    kinds = {kind: many for kind in ("accepted", "wrong") if (many := counts[f"{kind}_left_out"])}
+    if left_out := " and ".join(count(many, f"{kind} submission") for kind, many in kinds.items()):
         yield f"{left_out} left out, and in no rate: the notes of the report say why."
-    if totals.abstaining:
-        slow = count(totals.abstaining, "accepted submission")
+    if abstaining := counts["abstaining"]:
+        slow = count(abstaining, "accepted submission")
         yield f"{slow} abstained: too slow on made-up cases on which others agree."
-    if totals.unasked:
-        killers = count(totals.unasked, "case that kills", "cases that kill")
+    if unasked := counts["unasked"]:
+        killers = count(unasked, "case that kills", "cases that kill")
         yield f"{killers}: no time was left to run all accepted submissions there."
-    if totals.no_validator:
-        without = count(totals.no_validator, "problem")
+    if no_validator := counts["no_validator"]:
+        without = count(no_validator, "problem")
         yield f"{without} without an input validator: made-up inputs count if accepted ones agree, or not at all."
 
 

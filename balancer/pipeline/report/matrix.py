@@ -3,7 +3,6 @@
 Decides the order of rows and columns, the letters, and what is left out of a wide matrix.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +12,7 @@ from balancer.problem import Verdict
 from balancer.reporting import document as doc
 from balancer.reporting.words import seconds, shorten, size, visible
 
-__all__ = ["BAND", "LEGEND", "LETTERS", "MOST_COLUMNS", "kill_matrix", "matrix_bands"]
+__all__ = ["LEGEND", "LETTERS", "MOST_COLUMNS", "kill_matrix", "matrix_of"]
 
 LETTERS: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -26,8 +25,7 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.UNJUDGED: "?",
     }
 )
-MOST_COLUMNS: Final = 120  # three bands: a reader cannot compare more columns
-BAND: Final = 40  # columns side by side that fit on an A4 page and on a screen of 1000 px
+MOST_COLUMNS: Final = 60  # a reader cannot compare more
 _MOST_DETAIL: Final = 80
 _TALL: Final = 100  # from this number on, the numbers of cases are upright
 _NARROW, _WIDE = 30, 48  # letters of a name beside many columns, and beside few
@@ -45,31 +43,24 @@ LEGEND: Final = doc.Legend(
 
 
 def kill_matrix(problem: ProblemResult) -> Iterator[doc.Block]:
-    """Yield the matrix of `problem` under its name, and a note on what is left out."""
-    bands = matrix_bands(problem)
-    shown, cases = sum(len(band.columns) - 2 for band in bands), len(problem.ready)
-    yield doc.Heading(doc.code(problem.id))
-    if bands and shown < cases:
-        yield doc.Paragraph(
-            f"Shown are {shown} of {cases} cases: first those that kill, then the problem\u2019s own data.", soft=True
-        )
-    yield from bands
-    if not bands:
+    """Yield the matrix of `problem`, and before it a note on what is left out."""
+    matrix, cases = matrix_of(problem), len(problem.ready)
+    if matrix is None:
         yield doc.Paragraph("No submissions." if cases else "No case that counts.")
+        return
+    if cases > MOST_COLUMNS:
+        yield doc.Paragraph(
+            f"Shown are {MOST_COLUMNS} of {cases} cases: first those that kill, then the problem\u2019s own data.",
+            soft=True,
+        )
+    yield matrix
 
 
-def matrix_bands(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> list[doc.Table]:
-    """Return the matrix in bands of columns, with at most `most` cases: first those that kill, then own data."""
+def matrix_of(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> doc.Table | None:
+    """Return the matrix with at most `most` cases: first those that kill, then own data. None: nothing is in it."""
     kept = {case.id for case in problem.killers}
-    shown = _most_telling(problem.ready, kept, most) if problem.submissions else []
-    return [_band(problem, cases, kept) for cases in _bands(shown)]
-
-
-def _bands(cases: Sequence[CaseResult]) -> Iterator[Sequence[CaseResult]]:
-    """Split `cases` into the fewest bands, all of about the same width."""
-    bands = math.ceil(len(cases) / BAND)
-    width = math.ceil(len(cases) / max(1, bands))
-    return (cases[start : start + width] for start in range(0, len(cases), max(1, width)))
+    shown = _most_telling(problem.ready, kept, most)
+    return _matrix(problem, shown, kept) if shown and problem.submissions else None
 
 
 def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> list[CaseResult]:
@@ -78,7 +69,7 @@ def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> lis
     return [case for case in cases if case.id in chosen]
 
 
-def _band(problem: ProblemResult, cases: Sequence[CaseResult], kept: set[int]) -> doc.Table:
+def _matrix(problem: ProblemResult, cases: Sequence[CaseResult], kept: set[int]) -> doc.Table:
     uncompiled = tuple(s for s in problem.submissions if not s.compiles)
     kinds = (
         ("accepted", problem.accepted),

@@ -1,4 +1,4 @@
-"""What a person reads in a report: survivors, contested cases and killed programs, with their sources and inputs.
+"""What a person reads in a report: survivors and contested cases, with their sources and inputs.
 
 The only module of the report that asks the store for its problems, beside `export`. Decides how much of them is shown.
 """
@@ -12,7 +12,6 @@ from balancer.pipeline.generators.draw.largest import SHORTFALL
 from balancer.pipeline.results.run_result import (
     CaseState,
     ContestedReading,
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
@@ -30,13 +29,12 @@ _MOST_TEXT = 600  # characters of an input or an answer
 
 
 def with_readings(store: Store, result: RunResult) -> RunResult:
-    """Return the result with some of its survivors and contested cases, and its killed programs, to be read."""
+    """Return the result with some of its survivors and contested cases, to be read."""
     problems = result.problems
     return replace(
         result,
         readings=tuple(islice((each for problem in problems for each in _survivors(store, problem)), _MOST)),
         contested=tuple(islice((each for problem in problems for each in _contested(store, problem)), _MOST)),
-        killed_readings=tuple(each for problem in problems for each in _killed(store, problem)),
     )
 
 
@@ -76,7 +74,7 @@ def _contested(store: Store, problem: ProblemResult) -> Iterator[ContestedReadin
     chosen = [case.id for case in problem.cases if case.state is CaseState.CONTESTED][:_MOST_OF_A_PROBLEM]
     if not chosen:
         return
-    verdicts = store.verdicts(problem.id)
+    verdicts = store.of(problem.id).verdicts()
     disputed = {each.submission for each in problem.disagreements}
     voices = {each.name for each in problem.accepted} | disputed
     for case in _as_read(store, problem, chosen):
@@ -85,21 +83,12 @@ def _contested(store: Store, problem: ProblemResult) -> Iterator[ContestedReadin
         yield ContestedReading(problem.id, case, tuple(says))
 
 
-def _killed(store: Store, problem: ProblemResult) -> Iterator[KilledReading]:
-    """Yield the killed submissions whose programs are kept, each with the first case that rejects it."""
-    first = {each.name: min(each.killed_by(problem.ready)) for each in problem.killed}
-    programs = [each for each in store.problems.killed(problem.id) if each.name in first]
-    cases = {each.id: each for each in _as_read(store, problem, {first[each.name] for each in programs})}
-    for program in programs:
-        yield KilledReading(problem.id, program.name, program.language, program.source, cases[first[program.name]])
-
-
 def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> tuple[NearCase, ...]:
     """Return these cases of a problem, as far as a reader sees them, in this order."""
     if not chosen:
         return ()
     rejects = _rejects(problem)
-    stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
+    stored = {case.id: case for case in store.of(problem.id).cases() if case.id in chosen}
     return tuple(
         NearCase(
             case, stored[case].origin, _text(stored[case].data), _text(stored[case].answer or b""), tuple(rejects[case])

@@ -16,7 +16,6 @@ from balancer.pipeline.report.tables import (
     endpoint_lines,
     endpoint_table,
     facts,
-    looks_said,
     pool_table,
     round_table,
     spent_said,
@@ -54,8 +53,7 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.problems:
         yield doc.Section("Problems", (problem_table(result, most=_MOST_PROBLEMS),))
     if len(result.scores) > 1:
-        intervals = " (95% intervals over problems)" * any(each.has_intervals for each in result.scores)
-        yield doc.Section(f"Round by round{intervals}", (round_table(result),))
+        yield doc.Section("Round by round", (round_table(result),))
     yield _untitled(
         doc.Paragraph(_sentence(result)), *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result))
     )
@@ -69,8 +67,6 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     yield doc.Section("Pool", (pool_table(result),))
     if spent := spent_said(result):
         yield doc.Section("Model", (facts([("asked", spent)]),))
-    if looks := looks_said(result):
-        yield doc.Section("Suspect ends that were run again", tuple(map(doc.Paragraph, looks)))
 
 
 def _untitled(*blocks: doc.Block) -> doc.Section:
@@ -78,9 +74,8 @@ def _untitled(*blocks: doc.Block) -> doc.Section:
 
 
 def _sentence(result: RunResult) -> str:
-    summary = result.summary()
-    counts = summary["counts"]
-    said = [f"{count(summary['problems'], 'problem')}, {count(summary['cases'], 'case')}"]
+    counts = result.totals.counts
+    said = [f"{count(result.totals.problems, 'problem')}, {count(counts['cases'], 'case')}"]
     if counts["accepted"]:
         judged = counts["accepted_judged"]
         said.append(f"accepted kept {_rate(counts['accepted_kept'], judged)}" if judged else f"accepted {NOT_JUDGED}")

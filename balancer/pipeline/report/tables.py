@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from balancer.core.metrics import EndpointStats
 from balancer.pipeline.results.run_result import GeneratorYield, RunResult, Span
-from balancer.pipeline.results.scores import Rate, RoundScores
+from balancer.pipeline.results.tally import RoundScores
 from balancer.reporting import document as doc
-from balancer.reporting.document import Cell
 from balancer.reporting.words import NOTHING, count, number, percent, seconds, shorten, times, visible
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "endpoint_table",
     "facts",
     "gone_endpoints",
-    "looks_said",
     "moment",
     "pool_table",
     "rate_cells",
@@ -33,18 +31,11 @@ __all__ = [
 ]
 
 _NAME = doc.ColumnKind.NAME
-# Attribute of the scores, heading, meaning, and whether it is only shown if there is room.
+# Attribute of the scores, heading, and meaning.
 RATES = (
-    ("tpr_micro", "accepted kept", "over all submissions (TPR, micro)", False),
-    ("tpr_macro", "per problem", "mean over problems (TPR, macro)", True),
-    ("tnr_micro", "wrong rejected", "over all submissions (TNR, micro)", False),
-    ("tnr_macro", "per problem", "mean over problems (TNR, macro)", False),
-    (
-        "accuracy",
-        "verifier accuracy",
-        "problems whose cases keep every accepted and reject every wrong submission",
-        False,
-    ),
+    ("tpr", "accepted kept", "over all submissions (TPR)"),
+    ("tnr", "wrong rejected", "over all submissions (TNR)"),
+    ("accuracy", "verifier accuracy", "problems whose cases keep every accepted and reject every wrong submission"),
 )
 
 
@@ -115,11 +106,8 @@ def _utilisation(busy_s: float, offered_s: float) -> float:
 
 
 def round_table(result: RunResult) -> doc.Table:
-    """Return the rates of each moment with their intervals."""
-    columns = [
-        doc.Column("", _NAME),
-        *(doc.Column(head, meaning=meaning, wide=wide) for _, head, meaning, wide in RATES),
-    ]
+    """Return the rates of each moment."""
+    columns = [doc.Column("", _NAME), *(doc.Column(head, meaning=meaning) for _, head, meaning in RATES)]
     return doc.table(columns, [(moment(scores.rounds), *rate_cells(scores)) for scores in result.scores])
 
 
@@ -205,15 +193,11 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
         yield "made again", f"{count(again, 'run')} to verify others ({part}); {result.verified.differed} outvoted"
 
 
-def rate_cells(scores: RoundScores) -> Iterator[Cell]:
-    """Yield each rate of a moment as a percentage, with its interval below, if there is one."""
+def rate_cells(scores: RoundScores) -> Iterator[str]:
+    """Yield each rate of a moment as a percentage."""
     for name, *_ in RATES:
-        rate: Rate | None = getattr(scores, name)
-        if rate is None:
-            yield Cell(NOTHING)
-        else:
-            ends = "" if rate.low is None or rate.high is None else f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
-            yield Cell(f"{100 * rate.value:.1f}%", below=ends)
+        rate: float | None = getattr(scores, name)
+        yield NOTHING if rate is None else f"{100 * rate:.1f}%"
 
 
 def moment(rounds: int) -> str:
@@ -228,13 +212,5 @@ def spent_said(result: RunResult) -> str:
     if not questions:
         return ""
     asked, answered = sum(each.asked for each in spent), sum(each.answered for each in spent)
-    cost = sum(each.cost for each in spent)
     words = f"{count(questions, 'question')}, {asked + answered} tokens ({asked} asked, {answered} answered)"
-    return f"{words}{f', cost {cost:.4g}' if cost else ''}, {sum(each.seconds for each in spent):.3g} s of waiting"
-
-
-def looks_said(result: RunResult) -> tuple[str, ...]:
-    """Return a line for each kind of recheck."""
-    return tuple(
-        f"{count(times, why + ' end')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
-    )
+    return f"{words}, {sum(each.seconds for each in spent):.3g} s of waiting"

@@ -5,12 +5,9 @@ Decides which of many problems are shown in detail: those with the most survivor
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.judging.calls import called_source
-from balancer.pipeline.results.missing_languages import left_out_for
-from balancer.pipeline.results.problem_log import ProblemLog, first_kills
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -20,10 +17,9 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import ProblemOutcome, Roster, RosterEntry
-from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, RunResult
-from balancer.pipeline.results.scores import scores_of
+from balancer.pipeline.results.run_result import GeneratorYield, RunResult
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
-from balancer.pipeline.results.tally import totals_of
+from balancer.pipeline.results.tally import Totals, left_out_for, scores_of
 from balancer.problem import Problem, Verdict
 from balancer.program import Program
 
@@ -32,11 +28,8 @@ __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 MOST_DETAILED = 40  # for rows of a data set; packages are all shown in detail
 _MOST_LEFT_OUT = 100
 
-_FEW = 100  # problems; of more, the killed programs are not kept
-_MOST_KILLED = 20  # programs of a problem
-_MOST_KILLED_SOURCE = 8000  # characters
-_LATER = "judged later"
 _VALID = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.REPLACED)
+_COUNTS = ("proposed", "valid", "cases", "kills", "first_kills")
 _TIMES = ("asked_s", "run_s", "cpu_s")
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
@@ -54,8 +47,12 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
     last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
     work = store.leases.work(last.id)
     one_in, spans = store.leases.drawn(last.id)
-    sums = _Sums()
-    totals = totals_of(sums.add(each).tally for each in _settled(store))
+    totals, brought = Totals(), dict[str, GeneratorYield]()
+    for outcome in _settled(store):
+        totals.add(outcome.tally)
+        for each in outcome.brought:
+            before = brought.get(each.generator)
+            brought[each.generator] = each if before is None else before.plus(each)
     most = None if most is not None and totals.problems <= most else most  # with few problems, all keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
@@ -66,67 +63,38 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         makespan_s=work.ended_s - work.started_s,
         spans=tuple(spans),
         strategy=last.strategy,
-        complete=bool(ended) and sessions[-1].complete and totals.judged > 0,
+        complete=bool(ended) and sessions[-1].complete and totals.counts["judged"] > 0,
         sessions=len(worked) or 1,
         one_in=one_in,
         all_problems=totals,
-        all_work=work,
+        work=work,
         scores=scores_of(totals.courses, store.answers.spent()),
-        rechecks=dict(sorted(sums.rechecks.items())),
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
-        first_kills=tuple(sorted(sums.kills, key=lambda each: (each.at_s, each.problem, each.submission))),
-        brought=sums.yields(),
-        timed=store.timed,
+        brought=tuple(sorted(brought.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator))),
         packages_left_out=store.problems.left_out_packages(),
         verified=store.trust.found(),
         source=store.source,
     )
 
 
-class _Sums:
-    """Sums over all problems, beside their tallies."""
-
-    def __init__(self) -> None:
-        self.kills: list[FirstKill] = []
-        self.rechecks: Counter[tuple[str, str]] = Counter()
-        self._brought: dict[str, GeneratorYield] = {}
-
-    def add(self, settled: ProblemOutcome) -> ProblemOutcome:
-        """Add a problem, and return it."""
-        self.kills += settled.kills
-        self.rechecks.update({(why, said): times for why, said, times in settled.rechecks})
-        for each in settled.brought:
-            before = self._brought.get(each.generator)
-            self._brought[each.generator] = each if before is None else before.plus(each)
-        return settled
-
-    def yields(self) -> tuple[GeneratorYield, ...]:
-        """Return the yield of each generator, those with the most first kills first."""
-        return tuple(sorted(self._brought.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator)))
-
-
 def settle(store: Store, problem: Problem) -> None:
     """Store the result of a problem after all its rounds.
 
-    It is done, unless the infrastructure prevented something. The sources of the survivors are stored, for readers. So
-    are some of the killed ones, if there are few problems.
+    It is done, unless the infrastructure prevented something. The sources of the survivors are stored, for readers.
     """
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
-    found, log = problem_result(store, _roster_of(problem, entries)), store.of(problem.id)
-    settled = _settled_of(store, found)
-    settled = replace(settled, tally=replace(settled.tally, limit_s=_limit_s(store, problem)))
-    programs = {
-        each.name: Program(each.program.language, called_source(each.program), each.name)
-        for each in problem.submissions
-    }
-    names = [each.name for each in found.killed][:_MOST_KILLED] if store.problems.count() <= _FEW else []
-    tally = settled.tally
+    roster = Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
+    found, log = problem_result(store, roster), store.of(problem.id)
+    alive = {each.name for each in found.survivors}
     store.problems.settle(
-        settled,
-        done=not (tally.unjudged or tally.not_judged or log.why_put_off),
-        surviving=[programs[name] for name in tally.survivors],
-        killed=[programs[name] for name in names if len(programs[name].source) <= _MOST_KILLED_SOURCE],
+        _settled_of(store, found, _limit_s(store, problem)),
+        done=not (found.unjudged or found.not_judged or log.why_put_off),
+        surviving=[
+            Program(each.program.language, called_source(each.program), each.name)
+            for each in problem.wrong
+            if each.name in alive
+        ],
     )
     store.forget(problem.id)
 
@@ -138,10 +106,6 @@ def _limit_s(store: Store, problem: Problem) -> float:
     return store.of(problem.id).limit_s or named
 
 
-def _roster_of(problem: Problem, entries: tuple[RosterEntry, ...]) -> Roster:
-    return Roster(problem.id, 0, problem.name, entries, dict(problem.left_out))
-
-
 def _settled(store: Store) -> Iterator[ProblemOutcome]:
     yield from store.problems.settled()
     for roster in store.problems.rosters(unsettled=True):  # those that the end of a session interrupted
@@ -149,60 +113,38 @@ def _settled(store: Store) -> Iterator[ProblemOutcome]:
         store.forget(roster.id)
 
 
-def _settled_of(store: Store, found: ProblemResult) -> ProblemOutcome:
-    log = store.of(found.id)
-    cases = {case.id: case for case in log.cases()}
-    kills = [
-        _first_kill(found.id, name, cases[case], at_s)
-        for name, (case, at_s) in first_kills(log).items()
-        if name not in log.left_out
-    ]
-    return ProblemOutcome(found.tally(), kills, _yields(store, log, kills), _rechecks(store, log))
+def _settled_of(store: Store, found: ProblemResult, limit_s: float = 0.0) -> ProblemOutcome:
+    return ProblemOutcome(found.tally(limit_s), _yields(store, found))
 
 
-def _first_kill(problem: str, name: str, case: StoredCase, at_s: float) -> FirstKill:
-    return FirstKill(problem, name, case.id, case.origin.generator, case.origin.detail, case.sample, at_s)
-
-
-def _yields(store: Store, log: ProblemLog, kills: Sequence[FirstKill]) -> list[GeneratorYield]:
+def _yields(store: Store, found: ProblemResult) -> list[GeneratorYield]:
     """Return the yield of each generator: a kill belongs to the generator of the case."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    seconds: defaultdict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    of = {case.id: case for case in log.cases()}
-    for case in of.values():
-        mine = found[case.origin.generator]
+    log = store.of(found.id)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    seconds: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    made_by = {case.id: case.origin.generator for case in log.cases()}
+    own = {case.id for case in log.cases() if case.sample}
+    for case in log.cases():
+        mine = counts[case.origin.generator]
         mine.update(proposed=1, valid=case.state in _VALID, cases=case.state is CaseState.READY)
-    for kill in kills:
-        found[kill.generator]["first_kills"] += 1
-    ever = {name for name, _ in log.killed_s}
-    for (name, number), stored in log.verdicts().items():
-        case = of[number]
-        if name in ever and case.state is CaseState.READY and stored.verdict.kills:
-            found[case.origin.generator]["kills"] += 1
-        if not case.sample:
-            seconds[case.origin.generator]["cpu_s"] += stored.time_s
+    for each in found.killed:
+        killing = each.killed_by(found.ready)
+        counts[made_by[min(killing)]]["first_kills"] += 1
+        for number in killing:
+            counts[made_by[number]]["kills"] += 1
+    for (_, number), stored in log.verdicts().items():
+        if number not in own:
+            seconds[made_by[number]]["cpu_s"] += stored.time_s
     for number, ran_s in store.leases.seconds_by_case(log.problem).items():
-        if number in of:
-            seconds[of[number].origin.generator]["run_s"] += ran_s
-    for batch in log.batches():
-        for name, each in batch.items():
-            seconds[name]["asked_s"] += each.seconds
-            seconds[name]["cpu_s"] += each.cpu_s
-    counts = ("proposed", "valid", "cases", "kills", "first_kills")
+        if number in made_by:
+            seconds[made_by[number]]["run_s"] += ran_s
+    for name, asked in (each for batch in log.batches() for each in batch.items()):
+        seconds[name]["asked_s"] += asked.seconds
+        seconds[name]["cpu_s"] += asked.cpu_s
     return [
-        GeneratorYield(name, *(found[name][each] for each in counts), *(seconds[name][s] for s in _TIMES))
-        for name in sorted({*found, *seconds})
+        GeneratorYield(name, *(counts[name][each] for each in _COUNTS), *(seconds[name][each] for each in _TIMES))
+        for name in sorted({*counts, *seconds})
     ]
-
-
-def _rechecks(store: Store, log: ProblemLog) -> list[tuple[str, str, int]]:
-    """Return the number of rechecks by (why, result). A later run may have decided what none could tell."""
-    last = {(name, case): (why, said) for _, (name, case, why, said) in store.log.of(log.problem, "recheck")}
-    verdicts, found = log.verdicts(), Counter[tuple[str, str]]()
-    for which, (why, said) in last.items():
-        later = said == "unjudged" and which in verdicts and verdicts[which].verdict is not Verdict.UNJUDGED
-        found[why, _LATER if later else said] += 1
-    return [(*which, times) for which, times in found.items()]
 
 
 def _pool(session: Session, leases: int) -> PoolStats:

@@ -125,8 +125,8 @@ def _compare(found: Difference, before: Store, after: Store, first: ProblemTally
     problem = first.id
     found.both += 1
     for number, tally in enumerate((first, then)):
-        found.killed[number] += tally.wrong_killed
-        found.wrong[number] += tally.wrong_judged
+        found.killed[number] += tally.counts["wrong_killed"]
+        found.wrong[number] += tally.counts["wrong_judged"]
     earlier, later = _verdicts(before, problem), _verdicts(after, problem)
     gained, lost = (
         tuple(case for data, (case, _) in cases.items() if data not in others)
@@ -134,7 +134,8 @@ def _compare(found: Difference, before: Store, after: Store, first: ProblemTally
     )
     found.gained += len(gained)
     found.lost += len(lost)
-    figures = ((first.wrong_killed, then.wrong_killed), (first.wrong_judged, then.wrong_judged))
+    killed, judged = ((first.counts[name], then.counts[name]) for name in ("wrong_killed", "wrong_judged"))
+    figures = (killed, judged)
     if gained or lost or any(one != other for one, other in figures):
         lasting = {*then.survivors, *then.not_judged, *then.left_out}
         names = (
@@ -159,13 +160,13 @@ def _add(found: Difference, kind: str, what: Any) -> None:
 
 def _verdicts(store: Store, problem: str) -> Mapping[str, tuple[str, Mapping[str, Verdict]]]:
     """Return input -> the name of its case, and submission -> verdict, for the ready cases."""
-    cases = store.cases(problem, CaseState.READY)
+    cases = store.of(problem).cases(CaseState.READY)
     inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in cases}
     found: dict[str, tuple[str, dict[str, Verdict]]] = {
         inputs[case.id]: (f"{case.id} ({case.origin.generator}: {case.origin.detail})", {}) for case in cases
     }
-    left_out = store.left_out(problem)
-    for (name, case), stored in store.verdicts(problem).items():
+    left_out = store.of(problem).left_out
+    for (name, case), stored in store.of(problem).verdicts().items():
         if case in inputs and name not in left_out:
             found[inputs[case]][1][name] = stored.verdict
     return found

@@ -5,9 +5,7 @@ and goes to the sink. Played again in their order, the events come to the same. 
 """
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec
@@ -25,8 +23,6 @@ __all__ = [
     "ProposalBatch",
     "StoredCase",
     "StoredVerdict",
-    "first_kills",
-    "paid_by_round",
     "replaced_by",
 ]
 
@@ -108,7 +104,7 @@ def _event(
     def happen(self: "ProblemLog", /, *payload: P.args, **named: P.kwargs) -> None:
         with self._lock:
             change(self, *payload, **named)  # none is named: all are positional only
-            self._sent(as_event(self.problem, kind, *payload))
+            self._sink([as_event(self.problem, kind, *payload)])
 
     return happen
 
@@ -126,7 +122,6 @@ class ProblemFacts:
         elapsed_s, spent_s: seconds for which it was at work, and on made-up inputs.
         parents: smaller cases and their larger ones, id -> id.
         tried: cases that were tried for shrinking, each with its submission.
-        killed_s: a wrong submission and a case -> when it was killed by it, in seconds at work.
     """
 
     def __init__(self) -> None:
@@ -143,7 +138,6 @@ class ProblemFacts:
         self.elapsed_s = self.spent_s = 0.0
         self.parents: dict[int, int] = {}
         self.tried: set[tuple[int, str]] = set()
-        self.killed_s: dict[tuple[str, int], float] = {}
 
     def has_begun(self, number: int) -> bool:
         """Return whether round `number` has its inputs, from this session or an earlier one."""
@@ -196,7 +190,7 @@ class ProblemLog(ProblemFacts):
 
     Args:
         problem: its id.
-        sink: takes the events that are new, some together.
+        sink: takes the events that are new.
         past: kind and payload of the earlier ones.
     """
 
@@ -210,27 +204,8 @@ class ProblemLog(ProblemFacts):
         self.problem = problem
         self._sink = sink
         self._lock = threading.RLock()
-        self._held: list[Event] | None = None
         for kind, payload in past:
             EVENTS[kind](self, *payload)
-
-    @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Send the events of a block together, at its end."""
-        with self._lock:
-            held: list[Event] = []
-            self._held = held
-            try:
-                yield
-            finally:
-                self._held = None
-            self._sink(held)
-
-    def _sent(self, event: Event) -> None:
-        if self._held is None:
-            self._sink([event])
-        else:
-            self._held.append(event)
 
     # -- rounds --------------------------------------------------------------------------------------
 
@@ -242,50 +217,45 @@ class ProblemLog(ProblemFacts):
             batch: its inputs.
             replaced: ids of cases that they replace.
         """
-        proposals, place = list(batch.proposals), len(self.batches(number))
-        with self._together():
-            for each in proposals:
-                self._propose(each, number, place)
-            self.asked(number, list(batch.notes), {name: asdict(each) for name, each in batch.asked.items()})
-            for case in replaced:
-                self.set_case(case, CaseState.REPLACED, replaced_by(number))
+        asked = {name: asdict(each) for name, each in batch.asked.items()}
+        self.asked(number, _told(batch.proposals), list(batch.notes), asked, list(replaced))
 
     def add_own(self, proposals: Iterable[Proposal]) -> None:
         """Store a problem's own data before its first round, unless it is stored."""
-        own = [] if self._cases else list(proposals)
-        with self._together():
-            for each in own:
-                self._propose(each, 0, 0)
-
-    def _propose(self, each: Proposal, number: int, place: int) -> None:
-        origin = each.origin
-        self.proposed(each.data, each.answer, origin.generator, origin.detail, each.sample, number, place)
+        if not self._cases and (own := _told(proposals)):
+            self.proposed(own)
 
     @_event
-    def proposed(
+    def proposed(self, proposals: Sequence[Sequence[Any]], /) -> None:
+        """The problem has these inputs of its own."""
+        self._add(proposals, 0, 0)
+
+    @_event
+    def asked(
         self,
-        data: bytes | str,
-        answer: bytes | str | None,
-        generator: str,
-        detail: str,
-        sample: bool,
         number: int,
-        place: int,
+        proposals: Sequence[Sequence[Any]],
+        notes: Sequence[str],
+        asked: Mapping[str, Mapping[str, Any]],
+        replaced: Sequence[int],
         /,
     ) -> None:
-        """A generator has proposed an input."""
-        case, origin = max(self._cases, default=0) + 1, Origin(generator, detail)
-        known = None if answer is None else _bytes(answer)
-        self._cases[case] = StoredCase(case, _bytes(data), known, origin, sample, CaseState.PROPOSED, "", number, place)
-
-    @_event
-    def asked(self, number: int, notes: Sequence[str], asked: Mapping[str, Mapping[str, Any]], /) -> None:
-        """The generators have been asked for a batch of a round, and these were their last words on it."""
+        """The generators have been asked for a batch of a round, and gave these inputs, which replace some cases."""
         if number not in self._notes:
             self.why_put_off = ""
         self._notes[number] = [*self._notes.get(number, ()), *notes]
-        batch = {name: GeneratorBatch(**each) for name, each in asked.items()}
-        self._batches.setdefault(number, []).append(batch)
+        batches = self._batches.setdefault(number, [])
+        self._add(proposals, number, len(batches))
+        batches.append({name: GeneratorBatch(**each) for name, each in asked.items()})
+        for case in replaced:
+            self._cases[case] = replace(self._cases[case], state=CaseState.REPLACED, note=replaced_by(number))
+
+    def _add(self, proposals: Sequence[Sequence[Any]], number: int, place: int) -> None:
+        for data, answer, generator, detail, sample in proposals:
+            case, known = max(self._cases, default=0) + 1, None if answer is None else _bytes(answer)
+            self._cases[case] = StoredCase(
+                case, _bytes(data), known, Origin(generator, detail), sample, CaseState.PROPOSED, "", number, place
+            )
 
     @_event
     def put_off(self, why: str, /) -> None:
@@ -359,15 +329,11 @@ class ProblemLog(ProblemFacts):
     # -- verdicts ------------------------------------------------------------------------------------
 
     @_event
-    def judged(
-        self, name: str, case: int, verdict: Verdict, time_s: float, note: str, killed_s: float | None = None, /
-    ) -> None:
-        """A submission has a verdict on a case. `killed_s`: when that killed it, if it is a wrong one."""
+    def judged(self, name: str, case: int, verdict: Verdict, time_s: float, note: str, /) -> None:
+        """A submission has a verdict on a case."""
         self._verdicts[name, case] = StoredVerdict(
             name, case, _VERDICTS[verdict] if isinstance(verdict, str) else verdict, time_s, note
         )
-        if killed_s is not None:
-            self.killed_s.setdefault((name, case), killed_s)
 
     @_event
     def forget_verdicts(self, of: Sequence[tuple[str, int]], /) -> None:
@@ -410,7 +376,6 @@ class ProblemLog(ProblemFacts):
         program = Program(language, source, name)
         if role == "checker" and self.brought.get(role) != program:
             self._verdicts.clear()
-            self.killed_s.clear()
             for state in _JUDGED:
                 self._restate(state, CaseState.VALID, lambda case: True)
         self.brought[role] = program
@@ -421,40 +386,13 @@ class ProblemLog(ProblemFacts):
         self.elapsed_s, self.spent_s = elapsed_s, spent_s
 
 
-def first_kills(log: ProblemFacts) -> dict[str, tuple[int, float]]:
-    """Return the first case that killed each wrong submission and still counts, and when.
-
-    A made-up case may be contested later, and a kill may turn out to be an error.
-    """
-    ready = {case.id for case in log.cases(CaseState.READY)}
-    found: dict[str, tuple[int, float]] = {}
-    for (name, case), at_s in sorted(log.killed_s.items(), key=lambda each: (each[1], each[0])):
-        stored = log.verdict(name, case)
-        if case in ready and stored is not None and stored.verdict.kills:
-            found.setdefault(name, (case, at_s))
-    return found
-
-
-def paid_by_round(log: ProblemFacts) -> tuple[dict[str, Counter[int]], dict[str, dict[int, float]]]:
-    """Return the first kills of each generator by round, and the seconds that it and runs on its inputs took."""
-    made = {case.id: case for case in log.cases() if not case.sample}
-    kills: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    seconds: defaultdict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for case, _ in first_kills(log).values():
-        if case in made:
-            kills[made[case].origin.generator][made[case].round] += 1
-    for (_, case), stored in log.verdicts().items():
-        if case in made:
-            seconds[made[case].origin.generator][made[case].round] += stored.time_s
-    for number in range(log.rounds):
-        for name, each in ((name, each) for batch in log.batches(number) for name, each in batch.items()):
-            seconds[name][number] += each.seconds
-    return kills, seconds
-
-
 def replaced_by(number: int) -> str:
     """Return the note of a case that was replaced for round `number`."""
     return f"made room for round {number}"
+
+
+def _told(proposals: Iterable[Proposal]) -> list[tuple[object, ...]]:
+    return [(each.data, each.answer, each.origin.generator, each.origin.detail, each.sample) for each in proposals]
 
 
 def _bytes(data: bytes | str) -> bytes:

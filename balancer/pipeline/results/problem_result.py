@@ -205,17 +205,6 @@ class ProblemResult:
         return tuple(c for c in self.ready if c.id in killing)
 
     @cached_property
-    def abstaining(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that abstain on a case."""
-        return tuple(s for s in self.accepted if s.abstained)
-
-    @cached_property
-    def unasked(self) -> tuple[CaseResult, ...]:
-        """The cases that kill on which an accepted submission did not run."""
-        skipped = {case for s in self.accepted for case in s.not_asked}
-        return tuple(c for c in self.killers if c.id in skipped)
-
-    @cached_property
     def judged(self) -> int:
         """Number of verdicts other than unjudged."""
         return sum(v is not Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
@@ -226,38 +215,48 @@ class ProblemResult:
         lost = sum(c.state is CaseState.UNJUDGED for c in self.cases)
         return lost + sum(v is Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
 
-    def tally(self) -> ProblemTally:
-        """Return the figures of the problem."""
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """The figures of the problem, named as in `summary.json`."""
+        skipped = {case for s in self.accepted for case in s.not_asked}
+        return {
+            "cases": len(self.ready),
+            "cases_kept": len(self.killers),
+            "accepted": len(self.accepted),
+            "accepted_judged": len(self.accepted_judged),
+            "accepted_kept": len(self.kept),
+            "wrong": len(self.wrong),
+            "wrong_judged": len(self.wrong_judged),
+            "wrong_killed": len(self.killed),
+            "wrong_killed_before": len(self.killed_before),
+            "survivors": len(self.survivors),
+            "not_judged": len(self.not_judged),
+            "judged": self.judged,
+            "unjudged": self.unjudged,
+            "rejected": len(self.rejected),
+            "contested": sum(case.state is CaseState.CONTESTED for case in self.cases),
+            "invalid_inputs": self.invalid,
+            "unchecked_inputs": self.unchecked,
+            "accepted_left_out": self.accepted_left_out,
+            "wrong_left_out": self.wrong_left_out,
+            "abstaining": sum(bool(s.abstained) for s in self.accepted),
+            "unasked": sum(case.id in skipped for case in self.killers),
+            "no_validator": int(any(note.startswith(NO_VALIDATOR) for note in self.notes)),
+        }
+
+    def tally(self, limit_s: float = 0.0) -> ProblemTally:
+        """Return the figures of the problem. `limit_s`: CPU seconds of a run; 0: not known."""
         return ProblemTally(
             id=self.id,
-            cases=len(self.ready),
-            cases_kept=len(self.killers),
-            accepted=len(self.accepted),
-            accepted_judged=len(self.accepted_judged),
-            accepted_kept=len(self.kept),
-            wrong=len(self.wrong),
-            wrong_judged=len(self.wrong_judged),
-            wrong_killed=len(self.killed),
-            wrong_killed_before=len(self.killed_before),
-            judged=self.judged,
-            unjudged=self.unjudged,
-            rejected=len(self.rejected),
-            contested=sum(case.state is CaseState.CONTESTED for case in self.cases),
-            invalid=self.invalid,
-            unchecked=self.unchecked,
-            accepted_left_out=self.accepted_left_out,
-            wrong_left_out=self.wrong_left_out,
-            abstaining=len(self.abstaining),
-            unasked=len(self.unasked),
-            no_validator=int(any(note.startswith(NO_VALIDATOR) for note in self.notes)),
-            troubles=self.troubles,
-            disagreements=len(self.disagreements),
+            counts=self.counts,
             survivors=tuple(s.name for s in self.survivors),
             not_judged=tuple(s.name for s in self.not_judged),
-            left_out=dict(self.left_out),
+            left_out=self.left_out,
             notes=self.notes,
-            reasons=dict(self.reasons),
+            reasons=self.reasons,
+            troubles=self.troubles,
             course=self._course(),
+            limit_s=limit_s,
         )
 
     def _course(self) -> RoundHistory:

@@ -15,14 +15,14 @@ from pydantic import TypeAdapter
 
 from balancer.pipeline.results.log import EventLog, as_event
 from balancer.pipeline.results.problem_log import EVENTS
-from balancer.pipeline.results.run_result import FirstKill, GeneratorYield, LeftOutRow
+from balancer.pipeline.results.run_result import GeneratorYield, LeftOutRow
 from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Problem
 from balancer.program import Program
 
 __all__ = ["ProblemOutcome", "Problems", "Roster", "RosterEntry", "SeenBefore"]
 
-_OF_A_RESULT = (*EVENTS, "recheck", "believed", "withdrawn", "settled", "sources")
+_OF_A_RESULT = (*EVENTS, "believed", "withdrawn", "settled", "sources")
 _MET = "SELECT problem, payload, json_extract(payload, '$[0]') AS number FROM events AS met WHERE kind = 'met'"
 _SETTLED = "SELECT {} FROM events AS settled WHERE kind = 'settled' AND problem = met.problem"
 
@@ -62,15 +62,11 @@ class ProblemOutcome:
 
     Attributes:
         tally: its figures.
-        kills: the first kill of each wrong submission.
         brought: the yield of each generator.
-        rechecks: why an end was doubted, the result of the recheck, and how often.
     """
 
     tally: ProblemTally
-    kills: Sequence[FirstKill]
     brought: Sequence[GeneratorYield]
-    rechecks: Sequence[tuple[str, str, int]]
 
 
 _OUTCOME = TypeAdapter(ProblemOutcome)
@@ -151,12 +147,10 @@ class Problems:
 
     # -- their results -------------------------------------------------------------------------------
 
-    def settle(
-        self, settled: ProblemOutcome, *, done: bool, surviving: Sequence[Program], killed: Sequence[Program]
-    ) -> None:
+    def settle(self, settled: ProblemOutcome, *, done: bool, surviving: Sequence[Program]) -> None:
         """Store the result of a problem, and programs for readers of the report."""
         problem = settled.tally.id
-        sources = [[(each.language, each.source, each.name) for each in some] for some in (surviving, killed)]
+        sources = [(each.language, each.source, each.name) for each in surviving]
         outcome = _OUTCOME.dump_python(settled, mode="json")
         told = as_event(problem, "settled", done, len(settled.tally.survivors), outcome)
         self._log.replace(problem, ("settled", "sources"), [told, as_event(problem, "sources", *sources)])
@@ -177,15 +171,8 @@ class Problems:
 
     def surviving(self, problem: str) -> list[Program]:
         """Return the surviving wrong programs of `problem`, named as their submissions."""
-        return self._sources(problem, 0)
-
-    def killed(self, problem: str) -> list[Program]:
-        """Return some of the killed wrong programs of `problem`, named as their submissions."""
-        return self._sources(problem, 1)
-
-    def _sources(self, problem: str, place: int) -> list[Program]:
-        found = self._log.last("sources", problem) or ((), ())
-        return sorted((Program(*each) for each in found[place]), key=lambda program: program.name)
+        found = (Program(*each) for each in self._log.last("sources", problem) or ())
+        return sorted(found, key=lambda program: program.name)
 
     # -- what could not be used ----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals, Liar, Verified
-from balancer.pipeline.results.scores import ModelUsage
+from balancer.pipeline.results.tally import ModelUsage
 
 __all__ = ["Answers", "Leases", "TraceTables", "TrustStore"]
 
@@ -37,7 +37,7 @@ SELECT DISTINCT problem FROM events AS believed WHERE kind = 'believed' AND json
     AND seq > COALESCE((SELECT MAX(seq) FROM events WHERE kind = 'trusted' AND problem IN ('', believed.problem)
         AND json_extract(payload, '$[0]') = json_extract(believed.payload, '$[0]')), 0)
 """
-_USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4, 5, 6)) + (
+_USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4, 5)) + (
     " FROM events WHERE kind = 'answer'"
 )
 
@@ -108,14 +108,14 @@ class Answers:
         if row is None:
             return None
         found = json.loads(row[0])
-        model, prompts, text, refusal, cut = found[7:12]
-        return StoredAnswer(model, prompts, text, refusal, cut, TokenUsage(*found[3:7]))
+        model, prompts, text, refusal, cut = found[6:11]
+        return StoredAnswer(model, prompts, text, refusal, cut, TokenUsage(*found[3:6]))
 
     def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
         """Store an answer. It is durable when this returns."""
         used = answer.used
         self._log.add(
-            "", "answer", key, row, round, used.asked, used.answered, used.cost, used.seconds,
+            "", "answer", key, row, round, used.asked, used.answered, used.seconds,
             answer.model, answer.prompts, answer.text, answer.refusal, answer.cut, attempt,
         )  # fmt: skip
         self._log.flush()
@@ -130,11 +130,6 @@ class Answers:
         number = "json_extract(payload, '$[2]')"
         rows = self._log.rows(f"SELECT {number}, COUNT(*), {_USED} GROUP BY {number}")
         return {row[0]: ModelUsage(*row[1:]) for row in rows}
-
-    def count(self, problem: str | None = None) -> int:
-        """Return the number of answers, of `problem` or of all."""
-        of = "kind = 'answer' AND (?1 IS NULL OR json_extract(payload, '$[1]') = ?1)"
-        return int((self._log.row(f"SELECT COUNT(*) FROM events WHERE {of}", problem) or (0,))[0])
 
 
 class TrustStore:

@@ -1,10 +1,9 @@
 """Result of a run, as plain data: the only source of reports. Pure.
 
-Defines the bound of a makespan and the rates. Also sums the leases of a session, and finds the longest chain of runs.
+Defines the bound of a makespan and the rates.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, Self
 
@@ -18,8 +17,7 @@ from balancer.pipeline.results.problem_result import (
     ProblemResult,
     SubmissionResult,
 )
-from balancer.pipeline.results.scores import RoundScores
-from balancer.pipeline.results.tally import Totals, totals_of
+from balancer.pipeline.results.tally import RoundScores, Totals, totals_of
 from balancer.problem import Origin
 
 __all__ = [
@@ -30,9 +28,7 @@ __all__ = [
     "ContestedReading",
     "Disagreement",
     "EndpointTotals",
-    "FirstKill",
     "GeneratorYield",
-    "KilledReading",
     "LeaseTotals",
     "LeftOutRow",
     "Liar",
@@ -44,18 +40,10 @@ __all__ = [
     "SubmissionResult",
     "SurvivorReading",
     "Verified",
-    "lease_totals_of",
-    "longest_chain_s",
     "rate",
 ]
 
 ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answered
-_MOST_KILLS = 10_000  # in the summary; the counts cover all
-_COUNTED = (
-    "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
-    "survivors", "not_judged", "cases_kept", "contested",
-)  # fmt: skip
-_WEAKENING = ("accepted_left_out", "wrong_left_out", "abstaining", "unasked", "no_validator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +62,10 @@ class LeaseTotals:
     Attributes:
         endpoints: name -> its part.
         started_s, ended_s: from the first lease to the last.
-        chain_s: see `longest_chain_s`.
+        chain_s: the longest time that one case needs: the sum over its stages, each as long as its slowest submission.
     """
 
-    endpoints: Mapping[str, EndpointTotals]
+    endpoints: Mapping[str, EndpointTotals] = field(default_factory=dict)
     started_s: float = 0.0
     ended_s: float = 0.0
     chain_s: float = 0.0
@@ -95,52 +83,6 @@ class LeaseTotals:
     def at(self, endpoint: str) -> EndpointTotals:
         """Return the part of one endpoint."""
         return self.endpoints.get(endpoint, EndpointTotals())
-
-
-def lease_totals_of(spans: Iterable[Span]) -> LeaseTotals:
-    spans = list(spans)
-    found: dict[str, EndpointTotals] = {}
-    for span in spans:
-        before = found.get(span.endpoint, EndpointTotals())
-        found[span.endpoint] = EndpointTotals(
-            before.leases + 1,
-            before.busy_s + span.ended_s - span.started_s,
-            before.answers + (span.outcome in ANSWERS),
-        )
-    return LeaseTotals(
-        found,
-        min((span.started_s for span in spans), default=0.0),
-        max((span.ended_s for span in spans), default=0.0),
-        longest_chain_s(spans),
-    )
-
-
-def longest_chain_s(spans: Iterable[Span]) -> float:
-    """Return the longest time that one case needs: the sum over its stages, each as long as its slowest submission."""
-    runs: dict[tuple[str, int], dict[RunStage, dict[str, float]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(float))
-    )
-    for span in spans:
-        runs[span.problem, span.case][span.stage][span.subject] += span.ended_s - span.started_s
-    return max(
-        (sum(max(by_subject.values()) for by_subject in stages.values()) for stages in runs.values()), default=0.0
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FirstKill:
-    """A wrong submission, the first case that killed it, the origin of the case, and the time of the kill.
-
-    `at_s` is in seconds for which the problem was at work.
-    """
-
-    problem: str
-    submission: str
-    case: int
-    generator: str
-    detail: str
-    sample: bool
-    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,17 +209,6 @@ class ContestedReading:
 
 
 @dataclass(frozen=True, slots=True)
-class KilledReading:
-    """A wrong submission with its source, and the first case that rejects it."""
-
-    problem: str
-    submission: str
-    language: str
-    source: str
-    case: NearCase
-
-
-@dataclass(frozen=True, slots=True)
 class LeftOutRow:
     """A row of the data set that could not be used, and why. Rows are counted from 0."""
 
@@ -301,16 +232,12 @@ class RunResult:
         stopped_by: number of the signal that stopped this session; 0: none.
         one_in: 1: `spans` has all leases.
         all_problems: totals of all problems; None: those of `problems`.
-        all_work: totals of all leases; None: those of `spans`.
-        scores: rates with own data alone, and after each round.
-        rechecks: (why an end was doubted, result of the recheck) -> how often.
+        work: totals of all leases.
+        scores: rates with own data alone, then after each round.
         rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
         readings: survivors to read; some, if there are many.
         contested: cases to read; some, if there are many.
-        killed_readings: killed submissions to read; none, if there are many problems.
-        first_kills: first kill of each wrong submission, by time.
         brought: the yield of each generator.
-        timed: whether problems have a time budget.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were repeated on other endpoints, and the endpoints that lied.
         source: where the problems are: "kind", "problems" and, of rows, "split".
@@ -327,17 +254,13 @@ class RunResult:
     stopped_by: int = 0
     one_in: int = 1
     all_problems: Totals | None = None
-    all_work: LeaseTotals | None = None
+    work: LeaseTotals = field(default_factory=LeaseTotals)
     scores: tuple[RoundScores, ...] = ()
-    rechecks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
     contested: tuple[ContestedReading, ...] = ()
-    killed_readings: tuple[KilledReading, ...] = ()
-    first_kills: tuple[FirstKill, ...] = ()
     brought: tuple[GeneratorYield, ...] = ()
-    timed: bool = False
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
     source: Mapping[str, str] = field(default_factory=dict)
@@ -346,15 +269,6 @@ class RunResult:
     def totals(self) -> Totals:
         """Totals of all problems."""
         return self.all_problems or totals_of(problem.tally() for problem in self.problems)
-
-    @property
-    def work(self) -> LeaseTotals:
-        return self.all_work or lease_totals_of(self.spans)
-
-    @property
-    def judged(self) -> int:
-        """Number of verdicts on ready cases, without unjudged ones."""
-        return self.totals.judged
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -375,39 +289,32 @@ class RunResult:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of `summary.json`. Rates are 0..1, over what was judged; see `rate`."""
-        totals = self.totals
+        totals, counts = self.totals, self.totals.counts
         tallies = [problem.tally() for problem in self.problems]
         return {
             "problems": totals.problems,
-            "cases": totals.cases,
-            "judged": totals.judged,
-            "unjudged": totals.unjudged,
+            "cases": counts["cases"],
+            "judged": counts["judged"],
+            "unjudged": counts["unjudged"],
             "makespan_s": self.makespan_s,
             "bound_s": self.bound_s,
             "utilisation": self.utilisation,
-            "accepted_kept": rate(totals.accepted_kept, totals.accepted_judged, totals.accepted),
-            "wrong_killed": rate(totals.wrong_killed, totals.wrong_judged, totals.wrong),
-            "wrong_killed_before": rate(totals.wrong_killed_before, totals.wrong_judged, totals.wrong),
+            "accepted_kept": rate(counts["accepted_kept"], counts["accepted_judged"], counts["accepted"]),
+            "wrong_killed": rate(counts["wrong_killed"], counts["wrong_judged"], counts["wrong"]),
+            "wrong_killed_before": rate(counts["wrong_killed_before"], counts["wrong_judged"], counts["wrong"]),
             "survivors": [f"{t.id}/{name}" for t in tallies for name in t.survivors],
             "not_judged": [f"{t.id}/{name}" for t in tallies for name in t.not_judged],
             "strategy": self.strategy,
             "complete": self.complete,
             "sessions": self.sessions,
-            "counts": {
-                **{name: getattr(totals, name) for name in _COUNTED},
-                "invalid_inputs": totals.invalid,
-                "unchecked_inputs": totals.unchecked,
-                **{name: getattr(totals, name) for name in _WEAKENING},
-            },
+            "counts": dict(counts),
             "rounds": [each.to_dict() for each in self.scores],
-            "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.rechecks.items()],
             "verified": self.verified.to_dict(),
             "rows_left_out": {
                 "count": self.rows_left_out,
                 "first": [{"row": row.number, "why": row.why} for row in self.left_out_rows],
             },
             "generators": [each.to_dict() for each in self.brought],
-            "first_kills": [asdict(kill) for kill in self.first_kills[:_MOST_KILLS]],
             "packages_left_out": dict(self.packages_left_out),
             "languages_missing": dict(totals.missing),
             "detailed": len(self.problems),

@@ -1,32 +1,36 @@
 """Run store: the results so far, as a log of events, so that a run that dies resumes where it stopped."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, WaitStats
 from balancer.errors import ConfigError
 from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.problem_log import EVENTS, ProblemLog, StoredCase, StoredVerdict
-from balancer.pipeline.results.problem_result import CaseState
+from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import ProblemOutcome, Problems, SeenBefore
 from balancer.pipeline.results.records import Answers, Leases, TraceTables, TrustStore
-from balancer.pipeline.results.run_result import FirstKill, GeneratorYield
+from balancer.pipeline.results.run_result import GeneratorYield
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.problem import Problem
 
 __all__ = ["Session", "Store", "StoredCase", "StoredVerdict"]
 
 _AS_JSON = (
-    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory, FirstKill,
+    PoolStats, EndpointStats, WaitStats, QuotaStats, SourceStats, HolderStats, ProblemTally, RoundHistory,
     GeneratorYield, ProblemOutcome,
 )  # fmt: skip
-_SIGNATURE = [*EVENTS, *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON)]
+_SIGNATURE = [
+    *EVENTS,
+    *ProblemResult("", "", (), ()).counts,
+    *((kind.__name__, [each.name for each in fields(kind)]) for kind in _AS_JSON),
+]
 """What events hold. Results of other fields are those of another version."""
-_MOST_AT_WORK = 64  # problems; a further one is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Store:
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._at_work: dict[str, ProblemLog] = {}
+        self._logs: WeakValueDictionary[str, ProblemLog] = WeakValueDictionary()
+        self._last: ProblemLog | None = None
         self.log = EventLog(folder, str(_SIGNATURE), fresh=fresh)
         self.problems = Problems(self.log)
         self.leases = Leases(self.log)
@@ -91,12 +96,8 @@ class Store:
 
     # -- the run as a whole --------------------------------------------------------------------------
 
-    def claim(self, fingerprint: Mapping[str, str], *, then: Mapping[str, str] | None = None) -> None:
+    def claim(self, fingerprint: Mapping[str, str]) -> None:
         """Record what is judged here, or check that it is the same as before.
-
-        Args:
-            fingerprint: of what is judged.
-            then: what is judged from now on, if that is more.
 
         Raises:
             ConfigError: a line that names the differences.
@@ -108,17 +109,12 @@ class Store:
                 f"{self._folder}: holds a run with other {', '.join(changed)}; "
                 "use --fresh to start over, or choose other --results"
             )
-        self.log.add("", "claimed", dict(fingerprint if then is None or not before else then))
+        self.log.add("", "claimed", dict(fingerprint))
 
     @property
     def fingerprint(self) -> dict[str, str]:
         """What is judged here; empty if no run has begun."""
         return dict((self.log.last("claimed") or ({},))[0])
-
-    def mended(self, problems: Iterable[str]) -> set[str]:
-        """Return those of `problems` that were left out as packages when the run was claimed, so not part of it."""
-        before, left_out = self.fingerprint, self.problems.left_out_packages()
-        return {name for name in problems if name in left_out and f"problem {name}" not in before}
 
     def describe(self, source: Mapping[str, str]) -> None:
         """Record where the problems come from, for later commands."""
@@ -128,11 +124,6 @@ class Store:
     def source(self) -> dict[str, str]:
         """Where the problems come from; empty if no run has begun."""
         return dict((self.log.last("described") or ({},))[0])
-
-    @property
-    def timed(self) -> bool:
-        """Whether the run has a time budget for each problem."""
-        return float(self.fingerprint.get("setting budget_s", 0)) > 0
 
     def begin_session(self, strategy: str, slots: int) -> str:
         """Open a session and return its id, which no other run has."""
@@ -161,18 +152,19 @@ class Store:
     # -- one problem ---------------------------------------------------------------------------------
 
     def of(self, problem: str) -> ProblemLog:
-        """Return the log of a problem. It is read once while the problem is at work."""
+        """Return the log of a problem: the same one for as long as somebody holds it, or asks for no other."""
         with self._lock:
-            if problem not in self._at_work:
-                while len(self._at_work) >= _MOST_AT_WORK:
-                    del self._at_work[next(iter(self._at_work))]
-                self._at_work[problem] = ProblemLog(problem, self.log.add_all, self.log.of(problem, *EVENTS))
-            return self._at_work[problem]
+            self._last = self._logs.get(problem)
+            if self._last is None:
+                self._last = ProblemLog(problem, self.log.add_all, self.log.of(problem, *EVENTS))
+                self._logs[problem] = self._last
+            return self._last
 
     def forget(self, problem: str) -> None:
-        """Read the log of a problem again next time: it is no longer at work, or its events have changed."""
+        """Read the log of a problem again next time: its events have changed, or it is no longer at work."""
         with self._lock:
-            self._at_work.pop(problem, None)
+            self._last = None
+            self._logs.pop(problem, None)
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
         """Record a problem. Return how it was met before. The results of a changed problem are deleted."""
@@ -180,15 +172,3 @@ class Store:
         if met is SeenBefore.CHANGED:
             self.forget(problem.id)
         return met
-
-    def cases(self, problem: str, *states: CaseState) -> list[StoredCase]:
-        """Return the cases of `problem` that are in one of `states` (default: all), by id."""
-        return self.of(problem).cases(*states)
-
-    def verdicts(self, problem: str) -> dict[tuple[str, int], StoredVerdict]:
-        """Return the verdicts so far, by submission and case."""
-        return self.of(problem).verdicts()
-
-    def left_out(self, problem: str) -> Mapping[str, str]:
-        """Return what is not used, and why."""
-        return self.of(problem).left_out

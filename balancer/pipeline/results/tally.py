@@ -1,22 +1,32 @@
-"""Figures of a problem, and totals of many: small enough to be kept for many thousand problems. Pure."""
+"""Figures of a problem, totals of many, and the rates after each round. Pure.
 
+The counts are told once, in `ProblemResult.counts`. All here is small enough to be kept for many thousand problems.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from balancer.pipeline.results.missing_languages import cost_of_missing
-
-__all__ = ["ProblemTally", "RoundHistory", "Totals", "totals_of"]
+__all__ = [
+    "ModelUsage",
+    "ProblemTally",
+    "RoundHistory",
+    "RoundScores",
+    "Totals",
+    "cost_of_missing",
+    "left_out_for",
+    "left_out_of_row",
+    "scores_of",
+    "totals_of",
+    "why_left_out",
+]
 
 _MOST_REASONS = 50  # distinct reasons; the others count as one
 _MOST_IDLE = 10
 _MOST_TROUBLES = 10
 _OTHERS = "other reasons"
-_RATED = (
-    "cases", "cases_kept", "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed",
-    "wrong_killed_before",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,74 +54,40 @@ class RoundHistory:
 
 @dataclass(frozen=True, slots=True)
 class ProblemTally:
-    """Figures of a problem; counts are as in `ProblemResult`.
+    """Figures of a problem.
 
     Attributes:
         id: of the problem.
-        judged, unjudged: verdicts.
-        rejected: accepted submissions that a case rejects.
-        disagreements: on contested cases.
+        counts, left_out, notes, reasons, troubles: as in `ProblemResult`.
         survivors, not_judged: names.
-        left_out, notes, reasons, troubles: as in `ProblemResult`.
-        abstaining: accepted submissions that abstain on a case.
-        unasked: cases that kill on which an accepted submission did not run.
-        no_validator: 1 if the problem has no input validator.
         course: its history.
         limit_s: CPU seconds of a run; 0: not known.
     """
 
     id: str
-    cases: int
-    cases_kept: int
-    accepted: int
-    accepted_judged: int
-    accepted_kept: int
-    wrong: int
-    wrong_judged: int
-    wrong_killed: int
-    wrong_killed_before: int
-    judged: int
-    unjudged: int
-    rejected: int
-    contested: int
-    invalid: int
-    disagreements: int
+    counts: Mapping[str, int]
     survivors: tuple[str, ...]
     not_judged: tuple[str, ...]
     left_out: Mapping[str, str]
     notes: tuple[str, ...]
     reasons: Mapping[str, int]
+    troubles: tuple[str, ...]
     course: RoundHistory
     limit_s: float = 0.0
-    unchecked: int = 0
-    troubles: tuple[str, ...] = ()
-    accepted_left_out: int = 0
-    wrong_left_out: int = 0
-    abstaining: int = 0
-    unasked: int = 0
-    no_validator: int = 0
 
     def summary(self) -> dict[str, Any]:
         """Return the problem's part of `summary.json`."""
-        return {
-            "problem": self.id,
-            **{name: getattr(self, name) for name in (*_RATED, "unjudged")},
-            "survivors": list(self.survivors),
-            "not_judged": list(self.not_judged),
-            "contested": self.contested,
-            "troubles": list(self.troubles),
-            "left_out": dict(self.left_out),
-            "notes": list(self.notes),
-        }
+        told = {name: list(getattr(self, name)) for name in ("survivors", "not_judged", "troubles", "notes")}
+        return {"problem": self.id, "counts": dict(self.counts), **told, "left_out": dict(self.left_out)}
 
 
 @dataclass(slots=True)
 class Totals:
-    """Totals of many problems. Attributes not named here are sums over `ProblemTally`.
+    """Totals of many problems.
 
     Attributes:
         problems: number of problems.
-        not_judged: number of submissions.
+        counts: sums of their counts, by name; 0 for any other name.
         surviving: problems with a survivor.
         idle: problems without a case that counts; `idle_named`: the first few of them.
         troubles: number of troubles; `troubles_told`: the first few, with their problem.
@@ -121,32 +97,10 @@ class Totals:
     """
 
     problems: int = 0
-    cases: int = 0
-    cases_kept: int = 0
-    accepted: int = 0
-    accepted_judged: int = 0
-    accepted_kept: int = 0
-    wrong: int = 0
-    wrong_judged: int = 0
-    wrong_killed: int = 0
-    wrong_killed_before: int = 0
-    judged: int = 0
-    unjudged: int = 0
-    rejected: int = 0
-    contested: int = 0
-    invalid: int = 0
-    disagreements: int = 0
-    survivors: int = 0
-    not_judged: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     surviving: int = 0
     idle: int = 0
     idle_named: list[str] = field(default_factory=list)
-    unchecked: int = 0
-    accepted_left_out: int = 0
-    wrong_left_out: int = 0
-    abstaining: int = 0
-    unasked: int = 0
-    no_validator: int = 0
     troubles: int = 0
     troubles_told: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -157,10 +111,7 @@ class Totals:
     def add(self, tally: ProblemTally) -> None:
         """Add one more problem."""
         self.problems += 1
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(tally, name))
-        self.survivors += len(tally.survivors)
-        self.not_judged += len(tally.not_judged)
+        self.counts.update(tally.counts)
         self.surviving += bool(tally.survivors)
         self.courses[tally.course] += 1
         cost = cost_of_missing(tally.left_out)
@@ -169,7 +120,7 @@ class Totals:
         self.troubles += len(tally.troubles)
         room = max(0, _MOST_TROUBLES - len(self.troubles_told))
         self.troubles_told += [f"{tally.id}: {line}" for line in tally.troubles[:room]]
-        if not tally.cases:
+        if not tally.counts["cases"]:
             self.idle += 1
             if len(self.idle_named) < _MOST_IDLE:
                 self.idle_named.append(tally.id)
@@ -178,11 +129,111 @@ class Totals:
             self.reasons[reason if known else _OTHERS] += times
 
 
-_SUMS = tuple(each.name for each in fields(ProblemTally) if each.type is int)
-
-
 def totals_of(tallies: Iterable[ProblemTally]) -> Totals:
     found = Totals()
     for tally in tallies:
         found.add(tally)
     return found
+
+
+# -- rates after each round ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What a round used of a model: answers, tokens of questions and answers, seconds of waiting."""
+
+    questions: int = 0
+    asked: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundScores:
+    """The rates at one time: with the problems' own data alone, or after a round. None: the denominator is 0.
+
+    Attributes:
+        rounds: number of finished rounds; 0: own data alone.
+        tpr, tnr: share of accepted submissions kept, and of wrong ones rejected, over all problems.
+        accuracy: share of problems whose cases keep every accepted submission and reject every wrong one.
+        spent: on a model, in the last of these rounds.
+    """
+
+    rounds: int
+    tpr: float | None
+    tnr: float | None
+    accuracy: float | None
+    spent: ModelUsage = ModelUsage()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def scores_of(
+    courses: Mapping[RoundHistory, int], spent: Mapping[int, ModelUsage] | None = None
+) -> tuple[RoundScores, ...]:
+    """Return the rates with own data alone, then after each round.
+
+    Args:
+        courses: history -> number of problems with it.
+        spent: round, from 0 -> what it used of a model.
+    """
+    times = max((len(course.kept) for course in courses), default=0)
+    return tuple(_scores(courses, time, (spent or {}).get(time - 1, ModelUsage())) for time in range(times))
+
+
+def _scores(courses: Mapping[RoundHistory, int], time: int, spent: ModelUsage) -> RoundScores:
+    sums: Counter[str] = Counter()
+    for course, many in courses.items():
+        kept, killed = course.at(time)
+        right = course.whole and kept == course.accepted and killed == course.wrong
+        sums["kept"] += many * kept
+        sums["accepted"] += many * course.accepted
+        sums["killed"] += many * killed
+        sums["wrong"] += many * course.wrong
+        sums["right"] += many * right
+        sums["whole"] += many * course.whole
+
+    def rate(part: str, whole: str) -> float | None:
+        return sums[part] / sums[whole] if sums[whole] else None
+
+    return RoundScores(time, rate("kept", "accepted"), rate("killed", "wrong"), rate("right", "whole"), spent)
+
+
+# -- languages that no endpoint runs: the text that is stored for what is left out ----------------------
+
+
+_WHY = re.compile(r"no endpoint runs ([^()]+)")  # for a validator, the text also names the known languages
+_OF_ROW = re.compile(r"(\d+) in (.+)")
+
+
+def why_left_out(language: str) -> str:
+    """Return why a submission in `language` is left out."""
+    return f"no endpoint runs {language}"
+
+
+def left_out_of_row(lost: Mapping[str, int]) -> dict[str, str]:
+    """Return what is left out of a row of a data set, and why. Its submissions have no names, so they are counted."""
+    return {f"{many} in {language}": why_left_out(language) for language, many in sorted(lost.items())}
+
+
+def left_out_for(why: str) -> str:
+    """Return the language that a submission was left out for; "" for another reason, or for a validator."""
+    found = _WHY.fullmatch(why)
+    return found[1] if found else ""
+
+
+def cost_of_missing(left_out: Mapping[str, str]) -> Counter[str]:
+    """Return the number of submissions of a problem left out for each missing language.
+
+    Args:
+        left_out: subject -> why, as in `ProblemResult`.
+    """
+    cost: Counter[str] = Counter()
+    for subject, why in left_out.items():
+        if language := left_out_for(why):
+            of_row = _OF_ROW.fullmatch(subject)
+            cost[language] += int(of_row[1]) if of_row and of_row[2] == language else 1
+    return cost

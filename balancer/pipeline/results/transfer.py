@@ -16,7 +16,7 @@ from balancer.pipeline.results.store import Store
 
 __all__ = ["begin_with", "merge", "part_of", "take_back"]
 
-_OF_A_PROBLEM = (*EVENTS, "recheck", "believed", "trusted")
+_OF_A_PROBLEM = (*EVENTS, "believed", "trusted")
 _OF_A_WORKER = ("leased", "made_again", "ejected")
 _PROBLEM = "problem "  # keys of a fingerprint that describe one package
 _OF_ALL = ("claimed", "described", "bad_packages")  # alike in all shards

@@ -26,7 +26,7 @@ from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.problem import CaseOptions, Checker, Problem
 from balancer.program import Execution, Program, Status
 
-__all__ = ["CannotJudge", "CheckerTrial", "Validators", "compile_words", "exit_code"]
+__all__ = ["CannotJudge", "Validators", "compile_words", "exit_code"]
 
 _PROBES = 5  # known inputs for the trial of a validator
 _NONSENSE = (b"no input of this problem \x01\n", b"")
@@ -70,9 +70,13 @@ def _asserted(execution: Execution) -> bool:
     return words is not None and words.search(execution.stderr[-_MOST_PRINTED:]) is not None
 
 
+class CannotJudge(BalancerError):
+    """Nothing of a problem can be judged, because its output validator does not work."""
+
+
 @dataclass(slots=True)
 class Validators:
-    """The input validators of one problem. Thread-safe.
+    """The input validators of one problem, and the trial of its output validator. Thread-safe.
 
     Args:
         problem: its own data is used for trials.
@@ -89,6 +93,7 @@ class Validators:
     say: Callable[[str], object]
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _codes: dict[Program, _Codes] = field(default_factory=dict)
+    _unfit: str | None = None  # what is wrong with the output validator; None: it was not tried
 
     def meet(self) -> None:
         """Leave out validators that no endpoint can run. Report again those left out in an earlier session."""
@@ -210,6 +215,52 @@ class Validators:
         self.log.trouble(line)
         self.say(f"{self.problem.id}: {line}")
 
+    # -- the output validator ------------------------------------------------------------------------
+
+    def hold(self, checker: Checker, first: Execution) -> bool:
+        """Try a validator whose run ended oddly, with `first`, unless it was tried before.
+
+        Returns:
+            Whether it can judge; False if the infrastructure failed, so that this is not known.
+
+        Raises:
+            CannotJudge: it cannot judge.
+        """
+        with self._lock:
+            if self._unfit is None:
+                self._unfit = self._checker_wrong(checker, first)
+                if self._unfit:
+                    name = checker.program.name if checker.program else "-"
+                    line = f"nothing can be judged: the output validator {name}: {self._unfit}"
+                    self.log.trouble(line)
+                    self.say(f"{self.problem.id}: {line}")
+            if self._unfit:
+                raise CannotJudge(self._unfit)
+            return self._unfit is not None
+
+    def _checker_wrong(self, checker: Checker, first: Execution) -> str | None:
+        """Return what is wrong with the validator; "" if it judges a known answer, None if that is not known."""
+        program = checker_program(checker)
+        known = [case for case in self.problem.data if case.answer is not None][:_KNOWN_ANSWERS]
+        ends = [first]
+        for case in known:
+            assert program is not None
+            assert case.answer is not None
+            ran = self.runner.run_twice(
+                ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, RunStage.REFERENCE, program.name, 0,
+                           checker_files(case.data, case.answer), odd=checker_odd)
+            )  # fmt: skip
+            if ran.execution is None:
+                return None
+            if not checker_odd(ran.execution):
+                return ""
+            ends.append(ran.execution)
+        if all(end.status is Status.COMPILE_ERROR for end in ends):
+            return compile_words(first)
+        if not known:
+            return ""
+        return f"it decided none of the {len(known)} known answers that it was tried on: {ended(ends[-1])}"
+
 
 def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
     """Return what is wrong with a validator, from its ends on known inputs and on nonsense; "" if nothing."""
@@ -252,77 +303,3 @@ def _refusal(program: Program, execution: Execution) -> str:
     lines = [line.strip() for line in printed[-_MOST_PRINTED:].decode(errors="replace").splitlines() if line.strip()]
     words = " / ".join(line[:_MOST_LINE] for line in lines[-_MOST_LINES:])
     return f"{program.name} refuses it{f': {words}' if words else ''}"
-
-
-class CannotJudge(BalancerError):
-    """Nothing of a problem can be judged, because its output validator does not work."""
-
-
-@dataclass(slots=True)
-class CheckerTrial:
-    """The trial of one problem's output validator. Thread-safe.
-
-    Args:
-        problem: with its own data.
-        runner: runs the validator.
-        log: of the problem; it keeps the trouble for the report.
-        say: is called with a line about it at once.
-    """
-
-    problem: Problem
-    runner: Runner
-    log: ProblemLog
-    say: Callable[[str], object]
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _works: bool | None = None
-    _why: str = ""
-
-    def hold(self, checker: Checker, first: Execution) -> bool:
-        """Try a validator whose run ended oddly, with `first`, unless it was tried before.
-
-        Returns:
-            Whether it can judge; False if the infrastructure failed, so that this is not known.
-
-        Raises:
-            CannotJudge: it cannot judge.
-        """
-        with self._lock:
-            if self._works is None:
-                found = self._wrong(checker, first)
-                if found is None:
-                    return False
-                self._why, self._works = found, not found
-                if self._why:
-                    line = f"nothing can be judged: the output validator {_name(checker)}: {self._why}"
-                    self.log.trouble(line)
-                    self.say(f"{self.problem.id}: {line}")
-            if self._why:
-                raise CannotJudge(self._why)
-            return True
-
-    def _wrong(self, checker: Checker, first: Execution) -> str | None:
-        """Return what is wrong with the validator; "" if it judges a known answer, None if that is not known."""
-        program = checker_program(checker)
-        known = [case for case in self.problem.data if case.answer is not None][:_KNOWN_ANSWERS]
-        ends = [first]
-        for case in known:
-            assert program is not None
-            assert case.answer is not None
-            ran = self.runner.run_twice(
-                ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, RunStage.REFERENCE, program.name, 0,
-                           checker_files(case.data, case.answer), odd=checker_odd)
-            )  # fmt: skip
-            if ran.execution is None:
-                return None
-            if not checker_odd(ran.execution):
-                return ""
-            ends.append(ran.execution)
-        if all(end.status is Status.COMPILE_ERROR for end in ends):
-            return compile_words(first)
-        return f"it decided none of the {len(known)} known answers that it was tried on: {ended(ends[-1])}" * bool(
-            known
-        )
-
-
-def _name(checker: Checker) -> str:
-    return checker.program.name if checker.program else "-"

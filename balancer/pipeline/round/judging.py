@@ -115,7 +115,7 @@ def generate_test_outputs(known: Known) -> Steps:
 
     The output is the reference solution's, unless the package has one. Then the reference solution must agree with it.
     With a time budget the quickest so far is the reference solution.
-    A case on which too few agree is contested: reported, not used.
+    A case on which they disagree is contested: reported, not used.
     """
     again = True
     while again:
@@ -223,13 +223,13 @@ def _answered(
 
 
 def _conclude(known: Known) -> None:
-    """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
+    """Mark cases that the accepted submissions agree on as ready, and the others as contested or unjudged."""
     everybody, jury = known.usable(accepted=True), known.jury
     validated = bool(known.validators())  # else agreement tells what is valid, and two must agree
     for case in known.log.cases(CaseState.VALID):
         found = [known.verdict(submission, case) for submission in (everybody if case.sample else jury)]
         enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
-        state = agreed(found, known.settings.quorum, slow_abstain=enough and not case.sample)
+        state = agreed(found, slow_abstain=enough and not case.sample)
         if known.late and None in found and state is CaseState.UNJUDGED:
             state = CaseState.SPARE
         known.log.set_case(case.id, state)
@@ -252,29 +252,24 @@ def _were_lies(known: Known, reference: Submission) -> Generator[list[Act], ActE
     return bool(found)
 
 
-def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = False) -> CaseState:
+def agreed(found: list[Verdict | None], *, slow_abstain: bool = False) -> CaseState:
     """Return the state of a case.
 
     Args:
-        found: verdicts of the accepted submissions, the reference solution's first; None: not run.
-        quorum: share of them that must accept it.
+        found: verdicts of the accepted submissions; None: not run.
         slow_abstain: whether those that meet the time limit do not count, if they are at most half of all.
     """
     if slow_abstain and 2 * found.count(Verdict.TIME_LIMIT) <= len(found):
         found = [verdict for verdict in found if verdict is not Verdict.TIME_LIMIT]
-    wanted = quorum * len(found) - 1e-9
-    against = sum(verdict is not None and verdict.kills for verdict in found)
-    if Verdict.JUDGE_ERROR in found or (found[0] is not None and found[0].kills):
+    if any(verdict is not None and (verdict.kills or verdict is Verdict.JUDGE_ERROR) for verdict in found):
         return CaseState.CONTESTED
-    if found[0] is Verdict.ACCEPTED and found.count(Verdict.ACCEPTED) >= wanted:
-        return CaseState.READY
-    return CaseState.CONTESTED if len(found) - against < wanted else CaseState.UNJUDGED
+    return CaseState.READY if set(found) == {Verdict.ACCEPTED} else CaseState.UNJUDGED
 
 
 def ask_everybody(known: Known) -> Steps:
     """Run all accepted submissions, not only the jury, on the made-up cases that kill, while there is time.
 
-    A case with which too few of all agree is contested. Then the wrong ones that it killed run on the others.
+    A case that one of them contradicts is contested. Then the wrong ones that it killed run on the others.
     """
     while (yield from _contest(known)):
         yield from validate_solutions(known)
@@ -290,7 +285,7 @@ def _contest(known: Known) -> Generator[list[Act], ActEnd, bool]:
     for case in [each for each in known.log.cases(CaseState.READY) if each.id in killing and not each.sample]:
         yield from judge_on(known, right, [case], RunStage.AGREE, known.settings.output_generation_workers)
         found: list[Verdict | None] = [v for each in right if (v := known.verdict(each, case)) is not None]
-        if found and agreed(found, known.settings.quorum, slow_abstain=True) is CaseState.CONTESTED:
+        if found and agreed(found, slow_abstain=True) is CaseState.CONTESTED:
             known.log.set_case(case.id, CaseState.CONTESTED)
             contested = True
     return contested

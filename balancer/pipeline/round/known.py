@@ -5,20 +5,22 @@ Decides which submissions count, which of them are the jury, and when the time f
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from balancer.judging.judgements import limits_of
-from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
+from balancer.pipeline.progress import ProblemStatus
+from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
+from balancer.pipeline.results.problem_log import ProblemLog, StoredCase, StoredVerdict, replaced_by
 from balancer.pipeline.results.problem_result import CaseState
 from balancer.pipeline.round.acts import Now
 from balancer.problem import FEWEST_AGREEING, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["OVERRUN", "Known", "undecided"]
+__all__ = ["OVERRUN", "Known", "feedback_before", "status_after", "undecided"]
 
-OVERRUN = 0.1  # of the budget, in which the last runs may end
+OVERRUN = 0.05  # of the budget, in which the last runs may end
 _JURY = 6  # accepted submissions that run on every made-up input, with a time budget
 
 
@@ -75,12 +77,6 @@ class Known:
         """Whether the present time is for made-up inputs, and `over`."""
         return self.spending and self.over
 
-    @property
-    def shrinks(self) -> bool:
-        """Whether cases are shrunk at the end: as set, else only with a time budget."""
-        wanted = self.settings.shrink
-        return self.allowed_s is not None if wanted == "auto" else wanted == "on"
-
     def plan(self, ahead: int, doing: str) -> None:
         """Say how many runs are ahead, and what is done next."""
         self.ahead, self.doing = ahead, doing
@@ -136,11 +132,10 @@ class Known:
         """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
 
         The quickest of each language on the problem's own data, then the quickest of all, precise ones first. The
-        quickest so far gives the answers. Where a `quorum` says how many must agree: all of them, in the package's
-        order.
+        quickest so far gives the answers.
         """
         right = self.usable(accepted=True)
-        if self.allowed_s is None or self.settings.quorum < 1:
+        if self.allowed_s is None:
             return right
         chosen = right if len(right) <= _JURY else self._chosen(right)
         return sorted(chosen, key=lambda each: (self.imprecise.get(each.name, 0), self._taken_s.get(each.name, 0.0)))
@@ -215,3 +210,86 @@ class Known:
 def undecided(verdict: Verdict | None) -> bool:
     """Return whether a run must be made, or made again."""
     return verdict in (None, Verdict.UNJUDGED)
+
+
+# -- what a round came to, for generators and watchers --------------------------------------------------
+
+
+_SAY_NOTHING = (Verdict.JUDGE_ERROR, Verdict.UNJUDGED)
+
+
+def status_after(known: Known, number: int) -> ProblemStatus:
+    """Return the problem's status after round `number`."""
+    wrong = len(known.usable(accepted=False))
+    ready = len(known.log.cases(CaseState.READY))
+    return ProblemStatus(number, ready, len(known.surviving()), wrong)
+
+
+def feedback_before(known: Known, number: int) -> Feedback:
+    """Return the feedback before round `number`."""
+    log, verdicts = known.log, known.log.verdicts()
+    wrong, ready = known.usable(accepted=False), _ready_before(known, number)
+    judged = {
+        case.id: {
+            each.name: stored.verdict.kills
+            for each in wrong
+            if (stored := verdicts.get((each.name, case.id))) and stored.verdict not in _SAY_NOTHING
+        }
+        for case in ready
+    }
+    rejected = {case: tuple(name for name, kills in said.items() if kills) for case, said in judged.items()}
+    killed = {name for names in rejected.values() for name in names}
+    failed, disagreed = _contested(known, verdicts, number)
+    return Feedback(
+        round=number,
+        cases=tuple(CaseFeedback(case.id, case.origin, case.data, rejected[case.id]) for case in ready),
+        failed=failed,
+        disagreed=disagreed,
+        refused=tuple(
+            UnusedInput(case.origin, case.data, case.note)
+            for case in log.cases(CaseState.INVALID)
+            if case.round < number
+        ),
+        complaints=tuple(log.notes(number - 1)),
+        survivors=tuple(
+            each for each in wrong if each.name not in killed and any(each.name in said for said in judged.values())
+        ),
+    )
+
+
+def _ready_before(known: Known, number: int) -> list[StoredCase]:
+    """Return the cases that were ready when round `number` began, with those it replaced."""
+    cases = known.log.cases(CaseState.READY, CaseState.REPLACED)
+    made_room = replaced_by(number)
+    return [
+        case
+        for case in cases
+        if (case.sample or case.round < number) and (case.state is CaseState.READY or case.note == made_room)
+    ]
+
+
+def _contested(
+    known: Known, verdicts: Mapping[tuple[str, int], StoredVerdict], number: int
+) -> tuple[tuple[UnusedInput, ...], tuple[UnusedInput, ...]]:
+    """Return the inputs on which the reference solution fails, and those with too little agreement."""
+    accepted = list(dict.fromkeys(each.name for each in (*known.jury, *known.usable(accepted=True))))
+    failed, disagreed = [], []
+    for case in known.log.cases(CaseState.CONTESTED):
+        if case.round >= number:
+            continue
+        said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}
+        against = {
+            name: stored
+            for name, stored in said.items()
+            if stored.verdict.kills or stored.verdict is Verdict.JUDGE_ERROR
+        }
+        if accepted and accepted[0] in against:
+            failed.append(_unused(case, {accepted[0]: against[accepted[0]]}))
+        else:
+            disagreed.append(_unused(case, against))
+    return tuple(failed), tuple(disagreed)
+
+
+def _unused(case: StoredCase, against: dict[str, StoredVerdict]) -> UnusedInput:
+    words = (f"{name}: {v.verdict.value}{f' ({v.note})' if v.note else ''}" for name, v in against.items())
+    return UnusedInput(case.origin, case.data, "; ".join(words))

@@ -25,18 +25,18 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
-from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, ProposalBatch, paid_by_round
+from balancer.pipeline.results.problem_log import GeneratorBatch, ProblemLog, ProposalBatch
 from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.acts import Propose
-from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
-from balancer.pipeline.round.feedback import feedback_before
+from balancer.pipeline.round.known import feedback_before
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal
 
-__all__ = ["ProposalBatches", "batch_size"]
+__all__ = ["GeneratorRecord", "ProposalBatches", "batch_size", "shares"]
 
+_MOST_PROPOSALS = 600  # of a generator in one round
 _MOST_BYTES = 64 * 2**20  # of a batch's inputs, which are in memory together
 _MOST_INPUT = 32 * 2**20
 _MOST_S = 10.0  # seconds for a generator in one batch; it continues in the next
@@ -46,6 +46,7 @@ _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless mor
 _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
+_EXPLORED = 0.2  # share of a batch that is divided equally
 _FIRST_BATCH = 12  # of a problem: nothing is known of what is refused, and many may be refused for the same reason
 
 _END = Proposal(b"", Origin("", ""))  # at the end of a stream
@@ -74,6 +75,15 @@ class _Room:
 
     left: int
     until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorRecord:
+    """A generator's inputs so far: how many were checked and how many are valid; and how many more it may give."""
+
+    checked: int
+    valid: int
+    left: int
 
 
 class ProposalBatches:
@@ -198,7 +208,7 @@ class ProposalBatches:
         finally:
             source.seconds += time.monotonic() - began_s
             source.cpu_s += source.toolbox.cpu_s - before_s
-        source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
+        source.dry = source.dry or source.made_up >= _MOST_PROPOSALS
         return found
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
@@ -237,23 +247,18 @@ class ProposalBatches:
         if wanted <= 0:
             return [0] * len(self._sources)
         size = batch_size(wanted) if self._batch or self._round else min(batch_size(wanted), _FIRST_BATCH)
-        everything = min(self._sample.settings.max_proposals, max(_MOST_WHOLE, 2 * wanted))
+        everything = min(_MOST_PROPOSALS, max(_MOST_WHOLE, 2 * wanted))
         found = zip(self._sources, shares(size, self._records()), strict=True)
         return [everything if source.whole else share for source, share in found]
 
     def _records(self) -> list[GeneratorRecord]:
-        """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
-        most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
+        """Return the record of each source."""
         checked = [c for c in self._sample.log.cases(*_CHECKED) if c.round == self._round and not c.sample]
-        kills, seconds = paid_by_round(self._sample.log) if timed else ({}, {})
         records = []
         for source in self._sources:
-            name = source.generator.name
-            states = [case.state for case in checked if case.origin.generator == name]
-            valid = sum(state is not CaseState.INVALID for state in states)
-            left = 0 if source.dry or source.whole else most - source.made_up
-            paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
-            records.append(GeneratorRecord(len(states), valid, left, *paid))
+            states = [case.state for case in checked if case.origin.generator == source.generator.name]
+            left = 0 if source.dry or source.whole else _MOST_PROPOSALS - source.made_up
+            records.append(GeneratorRecord(len(states), sum(s is not CaseState.INVALID for s in states), left))
         return records
 
     # -- a generator ---------------------------------------------------------------------------------
@@ -293,7 +298,7 @@ class ProposalBatches:
 
     def _stream(self, source: _Source, share: int, batch: int) -> Iterator[Proposal]:
         generator, problem = source.generator, self._sample.problem
-        most = max(share, 1) if source.whole else self._sample.settings.max_proposals
+        most = max(share, 1) if source.whole else _MOST_PROPOSALS
         askable = generator if batch and isinstance(generator, AskableAgain) else None
         continued = askable is None or (batch == 1 and not self._round and source.pulled > 0 and not source.equipped)
         first = source.stream or ()
@@ -325,6 +330,31 @@ class ProposalBatches:
         settings, problem = self._sample.settings, self._sample.problem
         round_ = f"/{self._round}" if self._round else ""
         return random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}{round_}{suffix}".encode()))
+
+
+def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
+    """Return how many of `size` inputs each generator is asked for: at least one, if it has some left.
+
+    A fifth is shared equally, so that an unlucky generator is tried again. The rest is shared by each one's rate of
+    valid inputs (Laplace's rule of succession: a generator without inputs has the rate one half).
+    """
+    able = [record.left > 0 for record in records]
+    if not any(able):
+        return [0] * len(records)
+    yields = [fit * (record.valid + 1) / (record.checked + 2) for record, fit in zip(records, able, strict=True)]
+    alike = _EXPLORED / sum(able)
+    parts = [fit * (alike + (1 - _EXPLORED) * rate / sum(yields)) for rate, fit in zip(yields, able, strict=True)]
+    found = [
+        min(record.left, max(1, math.floor(size * part))) if fit else 0
+        for record, part, fit in zip(records, parts, able, strict=True)
+    ]
+    # The ones that each has at least come from the largest shares.
+    for place in sorted(range(len(records)), key=lambda i: (-found[i], i)):
+        found[place] -= max(0, min(sum(found) - max(size, sum(able)), found[place] - 1))
+    # The remainder from rounding goes to the largest parts.
+    for place in sorted(range(len(records)), key=lambda i: (-parts[i], i)):
+        found[place] += max(0, min(size - sum(found), records[place].left - found[place]))
+    return found
 
 
 def batch_size(wanted: int) -> int:

@@ -7,16 +7,15 @@ kills fewer than the one before.
 Pure: it knows no clock, thread or pool. The shell carries out the acts, and tells the time with each event.
 """
 
+import math
 from collections.abc import Callable, Generator
 
 from balancer.pipeline.generators.draw.largest import SHORTFALL, shortfall
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose, Reduce
-from balancer.pipeline.round.bandit import chunk
-from balancer.pipeline.round.feedback import feedback_before
 from balancer.pipeline.round.judging import (
     CHOSEN,
     Steps,
@@ -26,7 +25,7 @@ from balancer.pipeline.round.judging import (
     validate_solutions,
     work,
 )
-from balancer.pipeline.round.known import Known
+from balancer.pipeline.round.known import Known, feedback_before
 from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own, settle_own_tests
 from balancer.problem import Submission, Verdict
 
@@ -42,6 +41,8 @@ _JUDGED = (CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED, CaseState.I
 _SPENT = "its time for made-up inputs is spent"
 _LARGE, _MOST_LARGE = 60, 2**20  # bytes: smaller cases are readable already, larger ones are slow to reduce
 _MOST_REDUCED = 16  # cases of a problem
+_FIRST, _LEAST = 6, 2  # inputs between two looks at the clock: the first time, and at least
+_HALF = 2  # the next look is after at most 1/2 of the time left
 
 
 class Round:
@@ -99,7 +100,7 @@ class Round:
         over = known.left_s <= 0 or (known.over and not self._any_judged())  # else a run takes longer than what is left
         self.hungry = over and bool(alive) and self._in_vain < _MOST_IN_VAIN
         self._remark(alive)
-        if known.shrinks:
+        if known.allowed_s is not None:
             yield from self._spent(self._shrink())
 
     def _rounds(self, own: OwnDataVerdict) -> Generator[list[Act], ActEnd, bool]:
@@ -235,7 +236,7 @@ class Round:
         judged = log.count_made_up(number, CaseState.READY, CaseState.CONTESTED)
         wanted = known.settings.max_inputs - chosen
         left_s = known.left_s if known.allowed_s is None else max(0.0, known.left_s - self._until_s)
-        target = chosen + max(0, chunk(left_s, known.now.spent_s, judged, wanted))
+        target = chosen + max(0, _chunk(left_s, known.now.spent_s, judged, wanted))
         while True:
             yield from validate_inputs(known, number, most=target)
             wanted = target - log.count_made_up(number, *CHOSEN)
@@ -256,7 +257,7 @@ class Round:
         """Look for smaller cases, judge them, and run all accepted submissions on those that kill."""
         known, wanted = self.known, self._reducible()
         known.plan(known.ahead, "shrinking the cases of")
-        until_s = 0.0 if known.allowed_s is None else max(0.0, known.left_s - _SHRINKING * known.allowed_s)
+        until_s = max(0.0, known.left_s - _SHRINKING * (known.allowed_s or 0.0))
         acts = (Reduce(*each, until_s) for each in wanted if known.left_s > until_s)
         yield from work(known, known.settings.solution_validation_workers, acts, whenever=True)
         if wanted:
@@ -284,3 +285,12 @@ class Round:
             if large and case.id not in log.parents and (case.id, each.name) not in log.tried:
                 found.append((case, each))
         return found[:_MOST_REDUCED]
+
+
+def _chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
+    """Return how many of `most` inputs to judge before the next look at the clock, if some took `spent_s`."""
+    if math.isinf(left_s):
+        return most
+    if not inputs or spent_s <= 0:
+        return min(most, _FIRST)
+    return min(most, max(_LEAST, int(left_s / _HALF / (spent_s / inputs))))

@@ -22,7 +22,7 @@ from balancer.pipeline.results.problem_log import ProblemLog, StoredCase
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.acts import Now
-from balancer.pipeline.round.checking import CheckerTrial, Validators
+from balancer.pipeline.round.checking import Validators
 from balancer.pipeline.round.known import OVERRUN, Known
 from balancer.problem import CaseOptions, Problem, Submission, Verdict
 from balancer.program import Limits, Program
@@ -30,6 +30,7 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["ProblemClock", "Sample"]
 
+_LEAST_S = 0.1  # wall seconds of a run at the end of the budget
 _REMEMBERED = 16  # runs, whose longest tells how long the next one may take
 _MOST_THREADS = 512
 _MOST_BYTES = 4096  # longer outputs are not kept, to save memory
@@ -140,12 +141,11 @@ class Sample:
     known: Known = field(init=False)
     clock: "ProblemClock" = field(init=False)
     validators: Validators = field(init=False)
-    checker_trial: CheckerTrial = field(init=False)
     unconfirmed: "UnconfirmedRuns" = field(init=False)
     threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the validators and the checker trial, and start the clock."""
+        """Make the validators, and start the clock."""
         problem, say = self.problem, self.progress.say
         self.log = self.store.of(problem.id)
         self.known = Known(problem, self.log, self.settings, self.allowed_s, self.runner.languages)
@@ -154,7 +154,6 @@ class Sample:
         self.unconfirmed = UnconfirmedRuns()
         self.runner = self.runner.within(self._left_for_runs_s)
         self.validators = Validators(problem, self.runner, self.log, self.known.validators, say)
-        self.checker_trial = CheckerTrial(problem, self.runner, self.log, say)
 
     @property
     def left_s(self) -> float:
@@ -221,7 +220,7 @@ class Sample:
         checker = self.known.checker if options is None else replace(self.known.checker, flags=options.checker)
         if checker.program is not self.problem.checker.program:
             return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
-        return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
+        return OutputCheck(checker, on_odd=lambda execution: self.validators.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
         """Run `submission` on `case`, which has an answer, and store the verdict. Skip one that is left out."""
@@ -235,17 +234,21 @@ class Sample:
         """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
         A surprising result is first confirmed elsewhere, and may be replaced. A run without a result at the end of the
-        budget leaves no verdict.
+        budget, or cut there, leaves no verdict.
 
         Args:
             submission, case, stage: the run.
             ran: its result; None: run it.
         """
         wanted = self.wanted(submission, case, stage)
+        limits, left_s = wanted.limits, self._left_for_runs_s()
+        if cut := left_s < limits.wall_s:
+            wanted = replace(wanted, limits=replace(limits, wall_s=max(left_s, _LEAST_S)))
         if ran is None:
             ran = self.clock.timed(lambda: self.runner.run(wanted))
         judgement = self._judgement(wanted, case, ran)
-        if judgement.verdict is Verdict.UNJUDGED and self.late:
+        cut = cut and judgement.verdict is Verdict.TIME_LIMIT and _used_s(ran) < limits.cpu_s
+        if cut or (judgement.verdict is Verdict.UNJUDGED and self.late):
             return judgement, ran  # as if it had not begun: there is no time for it
         if _surprises(submission, judgement):
             again = self.runner.confirm(wanted, ran)
@@ -255,17 +258,19 @@ class Sample:
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
             self.log.leave_out(submission.name, f"does not compile: {judgement.note}")
-        time_s = ran.execution.time_s if ran.execution else 0.0
         verdict = judgement.verdict
         kills = not submission.accepted and verdict.kills and verdict is not Verdict.COMPILE_ERROR
-        killed_s = self.clock.elapsed_s if kills else None
-        self.log.judged(submission.name, case.id, verdict, time_s, judgement.note, killed_s)
+        self.log.judged(submission.name, case.id, verdict, _used_s(ran), judgement.note)
         if kills:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 
     def _judgement(self, wanted: ProgramRun, case: StoredCase, ran: ProgramResult) -> Judgement:
         return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
+
+
+def _used_s(ran: ProgramResult) -> float:
+    return ran.execution.time_s if ran.execution else 0.0
 
 
 def _surprises(submission: Submission, judgement: Judgement) -> bool:

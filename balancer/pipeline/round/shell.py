@@ -7,6 +7,9 @@ from queue import SimpleQueue
 
 from balancer.judging.compare import compare, parse_flags
 from balancer.judging.trust import said
+from balancer.judging.verdict import judge_end
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.write.reduce import smaller_inputs
 from balancer.pipeline.proposing import PutOff
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState, RunStage
@@ -25,16 +28,16 @@ from balancer.pipeline.round.acts import (
     Validate,
 )
 from balancer.pipeline.round.checking import CannotJudge
-from balancer.pipeline.round.feedback import status_after
+from balancer.pipeline.round.judging import agreed
+from balancer.pipeline.round.known import status_after
 from balancer.pipeline.round.proposal_batches import ProposalBatches
 from balancer.pipeline.round.round import Round
 from balancer.pipeline.round.sample import Sample
-from balancer.pipeline.round.shrinking import CaseReduction
 from balancer.pipeline.round.toolbox import SampleToolbox, leave_out_row_programs
 from balancer.problem import Submission, Verdict
 from balancer.program import Status
 
-__all__ = ["Shell", "judge_problem"]
+__all__ = ["CaseReduction", "Shell", "judge_problem"]
 
 _PARTS = (2, 20, 200)  # of the tolerance
 
@@ -217,3 +220,65 @@ class Shell:
             return ActEnd(act, more=self._batches.ask(act))
         except PutOff as error:
             return ActEnd(act, put_off=str(error))
+
+
+# -- smaller cases -------------------------------------------------------------------------------------
+
+
+_MOST_TRIES = 120  # tries for a case
+
+
+class CaseReduction:
+    """The search for the smallest input that kills one submission."""
+
+    def __init__(self, sample: Sample, victim: Submission, until_s: float) -> None:
+        self._sample = sample
+        self._victim = victim
+        self._until_s = until_s
+        self._left = _MOST_TRIES
+        self._known = knowledge_of(sample.problem)
+
+    def smallest(self, case: StoredCase) -> bytes | None:
+        """Take smaller and smaller inputs. After each success, large parts are tried first again."""
+        best, tried, found = case.data, {case.data}, self._known is not None
+        while found:
+            found = False
+            for data in smaller_inputs(self._known, best) if self._known else ():
+                if data in tried:
+                    continue
+                if self._left <= 0 or self._sample.left_s <= self._until_s:
+                    break
+                self._left -= 1
+                tried.add(data)
+                if self._kills(replace(case, id=0, data=data, answer=None, sample=False)):
+                    best, found = data, True
+                    break
+        return best if best != case.data else None
+
+    def _kills(self, case: StoredCase) -> bool:
+        """Return whether an input is valid, the accepted submissions agree on it, and the victim fails on it."""
+        sample = self._sample
+        if sample.validators.check(case)[0] is not CaseState.VALID:
+            return False
+        right = sample.known.jury
+        execution = sample.execute(right[0], case, RunStage.REFERENCE).execution
+        if execution is None or judge_end(execution) is not None:
+            return False
+        answered = replace(case, answer=execution.stdout)
+        verdict = self._verdict(self._victim, answered)
+        if not verdict.kills or verdict is Verdict.TIME_LIMIT:
+            return False
+        own = sample.check(execution.stdout, answered, execution.stdout, RunStage.REFERENCE, right[0].name)
+        found: list[Verdict | None] = [own.verdict, *(self._verdict(each, answered) for each in right[1:])]
+        return agreed(found) is CaseState.READY
+
+    def _verdict(self, submission: Submission, case: StoredCase) -> Verdict:
+        sample = self._sample
+        execution = sample.execute(submission, case, RunStage.AGREE).execution
+        if execution is None:
+            return Verdict.UNJUDGED
+        assert case.answer is not None
+        judgement = judge_end(execution) or sample.check(
+            execution.stdout, case, case.answer, RunStage.AGREE, submission.name
+        )
+        return judgement.verdict

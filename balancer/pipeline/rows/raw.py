@@ -5,9 +5,9 @@ Decides how each is opened. Only one row is in memory at a time.
 
 import glob
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,22 +55,19 @@ def look_for_rows(place: str) -> None:
         _files(place)
 
 
-def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
-    """Yield the rows of `place` in order, from number `start` on.
+def raw_rows(place: str, split: str) -> Iterator[RawRow]:
+    """Yield the rows of `place` in order.
 
     Args:
         place: see `are_rows`; file names may have shell wildcards.
         split: part of the data set, e.g. "train".
-        start: earlier rows are skipped, without decoding if the format allows it.
 
     Raises:
         ConfigError: nothing has that name, or a library to read it is missing.
     """
     if place.endswith(".jsonl"):
-        return islice(_numbered(_json_lines(place)), start, None)
-    if place.endswith(".parquet"):
-        return _parquet(place, start)
-    return _data_set(place, split, start)
+        return _numbered(_json_lines(place))
+    return _numbered(_parquet(place) if place.endswith(".parquet") else _loaded(place, split))
 
 
 def count_rows(place: str, split: str) -> int | None:
@@ -99,7 +96,7 @@ def _files(place: str) -> list[str]:
     return files
 
 
-def _numbered(rows: Iterator[Mapping[str, Any] | str]) -> Iterator[RawRow]:
+def _numbered(rows: Iterable[Mapping[str, Any] | str]) -> Iterator[RawRow]:
     for number, row in enumerate(rows):
         yield RawRow(number, None, row) if isinstance(row, str) else RawRow(number, row)
 
@@ -138,30 +135,16 @@ def _unreadable(name: str, error: Exception) -> ConfigError:
     return ConfigError(f"{name}: is not a Parquet file that can be read: {str(error)[:120]}")
 
 
-def _parquet(place: str, start: int) -> Iterator[RawRow]:
+def _parquet(place: str) -> Iterator[Mapping[str, Any]]:
     require("rows", f"{place}: reading Parquet")
     from pyarrow import ArrowException
 
-    number = 0
     for name in _files(place):
-        file = _parquet_file(name)
-        rows = file.metadata.num_rows
-        if number + rows <= start:
-            number += rows
-            continue
         try:
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    if number >= start:
-                        yield RawRow(number, row)
-                    number += 1
+            for batch in _parquet_file(name).iter_batches(batch_size=_BATCH):
+                yield from batch.to_pylist()
         except (ArrowException, OSError) as error:
             raise _unreadable(name, error) from None
-
-
-def _data_set(place: str, split: str, start: int) -> Iterator[RawRow]:
-    rows = _loaded(place, split).skip(start)
-    return (RawRow(number, row) for number, row in enumerate(rows, start))
 
 
 def _loaded(place: str, split: str) -> Any:

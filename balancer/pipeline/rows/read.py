@@ -19,7 +19,7 @@ from typing import Literal
 from balancer.errors import ConfigError, PackageError
 from balancer.judging.calls import LANGUAGES as CALLED
 from balancer.judging.calls import calling
-from balancer.pipeline.results.missing_languages import left_out_of_row
+from balancer.pipeline.results.tally import left_out_of_row
 from balancer.pipeline.rows.raw import RawRow, raw_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
@@ -119,7 +119,7 @@ def read_rows(
     """
     wanted, left, testlib = set(settings.ids), settings.limit, _testlib(settings.testlib)
     taken: Counter[str] = Counter()
-    for raw in raw_rows(place, settings.split, start=settings.offset):
+    for raw in raw_rows(place, settings.split):
         if left == 0 or (settings.ids and not wanted):
             return
         left = None if left is None else left - 1
@@ -131,10 +131,8 @@ def read_rows(
 
 def number_of_rows(count: int, settings: RowSettings, share: Shard = ALL) -> int:
     """Return the most rows of `count` that `read_rows` may yield."""
-    last = count if settings.limit is None else min(count, settings.offset + settings.limit)
-    # Rows up to `last` in the shard, without those before the offset.
-    taken = [max(0, -(-(end - share.index) // share.of)) for end in (max(last, settings.offset), settings.offset)]
-    return min(taken[0] - taken[1], len(settings.ids) or count)
+    last = count if settings.limit is None else min(count, settings.limit)
+    return min(max(0, -(-(last - share.index) // share.of)), len(settings.ids) or count)
 
 
 def _is_one_of(read: Problem | BadRow, wanted: set[str]) -> bool:

@@ -4,7 +4,8 @@ Decides with which changed problems a run must not continue, and what is in memo
 judged.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,13 +16,24 @@ from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.packages.read import Packages, read_package, read_packages
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows
-from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
+from balancer.reporting.words import count
+from balancer.rows.solutions import LANGUAGES
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["FoundPackages", "ProblemSource", "SourcedProblem", "find_packages", "open_problem_source"]
+__all__ = [
+    "FoundPackages",
+    "ProblemSource",
+    "SourcedProblem",
+    "find_packages",
+    "languages_in",
+    "lines_on_missing",
+    "open_problem_source",
+    "with_python",
+]
 
 _MOST_SAID = 10  # lines of a kind, of which there may be thousands
 
@@ -30,12 +42,9 @@ _DECIDING = {
     "compile_s",
     "generators",
     "max_inputs",
-    "max_proposals",
     "max_rounds",
     "python",
-    "quorum",
     "seed",
-    "shrink",
     "time_limit_factor",
     "time_limit_s",
 }
@@ -144,23 +153,24 @@ class _PackageFolder:
     ) -> None:
         self._settings = settings
         self._fingerprints = found.fingerprints
-        self._languages = languages
         self._store = store
         packages = found.packages
         self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
         self.count: int | None = len(self.known)
-        # A package that an earlier session left out, and that can be read now, was not part of the run at its start.
-        mended = store.mended([problem.id for problem in self.known])
-        before = [problem for problem in self.known if problem.id not in mended]
-        read = [problem for problem in packages.read if problem.id not in mended]  # with those of other shards
-        store.claim(self._claims(before, read), then=self._claims(self.known, packages.read))
+        used = {each.program.language for problem in packages.read for each in problem.submissions}
+        store.claim(
+            {
+                # A submission in a language that no endpoint runs is left out permanently.
+                "languages on the endpoints": ", ".join(sorted(used & set(languages))),
+                **_deciding(settings),
+                **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in self.known},
+            }
+        )
         store.describe({"kind": "packages", "problems": settings.problems})
         store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
         for package in packages.left_out:
             say("package is left out", f"package {package.name} is left out: {package.why}")
-        for name in sorted(mended):
-            say("package can be read now", f"package {name} was left out before; it can be read now and is judged")
 
     def problems(self) -> Iterator[SourcedProblem]:
         """Yield the problems; the store has met all before the first one is judged."""
@@ -176,15 +186,6 @@ class _PackageFolder:
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(f"{problem.path}: has changed since the run began; restore it, or use --fresh")
         return read
-
-    def _claims(self, problems: Sequence[Problem], known: Sequence[Problem]) -> dict[str, str]:
-        used = {submission.program.language for problem in known for submission in problem.submissions}
-        return {
-            # A submission in a language that no endpoint runs is left out permanently.
-            "languages on the endpoints": ", ".join(sorted(used & set(self._languages))),
-            **_deciding(self._settings),
-            **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in problems},
-        }
 
 
 class _Rows:
@@ -267,3 +268,41 @@ def _deciding(settings: PipelineSettings) -> dict[str, str]:
     """Return the settings that verdicts depend on; not endpoints, strategy or threads."""
     chosen = settings.model_dump(include=_DECIDING)
     return {f"setting {name}": str(value) for name, value in chosen.items()}
+
+
+# -- languages -----------------------------------------------------------------------------------------
+
+
+def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
+    """Return the languages of all submissions, validators and checkers; those of rows if no problem is known yet."""
+    used = {
+        program.language
+        for problem in problems
+        for program in (
+            *(submission.program for submission in problem.submissions),
+            *problem.input_validators,
+            *((problem.checker.program,) if problem.checker.program else ()),
+            *(recipe.program for recipe in problem.recipes if recipe.program),
+        )
+    }
+    return frozenset(used or {*LANGUAGES, python})
+
+
+def with_python(problem: Problem, python: str) -> Problem:
+    """Return `problem` with its Python submissions in the language `python`. Validators do not change."""
+    if python == "python":
+        return problem
+    submissions = tuple(
+        replace(each, program=replace(each.program, language=python)) if each.program.language == "python" else each
+        for each in problem.submissions
+    )
+    return replace(problem, submissions=submissions)
+
+
+def lines_on_missing(problems: Iterable[Problem], known: Collection[str]) -> Iterator[str]:
+    """Yield a line for each language that no endpoint runs, with the submissions left out."""
+    problems = tuple(problems)
+    lost = Counter(s.program.language for p in problems for s in p.submissions if s.program.language not in known)
+    for language, many in sorted(lost.items()):
+        where = sum(any(s.program.language == language for s in p.submissions) for p in problems)
+        yield f"{why_left_out(language)}: {count(many, 'submission')} of {count(where, 'problem')} left out"

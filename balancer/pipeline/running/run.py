@@ -22,13 +22,18 @@ from balancer.observing.page.serving import PageContents, open_page, token_of_en
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
+from balancer.pipeline.report.export import conclude
 from balancer.pipeline.results.records import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
-from balancer.pipeline.running.conclude import conclude
-from balancer.pipeline.running.languages import languages_in, lines_on_missing
-from balancer.pipeline.running.problem_source import ProblemSource, find_packages, open_problem_source
+from balancer.pipeline.running.problem_source import (
+    ProblemSource,
+    find_packages,
+    languages_in,
+    lines_on_missing,
+    open_problem_source,
+)
 from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge, RemoteWorkers
 from balancer.pipeline.running.setting_up import (
     LocalJudge,
@@ -147,7 +152,7 @@ def _put_together(
     _refuse_an_empty_pool(pool, config)
     store = stack.enter_context(Store(Path(settings.results), fresh=options.fresh))
     executors = _executors(pool, config, registry, Path(settings.results) / "compiled", stack)
-    services = _Services(config.llm, registry, store.answers, console)
+    services = _Services(config.llm, registry, settings.outage_s, store.answers, console)
     languages = languages_of(executors, languages_in(found.packages.read, settings.python))
     for line in lines_on_missing(found.packages.read, languages):
         services.say(line)
@@ -223,6 +228,7 @@ class _Services:
 
     llm: LlmSettings | None
     registry: Registry
+    outage_s: float
     answers: Answers
     console: Console
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.pending import RunnerHooks, RunnerOptions
-from balancer.judging.runner import ProgramRun, Runner
-from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.judging.runner import Runner
 from balancer.judging.trust import Trust
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
@@ -74,10 +73,6 @@ class SessionRecord:
         """Record a lease that has ended."""
         self.store.leases.add(self._session, span, self._began_s)
 
-    def add_recheck(self, wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
-        """Record the result of a recheck."""
-        self.store.log.add(wanted.problem, "recheck", wanted.subject, wanted.case, why, said)
-
     def say_compiled(self, program: Program, execution: Execution, endpoint: str) -> None:
         """Print that compiling a program took long, or that it needs an older standard."""
         took = f"compiling {program.name} took {execution.compile_s:.1f} s on {endpoint}"
@@ -103,7 +98,6 @@ def open_runner(
     )
     hooks = RunnerHooks(
         on_span=record.add_span,
-        on_recheck=record.add_recheck,
         on_compile=record.say_compiled,
         say=record.say,
         verification=record.store.trust,

@@ -235,7 +235,7 @@ class Matrix:
         return Ran(
             verdicts={("verdict", *row[1:-1]): row[-1] for row in known["verdicts"]}
             | {("case", row[1]): row[-1] for row in known["cases"]},
-            unjudged=result.totals.unjudged,
+            unjudged=result.totals.counts["unjudged"],
             ends=Counter(end for (end,) in ends),
             faults=committed,
             complete=result.complete,

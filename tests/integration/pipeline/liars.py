@@ -168,7 +168,6 @@ problems = "{problems}"
 results = "{results}"
 generators = ["data", "mutate"]
 max_inputs = {max_inputs}
-max_proposals = 60
 seed = {seed}
 [verify]
 {verify}

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from balancer.pipeline.results.problem_log import first_kills
+from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
 from tests.patience import PATIENCE_S
 
@@ -48,7 +48,6 @@ sample_level_workers = 2
 output_generation_workers = 3
 solution_validation_workers = 3
 max_inputs = 2
-max_proposals = 12
 generators = ["data", "mutate"]
 {more}"""
         (self.folder / "c.toml").write_text(text)
@@ -109,7 +108,9 @@ generators = ["data", "mutate"]
 def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return what a results folder knows of its problems; times are not part of it."""
     with Store(results) as store:
-        logs = [store.of(roster.id) for roster in store.problems.rosters()]
+        rosters = list(store.problems.rosters())
+        logs = [store.of(roster.id) for roster in rosters]
+        found = [problem_result(store, roster) for roster in rosters]
     facts: dict[str, list[tuple[Any, ...]]] = {
         "cases": [
             (log.problem, c.id, c.data, c.answer, c.origin, c.sample, c.state.value)
@@ -118,7 +119,7 @@ def known_in(results: Path) -> dict[str, list[tuple[Any, ...]]]:
         ],
         "verdicts": [(log.problem, *at, each.verdict.value) for log in logs for at, each in log.verdicts().items()],
         "left out": [(log.problem, name) for log in logs for name in log.left_out],
-        "kills": [(log.problem, name) for log in logs for name in first_kills(log)],
+        "kills": [(problem.id, each.name) for problem in found for each in problem.killed],
     }
     return {name: sorted(some, key=repr) for name, some in facts.items()}
 

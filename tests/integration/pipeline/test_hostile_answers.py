@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from balancer.judging import judgements
+from balancer.pipeline.llm import asker
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import checking, toolbox
@@ -73,6 +74,7 @@ class Found:
 def _short_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toolbox, "_LIMITS", _LIMITS)
+        patch.setattr(asker, "_ATTEMPTS", 1)
         for module in (toolbox, judgements, checking):
             patch.setattr(module, "VALIDATOR_LIMITS", _LIMITS)
         yield
@@ -95,7 +97,6 @@ max_rounds = 1
 
 [llm]
 model = "m"
-attempts = 1
 
 [[llm.endpoints]]
 url = "{server.url}"

@@ -40,11 +40,10 @@ languages = ["python"]  # else each language that rows may have is tried first
 problems = "rows.jsonl"
 results = "results"
 generators = ["data", "llm"]
+outage_s = 0.0
 {servers}
 [llm]
 model = "m"
-attempts = 2
-outage_s = 0.0
 [llm.retries]
 max_pause_s = 0.02  # it is asked as often as usual, without the waits between
 """

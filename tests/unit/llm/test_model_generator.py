@@ -37,36 +37,15 @@ class Scripted:
         return None
 
 
-def _case(number, data):
-    return CaseFeedback(number, Origin("data", str(number)), data, (), ())
-
-
-def _refused(why, *inputs):
-    return [UnusedInput(Origin("llm", f"small {n}"), data, f"{why} {n}") for n, data in enumerate(inputs, 1)]
-
-
-def test_a_model_is_told_each_rule_that_refusals_name_with_a_refused_input_beside_a_valid_one():
-    refused = [
-        *_refused("nothing to undo at line", b"3\nundo 1\nadd 2\nadd 3\n", b"1\nundo 1\n", b"2\nundo 0\nundo 1\n"),
-        *_refused("count is", b"9\nadd 5\n", b"8\nadd 7\nadd 1\n"),
-        *_refused("too long:", b"1\n" + b"add 1\n" * 500),
-    ]
-    cases = (_case(1, b"1\nadd 5\n"), _case(2, b"2\nadd 5\nundo 1\n"), _case(3, b"0\n"))
-    feedback = Feedback(1, cases, (), (), tuple(refused), (), ())
+def test_a_model_is_told_what_was_refused_and_why():
+    refused = tuple(UnusedInput(Origin("llm", f"small {n}"), b"1\nundo 1\n", f"no undo at {n}") for n in range(30))
     scripted = Scripted()
     known = replace(problem("1\nadd 5\n"), name="undo-log")
+    case = CaseFeedback(1, Origin("data", "1"), b"1\nadd 5\n", ("wrong/1.py",))
+    feedback = Feedback(1, (case,), (), (), refused, (), ())
     proposed = list(ModelGenerator(scripted, Prompts(None), scripted).refine(known, feedback, Random(1), 9))
     (question,) = scripted.asked
     told = [line for line in question.splitlines() if "refused by the validator" in line]
-    assert told == [
-        "- 3 refused by the validator, such as small 2: nothing to undo at line 2",
-        "- 2 refused by the validator, such as small 1: count is 1",
-        "- 1 refused by the validator, such as small 1: too long: 1",
-    ]
-    assert (
-        "Refused (nothing to undo at line 2):\n```\n1\nundo 1\n\n```\nValid, and like it:\n```\n2\nadd 5\nundo 1"
-        in question
-    )
-    assert "Refused (count is 1):\n```\n9\nadd 5\n\n```\nValid, and like it:\n```\n1\nadd 5\n" in question
-    assert "Refused (too long" not in question, "it is too large to be shown"
+    assert told == [f"- small {n}: refused by the validator: no undo at {n}" for n in range(20)]
+    assert "- 1: rejects wrong/1.py" in question
     assert [each.data for each in proposed] == [b"3\nadd 5\nundo 0\nadd 1\n"]

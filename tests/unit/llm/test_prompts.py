@@ -25,10 +25,6 @@ _REFINE = {
     "failed": [{"origin": "round 0: small 2", "why": "exit code 1"}],
     "disagreed": [{"origin": "round 0: small 3", "why": "a: 3, b: 4"}],
     "refused": [{"origin": "round 0: small 4", "why": "too large"}],
-    "relations": [
-        {"count": 3, "origin": "round 0: small 4", "why": "too large", "refused": "99\n", "valid": "9\n"},
-        {"count": 1, "origin": "round 0: worst 1", "why": "odd", "refused": "", "valid": ""},
-    ],
     "complaints": ["llm: its generator fails"],
     "survivors": [{"name": "wrong/2.py", "language": "python", "source": "print(4)"}],
     "most": 9,
@@ -46,10 +42,7 @@ def test_our_own_questions_show_all_that_there_is():
     for words in ("small 1: rejects wrong/1.py", "exit code 1", "a: 3, b: 4", "too large", "print(4)", "round 1"):
         assert words in later
     assert "Each refusal names a rule" in later
-    for words in ("3 refused by", "1 refused by", "Refused (too large):\n```\n99\n", "like it:\n```\n9\n"):
-        assert words in later
-    assert "Refused (odd)" not in later, "it is too large to be shown"
-    assert "names a rule" not in prompts.refine(**{**_REFINE, "relations": []})
+    assert "names a rule" not in prompts.refine(**{**_REFINE, "refused": []})
     assert "42" in prompts.system()
 
 

@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import ClassVar
+from unittest.mock import patch
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from balancer.hookspecs import Generator
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
+from balancer.pipeline.round import proposal_batches
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission, Verdict
@@ -31,7 +33,7 @@ class Numbers:
     name: ClassVar[str] = "numbers"
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        for n in rng.sample(range(76), budget):
+        for n in rng.sample(range(76), min(budget, 76)):
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
 
@@ -102,10 +104,10 @@ class End:
 
 def end_of(store: Store, problem: Problem) -> End:
     """Return what `store` holds of `problem`; the verdicts on what is left out mean nothing."""
-    left_out = store.left_out(problem.id)
+    left_out = store.of(problem.id).left_out
     return End(
-        tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.cases(problem.id)),
-        tuple((s, c, v.verdict) for (s, c), v in sorted(store.verdicts(problem.id).items()) if s not in left_out),
+        tuple((c.id, c.data, c.answer, c.origin, c.sample, c.state) for c in store.of(problem.id).cases()),
+        tuple((s, c, v.verdict) for (s, c), v in sorted(store.of(problem.id).verdicts().items()) if s not in left_out),
         tuple(left_out),
         tuple(store.of(problem.id).notes()),
     )
@@ -127,7 +129,6 @@ class Bench:
     max_inputs: int = 6
     max_proposals: int = 15
     attempts: int = 5
-    quorum: float = 1.0
 
     @property
     def settings(self) -> PipelineSettings:
@@ -136,15 +137,14 @@ class Bench:
             output_generation_workers=self.workers,
             solution_validation_workers=self.workers,
             max_inputs=self.max_inputs,
-            max_proposals=self.max_proposals,
             attempts=self.attempts,
-            quorum=self.quorum,
         )
 
     @contextmanager
     def open(self, executors: Mapping[str, Executor], kind: type[Store] = Store) -> Iterator[Sample]:
         """Open the store, with a runner of its own; closed at the end."""
-        with kind(self.folder) as store:
+        most = patch.object(proposal_batches, "_MOST_PROPOSALS", self.max_proposals)
+        with most, kind(self.folder) as store:
             runner, pool, _ = hasty(executors, attempts=self.attempts)
             yield Sample(self.problem, self.generators, self.settings, runner, store, quiet_progress())
             assert no_leases_out(pool)

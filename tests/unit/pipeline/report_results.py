@@ -7,9 +7,12 @@ from random import Random
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
 from balancer.pipeline.results.run_result import (
+    ANSWERS,
     CaseResult,
     CaseState,
     Disagreement,
+    EndpointTotals,
+    LeaseTotals,
     ProblemResult,
     RunResult,
     RunStage,
@@ -18,7 +21,7 @@ from balancer.pipeline.results.run_result import (
 )
 from balancer.problem import Origin, Verdict
 
-__all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission"]
+__all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "with_spans", "work_of"]
 
 _NAMES = (
     "cheapest-trip",
@@ -112,7 +115,30 @@ def made_up_run(
         makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
         spans=spans,
         strategy="least_in_flight",
+        work=work_of(spans),
     )
+
+
+def work_of(spans: Sequence[Span]) -> LeaseTotals:
+    """Return what the leases of one program on one case add up to."""
+    endpoints = {
+        name: EndpointTotals(
+            len(mine), sum(s.ended_s - s.started_s for s in mine), sum(s.outcome in ANSWERS for s in mine)
+        )
+        for name in sorted({span.endpoint for span in spans})
+        for mine in [[span for span in spans if span.endpoint == name]]
+    }
+    return LeaseTotals(
+        endpoints,
+        min((span.started_s for span in spans), default=0.0),
+        max((span.ended_s for span in spans), default=0.0),
+        sum(each.busy_s for each in endpoints.values()),
+    )
+
+
+def with_spans(result: RunResult, *spans: Span) -> RunResult:
+    """Return `result` with these leases."""
+    return replace(result, spans=spans, work=work_of(spans))
 
 
 def watched(result: RunResult, *health: str) -> RunResult:

@@ -18,8 +18,7 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
-from balancer.pipeline.round.bandit import GeneratorRecord, discounted, shares
-from balancer.pipeline.round.proposal_batches import batch_size
+from balancer.pipeline.round.proposal_batches import GeneratorRecord, batch_size, shares
 from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Origin, Problem, Proposal
@@ -323,8 +322,8 @@ def test_the_runs_of_each_generator_are_counted_apart(tmp_path):
     size=st.integers(1, 64),
     records=st.lists(
         st.builds(
-            lambda valid, refused, left, *paid: GeneratorRecord(valid + refused, valid, left, *paid),
-            st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.floats(0, 50), st.floats(0, 1e4),
+            lambda valid, refused, left: GeneratorRecord(valid + refused, valid, left),
+            st.integers(0, 100), st.integers(0, 100), st.integers(0, 100),
         ),
         max_size=6,
     ),
@@ -344,16 +343,3 @@ def test_shares_follow_what_was_valid():
     assert shares(60, [GeneratorRecord(58, 0, 999), GeneratorRecord(0, 0, 0)]) == [60, 0]
     assert shares(10, []) == []
     assert [batch_size(n) for n in (1, 6, 30, 1000)] == [8, 9, 45, 64]
-
-
-def test_shares_follow_what_killed_for_its_time():
-    idle, busy = GeneratorRecord(10, 10, 999, 0, 5.0), GeneratorRecord(10, 10, 999, 3, 5.0)
-    assert shares(60, [idle, busy]) == [15, 45]
-    assert shares(60, [idle, GeneratorRecord(10, 10, 999, 0, 45.0)]) == [46, 14]
-
-
-@given(st.dictionaries(st.integers(0, 9), st.floats(0, 100)), st.integers(0, 9))
-def test_earlier_rounds_count_less(by_round, now):
-    found = discounted(by_round, now)
-    assert 0 <= found <= sum(by_round.values())
-    assert discounted(by_round, now + 1) == pytest.approx(found / 2 + by_round.get(now + 1, 0.0))

@@ -99,7 +99,7 @@ def test_it_comes_to_what_one_process_finds(bench):
     assert _same(bench, "here", "there")
     assert bench.written("there") == bench.written("here")
     assert found.verified.runs == here.verified.runs > 0
-    assert found.all_work.leases == found.verified.runs + found.verified.again == found.pool.acquired
+    assert found.work.leases == found.verified.runs + found.verified.again == found.pool.acquired
     assert sum(each.done for each in near.heard) > 0
 
 
@@ -154,8 +154,8 @@ def test_a_run_that_was_stopped_brings_back_what_was_judged_and_goes_on_there(be
     bench.new = lambda: FakeExecutor(call_s=call_s)
     assert not bench.away(near, "there", sample_level_workers=1).complete
     with Store(bench.folder / "there") as store:
-        assert store.verdicts("r0")
-        assert store.cases("r1"), "what it had come to"
+        assert store.of("r0").verdicts()
+        assert store.of("r1").cases(), "what it had come to"
     bench.new = FakeExecutor
     again = _Near(bench.registry)
     assert bench.away(again, "there").complete

@@ -274,7 +274,7 @@ def test_data_proposes_the_problems_own_inputs_in_order():
 
 
 def _feedback(what: Problem, told: bytes) -> Feedback:
-    case = CaseFeedback(1, Origin("mutate", "small"), told, ("wrong/a.py",), ("wrong/b.py",))
+    case = CaseFeedback(1, Origin("mutate", "small"), told, ("wrong/a.py",))
     refused = UnusedInput(Origin("mutate", "large"), b"7 7\n", "validate.py refuses it")
     return Feedback(1, (case,), (), (), (refused,), (), what.wrong)
 

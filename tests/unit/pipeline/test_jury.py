@@ -58,11 +58,11 @@ def judged(folder: Path, allowed_s: float | None) -> tuple[dict[int, set[str]], 
     ran = defaultdict(set)
     with bench.open({"a": FakeExecutor(languages=("python", "cpp"))}) as sample:
         judge_problem(replace(sample, allowed_s=allowed_s))
-        made = {case.id: int(case.data) for case in sample.store.cases("doubling") if not case.sample}
-        for name, case in sample.store.verdicts("doubling"):
+        made = {case.id: int(case.data) for case in sample.store.of("doubling").cases() if not case.sample}
+        for name, case in sample.store.of("doubling").verdicts():
             if case in made:
                 ran[made[case]].add(name)
-        states = {made[case.id]: case.state for case in sample.store.cases("doubling") if case.id in made}
+        states = {made[case.id]: case.state for case in sample.store.of("doubling").cases() if case.id in made}
         roster = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
         result = problem_result(sample.store, Roster("doubling", 0, "-", roster, {}))
     assert len(result.kept) == len(RIGHT)
@@ -149,7 +149,7 @@ def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(tmp_pat
     bench = Bench(tmp_path, make_problem(accepted=RIGHT[:2], wrong=("killed at 8",)), (Own(), Once()), max_inputs=4)
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
-        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        cases = sample.store.of("doubling").cases(CaseState.READY, CaseState.REPLACED)
         made = [case for case in cases if not case.sample]
         assert {int(case.data) for case in made} >= {3, 4, 5, 6}
 
@@ -163,8 +163,8 @@ def test_no_case_waits_for_the_slowest_program_on_the_one_before(tmp_path, monke
         {"a": FakeExecutor(), "b": FakeExecutor()}
     ) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
-        ran = {(name, case) for name, case in sample.store.verdicts("doubling")}
-        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        ran = {(name, case) for name, case in sample.store.of("doubling").verdicts()}
+        cases = sample.store.of("doubling").cases(CaseState.READY, CaseState.REPLACED)
         made = [case for case in cases if not case.sample]
         assert {int(case.data) for case in made} >= {3, 4, 5, 6}
         assert {(name, case.id) for case in made for name in ("right after all", "also right")} <= ran

@@ -32,7 +32,7 @@ def test_shares_of_rows_come_to_what_one_run_does(bench):
         assert merged.fingerprint == whole.fingerprint
         assert merged.problems.count() == whole.problems.count()
         assert merged.log.row("SELECT COUNT(DISTINCT session) FROM spans") == (2,)
-        for kind in ("proposed", "judged", "settled", "bad_row"):
+        for kind in ("asked", "judged", "settled", "bad_row"):
             count = f"SELECT COUNT(*) FROM events WHERE kind = '{kind}'"
             assert merged.log.row(count) == whole.log.row(count), kind
     assert bench.run(results="together").complete

@@ -130,7 +130,6 @@ ODD: list[tuple[Files, dict[str, str]]] = [
     ),
     ({"input_validators/v.py": b"\xff"}, {"input_validators/v.py": "is not UTF-8 (byte 0); save it as UTF-8"}),
     ({"submissions/submissions.yaml": "- a\n"}, {"submissions/submissions.yaml": "holds ['a']; a mapping"}),
-    ({"submissions.json": "{"}, {"submissions.json": "is not JSON; fix the syntax"}),
     (
         {"problem.yaml": "validation: default\n", "output_validators/v.py": "x", "output_validators/w.py": "x"},
         {"output_validators/v.py": "validation", "output_validators/w.py": "validation"},

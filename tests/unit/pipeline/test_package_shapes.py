@@ -82,8 +82,6 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path):
         "submissions/accepted/py/lib.py": "",
         "submissions/accepted/told/a.py": "A = 1",
         "submissions/accepted/told/b.py": "import a",
-        "submissions/accepted/domjudge/x.py": "import y",
-        "submissions/accepted/domjudge/y.py": "",
         "submissions/accepted/java/Other.java": "class Other {}",
         "submissions/accepted/java/Sum.java": "class Sum { public static void main(String[] a) {} }",
         "submissions/accepted/spoken": "print(3)",
@@ -92,12 +90,10 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path):
         "submissions/wrong_answer/both/a.py": "1",
         "submissions/wrong_answer/both/b.rs": "2",
         "submissions/submissions.yaml": "accepted/told: {entrypoint: b.py}\naccepted/spoken: {language: python3}\n",
-        "submissions.json": '{"submissions/accepted/domjudge/": {"entry_point": "x.py"}}',
     }
     problem = read(tmp_path, files)
     begins = {submission.name: submission.program.name for submission in problem.submissions}
     assert begins == {
-        "accepted/domjudge": "submissions/accepted/domjudge/x.py",
         "accepted/java": "submissions/accepted/java/Sum.java",
         "accepted/py": "submissions/accepted/py/__main__.py",
         "accepted/spoken": "submissions/accepted/spoken",

@@ -74,37 +74,13 @@ def test_if_no_package_can_be_read_nothing_runs_and_no_folder_is_left(bench):
     assert not (bench.folder / "results").exists()
 
 
-def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(bench):
-    whole = {problem.id: problem for problem in bench.run().problems}
-    with Store(bench.folder / "whole"):
-        pass
-    bench.write(CONFIG.replace('results = "results"', 'results = "parts"'))
+def test_a_package_that_is_mended_is_another_run(bench):
     file = add(bench, "tripling", "problem.yaml", GUESS)
-    first, _ = spoken(bench)
-    assert [problem.id for problem in first.problems] == ["doubling", "zeroing"]
-    before = bench.calls
+    bench.run()
     file.write_text("name: tripling\n")
-    second, said = spoken(bench)
-    assert said[0] == "package tripling was left out before; it can be read now and is judged"
-    assert {problem.id: problem for problem in second.problems} == whole
-    assert second.summary()["packages_left_out"] == {}
-    assert {span.problem for span in second.spans} == {"tripling"}
-    assert before > 0
-    third, said = spoken(bench)
-    assert third == second
-    assert not [line for line in said if "tripling" in line]
-
-
-def test_one_that_is_left_out_may_go_and_another_come_in_its_place(bench):
-    add(bench, "aaa", "problem.yaml", GUESS)
-    mended = add(bench, "zzz", "problem.yaml", GUESS)
-    first = bench.run()
-    (bench.folder / "problems/aaa/problem.yaml").unlink()
-    bench.package("zzz")
-    mended.write_text("name: zzz\n")
-    second = bench.run()
-    assert [problem.id for problem in second.problems] == ["doubling", "tripling", "zeroing", "zzz"]
-    assert second.problems[:3] == first.problems
+    with pytest.raises(ConfigError, match="holds a run with other problem tripling; use --fresh"):
+        bench.run()
+    assert len(bench.run(fresh=True).problems) == 3
 
 
 def test_a_package_that_was_judged_may_not_change(bench):
@@ -304,7 +280,7 @@ def test_verdicts_say_what_they_said(bench):
     """The reference runs on its own data before the first round: nothing is judged twice."""
     found = bench.run()
     with Store(bench.folder / "results") as store:
-        verdicts = store.verdicts("doubling")
+        verdicts = store.of("doubling").verdicts()
         accepted = [stored for (name, _), stored in verdicts.items() if name.startswith("accepted/")]
     assert all(stored.verdict is Verdict.ACCEPTED for stored in accepted)
     runs = [(span.subject, span.case) for span in found.spans if span.problem == "doubling" and span.case]

@@ -16,14 +16,13 @@ from balancer.pipeline.results.run_result import (
     CaseState,
     ContestedReading,
     Disagreement,
-    KilledReading,
     NearCase,
     ProblemResult,
     RunResult,
     SurvivorReading,
 )
 from balancer.problem import Origin, Verdict
-from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission
+from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission, with_spans
 
 SEARCH = files("balancer.reporting").joinpath("search.js").read_text(encoding="utf-8")
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
@@ -116,16 +115,14 @@ def hostile_run(evil: str = EVIL) -> RunResult:
     spans = (replace(s, endpoint=urls[s.endpoint], problem=evil, subject=evil, outcome=evil) for s in run.spans)
     near = NearCase(1, origin, evil, evil, (evil, evil))
     return replace(
-        run,
+        with_spans(run, *spans, gone),
         problems=(problem, idle),
         pool=pool,
-        spans=(*spans, gone),
         strategy=evil,
         complete=False,
         readings=(SurvivorReading(evil, evil, evil, evil, (near,), shortfall=evil, inputs=((evil, 1),)),),
         contested=(ContestedReading(evil, near, ((evil, evil),)),),
         source={"kind": evil, "problems": evil},
-        killed_readings=(KilledReading(evil, evil, evil, evil, near),),
     )
 
 

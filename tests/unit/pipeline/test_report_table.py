@@ -9,7 +9,7 @@ from rich.console import Console
 
 from balancer.pipeline.report.summary import print_summary
 from balancer.pipeline.results.run_result import RunResult
-from tests.unit.pipeline.report_results import empty_run, made_up_run, outage_run, watched
+from tests.unit.pipeline.report_results import empty_run, made_up_run, outage_run, watched, with_spans
 from tests.unit.pipeline.test_report_html import hostile_run
 
 
@@ -46,7 +46,7 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
     run = watched(made_up_run(problems=2, cases=6, endpoints=4), "healthy", "healthy", "healthy", "half_open")
     fine, idle, dead, out = (stats.url for stats in run.pool.endpoints)
     spans = [replace(s, outcome="failure") if s.endpoint == dead else s for s in run.spans if s.endpoint != idle]
-    text = _printed(replace(run, spans=tuple(spans)), 140)
+    text = _printed(with_spans(run, *spans), 140)
     ends = {line.split()[0]: line.split()[-3:] for line in text.splitlines() if line.startswith("http")}
     assert ends[fine][1:] == ["0", "healthy"]
     assert ends[idle] == ["1", "not", "known"]
@@ -61,7 +61,10 @@ def test_a_run_that_judged_nothing_gives_the_reasons():
     first = replace(first, reasons={"after 3 of 3 tries: a: connection refused": 7, "after 2 tries: b: HTTP 500": 2})
     second = replace(second, reasons={"after 42 tries: b: HTTP 500": 9})
     text = " ".join(_printed(replace(run, problems=(first, second)), 140).split())
-    why = "Nothing was judged, because the infrastructure failed: 11 x b: HTTP 500; 7 x a: connection refused"
+    why = (
+        "Nothing was judged, because the infrastructure failed: 11 x b: HTTP 500 (cheapest-trip); "
+        "7 x a: connection refused (cheapest-trip)"
+    )
     for words in (why, "accepted not judged; wrong not judged", "12 submissions not judged on every case"):
         assert words in text
     assert not any(word in text for word in ("stopped", "rejected", "survive"))

@@ -10,12 +10,11 @@ from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
 from balancer.pipeline.results.run_result import (
     CaseResult,
     CaseState,
+    EndpointTotals,
+    LeaseTotals,
     ProblemResult,
     RunResult,
-    RunStage,
-    Span,
     SubmissionResult,
-    longest_chain_s,
     rate,
 )
 from balancer.problem import Origin, Verdict
@@ -45,10 +44,8 @@ def pool() -> PoolStats:
     return PoolStats.of([endpoint], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
 
 
-def run_of(
-    *problems: ProblemResult, spans: tuple[Span, ...] = (), slots: int = 1, makespan_s: float = 0.0
-) -> RunResult:
-    return RunResult(problems, pool(), slots, makespan_s, spans, "fifo")
+def run_of(*problems: ProblemResult) -> RunResult:
+    return RunResult(problems, pool(), 1, 0.0, (), "fifo")
 
 
 # A worked example: cases 1 and 2 are the problem's own, 3 and 4 were made up, 5 is contested, 6 was lost.
@@ -112,6 +109,10 @@ def test_the_summary_adds_up():
     assert summary["survivors"][0] == "p/survivor"
     assert summary["not_judged"] == [f"p/{name}" for name in names(EXAMPLE.not_judged)] * 2
     assert summary["counts"] == {
+        "cases": 8,
+        "judged": 74,
+        "unjudged": 16,
+        "rejected": 2,
         "accepted": 6,
         "accepted_judged": 4,
         "accepted_kept": 2,
@@ -183,42 +184,11 @@ def test_more_cases_kill_no_fewer(verdicts, own):
 # -- makespan and bound --------------------------------------------------------------------------------
 
 
-def span(stage: RunStage, subject: str, start_s: float, end_s: float, *, number: int = 1, problem: str = "p") -> Span:
-    return Span("a", problem, stage, subject, number, start_s, end_s, "success")
-
-
 @pytest.mark.parametrize(
-    ("spans", "longest_s"),
-    [
-        ([], 0),
-        ([span(RunStage.AGREE, "x", 5, 7)], 2),
-        # one stage: submissions may run side by side, the slowest counts
-        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.AGREE, "y", 0, 3)], 3),
-        # stages follow each other
-        (
-            [
-                span(RunStage.VALIDATE_INPUT, "v", 0, 1),
-                span(RunStage.REFERENCE, "r", 1, 4),
-                span(RunStage.AGREE, "x", 4, 6),
-            ],
-            6,
-        ),
-        # a second try, and the validator of an output, come after the first
-        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.AGREE, "x", 4, 5), span(RunStage.AGREE, "y", 0, 2.5)], 3),
-        # cases and problems do not wait for each other
-        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.REFERENCE, "r", 2, 5, number=2)], 3),
-        ([span(RunStage.AGREE, "x", 0, 2), span(RunStage.REFERENCE, "r", 2, 5, problem="q")], 3),
-    ],
+    ("slots", "busy_s", "chain_s", "makespan_s", "bound_s", "utilisation"),
+    [(2, 8, 1, 4, 4, 1), (2, 8, 1, 8, 4, 0.5), (4, 6, 6, 6, 6, 0.25), (0, 0, 0, 0, 0, 0)],
 )
-def test_the_longest_chain(spans, longest_s):
-    assert longest_chain_s(spans) == longest_s
-
-
-def test_the_bound_is_the_greater_of_work_and_chain():
-    work = tuple(span(RunStage.AGREE, "x", n, n + 1, number=n) for n in range(8))
-    assert run_of(spans=work, slots=2, makespan_s=4).bound_s == 4
-    assert run_of(spans=work, slots=2, makespan_s=8).utilisation == 0.5
-    chain = (span(RunStage.REFERENCE, "r", 0, 3), span(RunStage.AGREE, "x", 3, 6))
-    assert run_of(spans=chain, slots=4, makespan_s=6).bound_s == 6
-    assert run_of(spans=chain, slots=4, makespan_s=6).utilisation == 0.25
-    assert run_of(slots=0).bound_s == run_of(slots=0).utilisation == 0
+def test_the_bound_is_the_greater_of_work_and_chain(slots, busy_s, chain_s, makespan_s, bound_s, utilisation):
+    work = LeaseTotals({"a": EndpointTotals(1, busy_s, 1)}, chain_s=chain_s)
+    run = RunResult((), pool(), slots, makespan_s, (), "fifo", work=work)
+    assert (run.bound_s, run.utilisation) == (bound_s, utilisation)

@@ -71,8 +71,7 @@ class World:
                 name, n = act.submission.name, int(act.case.data)
                 self.ran[name, act.case.id] += not (self.killed and isinstance(act, Answer))  # its output is lost
                 verdict = {**RIGHT, **DOUBTFUL, **TRUTH}[name](n)
-                kills = verdict.kills and not act.submission.accepted
-                log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "", 1.0 if kills else None)
+                log.judged(name, act.case.id, verdict, 0.1 * self.draw(3), "")
                 if isinstance(act, Answer) and verdict is Verdict.ACCEPTED and not self.killed:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
                 assert isinstance(act, Answer) or act.case.answer is not None
@@ -100,7 +99,6 @@ _LIVES = given(
     inputs=st.lists(st.integers(0, 60), unique=True, max_size=14),
     doubtful=st.booleans(),
     allowed_s=st.none() | st.floats(1, 60),
-    quorum=st.sampled_from([1.0, 0.5]),
     workers=st.integers(1, 6),
     data=st.data(),
 )
@@ -119,10 +117,10 @@ def test_so_it_is_in_many_lives(**drawn):
     _live(**drawn)
 
 
-def _live(inputs, doubtful, allowed_s, quorum, workers, data):
+def _live(inputs, doubtful, allowed_s, workers, data):
     problem = problem_of([*RIGHT, *(DOUBTFUL if doubtful else ())])
     chosen = PipelineSettings(
-        problems="-", max_inputs=6, quorum=quorum, generators=["data", "made up"], shrink="off",
+        problems="-", max_inputs=6, generators=["data", "made up"],
         output_generation_workers=workers, solution_validation_workers=workers,
     )  # fmt: skip
     log, left, ran = ProblemLog(problem.id), list(inputs), Counter[tuple[str, int]]()

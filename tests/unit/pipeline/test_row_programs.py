@@ -200,5 +200,5 @@ def test_a_checker_that_refuses_the_answers_of_its_row_is_left_out(tmp_path):
     with bench.open({"a": FakeExecutor(_World().answer, languages=("python", "cpp"))}) as sample:
         assert sample.known.checker == Checker(None, bench.problem.checker.instead or ())
         assert sample.validators.programs() == ()
-        why = sample.store.left_out(bench.problem.id)["row/checker"]
+        why = sample.store.of(bench.problem.id).left_out["row/checker"]
     assert why == "it ends with exit code 43 instead of exit code 42 on the output of the known test 'private 1'"

@@ -146,24 +146,23 @@ def test_rows_are_read_one_at_a_time(tmp_path):
     assert len(list(rows)) == 2
 
 
-def test_offset_limit_and_names(tmp_path):
+def test_limit_and_names(tmp_path):
     place = _file(tmp_path, *(_row(name) for name in "abcdef"))
 
     def ids(**settings: Any) -> str:
         return "".join(read.id for read in _read(place, **settings) if isinstance(read, Problem))
 
-    assert ids(offset=1, limit=3) == "bcd"
+    assert ids(limit=3) == "abc"
     assert ids(ids=["e", "b"]) == "be"
     assert ids(limit=100) == "abcdef"
-    assert ids(offset=100) == ""
 
 
 def test_the_shares_of_all_machines_are_all_rows_once(tmp_path):
     place = _file(tmp_path, *(_row(f"r{number}") for number in range(11)))
-    shares = [_read(place, Shard(index, 3), offset=2) for index in range(3)]
-    assert sorted(len(share) for share in shares) == [3, 3, 3]
+    shares = [_read(place, Shard(index, 3)) for index in range(3)]
+    assert sorted(len(share) for share in shares) == [3, 4, 4]
     ids = {read.id for read in itertools.chain(*shares) if isinstance(read, Problem)}
-    assert ids == {f"r{number}" for number in range(2, 11)}
+    assert ids == {f"r{number}" for number in range(11)}
     assert parse_shard("3/3") == Shard(2, 3)
     for odd in ("0/3", "4/3", "1", "a/b", "1/", "-1/2"):
         with pytest.raises(ValueError, match=r"is not a share; write i/n"):
@@ -175,8 +174,8 @@ def test_parquet_in_several_files_and_both_shapes_of_a_sequence(tmp_path):
     structs = [{"language": 3, "solution": "print(3)"}]
     parquet.write_table(arrow.Table.from_pylist([_row("a"), _row("b")]), tmp_path / "0.parquet")
     parquet.write_table(arrow.Table.from_pylist([_row("c", solutions=structs)]), tmp_path / "1.parquet")
-    reads = _read(str(tmp_path / "*.parquet"), offset=1)
-    assert [read.id for read in reads if isinstance(read, Problem)] == ["b", "c"]
+    reads = _read(str(tmp_path / "*.parquet"))
+    assert [read.id for read in reads if isinstance(read, Problem)] == ["a", "b", "c"]
     (tmp_path / "0.parquet").write_text("no parquet")
     with pytest.raises(ConfigError, match=r"0\.parquet: is not a Parquet file"):
         _read(str(tmp_path / "0.parquet"))
@@ -208,7 +207,7 @@ def test_a_data_set_is_named_with_its_configuration(place, called, monkeypatch):
         return datasets.Dataset.from_list([_row("a"), _row("b")])
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert [read.id for read in _read(place, split="test", offset=1) if isinstance(read, Problem)] == ["b"]
+    assert [read.id for read in _read(place, split="test") if isinstance(read, Problem)] == ["a", "b"]
     assert asked == [(*called, "test", True)]
 
 
@@ -247,13 +246,12 @@ def test_drawn_solutions_are_spread_over_languages(solutions, most, seed):
 
 @given(
     rows=st.integers(0, 20),
-    offset=st.integers(0, 22),
     limit=st.none() | st.integers(1, 22),
     share=st.integers(1, 4).flatmap(lambda of: st.builds(Shard, st.integers(0, of - 1), st.just(of))),
 )
-def test_the_number_of_rows_is_known_beforehand(tmp_path_factory, rows, offset, limit, share):
+def test_the_number_of_rows_is_known_beforehand(tmp_path_factory, rows, limit, share):
     place = _file(tmp_path_factory.mktemp("rows"), *(_row(f"p{n}") for n in range(rows)))
-    settings = RowSettings(offset=offset, limit=limit)
+    settings = RowSettings(limit=limit)
     assert number_of_rows(rows, settings, share) == len(list(read_rows(place, settings, _LANGUAGES, share=share)))
 
 

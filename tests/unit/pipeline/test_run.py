@@ -39,7 +39,6 @@ sample_level_workers = 2
 output_generation_workers = 3
 solution_validation_workers = 3
 max_inputs = 4
-max_proposals = 12
 attempts = 2
 outage_s = 0
 """

@@ -148,7 +148,7 @@ def test_each_stage_runs_what_it_is_for(bench):
     with bench.open({"a": executor}) as sample:
         spans = sample.runner.attempts.hooks.on_span.__self__
         judge_problem(sample)
-        ready = {case.id for case in sample.store.cases("doubling", CaseState.READY)}
+        ready = {case.id for case in sample.store.of("doubling").cases(CaseState.READY)}
     by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}
     assert by_stage[RunStage.REFERENCE] == {("double", case) for case in ready}
     assert by_stage[RunStage.AGREE] == {("add", case) for case in ready}
@@ -191,56 +191,47 @@ RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
 
 
 @pytest.mark.parametrize(
-    ("found", "quorum", "state"),
+    ("found", "state"),
     [
-        ([RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, WRONG], 1.0, CaseState.CONTESTED),
-        ([RIGHT, RIGHT, LOST], 1.0, CaseState.UNJUDGED),
-        ([RIGHT, RIGHT, None], 1.0, CaseState.UNJUDGED),
-        ([RIGHT, RIGHT, WRONG], 2 / 3, CaseState.READY),
-        ([RIGHT, RIGHT, LOST], 2 / 3, CaseState.READY),
-        ([RIGHT, WRONG, WRONG], 2 / 3, CaseState.CONTESTED),
-        ([RIGHT, WRONG, LOST], 2 / 3, CaseState.UNJUDGED),
-        ([RIGHT, WRONG], 0.5, CaseState.READY),
-        # Nothing stands on an answer that the reference solution has not given, however many others agree.
-        ([WRONG, RIGHT, RIGHT], 0.5, CaseState.CONTESTED),
-        ([LOST, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
-        ([None, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
+        ([RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, WRONG], CaseState.CONTESTED),
+        ([RIGHT, WRONG, LOST], CaseState.CONTESTED),
+        ([RIGHT, RIGHT, LOST], CaseState.UNJUDGED),
+        ([RIGHT, RIGHT, None], CaseState.UNJUDGED),
     ],
 )
-def test_what_becomes_of_a_case(found, quorum, state):
-    assert agreed(found, quorum) is state
+def test_what_becomes_of_a_case(found, state):
+    assert agreed(found) is state
 
 
 LATE = Verdict.TIME_LIMIT
 
 
 @pytest.mark.parametrize(
-    ("found", "quorum", "state"),
+    ("found", "state"),
     [
-        ([RIGHT, LATE], 1.0, CaseState.READY),
-        ([LATE, RIGHT], 1.0, CaseState.READY),
-        ([RIGHT, RIGHT, LATE, LATE], 1.0, CaseState.READY),
-        ([RIGHT, LATE, LATE], 1.0, CaseState.CONTESTED),
-        ([LATE], 1.0, CaseState.CONTESTED),
-        ([RIGHT, LATE, WRONG], 1.0, CaseState.CONTESTED),
-        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], 1.0, CaseState.CONTESTED),
-        ([LATE, WRONG, RIGHT], 0.5, CaseState.CONTESTED),
-        ([RIGHT, LATE, None], 1.0, CaseState.UNJUDGED),
+        ([RIGHT, LATE], CaseState.READY),
+        ([LATE, RIGHT], CaseState.READY),
+        ([RIGHT, RIGHT, LATE, LATE], CaseState.READY),
+        ([RIGHT, LATE, LATE], CaseState.CONTESTED),
+        ([LATE], CaseState.CONTESTED),
+        ([RIGHT, LATE, WRONG], CaseState.CONTESTED),
+        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], CaseState.CONTESTED),
+        ([RIGHT, LATE, None], CaseState.UNJUDGED),
     ],
 )
-def test_who_is_too_slow_abstains_on_made_up_inputs(found, quorum, state):
-    assert agreed(found, quorum, slow_abstain=True) is state
+def test_who_is_too_slow_abstains_on_made_up_inputs(found, state):
+    assert agreed(found, slow_abstain=True) is state
 
 
-@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6), st.floats(0.5, 1))
-def test_an_abstention_never_hides_another_failure(found, quorum):
-    if WRONG in found and quorum == 1:
-        assert agreed(found, quorum, slow_abstain=True) is CaseState.CONTESTED
+@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6))
+def test_an_abstention_never_hides_another_failure(found):
+    if WRONG in found:
+        assert agreed(found, slow_abstain=True) is CaseState.CONTESTED
     if LATE not in found:
-        assert agreed(found, quorum, slow_abstain=True) is agreed(found, quorum)
-    if agreed(found, quorum, slow_abstain=True) is CaseState.READY:
+        assert agreed(found, slow_abstain=True) is agreed(found)
+    if agreed(found, slow_abstain=True) is CaseState.READY:
         assert 2 * found.count(LATE) <= len(found)
         assert RIGHT in found
 
@@ -311,15 +302,6 @@ def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_p
     }
 
 
-@pytest.mark.parametrize("quorum", [2 / 3, 1.0])
-def test_a_run_uses_what_enough_agree_on(tmp_path, quorum):
-    problem = make_problem(accepted=["double", "add", "double, but 13"], own=[1, 13], answers={})
-    end = judged(Bench(tmp_path, problem, quorum=quorum))
-    assert (13 in end.inputs(CaseState.READY)) is (quorum < 1)
-    assert end.inputs(CaseState.CONTESTED) == ([] if quorum < 1 else [13])
-    assert end.verdict("double, but 13", 13) is Verdict.WRONG_ANSWER
-
-
 # -- what cannot be used -------------------------------------------------------------------------------
 
 
@@ -354,7 +336,7 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(tmp_path, changes, left_o
     assert len(end.inputs(CaseState.READY)) == ready
     assert bool(end.verdicts) is bool(ready)
     with bench.open({}) as sample:
-        assert sample.store.left_out("doubling")[left_out[0]] == why
+        assert sample.store.of("doubling").left_out[left_out[0]] == why
 
 
 def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path):
@@ -416,7 +398,7 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path):
             shell = Shell(replace(sample, settings=settings))
             shell.carry_out(Equip(many_answers=False))
             shell.carry_out(Propose(0, bench.max_inputs, ()))
-            return [int(case.data) for case in sample.store.cases(name)]
+            return [int(case.data) for case in sample.store.of(name).cases()]
 
     assert proposed("p", 1) != proposed("q", 1)
     assert proposed("p", 2) != proposed("p", 1)
@@ -456,7 +438,7 @@ def test_an_own_input_that_is_not_valid_is_not_used(tmp_path):
     end = judged(bench)
     assert end.inputs(CaseState.INVALID)[0] == 60
     with bench.open({}) as sample:
-        assert sample.store.cases("doubling")[1].note == "check input refuses it"
+        assert sample.store.of("doubling").cases()[1].note == "check input refuses it"
 
 
 def test_all_validators_must_agree(tmp_path, monkeypatch):
@@ -479,7 +461,7 @@ def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path):
     assert end.inputs(CaseState.CONTESTED) == [3]
     assert end.verdict("double", 3) is Verdict.JUDGE_ERROR
     with bench.open({}) as sample:
-        note = sample.store.verdicts("doubling")["double", 2].note
+        note = sample.store.of("doubling").verdicts()["double", 2].note
     assert note == "the output validator failed (exit code 1): IndexError: 3; it must exit with 42 or 43"
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "a complete run runs nothing"
 
@@ -522,7 +504,7 @@ def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp
     tries = bench.attempts * (2 + bench.max_inputs)
     assert sum(len(executor.calls) for executor in executors.values()) == tries, "no more inputs than are wanted"
     with bench.open({}) as sample:
-        assert "connection refused" in sample.store.cases("doubling")[0].note
+        assert "connection refused" in sample.store.of("doubling").cases()[0].note
     assert judged(bench) == undisturbed
 
 

@@ -14,13 +14,12 @@ from balancer.errors import EndpointOverloaded
 from balancer.judging.runner import ProgramResult
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
-from balancer.pipeline.report.charts import kills_over_time
 from balancer.pipeline.results.collect import collect, problem_result, settle
-from balancer.pipeline.results.problem_log import ProblemLog, ProposalBatch, first_kills, paid_by_round
+from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
+from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.bandit import chunk
+from balancer.pipeline.round.round import _chunk as chunk
 from balancer.pipeline.round.sample import ProblemClock
 from balancer.pipeline.round.shell import judge_problem
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
@@ -66,8 +65,8 @@ def test_a_later_round_runs_only_what_survives(tmp_path):
     bench = bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "slow from 20"))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
-        cases = {case.id: case for case in sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)}
-        verdicts = sample.store.verdicts("doubling")
+        cases = {case.id: case for case in sample.store.of("doubling").cases(CaseState.READY, CaseState.REPLACED)}
+        verdicts = sample.store.of("doubling").verdicts()
         ran = {(cases[case].round, name) for (name, case) in verdicts if not cases[case].sample}
         kills = [(name, cases[case].round) for (name, case), stored in verdicts.items() if stored.verdict.kills]
         killed = {name: min(number for who, number in kills if who == name) for name, _ in kills}
@@ -76,16 +75,6 @@ def test_a_later_round_runs_only_what_survives(tmp_path):
     every = ("square", "killed at 8", "wordy at 9", "slow from 20")
     assert wrong == {(0, name) for name in every} | {(1, name) for name in every[1:]} | {(2, "slow from 20")}
     assert {(number, "add") for number in range(3)} <= ran, "the accepted ones agree on every case"
-
-
-def test_the_next_round_is_told_how_long_it_took(tmp_path):
-    further = Further()
-    with bench_of(tmp_path, further).open({"a": FakeExecutor()}) as sample:
-        judge_problem(sample)
-        limit_s = sample.known.limits.cpu_s
-    told = further.told[0]
-    assert told.limit_s == limit_s
-    assert [(case.time_s, case.survivor_s) for case in told.cases] == [(0.01, 0.01)] * 6
 
 
 ROSTER = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in make_problem().submissions)
@@ -152,17 +141,38 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path, budget
         timed = replace(sample, allowed_s=float(budget_s))
         timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         judge_problem(timed)
-        assert timed.clock.spent_s <= 1.1 * budget_s + 1
-        verdicts = sample.store.verdicts("doubling")
+        assert timed.clock.spent_s <= 1.05 * budget_s + 1
+        verdicts = sample.store.of("doubling").verdicts()
         assert not [each for each in verdicts.values() if each.verdict is Verdict.UNJUDGED]
-        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        assert not sample.store.of("doubling").cases(CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
         alive = {each.name for each in timed.known.surviving()}
-        for case in sample.store.cases("doubling", CaseState.READY):
+        for case in sample.store.of("doubling").cases(CaseState.READY):
             if not case.sample and any((name, case.id) not in verdicts for name in alive):
                 assert case.note == NOT_ALL_RUN
                 assert any(each.verdict.kills for each in verdicts.values() if each.case == case.id)
         found = problem_result(sample.store, Roster("doubling", 0, "", ROSTER, {}))
         assert {each.name for each in found.survivors} == alive or not found.ready[2:]
+
+
+@pytest.mark.parametrize("used_s", [0.1, 1.0])
+def test_a_run_is_cut_at_the_end_of_the_budget_and_has_a_verdict_only_if_its_own_limit_ended_it(tmp_path, used_s):
+    class Endless(Ticking):
+        def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+            ended = super().run(program, stdin, limits, files)
+            if program.name != "right after all" or stdin in (b"1", b"2"):
+                return ended
+            self.now_s += limits.wall_s
+            return Execution(Status.TIME_LIMIT, time_s=used_s, cpu_measured=True)
+
+    bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Numbers()), workers=1)
+    executor = Endless(lambda name, stdin: 0.1)
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=4.0)
+        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
+        judge_problem(timed)
+        found = [each.verdict for each in sample.store.of("doubling").verdicts().values() if each.verdict.kills]
+    assert timed.clock.spent_s <= 1.05 * 4.0 + 0.5
+    assert found == ([Verdict.TIME_LIMIT] if used_s == 1.0 else [])
 
 
 def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int, list[str]]:
@@ -171,8 +181,8 @@ def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int
         timed = replace(sample, allowed_s=budget_s)
         timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
         hungry = judge_problem(timed)
-        ready = sample.store.cases("doubling", CaseState.READY)
-        verdicts = sample.store.verdicts("doubling")
+        ready = sample.store.of("doubling").cases(CaseState.READY)
+        verdicts = sample.store.of("doubling").verdicts()
         assert all((each.name, case.id) in verdicts for case in ready for each in timed.known.surviving())
         return hungry, sum(not case.sample for case in ready), sample.store.of("doubling").notes()
 
@@ -264,10 +274,12 @@ def test_runs_that_are_tried_again_end_with_the_budget(tmp_path, busy_for):
         timed = replace(sample, allowed_s=30.0, runner=runner)
         timed.clock = ProblemClock(sample.log, runner.now)
         judge_problem(timed)
-        assert 27 <= timed.clock.spent_s <= 33
-        assert not [each for each in sample.store.verdicts("doubling").values() if each.verdict is Verdict.UNJUDGED]
-        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
-        assert len(sample.store.cases("doubling", CaseState.READY)) == 2
+        assert 27 <= timed.clock.spent_s <= 31.5
+        assert not [
+            each for each in sample.store.of("doubling").verdicts().values() if each.verdict is Verdict.UNJUDGED
+        ]
+        assert not sample.store.of("doubling").cases(CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        assert len(sample.store.of("doubling").cases(CaseState.READY)) == 2
 
 
 class Long(Further):
@@ -299,8 +311,8 @@ def test_with_a_budget_what_is_killed_runs_no_more(tmp_path):
     bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=60.0))
-        made_up = {case.id for case in sample.store.cases("doubling", CaseState.READY) if not case.sample}
-        ran = [case for name, case in sample.store.verdicts("doubling") if name == "square" and case in made_up]
+        made_up = {case.id for case in sample.store.of("doubling").cases(CaseState.READY) if not case.sample}
+        ran = [case for name, case in sample.store.of("doubling").verdicts() if name == "square" and case in made_up]
     assert len(ran) <= 1, "the first case kills it"
     assert len(made_up) > 1
 
@@ -387,59 +399,23 @@ def result(tmp_path):
     return run(bench_of(tmp_path, Further(), wrong=("square", "killed at 8", "wordy at 9", "right after all")))
 
 
-def test_first_kills_and_what_was_brought(result):
-    first = {kill.submission: kill.generator for kill in result.first_kills}
-    assert first == {"square": "data", "killed at 8": "further", "wordy at 9": "further"}
-    assert [kill.at_s for kill in result.first_kills] == sorted(kill.at_s for kill in result.first_kills)
+def test_what_each_generator_brought_is_in_the_summary_and_the_report(result):
     by = {each.generator: each for each in result.brought}
     assert (by["data"].proposed, by["data"].cases, by["data"].first_kills) == (2, 2, 1)
     assert by["further"].first_kills == 2
     assert by["further"].proposed == by["further"].valid == 4 * 3
     # The first round is run by all: `square` fails on 3 to 6. Later ones kill one with 8, one with 9.
     assert by["further"].kills == 4 + 2
-    summary = result.summary()
-    assert [each["generator"] for each in summary["generators"]] == ["further", "data"]
-    assert summary["first_kills"][0]["submission"] == "square"
+    assert [each["generator"] for each in result.summary()["generators"]] == ["further", "data"]
+    assert "What each generator brought" in page(result, ())
 
 
-def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested():
-    """It was missing in the chart, although the submission was killed."""
-    log = ProblemLog("p")
-    log.propose(0, ProposalBatch([Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]))
-    for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
-        log.set_case(case, CaseState.READY)
-        log.judged("bad", case, Verdict.WRONG_ANSWER, 0.1, "", at_s)
-    assert first_kills(log) == {"bad": (1, 1.0)}
-    log.set_case(1, CaseState.CONTESTED)
-    assert first_kills(log) == {"bad": (2, 2.0)}
-    assert paid_by_round(log)[0] == {"numbers": {0: 1}}
-    log.judged("bad", 2, Verdict.ACCEPTED, 0.1, "")
-    assert first_kills(log) == {"bad": (3, 3.0)}
-
-
-def test_the_report_says_so(result):
-    chart = kills_over_time(result.first_kills)
-    assert chart.svg.startswith("<svg")
-    assert chart.svg.count("<path") > 5
-    told = page(result, [chart])
-    assert "What each generator brought" in told
-    assert "Kills over time" in told
-
-
-def test_a_kill_that_counts_no_more_is_not_among_them(tmp_path):
+def test_a_kill_of_what_is_left_out_counts_no_more(tmp_path):
     bench = Bench(tmp_path, make_problem(wrong=["square"]))
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(sample)
         sample.store.problems.meet(bench.problem, 0, "-")
         sample.store.begin_session("fifo", 1)
-        assert [kill.submission for kill in collect(sample.store).first_kills] == ["square"]
+        assert sum(each.first_kills for each in collect(sample.store).brought) == 1
         sample.log.leave_out("square", "for some reason")
-        assert collect(sample.store).first_kills == ()
-
-
-def test_a_single_kill_and_many_generators_can_be_drawn():
-    many = [
-        FirstKill("p", f"w{n}", n, f"generator {n % 9}", "-", n % 4 == 0, 0.0 if n < 3 else n * 1.5) for n in range(30)
-    ]
-    assert "Shown are the 5 of" in kills_over_time(many).caption
-    assert "<svg" in kills_over_time(many[:1]).svg
+        assert sum(each.first_kills for each in collect(sample.store).brought) == 0

@@ -179,7 +179,7 @@ def test_what_a_validator_printed_is_kept(bench_with):
     bench = bench_with(says)
     judged(bench)
     with bench.open({}) as sample:
-        notes = {int(c.data) % 2: c.note for c in sample.store.cases("doubling", CaseState.INVALID)}
+        notes = {int(c.data) % 2: c.note for c in sample.store.of("doubling").cases(CaseState.INVALID)}
     assert notes[0] == "says refuses it: line 1: n"
     assert notes[1] == "says refuses it: File 'v.py', line 7 / assert n <= 50 / AssertionError: n is large"
 
@@ -313,7 +313,7 @@ def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(tmp_path, mo
     assert lines == [f"doubling: nothing can be judged: the output validator check output: {words}"]
     assert not any(program.source in ("square", "crash at 0") for program in executor.calls), "no run in vain"
     with bench.open({}) as sample:
-        assert all(v.verdict is Verdict.UNJUDGED for v in sample.store.verdicts("doubling").values())
+        assert all(v.verdict is Verdict.UNJUDGED for v in sample.store.of("doubling").verdicts().values())
         sample.store.problems.meet(bench.problem, 0, "-")
         settle(sample.store, bench.problem)
         sample.store.end_session(
@@ -383,9 +383,9 @@ def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_
     bench = replace(bench, generators=(Own(), CountsOn()), workers=1, max_inputs=12)
     with bench.open({"a": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
-        contested = sample.store.cases("doubling", CaseState.CONTESTED)
-        ready = [case.id for case in sample.store.cases("doubling", CaseState.READY) if not case.sample]
-        verdicts = sample.store.verdicts("doubling")
+        contested = sample.store.of("doubling").cases(CaseState.CONTESTED)
+        ready = [case.id for case in sample.store.of("doubling").cases(CaseState.READY) if not case.sample]
+        verdicts = sample.store.of("doubling").verdicts()
     assert b"3" in {case.data for case in contested}
     assert len(contested) == 3
     assert len(ready) > 3
