@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -27,17 +26,15 @@ if TYPE_CHECKING:
     from balancer_simulator.planning.predict import Check
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["NGINX", "fit", "plan", "predict", "seconds_until"]
+__all__ = ["NGINX", "fit", "plan", "predict"]
 
 Given = TypeVar("Given")
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
-_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|)")
-_CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
+_UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_LENGTH: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 TraceArgument = Annotated[
     Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
@@ -58,8 +55,7 @@ DeadlineOption = Annotated[
     typer.Option(
         "--deadline",
         metavar="WHEN",
-        help='When it must be over, as a duration: "8.5s", "90m", "2h 30m"; or as a time: "18:00", '
-        '"Friday 18:00", "2026-11-27 18:00". "soon": as soon as the endpoints can.',
+        help='In how long it must be over: "8.5s", "90m", "2h 30m". "soon": as soon as the endpoints can.',
     ),
 ]
 TasksOption = Annotated[
@@ -81,14 +77,6 @@ LosingOption = Annotated[
 CostOption = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="URL=COST", help="Of this endpoint and its copies. Default: 1 each."),
-]
-SlotCostOption = Annotated[
-    float | None,
-    typer.Option(
-        "--slot-cost",
-        metavar="COST",
-        help="Of each slot beside that of its endpoint; 0: none. With --p99: try other capacities, too.",
-    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -123,14 +111,6 @@ LoadOption = Annotated[
 CallersOption = Annotated[
     int | None,
     typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
-]
-OutagesOption = Annotated[
-    str,
-    typer.Option(
-        "--outages",
-        metavar="drawn|recorded|none",
-        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
-    ),
 ]
 AgainOption = Annotated[
     bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
@@ -264,7 +244,6 @@ def predict(
     gone: GoneOption = None,
     load: LoadOption = None,
     callers: CallersOption = None,
-    outages: OutagesOption = "drawn",
     again: AgainOption = False,
     check: CheckOption = False,
     part: PartOption = None,
@@ -284,8 +263,6 @@ def predict(
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     if part and not check:
         raise ConfigError("--part: it needs --check; leave it out, or give both")
-    if outages not in ("drawn", "recorded", "none"):
-        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
     with _doing("predict", "predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
@@ -302,12 +279,11 @@ def predict(
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
             dict(_numbers("--add", add, int, "=2", named=False)), _factor(load), callers,
-            dict(_numbers("--slower", slower, float, "=2.5")), dict(_numbers("--gone", gone, float, "=30")),
-            outages, again,  # type: ignore[arg-type]
+            dict(_numbers("--slower", slower, float, "=2.5")), dict(_numbers("--gone", gone, float, "=30")), again,
         )  # fmt: skip
         change.check()
         if check:
-            if change or report is not None:
+            if change != WhatIf() or report is not None:
                 raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
             tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
         else:
@@ -334,7 +310,6 @@ def plan(
     load: LoadOption = None,
     losing: LosingOption = 0,
     cost: CostOption = None,
-    slot_cost: SlotCostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
@@ -353,7 +328,6 @@ def plan(
     ):  # fmt: skip
         if value is not None and given is None:
             raise ConfigError(f"{option}: it needs {needs}")
-    now = datetime.now().astimezone()
     soon = deadline is not None and deadline.strip().lower() == "soon"
     with _doing("plan", "looking for the best setting"):
         from balancer.observing.traces import read_trace
@@ -367,22 +341,21 @@ def plan(
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
-            None if deadline is None else math.inf if soon else seconds_until(deadline, now),
+            None if deadline is None else math.inf if soon else _seconds("--deadline", deadline),
             None if p99 is None else _seconds("--p99", p99), tasks, _factor(load), losing, certainty,
-            dict(_numbers("--cost", cost, float, "=2.5")), slot_cost,
+            dict(_numbers("--cost", cost, float, "=2.5")),
         )  # fmt: skip
         read: Fit | Scenario = load_scenario(source) if source.suffix == ".toml" else fit_run(read_trace(source))
         found = search(
             read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
         )
-        named = None if deadline is None or soon or _is_span(deadline) else now
         pool = found.chosen or found.nearest or found.present
         config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
-        page = None if report is None else _page("--report", report, lambda: write_plan(found, report, named))
+        page = None if report is None else _page("--report", report, lambda: write_plan(found, report))
     if as_json:
         print_json({**plan_data(found), **_files(config=config, report=page)})
         return
-    print_sections(plan_sections(found, named), Console())
+    print_sections(plan_sections(found), Console())
     _say_written(config, page)
 
 
@@ -450,10 +423,10 @@ def _factor(load: str | None) -> float:
 
 
 def _seconds(option: str, text: str) -> float:
-    found = _LENGTH.fullmatch(text.strip().lower())
-    if not found:
-        raise ConfigError(f'{option}: found {text!r}; write it like "0.8s" or "800ms"')
-    return float(found[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}[found[2]]
+    """Return the seconds of a length of time, e.g. "800ms" or "2h 30m"."""
+    if not _LENGTH.fullmatch(text.strip().lower()):
+        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"')
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text.lower()))
 
 
 def _processes(jobs: int | None) -> int:
@@ -485,45 +458,3 @@ def _say_written(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
             print(f"written: {path}")
-
-
-def _is_span(deadline: str) -> bool:
-    """Return whether the deadline is a duration, e.g. "90m", and not a time of day."""
-    return _SPAN.fullmatch(deadline.strip().lower()) is not None
-
-
-def seconds_until(deadline: str, now: datetime) -> float:
-    """Return the seconds from `now` until a deadline, e.g. "8.5s", "2h 30m" or "18:00". A time of day means the next
-    one.
-
-    Raises:
-        ConfigError: the deadline has another form, or is over.
-    """
-    text = deadline.strip().lower()
-    if _is_span(deadline):
-        found = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text))
-    else:
-        found = (_instant(text, deadline, now) - now).total_seconds()
-    if found <= 0:
-        raise ConfigError(f"--deadline: found {deadline!r}, which is in the past; give a later one")
-    return found
-
-
-def _instant(text: str, deadline: str, now: datetime) -> datetime:
-    clock = _CLOCK.fullmatch(text)
-    day = clock["day"] if clock else None
-    ahead = [number for number, name in enumerate(_DAYS) if day and len(day) >= 3 and name.startswith(day)]
-    try:
-        if clock is None:
-            found = datetime.fromisoformat(deadline.strip())
-            return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
-        if day and not ahead:
-            raise ValueError("not a day of the week")
-        at = now.replace(hour=int(clock["hour"]), minute=int(clock["minute"]), second=0, microsecond=0)
-    except ValueError:
-        raise ConfigError(
-            f'--deadline: found {deadline!r}; write it like "90m", "2h 30m", "18:00", "Friday 18:00" or '
-            '"2026-11-27 18:00"'
-        ) from None
-    at += timedelta(days=(ahead[0] - now.weekday()) % 7 if ahead else 0)
-    return at if at > now else at + timedelta(days=7 if ahead else 1)

@@ -37,7 +37,6 @@ class Calls:
         endpoint: its name.
         begun_s, ended_s: from the grant to the end, or so far.
         kinds: index of each call's kind in `PreparedTrace.kinds`.
-        sizes: as callers announced them; NaN without one.
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
@@ -49,7 +48,6 @@ class Calls:
     begun_s: Floats
     ended_s: Floats
     kinds: NDArray[np.intp]
-    sizes: Floats
     open: Bools
     failed: Bools
     refused: Bools
@@ -203,7 +201,6 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         begun_s,
         ended_s,
         np.array([place[each.kind or "all"] for each in ordered], dtype=np.intp),
-        np.array([np.nan if each.size is None else each.size for each in ordered], dtype=np.float64),
         cut,
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),

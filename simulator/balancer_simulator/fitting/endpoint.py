@@ -54,7 +54,7 @@ class WorkSample:
     kind.
 
     `behaviour` is the endpoint's behaviour under which the work was computed. `away_s` are seconds that calls spent on
-    the network; empty if servers do not report durations. `sizes` are as callers announced them; NaN without one.
+    the network; empty if servers do not report durations.
     """
 
     work_s: Floats
@@ -62,7 +62,6 @@ class WorkSample:
     kinds: NDArray[np.intp]
     behaviour: Behaviour
     away_s: Floats
-    sizes: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,6 @@ class EndpointFit:
             self.sound.kinds[picked],
             self.tried.behaviours[place],
             self.away_s[picked] if len(self.away_s) else self.away_s,
-            self.sound.sizes[picked],
         )
 
 
@@ -174,7 +172,7 @@ def fit_endpoint(
 def _over_time(
     sound: Calls, found: BehaviourComparison, tests: int
 ) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
-    """Return the behaviours, the slow spells, and how times change otherwise.
+    """Return the behaviours, the slow spells, and, without spells, how times change.
 
     Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
     likelier of both is taken.
@@ -191,10 +189,7 @@ def _over_time(
         other = tried(sound, slower=each.slower)
         if other.total > best.total + _SPELLS_AHEAD:
             best, spells = other, each
-    if spells is None:
-        return found, None, drift
-    left = _drift(sound, best.work_s[best.chosen], tests)
-    return best, spells, left if left and left.kind != "varies" else None
+    return best, spells, None if spells else drift
 
 
 def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
@@ -204,12 +199,8 @@ def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
 
 
 def _log(sound: Calls, work_s: Floats) -> Floats:
-    """Return the logarithm of the work, less that of its kind and size."""
+    """Return the logarithm of the work, less that of its kind."""
     log = np.log(np.maximum(work_s, LEAST_S))
-    told = sound.sizes > 0  # NaN is not
-    if told.mean() >= _MOSTLY and np.ptp(sound.sizes[told]) > 0:
-        size = np.log(np.where(told, sound.sizes, np.median(sound.sizes[told])))
-        log = log - np.polynomial.Polynomial.fit(size, log, 1)(size)
     counts = np.maximum(np.bincount(sound.kinds), 1)
     return np.asarray(log - (np.bincount(sound.kinds, log) / counts)[sound.kinds])
 

@@ -4,7 +4,7 @@ Quantiles by the estimator of Kaplan and Meier (1958). Beyond the longest ended 
 part of the ended times. Without the open ones, times would look too short.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.stats import CensoredData, ecdf
@@ -12,7 +12,7 @@ from scipy.stats import CensoredData, ecdf
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["LEAST_S", "beyond", "quantile_means"]
+__all__ = ["LEAST_S", "beyond", "empirical", "quantile_means"]
 
 LEAST_S: Final = 1e-6
 _TAIL_PART: Final = 0.1  # share of the ended times from which the tail is estimated
@@ -38,6 +38,13 @@ def quantile_means(times_s: Floats, open_: Bools, count: int) -> Floats:
     edges = np.linspace(0.0, reached[-1], count + 1)
     means = np.diff(np.interp(edges, reached, total)) * count / reached[-1]
     return np.asarray(np.maximum(np.sort(means), LEAST_S))  # rounding may break the order
+
+
+def empirical(values_s: Floats, count: int = 0) -> dict[str, Any]:
+    """Return a distribution of these times, or of `count` that represent them, with six digits for a file."""
+    if 0 < count < len(values_s):
+        values_s = quantile_means(values_s, np.zeros(len(values_s), dtype=np.bool_), count)
+    return {"kind": "empirical", "values_s": [float(f"{value:.6g}") for value in values_s]}
 
 
 def beyond(times_s: Floats, open_: Bools) -> float:

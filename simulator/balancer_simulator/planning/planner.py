@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from balancer_simulator.fitting.fit import Fit, Troubles
+from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.planning.predicted import Predicted, prediction_of, sure_below
 from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, from_0, scaled_arrivals, whole_of
 from balancer_simulator.run.record import Record
@@ -120,22 +120,19 @@ class Planner:
         draws: number of resampled fits, their seed, and what runs them.
         most_calls: arrivals of a run at most; the rest is cut, because a p99 hardly changes then.
         calls: number of calls of callers that wait for their answers; None: as in the source.
-        as_callers: of a fit: names are of problems whose stages are unknown, so as many callers as keep the number of
-            calls under way stand for them.
     """
 
     source: Fit | Scenario
     draws: FitDraws
     most_calls: float = math.inf
     calls: int | None = None
-    as_callers: bool = False
-    _known: dict[tuple[int, Troubles], Scenario] = field(default_factory=dict)
+    _known: dict[tuple[int, bool], Scenario] = field(default_factory=dict)
 
     @cached_property
     def base(self) -> Scenario:
         """The scenario without any change; of a fit, without resampling."""
         if isinstance(self.source, Fit):
-            return self.source.scenario(replications=1, **self._asked(None))
+            return self.source.scenario(replications=1, workload=self._asked(None))
         apart = [model.model_copy(update={"url": url}) for model in self.source.endpoints for url in model.urls]
         workload = self.source.workload
         if self.calls and isinstance(workload, Batch):
@@ -179,7 +176,7 @@ class Planner:
 
     def _changed(self, change: WhatIf, number: int) -> Scenario:
         """Return the change on the fit that is drawn as the `number`-th, which does not depend on the change."""
-        scenario = self._drawn(number, change.troubles)
+        scenario = self._drawn(number, again=change.again)
         if change.differs:
             scenario = change.applied(scenario)
         workload, horizon_s = scenario.workload, scenario.horizon_s
@@ -204,31 +201,27 @@ class Planner:
         horizon_s = _DRAINS * (self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0)
         return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=horizon_s)
 
-    def _drawn(self, number: int, troubles: Troubles) -> Scenario:
+    def _drawn(self, number: int, *, again: bool) -> Scenario:
         if not isinstance(self.source, Fit):
             return self.base
-        if (number, troubles) not in self._known:
+        if (number, again) not in self._known:
             rng = np.random.default_rng([self.draws.seed, number])
             times = max(1.0, (self.calls or 0) / self.source.asked)
-            self._known[number, troubles] = self.source.scenario(
-                draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times,
-                troubles=troubles, **self._asked(rng),
+            self._known[number, again] = self.source.scenario(
+                draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times, again=again,
+                workload=self._asked(rng),
             )  # fmt: skip
-        return self._known[number, troubles]
+        return self._known[number, again]
 
-    def _asked(self, rng: np.random.Generator | None) -> dict[str, Any]:
-        """Return the workload, as an option of a scenario of the fit, if it is not that of the trace."""
+    def _asked(self, rng: np.random.Generator | None) -> dict[str, Any] | None:
+        """Return the workload of the fit, if it is not that of the trace."""
         fit = self.source
         assert isinstance(fit, Fit), "a scenario is changed, and not drawn"
-        if self.as_callers:
-            workers, pause_s = fit.equivalent_callers(1)
-            think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
-            return {"workload": {"kind": "closed", "workers": workers, "calls": self.calls or fit.asked, **think}}
         if self.calls is None:
-            return {}
+            return None
         if fit.batch is not None:
-            return {"workload": Batch.model_validate(fit.batch).with_calls(self.calls).model_dump(exclude_none=True)}
-        return {"workload": fit.workload(rng, calls=self.calls)}
+            return Batch.model_validate(fit.batch).with_calls(self.calls).model_dump(exclude_none=True)
+        return fit.workload(rng, calls=self.calls)
 
 
 def _at_load(workload: Poisson | OnOff, load: float) -> Poisson | OnOff:

@@ -17,7 +17,7 @@ from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner, forecast_of
-from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.shown import Prediction
 from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, whole_of
 from balancer_simulator.studies.parallel import Order, Simulators
@@ -82,19 +82,16 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
     planner = Planner(fit, draws)
     change = planner.resolved(change)
     asked = [change.today, *([change] if change.differs else [])]
-    # With few outages most runs have none, or one.
-    few = any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values())
-    again = [replace(change, troubles="recorded")] if few and change.troubles == "drawn" else []
-    today, *others = planner.forecasts([*asked, *again])
-    found = others[0] if change.differs else today
-    figures = found.figures
-    differs = change.differs
+    today, *others = planner.forecasts(asked)
+    found, differs = [*others, today][0], change.differs
+    figures, unlimited = found.figures, _unlimited(planner, change)
+    if unlimited:  # without a limit, they would surely be 0
+        figures = {name: each for name, each in figures.items() if not name.startswith("wait")}
     return Prediction(
         figures, found.share_of, draws.count, remaining=fit.asked,
         today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
         recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
-        remarks=(*_again(fit, change), *_unseen(planner, change), *_behind(fit, figures)),
-        repeated=_apart(figures, others[-1].figures) if again else {},
+        remarks=(*_again(fit, change), *unlimited, *_unseen(planner, change), *_behind(fit, figures)),
         off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
 
@@ -123,18 +120,6 @@ def _rest(fit: Fit, remaining: int, draws: FitDraws, *, at_s: float, lasts_s: fl
         orders.append(Order(scenario, fit.policy, number))
     found = forecast_of(draws.simulators.records(orders), at_s=at_s)
     return Prediction(found.figures, found.share_of, draws.count, at_s, remaining)
-
-
-def _apart(drawn: Mapping[str, Predicted], repeated: Mapping[str, Predicted]) -> dict[str, Predicted]:
-    """Return the times that differ much if outages and slow spells come as in the trace."""
-    call_s = drawn["sojourn_mean_s"].value if "sojourn_mean_s" in drawn else 0.0
-    least_s = {name: call_s if name.startswith("wait") else 0.0 for name in drawn}
-    return {
-        name: each
-        for name, each in repeated.items()
-        if name.endswith("_s") and name in drawn
-        and abs(each.value - drawn[name].value) > FAR * max(drawn[name].value, least_s[name])
-    }  # fmt: skip
 
 
 def recorded_figures(fit: Fit) -> dict[str, float]:
@@ -166,13 +151,29 @@ def _recorded_shares(fit: Fit) -> dict[str, float]:
 
 
 def _again(fit: Fit, change: WhatIf) -> Iterator[str]:
-    """Yield that a run of the pipeline is the same again."""
+    """Yield that a run of the pipeline is the same again, and that a next run may have other outages."""
     if fit.batch is not None:
         at_once = min(change.callers or fit.callers or 1, fit.batch["samples"])
         yield (
             f"a run of the pipeline: the same {fit.batch['samples']} problems again, {at_once} at once, each through "
             "its stages"
         )
+    # With few outages most runs have none, or one.
+    if not change.again and any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values()):
+        yield "outages come by chance, and a next run may have none; with those of the trace: --again"
+
+
+def _unlimited(planner: Planner, change: WhatIf) -> list[str]:
+    """Return that waits are not known after a change, because of endpoints without a known capacity."""
+    assert isinstance(planner.source, Fit)
+    names = [
+        each.name for each in planner.source.members
+        if each.source == "no wait" and each.url not in change.without and each.url not in change.capacities
+    ]  # fmt: skip
+    if not names or not change.differs:
+        return []
+    said = f"the capacity of {', '.join(names)} is not known, because no call waited for it"
+    return [f"waits are left out, and times are without waits: {said}; give it: --capacity URL=N"]
 
 
 def _unseen(planner: Planner, change: WhatIf) -> Iterator[str]:

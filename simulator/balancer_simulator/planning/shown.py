@@ -6,7 +6,6 @@ The same tables are text, part of a command's output and part of a page.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from balancer.reporting.document import Block, Cell, Column, ColumnKind, Paragraph, Section, Table, identifier, table
 from balancer.reporting.terminal import print_sections
 from balancer.reporting.words import NOTHING, count, percent, seconds
-from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.studies.figures import figure_of
 
 if TYPE_CHECKING:
@@ -24,10 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Prediction",
     "config_remarks", "interval_words", "named_settings", "plan_sections", "plan_verdict", "prediction_sections",
-    "said_of_the_fit", "settings_table", "value_words",
+    "settings_table", "value_words",
 ]  # fmt: skip
 
-_FEW: Final = 0.02  # share of all requests: so many more losses harm nobody
 _WIDTH: Final = 120  # letters of a line of text
 _SECONDS: Final = 0.9995  # from here on "1.00 s" and not "1000 ms"
 _HOURS: Final = 9999.5
@@ -54,7 +52,6 @@ class Prediction:
         recorded, recorded_shares: of a next run: those of the trace.
         changes: in words.
         remarks: assumptions and warnings, a sentence each.
-        repeated: times that differ much if outages and slow spells come when they came in the trace.
         off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
     """
 
@@ -69,7 +66,6 @@ class Prediction:
     recorded_shares: dict[str, float] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    repeated: dict[str, Predicted] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -78,60 +74,23 @@ class Prediction:
         assert isinstance(console.file, StringIO)
         return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
-    def outside(self) -> dict[str, tuple[float, Predicted]]:
-        """Return what the record has and a run like it hardly would, by the name of the figure.
-
-        A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
-        than that part of a mean call harms nobody; of losses, two in a hundred.
-        """
-        call_s = self.recorded.get("sojourn_mean_s", 0.0)
-        found = {}
-        for name, each in (self.today or self.figures).items():
-            was = self.recorded.get(name)
-            least = FAR * call_s if name.startswith("wait") else _FEW if name == "lost" else 0.0
-            if was is not None and not each.holds(was) and abs(each.value - was) > max(FAR * was, least):
-                found[name] = (was, each)
-        return found
-
 
 def prediction_sections(found: Prediction) -> list[Section]:
     """Return a prediction as tables and paragraphs, under titles."""
     title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
     if found.changes:
         title += f": {', '.join(found.changes)}"
-    names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in found.figures}
+    names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in {**found.today, **found.figures}}
     figures = _beside("figure", names, found.recorded, found.today, found.figures)
-    words: tuple[Block, ...] = (*map(Paragraph, said_of_the_fit(found)), figures, *map(Paragraph, _how_to_read(found)))
+    several = "from the same resampled fits and requests" if found.today else "from resampled fits"
+    note = f"in brackets: 95% intervals of one run, {several} ({found.draws})"
+    words: tuple[Block, ...] = (*map(Paragraph, found.off), figures, *map(Paragraph, (note, *found.remarks)))
     sections = [Section(title, words, "figures", "Figures")]
     if len(found.shares) > 1:
         urls = {url: (url, "") for url in {**found.today_shares, **found.shares}}
         shares = _beside("endpoint", urls, found.recorded_shares, found.today_shares, found.shares)
         sections.append(Section("share of the calls, by endpoint", (shares,), "shares", "Shares"))
     return sections
-
-
-def said_of_the_fit(found: Prediction) -> list[str]:
-    """Return what a reader must know before anything else: that the fit is off, or the record no run like others."""
-    unlike = [
-        f"{figure_of(name).heading} {value_words(name, was)} recorded, {interval_words(name, each)} predicted"
-        for name, (was, each) in found.outside().items()
-    ]
-    said = f"one run as it is would be unlike the record ({'; '.join(unlike)})"
-    return [*found.off, *([said] if unlike else [])]
-
-
-def _how_to_read(found: Prediction) -> list[str]:
-    several = "from the same resampled fits and requests" if found.today else "from resampled fits"
-    lines = [f"in brackets: 95% intervals of one run, {several} ({found.draws})"]
-    if found.repeated:
-        figures = ", ".join(
-            f"{figure_of(name).heading} {interval_words(name, each)}" for name, each in found.repeated.items()
-        )
-        lines.append(
-            "outages come by chance, and a next run may have none; with those of the trace, at the same instants: "
-            f"{figures} (--outages recorded)"
-        )
-    return [*lines, *found.remarks]
 
 
 def _beside(
@@ -162,8 +121,8 @@ def _beside(
 # -- a plan --------------------------------------------------------------------------------------------
 
 
-def plan_verdict(found: "PoolPlan", now: datetime | None = None) -> str:
-    """Return the answer as a sentence. With `now`, the start of the run, it also names the instant of its end."""
+def plan_verdict(found: "PoolPlan") -> str:
+    """Return the answer as a sentence."""
     goal, answer = found.goal, found.chosen or found.nearest
     losing = f", without {count(goal.losing, 'endpoint')}" if goal.losing else ""
     if goal.p99_s is not None:
@@ -175,19 +134,16 @@ def plan_verdict(found: "PoolPlan", now: datetime | None = None) -> str:
     if answer is None:
         return f"{wish}: no setting that was tried does"
     if answer is found.present:
-        return f"{wish}: {failed or 'leave it as it is: '}{_sure(found, answer, now)}"
+        return f"{wish}: {failed or 'leave it as it is: '}{_sure(found, answer)}"
     parts = [count(len(answer.slots), "endpoint"), answer.strategy]
     parts += [count(answer.callers, _crew(answer))] if answer.callers else []
-    return f"{wish}: {failed}{', '.join(parts)}: {_sure(found, answer, now)}"
+    return f"{wish}: {failed}{', '.join(parts)}: {_sure(found, answer)}"
 
 
-def _sure(found: "PoolPlan", answer: "Setting", now: datetime | None) -> str:
+def _sure(found: "PoolPlan", answer: "Setting") -> str:
     if not math.isfinite(answer.sure):
         return "it never ends" if found.goal.p99_s is None else "times grow without end"
-    by = ""
-    if now is not None and found.goal.p99_s is None:
-        by = f" (by {now + timedelta(seconds=answer.sure):%A %Y-%m-%d %H:%M})"
-    return f"sure of {seconds(answer.sure)}{by}"
+    return f"sure of {seconds(answer.sure)}"
 
 
 def _crew(setting: "Setting") -> str:
@@ -195,15 +151,10 @@ def _crew(setting: "Setting") -> str:
 
 
 def _details(found: "PoolPlan") -> Iterator[str]:
-    """Yield the slots of the answer, which of its endpoints do not exist yet, what is assumed, and the remarks."""
-    answer = found.chosen or found.nearest
-    if answer is not None:
+    """Yield the slots of the answer, which of its endpoints do not exist yet, and the remarks."""
+    if (answer := found.chosen or found.nearest) is not None:
         yield "slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items())
         yield from _made_up(answer)
-        models = answer.scenario.endpoints
-        unseen = [each.url for each in models if each.capacity > (each.seen_at_once or each.capacity)]
-        if unseen and answer.change.capacities:
-            yield f"never had so many calls at once, so the behaviour then is assumed: {', '.join(unseen)}"
     yield from found.remarks
 
 
@@ -222,9 +173,9 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
     return [*remarks, *_made_up(setting)]
 
 
-def plan_sections(found: "PoolPlan", now: datetime | None = None) -> list[Section]:
+def plan_sections(found: "PoolPlan") -> list[Section]:
     """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
-    said = (plan_verdict(found, now), *_details(found))
+    said = (plan_verdict(found), *_details(found))
     note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
     named = settings_table(found, named_settings(found))
     sections = [Section("", (*map(Paragraph, said), named, Paragraph(note)), "settings", "Settings")]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +18,6 @@ from balancer_simulator.planning.shown import (
     plan_sections,
     plan_verdict,
     prediction_sections,
-    said_of_the_fit,
     settings_table,
     value_words,
 )
@@ -46,9 +44,8 @@ def prediction_data(found: Prediction) -> dict[str, Any]:
             "recorded": found.recorded_shares, "today": _plain(found.today_shares or found.shares),
             "changed": _plain(found.shares) if found.today else None,
         },
-        "off": said_of_the_fit(found),
+        "off": list(found.off),
         "remarks": list(found.remarks),
-        "repeated": _plain(found.repeated),
     }  # fmt: skip
 
 
@@ -161,7 +158,7 @@ def _data(found: PoolPlan, setting: Setting) -> dict[str, Any]:
     }
 
 
-def write_plan(found: PoolPlan, folder: Path, now: datetime | None = None) -> Path:
+def write_plan(found: PoolPlan, folder: Path) -> Path:
     """Write `plan.html` into `folder` and return its path.
 
     Raises:
@@ -170,8 +167,8 @@ def write_plan(found: PoolPlan, folder: Path, now: datetime | None = None) -> Pa
     names = {id(each): name for name, each in named_settings(found)}
     tried = [(names.get(id(each), ""), each) for each in sorted(found.tried, key=lambda each: (each.cost, each.sure))]
     every = Section(f"All {len(tried)} that were tried", (settings_table(found, tried),), "tried", "Tried", folded=True)
-    first, *others = plan_sections(found, now)
-    said = plan_verdict(found, now)
+    first, *others = plan_sections(found)
+    said = plan_verdict(found)
     beside = replace(first, title="The settings beside it", blocks=first.blocks[1:])
     document = Document(
         "Plan", "Plan", (beside, *others, every),
