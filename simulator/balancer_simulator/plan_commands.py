@@ -211,10 +211,12 @@ def fit(
             print(*summary_lines(data), sep="\n")
         return
     with _doing("fit", "fitting the trace"):
+        from balancer.reporting.document import Section
+        from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import as_toml, fit_data, fit_lines
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
-        from balancer_simulator.report.fit import write_fit_report
+        from balancer_simulator.report.fit import fit_table, write_fit_report
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
@@ -223,14 +225,14 @@ def fit(
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
         if report is not None:
-            page = _page("--report", report, lambda: write_fit_report(found, held, report))
+            page = _page(report, lambda: write_fit_report(found, held, report))
     if as_json:
-        print_json(
-            {"off": list(held.lines()), **fit_data(found), **held.data, **_files(scenario=scenario, report=page)}
-        )
+        data = {"off": list(held.lines()), **fit_data(found), "figures": held.data}
+        print_json({**data, **_files(scenario=scenario, report=page)})
         return
-    for line in (*held.lines(), *fit_lines(found), *held.compared()):
+    for line in (*held.lines(), *fit_lines(found)):
         print(line)
+    print_sections([Section("in the trace, and in runs of the fitted scenario", (fit_table(held),))], Console())
     _say_written(scenario, page)
 
 
@@ -266,14 +268,13 @@ def predict(
     with _doing("predict", "predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
-        from balancer_simulator.fitting.description import unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.planner import FitDraws
         from balancer_simulator.planning.predict import PARTS, predict_next
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.shown import prediction_sections
         from balancer_simulator.planning.what_if import WhatIf
-        from balancer_simulator.report.plan import prediction_data, write_prediction
+        from balancer_simulator.report.plan import prediction_charts, prediction_data, write_page
         from balancer_simulator.studies.parallel import Simulators
 
         change = WhatIf(
@@ -290,15 +291,16 @@ def predict(
             fitted = fit_run(read_trace(trace))
             with Simulators(_processes(jobs)) as simulators:
                 found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
-            page = None
+            page, sections = None, prediction_sections(found)
             if report is not None:
-                page = _page("--report", report, lambda: write_prediction(found, tuple(unknown(fitted)), report))
+                path = report / "prediction.html"
+                page = _page(report, lambda: write_page("Prediction", sections, prediction_charts(found), path))
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
         print_json({**prediction_data(found), **_files(report=page)})
     else:
-        print_sections(prediction_sections(found), Console())
+        print_sections(sections, Console())
         _say_written(page)
 
 
@@ -337,7 +339,7 @@ def plan(
         from balancer_simulator.planning.plan import STRATEGIES, Goal
         from balancer_simulator.planning.plan import plan as search
         from balancer_simulator.planning.shown import config_remarks, plan_sections
-        from balancer_simulator.report.plan import plan_data, write_plan
+        from balancer_simulator.report.plan import plan_chart, plan_data, write_page
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
@@ -351,11 +353,13 @@ def plan(
         )
         pool = found.chosen or found.nearest or found.present
         config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
-        page = None if report is None else _page("--report", report, lambda: write_plan(found, report))
+        page, sections = None, plan_sections(found)
+        if report is not None:
+            page = _page(report, lambda: write_page("Plan", sections, [plan_chart(found)], report / "plan.html"))
     if as_json:
         print_json({**plan_data(found), **_files(config=config, report=page)})
         return
-    print_sections(plan_sections(found), Console())
+    print_sections(sections, Console())
     _say_written(config, page)
 
 
@@ -371,7 +375,7 @@ def _doing(command: str, title: str) -> Iterator[None]:
 
 
 def _print_check(found: "Check", *, as_json: bool) -> None:
-    rows = list(found.rows)
+    rows = [each.data for each in found.figures]
     if as_json:
         print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
         return
@@ -441,12 +445,12 @@ def _written(out: Path, text: str) -> Path:
     return out
 
 
-def _page(option: str, folder: Path, write: Callable[[], Path]) -> Path:
+def _page(folder: Path, write: Callable[[], Path]) -> Path:
     try:
         return write()
     except OSError as error:
         raise ConfigError(
-            f"{option}: {folder}: cannot be written: {error.strerror}; choose a writable folder"
+            f"--report: {folder}: cannot be written: {error.strerror}; choose a writable folder"
         ) from None
 
 

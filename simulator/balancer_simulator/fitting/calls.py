@@ -41,7 +41,6 @@ class Calls:
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
         rest_s: the rest that it asked for; NaN without one.
-        server_s: duration by the server's report; NaN without one.
     """
 
     endpoint: str
@@ -52,7 +51,6 @@ class Calls:
     failed: Bools
     refused: Bools
     rest_s: Floats
-    server_s: Floats
 
     def __len__(self) -> int:
         return len(self.begun_s)
@@ -205,7 +203,6 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
         np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
-        np.array([np.nan if each.server_s is None else each.server_s for each in ordered], dtype=np.float64),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from balancer.reporting.words import count
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
+from balancer_simulator.fitting.endpoint import EndpointFit
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT, Member
 from balancer_simulator.fitting.stages import FEWEST as FEWEST_PROBLEMS
@@ -123,10 +123,6 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield f"the number of attempts: assumed to be {fit.attempts}"
     if "limit" in happened and "restored" not in happened:  # slow start changes limits as well, and is simulated
         yield "changes of limits: left out; the capacity counts"
-    if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
-        yield "the share of the network: no server reports its time, so the network is part of its times"
-    elif not any(len(each.away_s) for each in fit.endpoints.values()):
-        yield f"the share of the network: less than {NO_NETWORK:.1%} of a call, or too few reports, so it is left out"
 
 
 def _apart(fit: Fit) -> Iterator[str]:
@@ -162,8 +158,7 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
         yield f"its behaviour with more than {most} at once: it never had more"
     if ended < 50:
         yield f"its own times: only {ended} of its calls ended, so they are in part scaled from those of the others"
-    part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
-    if part > 0.01:
+    if (part := beyond(found.sound.held_s, found.sound.open)) > 0.01:
         yield f"the duration of the longest {part:.1%} of its calls: they had not ended"
     refusals, troubles = found.refusals, found.troubles
     if unexplained := refusals.calls - refusals.explained:

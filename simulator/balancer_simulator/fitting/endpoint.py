@@ -33,17 +33,12 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "NO_NETWORK",
     "EndpointFit",
     "WorkSample",
     "fit_endpoint",
     "host_cores",
 ]
 
-_MOSTLY: Final = 0.8  # share of the calls that must have a server's report
-NO_NETWORK: Final = 1e-3
-"""Share of the mean call below which the network is left out, and stays part of the work: it is the rounding of clocks,
-and no reader of a prediction could see it."""
 _SPELLS_AHEAD: Final = 10.0  # by which the log-likelihood of a behaviour with slow spells must be larger than without
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
 
@@ -53,15 +48,13 @@ class WorkSample:
     """Work of some calls of an endpoint: seconds, which of them are lower bounds (`open`), and the index of each one's
     kind.
 
-    `behaviour` is the endpoint's behaviour under which the work was computed. `away_s` are seconds that calls spent on
-    the network; empty if servers do not report durations.
+    `behaviour` is the endpoint's behaviour under which the work was computed.
     """
 
     work_s: Floats
     open: Bools
     kinds: NDArray[np.intp]
     behaviour: Behaviour
-    away_s: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +64,7 @@ class EndpointFit:
     Attributes:
         name: of the endpoint.
         calls: all its calls.
-        sound: calls that tell its work; they begin at their arrival at the server.
-        away_s: seconds of each of these on the network; empty if the server does not report durations.
+        sound: calls that tell its work.
         tried: the comparison of behaviours on them.
         most: the most calls at work at once.
         troubles: its faults.
@@ -84,7 +76,6 @@ class EndpointFit:
     name: str
     calls: Calls
     sound: Calls
-    away_s: Floats
     tried: BehaviourComparison
     most: int
     troubles: ObservedFaults
@@ -131,7 +122,6 @@ class EndpointFit:
             self.sound.open[picked],
             self.sound.kinds[picked],
             self.tried.behaviours[place],
-            self.away_s[picked] if len(self.away_s) else self.away_s,
         )
 
 
@@ -158,15 +148,12 @@ def fit_endpoint(
     if any(not outage.over for outage in troubles.outages):
         began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
-    sound, away_s = _apart(sound)
     simple = few or sound.open.all()
     found = tried(sound, [FREE]) if simple else tried(sound)
     spells, drift = None, None
     if not simple:
         found, spells, drift = _over_time(sound, found, tests)
-    return EndpointFit(
-        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
-    )
+    return EndpointFit(calls.endpoint, calls, sound, found, most_at_once(sound), troubles, refusals, spells, drift)
 
 
 def _over_time(
@@ -203,21 +190,6 @@ def _log(sound: Calls, work_s: Floats) -> Floats:
     log = np.log(np.maximum(work_s, LEAST_S))
     counts = np.maximum(np.bincount(sound.kinds), 1)
     return np.asarray(log - (np.bincount(sound.kinds, log) / counts)[sound.kinds])
-
-
-def _apart(sound: Calls) -> tuple[Calls, Floats]:
-    """Return the calls as they were in the server, and the seconds of each on the network, if servers report durations.
-
-    The whole way is put before the work: that makes no difference to a caller.
-    """
-    told = ~np.isnan(sound.server_s)
-    if not told.any() or told.mean() < _MOSTLY:
-        return sound, np.empty(0)
-    away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
-    away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
-    if away_s.mean() < NO_NETWORK * sound.held_s.mean():
-        return sound, np.empty(0)
-    return replace(sound, begun_s=sound.begun_s + away_s), away_s
 
 
 def host_cores(

@@ -30,7 +30,6 @@ __all__ = ["Fit", "fit_run", "fit_trace"]
 _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
 _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
-_AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
 _MOSTLY: Final = 0.9  # share of the calls in turn from which on the endpoints take turns
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
@@ -77,7 +76,6 @@ class Fit:
         horizon_s: float | None = None,
         draw: np.random.Generator | None = None,
         again: bool = False,
-        ongoing: bool = False,
     ) -> dict[str, Any]:
         """Return the fit as the keys and values of a scenario.
 
@@ -87,8 +85,6 @@ class Fit:
             horizon_s: seconds to simulate.
             draw: of a fit to the calls resampled in blocks.
             again: outages and slow spells come at the recorded instants.
-            ongoing: continue at the end of the trace. An outage that was not over continues. Endpoints with one or two
-                outages have no other, because their rate is unknown; with more, outages recur at the same rate.
         """
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
         times = times_of(samples, range(len(self.prepared.kinds)), _VALUES) if draw else self.times
@@ -99,11 +95,11 @@ class Fit:
         endpoints, cores = [], dict(self.cores)
         for member in self.members:
             found, sample = self.endpoints[member.name], samples[member.name]
-            faults = self._troubles(found, draw, ongoing=ongoing)
+            faults = _recorded(found) if again else _drawn(found, draw)
             endpoints.append(
                 self._endpoint(member, sample, times.of[member.name])
                 | _refusals(member, found.refusals)
-                | {"faults": [*(_recorded(found) if again else faults), *_single(found)]}
+                | {"faults": [*faults, *_single(found)]}
             )
             if sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
                 cores[member.alone] = sample.behaviour.count
@@ -197,30 +193,7 @@ class Fit:
             data["host"] = member.alone
         values = {self.prepared.kinds[kind]: empirical(each) for kind, each in times.items()}
         data |= {"services": values} if len(values) > 1 else {"service": next(iter(values.values()))}
-        if sample.away_s.any():
-            data["network"] = empirical(sample.away_s, _VALUES)
         return data
-
-    def _troubles(self, found: EndpointFit, draw: np.random.Generator | None, *, ongoing: bool) -> list[dict[str, Any]]:
-        """Return the outages and slow spells as chance brings them."""
-        troubles, faults = found.troubles, list[dict[str, Any]]()
-        mttr_s = troubles.mttr_s
-        if ongoing and mttr_s is not None and not troubles.outages[-1].over:
-            ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
-            lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
-            if lasts_s > 0:
-                faults.append({"kind": "fail_within", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
-        if mttr_s is not None and (not ongoing or len(troubles.outages) >= _AGAIN):
-            mtbf_s = 1 / max(rate_of(len(troubles.outages), troubles.watched_s, draw), 1e-9)
-            faults.append(
-                {
-                    "kind": "crash_repair",
-                    "mtbf_s": max(mtbf_s, 1e-3),
-                    "mttr_s": max(mttr_s, 1e-3),
-                    "refuse_s": troubles.quick_s,
-                }
-            )
-        return [*faults, *([_spells(found.spells, draw)] if found.spells else [])]
 
     def _horizon_s(self, workload: Mapping[str, Any]) -> float:
         if workload["kind"] == "arrivals":
@@ -234,6 +207,16 @@ def _refusals(member: Member, refusals: ObservedRefusals) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"refuse_beyond": refusals.beyond, "refuse_s": float(f"{refusals.refuse_s:.6g}")}
     return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
+
+
+def _drawn(found: EndpointFit, draw: np.random.Generator | None) -> list[dict[str, Any]]:
+    """Return the outages and slow spells as chance brings them."""
+    troubles, faults = found.troubles, list[dict[str, Any]]()
+    if troubles.mttr_s is not None:
+        up_s = 1 / max(rate_of(len(troubles.outages), troubles.watched_s, draw), 1e-9)
+        times_s = {"mtbf_s": max(up_s, 1e-3), "mttr_s": max(troubles.mttr_s, 1e-3), "refuse_s": troubles.quick_s}
+        faults.append({"kind": "crash_repair", **times_s})
+    return [*faults, *([_spells(found.spells, draw)] if found.spells else [])]
 
 
 def _recorded(found: EndpointFit) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Order, Simulators
 
-__all__ = ["DRAWS", "FIGURES", "FitDraws", "Forecast", "Planner", "forecast_of"]
+__all__ = ["DRAWS", "FIGURES", "FitDraws", "Forecast", "Planner"]
 
 FIGURES: Final = (
     "sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "makespan_s", "throughput_per_s",
@@ -56,22 +56,18 @@ class Forecast:
         shares: by URL, of each run.
         count: number of runs.
         all_over: whether every run whose requests end came to its end.
-        at_s: from the first request to the begin of the runs: no run is over before.
     """
 
     values: dict[str, list[float]]
     shares: dict[str, list[float]]
     count: int
     all_over: bool = True
-    at_s: float = 0.0
 
     @property
     def figures(self) -> dict[str, Predicted]:
         """The figures that more than half of the runs have."""
         return {
-            name: prediction_of(values, least=self.at_s if name == "makespan_s" else 0.0)
-            for name, values in self.values.items()
-            if len(values) > max(1, self.count // 2)
+            name: prediction_of(values) for name, values in self.values.items() if len(values) > max(1, self.count // 2)
         }
 
     @property
@@ -89,22 +85,17 @@ class Forecast:
         return sure_below(values, certainty) if self.all_over and len(values) == self.count > 1 else math.inf
 
 
-def forecast_of(records: Sequence[Record], *, at_s: float = 0.0, all_over: bool = True) -> Forecast:
-    """Return the forecast from runs that begin `at_s` seconds after the first request."""
-    found = [(name, _figure(record, name, at_s)) for name in FIGURES for record in records]
-    values: dict[str, list[float]] = {}
-    for name, value in found:
-        if value is not None:
-            values.setdefault(name, []).append(value)
+def _forecast_of(records: Sequence[Record], *, all_over: bool) -> Forecast:
+    values = {name: [each for record in records if (each := _figure(record, name)) is not None] for name in FIGURES}
     shares = {
         url: [record.shares.get(url, 0.0) for record in records] for url in (records[0].shares if records else ())
     }
-    return Forecast(values, shares, len(records), all_over, at_s)
+    return Forecast({name: each for name, each in values.items() if each}, shares, len(records), all_over)
 
 
-def _figure(record: Record, name: str, at_s: float) -> float | None:
+def _figure(record: Record, name: str) -> float | None:
     if name == "makespan_s":
-        return None if record.makespan_s is None else at_s + record.makespan_s
+        return record.makespan_s
     if name == "throughput_per_s":
         lasts_s = record.makespan_s or record.measured_s
         return record.completed / lasts_s if lasts_s else None
@@ -120,12 +111,14 @@ class Planner:
         draws: number of resampled fits, their seed, and what runs them.
         most_calls: arrivals of a run at most; the rest is cut, because a p99 hardly changes then.
         calls: number of calls of callers that wait for their answers; None: as in the source.
+        lasts_s: how long open arrivals of a fit come; None: as long as in the trace.
     """
 
     source: Fit | Scenario
     draws: FitDraws
     most_calls: float = math.inf
     calls: int | None = None
+    lasts_s: float | None = None
     _known: dict[tuple[int, bool], Scenario] = field(default_factory=dict)
 
     @cached_property
@@ -171,7 +164,7 @@ class Planner:
         for place in range(0, len(orders), count):
             mine = records[place : place + count]
             ends = not isinstance(orders[place].scenario.workload, Poisson | OnOff)
-            found.append(forecast_of(mine, all_over=not ends or all(each.makespan_s is not None for each in mine)))
+            found.append(_forecast_of(mine, all_over=not ends or all(each.makespan_s is not None for each in mine)))
         return found
 
     def _changed(self, change: WhatIf, number: int) -> Scenario:
@@ -194,11 +187,13 @@ class Planner:
             at_s = from_0(workload)
         scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([*seed, 1]))
         whole_s = whole_of(at_s)
-        lasts_s = whole_s * min(1.0, self.most_calls / len(at_s))
+        lasts_s = self.lasts_s or whole_s * min(1.0, self.most_calls / len(at_s))
         instants = scaled.tolist()
         if not change.again:
             instants = blocks_of(scaled, whole_s, block_of(at_s), lasts_s, np.random.default_rng([*seed, 2]))
-        horizon_s = _DRAINS * (self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0)
+        horizon_s = _DRAINS * max(
+            lasts_s, self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0
+        )
         return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=horizon_s)
 
     def _drawn(self, number: int, *, again: bool) -> Scenario:

@@ -1,6 +1,6 @@
-"""Prediction of a run from a trace: of the next one with changes, or of the rest of one that goes on.
+"""Prediction of the next run from a trace, with changes; and its check.
 
-A check of predictions fits the first part of a trace, predicts the rest, and compares with what happened.
+A check fits the first part of a trace, predicts the rest, and compares with what happened.
 """
 
 import math
@@ -16,13 +16,13 @@ from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import goodness_of_fit
-from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner, forecast_of
+from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner
 from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.shown import Prediction
-from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, whole_of
-from balancer_simulator.studies.parallel import Order, Simulators
+from balancer_simulator.planning.what_if import WhatIf, whole_of
+from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["PARTS", "Check", "CheckedCut", "check", "predict", "predict_next", "recorded_figures"]
+__all__ = ["PARTS", "Check", "CheckedFigure", "check", "predict", "predict_next", "recorded_figures"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 """Shares of the calls after which predictions are checked, unless told otherwise."""
@@ -32,43 +32,22 @@ _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arri
 
 
 def predict(
-    rows_so_far: Trace,
-    remaining: int | None = None,
-    *,
-    change: WhatIf | None = None,
-    at_s: float | None = None,
-    draws: int = DRAWS,
-    seed: int = 1,
-    jobs: int = 1,
+    trace: Trace, change: WhatIf | None = None, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1
 ) -> Prediction:
-    """Return the prediction of the rest of a run or, without `remaining`, of the next run like it.
+    """Return the prediction of the next run.
 
     Args:
-        rows_so_far: its trace up to now.
-        remaining: number of requests that are not over yet; None: predict one next run.
-        change: of a next run: what differs from today.
-        at_s: duration of the run so far; default: until the last event of the trace.
+        trace: of a run.
+        change: what differs from today.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
 
     Raises:
-        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; there is no end, as callers
-            come faster than they are served; or a change does not apply.
+        ConfigError: the trace has too few calls that ended; or a change does not apply.
     """
-    if remaining is not None and remaining < 0:
-        raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
-    if remaining is not None and change:
-        raise ConfigError("predict: found remaining and change; give one of the two")
-    if change is not None:
-        change.check()
-    fit = fit_run(rows_so_far) if remaining is None else fit_trace(rows_so_far)
+    change = change or WhatIf()
+    change.check()
     with Simulators(jobs) as simulators:
-        drawn = FitDraws(simulators, draws, seed)
-        if remaining is None:
-            return predict_next(fit, drawn, change or WhatIf())
-        found = _rest(fit, remaining, drawn, at_s=fit.prepared.lasts_s if at_s is None else at_s)
-    if "makespan_s" not in found.figures:
-        raise ConfigError("predict: the offered load is more than the endpoints can do, so it has no end")
-    return found
+        return predict_next(fit_run(trace), FitDraws(simulators, draws, seed), change)
 
 
 def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
@@ -88,38 +67,12 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
     if unlimited:  # without a limit, they would surely be 0
         figures = {name: each for name, each in figures.items() if not name.startswith("wait")}
     return Prediction(
-        figures, found.share_of, draws.count, remaining=fit.asked,
+        figures, found.share_of, draws.count,
         today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
         recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
         remarks=(*_again(fit, change), *unlimited, *_unseen(planner, change), *_behind(fit, figures)),
         off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
-
-
-def _rest(fit: Fit, remaining: int, draws: FitDraws, *, at_s: float, lasts_s: float | None = None) -> Prediction:
-    """Return the prediction of the rest of the run of `fit`.
-
-    Args:
-        remaining: number of requests that are not over yet.
-        at_s: duration of the run so far.
-        lasts_s: how much longer open arrivals come; default: until `remaining` have come.
-    """
-    share = remaining / max(1, fit.asked)
-    lasts_s = at_s * share if lasts_s is None else lasts_s
-    is_open = fit.caller_pattern.callers is None
-    horizon_s = lasts_s * 1.5 + 60 * fit.typical_s if is_open else max(1.0, 50 * at_s * max(1.0, share))
-    orders = []
-    for number in range(draws.count):
-        rng = np.random.default_rng([draws.seed, number])
-        workload: dict[str, Any] = fit.workload(rng, calls=max(1, remaining))
-        if is_open:
-            came_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
-            instants = blocks_of(came_s, whole_of(came_s), block_of(came_s), lasts_s, rng)
-            workload = {"kind": "arrivals", "at_s": instants}
-        scenario = fit.scenario(workload=workload, draw=rng, ongoing=True, replications=1, horizon_s=horizon_s)
-        orders.append(Order(scenario, fit.policy, number))
-    found = forecast_of(draws.simulators.records(orders), at_s=at_s)
-    return Prediction(found.figures, found.share_of, draws.count, at_s, remaining)
 
 
 def recorded_figures(fit: Fit) -> dict[str, float]:
@@ -208,57 +161,47 @@ def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedCut:
-    """A prediction after a part of a trace, with what happened.
-
-    Attributes:
-        part: share of the calls that had ended by then.
-        prediction: of the rest.
-        came: what happened, by name.
-    """
+class CheckedFigure:
+    """A figure, predicted after a part of a trace, at an instant of it, and what came."""
 
     part: float
-    prediction: Prediction
-    came: dict[str, float]
+    at_s: float
+    name: str
+    predicted: Predicted
+    came: float
 
-    def error(self, name: str) -> float:
-        """Return the relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
-        off, came = self.prediction.figures[name].value - self.came[name], self.came[name]
-        return off / came if came else off
+    @property
+    def error(self) -> float:
+        """The relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
+        off = self.predicted.value - self.came
+        return off / self.came if self.came else off
+
+    @property
+    def covered(self) -> bool:
+        """Whether the interval holds what came."""
+        return self.predicted.holds(self.came)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "part": self.part, "at_s": self.at_s, "figure": self.name, "predicted": self.predicted.value,
+            "low": self.predicted.low, "high": self.predicted.high, "came": self.came, "error": self.error,
+            "covered": self.covered,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The predictions after each part, with their quality.
+    """The predicted figures after each part, and why a part has none."""
 
-    Attributes:
-        tests: one for each part.
-        left_out: why a part has none, by part.
-    """
-
-    tests: tuple[CheckedCut, ...]
+    figures: tuple[CheckedFigure, ...]
     left_out: dict[float, str]
 
     def covered(self, name: str) -> tuple[int, int]:
         """Return how many intervals of a figure hold the true value, and the number of intervals."""
-        found = [
-            test.prediction.figures[name].holds(test.came[name])
-            for test in self.tests
-            if name in test.prediction.figures
-        ]
+        found = [each.covered for each in self.figures if each.name == name]
         return sum(found), len(found)
-
-    @property
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The predicted figures, each beside what came."""
-        for test in self.tests:
-            for name, came in test.came.items():
-                if (each := test.prediction.figures.get(name)) is not None:
-                    yield {
-                        "part": test.part, "at_s": test.prediction.at_s, "figure": name, "predicted": each.value,
-                        "low": each.low, "high": each.high, "came": came, "error": test.error(name),
-                        "covered": each.holds(came),
-                    }  # fmt: skip
 
 
 def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1) -> Check:
@@ -271,16 +214,16 @@ def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, s
         ConfigError: there are no calls, or too few before every cut.
     """
     one = _longest_run(trace)
-    tests, left_out = [], {}
+    figures, left_out = list[CheckedFigure](), {}
     with Simulators(jobs) as simulators:
         for part in parts:
             try:
-                tests.append(_test(one, part, FitDraws(simulators, draws, seed)))
+                figures += _test(one, part, FitDraws(simulators, draws, seed))
             except ConfigError as error:
                 left_out[part] = str(error)
-    if not tests:
+    if not figures:
         raise ConfigError(f"predictions from the trace cannot be checked: {next(iter(left_out.values()))}")
-    return Check(tuple(tests), left_out)
+    return Check(tuple(figures), left_out)
 
 
 def _longest_run(trace: Trace) -> Trace:
@@ -297,7 +240,7 @@ def _longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, draws: FitDraws) -> CheckedCut:
+def _test(trace: Trace, part: float, draws: FitDraws) -> Iterator[CheckedFigure]:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
@@ -310,8 +253,12 @@ def _test(trace: Trace, part: float, draws: FitDraws) -> CheckedCut:
     over = sum(not each.open for each in cut.attempts) - sum(each.event == "retried" for each in cut.events)
     remaining = max(1, len(trace.attempts) - again - over)
     last_s = max(each.asked_s for each in trace.attempts) - began_s
-    prediction = _rest(fit, remaining, draws, at_s=at_s, lasts_s=max(last_s - at_s, 1e-6))
-    return CheckedCut(part, prediction, _came(trace, began_s, at_s))
+    (found,) = Planner(fit, draws, calls=remaining, lasts_s=max(last_s - at_s, 1e-6)).forecasts([WhatIf()])
+    for name, came in _came(trace, began_s, at_s).items():
+        if (each := found.figures.get(name)) is not None:
+            since_s = at_s if name == "makespan_s" else 0.0
+            moved = Predicted(each.value + since_s, each.low + since_s, each.high + since_s)
+            yield CheckedFigure(part, at_s, name, moved, came)
 
 
 def _came(trace: Trace, began_s: float, at_s: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ The same tables are text, part of a command's output and part of a page.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Final
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prediction",
-    "config_remarks", "interval_words", "named_settings", "plan_sections", "plan_verdict", "prediction_sections",
-    "settings_table", "value_words",
+    "config_remarks", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
+    "value_words",
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
@@ -40,26 +40,22 @@ _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Prediction of one run: of the rest of one that goes on, or of the next one. As text, a table with units.
+    """Prediction of the next run. As text, a table with units.
 
     Attributes:
         figures: by name, see `planner.FIGURES`; `makespan_s` is that of the whole run.
         shares: the share of the calls at each endpoint, by URL.
         draws: number of resampled fits.
-        at_s: duration of the run so far; 0 of a next one.
-        remaining: number of requests that are not over yet.
-        today, today_shares: of a next run with changes: the same without them, from the same fits and requests.
-        recorded, recorded_shares: of a next run: those of the trace.
+        today, today_shares: with changes: the same without them, from the same fits and requests.
+        recorded, recorded_shares: those of the trace.
         changes: in words.
         remarks: assumptions and warnings, a sentence each.
-        off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
+        off: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
     """
 
     figures: dict[str, Predicted]
     shares: dict[str, Predicted]
     draws: int
-    at_s: float = 0.0
-    remaining: int = 0
     today: dict[str, Predicted] = field(default_factory=dict)
     today_shares: dict[str, Predicted] = field(default_factory=dict)
     recorded: dict[str, float] = field(default_factory=dict)
@@ -77,7 +73,7 @@ class Prediction:
 
 def prediction_sections(found: Prediction) -> list[Section]:
     """Return a prediction as tables and paragraphs, under titles."""
-    title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
+    title = "the next run"
     if found.changes:
         title += f": {', '.join(found.changes)}"
     names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in {**found.today, **found.figures}}
@@ -150,14 +146,6 @@ def _crew(setting: "Setting") -> str:
     return "problem" if setting.scenario.workload.kind == "batch" else "caller"
 
 
-def _details(found: "PoolPlan") -> Iterator[str]:
-    """Yield the slots of the answer, which of its endpoints do not exist yet, and the remarks."""
-    if (answer := found.chosen or found.nearest) is not None:
-        yield "slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items())
-        yield from _made_up(answer)
-    yield from found.remarks
-
-
 def _made_up(setting: "Setting") -> Iterator[str]:
     """Yield a line for all endpoints that do not exist yet and copy the same one."""
     for like in dict.fromkeys(setting.made_up.values()):
@@ -175,55 +163,49 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
 
 def plan_sections(found: "PoolPlan") -> list[Section]:
     """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
-    said = (plan_verdict(found), *_details(found))
+    said, answer = [plan_verdict(found)], found.chosen or found.nearest
+    if answer is not None:
+        said += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
     note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
-    named = settings_table(found, named_settings(found))
-    sections = [Section("", (*map(Paragraph, said), named, Paragraph(note)), "settings", "Settings")]
-    answer = found.chosen or found.nearest
+    words: tuple[Block, ...] = (*map(Paragraph, (*said, *found.remarks)), _settings_table(found), Paragraph(note))
+    sections = [Section("", words, "settings", "Settings")]
     if answer is not None and len(answer.forecast.shares) > 1:
         rows = [(identifier(url), interval_words(_SHARE, each)) for url, each in answer.forecast.share_of.items()]
         shares = table([Column("endpoint", ColumnKind.NAME), Column("share", _MEASURE)], rows)
         sections.append(Section("share of the calls, by endpoint of the answer", (shares,), "shares", "Shares"))
     if found.knee:
-        sections.append(Section("p99 by load, in times of today's", (_knee(found),), "load", "By load"))
+        loads = sorted({load for line in found.knee.values() for load in line})
+        lines = [
+            (f"x {load:g}", *(interval_words(found.goal.figure, each.get(load)) for each in found.knee.values()))
+            for load in loads
+        ]
+        knee = table([Column("load"), *map(Column, found.knee)], lines)
+        sections.append(Section("p99 by load, in times of today's", (knee,), "load", "By load"))
     return sections
 
 
-def named_settings(found: "PoolPlan") -> list[tuple[str, "Setting"]]:
-    pairs = (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen))
-    return [
-        (name, each) for name, each in pairs if each is not None and (name == "as it is" or each is not found.present)
-    ]
-
-
-def settings_table(found: "PoolPlan", named: Sequence[tuple[str, "Setting"]]) -> Table:
+def _settings_table(found: "PoolPlan") -> Table:
     closed, figure = found.goal.p99_s is None, found.goal.figure
     columns = [Column(head, _TEXT, unbroken=True) for head in ("setting", "strategy")]
-    columns += [Column("servers"), Column("slots")]
-    columns += [Column("callers"), Column("endpoint-hours", wide=True)] if closed else []
-    columns += [Column("cost", wide=closed), Column(figure_of(figure).heading, _MEASURE)]
-    columns += [Column("sure"), Column("lost"), Column("")]
+    columns += [
+        Column("servers"),
+        Column("slots"),
+        *([Column("callers")] if closed else []),
+        Column("cost", wide=closed),
+    ]
+    columns += [Column(figure_of(figure).heading, _MEASURE), Column("sure"), Column("lost"), Column("")]
     rows = []
-    for name, each in named:
+    for name, each in (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen)):
+        if each is None or (each is found.present and name != "as it is"):
+            continue
         ends = each.forecast.figures.get(figure) if math.isfinite(each.sure) else None
-        hours = NOTHING if ends is None else f"{len(each.slots) * ends.value / _HOUR_S:.3g}"
         lost = each.forecast.mean("lost")
         rows.append((
             name, identifier(each.strategy), str(len(each.slots)), str(sum(each.slots.values())),
-            *((str(each.callers), hours) if closed else ()), f"{each.cost:g}", interval_words(figure, ends),
+            *((str(each.callers),) if closed else ()), f"{each.cost:g}", interval_words(figure, ends),
             seconds(each.sure) if math.isfinite(each.sure) else "never",
             percent(lost, digits=1) if math.isfinite(lost) else NOTHING, "does" if found.does(each) else "fails",
         ))  # fmt: skip
-    return table(columns, rows)
-
-
-def _knee(found: "PoolPlan") -> Table:
-    loads = sorted({load for line in found.knee.values() for load in line})
-    columns = [Column("load"), *(Column(name) for name in found.knee)]
-    rows = [
-        (f"x {load:g}", *(interval_words(found.goal.figure, line.get(load)) for line in found.knee.values()))
-        for load in loads
-    ]
     return table(columns, rows)
 
 
@@ -231,28 +213,21 @@ def _knee(found: "PoolPlan") -> Table:
 
 
 def interval_words(name: str, found: Predicted | None) -> str:
-    """Return a figure with its unit and interval, all with as many digits as the interval allows, e.g. "182 ms (177 to
-    187)".
-    """
+    """Return a figure with its unit and interval, e.g. "182 ms (177 to 187)"."""
     if found is None:
         return NOTHING
     scale, unit = _scale(name, found.value or found.high)
-    width = scale * (found.high - found.low)
-    decimals = min(
-        _decimals(each, digits) for each, digits in ((width, 2), (scale * found.value, 4)) if each or not width
-    )
-    value, low, high = (f"{scale * each:.{decimals}f}" for each in (found.value, found.low, found.high))
+    value, low, high = (_digits(scale * each) for each in (found.value, found.low, found.high))
     return f"{value}{unit} ({low} to {high})"
 
 
 def value_words(name: str, value: float) -> str:
     scale, unit = _scale(name, value)
-    return f"{scale * value:.{_decimals(scale * value, 3)}f}{unit}"
+    return f"{_digits(scale * value)}{unit}"
 
 
-def _decimals(value: float, digits: int) -> int:
-    """Return the decimals that give a value so many digits, but none beyond the point for 0."""
-    return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def _scale(name: str, value: float) -> tuple[float, str]:
