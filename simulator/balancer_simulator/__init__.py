@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         Host,
         SlowSpells,
         SlowWithin,
-        WorseSpells,
     )
     from balancer_simulator.scenario.fields import Policy, PolicySessions
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
         Closed,
         Conversations,
         Kind,
-        Number,
         OnOff,
         Poisson,
         Requests,
@@ -78,7 +76,6 @@ __all__ = [
     "JoinedRun",
     "Kind",
     "Lognormal",
-    "Number",
     "OnOff",
     "Pareto",
     "Poisson",
@@ -97,7 +94,6 @@ __all__ = [
     "StudyProgress",
     "Sweep",
     "WhatIf",
-    "WorseSpells",
     "check",
     "fit_trace",
     "load_scenario",
@@ -135,7 +131,6 @@ _HOMES = {
         "Host",
         "SlowSpells",
         "SlowWithin",
-        "WorseSpells",
     ),
     "scenario.fields": ("Policy", "PolicySessions"),
     "scenario.scenario": ("Scenario", "load_scenario"),
@@ -147,7 +142,6 @@ _HOMES = {
         "Closed",
         "Conversations",
         "Kind",
-        "Number",
         "OnOff",
         "Poisson",
         "Requests",

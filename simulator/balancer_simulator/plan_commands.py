@@ -213,7 +213,7 @@ def fit(
     with _doing("fit", "fitting the trace"):
         from balancer.reporting.document import Section
         from balancer.reporting.terminal import print_sections
-        from balancer_simulator.fitting.description import as_toml, fit_data, fit_lines
+        from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
         from balancer_simulator.report.fit import fit_table, write_fit_report
@@ -227,7 +227,12 @@ def fit(
         if report is not None:
             page = _page(report, lambda: write_fit_report(found, held, report))
     if as_json:
-        data = {"off": list(held.lines()), **fit_data(found), "figures": held.data}
+        data = {
+            "off": list(held.lines()),
+            "fitted": found.data(),
+            "unknown": list(unknown(found)),
+            "figures": held.data,
+        }
         print_json({**data, **_files(scenario=scenario, report=page)})
         return
     for line in (*held.lines(), *fit_lines(found)):

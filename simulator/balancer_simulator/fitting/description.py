@@ -9,15 +9,12 @@ import numpy as np
 
 from balancer.reporting.words import count
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.endpoint import EndpointFit
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.fitting.members import NO_LIMIT, Member
+from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.stages import FEWEST as FEWEST_PROBLEMS
-from balancer_simulator.fitting.survival import beyond
 
-__all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
+__all__ = ["as_toml", "changes", "fit_lines", "runs_line", "unknown"]
 
-_NAMED: Final = 3  # equally likely behaviours that are named
 _THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
 
@@ -55,45 +52,10 @@ def changes(fit: Fit) -> Iterator[str]:
 def runs_line(fit: Fit) -> str:
     """Return a line on the runs of the trace, if there are several, and on the callers named in it; "" for one run."""
     calls = Counter(each.run for each in fit.prepared.attempts)
-    named = Counter(each.run for each in fit.prepared.attempts if each.task is not None)
-    if len(calls) < 2:
-        return ""
-    told = ", ".join(
-        f"{run} with {count(many, 'call')}" + (f" ({many - named[run]} without a name)" if named[run] < many else "")
-        for run, many in calls.items()
-    )
-    lost = 0 < named.total() < calls.total() and not fit.caller_pattern.named
-    return f"{len(calls)} runs: {told}" + ("; so names do not identify callers" if lost else "")
-
-
-def fit_data(fit: Fit) -> dict[str, Any]:
-    """Return the fit as plain data."""
-    return {
-        "calls": len(fit.prepared.attempts),
-        "lasts_s": fit.prepared.lasts_s,
-        "strategy": fit.strategy,
-        "callers": fit.caller_pattern.callers,
-        "think_mean_s": float(pauses.mean()) if len(pauses := fit.caller_pattern.pauses_s(200)) else None,
-        "endpoints": {member.name: _endpoint_data(fit, member) for member in fit.members},
-        "unknown": list(unknown(fit)),
-    }
-
-
-def _endpoint_data(fit: Fit, member: Member) -> dict[str, Any]:
-    each = fit.endpoints[member.name]
-    kinds = {kind: float(fit.times.of[member.name][place].mean()) for place, kind in enumerate(fit.prepared.kinds)}
-    return {
-        "calls": len(each.calls),
-        "ended": int((~each.sound.open).sum()),
-        "behaviour": str(each.tried.behaviour),
-        "most_at_once": each.most,
-        "capacity": member.capacity if member.capacity < NO_LIMIT else None,
-        "mean_s": kinds,
-        "refused": each.refusals.calls,
-        "refuse_beyond": each.refusals.beyond,
-        "outages": len(each.troubles.outages),
-        "failures": each.troubles.quick_part + each.troubles.slow_part,
-    }
+    named = sum(each.task is not None for each in fit.prepared.attempts)
+    lost = 0 < named < calls.total() and not fit.caller_pattern.named
+    told = ", ".join(f"{run} with {count(many, 'call')}" for run, many in calls.items())
+    return (f"{len(calls)} runs: {told}" + "; names do not identify callers" * lost) if len(calls) > 1 else ""
 
 
 def unknown(fit: Fit) -> Iterator[str]:
@@ -158,8 +120,6 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
         yield f"its behaviour with more than {most} at once: it never had more"
     if ended < 50:
         yield f"its own times: only {ended} of its calls ended, so they are in part scaled from those of the others"
-    if (part := beyond(found.sound.held_s, found.sound.open)) > 0.01:
-        yield f"the duration of the longest {part:.1%} of its calls: they had not ended"
     refusals, troubles = found.refusals, found.troubles
     if unexplained := refusals.calls - refusals.explained:
         limit = "no number" if refusals.beyond is None else f"not more than {refusals.beyond}"
@@ -207,7 +167,6 @@ def _endpoint(fit: Fit, member: Member) -> Iterator[str]:
         yield "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
     else:
         yield str(found.tried.behaviour)
-    yield from _likewise(found)
     troubles, refusals = found.troubles, found.refusals
     if refusals.beyond is not None:
         rest = f", and asks for a rest of {refusals.retry_after_s:.3g} s" if refusals.retry_after_s else ""
@@ -220,13 +179,6 @@ def _endpoint(fit: Fit, member: Member) -> Iterator[str]:
         yield f"{count(len(troubles.outages), 'outage')}, of {troubles.mttr_s:.3g} s on average"
     if failing := troubles.quick_part + troubles.slow_part:
         yield f"{failing:.1%} of its calls fail"
-
-
-def _likewise(found: EndpointFit) -> Iterator[str]:
-    others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
-    if others:
-        more = [f"{len(others) - _NAMED} more"] if len(others) > _NAMED else []
-        yield f"equally likely with so few calls: {' or '.join([*others[:_NAMED], *more])}"
 
 
 def as_toml(data: Mapping[str, Any], remarks: Iterable[str] = ()) -> str:

@@ -14,7 +14,6 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
-from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import goodness_of_fit
 from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner
 from balancer_simulator.planning.predicted import Predicted
@@ -70,7 +69,7 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
         figures, found.share_of, draws.count,
         today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
         recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
-        remarks=(*_again(fit, change), *unlimited, *_unseen(planner, change), *_behind(fit, figures)),
+        remarks=(*_again(fit, change), *unlimited, *_behind(fit, figures)),
         off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
 
@@ -127,21 +126,6 @@ def _unlimited(planner: Planner, change: WhatIf) -> list[str]:
         return []
     said = f"the capacity of {', '.join(names)} is not known, because no call waited for it"
     return [f"waits are left out, and times are without waits: {said}; give it: --capacity URL=N"]
-
-
-def _unseen(planner: Planner, change: WhatIf) -> Iterator[str]:
-    """Yield that endpoints may get more calls at once than they ever had, if the change is the reason."""
-    if not change.differs:
-        return
-    assert isinstance(planner.source, Fit)
-    names = {member.url: member.name for member in planner.source.members}
-    unseen = [
-        f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
-        for model in change.applied(planner.base).endpoints
-        if model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
-    ]
-    if unseen:
-        yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"
 
 
 def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
