@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from balancer_simulator.planning.predict import Check
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["NGINX", "fit", "plan", "predict"]
+__all__ = ["NGINX", "fit", "plan", "predict", "seconds_of"]
 
 Given = TypeVar("Given")
 
@@ -273,14 +273,12 @@ def predict(
     with _doing("predict", "predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
-        from balancer_simulator.fitting.fit import fit_run
-        from balancer_simulator.planning.planner import FitDraws
-        from balancer_simulator.planning.predict import PARTS, predict_next
+        from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
+        from balancer_simulator.planning.predict import predict as predicted
         from balancer_simulator.planning.shown import prediction_sections
         from balancer_simulator.planning.what_if import WhatIf
         from balancer_simulator.report.plan import prediction_charts, prediction_data, write_page
-        from balancer_simulator.studies.parallel import Simulators
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
@@ -293,9 +291,7 @@ def predict(
                 raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
             tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
         else:
-            fitted = fit_run(read_trace(trace))
-            with Simulators(_processes(jobs)) as simulators:
-                found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
+            found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
             page, sections = None, prediction_sections(found)
             if report is not None:
                 path = report / "prediction.html"
@@ -348,8 +344,8 @@ def plan(
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
-            None if deadline is None else math.inf if soon else _seconds("--deadline", deadline),
-            None if p99 is None else _seconds("--p99", p99), tasks, _factor(load), losing, certainty,
+            None if deadline is None else math.inf if soon else seconds_of("--deadline", deadline),
+            None if p99 is None else seconds_of("--p99", p99), tasks, _factor(load), losing, certainty,
             dict(_numbers("--cost", cost, float, "=2.5")),
         )  # fmt: skip
         read: Fit | Scenario = load_scenario(source) if source.suffix == ".toml" else fit_run(read_trace(source))
@@ -431,7 +427,7 @@ def _factor(load: str | None) -> float:
         raise ConfigError(f"--load: found {load!r}; write it like x1.3, in times of the recorded rate") from None
 
 
-def _seconds(option: str, text: str) -> float:
+def seconds_of(option: str, text: str) -> float:
     """Return the seconds of a length of time, e.g. "800ms" or "2h 30m"."""
     if not _LENGTH.fullmatch(text.strip().lower()):
         raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"')
