@@ -36,140 +36,73 @@ _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _LENGTH: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
-TraceArgument = Annotated[
-    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
+TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.")]
+SourceArgument = Annotated[Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="A trace, a table, or all files of a log.")
 ]
-SourceArgument = Annotated[
-    Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
-]
-DrawsOption = Annotated[
-    int, typer.Option("--draws", metavar="N", min=5, help="Random resamples of the calls; each is fitted and run.")
-]
+DrawsOption = Annotated[int, typer.Option("--draws", metavar="N", min=5, help="Resamples of the calls that are run.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random numbers.")]
-JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
-]
+JobsOption = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes. Default: 1 a core.")]
 DeadlineOption = Annotated[
     str | None,
-    typer.Option(
-        "--deadline",
-        metavar="WHEN",
-        help='In how long it must be over: "8.5s", "90m", "2h 30m". "soon": as soon as the endpoints can.',
-    ),
+    typer.Option(metavar="TIME", help='In how long it must be over: "90m", "2h 30m". "soon": as soon as it can be.'),
 ]
-TasksOption = Annotated[
-    int | None, typer.Option("--tasks", metavar="N", min=1, help="Number of calls. Default: as in SCENARIO or TRACE.")
-]
-CertaintyOption = Annotated[float, typer.Option("--certainty", metavar="PART", help="Probability to keep the goal.")]
+TasksOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of calls. Default: as recorded.")]
+CertaintyOption = Annotated[float, typer.Option(metavar="PART", help="Probability to keep the goal.")]
 StrategyOption = Annotated[
-    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one. May be repeated. Default: three.")
+    list[str] | None, typer.Option(metavar="NAME", help="Try this one. Default: three. Repeatable.")
 ]
 P99Option = Annotated[
     str | None,
-    typer.Option(
-        "--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 requests may take, e.g. "0.8s" or "800ms".'
-    ),
+    typer.Option("--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 may take, e.g. "800ms".'),
 ]
-LosingOption = Annotated[
-    int, typer.Option("--losing", metavar="N", min=0, help="It does without its N best endpoints.")
-]
+LosingOption = Annotated[int, typer.Option(metavar="N", min=0, help="It does without its N best endpoints.")]
 CostOption = Annotated[
-    list[str] | None,
-    typer.Option("--cost", metavar="URL=COST", help="Of this endpoint and its copies. Default: 1 each."),
+    list[str] | None, typer.Option(metavar="URL=COST", help="Of this endpoint; others cost 1. Repeatable.")
 ]
 SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="E.g. strategy=p2c. Repeatable.")
 ]
-WithoutOption = Annotated[
-    list[str] | None, typer.Option("--without", metavar="URL", help="Without this endpoint. May be repeated.")
-]
-CapacityOption = Annotated[
-    list[str] | None, typer.Option("--capacity", metavar="URL=N", help="Slots of an endpoint. May be repeated.")
-]
+WithoutOption = Annotated[list[str] | None, typer.Option(metavar="URL", help="Without this endpoint. Repeatable.")]
+CapacityOption = Annotated[list[str] | None, typer.Option(metavar="URL=N", help="Slots of an endpoint. Repeatable.")]
 AddOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--add",
-        metavar="[URL=]N",
-        help="So many more endpoints, like the one at URL, or like the one of median speed. May be repeated.",
+        metavar="[URL=]N", help="More endpoints, like the one at URL, or the one of median speed. Repeatable."
     ),
 ]
 SlowerOption = Annotated[
-    list[str] | None,
-    typer.Option("--slower", metavar="URL=X", help="Calls of an endpoint take X times as long. May be repeated."),
+    list[str] | None, typer.Option(metavar="URL=X", help="Its calls take X times as long. Repeatable.")
 ]
 GoneOption = Annotated[
-    list[str] | None,
-    typer.Option("--gone", metavar="URL=S", help="All calls of an endpoint fail from second S on. May be repeated."),
+    list[str] | None, typer.Option(metavar="URL=S", help="Its calls fail from second S on. Repeatable.")
 ]
-LoadOption = Annotated[
-    str | None,
-    typer.Option("--load", metavar="xFACTOR", help="Recorded open arrivals at a multiple of their rate, e.g. x1.3."),
-]
-CallersOption = Annotated[
-    int | None,
-    typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
-]
-AgainOption = Annotated[
-    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
-]
+LoadOption = Annotated[str | None, typer.Option(metavar="xFACTOR", help="Open arrivals at another rate, e.g. x1.3.")]
+CallersOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Callers, or problems, at once.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="This day again: arrivals, outages and spells as recorded.")]
 CheckOption = Annotated[
-    bool, typer.Option("--check", help="Predict the rest of TRACE from its first part, and compare with what happened.")
+    bool, typer.Option("--check", help="Predict the rest of TRACE from its first part, and compare.")
 ]
 PartOption = Annotated[
     list[float] | None,
-    typer.Option(
-        "--part",
-        metavar="PART",
-        help="With --check: share of the calls. May be repeated. Default: 0.05, 0.1, 0.2, 0.5.",
-    ),
+    typer.Option(metavar="PART", help="Of the calls, with --check. Default: 0.05, 0.1, 0.2, 0.5. Repeatable."),
 ]
-AnywayOption = Annotated[
-    bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
-]
-ReportOption = Annotated[
-    Path | None, typer.Option("--report", metavar="DIR", help="Write a page with charts into this folder.")
-]
-
-
-FilesArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
-    ),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="WHAT",
-        help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
-    ),
-]
-FormatOption = Annotated[
-    str | None,
-    typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
-]
+AnywayOption = Annotated[bool, typer.Option("--anyway", help="Build on a fit even if runs of it are unlike TRACE.")]
+ReportOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with charts into this folder.")]
+FromOption = Annotated[str | None, typer.Option("--from", metavar="WHAT", help="haproxy, nginx, csv or jsonl.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help=f"nginx's log_format. Default: {NGINX}")]
 ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
+    list[str] | None, typer.Option(metavar="FIELD=NAME", help="A field, its column in a table. Repeatable.")
 ]
-ZoneOption = Annotated[
-    str | None,
-    typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
-]
-KindOption = Annotated[
-    str | None,
-    typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
-]
-SummaryOption = Annotated[
-    bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
-]
+ZoneOption = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times without one. Default: this machine's.")]
+KindOption = Annotated[str | None, typer.Option(metavar="KIND", help="Only calls of this kind: of HAProxy, a backend.")]
+SummaryOption = Annotated[bool, typer.Option("--summary", help="Fit nothing: print what FILE has, or write its trace.")]
 FitOutOption = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."),
+    Path | None, typer.Option("--out", "-o", metavar="PATH", help="The scenario, as TOML; with --summary, the trace.")
+]
+PlanOutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="The pool's config, as TOML.")
 ]
 
 
@@ -318,9 +251,7 @@ def plan(
     draws: DrawsOption = 20,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the config of the pool here, as TOML.")
-    ] = None,
+    out: PlanOutOption = None,
     report: ReportOption = None,
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
