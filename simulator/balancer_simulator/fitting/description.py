@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.stages import FEWEST as FEWEST_PROBLEMS
 
 __all__ = ["as_toml", "changes", "fit_lines", "runs_line", "unknown"]
-
-_THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
 
 def fit_lines(fit: Fit) -> Iterator[str]:
@@ -76,6 +74,8 @@ def unknown(fit: Fit) -> Iterator[str]:
             yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
     if pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
         yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
+    if watched_s := [each.troubles.watched_s for each in fit.endpoints.values() if not each.troubles.outages]:
+        yield f"the rate of outages where none was seen: less than one in {sum(watched_s) / 3:.3g} s, of all (95%)"
     if trace.lost:
         yield f"{trace.lost} lost rows"
     happened = {each.event for each in trace.events}
@@ -124,12 +124,7 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if unexplained := refusals.calls - refusals.explained:
         limit = "no number" if refusals.beyond is None else f"not more than {refusals.beyond}"
         yield f"why it refused {unexplained} of its calls: {limit} at once explains them, so they count as failures"
-    if refusals.beyond is not None and refusals.beyond >= member.capacity:
-        yield f"who else uses it: it refuses beyond {refusals.beyond}, and has {member.capacity} from here at most"
-    if not troubles.outages:
-        once_s = troubles.watched_s / _THREE
-        yield f"its rate of outages: none in {troubles.watched_s:.3g} s, so less than one in {once_s:.3g} s (95%)"
-    elif len(troubles.outages) < 5:
+    if 0 < len(troubles.outages) < 5:
         yield f"its rate of outages: only {len(troubles.outages)} seen, so the rate is rough"
 
 

@@ -284,19 +284,15 @@ def fit_trace(trace: Trace) -> Fit:
 
 
 def _takes_turns(prepared: PreparedTrace) -> bool:
-    """Return whether the calls of each kind go around: the last one before at an endpoint is as many ago as it has."""
-    in_turn = seen = 0
+    """Return whether the calls of each kind go around: among as many in a row as it has endpoints none comes twice."""
+    rounds = list[bool]()
+    ordered = sorted(prepared.attempts, key=lambda each: each.granted_s)
     for kind in prepared.kinds:
-        mine = sorted(
-            (each for each in prepared.attempts if (each.kind or "all") == kind), key=lambda each: each.granted_s
-        )
-        names = [each.endpoint for each in mine]
+        names = [each.endpoint for each in ordered if (each.kind or "all") == kind]
         many = len(set(names))
         if many > 1:
-            rounds = [set(names[at : at + many]) for at in range(len(names) - many + 1)]
-            seen += len(rounds)
-            in_turn += sum(len(each) == many for each in rounds)
-    return seen >= FEWEST and in_turn >= _MOSTLY * seen
+            rounds += [len(set(names[at : at + many])) == many for at in range(len(names) - many + 1)]
+    return len(rounds) >= FEWEST and sum(rounds) >= _MOSTLY * len(rounds)
 
 
 def fit_run(trace: Trace) -> Fit:

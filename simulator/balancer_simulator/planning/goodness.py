@@ -131,13 +131,9 @@ class FitCheck:
 
     def lines(self) -> Iterator[str]:
         """Yield what a reader must know before anything else: that the fit is off, and by how much."""
-        off = self.off()
-        if off:
+        if off := self.off():
             yield "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
             yield from (f"  {each.words} ({each.apart})" for each in off)
-        for each in (*self.figures, *self.waits):
-            if each.is_far and each.is_chance:
-                yield f"by chance or not: {each.words} ({each.apart}); runs differ by as much among themselves"
 
     @property
     def data(self) -> dict[str, Any]:
