@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from balancer_simulator import EndpointModel, Goal, Lognormal, Scenario, SlowSpells, plan
 from balancer_simulator.fitting.description import fit_lines, unknown
-from balancer_simulator.fitting.drift import drift_of, spells_of
+from balancer_simulator.fitting.drift import HARMLESS, drift_of, spells_of
 from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
@@ -157,7 +157,7 @@ def times(count, seed, sigma=0.4):
 
 
 def test_steady_times_raise_no_alarm_and_have_no_spells_whatever_their_shape():
-    assert sum(drift_of(*times(400, seed)) is not None for seed in range(100)) <= 5
+    assert sum(drift_of(*times(400, seed)) is not None for seed in range(60)) <= 4
     rng = np.random.default_rng(4)
     at_s = np.cumsum(rng.exponential(0.05, 1500))
     for log in (np.log(rng.exponential(1.0, 1500)), rng.choice([0.0, 2.0], 1500) + rng.normal(0, 0.1, 1500)):
@@ -173,7 +173,7 @@ def test_a_change_is_measured_and_one_that_harms_nobody_is_not_told():
     assert 1.3 < leak.ratio < np.exp(0.5)
     assert leak.at_s > 0.7 * at_s[-1]
     at_s, log = times(20_000, 2)
-    assert drift_of(at_s, np.where(at_s > 500.0, log + 0.06, log)) is None
+    assert drift_of(at_s, np.where(at_s > 500.0, log + 0.06, log)).ratio < HARMLESS
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])
@@ -189,7 +189,8 @@ def test_spells_are_found_call_by_call(factor):
     assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0))
 
 
-def test_a_fit_has_the_spells_and_its_times_are_those_between_them():
+@pytest.mark.parametrize("horizon_s", [60.0, pytest.param(300.0, marks=pytest.mark.more)])  # or several in each part
+def test_a_fit_has_the_spells_and_its_times_are_those_between_them(horizon_s):
     spells = SlowSpells.model_validate(
         {
             "factor": 3.0,
@@ -197,7 +198,7 @@ def test_a_fit_has_the_spells_and_its_times_are_those_between_them():
             "lasts": {"kind": "deterministic", "mean_s": 3.0},
         }
     )
-    fit = fit_trace(made(faulty(spells), OTHER, horizon_s=60.0))
+    fit = fit_trace(made(faulty(spells), OTHER, horizon_s=horizon_s))
     (found,) = only(fit).faults
     assert (found.factor, found.between.mean_s, found.lasts.mean_s) == pytest.approx((3.0, 9.0, 3.0), rel=0.1)
     assert [each.tried.behaviour.name for each in fit.endpoints.values()] == ["free", "free"]

@@ -20,14 +20,14 @@ from scipy.stats import f_oneway, kendalltau, rankdata
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Drift", "Spells", "drift_of", "spells_of"]
+__all__ = ["HARMLESS", "Drift", "Spells", "drift_of", "spells_of"]
 
 FALSE_ALARMS: Final = 0.01  # of a trace whose times do not change, by all tests together
 _FEWEST: Final = 100  # calls
 _WINDOWS: Final = 40  # for the trend
 _IN_WINDOW: Final = (10, 50)  # calls
 _PARTS: Final = 20  # of the trace, of which the slowest quarter is held against the fastest
-_HARMLESS: Final = 0.1  # logarithm of a ratio of times, about a tenth: a smaller change harms nobody
+HARMLESS: Final = 1.1  # ratio of times: a smaller change harms nobody
 _STEPS: Final = 4000  # of the hidden process at most, each of one or more calls
 _ROUNDS: Final = 25
 _BINS: Final = 256
@@ -73,7 +73,7 @@ class Spells:
 
 
 def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:
-    """Return how the times change; None if they do not, or by less than a tenth.
+    """Return how the times change; None if they do not.
 
     Args:
         at_s: begins of calls, in order.
@@ -93,7 +93,7 @@ def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:
     order, quarter = np.argsort(means), _PARTS // 4
     ratio = float(means[order[-quarter:]].mean() - means[order[:quarter]].mean())
     slowest = np.array_split(at_s, _PARTS)[int(order[-1])]
-    return Drift(math.exp(ratio), float(slowest.mean())) if ratio > _HARMLESS else None
+    return Drift(math.exp(ratio), float(slowest.mean()))
 
 
 def spells_of(at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:

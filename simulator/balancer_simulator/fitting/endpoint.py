@@ -25,7 +25,7 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
+from balancer_simulator.fitting.drift import HARMLESS, Drift, Spells, drift_of, spells_of
 from balancer_simulator.fitting.faults import ObservedFaults, observed_faults_of
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
@@ -176,7 +176,7 @@ def _over_time(
         other = tried(sound, slower=each.slower)
         if other.total > best.total + _SPELLS_AHEAD:
             best, spells = other, each
-    return best, spells, None if spells else drift
+    return best, spells, None if spells or drift.ratio < HARMLESS else drift
 
 
 def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
