@@ -15,7 +15,7 @@ from balancer_simulator.fitting.description import changes, runs_line
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
-from balancer_simulator.planning.planner import FitDraws, Forecast, Planner
+from balancer_simulator.planning.planner import Forecast, Planner
 from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.what_if import WhatIf, callers_of, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
@@ -202,8 +202,7 @@ def plan(
     if isinstance(source, Fit) and not anyway:
         refuse_if_off(source, waits=source.batch is None)
     with Simulators(jobs) as simulators:
-        drawn = FitDraws(simulators, draws, seed)
-        planner = Planner(source, drawn, most_calls=_CALLS, calls=goal.tasks)
+        planner = Planner(source, simulators, draws, seed, most_calls=_CALLS, calls=goal.tasks)
         costs = {url_of("--cost", name, planner.urls): cost for name, cost in (goal.costs or {}).items()}
         found = _Search(planner, replace(goal, costs=costs), strategies).found()
     return replace(found, remarks=(*_taken(source, goal), *found.remarks))

@@ -23,7 +23,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Order, Simulators
 
-__all__ = ["DRAWS", "FIGURES", "FitDraws", "Forecast", "Planner"]
+__all__ = ["DRAWS", "FIGURES", "Forecast", "Planner"]
 
 FIGURES: Final = (
     "sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "makespan_s", "throughput_per_s",
@@ -36,15 +36,6 @@ DRAWS: Final = 40
 
 _DRAINS: Final = 20.0  # times the arrivals: when a queue that has grown is over
 _TO_THE_END: Final = 1000.0  # times the record: when callers who wait for their answers are done, whatever is changed
-
-
-@dataclass(frozen=True, slots=True)
-class FitDraws:
-    """Number of resampled fits, their seed, and what runs them."""
-
-    simulators: Simulators
-    count: int = DRAWS
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +99,17 @@ class Planner:
 
     Attributes:
         source: a fit, or a scenario.
-        draws: number of resampled fits, their seed, and what runs them.
+        simulators: what runs them.
+        draws, seed: number of resampled fits, and their seed.
         most_calls: arrivals of a run at most; the rest is cut, because a p99 hardly changes then.
         calls: number of calls of callers that wait for their answers; None: as in the source.
         lasts_s: how long open arrivals of a fit come; None: as long as in the trace.
     """
 
     source: Fit | Scenario
-    draws: FitDraws
+    simulators: Simulators
+    draws: int = DRAWS
+    seed: int = 1
     most_calls: float = math.inf
     calls: int | None = None
     lasts_s: float | None = None
@@ -153,13 +147,13 @@ class Planner:
 
     def forecasts(self, changes: Sequence[WhatIf], *, draws: int | None = None) -> list[Forecast]:
         """Return what comes of each change, with the URLs of the base. All runs are made in one go."""
-        count = self.draws.count if draws is None else min(draws, self.draws.count)
+        count = self.draws if draws is None else min(draws, self.draws)
         orders = [
             Order(self._changed(change, number), self.policy(change), number)
             for change in changes
             for number in range(count)
         ]
-        records = self.draws.simulators.records(orders)
+        records = self.simulators.records(orders)
         found = []
         for place in range(0, len(orders), count):
             mine = records[place : place + count]
@@ -180,7 +174,7 @@ class Planner:
             )
         if not isinstance(workload, Arrivals):
             return scenario
-        seed = [self.draws.seed, number]
+        seed = [self.seed, number]
         if isinstance(self.source, Fit):
             at_s = self.source.caller_pattern.at_s - self.source.caller_pattern.at_s[0]
         else:
@@ -191,16 +185,14 @@ class Planner:
         instants = scaled.tolist()
         if not change.again:
             instants = blocks_of(scaled, whole_s, block_of(at_s), lasts_s, np.random.default_rng([*seed, 2]))
-        horizon_s = _DRAINS * max(
-            lasts_s, self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0
-        )
+        horizon_s = _DRAINS * (max(lasts_s, whole_s) + 1.0)
         return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=horizon_s)
 
     def _drawn(self, number: int, *, again: bool) -> Scenario:
         if not isinstance(self.source, Fit):
             return self.base
         if (number, again) not in self._known:
-            rng = np.random.default_rng([self.draws.seed, number])
+            rng = np.random.default_rng([self.seed, number])
             times = max(1.0, (self.calls or 0) / self.source.asked)
             self._known[number, again] = self.source.scenario(
                 draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times, again=again,

@@ -4,8 +4,9 @@ A check fits the first part of a trace, predicts the rest, and compares with wha
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +16,13 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
 from balancer_simulator.planning.goodness import goodness_of_fit
-from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner
+from balancer_simulator.planning.planner import DRAWS, Planner
 from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.shown import Prediction
 from balancer_simulator.planning.what_if import WhatIf, whole_of
 from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["PARTS", "Check", "CheckedFigure", "check", "predict", "predict_next", "recorded_figures"]
+__all__ = ["PARTS", "Check", "CheckedFigure", "check", "predict", "recorded_figures"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 """Shares of the calls after which predictions are checked, unless told otherwise."""
@@ -45,28 +46,19 @@ def predict(
     """
     change = change or WhatIf()
     change.check()
-    with Simulators(jobs) as simulators:
-        return predict_next(fit_run(trace), FitDraws(simulators, draws, seed), change)
-
-
-def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
-    """Return the prediction of one next run with a change, beside one like today's: on the same fits and requests.
-
-    Raises:
-        ConfigError: too few calls have ended, or the change does not apply.
-    """
+    fit = fit_run(trace)
     if fit.few:
         raise ConfigError(f"predict: {fit.prepared.ended} calls have ended in the trace; it needs at least {FEWEST}")
-    planner = Planner(fit, draws)
-    change = planner.resolved(change)
-    asked = [change.today, *([change] if change.differs else [])]
-    today, *others = planner.forecasts(asked)
+    with Simulators(jobs) as simulators:
+        planner = Planner(fit, simulators, draws, seed)
+        change = planner.resolved(change)
+        today, *others = planner.forecasts([change.today, *([change] if change.differs else [])])
     found, differs = [*others, today][0], change.differs
     figures, unlimited = found.figures, _unlimited(planner, change)
     if unlimited:  # without a limit, they would surely be 0
         figures = {name: each for name, each in figures.items() if not name.startswith("wait")}
     return Prediction(
-        figures, found.share_of, draws.count,
+        figures, found.share_of, draws,
         today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
         recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
         remarks=(*_again(fit, change), *unlimited, *_behind(fit, figures)),
@@ -202,7 +194,7 @@ def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, s
     with Simulators(jobs) as simulators:
         for part in parts:
             try:
-                figures += _test(one, part, FitDraws(simulators, draws, seed))
+                figures += _test(one, part, partial(Planner, simulators=simulators, draws=draws, seed=seed))
             except ConfigError as error:
                 left_out[part] = str(error)
     if not figures:
@@ -224,7 +216,7 @@ def _longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, draws: FitDraws) -> Iterator[CheckedFigure]:
+def _test(trace: Trace, part: float, planner: Callable[..., Planner]) -> Iterator[CheckedFigure]:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
@@ -237,7 +229,7 @@ def _test(trace: Trace, part: float, draws: FitDraws) -> Iterator[CheckedFigure]
     over = sum(not each.open for each in cut.attempts) - sum(each.event == "retried" for each in cut.events)
     remaining = max(1, len(trace.attempts) - again - over)
     last_s = max(each.asked_s for each in trace.attempts) - began_s
-    (found,) = Planner(fit, draws, calls=remaining, lasts_s=max(last_s - at_s, 1e-6)).forecasts([WhatIf()])
+    (found,) = planner(fit, calls=remaining, lasts_s=max(last_s - at_s, 1e-6)).forecasts([WhatIf()])
     for name, came in _came(trace, began_s, at_s).items():
         if (each := found.figures.get(name)) is not None:
             since_s = at_s if name == "makespan_s" else 0.0
