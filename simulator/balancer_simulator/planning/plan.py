@@ -79,19 +79,16 @@ class Goal:
 
     def check(self) -> None:
         """Raise ConfigError if a number is out of range."""
-        if not self.at_most > 0:
-            name = "--deadline" if self.p99_s is None else "--p99"
-            raise ConfigError(f"{name}: found {self.at_most:g} s; it must be more than 0")
-        if not 0 < self.load <= 100:
-            raise ConfigError(f"--load: found {self.load:g}; it must be more than 0 and at most 100, e.g. x1.5")
-        if self.losing < 0:
-            raise ConfigError(f"--losing: found {self.losing}; it must be a whole number, 0 or more")
-        if not 0.5 <= self.certainty < 1:
-            raise ConfigError(
-                f"--certainty: found {self.certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95"
-            )
-        if wrong := [cost for cost in (self.costs or {}).values() if not 0 < cost < math.inf]:
-            raise ConfigError(f"--cost: found {wrong[0]:g}; it must be more than 0")
+        name = "--deadline" if self.p99_s is None else "--p99"
+        for option, value, right, allowed in (
+            (name, self.at_most, self.at_most > 0, "more than 0"),
+            ("--load", self.load, 0 < self.load <= 100, "more than 0 and at most 100, e.g. x1.5"),
+            ("--losing", self.losing, self.losing >= 0, "a whole number, 0 or more"),
+            ("--certainty", self.certainty, 0.5 <= self.certainty < 1, "at least 0.5 and less than 1, e.g. 0.95"),
+            *(("--cost", cost, 0 < cost < math.inf, "more than 0") for cost in (self.costs or {}).values()),
+        ):
+            if not right:
+                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,29 +209,20 @@ def _check_load(source: Fit | Scenario, goal: Goal) -> None:
     if (goal.deadline_s is None) == (goal.p99_s is None):
         raise ConfigError("plan: give either a deadline (--deadline) or, for open arrivals, a p99 (--p99)")
     if isinstance(source, Scenario):
-        workload = source.workload
-        said = f"its workload is {workload.kind}"
+        workload, said = source.workload, f"its workload is {source.workload.kind}"
         is_open = isinstance(workload, Arrivals | Poisson | OnOff)
         has_end = isinstance(workload, Batch) or (isinstance(workload, Closed) and bool(goal.tasks or workload.calls))
-        way_out = (
-            'set its workload to kind = "closed", with workers and calls; of a run of the pipeline give its trace, '
-            "run.sqlite in the results folder"
-        )
     else:
         said = f"{source.callers} callers wait for their answers"
-        is_open = source.callers is None
-        has_end = not is_open
-        way_out = (
-            "if callers do wait for their answers, give each a holder (lease(holder=...)), as balancer run does, and "
-            'record again, or write the scenario with balancer fit --out and set its workload to kind = "closed", with '
-            "workers and calls"
-        )
+        is_open, has_end = source.callers is None, source.callers is not None
     if goal.p99_s is not None and not is_open:
         raise ConfigError(f"--p99: it is for open arrivals, and {said} (a closed loop); use --deadline")
     if goal.deadline_s is not None and not has_end:
         raise ConfigError(
-            f"--deadline: arrivals are open, so the work has no end; {way_out}; for the number of servers that open "
-            "arrivals need, give --p99, e.g. --p99 0.8s --load x1.5"
+            "--deadline: arrivals are open, so the work has no end; if callers do wait for their answers, give each a "
+            'holder (lease(holder=...)) and record again, or write the scenario with workload kind = "closed", workers '
+            "and calls; of a run of the pipeline give its results folder; for the number of servers that open arrivals "
+            "need, give --p99, e.g. --p99 0.8s --load x1.5"
         )
 
 

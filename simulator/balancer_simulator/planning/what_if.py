@@ -103,21 +103,18 @@ class WhatIf:
         Raises:
             ConfigError: there is no such setting or strategy, or a number is out of range.
         """
-        if not 0 < self.load <= _MOST_LOAD:
-            raise ConfigError(
-                f"--load: found {self.load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"
-            )
-        counts = {"--callers": [] if self.callers is None else [self.callers]}
-        counts |= {"--capacity": list(self.capacities.values()), "--add": list(self.add.values())}
-        for option, numbers in counts.items():
-            if few := [many for many in numbers if many < 1]:
-                raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
-        if sum(self.add.values()) > _MOST_ADDED:
-            raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
-        if wrong := [times for times in self.slower.values() if not 0 < times < math.inf]:
-            raise ConfigError(f"--slower: found {wrong[0]:g}; it must be more than 0, e.g. 2 for twice as long")
-        if wrong := [at_s for at_s in self.gone.values() if not 0 <= at_s < math.inf]:
-            raise ConfigError(f"--gone: found {wrong[0]:g}; it must be 0 or more, in seconds after the begin")
+        several = "a whole number, 1 or more"
+        for option, value, right, allowed in (
+            ("--load", self.load, 0 < self.load <= _MOST_LOAD, f"more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"),
+            ("--callers", self.callers or 0, self.callers is None or self.callers > 0, several),
+            *(("--capacity", each, each > 0, several) for each in self.capacities.values()),
+            *(("--add", each, each > 0, several) for each in self.add.values()),
+            ("--add", sum(self.add.values()), sum(self.add.values()) <= _MOST_ADDED, f"at most {_MOST_ADDED} in all"),
+            *(("--slower", x, 0 < x < math.inf, "more than 0, e.g. 2 for twice as long") for x in self.slower.values()),
+            *(("--gone", s, 0 <= s < math.inf, "0 or more, in seconds after the begin") for s in self.gone.values()),
+        ):
+            if not right:
+                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
         for key in self.settings:
             name, *path = key.split(".")
             if name not in _SETTINGS or (name == "strategy" and path):
