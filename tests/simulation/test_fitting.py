@@ -242,9 +242,12 @@ def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once():
     assert [fit_trace(Trace(attempts=each)).members[0].seen for each in (log, finer)] == [1, 2]
 
 
-@pytest.mark.parametrize(("strategy", "taken"), [("round_robin", "round_robin"), ("random", "least_in_flight")])
-def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy, taken):
-    pool = [WIDE.model_copy(update={"url": f"http://{name}/"}) for name in "abc"]
+@pytest.mark.parametrize("capacity", [90, 2])  # with two, a call often goes to where there is room
+@pytest.mark.parametrize(
+    ("strategy", "taken"), [("round_robin", "round_robin"), *((each, "least_in_flight") for each in ("random", "p2c"))]
+)
+def test_the_strategy_of_a_log_is_round_robin_if_its_endpoints_take_turns(strategy, taken, capacity):
+    pool = [WIDE.model_copy(update={"url": f"http://{name}/", "capacity": capacity}) for name in "abc"]
     fit = fit_trace(opened(*pool, strategy=strategy, horizon_s=10.0))
     assert (fit.strategy, fit.policy.strategy) == (None, taken)
     assert any(line.startswith("the strategy: ") and taken in line for line in unknown(fit))

@@ -3,7 +3,8 @@
 A fit can be drawn again, from its calls resampled in blocks: such scenarios vary as much as the truth is uncertain.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
 _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
-_MOSTLY: Final = 0.9  # share of the calls in turn from which on the endpoints take turns
+_MOSTLY: Final = 0.75  # share of the calls in turn from which on the endpoints take turns
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
 
 
@@ -280,19 +281,34 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     pattern = caller_pattern_of(prepared.attempts)
-    return Fit(prepared, members, found, cores, pattern, times, _takes_turns(prepared))
+    return Fit(prepared, members, found, cores, pattern, times, _takes_turns(prepared, members, found))
 
 
-def _takes_turns(prepared: PreparedTrace) -> bool:
-    """Return whether the calls of each kind go around: among as many in a row as it has endpoints none comes twice."""
-    rounds = list[bool]()
-    ordered = sorted(prepared.attempts, key=lambda each: each.granted_s)
+def _takes_turns(prepared: PreparedTrace, members: Sequence[Member], found: Mapping[str, EndpointFit]) -> bool:
+    """Return whether calls of each kind mostly go to the endpoint whose last call is longest ago, of those with room.
+
+    Of three endpoints round robin does so in 93 to 100% of the calls, other strategies in at most 53%.
+    """
+    most = {member.name: member.most for member in members}
+    down = {name: each.troubles.outages for name, each in found.items()}
+    turns = list[bool]()
     for kind in prepared.kinds:
-        names = [each.endpoint for each in ordered if (each.kind or "all") == kind]
-        many = len(set(names))
-        if many > 1:
-            rounds += [len(set(names[at : at + many])) == many for at in range(len(names) - many + 1)]
-    return len(rounds) >= FEWEST and sum(rounds) >= _MOSTLY * len(rounds)
+        mine = [each for each in prepared.attempts if (each.kind or "all") == kind]
+        last, ends_s = dict.fromkeys((each.endpoint for each in mine), -1), defaultdict[str, list[float]](list)
+        for number, each in enumerate(sorted(mine, key=lambda each: each.granted_s)):
+            now = each.granted_s
+            ends_s = defaultdict(list, {name: [end for end in ends if end > now] for name, ends in ends_s.items()})
+            free = [
+                name
+                for name in last
+                if len(ends_s[name]) < most.get(name, 1)
+                and not any(o.from_s <= now <= o.to_s for o in down.get(name, ()))
+            ]
+            if len(free) > 1 and each.endpoint in free:
+                turns.append(each.endpoint == min(free, key=last.__getitem__))
+            last[each.endpoint] = number
+            ends_s[each.endpoint].append(each.ended_s)
+    return len(turns) >= FEWEST and sum(turns) >= _MOSTLY * len(turns)
 
 
 def fit_run(trace: Trace) -> Fit:
