@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         Host,
         SlowSpells,
         SlowWithin,
-        WorseSpells,
     )
     from balancer_simulator.scenario.fields import Policy, PolicySessions
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
         Closed,
         Conversations,
         Kind,
-        Number,
         OnOff,
         Poisson,
         Requests,
@@ -78,7 +76,6 @@ __all__ = [
     "JoinedRun",
     "Kind",
     "Lognormal",
-    "Number",
     "OnOff",
     "Pareto",
     "Poisson",
@@ -97,7 +94,6 @@ __all__ = [
     "StudyProgress",
     "Sweep",
     "WhatIf",
-    "WorseSpells",
     "check",
     "fit_trace",
     "load_scenario",
@@ -109,52 +105,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "fitting.fit": ("Fit", "fit_trace"),
-    "planning.plan": ("Goal", "PoolPlan", "plan"),
-    "planning.predict": ("Check", "check", "predict"),
-    "planning.shown": ("Prediction",),
-    "planning.predicted": ("Predicted",),
-    "planning.what_if": ("WhatIf",),
-    "scenario.distributions": (
-        "Deterministic",
-        "Empirical",
-        "Exponential",
-        "Lognormal",
-        "Pareto",
-    ),
-    "run.engine": ("simulate_once",),
-    "studies.intervals": ("Interval",),
-    "studies.progress": ("StudyProgress",),
-    "run.joined": ("JoinedRun",),
-    "run.record": ("Record",),
-    "scenario.endpoints": (
-        "Change",
-        "CrashRepair",
-        "EndpointModel",
-        "FailWithin",
-        "Host",
-        "SlowSpells",
-        "SlowWithin",
-        "WorseSpells",
-    ),
-    "scenario.fields": ("Policy", "PolicySessions"),
-    "scenario.scenario": ("Scenario", "load_scenario"),
-    "studies.study": ("Study", "run_study"),
-    "studies.sweep": ("Sweep", "run_sweep"),
-    "scenario.workload": (
-        "Arrivals",
-        "Batch",
-        "Closed",
-        "Conversations",
-        "Kind",
-        "Number",
-        "OnOff",
-        "Poisson",
-        "Requests",
-        "Stage",
-    ),
+    "fitting.fit": "Fit fit_trace",
+    "planning.plan": "Goal PoolPlan plan",
+    "planning.predict": "Check check predict",
+    "planning.predicted": "Predicted",
+    "planning.shown": "Prediction",
+    "planning.what_if": "WhatIf",
+    "run.engine": "simulate_once",
+    "run.joined": "JoinedRun",
+    "run.record": "Record",
+    "scenario.distributions": "Deterministic Empirical Exponential Lognormal Pareto",
+    "scenario.endpoints": "Change CrashRepair EndpointModel FailWithin Host SlowSpells SlowWithin",
+    "scenario.fields": "Policy PolicySessions",
+    "scenario.scenario": "Scenario load_scenario",
+    "scenario.workload": "Arrivals Batch Closed Conversations Kind OnOff Poisson Requests Stage",
+    "studies.intervals": "Interval",
+    "studies.progress": "StudyProgress",
+    "studies.study": "Study run_study",
+    "studies.sweep": "Sweep run_sweep",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

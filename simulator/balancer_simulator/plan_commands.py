@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -27,169 +26,83 @@ if TYPE_CHECKING:
     from balancer_simulator.planning.predict import Check
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["NGINX", "fit", "plan", "predict", "seconds_until"]
+__all__ = ["NGINX", "fit", "plan", "predict", "seconds_of"]
 
 Given = TypeVar("Given")
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
-_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|)")
-_CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
+_UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_LENGTH: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
-TraceArgument = Annotated[
-    Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
+TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.")]
+SourceArgument = Annotated[Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="A trace, a table, or all files of a log.")
 ]
-SourceArgument = Annotated[
-    Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
-]
-DrawsOption = Annotated[
-    int, typer.Option("--draws", metavar="N", min=5, help="Random resamples of the calls; each is fitted and run.")
-]
+DrawsOption = Annotated[int, typer.Option("--draws", metavar="N", min=5, help="Resamples of the calls that are run.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random numbers.")]
-JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
-]
+JobsOption = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes. Default: 1 a core.")]
 DeadlineOption = Annotated[
     str | None,
-    typer.Option(
-        "--deadline",
-        metavar="WHEN",
-        help='When it must be over, as a duration: "8.5s", "90m", "2h 30m"; or as a time: "18:00", '
-        '"Friday 18:00", "2026-11-27 18:00". "soon": as soon as the endpoints can.',
-    ),
+    typer.Option(metavar="TIME", help='In how long it must be over: "90m", "2h 30m". "soon": as soon as it can be.'),
 ]
-TasksOption = Annotated[
-    int | None, typer.Option("--tasks", metavar="N", min=1, help="Number of calls. Default: as in SCENARIO or TRACE.")
-]
-CertaintyOption = Annotated[float, typer.Option("--certainty", metavar="PART", help="Probability to keep the goal.")]
+TasksOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of calls. Default: as recorded.")]
+CertaintyOption = Annotated[float, typer.Option(metavar="PART", help="Probability to keep the goal.")]
 StrategyOption = Annotated[
-    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one. May be repeated. Default: three.")
+    list[str] | None, typer.Option(metavar="NAME", help="Try this one. Default: three. Repeatable.")
 ]
 P99Option = Annotated[
     str | None,
-    typer.Option(
-        "--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 requests may take, e.g. "0.8s" or "800ms".'
-    ),
+    typer.Option("--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 may take, e.g. "800ms".'),
 ]
-LosingOption = Annotated[
-    int, typer.Option("--losing", metavar="N", min=0, help="It does without its N best endpoints.")
-]
+LosingOption = Annotated[int, typer.Option(metavar="N", min=0, help="It does without its N best endpoints.")]
 CostOption = Annotated[
-    list[str] | None,
-    typer.Option("--cost", metavar="URL=COST", help="Of this endpoint and its copies. Default: 1 each."),
-]
-SlotCostOption = Annotated[
-    float | None,
-    typer.Option(
-        "--slot-cost",
-        metavar="COST",
-        help="Of each slot beside that of its endpoint; 0: none. With --p99: try other capacities, too.",
-    ),
+    list[str] | None, typer.Option(metavar="URL=COST", help="Of this endpoint; others cost 1. Repeatable.")
 ]
 SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="E.g. strategy=p2c. Repeatable.")
 ]
-WithoutOption = Annotated[
-    list[str] | None, typer.Option("--without", metavar="URL", help="Without this endpoint. May be repeated.")
-]
-CapacityOption = Annotated[
-    list[str] | None, typer.Option("--capacity", metavar="URL=N", help="Slots of an endpoint. May be repeated.")
-]
+WithoutOption = Annotated[list[str] | None, typer.Option(metavar="URL", help="Without this endpoint. Repeatable.")]
+CapacityOption = Annotated[list[str] | None, typer.Option(metavar="URL=N", help="Slots of an endpoint. Repeatable.")]
 AddOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--add",
-        metavar="[URL=]N",
-        help="So many more endpoints, like the one at URL, or like the one of median speed. May be repeated.",
+        metavar="[URL=]N", help="More endpoints, like the one at URL, or the one of median speed. Repeatable."
     ),
 ]
 SlowerOption = Annotated[
-    list[str] | None,
-    typer.Option("--slower", metavar="URL=X", help="Calls of an endpoint take X times as long. May be repeated."),
+    list[str] | None, typer.Option(metavar="URL=X", help="Its calls take X times as long. Repeatable.")
 ]
 GoneOption = Annotated[
-    list[str] | None,
-    typer.Option("--gone", metavar="URL=S", help="All calls of an endpoint fail from second S on. May be repeated."),
+    list[str] | None, typer.Option(metavar="URL=S", help="Its calls fail from second S on. Repeatable.")
 ]
-LoadOption = Annotated[
-    str | None,
-    typer.Option("--load", metavar="xFACTOR", help="Recorded open arrivals at a multiple of their rate, e.g. x1.3."),
-]
-CallersOption = Annotated[
-    int | None,
-    typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
-]
-OutagesOption = Annotated[
-    str,
-    typer.Option(
-        "--outages",
-        metavar="drawn|recorded|none",
-        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
-    ),
-]
-AgainOption = Annotated[
-    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
-]
+LoadOption = Annotated[str | None, typer.Option(metavar="xFACTOR", help="Open arrivals at another rate, e.g. x1.3.")]
+CallersOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Callers, or problems, at once.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="This day again: arrivals, outages and spells as recorded.")]
 CheckOption = Annotated[
-    bool, typer.Option("--check", help="Predict the rest of TRACE from its first part, and compare with what happened.")
+    bool, typer.Option("--check", help="Predict the rest of TRACE from its first part, and compare.")
 ]
 PartOption = Annotated[
     list[float] | None,
-    typer.Option(
-        "--part",
-        metavar="PART",
-        help="With --check: share of the calls. May be repeated. Default: 0.05, 0.1, 0.2, 0.5.",
-    ),
+    typer.Option(metavar="PART", help="Of the calls, with --check. Default: 0.05, 0.1, 0.2, 0.5. Repeatable."),
 ]
-AnywayOption = Annotated[
-    bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
-]
-ReportOption = Annotated[
-    Path | None, typer.Option("--report", metavar="DIR", help="Write a page with charts into this folder.")
-]
-
-
-FilesArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FILE...", help="A trace, a log or a table. Of a rotated log: all its files.", show_default=False
-    ),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="WHAT",
-        help="What FILE is: haproxy, nginx, csv, jsonl. Default: a trace or a log, by its content.",
-    ),
-]
-FormatOption = Annotated[
-    str | None,
-    typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {NGINX}"),
-]
+AnywayOption = Annotated[bool, typer.Option("--anyway", help="Build on a fit even if runs of it are unlike TRACE.")]
+ReportOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with charts into this folder.")]
+FromOption = Annotated[str | None, typer.Option("--from", metavar="WHAT", help="haproxy, nginx, csv or jsonl.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help=f"nginx's log_format. Default: {NGINX}")]
 ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option("--column", metavar="FIELD=NAME", help="A field and its column in a table. May be repeated."),
+    list[str] | None, typer.Option(metavar="FIELD=NAME", help="A field, its column in a table. Repeatable.")
 ]
-ZoneOption = Annotated[
-    str | None,
-    typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
-]
-KindOption = Annotated[
-    str | None,
-    typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of HAProxy, a backend. Default: all."),
-]
-SummaryOption = Annotated[
-    bool, typer.Option("--summary", help="Fit nothing: print what is in FILE; with --out, write it as a trace.")
-]
+ZoneOption = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times without one. Default: this machine's.")]
+KindOption = Annotated[str | None, typer.Option(metavar="KIND", help="Only calls of this kind: of HAProxy, a backend.")]
+SummaryOption = Annotated[bool, typer.Option("--summary", help="Fit nothing: print what FILE has, or write its trace.")]
 FitOutOption = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="PATH", help="Write the scenario here, as TOML; with --summary, the trace."),
+    Path | None, typer.Option("--out", "-o", metavar="PATH", help="The scenario, as TOML; with --summary, the trace.")
+]
+PlanOutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="The pool's config, as TOML.")
 ]
 
 
@@ -231,10 +144,12 @@ def fit(
             print(*summary_lines(data), sep="\n")
         return
     with _doing("fit", "fitting the trace"):
-        from balancer_simulator.fitting.description import as_toml, fit_data, fit_lines
+        from balancer.reporting.document import Section
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
-        from balancer_simulator.report.fit import write_fit_report
+        from balancer_simulator.report.fit import fit_table, write_fit_report
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
@@ -243,14 +158,19 @@ def fit(
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
         if report is not None:
-            page = _page("--report", report, lambda: write_fit_report(found, held, report))
+            page = _page(report, lambda: write_fit_report(found, held, report))
     if as_json:
-        print_json(
-            {"off": list(held.lines()), **fit_data(found), **held.data, **_files(scenario=scenario, report=page)}
-        )
+        data = {
+            "off": list(held.lines()),
+            "fitted": found.data(),
+            "unknown": list(unknown(found)),
+            "figures": held.data,
+        }
+        print_json({**data, **_files(scenario=scenario, report=page)})
         return
-    for line in (*held.lines(), *fit_lines(found), *held.compared()):
+    for line in (*held.lines(), *fit_lines(found)):
         print(line)
+    print_sections([Section("in the trace, and in runs of the fitted scenario", (fit_table(held),))], Console())
     _say_written(scenario, page)
 
 
@@ -264,7 +184,6 @@ def predict(
     gone: GoneOption = None,
     load: LoadOption = None,
     callers: CallersOption = None,
-    outages: OutagesOption = "drawn",
     again: AgainOption = False,
     check: CheckOption = False,
     part: PartOption = None,
@@ -284,45 +203,38 @@ def predict(
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     if part and not check:
         raise ConfigError("--part: it needs --check; leave it out, or give both")
-    if outages not in ("drawn", "recorded", "none"):
-        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
     with _doing("predict", "predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
-        from balancer_simulator.fitting.description import unknown
-        from balancer_simulator.fitting.fit import fit_run
-        from balancer_simulator.planning.planner import FitDraws
-        from balancer_simulator.planning.predict import PARTS, predict_next
+        from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
+        from balancer_simulator.planning.predict import predict as predicted
         from balancer_simulator.planning.shown import prediction_sections
         from balancer_simulator.planning.what_if import WhatIf
-        from balancer_simulator.report.plan import prediction_data, write_prediction
-        from balancer_simulator.studies.parallel import Simulators
+        from balancer_simulator.report.plan import prediction_charts, prediction_data, write_page
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
             dict(_numbers("--add", add, int, "=2", named=False)), _factor(load), callers,
-            dict(_numbers("--slower", slower, float, "=2.5")), dict(_numbers("--gone", gone, float, "=30")),
-            outages, again,  # type: ignore[arg-type]
+            dict(_numbers("--slower", slower, float, "=2.5")), dict(_numbers("--gone", gone, float, "=30")), again,
         )  # fmt: skip
         change.check()
         if check:
-            if change or report is not None:
+            if change != WhatIf() or report is not None:
                 raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
             tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
         else:
-            fitted = fit_run(read_trace(trace))
-            with Simulators(_processes(jobs)) as simulators:
-                found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
-            page = None
+            found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
+            page, sections = None, prediction_sections(found)
             if report is not None:
-                page = _page("--report", report, lambda: write_prediction(found, tuple(unknown(fitted)), report))
+                path = report / "prediction.html"
+                page = _page(report, lambda: write_page("Prediction", sections, prediction_charts(found), path))
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
         print_json({**prediction_data(found), **_files(report=page)})
     else:
-        print_sections(prediction_sections(found), Console())
+        print_sections(sections, Console())
         _say_written(page)
 
 
@@ -334,15 +246,12 @@ def plan(
     load: LoadOption = None,
     losing: LosingOption = 0,
     cost: CostOption = None,
-    slot_cost: SlotCostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the config of the pool here, as TOML.")
-    ] = None,
+    out: PlanOutOption = None,
     report: ReportOption = None,
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
@@ -353,7 +262,6 @@ def plan(
     ):  # fmt: skip
         if value is not None and given is None:
             raise ConfigError(f"{option}: it needs {needs}")
-    now = datetime.now().astimezone()
     soon = deadline is not None and deadline.strip().lower() == "soon"
     with _doing("plan", "looking for the best setting"):
         from balancer.observing.traces import read_trace
@@ -363,26 +271,27 @@ def plan(
         from balancer_simulator.planning.plan import STRATEGIES, Goal
         from balancer_simulator.planning.plan import plan as search
         from balancer_simulator.planning.shown import config_remarks, plan_sections
-        from balancer_simulator.report.plan import plan_data, write_plan
+        from balancer_simulator.report.plan import plan_chart, plan_data, write_page
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
-            None if deadline is None else math.inf if soon else seconds_until(deadline, now),
-            None if p99 is None else _seconds("--p99", p99), tasks, _factor(load), losing, certainty,
-            dict(_numbers("--cost", cost, float, "=2.5")), slot_cost,
+            None if deadline is None else math.inf if soon else seconds_of("--deadline", deadline),
+            None if p99 is None else seconds_of("--p99", p99), tasks, _factor(load), losing, certainty,
+            dict(_numbers("--cost", cost, float, "=2.5")),
         )  # fmt: skip
         read: Fit | Scenario = load_scenario(source) if source.suffix == ".toml" else fit_run(read_trace(source))
         found = search(
             read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
         )
-        named = None if deadline is None or soon or _is_span(deadline) else now
         pool = found.chosen or found.nearest or found.present
         config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
-        page = None if report is None else _page("--report", report, lambda: write_plan(found, report, named))
+        page, sections = None, plan_sections(found)
+        if report is not None:
+            page = _page(report, lambda: write_page("Plan", sections, [plan_chart(found)], report / "plan.html"))
     if as_json:
         print_json({**plan_data(found), **_files(config=config, report=page)})
         return
-    print_sections(plan_sections(found, named), Console())
+    print_sections(sections, Console())
     _say_written(config, page)
 
 
@@ -398,7 +307,7 @@ def _doing(command: str, title: str) -> Iterator[None]:
 
 
 def _print_check(found: "Check", *, as_json: bool) -> None:
-    rows = list(found.rows)
+    rows = [each.data for each in found.figures]
     if as_json:
         print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
         return
@@ -449,11 +358,11 @@ def _factor(load: str | None) -> float:
         raise ConfigError(f"--load: found {load!r}; write it like x1.3, in times of the recorded rate") from None
 
 
-def _seconds(option: str, text: str) -> float:
-    found = _LENGTH.fullmatch(text.strip().lower())
-    if not found:
-        raise ConfigError(f'{option}: found {text!r}; write it like "0.8s" or "800ms"')
-    return float(found[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}[found[2]]
+def seconds_of(option: str, text: str) -> float:
+    """Return the seconds of a length of time, e.g. "800ms" or "2h 30m"."""
+    if not _LENGTH.fullmatch(text.strip().lower()):
+        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"')
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text.lower()))
 
 
 def _processes(jobs: int | None) -> int:
@@ -468,12 +377,12 @@ def _written(out: Path, text: str) -> Path:
     return out
 
 
-def _page(option: str, folder: Path, write: Callable[[], Path]) -> Path:
+def _page(folder: Path, write: Callable[[], Path]) -> Path:
     try:
         return write()
     except OSError as error:
         raise ConfigError(
-            f"{option}: {folder}: cannot be written: {error.strerror}; choose a writable folder"
+            f"--report: {folder}: cannot be written: {error.strerror}; choose a writable folder"
         ) from None
 
 
@@ -485,45 +394,3 @@ def _say_written(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
             print(f"written: {path}")
-
-
-def _is_span(deadline: str) -> bool:
-    """Return whether the deadline is a duration, e.g. "90m", and not a time of day."""
-    return _SPAN.fullmatch(deadline.strip().lower()) is not None
-
-
-def seconds_until(deadline: str, now: datetime) -> float:
-    """Return the seconds from `now` until a deadline, e.g. "8.5s", "2h 30m" or "18:00". A time of day means the next
-    one.
-
-    Raises:
-        ConfigError: the deadline has another form, or is over.
-    """
-    text = deadline.strip().lower()
-    if _is_span(deadline):
-        found = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text))
-    else:
-        found = (_instant(text, deadline, now) - now).total_seconds()
-    if found <= 0:
-        raise ConfigError(f"--deadline: found {deadline!r}, which is in the past; give a later one")
-    return found
-
-
-def _instant(text: str, deadline: str, now: datetime) -> datetime:
-    clock = _CLOCK.fullmatch(text)
-    day = clock["day"] if clock else None
-    ahead = [number for number, name in enumerate(_DAYS) if day and len(day) >= 3 and name.startswith(day)]
-    try:
-        if clock is None:
-            found = datetime.fromisoformat(deadline.strip())
-            return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
-        if day and not ahead:
-            raise ValueError("not a day of the week")
-        at = now.replace(hour=int(clock["hour"]), minute=int(clock["minute"]), second=0, microsecond=0)
-    except ValueError:
-        raise ConfigError(
-            f'--deadline: found {deadline!r}; write it like "90m", "2h 30m", "18:00", "Friday 18:00" or '
-            '"2026-11-27 18:00"'
-        ) from None
-    at += timedelta(days=(ahead[0] - now.weekday()) % 7 if ahead else 0)
-    return at if at > now else at + timedelta(days=7 if ahead else 1)

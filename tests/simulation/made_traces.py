@@ -1,5 +1,6 @@
 """Traces of simulated runs: what a pool would have written of a scenario that is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from balancer_simulator import Policy, Scenario, simulate_once
@@ -9,7 +10,7 @@ from balancer.endpoint import Lease
 from balancer.observing.traces import Attempt, Trace
 from balancer.observing.traces.rows import data_of, line
 
-__all__ = ["made_trace", "written"]
+__all__ = ["imported", "made_trace", "written"]
 
 
 def made_trace(
@@ -45,6 +46,11 @@ def made_trace(
     ]
     run = {"row": "run", "version": 1, "run": "made", "strategy": strategy, "endpoints": endpoints}
     return Trace(runs=[run], attempts=attempts, ended={"made"})
+
+
+def imported(trace: Trace) -> Trace:
+    """Return the calls without the facts of the pool, as in the log of a proxy."""
+    return Trace(attempts=[replace(each, host=None) for each in trace.attempts])
 
 
 def written(trace: Trace, folder: Path) -> Path:

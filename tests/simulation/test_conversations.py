@@ -16,8 +16,8 @@ from tests.simulation.scenarios import at, change, endpoint
 _TALKS: dict[str, Any] = {
     "kind": "conversations",
     "conversations_per_s": 0.5,
-    "turns": {"mean": 4.0},
-    "adds": {"sizes": [1, 2, 3]},
+    "turns": 4.0,
+    "adds": 2.0,
     "think": {"kind": "exponential", "mean_s": 2.0},
     "systems": 5,
     "system_blocks": 2,
@@ -170,7 +170,9 @@ def test_conversations_are_as_the_scenario_says():
     first = sum(talk[0].startswith("s0.0/s0.1/") for talk in prompts.values()) / len(prompts)
     assert first == pytest.approx(1 / sum(1 / n for n in range(1, 6)), abs=0.1)
     assert all(later.startswith(f"{one}/") for talk in prompts.values() for one, later in pairwise(talk))
-    assert {len(talk[0].split("/")) for talk in prompts.values()} == {3, 4, 5}
+    added = [len(talk[0].split("/")) - 2 for talk in prompts.values()]
+    assert min(added) == 1
+    assert sum(added) / len(added) == pytest.approx(2.0, rel=0.25)
 
 
 # -- files ---------------------------------------------------------------------------------------------
@@ -240,6 +242,14 @@ def test_a_line_that_is_no_prompt_is_named(row, said, tmp_path):
     with pytest.raises(ConfigError) as error:
         _of_file(tmp_path, "a.jsonl")
     assert said in str(error.value)
+
+
+def test_another_table_is_refused_with_a_way_out_and_a_file_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("0.5\n")
+    with pytest.raises(ConfigError, match=r"a\.csv: is neither a trace nor prompts .* --from csv --out trace\.jsonl"):
+        _of_file(tmp_path, "a.csv")
+    with pytest.raises(ConfigError, match=r"b\.csv cannot be read: No such file"):
+        _of_file(tmp_path, "b.csv")
 
 
 # -- mistakes ------------------------------------------------------------------------------------------

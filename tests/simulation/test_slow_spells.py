@@ -51,16 +51,6 @@ def test_fixed_spells_begin_at_another_instant_in_each_run():
     assert np.ptp(firsts) > 1.0
 
 
-def test_a_share_of_the_spells_is_worse():
-    worse = {"share": 0.5, "lasts": _fixed(2.0), "factor": 20.0}
-    record = run(_scenario(between=_fixed(2.0), lasts=_fixed(2.0), worse=worse), "random")
-    lengths = [span.ended_s - span.started_s for span in record.spans if span.url == "a"]
-    shares = [
-        np.mean([low < each < high for each in lengths]) for low, high in ((0.0, 0.02), (0.03, 0.06), (0.15, 0.3))
-    ]
-    assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.1)
-
-
 def test_all_else_stays_to_the_last_bit():
     plain, with_spells = (
         run(_scenario(**each), "round_robin") for each in ({}, {"between": _fixed(15.0), "lasts": _fixed(5.0)})

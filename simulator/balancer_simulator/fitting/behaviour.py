@@ -16,7 +16,7 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "AHEAD", "CLEARLY", "FREE", "Behaviour", "BehaviourComparison", "candidates", "counts_below", "most_at_once",
+    "AHEAD", "CLEARLY", "FREE", "Behaviour", "BehaviourComparison", "counted", "counts_below", "most_at_once",
     "most_of", "score_of", "shared", "tried",
 ]  # fmt: skip
 
@@ -96,7 +96,7 @@ def most_at_once(calls: Calls) -> int:
 
 def most_of(begun_s: Floats, ended_s: Floats) -> int:
     """Return the most intervals, from begin to end, that overlap at one time."""
-    return int(_counts(begun_s, ended_s)[1].max(initial=0))
+    return int(counted(begun_s, ended_s)[1].max(initial=0))
 
 
 def counts_below(most: int) -> list[int]:
@@ -104,18 +104,15 @@ def counts_below(most: int) -> list[int]:
     return [count for count in _COUNTS if count < most]
 
 
-def candidates(most: int) -> list[Behaviour]:
-    """Return the behaviours that can be distinguished with at most `most` calls at once."""
-    counts = counts_below(most)
-    return [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
-
-
 def tried(calls: Calls, among: Sequence[Behaviour] | None = None, slower: Floats | float = 1.0) -> BehaviourComparison:
-    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`.
+    """Return the comparison of behaviours on `calls`, which were all at work.
 
+    `among`: default: all that can be distinguished with so many calls at once.
     `slower`: how many times as long each call took for another reason; its work is that much less.
     """
-    behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
+    counts = counts_below(most_at_once(calls))
+    every = [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
+    behaviours = tuple(every if among is None else among)
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
     works, scores = [], []
     longest = float((ended_s - begun_s).max(initial=LEAST_S))
@@ -167,7 +164,7 @@ def _in_lines(lines: int, begun_s: Floats, ended_s: Floats, open_: Bools) -> Flo
 
 def shared(cores: int, begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
     """Return the progress of each call while all calls shared the cores evenly."""
-    at_s, there = _counts(begun_s, ended_s)
+    at_s, there = counted(begun_s, ended_s)
     rate = np.minimum(1.0, cores / np.maximum(there, 1))
     progress = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(at_s))])
     work_s = np.interp(ended_s, at_s, progress) - np.interp(begun_s, at_s, progress)
@@ -175,7 +172,7 @@ def shared(cores: int, begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats
     return np.asarray(work_s), np.asarray(rate[last])
 
 
-def _counts(begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
+def counted(begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
     """Return the instants at which the number of calls changes, and the number from then on."""
     at_s = np.concatenate([ended_s, begun_s])  # an end before a beginning at the same instant
     steps = np.concatenate([-np.ones(len(ended_s)), np.ones(len(begun_s))])

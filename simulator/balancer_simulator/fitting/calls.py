@@ -37,24 +37,20 @@ class Calls:
         endpoint: its name.
         begun_s, ended_s: from the grant to the end, or so far.
         kinds: index of each call's kind in `PreparedTrace.kinds`.
-        sizes: as callers announced them; NaN without one.
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
         rest_s: the rest that it asked for; NaN without one.
-        server_s: duration by the server's report; NaN without one.
     """
 
     endpoint: str
     begun_s: Floats
     ended_s: Floats
     kinds: NDArray[np.intp]
-    sizes: Floats
     open: Bools
     failed: Bools
     refused: Bools
     rest_s: Floats
-    server_s: Floats
 
     def __len__(self) -> int:
         return len(self.begun_s)
@@ -203,12 +199,10 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         begun_s,
         ended_s,
         np.array([place[each.kind or "all"] for each in ordered], dtype=np.intp),
-        np.array([np.nan if each.size is None else each.size for each in ordered], dtype=np.float64),
         cut,
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
         np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
-        np.array([np.nan if each.server_s is None else each.server_s for each in ordered], dtype=np.float64),
     )
 
 

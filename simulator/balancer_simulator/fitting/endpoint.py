@@ -25,7 +25,7 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
+from balancer_simulator.fitting.drift import HARMLESS, Drift, Spells, drift_of, spells_of
 from balancer_simulator.fitting.faults import ObservedFaults, observed_faults_of
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
@@ -33,17 +33,12 @@ from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
-    "NO_NETWORK",
     "EndpointFit",
     "WorkSample",
     "fit_endpoint",
     "host_cores",
 ]
 
-_MOSTLY: Final = 0.8  # share of the calls that must have a server's report
-NO_NETWORK: Final = 1e-3
-"""Share of the mean call below which the network is left out, and stays part of the work: it is the rounding of clocks,
-and no reader of a prediction could see it."""
 _SPELLS_AHEAD: Final = 10.0  # by which the log-likelihood of a behaviour with slow spells must be larger than without
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
 
@@ -53,16 +48,13 @@ class WorkSample:
     """Work of some calls of an endpoint: seconds, which of them are lower bounds (`open`), and the index of each one's
     kind.
 
-    `behaviour` is the endpoint's behaviour under which the work was computed. `away_s` are seconds that calls spent on
-    the network; empty if servers do not report durations. `sizes` are as callers announced them; NaN without one.
+    `behaviour` is the endpoint's behaviour under which the work was computed.
     """
 
     work_s: Floats
     open: Bools
     kinds: NDArray[np.intp]
     behaviour: Behaviour
-    away_s: Floats
-    sizes: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +64,7 @@ class EndpointFit:
     Attributes:
         name: of the endpoint.
         calls: all its calls.
-        sound: calls that tell its work; they begin at their arrival at the server.
-        away_s: seconds of each of these on the network; empty if the server does not report durations.
+        sound: calls that tell its work.
         tried: the comparison of behaviours on them.
         most: the most calls at work at once.
         troubles: its faults.
@@ -85,7 +76,6 @@ class EndpointFit:
     name: str
     calls: Calls
     sound: Calls
-    away_s: Floats
     tried: BehaviourComparison
     most: int
     troubles: ObservedFaults
@@ -132,8 +122,6 @@ class EndpointFit:
             self.sound.open[picked],
             self.sound.kinds[picked],
             self.tried.behaviours[place],
-            self.away_s[picked] if len(self.away_s) else self.away_s,
-            self.sound.sizes[picked],
         )
 
 
@@ -160,21 +148,18 @@ def fit_endpoint(
     if any(not outage.over for outage in troubles.outages):
         began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
-    sound, away_s = _apart(sound)
     simple = few or sound.open.all()
     found = tried(sound, [FREE]) if simple else tried(sound)
     spells, drift = None, None
     if not simple:
         found, spells, drift = _over_time(sound, found, tests)
-    return EndpointFit(
-        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
-    )
+    return EndpointFit(calls.endpoint, calls, sound, found, most_at_once(sound), troubles, refusals, spells, drift)
 
 
 def _over_time(
     sound: Calls, found: BehaviourComparison, tests: int
 ) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
-    """Return the behaviours, the slow spells, and how times change otherwise.
+    """Return the behaviours, the slow spells, and, without spells, how times change.
 
     Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
     likelier of both is taken.
@@ -191,10 +176,7 @@ def _over_time(
         other = tried(sound, slower=each.slower)
         if other.total > best.total + _SPELLS_AHEAD:
             best, spells = other, each
-    if spells is None:
-        return found, None, drift
-    left = _drift(sound, best.work_s[best.chosen], tests)
-    return best, spells, left if left and left.kind != "varies" else None
+    return best, spells, None if spells or drift.ratio < HARMLESS else drift
 
 
 def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
@@ -204,29 +186,10 @@ def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
 
 
 def _log(sound: Calls, work_s: Floats) -> Floats:
-    """Return the logarithm of the work, less that of its kind and size."""
+    """Return the logarithm of the work, less that of its kind."""
     log = np.log(np.maximum(work_s, LEAST_S))
-    told = sound.sizes > 0  # NaN is not
-    if told.mean() >= _MOSTLY and np.ptp(sound.sizes[told]) > 0:
-        size = np.log(np.where(told, sound.sizes, np.median(sound.sizes[told])))
-        log = log - np.polynomial.Polynomial.fit(size, log, 1)(size)
     counts = np.maximum(np.bincount(sound.kinds), 1)
     return np.asarray(log - (np.bincount(sound.kinds, log) / counts)[sound.kinds])
-
-
-def _apart(sound: Calls) -> tuple[Calls, Floats]:
-    """Return the calls as they were in the server, and the seconds of each on the network, if servers report durations.
-
-    The whole way is put before the work: that makes no difference to a caller.
-    """
-    told = ~np.isnan(sound.server_s)
-    if not told.any() or told.mean() < _MOSTLY:
-        return sound, np.empty(0)
-    away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
-    away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
-    if away_s.mean() < NO_NETWORK * sound.held_s.mean():
-        return sound, np.empty(0)
-    return replace(sound, begun_s=sound.begun_s + away_s), away_s
 
 
 def host_cores(

@@ -1,12 +1,12 @@
-"""Fit of a scenario to a trace: endpoints, kinds, callers and faults, with what is unknown.
+"""Fit of a scenario to a trace: endpoints, kinds, callers and faults.
 
 A fit can be drawn again, from its calls resampled in blocks: such scenarios vary as much as the truth is uncertain.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypedDict, Unpack
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,63 +15,25 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
 from balancer_simulator.fitting.drift import Spells
-from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores
+from balancer_simulator.fitting.endpoint import EndpointFit, WorkSample, fit_endpoint, host_cores
 from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.refusals import ObservedRefusals
-from balancer_simulator.fitting.stages import as_batch, by_stage, problems_at_once, stages_of
-from balancer_simulator.fitting.survival import LEAST_S, quantile_means
-from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
+from balancer_simulator.fitting.stages import as_batch, by_stage, problems_at_once
+from balancer_simulator.fitting.survival import LEAST_S, empirical
+from balancer_simulator.fitting.times import FittedTimes, times_of
+from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
 
-__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "Troubles", "fit_run", "fit_trace"]
+__all__ = ["Fit", "fit_run", "fit_trace"]
 
 _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
 _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
-_AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
-_MOSTLY: Final = 0.9  # share of the calls in turn from which on the endpoints take turns
+_MOSTLY: Final = 0.75  # share of the calls in turn from which on the endpoints take turns
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
-
-Troubles = Literal["drawn", "recorded", "none"]
-"""Outages and slow spells of a run: drawn; at the recorded instants; or no outages, and drawn spells."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedOutage:
-    """An endpoint is down from one instant to another."""
-
-    endpoint: str
-    from_s: float
-    to_s: float
-
-
-class ScenarioOptions(TypedDict, total=False):
-    """Differences of a scenario from the trace that was fitted.
-
-    Attributes:
-        workload: instead of the callers of the trace.
-        draw: of a fit to the calls resampled in blocks.
-        horizon_s: seconds to simulate.
-        outages: further outages.
-        troubles: how outages and slow spells come; drawn by default.
-        ongoing: continue at the end of the trace. An outage that was not over continues. Endpoints with one or two
-            outages have no other, because their rate is unknown; with more, outages recur at the same rate.
-        strategy: instead of that of the trace.
-        replications, name: of the scenario; 20 and "fitted" by default.
-    """
-
-    workload: Mapping[str, Any]
-    draw: np.random.Generator
-    horizon_s: float
-    outages: Sequence[PlannedOutage]
-    troubles: Troubles
-    ongoing: bool
-    strategy: str
-    replications: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +47,8 @@ class Fit:
         cores: by host, the cores that its endpoints share, if they do.
         caller_pattern: the callers.
         times: durations of calls.
-        sizes: how durations depend on announced sizes; None if they do not, or there are no sizes.
-        batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
         takes_turns: nearly every call went to the endpoint whose turn it was.
+        batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
     """
 
     prepared: PreparedTrace
@@ -96,55 +57,58 @@ class Fit:
     cores: dict[str, int]
     caller_pattern: CallerPattern
     times: FittedTimes
-    sizes: SizeRegression | None
+    takes_turns: bool
     batch: Mapping[str, Any] | None = None
-    takes_turns: bool = False
 
-    def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
-        """Return the fit as a scenario. Raises ConfigError if the trace has values that no scenario may have."""
+    def scenario(self, **options: Any) -> Scenario:
+        """Return the fit as a scenario; `options` as of `data`.
+
+        Raises:
+            ConfigError: the trace has values that no scenario may have.
+        """
         return validated_scenario(self.data(**options), "the fitted scenario")
 
-    def data(self, **options: Unpack[ScenarioOptions]) -> dict[str, Any]:
-        """Return the fit as the keys and values of a scenario."""
-        draw, strategy = options.get("draw"), options.get("strategy", self.strategy)
+    def data(
+        self,
+        *,
+        name: str = "fitted",
+        replications: int = 20,
+        workload: Mapping[str, Any] | None = None,
+        horizon_s: float | None = None,
+        draw: np.random.Generator | None = None,
+        again: bool = False,
+    ) -> dict[str, Any]:
+        """Return the fit as the keys and values of a scenario.
+
+        Args:
+            name, replications: of the scenario.
+            workload: instead of the callers of the trace.
+            horizon_s: seconds to simulate.
+            draw: of a fit to the calls resampled in blocks.
+            again: outages and slow spells come at the recorded instants.
+        """
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
-        kinds = range(len(self.prepared.kinds))
-        times = times_of(samples, kinds, _VALUES) if draw else self.times
-        sizes = fit_sizes(samples, kinds, _VALUES, surely=True) if draw and self.sizes else self.sizes
-        down = {each.endpoint: each for each in options.get("outages", ())}
-        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds(sizes)}
+        times = times_of(samples, range(len(self.prepared.kinds)), _VALUES) if draw else self.times
+        requests: dict[str, Any] = {"attempts": self.attempts, "kinds": self._kinds()}
         if self.prepared.timeout_s is not None:
             requests["call_timeout_s"] = self.prepared.timeout_s
-        asked = dict(options["workload"]) if "workload" in options else self.workload(draw)
+        asked = dict(workload or self.workload(draw))
         endpoints, cores = [], dict(self.cores)
         for member in self.members:
-            sample, mine = samples[member.name], times.of[member.name]
-            data = member.data
-            data["seen_at_once"] = max(1, min(self.endpoints[member.name].most, member.most))
-            if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
-                data["parallel"] = sample.behaviour.count
-            elif sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
-                data["host"] = member.alone
+            found, sample = self.endpoints[member.name], samples[member.name]
+            faults = _recorded(found) if again else _drawn(found, draw)
+            endpoints.append(
+                self._endpoint(member, sample, times.of[member.name])
+                | _refusals(member, found.refusals)
+                | {"faults": [*faults, *_single(found)]}
+            )
+            if sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
                 cores[member.alone] = sample.behaviour.count
-            data |= self._refusals(member)
-            values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
-            if sizes is not None:  # the work belongs to the request: it is large at every endpoint
-                data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
-            elif len(values) == 1:
-                data["service"] = values[0]
-            else:
-                data["services"] = {self.prepared.kinds[kind]: each for kind, each in values.items()}
-            if sample.away_s.any():
-                away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
-                data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
-            if faults := self._faults(member.name, draw, down.get(member.name), options):
-                data["faults"] = faults
-            endpoints.append(data)
         return {
-            "name": options.get("name", "fitted"),
-            "horizon_s": options.get("horizon_s") or self._horizon_s(asked),
-            "replications": options.get("replications", 20),
-            **({"policies": [strategy]} if strategy else {}),
+            "name": name,
+            "horizon_s": horizon_s or self._horizon_s(asked),
+            "replications": replications,
+            **({"policies": [self.strategy]} if self.strategy else {}),
             "workload": asked,
             "requests": requests,
             "hosts": {host: {"cores": count} for host, count in cores.items()},
@@ -155,26 +119,14 @@ class Fit:
         """Return the workload. `calls`: their number in all, if callers wait for their answers."""
         if self.batch is not None:
             return dict(self.batch)
-        caller_pattern = self.caller_pattern
-        if caller_pattern.callers is None:
-            return {"kind": "arrivals", "at_s": _rounded(caller_pattern.at_s.tolist())}
-        found: dict[str, Any] = {"kind": "closed", "workers": caller_pattern.callers, "calls": calls or self.asked}
-        pauses_s = caller_pattern.pauses_s(_VALUES, draw)
+        pattern = self.caller_pattern
+        if pattern.callers is None:
+            return {"kind": "arrivals", "at_s": empirical(pattern.at_s)["values_s"]}
+        found: dict[str, Any] = {"kind": "closed", "workers": pattern.callers, "calls": calls or self.asked}
+        pauses_s = pattern.pauses_s(_VALUES, draw)
         if len(pauses_s) and pauses_s.mean() > _SHORT * self.typical_s:
-            found["think"] = {"kind": "empirical", "values_s": _rounded(pauses_s.tolist())}
+            found["think"] = empirical(pauses_s)
         return found
-
-    def equivalent_callers(self, at_once: int) -> tuple[int, float]:
-        """Return how many callers each of `at_once` problems has, and the seconds that each pauses between two calls.
-
-        For names that have several calls at once, as the problems of a pipeline have. By Little's law, the mean number
-        of calls under way stays the same.
-        """
-        lasts_s = max(self.prepared.lasts_s, 1e-9)
-        under_way = sum(each.ended_s - each.asked_s for each in self.prepared.attempts) / lasts_s
-        callers = max(1, math.ceil(under_way / at_once))
-        pause_s = max(0.0, callers * at_once - under_way) * lasts_s / self.asked
-        return callers, pause_s if pause_s > _SHORT * self.typical_s else 0.0
 
     @property
     def callers(self) -> int | None:
@@ -216,90 +168,91 @@ class Fit:
         """The policy of a simulation of the fit: the strategy of the trace; if unknown, what its order looks like."""
         return Policy(strategy=self.strategy or ("round_robin" if self.takes_turns else _DEFAULT))
 
-    def _kinds(self, sizes: SizeRegression | None) -> list[dict[str, Any]]:
+    def _kinds(self) -> list[dict[str, Any]]:
         offered = {label for member in self.members for label in member.labels}
+        waits = [each.value for each in self.prepared.trace.events if each.event == "gave_up" and each.value]
         found = []
-        for place, kind in enumerate(self.prepared.kinds):
+        for kind in self.prepared.kinds:
             mine = [each for each in self.prepared.attempts if (each.kind or "all") == kind]
-            labels = [label for label in kind.split("+") if label in offered]
             data: dict[str, Any] = {"name": kind, "share": float(len(mine))}
-            if labels:
+            if labels := [label for label in kind.split("+") if label in offered]:
                 data["labels"] = labels
-            if sizes is not None:
-                data["work"] = {"kind": "empirical", "values_s": _rounded(sizes.works[place].tolist())}
-            slots = int(np.median([each.slots for each in mine]))
-            if slots > 1:
+            if (slots := int(np.median([each.slots for each in mine]))) > 1:
                 data["slots"] = slots
-            waits = [each.value for each in self.prepared.trace.events if each.event == "gave_up" and each.value]
             if waits:
                 data["acquire_timeout_s"] = float(np.median(waits))
             found.append(data)
         return found
 
-    def _refusals(self, member: Member) -> dict[str, Any]:
-        refusals = self.endpoints[member.name].refusals
-        if refusals.beyond is None or refusals.beyond >= member.capacity:
-            return {}
-        found: dict[str, Any] = {"refuse_beyond": refusals.beyond, "refuse_s": float(f"{refusals.refuse_s:.6g}")}
-        return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
-
-    def _faults(
-        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, options: ScenarioOptions
-    ) -> list[dict[str, Any]]:
-        troubles, ongoing = self.endpoints[name].troubles, options.get("ongoing", False)
-        found: list[dict[str, Any]] = []
-        if options.get("troubles") == "recorded":
-            return [*self._recorded(name), *self._single(name, outage)]
-        mttr_s = troubles.mttr_s
-        if ongoing and mttr_s is not None and not troubles.outages[-1].over:
-            ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
-            lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
-            if lasts_s > 0:
-                found.append({"kind": "fail_within", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
-        if (
-            options.get("troubles") != "none"
-            and mttr_s is not None
-            and (not ongoing or len(troubles.outages) >= _AGAIN)
-        ):
-            rate = rate_of(len(troubles.outages), troubles.watched_s, draw)
-            crash = {
-                "mtbf_s": max(1 / max(rate, 1e-9), 1e-3),
-                "mttr_s": max(mttr_s, 1e-3),
-                "refuse_s": troubles.quick_s,
-            }
-            found.append({"kind": "crash_repair", **crash})
-        if spells := self.endpoints[name].spells:
-            found.append(_spells(spells, draw))
-        return [*found, *self._single(name, outage)]
-
-    def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the outages and slow spells at the instants of the trace."""
-        troubles, spells = self.endpoints[name].troubles, self.endpoints[name].spells
-        for each in troubles.outages:
-            if each.to_s > each.from_s:
-                yield {"kind": "fail_within", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
-        for from_s, to_s, factor in spells.seen_s if spells else ():
-            yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": factor}
-
-    def _single(self, name: str, outage: PlannedOutage | None) -> list[dict[str, Any]]:
-        """Return the failures of single calls, and a planned outage."""
-        troubles = self.endpoints[name].troubles
-        found: list[dict[str, Any]] = []
-        if troubles.quick_part:
-            found.append({"kind": "fail_within", "probability": troubles.quick_part, "after_s": troubles.quick_s})
-        if troubles.slow_part:
-            found.append({"kind": "fail_within", "probability": troubles.slow_part})
-        if outage is not None:
-            found.append(
-                {"kind": "fail_within", "from_s": outage.from_s, "to_s": outage.to_s, "after_s": troubles.quick_s}
-            )
-        return found
+    def _endpoint(self, member: Member, sample: WorkSample, times: Mapping[int, Floats]) -> dict[str, Any]:
+        """Return an endpoint with the behaviour and the times of a sample."""
+        data = member.data
+        data["seen_at_once"] = max(1, min(self.endpoints[member.name].most, member.most))
+        if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
+            data["parallel"] = sample.behaviour.count
+        elif sample.behaviour.name == "cores":
+            data["host"] = member.alone
+        values = {self.prepared.kinds[kind]: empirical(each) for kind, each in times.items()}
+        data |= {"services": values} if len(values) > 1 else {"service": next(iter(values.values()))}
+        return data
 
     def _horizon_s(self, workload: Mapping[str, Any]) -> float:
         if workload["kind"] == "arrivals":
             return float(max(self.prepared.lasts_s, workload["at_s"][-1] * 1.05 + 1e-3))
         calls = float(workload.get("calls") or workload.get("tasks") or 1)
         return max(_CALLS_AHEAD * self.prepared.lasts_s * max(1.0, calls / len(self.prepared.attempts)), 1.0)
+
+
+def _refusals(member: Member, refusals: ObservedRefusals) -> dict[str, Any]:
+    if refusals.beyond is None or refusals.beyond >= member.capacity:
+        return {}
+    found: dict[str, Any] = {"refuse_beyond": refusals.beyond, "refuse_s": float(f"{refusals.refuse_s:.6g}")}
+    return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
+
+
+def _drawn(found: EndpointFit, draw: np.random.Generator | None) -> list[dict[str, Any]]:
+    """Return the outages and slow spells as chance brings them."""
+    troubles, faults = found.troubles, list[dict[str, Any]]()
+    if troubles.mttr_s is not None:
+        up_s = 1 / max(rate_of(len(troubles.outages), troubles.watched_s, draw), 1e-9)
+        times_s = {"mtbf_s": max(up_s, 1e-3), "mttr_s": max(troubles.mttr_s, 1e-3), "refuse_s": troubles.quick_s}
+        faults.append({"kind": "crash_repair", **times_s})
+    return [*faults, *([_spells(found.spells, draw)] if found.spells else [])]
+
+
+def _recorded(found: EndpointFit) -> list[dict[str, Any]]:
+    """Return the outages and slow spells at the instants of the trace."""
+    down = {"kind": "fail_within", "after_s": found.troubles.quick_s}
+    outages = [
+        {**down, "from_s": each.from_s, "to_s": each.to_s} for each in found.troubles.outages if each.to_s > each.from_s
+    ]
+    spells, seen_s = found.spells, found.spells.seen_s if found.spells else ()
+    slow = [{"kind": "slow_within", "from_s": a, "to_s": b, "factor": spells.factor} for a, b in seen_s if spells]
+    return [*outages, *slow]
+
+
+def _single(found: EndpointFit) -> list[dict[str, Any]]:
+    """Return the failures of single calls."""
+    troubles = found.troubles
+    quick = {"kind": "fail_within", "probability": troubles.quick_part, "after_s": troubles.quick_s}
+    slow = {"kind": "fail_within", "probability": troubles.slow_part}
+    return [each for each in (quick, slow) if each["probability"]]
+
+
+def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
+    """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
+
+    def lengths(mean_s: float, *, fixed: bool) -> dict[str, Any]:
+        many = max(1, spells.whole)
+        drawn_s = mean_s if fixed or draw is None else mean_s * many / float(draw.gamma(many))
+        return {"kind": "deterministic" if fixed else "exponential", "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
+
+    return {
+        "kind": "slow_spells",
+        "factor": float(f"{spells.factor:.6g}"),
+        "between": lengths(spells.between_s, fixed=spells.between_fixed),
+        "lasts": lengths(spells.lasts_s, fixed=spells.lasts_fixed),
+    }
 
 
 def fit_trace(trace: Trace) -> Fit:
@@ -325,35 +278,37 @@ def fit_trace(trace: Trace) -> Fit:
         cores, found = host_cores(members, found) if prepared.ended >= FEWEST else ({}, found)
         samples = {name: each.sample for name, each in found.items()}
         times = times_of(samples, range(len(prepared.kinds)), _VALUES)
-        sizes = fit_sizes(samples, range(len(prepared.kinds)), _VALUES)
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
-    return Fit(
-        prepared,
-        members,
-        found,
-        cores,
-        caller_pattern_of(prepared.attempts),
-        times,
-        sizes,
-        takes_turns=_takes_turns(prepared),
-    )
+    pattern = caller_pattern_of(prepared.attempts)
+    return Fit(prepared, members, found, cores, pattern, times, _takes_turns(prepared, members, found))
 
 
-def _takes_turns(prepared: PreparedTrace) -> bool:
-    """Return whether the calls of each kind go around: the last one before at an endpoint is as many ago as it has."""
-    in_turn = seen = 0
+def _takes_turns(prepared: PreparedTrace, members: Sequence[Member], found: Mapping[str, EndpointFit]) -> bool:
+    """Return whether calls of each kind mostly go to the endpoint whose last call is longest ago, of those with room.
+
+    Of three endpoints round robin does so in 93 to 100% of the calls, other strategies in at most 53%.
+    """
+    most = {member.name: member.most for member in members}
+    down = {name: each.troubles.outages for name, each in found.items()}
+    turns = list[bool]()
     for kind in prepared.kinds:
-        mine = sorted(
-            (each for each in prepared.attempts if (each.kind or "all") == kind), key=lambda each: each.granted_s
-        )
-        names = [each.endpoint for each in mine]
-        many = len(set(names))
-        if many > 1:
-            rounds = [set(names[at : at + many]) for at in range(len(names) - many + 1)]
-            seen += len(rounds)
-            in_turn += sum(len(each) == many for each in rounds)
-    return seen >= FEWEST and in_turn >= _MOSTLY * seen
+        mine = [each for each in prepared.attempts if (each.kind or "all") == kind]
+        last, ends_s = dict.fromkeys((each.endpoint for each in mine), -1), defaultdict[str, list[float]](list)
+        for number, each in enumerate(sorted(mine, key=lambda each: each.granted_s)):
+            now = each.granted_s
+            ends_s = defaultdict(list, {name: [end for end in ends if end > now] for name, ends in ends_s.items()})
+            free = [
+                name
+                for name in last
+                if len(ends_s[name]) < most.get(name, 1)
+                and not any(o.from_s <= now <= o.to_s for o in down.get(name, ()))
+            ]
+            if len(free) > 1 and each.endpoint in free:
+                turns.append(each.endpoint == min(free, key=last.__getitem__))
+            last[each.endpoint] = number
+            ends_s[each.endpoint].append(each.ended_s)
+    return len(turns) >= FEWEST and sum(turns) >= _MOSTLY * len(turns)
 
 
 def fit_run(trace: Trace) -> Fit:
@@ -366,7 +321,7 @@ def fit_run(trace: Trace) -> Fit:
     at_once = problems_at_once(fit.prepared.attempts) if staged else 0
     if not at_once:
         return fit if staged is None else fit_trace(trace)
-    return replace(fit, batch=as_batch(stages_of(fit.prepared.attempts, at_once), at_once))
+    return replace(fit, batch=as_batch(fit.prepared.attempts, at_once))
 
 
 def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
@@ -374,25 +329,3 @@ def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
     if refusals.beyond is None or member.source not in ("waits", "others") or member.capacity > refusals.beyond:
         return member
     return replace(member, capacity=max(member.seen, refusals.beyond + 1))
-
-
-def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
-    """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
-
-    def lengths(mean_s: float, whole: int, *, fixed: bool) -> dict[str, Any]:
-        many = max(1, whole)
-        drawn_s = mean_s if fixed or draw is None else mean_s * many / float(draw.gamma(many))
-        return {"kind": "deterministic" if fixed else "exponential", "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
-
-    between = lengths(spells.between_s, spells.whole, fixed=spells.fixed)
-    kinds = [
-        {"factor": float(f"{each.factor:.6g}"), "lasts": lengths(each.lasts_s, each.whole, fixed=each.fixed)}
-        for each in spells.kinds
-    ]
-    worse = {"worse": {"share": float(f"{spells.share:.6g}"), **kinds[1]}} if len(kinds) > 1 else {}
-    return {"kind": "slow_spells", "between": between, **kinds[0], **worse}
-
-
-def _rounded(values: Sequence[float]) -> list[float]:
-    """Return values with six digits, for a file."""
-    return [float(f"{value:.6g}") for value in values]

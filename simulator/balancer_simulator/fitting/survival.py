@@ -4,7 +4,7 @@ Quantiles by the estimator of Kaplan and Meier (1958). Beyond the longest ended 
 part of the ended times. Without the open ones, times would look too short.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.stats import CensoredData, ecdf
@@ -12,7 +12,7 @@ from scipy.stats import CensoredData, ecdf
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["LEAST_S", "beyond", "quantile_means"]
+__all__ = ["LEAST_S", "empirical", "quantile_means"]
 
 LEAST_S: Final = 1e-6
 _TAIL_PART: Final = 0.1  # share of the ended times from which the tail is estimated
@@ -40,14 +40,11 @@ def quantile_means(times_s: Floats, open_: Bools, count: int) -> Floats:
     return np.asarray(np.maximum(np.sort(means), LEAST_S))  # rounding may break the order
 
 
-def beyond(times_s: Floats, open_: Bools) -> float:
-    """Return the share of times that are longer than the longest ended one, 0 to 1."""
-    if open_.all():
-        return 1.0
-    longest = times_s[~open_].max()
-    if not (open_ & (times_s >= longest)).any():
-        return 0.0
-    return float(ecdf(CensoredData(uncensored=times_s[~open_], right=times_s[open_])).sf.probabilities[-1])
+def empirical(values_s: Floats, count: int = 0) -> dict[str, Any]:
+    """Return a distribution of these times, or of `count` that represent them, with six digits for a file."""
+    if 0 < count < len(values_s):
+        values_s = quantile_means(values_s, np.zeros(len(values_s), dtype=np.bool_), count)
+    return {"kind": "empirical", "values_s": [float(f"{value:.6g}") for value in values_s]}
 
 
 def _masses(times_s: Floats, open_: Bools) -> tuple[Floats, Floats]:

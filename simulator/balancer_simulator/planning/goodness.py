@@ -27,7 +27,6 @@ _SPANS: Final = 100_000
 _FEWEST_RUNS, _MOST_RUNS = 4, 10
 _CALLS: Final = 40_000  # in all runs together, about
 _A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
-_TAKES: Final = ": a call takes"  # after the name of an endpoint
 _LITTLE: Final = 0.02  # share of the mean call, or of all calls: a smaller difference harms nobody
 
 
@@ -81,11 +80,6 @@ class FigureOfFit:
         return self.fitted / self.measured - 1
 
     @property
-    def is_of_one(self) -> bool:
-        """Whether it is of one endpoint, and not of the whole trace."""
-        return self.name.endswith(_TAKES)
-
-    @property
     def is_far(self) -> bool:
         """Whether it is off by more than `FAR`."""
         return abs(self.off) > FAR and abs(self.fitted - self.measured) > self.least
@@ -98,11 +92,22 @@ class FigureOfFit:
         return abs(self.measured - self.fitted) <= reach
 
     @property
-    def words(self) -> str:
-        """Both values."""
+    def values(self) -> tuple[str, str]:
+        """The measured and the fitted value, with their unit."""
         measured, fitted = (
             (f"{100 * each:.3g}%" if self.unit == "%" else f"{each:.3g} s") for each in (self.measured, self.fitted)
         )
+        return measured, fitted
+
+    @property
+    def apart(self) -> str:
+        """How far it is off."""
+        return f"{self.off:+.0%}" if math.isfinite(self.off) else "none in the trace"
+
+    @property
+    def words(self) -> str:
+        """Both values, in a sentence."""
+        measured, fitted = self.values
         return f"{self.name} {measured} in the trace, {fitted} in runs of the fit"
 
 
@@ -126,46 +131,19 @@ class FitCheck:
 
     def lines(self) -> Iterator[str]:
         """Yield what a reader must know before anything else: that the fit is off, and by how much."""
-        off = self.off()
-        if off:
+        if off := self.off():
             yield "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
-            yield from (f"  {each.words} ({_signed(each.off)})" for each in off)
-        for each in (*self.figures, *self.waits):
-            if each.is_far and each.is_chance:
-                yield f"by chance or not: {each.words} ({_signed(each.off)}); runs differ by as much among themselves"
-
-    def compared(self) -> Iterator[str]:
-        """Yield the call times of each endpoint, then all other figures, in the trace and in runs of the fit."""
-        yield "call times in the trace, and in runs of the fitted scenario:"
-        for each in self.calls:
-            quantiles = ", ".join(
-                f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99)
-            )
-            yield f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}"
-        yield from (f"  {each.words}" for each in (*self.waits, *(each for each in self.figures if not each.is_of_one)))
+            yield from (f"  {each.words} ({each.apart})" for each in off)
 
     @property
     def data(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """All figures as plain data."""
         return {
-            "held_against": {
-                each.endpoint: {
-                    "calls": each.calls, "mean_off": each.off,
-                    **{f"p{q}": dict(zip(("measured", "fitted"), each.at(q / 100), strict=True)) for q in (50, 90, 99)},
-                }
-                for each in self.calls
-            },
-            "figures": {
-                each.name.rstrip(":"): {
-                    "measured": each.measured, "fitted": each.fitted, "off": each.is_far, "by_chance": each.is_chance
-                }
-                for each in (*self.figures, *self.waits)
-            },
+            each.name.rstrip(":"): {
+                "measured": each.measured, "fitted": each.fitted, "off": each.is_far, "by_chance": each.is_chance
+            }
+            for each in (*self.figures, *self.waits)
         }  # fmt: skip
-
-
-def _signed(off: float) -> str:
-    return f"{off:+.0%}" if math.isfinite(off) else "none in the trace"
 
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
@@ -183,24 +161,21 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
         known = ~each.sound.open
         if known.sum() < 2 or any(len(mine) < 2 for mine in times):
             continue
-        away_s = each.away_s if len(each.away_s) else 0.0
-        measured = quantile_means(each.sound.held_s + away_s, each.sound.open, _POINTS)
+        measured = quantile_means(each.sound.held_s, each.sound.open, _POINTS)
         every = np.concatenate(times)
         fitted = quantile_means(every, np.zeros(len(every), dtype=np.bool_), _POINTS)
         calls.append(GoodnessOfFit(name, int(known.sum()), measured, fitted))
         means = np.array([mine.mean() for mine in times])
-        figures.append(FigureOfFit(f"{name}{_TAKES}", "s", float(measured.mean()), means, 0.0))
+        figures.append(FigureOfFit(f"{name}: a call takes", "s", float(measured.mean()), means, 0.0))
     refused = np.mean([each.outcome == "overload" for each in fit.prepared.attempts])
     shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
     figures.append(FigureOfFit("refused calls:", "%", float(refused), shares, _LITTLE))
     if fit.batch is not None:
         ends_s = np.array([max(each.ended_s for each in spans) - min(each.asked_s for each in spans) for spans in runs])
-        figures.append(FigureOfFit("the run takes", "s", _length_s(fit), ends_s, 0.0))
+        tried = fit.prepared.attempts
+        took_s = max(each.ended_s for each in tried) - min(each.asked_s for each in tried)
+        figures.append(FigureOfFit("the run takes", "s", took_s, ends_s, 0.0))
     return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
-
-
-def _length_s(fit: Fit) -> float:
-    return max(each.ended_s for each in fit.prepared.attempts) - min(each.asked_s for each in fit.prepared.attempts)
 
 
 def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit]:

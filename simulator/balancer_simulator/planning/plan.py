@@ -1,25 +1,23 @@
 """A plan: the cheapest setting that keeps a goal, a deadline or a p99.
 
-A pool is the first part of a chain: today's endpoints, those that do most for their cost first, then copies of one of
-them. More of a chain is never slower, so their number is found by bisection, for the best callers, capacities and
-strategy.
+A pool is the first part of a chain: today's endpoints, those that do most for their cost first, then copies of the
+first one or, if all cost the same, of the middle one. More of a chain is never slower, so their number is found by
+bisection, for the best callers, capacities and strategy.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 from balancer.errors import ConfigError
-from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import changes, runs_line
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
-from balancer_simulator.planning.planner import FitDraws, Forecast, Planner
+from balancer_simulator.planning.planner import Forecast, Planner
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.planning.what_if import WhatIf, from_0, rate_of_work, url_of, whole_of
+from balancer_simulator.planning.what_if import WhatIf, callers_of, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
@@ -37,12 +35,10 @@ _MOST_OPEN: Final = 200  # endpoints: more are not tried
 _MOST_CLOSED: Final = 24  # likewise, or twice the present number if that is more
 _TIMES: Final = 4  # times the present endpoints: more are not tried for a deadline
 _CALLS: Final = 10_000  # a longer run is cut: a p99 hardly changes, and each further call takes time
-_KINDS: Final = 3  # endpoints that are copied: more would take too long
 _BUSY: Final = 0.8  # share of the time: where the search begins
 _IDLE: Final = 4.0  # times the load: with so many endpoints hardly any request waits
 _KNEE_DRAWS: Final = 6
 _TODAY_DRAWS: Final = 5  # that tell how many requests are lost today
-_SLOTS: Final = (0.5, 1.5, 2.0, 3.0)  # capacities that are tried if slots have a cost, in times of today's
 _BETTER: Final = 0.02  # share of the time that another setting must save to replace the present one
 _LOST: Final = 0.001  # share of the requests that may be lost, if it is not more today
 _AS_TODAY: Final = 1.25
@@ -61,7 +57,6 @@ class Goal:
         losing: number of endpoints that are gone for the whole run: those that do most.
         certainty: probability that a run meets it.
         costs: of an endpoint and of each copy, by name or URL; 1 for all others.
-        slot_cost: of each slot beside that; None: slots are free, and those of open arrivals stay as they are.
     """
 
     deadline_s: float | None = None
@@ -71,7 +66,6 @@ class Goal:
     losing: int = 0
     certainty: float = 0.95
     costs: Mapping[str, float] | None = None
-    slot_cost: float | None = None
 
     @property
     def figure(self) -> str:
@@ -83,28 +77,18 @@ class Goal:
         """How small it must be."""
         return (self.deadline_s if self.p99_s is None else self.p99_s) or 0.0
 
-    def check(self, base: Scenario) -> None:
-        """Raise ConfigError if the goal cannot be one of this scenario."""
-        if not self.at_most > 0:
-            name = "--deadline" if self.p99_s is None else "--p99"
-            raise ConfigError(f"{name}: found {self.at_most:g} s; it must be more than 0")
-        if not 0 < self.load <= 100:
-            raise ConfigError(f"--load: found {self.load:g}; it must be more than 0 and at most 100, e.g. x1.5")
-        if self.losing < 0:
-            raise ConfigError(f"--losing: found {self.losing}; it must be a whole number, 0 or more")
-        if not 0.5 <= self.certainty < 1:
-            raise ConfigError(
-                f"--certainty: found {self.certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95"
-            )
-        if wrong := [cost for cost in (self.costs or {}).values() if not 0 < cost < math.inf]:
-            raise ConfigError(f"--cost: found {wrong[0]:g}; it must be more than 0")
-        if self.slot_cost is not None:
-            if not 0 <= self.slot_cost < math.inf:
-                raise ConfigError(f"--slot-cost: found {self.slot_cost:g}; it must be 0 or more")
-            if not any(map(_binds, base.endpoints)):
-                raise ConfigError(
-                    "--slot-cost: no endpoint ever had all its slots in use, so no capacity binds; leave it out"
-                )
+    def check(self) -> None:
+        """Raise ConfigError if a number is out of range."""
+        name = "--deadline" if self.p99_s is None else "--p99"
+        for option, value, right, allowed in (
+            (name, self.at_most, self.at_most > 0, "more than 0"),
+            ("--load", self.load, 0 < self.load <= 100, "more than 0 and at most 100, e.g. x1.5"),
+            ("--losing", self.losing, self.losing >= 0, "a whole number, 0 or more"),
+            ("--certainty", self.certainty, 0.5 <= self.certainty < 1, "at least 0.5 and less than 1, e.g. 0.95"),
+            *(("--cost", cost, 0 < cost < math.inf, "more than 0") for cost in (self.costs or {}).values()),
+        ):
+            if not right:
+                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +101,7 @@ class Setting:
         made_up: the made-up URL of each endpoint that does not exist yet -> the URL of the one it copies.
         forecast: what came of it.
         sure: what the figure of the goal is below with the certainty asked for.
-        cost: of its endpoints, and of their slots.
+        cost: of its endpoints.
     """
 
     change: WhatIf
@@ -135,8 +119,7 @@ class Setting:
     @property
     def callers(self) -> int | None:
         """Number of callers who wait for their answers, or of problems at once; None: arrivals are open."""
-        workload = self.scenario.workload
-        return workload.samples_at_once if isinstance(workload, Batch) else getattr(workload, "workers", None)
+        return callers_of(self.scenario.workload)
 
     @property
     def slots(self) -> dict[str, int]:
@@ -212,16 +195,13 @@ def plan(
         ConfigError: the goal cannot be, or is of the other kind of load; or runs of the fit are unlike its trace.
     """
     _check_load(source, goal)
-    as_callers = isinstance(source, Fit) and goal.p99_s is None and bool(_of_problems(source))
+    goal.check()
     if isinstance(source, Fit) and not anyway:
-        refuse_if_off(source, waits=goal.p99_s is not None or (source.batch is None and not as_callers))
+        refuse_if_off(source, waits=source.batch is None)
     with Simulators(jobs) as simulators:
-        drawn = FitDraws(simulators, draws, seed)
-        planner = Planner(source, drawn, most_calls=_CALLS, calls=goal.tasks, as_callers=as_callers)
+        planner = Planner(source, simulators, draws, seed, most_calls=_CALLS, calls=goal.tasks)
         costs = {url_of("--cost", name, planner.urls): cost for name, cost in (goal.costs or {}).items()}
-        goal = replace(goal, costs=costs)
-        goal.check(planner.base)
-        found = _Search(planner, goal, strategies).found()
+        found = _Search(planner, replace(goal, costs=costs), strategies).found()
     return replace(found, remarks=(*_taken(source, goal), *found.remarks))
 
 
@@ -229,29 +209,20 @@ def _check_load(source: Fit | Scenario, goal: Goal) -> None:
     if (goal.deadline_s is None) == (goal.p99_s is None):
         raise ConfigError("plan: give either a deadline (--deadline) or, for open arrivals, a p99 (--p99)")
     if isinstance(source, Scenario):
-        workload = source.workload
-        said = f"its workload is {workload.kind}"
+        workload, said = source.workload, f"its workload is {source.workload.kind}"
         is_open = isinstance(workload, Arrivals | Poisson | OnOff)
         has_end = isinstance(workload, Batch) or (isinstance(workload, Closed) and bool(goal.tasks or workload.calls))
-        way_out = (
-            'set its workload to kind = "closed", with workers and calls; of a run of the pipeline give its trace, '
-            "run.sqlite in the results folder"
-        )
     else:
         said = f"{source.callers} callers wait for their answers"
-        is_open = source.callers is None
-        has_end = not is_open or bool(_of_problems(source))
-        way_out = (
-            "if callers do wait for their answers, give each a holder (lease(holder=...)), as balancer run does, and "
-            'record again, or write the scenario with balancer fit --out and set its workload to kind = "closed", with '
-            "workers and calls"
-        )
+        is_open, has_end = source.callers is None, source.callers is not None
     if goal.p99_s is not None and not is_open:
         raise ConfigError(f"--p99: it is for open arrivals, and {said} (a closed loop); use --deadline")
     if goal.deadline_s is not None and not has_end:
         raise ConfigError(
-            f"--deadline: arrivals are open, so the work has no end; {way_out}; for the number of servers that open "
-            "arrivals need, give --p99, e.g. --p99 0.8s --load x1.5"
+            "--deadline: arrivals are open, so the work has no end; if callers do wait for their answers, give each a "
+            'holder (lease(holder=...)) and record again, or write the scenario with workload kind = "closed", workers '
+            "and calls; of a run of the pipeline give its results folder; for the number of servers that open arrivals "
+            "need, give --p99, e.g. --p99 0.8s --load x1.5"
         )
 
 
@@ -260,12 +231,11 @@ class _Search:
 
     def __init__(self, planner: Planner, goal: Goal, strategies: Sequence[str]) -> None:
         self._planner, self._goal, self._base = planner, goal, planner.base
-        now = planner.policy(WhatIf()).strategy
-        self._strategies = [name for name in dict.fromkeys(strategies) if name != now]
         self._models = {model.url: model for model in self._base.endpoints}
         self._rates = {url: rate_of_work(self._base, _seen(model)) for url, model in self._models.items()}
         self._costs = {url: (goal.costs or {}).get(url, 1.0) for url in self._models}
-        self._chain = sorted(self._models, key=self._worth, reverse=True)
+        self._chain = sorted(self._models, key=lambda url: self._rates[url] / self._costs[url], reverse=True)
+        self._kind = self._chain[0 if goal.costs else len(self._chain) // 2]
         self._is_open = goal.p99_s is not None
         self._most_lost = _LOST
         self._known: dict[str, Setting] = {}
@@ -275,12 +245,13 @@ class _Search:
             for url, model in self._models.items()
             if not self._is_open and model.capacity >= NO_LIMIT and model.seen_at_once
         }
-        workload = self._base.workload
-        callers = workload.samples_at_once if isinstance(workload, Batch) else getattr(workload, "workers", None)
-        self._today = WhatIf(load=goal.load, capacities=known, callers=callers)
+        self._today = WhatIf(load=goal.load, capacities=known, callers=callers_of(self._base.workload))
+        now = planner.policy(WhatIf()).strategy
+        self._variants: list[dict[str, Any]] = [] if self._is_open else self._capacities()
+        self._variants += [{"settings": {"strategy": name}} for name in dict.fromkeys(strategies) if name != now]
 
     def found(self) -> PoolPlan:
-        """Return the answer: the fewest endpoints for each kind to copy, then what other settings save."""
+        """Return the answer: the fewest endpoints, then what other settings save."""
         goal = self._goal
         present = self._tried(self._today)
         (today,) = self._planner.forecasts([replace(self._today, load=1.0)], draws=_TODAY_DRAWS)
@@ -290,13 +261,11 @@ class _Search:
         if math.isinf(goal.at_most):
             best = improved if math.isfinite(improved.sure) else None
         else:
-            for kind in self._kinds():
-                best = self._cheaper(best, self._fewest(kind, improved.change))
-                for patch in self._variants():
-                    change = replace((best or improved).change, **patch)
-                    best = self._cheaper(best, self._fewer(kind, change, best))
+            best = self._fewest(improved.change)
+            for patch in self._variants:
+                best = self._fewer(replace((best or improved).change, **patch), best) or best
             if best is None:
-                remarks.append(f"more than {self._most(self._kinds()[0])} endpoints were not tried")
+                remarks.append(f"more than {self._most} endpoints were not tried")
         tried = list(self._known.values())
         failing = [each for each in tried if not self._does(each)]
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
@@ -315,7 +284,6 @@ class _Search:
             scenario = change.applied(self._base).changed(policies=[self._planner.policy(change)])
             made_up = change.made_up(scenario)
             cost = sum(self._costs[made_up.get(model.url, model.url)] for model in scenario.endpoints)
-            cost += (self._goal.slot_cost or 0.0) * sum(model.capacity for model in scenario.endpoints)
             sure = forecast.sure(self._goal.figure, self._goal.certainty)
             self._known[key] = Setting(change, scenario, made_up, forecast, sure, cost)
         return self._known[key]
@@ -331,22 +299,19 @@ class _Search:
         gone = [url for url in self._models if url in lost and lost.count(url) > change.add.get(url, 0)]
         return replace(change, without=(*change.without, *gone), add={url: many for url, many in add.items() if many})
 
-    def _number(self, change: WhatIf) -> int:
-        return len(self._models) - len(change.without) + sum(change.add.values())
-
-    def _at(self, kind: str, count: int, change: WhatIf) -> WhatIf:
-        """Return a change with the first `count` endpoints of a chain, and a caller for each further slot."""
+    def _at(self, number: int, change: WhatIf) -> WhatIf:
+        """Return a change with the first endpoints of the chain, and a caller for each further slot."""
         there = len(self._chain)
-        pool = replace(change, without=tuple(self._chain[count:]), add={kind: count - there} if count > there else {})
+        more = {self._kind: number - there} if number > there else {}
+        pool = replace(change, without=tuple(self._chain[number:]), add=more)
         if change.callers is None:
             return pool
-        more = self._crew(pool) - self._crew(replace(change, without=(), add={}))
-        return replace(pool, callers=max(1, change.callers + max(more, 0)))
+        further = self._crew(pool) - self._crew(replace(change, without=(), add={}))
+        return replace(pool, callers=max(1, change.callers + max(further, 0)))
 
     def _crew(self, change: WhatIf) -> int:
         """Return how many callers fill these slots; of a batch, how many samples, as each has several threads."""
-        scenario = change.applied(self._base)
-        slots = sum(model.capacity for model in scenario.endpoints)
+        slots = sum(model.capacity for model in change.applied(self._base).endpoints)
         workload = self._base.workload
         if not isinstance(workload, Batch):
             return slots
@@ -360,28 +325,22 @@ class _Search:
             most = workload.samples if isinstance(workload, Batch) else 2 * crew
             for callers in (crew, min(most, 2 * crew)):
                 best = self._better(best, self._tried(replace(best.change, callers=callers)))
-        for patch in self._variants():
-            if self._is_open and "capacities" in patch:  # more slots cost more: they are tried with fewer endpoints
-                continue
+        for patch in self._variants:
             change = replace(best.change, **patch)
             best = self._better(best, self._tried(change))
             if not self._is_open and self._crew(change) > (change.callers or 0):  # or the slots would stay empty
                 best = self._better(best, self._tried(replace(change, callers=self._crew(change))))
         return best
 
-    def _variants(self) -> Iterator[dict[str, Any]]:
-        """Yield what may be changed of a setting: all capacities, or the strategy."""
-        ways: list[Callable[[EndpointModel], int]] = []
-        if not self._is_open:
-            ways = [_as_it_works, _twice]
-        elif self._goal.slot_cost is not None:
-            ways = [partial(_times, times=times) for times in _SLOTS]
-        for way in ways:
-            capacities = {url: way(model) for url, model in self._models.items()}
-            if capacities != {url: _limited(model) for url, model in self._models.items()}:
-                yield {"capacities": capacities}
-        for name in self._strategies:
-            yield {"settings": {"strategy": name}}
+    def _capacities(self) -> list[dict[str, Any]]:
+        """Return other capacities of all: as many slots as calls are worked on, and twice as many as today, if seen."""
+        now, works, twice = dict[str, int](), dict[str, int](), dict[str, int]()
+        for url, model in self._models.items():
+            seen = model.seen_at_once
+            now[url] = most = model.capacity if model.capacity < NO_LIMIT else seen or model.capacity
+            works[url] = min(most, model.parallel or model.capacity)
+            twice[url] = max(most, min(2 * most, seen or 2 * most))
+        return [{"capacities": each} for each in (works, twice) if each != now]
 
     @staticmethod
     def _better(best: Setting, other: Setting) -> Setting:
@@ -389,87 +348,63 @@ class _Search:
 
     # -- the number of endpoints ---------------------------------------------------------------------
 
-    def _worth(self, url: str) -> float:
-        return self._rates[url] / self._costs[url]
-
-    def _kinds(self) -> list[str]:
-        """Return the endpoints to copy: those that do most for their cost, different from each other."""
-        kinds: dict[tuple[float, float], str] = {}
-        for url in self._chain:
-            kinds.setdefault((round(self._rates[url], 2), self._costs[url]), url)
-        spread = list(kinds.values())
-        middle = self._chain[len(self._chain) // 2]
-        return list(dict.fromkeys([spread[0], middle, *spread[1:]]))[:_KINDS] if self._goal.costs else [middle]
-
-    def _fewest(self, kind: str, change: WhatIf) -> Setting | None:
-        """Return the shortest part of a chain that does: steps that double from a guess, then bisection."""
-        most = self._most(kind)
+    def _fewest(self, change: WhatIf) -> Setting | None:
+        """Return the shortest part of the chain that does: steps that double from a guess, then bisection."""
+        most = self._most
         low, high, step = self._goal.losing, most + 1, 1  # `low` does not do; `high` does, or is not tried
-        count = min(most, max(low + 1, self._guess(kind)))
+        number = min(most, max(low + 1, self._doing(_BUSY) if self._is_open else len(self._chain)))
         while high - low > 1:
-            if self._does(self._tried(self._at(kind, count, change))):
-                high, count = count, count - step
+            if self._does(self._tried(self._at(number, change))):
+                high, number = number, number - step
             else:
-                low, count = count, count + step
+                low, number = number, number + step
             step *= 2
-            count = count if low < count < high else (low + high) // 2
-        return None if high > most else self._tried(self._at(kind, high, change))
+            number = number if low < number < high else (low + high) // 2
+        return None if high > most else self._tried(self._at(high, change))
 
-    def _fewer(self, kind: str, change: WhatIf, best: Setting | None) -> Setting | None:
-        """Return the shortest part of a chain that does with another change, if it is cheaper than the best."""
+    def _fewer(self, change: WhatIf, best: Setting | None) -> Setting | None:
+        """Return the shortest part of the chain that does with another change, if it is cheaper or faster."""
         if best is None:
-            return self._fewest(kind, change)
-        found, count = None, self._number(best.change)
-        while count > self._goal.losing:
-            tried = self._tried(self._at(kind, count, change))
-            if not self._does(tried):
-                break
-            found, count = tried, count - 1
-        return found
+            return self._fewest(change)
+        found, number = None, len(best.scenario.endpoints)
+        while number > self._goal.losing and self._does(each := self._tried(self._at(number, change))):
+            found, number = each, number - 1
+        return found if found and (found.cost, found.sure) < (best.cost, best.sure) else None
 
-    def _guess(self, kind: str) -> int:
-        """Return the present number or, of open arrivals, one whose endpoints are busy for `_BUSY` of the time."""
-        if not self._is_open:
-            return len(self._chain)
-        wanted = self._goal.load * self._rate() / _BUSY
-        return next((n for n in range(self._goal.losing + 1, _MOST_OPEN) if self._work(kind, n) >= wanted), _MOST_OPEN)
-
-    def _most(self, kind: str) -> int:
-        """Return how many endpoints are tried: with more, these would be idle most of the time."""
+    @property
+    def _most(self) -> int:
+        """How many endpoints are tried: with more, these would be idle most of the time."""
         there = len(self._chain)
-        if not self._is_open:
-            return max(2 * there, min(_TIMES * there, _MOST_CLOSED))
-        wanted = _IDLE * self._goal.load * self._rate()
-        return next((n for n in range(there, _MOST_OPEN) if self._work(kind, n) > wanted), _MOST_OPEN)
+        return (
+            max(there, self._doing(1 / _IDLE)) if self._is_open else max(2 * there, min(_TIMES * there, _MOST_CLOSED))
+        )
 
-    def _work(self, kind: str, count: int) -> float:
-        """Return the requests per second that those that are left of a chain finish if they are never idle."""
-        rates = sorted(self._rates[url] for url in [*self._chain[:count], *[kind] * (count - len(self._chain))])
-        return sum(rates[: max(0, count - self._goal.losing)])
-
-    def _rate(self) -> float:
+    def _doing(self, busy: float) -> int:
+        """Return how many endpoints are busy for this share of the time under open arrivals, those lost left out."""
         workload = self._base.workload
         if isinstance(workload, Arrivals):
-            return len(workload.at_s) / whole_of(from_0(workload))
-        assert isinstance(workload, Poisson | OnOff), "the others are refused"
-        return workload.rate_per_s
+            rate = len(workload.at_s) / whole_of(from_0(workload))
+        else:
+            assert isinstance(workload, Poisson | OnOff), "the others are refused"
+            rate = workload.rate_per_s
+        for number in range(self._goal.losing + 1, _MOST_OPEN):
+            urls = [*self._chain[:number], *[self._kind] * (number - len(self._chain))]
+            rates = sorted(self._rates[url] for url in urls)[: number - self._goal.losing]
+            if sum(rates) * busy >= self._goal.load * rate:
+                return number
+        return _MOST_OPEN
 
     def _does(self, found: Setting) -> bool:
         return _keeps(found, self._goal, self._most_lost)
 
-    @staticmethod
-    def _cheaper(best: Setting | None, other: Setting | None) -> Setting | None:
-        """Return the cheaper one; of equal ones, the faster."""
-        known = [each for each in (best, other) if each is not None]
-        return min(known, key=lambda each: (each.cost, each.sure), default=None)
-
     def _knee(self, present: Setting, best: Setting) -> dict[str, dict[float, Predicted]]:
         """Return the p99 over the load of today's pool, of the answer, and of one endpoint more."""
-        kind = self._kinds()[0]
-        more = replace(best.change, add={**best.change.add, kind: best.change.add.get(kind, 0) + 1})
+        add = {**best.change.add, self._kind: best.change.add.get(self._kind, 0) + 1}
         found: dict[str, dict[float, Predicted]] = {"as it is": {}, "answer": {}, "one more": {}}
         loads = [round(part * self._goal.load, 4) for part in KNEE_LOADS]
-        for line, change in zip(found.values(), (present.change, best.change, more), strict=True):
+        for line, change in zip(
+            found.values(), (present.change, best.change, replace(best.change, add=add)), strict=True
+        ):
             if (left := self._left(change)) is not None:
                 at_loads = [replace(left, load=load) for load in loads]
                 for load, each in zip(loads, self._planner.forecasts(at_loads, draws=_KNEE_DRAWS), strict=True):
@@ -478,41 +413,9 @@ class _Search:
         return found
 
 
-def _binds(model: EndpointModel) -> bool:
-    """Return whether its capacity is known to bind: all its slots were in use, or nothing says how many were."""
-    return (model.seen_at_once or model.capacity) >= model.capacity
-
-
 def _seen(model: EndpointModel) -> EndpointModel:
     """Return an endpoint that works on no more calls at once than it is known to."""
     return model.model_copy(update={"capacity": min(model.capacity, model.seen_at_once or model.capacity)})
-
-
-def _as_it_works(model: EndpointModel) -> int:
-    return min(_limited(model), model.parallel or model.capacity)
-
-
-def _twice(model: EndpointModel) -> int:
-    """Return twice the capacity, but at most the number of calls that was seen, if known."""
-    most = _limited(model)
-    return max(most, min(2 * most, model.seen_at_once or 2 * most))
-
-
-def _limited(model: EndpointModel) -> int:
-    return model.capacity if model.capacity < NO_LIMIT else model.seen_at_once or model.capacity
-
-
-def _times(model: EndpointModel, *, times: float) -> int:
-    return max(1, round(times * model.capacity)) if _binds(model) else model.capacity
-
-
-def _of_problems(fit: Fit) -> str:
-    """Return the sign that names are those of problems, whose stages are unknown, not of callers; "": there is none."""
-    if fit.batch is not None:
-        return ""
-    if fit.caller_pattern.callers is None:
-        return "have several calls at once" if have_several_at_once(fit.prepared.attempts) else ""
-    return "come and go" if fit.caller_pattern.named and come_and_go(fit.prepared.attempts) else ""
 
 
 def _taken(source: Fit | Scenario, goal: Goal) -> Iterator[str]:
@@ -522,14 +425,5 @@ def _taken(source: Fit | Scenario, goal: Goal) -> Iterator[str]:
     if goal.p99_s is None and (line := runs_line(source)):
         yield line if goal.tasks else f"{line}; tasks is the sum of all, {source.asked}, unless you give --tasks"
     yield from (f"not stationary: {line}" for line in changes(source))
-    if goal.p99_s is not None:
-        return
     if source.batch is not None:
         yield "a run of the pipeline: the same problems again, each through its stages; callers are problems at once"
-    if shown := _of_problems(source):
-        workers, pause_s = source.equivalent_callers(1)
-        pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
-        yield (
-            f"names {shown}, like problems and stages of the pipeline: assumed to be {workers} "
-            f"{'caller' if workers == 1 else 'callers'}, the mean number in flight{pause}"
-        )

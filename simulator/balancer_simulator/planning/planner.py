@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from balancer_simulator.fitting.fit import Fit, Troubles
+from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.planning.predicted import Predicted, prediction_of, sure_below
 from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, from_0, scaled_arrivals, whole_of
 from balancer_simulator.run.record import Record
@@ -23,7 +23,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Order, Simulators
 
-__all__ = ["DRAWS", "FIGURES", "FitDraws", "Forecast", "Planner", "forecast_of"]
+__all__ = ["DRAWS", "FIGURES", "Forecast", "Planner"]
 
 FIGURES: Final = (
     "sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "makespan_s", "throughput_per_s",
@@ -39,15 +39,6 @@ _TO_THE_END: Final = 1000.0  # times the record: when callers who wait for their
 
 
 @dataclass(frozen=True, slots=True)
-class FitDraws:
-    """Number of resampled fits, their seed, and what runs them."""
-
-    simulators: Simulators
-    count: int = DRAWS
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Forecast:
     """What came of a change: of each figure the values of all runs, and the share of the calls by endpoint.
 
@@ -56,22 +47,18 @@ class Forecast:
         shares: by URL, of each run.
         count: number of runs.
         all_over: whether every run whose requests end came to its end.
-        at_s: from the first request to the begin of the runs: no run is over before.
     """
 
     values: dict[str, list[float]]
     shares: dict[str, list[float]]
     count: int
     all_over: bool = True
-    at_s: float = 0.0
 
     @property
     def figures(self) -> dict[str, Predicted]:
         """The figures that more than half of the runs have."""
         return {
-            name: prediction_of(values, least=self.at_s if name == "makespan_s" else 0.0)
-            for name, values in self.values.items()
-            if len(values) > max(1, self.count // 2)
+            name: prediction_of(values) for name, values in self.values.items() if len(values) > max(1, self.count // 2)
         }
 
     @property
@@ -89,22 +76,17 @@ class Forecast:
         return sure_below(values, certainty) if self.all_over and len(values) == self.count > 1 else math.inf
 
 
-def forecast_of(records: Sequence[Record], *, at_s: float = 0.0, all_over: bool = True) -> Forecast:
-    """Return the forecast from runs that begin `at_s` seconds after the first request."""
-    found = [(name, _figure(record, name, at_s)) for name in FIGURES for record in records]
-    values: dict[str, list[float]] = {}
-    for name, value in found:
-        if value is not None:
-            values.setdefault(name, []).append(value)
+def _forecast_of(records: Sequence[Record], *, all_over: bool) -> Forecast:
+    values = {name: [each for record in records if (each := _figure(record, name)) is not None] for name in FIGURES}
     shares = {
         url: [record.shares.get(url, 0.0) for record in records] for url in (records[0].shares if records else ())
     }
-    return Forecast(values, shares, len(records), all_over, at_s)
+    return Forecast({name: each for name, each in values.items() if each}, shares, len(records), all_over)
 
 
-def _figure(record: Record, name: str, at_s: float) -> float | None:
+def _figure(record: Record, name: str) -> float | None:
     if name == "makespan_s":
-        return None if record.makespan_s is None else at_s + record.makespan_s
+        return record.makespan_s
     if name == "throughput_per_s":
         lasts_s = record.makespan_s or record.measured_s
         return record.completed / lasts_s if lasts_s else None
@@ -117,25 +99,27 @@ class Planner:
 
     Attributes:
         source: a fit, or a scenario.
-        draws: number of resampled fits, their seed, and what runs them.
+        simulators: what runs them.
+        draws, seed: number of resampled fits, and their seed.
         most_calls: arrivals of a run at most; the rest is cut, because a p99 hardly changes then.
         calls: number of calls of callers that wait for their answers; None: as in the source.
-        as_callers: of a fit: names are of problems whose stages are unknown, so as many callers as keep the number of
-            calls under way stand for them.
+        lasts_s: how long open arrivals of a fit come; None: as long as in the trace.
     """
 
     source: Fit | Scenario
-    draws: FitDraws
+    simulators: Simulators
+    draws: int = DRAWS
+    seed: int = 1
     most_calls: float = math.inf
     calls: int | None = None
-    as_callers: bool = False
-    _known: dict[tuple[int, Troubles], Scenario] = field(default_factory=dict)
+    lasts_s: float | None = None
+    _known: dict[tuple[int, bool], Scenario] = field(default_factory=dict)
 
     @cached_property
     def base(self) -> Scenario:
         """The scenario without any change; of a fit, without resampling."""
         if isinstance(self.source, Fit):
-            return self.source.scenario(replications=1, **self._asked(None))
+            return self.source.scenario(replications=1, workload=self._asked(None))
         apart = [model.model_copy(update={"url": url}) for model in self.source.endpoints for url in model.urls]
         workload = self.source.workload
         if self.calls and isinstance(workload, Batch):
@@ -163,23 +147,23 @@ class Planner:
 
     def forecasts(self, changes: Sequence[WhatIf], *, draws: int | None = None) -> list[Forecast]:
         """Return what comes of each change, with the URLs of the base. All runs are made in one go."""
-        count = self.draws.count if draws is None else min(draws, self.draws.count)
+        count = self.draws if draws is None else min(draws, self.draws)
         orders = [
             Order(self._changed(change, number), self.policy(change), number)
             for change in changes
             for number in range(count)
         ]
-        records = self.draws.simulators.records(orders)
+        records = self.simulators.records(orders)
         found = []
         for place in range(0, len(orders), count):
             mine = records[place : place + count]
             ends = not isinstance(orders[place].scenario.workload, Poisson | OnOff)
-            found.append(forecast_of(mine, all_over=not ends or all(each.makespan_s is not None for each in mine)))
+            found.append(_forecast_of(mine, all_over=not ends or all(each.makespan_s is not None for each in mine)))
         return found
 
     def _changed(self, change: WhatIf, number: int) -> Scenario:
         """Return the change on the fit that is drawn as the `number`-th, which does not depend on the change."""
-        scenario = self._drawn(number, change.troubles)
+        scenario = self._drawn(number, again=change.again)
         if change.differs:
             scenario = change.applied(scenario)
         workload, horizon_s = scenario.workload, scenario.horizon_s
@@ -190,45 +174,41 @@ class Planner:
             )
         if not isinstance(workload, Arrivals):
             return scenario
-        seed = [self.draws.seed, number]
+        seed = [self.seed, number]
         if isinstance(self.source, Fit):
             at_s = self.source.caller_pattern.at_s - self.source.caller_pattern.at_s[0]
         else:
             at_s = from_0(workload)
         scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([*seed, 1]))
         whole_s = whole_of(at_s)
-        lasts_s = whole_s * min(1.0, self.most_calls / len(at_s))
+        lasts_s = self.lasts_s or whole_s * min(1.0, self.most_calls / len(at_s))
         instants = scaled.tolist()
         if not change.again:
             instants = blocks_of(scaled, whole_s, block_of(at_s), lasts_s, np.random.default_rng([*seed, 2]))
-        horizon_s = _DRAINS * (self.source.prepared.lasts_s if isinstance(self.source, Fit) else whole_s + 1.0)
+        horizon_s = _DRAINS * (max(lasts_s, whole_s) + 1.0)
         return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=horizon_s)
 
-    def _drawn(self, number: int, troubles: Troubles) -> Scenario:
+    def _drawn(self, number: int, *, again: bool) -> Scenario:
         if not isinstance(self.source, Fit):
             return self.base
-        if (number, troubles) not in self._known:
-            rng = np.random.default_rng([self.draws.seed, number])
+        if (number, again) not in self._known:
+            rng = np.random.default_rng([self.seed, number])
             times = max(1.0, (self.calls or 0) / self.source.asked)
-            self._known[number, troubles] = self.source.scenario(
-                draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times,
-                troubles=troubles, **self._asked(rng),
+            self._known[number, again] = self.source.scenario(
+                draw=rng, replications=1, horizon_s=self.source.prepared.lasts_s * _TO_THE_END * times, again=again,
+                workload=self._asked(rng),
             )  # fmt: skip
-        return self._known[number, troubles]
+        return self._known[number, again]
 
-    def _asked(self, rng: np.random.Generator | None) -> dict[str, Any]:
-        """Return the workload, as an option of a scenario of the fit, if it is not that of the trace."""
+    def _asked(self, rng: np.random.Generator | None) -> dict[str, Any] | None:
+        """Return the workload of the fit, if it is not that of the trace."""
         fit = self.source
         assert isinstance(fit, Fit), "a scenario is changed, and not drawn"
-        if self.as_callers:
-            workers, pause_s = fit.equivalent_callers(1)
-            think = {"think": {"kind": "exponential", "mean_s": pause_s}} if pause_s else {}
-            return {"workload": {"kind": "closed", "workers": workers, "calls": self.calls or fit.asked, **think}}
         if self.calls is None:
-            return {}
+            return None
         if fit.batch is not None:
-            return {"workload": Batch.model_validate(fit.batch).with_calls(self.calls).model_dump(exclude_none=True)}
-        return {"workload": fit.workload(rng, calls=self.calls)}
+            return Batch.model_validate(fit.batch).with_calls(self.calls).model_dump(exclude_none=True)
+        return fit.workload(rng, calls=self.calls)
 
 
 def _at_load(workload: Poisson | OnOff, load: float) -> Poisson | OnOff:

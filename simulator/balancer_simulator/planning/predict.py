@@ -1,11 +1,12 @@
-"""Prediction of a run from a trace: of the next one with changes, or of the rest of one that goes on.
+"""Prediction of the next run from a trace, with changes; and its check.
 
-A check of predictions fits the first part of a trace, predicts the rest, and compares with what happened.
+A check fits the first part of a trace, predicts the rest, and compares with what happened.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,15 +15,14 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import Fit, fit_run, fit_trace
-from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import goodness_of_fit
-from balancer_simulator.planning.planner import DRAWS, FitDraws, Planner, forecast_of
-from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.planner import DRAWS, Planner
+from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.shown import Prediction
-from balancer_simulator.planning.what_if import WhatIf, block_of, blocks_of, whole_of
-from balancer_simulator.studies.parallel import Order, Simulators
+from balancer_simulator.planning.what_if import WhatIf, whole_of
+from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["PARTS", "Check", "CheckedCut", "check", "predict", "predict_next", "recorded_figures"]
+__all__ = ["PARTS", "Check", "CheckedFigure", "check", "predict", "recorded_figures"]
 
 PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 """Shares of the calls after which predictions are checked, unless told otherwise."""
@@ -32,109 +32,38 @@ _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arri
 
 
 def predict(
-    rows_so_far: Trace,
-    remaining: int | None = None,
-    *,
-    change: WhatIf | None = None,
-    at_s: float | None = None,
-    draws: int = DRAWS,
-    seed: int = 1,
-    jobs: int = 1,
+    trace: Trace, change: WhatIf | None = None, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1
 ) -> Prediction:
-    """Return the prediction of the rest of a run or, without `remaining`, of the next run like it.
+    """Return the prediction of the next run.
 
     Args:
-        rows_so_far: its trace up to now.
-        remaining: number of requests that are not over yet; None: predict one next run.
-        change: of a next run: what differs from today.
-        at_s: duration of the run so far; default: until the last event of the trace.
+        trace: of a run.
+        change: what differs from today.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
 
     Raises:
-        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; there is no end, as callers
-            come faster than they are served; or a change does not apply.
+        ConfigError: the trace has too few calls that ended; or a change does not apply.
     """
-    if remaining is not None and remaining < 0:
-        raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
-    if remaining is not None and change:
-        raise ConfigError("predict: found remaining and change; give one of the two")
-    if change is not None:
-        change.check()
-    fit = fit_run(rows_so_far) if remaining is None else fit_trace(rows_so_far)
-    with Simulators(jobs) as simulators:
-        drawn = FitDraws(simulators, draws, seed)
-        if remaining is None:
-            return predict_next(fit, drawn, change or WhatIf())
-        found = _rest(fit, remaining, drawn, at_s=fit.prepared.lasts_s if at_s is None else at_s)
-    if "makespan_s" not in found.figures:
-        raise ConfigError("predict: the offered load is more than the endpoints can do, so it has no end")
-    return found
-
-
-def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> Prediction:
-    """Return the prediction of one next run with a change, beside one like today's: on the same fits and requests.
-
-    Raises:
-        ConfigError: too few calls have ended, or the change does not apply.
-    """
+    change = change or WhatIf()
+    change.check()
+    fit = fit_run(trace)
     if fit.few:
         raise ConfigError(f"predict: {fit.prepared.ended} calls have ended in the trace; it needs at least {FEWEST}")
-    planner = Planner(fit, draws)
-    change = planner.resolved(change)
-    asked = [change.today, *([change] if change.differs else [])]
-    # With few outages most runs have none, or one.
-    few = any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values())
-    again = [replace(change, troubles="recorded")] if few and change.troubles == "drawn" else []
-    today, *others = planner.forecasts([*asked, *again])
-    found = others[0] if change.differs else today
-    figures = found.figures
-    differs = change.differs
+    with Simulators(jobs) as simulators:
+        planner = Planner(fit, simulators, draws, seed)
+        change = planner.resolved(change)
+        today, *others = planner.forecasts([change.today, *([change] if change.differs else [])])
+    found, differs = [*others, today][0], change.differs
+    figures, unlimited = found.figures, _unlimited(planner, change)
+    if unlimited:  # without a limit, they would surely be 0
+        figures = {name: each for name, each in figures.items() if not name.startswith("wait")}
     return Prediction(
-        figures, found.share_of, draws.count, remaining=fit.asked,
+        figures, found.share_of, draws,
         today=today.figures if differs else {}, today_shares=today.share_of if differs else {},
         recorded=recorded_figures(fit), recorded_shares=_recorded_shares(fit), changes=tuple(change.words),
-        remarks=(*_again(fit, change), *_unseen(planner, change), *_behind(fit, figures)),
-        repeated=_apart(figures, others[-1].figures) if again else {},
+        remarks=(*_again(fit, change), *unlimited, *_behind(fit, figures)),
         off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
-
-
-def _rest(fit: Fit, remaining: int, draws: FitDraws, *, at_s: float, lasts_s: float | None = None) -> Prediction:
-    """Return the prediction of the rest of the run of `fit`.
-
-    Args:
-        remaining: number of requests that are not over yet.
-        at_s: duration of the run so far.
-        lasts_s: how much longer open arrivals come; default: until `remaining` have come.
-    """
-    share = remaining / max(1, fit.asked)
-    lasts_s = at_s * share if lasts_s is None else lasts_s
-    is_open = fit.caller_pattern.callers is None
-    horizon_s = lasts_s * 1.5 + 60 * fit.typical_s if is_open else max(1.0, 50 * at_s * max(1.0, share))
-    orders = []
-    for number in range(draws.count):
-        rng = np.random.default_rng([draws.seed, number])
-        workload: dict[str, Any] = fit.workload(rng, calls=max(1, remaining))
-        if is_open:
-            came_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
-            instants = blocks_of(came_s, whole_of(came_s), block_of(came_s), lasts_s, rng)
-            workload = {"kind": "arrivals", "at_s": instants}
-        scenario = fit.scenario(workload=workload, draw=rng, ongoing=True, replications=1, horizon_s=horizon_s)
-        orders.append(Order(scenario, fit.policy, number))
-    found = forecast_of(draws.simulators.records(orders), at_s=at_s)
-    return Prediction(found.figures, found.share_of, draws.count, at_s, remaining)
-
-
-def _apart(drawn: Mapping[str, Predicted], repeated: Mapping[str, Predicted]) -> dict[str, Predicted]:
-    """Return the times that differ much if outages and slow spells come as in the trace."""
-    call_s = drawn["sojourn_mean_s"].value if "sojourn_mean_s" in drawn else 0.0
-    least_s = {name: call_s if name.startswith("wait") else 0.0 for name in drawn}
-    return {
-        name: each
-        for name, each in repeated.items()
-        if name.endswith("_s") and name in drawn
-        and abs(each.value - drawn[name].value) > FAR * max(drawn[name].value, least_s[name])
-    }  # fmt: skip
 
 
 def recorded_figures(fit: Fit) -> dict[str, float]:
@@ -166,28 +95,29 @@ def _recorded_shares(fit: Fit) -> dict[str, float]:
 
 
 def _again(fit: Fit, change: WhatIf) -> Iterator[str]:
-    """Yield that a run of the pipeline is the same again."""
+    """Yield that a run of the pipeline is the same again, and that a next run may have other outages."""
     if fit.batch is not None:
         at_once = min(change.callers or fit.callers or 1, fit.batch["samples"])
         yield (
             f"a run of the pipeline: the same {fit.batch['samples']} problems again, {at_once} at once, each through "
             "its stages"
         )
+    # With few outages most runs have none, or one.
+    if not change.again and any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values()):
+        yield "outages come by chance, and a next run may have none; with those of the trace: --again"
 
 
-def _unseen(planner: Planner, change: WhatIf) -> Iterator[str]:
-    """Yield that endpoints may get more calls at once than they ever had, if the change is the reason."""
-    if not change.differs:
-        return
+def _unlimited(planner: Planner, change: WhatIf) -> list[str]:
+    """Return that waits are not known after a change, because of endpoints without a known capacity."""
     assert isinstance(planner.source, Fit)
-    names = {member.url: member.name for member in planner.source.members}
-    unseen = [
-        f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
-        for model in change.applied(planner.base).endpoints
-        if model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
-    ]
-    if unseen:
-        yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"
+    names = [
+        each.name for each in planner.source.members
+        if each.source == "no wait" and each.url not in change.without and each.url not in change.capacities
+    ]  # fmt: skip
+    if not names or not change.differs:
+        return []
+    said = f"the capacity of {', '.join(names)} is not known, because no call waited for it"
+    return [f"waits are left out, and times are without waits: {said}; give it: --capacity URL=N"]
 
 
 def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
@@ -207,57 +137,47 @@ def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedCut:
-    """A prediction after a part of a trace, with what happened.
-
-    Attributes:
-        part: share of the calls that had ended by then.
-        prediction: of the rest.
-        came: what happened, by name.
-    """
+class CheckedFigure:
+    """A figure, predicted after a part of a trace, at an instant of it, and what came."""
 
     part: float
-    prediction: Prediction
-    came: dict[str, float]
+    at_s: float
+    name: str
+    predicted: Predicted
+    came: float
 
-    def error(self, name: str) -> float:
-        """Return the relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
-        off, came = self.prediction.figures[name].value - self.came[name], self.came[name]
-        return off / came if came else off
+    @property
+    def error(self) -> float:
+        """The relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
+        off = self.predicted.value - self.came
+        return off / self.came if self.came else off
+
+    @property
+    def covered(self) -> bool:
+        """Whether the interval holds what came."""
+        return self.predicted.holds(self.came)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "part": self.part, "at_s": self.at_s, "figure": self.name, "predicted": self.predicted.value,
+            "low": self.predicted.low, "high": self.predicted.high, "came": self.came, "error": self.error,
+            "covered": self.covered,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The predictions after each part, with their quality.
+    """The predicted figures after each part, and why a part has none."""
 
-    Attributes:
-        tests: one for each part.
-        left_out: why a part has none, by part.
-    """
-
-    tests: tuple[CheckedCut, ...]
+    figures: tuple[CheckedFigure, ...]
     left_out: dict[float, str]
 
     def covered(self, name: str) -> tuple[int, int]:
         """Return how many intervals of a figure hold the true value, and the number of intervals."""
-        found = [
-            test.prediction.figures[name].holds(test.came[name])
-            for test in self.tests
-            if name in test.prediction.figures
-        ]
+        found = [each.covered for each in self.figures if each.name == name]
         return sum(found), len(found)
-
-    @property
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The predicted figures, each beside what came."""
-        for test in self.tests:
-            for name, came in test.came.items():
-                if (each := test.prediction.figures.get(name)) is not None:
-                    yield {
-                        "part": test.part, "at_s": test.prediction.at_s, "figure": name, "predicted": each.value,
-                        "low": each.low, "high": each.high, "came": came, "error": test.error(name),
-                        "covered": each.holds(came),
-                    }  # fmt: skip
 
 
 def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, seed: int = 1, jobs: int = 1) -> Check:
@@ -270,16 +190,16 @@ def check(trace: Trace, parts: Sequence[float] = PARTS, *, draws: int = DRAWS, s
         ConfigError: there are no calls, or too few before every cut.
     """
     one = _longest_run(trace)
-    tests, left_out = [], {}
+    figures, left_out = list[CheckedFigure](), {}
     with Simulators(jobs) as simulators:
         for part in parts:
             try:
-                tests.append(_test(one, part, FitDraws(simulators, draws, seed)))
+                figures += _test(one, part, partial(Planner, simulators=simulators, draws=draws, seed=seed))
             except ConfigError as error:
                 left_out[part] = str(error)
-    if not tests:
+    if not figures:
         raise ConfigError(f"predictions from the trace cannot be checked: {next(iter(left_out.values()))}")
-    return Check(tuple(tests), left_out)
+    return Check(tuple(figures), left_out)
 
 
 def _longest_run(trace: Trace) -> Trace:
@@ -296,7 +216,7 @@ def _longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, draws: FitDraws) -> CheckedCut:
+def _test(trace: Trace, part: float, planner: Callable[..., Planner]) -> Iterator[CheckedFigure]:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
@@ -309,8 +229,12 @@ def _test(trace: Trace, part: float, draws: FitDraws) -> CheckedCut:
     over = sum(not each.open for each in cut.attempts) - sum(each.event == "retried" for each in cut.events)
     remaining = max(1, len(trace.attempts) - again - over)
     last_s = max(each.asked_s for each in trace.attempts) - began_s
-    prediction = _rest(fit, remaining, draws, at_s=at_s, lasts_s=max(last_s - at_s, 1e-6))
-    return CheckedCut(part, prediction, _came(trace, began_s, at_s))
+    (found,) = planner(fit, calls=remaining, lasts_s=max(last_s - at_s, 1e-6)).forecasts([WhatIf()])
+    for name, came in _came(trace, began_s, at_s).items():
+        if (each := found.figures.get(name)) is not None:
+            since_s = at_s if name == "makespan_s" else 0.0
+            moved = Predicted(each.value + since_s, each.low + since_s, each.high + since_s)
+            yield CheckedFigure(part, at_s, name, moved, came)
 
 
 def _came(trace: Trace, began_s: float, at_s: float) -> dict[str, float]:

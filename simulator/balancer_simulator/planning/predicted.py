@@ -29,23 +29,23 @@ class Predicted:
         return self.low <= value <= self.high
 
 
-def prediction_of(values: Sequence[float], *, least: float = 0.0) -> Predicted:
+def prediction_of(values: Sequence[float]) -> Predicted:
     """Return the prediction of the next value, from one value of each resampled fit.
 
-    The logarithm of the value above `least` is assumed normal (Hahn and Meeker, Statistical Intervals, 4.7), which
-    covers the uncertainty of few draws. If not all values are above `least`, the values themselves are assumed normal.
+    The logarithm of the value is assumed normal (Hahn and Meeker, Statistical Intervals, 4.7), which covers the
+    uncertainty of few draws. If not all values are above 0, the values themselves are assumed normal.
 
     Raises:
         ValueError: there are fewer than two.
     """
     if len(values) < 2:
         raise ValueError(f"found {len(values)} values; an interval needs at least 2")
-    found = np.array(values) - least
+    found = np.array(values)
     positive = bool((found > 0).all())
     scaled = np.log(found) if positive else found
     half = _reach(scaled, 0.975)
     ends = np.array([np.median(scaled), scaled.mean() - half, scaled.mean() + half])
-    value, low, high = (np.exp(ends) if positive else np.array([ends[0], max(0.0, ends[1]), ends[2]])) + least
+    value, low, high = np.exp(ends) if positive else np.maximum(ends, 0.0)
     return Predicted(float(value), float(low), float(high))
 
 

@@ -4,9 +4,8 @@ The same tables are text, part of a command's output and part of a page.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from balancer.reporting.document import Block, Cell, Column, ColumnKind, Paragraph, Section, Table, identifier, table
 from balancer.reporting.terminal import print_sections
 from balancer.reporting.words import NOTHING, count, percent, seconds
-from balancer_simulator.planning.predicted import FAR, Predicted
+from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.studies.figures import figure_of
 
 if TYPE_CHECKING:
@@ -23,11 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prediction",
-    "config_remarks", "interval_words", "named_settings", "plan_sections", "plan_verdict", "prediction_sections",
-    "said_of_the_fit", "settings_table", "value_words",
+    "config_remarks", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
+    "value_words",
 ]  # fmt: skip
 
-_FEW: Final = 0.02  # share of all requests: so many more losses harm nobody
 _WIDTH: Final = 120  # letters of a line of text
 _SECONDS: Final = 0.9995  # from here on "1.00 s" and not "1000 ms"
 _HOURS: Final = 9999.5
@@ -42,34 +40,28 @@ _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Prediction of one run: of the rest of one that goes on, or of the next one. As text, a table with units.
+    """Prediction of the next run. As text, a table with units.
 
     Attributes:
         figures: by name, see `planner.FIGURES`; `makespan_s` is that of the whole run.
         shares: the share of the calls at each endpoint, by URL.
         draws: number of resampled fits.
-        at_s: duration of the run so far; 0 of a next one.
-        remaining: number of requests that are not over yet.
-        today, today_shares: of a next run with changes: the same without them, from the same fits and requests.
-        recorded, recorded_shares: of a next run: those of the trace.
+        today, today_shares: with changes: the same without them, from the same fits and requests.
+        recorded, recorded_shares: those of the trace.
         changes: in words.
         remarks: assumptions and warnings, a sentence each.
-        repeated: times that differ much if outages and slow spells come when they came in the trace.
-        off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
+        off: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
     """
 
     figures: dict[str, Predicted]
     shares: dict[str, Predicted]
     draws: int
-    at_s: float = 0.0
-    remaining: int = 0
     today: dict[str, Predicted] = field(default_factory=dict)
     today_shares: dict[str, Predicted] = field(default_factory=dict)
     recorded: dict[str, float] = field(default_factory=dict)
     recorded_shares: dict[str, float] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    repeated: dict[str, Predicted] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -78,60 +70,23 @@ class Prediction:
         assert isinstance(console.file, StringIO)
         return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
-    def outside(self) -> dict[str, tuple[float, Predicted]]:
-        """Return what the record has and a run like it hardly would, by the name of the figure.
-
-        A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
-        than that part of a mean call harms nobody; of losses, two in a hundred.
-        """
-        call_s = self.recorded.get("sojourn_mean_s", 0.0)
-        found = {}
-        for name, each in (self.today or self.figures).items():
-            was = self.recorded.get(name)
-            least = FAR * call_s if name.startswith("wait") else _FEW if name == "lost" else 0.0
-            if was is not None and not each.holds(was) and abs(each.value - was) > max(FAR * was, least):
-                found[name] = (was, each)
-        return found
-
 
 def prediction_sections(found: Prediction) -> list[Section]:
     """Return a prediction as tables and paragraphs, under titles."""
-    title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
+    title = "the next run"
     if found.changes:
         title += f": {', '.join(found.changes)}"
-    names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in found.figures}
+    names = {name: (figure_of(name).heading, figure_of(name).meaning) for name in {**found.today, **found.figures}}
     figures = _beside("figure", names, found.recorded, found.today, found.figures)
-    words: tuple[Block, ...] = (*map(Paragraph, said_of_the_fit(found)), figures, *map(Paragraph, _how_to_read(found)))
+    several = "from the same resampled fits and requests" if found.today else "from resampled fits"
+    note = f"in brackets: 95% intervals of one run, {several} ({found.draws})"
+    words: tuple[Block, ...] = (*map(Paragraph, found.off), figures, *map(Paragraph, (note, *found.remarks)))
     sections = [Section(title, words, "figures", "Figures")]
     if len(found.shares) > 1:
         urls = {url: (url, "") for url in {**found.today_shares, **found.shares}}
         shares = _beside("endpoint", urls, found.recorded_shares, found.today_shares, found.shares)
         sections.append(Section("share of the calls, by endpoint", (shares,), "shares", "Shares"))
     return sections
-
-
-def said_of_the_fit(found: Prediction) -> list[str]:
-    """Return what a reader must know before anything else: that the fit is off, or the record no run like others."""
-    unlike = [
-        f"{figure_of(name).heading} {value_words(name, was)} recorded, {interval_words(name, each)} predicted"
-        for name, (was, each) in found.outside().items()
-    ]
-    said = f"one run as it is would be unlike the record ({'; '.join(unlike)})"
-    return [*found.off, *([said] if unlike else [])]
-
-
-def _how_to_read(found: Prediction) -> list[str]:
-    several = "from the same resampled fits and requests" if found.today else "from resampled fits"
-    lines = [f"in brackets: 95% intervals of one run, {several} ({found.draws})"]
-    if found.repeated:
-        figures = ", ".join(
-            f"{figure_of(name).heading} {interval_words(name, each)}" for name, each in found.repeated.items()
-        )
-        lines.append(
-            "outages come by chance, and a next run may have none; with those of the trace, at the same instants: "
-            f"{figures} (--outages recorded)"
-        )
-    return [*lines, *found.remarks]
 
 
 def _beside(
@@ -162,8 +117,8 @@ def _beside(
 # -- a plan --------------------------------------------------------------------------------------------
 
 
-def plan_verdict(found: "PoolPlan", now: datetime | None = None) -> str:
-    """Return the answer as a sentence. With `now`, the start of the run, it also names the instant of its end."""
+def plan_verdict(found: "PoolPlan") -> str:
+    """Return the answer as a sentence."""
     goal, answer = found.goal, found.chosen or found.nearest
     losing = f", without {count(goal.losing, 'endpoint')}" if goal.losing else ""
     if goal.p99_s is not None:
@@ -175,36 +130,20 @@ def plan_verdict(found: "PoolPlan", now: datetime | None = None) -> str:
     if answer is None:
         return f"{wish}: no setting that was tried does"
     if answer is found.present:
-        return f"{wish}: {failed or 'leave it as it is: '}{_sure(found, answer, now)}"
+        return f"{wish}: {failed or 'leave it as it is: '}{_sure(found, answer)}"
     parts = [count(len(answer.slots), "endpoint"), answer.strategy]
     parts += [count(answer.callers, _crew(answer))] if answer.callers else []
-    return f"{wish}: {failed}{', '.join(parts)}: {_sure(found, answer, now)}"
+    return f"{wish}: {failed}{', '.join(parts)}: {_sure(found, answer)}"
 
 
-def _sure(found: "PoolPlan", answer: "Setting", now: datetime | None) -> str:
+def _sure(found: "PoolPlan", answer: "Setting") -> str:
     if not math.isfinite(answer.sure):
         return "it never ends" if found.goal.p99_s is None else "times grow without end"
-    by = ""
-    if now is not None and found.goal.p99_s is None:
-        by = f" (by {now + timedelta(seconds=answer.sure):%A %Y-%m-%d %H:%M})"
-    return f"sure of {seconds(answer.sure)}{by}"
+    return f"sure of {seconds(answer.sure)}"
 
 
 def _crew(setting: "Setting") -> str:
     return "problem" if setting.scenario.workload.kind == "batch" else "caller"
-
-
-def _details(found: "PoolPlan") -> Iterator[str]:
-    """Yield the slots of the answer, which of its endpoints do not exist yet, what is assumed, and the remarks."""
-    answer = found.chosen or found.nearest
-    if answer is not None:
-        yield "slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items())
-        yield from _made_up(answer)
-        models = answer.scenario.endpoints
-        unseen = [each.url for each in models if each.capacity > (each.seen_at_once or each.capacity)]
-        if unseen and answer.change.capacities:
-            yield f"never had so many calls at once, so the behaviour then is assumed: {', '.join(unseen)}"
-    yield from found.remarks
 
 
 def _made_up(setting: "Setting") -> Iterator[str]:
@@ -222,57 +161,51 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
     return [*remarks, *_made_up(setting)]
 
 
-def plan_sections(found: "PoolPlan", now: datetime | None = None) -> list[Section]:
+def plan_sections(found: "PoolPlan") -> list[Section]:
     """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
-    said = (plan_verdict(found, now), *_details(found))
+    said, answer = [plan_verdict(found)], found.chosen or found.nearest
+    if answer is not None:
+        said += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
     note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
-    named = settings_table(found, named_settings(found))
-    sections = [Section("", (*map(Paragraph, said), named, Paragraph(note)), "settings", "Settings")]
-    answer = found.chosen or found.nearest
+    words: tuple[Block, ...] = (*map(Paragraph, (*said, *found.remarks)), _settings_table(found), Paragraph(note))
+    sections = [Section("", words, "settings", "Settings")]
     if answer is not None and len(answer.forecast.shares) > 1:
         rows = [(identifier(url), interval_words(_SHARE, each)) for url, each in answer.forecast.share_of.items()]
         shares = table([Column("endpoint", ColumnKind.NAME), Column("share", _MEASURE)], rows)
         sections.append(Section("share of the calls, by endpoint of the answer", (shares,), "shares", "Shares"))
     if found.knee:
-        sections.append(Section("p99 by load, in times of today's", (_knee(found),), "load", "By load"))
+        loads = sorted({load for line in found.knee.values() for load in line})
+        lines = [
+            (f"x {load:g}", *(interval_words(found.goal.figure, each.get(load)) for each in found.knee.values()))
+            for load in loads
+        ]
+        knee = table([Column("load"), *map(Column, found.knee)], lines)
+        sections.append(Section("p99 by load, in times of today's", (knee,), "load", "By load"))
     return sections
 
 
-def named_settings(found: "PoolPlan") -> list[tuple[str, "Setting"]]:
-    pairs = (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen))
-    return [
-        (name, each) for name, each in pairs if each is not None and (name == "as it is" or each is not found.present)
-    ]
-
-
-def settings_table(found: "PoolPlan", named: Sequence[tuple[str, "Setting"]]) -> Table:
+def _settings_table(found: "PoolPlan") -> Table:
     closed, figure = found.goal.p99_s is None, found.goal.figure
     columns = [Column(head, _TEXT, unbroken=True) for head in ("setting", "strategy")]
-    columns += [Column("servers"), Column("slots")]
-    columns += [Column("callers"), Column("endpoint-hours", wide=True)] if closed else []
-    columns += [Column("cost", wide=closed), Column(figure_of(figure).heading, _MEASURE)]
-    columns += [Column("sure"), Column("lost"), Column("")]
+    columns += [
+        Column("servers"),
+        Column("slots"),
+        *([Column("callers")] if closed else []),
+        Column("cost", wide=closed),
+    ]
+    columns += [Column(figure_of(figure).heading, _MEASURE), Column("sure"), Column("lost"), Column("")]
     rows = []
-    for name, each in named:
+    for name, each in (("as it is", found.present), ("fails", found.nearest), ("answer", found.chosen)):
+        if each is None or (each is found.present and name != "as it is"):
+            continue
         ends = each.forecast.figures.get(figure) if math.isfinite(each.sure) else None
-        hours = NOTHING if ends is None else f"{len(each.slots) * ends.value / _HOUR_S:.3g}"
         lost = each.forecast.mean("lost")
         rows.append((
             name, identifier(each.strategy), str(len(each.slots)), str(sum(each.slots.values())),
-            *((str(each.callers), hours) if closed else ()), f"{each.cost:g}", interval_words(figure, ends),
+            *((str(each.callers),) if closed else ()), f"{each.cost:g}", interval_words(figure, ends),
             seconds(each.sure) if math.isfinite(each.sure) else "never",
             percent(lost, digits=1) if math.isfinite(lost) else NOTHING, "does" if found.does(each) else "fails",
         ))  # fmt: skip
-    return table(columns, rows)
-
-
-def _knee(found: "PoolPlan") -> Table:
-    loads = sorted({load for line in found.knee.values() for load in line})
-    columns = [Column("load"), *(Column(name) for name in found.knee)]
-    rows = [
-        (f"x {load:g}", *(interval_words(found.goal.figure, line.get(load)) for line in found.knee.values()))
-        for load in loads
-    ]
     return table(columns, rows)
 
 
@@ -280,28 +213,21 @@ def _knee(found: "PoolPlan") -> Table:
 
 
 def interval_words(name: str, found: Predicted | None) -> str:
-    """Return a figure with its unit and interval, all with as many digits as the interval allows, e.g. "182 ms (177 to
-    187)".
-    """
+    """Return a figure with its unit and interval, e.g. "182 ms (177 to 187)"."""
     if found is None:
         return NOTHING
     scale, unit = _scale(name, found.value or found.high)
-    width = scale * (found.high - found.low)
-    decimals = min(
-        _decimals(each, digits) for each, digits in ((width, 2), (scale * found.value, 4)) if each or not width
-    )
-    value, low, high = (f"{scale * each:.{decimals}f}" for each in (found.value, found.low, found.high))
+    value, low, high = (_digits(scale * each) for each in (found.value, found.low, found.high))
     return f"{value}{unit} ({low} to {high})"
 
 
 def value_words(name: str, value: float) -> str:
     scale, unit = _scale(name, value)
-    return f"{scale * value:.{_decimals(scale * value, 3)}f}{unit}"
+    return f"{_digits(scale * value)}{unit}"
 
 
-def _decimals(value: float, digits: int) -> int:
-    """Return the decimals that give a value so many digits, but none beyond the point for 0."""
-    return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def _scale(name: str, value: float) -> tuple[float, str]:

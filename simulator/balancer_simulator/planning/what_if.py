@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from balancer.errors import ConfigError
+from balancer.reporting.words import count
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
-from balancer_simulator.fitting.fit import Troubles
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, FailWithin, Host
 from balancer_simulator.scenario.fields import Policy
@@ -22,7 +22,17 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Workload
 from balancer_simulator.studies.study import chosen_policies
 
-__all__ = ["WhatIf", "block_of", "blocks_of", "from_0", "rate_of_work", "scaled_arrivals", "url_of", "whole_of"]
+__all__ = [
+    "WhatIf",
+    "block_of",
+    "blocks_of",
+    "callers_of",
+    "from_0",
+    "rate_of_work",
+    "scaled_arrivals",
+    "url_of",
+    "whole_of",
+]
 
 _SETTINGS: Final = (
     "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
@@ -50,9 +60,7 @@ class WhatIf:
             once. None: as today.
         slower: how many times as long calls take, by name or URL of an endpoint.
         gone: the second from which all calls fail, by name or URL of an endpoint.
-        troubles: `drawn`: outages and slow spells as often as in the trace; `recorded`: at its instants, of today too;
-            `none`: without outages.
-        again: this day again, and today is that day: arrivals as they came, and `recorded` troubles, if not `none`.
+        again: this day again, and today is that day: arrivals, outages and slow spells as they came.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -63,11 +71,7 @@ class WhatIf:
     callers: int | None = None
     slower: Mapping[str, float] = field(default_factory=dict)
     gone: Mapping[str, float] = field(default_factory=dict)
-    troubles: Troubles = "drawn"
     again: bool = False
-
-    def __bool__(self) -> bool:
-        return self != WhatIf()
 
     @property
     def differs(self) -> bool:
@@ -77,24 +81,21 @@ class WhatIf:
     @property
     def today(self) -> "WhatIf":
         """Nothing changed, on the same kind of day."""
-        recorded = self.again or self.troubles == "recorded"
-        return WhatIf(troubles="recorded" if recorded else "drawn", again=self.again)
+        return WhatIf(again=self.again)
 
     @property
     def words(self) -> Iterator[str]:
         """Each change, in words."""
         yield from (f"{key} = {value}" for key, value in self.settings.items())
         yield from (f"without {url}" for url in self.without)
-        yield from (f"{url} with {many} {'slot' if many == 1 else 'slots'}" for url, many in self.capacities.items())
+        yield from (f"{url} with {count(many, 'slot')}" for url, many in self.capacities.items())
         yield from (f"{many} more like {url}" for url, many in self.add.items())
         if self.load != 1.0:
             yield f"load x {self.load:g}"
         if self.callers is not None:
-            yield f"{self.callers} {'caller' if self.callers == 1 else 'callers'}"
+            yield count(self.callers, "caller")
         yield from (f"{url} {times:g} times as slow" for url, times in self.slower.items())
         yield from (f"{url} gone after {at_s:g} s" for url, at_s in self.gone.items())
-        if self.troubles == "none":
-            yield "without outages"
 
     def check(self) -> None:
         """Check what needs no fit, as a fit of a long trace takes a while.
@@ -102,21 +103,18 @@ class WhatIf:
         Raises:
             ConfigError: there is no such setting or strategy, or a number is out of range.
         """
-        if not 0 < self.load <= _MOST_LOAD:
-            raise ConfigError(
-                f"--load: found {self.load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"
-            )
-        counts = {"--callers": [] if self.callers is None else [self.callers]}
-        counts |= {"--capacity": list(self.capacities.values()), "--add": list(self.add.values())}
-        for option, numbers in counts.items():
-            if few := [many for many in numbers if many < 1]:
-                raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
-        if sum(self.add.values()) > _MOST_ADDED:
-            raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
-        if wrong := [times for times in self.slower.values() if not 0 < times < math.inf]:
-            raise ConfigError(f"--slower: found {wrong[0]:g}; it must be more than 0, e.g. 2 for twice as long")
-        if wrong := [at_s for at_s in self.gone.values() if not 0 <= at_s < math.inf]:
-            raise ConfigError(f"--gone: found {wrong[0]:g}; it must be 0 or more, in seconds after the begin")
+        several = "a whole number, 1 or more"
+        for option, value, right, allowed in (
+            ("--load", self.load, 0 < self.load <= _MOST_LOAD, f"more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"),
+            ("--callers", self.callers or 0, self.callers is None or self.callers > 0, several),
+            *(("--capacity", each, each > 0, several) for each in self.capacities.values()),
+            *(("--add", each, each > 0, several) for each in self.add.values()),
+            ("--add", sum(self.add.values()), sum(self.add.values()) <= _MOST_ADDED, f"at most {_MOST_ADDED} in all"),
+            *(("--slower", x, 0 < x < math.inf, "more than 0, e.g. 2 for twice as long") for x in self.slower.values()),
+            *(("--gone", s, 0 <= s < math.inf, "0 or more, in seconds after the begin") for s in self.gone.values()),
+        ):
+            if not right:
+                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
         for key in self.settings:
             name, *path = key.split(".")
             if name not in _SETTINGS or (name == "strategy" and path):
@@ -133,11 +131,10 @@ class WhatIf:
         self.check()
         workload = scenario.workload
         if isinstance(workload, Closed | Batch):
-            callers = workload.samples_at_once if isinstance(workload, Batch) else workload.workers
             if self.load != 1.0:
                 raise ConfigError(
-                    f"--load: {callers} callers wait for their answers (a closed loop), so there are no arrivals to "
-                    "scale; use --callers"
+                    f"--load: {callers_of(workload)} callers wait for their answers (a closed loop), so there are no "
+                    "arrivals to scale; use --callers"
                 )
         elif self.callers is not None:
             raise ConfigError(
@@ -156,11 +153,8 @@ class WhatIf:
                 raise ConfigError(f"{option}: {gone[0]} is left out by --without; give one of the two")
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {url_of("--add", name, urls) if name else median: many for name, many in self.add.items()}
-        troubles: Troubles = "recorded" if self.again and self.troubles == "drawn" else self.troubles
         capacities, slower, gone_s = by_url.values()
-        found = replace(
-            self, without=without, capacities=capacities, slower=slower, gone=gone_s, add=add, troubles=troubles
-        )
+        found = replace(self, without=without, capacities=capacities, slower=slower, gone=gone_s, add=add)
         found.applied(scenario)
         return found
 
@@ -279,6 +273,11 @@ def _twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]
     if host in hosts:
         hosts[name] = Host(cores=hosts[host].cores)
     return model.model_copy(update={"url": f"http://{name}/", "host": name})
+
+
+def callers_of(workload: Workload) -> int | None:
+    """Return how many callers wait for their answers, or how many samples are at once; None: arrivals are open."""
+    return workload.samples_at_once if isinstance(workload, Batch) else getattr(workload, "workers", None)
 
 
 def _with_callers(workload: Workload, callers: int) -> Workload:

@@ -1,6 +1,5 @@
-"""Report of a fit: `fit.html`, a self-contained page with a chart for each endpoint."""
+"""Report of a fit: its figures beside those of the trace, and a page with a chart for each endpoint."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,20 +16,17 @@ from balancer.reporting.document import (
     ColumnKind,
     Document,
     Figures,
-    Row,
     Section,
     Table,
     Tone,
     table,
 )
-from balancer.reporting.words import count
-from balancer_simulator.fitting.description import fit_lines, unknown
+from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.planning.goodness import FitCheck, GoodnessOfFit
-from balancer_simulator.planning.predicted import FAR
 from balancer_simulator.report.document import put_page, scenario_section
 
-__all__ = ["quantile_chart", "write_fit_report"]
+__all__ = ["fit_table", "quantile_chart", "write_fit_report"]
 
 _PARTS: Final = np.linspace(0.01, 0.99, 50)
 
@@ -44,11 +40,19 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
     drawing = line_chart(
         lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=charts.HALF, height=125.0
     )
-    caption = (
-        f"{held.calls} calls. Measured: in the trace; calls that had not ended count as longer. Fitted: in a run of "
-        f"the fitted scenario; its mean is {held.off:+.1%} off."
-    )
+    caption = f"{held.calls} calls in the trace, and in runs of the fit; its mean is {held.off:+.1%} off."
     return Chart(held.endpoint, caption, to_svg(drawing), wide=False)
+
+
+def fit_table(held: FitCheck) -> Table:
+    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
+    off = held.off()
+    columns = [Column("", ColumnKind.NAME), *map(Column, ("in the trace", "in the fit", "off by"))]
+    rows = [
+        (each.name.rstrip(":"), *each.values, Cell(each.apart, tone=Tone.BAD if each in off else Tone.PLAIN))
+        for each in sorted((*held.figures, *held.waits), key=lambda each: each not in off)
+    ]
+    return table(columns, rows)
 
 
 def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
@@ -57,55 +61,12 @@ def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
     Raises:
         OSError: `folder` cannot be made or written to.
     """
-    lost = set(unknown(fit))
-    found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
-    off = held.off()
-    by_chance = [each for each in (*held.figures, *held.waits) if each.is_far and each.is_chance]
+    said = next(held.lines(), "runs of the fit are like the trace")
     sections = (
-        Section("Measured and fitted", (_compared(held),), "compared", "Compared"),
-        Section(
-            "Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held.calls))),), "calls", "Call times"
-        ),
-        Section("What was fitted", (Bullets(tuple(found)),), "fitted", "Fitted"),
-        *([Section("Not known", (Bullets(tuple(unknown(fit))),), "unknown", "Not known")] if lost else []),
+        Section("Measured and fitted", (fit_table(held),), "compared", "Compared"),
+        Section("Call times", (Figures(tuple(map(quantile_chart, held.calls))),), "calls", "Call times"),
+        Section("What was fitted", (Bullets(tuple(fit_lines(fit))),), "fitted", "Fitted"),
         replace(scenario_section(fit.scenario(), "The fitted scenario"), folded=True, label="Scenario"),
     )
-    said = "The fit is right: runs of it are like the trace."
-    if off:
-        said = (
-            f"The fit is off, in {count(len(off), 'figure')}: runs of it are unlike the trace, so do not plan with it."
-        )
-    elif by_chance:
-        said = (
-            f"The fit may be off, in {count(len(by_chance), 'figure')}: runs of it differ by as much among themselves."
-        )
-    tone = Tone.BAD if off else Tone.PLAIN if by_chance else Tone.GOOD
-    title = "What was fitted"
-    return put_page(Document(title, title, sections, verdict=said, tone=tone), folder / "fit.html")
-
-
-def _compared(held: FitCheck) -> Table:
-    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
-    off = held.off()
-    rows: list[Row] = []
-    for each in sorted((*held.figures, *held.waits), key=lambda each: each not in off):
-        times = 100 if each.unit == "%" else 1
-        values = (f"{times * value:.3g}{'%' if times > 1 else ' s'}" for value in (each.measured, each.fitted))
-        by = f"{round(each.off, 2) or 0:+.0%}".replace("+0%", "0%") if math.isfinite(each.off) else "none in the trace"
-        remark = "OFF" if each in off else "by chance, or not" if each.is_far else ""
-        if not remark and abs(each.off) > FAR and math.isfinite(each.off):
-            remark = "too little to matter"
-        rows.append(
-            (
-                each.name.rstrip(":"),
-                *values,
-                Cell(by, tone=Tone.BAD if each in off else Tone.PLAIN),
-                Cell(remark, tone=Tone.BAD if each in off else Tone.PLAIN),
-            )
-        )
-    columns = (
-        Column("", ColumnKind.NAME),
-        *map(Column, ("in the trace", "in the fit", "off by")),
-        Column("", ColumnKind.TEXT),
-    )
-    return table(columns, rows)
+    tone = Tone.BAD if held.off() else Tone.GOOD
+    return put_page(Document("Fit", "What was fitted", sections, verdict=said, tone=tone), folder / "fit.html")

@@ -1,32 +1,22 @@
 """Predictions and plans as plain data, charts and pages."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from balancer.reporting import charts
 from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
-from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Section, Tone
+from balancer.reporting.document import Chart, Document, Figures, Section
 from balancer.reporting.words import count
 from balancer_simulator.planning.plan import PoolPlan, Setting
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.planning.shown import (
-    Prediction,
-    named_settings,
-    plan_sections,
-    plan_verdict,
-    prediction_sections,
-    said_of_the_fit,
-    settings_table,
-    value_words,
-)
+from balancer_simulator.planning.shown import Prediction, plan_verdict, value_words
 from balancer_simulator.report.document import put_page
 from balancer_simulator.studies.figures import figure_of
 
-__all__ = ["interval_chart", "plan_chart", "plan_data", "prediction_data", "write_plan", "write_prediction"]
+__all__ = ["interval_chart", "plan_chart", "plan_data", "prediction_charts", "prediction_data", "write_page"]
 
 _CHARTS: Final = (
     ("Times of a request", ("sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s")),
@@ -46,9 +36,8 @@ def prediction_data(found: Prediction) -> dict[str, Any]:
             "recorded": found.recorded_shares, "today": _plain(found.today_shares or found.shares),
             "changed": _plain(found.shares) if found.today else None,
         },
-        "off": said_of_the_fit(found),
+        "off": list(found.off),
         "remarks": list(found.remarks),
-        "repeated": _plain(found.repeated),
     }  # fmt: skip
 
 
@@ -56,15 +45,22 @@ def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
     return {name: asdict(each) for name, each in figures.items()}
 
 
+def prediction_charts(found: Prediction) -> list[Chart]:
+    """Return the charts of a prediction."""
+    there = {**found.today, **found.figures}
+    return [interval_chart(found, title, names) for title, names in _CHARTS if any(name in there for name in names)]
+
+
 def interval_chart(found: Prediction, title: str, names: tuple[str, ...]) -> Chart:
     """Return the figures in seconds as dots over their intervals, with changes below those of today."""
     drawn: list[tuple[str, Predicted, str, float | None]] = []
-    for name in (name for name in names if name in found.figures):
-        heading = figure_of(name).heading
-        now = found.today.get(name, found.figures[name])
-        drawn.append((heading, now, charts.SKY, found.recorded.get(name)))
-        if name in found.today:
-            drawn.append(("", found.figures[name], charts.GREEN, None))
+    for name in names:
+        now, then = found.today.get(name), found.figures.get(name)
+        heading, came = figure_of(name).heading, found.recorded.get(name)
+        if first := now or then:
+            drawn.append((heading, first, charts.SKY, came))
+        if now and then:
+            drawn.append(("", then, charts.GREEN, None))
     drawing = charts.rows([row[0] for row in drawn], width=charts.HALF, xlabel="seconds", row=19.0)
     for colour in (charts.SKY, charts.GREEN):
         corners = [
@@ -89,38 +85,25 @@ def interval_chart(found: Prediction, title: str, names: tuple[str, ...]) -> Cha
     return Chart(title, caption, to_svg(drawing), wide=False)
 
 
-def write_prediction(found: Prediction, unknown: tuple[str, ...], folder: Path) -> Path:
-    """Write `prediction.html` into `folder` and return its path. `unknown`: what the trace does not tell.
-
-    Raises:
-        OSError: `folder` cannot be made or written to.
-    """
-    drawn = [interval_chart(found, title, names) for title, names in _CHARTS if any(n in found.figures for n in names)]
-    blocks: tuple[Block, ...] = (Figures(tuple(drawn)), *([Bullets(unknown, title="Not known")] if unknown else []))
-    sections = tuple(prediction_sections(found))
-    return put_page(Document("Prediction", "Prediction", sections, blocks=blocks), folder / "prediction.html")
-
-
 def plan_chart(found: PoolPlan) -> Chart:
     """Return the knee, the p99 by load; with a deadline, the end by the number of endpoints."""
     figure = found.goal.figure
     if found.knee:
         lines = [_line(name, line) for name, line in found.knee.items() if line]
-        title, xlabel, scale = "The knee: p99 by load", "load, in times of today's", "log"
+        title, xlabel = "The knee: p99 by load", "load, in times of today's"
     else:
         best: dict[float, Setting] = {}
-        for each in found.tried:
-            number = float(len(each.slots))
-            if figure in each.forecast.figures and each.sure < (best[number].sure if number in best else math.inf):
-                best[number] = each
+        for each in sorted(found.tried, key=lambda each: each.sure, reverse=True):
+            if figure in each.forecast.figures:
+                best[float(len(each.slots))] = each
         lines = [_line("over after", {number: each.forecast.figures[figure] for number, each in best.items()})]
-        title, xlabel, scale = "The end by the number of endpoints", "endpoints", "linear"
+        title, xlabel = "The end by the number of endpoints", "endpoints"
     xs = sorted({x for line in lines for x in line.xs})
     if math.isfinite(found.goal.at_most):
         lines.append(ChartLine("wanted", xs, [found.goal.at_most] * len(xs)))
     drawing = line_chart(
         lines, xlabel=xlabel, ylabel=f"{figure_of(figure).heading} (s)", width=charts.WIDE,
-        yscale="log" if scale == "log" else "linear",
+        yscale="log" if found.knee else "linear",
     )  # fmt: skip
     gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
     caption = f"The lines at the marks are 95% intervals of one run.{gone}"
@@ -135,12 +118,11 @@ def _line(name: str, found: Mapping[float, Predicted]) -> ChartLine:
 
 def plan_data(found: PoolPlan) -> dict[str, Any]:
     """Return the answer, all settings that were tried, and the knee, as plain data."""
+    named = {"present": found.present, "chosen": found.chosen, "nearest": found.nearest}
     return {
         "verdict": plan_verdict(found),
         "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
-        "present": _data(found, found.present),
-        "chosen": None if found.chosen is None else _data(found, found.chosen),
-        "nearest": None if found.nearest is None else _data(found, found.nearest),
+        **{name: each and _data(found, each) for name, each in named.items()},
         "tried": [_data(found, each) for each in found.tried],
         "knee": {name: {f"{load:g}": asdict(each) for load, each in line.items()} for name, line in found.knee.items()},
         "remarks": list(found.remarks),
@@ -161,22 +143,6 @@ def _data(found: PoolPlan, setting: Setting) -> dict[str, Any]:
     }
 
 
-def write_plan(found: PoolPlan, folder: Path, now: datetime | None = None) -> Path:
-    """Write `plan.html` into `folder` and return its path.
-
-    Raises:
-        OSError: `folder` cannot be made or written to.
-    """
-    names = {id(each): name for name, each in named_settings(found)}
-    tried = [(names.get(id(each), ""), each) for each in sorted(found.tried, key=lambda each: (each.cost, each.sure))]
-    every = Section(f"All {len(tried)} that were tried", (settings_table(found, tried),), "tried", "Tried", folded=True)
-    first, *others = plan_sections(found, now)
-    said = plan_verdict(found, now)
-    beside = replace(first, title="The settings beside it", blocks=first.blocks[1:])
-    document = Document(
-        "Plan", "Plan", (beside, *others, every),
-        blocks=(Figures((plan_chart(found),)),),
-        verdict=f"{said[0].upper()}{said[1:]}.",
-        tone=Tone.BAD if found.chosen is None else Tone.GOOD,
-    )  # fmt: skip
-    return put_page(document, folder / "plan.html")
+def write_page(title: str, sections: Sequence[Section], drawn: Sequence[Chart], path: Path) -> Path:
+    """Write a page with the tables that a command prints, and charts above, and return its path. Raises OSError."""
+    return put_page(Document(title, title, tuple(sections), blocks=(Figures(tuple(drawn)),)), path)

@@ -30,59 +30,52 @@ _ROUND_S: Final = 0.001  # pause of a worker without think time after a request 
 def problems_in(scenario: ScenarioFields) -> list[str]:
     """Return a line for each mistake."""
     urls = [identity_of(url) for model in scenario.endpoints for url in model.urls]
-    found = [f"endpoints: {url!r} is listed twice; URLs must differ" for url in twice(urls)]
-    found += _impossible(scenario)
-    found += _too_late(scenario)
-    found += _too_much(scenario)
-    found += _too_short(scenario)
     labels = [policy.label for policy in scenario.policies]
-    found += [f"policies: {label!r} is listed twice; give one a label" for label in twice(labels)]
+    hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
+    found = [
+        *(f"endpoints: {url!r} is listed twice; URLs must differ" for url in twice(urls)),
+        *(f"policies: {label!r} is listed twice; give one a label" for label in twice(labels)),
+        *(f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts),
+        *(f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}),
+    ]
     if scenario.counts_from_s >= scenario.horizon_s:
         found.append(f"warmup_s is {scenario.counts_from_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
-    hosts = {model.endpoint(url).host for url, model in scenario.by_url.items()}
-    found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
-    found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
-    found += _unlike_production(scenario) + _quotas_amiss(scenario)
-    found += _never_overflows(scenario)
-    found += _holders_amiss(scenario) + _prompts_amiss(scenario)
-    count = len(scenario.requests.kinds)
-    last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals) else 0
-    if last >= count:
-        found.append(f"workload.kinds: found {last}, but requests.kinds has {count}; the first is 0")
-    names = {kind.name for kind in scenario.requests.kinds}
-    found += [
-        f"endpoints[{number}].services: requests.kinds has no {name!r}; there are {', '.join(sorted(names))}"
-        for number, model in enumerate(scenario.endpoints)
-        for name in model.services
-        if name not in names
-    ]
-    stages = scenario.workload.stages if isinstance(scenario.workload, Batch) else []
-    found += [
-        f"workload.stages[{number}].kind: requests.kinds has no {stage.kind!r}; there are {', '.join(sorted(names))}"
-        for number, stage in enumerate(stages)
-        if stage.kind is not None and stage.kind not in names
-    ]
+    checks = (
+        _impossible, _too_late, _too_much, _too_short, _unlike_production, _quotas_amiss, _never_overflows,
+        _holders_amiss, _prompts_amiss, _kinds_amiss,
+    )  # fmt: skip
+    return [*found, *(line for check in checks for line in check(scenario))]
+
+
+def _kinds_amiss(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield kinds that there are not, and kinds that no endpoint can serve."""
+    workload, kinds = scenario.workload, scenario.requests.kinds
+    last = max(workload.kinds, default=0) if isinstance(workload, Arrivals) else 0
+    if last >= len(kinds):
+        yield f"workload.kinds: found {last}, but requests.kinds has {len(kinds)}; the first is 0"
+    stages = workload.stages if isinstance(workload, Batch) else []
+    named = [(f"workload.stages[{n}].kind", stage.kind) for n, stage in enumerate(stages) if stage.kind is not None]
+    named += [(f"endpoints[{n}].services", name) for n, each in enumerate(scenario.endpoints) for name in each.services]
+    names = sorted({kind.name for kind in kinds})
+    for place, name in named:
+        if name not in names:
+            yield f"{place}: requests.kinds has no {name!r}; there are {', '.join(names)}"
     offered = {label for model in scenario.endpoints for label in model.labels}
-    for kind in scenario.requests.kinds:
+    for kind in kinds:
         if not set(kind.labels) <= offered:
-            found.append(
-                f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
-            )
-    return found
+            yield f"requests.kinds: {kind.name!r} asks for {kind.labels}, and the endpoints offer {sorted(offered)}"
 
 
-def _unlike_production(scenario: ScenarioFields) -> list[str]:
-    """Return rules that a simulation does not support."""
-    found = []
+def _unlike_production(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield rules that a simulation does not support."""
     if scenario.health and scenario.health.ping != "off":
-        found.append(
-            f'health.ping: found {scenario.health.ping!r}; active probes are not simulated; set "off", or leave it out'
-        )
+        said = 'active probes are not simulated; set "off", or leave it out'
+        yield f"health.ping: found {scenario.health.ping!r}; {said}"
     hedge_s, limit_s = scenario.requests.hedge_after_s, scenario.requests.call_timeout_s
     if hedge_s and limit_s and hedge_s >= limit_s:
-        found.append(
+        yield (
             f"requests.hedge_after_s: found {hedge_s:g}, but a call is given up after call_timeout_s = {limit_s:g}; "
             "it must be less"
         )
@@ -90,81 +83,60 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
     for kind in scenario.requests.kinds:
         most = max((n for url, n in most_leases.items() if _has(by_url[url], kind)), default=kind.slots)
         if kind.slots > most:
-            found.append(
+            yield (
                 f"requests.kinds: {kind.name!r} takes {kind.slots} slots, and no endpoint that it may use has more "
                 f"than {most}"
             )
-    found += [
-        f"endpoints[{number}].retry_after_s: found {model.retry_after_s:g} without refuse_beyond; give both"
-        for number, model in enumerate(scenario.endpoints)
-        if model.retry_after_s and not model.refuse_beyond
-    ]
-    return found
+    for number, model in enumerate(scenario.endpoints):
+        if model.retry_after_s and not model.refuse_beyond:
+            yield f"endpoints[{number}].retry_after_s: found {model.retry_after_s:g} without refuse_beyond; give both"
 
 
-def _never_overflows(scenario: ScenarioFields) -> list[str]:
-    """Return a line if requests are lost although an endpoint is free, because its group is only for outages."""
+def _never_overflows(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield that requests are lost although an endpoint is free, because its group is only for outages."""
     groups = sorted({model.group for model in scenario.endpoints})
-    if len(groups) < 2 or scenario.spill_after_s is not None or scenario.max_waiters != 0:
-        return []
-    return [
-        f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
-        f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
-    ]
+    if len(groups) > 1 and scenario.spill_after_s is None and scenario.max_waiters == 0:
+        yield (
+            f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
+            f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
+        )
 
 
-def _holders_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return holders that no request has, and shares that nobody has."""
-    known = {kind.holder for kind in scenario.requests.kinds}
-    found = [
-        f"holders: no kind of requests has holder = {name!r}"
-        for name in sorted(scenario.holders.keys() - {*known, "*"})
-    ]
+def _holders_amiss(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield holders that no request has, and shares that nobody has."""
+    known = {"*", *(kind.holder for kind in scenario.requests.kinds)}
+    yield from (
+        f"holders: no kind of requests has holder = {name!r}" for name in sorted(scenario.holders.keys() - known)
+    )
     if scenario.holders and not scenario.fairness:
-        found.append('holders: they have no effect without fairness = "holder"; set it, or leave them out')
-    return found
+        yield 'holders: they have no effect without fairness = "holder"; set it, or leave them out'
 
 
-def _prompts_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return caches that have no effect, and what is not simulated with prompts."""
-    workload = scenario.workload
-    if isinstance(workload, Arrivals) and workload.file:
-        return []  # it is read later
-    found = []
+def _prompts_amiss(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield caches that have no effect, and what is not simulated with prompts."""
+    if isinstance(scenario.workload, Arrivals) and scenario.workload.file:
+        return  # it is read later
     for number, model in enumerate(scenario.endpoints):
         if model.cache_blocks and not model.prefill_s:
-            found.append(f"endpoints[{number}].cache_blocks: it saves nothing without prefill_s; give both")
+            yield f"endpoints[{number}].cache_blocks: it saves nothing without prefill_s; give both"
         if model.prefill_s and not scenario.has_prompts:
-            found.append(f"endpoints[{number}].prefill_s: the requests have no prompts; leave it out")
-    return found
+            yield f"endpoints[{number}].prefill_s: the requests have no prompts; leave it out"
 
 
-def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return endpoints with an unknown quota, and kinds that reserve more than any quota has."""
-    named = scenario.quotas.keys() - {"*"}
-    found = [
-        f"endpoints[{number}].quota: found {model.quota!r}, which is not in [quotas]"
-        for number, model in enumerate(scenario.endpoints)
-        if model.quota is not None and model.quota not in named
-    ]
-    used = {model.quota for model in scenario.endpoints}
-    found += [f"quotas: no endpoint has quota = {name!r}" for name in sorted(named) if name not in used]
-    if found:
-        return found
-    for kind in scenario.requests.kinds:
-        may_use = [model for model in scenario.endpoints if _has(model, kind)]
-        most = max((_most_tokens(scenario, model.quota) for model in may_use), default=inf)
+def _quotas_amiss(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield endpoints with an unknown quota, and kinds that reserve more than any quota has."""
+    named, used = scenario.quotas.keys() - {"*"}, {model.quota for model in scenario.endpoints}
+    unknown = [(n, each.quota) for n, each in enumerate(scenario.endpoints) if each.quota not in {None, *named}]
+    yield from (f"endpoints[{number}].quota: found {quota!r}, which is not in [quotas]" for number, quota in unknown)
+    yield from (f"quotas: no endpoint has quota = {name!r}" for name in sorted(named - used))
+    for kind in scenario.requests.kinds if named <= used and not unknown else ():
+        quotas = [scenario.quotas.get(each.quota or "*") for each in scenario.endpoints if _has(each, kind)]
+        most = max((inf if each is None else each.tokens_per_min or inf for each in quotas), default=inf)
         if kind.tokens is not None and kind.tokens > most:
-            found.append(
+            yield (
                 f"requests.kinds: {kind.name!r} reserves {kind.tokens} tokens, and no quota of an endpoint that it may "
                 f"use has more than {most:g}"
             )
-    return found
-
-
-def _most_tokens(scenario: ScenarioFields, quota: str | None) -> float:
-    settings = scenario.quotas.get(quota or "*")
-    return inf if settings is None or settings.tokens_per_min is None else settings.tokens_per_min
 
 
 def _has(model: EndpointModel, kind: Kind) -> bool:

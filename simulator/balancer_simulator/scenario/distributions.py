@@ -34,11 +34,6 @@ class Deterministic(CheckedInPython):
     kind: Literal["deterministic"] = "deterministic"
     mean_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return 0.0
-
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
         return np.full_like(uniform, self.mean_s)
@@ -49,11 +44,6 @@ class Exponential(CheckedInPython):
 
     kind: Literal["exponential"] = "exponential"
     mean_s: Positive
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return 1.0
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
@@ -66,11 +56,6 @@ class Lognormal(CheckedInPython):
     kind: Literal["lognormal"] = "lognormal"
     mean_s: Positive
     cv: Positive = 1.0
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return self.cv**2
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
@@ -85,11 +70,6 @@ class Pareto(CheckedInPython):
     kind: Literal["pareto"] = "pareto"
     mean_s: Positive
     alpha: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 2.5
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return 1 / (self.alpha * (self.alpha - 2)) if self.alpha > 2 else math.inf
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
@@ -107,11 +87,6 @@ class Empirical(CheckedInPython):
     def mean_s(self) -> float:
         """Mean of the values, in seconds."""
         return float(np.mean(self.values_s))
-
-    @property
-    def scv(self) -> float:
-        """Variance / mean^2."""
-        return float(np.var(self.values_s)) / self.mean_s**2 if self.mean_s else 0.0
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""

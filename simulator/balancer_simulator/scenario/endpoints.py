@@ -27,7 +27,6 @@ __all__ = [
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
-    "WorseSpells",
 ]
 
 Instant = Annotated[float, Field(ge=0)]
@@ -67,16 +66,8 @@ class SlowWithin(TimedFault):
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
-class WorseSpells(CheckedInPython):
-    """A second kind of slow spells: a `share` of all, in which calls take `factor` times as long."""
-
-    share: Annotated[float, Field(gt=0, lt=1)]
-    lasts: Distribution
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
-
-
 class SlowSpells(CheckedInPython):
-    """Slow again and again: calls whose work begins in a spell take `factor` times as long; some spells are `worse`.
+    """Slow again and again: calls whose work begins in a spell take `factor` times as long.
 
     Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
     """
@@ -85,22 +76,15 @@ class SlowSpells(CheckedInPython):
     between: Distribution
     lasts: Distribution
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
-    worse: WorseSpells | None = None
 
     @property
     def cycle_s(self) -> float:
         """Mean seconds from the begin of a spell to that of the next."""
-        lasts_s = self.lasts.mean_s
-        if self.worse is not None:
-            lasts_s += self.worse.share * (self.worse.lasts.mean_s - lasts_s)
-        return self.between.mean_s + lasts_s
+        return self.between.mean_s + self.lasts.mean_s
 
     @model_validator(mode="after")
     def _goes_on(self) -> Self:
-        lengths = {"between": self.between, "lasts": self.lasts}
-        if self.worse is not None:
-            lengths["worse.lasts"] = self.worse.lasts
-        for name, each in lengths.items():
+        for name, each in (("between", self.between), ("lasts", self.lasts)):
             if not 0 < each.mean_s < math.inf:
                 raise ValueError(f"{name}: its mean is {each.mean_s:g} s; it must be more than 0")
         return self

@@ -1,6 +1,5 @@
-"""Recorded arrivals, read from a file: columns of CSV, a published trace of prompts, or a trace of a pool.
+"""Recorded arrivals, read from a file: a published trace of prompts, or a trace of a pool.
 
-- CSV: a line for each request, with its instant and, if known, its work and its kind.
 - Prompts (lines of JSON): `timestamp` in milliseconds, `hash_ids`, the names of the blocks of the prompt, and
   `output_length`, the tokens of the answer. Mooncake's authors publish such traces (Qin and others, "Mooncake: Trading
   More Storage for Less Computation", FAST 2025).
@@ -8,7 +7,6 @@
   lease was held. Its key is its session and its prompt.
 """
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +33,10 @@ def recorded(workload: Arrivals, folder: Path) -> Arrivals:
     elif path.suffix == ".jsonl":
         found = _prompts(path, workload.token_s)
     else:
-        found = _columns(path)
+        raise ValueError(
+            f"{path}: is neither a trace nor prompts (.jsonl); make a trace of it: balancer fit --summary {path} "
+            "--from csv --out trace.jsonl"
+        )
     if workload.token_s is not None and "prompts" not in found:
         raise ValueError(f"{path}: has no prompts, for whose answers token_s is; leave it out")
     # Not a constructor call: a mistake is one of the file, not of Python code.
@@ -87,32 +88,3 @@ def _prompt_rows(path: Path) -> Iterator[tuple[float, str, float]]:
                     f"{path}:{number}: found {line[:60].strip()!r}; it must be an object with timestamp (ms), "
                     "output_length and hash_ids, a list"
                 ) from None
-
-
-def _columns(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [_numbers(row, f"{path}:{line}") for line, row in enumerate(csv.reader(file), start=1) if row]
-    widths = {len(row) for row in rows}
-    if len(widths) != 1:
-        raise ValueError(
-            f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have the same number, 1 to 3"
-        )
-    at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
-    whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused
-    return {"at_s": at_s, "work_s": work_s, "kinds": whole}
-
-
-_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the number of the kind")
-
-
-def _numbers(row: list[str], place: str) -> list[float]:
-    if len(row) > len(_COLUMNS):
-        raise ValueError(f"{place}: found {len(row)} columns; there are at most {len(_COLUMNS)}: {', '.join(_COLUMNS)}")
-    return [_number(text, f"{place}: {name}") for text, name in zip(row, _COLUMNS, strict=False)]
-
-
-def _number(text: str, place: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{place}: found {text[:40]!r}; it must be a number") from None

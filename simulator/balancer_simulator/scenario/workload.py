@@ -4,7 +4,7 @@
 """
 
 from itertools import cycle, islice
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,6 @@ __all__ = [
     "Closed",
     "Conversations",
     "Kind",
-    "Number",
     "OnOff",
     "Open",
     "Poisson",
@@ -29,25 +28,8 @@ __all__ = [
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Mean = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class Number(CheckedInPython):
-    """A whole number that is drawn each time: one of `sizes`, each equally likely, or geometric with a `mean`."""
-
-    mean: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
-    sizes: list[Count] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.mean is None) == (not self.sizes):
-            raise ValueError("give either mean, for geometric sizes, or sizes, one of which is drawn each time")
-        return self
-
-    @property
-    def mean_size(self) -> float:
-        """The number, on average."""
-        return self.mean or sum(self.sizes) / len(self.sizes)
 
 
 class Poisson(CheckedInPython):
@@ -113,14 +95,14 @@ class Conversations(CheckedInPython):
     """Conversations with LLM servers: they begin at random, and each has turns, whose prompts hold all that was said.
 
     A prompt is a list of blocks. It begins with the `system_blocks` of one of `systems` system prompts, the n-th as
-    often as 1 / n; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
-    to the last one, or after its loss. Each conversation is a session.
+    often as 1 / n; each of the `turns` `adds` some blocks: both are means of geometric numbers. The next turn comes a
+    `think` time after the answer to the last one, or after its loss. Each conversation is a session.
     """
 
     kind: Literal["conversations"] = "conversations"
     conversations_per_s: Rate
-    turns: Number
-    adds: Number
+    turns: Mean
+    adds: Mean
     think: Distribution = Exponential(mean_s=10.0)
     systems: Count = 1
     system_blocks: Annotated[int, Field(ge=0, le=1_000_000)] = 8
@@ -128,7 +110,7 @@ class Conversations(CheckedInPython):
     @property
     def rate_per_s(self) -> float:
         """Requests per second, on average."""
-        return self.conversations_per_s * self.turns.mean_size
+        return self.conversations_per_s * self.turns
 
 
 class Closed(CheckedInPython):

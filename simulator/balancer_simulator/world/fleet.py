@@ -1,9 +1,8 @@
 """Fleet: the servers of a scenario, built from their models, with crashes, repairs and changes on the calendar."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
@@ -90,24 +89,11 @@ class Fleet:
 def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
     """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
     for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
-        phase, between, *drawn = (
-            streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(5)
+        phase, between, lasts = (
+            streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3)
         )
-        yield SpellEffect(fault, durations(fault.between, between, 64), _drawn_spells(fault, drawn), phase.random())
-
-
-def _drawn_spells(fault: SlowSpells, rngs: Sequence[np.random.Generator]) -> Iterator[tuple[float, float]]:
-    """Yield the factor and the seconds of each spell."""
-    lasts_s, worse = durations(fault.lasts, rngs[0], 64), fault.worse
-    if worse is None:
-        yield from ((fault.factor, each) for each in lasts_s)
-        return
-    worse_s = durations(worse.lasts, rngs[1], 64)
-    while True:
-        if rngs[2].random() < worse.share:
-            yield worse.factor, next(worse_s)
-        else:
-            yield fault.factor, next(lasts_s)
+        lengths = ((fault.factor, each) for each in durations(fault.lasts, lasts, 64))
+        yield SpellEffect(fault, durations(fault.between, between, 64), lengths, phase.random())
 
 
 class _Flapping:

@@ -13,7 +13,7 @@ from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, Number, OnOff, Open, Poisson
+from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
@@ -223,14 +223,9 @@ def _recorded(workload: Arrivals, mixture: Iterator[tuple[Demand, float]]) -> It
         yield replace(demand, prompt=prompt, session=session), work_s
 
 
-def numbers_of(number: Number, rng: np.random.Generator) -> Iterator[int]:
-    """Yield whole numbers, for ever."""
-
-    def draw(count: int) -> Floats:
-        found = rng.geometric(1 / number.mean, count) if number.mean else rng.choice(number.sizes, count)
-        return found.astype(float)
-
-    return map(int, endless(draw))
+def numbers_of(mean: float, rng: np.random.Generator) -> Iterator[int]:
+    """Yield whole numbers, at least 1, that are geometric, for ever."""
+    return map(int, endless(lambda count: rng.geometric(1 / mean, count).astype(float)))
 
 
 def _bursts(workload: OnOff, streams: Streams) -> Iterator[float]:
