@@ -25,11 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from balancer.program import Limits
-from balancer.sandbox.languages.layout import filled
+from balancer.sandbox.languages.layout import ENVIRONMENT, filled
 from balancer.sandbox.local.cgroups import Cgroups, ControlGroup
 from balancer.sandbox.local.command import (
     FILE_BYTES,
@@ -42,7 +41,6 @@ from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file, written_by_shell
 from balancer.sandbox.local.isolation.view import CALLS, DEVICES, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
-from balancer.sandbox.local.toolchain import SEARCH_PATH
 from balancer.scratch import remove_tree
 
 __all__ = [
@@ -61,18 +59,6 @@ _UIDS = 256  # user ids of one process: concurrent runs
 # bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
 _FIRST_UID = 1_879_048_192
 _UID_ROOM = 2**31 - _FIRST_UID  # 2^28: the ranges of 2^20 processes
-# The whole environment of a program. A fixed hash seed makes Python's set order, and so a program's
-# output, the same every time.
-_ENVIRONMENT = MappingProxyType(
-    {
-        "PATH": SEARCH_PATH,
-        "HOME": "/tmp",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }
-)
 _SCRATCH = "/tmp"  # private, except with "rlimits"
 
 # Memory of the sandbox itself in the group of a run, beside the program and its files in memory.
@@ -295,7 +281,7 @@ def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | 
     with _opened(layout.calls if isolation.reads_calls else None) as calls_fd:
         command = SandboxCommand(
             argv=isolation.argv(layout, calls_fd),
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             cwd=isolation.paths(layout).cwd,
             nested=isolation.nested,
             owner=layout.uid,

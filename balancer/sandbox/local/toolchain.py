@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.language import Language
+from balancer.sandbox.languages.layout import SEARCH_PATH
 
-__all__ = ["SEARCH_PATH", "Toolchain", "find_toolchain", "trees_of", "version_of"]
-
-# Programs see only /usr (and its usual aliases), so tools are searched only there.
-SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+__all__ = ["Toolchain", "find_toolchain", "trees_of", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
