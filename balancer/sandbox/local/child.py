@@ -234,6 +234,7 @@ class ChildProcess:
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
+    asleep: bool = False  # all of it, at that time
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 

@@ -53,7 +53,9 @@ _COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
-_ASLEEP_S = 10.0  # a compiler computes, or waits for a core or a disk; one that only sleeps waits for what never comes
+# A compiler computes, or waits for a core or a disk. One that did so for less than this share of its wall time, and is
+# asleep at the end, waits for what never comes.
+_AT_WORK = 0.25
 _HEADER_S = 60.0  # CPU seconds for a precompiled header
 _PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
 # The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
@@ -263,7 +265,6 @@ class Compiler:
                     files=job.layout.files,
                     limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
-                    asleep_s=_ASLEEP_S,
                     spec=SandboxSpec(trees_of(job.language), _SPACE_BYTES, output, headers),
                 ),
                 stop=job.stop,
@@ -306,7 +307,11 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
     if ended.stopped_by is StopReason.CPU or spent_s >= limits.compile_s:
         message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
         return Compiled(None, words, message, lasting=False)
-    if ended.stopped_by is StopReason.ASLEEP:
+    if (
+        ended.stopped_by is StopReason.WALL
+        and ended.asleep
+        and spent_s + ended.waited_s < _AT_WORK * limits.compile_wall_s
+    ):
         message = f"the compiler slept: the program makes it wait for something; {spent_s:.1f} s of CPU time were used"
         return Compiled(None, words, message)
     if ended.stopped_by is StopReason.WALL:

@@ -14,7 +14,6 @@ machine, like ports. So a process has one pool of them, and the ranges of proces
 import contextlib
 import functools
 import logging
-import math
 import os
 import queue
 import secrets
@@ -134,9 +133,7 @@ class IsolatedCommand:
         files: relative name -> content; copied to the working directory, as the command's own.
         program: a compiled program to show at `{program}`, or None; it is in the folder of the jail.
         file_bytes: size of the largest file it may write.
-        fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
         spec: of its sandbox.
-        asleep_s: wall seconds for which it may sleep; then it is stopped.
     """
 
     template: tuple[str, ...]
@@ -146,9 +143,7 @@ class IsolatedCommand:
     files: Mapping[str, bytes] = field(default_factory=dict)
     program: Path | None = None
     file_bytes: int = FILE_BYTES
-    fetch: tuple[str, ...] = ()
     spec: SandboxSpec = field(default_factory=SandboxSpec)
-    asleep_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +201,7 @@ class PreparedSandbox:
         for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
             with contextlib.suppress(OSError):
                 os.utime(device)
-        allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), wanted.asleep_s)
-        return self.process.run(allowed, stop)
+        return self.process.run(ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes), stop)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
@@ -222,8 +216,6 @@ class PreparedSandbox:
             "stdin": wanted.stdin,
             "run": run_file(copy=copy, files=wanted.files if by_shell else {}, limits=limits, argv=argv),
         }
-        if wanted.fetch:
-            content["fetch"] = b"".join(os.fsencode(f"{name}\n") for name in wanted.fetch)
         if not by_shell:
             content |= {f"files/{name}": data for name, data in wanted.files.items()}
         for name, data in content.items():

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from balancer.sandbox.run_code import RunCodeAnswer, RunCodeRequest
-from balancer.sandbox.server.answer import FetchingExecutor, answer_to
+from balancer.sandbox.server.answer import StoppableExecutor, answer_to
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import LARGE_BODY_BYTES, ServerSettings
 from balancer.values.json_size import json_values_in
@@ -112,7 +112,7 @@ class RunCodeHandler:
         load: counts all requests.
     """
 
-    def __init__(self, executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad) -> None:
+    def __init__(self, executor: StoppableExecutor, settings: ServerSettings, load: ServerLoad) -> None:
         self._executor = executor
         self._settings = settings
         self._load = load
