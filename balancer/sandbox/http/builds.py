@@ -15,16 +15,10 @@ from balancer.language import Language
 from balancer.program import Limits, Program
 from balancer.sandbox.languages.layout import ProgramLayout, check_name, filled, lay_out
 
-__all__ = ["PROGRAM", "Build", "build_of", "encoded", "newest", "tools_of", "utf8_text", "versions_in"]
+__all__ = ["PROGRAM", "Build", "build_of", "encoded", "newest", "utf8_text", "versions_in"]
 
 PROGRAM = ".program"  # the file that a compiler makes
 _MEBIBYTE = 2**20
-
-
-def tools_of(language: Language) -> frozenset[str]:
-    """Return the commands that a server must have to build and run programs of `language`."""
-    run = {"python3"} if "{python}" in language.run else set()
-    return frozenset(run.union(language.tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,6 @@ def build_of(program: Program, language: Language, limits: Limits, files: Mappin
     places = {
         "{program}": f"./{PROGRAM}",
         "{output}": f"./{PROGRAM}",
-        "{python}": "python3",
         "{scratch}": "/tmp",
         "{memory}": str(max(1, limits.memory_bytes // _MEBIBYTE)),
     }

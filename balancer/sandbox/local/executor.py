@@ -133,7 +133,7 @@ class LocalExecutor:
                 compiled = self._compiler.compile(CompileJob(language, layout, limits, stop))
                 if compiled.binary is None:
                     return _refused(compiled)
-            places = {"{python}": self._toolchain.python, "{memory}": f"{max(1, limits.memory_bytes // 2**20)}"}
+            places = {"{memory}": f"{max(1, limits.memory_bytes // 2**20)}"}
             command = IsolatedCommand(
                 template=filled(layout.run, places),
                 args=program.args,
@@ -141,7 +141,7 @@ class LocalExecutor:
                 files={**(dict(program.extras) if compiled.binary else layout.files), **files},
                 limits=_with_runtime(limits, language),
                 program=compiled.binary,
-                spec=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
+                spec=SandboxSpec(trees=trees_of(language)),
             )
             ended = self._jail.run(command, stop=stop)
         execution = execution_of(ended, language.name, limits)

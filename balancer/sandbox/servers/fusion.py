@@ -159,7 +159,7 @@ class FusionExecutor(ServerExecutor[str]):
                 raise ValueError(f"file name {name!r} is a name of the program itself; rename the file")
         compiles = bool(layout.compile)
         key = layout.digest(self._salt) if compiles else ""
-        python = self._which_python(context) if "{python}" in layout.run and not compiles else "python3"
+        python = self._which_python(context) if "python3" in layout.run else "python3"
         options = ScriptOptions(python, stored=key, sha256=self._hashes.get(key, ""))
         runtime = math.ceil((limits.memory_bytes + language.runtime_bytes) / _MEBIBYTE)
         compiler = (_SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE) * compiles

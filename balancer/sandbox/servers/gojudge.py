@@ -30,7 +30,7 @@ from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, ServerSignal, execution_of_report
-from balancer.sandbox.http.builds import PROGRAM, tools_of, utf8_text
+from balancer.sandbox.http.builds import PROGRAM, utf8_text
 from balancer.sandbox.http.client import ServerAnswer, UnexpectedStatus
 from balancer.sandbox.languages.layout import ENVIRONMENT
 
@@ -124,11 +124,11 @@ class GoJudgeExecutor(ServerExecutor[str]):
 
     def _reported_languages(self) -> frozenset[str]:
         paths = self._all_served()
-        return frozenset(name for name, language in self._known.items() if tools_of(language) <= paths.keys())
+        return frozenset(name for name, language in self._known.items() if paths.keys() >= {*language.tools})
 
     def _ask(self) -> Mapping[str, str]:
         """Return the paths of the server's tools."""
-        tools = sorted(frozenset[str]().union(*map(tools_of, self._known.values())))
+        tools = sorted({tool for language in self._known.values() for tool in language.tools})
         probe = _cmd(["/bin/sh", "-c", _PROBE, "probe", *tools], {"content": ""}, _PROBE_LIMITS, _PROCESSES)
         result = self._go(probe, self._clock() + _PROBE_S, _ANSWER_BYTES)
         if result.status is not _Said.ACCEPTED:
