@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.sandbox.languages.layout import ENVIRONMENT
 from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import SandboxCommand
 from balancer.sandbox.local.shutdown import is_readable
@@ -351,7 +352,7 @@ def start(
         stdin=line.writer,
         stdout=stdout,
         stderr=stderr,
-        env=command.env,
+        env=ENVIRONMENT,
         cwd=command.cwd,
         pass_fds=command.reads,
         start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork and are unsafe with threads

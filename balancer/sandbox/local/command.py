@@ -6,7 +6,6 @@ processes, and output through pipes are limited elsewhere.
 
 import math
 import resource
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,7 +13,6 @@ from balancer.program import Limits
 
 __all__ = [
     "FILE_BYTES",
-    "ProcessLimits",
     "ProcessResult",
     "SandboxCommand",
     "StopReason",
@@ -40,7 +38,6 @@ class SandboxCommand:
 
     Args:
         argv: program and arguments, without a shell.
-        env: the whole environment.
         cwd: working directory.
         nested: True if the program runs in its own pid namespace, below the started process. If the namespace's first
             process is killed, all processes inside die with it.
@@ -49,26 +46,10 @@ class SandboxCommand:
     """
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
     cwd: str
     nested: bool
     owner: int | None = None
     reads: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessLimits:
-    """Limits of a program from its begin.
-
-    Args:
-        cpu_s: CPU seconds of all its processes together.
-        wall_s: wall seconds.
-        output_bytes: bytes kept from stdout, and from stderr; with one more it is killed.
-    """
-
-    cpu_s: float
-    wall_s: float
-    output_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,7 @@ __all__ = [
     "digest_of",
     "locked",
     "make_store",
-    "move",
     "refusal_of",
-    "seal",
     "share",
 ]
 
@@ -197,14 +195,15 @@ class Compiler:
             return Compiled(live)
         if self._store is None:
             return self._make(live, job)
-        stored, compiled = self._store / digest, Compiled(live)
+        stored = self._store / digest
         with locked(self._store, digest):
-            if not stored.exists():
-                compiled = self._make(stored, job)
-                if compiled.binary is None:
-                    return compiled
-        share(stored, live)
-        return replace(compiled, binary=live)
+            if stored.exists():
+                share(stored, live)
+                return Compiled(live)
+            compiled = self._make(live, job)
+            if compiled.binary is not None:
+                share(live, stored)
+        return compiled
 
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
@@ -242,16 +241,12 @@ class Compiler:
 
     def _with_headers(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
         """Compile a program with the precompiled header that it begins with; without it, if that one is broken."""
-        headers, shown = self._headers, None
-        if headers is not None and job.language.precompile:
-            shown = headers.folder(job.language, job.layout.files.values())
+        shown = None
+        if self._headers is not None and job.language.precompile:
+            shown = self._headers.folder(job.language, job.layout.files.values())
         made = self._try(command, target, job, shown)
-        if headers is None or shown is None or made.binary is not None or not _OF_HEADER.search(made.words):
-            return made
-        without = self._try(command, target, job)
-        if without.binary is not None:  # otherwise the program may say these words itself
-            headers.drop(shown)
-        return without
+        broken = shown is not None and made.binary is None and _OF_HEADER.search(made.words)
+        return self._try(command, target, job) if broken else made
 
     def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
@@ -273,8 +268,10 @@ class Compiler:
                 return refusal_of(ended, job.limits)
             if made.is_symlink() or not made.is_file() or not made.stat().st_size:
                 return Compiled(None, b"", "the compiler made no program")
-            seal(made)
-            move(made, target)
+            if os.geteuid() == 0:
+                os.chown(made, 0, 0)
+            made.chmod(0o555)
+            made.rename(target)
         found = _STANDARD.search(ended.stderr)
         return Compiled(target, standard=found[1].decode() if found and command == job.layout.pragmatic else "")
 
@@ -331,30 +328,14 @@ def digest_of(language: Language, layout: ProgramLayout) -> str:
     return layout.digest(language.name, version_of(language))
 
 
-def seal(binary: Path) -> None:
-    """Make the compiler's output ours and read-only."""
-    if os.geteuid() == 0:
-        os.chown(binary, 0, 0)
-    binary.chmod(0o555)
-
-
-def move(source: Path, target: Path) -> None:
-    """Move `source` to `target` atomically, also between file systems."""
-    try:
-        source.rename(target)
-    except OSError:
-        share(source, target)
-
-
 def share(source: Path, target: Path) -> None:
     """Make `target` the same binary as `source`: by a link, or by a copy between file systems."""
-    with contextlib.suppress(FileExistsError):
-        try:
-            target.hardlink_to(source)
-        except FileExistsError:
-            raise
-        except OSError:
-            _copy(source, target)
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        pass
+    except OSError:
+        _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,7 +16,6 @@ import functools
 import logging
 import os
 import queue
-import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -27,30 +26,25 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from balancer.program import Limits
-from balancer.sandbox.languages.layout import ENVIRONMENT, filled
-from balancer.sandbox.local.cgroups import Cgroups, ControlGroup
+from balancer.sandbox.languages.layout import filled
+from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import (
     FILE_BYTES,
-    ProcessLimits,
     ProcessResult,
-    SandboxCommand,
     limit_commands,
 )
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file, written_by_shell
-from balancer.sandbox.local.isolation.view import CALLS, DEVICES, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation.view import DEVICES, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
-from balancer.scratch import remove_tree
 
 __all__ = [
     "IsolatedCommand",
     "PreparedSandbox",
-    "SandboxHost",
     "UidPool",
     "WarmPool",
     "high_range",
     "own_uids",
-    "prepare_sandbox",
 ]
 
 _UIDS = 256  # user ids of one process: concurrent runs
@@ -146,39 +140,17 @@ class IsolatedCommand:
     spec: SandboxSpec = field(default_factory=SandboxSpec)
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxHost:
-    """Where and how sandboxes are made.
-
-    Args:
-        isolation: of the commands.
-        base: folder for the private folders of sandboxes.
-        shell: the first process of each, see `isolation.script`.
-        calls: a file with the filter of system calls, or None if there is none.
-        groups: makes control groups.
-        uids: user ids to lend, or None if commands run as our user.
-    """
-
-    isolation: Isolation
-    base: Path
-    shell: Path
-    calls: Path | None
-    groups: Cgroups
-    uids: UidPool | None
-
-
 @dataclass(slots=True, eq=False)
 class PreparedSandbox:
     """A sandbox that waits, with all its resources.
 
     Args:
-        host: where it was made.
-        layout, process: its parts.
+        isolation, layout, process: its parts.
         group: the control group of its run, or None.
         lent: resources to give back when it is closed.
     """
 
-    host: SandboxHost
+    isolation: Isolation
     layout: SandboxLayout
     process: Sandbox
     group: ControlGroup | None
@@ -201,7 +173,7 @@ class PreparedSandbox:
         for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
             with contextlib.suppress(OSError):
                 os.utime(device)
-        return self.process.run(ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes), stop)
+        return self.process.run(limits, stop)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
@@ -209,8 +181,8 @@ class PreparedSandbox:
 
     def _lay_out(self, wanted: IsolatedCommand) -> None:
         stage, uid = self.layout.stage, self.layout.uid
-        by_shell = self.host.isolation.nested and written_by_shell(wanted.files)
-        copy = self.host.isolation.nested and not by_shell
+        by_shell = self.isolation.nested and written_by_shell(wanted.files)
+        copy = self.isolation.nested and not by_shell
         argv, limits = self._argv(wanted), self._limits(wanted)
         content = {
             "stdin": wanted.stdin,
@@ -228,71 +200,16 @@ class PreparedSandbox:
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self.host.isolation.paths(self.layout)
+        paths = self.isolation.paths(self.layout)
         places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
     def _limits(self, wanted: IsolatedCommand) -> tuple[str, ...]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
-        counted = self.host.isolation.nested or self.layout.uid is not None
-        processes = wanted.limits.processes + self.host.isolation.processes if counted else None
+        counted = self.isolation.nested or self.layout.uid is not None
+        processes = wanted.limits.processes + self.isolation.processes if counted else None
         return limit_commands(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
-
-
-def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
-    """Start a sandbox and return it before it has settled. It must be closed.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    with contextlib.ExitStack() as stack:
-        uid = None if host.uids is None else stack.enter_context(host.uids.lend())
-        root = host.base / f"run-{secrets.token_hex(8)}"
-        root.mkdir(0o700)
-        stack.callback(remove_tree, root)
-        layout = SandboxLayout(root, spec, uid=uid, calls=host.calls)
-        layout.stage.mkdir()
-        if not host.isolation.nested:
-            (layout.stage / "files").mkdir()  # its working directory
-        os.link(host.shell, layout.stage / Path(SHELL).name)
-        if host.calls is not None and not host.isolation.reads_calls:
-            os.link(host.calls, layout.stage / Path(CALLS).name)
-        if uid is not None:
-            if spec.output is not None:
-                for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
-                    os.chown(each, uid, uid)
-            for each in (*layout.stage.glob("files"), layout.stage, root):
-                os.chown(each, uid, uid)
-        group = stack.enter_context(host.groups.lend())
-        process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
-        return PreparedSandbox(host, layout, process, group, stack.pop_all())
-
-
-def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
-    with _opened(layout.calls if isolation.reads_calls else None) as calls_fd:
-        command = SandboxCommand(
-            argv=isolation.argv(layout, calls_fd),
-            env=ENVIRONMENT,
-            cwd=isolation.paths(layout).cwd,
-            nested=isolation.nested,
-            owner=layout.uid,
-            reads=() if calls_fd is None else (calls_fd,),
-        )
-        return Sandbox(command, group)
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[int | None]:
-    """Open `file` for one command, which reads it from its beginning."""
-    if file is None:
-        yield None
-        return
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _write(path: str, data: bytes, uid: int | None) -> None:

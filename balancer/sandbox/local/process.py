@@ -22,6 +22,7 @@ import selectors
 import signal
 import time
 
+from balancer.program import Limits
 from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.child import (
     BoundedPipe,
@@ -31,12 +32,12 @@ from balancer.sandbox.local.child import (
     start,
     waited_for_cpu_s,
 )
-from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand, StopReason
+from balancer.sandbox.local.command import ProcessResult, SandboxCommand, StopReason
 
 __all__ = ["Sandbox", "process_result_of"]
 
 _WAITING = b"waiting\n"
-_START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
+_START = Limits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
 _STATUS_BYTES = 4096
@@ -91,7 +92,7 @@ class Sandbox:
         """Whether it waits for a program, as far as can be seen."""
         return self._waits and not self.has_ended
 
-    def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
+    def run(self, allowed: Limits, stop: int | None = None) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
@@ -128,7 +129,7 @@ def _watch(
     child: ChildProcess,
     line: BoundedSocket,
     out: list[BoundedPipe],
-    allowed: ProcessLimits,
+    allowed: Limits,
     stop: int | None,
     *,
     until: bytes = b"",
