@@ -128,7 +128,6 @@ class RunCodeHandler:
             end, response = await self._end_of(request)
         finally:
             self._load.ends.labels(end).inc()
-        response.headers["Sandbox-Load"] = self._load.header()
         return response
 
     async def _end_of(self, request: Request) -> tuple[str, Response]:
