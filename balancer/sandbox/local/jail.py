@@ -103,8 +103,8 @@ class Jail:
                 sandbox.process.settle(stop)
             yield sandbox
         finally:
-            sandbox.process.close()
-            self._pool.clear(sandbox)
+            with contextlib.suppress(OSError):  # what is left is removed with the folder of the executor
+                sandbox.close()
 
     def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
         if spec.output is None:  # otherwise no other command has the same spec

@@ -3,7 +3,7 @@
 A prepared sandbox has its folder, user and control group before its program is known. Nothing of anybody has run in
 it, and it is used for one run: no two runs share mounts, namespaces, pipes or a control group.
 
-Warm pool: a thread makes objects ahead of use, and closes them after use. If a caller finds none, one more is made for
+Warm pool: a thread makes objects ahead of use. If a caller finds none, one more is made for
 the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
 
 User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
@@ -21,7 +21,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -249,7 +248,7 @@ class WarmPool(Generic[K, T]):
         self._most = most
         self._lock = threading.Lock()
         self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind asked for last is last
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[K, ...]] = queue.SimpleQueue()  # a kind to make one of; () at the end
         self._due = 0
         self._keeper: threading.Thread | None = None
         self._closed = False
@@ -264,29 +263,17 @@ class WarmPool(Generic[K, T]):
             taken = ready.popleft() if ready else None
             if not self._closed and len(ready) + self._due < self._most:
                 self._due += 1
-                self._do(partial(self._replace, kind))
+                self._work.put((kind,))
+                if self._keeper is None:
+                    self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
+                    self._keeper.start()
         return taken
-
-    def clear(self, used: T) -> None:
-        """Close `used` soon; at once if the pool's thread is behind."""
-        with self._lock:
-            later = self._most > 0 and not self._closed and self._work.qsize() <= self._most
-            if later:
-                self._do(used.close)
-        if not later:
-            used.close()
-
-    def _do(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
-            self._keeper.start()
 
     def close(self) -> None:
         """Close the ready objects, and make no more. May be called twice."""
         with self._lock:
             self._closed = True
-            self._work.put(None)
+            self._work.put(())
         if self._keeper is not None:
             self._keeper.join()
         for left in self._leftovers(0):
@@ -294,13 +281,13 @@ class WarmPool(Generic[K, T]):
                 left.close()
 
     def _keep(self) -> None:
-        while (work := self._work.get()) is not None:
+        while kinds := self._work.get():
             try:
-                work()
+                self._replace(*kinds)
             except OSError:  # a failure must not stop the work on the other objects
                 pass
             except Exception:
-                _LOGGER.exception("a sandbox could not be prepared or removed")
+                _LOGGER.exception("a sandbox could not be prepared")
 
     def _replace(self, kind: K) -> None:
         made = None
