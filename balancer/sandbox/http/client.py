@@ -24,7 +24,7 @@ from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOver
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Exchange", "NoAnswer", "ServerAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
+__all__ = ["AnswerModel", "Exchange", "NoAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -62,7 +62,7 @@ class WireAnswer:
     content: bytes
 
 
-class ServerAnswer(BaseModel):
+class AnswerModel(BaseModel):
     """What is read of a server's JSON. Other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)

@@ -31,7 +31,7 @@ from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, ServerSignal, execution_of_report
 from balancer.sandbox.http.builds import PROGRAM, utf8_text
-from balancer.sandbox.http.client import ServerAnswer, UnexpectedStatus
+from balancer.sandbox.http.client import AnswerModel, UnexpectedStatus
 from balancer.sandbox.languages.layout import ENVIRONMENT
 
 __all__ = ["GoJudgeExecutor", "balancer_executors"]
@@ -61,14 +61,14 @@ class _Said(StrEnum):
     INTERNAL_ERROR = "Internal Error"
 
 
-class _FileError(ServerAnswer):
+class _FileError(AnswerModel):
     model_config = ConfigDict(strict=True)
 
     name: str = ""
     type: str | int = ""
 
 
-class _Result(ServerAnswer):
+class _Result(AnswerModel):
     """Result of one command."""
 
     status: _Said

@@ -31,7 +31,7 @@ from balancer.program import Execution, Limits
 from balancer.sandbox.http.adapter import ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, ServerSignal, execution_of_report
 from balancer.sandbox.http.builds import encoded, newest, versions_in
-from balancer.sandbox.http.client import ServerAnswer
+from balancer.sandbox.http.client import AnswerModel
 
 __all__ = ["Judge0Executor", "balancer_executors"]
 
@@ -51,7 +51,7 @@ _QUEUED, _PROCESSING, _TIME_LIMIT, _COMPILATION_ERROR = 1, 2, 5, 6
 _FAILED = {4: "wrong answer", 13: "internal error", 14: "exec format error"}  # nothing was to be compared
 
 
-class _Language(ServerAnswer):
+class _Language(AnswerModel):
     id: int
     name: str
 
@@ -60,7 +60,7 @@ class _Languages(RootModel[list[_Language]]):
     pass
 
 
-class _ServerLimits(ServerAnswer):
+class _ServerLimits(AnswerModel):
     max_cpu_time_limit: float = Field(gt=0)
     max_wall_time_limit: float = Field(gt=0)
     max_memory_limit: int = Field(gt=0)
@@ -74,15 +74,15 @@ class _ServerLimits(ServerAnswer):
     allowed_languages_for_compile_options: list[str] = Field(default_factory=list)
 
 
-class _Created(ServerAnswer):
+class _Created(AnswerModel):
     token: str = Field(min_length=1, pattern=r"^[\w-]+$")
 
 
-class _Status(ServerAnswer):
+class _Status(AnswerModel):
     id: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
-class _Submission(ServerAnswer):
+class _Submission(AnswerModel):
     status: _Status
     stdout: str | None = None
     stderr: str | None = None

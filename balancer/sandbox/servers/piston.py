@@ -38,7 +38,7 @@ from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.adapter import ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, execution_of_report
 from balancer.sandbox.http.builds import encoded, newest, utf8_text, versions_in
-from balancer.sandbox.http.client import ServerAnswer, UnexpectedStatus
+from balancer.sandbox.http.client import AnswerModel, UnexpectedStatus
 
 __all__ = ["PistonExecutor", "balancer_executors"]
 
@@ -80,7 +80,7 @@ __attribute__((constructor)) static void balancer_input(void) {
 """
 
 
-class _Runtime(ServerAnswer):
+class _Runtime(AnswerModel):
     language: str
     version: str
 
@@ -89,7 +89,7 @@ class _Runtimes(RootModel[list[_Runtime]]):
     pass
 
 
-class _Stage(ServerAnswer):
+class _Stage(AnswerModel):
     """Result of the compiler or the program. Older servers have no `status` and no times."""
 
     stdout: str
@@ -103,7 +103,7 @@ class _Stage(ServerAnswer):
     memory: int | None = Field(None, ge=0)
 
 
-class _Answer(ServerAnswer):
+class _Answer(AnswerModel):
     """For a program that is not compiled, `run` repeats `compile`."""
 
     compile: _Stage | None = None

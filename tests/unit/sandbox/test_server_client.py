@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from balancer.errors import ConfigError, EndpointError, EndpointOverloaded
-from balancer.sandbox.http.client import ServerAnswer, ServerClient
+from balancer.sandbox.http.client import AnswerModel, ServerClient
 from tests.unit.sandbox.answering import Handler, answering
 
 URL = "http://10.0.0.1:8080/api/"
@@ -12,7 +12,7 @@ TOKEN = "s3cr3t-0123456789abcdef"
 SECRET = f"Bearer {TOKEN}"
 
 
-class Said(ServerAnswer):
+class Said(AnswerModel):
     """An answer with one number."""
 
     value: float
