@@ -111,7 +111,7 @@ def test_a_mistake_of_whoever_makes_them_is_logged_and_stops_nothing(caplog):
     def make(kind: str) -> Thing | None:
         return factory.make(kind) if kind == "a" else 1 // 0
 
-    pool = WarmPool(make, 2)
+    pool = WarmPool(make, 3)
     for kind in "bba":
         pool.take(kind)
     wait_until(lambda: bool(factory.made))
