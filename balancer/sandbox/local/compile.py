@@ -54,6 +54,7 @@ _PROCESSES = 32
 # A compiler computes, or waits for a core or a disk. One that did so for less than this share of its wall time, and is
 # asleep at the end, waits for what never comes.
 _AT_WORK = 0.25
+_ASLEEP_S = 10.0  # of sleep, and it waits no longer
 _HEADER_S = 60.0  # CPU seconds for a precompiled header
 _PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
 # The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
@@ -260,6 +261,7 @@ class Compiler:
                     files=job.layout.files,
                     limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
+                    asleep_s=_ASLEEP_S,
                     spec=SandboxSpec(trees_of(job.language), _SPACE_BYTES, output, headers),
                 ),
                 stop=job.stop,

@@ -14,6 +14,7 @@ machine, like ports. So a process has one pool of them, and the ranges of proces
 import contextlib
 import functools
 import logging
+import math
 import os
 import queue
 import threading
@@ -127,6 +128,7 @@ class IsolatedCommand:
         program: a compiled program to show at `{program}`, or None; it is in the folder of the jail.
         file_bytes: size of the largest file it may write.
         spec: of its sandbox.
+        asleep_s: seconds of sleep after which its wall time counts as over.
     """
 
     template: tuple[str, ...]
@@ -137,6 +139,7 @@ class IsolatedCommand:
     program: Path | None = None
     file_bytes: int = FILE_BYTES
     spec: SandboxSpec = field(default_factory=SandboxSpec)
+    asleep_s: float = math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -172,7 +175,7 @@ class PreparedSandbox:
         for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
             with contextlib.suppress(OSError):
                 os.utime(device)
-        return self.process.run(limits, stop)
+        return self.process.run(limits, stop, asleep_s=wanted.asleep_s)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""

@@ -40,6 +40,8 @@ _WAITING = b"waiting\n"
 _START = Limits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
+_NAPS = 2  # looks in a row in which a command sleeps; a machine that was paused spoils one
+_HARDLY = 0.01  # share of a core that runtimes use while they wait
 _STATUS_BYTES = 4096
 _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
@@ -92,12 +94,13 @@ class Sandbox:
         """Whether it waits for a program, as far as can be seen."""
         return self._waits and not self.has_ended
 
-    def run(self, allowed: Limits, stop: int | None = None) -> ProcessResult:
+    def run(self, allowed: Limits, stop: int | None = None, *, asleep_s: float = math.inf) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
             allowed: limits of the program.
             stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
+            asleep_s: seconds of sleep after which its wall time counts as over.
         """
         stopped_by = self._stopped_by
         self._line.limit = _STATUS_BYTES
@@ -106,7 +109,7 @@ class Sandbox:
         if self._waits:
             self._waits = False
             self._line.answer(b"go\n")
-            stopped_by = _watch(self._child, self._line, self._out, allowed, stop)
+            stopped_by = _watch(self._child, self._line, self._out, allowed, stop, asleep_s=asleep_s)
         if stopped_by is StopReason.WALL:
             self._child.waited_s = waited_for_cpu_s(self._child.pid)
             self._child.asleep = not is_at_work(self._child.pid)
@@ -133,6 +136,7 @@ def _watch(
     stop: int | None,
     *,
     until: bytes = b"",
+    asleep_s: float = math.inf,
 ) -> StopReason | None:
     """Read the pipes until the child ends by itself or says `until` (None), or must be stopped (the reason)."""
     began_s = time.monotonic()
@@ -144,13 +148,20 @@ def _watch(
             selector.register(pipe.reader, selectors.EVENT_READ, pipe)
         deadline_s = began_s + allowed.wall_s
         look_s = began_s + _pause(allowed.cpu_s)
+        used_s, naps, nap_s = 0.0, 0, began_s + asleep_s / _NAPS
         while (now_s := time.monotonic()) < deadline_s:
             if now_s >= look_s:
                 left_s = allowed.cpu_s - child.cpu_s()
                 if left_s <= 0:
                     return StopReason.CPU
                 look_s = now_s + _pause(left_s)
-            for key, _ in selector.select(max(0.0, min(look_s, deadline_s) - now_s)):
+            if now_s >= nap_s:
+                before_s, used_s = used_s, child.cpu_s()
+                sleeps = used_s - before_s < _HARDLY * asleep_s and not is_at_work(child.pid)
+                naps, nap_s = naps + 1 if sleeps else 0, now_s + asleep_s / _NAPS
+                if naps > _NAPS:  # the first one may come just after it fell asleep
+                    break
+            for key, _ in selector.select(max(0.0, min(look_s, nap_s, deadline_s) - now_s)):
                 if not isinstance(key.data, BoundedPipe):
                     reason: StopReason | None = key.data
                     return reason

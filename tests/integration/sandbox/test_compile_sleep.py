@@ -11,6 +11,7 @@ import pytest
 from balancer.language import Language
 from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.local import compile as compiling
 from balancer.sandbox.local.child import is_at_work
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail, probe
@@ -19,18 +20,21 @@ from tests.needs import CPP
 from tests.threads.crew import until
 
 _SLEEPER = Language("sleeper", "main.txt", ("{program}",), ("sleep", "1000"), pragmatic=("sleep", "1001"))
-# Of the second, a compiler may wait for a core for a quarter and still count as asleep.
-_SLEEPS = [(name, "sleeper", "", 4.0) for name in (*ISOLATED, "rlimits")]
-_SLEEPS += [("auto", "cpp", f'#include "{file}"\nint main() {{}}', 10.0) for file in ("/dev/stdout", "/proc/self/fd/2")]
+_SOON, _LATE = (100.0, 2.0), (4.0, 100.0)  # its wall time, and for how long it may sleep
+_SLEEPS = [(name, "sleeper", "", how) for name in (*ISOLATED, "rlimits") for how in (_SOON, _LATE)]
+_SLEEPS += [
+    ("auto", "cpp", f'#include "{file}"\nint main() {{}}', _SOON) for file in ("/dev/stdout", "/proc/self/fd/2")
+]
 
 
 @CPP
 @pytest.mark.sampled(4)
-@pytest.mark.parametrize(("isolation", "language", "source", "wall_s"), _SLEEPS)
-def test_compilers_that_wait_for_what_never_comes(isolation, language, source, wall_s, monkeypatch):
+@pytest.mark.parametrize(("isolation", "language", "source", "how"), _SLEEPS)
+def test_compilers_that_wait_for_what_never_comes(isolation, language, source, how, monkeypatch):
     if isolation != "auto" and (reason := probe(isolation)):
         pytest.skip(f"isolation {isolation} does not work here: {reason}")
-    monkeypatch.setattr(Limits, "compile_wall_s", wall_s)
+    monkeypatch.setattr(Limits, "compile_wall_s", how[0])
+    monkeypatch.setattr(compiling, "_ASLEEP_S", how[1])
     runs: list[tuple[Any, ...]] = []
     run = Jail.run
     monkeypatch.setattr(Jail, "run", lambda *args, **more: (runs.append(args), run(*args, **more))[1])
