@@ -15,8 +15,7 @@ class Language:
     """How programs of one language are built and run.
 
     Placeholders in templates: `{output}` is the file that a compiler makes, `{program}` the same file at run time,
-    `{memory}` the memory of the program in MiB, `{python}` the interpreter of this machine, and `{scratch}` a folder
-    for temporary files.
+    `{memory}` the memory of the program in MiB, and `{scratch}` a folder for temporary files.
 
     Args:
         name: as in `Program.language`.

@@ -41,7 +41,7 @@ from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.server.answer import FetchingExecutor
+from balancer.sandbox.server.answer import StoppableExecutor
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
 from balancer.settings.config import parse_config
@@ -85,13 +85,13 @@ class Paced:
     def languages(self) -> frozenset[str]:
         return self.memory.executor.languages
 
-    def run_and_fetch(
-        self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *rest: Any, **named: Any
-    ) -> tuple[Execution, Mapping[str, bytes]]:
+    def run(
+        self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], **named: Any
+    ) -> Execution:
         execution = self.memory.run(program, stdin, limits, files)
         if self.speed is not None:
             time.sleep(CALL_S / self.speed)
-        return execution, {}
+        return execution
 
 
 def flapping(app: ASGIApp) -> ASGIApp:
@@ -106,7 +106,7 @@ def flapping(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def serving(executor: FetchingExecutor, *, flaps: bool = False, workers: int = 1) -> Iterator[str]:
+def serving(executor: StoppableExecutor, *, flaps: bool = False, workers: int = 1) -> Iterator[str]:
     """Serve on loopback, in a thread; yields the URL."""
     app: ASGIApp = build_app(executor, ServerSettings(workers=workers))
     server = uvicorn.Server(

@@ -52,8 +52,8 @@ def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Cal
     else:
         file = folder / "main.py"
         file.write_text(program.source)
-        command, show = (executor._toolchain.python, str(file)), ("--ro-bind", str(file), "/box/main.py")
-        inside = (executor._toolchain.python, "/box/main.py")
+        command, show = ("/usr/bin/python3", str(file)), ("--ro-bind", str(file), "/box/main.py")
+        inside = ("/usr/bin/python3", "/box/main.py")
 
     def subprocess_of(*argv: str) -> Callable[[], bytes]:
         return lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout

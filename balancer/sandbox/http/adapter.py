@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from balancer.errors import EndpointError
 from balancer.hookspecs import ExecutorPlugin, hookimpl
+from balancer.language import Language
 from balancer.plugins.extras import require
 from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program
 from balancer.sandbox.http.answers import AnswerContext
@@ -132,6 +133,11 @@ class ServerExecutor(Generic[Served]):
             raise ValueError(f"{self._url} has no {name!r}; it has {', '.join(sorted(served))}")
         return served[name]
 
+    def _language(self, name: str) -> Language:
+        if name not in self._known:
+            raise ValueError(f"language {name!r} is not known; known are {', '.join(sorted(self._known))}")
+        return self._known[name]
+
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
 
@@ -141,7 +147,7 @@ class ServerExecutor(Generic[Served]):
             EndpointOverloaded: the server said that it is busy.
             ValueError: the language is not known, or the program, its input or its files cannot be sent.
         """
-        build = build_of(program, self._known, limits, files)
+        build = build_of(program, self._language(program.language), limits, files)
         until_s = self._clock() + limits.wall_s + self.margin_s + (limits.compile_wall_s if build.compile else 0.0)
         return self._run(ServerRun(program.language, limits, self._server, build, stdin, until_s))
 

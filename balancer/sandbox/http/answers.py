@@ -4,6 +4,8 @@ An end that may be the server's own doing (its own limit, an unfit compiler) nev
 can forge the words that are searched for, but only to its own cost: it is not judged.
 """
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 from enum import IntEnum
@@ -53,6 +55,13 @@ class AnswerContext:
         """Return the compiler's messages without secrets."""
         return self.server.redact(text).encode()[:_COMPILER_BYTES]
 
+    def decoded(self, text: str | None) -> bytes:
+        """Return the bytes of a base64 text, which may have line breaks. Raises EndpointError if it is none."""
+        try:
+            return base64.b64decode("".join((text or "").split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise self.server.failed("the answer is malformed: a text is not base64") from None
+
     def compile_error(self, messages: bytes) -> Execution:
         """Return the end of a program that the compiler refuses. Raises CannotTell if `messages` show an unfit
         compiler.
@@ -64,21 +73,25 @@ class AnswerContext:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Isolate's report of a program that a shell script started, as Judge0 and Piston return it.
+    """A server's report of the end of a program.
 
-    The exit code is the script's. If a signal killed the program, it is 128 plus the number of the signal. A program
-    that exits with such a code looks the same. Both are run-time errors.
+    Judge0 and Piston return what isolate says of a shell script that starts the program. The exit code is the script's.
+    If a signal killed the program, it is 128 plus the number of the signal. A program that exits with such a code looks
+    the same. Both are run-time errors.
 
     Attributes:
         stdout, stderr: output of the program.
-        exit_code: the script's; None if it has none.
-        signal: that killed the script, if one did.
-        timed_out: whether isolate stopped it for CPU or wall time.
+        exit_code: of the program or its script; None if it has none.
+        signal: that killed it, if one did.
+        timed_out: whether the server stopped it for CPU or wall time.
         truncated: whether the server cut the output.
+        starved: whether the server stopped it for its memory.
+        by_script: whether it is about a script, so that the server's own limits may look like the program's doing.
         cpu_s: CPU time; None if the server does not say.
         wall_s: wall time; None if the server does not say.
         memory_bytes: peak memory; None if the server does not say.
         message: the server's words.
+        compile_s, server_s: wall time of compiling, and of the whole request; None if the server does not say.
     """
 
     stdout: bytes
@@ -87,20 +100,26 @@ class RunReport:
     signal: int | None = None
     timed_out: bool = False
     truncated: bool = False
+    starved: bool = False
+    by_script: bool = True
     cpu_s: float | None = None
     wall_s: float | None = None
     memory_bytes: int | None = None
     message: str = ""
+    compile_s: float = 0.0
+    server_s: float | None = None
 
 
-def execution_of_report(report: RunReport, context: AnswerContext, given: Limits) -> Execution:
-    """Return the end of the run. `given` are the limits that the server applied.
+def execution_of_report(report: RunReport, context: AnswerContext, given: Limits | None = None) -> Execution:
+    """Return the end of the run. `given` are the limits that the server applied, if they may differ from the run's.
 
     Raises:
         CannotTell: the server may have caused the end.
     """
+    given = given or context.limits
     code = _exit_code(report)
     status = _status(report, code, context, given.memory_bytes)
+    context.server.check_output(report.stdout)
     execution = Execution(
         status=status,
         stdout=report.stdout[: context.limits.output_bytes],
@@ -110,8 +129,11 @@ def execution_of_report(report: RunReport, context: AnswerContext, given: Limits
         cpu_measured=report.cpu_s is not None,
         memory_bytes=report.memory_bytes,
         message=context.server.redact(report.message),
+        compile_s=report.compile_s,
+        server_s=report.server_s,
     )
-    if doubt := _doubt_of_limits(execution, context.limits, given) or _doubt_of_death(report, execution):
+    doubt = _doubt_of_limits(execution, context.limits, given) or _doubt_of_death(report, execution)
+    if report.by_script and doubt:
         raise context.server.cannot_tell(f"cannot tell how the program ended: {doubt}")
     return execution
 
@@ -120,7 +142,7 @@ def _exit_code(report: RunReport) -> int | None:
     if report.signal:
         return -report.signal
     code = report.exit_code
-    if code is not None and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MOST_SIGNAL:
+    if report.by_script and code is not None and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MOST_SIGNAL:
         return _SHELL_SIGNAL - code
     return code
 
@@ -132,7 +154,7 @@ def _status(report: RunReport, code: int | None, context: AnswerContext, memory_
     if report.timed_out or code == -ServerSignal.SIGXCPU or (report.cpu_s or 0.0) >= limits.cpu_s:
         return Status.TIME_LIMIT
     full = report.memory_bytes is not None and report.memory_bytes >= _FULL * memory_bytes
-    if full and code == -ServerSignal.SIGKILL:
+    if report.starved or (full and report.by_script and code == -ServerSignal.SIGKILL):
         return Status.MEMORY_LIMIT
     if code and died_of_memory_limit(context.language, code, report.stderr):
         return Status.MEMORY_LIMIT

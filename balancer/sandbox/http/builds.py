@@ -4,6 +4,7 @@ A build has the program's files, its commands as in the table, and the version o
 chooses versions, "?cpp=105&python=109"; the default is the newest.
 """
 
+import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,16 +15,10 @@ from balancer.language import Language
 from balancer.program import Limits, Program
 from balancer.sandbox.languages.layout import ProgramLayout, check_name, filled, lay_out
 
-__all__ = ["PROGRAM", "Build", "build_of", "newest", "tools_of", "utf8_text", "versions_in"]
+__all__ = ["PROGRAM", "Build", "build_of", "encoded", "newest", "utf8_text", "versions_in"]
 
 PROGRAM = ".program"  # the file that a compiler makes
 _MEBIBYTE = 2**20
-
-
-def tools_of(language: Language) -> frozenset[str]:
-    """Return the commands that a server must have to build and run programs of `language`."""
-    run = {"python3"} if "{python}" in language.run else set()
-    return frozenset(run.union(language.tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +61,8 @@ class Build:
         return [part for part in self.compile[1:] if part not in own]
 
 
-def build_of(program: Program, languages: Mapping[str, Language], limits: Limits, files: Mapping[str, bytes]) -> Build:
-    """Return how `program` is built and run with `files`.
-
-    Raises:
-        ValueError: its language is none of `languages`, or a file name is not allowed.
-    """
-    language = languages.get(program.language)
-    if language is None:
-        raise ValueError(f"language {program.language!r} is not known; known are {', '.join(sorted(languages))}")
+def build_of(program: Program, language: Language, limits: Limits, files: Mapping[str, bytes]) -> Build:
+    """Return how `program` is built and run with `files`. Raises ValueError if a file name is not allowed."""
     layout = lay_out(language, program)
     for name in (*files, *layout.files):
         if check_name(name) == PROGRAM or (name in files and name in layout.own):
@@ -82,7 +70,6 @@ def build_of(program: Program, languages: Mapping[str, Language], limits: Limits
     places = {
         "{program}": f"./{PROGRAM}",
         "{output}": f"./{PROGRAM}",
-        "{python}": "python3",
         "{scratch}": "/tmp",
         "{memory}": str(max(1, limits.memory_bytes // _MEBIBYTE)),
     }
@@ -106,6 +93,11 @@ def utf8_text(data: bytes) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def encoded(data: bytes) -> str:
+    """Return `data` in base64."""
+    return base64.b64encode(data).decode("ascii")
 
 
 def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:

@@ -17,14 +17,14 @@ from math import inf
 from typing import TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from balancer.client_errors import BUSY_STATUSES, NO_ENTRY, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Exchange", "NoAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
+__all__ = ["AnswerModel", "Exchange", "NoAnswer", "ServerClient", "UnexpectedStatus", "WireAnswer", "WireRequest"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -60,6 +60,12 @@ class WireAnswer:
     status: int
     headers: Mapping[str, str]
     content: bytes
+
+
+class AnswerModel(BaseModel):
+    """What is read of a server's JSON. Other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class NoAnswer(Exception):
@@ -108,7 +114,7 @@ class ServerClient:
         given = checked_headers(headers, url)
         secrets = secrets_of(given)
         self.redact = Redaction.of((secret, "***") for secret in secrets)
-        self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
+        self._telling = [secret.encode() for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._url = url
         self._clock = clock
         self._told_s = -inf
@@ -185,7 +191,7 @@ class ServerClient:
             where = ".".join(map(str, first["loc"])) or "body"
             raise self.failed(self.redact(f"the answer is malformed: {where}: {first['msg']}")) from None
 
-    def check_output(self, printed: str) -> None:
+    def check_output(self, printed: bytes) -> None:
         """Raise EndpointError if the output of a program contains the whole value of a header."""
         if any(secret in printed for secret in self._telling):
             raise self.failed("the program's output has the value of a request header; servers must not pass those on")

@@ -40,6 +40,25 @@ _BROKEN = "RemoteProtocolError: the server closed the connection before the end 
 _MADE: ContextVar[list[socket.socket]] = ContextVar("made")  # the sockets of an exchange
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Drops a kept connection on which something came while it was idle: it would be taken for the next answer."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._used = weakref.WeakSet[asyncio.Protocol]()
+
+    async def connect(self, *args: Any, **more: Any) -> aiohttp.connector.Connection:
+        """Return a new connection, or a kept one on which nothing has come."""
+        while True:
+            made = await super().connect(*args, **more)
+            protocol = made.protocol
+            assert protocol is not None  # it has not been released
+            if protocol not in self._used or not protocol.should_close:
+                self._used.add(protocol)
+                return made
+            made.close()
+
+
 class Connections:
     """Sends requests to one server, each on a connection of its own while it lasts. Thread-safe."""
 
@@ -105,7 +124,7 @@ class _Line:
     async def _answer(self, request: WireRequest, until_s: float) -> WireAnswer:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_Connector(
                     limit=0,
                     keepalive_timeout=_IDLE_S,
                     use_dns_cache=False,

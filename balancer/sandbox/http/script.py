@@ -99,7 +99,7 @@ class ScriptOptions:
     """Options of a script, beyond the program.
 
     Args:
-        python: the interpreter for Python.
+        python: the interpreter for Python programs.
         stored: name under which the server keeps the binary; "": it is not kept.
         sha256: the known hash of that binary; "": unknown.
     """
@@ -117,7 +117,6 @@ def script_for(
     places = {
         "{program}": f"./{_PROGRAM}",
         "{output}": _PROGRAM,
-        "{python}": options.python,
         "{memory}": f"{max(1, memory // 2**20)}",
         "{scratch}": _SCRATCH,
     }
@@ -150,7 +149,7 @@ def script_for(
             words=WORDS,
             wall_s=f"{limits.wall_s:g}",
             limited=shlex.quote(limited),
-            command=_joined(layout.run, args, places),
+            command=_joined(tuple(options.python if part == "python3" else part for part in layout.run), args, places),
             input=INPUT,
             output=OUTPUT,
             some=_WORDS_BYTES,

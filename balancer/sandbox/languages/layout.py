@@ -7,11 +7,27 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from balancer.language import Language
 from balancer.program import Program
 
-__all__ = ["ProgramLayout", "check_name", "check_together", "filled", "lay_out"]
+__all__ = ["ENVIRONMENT", "SEARCH_PATH", "ProgramLayout", "check_name", "check_together", "filled", "lay_out"]
+
+# Programs see only /usr (and its usual aliases), so tools are searched only there.
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+# The whole environment of a program. A fixed hash seed makes Python's set order, and so a program's
+# output, the same every time.
+ENVIRONMENT = MappingProxyType(
+    {
+        "PATH": SEARCH_PATH,
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }
+)
 
 _ASIDE = "balancer_main"
 _PART_BYTES, _NAME_BYTES, _PARTS = 255, 1024, 64  # a part as long as file systems take; a path well below Linux' 4096

@@ -8,20 +8,18 @@ its limits.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from balancer.hookspecs import hookimpl
 from balancer.language import Language
 
-__all__ = ["CXX_FLAGS", "LANGUAGE", "LANGUAGES", "RUN", "balancer_languages", "java_files"]
+__all__ = ["LANGUAGES", "balancer_languages", "java_files"]
 
 _PACKAGE = re.compile(rb"^[ \t]*package\s+[\w.]+\s*;", re.MULTILINE)
 # A public class must have the name of its file, so it is made non-public.
 _PUBLIC = re.compile(rb"\bpublic\s+((?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\b)")
 _TYPE = re.compile(rb"\b(?:class|interface|enum|record)\s+(\w+)")
 _MAIN = re.compile(rb"\bstatic\s+(?:final\s+)?void\s+main\s*\(")
-# -I. : headers of the program itself, written in either way.
-CXX_FLAGS = ("-O2", "-std=gnu++20", "-I.")
-_C_FLAGS = ("-O2", "-std=gnu17", "-I.")
 # Sources written for another compiler may lack headers, or have a name that a later standard took, such as `data`. Not
 # -fpermissive: it accepts wrong programs.
 _FORGIVING = """\
@@ -85,211 +83,172 @@ javac -nowarn -encoding UTF-8 -J-Xmx1g -d classes Main.java "$@" || exit
 jar --create --file "$output" --main-class "$(cat entry)" -C classes .
 """
 
-RUN = (
-    "java",
-    "-Xmx{memory}m",
-    "-Xss64m",
-    "-XX:+UseSerialGC",
-    "-XX:ReservedCodeCacheSize=64m",
-    "-XX:CompressedClassSpaceSize=64m",
-    "-XX:-UsePerfData",
-    "-jar",
-    "{program}",
-)
-
-LANGUAGE = Language(
-    name="java",
-    file="Main.java",
-    run=RUN,
-    compile=("sh", "-c", _COMPILE, "compile", "{output}"),
-    joined=True,
-    extensions=(".java",),
-    tools=("javac", "java", "jar"),
-    install="default-jdk",
-    hello='class Hello { public static void main(String[] a) { System.out.println("pong"); } }',
-    native="java",
-    runtime_bytes=3 * 2**30,
-    compiler_bytes=3 * 2**30,
-    runtime_processes=64,
-    files=java_files,
+_COMMANDS = {"run", "compile", "pragmatic", "precompile", "headers", "trees"}
+# -I. : headers of the program itself, written in either way.
+_CXX = "g++ -O2 -std=gnu++20 -I."
+_JVM = (
+    "java -Xmx{memory}m -Xss64m -XX:+UseSerialGC -XX:ReservedCodeCacheSize=64m -XX:CompressedClassSpaceSize=64m "
+    "-XX:-UsePerfData -jar {program}"
 )
 
 
-def _interpreted(name: str, file: str, ending: str, hello: str, *, install: str = "") -> Language:
+def _language(name: str, file: str, endings: str, tools: str, hello: str, **more: Any) -> Language:
+    """Return a language. Its commands are given as words, or as a script of `sh` that gets the name of its output."""
+    commands = {"run": "{program}", **more}
+    for key, command in commands.items():
+        if key in _COMMANDS and isinstance(command, str):
+            script = ("sh", "-c", command, "compile", "{output}")
+            commands[key] = script if "\n" in command else tuple(command.split())
+    found = {"install": tools.split()[0], **commands}
+    return Language(name, file, extensions=tuple(endings.split()), tools=tuple(tools.split()), hello=hello, **found)
+
+
+def _interpreted(name: str, file: str, ending: str, hello: str, **more: Any) -> Language:
     """Return a language whose interpreter has its name, here and on SandboxFusion servers."""
-    return Language(
-        name,
-        file,
-        run=(name, file),
-        extensions=(ending,),
-        tools=(name,),
-        install=install or name,
-        hello=hello,
-        native=name,
-    )
+    return _language(name, file, ending, name, hello, run=f"{name} {file}", native=name, **more)
 
+
+# The virtual machine takes its address space for itself.
+_FOR_JVM = {"runtime_bytes": 3 * _GIB, "compiler_bytes": 3 * _GIB, "runtime_processes": 64}
 
 LANGUAGES = (
-    Language(
-        name="python",
-        file="main.py",
-        run=("{python}", "main.py"),
-        extensions=(".py", ".py3"),
-        install="python3",
-        hello="print('pong')",
-        native="python",
-    ),
-    Language(
-        name="cpp",
-        file="main.cpp",
-        run=("{program}",),
-        compile=("g++", *CXX_FLAGS, "-o", "{output}", "main.cpp"),
-        pragmatic=("sh", "-c", _FORGIVING, "compile", "{output}"),
-        headers=("bits/stdc++.h", "iostream"),
-        precompile=("g++", *CXX_FLAGS, "-x", "c++-header", "-o", "{output}", "header.h"),
+    _language("python", "main.py", ".py .py3", "python3", "print('pong')", run="python3 main.py", native="python"),
+    _language(
+        "cpp",
+        "main.cpp",
+        ".cpp .cc .cxx .c++",
+        "g++",
+        '#include <cstdio>\nint main() { puts("pong"); }',
+        compile=f"{_CXX} -o {{output}} main.cpp",
+        pragmatic=_FORGIVING,
+        headers="bits/stdc++.h iostream",
+        precompile=f"{_CXX} -x c++-header -o {{output}} header.h",
         joined=True,
-        extensions=(".cpp", ".cc", ".cxx", ".c++"),
-        tools=("g++",),
-        install="g++",
-        hello='#include <cstdio>\nint main() { puts("pong"); }',
         native="cpp",
     ),
-    Language(
-        name="c",
-        file="main.c",
-        run=("{program}",),
-        compile=("gcc", *_C_FLAGS, "-o", "{output}", "main.c", "-lm"),
+    _language(
+        "c",
+        "main.c",
+        ".c",
+        "gcc",
+        '#include <stdio.h>\nint main(void) { puts("pong"); return 0; }',
+        compile="gcc -O2 -std=gnu17 -I. -o {output} main.c -lm",
         joined=True,
-        extensions=(".c",),
-        tools=("gcc",),
-        install="gcc",
-        hello='#include <stdio.h>\nint main(void) { puts("pong"); return 0; }',
     ),
-    LANGUAGE,
-    Language(
-        name="kotlin",
-        file="main.kt",
-        run=RUN,
-        compile=("sh", "-c", _KOTLIN, "compile", "{output}"),
+    _language(
+        "java",
+        "Main.java",
+        ".java",
+        "javac java jar",
+        'class Hello { public static void main(String[] a) { System.out.println("pong"); } }',
+        compile=_COMPILE,
+        install="default-jdk",
+        native="java",
+        files=java_files,
+        run=_JVM,
         joined=True,
-        extensions=(".kt",),
-        tools=("kotlinc", "java"),
+        **_FOR_JVM,
+    ),
+    _language(
+        "kotlin",
+        "main.kt",
+        ".kt",
+        "kotlinc java",
+        'fun main() { println("pong") }',
+        compile=_KOTLIN,
         install="kotlin and default-jdk",
-        hello='fun main() { println("pong") }',
-        runtime_bytes=3 * _GIB,
-        compiler_bytes=3 * _GIB,
-        runtime_processes=64,
+        run=_JVM,
+        joined=True,
+        **_FOR_JVM,
     ),
-    Language(
-        name="pypy", file="main.py", run=("pypy3", "main.py"), tools=("pypy3",), install="pypy3", hello="print('pong')"
-    ),
-    Language(
-        name="rust",
-        file="main.rs",
-        run=("{program}",),
-        compile=("rustc", "--edition=2021", "-O", "-A", "warnings", "-o", "{output}", "main.rs"),
-        extensions=(".rs",),
-        tools=("rustc", "cc"),
-        install="rustc",
-        hello='fn main() { println!("pong"); }',
+    _language("pypy", "main.py", "", "pypy3", "print('pong')", run="pypy3 main.py"),
+    _language(
+        "rust",
+        "main.rs",
+        ".rs",
+        "rustc cc",
+        'fn main() { println!("pong"); }',
+        compile="rustc --edition=2021 -O -A warnings -o {output} main.rs",
         native="rust",
         compiler_bytes=2 * _GIB,
     ),
-    Language(
-        name="go",
-        file="main.go",
-        run=("{program}",),
-        compile=("env", "GOCACHE={scratch}/.go", "GO111MODULE=off", "go", "build", "-o", "{output}", "main.go"),
+    _language(
+        "go",
+        "main.go",
+        ".go",
+        "go",
+        'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("pong") }\n',
+        compile="env GOCACHE={scratch}/.go GO111MODULE=off go build -o {output} main.go",
         joined=True,
-        extensions=(".go",),
-        tools=("go",),
         install="golang-go",
-        hello='package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("pong") }\n',
         native="go",
         runtime_bytes=2 * _GIB,
         compiler_bytes=2 * _GIB,
         runtime_processes=64,
     ),
-    Language(
-        name="haskell",
-        file="main.hs",
-        run=("{program}",),
-        compile=("ghc", "-O2", "-v0", "-outputdir", "{scratch}/.made", "-o", "{output}", "main.hs"),
-        extensions=(".hs",),
-        tools=("ghc",),
-        trees=("/var/lib/ghc",),
-        install="ghc",
-        hello='main :: IO ()\nmain = putStrLn "pong"\n',
+    _language(
+        "haskell",
+        "main.hs",
+        ".hs",
+        "ghc",
+        'main :: IO ()\nmain = putStrLn "pong"\n',
+        compile="ghc -O2 -v0 -outputdir {scratch}/.made -o {output} main.hs",
+        trees="/var/lib/ghc",
         runtime_bytes=_GIB,
         compiler_bytes=2 * _GIB,
     ),
-    Language(
-        name="javascript",
-        file="main.js",
-        run=("node", "--max-old-space-size={memory}", "--stack-size=60000", "main.js"),
-        extensions=(".js", ".mjs"),
-        tools=("node",),
+    _language(
+        "javascript",
+        "main.js",
+        ".js .mjs",
+        "node",
+        "console.log('pong')",
+        run="node --max-old-space-size={memory} --stack-size=60000 main.js",
         install="nodejs",
-        hello="console.log('pong')",
         native="nodejs",
         runtime_bytes=8 * _GIB,
         runtime_processes=32,
     ),
-    Language(
-        name="csharp",
-        file="main.cs",
-        run=("mono", "{program}"),
-        compile=("mcs", "-optimize+", "-warn:0", "-r:System.Numerics", "-out:{output}", "main.cs"),
+    _language(
+        "csharp",
+        "main.cs",
+        ".cs",
+        "mcs mono",
+        'class Hello { static void Main() { System.Console.WriteLine("pong"); } }',
+        run="mono {program}",
+        compile="mcs -optimize+ -warn:0 -r:System.Numerics -out:{output} main.cs",
         joined=True,
-        extensions=(".cs",),
-        tools=("mcs", "mono"),
-        trees=("/etc/mono",),
+        trees="/etc/mono",
         install="mono-mcs",
-        hello='class Hello { static void Main() { System.Console.WriteLine("pong"); } }',
         native="csharp",
         runtime_bytes=_GIB,
         runtime_processes=32,
     ),
-    Language(
-        name="ocaml",
-        file="main.ml",
-        run=("{program}",),
-        compile=(
-            "ocamlopt",
-            "-w",
-            "-a",
-            "-I",
-            "+unix",
-            "-I",
-            "+str",
-            "unix.cmxa",
-            "str.cmxa",
-            "-o",
-            "{output}",
-            "main.ml",
-        ),
-        extensions=(".ml",),
-        tools=("ocamlopt",),
+    _language(
+        "ocaml",
+        "main.ml",
+        ".ml",
+        "ocamlopt",
+        'let () = print_endline "pong"',
+        compile="ocamlopt -w -a -I +unix -I +str unix.cmxa str.cmxa -o {output} main.ml",
         install="ocaml-nox",
-        hello='let () = print_endline "pong"',
     ),
     _interpreted("perl", "main.pl", ".pm", 'print "pong\\n";'),
     _interpreted("ruby", "main.rb", ".rb", 'puts "pong"'),
     _interpreted("php", "main.php", ".php", '<?php echo "pong\n";', install="php-cli"),
     _interpreted("lua", "main.lua", ".lua", 'print("pong")', install="lua5.4"),
     _interpreted("bash", "main.sh", ".sh", "echo pong"),
-    Language(
-        name="folder",
-        file="run",
-        run=("sh", "-c", _RUN, "run", "{program}"),
-        compile=("sh", "-c", _BUILD, "build", "{output}"),
-        tools=("sh", "tar"),
+    _language(
+        "folder",
+        "run",
+        "",
+        "sh tar",
+        "#!/bin/sh\necho pong\n",
         install="tar",
-        hello="#!/bin/sh\necho pong\n",
         # It may start a virtual machine.
-        runtime_bytes=3 * _GIB,
-        compiler_bytes=3 * _GIB,
-        runtime_processes=64,
+        run=("sh", "-c", _RUN, "run", "{program}"),
+        **_FOR_JVM,
+        compile=("sh", "-c", _BUILD, "build", "{output}"),
     ),
 )
 

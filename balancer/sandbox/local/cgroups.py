@@ -19,6 +19,7 @@ from pathlib import Path
 __all__ = ["CgroupFolder", "Cgroups", "ControlGroup", "own_cgroups"]
 
 _RESOURCES = ("cpuacct", "memory", "pids")  # names of version 1; "cpuacct" is part of every group of version 2
+_MOUNT = Path("/sys/fs/cgroup")  # where all systems have them
 _PREFIX = "balancer-"
 _DEATH_S = 2.0  # timeout for the last process to end
 _PAGE = 4096
@@ -182,41 +183,23 @@ def own_cgroups() -> Cgroups:
 
 def _own_places() -> Iterator[tuple[str, CgroupFolder]]:
     """Yield the places of our own groups, for each resource the best first."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-        memberships = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    paths = {}
-    for line in memberships:
-        _, names, path = line.split(":", 2)
-        for name in names.split(","):
-            paths[name] = path  # the name of version 2 is empty
-    found = [_mounted(line) for line in mounts]
-    for resource in _RESOURCES:
-        for kind, options, root, point in found:
-            if kind == "cgroup" and resource in options and resource in paths:
-                yield resource, CgroupFolder(_below(point, root, paths[resource]), 1)
-    for kind, _, root, point in found:
-        if kind == "cgroup2" and "" in paths:
-            folder = _below(point, root, paths[""])
-            given = _given(folder)
-            for resource in _RESOURCES:
-                if resource == "cpuacct" or resource in given:
-                    yield resource, CgroupFolder(folder, 2)
+    with contextlib.suppress(OSError):
+        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+        paths = {name: path for _, names, path in lines for name in names.split(",")}  # the name of version 2 is empty
+        for resource in _RESOURCES:
+            if resource in paths:
+                yield resource, CgroupFolder(_below(_MOUNT / resource, paths[resource]), 1)
+        for point in (_MOUNT / "unified", _MOUNT):
+            if "" in paths and (point / "cgroup.procs").exists():
+                folder = _below(point, paths[""])
+                given = ["cpuacct", *_given(folder)]
+                yield from ((resource, CgroupFolder(folder, 2)) for resource in _RESOURCES if resource in given)
 
 
-def _mounted(line: str) -> tuple[str, list[str], str, Path]:
-    """Return kind, options, root and mount point of a line of /proc/self/mountinfo."""
-    before, _, after = line.partition(" - ")
-    fields, (kind, _, options) = before.split(), after.split()[:3]
-    return kind, options.split(","), fields[3], Path(fields[4])
-
-
-def _below(point: Path, root: str, path: str) -> Path:
-    """Return the folder of the group `path`, where the group `root` is mounted at `point`."""
-    inner = path.removeprefix(root.rstrip("/")) if path.startswith(root) else ""
-    return point / inner.lstrip("/")
+def _below(point: Path, path: str) -> Path:
+    """Return the folder of the group `path`; in a container, the mount point may be our own group."""
+    folder = point / path.lstrip("/")
+    return folder if folder.is_dir() else point
 
 
 def _given(folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from balancer.sandbox.languages.layout import ENVIRONMENT
 from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import SandboxCommand
 from balancer.sandbox.local.shutdown import is_readable
@@ -234,6 +235,7 @@ class ChildProcess:
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
+    asleep: bool = False  # all of it, at that time
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
@@ -350,7 +352,7 @@ def start(
         stdin=line.writer,
         stdout=stdout,
         stderr=stderr,
-        env=command.env,
+        env=ENVIRONMENT,
         cwd=command.cwd,
         pass_fds=command.reads,
         start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork and are unsafe with threads

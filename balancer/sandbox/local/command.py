@@ -6,7 +6,6 @@ processes, and output through pipes are limited elsewhere.
 
 import math
 import resource
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,7 +13,6 @@ from balancer.program import Limits
 
 __all__ = [
     "FILE_BYTES",
-    "ProcessLimits",
     "ProcessResult",
     "SandboxCommand",
     "StopReason",
@@ -31,7 +29,6 @@ class StopReason(Enum):
     CPU = "CPU time"
     WALL = "wall time"
     OUTPUT = "output"
-    ASLEEP = "sleep"
     STOP = "stopped"
 
 
@@ -41,7 +38,6 @@ class SandboxCommand:
 
     Args:
         argv: program and arguments, without a shell.
-        env: the whole environment.
         cwd: working directory.
         nested: True if the program runs in its own pid namespace, below the started process. If the namespace's first
             process is killed, all processes inside die with it.
@@ -50,30 +46,10 @@ class SandboxCommand:
     """
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
     cwd: str
     nested: bool
     owner: int | None = None
     reads: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessLimits:
-    """Limits of a program from its begin.
-
-    Args:
-        cpu_s: CPU seconds of all its processes together.
-        wall_s: wall seconds.
-        output_bytes: bytes kept from stdout, and from stderr; with one more it is killed.
-        fetches: how many files of its working directory it sends; together they may be as long as an output.
-        asleep_s: wall seconds for which none of its processes may do anything.
-    """
-
-    cpu_s: float
-    wall_s: float
-    output_bytes: int
-    fetches: int = 0
-    asleep_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +63,13 @@ class ProcessResult:
         lost: its sandbox was killed from outside; nothing is known about the program.
         stdout, stderr: its output, at most `output_bytes` each.
         waited_s: seconds in which it was ready to run but had no core, as far as known; only if wall time ran out.
+        asleep: whether all its processes were asleep when wall time ran out.
         starved: the kernel killed one of its processes because together they had used up their memory.
         tampered: the report of its end is not the sandbox's; only the program can have done that.
         cpu_s: CPU seconds of all its processes if a control group counts them, else of the command and all processes
             that it waited for or that were seen at work; None if unknown.
         peak_bytes: peak memory of all its processes together if a control group counts it, else that of the largest
             one, if known.
-        fetched: the requested files, in order; None for one that did not exist at the end.
     """
 
     ready: bool
@@ -104,8 +80,8 @@ class ProcessResult:
     stderr: bytes
     cpu_s: float | None
     peak_bytes: int | None
-    fetched: tuple[bytes | None, ...] = ()
     waited_s: float = 0.0
+    asleep: bool = False
     starved: bool = False
     tampered: bool = False
 

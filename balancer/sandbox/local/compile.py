@@ -42,9 +42,7 @@ __all__ = [
     "digest_of",
     "locked",
     "make_store",
-    "move",
     "refusal_of",
-    "seal",
     "share",
 ]
 
@@ -53,7 +51,10 @@ _COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
-_ASLEEP_S = 10.0  # a compiler computes, or waits for a core or a disk; one that only sleeps waits for what never comes
+# A compiler computes, or waits for a core or a disk. One that did so for less than this share of its wall time, and is
+# asleep at the end, waits for what never comes.
+_AT_WORK = 0.25
+_ASLEEP_S = 10.0  # of sleep, and it waits no longer
 _HEADER_S = 60.0  # CPU seconds for a precompiled header
 _PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
 # The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
@@ -195,14 +196,15 @@ class Compiler:
             return Compiled(live)
         if self._store is None:
             return self._make(live, job)
-        stored, compiled = self._store / digest, Compiled(live)
+        stored = self._store / digest
         with locked(self._store, digest):
-            if not stored.exists():
-                compiled = self._make(stored, job)
-                if compiled.binary is None:
-                    return compiled
-        share(stored, live)
-        return replace(compiled, binary=live)
+            if stored.exists():
+                share(stored, live)
+                return Compiled(live)
+            compiled = self._make(live, job)
+            if compiled.binary is not None:
+                share(live, stored)
+        return compiled
 
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
@@ -240,16 +242,12 @@ class Compiler:
 
     def _with_headers(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
         """Compile a program with the precompiled header that it begins with; without it, if that one is broken."""
-        headers, shown = self._headers, None
-        if headers is not None and job.language.precompile:
-            shown = headers.folder(job.language, job.layout.files.values())
+        shown = None
+        if self._headers is not None and job.language.precompile:
+            shown = self._headers.folder(job.language, job.layout.files.values())
         made = self._try(command, target, job, shown)
-        if headers is None or shown is None or made.binary is not None or not _OF_HEADER.search(made.words):
-            return made
-        without = self._try(command, target, job)
-        if without.binary is not None:  # otherwise the program may say these words itself
-            headers.drop(shown)
-        return without
+        broken = shown is not None and made.binary is None and _OF_HEADER.search(made.words)
+        return self._try(command, target, job) if broken else made
 
     def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
@@ -272,8 +270,10 @@ class Compiler:
                 return refusal_of(ended, job.limits)
             if made.is_symlink() or not made.is_file() or not made.stat().st_size:
                 return Compiled(None, b"", "the compiler made no program")
-            seal(made)
-            move(made, target)
+            if os.geteuid() == 0:
+                os.chown(made, 0, 0)
+            made.chmod(0o555)
+            made.rename(target)
         found = _STANDARD.search(ended.stderr)
         return Compiled(target, standard=found[1].decode() if found and command == job.layout.pragmatic else "")
 
@@ -306,7 +306,11 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
     if ended.stopped_by is StopReason.CPU or spent_s >= limits.compile_s:
         message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
         return Compiled(None, words, message, lasting=False)
-    if ended.stopped_by is StopReason.ASLEEP:
+    if (
+        ended.stopped_by is StopReason.WALL
+        and ended.asleep
+        and spent_s + ended.waited_s < _AT_WORK * limits.compile_wall_s
+    ):
         message = f"the compiler slept: the program makes it wait for something; {spent_s:.1f} s of CPU time were used"
         return Compiled(None, words, message)
     if ended.stopped_by is StopReason.WALL:
@@ -326,30 +330,14 @@ def digest_of(language: Language, layout: ProgramLayout) -> str:
     return layout.digest(language.name, version_of(language))
 
 
-def seal(binary: Path) -> None:
-    """Make the compiler's output ours and read-only."""
-    if os.geteuid() == 0:
-        os.chown(binary, 0, 0)
-    binary.chmod(0o555)
-
-
-def move(source: Path, target: Path) -> None:
-    """Move `source` to `target` atomically, also between file systems."""
-    try:
-        source.rename(target)
-    except OSError:
-        share(source, target)
-
-
 def share(source: Path, target: Path) -> None:
     """Make `target` the same binary as `source`: by a link, or by a copy between file systems."""
-    with contextlib.suppress(FileExistsError):
-        try:
-            target.hardlink_to(source)
-        except FileExistsError:
-            raise
-        except OSError:
-            _copy(source, target)
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        pass
+    except OSError:
+        _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ code, outputs and measured times. That part is pure. A limit is named only if th
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,36 +99,22 @@ class LocalExecutor:
         """What protects the runs here, and what does not, with what to do: a phrase for each."""
         return protections_of(self._isolation)
 
-    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        """Run `program` once, as the protocol says.
+    def run(
+        self,
+        program: Program,
+        stdin: bytes,
+        limits: Limits,
+        files: Mapping[str, bytes],
+        *,
+        stop: int | None = None,
+    ) -> Execution:
+        """Run `program` once, as the protocol says. When the file descriptor `stop` becomes readable, it is killed.
 
         `time_s` is CPU time. With control groups it covers all processes of the program, and the last steps of its
         start (a shell). Without them it covers the program, the set-up, and all processes below that were
         waited for or seen. Then only short-lived children that nobody waited for are missed. `memory_bytes` is the peak
         memory of all processes together, with the files they kept in memory, if control groups count it; else that of
         the largest process.
-
-        Raises:
-            EndpointError: the set-up failed, or the executor was closed.
-            ValueError: the language is not known here, or a file name is not allowed.
-        """
-        return self.run_and_fetch(program, stdin, limits, files, ())[0]
-
-    def run_and_fetch(
-        self,
-        program: Program,
-        stdin: bytes,
-        limits: Limits,
-        files: Mapping[str, bytes],
-        fetch: Sequence[str],
-        *,
-        stop: int | None = None,
-    ) -> tuple[Execution, Mapping[str, bytes]]:
-        """Run `program` as `run` does, and return the files of `fetch` that are in its working directory at the end.
-
-        Together they may be as long as the standard output may be; longer ones are an output limit. Links are not
-        followed. With isolation "rlimits" no file is returned. When the file descriptor `stop` becomes readable, the
-        whole run is killed.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed; `RunAbandoned`, because of `stop`.
@@ -146,8 +132,8 @@ class LocalExecutor:
             if layout.compile:
                 compiled = self._compiler.compile(CompileJob(language, layout, limits, stop))
                 if compiled.binary is None:
-                    return _refused(compiled), {}
-            places = {"{python}": self._toolchain.python, "{memory}": f"{max(1, limits.memory_bytes // 2**20)}"}
+                    return _refused(compiled)
+            places = {"{memory}": f"{max(1, limits.memory_bytes // 2**20)}"}
             command = IsolatedCommand(
                 template=filled(layout.run, places),
                 args=program.args,
@@ -155,13 +141,11 @@ class LocalExecutor:
                 files={**(dict(program.extras) if compiled.binary else layout.files), **files},
                 limits=_with_runtime(limits, language),
                 program=compiled.binary,
-                fetch=tuple(fetch),
-                spec=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
+                spec=SandboxSpec(trees=trees_of(language)),
             )
             ended = self._jail.run(command, stop=stop)
-        fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}
         execution = execution_of(ended, language.name, limits)
-        return replace(execution, compile_s=compiled.took_s, standard=compiled.standard), fetched
+        return replace(execution, compile_s=compiled.took_s, standard=compiled.standard)
 
     def _language(self, name: str) -> Language:
         if name in self._toolchain.languages:

@@ -2,7 +2,7 @@
 
 Reading `bits/stdc++.h` costs a compiler more than all the rest of most programs. Decides for which headers a compiler
 does that ahead, and when: with the third program that begins with one, as making it costs as much as three readings.
-No program waits for that: a thread does it. It does it twice at most: the executor may be closed meanwhile.
+No program waits for that: a thread does it.
 
 A header has a folder of this process, which is removed at its end. Only a compiler sees it, read-only and when it is
 complete, and what is in it was made of one line of ours. The compiler itself decides whether a program may use it: not
@@ -33,7 +33,6 @@ __all__ = ["PrecompiledHeaders", "own_headers"]
 _LOGGER = logging.getLogger("balancer")
 
 _WORTH = 3  # programs that begin with a header, until it is precompiled
-_TRIES = 2
 _FIRST = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<([^>\n]+)>", re.MULTILINE)
 
 
@@ -44,7 +43,6 @@ class PrecompiledHeaders:
         self._lock = threading.Lock()
         # The keys are (language and flags, header).
         self._asked: Counter[tuple[str, str]] = Counter()  # programs that begin with it
-        self._tries: Counter[tuple[str, str]] = Counter()
         self._begun: set[tuple[str, str]] = set()
         self._made: dict[tuple[str, str], Path] = {}
 
@@ -57,7 +55,6 @@ class PrecompiledHeaders:
                 self._asked[key] += 1
                 if self._asked[key] >= _WORTH and key not in self._begun:
                     self._begun.add(key)
-                    self._tries[key] += 1
                     return header
         return None
 
@@ -78,10 +75,9 @@ class PrecompiledHeaders:
                     atexit.register(scratch.close)
                     with self._lock:
                         self._made[key] = scratch.path / "shown"
-        except EndpointError:
+        except EndpointError:  # its executor was closed
             with self._lock:
-                if self._tries[key] < _TRIES:
-                    self._begun.discard(key)
+                self._begun.discard(key)
         except OSError as error:
             _LOGGER.info("programs compile without a precompiled header %s: %s", header, error)
         except Exception:
@@ -93,11 +89,6 @@ class PrecompiledHeaders:
         with self._lock:
             made = (self._made.get((name, header)) for header in _first_headers(language, sources))
             return next(filter(None, made), None)
-
-    def drop(self, folder: Path) -> None:
-        """Show a folder no more: a compiler failed because of it. Others may still read it."""
-        with self._lock:
-            self._made = {key: each for key, each in self._made.items() if each != folder}
 
 
 def _first_headers(language: Language, sources: Iterable[bytes]) -> Iterator[str]:

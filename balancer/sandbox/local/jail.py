@@ -4,8 +4,10 @@ An isolation is tried once; the result holds for the life of the process. A comm
 is made for it. A failed set-up is an `EndpointError`; the command's own end is a `ProcessResult`.
 """
 
+import contextlib
 import functools
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,23 +15,22 @@ from pathlib import Path
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
-from balancer.sandbox.local.cgroups import own_cgroups
-from balancer.sandbox.local.command import ProcessResult, StopReason
+from balancer.sandbox.local.cgroups import ControlGroup, own_cgroups
+from balancer.sandbox.local.command import ProcessResult, SandboxCommand, StopReason
 from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
 from balancer.sandbox.local.isolation.base import filters_calls
 from balancer.sandbox.local.isolation.calls import filter_of_calls
 from balancer.sandbox.local.isolation.script import guarded_shell
-from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.isolation.view import CALLS, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.prepared import (
     IsolatedCommand,
     PreparedSandbox,
-    SandboxHost,
     WarmPool,
     own_uids,
-    prepare_sandbox,
 )
+from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.shutdown import RunAbandoned, either_readable, is_readable
-from balancer.scratch import Scratch
+from balancer.scratch import Scratch, remove_tree
 
 __all__ = ["TRUE", "Jail", "choose_isolation", "open_to_others", "probe", "protections_of"]
 
@@ -58,14 +59,11 @@ class Jail:
         self._isolation = isolation
         self._endpoint = endpoint
         self._stop = stop
-        self._host = SandboxHost(
-            isolation=isolation,
-            base=base,
-            shell=guarded_shell(base),
-            calls=_written(filter_of_calls()[0], base / "calls"),
-            groups=own_cgroups(),
-            uids=own_uids() if os.geteuid() == 0 else None,
-        )
+        self._base = base
+        self._shell = guarded_shell(base)
+        self._calls = _written(filter_of_calls()[0], base / "calls")
+        self._groups = own_cgroups()
+        self._uids = own_uids() if os.geteuid() == 0 else None
         self._pool: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
@@ -84,12 +82,8 @@ class Jail:
                 `stop`.
             ValueError: a file name or an argument of `wanted` is not safe.
         """
-        for name in (*wanted.files, *wanted.fetch):
+        for name in wanted.files:
             check_name(name)
-        if any("\n" in name for name in wanted.fetch):
-            raise ValueError("the name of a file to fetch has a line break; rename the file")
-        if wanted.fetch and not self._isolation.nested:
-            raise ValueError(f"isolation {self._isolation.name!r} cannot fetch files; use another one")
         try:
             with either_readable(self._stop, stop) as signal, self._sandbox(wanted.spec, signal) as sandbox:
                 ended = sandbox.run(wanted, signal)
@@ -103,14 +97,14 @@ class Jail:
     @contextmanager
     def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
         """Lend a sandbox. If it did not settle, its run says why. At the end of the block no program runs in it."""
-        sandbox = self._ready(spec) or prepare_sandbox(self._host, spec)
+        sandbox = self._ready(spec) or self._prepared(spec)
         try:
             if not sandbox.process.waits:
                 sandbox.process.settle(stop)
             yield sandbox
         finally:
-            sandbox.process.close()
-            self._pool.clear(sandbox)
+            with contextlib.suppress(OSError):  # what is left is removed with the folder of the executor
+                sandbox.close()
 
     def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
         if spec.output is None:  # otherwise no other command has the same spec
@@ -122,9 +116,9 @@ class Jail:
 
     def _spare(self, spec: SandboxSpec) -> PreparedSandbox | None:
         """Make a sandbox that waits for a command, if user ids are left for it."""
-        if self._host.uids is not None and self._host.uids.free <= _UIDS_LEFT:
+        if self._uids is not None and self._uids.free <= _UIDS_LEFT:
             return None
-        sandbox = prepare_sandbox(self._host, spec)
+        sandbox = self._prepared(spec)
         waits = False
         try:
             waits = sandbox.process.settle(self._stop)
@@ -132,6 +126,34 @@ class Jail:
             if not waits:
                 sandbox.close()
         return sandbox if waits else None
+
+    def _prepared(self, spec: SandboxSpec) -> PreparedSandbox:
+        """Start a sandbox and return it before it has settled. It must be closed.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        with contextlib.ExitStack() as stack:
+            uid = None if self._uids is None else stack.enter_context(self._uids.lend())
+            root = self._base / f"run-{secrets.token_hex(8)}"
+            root.mkdir(0o700)
+            stack.callback(remove_tree, root)
+            layout = SandboxLayout(root, spec, uid=uid, calls=self._calls)
+            layout.stage.mkdir()
+            if not self._isolation.nested:
+                (layout.stage / "files").mkdir()  # its working directory
+            os.link(self._shell, layout.stage / Path(SHELL).name)
+            if self._calls is not None and not self._isolation.reads_calls:
+                os.link(self._calls, layout.stage / Path(CALLS).name)
+            if uid is not None:
+                if spec.output is not None:
+                    for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
+                        os.chown(each, uid, uid)
+                for each in (*layout.stage.glob("files"), layout.stage, root):
+                    os.chown(each, uid, uid)
+            group = stack.enter_context(self._groups.lend())
+            process = stack.enter_context(contextlib.closing(_started(self._isolation, layout, group)))
+            return PreparedSandbox(self._isolation, layout, process, group, stack.pop_all())
 
     def _check(self, ended: ProcessResult) -> None:
         """Raise for every end that is not the command's own."""
@@ -148,6 +170,31 @@ class Jail:
 
     def _broken(self, reason: str) -> EndpointError:
         return EndpointError(reason, endpoint=self._endpoint)
+
+
+def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
+    with _opened(layout.calls if isolation.reads_calls else None) as calls_fd:
+        command = SandboxCommand(
+            argv=isolation.argv(layout, calls_fd),
+            cwd=isolation.paths(layout).cwd,
+            nested=isolation.nested,
+            owner=layout.uid,
+            reads=() if calls_fd is None else (calls_fd,),
+        )
+        return Sandbox(command, group)
+
+
+@contextmanager
+def _opened(file: Path | None) -> Iterator[int | None]:
+    """Open `file` for one command, which reads it from its beginning."""
+    if file is None:
+        yield None
+        return
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _written(content: bytes, file: Path) -> Path | None:

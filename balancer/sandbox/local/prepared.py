@@ -3,7 +3,7 @@
 A prepared sandbox has its folder, user and control group before its program is known. Nothing of anybody has run in
 it, and it is used for one run: no two runs share mounts, namespaces, pipes or a control group.
 
-Warm pool: a thread makes objects ahead of use, and closes them after use. If a caller finds none, one more is made for
+Warm pool: a thread makes objects ahead of use. If a caller finds none, one more is made for
 the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
 
 User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
@@ -17,43 +17,34 @@ import logging
 import math
 import os
 import queue
-import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import filled
-from balancer.sandbox.local.cgroups import Cgroups, ControlGroup
+from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.command import (
     FILE_BYTES,
-    ProcessLimits,
     ProcessResult,
-    SandboxCommand,
     limit_commands,
 )
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file, written_by_shell
-from balancer.sandbox.local.isolation.view import CALLS, DEVICES, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation.view import DEVICES, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
-from balancer.sandbox.local.toolchain import SEARCH_PATH
-from balancer.scratch import remove_tree
 
 __all__ = [
     "IsolatedCommand",
     "PreparedSandbox",
-    "SandboxHost",
     "UidPool",
     "WarmPool",
     "high_range",
     "own_uids",
-    "prepare_sandbox",
 ]
 
 _UIDS = 256  # user ids of one process: concurrent runs
@@ -61,18 +52,6 @@ _UIDS = 256  # user ids of one process: concurrent runs
 # bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
 _FIRST_UID = 1_879_048_192
 _UID_ROOM = 2**31 - _FIRST_UID  # 2^28: the ranges of 2^20 processes
-# The whole environment of a program. A fixed hash seed makes Python's set order, and so a program's
-# output, the same every time.
-_ENVIRONMENT = MappingProxyType(
-    {
-        "PATH": SEARCH_PATH,
-        "HOME": "/tmp",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }
-)
 _SCRATCH = "/tmp"  # private, except with "rlimits"
 
 # Memory of the sandbox itself in the group of a run, beside the program and its files in memory.
@@ -148,9 +127,8 @@ class IsolatedCommand:
         files: relative name -> content; copied to the working directory, as the command's own.
         program: a compiled program to show at `{program}`, or None; it is in the folder of the jail.
         file_bytes: size of the largest file it may write.
-        fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
         spec: of its sandbox.
-        asleep_s: wall seconds for which it may sleep; then it is stopped.
+        asleep_s: seconds of sleep after which its wall time counts as over.
     """
 
     template: tuple[str, ...]
@@ -160,30 +138,8 @@ class IsolatedCommand:
     files: Mapping[str, bytes] = field(default_factory=dict)
     program: Path | None = None
     file_bytes: int = FILE_BYTES
-    fetch: tuple[str, ...] = ()
     spec: SandboxSpec = field(default_factory=SandboxSpec)
     asleep_s: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxHost:
-    """Where and how sandboxes are made.
-
-    Args:
-        isolation: of the commands.
-        base: folder for the private folders of sandboxes.
-        shell: the first process of each, see `isolation.script`.
-        calls: a file with the filter of system calls, or None if there is none.
-        groups: makes control groups.
-        uids: user ids to lend, or None if commands run as our user.
-    """
-
-    isolation: Isolation
-    base: Path
-    shell: Path
-    calls: Path | None
-    groups: Cgroups
-    uids: UidPool | None
 
 
 @dataclass(slots=True, eq=False)
@@ -191,13 +147,12 @@ class PreparedSandbox:
     """A sandbox that waits, with all its resources.
 
     Args:
-        host: where it was made.
-        layout, process: its parts.
+        isolation, layout, process: its parts.
         group: the control group of its run, or None.
         lent: resources to give back when it is closed.
     """
 
-    host: SandboxHost
+    isolation: Isolation
     layout: SandboxLayout
     process: Sandbox
     group: ControlGroup | None
@@ -220,8 +175,7 @@ class PreparedSandbox:
         for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
             with contextlib.suppress(OSError):
                 os.utime(device)
-        allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), wanted.asleep_s)
-        return self.process.run(allowed, stop)
+        return self.process.run(limits, stop, asleep_s=wanted.asleep_s)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
@@ -229,15 +183,13 @@ class PreparedSandbox:
 
     def _lay_out(self, wanted: IsolatedCommand) -> None:
         stage, uid = self.layout.stage, self.layout.uid
-        by_shell = self.host.isolation.nested and written_by_shell(wanted.files)
-        copy = self.host.isolation.nested and not by_shell
+        by_shell = self.isolation.nested and written_by_shell(wanted.files)
+        copy = self.isolation.nested and not by_shell
         argv, limits = self._argv(wanted), self._limits(wanted)
         content = {
             "stdin": wanted.stdin,
             "run": run_file(copy=copy, files=wanted.files if by_shell else {}, limits=limits, argv=argv),
         }
-        if wanted.fetch:
-            content["fetch"] = b"".join(os.fsencode(f"{name}\n") for name in wanted.fetch)
         if not by_shell:
             content |= {f"files/{name}": data for name, data in wanted.files.items()}
         for name, data in content.items():
@@ -250,71 +202,16 @@ class PreparedSandbox:
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self.host.isolation.paths(self.layout)
+        paths = self.isolation.paths(self.layout)
         places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
     def _limits(self, wanted: IsolatedCommand) -> tuple[str, ...]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
-        counted = self.host.isolation.nested or self.layout.uid is not None
-        processes = wanted.limits.processes + self.host.isolation.processes if counted else None
+        counted = self.isolation.nested or self.layout.uid is not None
+        processes = wanted.limits.processes + self.isolation.processes if counted else None
         return limit_commands(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
-
-
-def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
-    """Start a sandbox and return it before it has settled. It must be closed.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    with contextlib.ExitStack() as stack:
-        uid = None if host.uids is None else stack.enter_context(host.uids.lend())
-        root = host.base / f"run-{secrets.token_hex(8)}"
-        root.mkdir(0o700)
-        stack.callback(remove_tree, root)
-        layout = SandboxLayout(root, spec, uid=uid, calls=host.calls)
-        layout.stage.mkdir()
-        if not host.isolation.nested:
-            (layout.stage / "files").mkdir()  # its working directory
-        os.link(host.shell, layout.stage / Path(SHELL).name)
-        if host.calls is not None and not host.isolation.reads_calls:
-            os.link(host.calls, layout.stage / Path(CALLS).name)
-        if uid is not None:
-            if spec.output is not None:
-                for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
-                    os.chown(each, uid, uid)
-            for each in (*layout.stage.glob("files"), layout.stage, root):
-                os.chown(each, uid, uid)
-        group = stack.enter_context(host.groups.lend())
-        process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
-        return PreparedSandbox(host, layout, process, group, stack.pop_all())
-
-
-def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
-    with _opened(layout.calls if isolation.reads_calls else None) as calls_fd:
-        command = SandboxCommand(
-            argv=isolation.argv(layout, calls_fd),
-            env=_ENVIRONMENT,
-            cwd=isolation.paths(layout).cwd,
-            nested=isolation.nested,
-            owner=layout.uid,
-            reads=() if calls_fd is None else (calls_fd,),
-        )
-        return Sandbox(command, group)
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[int | None]:
-    """Open `file` for one command, which reads it from its beginning."""
-    if file is None:
-        yield None
-        return
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _write(path: str, data: bytes, uid: int | None) -> None:
@@ -354,7 +251,7 @@ class WarmPool(Generic[K, T]):
         self._most = most
         self._lock = threading.Lock()
         self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind asked for last is last
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[K, ...]] = queue.SimpleQueue()  # a kind to make one of; () at the end
         self._due = 0
         self._keeper: threading.Thread | None = None
         self._closed = False
@@ -369,29 +266,17 @@ class WarmPool(Generic[K, T]):
             taken = ready.popleft() if ready else None
             if not self._closed and len(ready) + self._due < self._most:
                 self._due += 1
-                self._do(partial(self._replace, kind))
+                self._work.put((kind,))
+                if self._keeper is None:
+                    self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
+                    self._keeper.start()
         return taken
-
-    def clear(self, used: T) -> None:
-        """Close `used` soon; at once if the pool's thread is behind."""
-        with self._lock:
-            later = self._most > 0 and not self._closed and self._work.qsize() <= self._most
-            if later:
-                self._do(used.close)
-        if not later:
-            used.close()
-
-    def _do(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
-            self._keeper.start()
 
     def close(self) -> None:
         """Close the ready objects, and make no more. May be called twice."""
         with self._lock:
             self._closed = True
-            self._work.put(None)
+            self._work.put(())
         if self._keeper is not None:
             self._keeper.join()
         for left in self._leftovers(0):
@@ -399,13 +284,13 @@ class WarmPool(Generic[K, T]):
                 left.close()
 
     def _keep(self) -> None:
-        while (work := self._work.get()) is not None:
+        while kinds := self._work.get():
             try:
-                work()
+                self._replace(*kinds)
             except OSError:  # a failure must not stop the work on the other objects
                 pass
             except Exception:
-                _LOGGER.exception("a sandbox could not be prepared or removed")
+                _LOGGER.exception("a sandbox could not be prepared")
 
     def _replace(self, kind: K) -> None:
         made = None

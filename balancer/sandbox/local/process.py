@@ -8,14 +8,12 @@ and when nothing is known.
 
 A sandbox runs one program once, and ends with it: what a program leaves behind has nowhere to be found.
 
-The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, then a word
-for each fetched file, and "done N" when the program ended with code N. So a failed set-up cannot be taken for the
+The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, and "done N"
+when the program ended with code N. So a failed set-up cannot be taken for the
 program's doing. The program cannot reach this line. Still, the text on it is treated as if the program had written it:
 any words that the shell would not write are the program's doing.
 """
 
-import base64
-import binascii
 import contextlib
 import math
 import os
@@ -24,6 +22,7 @@ import selectors
 import signal
 import time
 
+from balancer.program import Limits
 from balancer.sandbox.local.cgroups import ControlGroup
 from balancer.sandbox.local.child import (
     BoundedPipe,
@@ -33,17 +32,16 @@ from balancer.sandbox.local.child import (
     start,
     waited_for_cpu_s,
 )
-from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand, StopReason
+from balancer.sandbox.local.command import ProcessResult, SandboxCommand, StopReason
 
-__all__ = ["Sandbox", "SleepWatch", "process_result_of", "status_bytes"]
+__all__ = ["Sandbox", "process_result_of"]
 
 _WAITING = b"waiting\n"
-_START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
+_START = Limits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
-_LOOKS = 4  # looks in which a command must be asleep
-_HARDLY = 0.02  # share of a core that runtimes use while they wait
-_MOSTLY = 0.75  # share of looks
+_NAPS = 2  # looks in a row in which a command sleeps; a machine that was paused spoils one
+_HARDLY = 0.01  # share of a core that runtimes use while they wait
 _STATUS_BYTES = 4096
 _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
@@ -96,23 +94,25 @@ class Sandbox:
         """Whether it waits for a program, as far as can be seen."""
         return self._waits and not self.has_ended
 
-    def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
+    def run(self, allowed: Limits, stop: int | None = None, *, asleep_s: float = math.inf) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
             allowed: limits of the program.
             stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
+            asleep_s: seconds of sleep after which its wall time counts as over.
         """
         stopped_by = self._stopped_by
-        self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
+        self._line.limit = _STATUS_BYTES
         for pipe in self._out:
             pipe.limit = allowed.output_bytes
         if self._waits:
             self._waits = False
             self._line.answer(b"go\n")
-            stopped_by = _watch(self._child, self._line, self._out, allowed, stop)
+            stopped_by = _watch(self._child, self._line, self._out, allowed, stop, asleep_s=asleep_s)
         if stopped_by is StopReason.WALL:
             self._child.waited_s = waited_for_cpu_s(self._child.pid)
+            self._child.asleep = not is_at_work(self._child.pid)
         if stopped_by is not None:
             self._child.kill()
         self._child.wait()
@@ -121,60 +121,22 @@ class Sandbox:
         if stopped_by is None and any(pipe.over for pipe in (self._line, *self._out)):
             stopped_by = StopReason.OUTPUT
         status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
-        return process_result_of(self._child, stopped_by, status.split(), out, err, allowed.fetches)
+        return process_result_of(self._child, stopped_by, status.split(), out, err)
 
     def close(self) -> None:
         """Kill what is left of it. May be called twice."""
         self._stack.close()
 
 
-class SleepWatch:
-    """Looks from time to time whether a command sleeps.
-
-    It sleeps if at several looks in a row none of its processes was at work, and if it used hardly any CPU time between
-    them. A command that waits for a core, or for a disk, is at work. So a busy machine does not look like sleep, and
-    neither does a machine that was paused: that spoils one look.
-
-    Args:
-        child: the command.
-        asleep_s: seconds of sleep until `sleeps`; infinite: never.
-
-    Attributes:
-        look_s: when to look next, on the monotonic clock.
-    """
-
-    def __init__(self, child: ChildProcess, asleep_s: float) -> None:
-        self._child = child
-        self._every_s = asleep_s / _LOOKS
-        self._used_s = 0.0
-        self._in_a_row = self._asleep = self._looks = 0
-        self.look_s = time.monotonic() + self._every_s
-
-    def sleeps(self) -> bool:
-        """Look, and return whether it has slept for so long."""
-        used_s, before_s = self._child.cpu_s(), self._used_s
-        asleep = used_s - before_s < _HARDLY * self._every_s and not is_at_work(self._child.pid)
-        self._used_s = used_s
-        self._looks += 1
-        self._asleep += asleep
-        self._in_a_row = self._in_a_row + 1 if asleep else 0
-        self.look_s = time.monotonic() + self._every_s
-        return self._in_a_row > _LOOKS  # the first one may come just after it fell asleep
-
-    @property
-    def slept(self) -> bool:
-        """Whether it slept for most of its time."""
-        return self._looks >= _LOOKS and self._asleep >= _MOSTLY * self._looks
-
-
 def _watch(
     child: ChildProcess,
     line: BoundedSocket,
     out: list[BoundedPipe],
-    allowed: ProcessLimits,
+    allowed: Limits,
     stop: int | None,
     *,
     until: bytes = b"",
+    asleep_s: float = math.inf,
 ) -> StopReason | None:
     """Read the pipes until the child ends by itself or says `until` (None), or must be stopped (the reason)."""
     began_s = time.monotonic()
@@ -186,16 +148,20 @@ def _watch(
             selector.register(pipe.reader, selectors.EVENT_READ, pipe)
         deadline_s = began_s + allowed.wall_s
         look_s = began_s + _pause(allowed.cpu_s)
-        sleep = SleepWatch(child, allowed.asleep_s)
+        used_s, naps, nap_s = 0.0, 0, began_s + asleep_s / _NAPS
         while (now_s := time.monotonic()) < deadline_s:
             if now_s >= look_s:
                 left_s = allowed.cpu_s - child.cpu_s()
                 if left_s <= 0:
                     return StopReason.CPU
                 look_s = now_s + _pause(left_s)
-            if now_s >= sleep.look_s and sleep.sleeps():
-                return StopReason.ASLEEP
-            for key, _ in selector.select(max(0.0, min(look_s, sleep.look_s, deadline_s) - now_s)):
+            if now_s >= nap_s:
+                before_s, used_s = used_s, child.cpu_s()
+                sleeps = used_s - before_s < _HARDLY * asleep_s and not is_at_work(child.pid)
+                naps, nap_s = naps + 1 if sleeps else 0, now_s + asleep_s / _NAPS
+                if naps > _NAPS:  # the first one may come just after it fell asleep
+                    break
+            for key, _ in selector.select(max(0.0, min(look_s, nap_s, deadline_s) - now_s)):
                 if not isinstance(key.data, BoundedPipe):
                     reason: StopReason | None = key.data
                     return reason
@@ -203,7 +169,7 @@ def _watch(
                     return StopReason.OUTPUT
             if until and line.data.startswith(until):
                 return None
-    return StopReason.ASLEEP if sleep.slept else StopReason.WALL
+    return StopReason.WALL
 
 
 def _pause(left_s: float) -> float:
@@ -219,13 +185,8 @@ def _take(selector: selectors.BaseSelector, pipe: BoundedPipe) -> bool:
     return pipe.over
 
 
-def status_bytes(output_bytes: int, fetches: int) -> int:
-    """Return the limit on the shell's words, with `fetches` files of `output_bytes` bytes together."""
-    return _STATUS_BYTES + (output_bytes * 4 // 3 if fetches else 0)
-
-
 def process_result_of(
-    child: ChildProcess, stopped_by: StopReason | None, words: list[bytes], out: bytes, err: bytes, fetches: int
+    child: ChildProcess, stopped_by: StopReason | None, words: list[bytes], out: bytes, err: bytes
 ) -> ProcessResult:
     """Return how the command ended.
 
@@ -234,11 +195,10 @@ def process_result_of(
         stopped_by: why it was stopped, or None.
         words: of the shell.
         out, err: output of the command.
-        fetches: how many files were asked for.
     """
     code = os.waitstatus_to_exitcode(child.status or 0)
     ready = words[:1] == [b"ready"]
-    done = child.nested and _is_report(words, fetches)
+    done = child.nested and _is_report(words)
     if done:
         code = int(words[-1])
     starved = child.group is not None and child.placed and child.group.starved()
@@ -251,36 +211,22 @@ def process_result_of(
         stopped_by=stopped_by,
         lost=lost,
         waited_s=child.waited_s,
+        asleep=child.asleep,
         starved=starved,
         tampered=tampered,
         stdout=out,
         stderr=err,
         cpu_s=_cpu_s(child),
         peak_bytes=_peak_bytes(child),
-        fetched=_fetched(words[1:-2] if done else [], fetches),
     )
 
 
-def _is_report(words: list[bytes], fetches: int) -> bool:
+def _is_report(words: list[bytes]) -> bool:
     """Return whether `words` are exactly a shell's report of the end of a run, with a possible code."""
-    if len(words) != fetches + 3 or words[0] != b"ready" or words[-2] != b"done":
+    if len(words) != 3 or words[:2] != [b"ready", b"done"]:
         return False
     code = words[-1]
     return len(code) <= 3 and code.isdigit() and int(code) <= 255
-
-
-def _fetched(words: list[bytes], fetches: int) -> tuple[bytes | None, ...]:
-    """Return the files in `words`; none if the program has meddled with them."""
-    if len(words) != fetches:
-        return (None,) * fetches
-    return tuple(_decoded(word[1:]) if word[:1] == b"+" else None for word in words)
-
-
-def _decoded(text: bytes) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None
 
 
 def _cpu_s(child: ChildProcess) -> float | None:

@@ -1,54 +1,36 @@
-"""Languages that this machine can run, by the tools that programs can see.
-
-Also finds the Python interpreter, and the identity of compilers.
-"""
+"""Languages that this machine can run, by the tools that programs can see, and the identity of compilers."""
 
 import os
 import shutil
-import stat
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from balancer.language import Language
+from balancer.sandbox.languages.layout import SEARCH_PATH
 
-__all__ = ["SEARCH_PATH", "Toolchain", "find_toolchain", "trees_of", "version_of"]
-
-# Programs see only /usr (and its usual aliases), so tools are searched only there.
-SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+__all__ = ["Toolchain", "find_toolchain", "trees_of", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """Languages and tools of this machine.
+    """Languages of this machine.
 
     Args:
         languages: those that can be run here, by name.
-        python: the interpreter that runs Python programs; "" if there is none.
-        trees: folders outside /usr that programs need to read.
         missing: language -> why it cannot be run here and what to install.
     """
 
     languages: Mapping[str, Language]
-    python: str = ""
-    trees: tuple[str, ...] = ()
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str]
 
 
 def find_toolchain(known: Iterable[Language]) -> Toolchain:
     """Return which of the languages `known` this machine can run. Takes a few ms; starts no program."""
-    python, trees, no_python = _find_python()
-    found: dict[str, Language] = {}
-    missing: dict[str, str] = {}
-    for language in known:
-        needs_python = any("{python}" in part for part in (*language.run, *language.compile))
-        reason = _lacking(language) or (no_python if needs_python else "")
-        if reason:
-            missing[language.name] = reason
-        else:
-            found[language.name] = language
-    return Toolchain(found, python, trees, missing)
+    lacking = [(language, _lacking(language)) for language in known]
+    return Toolchain(
+        {language.name: language for language, reason in lacking if not reason},
+        {language.name: reason for language, reason in lacking if reason},
+    )
 
 
 def version_of(language: Language) -> str:
@@ -76,21 +58,3 @@ def _lacking(language: Language) -> str:
 
 def _find(tool: str) -> str | None:
     return shutil.which(tool, path=SEARCH_PATH)
-
-
-def _find_python() -> tuple[str, tuple[str, ...], str]:
-    """Return the interpreter, the folders it needs beside /usr, and why there is none."""
-    if system := _find("python3"):
-        return system, (), ""
-    binary = os.path.realpath(sys.executable)
-    prefix = os.path.realpath(sys.base_prefix)
-    # As root, programs run as another user, who must be able to read the interpreter.
-    if os.geteuid() == 0 and not (_readable_by_others(binary) and _readable_by_others(prefix)):
-        return "", (), f"the only Python is {binary}, which other users cannot read; install python3 under /usr"
-    return binary, (prefix,), ""
-
-
-def _readable_by_others(path: str) -> bool:
-    """Return whether a user without special rights can reach and read `path`."""
-    folders_open = all(parent.stat().st_mode & stat.S_IXOTH for parent in Path(path).parents)
-    return folders_open and bool(os.stat(path).st_mode & stat.S_IROTH)

@@ -7,12 +7,12 @@ import base64
 import binascii
 import codecs
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.http.builds import utf8_text
+from balancer.sandbox.http.builds import encoded, utf8_text
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.run_code import (
     CommandResult,
@@ -24,7 +24,7 @@ from balancer.sandbox.run_code import (
 )
 from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 
-__all__ = ["FetchingExecutor", "answer_of", "answer_to", "run_of"]
+__all__ = ["StoppableExecutor", "answer_of", "answer_to", "run_of"]
 
 _MEBIBYTE = 2**20
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
@@ -40,29 +40,28 @@ _COMMAND_STATUS = {
 }
 
 
-class FetchingExecutor(Protocol):
-    """An executor that can also return files: see `LocalExecutor.run_and_fetch`."""
+class StoppableExecutor(Protocol):
+    """An executor whose runs can be stopped: see `LocalExecutor.run`."""
 
     @property
     def languages(self) -> frozenset[str]:
         """As in `Executor`."""
         ...
 
-    def run_and_fetch(
+    def run(
         self,
         program: Program,
         stdin: bytes,
         limits: Limits,
         files: Mapping[str, bytes],
-        fetch: Sequence[str],
         *,
         stop: int | None = None,
-    ) -> tuple[Execution, Mapping[str, bytes]]:
-        """Run `program`, and return the files of `fetch` that exist afterwards."""
+    ) -> Execution:
+        """Run `program`; kill it when the file descriptor `stop` becomes readable."""
         ...
 
 
-def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int | None = None) -> RunCodeAnswer:
+def answer_to(request: RunCodeRequest, executor: StoppableExecutor, *, stop: int | None = None) -> RunCodeAnswer:
     """Run the program of `request` and return the answer.
 
     Args:
@@ -76,19 +75,17 @@ def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int 
     run = run_of(request)
     if request.language not in executor.languages:
         raise ValueError(f"language {request.language!r} is not known; known are {sorted(executor.languages)}")
-    fetch = tuple(dict.fromkeys(request.fetch_files))
     began_s = time.monotonic()
     try:
-        execution, fetched = executor.run_and_fetch(run.program, run.stdin, run.limits, run.files, fetch, stop=stop)
+        execution = executor.run(run.program, run.stdin, run.limits, run.files, stop=stop)
     except EndpointError as error:
         return RunCodeAnswer(status=RunStatus.SANDBOX_ERROR, message=error.reason)
     answer = answer_of(execution, request.language)
-    contents = {n: base64.b64encode(data).decode() for n, data in fetched.items()}
-    return answer.model_copy(update={"files": contents, "server_s": time.monotonic() - began_s})
+    return answer.model_copy(update={"server_s": time.monotonic() - began_s})
 
 
 def run_of(request: RunCodeRequest) -> FusionRun:
-    """Return the run that `request` asks for, without the files to fetch.
+    """Return the run that `request` asks for.
 
     Raises:
         ValueError: it asks for something that cannot be done.
@@ -106,7 +103,9 @@ def run_of(request: RunCodeRequest) -> FusionRun:
 
 def _check(request: RunCodeRequest) -> None:
     """Raise ValueError for a request that no machine could run, so that it does not count as a failure of this one."""
-    names = len(request.files) + len(request.extras) + len(request.fetch_files)
+    if request.fetch_files:
+        raise ValueError("fetch_files has names; this server returns no files, so print them instead")
+    names = len(request.files) + len(request.extras)
     if names > _MOST_FILES:
         raise ValueError(f"{names} files are named; at most {_MOST_FILES} are allowed")
     sizes = [len(each.encode()) for each in request.args]
@@ -182,7 +181,7 @@ def _run_result(execution: Execution) -> CommandResult:
         cpu_time=execution.time_s if execution.cpu_measured else None,
         peak_memory=execution.memory_bytes,
         output_cut=cut,
-        stdout_base64=base64.b64encode(execution.stdout).decode() if utf8_text(execution.stdout) is None else None,
+        stdout_base64=encoded(execution.stdout) if utf8_text(execution.stdout) is None else None,
     )
 
 

@@ -40,7 +40,7 @@ from balancer.program import ExecutorOptions
 from balancer.reporting.streams import never_waiting
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.run_code import About
-from balancer.sandbox.server.answer import FetchingExecutor
+from balancer.sandbox.server.answer import StoppableExecutor
 from balancer.sandbox.server.handler import RunCodeHandler
 from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
@@ -58,7 +58,7 @@ _SHORTEST = 16  # characters; a shorter one can be guessed
 _OWN_PAGES = ("none", "same-origin")
 
 
-def build_app(executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
+def build_app(executor: StoppableExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
     """Return the ASGI application.
 
     Args:

@@ -9,8 +9,8 @@ client with much data cannot drive out clients with little.
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -21,9 +21,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from balancer.sandbox.run_code import RunCodeAnswer, RunCodeRequest
-from balancer.sandbox.server.answer import FetchingExecutor, answer_to
+from balancer.sandbox.server.answer import StoppableExecutor, answer_to
 from balancer.sandbox.server.load import ServerLoad
-from balancer.sandbox.server.settings import LARGE_BODY_BYTES, ServerSettings
+from balancer.sandbox.server.settings import ServerSettings
 from balancer.values.json_size import json_values_in
 
 __all__ = ["ByteBudget", "HeldBytes", "RunCodeHandler"]
@@ -79,15 +79,15 @@ class ByteBudget:
             self._count(held, 0)
             held.data = bytearray()
 
-    def add(self, to: HeldBytes, data: bytes, *, most: int | None = None) -> None:
+    def add(self, to: HeldBytes, data: bytes, *, spare: int = 0) -> None:
         """Hold more bytes; see `grow`."""
         to.data += data
-        self.grow(to, len(data), most=most)
+        self.grow(to, len(data), spare=spare)
 
-    def grow(self, to: HeldBytes, by: int, *, most: int | None = None) -> None:
-        """Count more bytes. While all together exceed `most` (default: the limit), the largest holder is dropped."""
+    def grow(self, to: HeldBytes, by: int, *, spare: int = 0) -> None:
+        """Count more bytes. While all together exceed the limit less `spare`, the largest holder is dropped."""
         self._count(to, to.size + by)
-        while self._held > (self._most if most is None else most):
+        while self._held > self._most - spare:
             movable = [each for each in self._all if each.size and not each.fixed]
             if not movable:
                 return
@@ -112,12 +112,11 @@ class RunCodeHandler:
         load: counts all requests.
     """
 
-    def __init__(self, executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad) -> None:
+    def __init__(self, executor: StoppableExecutor, settings: ServerSettings, load: ServerLoad) -> None:
         self._executor = executor
         self._settings = settings
         self._load = load
         self._slots = anyio.Semaphore(settings.workers)
-        self._large_slots = anyio.Semaphore(max(1, settings.workers // 2))
         self._threads = anyio.CapacityLimiter(settings.workers)
         self._bodies = ByteBudget(settings.bodies_bytes, load.body_bytes.set)
         self._answers = ByteBudget(settings.answers_bytes, load.answer_bytes.set)
@@ -129,7 +128,6 @@ class RunCodeHandler:
             end, response = await self._end_of(request)
         finally:
             self._load.ends.labels(end).inc()
-        response.headers["Sandbox-Load"] = self._load.header()
         return response
 
     async def _end_of(self, request: Request) -> tuple[str, Response]:
@@ -167,8 +165,7 @@ class RunCodeHandler:
                 if body.size + len(chunk) > settings.body_bytes:
                     return "refused", self._too_large()
                 small = body.size + len(chunk) <= settings.small_bytes
-                spare = 0 if small else settings.bodies_bytes // _LAST_QUARTER
-                self._bodies.add(body, chunk, most=settings.bodies_bytes - spare)
+                self._bodies.add(body, chunk, spare=0 if small else settings.bodies_bytes // _LAST_QUARTER)
                 if body.gone:
                     break
         if body.gone:
@@ -199,7 +196,7 @@ class RunCodeHandler:
                     group.cancel_scope.cancel()
 
                 group.start_soon(listen)
-                async with self._turn(large=body.size > LARGE_BODY_BYTES):
+                async with self._slots:
                     with self._load.run():
                         turn_s = time.monotonic()
                         # Not cancelled: a worker is free only when its program has ended.
@@ -209,16 +206,6 @@ class RunCodeHandler:
                         answer = found
                     group.cancel_scope.cancel()
         return answer
-
-    @asynccontextmanager
-    async def _turn(self, *, large: bool) -> AsyncIterator[None]:
-        """Wait for a worker, and hold it for the length of the block."""
-        if not large:
-            async with self._slots:
-                yield
-            return
-        async with self._large_slots, self._slots:
-            yield
 
     def _answer(self, body: HeldBytes, alarm: "_DisconnectSignal") -> tuple[int, bytes]:
         """Return status and body of the answer to `body`; runs in a thread."""

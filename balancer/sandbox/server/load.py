@@ -1,4 +1,4 @@
-"""Load of a sandbox server: counters, for Prometheus and for clients."""
+"""Load of a sandbox server: counters for Prometheus."""
 
 import math
 from collections.abc import Iterator
@@ -95,10 +95,6 @@ class ServerLoad:
         self._waited.observe(waited_s)
         self._ran.observe(took_s)
         self._run_s += _NEWEST * (took_s - self._run_s)
-
-    def header(self) -> str:
-        """Return the load as the header `Sandbox-Load` (a dictionary of RFC 8941)."""
-        return f"running={self.running}, waiting={self.waiting}, workers={self.workers}, queue={self.queue}"
 
     def text(self) -> bytes:
         """Return all counters in Prometheus' text format."""

@@ -4,13 +4,10 @@ import os
 import sys
 from dataclasses import dataclass, field, fields
 
-__all__ = ["LARGEST_OUTPUT_BYTES", "LARGE_BODY_BYTES", "ServerSettings"]
+__all__ = ["LARGEST_OUTPUT_BYTES", "ServerSettings"]
 
 LARGEST_OUTPUT_BYTES = 32 * 2**20
 """What a request may ask for at most, of stdout, and of stderr."""
-
-LARGE_BODY_BYTES = 4 * 2**20
-"""From this size on, requests may have half of the workers only."""
 
 
 def _cores() -> int:

@@ -15,8 +15,6 @@ ids, e.g. "judge0+http://10.0.0.1:2358/?cpp=105". An answer that does not fit th
 | still queued at the deadline | the endpoint is busy |
 """
 
-import base64
-import binascii
 import io
 import math
 import re
@@ -26,13 +24,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from balancer.errors import ConfigError
 from balancer.program import Execution, Limits
 from balancer.sandbox.http.adapter import ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, ServerSignal, execution_of_report
-from balancer.sandbox.http.builds import newest, versions_in
+from balancer.sandbox.http.builds import encoded, newest, versions_in
+from balancer.sandbox.http.client import AnswerModel
 
 __all__ = ["Judge0Executor", "balancer_executors"]
 
@@ -52,7 +51,7 @@ _QUEUED, _PROCESSING, _TIME_LIMIT, _COMPILATION_ERROR = 1, 2, 5, 6
 _FAILED = {4: "wrong answer", 13: "internal error", 14: "exec format error"}  # nothing was to be compared
 
 
-class _Language(BaseModel):
+class _Language(AnswerModel):
     id: int
     name: str
 
@@ -61,7 +60,7 @@ class _Languages(RootModel[list[_Language]]):
     pass
 
 
-class _ServerLimits(BaseModel):
+class _ServerLimits(AnswerModel):
     max_cpu_time_limit: float = Field(gt=0)
     max_wall_time_limit: float = Field(gt=0)
     max_memory_limit: int = Field(gt=0)
@@ -75,17 +74,15 @@ class _ServerLimits(BaseModel):
     allowed_languages_for_compile_options: list[str] = Field(default_factory=list)
 
 
-class _Created(BaseModel):
+class _Created(AnswerModel):
     token: str = Field(min_length=1, pattern=r"^[\w-]+$")
 
 
-class _Status(BaseModel):
+class _Status(AnswerModel):
     id: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
-class _Submission(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
+class _Submission(AnswerModel):
     status: _Status
     stdout: str | None = None
     stderr: str | None = None
@@ -153,7 +150,6 @@ class Judge0Executor(ServerExecutor[_Language]):
         path, within_s = "/submissions?base64_encoded=true&wait=false", self._left_s(until_s)
         created = self._server.post(path, body, _Created, within_s=within_s, at_most=2**16, good=201)
         answer = self._result(created.token, until_s, json_bytes(run.limits.output_bytes))
-        self._server.check_output(_text(answer.stdout, run).decode("latin-1"))
         return _execution(answer, run, given, file_size * _KILO)
 
     def _result(self, token: str, until_s: float, at_most: int) -> _Submission:
@@ -188,11 +184,11 @@ def _submission(run: ServerRun, language: _Language, most: _ServerLimits, given:
     memory = max(_LEAST_MEMORY, given.memory_bytes // _KILO)
     processes = run.limits.processes + build.language.runtime_processes + _SHELL
     body = {
-        "source_code": _encoded(build.main),
+        "source_code": encoded(build.main),
         "language_id": language.id,
         "compiler_options": _joined(_flags(run, language)),
         "command_line_arguments": _joined(list(build.args)),
-        "stdin": _encoded(run.stdin),
+        "stdin": encoded(run.stdin),
         "cpu_time_limit": given.cpu_s,
         "wall_time_limit": given.wall_s,
         "memory_limit": memory,
@@ -213,10 +209,6 @@ def _flags(run: ServerRun, language: _Language) -> list[str]:
     # They come before the source: there a linker drops libraries that nothing has needed so far.
     libraries = any(flag.startswith("-l") for flag in flags)
     return [*(["-Wl,--no-as-needed"] if libraries else []), *flags, *run.build.layout.further]
-
-
-def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _joined(words: list[str]) -> str | None:
@@ -245,25 +237,25 @@ def _archive(files: Mapping[str, bytes], most: _ServerLimits) -> str | None:
                 allowed = f"this Judge0 server unpacks {most.max_extract_size * _KILO} at most"
                 raise ValueError(f"file {name!r} has {len(content)} bytes; {allowed}")
             archive.writestr(zipfile.ZipInfo(name), content)
-    return _encoded(packed.getvalue())
+    return encoded(packed.getvalue())
 
 
 def _execution(answer: _Submission, run: ServerRun, given: Limits, most_bytes: int) -> Execution:
     """Return the end of a submission, of which files may have `most_bytes`. Raises EndpointError, CannotTell."""
-    server, state, message = run.server, answer.status.id, _text(answer.message, run).decode("utf-8", "replace")
+    server, state, message = run.server, answer.status.id, run.decoded(answer.message).decode("utf-8", "replace")
     if state in _FAILED:
         raise server.failed(f"the sandbox failed: {_FAILED[state]}: {server.one_line(message)}")
     if state == _COMPILATION_ERROR:
-        messages = run.compiler_messages(_text(answer.compile_output, run).decode("utf-8", "replace"))
+        messages = run.compiler_messages(run.decoded(answer.compile_output).decode("utf-8", "replace"))
         if messages.strip().startswith(b"Compilation time limit exceeded"):
             raise server.cannot_tell("the server's own time limit stopped the compiler")
         return run.compile_error(messages)
-    stdout, killed = _text(answer.stdout, run), answer.exit_signal or None
+    stdout, killed = run.decoded(answer.stdout), answer.exit_signal or None
     if ServerSignal.SIGXFSZ in (killed, (answer.exit_code or 0) - 128) and len(stdout) < most_bytes:
         raise server.cannot_tell(f"cannot tell how the program ended: it wrote more than {most_bytes} bytes")
     report = RunReport(
         stdout=stdout,
-        stderr=_text(answer.stderr, run),
+        stderr=run.decoded(answer.stderr),
         exit_code=None if killed else answer.exit_code,
         signal=killed,
         timed_out=state == _TIME_LIMIT,
@@ -274,14 +266,6 @@ def _execution(answer: _Submission, run: ServerRun, given: Limits, most_bytes: i
         message=message,
     )
     return execution_of_report(report, run, given)
-
-
-def _text(encoded: str | None, run: ServerRun) -> bytes:
-    """Return the bytes of a text. Raises EndpointError if it is not base64."""
-    try:
-        return base64.b64decode("".join((encoded or "").split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise run.server.failed("the answer is malformed: a text is not base64") from None
 
 
 balancer_executors = executor_hook(

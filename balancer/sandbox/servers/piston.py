@@ -25,7 +25,6 @@ Code before the program's own makes it the standard input.
 It never says that it is busy; a proxy before it may, by a status.
 """
 
-import base64
 import math
 import re
 import signal
@@ -33,13 +32,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.adapter import ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, execution_of_report
-from balancer.sandbox.http.builds import newest, utf8_text, versions_in
-from balancer.sandbox.http.client import UnexpectedStatus
+from balancer.sandbox.http.builds import encoded, newest, utf8_text, versions_in
+from balancer.sandbox.http.client import AnswerModel, UnexpectedStatus
 
 __all__ = ["PistonExecutor", "balancer_executors"]
 
@@ -81,7 +80,7 @@ __attribute__((constructor)) static void balancer_input(void) {
 """
 
 
-class _Runtime(BaseModel):
+class _Runtime(AnswerModel):
     language: str
     version: str
 
@@ -90,10 +89,8 @@ class _Runtimes(RootModel[list[_Runtime]]):
     pass
 
 
-class _Stage(BaseModel):
+class _Stage(AnswerModel):
     """Result of the compiler or the program. Older servers have no `status` and no times."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     stdout: str
     stderr: str
@@ -106,10 +103,8 @@ class _Stage(BaseModel):
     memory: int | None = Field(None, ge=0)
 
 
-class _Answer(BaseModel):
+class _Answer(AnswerModel):
     """For a program that is not compiled, `run` repeats `compile`."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     compile: _Stage | None = None
     run: _Stage
@@ -154,7 +149,6 @@ class PistonExecutor(ServerExecutor[_Runtime]):
                     raise
                 self._most[runtime.language] = {**most, limit[1]: int(limit[2])}
             else:
-                self._server.check_output(answer.run.stdout)
                 return _execution(answer, limits, run)
 
     def ping(self) -> None:
@@ -192,11 +186,11 @@ def _job(run: ServerRun) -> dict[str, object]:
         )
     if text is None and not code:  # one file must be text: it is the one that is started
         raise ValueError("Piston takes no source that is not UTF-8")
-    code.append(_encoded(main, build.main) if text is None else {"name": main, "content": text})
+    code.append(_file(main, build.main) if text is None else {"name": main, "content": text})
     if name in ("c", "cpp"):
         data |= _parts(run, by_file=by_file)
     return {
-        "files": code + [_encoded(each, content) for each, content in data.items()],
+        "files": code + [_file(each, content) for each, content in data.items()],
         "stdin": "\n" if by_file else stdin.decode("utf-8"),
         "args": list(build.args),
     }
@@ -218,9 +212,9 @@ def _parts(run: ServerRun, *, by_file: bool) -> dict[str, bytes]:
     }
 
 
-def _encoded(name: str, content: bytes) -> dict[str, str]:
+def _file(name: str, content: bytes) -> dict[str, str]:
     """Return a file. One without an encoding is code: the compiler gets it."""
-    return {"name": name, "content": base64.b64encode(content).decode("ascii"), "encoding": "base64"}
+    return {"name": name, "content": encoded(content), "encoding": "base64"}
 
 
 def _execution(answer: _Answer, allowed: Mapping[str, int], run: ServerRun) -> Execution:

@@ -1,4 +1,4 @@
-"""A compiler that sleeps is the program's fault, in every isolation: a compile error, soon, with a reason."""
+"""A compiler that sleeps is the program's fault, in every isolation: a compile error, with a reason."""
 
 import os
 import signal
@@ -17,54 +17,43 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail, probe
 from tests.integration.sandbox.conftest import ISOLATED
 from tests.needs import CPP
-from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _SLEEPER = Language("sleeper", "main.txt", ("{program}",), ("sleep", "1000"), pragmatic=("sleep", "1001"))
-_LIMITS = Limits(compile_s=PATIENCE_S)
+_SOON, _LATE = (100.0, 2.0), (4.0, 100.0)  # its wall time, and for how long it may sleep
+_SLEEPS = [(name, "sleeper", "", how) for name in (*ISOLATED, "rlimits") for how in (_SOON, _LATE)]
+_SLEEPS += [
+    ("auto", "cpp", f'#include "{file}"\nint main() {{}}', _SOON) for file in ("/dev/stdout", "/proc/self/fd/2")
+]
 
 
-@pytest.fixture(params=[*ISOLATED, "rlimits"])
-def executor(request, monkeypatch):
-    """One of each isolation, where a compiler may sleep for a short time only."""
-    if reason := probe(request.param):
-        pytest.skip(f"isolation {request.param} does not work here: {reason}")
-    monkeypatch.setattr(compiling, "_ASLEEP_S", 0.3)
-    known = {**known_languages(), _SLEEPER.name: _SLEEPER}
-    made = LocalExecutor("local://sleep", ExecutorOptions(isolation=request.param, known=known))
-    yield made
-    made.close()
-
-
-def _is_refused(executor: LocalExecutor, language: str, source: str) -> None:
+@CPP
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize(("isolation", "language", "source", "how"), _SLEEPS)
+def test_compilers_that_wait_for_what_never_comes(isolation, language, source, how, monkeypatch):
+    if isolation != "auto" and (reason := probe(isolation)):
+        pytest.skip(f"isolation {isolation} does not work here: {reason}")
+    monkeypatch.setattr(Limits, "compile_wall_s", how[0])
+    monkeypatch.setattr(compiling, "_ASLEEP_S", how[1])
     runs: list[tuple[Any, ...]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        run = Jail.run
-        patch.setattr(Jail, "run", lambda *args, **more: (runs.append(args), run(*args, **more))[1])
-        ends = [executor.run(Program(language, source), b"", _LIMITS, {}) for _ in range(2)]
+    run = Jail.run
+    monkeypatch.setattr(Jail, "run", lambda *args, **more: (runs.append(args), run(*args, **more))[1])
+    known = {**known_languages(), _SLEEPER.name: _SLEEPER}
+    executor = LocalExecutor("local://sleep", ExecutorOptions(isolation=isolation, known=known))
+    ends = [executor.run(Program(language, source), b"", Limits(), {}) for _ in range(2)]
+    executor.close()
     for end in ends:
-        assert (end.status, end.doubtful) == (Status.COMPILE_ERROR, False)
+        assert (end.status, end.doubtful) == (Status.COMPILE_ERROR, False), end
         assert end.message.startswith("the compiler slept: the program makes it wait for something")
     mine = [args for args in runs if "header.h" not in args[1].files]  # for earlier tests headers are precompiled
     assert len(mine) == 1  # neither again as old compilers would have it, nor for the next case
-
-
-def test_whatever_the_language_is(executor):
-    _is_refused(executor, "sleeper", "")
-
-
-@pytest.mark.sampled(3)
-@CPP
-@pytest.mark.parametrize("source", ['#include "/dev/stdout"', '#include "/proc/self/fd/2"'])
-def test_a_source_that_reads_where_nothing_comes(executor, source):
-    _is_refused(executor, "cpp", f"{source}\nint main() {{}}")
 
 
 @pytest.mark.parametrize(
     ("code", "works"),
     [("print(flush=True)\nwhile True: pass", True), ("import time\nprint(flush=True)\ntime.sleep(999)", False)],
 )
-def test_who_waits_for_a_core_does_not_sleep(code, works):
+def test_processes_that_wait_for_a_core_do_not_sleep(code, works):
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -233,6 +233,23 @@ def test_a_connection_that_ended_while_it_was_idle_is_not_used_again():
     assert len(connections) == 2
 
 
+@pytest.mark.parametrize(("extra", "made"), [(GOOD.replace(b"hi", b"no"), 2), (b"garbage", 2), (b"\r\n", 1)])
+def test_answers_that_nobody_asked_for_are_not_taken_for_the_next_one(extra, made):
+    def says_more(connection: socket.socket, stop: threading.Event) -> None:
+        while connection.recv(65536):
+            connection.sendall(GOOD)
+            if not idle.is_set() and idle.wait(10):
+                connection.sendall(extra)
+
+    idle = threading.Event()
+    with client_of(says_more) as (client, connections):
+        assert ask(client) == b"hi"
+        idle.set()
+        time.sleep(0.3)
+        assert ask(client) == b"hi"
+    assert len(connections) == made
+
+
 def test_threads_share_a_client_and_each_has_a_connection_of_its_own():
     with client_of(saying(GOOD, times=1000)) as (client, connections), ThreadPoolExecutor(8) as threads:
         assert {*threads.map(lambda _: ask(client), range(200))} == {b"hi"}

@@ -1,4 +1,4 @@
-"""Every language that this machine has; programs of many files; folders that build themselves; fetched files."""
+"""Every language that this machine has; programs of many files; folders that build themselves."""
 
 import functools
 
@@ -148,26 +148,6 @@ class TestFolder:
         said = self.run(build=spy, run=b"#!/bin/sh\n")[3]
         assert b"root:" not in said
         assert b"open" not in said.splitlines()
-
-
-class TestFetch:
-    def fetch(self, source: str, *names: str) -> object:
-        limits = Limits(cpu_s=5.0, wall_s=30.0, output_bytes=10**6)
-        ran, files = here().run_and_fetch(Program("python", source), b"", limits, {}, names)
-        return files if ran.status is Status.FINISHED else ran.status
-
-    def test_bytes_come_as_they_are(self):
-        source = "import os; os.mkdir('d'); open('d/a b', 'wb').write(bytes(range(256))); open('e', 'w')"
-        assert self.fetch(source, "d/a b", "e", "f") == {"d/a b": bytes(range(256)), "e": b""}
-
-    @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a\nb"])
-    def test_names_that_are_not_allowed(self, name):
-        with pytest.raises(ValueError, match="file"):
-            self.fetch("pass", name)
-
-    def test_without_isolation_there_is_nothing_to_fetch(self, bare):
-        with pytest.raises(ValueError, match="isolation 'rlimits' cannot fetch files"):
-            bare.run_and_fetch(Program("python", "pass"), b"", LIMITS, {}, ("a",))
 
 
 def test_no_two_languages_claim_an_ending():

@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -72,23 +70,6 @@ def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path, jobs):
     assert compilations(jobs) == 1
     (binary,) = (path for path in tmp_path.iterdir() if "lock" not in path.name)
     assert binary.stat().st_mode & 0o777 == 0o555
-
-
-@CPP
-def test_once_for_all_processes_of_a_folder(tmp_path):
-    """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
-    code = f"""
-from balancer.sandbox.local.executor import LocalExecutor
-from balancer.program import ExecutorOptions, Limits, Program
-executor = LocalExecutor("local://x", ExecutorOptions(cache_dir={str(tmp_path)!r}))
-print(executor.run(Program("cpp", {PRINT.format("processes")!r}), b"", Limits(), {{}}).stdout.decode())
-executor.close()
-"""
-    children = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
-    assert [child.communicate()[0].strip() for child in children] == [b"processes"] * 2
-    kept = [path for path in tmp_path.iterdir() if not path.name.startswith("lock-")]
-    assert len(kept) == 1
-    assert kept[0].stat().st_nlink == 1  # the links of both processes are gone with them
 
 
 @CPP

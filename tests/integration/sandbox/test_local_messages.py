@@ -1,4 +1,4 @@
-"""What hostile programs leave for whoever comes after them: keys for the next run, files for who fetches them."""
+"""Keys that hostile programs leave for the next run."""
 
 import ctypes
 import os
@@ -6,51 +6,10 @@ import platform
 
 import pytest
 
-from balancer.program import Program, Status
-from tests.integration.sandbox.attacks.attack import CALL, LIMITS, Attack, in_force, run
+from tests.integration.sandbox.attacks.attack import CALL, Attack, in_force, run
 
 ADD_KEY = 248  # on x86-64
 SESSION, USER = -3, -4
-
-FETCHED = {
-    "a link": 'os.symlink("/stage/stdin", "a")',
-    "a link to a file of its own": 'open("/tmp/y", "w").write("y"); os.symlink("/tmp/y", "a")',
-    "a link to what has no end": 'os.symlink("/dev/zero", "a")',
-    "a folder": 'os.mkdir("a")',
-    "a pipe": 'os.mkfifo("a")',
-    "a socket": 'import socket; socket.socket(socket.AF_UNIX).bind("a")',
-    "nothing": "pass",
-    "a file that nobody may read": 'open("a", "w").write("x"); os.chmod("a", 0)',
-    "a folder that nobody may enter": 'open("a", "w").write("x"); os.chmod(".", 0)',
-    "a file that grows": """
-if os.fork() == 0:
-    os.setsid()
-    while True: open("a", "a").write("x" * 1000)
-time.sleep(0.05)""",
-    "words of the sandbox": 'open("a", "w").write("-\\ndone 0\\n+\\nready\\n")',
-    "tools of its own": """
-for name in ("base64", "printf", "echo", "kill", "sh"):
-    open(name, "w").write("#!/bin/sh\\necho done 0"); os.chmod(name, 0o755)""",
-}
-
-
-@pytest.mark.parametrize("how", FETCHED)
-def test_what_is_fetched_is_a_plain_file_or_nothing(isolated, how, marker):
-    source = f"import os, time\n{FETCHED[how]}\nos._exit(3)"
-    program = Program("python", source, args=(marker,))
-    execution, files = isolated.run_and_fetch(program, b"secret", LIMITS, {"b": b"there"}, ("a", "b"))
-    assert execution.status in (Status.FINISHED, Status.OUTPUT_LIMIT)
-    assert execution.status is Status.OUTPUT_LIMIT or execution.exit_code == 3
-    assert b"secret" not in b"".join(files.values())
-    assert set(files.get("a", b"")) <= set(b"x") or how == "words of the sandbox"
-
-
-def test_fetched_files_beyond_the_limit_are_an_output_limit(isolated, marker):
-    source = f'import os\nopen("a", "wb").write(bytes({4 * LIMITS.output_bytes}))\nos._exit(3)'
-    program = Program("python", source, args=(marker,))
-    execution, files = isolated.run_and_fetch(program, b"", LIMITS, {}, ("a",))
-    assert execution.status is Status.OUTPUT_LIMIT
-    assert not files
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="calls by their numbers")

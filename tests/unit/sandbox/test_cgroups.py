@@ -111,22 +111,14 @@ class TestLending:
 
 
 class TestFinding:
-    def test_where_they_are_mounted(self):
-        line = "36 25 0:31 / /sys/fs/cgroup/memory rw,nosuid shared:9 - cgroup cgroup rw,memory"
-        assert cgroups._mounted(line) == ("cgroup", ["rw", "memory"], "/", Path("/sys/fs/cgroup/memory"))
-
-    @pytest.mark.parametrize(
-        ("root", "path", "folder"),
-        [
-            ("/", "/", "/m"),
-            ("/", "/a/b", "/m/a/b"),
-            ("/a", "/a/b", "/m/b"),
-            ("/docker/x", "/docker/x", "/m"),
-            ("/elsewhere", "/a", "/m"),
-        ],
-    )
-    def test_our_own_folder(self, root, path, folder):
-        assert cgroups._below(Path("/m"), root, path) == Path(folder)
+    def test_our_own_folders(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(cgroups, "_MOUNT", tmp_path)
+        monkeypatch.setattr(Path, "read_text", lambda path: "5:cpu,cpuacct:/a/b\n4:memory:/elsewhere\n0::/\n")
+        (tmp_path / "cpuacct" / "a" / "b").mkdir(parents=True)
+        places = {"cpuacct": tmp_path / "cpuacct" / "a" / "b", "memory": tmp_path / "memory"}
+        assert dict(cgroups._own_places()) == {name: CgroupFolder(each, 1) for name, each in places.items()}
+        (tmp_path / "cgroup.procs").touch()
+        assert list(cgroups._own_places())[-1] == ("cpuacct", CgroupFolder(tmp_path, 2))
 
     def test_version_2_gives_what_is_asked_for(self, tmp_path):
         (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")

@@ -95,8 +95,8 @@ def test_what_the_server_could_not_do(status):
     [
         ({"status": "Nonzero Exit Status", "exitStatus": 1}, ""),
         ({"status": "Signalled", "exitStatus": 11}, ""),
-        ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**10}, "stopped after 10 s"),
-        ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "too much memory"),
+        ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**10}, "ended with Time Limit Exceeded"),
+        ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "ended with Memory Limit Exceeded"),
         ({"status": "File Error", "fileError": [{"name": ".program", "type": "CopyOutOpen"}]}, "made no program"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from balancer.program import Limits, Program, Status
-from balancer.sandbox.languages.table import LANGUAGE, java_files
+from balancer.sandbox.languages.table import LANGUAGES, java_files
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.toolchain import find_toolchain
 
@@ -31,7 +31,7 @@ def test_a_source_without_main_names_its_first_class():
 
 
 @pytest.mark.more
-@pytest.mark.skipif("java" not in find_toolchain([LANGUAGE]).languages, reason="there is no JDK here")
+@pytest.mark.skipif("java" not in find_toolchain(LANGUAGES).languages, reason="there is no JDK here")
 def test_programs_run_within_their_limits():
     executor = LocalExecutor("local://java")
     limits = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0, memory_bytes=64 * 2**20)

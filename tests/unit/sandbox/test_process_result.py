@@ -11,15 +11,13 @@ from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.process import process_result_of
 
 
-def result_of(
-    said: bytes, *, status: int = 0, nested: bool = True, fetches: int = 0, cut: StopReason | None = None
-) -> ProcessResult:
+def result_of(said: bytes, *, status: int = 0, nested: bool = True, cut: StopReason | None = None) -> ProcessResult:
     """What is made of `said`, where the sandbox itself ended with the wait status `status`."""
     process = cast("subprocess.Popen[bytes]", None)  # it has ended
     child = ChildProcess(
         process, pidfd=0, nested=nested, status_inode=0, group=None, tally=ProcessTreeCpu(), status=status
     )
-    return process_result_of(child, cut, said.split(), b"out", b"err", fetches)
+    return process_result_of(child, cut, said.split(), b"out", b"err")
 
 
 @pytest.mark.parametrize(
@@ -75,16 +73,3 @@ def test_without_a_namespace_nothing_that_is_said_counts():
 def test_what_was_cut_has_no_code():
     ended = result_of(b"ready\ndone 0\n", cut=StopReason.CPU)
     assert (ended.exit_code, ended.tampered) == (None, False)
-
-
-@pytest.mark.parametrize(
-    ("said", "fetched"),
-    [
-        (b"ready\n+eA==\n-\ndone 0\n", (b"x", None)),
-        (b"ready\n+e===\n-\ndone 0\n", (None, None)),
-        (b"ready\n+eA==\ndone 0\n", (None, None)),
-        (b"ready\n+eA==\n-\n-\ndone 0\n", (None, None)),
-    ],
-)
-def test_fetched_files_are_as_many_as_were_asked_for(said, fetched):
-    assert result_of(said, fetches=2).fetched == fetched

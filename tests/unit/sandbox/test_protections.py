@@ -22,53 +22,36 @@ def machine(monkeypatch):
     return monkeypatch
 
 
-def protections(name: str) -> tuple[str, str]:
-    in_force, missing = jail.protections_of(ISOLATIONS[name])
-    return "; ".join(in_force), "; ".join(missing)
+SOME = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
+EVERYTHING = (
+    "programs cannot forge the report of their end; system calls are filtered; "
+    "control groups (version 2) for CPU time, memory and processes; each run has its own user"
+)
 
 
-@pytest.mark.parametrize("name", ["bubblewrap", "unshare"])
-def test_everything(machine, name):
-    in_force, missing = protections(name)
-    assert in_force == (
-        "programs cannot forge the report of their end; system calls are filtered; "
-        "control groups (version 2) for CPU time, memory and processes; each run has its own user"
-    )
-    assert missing == ""
-
-
-def test_no_isolation(machine):
-    assert protections("rlimits")[1] == "no isolation: use another one"
-
-
-def test_no_library(machine):
-    machine.setattr(jail, "filter_of_calls", lambda: (b"", "no seccomp: x; install libseccomp2"))
-    in_force, missing = protections("bubblewrap")
-    assert "filtered" not in in_force
-    assert missing == "system calls are not filtered: no seccomp: x; install libseccomp2"
-
-
-def test_an_old_setpriv_matters_only_to_who_uses_it(machine):
-    machine.setattr(jail, "filters_calls", lambda: False)
-    assert "install util-linux 2.41" in protections("unshare")[1]
-    assert protections("bubblewrap")[1] == ""
-
-
-def test_no_groups(machine):
-    machine.setattr(jail, "own_cgroups", lambda: Cgroups({}))
-    in_force, missing = protections("bubblewrap")
-    assert "control groups" not in in_force
-    assert missing.startswith("no control groups for CPU time, memory and processes: run as root, or in a group of")
-
-
-def test_groups_of_both_versions(machine):
-    mixed = {"cpuacct": CgroupFolder(Path("/a"), 2), "memory": CgroupFolder(Path("/b"), 1)}
-    machine.setattr(jail, "own_cgroups", lambda: Cgroups(mixed))
-    in_force, missing = protections("bubblewrap")
-    assert "control groups (version 1) for memory; control groups (version 2) for CPU time" in in_force
-    assert missing.startswith("no control groups for processes:")
-
-
-def test_not_root(machine):
-    machine.setattr(os, "geteuid", lambda: 1000)
-    assert protections("bubblewrap")[1] == "all runs share this user: run as root to give each its own"
+@pytest.mark.parametrize(
+    ("name", "lacks", "says", "missing"),
+    [
+        ("bubblewrap", {}, EVERYTHING, ""),
+        ("unshare", {}, EVERYTHING, ""),
+        ("rlimits", {}, "each run has its own user", "no isolation: use another one"),
+        ("bubblewrap", {"filter_of_calls": (b"", "no seccomp: x")}, "", "system calls are not filtered: no seccomp: x"),
+        ("unshare", {"filters_calls": False}, "", "system calls are not filtered: setpriv is too old for it; install"),
+        ("bubblewrap", {"filters_calls": False}, EVERYTHING, ""),
+        ("bubblewrap", {"own_cgroups": Cgroups({})}, "", "no control groups for CPU time, memory and processes: run"),
+        (
+            "bubblewrap",
+            {"own_cgroups": Cgroups(SOME)},
+            "control groups (version 1) for memory; control groups (version 2) for CPU time",
+            "no control groups for processes:",
+        ),
+        ("bubblewrap", {"geteuid": 1000}, "", "all runs share this user: run as root to give each its own"),
+    ],
+)
+def test_protections(machine, name, lacks, says, missing):
+    for what, answer in lacks.items():
+        machine.setattr(os if what == "geteuid" else jail, what, lambda answer=answer: answer)
+    there, gone = jail.protections_of(ISOLATIONS[name])
+    assert says in "; ".join(there)
+    assert len(gone) == bool(missing)
+    assert "; ".join(gone).startswith(missing)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from balancer.errors import ConfigError
 from balancer.language import Language
 from balancer.program import Limits
-from balancer.sandbox.languages.layout import check_name
+from balancer.sandbox.languages.layout import check_name, check_together
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.child import BoundedPipe, ChildProcess, ProcessTreeCpu, children_of
@@ -106,16 +106,27 @@ class TestLimits:
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["a", "input.txt", "a/b/c.txt", "..a", "a..b", " ", "-rf", "ä\n"])
+    @pytest.mark.parametrize(
+        "name",
+        ["a/b/c.txt", "..a", "a..b", " ", "-rf", "ä\n", "/".join("a" * 64), "ä" * 127, "/".join(["a" * 255] * 4)],
+    )
     def test_allowed(self, name):
         assert check_name(name) == name
 
     @pytest.mark.parametrize(
-        "name", ["", "/etc/passwd", "..", "a/../b", "../a", "a/..", ".", "./a", "a//b", "a/", "\0"]
+        "name",
+        ["", "/etc/passwd", "a/..", "./a", "a//b", "\0", "/".join("a" * 65), "ä" * 128, "/".join(["a" * 200] * 6)],
     )
     def test_refused(self, name):
-        with pytest.raises(ValueError, match="not allowed"):
+        with pytest.raises(ValueError, match=r"^file name .* is not allowed"):
             check_name(name)
+
+    @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c/d", "a/b"), ("x", "a/b", "a/b/c")])
+    def test_files_are_no_folders(self, names):
+        for order in (names, reversed(names)):
+            with pytest.raises(ValueError, match=r"is a folder of .*; rename one of them$"):
+                check_together(order)
+        check_together(["a/b", "a/c", "ab", "a.b/c", "b"])
 
     @given(st.text(alphabet="a./\0", max_size=12))
     def test_what_is_allowed_stays_inside(self, name):

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -33,23 +33,13 @@ class Pretend:
         self.result = result
         self.seen: list[tuple[Program, bytes, Limits, dict[str, bytes]]] = []
 
-    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        return self.run_and_fetch(program, stdin, limits, files, ())[0]
-
-    def run_and_fetch(
-        self,
-        program: Program,
-        stdin: bytes,
-        limits: Limits,
-        files: Mapping[str, bytes],
-        fetch: Sequence[str],
-        *,
-        stop: int | None = None,
-    ) -> tuple[Execution, Mapping[str, bytes]]:
+    def run(
+        self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *, stop: int | None = None
+    ) -> Execution:
         self.seen.append((program, stdin, limits, dict(files)))
         if isinstance(self.result, Exception):
             raise self.result
-        return self.result, {name: b"\xff of " + name.encode() for name in fetch if name != "absent"}
+        return self.result
 
     def ping(self) -> None:
         pass
@@ -155,6 +145,7 @@ def test_limits_of_a_request():
         body(files=["a"]),
         body(stdin=["a"]),
         body(fetch_files="a"),
+        body(fetch_files=["a"]),
         body(stdin_base64="%"),
         body(source_base64="%"),
         body(extras={"a": "%"}),
@@ -177,11 +168,6 @@ def test_all_that_belongs_to_a_program():
     ((program, read, _, _),) = executor.seen
     assert program == Program("python", "# \udcff", "", ("a", "b"), (("x.h", b"\xff"),))
     assert read == b"\xfe"
-
-
-def test_files_are_fetched():
-    answer = post(Pretend(EXECUTIONS[0]), body(fetch_files=["a", "absent"])).json()
-    assert answer["files"] == {"a": base64.b64encode(b"\xff of a").decode()}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +252,7 @@ def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts():
     looks, gone, valid = threading.Event(), threading.Event(), []
 
     class Looking(Pretend):
-        def run_and_fetch(self, *_: Any, stop: int | None = None, **__: Any) -> Any:
+        def run(self, *_: Any, stop: int | None = None, **__: Any) -> Any:
             assert stop is not None
             inode = os.fstat(stop).st_ino
             looks.set()

@@ -1,4 +1,4 @@
-"""The parts of the sandbox server that need no socket: tokens, guard, what is held, what is counted, file names."""
+"""The parts of the sandbox server that need no socket: tokens, guard, what is held, what is counted."""
 
 import asyncio
 import json
@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from balancer.errors import ConfigError
 from balancer.observing.page.guard import allowed_hosts
-from balancer.sandbox.languages.layout import check_name, check_together
 from balancer.sandbox.server.app import TOKEN_VARIABLE, AccessMiddleware, token_from
 from balancer.sandbox.server.handler import ByteBudget
 from balancer.sandbox.server.load import ServerLoad
@@ -200,7 +199,6 @@ def test_who_has_to_go_is_stopped_in_the_middle():
 def test_what_prometheus_is_told():
     load = ServerLoad(workers=2, queue=3)
     with load.place(), load.place(), load.run():
-        assert load.header() == "running=1, waiting=1, workers=2, queue=3"
         load.ends.labels("busy").inc()
         load.ran(waited_s=0.5, took_s=2.0)
         families = {family.name: family for family in text_string_to_metric_families(load.text().decode())}
@@ -212,7 +210,7 @@ def test_what_prometheus_is_told():
     assert samples["balancer_sandbox_requests_total", "busy"] == 1
     assert samples["balancer_sandbox_run_seconds_sum", None] == 2
     assert samples["balancer_sandbox_wait_seconds_count", None] == 1
-    assert load.header() == "running=0, waiting=0, workers=2, queue=3"
+    assert (load.running, load.waiting) == (0, 0)
 
 
 def test_it_is_full_when_all_places_are_taken():
@@ -234,28 +232,3 @@ def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs():
     assert load.retry_after_s == 24
     load.waiting = 500
     assert load.retry_after_s == 60
-
-
-# -- file names ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["/".join("a" * 64), "a" * 255, "ä" * 127, "/".join(["a" * 255] * 4)[:1024]])
-def test_long_names_that_work(name):
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["/".join("a" * 65), "a" * 256, "ä" * 128, "/".join(["a" * 200] * 6)])
-def test_names_that_are_too_long(name):
-    with pytest.raises(ValueError, match=r"^file name '.{1,50}\.\.\.' is not allowed: it has \d+ parts"):
-        check_name(name)
-
-
-@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c/d", "a/b"), ("x", "a/b", "a/b/c")])
-def test_a_file_is_no_folder(names):
-    for order in (names, reversed(names)):
-        with pytest.raises(ValueError, match=r"is a folder of .*; rename one of them$"):
-            check_together(order)
-
-
-def test_files_side_by_side():
-    check_together(["a/b", "a/c", "ab", "a.b/c", "b"])

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from balancer.sandbox.languages.layout import SEARCH_PATH
 from balancer.sandbox.local.isolation.view import OUTPUT, PROGRAM, SandboxLayout
-from balancer.sandbox.local.toolchain import SEARCH_PATH
 
 __all__ = ["Isolation", "JailPaths", "drop_user", "filtered", "filters_calls", "tool"]
 

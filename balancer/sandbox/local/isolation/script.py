@@ -28,9 +28,7 @@ __all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file", "wri
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
 _BY_SHELL = 2**16  # bytes of files that the shell writes itself
 
-# Files are fetched when nothing else runs in the namespace: a word each, "-" for a missing one, else "+" and
-# its content in base64. They go where "done" goes, before it.
-# What a compiler made is in memory, of bounded size. It is copied out into one file, when nothing else runs, too.
+# What a compiler made is in memory, of bounded size. It is copied out into one file, when nothing else runs.
 # The kernel gives the first process only signals that it handles. The shell handles INT, to end at it.
 # Argument: the stage. The limits are the program's alone: the shell must outlive them.
 _INIT = f"""\
@@ -51,12 +49,6 @@ made={OUTPUT}/{MADE_FILE}
 if [ "$code" = 0 ] && [ -e {MADE} ]; then
   kill -KILL -1
   [ ! -f $made ] || [ -L $made ] || cat $made >{MADE} || code=125
-fi
-if [ -e "$stage/fetch" ]; then
-  kill -KILL -1
-  while IFS= read -r name; do
-    if [ -f "$name" ] && [ ! -L "$name" ]; then printf +; base64 -w0 <"$name"; echo; else echo -; fi
-  done >&0 <"$stage/fetch"
 fi
 echo "done $code" >&0
 """
