@@ -49,8 +49,7 @@ class Endpoint:
         headers: headers for each call, e.g. a key. The caller reads them from `lease.endpoint.headers`. Their values
             are never printed, logged or written.
         group: its failover group (>= 0). A higher group is used only when the lower ones cannot serve.
-        quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: a
-            quota of its own if the pool's `quotas` have "*", else none.
+        quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: none.
 
     Raises:
         ValueError: a field is out of range.

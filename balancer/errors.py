@@ -158,18 +158,15 @@ class TooManyWaiters(BalancerError):
     """The queue of waiters is full. Fields: `waiting`, `limit`.
 
     `of_one_process`: they are of this process alone, at a pool that it shares with others, which has a limit for each.
-    `holder`: they are of this holder alone, which has a limit of its own; None: of all.
     """
 
-    def __init__(self, waiting: int, limit: int, of_one_process: bool = False, holder: str | None = None) -> None:
-        whose = "" if holder is None else f" of the holder {holder!r}"
+    def __init__(self, waiting: int, limit: int, of_one_process: bool = False) -> None:
         super().__init__(
             f"{waiting} callers of this process wait already, and a shared pool lets {limit} of each process wait; ask "
             "for fewer leases at once"
             if of_one_process
-            else f"{waiting} callers{whose} wait already and max_waiters is {limit}; try later or raise it"
+            else f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it"
         )
-        self.holder = holder
         self.waiting = waiting
         self.limit = limit
         self.of_one_process = of_one_process

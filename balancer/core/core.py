@@ -36,7 +36,6 @@ from balancer.core.readings import endpoint_stats, lease_rows, pool_counts, summ
 from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
-from balancer.core.timing import CountedWaits, LeaseTimes, count_hold, holds_of
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
@@ -109,7 +108,6 @@ class Core:
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
-        self._times = False  # whether the times of leases are counted
         look = self._look_at_the_clock
         self.ledger = ledger = Ledger(
             endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, look=look, now=now
@@ -122,19 +120,13 @@ class Core:
         self.reservations = self._queue.reservations
         for account in ledger.accounts():
             self.admission.check(account.endpoint)
-        self.admission.arrange(now)
+        self.admission.arrange()
         self._retries = self._hedges = 0
         self._look_at_the_clock()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
-
-    def time_leases(self) -> None:
-        """Count from now on how long leases are waited for and held; see `times`. A second call does nothing."""
-        if not self._times:
-            self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
-            self._times = True
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -419,13 +411,6 @@ class Core:
         """Return the figures of each holder; an empty list if there are no fair shares. O(holders)."""
         return [] if self.shares is None else self.shares.stats(now)
 
-    def times(self) -> LeaseTimes | None:
-        """Return a copy of how long leases were waited for and held; None before `time_leases`."""
-        waits = self._queue.waits
-        if not isinstance(waits, CountedWaits):
-            return None
-        return LeaseTimes(waits.counted(self.ledger.granted), holds_of(self.ledger.accounts()))
-
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return copies of the input of `PoolStats.of`, so that a shell can make the sums outside its lock."""
         if now >= self.due_s and not self.waiters.size:
@@ -433,7 +418,7 @@ class Core:
         return endpoint_stats(self.ledger, now), pool_counts(self), self._queue.waits.copy()
 
     def __repr__(self) -> str:
-        return summary(self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed)
+        return summary(self.ledger, waiting=self.waiters.size, closed=self.closed)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -441,19 +426,16 @@ class Core:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
-        account: Account | None = lease.account
+        """End a lease. Record an event or a share if somebody wants it."""
+        was_out = lease.account is not None
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
         news = self.journal.of_lease(Ended, now, lease, outcome, held_s) if Ended in self.journal.wanted else ()
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # a strategy may raise after the lease has ended
-            if account is not None and lease.account is None:
-                if self._times:
-                    count_hold(account, held_s)
-                if self.shares is not None:
-                    self.shares.ended(lease, outcome, now)
+            if self.shares is not None and was_out and lease.account is None:
+                self.shares.ended(lease, outcome, now)
             if self.admission.any and not self.waiters.size:
                 self.admission.observe(now)
 
@@ -472,6 +454,6 @@ class Core:
     def _changed(self, endpoint: Endpoint | None, now: float) -> EndedWaiters:
         """Update the admission filters after a change of endpoints, and serve the waiters."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
-            self.admission.arrange(now)
+            self.admission.arrange()
             self._look_at_the_clock()
         return self._queue.serve(now)

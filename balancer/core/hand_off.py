@@ -138,10 +138,6 @@ class HandOff:
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
             raise TooManyWaiters(self.waiters.size, self._max_waiters or 0)
-        if self._shares is not None and deadline_s > now:
-            holder = self._shares.of(request)
-            if holder.max_waiters is not None and holder.waiting >= holder.max_waiters:
-                raise TooManyWaiters(holder.waiting, holder.max_waiters, holder=holder.name)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
         self._journal.note(Queued, now)
         if self.reservations.accounts or request.slots > 1 or self._admission.any:

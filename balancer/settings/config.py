@@ -51,7 +51,7 @@ class Config(Settings):
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
         host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
-        quotas: `[quotas]`: calls and tokens a minute, by name; "*": for each endpoint that names none.
+        quotas: `[quotas]`: calls and tokens a minute, by name.
         holders: `[holders]`: weights and bounds with `pool.fairness`, by name; "*": for each holder without an entry.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
@@ -322,7 +322,7 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
     Quotas in `marred` exist but cannot be used; their mistakes already have a line.
     """
     lines = []
-    known = sorted((config.quotas.keys() | marred) - {_ANY_HOST})
+    known = sorted(config.quotas.keys() | marred)
     for number, entry in enumerate(config.endpoints):
         if entry.quota is not None and entry.quota not in known:
             found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
@@ -337,8 +337,6 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
         for name in known
         if name not in named
     ]
-    if _ANY_HOST in config.quotas.keys() | marred and None not in named:
-        lines.append('quotas."*": every endpoint names its own quota; leave it out')
     return lines
 
 

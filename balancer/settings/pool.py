@@ -98,7 +98,7 @@ class EndpointSettings(EndpointTable):
         labels: what it offers. A request with labels goes only to endpoints that have them all.
         host: the machine it runs on; absent: the host part of `url`.
         group: its failover group; a higher one is used only when the lower ones cannot serve.
-        quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
+        quota: the entry of `[quotas]` that its calls count for; absent: none.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
         languages: the languages of its programs; absent: each is tested once with a tiny program when it is first
             needed, of those that the server reports, or that are installed for a local one.

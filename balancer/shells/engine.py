@@ -409,7 +409,6 @@ class Engine:
             quotas = self.core.quotas(now)
             holders = self.core.holders(now)
             strategy = self.core.ledger.strategy.name
-            times = self.core.times()
             rows = self.core.leases(now) if leases else ()
             waiters = self.core.waits() if leases else ()
             more = also() if also is not None else None
@@ -425,7 +424,7 @@ class Engine:
                     sources=said,
                     **totals,
                 )
-                return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))
+                return Snapshot(now, stats, waits, tuple(rows), more, tuple(waiters))
 
             return summed
 

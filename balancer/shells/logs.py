@@ -15,7 +15,6 @@ from balancer.core.events import (
     Event,
     Expired,
     Leaked,
-    Panic,
     Rested,
     Restored,
     Spared,
@@ -110,7 +109,7 @@ class Log:
     """
 
     redact: Callable[[str], str] = str
-    kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+    kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Expired, Abandoned, Leaked})
 
     def __init__(self) -> None:
         self._rests = RestLines()
@@ -137,10 +136,6 @@ class Log:
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
-            case Panic(on=True):
-                _LOGGER.warning("panic: too few endpoints are fit (panic_share), so all must serve")
-            case Panic():
-                _LOGGER.warning("the panic is over: enough endpoints are fit")
             case Expired():
                 _LOGGER.warning(
                     "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s

@@ -97,18 +97,6 @@ def test_a_pool_calls_with_the_same_arguments(clock, slept):
     assert place.went == ["a", "c"]
 
 
-def test_a_call_that_succeeds_at_once_makes_no_plan(clock, slept):
-    place = Place("a", "b", clock=clock)
-    call(place.pool.engine, place.fn("done"))
-    with patch("balancer.core.attempt_plan.AttemptPlan", Mock(wraps=AttemptPlan)) as made:
-        call(place.pool.engine, place.fn("done"))
-        call(place.pool.engine, place.fn("done"), key="a", labels=set())
-        assert asyncio.run(place.pool.aio.call(AsyncMock(return_value="done"))) == "done"
-        assert made.call_count == 0
-        call(place.pool.engine, place.fn(down(), "done"))
-        assert made.call_count == 1
-
-
 # -- where and how often -------------------------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ def hand_on(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
     ("asks", "options"),
     [
         pytest.param(one_kind, {}, id="one kind"),
-        pytest.param(one_kind, {"health": HealthSettings(interval_s=600.0), "rng": random.Random(0)}, id="health"),
+        pytest.param(one_kind, {"health": HealthSettings(), "rng": random.Random(0)}, id="health"),
         pytest.param(by_place, {}, id="many requests"),
         pytest.param(by_holder, {"holders": {}}, id="fair shares"),
         pytest.param(by_holder, {"holders": {"*": HolderSettings(max_leases=1)}}, id="bounded holders"),

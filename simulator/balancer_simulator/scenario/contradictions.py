@@ -141,7 +141,7 @@ def _prompts_amiss(scenario: ScenarioFields) -> list[str]:
 
 def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
     """Return endpoints with an unknown quota, and kinds that reserve more than any quota has."""
-    named = scenario.quotas.keys() - {"*"}
+    named = scenario.quotas.keys()
     found = [
         f"endpoints[{number}].quota: found {model.quota!r}, which is not in [quotas]"
         for number, model in enumerate(scenario.endpoints)
@@ -163,7 +163,7 @@ def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
 
 
 def _most_tokens(scenario: ScenarioFields, quota: str | None) -> float:
-    settings = scenario.quotas.get(quota or "*")
+    settings = scenario.quotas[quota] if quota is not None else None
     return inf if settings is None or settings.tokens_per_min is None else settings.tokens_per_min
 
 

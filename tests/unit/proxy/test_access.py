@@ -261,14 +261,6 @@ async def test_health_and_metrics():
         assert (await at.get("/balancer/health")).status == 503
 
 
-async def test_the_histograms_begin_with_the_server_and_not_with_the_first_scrape():
-    async with setting(Server(answering(OK))) as at:
-        await at.get()
-        told = (await at.get("/balancer/metrics")).body.decode()
-        (line,) = [line for line in told.splitlines() if line.startswith("balancer_hold_seconds_count{")]
-        assert line.endswith(" 1.0")
-
-
 async def test_who_is_on_trial_is_not_in_service_and_keeps_the_proxy_ready():
     clock = ManualClock()
     health = HealthSettings(consecutive_failures=1, cooldown_s=1.0, slow_start_s=0.0)
