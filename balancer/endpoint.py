@@ -15,7 +15,7 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, s
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
-from balancer.values.numbers import checked, finite_seconds, positive, whole
+from balancer.values.numbers import checked, number, positive, whole
 from balancer.values.redaction import Redaction, in_one_line, refuse_halves, with_whole_characters
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
@@ -357,7 +357,7 @@ class Lease:
             LeaseError: the lease has ended. Nothing is changed.
             ValueError: `server_s` is not a number of seconds >= 0.
         """
-        seconds = checked("server_s", server_s, finite_seconds)
+        seconds = checked("server_s", server_s, number(ge=0))
         if self.account is None:
             raise LeaseError(self.id, f"{self!r} has ended; report on a call before its lease ends")
         self.server_s = seconds

@@ -23,7 +23,7 @@ from enum import Enum
 
 from balancer.core.budget import LONGEST_ASKED_S, Budget, pause_s
 from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Run, Why
-from balancer.core.outage import Patience
+from balancer.core.outage import PoolOutage
 
 __all__ = ["AttemptPlan", "AttemptPlans"]
 
@@ -66,7 +66,7 @@ class AttemptPlan:
     """
 
     def __init__(
-        self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
+        self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: PoolOutage | None = None
     ) -> None:
         self.terms = terms
         self.tries = 0
@@ -332,7 +332,7 @@ class AttemptPlans:
     """
 
     def __init__(
-        self, policy: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
+        self, policy: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: PoolOutage | None = None
     ) -> None:
         self.policy = policy
         self._budget = budget

@@ -33,7 +33,6 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.quotas import Charge
 from balancer.core.readings import endpoint_stats, lease_rows, pool_counts, summary, wait_rows
-from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
 from balancer.core.waiters import Waiter
@@ -74,10 +73,8 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         shares: the fair shares of holders, or None. Read only.
-        recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
-        passed_over: the name of a strategy that picked none although a slot was free; "": none was found to do so.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -104,7 +101,6 @@ class Core:
             checked("max_waiters", max_waiters, partial(whole, least=0))
         self.shells: list[Iterable[Waiter]] = []
         self.closed = False
-        self.passed_over = ""
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
@@ -112,7 +108,6 @@ class Core:
         self.ledger = ledger = Ledger(
             endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, look=look, now=now
         )
-        self.recordings = Recordings(ledger)
         self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
         self.shares = None if holders is None else FairShares(holders)
         self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self.shares, look)
@@ -253,16 +248,6 @@ class Core:
             else:
                 self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
         self.ledger.tick(now)
-        return self._queue.serve(now)
-
-    def look_again(self, now: float) -> EndedWaiters:
-        """Ask the strategy again for the waiters, if a free slot could serve one: it has wrongly picked none; O(N).
-
-        `passed_over` is set to its name then.
-        """
-        if not self.waiters.size or not self._queue.passed_over(now):
-            return ()
-        self.passed_over = self.ledger.strategy.name
         return self._queue.serve(now)
 
     def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:

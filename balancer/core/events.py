@@ -198,12 +198,10 @@ class Hedged(_OfEndpoint):
     """A slow call is made a second time, at `endpoint`."""
 
 
-KINDS: Final[frozenset[type[Event]]] = frozenset(
-    {
-        *(Queued, Granted, Ended, TimedOut, Expired, Abandoned, Leaked),
-        *(Ejected, Spared, Probing, Rested, Restored, Spent, LimitChanged),
-        *(Added, Drained, Removed, StrategyChanged, Retried, Hedged),
-    }
+KINDS: Final = frozenset(
+    kind
+    for name, kind in globals().items()
+    if name in __all__ and isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 )
 """All kinds of events."""
 

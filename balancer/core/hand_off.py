@@ -329,13 +329,3 @@ class HandOff:
             if not is_next:
                 self._found[asked].pop("passed over", None)
         return self._found[asked]
-
-    def passed_over(self, now: float) -> bool:
-        """Return whether a waiter could use a free slot now, and the strategy picked none for it; O(groups x N)."""
-        if not self._ledger.free:
-            return False
-        late = self._ledger.stranded or self._admission.is_late(now) or now >= self._rules.due_s
-        return not late and any(
-            now < waiter.deadline_s and "passed over" in self._reasons(waiter, now)
-            for waiter in self.waiters.candidates(now)
-        )

@@ -25,7 +25,7 @@ from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "log_passed_over", "log_raised", "log_refused", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -182,15 +182,6 @@ def log_broken(observation: Observation, error: Exception) -> None:
     kind = type(error).__name__
     _LOGGER.error(
         "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
-    )
-
-
-def log_passed_over(strategy: str) -> None:
-    """Write a line about a strategy that picked no endpoint for a caller although one was free."""
-    _LOGGER.warning(
-        "the strategy %r picked no endpoint although one was free, so callers waited; it is asked again each second; "
-        "check_strategy of balancer.testing finds such mistakes",
-        strategy,
     )
 
 

@@ -1,11 +1,9 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
-from unittest.mock import AsyncMock, Mock, patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +23,6 @@ from balancer import (
     TooManyWaiters,
 )
 from balancer.core import Waiter
-from balancer.core.attempt_plan import AttemptPlan
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.shared_budget import SharedBudget

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.config import load_config, load_usable_part, parse_config
+from balancer.settings.config import load_config, parse_config
 from balancer.settings.rules import LimitSettings, RetrySettings
 from balancer.settings.tables import HealthSection, keys_of
 
@@ -289,18 +289,6 @@ _WRONG = [
 @pytest.mark.parametrize(("text", "line"), _WRONG, ids=[line.partition(":")[0] for _, line in _WRONG])
 def test_a_mistake_is_one_line_that_says_where_what_and_what_is_allowed(text, line):
     assert problems_of(text) == (f"c.toml: {line}",)
-
-
-@pytest.mark.parametrize(
-    "wrong", ["request_per_min = 1", "requests_per_min = 0", "estimate = 5", "tokens_per_min = 'many'"]
-)
-def test_of_a_quota_that_cannot_be_used_it_is_not_said_that_there_is_none(tmp_path, wrong):
-    """What `balancer check` says: the endpoints of such a quota name one that is there."""
-    file = tmp_path / "c.toml"
-    file.write_text(f"[[endpoints]]\nurl = 'http://a/'\nquota = 'x'\n[quotas.x]\n{wrong}\n")
-    _, problems = load_usable_part(file)
-    (line,) = problems
-    assert line.startswith(f"{file}: quotas.x")
 
 
 def test_all_mistakes_are_told_at_once():
