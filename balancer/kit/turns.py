@@ -63,8 +63,7 @@ class InTurn(Strategy):
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(log N)."""
-        if node.note.entry is None and node.in_flight < node.limit:
-            self.queue(node.note)
+        self.change(node, now)
 
     def queue(self, turn: Turn) -> None:
         """Give it a turn, in place of an earlier one; O(log N), amortised."""
