@@ -91,55 +91,26 @@ __all__ = [
 ]
 
 
-_MODULES = {
-    "AcquireTimeout": "balancer.errors",
-    "AsyncBalancedTransport": "balancer.transports.httpx_transports",
-    "AsyncPool": "balancer.opening.aio",
-    "BalancedAdapter": "balancer.transports.adapter",
-    "BalancedMiddleware": "balancer.transports.middleware",
-    "BalancedTransport": "balancer.transports.httpx_transports",
-    "BalancerError": "balancer.errors",
-    "CallFromWithin": "balancer.errors",
-    "CannotTell": "balancer.errors",
-    "Config": "balancer.settings.config",
-    "ConfigError": "balancer.errors",
-    "DuplicateEndpoint": "balancer.errors",
-    "Endpoint": "balancer.endpoint",
-    "EndpointError": "balancer.errors",
-    "EndpointOverloaded": "balancer.errors",
-    "EndpointStats": "balancer.core.metrics",
-    "HealthSettings": "balancer.settings.rules",
-    "Lease": "balancer.endpoint",
-    "LeaseError": "balancer.errors",
-    "HolderSettings": "balancer.settings.rules",
-    "LimitSettings": "balancer.settings.rules",
-    "NoEndpoint": "balancer.errors",
-    "NotConnected": "balancer.errors",
-    "Outcome": "balancer.endpoint",
-    "Pool": "balancer.opening.pool",
-    "PoolClosed": "balancer.errors",
-    "PoolForked": "balancer.errors",
-    "PoolStats": "balancer.core.metrics",
-    "QuotaExceeded": "balancer.errors",
-    "QuotaSettings": "balancer.settings.rules",
-    "QuotaSpent": "balancer.errors",
-    "QuotaStats": "balancer.core.metrics",
-    "RetrySettings": "balancer.settings.rules",
-    "Sessions": "balancer.transports.sessions",
-    "StrategyError": "balancer.errors",
-    "TooManyWaiters": "balancer.errors",
-    "UnknownEndpoint": "balancer.errors",
-    "WaitInCoroutine": "balancer.errors",
-    "aopenai": "balancer.transports.clients",
-    "expand_range": "balancer.values.urls",
-    "load_config": "balancer.settings.config",
-    "openai": "balancer.transports.clients",
-    "prompt_key": "balancer.transports.request_options",
-    "prompt_tokens": "balancer.transports.request_options",
+# The other names are errors.
+_NAMES = {
+    "balancer.core.metrics": ("EndpointStats", "PoolStats", "QuotaStats"),
+    "balancer.endpoint": ("Endpoint", "Lease", "Outcome"),
+    "balancer.opening.aio": ("AsyncPool",),
+    "balancer.opening.pool": ("Pool",),
+    "balancer.settings.config": ("Config", "load_config"),
+    "balancer.settings.rules": ("HealthSettings", "HolderSettings", "LimitSettings", "QuotaSettings", "RetrySettings"),
+    "balancer.transports.adapter": ("BalancedAdapter",),
+    "balancer.transports.clients": ("aopenai", "openai"),
+    "balancer.transports.httpx_transports": ("AsyncBalancedTransport", "BalancedTransport"),
+    "balancer.transports.middleware": ("BalancedMiddleware",),
+    "balancer.transports.request_options": ("prompt_key", "prompt_tokens"),
+    "balancer.transports.sessions": ("Sessions",),
+    "balancer.values.urls": ("expand_range",),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _MODULES and name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module(_MODULES.get(name, "balancer.errors")), name)

@@ -15,7 +15,7 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, s
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
-from balancer.values.numbers import checked, finite_seconds, positive, whole
+from balancer.values.numbers import checked, number, positive, whole
 from balancer.values.redaction import Redaction, in_one_line, refuse_halves, with_whole_characters
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
@@ -49,8 +49,7 @@ class Endpoint:
         headers: headers for each call, e.g. a key. The caller reads them from `lease.endpoint.headers`. Their values
             are never printed, logged or written.
         group: its failover group (>= 0). A higher group is used only when the lower ones cannot serve.
-        quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: a
-            quota of its own if the pool's `quotas` have "*", else none.
+        quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: none.
 
     Raises:
         ValueError: a field is out of range.
@@ -358,7 +357,7 @@ class Lease:
             LeaseError: the lease has ended. Nothing is changed.
             ValueError: `server_s` is not a number of seconds >= 0.
         """
-        seconds = checked("server_s", server_s, finite_seconds)
+        seconds = checked("server_s", server_s, number(ge=0))
         if self.account is None:
             raise LeaseError(self.id, f"{self!r} has ended; report on a call before its lease ends")
         self.server_s = seconds

@@ -158,18 +158,15 @@ class TooManyWaiters(BalancerError):
     """The queue of waiters is full. Fields: `waiting`, `limit`.
 
     `of_one_process`: they are of this process alone, at a pool that it shares with others, which has a limit for each.
-    `holder`: they are of this holder alone, which has a limit of its own; None: of all.
     """
 
-    def __init__(self, waiting: int, limit: int, of_one_process: bool = False, holder: str | None = None) -> None:
-        whose = "" if holder is None else f" of the holder {holder!r}"
+    def __init__(self, waiting: int, limit: int, of_one_process: bool = False) -> None:
         super().__init__(
             f"{waiting} callers of this process wait already, and a shared pool lets {limit} of each process wait; ask "
             "for fewer leases at once"
             if of_one_process
-            else f"{waiting} callers{whose} wait already and max_waiters is {limit}; try later or raise it"
+            else f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it"
         )
-        self.holder = holder
         self.waiting = waiting
         self.limit = limit
         self.of_one_process = of_one_process
@@ -200,10 +197,6 @@ class NoEndpoint(BalancerError):
 
     Fields: `labels`, `exclude`, `slots` and `only` of the request; `endpoints`, how many are in service; `spent`, how
     many of these could serve it, but have an account without quota; `spent_names`, their names.
-
-    Args:
-        why_not_only: why the endpoint `only` cannot serve it, and what helps; "": not known, as at a member of a
-            shared pool.
     """
 
     def __init__(
@@ -214,7 +207,6 @@ class NoEndpoint(BalancerError):
         slots: int = 1,
         spent_names: Sequence[str] = (),
         only: str | None = None,
-        why_not_only: str = "",
     ) -> None:
         wants = []
         if slots > 1:
@@ -226,8 +218,10 @@ class NoEndpoint(BalancerError):
         asked = " and ".join(wants) or "any endpoint"
         nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
         if only is not None:
-            why = why_not_only or "is not in service or cannot serve it; add it again"
-            said = f"{nothing_left}{only!r}, where alone the request may go, {why}, or let the request go elsewhere"
+            said = (
+                f"{nothing_left}{only!r}, where alone the request may go, is not in service or cannot serve it "
+                "(labels, slots, exclude); add it again, ask for less, or let the request go elsewhere"
+            )
         elif endpoints:
             found = f"none of the {endpoints} endpoints in service can serve a request for {asked}"
             said = f"{found}; {nothing_left}add one that can, or ask for less"

@@ -4,17 +4,14 @@ The header `endpoint-load-metrics` has several forms, told apart by its first wo
 
     endpoint-load-metrics: TEXT cpu_utilization=0.3, named_metrics.kv_cache_usage_perc=0.4
     endpoint-load-metrics: JSON {"cpu_utilization": 0.3, "named_metrics": {"kv_cache_usage_perc": 0.4}}
-    endpoint-load-metrics: BIN CTMzMzMzM9M/
-    endpoint-load-metrics-bin: CTMzMzMzM9M/
+    endpoint-load-metrics-json: {"cpu_utilization": 0.3}
 
-The binary form is the message `xds.data.orca.v3.OrcaLoadReport`. vLLM sends the first two if a request has the header
-`endpoint-load-metrics-format: TEXT` (or JSON). A header that cannot be read counts as no report, and is never an error.
+vLLM sends the first two if a request has the header `endpoint-load-metrics-format: TEXT` (or JSON). A header that
+cannot be read, such as one of ORCA's binary form, counts as no report, and is never an error.
 """
 
 import json
 import math
-import struct
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -26,7 +23,7 @@ ASK: Final = "endpoint-load-metrics-format"
 """The header by which a request asks for a report, with the value "TEXT" or "JSON"."""
 
 _HEADER: Final = "endpoint-load-metrics"
-_FORMS: Final = ((_HEADER, ""), (f"{_HEADER}-json", "JSON"), (f"{_HEADER}-bin", "BIN"))
+_FORMS: Final = ((_HEADER, ""), (f"{_HEADER}-json", "JSON"))
 
 REPORTS: Final = frozenset(name.encode() for name, _ in _FORMS)
 """The headers that may have a report, in lower case."""
@@ -35,16 +32,7 @@ _LONGEST: Final = 16_384  # characters
 _NAMED: Final = "named_metrics"
 _UTILIZATIONS: Final = ("kv_cache_usage_perc", "kv_cache_utilization", "gpu_cache_usage_perc")  # of vLLM, by version
 _WAITING: Final = "num_requests_waiting"
-# Fields of the message, by number. All are doubles, except the maps.
-_FIELDS: Final = {
-    1: "cpu_utilization",
-    2: "mem_utilization",
-    6: "rps_fractional",
-    7: "eps",
-    9: "application_utilization",
-}
-_NAMED_FIELD: Final = 8
-_PLAIN: Final = frozenset(_FIELDS.values())
+_PLAIN: Final = ("application_utilization", "cpu_utilization", "mem_utilization", "rps_fractional", "eps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +79,7 @@ def load_of(headers: Mapping[str, str]) -> Load | None:
         if isinstance(text, str) and len(text) <= _LONGEST:
             try:
                 return _read(text.strip(), kind)
-            except (ValueError, TypeError, LookupError, RecursionError, struct.error):
+            except (ValueError, TypeError, LookupError, RecursionError):
                 return None
     return None
 
@@ -99,13 +87,8 @@ def load_of(headers: Mapping[str, str]) -> Load | None:
 def _read(text: str, kind: str) -> Load | None:
     if not kind:
         word, _, rest = text.partition(" ")
-        kind, text = (word.upper(), rest.strip()) if word.upper() in ("TEXT", "JSON", "BIN") else ("TEXT", text)
-    if kind == "JSON":
-        found = _of_json(text)
-    elif kind == "BIN":
-        found = _of_message(b64decode(text + "=" * (-len(text) % 4), validate=True))
-    else:
-        found = _of_text(text)
+        kind, text = (word.upper(), rest.strip()) if word.upper() in ("TEXT", "JSON") else ("TEXT", text)
+    found = _of_json(text) if kind == "JSON" else _of_text(text)
     plain: dict[str, float] = {}
     named: dict[str, float] = {}
     for name, value in found:
@@ -145,53 +128,3 @@ def _number(value: object) -> float:
 def _camel_to_snake(name: str) -> str:
     """Convert a field name such as cpuUtilization, which JSON may use, to the message's name."""
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-
-
-def _of_message(data: bytes) -> Iterator[tuple[str, float]]:
-    """Yield the values of a message that are used here; other fields are skipped."""
-    for number, value in _fields(data):
-        if number in _FIELDS and isinstance(value, float):
-            yield _FIELDS[number], value
-        elif number == _NAMED_FIELD and isinstance(value, bytes):
-            entry = dict(_fields(value))
-            key, metric = entry.get(1, b""), entry.get(2, 0.0)
-            if isinstance(key, bytes) and isinstance(metric, float):
-                yield f"{_NAMED}.{key.decode()}", metric
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Yield number and value of each field of a Protocol Buffers message."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield number, value
-        elif kind == 1:
-            yield number, struct.unpack_from("<d", data, at)[0]
-            at += 8
-        elif kind == 2:
-            length, at = _varint(data, at)
-            if at + length > len(data):
-                raise ValueError("a field is longer than the message")
-            yield number, data[at : at + length]
-            at += length
-        elif kind == 5:
-            yield number, struct.unpack_from("<f", data, at)[0]
-            at += 4
-        else:
-            raise ValueError(f"a field of kind {kind}")
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")

@@ -9,7 +9,6 @@ from balancer.program import Program
 
 __all__ = [
     "FEWEST_AGREEING",
-    "Case",
     "CaseOptions",
     "Checker",
     "Origin",
@@ -104,17 +103,6 @@ class Proposal:
     origin: Origin
     answer: bytes | None = None
     sample: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An input and its expected output."""
-
-    id: int
-    data: bytes
-    answer: bytes
-    origin: Origin
-    sample: bool
 
 
 @dataclass(frozen=True, slots=True)

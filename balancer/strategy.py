@@ -18,7 +18,7 @@ host has another limit, which may be 0, and another weight.
 
 import random
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
@@ -105,19 +105,9 @@ class Request:
         """Return a request that excludes these endpoints too, or this request if there are none."""
         if not identities:
             return self
-        made = object.__new__(Request)
-        for name, value in (
-            ("labels", self.labels),
-            ("exclude", self.exclude),
-            ("slots", self.slots),
-            ("key", self.key),
-            ("terms", self.terms),
-            ("tokens", self.tokens),
-            ("only", self.only),
-            ("open", False),
-            ("barred", self.barred | identities),
-        ):
-            object.__setattr__(made, name, value)
+        made = replace(self)
+        object.__setattr__(made, "open", False)
+        object.__setattr__(made, "barred", self.barred | identities)
         return made
 
     def admits(self, endpoint: Endpoint) -> bool:

@@ -32,7 +32,7 @@ from balancer.commands.options import (
 from balancer.commands.output import complain, print_errors, print_json
 from balancer.commands.run import run
 from balancer.commands.stopping import stoppable
-from balancer.errors import BalancerError, ConfigError
+from balancer.errors import BalancerError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
 
@@ -153,27 +153,24 @@ def check(
     ca: CaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Judges nothing."""
+    """Report the mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Judges nothing."""
     from balancer.commands.check import check_config
-    from balancer.settings.config import load_usable_part
+    from balancer.settings.config import load_config
 
-    settings, mistakes = load_usable_part(config)
-    if settings is None:
-        raise ConfigError(mistakes)
-    settings = over_pool(settings, pool, token_file, ca)
-    if settings.pipeline is not None and not mistakes:
+    settings = over_pool(load_config(config), pool, token_file, ca)
+    if settings.pipeline is not None:
         require("pipeline", '"balancer check" of a config with [pipeline]')
     with redacted(settings):
-        checked = check_config(with_options(settings, strategy, None), context.obj, offline=offline or bool(mistakes))
-    errors = [*mistakes, *checked.mistakes, *checked.silent]
+        checked = check_config(with_options(settings, strategy, None), context.obj, offline=offline)
+    errors = [*checked.mistakes, *checked.silent]
     if as_json:
         print_json(checked.data, errors=errors, redact=settings.redact)
-    elif not mistakes:
+    else:
         for line in checked.lines:
             print(line)
-    if errors and not as_json:
-        print_errors(errors)
-    raise typer.Exit(_WRONG if mistakes or checked.mistakes else _UNREACHED if checked.silent else _DONE)
+        if errors:
+            print_errors(errors)
+    raise typer.Exit(_WRONG if checked.mistakes else _UNREACHED if checked.silent else _DONE)
 
 
 def serve(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from balancer.core.health import most_ejected, panics
+from balancer.core.health import most_ejected
 from balancer.settings.config import Config
 from balancer.settings.tables import HealthSection
 from balancer.values.wording import did_you_mean
@@ -37,25 +37,23 @@ def _of_the_pool(config: Config) -> Iterator[str]:
     else:
         tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
         tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
-        tests += [f"outliers of {health.min_hosts} or more"] if health.rate_sds or health.failure_share < 1 else []
         yield f"health     ejects {', '.join(tests) or 'no endpoint'}"
         yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
     yield "limits     " + (
         "fixed: the capacities"
         if limits.kind == "fixed"
-        else f"aimd: from {limits.initial} slots up to the capacities, x {limits.backoff:g} when overloaded"
+        else f"aimd: from {limits.initial} slots up to the capacities, half when overloaded"
     )
     for host, cap in sorted(config.host_caps.items()):
         yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
     for name, quota in sorted(config.quotas.items()):
         most = {"calls": quota.requests_per_min, "tokens": quota.tokens_per_min}
         each = " and ".join(f"{number} {what}" for what, number in most.items() if number is not None)
-        yield f"quota      {each} a minute on {'each other endpoint' if name == '*' else f'endpoints of {name!r}'}"
+        yield f"quota      {each} a minute on endpoints of {name!r}"
     if config.pool.fairness is not None:
         yield "fairness   the slots are shared out between the holders that wait"
     for name, whose in sorted(config.holders.items()):
-        bounds = {"leases": whose.max_leases, "waiters": whose.max_waiters}
-        bound = "".join(f", at most {number} {what}" for what, number in bounds.items() if number is not None)
+        bound = f", at most {whose.max_leases} leases" if whose.max_leases is not None else ""
         yield f"holder     weight {whose.weight:g}{bound} for {'each other one' if name == '*' else repr(name)}"
     if config.pool.spill_after_s is not None:
         yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
@@ -86,8 +84,6 @@ def warnings(config: Config) -> Iterator[str]:
         yield from _on_groups(config, groups)
     elif config.pool.spill_after_s is not None:
         yield "pool.spill_after_s: all endpoints have one group, so it has no effect; give some of them a higher group"
-    if len(groups) == 1:
-        yield from _on_panic(config)
     if config.pool.strategy == "round_robin" and len({endpoint.weight for endpoint in config.pool_endpoints}) > 1:
         yield (
             "pool.strategy: round_robin ignores weights, and those of the endpoints differ; weighted_round_robin goes "
@@ -107,19 +103,6 @@ def warnings(config: Config) -> Iterator[str]:
         )
 
 
-def _on_panic(config: Config) -> Iterator[str]:
-    """Yield a line if so many endpoints may be ejected that all must serve again."""
-    health, many = config.health, len(config.pool_endpoints)
-    if health is None or not panics(health, many, most := most_ejected(health, many)):
-        return
-    first = next(out for out in range(most + 1) if panics(health, many, out))
-    yield (
-        f"health: max_ejected_share = {health.max_ejected_share:g} lets {most} of {many} endpoints be ejected, but "
-        f"from {first} on all serve again, also the ejected ones (panic_share = {health.panic_share:g}); set "
-        "panic_share = 0.0 if fewer shall serve"
-    )
-
-
 def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:
     """Yield a line if the lowest group can fail as a whole and the next one is still not used."""
     health = config.health
@@ -134,12 +117,7 @@ def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:
         return
     most = most_ejected(health, many)
     if least > most:
-        why = f"{least} of {many} endpoints are in that group, and {most} can be ejected at once"
-    elif panics(health, many, least):
-        why = f"with {least} of {many} endpoints ejected, all must serve (panic)"
-    else:
-        return
-    yield (
-        f"endpoints: group {following} is not used if all of group {lowest} fails, because {why}; set "
-        "max_ejected_share = 1.0 and panic_share = 0.0 in [health]"
-    )
+        yield (
+            f"endpoints: group {following} is not used if all of group {lowest} fails, because {least} of {many} "
+            f"endpoints are in that group, and {most} can be ejected at once; set max_ejected_share = 1.0 in [health]"
+        )

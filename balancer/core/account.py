@@ -53,7 +53,6 @@ class Account:
         meter: the meter of its quota, or None.
         ignored: how many leases ended with the outcome IGNORED.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
-        holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
         kind: its kind while it is active; see `balancer.core.kinds`.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
@@ -76,8 +75,6 @@ class Account:
     # Total seconds in service without slots: ejected, resting or spent. It adds the end of each such period and
     # subtracts its start, so `out_s + now` includes a period that has not ended.
     out_s: float = 0.0
-    holds: list[int] | None = None
-    held_s: float = 0.0
     kept: bool = False
     alert: bool = False
     spent: bool = False

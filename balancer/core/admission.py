@@ -26,7 +26,6 @@ from balancer.values.numbers import checked, seconds
 __all__ = ["AdmissionFilters"]
 
 _NONE = frozenset[str]()
-_EACH = "*"
 
 
 class FailoverGroups:
@@ -95,7 +94,7 @@ class AdmissionFilters:
 
     Args:
         ledger: the pool's ledger.
-        quotas: by name. "*" gives each endpoint that names none a quota of its own.
+        quotas: by name.
         spill_after_s: see `FailoverGroups`.
 
     Attributes:
@@ -118,10 +117,8 @@ class AdmissionFilters:
         self.due_s = inf
         self.kept: dict[Meter, object] = {}
         self._ledger = ledger
-        self._each = quotas.get(_EACH)
         self._groups = FailoverGroups(spill_after_s)
-        self._named = {name: Meter(name, quota) for name, quota in quotas.items() if name != _EACH}
-        self._own: dict[str, Meter] = {}
+        self._named = {name: Meter(name, quota) for name, quota in quotas.items()}
         self._meters: list[Meter] = []
         self._group: int | None = None  # the group of all endpoints, if there is only one group
 
@@ -140,20 +137,19 @@ class AdmissionFilters:
         """Return whether this endpoint brings a quota, or a second group."""
         alike = self._group is None or endpoint.group == self._group
         self._group = endpoint.group
-        return not alike or endpoint.quota is not None or self._each is not None
+        return not alike or endpoint.quota is not None
 
-    def arrange(self, now: float) -> None:
+    def arrange(self) -> None:
         """Read from the ledger which endpoints there are now; O(N)."""
         accounts = self._ledger.accounts()
         members: dict[Meter, list[str]] = {}
         for account in accounts:
-            account.meter = self._meter_of(account)
+            account.meter = self._named[account.endpoint.quota] if account.endpoint.quota is not None else None
             if account.meter is not None:
                 members.setdefault(account.meter, []).append(account.endpoint.identity)
         for meter, names in members.items():
             meter.names = frozenset(names)
         self._meters = list(members)
-        self._own = {name: meter for name, meter in self._own.items() if meter in members or not meter.is_idle(now)}
         active = self._ledger.active()
         self._groups.arrange(active)
         if active:
@@ -161,14 +157,6 @@ class AdmissionFilters:
         self.any = bool(self._meters) or self._groups.several
         if not self.any:
             self.free()
-
-    def _meter_of(self, account: Account) -> Meter | None:
-        endpoint = account.endpoint
-        if endpoint.quota is not None:
-            return self._named[endpoint.quota]
-        if self._each is None:
-            return None
-        return self._own.setdefault(endpoint.identity, Meter(endpoint.name, self._each))
 
     @property
     def has_quotas(self) -> bool:
@@ -244,6 +232,8 @@ class AdmissionFilters:
             now: the time.
             kept: the endpoint whose slots are reserved for the claim, if it needs several.
         """
+        if not self._meters:
+            return
         first, first_s = kept.meter if kept is not None else None, inf
         for account in self._ledger.active():
             meter = account.meter

@@ -14,8 +14,6 @@ Rules for a shell (threads, tasks, a simulator):
   calls `cut`. One that cannot lets the attempt run.
 - After a `Hedge`, it calls `hedged` with the endpoint of the second call. If no slot is free at once, it calls nothing.
 - It counts the first attempt in the budget when its lease is granted (`RetryBudget.attempted`).
-- It may make the plan only when something fails, if `AttemptPlans` knows what the plan would say until then. It tells
-  the new plan what has happened, with `begin` and `granted`, and goes on.
 - `out` is the set of names that `Core.out_of_service` returns.
 """
 
@@ -25,7 +23,7 @@ from enum import Enum
 
 from balancer.core.budget import LONGEST_ASKED_S, Budget, pause_s
 from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Run, Why
-from balancer.core.outage import Patience
+from balancer.core.outage import PoolOutage
 
 __all__ = ["AttemptPlan", "AttemptPlans"]
 
@@ -68,7 +66,7 @@ class AttemptPlan:
     """
 
     def __init__(
-        self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
+        self, terms: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: PoolOutage | None = None
     ) -> None:
         self.terms = terms
         self.tries = 0
@@ -331,21 +329,15 @@ class AttemptPlans:
 
     Attributes:
         policy: the policy.
-        opening: the first decisions of each of these plans: how it asks for a lease, and the run. A call whose run
-            succeeds needs no plan. None: they depend on the time or on the endpoints, or a success must be reported.
     """
 
     def __init__(
-        self, policy: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: Patience | None = None
+        self, policy: CallPolicy, *, budget: Budget | None, rng: random.Random, outage: PoolOutage | None = None
     ) -> None:
         self.policy = policy
-        self.opening: tuple[Ask, Run] | None = None
         self._budget = budget
         self._rng = rng
         self._outage = outage
-        if policy.deadline_s == math.inf and not policy.shuns and outage is None:
-            plan = self.new()  # so that no rule of a plan is written twice
-            self.opening = plan.begin(0.0), plan.granted("", 0.0)
 
     def new(self) -> AttemptPlan:
         return AttemptPlan(self.policy, budget=self._budget, rng=self._rng, outage=self._outage)

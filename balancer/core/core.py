@@ -33,10 +33,8 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.quotas import Charge
 from balancer.core.readings import endpoint_stats, lease_rows, pool_counts, summary, wait_rows
-from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
-from balancer.core.timing import CountedWaits, LeaseTimes, count_hold, holds_of
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
@@ -75,10 +73,8 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         shares: the fair shares of holders, or None. Read only.
-        recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
-        passed_over: the name of a strategy that picked none although a slot was free; "": none was found to do so.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -105,16 +101,13 @@ class Core:
             checked("max_waiters", max_waiters, partial(whole, least=0))
         self.shells: list[Iterable[Waiter]] = []
         self.closed = False
-        self.passed_over = ""
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
-        self._times = False  # whether the times of leases are counted
         look = self._look_at_the_clock
         self.ledger = ledger = Ledger(
             endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, look=look, now=now
         )
-        self.recordings = Recordings(ledger)
         self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
         self.shares = None if holders is None else FairShares(holders)
         self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self.shares, look)
@@ -122,19 +115,13 @@ class Core:
         self.reservations = self._queue.reservations
         for account in ledger.accounts():
             self.admission.check(account.endpoint)
-        self.admission.arrange(now)
+        self.admission.arrange()
         self._retries = self._hedges = 0
         self._look_at_the_clock()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
-
-    def time_leases(self) -> None:
-        """Count from now on how long leases are waited for and held; see `times`. A second call does nothing."""
-        if not self._times:
-            self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
-            self._times = True
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -261,16 +248,6 @@ class Core:
             else:
                 self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
         self.ledger.tick(now)
-        return self._queue.serve(now)
-
-    def look_again(self, now: float) -> EndedWaiters:
-        """Ask the strategy again for the waiters, if a free slot could serve one: it has wrongly picked none; O(N).
-
-        `passed_over` is set to its name then.
-        """
-        if not self.waiters.size or not self._queue.passed_over(now):
-            return ()
-        self.passed_over = self.ledger.strategy.name
         return self._queue.serve(now)
 
     def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:
@@ -419,13 +396,6 @@ class Core:
         """Return the figures of each holder; an empty list if there are no fair shares. O(holders)."""
         return [] if self.shares is None else self.shares.stats(now)
 
-    def times(self) -> LeaseTimes | None:
-        """Return a copy of how long leases were waited for and held; None before `time_leases`."""
-        waits = self._queue.waits
-        if not isinstance(waits, CountedWaits):
-            return None
-        return LeaseTimes(waits.counted(self.ledger.granted), holds_of(self.ledger.accounts()))
-
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return copies of the input of `PoolStats.of`, so that a shell can make the sums outside its lock."""
         if now >= self.due_s and not self.waiters.size:
@@ -433,7 +403,7 @@ class Core:
         return endpoint_stats(self.ledger, now), pool_counts(self), self._queue.waits.copy()
 
     def __repr__(self) -> str:
-        return summary(self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed)
+        return summary(self.ledger, waiting=self.waiters.size, closed=self.closed)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -441,19 +411,16 @@ class Core:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease. Record an event, a time, a share or a quota if somebody wants it."""
-        account: Account | None = lease.account
+        """End a lease. Record an event or a share if somebody wants it."""
+        was_out = lease.account is not None
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
         news = self.journal.of_lease(Ended, now, lease, outcome, held_s) if Ended in self.journal.wanted else ()
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # a strategy may raise after the lease has ended
-            if account is not None and lease.account is None:
-                if self._times:
-                    count_hold(account, held_s)
-                if self.shares is not None:
-                    self.shares.ended(lease, outcome, now)
+            if self.shares is not None and was_out and lease.account is None:
+                self.shares.ended(lease, outcome, now)
             if self.admission.any and not self.waiters.size:
                 self.admission.observe(now)
 
@@ -472,6 +439,6 @@ class Core:
     def _changed(self, endpoint: Endpoint | None, now: float) -> EndedWaiters:
         """Update the admission filters after a change of endpoints, and serve the waiters."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
-            self.admission.arrange(now)
+            self.admission.arrange()
             self._look_at_the_clock()
         return self._queue.serve(now)

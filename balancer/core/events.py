@@ -26,7 +26,6 @@ __all__ = [
     "Journal",
     "Leaked",
     "LimitChanged",
-    "Panic",
     "Probing",
     "Queued",
     "Removed",
@@ -163,13 +162,6 @@ class Spent(_OfEndpoint):
 
 
 @dataclass(frozen=True, slots=True)
-class Panic(Event):
-    """Too few endpoints are fit, so all must serve. With `on` False: that is over."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LimitChanged(_OfEndpoint):
     """At most `limit` slots of an endpoint may be in use from now on, if its host has room."""
 
@@ -206,12 +198,10 @@ class Hedged(_OfEndpoint):
     """A slow call is made a second time, at `endpoint`."""
 
 
-KINDS: Final[frozenset[type[Event]]] = frozenset(
-    {
-        *(Queued, Granted, Ended, TimedOut, Expired, Abandoned, Leaked),
-        *(Ejected, Spared, Probing, Rested, Restored, Spent, Panic, LimitChanged),
-        *(Added, Drained, Removed, StrategyChanged, Retried, Hedged),
-    }
+KINDS: Final = frozenset(
+    kind
+    for name, kind in globals().items()
+    if name in __all__ and isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 )
 """All kinds of events."""
 

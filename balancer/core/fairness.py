@@ -39,7 +39,7 @@ class HolderAccount:
     """What one holder has out and has had.
 
     Attributes:
-        name, weight, max_leases, max_waiters: as configured.
+        name, weight, max_leases: as configured.
         slots, out, waiting: slots and leases out, and waiters.
         leases, calls, tokens: granted, ended with a judgement of the endpoint, and reported, so far.
         waits: how long its leases were waited for.
@@ -52,7 +52,6 @@ class HolderAccount:
         self.name = name
         self.weight = 1.0 if settings is None else settings.weight
         self.max_leases = None if settings is None else settings.max_leases
-        self.max_waiters = None if settings is None else settings.max_waiters
         self.slots = self.out = self.waiting = 0
         self.leases = self.calls = self.tokens = 0
         self.waits = WaitHistogram()

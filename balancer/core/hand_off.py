@@ -138,10 +138,6 @@ class HandOff:
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
             raise TooManyWaiters(self.waiters.size, self._max_waiters or 0)
-        if self._shares is not None and deadline_s > now:
-            holder = self._shares.of(request)
-            if holder.max_waiters is not None and holder.waiting >= holder.max_waiters:
-                raise TooManyWaiters(holder.waiting, holder.max_waiters, holder=holder.name)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
         self._journal.note(Queued, now)
         if self.reservations.accounts or request.slots > 1 or self._admission.any:
@@ -333,13 +329,3 @@ class HandOff:
             if not is_next:
                 self._found[asked].pop("passed over", None)
         return self._found[asked]
-
-    def passed_over(self, now: float) -> bool:
-        """Return whether a waiter could use a free slot now, and the strategy picked none for it; O(groups x N)."""
-        if not self._ledger.free:
-            return False
-        late = self._ledger.stranded or self._admission.is_late(now) or now >= self._rules.due_s
-        return not late and any(
-            now < waiter.deadline_s and "passed over" in self._reasons(waiter, now)
-            for waiter in self.waiters.candidates(now)
-        )

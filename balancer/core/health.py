@@ -1,28 +1,26 @@
-"""Health of endpoints: ejection, cooldown, probing, slow start, panic.
+"""Health of endpoints: ejection, cooldown, probing, slow start.
 
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are counted, and told to the
-tests in batches, before anything else is.
+The outlier tests are in `balancer.core.outliers`. For speed, successes are counted, and told to the tests in batches,
+before anything else is.
 
-Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
-Envoy.
+Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); slow start as in Envoy.
 """
 
 import math
 import random
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable
 from math import inf
-from operator import attrgetter
 
 from balancer.core.live_heap import LiveHeap
-from balancer.core.outliers import TESTS, OutlierTest
+from balancer.core.outliers import OutlierTests
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
 
-__all__ = ["HealthWatch", "most_ejected", "panics"]
+__all__ = ["HealthWatch", "most_ejected"]
 
 
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
@@ -40,6 +38,7 @@ _MOST_BAD_PROBES = 64  # 2**64 times any cooldown is more than the longest
 _FORGIVEN_AFTER = 5
 _SMALL = 3  # in pools of at most so many endpoints one may be ejected, even if that is more than the share
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
+_LATELY_S = 10.0  # for so long an overload of another endpoint counts as recent
 
 
 class HealthWatch:
@@ -48,32 +47,21 @@ class HealthWatch:
     Args:
         settings: the tests and the times.
         rng: for jitter.
-        tests: make the outlier tests.
 
     Attributes:
-        panic: True while too few endpoints are fit, so that all must serve.
         moved: the records whose state has changed since a caller last cleared this list.
         spared: the records that would be ejected if more might be, since a caller last cleared this list.
     """
 
-    def __init__(
-        self,
-        settings: HealthSettings,
-        rng: random.Random,
-        tests: Iterable[Callable[[HealthSettings], OutlierTest]] = TESTS,
-    ) -> None:
+    def __init__(self, settings: HealthSettings, rng: random.Random) -> None:
         self._settings = settings
         self._random = rng.random
         self._forgives_time_outs = settings.timeouts == "ignore"
         self._records: dict[HealthRecord, None] = {}
         self._out = 0
         self._timers: LiveHeap[HealthRecord] = LiveHeap(lambda entry: entry[0] == entry[2].until_s)
-        self._compare_s = -inf
-        self._any_bad = False  # whether a call has failed since the last comparison
-        self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
-        self._tests = [test(settings) for test in tests]
-        self._timed = [test for test in self._tests if test.timed]
-        self.panic = False
+        self._batch_s = settings.decay_s * _BATCH
+        self._tests = OutlierTests(settings)
         self.moved: list[HealthRecord] = []
         self.spared: list[HealthRecord] = []
 
@@ -112,8 +100,6 @@ class HealthWatch:
         del self._records[record]
         self._out -= record.state in _OUT
         record.until_s = inf
-        for test in self._tests:
-            test.leave(record)
         self._restrain(now)
 
     def listen(self, record: HealthRecord, *, each: bool) -> None:
@@ -134,13 +120,10 @@ class HealthWatch:
     def counted(self, record: HealthRecord, now: float) -> bool:
         """Begin a batch with a success at or after `record.look_s`, if that is all it needs; else return False.
 
-        It may change something if the endpoint was out of service since its last end, if every end must be seen, or if
-        endpoints are to be compared.
+        It may change something if the endpoint was out of service since its last end, or if every end must be seen.
         """
-        if record.look_s == -inf or (self._any_bad and now >= self._compare_s):
+        if record.look_s == -inf:
             return False
-        if now >= self._compare_s:
-            self._compare(now)
         self._book(record, now)
         record.fresh = 1
         record.look_s = record.fresh_until_s = now + self._batch_s
@@ -153,8 +136,6 @@ class HealthWatch:
         if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
             outcome = Outcome.IGNORED
         self._book(record, now)
-        if now >= self._compare_s:
-            self._compare(now)
         rest_s = self._rest_s(lease, outcome)
         if record.probe == lease.id:
             record.probe = None
@@ -165,7 +146,7 @@ class HealthWatch:
             self._judge_call(record, lease, outcome, rest_s, now)
         elif rest_s:
             self._rest_longer(record, rest_s, now)
-        if record.state in _IN and not record.each and not self._timed:
+        if record.state in _IN and not record.each:
             record.look_s = record.fresh_until_s = now + self._batch_s
 
     def pinged(self, record: HealthRecord, ok: bool, now: float, *, conclusive: bool = False) -> None:
@@ -182,7 +163,7 @@ class HealthWatch:
             self._book(record, now)
             if not ok:
                 record.row, record.failing = 0, True
-            self._trip([test for test in self._tests if test.pinged(record, ok, now)], record, now)
+            self._trip(self._tests.pinged(record, ok), record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
             self._move(record, HealthEvent.PROBED_WELL, now)
 
@@ -202,9 +183,7 @@ class HealthWatch:
 
     def most(self, record: HealthRecord) -> float:
         """Return how many slots health allows."""
-        if record.state is Health.RESTING:
-            return 0
-        if record.state in _IN or (self.panic and not record.asked):
+        if record.state in _IN:
             return inf
         return 1 if record.state is Health.HALF_OPEN else 0
 
@@ -222,16 +201,12 @@ class HealthWatch:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
             self._add(record, 1, now)
-            self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
-            record.bad += 1
-            self._any_bad = True
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
                 record.row, record.failing, record.last = 0, True, getattr(lease, "raised", "")
-                found = [test for test in self._tests if test.failed(record, now)]  # every test must get the failure
-                self._trip(found, record, now, rest_s)
+                self._trip(self._tests.failed(record, now), record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, HealthEvent.ASKED_REST, now, rest_s)
 
@@ -241,7 +216,7 @@ class HealthWatch:
         O(N), for each overload.
         """
         others = [other for other in self._records if other is not record and other.state in _IN]
-        busy = sum(now - other.overload_s <= self._settings.interval_s for other in others)
+        busy = sum(now - other.overload_s <= _LATELY_S for other in others)
         return bool(others) and 2 * busy >= len(others)
 
     def _others_are_failing(self, record: HealthRecord) -> bool:
@@ -257,7 +232,6 @@ class HealthWatch:
             return
         if record.state is Health.EJECTED:
             record.asked = True
-            self.moved.append(record)
         if now + rest_s > record.until_s:
             self._time(record, now + rest_s)
 
@@ -265,26 +239,6 @@ class HealthWatch:
         """Return for how many seconds the endpoint asks for no calls; 0: it does not ask."""
         asked_s = lease.hint.retry_after_s if lease.hint and outcome is Outcome.OVERLOAD else None
         return min(asked_s, self._settings.max_cooldown_s) if asked_s and asked_s > 0 else 0.0
-
-    def _compare(self, now: float) -> None:
-        self._compare_s = now + self._settings.interval_s
-        for record in self._records:
-            self._book(record, now)
-        if self._any_bad:
-            self._find_outliers(now)
-            self._any_bad = False
-        for record in self._records:
-            record.good = record.bad = 0
-            if record.spared and now - record.spared_s >= self._settings.interval_s:
-                record.spared = ""
-
-    def _find_outliers(self, now: float) -> None:
-        candidates = [record for record in self._records if record.state in _IN and record.calls]
-        candidates.sort(key=attrgetter("success_rate"))  # the worst first, as not all may be ejected
-        found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
-        for record, finder in found:
-            if record.state in _IN:
-                self._trip([finder], record, now)
 
     def _judge_probe(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
@@ -296,18 +250,18 @@ class HealthWatch:
 
     # -- moving ------------------------------------------------------------------------------------
 
-    def _trip(self, found: Sequence[OutlierTest], record: HealthRecord, now: float, rest_s: float = 0.0) -> None:
+    def _trip(self, why: str, record: HealthRecord, now: float, rest_s: float = 0.0) -> None:
         """Eject an endpoint that a test has found, unless too many would be out: then it is spared."""
-        if not found:
+        if not why:
             return
-        why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
+        why += f", last: {record.last}" if record.last else ""
         if self._out < self.allowed:
             record.why = why
             self._move(record, HealthEvent.TRIPPED, now, rest_s)
             return
         if not record.spared:
             self.spared.append(record)
-        record.spared, record.spared_s = why, now
+        record.spared = why
 
     def _restrain(self, now: float) -> None:
         """Bring back endpoints while too many are ejected. The first are those with the earliest return."""
@@ -318,7 +272,6 @@ class HealthWatch:
             self._move(first, HealthEvent.READMITTED, now)
             if rest_s > 0:
                 self._move(first, HealthEvent.ASKED_REST, now, rest_s)
-        self._look_for_panic()
 
     def _move(self, record: HealthRecord, event: HealthEvent, now: float, least_s: float = 0.0) -> None:
         """Change the state, and start what belongs to the new one. A rest lasts at least `least_s` seconds."""
@@ -339,7 +292,6 @@ class HealthWatch:
             if before is not Health.RESTING:  # after a rest its counts stay, as it was not ejected
                 self._begin(record, now)
             self._warm(record, now)
-        self._look_for_panic()
 
     def _next_cooldown_s(self, record: HealthRecord) -> float:
         settings, bad_probes = self._settings, record.bad_probes
@@ -362,19 +314,11 @@ class HealthWatch:
         self._timers.push(at_s, record)
         record.until_s = at_s
 
-    def _look_for_panic(self) -> None:
-        endpoints = len(self._records)
-        panic = panics(self._settings, endpoints, self._out)
-        if panic is not self.panic:
-            self.panic = panic
-            self.moved += [record for record in self._records if record.state in _OUT]
-
     def _begin(self, record: HealthRecord, now: float) -> None:
         """Reset all counts."""
-        record.fresh = record.good = record.bad = record.row = 0
+        record.fresh = record.row = 0
         record.failing = False
-        for test in self._tests:
-            test.begin(record, now)
+        self._tests.begin(record, now)
 
     def _book(self, record: HealthRecord, now: float) -> None:
         """Report to the tests the successes that were only counted so far."""
@@ -384,21 +328,15 @@ class HealthWatch:
     def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
         """Count a batch, and tell the tests of it."""
         record.fresh = 0
-        record.good += successes
         record.row = row = record.row + successes
         record.failing = False
         if row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
-        for test in self._tests:
-            test.booked(record, successes, at_s)
+            record.spared = ""
+        self._tests.booked(record, successes, at_s)
 
 
 def most_ejected(settings: HealthSettings, endpoints: int) -> int:
     """Return how many of so many endpoints may be ejected at once."""
     least = 1 if settings.max_ejected_share and endpoints <= _SMALL else 0
     return max(0, min(endpoints - 1, max(math.floor(settings.max_ejected_share * endpoints + _ROUNDING), least)))
-
-
-def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
-    """Return whether all endpoints must serve when `out` of them are out."""
-    return endpoints - out < settings.panic_share * endpoints - _ROUNDING

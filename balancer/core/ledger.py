@@ -21,13 +21,12 @@ from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExce
 from balancer.load import Load
 from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
-from balancer.values.wording import did_you_mean
 
 __all__ = ["Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
-_LONGEST = 100  # characters of a strategy's wrong choice that an error shows
+_STRANGER = "picked a {}, which is not a node in service of this pool; pick one that was passed to join"
 
 
 class Ledger:
@@ -94,7 +93,7 @@ class Ledger:
         try:
             account = self._lent[node]
         except Exception:  # the choice may be any object, also one that cannot be hashed
-            raise StrategyError(self.strategy.name, _stranger(node)) from None
+            raise StrategyError(self.strategy.name, _STRANGER.format(type(node).__name__)) from None
         if account.in_flight >= account.limit if request.open else not request.fits(account):
             raise StrategyError(self.strategy.name, f"picked {account.node!r}, which cannot serve {request}")
         lease = self._lend(account, 1 if request.slots == 1 else request.takes(account), request, now)
@@ -399,8 +398,7 @@ class Ledger:
             needed, has = most.needs(request.tokens), int(most.most_tokens)
             return QuotaExceeded(request.labels, request.exclude, len(active), request.slots, needed, has)
         spent = [account.endpoint.name for account in able if account.spent]
-        why = self._why_not_only(request, request.only) if request.only is not None and not spent else ""
-        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent, request.only, why)
+        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent, request.only)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -424,22 +422,6 @@ class Ledger:
         if request.terms is not None and request.terms.timed:
             self._timed(lease, now)
         return lease
-
-    def _why_not_only(self, request: Request, only: str) -> str:
-        """Return why the one endpoint of `request` cannot serve it, and what helps."""
-        account = self._accounts.get(identity_of(only))
-        if account is None:
-            names = [each.endpoint.name for each in self.accounts()]
-            near = did_you_mean(only, names).removeprefix("; ")
-            return f"is not in service: no endpoint has that name{near and f' ({near})'}; add it"
-        if account.state is not _ACTIVE:
-            return "is not in service any more: it was drained or removed; add it again"
-        endpoint = account.endpoint
-        if request.slots > endpoint.capacity:
-            return f"has {endpoint.capacity} slots, and the request wants {request.slots}; ask for less"
-        if lacking := request.labels - endpoint.labels:
-            return f"lacks the labels {sorted(lacking, key=str)}; ask for labels that it has"
-        return "is excluded by the request itself; do not exclude it"
 
     def _tell_limit(self, account: Account, before: int, now: float) -> None:
         if before != account.ceiling:
@@ -498,14 +480,3 @@ class Ledger:
         account.state = MEMBERSHIP[account.state, MembershipEvent.IDLE]
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
-
-
-def _stranger(picked: object) -> str:
-    """Return what is wrong with a choice that is not a node in service. The object may even raise in its repr."""
-    try:
-        found = " ".join(repr(picked).split())
-    except Exception:
-        found = f"a {type(picked).__name__}"
-    if len(found) > _LONGEST:
-        found = found[:_LONGEST] + "..."
-    return f"picked {found}, which is not a node in service of this pool; pick one that was passed to join"

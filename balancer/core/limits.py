@@ -8,11 +8,13 @@ from balancer.settings.rules import LimitSettings
 
 __all__ = ["Aimd", "HostGroup"]
 
+_BACKOFF = 0.5  # the part of a limit that an overload leaves
+
 
 class Aimd:
     """Adaptive limit: additive increase, multiplicative decrease (Chiu, Jain, Computer Networks 17, 1989).
 
-    The limit grows by one for each round of successes while it is fully used. It is multiplied by `backoff` when the
+    The limit grows by one for each round of successes while it is fully used. It is halved when the
     endpoint is overloaded or a call times out. Latency does not count: most of it is the user's program.
 
     Attributes:
@@ -20,7 +22,6 @@ class Aimd:
     """
 
     def __init__(self, settings: LimitSettings) -> None:
-        self._backoff = settings.backoff
         self._exact = float(settings.initial)
         self._cut_s = -math.inf
         self.limit = settings.initial
@@ -41,7 +42,7 @@ class Aimd:
         before = self.limit
         if outcome is Outcome.OVERLOAD or (outcome is Outcome.FAILURE and lease.hint and lease.hint.timed_out):
             if lease.granted_s > self._cut_s:  # leases granted before the last cut belong to the limit before it
-                self._exact = max(1.0, self._exact * self._backoff)
+                self._exact = max(1.0, self._exact * _BACKOFF)
                 self._cut_s = now
         elif outcome is Outcome.SUCCESS and used >= self.limit and self._exact < capacity:
             self._exact = min(float(capacity), self._exact + lease.slots / self.limit)

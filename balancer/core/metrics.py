@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import floor, log2
-from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, get_origin, get_type_hints
 
 from balancer.core.states import SHOWN, MembershipState
 
 __all__ = [
+    "BOUNDS_S",
     "BUCKETS_PER_OCTAVE",
     "CallError",
     "EndpointStats",
@@ -110,15 +111,22 @@ class WaitStats:
 BUCKETS_PER_OCTAVE = 32
 
 
+BOUNDS_S: Final = tuple(4.0**k for k in range(-5, 5))
+"""The bounds of the histogram for Prometheus, in seconds: bounds of buckets, so that its counts are exact."""
+
+
 class WaitHistogram:
     """Waits in buckets of 2.2% width, so that a million need no more memory than a hundred.
 
     `add` costs O(1). Most grants do not wait; callers do not add those, but only count them: see `summary`.
+
+    Attributes:
+        total_s: all waits together.
     """
 
     def __init__(self) -> None:
         self._buckets: defaultdict[int, int] = defaultdict(int)
-        self._total_s = 0.0
+        self.total_s = 0.0
         self._max_s = 0.0
 
     def add(self, wait_s: float) -> None:
@@ -126,9 +134,14 @@ class WaitHistogram:
         if wait_s > 0:
             bucket = floor(log2(wait_s) * BUCKETS_PER_OCTAVE)
             self._buckets[bucket] += 1
-            self._total_s += wait_s
+            self.total_s += wait_s
             if wait_s > self._max_s:
                 self._max_s = wait_s
+
+    def at_most(self, grants: int) -> list[int]:
+        """Return how many of `grants` grants waited for less than each of `BOUNDS_S`. See `summary`."""
+        longer = [(bucket / BUCKETS_PER_OCTAVE, count) for bucket, count in self._buckets.items()]
+        return [grants - sum(count for log2_s, count in longer if log2_s >= log2(bound_s)) for bound_s in BOUNDS_S]
 
     def copy(self) -> "WaitHistogram":
         """Return an independent copy; O(buckets), a few hundred at most."""
@@ -140,7 +153,7 @@ class WaitHistogram:
         """Count all waits of `other` too; O(buckets)."""
         for bucket, count in other._buckets.items():
             self._buckets[bucket] += count
-        self._total_s += other._total_s
+        self.total_s += other.total_s
         self._max_s = max(self._max_s, other._max_s)
 
     def since(self, before: "WaitHistogram") -> "WaitHistogram":
@@ -149,7 +162,7 @@ class WaitHistogram:
         for bucket, count in self._buckets.items():
             if fresh := count - before._buckets.get(bucket, 0):
                 later._buckets[bucket] = fresh
-        later._total_s = self._total_s - before._total_s
+        later.total_s = self.total_s - before.total_s
         if later._buckets:
             later._max_s = min(self._max_s, math.exp2((max(later._buckets) + 1) / BUCKETS_PER_OCTAVE))
         return later
@@ -159,7 +172,7 @@ class WaitHistogram:
         if not grants:
             return WaitStats()
         p50, p90, p99 = (self._quantile(q, grants) for q in (0.5, 0.9, 0.99))
-        return WaitStats(mean=self._total_s / grants, p50=p50, p90=p90, p99=p99, max=self._max_s)
+        return WaitStats(mean=self.total_s / grants, p50=p50, p90=p90, p99=p99, max=self._max_s)
 
     def _quantile(self, q: float, grants: int) -> float:
         beyond = grants - math.ceil(q * grants)  # how many grants waited longer than this quantile
@@ -286,7 +299,7 @@ class QuotaStats:
     """How much of a quota is used now, in the last minute.
 
     Attributes:
-        name: its name. A quota from `quotas["*"]` has the name of its endpoint.
+        name: its name.
         endpoints: the names of its endpoints.
         requests, tokens: how many count now. Tokens: as reserved, or as set since.
         requests_per_min, tokens_per_min: the most allowed. None: any number.
@@ -403,7 +416,9 @@ class PoolStats:
     timed_out: Annotated[int, _acquire("timed_out", at="_queue.timed_out")]
     waiting: Annotated[int, _gauge("waiting", "Acquires that wait.", at="waiting")]
     acquire_rate: float
-    wait_s: WaitStats
+    wait_s: Annotated[
+        WaitStats, StatsField("histogram", "wait_seconds", "Waits for granted leases; 0 for those at once.")
+    ]
     jain: float
     balance_score: float
     calls: Annotated[int, _total(at="ledger.calls")] = 0
@@ -431,13 +446,13 @@ class PoolStats:
         **counts: int,
     ) -> "PoolStats":
         """Compute the statistics of a pool. `counts`: its own figures, by name; one that is missing is 0."""
-        figures: dict[str, Any] = dict.fromkeys(figures_of(cls), 0) | counts | {"strategy": strategy}
+        figures: dict[str, Any] = dict.fromkeys(figures_of(cls), 0) | counts
         acquired, calls = figures["acquired"], figures["calls"]
+        figures |= {"strategy": strategy, "wait_s": waits.summary(acquired)}
         asked = acquired + figures["timed_out"]
         return cls(
             endpoints=tuple(endpoints),
             acquire_rate=acquired / asked if asked else 1.0,
-            wait_s=waits.summary(acquired),
             jain=jain_index(e.leases / e.weight for e in endpoints),
             balance_score=balance_score(e.leases for e in endpoints),
             failure_rate=figures["failures"] / calls if calls else 0.0,

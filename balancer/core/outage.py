@@ -3,25 +3,7 @@
 It decides when an outage begins, when it is over, and when it has lasted too long to wait for its end.
 """
 
-from typing import Protocol
-
-__all__ = ["Patience", "PoolOutage"]
-
-
-class Patience(Protocol):
-    """The outage that a plan uses. A shell with threads gives a thread-safe one."""
-
-    def succeeded(self) -> None:
-        """Count a call that succeeded."""
-        ...
-
-    def failed(self, now: float) -> int:
-        """Count a call that failed at `now`, and return how many succeeded before it."""
-        ...
-
-    def excuses(self, successes: int, tried_s: float) -> bool:
-        """Return whether a failure may be due to an outage whose end is still awaited."""
-        ...
+__all__ = ["PoolOutage"]
 
 
 class PoolOutage:

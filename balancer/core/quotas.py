@@ -137,11 +137,6 @@ class Meter:
             room_in_s=max(0.0, room_s - now),
         )
 
-    def is_idle(self, now: float) -> bool:
-        """Return whether no call is in the window."""
-        self._pass(now)
-        return not self._window
-
     def recount(self) -> None:
         """Recompute the counts, after an interrupt between a call and its count; O(calls in the window)."""
         self.calls = sum(charge.calls for charge in self._window)

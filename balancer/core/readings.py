@@ -12,7 +12,6 @@ from balancer.core.account import Account
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram, WaitRow, figures_of
 from balancer.core.states import SPENT, Health, MembershipState
-from balancer.core.timing import LeaseTimes
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
 from balancer.values.redaction import plain_name
@@ -31,7 +30,6 @@ class Snapshot:
         at_s: the time, by the pool's clock.
         stats: what `Pool.stats` returns.
         waits: how long the grants so far waited.
-        times: how long leases were waited for and held, in buckets; None before `Pool.time_leases`.
         leases: those that are out; empty unless asked for.
         also: the result of the `also` function.
         waiters: those that wait, by holder; empty unless leases were asked for.
@@ -40,7 +38,6 @@ class Snapshot:
     at_s: float
     stats: PoolStats
     waits: WaitHistogram
-    times: LeaseTimes | None = None
     leases: tuple[LeaseRow, ...] = ()
     also: object = None
     waiters: tuple[WaitRow, ...] = ()
@@ -146,7 +143,7 @@ def _named(texts: Iterable[str]) -> str:
     return f" ({', '.join(told)})" if len(told) <= _MOST_NAMED else ""
 
 
-def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
+def summary(ledger: Ledger, *, waiting: int, closed: bool) -> str:
     """Return a one-line text: endpoints by health, slots in flight, waiters and outcomes."""
     accounts = ledger.accounts()
     counts = Counter(account.state for account in accounts)
@@ -160,7 +157,7 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     if ledger.calls:
         facts.append(f"{ledger.calls} calls: {ledger.failures} failures ({ledger.failures / ledger.calls:.1%})")
         facts.append(f"{ledger.overloads} overloads")
-    facts += ["panic"] * panic + ["closed"] * closed
+    facts += ["closed"] * closed
     records = [(account.endpoint.name, account.record) for account in accounts if account.record]
     trial = [name for name, record in records if record.half_open and name not in out]
     spared = [f"{plain_name(name)}: {record.spared}" for name, record in records if record.spared]

@@ -16,7 +16,7 @@ from balancer.core.ledger import Ledger
 from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import Request
 
-__all__ = ["Collected", "Grant", "Recording", "Recordings", "grant_of"]
+__all__ = ["Collected", "Grant", "Recording", "grant_of"]
 
 
 class Grant(NamedTuple):
@@ -65,7 +65,7 @@ class Collected:
 
 
 class Recording:
-    """The leases that have ended, for one trace.
+    """The leases that have ended, for one trace, until `end`. There may be several at once.
 
     Args:
         most: how many to keep. When full, a new one replaces the oldest, which is lost.
@@ -82,6 +82,11 @@ class Recording:
         self._ledger = ledger
         self._seen = ledger.granted
         self._ends = ledger.granted - len(ledger.out)  # how many ended before, or are known to be lost
+        ledger.sinks = (*ledger.sinks, self.kept)
+
+    def end(self) -> None:
+        """Stop."""
+        self._ledger.sinks = tuple(kept for kept in self._ledger.sinks if kept is not self.kept)
 
     def collect(self, now: float) -> Collected:
         """Take out what there is, under the shell's lock; O(leases granted or ended meanwhile)."""
@@ -94,26 +99,6 @@ class Recording:
         lost = ends - self._ends - len(ended)
         self._ends, self._seen = ends, ledger.granted
         return Collected(ended, out, lost, frozenset(ledger.out) if lost else None, seen, now)
-
-
-class Recordings:
-    """The recordings of one ledger."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def begin(self, most: int) -> Recording:
-        """Start a recording of up to `most` ended leases at once, until `end`."""
-        recording = Recording(most, self._ledger)
-        self._ledger.sinks = (*self._ledger.sinks, recording.kept)
-        return recording
-
-    def end(self, recording: Recording) -> None:
-        """Stop `recording`."""
-        self._ledger.sinks = tuple(kept for kept in self._ledger.sinks if kept is not recording.kept)
-
-    def __len__(self) -> int:
-        return len(self._ledger.sinks)
 
 
 def grant_of(lease: Lease) -> Grant:

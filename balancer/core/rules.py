@@ -9,7 +9,7 @@ from math import inf
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
-from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored, Spared
+from balancer.core.events import Ejected, Journal, Probing, Rested, Restored, Spared
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
@@ -60,7 +60,6 @@ class Rules:
         self._caps = dict(host_caps)
         self.ejections = 0
         self._journal = journal
-        self._panicked = False
         self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # the members hold them
         for host, cap in self._caps.items():
             checked(f"host_caps: {host}", cap, whole)
@@ -74,11 +73,6 @@ class Rules:
     def due_s(self) -> float:
         """When `tick` has something to do next; inf: never."""
         return self._watch.due_s if self._watch else inf
-
-    @property
-    def panic(self) -> bool:
-        """True while too few endpoints are fit, so that all must serve."""
-        return self._watch is not None and self._watch.panic
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -217,9 +211,6 @@ class Rules:
     def _moved(self, now: float) -> list[Account]:
         if self._watch is None:
             return []
-        if self._watch.panic is not self._panicked:
-            self._panicked = self._watch.panic
-            self._journal.note(Panic, now, self._panicked)
         for record in self._watch.spared:
             facts = record.spared, self._watch.allowed, self._watch.watched
             self._journal.note(Spared, now, record.key.endpoint.name, *facts)

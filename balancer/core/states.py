@@ -105,15 +105,15 @@ class HealthRecord:
 
     Attributes:
         state: its health.
-        asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
+        asked: while it is ejected: True if it asked for no calls.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
         look_s: until then a success is only counted in `fresh`; -inf: all ends are seen. Only `HealthWatch` sets it.
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
         last: the exception of its last failure, e.g. "ConnectError"; "": not known.
-        spared: why it would be ejected, in words, as long as a test finds it and no more may be; "": no test does.
-        spared_s: when a test found that last.
-        good, bad: successes and failures since the last comparison of endpoints.
+        spared: why it would be ejected, in words, if more might be. It ends with five successes in a row.
+        failed_calls, failed_pings: those in a row.
+        good, bad: successes and failures, which count less with time, as of `faded_s`.
     """
 
     def __init__(self, key: Any, now: float) -> None:
@@ -126,14 +126,15 @@ class HealthRecord:
         self.row = 0  # successes since it last failed or came back
         self.probe: int | None = None  # the id of the lease that decides
         self.asked = False
-        self.good = self.bad = 0
+        self.failed_calls = self.failed_pings = 0
+        self.good = self.bad = 0.0
+        self.faded_s = now
         self.overload_s = -inf  # when it was last overloaded
         self.fresh = 0
         self.look_s = -inf
         self.fresh_until_s = now
         self.each = False
         self.why = self.last = self.spared = ""
-        self.spared_s = now
 
     @property
     def half_open(self) -> bool:
@@ -144,13 +145,3 @@ class HealthRecord:
     def fit(self) -> bool:
         """True while it is in service."""
         return self.state is Health.HEALTHY or self.state is Health.SLOW_START
-
-    @property
-    def calls(self) -> int:
-        """Calls with an outcome other than IGNORED since the last comparison."""
-        return self.good + self.bad
-
-    @property
-    def success_rate(self) -> float:
-        """The part of `calls` that succeeded. There must be some."""
-        return self.good / self.calls

@@ -213,7 +213,7 @@ def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, ou
     )
 
 
-class SharedOutage:
+class SharedOutage(PoolOutage):
     """A `PoolOutage` that threads share.
 
     Args:
@@ -222,21 +222,21 @@ class SharedOutage:
     """
 
     def __init__(self, patience_s: float, *, hopeless: Callable[[], bool] = lambda: False) -> None:
-        self._outage = PoolOutage(patience_s)
+        super().__init__(patience_s)
         self._hopeless = hopeless
         self._lock = threading.Lock()
 
     def succeeded(self) -> None:
         """Count a call that succeeded."""
         with self._lock:
-            self._outage.succeeded()
+            super().succeeded()
 
     def failed(self, now: float) -> int:
         """Count a call that failed at `now`. Return the number of calls that succeeded so far."""
         with self._lock:
-            return self._outage.failed(now)
+            return super().failed(now)
 
     def excuses(self, successes: int, tried_s: float) -> bool:
         """Return whether to keep waiting, because an outage may explain the failure."""
         with self._lock:
-            return not self._hopeless() and self._outage.excuses(successes, tried_s)
+            return not self._hopeless() and super().excuses(successes, tried_s)

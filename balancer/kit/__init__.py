@@ -7,7 +7,7 @@ from balancer.kit.deadlines import Deadline, Deadlines
 from balancer.kit.places import Place, Places
 from balancer.kit.ranking import LeastLoaded
 from balancer.kit.strips import ByWeight, Strip, Strips
-from balancer.kit.turns import InTurn, Turn, Turns
+from balancer.kit.turns import InTurn, Turn
 
 if TYPE_CHECKING:
     from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
@@ -27,7 +27,6 @@ __all__ = [
     "Strip",
     "Strips",
     "Turn",
-    "Turns",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from balancer.endpoint import Outcome
 from balancer.strategy import Node, Request, Strategy
 
-__all__ = ["InTurn", "Turn", "Turns"]
+__all__ = ["InTurn", "Turn"]
 
 _FEW: Final = 64  # fewer entries are not worth a sweep
 
@@ -32,68 +32,22 @@ class Turn:
         self.entry: tuple[int, int, Turn] | None = None
 
 
-class Turns:
-    """The nodes that may be picked, by round, and within a round by number."""
+class InTurn(Strategy):
+    """Base class: nodes with a free slot have a turn, the others have none. A subclass sets the round, and picks."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Turn]] = []
         self._numbers = count(1)
         self._sweep_at = _FEW
 
-    def number(self, node: Node) -> Turn:
-        """Give `node` the next number. It has no turn yet."""
-        turn = node.note = Turn(node, next(self._numbers))
-        return turn
-
-    def queue(self, turn: Turn, round_: int) -> None:
-        """Give it a turn, in place of an earlier one; O(log N), amortised."""
-        entry = turn.entry = (round_, turn.number, turn)
-        heappush(self._heap, entry)
-        if len(self._heap) > self._sweep_at:
-            self._sweep()
-
-    def first(self, request: Request) -> Turn | None:
-        """Return the first one that `request` fits, or None. It keeps its turn.
-
-        O(log N), amortised, for an open request.
-        """
-        heap = self._heap
-        while heap:
-            entry = heap[0]
-            if entry[2].entry is entry:
-                break
-            heappop(heap)
-        else:
-            return None
-        return entry[2] if request.open else self._first_that_fits(request)
-
-    def _first_that_fits(self, request: Request) -> Turn | None:
-        heap = self._heap.copy()
-        while heap:
-            entry = heappop(heap)
-            if entry[2].entry is entry and request.fits(entry[2].node):
-                return entry[2]
-        return None
-
-    def _sweep(self) -> None:
-        self._heap = sorted(entry for entry in self._heap if entry[2].entry is entry)
-        self._sweep_at = 2 * len(self._heap) + _FEW
-
-
-class InTurn(Strategy):
-    """Base class: nodes with a free slot have a turn, the others have none. A subclass sets the round, and picks."""
-
-    def __init__(self) -> None:
-        self._turns = Turns()
-
     @abstractmethod
-    def queue(self, turn: Turn) -> None:
-        """Give a node with a free slot its turn: call `self._turns.queue` with its round."""
+    def round_of(self, turn: Turn) -> int:
+        """Return the round in which a node with a free slot has its turn."""
         ...
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
-        self._turns.number(node)
+        node.note = Turn(node, next(self._numbers))
         self.change(node, now)
 
     def leave(self, node: Node, now: float) -> None:
@@ -109,5 +63,25 @@ class InTurn(Strategy):
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         """O(log N)."""
-        if node.note.entry is None and node.in_flight < node.limit:
-            self.queue(node.note)
+        self.change(node, now)
+
+    def queue(self, turn: Turn) -> None:
+        """Give it a turn, in place of an earlier one; O(log N), amortised."""
+        entry = turn.entry = (self.round_of(turn), turn.number, turn)
+        heappush(self._heap, entry)
+        if len(self._heap) > self._sweep_at:
+            self._heap = sorted(entry for entry in self._heap if entry[2].entry is entry)
+            self._sweep_at = 2 * len(self._heap) + _FEW
+
+    def first(self, request: Request) -> Turn | None:
+        """Return the first one that `request` fits, or None. It keeps its turn.
+
+        O(log N), amortised, for an open request.
+        """
+        heap = self._heap if request.open else self._heap.copy()
+        while heap:
+            entry = heap[0]
+            if entry[2].entry is entry and (request.open or request.fits(entry[2].node)):
+                return entry[2]
+            heappop(heap)
+        return None

@@ -17,10 +17,6 @@ class WatchedPool(Protocol):
         """Return the pool at one instant."""
         ...
 
-    def time_leases(self) -> None:
-        """Count how long leases are waited for and held."""
-        ...
-
     def last_errors(self, url: str) -> Sequence[CallError]:
         """Return the last failures and overloads of an endpoint, oldest first. Raises UnknownEndpoint."""
         ...

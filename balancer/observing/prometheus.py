@@ -8,8 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from balancer.core.metrics import EndpointStats, HolderStats, PoolStats, QuotaStats, SourceStats, StatsField, figures_of
-from balancer.core.timing import BOUNDS_S, Buckets, LeaseTimes
+from balancer.core.metrics import (
+    BOUNDS_S,
+    EndpointStats,
+    HolderStats,
+    PoolStats,
+    QuotaStats,
+    SourceStats,
+    StatsField,
+    WaitHistogram,
+    figures_of,
+)
 from balancer.observing import WatchedPool
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames, with_whole_characters
@@ -27,7 +36,6 @@ ROWS: Final[dict[type, str]] = {
     QuotaStats: "quota",
     SourceStats: "source",
     HolderStats: "holder",
-    LeaseTimes: "",
 }
 """The kinds of rows that have figures, and the label that tells the rows of a kind apart."""
 
@@ -42,8 +50,7 @@ _FAMILIES: Final[dict[str, Any]] = {
 class Collector(PrometheusCollector):
     """Collects the values of one pool or several at each scrape.
 
-    Use it as `REGISTRY.register(Collector(pool))`. Counters begin with the pool. The histograms of wait and hold begin
-    when the collector is made; from then on a lease costs a little more.
+    Use it as `REGISTRY.register(Collector(pool))`. Counters begin with the pool.
 
     Args:
         pools: a pool, or several by name. With several, each value has the label `pool`.
@@ -59,8 +66,6 @@ class Collector(PrometheusCollector):
         named = pools.items() if isinstance(pools, Mapping) else [(None, pools)]
         self._pools: dict[str | None, WatchedPool] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
         self._names = defaultdict[tuple[str | None, type], ShownNames](lambda: ShownNames(redact))
-        for pool in self._pools.values():
-            pool.time_leases()
 
     def describe(self) -> Iterable[Metric]:
         """Return the families without values, so that registration reads no pool."""
@@ -81,9 +86,7 @@ class Collector(PrometheusCollector):
             ):
                 names = self._names[pool_name, kind]
                 families.take(kind, [([*at, with_whole_characters(names(each.name))], each) for each in rows])
-            if seen.times is not None:
-                names = self._names[pool_name, EndpointStats]
-                families.take_times(seen.times, at, names)
+            families.take_waits(seen.waits, stats.acquired, at)
         yield from families.all
 
 
@@ -112,7 +115,7 @@ class _Families:
     def take(self, kind: type, rows: Sequence[tuple[list[str], object]]) -> None:
         """Add the values of rows, each with the values of its labels."""
         for name, figure in figures_of(kind).items():
-            if figure.metric:
+            if figure.metric and figure.kind != "histogram":
                 for at, row in rows:
                     self._add(figure, at, getattr(row, name) if figure.of is None else figure.of(row))
 
@@ -125,17 +128,7 @@ class _Families:
         elif value is not None:
             family.add_metric([*at, *figure.labels.values()], value)
 
-    def take_times(self, times: LeaseTimes, at: list[str], names: ShownNames) -> None:
-        """Add the histograms."""
-        self._by_metric["wait_seconds"].add_metric(at, *_buckets(times.waits))
-        for name, held in times.holds.items():
-            self._by_metric["hold_seconds"].add_metric([*at, names(name)], *_buckets(held))
-
-
-def _buckets(held: Buckets) -> tuple[list[tuple[str, float]], float]:
-    """Return the input of the client: the counts up to each bound, and the sum."""
-    so_far, rows = 0, []
-    for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), held.counts, strict=True):
-        so_far += count
-        rows.append((bound, float(so_far)))
-    return rows, held.total_s
+    def take_waits(self, waits: WaitHistogram, grants: int, at: list[str]) -> None:
+        """Add the histogram of waits."""
+        counts = [*zip(map(str, BOUNDS_S), waits.at_most(grants), strict=True), ("+Inf", grants)]
+        self._by_metric["wait_seconds"].add_metric(at, counts, waits.total_s)

@@ -166,7 +166,6 @@ class AsyncPool(TaskPool):
     leases = _of_the_pool(Pool.leases)
     mark_leases = _of_the_pool(Pool.mark_leases)
     snapshot = _of_the_pool(Pool.snapshot)
-    time_leases = _of_the_pool(Pool.time_leases)
     last_errors = _of_the_pool(Pool.last_errors)
     trace = _of_the_pool(Pool.trace)
     serve_page = _of_the_pool(Pool.serve_page)

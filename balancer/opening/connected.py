@@ -24,7 +24,6 @@ from balancer.core.events import Event
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.readings import lease_rows
-from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected, PoolForked
 from balancer.opening.pool import Pool
@@ -311,13 +310,6 @@ class _Seat(ClusterMember):
         self.tick(now)
         rows = self.tally.rows(self.endpoints, self.out.values(), self.out_of_service(), now)
         return rows, self.tally.totals(out=len(self.out), waiting=self.waiting), self.tally.waits.copy()
-
-    def time_leases(self) -> None:
-        """Do nothing: the leases of a member are always timed."""
-
-    def times(self) -> LeaseTimes:
-        """Return how long this process waited for leases and held them."""
-        return self.tally.times(self.endpoints)
 
     @property
     def admission(self) -> "_Admission":

@@ -393,13 +393,6 @@ class BasePool:
         """
         return tuple(self.engine.under_lock(lambda: self.engine.core.errors(url)))
 
-    def time_leases(self) -> None:
-        """Count from now on, for good, how long leases are waited for and held; `snapshot` has the buckets.
-
-        A lease then costs a little more. `balancer.observing.prometheus.Collector` calls this.
-        """
-        self.engine.under_lock(self.engine.core.time_leases)
-
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, start, slots.
 

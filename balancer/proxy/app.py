@@ -126,8 +126,6 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        if has("observe", "prometheus_client"):
-            self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
         self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
         self._servers = ServerConnections(
             loop,

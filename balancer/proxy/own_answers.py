@@ -70,8 +70,7 @@ def answer_for(error: BaseException, wait_s: float) -> OwnAnswer:
     if isinstance(error, QuotaSpent):
         return OwnAnswer(429, "the account has no quota left", "insufficient_quota")
     if isinstance(error, TooManyWaiters):
-        status, whose = (503, "the queue") if error.holder is None else (429, f"the queue of {error.holder}")
-        return OwnAnswer(status, f"{whose} is full: {error.waiting} requests wait already", "queue_full", wait_s)
+        return OwnAnswer(503, f"the queue is full: {error.waiting} requests wait already", "queue_full", wait_s)
     if isinstance(error, AcquireTimeout):
         return OwnAnswer(503, "no endpoint came free in time", "busy", wait_s)
     if isinstance(error, NoEndpoint) and error.only is not None:

@@ -4,14 +4,12 @@ It expands ranges and `${ENV}`. A config is data: nothing in it is executed. Val
 `Config.redact` before printing.
 """
 
-import copy
 import os
 import re
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from functools import partial
 from os import PathLike
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -28,7 +26,7 @@ from balancer.values.redaction import Redaction
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
 
-__all__ = ["Config", "load_config", "load_usable_part", "on_one_machine"]
+__all__ = ["Config", "load_config", "on_one_machine"]
 
 
 _SCENARIO = (
@@ -51,7 +49,7 @@ class Config(Settings):
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
         host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
-        quotas: `[quotas]`: calls and tokens a minute, by name; "*": for each endpoint that names none.
+        quotas: `[quotas]`: calls and tokens a minute, by name.
         holders: `[holders]`: weights and bounds with `pool.fairness`, by name; "*": for each holder without an entry.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
@@ -152,99 +150,31 @@ def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None 
 
 
 def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
-    """Return the config of the parsed TOML `raw`; `file` is its name in errors."""
-    config, problems = _usable_part(raw, file, environ)
-    if config is None or problems:
-        raise ConfigError(problems)
-    return config
+    """Return the config of the parsed TOML `raw`; `file` is its name in errors.
 
-
-def load_usable_part(
-    path: str | PathLike[str], *, environ: Mapping[str, str] | None = None
-) -> tuple[Config | None, tuple[str, ...]]:
-    """Return the usable part of the file at `path`, and a line for each mistake in the rest.
-
-    With mistakes, the config is only good for finding more of them. It is None if nothing can be used.
+    What several entries say together is looked at only if each can be used.
     """
-    try:
-        raw = read_toml(path)
-    except ConfigError as error:
-        return None, error.problems
-    return _usable_part(raw, str(path), os.environ if environ is None else environ)
-
-
-def _usable_part(raw: dict[str, Any], file: str, environ: Mapping[str, str]) -> tuple[Config | None, tuple[str, ...]]:
     if _is_scenario(raw):
-        return None, (f"{file}: {_SCENARIO}",)
+        raise ConfigError(f"{file}: {_SCENARIO}")
     environment = _Environment(environ)
     filled = environment.fill(raw, ())
     problems = environment.problems
-    config = None
-    marred: set[str] = set()  # quotas with a mistake, which may be missing now
-    for round_ in range(_ROUNDS):
-        try:
-            config = Config.model_validate(filled)
-            break
-        except ValidationError as error:
-            if not round_:
-                problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
-            wrong = [details["loc"] for details in error.errors()]
-            filled = _without(filled, wrong)
-            marred |= {str(place[1]) for place in wrong if place[:1] == ("quotas",) and len(place) > 1}
-    if config is not None:
-        usable = [entry for entry in config.endpoints if not entry.url.startswith(_STAND_IN)]
+    try:
+        config = Config.model_validate(filled)
+    except ValidationError as error:
+        problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
+    else:
         problems += _duplicates(config, environment.filled) + _beside_a_server(config)
-        problems += _of_tenants(config, problems)
-        if not any(line.startswith("pool") for line in problems):  # else its fairness may be missing now
-            problems += _idle_holders(config)
-        if len(usable) == len(config.endpoints):
-            problems += _unknown_hosts(config, environment.filled)
-            problems += _unknown_quotas(config, environment.filled, marred)
-        else:  # with the stand-ins the file would seem to have endpoints even if it has none
-            config = config.model_copy(update={"endpoints": usable})
-        config._file = file
-        config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
-    return config, tuple(f"{file}: {line}" for line in problems)
+        problems += _of_tenants(config, problems) + _idle_holders(config)
+        problems += _unknown_hosts(config, environment.filled) + _unknown_quotas(config, environment.filled)
+    if problems:
+        raise ConfigError(f"{file}: {line}" for line in problems)
+    config._file = file
+    config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
+    return config
 
 
-_ROUNDS = 5  # the rest of a file may get a mistake, e.g. a table that lacks what was removed
 _LEAST_SECRET = 4
-
-
-# -- what is left of a file without its mistakes --------------------------------------------------------
-
-_STAND_IN: Final = "unusable://"
-"""The start of the URLs that replace wrong ones, so that the other endpoints keep their numbers."""
-
-
-def _without(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
-    """Return a copy of `data` without what is at each of `places`. A required text that is removed becomes empty."""
-    left = copy.deepcopy(data)
-    for place in places:
-        _take_out(left, place)
-    return left
-
-
-def _take_out(data: dict[str, Any], place: Place) -> None:
-    if place == ("pipeline", "problems"):
-        data["pipeline"]["problems"] = ""
-        return
-    if place[:1] == ("endpoints",) and len(place) > 1 and place[2:3] in ((), ("url",)):
-        data["endpoints"][place[1]] = {"url": f"{_STAND_IN}{place[1]}"}
-        return
-    inner: Any = data
-    for part in place[:-1]:
-        if not _has(inner, part):
-            return  # removed with an earlier place
-        inner = inner[part]
-    if place and _has(inner, place[-1]):
-        del inner[place[-1]]
-
-
-def _has(inner: Any, part: str | int) -> bool:
-    if isinstance(inner, dict):
-        return part in inner
-    return isinstance(inner, list) and isinstance(part, int) and part < len(inner)
 
 
 # -- mistakes that are about several entries ------------------------------------------------------------
@@ -316,13 +246,10 @@ def _of_tenants(config: Config, told: Iterable[str]) -> list[str]:
     return [line for line in found if line.partition(": ")[0] not in keys]
 
 
-def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str] = frozenset()) -> list[str]:
-    """Return a line for each endpoint with an unknown quota, and for each quota without an endpoint.
-
-    Quotas in `marred` exist but cannot be used; their mistakes already have a line.
-    """
+def _unknown_quotas(config: Config, secret: set[Place]) -> list[str]:
+    """Return a line for each endpoint with an unknown quota, and for each quota without an endpoint."""
     lines = []
-    known = sorted((config.quotas.keys() | marred) - {_ANY_HOST})
+    known = sorted(config.quotas)
     for number, entry in enumerate(config.endpoints):
         if entry.quota is not None and entry.quota not in known:
             found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
@@ -337,8 +264,6 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
         for name in known
         if name not in named
     ]
-    if _ANY_HOST in config.quotas.keys() | marred and None not in named:
-        lines.append('quotas."*": every endpoint names its own quota; leave it out')
     return lines
 
 

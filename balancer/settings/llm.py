@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from balancer.settings.pool import EndpointSettings, PoolSettings
+from balancer.settings.pool import EndpointSettings
 from balancer.settings.rules import LimitSettings, RetrySettings
 from balancer.settings.tables import HealthSection, Settings
 from balancer.values.urls import identity_of
@@ -36,7 +36,7 @@ class LlmSettings(Settings):
         scripted: a folder of prepared answers. The run starts a server for them in place of a model, for trials. Then
             `endpoints` are not needed.
         endpoints: `[[llm.endpoints]]`: base URLs of servers with OpenAI's API, with capacities and headers.
-        pool, health, limits, retries: as the tables of these names, for the pool of these endpoints.
+        health, limits, retries: as the tables of these names, for the pool of these endpoints.
         max_output_tokens: the most tokens of one answer.
         timeout_s: seconds for one answer.
         prompts: a folder; its files replace built-in prompts of the same name.
@@ -46,7 +46,6 @@ class LlmSettings(Settings):
     model: Annotated[str, Field(min_length=1)]
     scripted: str | None = None
     endpoints: list[EndpointSettings] = Field(default_factory=list)
-    pool: PoolSettings = PoolSettings()
     health: HealthSection = HealthSection()
     limits: LimitSettings = LimitSettings()
     retries: RetrySettings = RetrySettings()

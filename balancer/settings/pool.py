@@ -12,11 +12,11 @@ from balancer.settings.tables import CheckedInPython, Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range
 
-__all__ = ["DiscoverySettings", "EndpointSettings", "PoolSection", "PoolSettings"]
+__all__ = ["DiscoverySettings", "EndpointSettings", "PoolSection"]
 
 
-class PoolSettings(Settings):
-    """`[pool]`: how endpoints are chosen and waited for.
+class PoolSection(Settings):
+    """`[pool]`: how endpoints are chosen and waited for. `balancer serve` may serve the pool elsewhere.
 
     Attributes:
         strategy: chooses the next endpoint; `balancer strategies` lists them.
@@ -29,6 +29,10 @@ class PoolSettings(Settings):
         fairness: "holder": the slots are shared out between the holders that wait, by the weights in `[holders]`;
             absent: waiters are served in the order of their claims, whose they are.
         seed: makes the strategy's random choices repeatable; absent: a random seed.
+        connect: the server, as balancer://host:port or, over TLS, balancers://host:port. Then the server has the
+            endpoints, the strategy and the rules. Absent: a pool of this process alone.
+        token_file: the file with the server's token; absent: the environment variable BALANCER_SERVE_TOKEN.
+        ca: a PEM file with the trusted certificates for TLS; absent: those of the system.
     """
 
     strategy: str = DEFAULT_STRATEGY
@@ -40,26 +44,17 @@ class PoolSettings(Settings):
     max_waiters: Annotated[int, Field(ge=0)] | None = None
     fairness: Literal["holder"] | None = None
     seed: int | None = None
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keys as arguments of a pool, which have the same names."""
-        return {name: getattr(self, name) for name in PoolSettings.model_fields}
-
-
-class PoolSection(PoolSettings):
-    """`[pool]` of a whole config. `balancer serve` may serve the pool elsewhere.
-
-    Attributes:
-        connect: the server, as balancer://host:port or, over TLS, balancers://host:port. Then the server has the
-            endpoints, the strategy and the rules. Absent: a pool of this process alone.
-        token_file: the file with the server's token; absent: the environment variable BALANCER_SERVE_TOKEN.
-        ca: a PEM file with the trusted certificates for TLS; absent: those of the system.
-    """
-
     connect: Annotated[str, Field(min_length=1)] | None = None
     token_file: Annotated[str, Field(min_length=1)] | None = None
     ca: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys that are arguments of a pool, which have the same names."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in _OF_A_SERVER}
+
+
+_OF_A_SERVER = ("connect", "token_file", "ca")
 
 
 class TraceSettings(Settings):
@@ -98,7 +93,7 @@ class EndpointSettings(EndpointTable):
         labels: what it offers. A request with labels goes only to endpoints that have them all.
         host: the machine it runs on; absent: the host part of `url`.
         group: its failover group; a higher one is used only when the lower ones cannot serve.
-        quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
+        quota: the entry of `[quotas]` that its calls count for; absent: none.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
         languages: the languages of its programs; absent: each is tested once with a tiny program when it is first
             needed, of those that the server reports, or that are installed for a local one.

@@ -32,8 +32,6 @@ _LEAST_RAMP_S = 0.001
 LONG_CALLS: Final[Mapping[str, Any]] = {
     "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
     "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
-    "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
-    "failure_share": 1.0,
     "timeouts": "ignore",  # a slow call is not a failure
     "cooldown_s": 5.0,
     "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
@@ -55,26 +53,18 @@ def _no_ramp_or_some(value: Any) -> float:
 class HealthSettings:
     """`[health]`: when an endpoint is taken out of service, and how it comes back.
 
-    Three tests find the outliers: failures in a row, the endpoint's own success rate, and, with at least `min_hosts`
-    endpoints, a comparison with the others (gRFC A50: success rate and failure percentage).
+    Two tests find the outliers: failures in a row, and the endpoint's own success rate.
 
     Attributes:
         consecutive_failures: so many failures in a row eject; 0: this test is off.
         success_rate: an own success rate below this ejects; 0: this test is off.
         success_volume: how many outcomes, counted with their decay, the own rate needs.
         decay_s: after so many seconds an outcome counts 37%.
-        interval_s: how often endpoints are compared, by the outcomes since the last time.
-        min_hosts: how many endpoints with enough outcomes a comparison needs.
-        rate_volume: outcomes in an interval for the test by standard deviations.
-        rate_sds: a success rate so many standard deviations below the mean ejects; 0: this test is off.
-        failure_volume: outcomes in an interval for the test by percentage.
-        failure_share: a share of failures above this ejects; 1: this test is off.
         cooldown_s: how long an ejection lasts. The first two failed probes double it, and each further one multiplies
             it by four. Five successes in a row reset it.
         max_cooldown_s: the longest cooldown; also the longest `Retry-After` that counts.
         max_ejected_share: the share of endpoints that may be ejected at once. One is always kept, and of 2 or 3
-            endpoints one may be ejected whatever the share. More than 1 - `panic_share` has no effect: all serve then.
-        panic_share: if fewer than this share are in service, all are used; 0: never.
+            endpoints one may be ejected whatever the share.
         slow_start_s: an endpoint that comes back starts with 10% of its weight, which grows to all of it in so many
             seconds.
         probe_s: a probe that runs for so long counts as good, whatever its end; 0: it must end first.
@@ -87,16 +77,9 @@ class HealthSettings:
     success_rate: _Share = 0.5
     success_volume: Annotated[float, number(ge=1)] = 10.0
     decay_s: _Seconds = 30.0
-    interval_s: _Seconds = 10.0
-    min_hosts: Annotated[int, partial(whole, least=2)] = 5
-    rate_volume: _Count = 100
-    rate_sds: _NotLess = 1.9
-    failure_volume: _Count = 50
-    failure_share: _Share = 0.85
     cooldown_s: _Seconds = 1.0
     max_cooldown_s: _Seconds = 300.0
     max_ejected_share: _Share = 0.5
-    panic_share: _Share = 0.5
     slow_start_s: Annotated[float, _no_ramp_or_some] = 10.0
     probe_s: _NotLess = 0.0
     timeouts: Literal["count", "ignore"] = "count"
@@ -119,25 +102,19 @@ class LimitSettings:
 
     Attributes:
         kind: "fixed": its capacity. "aimd": starts at `initial`, grows by one for each round of successes while it is
-            fully used (additive increase), and is multiplied by `backoff` when the endpoint is overloaded or a call
-            times out (multiplicative decrease), once for the calls that were out together.
+            fully used (additive increase), and is halved when the endpoint is overloaded or a call times out
+            (multiplicative decrease), once for the calls that were out together.
         initial: slots at the start.
-        backoff: the part of the limit that is left, between 0 and 1.
     """
 
     kind: Literal["fixed", "aimd"] = "fixed"
     initial: _Count = 1
-    backoff: Annotated[float, number(gt=0, lt=1)] = 0.5
 
     @classmethod
     def usual(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Refuse what would have no effect."""
-        idle = sorted({"initial", "backoff"} & given.keys())
-        if given.get("kind", "fixed") == "fixed" and idle:
-            raise ValueError(
-                f'{" and ".join(idle)} without kind = "aimd": fixed limits are the capacities; set it, or leave '
-                f"{'them' if len(idle) > 1 else 'it'} out"
-            )
+        if given.get("kind", "fixed") == "fixed" and "initial" in given:
+            raise ValueError('initial without kind = "aimd": fixed limits are the capacities; set it, or leave it out')
         return given
 
 
@@ -174,12 +151,10 @@ class HolderSettings:
     Attributes:
         weight: its share of the slots relative to the other holders that wait, while all of them wait.
         max_leases: leases that it may have out at once; a further call waits; absent: any number.
-        max_waiters: acquires of it that may wait at once; one more fails; absent: any number.
     """
 
     weight: Annotated[float, number(ge=0.001, le=1000)] = 1.0
     max_leases: _Most = None
-    max_waiters: Annotated[int | None, none_or(partial(whole, least=0))] = None
 
 
 @settings

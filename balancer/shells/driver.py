@@ -66,6 +66,7 @@ class CallDriver(Generic[T]):
         tells: whether the error in the end has a note on how often the call was tried, and where last.
 
     Attributes:
+        plan: the plan.
         at: the endpoint of the last try; "" before the first.
         hand: the granted lease, until its end is handled. After an interrupt it is still here.
     """
@@ -85,27 +86,16 @@ class CallDriver(Generic[T]):
         tells: bool = True,
     ) -> None:
         self._engine = engine
-        self._plans = plans
         self._asked = asked
         self._make = make
         self._budget = budget or engine.budget
         self._clock = clock or engine.clock
         self._tells = tells
-        self._plan: AttemptPlan | None = None  # made when it is needed
+        self.plan: AttemptPlan = plans.new()
         self._began_s = self._leased_s = 0.0
         self._attempts = 0  # tries that got a lease
         self.hand: list[Lease] = []
         self.at = ""
-
-    @property
-    def plan(self) -> AttemptPlan:
-        """The plan. It is made now if it was not needed so far, and told what has happened."""
-        if self._plan is None:
-            self._plan = plan = self._plans.new()
-            plan.begin(self._began_s)
-            if self.at:
-                plan.granted(self.at, self._began_s)
-        return self._plan
 
     def drop(self) -> None:
         """Release a lease that is still in `hand`."""
@@ -155,10 +145,7 @@ class CallDriver(Generic[T]):
     def first(self) -> Step:
         """Begin the call. Return the first step."""
         self._began_s = now = self._clock()
-        if (opening := self._plans.opening) is not None:
-            return opening[0]
-        self._plan = plan = self._plans.new()
-        return plan.begin(now, self._engine.out_of_service() if plan.terms.shuns else _NONE)
+        return self.plan.begin(now, self._engine.out_of_service() if self.plan.terms.shuns else _NONE)
 
     def after(self, step: Step) -> Step:
         """Return the next step after `step`, a lease or a pause, was carried out."""
@@ -180,11 +167,6 @@ class CallDriver(Generic[T]):
         asked_s = hint.retry_after_s if hint is not None else None
         return self.plan.failed(self._clock(), asked_s or 0.0)
 
-    def succeeded(self) -> None:
-        """Tell the plan, if there is one, that the run succeeded."""
-        if self._plan is not None:
-            self._plan.succeeded()
-
     def given_up(self, over: Over) -> Exception:
         """Return the error that the call ends with: the last one. Notes say where and how often it was tried."""
         assert self._error is not None, "before anything has failed, the pool's own error was raised"
@@ -196,7 +178,7 @@ class CallDriver(Generic[T]):
 
     def late(self) -> DeadlinePassed:
         """Return the error of an attempt that still runs at the deadline."""
-        return DeadlinePassed(self.at, self._plans.policy.deadline_s, self._leased_s - self._began_s)
+        return DeadlinePassed(self.at, self.plan.terms.deadline_s, self._leased_s - self._began_s)
 
     def overrun(self) -> DeadlinePassed:
         """Return the error to raise after the attempt was ended because its deadline has passed. It ends the call."""
@@ -224,8 +206,6 @@ class CallDriver(Generic[T]):
             self._engine.change(partial(self._engine.core.retried, failed_at))
         else:
             self._budget.attempted()
-        if self._plan is None and (opening := self._plans.opening) is not None:
-            return opening[1]
         self._leased_s = now = self._clock()
         return self.plan.granted(self.at, now)
 
@@ -275,7 +255,7 @@ class ThreadDriver(CallDriver[T]):
                         break
                     if isinstance(step, Run):
                         done: T = self.attempt(step)
-                        self.succeeded()
+                        self.plan.succeeded()
                         return done
                     if isinstance(step, Ask):
                         self._lease(step)

@@ -378,7 +378,7 @@ class Engine:
 
     def record(self, most: int) -> Recording:
         """Start a recording of up to `most` ended leases at once, until the last `collect`."""
-        return self.under_lock(partial(self.core.recordings.begin, most))
+        return self.under_lock(partial(Recording, most, self.core.ledger))
 
     def collect(self, recording: Recording, *, is_last: bool) -> Collected:
         """Take out what `recording` has kept. With `is_last`, stop it."""
@@ -386,7 +386,7 @@ class Engine:
         def taken() -> Collected:
             found = recording.collect(self.clock())
             if is_last:
-                self.core.recordings.end(recording)
+                recording.end()
             return found
 
         return self.under_lock(taken)
@@ -409,7 +409,6 @@ class Engine:
             quotas = self.core.quotas(now)
             holders = self.core.holders(now)
             strategy = self.core.ledger.strategy.name
-            times = self.core.times()
             rows = self.core.leases(now) if leases else ()
             waiters = self.core.waits() if leases else ()
             more = also() if also is not None else None
@@ -425,7 +424,7 @@ class Engine:
                     sources=said,
                     **totals,
                 )
-                return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))
+                return Snapshot(now, stats, waits, tuple(rows), more, tuple(waiters))
 
             return summed
 

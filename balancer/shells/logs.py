@@ -15,7 +15,6 @@ from balancer.core.events import (
     Event,
     Expired,
     Leaked,
-    Panic,
     Rested,
     Restored,
     Spared,
@@ -26,7 +25,7 @@ from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "log_passed_over", "log_raised", "log_refused", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -110,7 +109,7 @@ class Log:
     """
 
     redact: Callable[[str], str] = str
-    kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+    kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Expired, Abandoned, Leaked})
 
     def __init__(self) -> None:
         self._rests = RestLines()
@@ -137,10 +136,6 @@ class Log:
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
-            case Panic(on=True):
-                _LOGGER.warning("panic: too few endpoints are fit (panic_share), so all must serve")
-            case Panic():
-                _LOGGER.warning("the panic is over: enough endpoints are fit")
             case Expired():
                 _LOGGER.warning(
                     "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
@@ -187,15 +182,6 @@ def log_broken(observation: Observation, error: Exception) -> None:
     kind = type(error).__name__
     _LOGGER.error(
         "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
-    )
-
-
-def log_passed_over(strategy: str) -> None:
-    """Write a line about a strategy that picked no endpoint for a caller although one was free."""
-    _LOGGER.warning(
-        "the strategy %r picked no endpoint although one was free, so callers waited; it is asked again each second; "
-        "check_strategy of balancer.testing finds such mistakes",
-        strategy,
     )
 
 

@@ -9,7 +9,6 @@ is right for leases that another thread releases. docs/decisions/core.md has the
 """
 
 import inspect
-import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,15 +19,12 @@ from balancer.core import Core, Waiter
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import CallFromWithin, WaitInCoroutine
 from balancer.shells.lease_request import Wanted
-from balancer.shells.logs import log_passed_over
 from balancer.shells.tasks.parking import Spot, spot
 
 __all__ = ["AbandonedLeaseScan", "Gate", "Waits", "abandoned"]
 
-# A caller that waits looks for abandoned leases, and for free slots that a strategy passed over, first after so long,
-# and then each time after twice as long.
+# A caller that waits looks for abandoned leases, first after so long, and then each time after twice as long.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
-_LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
 _COSTS = 8  # in the long run, at most so many leases are scanned for each acquire that waits
 _EVERY_S = 1.0
 _GRACE_S = 1.0
@@ -108,8 +104,6 @@ class Waits:
         self._engine = engine
         self._new_gate = new_gate
         self._scan = AbandonedLeaseScan()
-        self._look_again_s = -math.inf
-        self._told = {""}  # the strategies of which the log has said that they pass over free endpoints
 
     def __iter__(self) -> Iterator[Waiter]:
         return iter(tuple(self.places.values()))
@@ -172,7 +166,7 @@ class Waits:
             # In tests the clock may stand still.
             left_s = min(left_s - nap_s, until_s - self._engine.clock())
             if left_s > 0 and not waiter.ended:
-                self.look_after_waits()
+                self.give_back_abandoned()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
     def forget(self, hand: _Hand) -> None:
@@ -206,18 +200,6 @@ class Waits:
             self.places.pop(at, None)
 
     # -- all waits ---------------------------------------------------------------------------------
-
-    def look_after_waits(self) -> None:
-        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again."""
-        self.give_back_abandoned()
-        core, now = self.core, self._engine.clock()
-        if now < self._look_again_s:
-            return
-        self._look_again_s = now + _LOOK_AGAIN_S
-        self._engine.change(core.look_again)
-        if core.passed_over not in self._told:
-            self._told.add(core.passed_over)
-            log_passed_over(core.passed_over)
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""

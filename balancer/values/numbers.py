@@ -10,7 +10,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-__all__ = ["checked", "finite_seconds", "number", "positive", "seconds", "whole"]
+__all__ = ["checked", "number", "positive", "seconds", "whole"]
 
 T = TypeVar("T")
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -56,13 +56,6 @@ def seconds(value: Any) -> float:
     """Return `value` if it is a number of seconds, `inf` included."""
     if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:  # also refuses NaN
         raise ValueError(f"it must be a number of seconds >= 0, or None{_unquoted(value)}")
-    return float(value)
-
-
-def finite_seconds(value: Any) -> float:
-    """Return `value` if it is a finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"it must be a finite number of seconds >= 0{_unquoted(value)}")
     return float(value)
 
 

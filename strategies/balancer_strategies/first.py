@@ -13,8 +13,6 @@ from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["First"]
 
-_ROUND = 0  # the only one
-
 
 class First(InTurn):
     """The endpoint that joined first of those with a free slot: one is filled before the next is used."""
@@ -24,13 +22,13 @@ class First(InTurn):
     def __init__(self, options: object, rng: random.Random) -> None:
         super().__init__()
 
-    def queue(self, turn: Turn) -> None:
-        """Give it a turn in the only round, by the order of joining."""
-        self._turns.queue(turn, _ROUND)
+    def round_of(self, turn: Turn) -> int:
+        """Return the only round: the order is that of joining."""
+        return 0
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N), amortised, for an open request."""
-        turn = self._turns.first(request)
+        turn = self.first(request)
         if turn is None:
             return None
         node = turn.node

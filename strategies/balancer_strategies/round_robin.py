@@ -24,14 +24,14 @@ class RoundRobin(InTurn):
         super().__init__()
         self._last = (0, 0)  # round and number of the latest turn
 
-    def queue(self, turn: Turn) -> None:
-        """Give it a turn in this round if its number is still to come, else in the next one."""
+    def round_of(self, turn: Turn) -> int:
+        """Return this round if its number is still to come, else the next one."""
         round_, number = self._last
-        self._turns.queue(turn, round_ if turn.number > number else round_ + 1)
+        return round_ if turn.number > number else round_ + 1
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(log N), amortised, for an open request."""
-        turn = self._turns.first(request)
+        turn = self.first(request)
         if turn is None or turn.entry is None:
             return None
         this = turn.entry[:2]

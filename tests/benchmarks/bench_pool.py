@@ -304,7 +304,6 @@ def report_growth(effort: Effort) -> None:
     """Print what calls of the core take, under the lock, when many wait and there are many endpoints."""
     calls: dict[str, tuple[Callable[..., None], growth.Asks, dict[str, Any]]] = {
         "a wait times out": (growth.time_out, growth.one_kind, {}),
-        "a look again, fair shares": (growth.look_again, growth.by_holder, {"holders": {}}),
         "a hand-on, fair shares": (growth.hand_on, growth.by_holder, {"holders": {}}),
     }
 
@@ -313,7 +312,7 @@ def report_growth(effort: Effort) -> None:
         took = []
         for waiting in (1, 100, 1000):
             crowds = [growth.crowd(endpoints, waiting, asks, **options) for _ in range(effort.crowd_turns)]
-            rounds = 10 if call is growth.look_again else min(10, waiting, endpoints - 1)
+            rounds = min(10, waiting, endpoints - 1)
             took.append(min(timed(partial(call, *crowd)) for crowd in crowds) / rounds * 1e6)
         return name, endpoints, *(f"{us:.0f}" for us in took)
 

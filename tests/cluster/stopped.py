@@ -94,7 +94,7 @@ def main(short: str, long: str, flag: str) -> None:
     ejected = Pool([Endpoint("http://a/", labels=frozenset({"a"})), "http://b/"], health=health)
     ejected.acquire(labels={"a"}).release(Outcome.FAILURE)
     assert ejected.out_of_service()
-    spent = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)})
+    spent = Pool([Endpoint("http://a/", quota="q")], quotas={"q": QuotaSettings(requests_per_min=1)})
     spent.acquire().release()
     wait, shared_wait, call = _waits(full), _waits(kept, "busy"), _calls(Pool(["http://b/"]))
     _be_stopped(flag)

@@ -1,6 +1,7 @@
 """`Core.adopt`: leases that are out already come on the books of a core that has lost them."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,9 @@ from tests.registered import MAKERS, NAMES
 _A, _B = Endpoint("http://a/", capacity=2, host="one"), Endpoint("http://b/", capacity=2, host="one")
 
 
-def _core(strategy="least_in_flight", **rules):
+def _core(strategy="least_in_flight", endpoints=(_A, _B), **rules):
     made = MAKERS[strategy](random.Random(1))
-    return Core([_A, _B], made, lender=None, now=0.0, **rules)  # nobody gives back
+    return Core(endpoints, made, lender=None, now=0.0, **rules)  # nobody gives back
 
 
 def _adopted(core, name, slots=1, tokens=None):
@@ -52,7 +53,7 @@ def test_it_counts_for_its_host_and_its_quota():
     core = _core(host_caps={"one": 2})
     _adopted(core, "http://a/", slots=2)
     assert core.acquire(Request(), 2.0) is None
-    core = _core(quotas={"*": QuotaSettings(tokens_per_min=10)})
+    core = _core(quotas={"a": QuotaSettings(tokens_per_min=10)}, endpoints=(replace(_A, quota="a"), _B))
     _adopted(core, "http://a/", tokens=8)
     got = core.acquire(Request(tokens=5), 2.0)
     assert got is not None

@@ -25,7 +25,8 @@ _TOKENS = 100_000
 
 
 def _told(**rules):
-    pool = Pool([Endpoint("http://a/", capacity=_SLOTS)], **rules)
+    quota = "q" if "quotas" in rules else None
+    pool = Pool([Endpoint("http://a/", capacity=_SLOTS, quota=quota)], **rules)
     return Told(pool.engine.core)
 
 
@@ -95,7 +96,7 @@ def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_i
 @pytest.mark.parametrize("how", ["it is gone", "all time out"])
 def test_the_waits_of_a_process_end_together(how):
     """After each of them, the core would look at all that wait: 1 000 x 1 000, with a quota or with several slots."""
-    told = _told(quotas={"*": QuotaSettings(requests_per_min=1)})
+    told = _told(quotas={"q": QuotaSettings(requests_per_min=1)})
     told.say(*_asks(1, 300, distinct=True, timeout_s=10.0))
     with patch.object(HandOff, "serve", autospec=True, side_effect=HandOff.serve) as serve:
         if how == "it is gone":
@@ -161,7 +162,7 @@ def test_no_number_in_a_word_takes_the_pool_from_others(word, number):
     """It is refused with the connection, or others lease as before: at once, or when a rest of at most 1 s is over."""
     for changed in _with(word, number):
         told = _told(
-            quotas={"*": QuotaSettings(tokens_per_min=_TOKENS, estimate=10)},
+            quotas={"q": QuotaSettings(tokens_per_min=_TOKENS, estimate=10)},
             health=HealthSettings(max_cooldown_s=1.0),
         )
         numbers = count(1)
@@ -186,7 +187,7 @@ def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_o
     start = m.SessionStart(m.MemberId("a", "1"), 2, 1, 1.0, (held,))
     with pytest.raises(WireError):
         read_from_member(encoded(start)[4:])
-    core = Pool(["http://a/"], quotas={"*": QuotaSettings(tokens_per_min=_TOKENS, estimate=10)}).engine.core
+    core = _told(quotas={"q": QuotaSettings(tokens_per_min=_TOKENS, estimate=10)}).coordinator._core
     lease = core.adopt("http://a/", 1, None, 2**63, 0.0)
     assert lease is not None
     (usage,) = core.quotas(0.0)

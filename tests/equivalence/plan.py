@@ -196,10 +196,6 @@ _HEALTH = st.builds(
     max_cooldown_s=st.just(4.0),
     slow_start_s=st.sampled_from([0.0, 2.5]),
     max_ejected_share=st.sampled_from([0.5, 1.0]),
-    panic_share=st.sampled_from([0.0, 0.5]),
-    interval_s=st.just(1.0),
-    min_hosts=st.just(2),
-    failure_volume=st.just(2),
 )
 _LIMITS = st.builds(LimitSettings, kind=st.just("aimd"), initial=st.integers(1, 2))
 
@@ -224,7 +220,7 @@ def gated_plans(draw: st.DrawFn) -> Plan:
     plan = draw(ruled_plans() if draw(_ONE_IN_FOUR) else plans())
     key = QuotaSettings(requests_per_min=draw(st.integers(2, 8)), tokens_per_min=draw(st.integers(10, 40)))
     sites = tuple(
-        replace(site, group=draw(st.sampled_from([0, 0, 1, 2])), quota=draw(st.sampled_from(["key", None])))
+        replace(site, group=draw(st.sampled_from([0, 0, 1, 2])), quota=draw(st.sampled_from(["key", "own", None])))
         for site in (replace(plan.sites[0], quota="key"), *plan.sites[1:])
     )
     if all(site.quota is None for site in sites):
@@ -232,9 +228,8 @@ def gated_plans(draw: st.DrawFn) -> Plan:
     amounts = st.sampled_from([None, 0, 2, 5])
     kinds = tuple(replace(kind, tokens=draw(amounts), used_tokens=draw(amounts)) for kind in plan.kinds)
     spill_after_s = draw(st.sampled_from([None, 0.0, 0.375, 2.125]))
-    quotas = {"key": key, "*": QuotaSettings(requests_per_min=draw(st.integers(1, 6)))}
-    if draw(_ONE_IN_FOUR):
-        del quotas["*"]
+    given = {"key": key, "own": QuotaSettings(requests_per_min=draw(st.integers(1, 6)))}
+    quotas = {name: quota for name, quota in given.items() if any(site.quota == name for site in sites)}
     return replace(
         plan, sites=sites, kinds=kinds, rules=replace(plan.rules, quotas=quotas, spill_after_s=spill_after_s)
     )

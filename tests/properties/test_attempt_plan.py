@@ -6,13 +6,13 @@ there is a lease. What must hold is checked on every decision, from outside and 
 
 import math
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
+from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.budget import RetryBudget
 from balancer.core.decisions import Ask, CallPolicy, Hedge, Over, Pause, Run, Why
 from balancer.core.outage import PoolOutage
@@ -352,61 +352,3 @@ def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still
     asked = course.begin(0.0)
     assert (asked.within_s, asked.look_s) == (10.0, math.inf)
     assert course.look(0.0, frozenset()).within_s == 0.0
-
-
-# -- plans that are made late --------------------------------------------------------------------------
-
-
-@given(terms=_terms, with_outage=st.booleans(), began_s=st.floats(0.0, 1e6), waited_s=st.floats(0.0, 1e3))
-def test_an_opening_is_what_every_plan_decides_whenever_and_wherever_it_is_granted(
-    terms, with_outage, began_s, waited_s
-):
-    outage = PoolOutage(30.0) if with_outage else None
-    plans = AttemptPlans(terms, budget=None, rng=random.Random(1), outage=outage)
-    plan = plans.new()
-    first, run = plan.begin(began_s, frozenset("ab")), plan.granted("c", began_s + waited_s)
-    if plans.opening is None:
-        assert terms.shuns or terms.deadline_s < math.inf or with_outage
-        return
-    ask, opened = plans.opening
-    assert (ask.avoid, ask.labels, ask.look_s, opened) == (first.avoid, first.labels, first.look_s, run)
-    assert ask.within_s == pytest.approx(first.within_s)
-
-
-@given(terms=_terms, data=st.data())
-def test_a_plan_that_is_made_when_an_attempt_has_failed_says_what_one_from_the_start_says(terms, data):
-    terms = replace(terms, deadline_s=math.inf, shuns=frozenset())  # else each call has its plan from the start
-
-    def plan_of(began_s: float, granted_s: float) -> AttemptPlan:
-        plans = AttemptPlans(terms, budget=RetryBudget(RetrySettings()), rng=random.Random(1))
-        assert plans.opening is not None
-        plan = plans.new()
-        plan.begin(began_s)
-        plan.granted("a", granted_s)
-        return plan
-
-    now = 0.0
-
-    def soon() -> float:
-        nonlocal now
-        now += data.draw(st.sampled_from([0.0, 0.3, 7.0]))
-        return now
-
-    began_s = soon()
-    both = plan_of(began_s, soon()), plan_of(began_s, began_s)
-    if terms.hedge_after_s is not None:
-        slow_s = soon()
-        assert both[0].slow(slow_s) == both[1].slow(slow_s)
-    step: Pause | Over | Ask | Run = Run()
-    for _ in range(9):
-        at_s, asked_s = soon(), data.draw(st.sampled_from([0.0, 2.0]))
-        match step:
-            case Run():
-                step, other = (plan.failed(at_s, asked_s) for plan in both)
-            case Pause():
-                step, other = (plan.resume(at_s, frozenset("b")) for plan in both)
-            case Ask():
-                step, other = (plan.granted("b", at_s) for plan in both)
-            case Over():
-                break
-        assert step == other

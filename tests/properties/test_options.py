@@ -42,8 +42,6 @@ def test_options_are_checked(name, option, value):
     [
         ("weighted_least_request", {"bias": 0.0}),
         ("weighted_least_request", {"bias": 10.0}),
-        ("weighted_least_request", {"by": "turns"}),
-        ("weighted_least_request", {"by": "turns", "bias": 10.0}),
         ("weighted_health", {"decay_s": 0.01, "floor": 1.0}),
         ("weighted_health", {"decay_s": 1e6, "floor": 1e-6, "slow_start_s": 0.0}),
         ("weighted_health", {"speed": 2.0, "slow_start_s": 1000.0}),

@@ -4,7 +4,6 @@ The exact chances are worked out here by enumeration.
 """
 
 import random
-from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as Listed
 
@@ -30,10 +29,9 @@ def driven(
     in_flight: Listed[int] = (0,) * 5,
     capacities: Listed[int] = (_MANY,) * 5,
     bias: float = 1.0,
-    by: str = "draw",
     seed: int = 1,
 ) -> Driven:
-    pool = Driven(_NAME, [], options={"bias": bias, "by": by}, seed=seed)
+    pool = Driven(_NAME, [], options={"bias": bias}, seed=seed)
     for url, weight, leases, capacity in zip(_FIVE, weights, in_flight, capacities, strict=False):
         pool.join(Endpoint(url, weight=weight, capacity=capacity), in_flight=leases)
     return pool
@@ -96,39 +94,3 @@ def test_chances_hold_whatever_happens_in_between(bias, exclude):
             pool.change(url, in_flight=node.in_flight + 1)
             out.append((url, 1))
     excess.check(5 - len(exclude))
-
-
-# -- in turns, as Envoy ------------------------------------------------------------------------------
-
-
-def test_in_turns_shares_are_by_the_weight_that_is_left_in_every_window():
-    urls = one_by_one(driven((1.0, 1.0, 1.0), in_flight=(0, 0, 10), by="turns"), 10 * 23)
-    for start in range(10 * 23 - 22):
-        window = Counter(urls[start : start + 23])
-        assert abs(window["a"] - 11) <= 1
-        assert abs(window["b"] - 11) <= 1
-        assert window["c"] <= 2
-    assert abs(urls.count("c") - 10) <= 1
-    other = one_by_one(driven((3.0, 1.0, 1.0), in_flight=(1, 0, 0), by="turns"), 350)
-    assert {url: round(other.count(url) / 10) for url in "abc"} == {"a": 15, "b": 10, "c": 10}
-
-
-def test_in_turns_what_is_in_flight_counts_when_the_turn_has_come():
-    pool = driven((1.0, 1.0), by="turns", bias=1.0)
-    assert len(set(one_by_one(pool, 2))) == 2
-    first = one_by_one(pool, 1)[0]
-    pool.nodes[first].in_flight = 99  # known too late for its next turn, which is due in a period
-    later = one_by_one(pool, 60)
-    assert first in later[:2]
-    assert first not in later[2:]
-
-
-def test_in_turns_one_that_was_full_comes_back_and_what_does_not_fit_is_passed_over():
-    pool = driven((1.0, 1.0), capacities=(1, 1), by="turns")
-    assert {pool.take(), pool.take()} == {"a", "b"}
-    assert pool.take() is None
-    pool.give("b")
-    assert pool.take() == "b"
-    pool.give("a")
-    pool.give("b")
-    assert set(one_by_one(pool, 5, Request(exclude=frozenset("a")))) == {"b"}

@@ -58,18 +58,12 @@ def rules_of(rng: random.Random) -> RulesInForce:
         success_rate=rng.choice((0.0, 0.5, 0.9)),
         success_volume=rng.choice((2.0, 5.0)),
         decay_s=rng.choice((1.0, 30.0)),
-        interval_s=rng.choice((0.5, 5.0)),
-        min_hosts=rng.choice((2, 3, 5)),
-        rate_volume=rng.choice((3, 10)),
-        failure_volume=rng.choice((3, 10)),
-        failure_share=rng.choice((0.5, 0.85)),
         cooldown_s=cooldown_s,
         max_cooldown_s=cooldown_s * rng.choice((1, 10, 60)),
         max_ejected_share=rng.choice((0.0, 0.1, 0.3, 0.5, 0.7, 1.0)),
-        panic_share=rng.choice((0.0, 0.3, 0.5, 0.7, 1.0)),
         slow_start_s=rng.choice((0.0, 0.5, 10.0)),
     )
-    limits = LimitSettings(kind="aimd", initial=rng.randint(1, 5), backoff=rng.choice((0.5, 0.9)))
+    limits = LimitSettings(kind="aimd", initial=rng.randint(1, 5))
     caps = {"shared": rng.randint(1, 5), "other": rng.randint(1, 5), "*": rng.randint(1, 8)}
     some = rng.sample(sorted(caps), rng.randint(0, 3))
     return RulesInForce(
@@ -84,9 +78,8 @@ def gated_rules_of(rng: random.Random) -> RulesInForce:
     rules = rules_of(rng) if rng.random() < 0.5 else RulesInForce()
     several = QuotaSettings(requests_per_min=rng.randint(2, 12), tokens_per_min=rng.randint(8, 40))
     few = QuotaSettings(tokens_per_min=rng.randint(4, 30), estimate=rng.randint(0, 4))
-    each = QuotaSettings(requests_per_min=rng.randint(1, 6))
-    quotas = {"key": several, "team": few, "*": each}
-    some = rng.sample(sorted(quotas), rng.choice((0, 1, 2, 3)))
+    quotas = {"key": several, "team": few}
+    some = rng.sample(sorted(quotas), rng.choice((0, 1, 2)))
     groups = not some or rng.random() < 0.6
     spill_after_s = rng.choice((None, 0.0, 0.3, 5.0))
     return replace(rules, quotas={name: quotas[name] for name in some}, groups=groups, spill_after_s=spill_after_s)
@@ -104,7 +97,6 @@ def holder_settings_of(rng: random.Random) -> HolderSettings:
     return HolderSettings(
         weight=rng.choice((0.3, 1.0, 4.0)),
         max_leases=rng.choice((None, None, 1, 2, 5)),
-        max_waiters=rng.choice((None, None, 2)),
     )
 
 
@@ -133,7 +125,7 @@ class Draws:
             self._terms = (*self._terms, *_HOLDERS, *_HOLDERS)
         self._bad = urls[1::2] if rules.health else ()
         self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
-        self._quotas = (None, None, *sorted(rules.quotas.keys() - {"*"})) if rules.quotas else (None,)
+        self._quotas = (None, None, *sorted(rules.quotas)) if rules.quotas else (None,)
         self._tokens = (None, 0, 1, 3, 8, 20) if rules.quotas else (None,)
 
     def strategy(self) -> Strategy:

@@ -131,7 +131,7 @@ class ModelPool:
         self.waited_s = 0.0  # by all waiters
         self.longest_wait_s = 0.0
         self.ejections = self.retries = self.hedges = 0
-        self.seen: set[str] = set()  # of health, and "panic"
+        self.seen: set[str] = set()  # of health
         self.charges: dict[str, list[ModelCharge]] = {}  # by quota
         self.charge_of: dict[int, tuple[str, ModelCharge]] = {}  # by lease id
         self.shares: dict[str, ModelHolder] = {}
@@ -220,9 +220,7 @@ class ModelPool:
 
     def quota(self, spec: Endpoint) -> tuple[str, QuotaSettings | None]:
         """Return the key of the quota that calls of an endpoint count for, and the quota."""
-        if spec.quota is not None:
-            return spec.quota, self.rules.quotas[spec.quota]
-        return f"of {spec.name}", self.rules.quotas.get("*")
+        return (spec.quota, self.rules.quotas[spec.quota]) if spec.quota is not None else ("", None)
 
     def observe(self, now: float, kept: Collection[str]) -> None:
         """Record which endpoints have no free slot, and since when. Those `kept` have none for any waiter."""
@@ -251,8 +249,7 @@ class ModelPool:
         """Return how many of its slots may be out at once."""
         if endpoint.state != "active":
             return 0
-        panic, cap = endpoint.standing.health in OUT and self.panic, self._cap(endpoint)
-        most = endpoint.standing.most(endpoint.spec.capacity, panic=panic)
+        cap, most = self._cap(endpoint), endpoint.standing.most(endpoint.spec.capacity)
         return most if cap is None else min(most, cap)
 
     def limit(self, endpoint: ModelEndpoint) -> int:
@@ -269,14 +266,6 @@ class ModelPool:
         active = [endpoint for endpoint in self.endpoints if endpoint.state == "active"]
         return sum(endpoint.standing.health in OUT for endpoint in active), len(active)
 
-    @property
-    def panic(self) -> bool:
-        """True while too few are fit, so that all must serve."""
-        if self.rules.health is None:
-            return False
-        out, active = self.ejected
-        return (active - out) * 1000 < round(self.rules.health.panic_share * 1000) * active
-
     def takes(self, request: Request, endpoint: ModelEndpoint) -> int:
         """Return how many of its slots `request` takes: those it asks for, or all there are."""
         return min(request.slots, self.ceiling(endpoint))
@@ -285,13 +274,9 @@ class ModelPool:
         """Return whether no endpoint in service could ever serve `request`."""
         return not any(self.able(endpoint, request) for endpoint in self.endpoints)
 
-    def full(self, request: Request, now: float, deadline_s: float) -> bool:
-        """Return whether the queue, or its holder's part of it, is full; never for a request that will not wait."""
-        full = self.max_waiters is not None and len(self.waiters) >= self.max_waiters
-        if self.rules.holders is not None:
-            most = self.holder(_holder_of(request)).settings.max_waiters
-            full = full or (most is not None and self.waits_of(_holder_of(request)) >= most)
-        return full and deadline_s > now
+    def full(self, now: float, deadline_s: float) -> bool:
+        """Return whether the queue is full; never for a request that will not wait."""
+        return self.max_waiters is not None and len(self.waiters) >= self.max_waiters and deadline_s > now
 
     def in_order(self) -> list[ModelWaiter]:
         """Return the waiters, oldest claim first."""
@@ -504,8 +489,6 @@ class ModelPool:
             if endpoint.standing.see(health, now):
                 self.ejections += health == "ejected"
                 self.seen.add(health)
-        if self.panic:
-            self.seen.add("panic")
         for endpoint in self.endpoints:
             out = endpoint.state == "active" and not self.ceiling(endpoint)
             if out and endpoint.out_since_s is None:

@@ -26,7 +26,7 @@ class RulesInForce:
         health: when endpoints are ejected.
         limits: how the slots in force follow overload.
         host_caps: slots by host; "*" for each host without an entry.
-        quotas: by name; "*" for each endpoint that names none.
+        quotas: by name.
         groups: True: endpoints belong to several failover groups.
         spill_after_s: how long a group may be full before the next one is used; None: for ever.
         holders: weights and bounds of holders with fair shares; "*" for each holder without an entry.
@@ -60,7 +60,7 @@ class ModelHealth:
         since_s: start of that state.
         exact: its adaptive limit, with the fraction; `inf`: none.
         cut_s: when the limit was last cut.
-        asked_s, rest_until_s: when it last asked for a rest, and until when.
+        rest_until_s: until when it last asked for a rest.
         ejections: how often it was ejected.
     """
 
@@ -68,7 +68,6 @@ class ModelHealth:
     since_s: float = -inf
     exact: float = inf
     cut_s: float = -inf
-    asked_s: float = -inf
     rest_until_s: float = -inf
     ejections: int = 0
 
@@ -80,14 +79,12 @@ class ModelHealth:
         self.ejections += health == "ejected"
         return True
 
-    def most(self, capacity: int, *, panic: bool) -> int:
+    def most(self, capacity: int) -> int:
         """Return how many slots it has, without the cap of its host."""
         most = capacity if self.exact == inf else min(capacity, self._whole)
-        if self.health == "resting":
+        if self.health in ("resting", "ejected"):
             return 0
-        if self.health == "ejected":
-            return most if panic and self.asked_s < self.since_s else 0
-        return min(most, 1) if self.health == "half_open" and not panic else most
+        return min(most, 1) if self.health == "half_open" else most
 
     def ended(
         self, lease: Lease, outcome: Outcome, now: float, rules: RulesInForce, *, used: int, capacity: int
@@ -95,13 +92,12 @@ class ModelHealth:
         """Record how a lease ended, when `used` slots were in use, its own included."""
         hint = lease.hint
         if outcome is Outcome.OVERLOAD and rules.health and hint and hint.retry_after_s:
-            self.asked_s = now
             self.rest_until_s = max(self.rest_until_s, now + min(hint.retry_after_s, rules.health.max_cooldown_s))
         if rules.limits is None or self.exact == inf:
             return
         late = outcome is Outcome.FAILURE and hint is not None and hint.timed_out
         if (outcome is Outcome.OVERLOAD or late) and lease.granted_s > self.cut_s:
-            self.exact, self.cut_s = max(1.0, self.exact * rules.limits.backoff), now
+            self.exact, self.cut_s = max(1.0, self.exact / 2), now
         elif outcome is Outcome.SUCCESS and used >= self._whole:
             self.exact = min(capacity, self.exact + lease.slots / self._whole)
 

@@ -5,8 +5,8 @@
 - conservation: the slots out of an endpoint are its in-flight slots. At the grant they are at most its limit, and those
   of its host at most the host's cap. A lease has as many slots as asked for, or all there are while they are limited;
 - nothing is granted that is draining, retiring, excluded or without the labels asked for;
-- with health, at most the allowed share is ejected. An endpoint that is ejected or rests is granted only in panic, and
-  never before the rest that it asked for is over. A half open one has one lease at a time;
+- with health, at most the allowed share is ejected. An endpoint that is ejected or rests is not granted. A half open
+  one has one lease at a time;
 - lease ids grow and are never used again. The table shows exactly the leases that are out. A lease has ended by time if
   and only if its time is over. A waiter ends once, and never with a lease after its deadline;
 - work conservation: no waiter could use a free slot, now or before something is due. Exceptions: the slot is kept for

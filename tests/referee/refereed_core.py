@@ -102,7 +102,7 @@ class RefereedCore:
     ) -> Waiter:
         """Queue a request. One that can never be served, or that comes to a full queue, must be refused."""
         self._now = now
-        full = TooManyWaiters if self.model.full(request, now, deadline_s) else None
+        full = TooManyWaiters if self.model.full(now, deadline_s) else None
         refusal = NoEndpoint if self.model.hopeless(request) else full
         waiter = self._call(refusal, lambda: self.core.wait(request, now, deadline_s, priority, wake))
         self.referee.waiting[waiter] = self.model.wait(request, now, deadline_s, priority)

@@ -29,7 +29,7 @@ class Walk:
         moves: how often each move was made.
         grants: the name of every endpoint that was leased, in order.
         ends: how many waits ended in which way, by the name of the error or "lease".
-        seen: states of health, and "panic".
+        seen: states of health.
         most_kept: the most endpoints kept at once.
     """
 

@@ -191,10 +191,6 @@ _health = st.none() | st.fixed_dictionaries(
         "max_cooldown_s": st.just(4.0),
         "slow_start_s": st.sampled_from([0.0, 1.0]),
         "max_ejected_share": st.sampled_from([0.0, 0.5, 1.0]),
-        "panic_share": st.sampled_from([0.0, 0.5]),
-        "interval_s": st.just(1.0),
-        "min_hosts": st.just(2),
-        "failure_volume": st.just(2),
     }
 )
 _limits = st.none() | st.fixed_dictionaries({"kind": st.just("aimd"), "initial": st.integers(1, 4)})

@@ -129,7 +129,7 @@ class FaultyCalls:
         self._specs = [Endpoint(url, capacity=_SLOTS, name=f"s{number}") for number, url in enumerate(urls)]
         self.pool = Pool(
             self._specs,
-            health=HealthSettings(cooldown_s=0.05, max_cooldown_s=0.2, slow_start_s=0.1, interval_s=0.5),
+            health=HealthSettings(cooldown_s=0.05, max_cooldown_s=0.2, slow_start_s=0.1),
             limits=LimitSettings(kind="aimd"),
             retries=RetrySettings(base_s=0.0, budget_ratio=1.0),
             seed=seed,

@@ -76,7 +76,7 @@ class Mixed:
 
 def ruled_pool(seed: int, endpoints: int = 6) -> Pool:
     """Return a pool with health, AIMD limits and cooldowns of milliseconds."""
-    health = HealthSettings(cooldown_s=0.005, max_cooldown_s=0.02, slow_start_s=0.01, interval_s=0.05)
+    health = HealthSettings(cooldown_s=0.005, max_cooldown_s=0.02, slow_start_s=0.01)
     return Pool(
         [Endpoint(f"e{number}", capacity=4) for number in range(endpoints)],
         health=health,

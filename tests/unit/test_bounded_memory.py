@@ -3,6 +3,7 @@
 import gc
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -50,7 +51,15 @@ class _Nobody:
 
 def _core(strategy: str = "least_in_flight", **rules: object) -> Core:
     chosen = MAKERS[strategy](random.Random(1))
-    return Core(_ENDPOINTS, chosen, lender=_Nobody(), rng=random.Random(1), now=0.0, **rules)
+    quota = "q" if "quotas" in rules else None
+    return Core(
+        [replace(each, quota=quota) for each in _ENDPOINTS],
+        chosen,
+        lender=_Nobody(),
+        rng=random.Random(1),
+        now=0.0,
+        **rules,
+    )
 
 
 @pytest.mark.sampled(3)
@@ -79,7 +88,7 @@ def test_leases_around_one_who_waits(strategy, asked):
         (Outcome.SUCCESS, None, {"health": HealthSettings()}),
         (Outcome.OVERLOAD, Hint(retry_after_s=250.0), {"health": HealthSettings()}),
         (Outcome.FAILURE, None, {"health": HealthSettings(consecutive_failures=1)}),
-        (Outcome.SUCCESS, None, {"quotas": {"*": QuotaSettings(requests_per_min=10**6)}, "spill_after_s": 1.0}),
+        (Outcome.SUCCESS, None, {"quotas": {"q": QuotaSettings(requests_per_min=10**6)}, "spill_after_s": 1.0}),
     ],
     ids=["a time limit", "rests", "ejections", "quotas"],
 )

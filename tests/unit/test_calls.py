@@ -1,11 +1,9 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
-from unittest.mock import AsyncMock, Mock, patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +23,6 @@ from balancer import (
     TooManyWaiters,
 )
 from balancer.core import Waiter
-from balancer.core.attempt_plan import AttemptPlan
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.shared_budget import SharedBudget
@@ -95,18 +92,6 @@ def test_a_pool_calls_with_the_same_arguments(clock, slept):
     place = Place("a", "b", "c", clock=clock)
     assert place.pool.call(place.fn(down(), "done"), exclude=["b"]) == "done"
     assert place.went == ["a", "c"]
-
-
-def test_a_call_that_succeeds_at_once_makes_no_plan(clock, slept):
-    place = Place("a", "b", clock=clock)
-    call(place.pool.engine, place.fn("done"))
-    with patch("balancer.core.attempt_plan.AttemptPlan", Mock(wraps=AttemptPlan)) as made:
-        call(place.pool.engine, place.fn("done"))
-        call(place.pool.engine, place.fn("done"), key="a", labels=set())
-        assert asyncio.run(place.pool.aio.call(AsyncMock(return_value="done"))) == "done"
-        assert made.call_count == 0
-        call(place.pool.engine, place.fn(down(), "done"))
-        assert made.call_count == 1
 
 
 # -- where and how often -------------------------------------------------------------------------------

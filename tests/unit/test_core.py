@@ -233,7 +233,7 @@ class _Faulty(Fifo):
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        (None, r"strategy 'fifo' picked <Node stranger 0/1>, which is not a node in service of this pool"),
+        (None, r"strategy 'fifo' picked a Node, which is not a node in service of this pool"),
         (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from balancer_simulator import Scenario, simulate_once
 from balancer_simulator.scenario.fields import Policy
 
-from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, QuotaSettings, TooManyWaiters, load_config
+from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, QuotaSettings, load_config
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import usage_for
@@ -96,18 +96,6 @@ def test_at_a_server_each_process_is_a_holder():
             pool.close()
     assert served.index("few") == 1  # the other one has had a slot by then, and this one none
     assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
-
-
-def test_a_process_has_the_bound_of_its_holder_at_a_server():
-    with Serving("http://a/", fairness="holder", holders={"*": HolderSettings(max_waiters=0)}) as server:
-        held = server.pool.acquire(holder="other")
-        with (
-            Pool.connect(server.url, name="mine") as pool,
-            pytest.raises(TooManyWaiters, match="0 callers of the holder 'mine' wait already") as told,
-        ):
-            pool.acquire(PATIENCE_S)
-        assert told.value.holder == "mine"
-        held.release()
 
 
 def test_tokens_that_calls_report_are_counted_without_a_quota():

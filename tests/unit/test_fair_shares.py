@@ -10,7 +10,6 @@ from balancer.core import Core, Waiter
 from balancer.core.fairness import OTHERS, FairShares
 from balancer.core.metrics import HolderStats, PoolStats
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
-from balancer.errors import TooManyWaiters
 from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.strategy import Request
 from balancer.testing.doubles import FakeLender
@@ -94,16 +93,6 @@ def test_one_that_was_passed_over_gets_another_slot_that_was_free():
     lease = take(core, call("a", exclude=frozenset({"http://b/"})))
     bounded, other = wait(core, call("a", labels=labelled)), wait(core, call("b", exclude=frozenset({"http://b/"})))
     assert set(served(core, lease, 1.0)) == {bounded, other}
-
-
-def test_a_holder_has_no_more_waiters_than_it_may():
-    core = core_of(Endpoint("http://a/"), holders={"a": HolderSettings(max_waiters=1)})
-    take(core, call("b"))
-    wait(core, call("a"))
-    with pytest.raises(TooManyWaiters, match=r"1 callers of the holder 'a' wait already and max_waiters is 1") as told:
-        core.wait(call("a"), 0.0, math.inf, 0, lambda: None)
-    assert told.value.holder == "a"
-    wait(core, call("b"))
 
 
 def test_the_figures_go_through_a_file():

@@ -78,23 +78,18 @@ def time_out(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
         core.cancel(waiter, 5.0 + number / 1000, timed_out=True)
 
 
-def look_again(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
-    for number in range(_ROUNDS):
-        core.look_again(1.0 + number)
-
-
 def hand_on(core: Core, leases: list[Lease], waiters: list[Waiter]) -> None:
     for number, lease in enumerate(leases[: min(_ROUNDS, len(waiters))]):
         (served,) = core.release(lease, Outcome.SUCCESS, 1.0 + number / 1000)
         assert served.lease is not None
 
 
-@pytest.mark.parametrize("call", [time_out, look_again, hand_on])
+@pytest.mark.parametrize("call", [time_out, hand_on])
 @pytest.mark.parametrize(
     ("asks", "options"),
     [
         pytest.param(one_kind, {}, id="one kind"),
-        pytest.param(one_kind, {"health": HealthSettings(interval_s=600.0), "rng": random.Random(0)}, id="health"),
+        pytest.param(one_kind, {"health": HealthSettings(), "rng": random.Random(0)}, id="health"),
         pytest.param(by_place, {}, id="many requests"),
         pytest.param(by_holder, {"holders": {}}, id="fair shares"),
         pytest.param(by_holder, {"holders": {"*": HolderSettings(max_leases=1)}}, id="bounded holders"),

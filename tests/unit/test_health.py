@@ -14,10 +14,9 @@ from balancer.settings.rules import HealthSettings
 from balancer.testing.clock import ManualClock
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled
 
-# One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
+# One test at a time: no own rate, no slow start, unless a test is about it.
 ROW = {"consecutive_failures": 3, "success_rate": 0.0, "slow_start_s": 0.0, "cooldown_s": 5.0, "max_cooldown_s": 300.0}
 OWN = ROW | {"consecutive_failures": 0, "success_rate": 0.5, "success_volume": 10.0}
-COMPARED = ROW | {"consecutive_failures": 0, "interval_s": 10.0, "rate_volume": 100, "failure_volume": 50}
 
 
 def ejected(url: str = "a", *, of: int | list[Endpoint] = 2, jitter: float = 1.0, **settings: object) -> Ruled:
@@ -56,14 +55,14 @@ def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too():
 def test_overloads_of_others_long_ago_do_not_excuse_one():
     ruled = Ruled(3, health=ROW)
     ruled.call("b", OVERLOAD)
-    ruled.at(11.0)  # interval_s is 10
+    ruled.at(11.0)
     ruled.call("a", OVERLOAD, times=3)
     assert ruled.out() == ["a"]
 
 
 _ENDS = {"s": SUCCESS, "f": FAILURE, "o": OVERLOAD, "i": Outcome.IGNORED, "t": FAILURE}
 _LONG = {"preset": "long_calls", "max_ejected_share": 1.0}
-_KEPT = OWN | {"decay_s": 1e6, "interval_s": 1e6}
+_KEPT = OWN | {"decay_s": 1e6}
 
 
 def play(ruled: Ruled, script: str) -> None:
@@ -136,74 +135,6 @@ def test_how_it_stands_after(what):
     play(Ruled(2, health=settings), script)
 
 
-def compare(rates: list[tuple[int, int]], **settings: object) -> list[str]:
-    """Return who is ejected when endpoints with these successes and failures are compared."""
-    ruled = Ruled(len(rates), health=COMPARED | settings)
-    ruled.call("a", Outcome.IGNORED)  # the interval begins
-    for url, (good, bad) in zip(sorted(ruled.urls), rates, strict=True):
-        ruled.call(url, SUCCESS, times=good)
-        ruled.call(url, FAILURE, times=bad)
-    ruled.at(10.0)
-    ruled.call("a", Outcome.IGNORED)  # the interval has ended
-    return ruled.out()
-
-
-_GOOD = (100, 0)
-_PERCENTAGE = {"rate_sds": 0.0}  # 86% of failures are more than 85%; of the five, the one at 14% is not far below
-_COMPARISONS: dict[str, tuple[list[tuple[int, int]], dict[str, object], list[str]]] = {
-    "a success rate far below the mean": ([_GOOD] * 4 + [(60, 40)], {}, ["e"]),
-    # Of five, the one that differs is always 2 standard deviations off, by however little.
-    "a hair below four equals": ([_GOOD] * 4 + [(99, 1)], {}, []),
-    "less than a hair": ([(1000, 0)] * 4 + [(999, 1)], {}, []),
-    "fewer than five are not compared": ([_GOOD] * 3 + [(0, 100)], {}, []),
-    "one of few calls is not compared": ([_GOOD] * 4 + [(20, 29)], {}, []),
-    "but by percentage, which takes 50 calls of five": ([_GOOD] * 3 + [(99, 0), (0, 100)], {}, ["e"]),
-    "and not where one has 49": ([_GOOD] * 3 + [(49, 0), (0, 100)], {}, []),
-    "a share of failures above the threshold": ([(14, 86)] + [(16, 84)] * 4, _PERCENTAGE, ["a"]),
-    "a share of failures at the threshold": ([(15, 85)] + [(16, 84)] * 4, _PERCENTAGE, []),
-    "of several the worst go as far as the share allows": (
-        [_GOOD, (0, 100), (10, 90), (5, 95), _GOOD, _GOOD],
-        {"max_ejected_share": 0.34},
-        ["b", "d"],
-    ),
-}
-
-
-@pytest.mark.parametrize("what", _COMPARISONS)
-def test_who_is_ejected_when_endpoints_are_compared(what):
-    rates, settings, out = _COMPARISONS[what]
-    assert compare(rates, **settings) == out
-
-
-def test_what_came_before_an_interval_does_not_count_in_it():
-    ruled = Ruled(5, health=COMPARED)
-    ruled.call("a", Outcome.IGNORED)
-    for url in "abcd":
-        ruled.call(url, SUCCESS, times=100)
-    ruled.call("e", FAILURE, times=99)
-    ruled.at(20.0)
-    ruled.call("a", Outcome.IGNORED)
-    assert ruled.out() == ["e"]  # 99 are enough for the percentage
-    ruled.at(40.0)
-    ruled.call("e", SUCCESS)
-    ruled.call("a", Outcome.IGNORED)
-    assert ruled.out() == []  # it has come back, and the 99 are forgotten
-
-
-def test_failures_before_an_ejection_are_not_held_against_an_endpoint_that_is_back():
-    """The interval is longer than the cooldown, so both lie in one interval."""
-    ruled = Ruled(5, health=COMPARED | {"consecutive_failures": 60, "interval_s": 100.0, "rate_volume": 70})
-    ruled.call("a", Outcome.IGNORED)
-    for url in "abcd":
-        ruled.call(url, SUCCESS, times=100)
-    ruled.call("e", FAILURE, times=60)
-    ruled.at(5.0)
-    ruled.call("e", SUCCESS, times=20)
-    ruled.at(100.0)
-    ruled.call("a", Outcome.IGNORED)
-    assert ruled.out() == []
-
-
 # -- how many ------------------------------------------------------------------------------------------
 
 
@@ -222,7 +153,7 @@ _MOST = {  # endpoints: share: how many of them may be ejected
     ("endpoints", "share", "most"), [(n, share, most) for n, row in _MOST.items() for share, most in row.items()]
 )
 def test_no_more_are_ejected_than_the_share_the_next_one_counted(endpoints, share, most):
-    ruled = Ruled(endpoints, health=ROW | {"max_ejected_share": share, "panic_share": 0.0})
+    ruled = Ruled(endpoints, health=ROW | {"max_ejected_share": share})
     for url in sorted(ruled.urls):
         for _ in range(5):
             if (lease := ruled.get(url)) is not None:
@@ -253,23 +184,21 @@ def test_one_that_could_not_be_ejected_is_told_of_once_and_shown_for_as_long_as_
     assert (ruled.out(), spared(ruled)) == (["b"], {})
 
 
-def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without_a_finding():
+def test_one_that_was_spared_is_not_any_more_after_five_successes_in_a_row():
     ruled = Ruled(1, health=ROW)  # the last one is never ejected
     ruled.core.listen({Spared})
     ruled.call("a", FAILURE, times=3)
-    ruled.at(5.0)
-    ruled.call("a", SUCCESS)
-    assert spared(ruled)
-    for now in (11.0, 22.0):
+    ruled.call("a", SUCCESS, times=3)
+    for now, left in ((5.0, True), (10.0, True), (15.0, False)):  # the last one is counted with the next
         ruled.at(now)
         ruled.call("a", SUCCESS)
-    assert not spared(ruled)
+        assert bool(spared(ruled)) is left
     ruled.call("a", FAILURE, times=3)
     assert [type(event) for event in ruled.core.journal.happened] == [Spared, Spared]
 
 
 def test_those_that_would_be_back_first_are_brought_back_first():
-    ruled = Ruled(6, health=ROW | {"panic_share": 0.0})
+    ruled = Ruled(6, health=ROW)
     for now, url in enumerate("cab"):
         ruled.at(float(now))
         ruled.call(url, FAILURE, times=3)
@@ -482,29 +411,6 @@ def test_a_ping_of_an_endpoint_that_has_gone_is_nothing():
     for url in ("a", "z"):
         for _ in range(5):
             assert ruled.ping(url, ok=False) == []
-
-
-# -- panic ---------------------------------------------------------------------------------------------
-
-
-def test_who_asked_for_a_rest_has_it_in_a_panic_too():
-    ruled = Ruled(4, health=ROW | {"max_ejected_share": 0.75, "panic_share": 0.6})
-    ruled.call("a", FAILURE, times=2)
-    ruled.call("a", OVERLOAD, hint=Hint(retry_after_s=60.0))
-    ruled.call("b", FAILURE, times=3)
-    assert "panic" in repr(ruled.core)
-    assert ruled.limits() == {"a": 0, "b": 1, "c": 1, "d": 1}
-
-
-def test_exactly_the_share_is_no_panic():
-    """0.28 * 25 is 7.000000000000001, but seven of 25 are enough."""
-    ruled = Ruled(25, health=ROW | {"panic_share": 0.28, "max_ejected_share": 0.8})
-    for url in sorted(ruled.urls)[:18]:
-        ruled.call(url, FAILURE, times=3)
-    assert len(ruled.out()) == 18
-    assert "panic" not in repr(ruled.core)
-    ruled.call("y", FAILURE, times=3)
-    assert "panic" in repr(ruled.core)
 
 
 # -- slow start ----------------------------------------------------------------------------------------

@@ -43,23 +43,6 @@ def test_an_endpoint_that_is_not_in_service_is_told_at_once():
         assert (again.only, "not in service or cannot serve it" in str(again)) == ("b", True)
 
 
-@pytest.mark.parametrize(
-    ("asked", "why"),
-    [
-        ({"only": "aa"}, r"is not in service: no endpoint has that name \(did you mean 'a'\?\); add it"),
-        ({"only": "b"}, r"is not in service any more: it was drained or removed; add it again"),
-        ({"only": "c", "slots": 9}, r"has 1 slots, and the request wants 9; ask for less"),
-        ({"only": "c", "labels": {"gpu"}}, r"lacks the labels \['gpu'\]; ask for labels that it has"),
-        ({"only": "c", "exclude": {"c"}}, r"is excluded by the request itself; do not exclude it"),
-    ],
-)
-def test_it_is_told_why_the_only_endpoint_cannot_serve(asked, why):
-    with _pool() as pool, pool.lease(only="b"):
-        pool.drain("b")
-        with pytest.raises(NoEndpoint, match=rf"^'{asked['only']}', where alone the request may go, {why}, or let"):
-            pool.acquire(timeout=0, **asked)
-
-
 def test_a_retry_returns_to_the_only_endpoint():
     asked: list[str] = []
 

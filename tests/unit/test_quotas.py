@@ -77,14 +77,15 @@ def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it():
 
 def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count():
     clock = ManualClock()
-    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
+    one = Endpoint("http://a/", quota="q")
+    pool = Pool([one], quotas={"q": QuotaSettings(requests_per_min=1)}, clock=clock)
     pool.acquire(timeout=0).release()
     for after_s, free in ((30.0, False), (31.0, True)):
         pool.remove("http://a/")
         clock.advance(after_s)
         pool.add(Endpoint("http://b/"))
         pool.remove("http://b/")
-        pool.add(Endpoint("http://a/"))
+        pool.add(one)
         if not free:
             with pytest.raises(AcquireTimeout):
                 pool.acquire(timeout=0)
@@ -185,10 +186,14 @@ def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be():
 
 def test_stats_say_how_much_of_a_quota_is_used():
     clock = ManualClock()
-    specs = [Endpoint("http://a/", quota="key"), Endpoint("http://b/", name="bee"), Endpoint("http://c/", quota="key")]
+    specs = [
+        Endpoint("http://a/", quota="key"),
+        Endpoint("http://b/", name="bee", quota="own"),
+        Endpoint("http://c/", quota="key"),
+    ]
     quotas = {
         "key": QuotaSettings(requests_per_min=2, tokens_per_min=50, estimate=20),
-        "*": QuotaSettings(requests_per_min=9),
+        "own": QuotaSettings(requests_per_min=9),
     }
     pool = Pool(specs, quotas=quotas, clock=clock, strategy="first")
     assert Pool(["http://a/"]).stats().quotas == ()
@@ -197,7 +202,7 @@ def test_stats_say_how_much_of_a_quota_is_used():
     pool.acquire(0).release()
     key, bee = pool.stats().quotas
     assert key == QuotaStats("key", ("http://a/", "http://c/"), 2, 2, 27, 50, 50.0)
-    assert bee == QuotaStats("bee", ("bee",), 0, 9, 0, None, 0.0)
+    assert bee == QuotaStats("own", ("bee",), 0, 9, 0, None, 0.0)
     data = json.loads(json.dumps(pool.stats().to_dict()))
     assert PoolStats.from_dict(data).quotas == (key, bee)
     clock.advance(60.0)

@@ -28,68 +28,12 @@ def spent(budget: RetryBudget, now: float, most: int = 10_000) -> int:
 # -- the budget ----------------------------------------------------------------------------------------
 
 
-def test_every_first_attempt_earns_a_part_of_a_retry():
-    some = budget(ratio=0.25)
-    assert spent(some, 0.0) == 0
-    for _ in range(13):
-        some.attempted(0.0)
-    assert some.balance(0.0) == 3.25
-    assert spent(some, 0.0) == 3
-    assert some.balance(0.0) == 0.25
-
-
 @pytest.mark.parametrize("ratio", [0.1, 0.2, 0.29, 0.7, 1 / 3])
 def test_rounding_loses_no_retry(ratio):
     some = budget(ratio=ratio)
     for _ in range(300):
         some.attempted(0.0)
     assert spent(some, 0.0) == round(300 * ratio)
-
-
-def test_a_quiet_pool_may_retry_too():
-    assert spent(budget(per_s=2.0, window_s=8.0), 5.0) == 16
-
-
-def test_what_is_spent_comes_back_after_a_window():
-    some = budget(per_s=1.0)
-    assert spent(some, 0.0) == 8
-    assert spent(some, 8.0) == 0
-    assert spent(some, 8.125) == 8  # a 64th of the window later, so that it is never too early
-
-
-def test_what_is_earned_is_lost_after_a_window():
-    some = budget(ratio=1.0)
-    some.attempted(0.0)
-    assert some.balance(7.99) == 1.0
-    assert some.balance(8.0) == 0.0
-
-
-def test_attempts_that_no_longer_count_leave_a_debt():
-    some = budget(ratio=1.0, per_s=0.25)
-    for _ in range(5):
-        some.attempted(0.0)
-    assert spent(some, 4.0) == 7
-    assert some.balance(8.0) == -5.0
-
-
-@pytest.mark.parametrize("some", [budget(), budget(ratio=1.0), budget(per_s=0.1)])
-def test_a_budget_that_never_fills_says_so(some):
-    assert some.wait_s(3.0) == math.inf
-
-
-def test_all_that_attempts_earned_is_lost_at_once():
-    some = budget(ratio=0.5)
-    for _ in range(4):
-        some.attempted(0.0)
-    assert spent(some, 1.0) == 2
-    assert some.wait_s(1.0) == math.inf, "what was spent comes back after what was earned is lost"
-
-
-def test_the_wait_ends_when_the_first_retry_is_forgotten():
-    some = budget(per_s=0.25)
-    assert some.wait_s(0.0) == 0.0
-    assert [some.try_spend(now) for now in (0.0, 1.0, 2.0)] == [True, True, False]
-    assert some.wait_s(2.0) == pytest.approx(6.125)
 
 
 # A quarter of a part of the window (8 / 64 s), so that instants are exact and fall within and between parts.

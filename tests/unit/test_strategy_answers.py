@@ -139,22 +139,20 @@ def _of_another_pool(strategy: _Scan, node: Node) -> object:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (_of_another_pool, r"<Node elsewhere 0/1>, which is not a node in service of this pool"),
-        (lambda strategy, node: Node(node.endpoint), r"<Node a 0/1>, which is not a node in service of this pool"),
-        (lambda strategy, node: "a", r"'a', which is not a node in service of this pool"),
-        (lambda strategy, node: [node], r"\[<Node a 0/1>\], which is not a node in service of this pool"),
-        (lambda strategy, node: _Unhashable(), r"<unhashable>, which is not a node in service of this pool"),
-        (lambda strategy, node: _Raises(), r"<raises>, which is not a node in service of this pool"),
-        (lambda strategy, node: _Loud(), r"line one line two x+\.\.\., which is not a node in service of this pool"),
-        (lambda strategy, node: _Silent(), r"a _Silent, which is not a node in service of this pool"),
-        (lambda strategy, node: strategy.gone[0], r"<Node gone 0/0>, which is not a node in service of this pool"),
+        (_of_another_pool, "Node"),
+        (lambda strategy, node: Node(node.endpoint), "Node"),
+        (lambda strategy, node: "a", "str"),
+        (lambda strategy, node: [node], "list"),
+        (lambda strategy, node: _Unhashable(), "_Unhashable"),
+        (lambda strategy, node: _Raises(), "_Raises"),
+        (lambda strategy, node: strategy.gone[0], "Node"),
     ],
-    ids=["other pool", "copy", "name", "list", "unhashable", "hash", "loud", "silent", "gone"],
+    ids=["other pool", "copy", "name", "list", "unhashable", "hash", "gone"],
 )
 def test_what_is_no_node_of_the_pool_is_a_strategy_error_of_one_line(answer, found):
     pool = pool_of([Endpoint("gone"), Endpoint("a")], strategy=_answering(answer), health=None)
     pool.drain("gone")
-    with pytest.raises(StrategyError, match=rf"^strategy 'scan' picked {found}") as caught:
+    with pytest.raises(StrategyError, match=rf"^strategy 'scan' picked a {found}, which is not a node in") as caught:
         pool.acquire(0)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
@@ -245,15 +243,6 @@ def _forgetful(times: int) -> type[Strategy]:
     return _answering(answer)
 
 
-def test_who_was_passed_over_is_served_when_the_strategy_is_asked_again_and_one_line_names_it(
-    caplog,
-):
-    pool = Pool(["a"], strategy=_forgetful(2))
-    pool.acquire(timeout=_WAIT_S).release()  # asked, asked again when it was queued or after a second
-    lines = [line for line in caplog.messages if "picked no endpoint although one was free" in line]
-    assert [line.partition(" picked")[0] for line in lines] == ["the strategy 'scan'"]
-
-
 def test_a_wait_that_a_strategy_let_time_out_says_so():
     clock = ManualClock()
     pool = Pool(["a", "b"], strategy=_forgetful(99), clock=clock, health=None)
@@ -263,18 +252,6 @@ def test_a_wait_that_a_strategy_let_time_out_says_so():
     assert isinstance(waiter.error, AcquireTimeout)
     assert waiter.error.reasons == {"passed over": 2}
     assert "; of 2 endpoints 2 are free, but the strategy picked none; mend the strategy: " in str(waiter.error)
-
-
-def test_a_core_asks_again_only_if_a_free_slot_could_serve():
-    pool = Pool(["a"], strategy=_forgetful(1), clock=ManualClock(), health=None)
-    core = pool.engine.core
-    waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
-    assert core.acquire(Request(), 0.0) is None
-    assert list(core.look_again(1.0)) == [waiter]
-    assert core.passed_over == "scan"
-    core.passed_over = ""
-    core.wait(Request(), 1.0, 60.0, 0, lambda: None)
-    assert (list(core.look_again(2.0)), core.passed_over) == ([], "")  # the only slot is in use
 
 
 def _raising(hook: str) -> type[Strategy]:

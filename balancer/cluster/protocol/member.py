@@ -114,10 +114,7 @@ class ClusterMember:
         tally: the counters of this process.
         offered: the pool on offer.
         shells: the waiters of each shell that makes calls. A shell adds its own.
-        passed_over: "", as the strategy is the coordinator's.
     """
-
-    passed_over = ""
 
     def __init__(
         self,
@@ -369,10 +366,6 @@ class ClusterMember:
                     f"the lease of {lease.endpoint.name} was abandoned without a release, so its slot went to others"
                 )
                 self.release(lease, _IGNORED, now)
-        return ()
-
-    def look_again(self, now: float) -> Served:
-        """Do nothing: the coordinator asks the strategy."""
         return ()
 
     def close(self, now: float) -> Served:

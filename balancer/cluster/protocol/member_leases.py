@@ -17,7 +17,6 @@ from balancer.core.lease_timers import LeaseTimers
 from balancer.core.metrics import EndpointStats, WaitHistogram
 from balancer.core.readings import stats_of
 from balancer.core.states import MembershipState
-from balancer.core.timing import CountedWaits, LeaseTimes, count_hold, holds_of
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import LeaseError
@@ -261,7 +260,7 @@ class MemberCounters:
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
-        self.waits = CountedWaits(WaitHistogram(), 0)
+        self.waits = WaitHistogram()
         self._accounts: dict[str, Account] = {}
 
     def begun(self, lease: Lease, waited_s: float) -> None:
@@ -273,9 +272,7 @@ class MemberCounters:
     def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """Count an end."""
         account = self._account(lease.endpoint)
-        held_s = now - lease.granted_s
-        account.busy_s += held_s * lease.slots
-        count_hold(account, held_s)
+        account.busy_s += (now - lease.granted_s) * lease.slots
         account.ignored += outcome is Outcome.IGNORED
         account.failures += outcome is Outcome.FAILURE
         account.overloads += outcome is Outcome.OVERLOAD
@@ -283,10 +280,6 @@ class MemberCounters:
     def lost(self, lease: Lease) -> None:
         """Count a lease that the coordinator has ended, as ignored."""
         self._account(lease.endpoint).ignored += 1
-
-    def times(self, endpoints: Iterable[Endpoint]) -> LeaseTimes:
-        """Return how long leases were waited for and held, from the start."""
-        return LeaseTimes(self.waits.counted(self.counts["acquired"]), holds_of(map(self._account, endpoints)))
 
     def totals(self, *, out: int, waiting: int) -> dict[str, int]:
         """Return the figures of `PoolStats`, by name."""

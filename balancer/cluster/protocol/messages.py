@@ -332,7 +332,7 @@ _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
     AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
     QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
     NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names), e.only),
-    TooManyWaiters: lambda e: (e.waiting, e.limit, e.of_one_process, e.holder),
+    TooManyWaiters: lambda e: (e.waiting, e.limit, e.of_one_process),
     PoolClosed: lambda e: (),
     StrategyError: _told,
 }

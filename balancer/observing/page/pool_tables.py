@@ -20,7 +20,6 @@ from balancer.core.events import (
     Drained,
     Ejected,
     Event,
-    Panic,
     Probing,
     Removed,
     Rested,
@@ -174,7 +173,7 @@ class RecentEvents:
         names: the shown names of endpoints.
     """
 
-    kinds = frozenset({*_SAID, Panic, StrategyChanged})
+    kinds = frozenset({*_SAID, StrategyChanged})
 
     def __init__(self, names: ShownNames) -> None:
         self._names = names
@@ -186,13 +185,7 @@ class RecentEvents:
     def __call__(self, event: Event, /) -> None:
         """Keep a line about `event`, or add it to that of its endpoint."""
         with self._turn:
-            if isinstance(event, Panic):
-                self._add(
-                    event.at_s,
-                    "",
-                    "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over",
-                )
-            elif isinstance(event, StrategyChanged):
+            if isinstance(event, StrategyChanged):
                 self._add(event.at_s, "", f"the strategy is now {event.strategy}")
             else:
                 self._of_endpoint(event, self._names(getattr(event, "endpoint", "")))
@@ -437,8 +430,9 @@ def _figures(row: PoolStats | EndpointStats | QuotaStats) -> dict[str, Any]:
     """Return the figures that a row declares, rounded as they say."""
     found = {}
     for name, figure in figures_of(type(row)).items():
-        value = getattr(row, name)
-        found[name] = value if figure.digits is None else round(value, figure.digits)
+        if figure.kind != "histogram":
+            value = getattr(row, name)
+            found[name] = value if figure.digits is None else round(value, figure.digits)
     return found
 
 

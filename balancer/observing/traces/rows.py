@@ -91,7 +91,7 @@ class Happening:
     Attributes:
         run, at_s: the run, and the time in seconds of its clock.
         event: "joined", "drained", "left", "capacity", "limit", "ejected", "spared", "probing", "rested", "restored",
-            "spent", "strategy", "panic", "calm", "retried", "hedged" or "gave_up".
+            "spent", "strategy", "retried", "hedged" or "gave_up".
         endpoint: the endpoint of the event, if there is one.
         value: the new capacity or limit; for "gave_up", the seconds waited; for "ejected" and "rested", the seconds
             until the endpoint is tried again, as known then.

@@ -28,7 +28,6 @@ from balancer.core.events import (
     Event,
     Hedged,
     LimitChanged,
-    Panic,
     Probing,
     Removed,
     Rested,
@@ -114,7 +113,7 @@ class TraceWriter:
         lost: calls and events that were not written, because the writer was too slow or could not write.
     """
 
-    kinds = frozenset({LimitChanged, Panic, StrategyChanged, TimedOut, *_PLAIN})
+    kinds = frozenset({LimitChanged, StrategyChanged, TimedOut, *_PLAIN})
 
     def __init__(
         self,
@@ -368,8 +367,6 @@ class TraceWriter:
     def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterable[Happening]:
         if isinstance(event, TimedOut):
             return [Happening(self.run, event.at_s, "gave_up", value=event.waited_s)]
-        if isinstance(event, Panic):
-            return [Happening(self.run, event.at_s, "panic" if event.on else "calm")]
         if isinstance(event, StrategyChanged):
             return [Happening(self.run, event.at_s, "strategy", name=text_of(event.strategy))]
         name = getattr(event, "endpoint", "")

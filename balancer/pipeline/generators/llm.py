@@ -50,7 +50,6 @@ class LlmPlugin:
             pool = stack.enter_context(
                 Pool(
                     endpoints,
-                    **settings.pool.arguments,
                     health=settings.health if settings.health.enabled else None,
                     limits=settings.limits,
                     retries=settings.retries,

@@ -37,7 +37,7 @@ class TaskDriver(CallDriver[T]):
                     if isinstance(step, Run):
                         made: Awaitable[T] = self.attempt(step) if step.cut_s == math.inf else self._cut_attempt(step)
                         done = await made
-                        self.succeeded()
+                        self.plan.succeeded()
                         return done
                     if isinstance(step, Ask):
                         self.hand.append(await self._engine.acquire_in_task(self._wanted(step)))

@@ -125,12 +125,12 @@ def _prompts_amiss(scenario: ScenarioFields) -> Iterator[str]:
 
 def _quotas_amiss(scenario: ScenarioFields) -> Iterator[str]:
     """Yield endpoints with an unknown quota, and kinds that reserve more than any quota has."""
-    named, used = scenario.quotas.keys() - {"*"}, {model.quota for model in scenario.endpoints}
+    named, used = scenario.quotas.keys(), {model.quota for model in scenario.endpoints}
     unknown = [(n, each.quota) for n, each in enumerate(scenario.endpoints) if each.quota not in {None, *named}]
     yield from (f"endpoints[{number}].quota: found {quota!r}, which is not in [quotas]" for number, quota in unknown)
     yield from (f"quotas: no endpoint has quota = {name!r}" for name in sorted(named - used))
     for kind in scenario.requests.kinds if named <= used and not unknown else ():
-        quotas = [scenario.quotas.get(each.quota or "*") for each in scenario.endpoints if _has(each, kind)]
+        quotas = [scenario.quotas.get(each.quota) if each.quota else None for each in scenario.endpoints if _has(each, kind)]
         most = max((inf if each is None else each.tokens_per_min or inf for each in quotas), default=inf)
         if kind.tokens is not None and kind.tokens > most:
             yield (

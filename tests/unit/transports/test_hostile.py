@@ -174,7 +174,8 @@ def test_an_answer_of_requests_that_raises_gives_its_slot_back(model, what):
             answer.raw = _with(raw, **RAW[what])
             return answer
 
-    pool, ends = pool_of(Endpoint(model.url, name="a"), "b", quotas={"*": QuotaSettings(tokens_per_min=10_000)})
+    one = Endpoint(model.url, name="a", quota="q")
+    pool, ends = pool_of(one, "b", quotas={"q": QuotaSettings(tokens_per_min=10_000)})
     with _mounted(pool, Spoils) as session, pytest.raises(Hostile):
         session.post("http://pool/", json={"stream": what != "its body"})
     assert (pool.leases(), ends) == ((), ["a ignored"])
