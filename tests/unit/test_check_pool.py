@@ -159,7 +159,7 @@ def models():
 @pytest.mark.parametrize(
     ("path", "token", "answers", "said"),
     [
-        ("/v1", "good", True, "answers, with 1 model"),
+        ("/v1", "good", True, "answers"),
         ("/v1", "bad", False, "it refuses the headers of the config with 401; look at the token in them"),
         ("/v1", None, False, "answers 401: it wants a token, and the config has none for it"),
         ("/", None, None, "accepts connections"),
