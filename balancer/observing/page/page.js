@@ -67,8 +67,8 @@ function told([row, e]) { // an endpoint with figures that need two instants
 const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name);
 function paper(canvas, height = canvas.clientHeight) {
   const ratio = devicePixelRatio || 1, width = canvas.clientWidth, pen = canvas.getContext("2d");
-  canvas.style.height = height + "px"; canvas.width = width * ratio; canvas.height = height * ratio;
-  pen.scale(ratio, ratio); pen.font = "11px system-ui, sans-serif"; pen.lineJoin = "round"; pen.fillStyle = color("dim");
+  for (const [of, name, value] of [[canvas.style, "height", height + "px"], [canvas, "width", Math.round(width * ratio)], [canvas, "height", Math.round(height * ratio)]]) if (of[name] !== value) of[name] = value; // else all is laid out again
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0); pen.clearRect(0, 0, width, height); pen.font = "11px system-ui, sans-serif"; pen.lineJoin = "round"; pen.fillStyle = color("dim");
   return [pen, width, height];
 }
 function words(pen, text, x, y, align) { pen.textAlign = align; pen.fillText(text, x, y); }
@@ -105,9 +105,9 @@ const slope = (points, value) => points.map((p, i) => {
   const a = i && value(points[i - 1]), b = value(p);
   return i && a != null && b != null ? Math.max(0, (b - a) / (p.at - points[i - 1].at)) : null;
 });
-function spark(canvas, row, points) { // leases a second, in forty steps
-  const some = points.filter((p, i) => !i || Math.floor(p.at * 40 / range) > Math.floor(points[i - 1].at * 40 / range)), rates = slope(some, p => p.ends[row]?.[2]), [pen, width, height] = paper(canvas);
-  trace(pen, some, rates, "one", [0, width, 1, height - 1], Math.max(1e-9, ...rates));
+function spark(canvas, row, points) { // leases a second, in forty steps; of a size that needs no layout, for a thousand of them
+  const some = points.filter((p, i) => !i || Math.floor(p.at * 40 / range) > Math.floor(points[i - 1].at * 40 / range)), rates = slope(some, p => p.ends[row]?.[2]), pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, 128, 32); pen.lineWidth = 2; trace(pen, some, rates, "one", [0, 128, 2, 30], Math.max(1e-9, ...rates));
 }
 let strip = null, drawn = -1;
 function line(found) {
@@ -116,17 +116,18 @@ function line(found) {
   const canvas = $("line"), pen = canvas.getContext("2d"), named = found.length < 150, longest = 8 + Math.max(0, ...found.map(e => pen.measureText(bare(e.name)).width));
   const above = longest > 0.4 * canvas.clientWidth, tall = !named ? 4 : above ? 32 : 17, left = named && !above ? longest : 0, down = named && above ? 14 : 0;
   const [, width, height] = paper(canvas, Math.max(1, found.length) * tall + 16), points = seen(), x_of = s => Math.max(left, Math.round(width - (at + 1 - s) / range * (width - left)));
+  const kinds = Object.fromEntries(["one", "bad", "trial", "drained", "grid", "dim"].map(name => [name, color(name)]));
   found.forEach((e, n) => {
     const y = n * tall + down, high = tall > 4 ? 15 : tall;
-    if (named) { pen.fillStyle = color("dim"); words(pen, bare(e.name), 0, n * tall + 11, "left"); }
+    if (named) { pen.fillStyle = kinds.dim; words(pen, bare(e.name), 0, n * tall + 11, "left"); }
     points.forEach((p, i) => {
       const [part, mark] = p.ends[e.row] ?? [], x = x_of(p.at), wide = x_of(points[i + 1]?.at ?? p.at + 1) - x, plain = mark === "ok" || mark === "none";
       if (mark == null) return;
-      pen.fillStyle = color("grid"); pen.fillRect(x, y, wide, high);
-      pen.globalAlpha = !plain ? 1 : part && 0.15 + 0.85 * Math.min(1, part); pen.fillStyle = color(plain ? "one" : mark); pen.fillRect(x, y, wide, high); pen.globalAlpha = 1;
+      pen.fillStyle = kinds.grid; pen.fillRect(x, y, wide, high);
+      pen.globalAlpha = !plain ? 1 : part && 0.15 + 0.85 * Math.min(1, part); pen.fillStyle = kinds[plain ? "one" : mark]; pen.fillRect(x, y, wide, high); pen.globalAlpha = 1;
     });
   });
-  pen.fillStyle = color("dim"); scale(pen, left, width, height - 3);
+  pen.fillStyle = kinds.dim; scale(pen, left, width, height - 3);
   strip = { found, tall, left, width };
 }
 $("line").onpointermove = event => {
@@ -195,7 +196,7 @@ function endpoints() { // returns those that are shown, in order
   const plain = (said, kind) => h("td", { textContent: said, className: kind });
   table("endpoints", [...heads, ...buttons ? [h("th", { className: "act" })] : []], shown.map(e => [
     h("td", { className: "name" }, h("button", { className: "open", title: e.name, textContent: bare(e.name), onclick: () => pull(e.row) }), h("div", { className: "narrow" }, ...marked(e))), h("td", { className: "wide" }, ...marked(e)),
-    h("td", {}, h("progress", { max: e.limit || e.capacity, value: Math.min(e.in_flight, e.limit || e.capacity) }), h("span", of_slots(e))), plain(number(e.rate), "n"), h("td", {}, h("canvas", { className: "spark" })), plain(span(e.hold), "n wide"),
+    h("td", {}, h("progress", { max: e.limit || e.capacity, value: Math.min(e.in_flight, e.limit || e.capacity) }), h("span", of_slots(e))), plain(number(e.rate), "n"), h("td", {}, h("canvas", { className: "spark", width: 128, height: 32 })), plain(span(e.hold), "n wide"),
     plain(percent(e.failed), e.failed > 0.05 ? "n hot" : "n"), plain(percent(e.loaded), "n"), plain(number(e.leases), "n more"), plain(number(e.ejections), "n more"), ...buttons ? [h("td", { className: "act" }, button(e))] : [],
   ]));
   document.querySelectorAll(".spark").forEach((canvas, n) => spark(canvas, shown[n].row, points));
