@@ -25,7 +25,6 @@ __all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
 _SILENCE_S: Final = 10.0  # there is an event every second
 _OVER_S: Final = 10.0  # rates are means over so many seconds
 _NEWS: Final = 5
-_BAR: Final = 10
 _SPARED: Final = "would be ejected"
 _STYLES: Final = {
     _SPARED: "yellow",
@@ -140,10 +139,10 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
 def _endpoints(
     at_s: float, endpoints: Mapping[str, Mapping[str, Any]], past: LeaseRates, console: Console
 ) -> RenderableType:
-    """Return the table of endpoints. In a narrow window: no bars, short names, no rates, at last no counts."""
+    """Return the table of endpoints. In a narrow window: short names, then no rates, at last no counts."""
     room = console.options.update(max_width=1000)
-    for name, bars, numbers in (("name", 1, 2), ("name", 0, 2), ("short", 0, 2), ("short", 0, 1), ("short", 0, 0)):
-        table = _table_of(at_s, endpoints, name, past, console, bars=bars > 0, rates=numbers > 1, counts=numbers > 0)
+    for name, numbers in (("name", 2), ("short", 2), ("short", 1), ("short", 0)):
+        table = _table_of(at_s, endpoints, name, past, console, rates=numbers > 1, counts=numbers > 0)
         if Measurement.get(console, room, table).maximum <= console.width:
             break
     return table
@@ -156,7 +155,6 @@ def _table_of(
     past: LeaseRates,
     console: Console,
     *,
-    bars: bool,
     rates: bool,
     counts: bool,
 ) -> Table:
@@ -174,7 +172,7 @@ def _table_of(
         table.add_row(
             clean(each[name].removeprefix("http://")),
             clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
-            clean(f"{_bar(each['in_flight'], each['limit'])} " * bars + f"{each['in_flight']}/{each['limit']}"),
+            clean(f"{each['in_flight']}/{each['limit']}"),
             *[clean(NOTHING if rate is None else f"{rate:.1f}")] * rates,
             *(clean(str(each[key])) for key in counted),
         )
@@ -219,11 +217,6 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
         connection.close()
         raise ConfigError(f"{url}: found status {answer.status}, not the page of a pool; give the page's URL")
     return connection, answer
-
-
-def _bar(used: int, limit: int) -> str:
-    full = round(_BAR * min(1.0, used / limit)) if limit else 0
-    return "#" * full + "." * (_BAR - full)
 
 
 def _back(endpoint: Mapping[str, Any], at_s: float) -> str:
