@@ -52,20 +52,26 @@ class Feed:
     def __init__(self, look: Callable[[], _Look], every_s: float = 1.0) -> None:
         self._look = look
         self._every_s = every_s
-        self._readers: list[object] = []
+        self._readers: list[asyncio.Future[None]] = []  # each is done when its stream must end
         self._task: asyncio.Task[None] | None = None
         self._next: asyncio.Future[_Look | None] = asyncio.get_running_loop().create_future()
         self._told: tuple[Tables | None, Tables, bytes] | None = None
 
     async def follow(self) -> AsyncIterator[bytes]:
         """Yield server-sent events until the feed is closed, or 64 readers have come after this one."""
-        me, before = object(), None
-        self._readers = [*self._readers, me][-_MOST_READERS:]
+        me, before = asyncio.get_running_loop().create_future(), None
+        self._readers.append(me)
+        while len(self._readers) > _MOST_READERS:
+            self._readers.pop(0).set_result(None)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._go_on())
         try:
             yield b"retry: 2000\n\n"
-            while (look := await asyncio.shield(self._next)) is not None and me in self._readers:
+            while True:
+                news = self._next
+                await asyncio.wait((me, news), return_when=asyncio.FIRST_COMPLETED)
+                if me.done() or (look := news.result()) is None:
+                    return
                 yield self._event(before, *look)
                 before = look[1]
         finally:
