@@ -26,7 +26,6 @@ from balancer.commands.options import (
     TokenOption,
     over_pool,
     redacted,
-    result_folders,
     with_options,
 )
 from balancer.commands.output import complain, print_errors, print_json
@@ -105,7 +104,7 @@ def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:
 def merge(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="The results folder of each share.", autocompletion=result_folders),
+        typer.Argument(metavar="DIR...", help="The results folder of each share."),
     ],
     results: Annotated[Path, typer.Option("--results", metavar="DIR", help="The folder for the merged results.")],
     as_json: JsonOption = False,

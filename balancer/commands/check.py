@@ -5,7 +5,7 @@ One mistake hides no other. No program of a problem is run; each endpoint that a
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,14 +20,14 @@ from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
-from balancer.opening.connected import connected_as
+from balancer.opening.connected import ConnectedPool, connected_as
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has, require
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.reporting.words import count
-from balancer.sandbox.executors import executor_maker, languages_of, make_executors
+from balancer.sandbox.executors import executor_maker, languages_of
 from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
@@ -42,22 +42,7 @@ _SERVER_S: Final = 5.0  # for the server of a pool
 _PROGRAM_S: Final = 60.0  # for the tiny program, where a runtime may start slowly
 _ROWS_S: Final = 60.0  # for reading rows
 _MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
-_EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What is told of a problem. The problem itself is not kept: rows may be many."""
-
-    id: str
-    accepted: int
-    wrong: int
-    left_out: Mapping[str, str]
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, problem: Problem) -> "_Found":
-        return cls(problem.id, len(problem.accepted), len(problem.wrong), problem.left_out, problem.notes)
+_EVERY_LANGUAGE: Final = ("cpp", "java", "python", "python2")  # of a row
 
 
 @dataclass(slots=True)
@@ -76,6 +61,10 @@ class Checked:
     mistakes: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
 
+    def wrong(self, error: BalancerError) -> None:
+        """Add the mistakes of an error, each once."""
+        self.mistakes += [line for line in dict.fromkeys(str(error).splitlines()) if line not in self.mistakes]
+
 
 def check_config(config: Config, registry: Registry, *, offline: bool = False) -> Checked:
     """Return what `config` would run, and all its mistakes.
@@ -83,35 +72,16 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
     Args:
         offline: do not ask the endpoints whether they answer.
     """
-    checked = Checked()
+    checked, served = Checked(), config.pool.connect is not None
     packages = _packages_of(config)
-    among = _languages_of_problems(config, packages)
     with ExitStack() as stack:
-        if config.pool.connect is None:
-            checked.data["server"] = None
-            _check_strategy(config, registry, checked)
-            discovered = _check_sources(config, registry, checked, offline=offline)
-            _check_endpoints(
-                config,
-                (*config.pool_endpoints, *discovered),
-                lambda cache: (
-                    make_executors(config, registry, cache)
-                    | _made_for(discovered, executor_maker(registry, cache, config), "of a source")
-                ),
-                checked,
-                offline=offline,
-                among=among,
-            )
-        elif (pool := _check_server(config, checked, offline=offline)) is not None:
+        pool = _pool_of(config, registry, checked, offline=offline)
+        if pool is not None:
             stack.callback(pool.close)
-            _check_endpoints(
-                config,
-                pool.endpoints(),
-                lambda cache: _made_for(pool.endpoints(), executor_maker(registry, cache, config), "of the server"),
-                checked,
-                offline=offline,
-                among=among,
-            )
+        if not served or pool is not None:
+            endpoints = config.pool_endpoints if pool is None else pool.endpoints()
+            among = _languages_of_problems(config, packages)
+            _check_endpoints(config, registry, endpoints, checked, offline=offline, among=among)
     checked.lines += policy_lines(config)
     checked.data["tenants"] = [config.redact(each.name) for each in config.proxy.tenants]
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
@@ -123,210 +93,156 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         "quotas": {name: asdict(quota) for name, quota in config.quotas.items()},
         "holders": {name: asdict(holder) for name, holder in config.holders.items()},
     }
-    checked.data |= decided if config.pool.connect is None else dict.fromkeys(decided)
+    checked.data |= dict.fromkeys(decided) if served else decided
     checked.data |= {"retries": asdict(config.retries), "pipeline": None}
     if config.pipeline is None:
         checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:
         _check_pipeline(config, config.pipeline, registry, packages, checked)
+    checked.mistakes[:] = map(config.redact, checked.mistakes)
+    checked.silent[:] = map(config.redact, checked.silent)
     return checked
 
 
-def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | None:
-    """Connect to the server of the pool, report it, and return its pool; None if it cannot be used."""
-    url = config.redact(config.pool.connect or "")
-    checked.data |= {"endpoints": [], "protections": [], "languages": [], "strategy": None}
-    found: dict[str, Any] = {"url": url, "answers": None, "error": None, "epoch": None, "ttl_s": None}
-    checked.data["server"] = found
-    if offline:
-        checked.lines.append(f"server     {url}, not contacted")
+# -- the pool ------------------------------------------------------------------------------------------
+
+
+def _pool_of(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> Pool | None:
+    """Open the pool, and report its server, strategy and sources; None if it cannot be opened."""
+    chosen, redact = config.pool, config.redact
+    served = chosen.connect and redact(chosen.connect)
+    server: dict[str, Any] = {"url": served, "answers": None, "error": None, "epoch": None, "ttl_s": None}
+    checked.data |= {"server": server if served else None, "strategy": None, "sources": []}
+    checked.data |= {"endpoints": [], "protections": [], "languages": []}
+    if served is not None and offline:
+        checked.lines.append(f"server     {served}, not contacted")
         return None
+    if served is None:
+        try:
+            options = registry.strategy_options(chosen.strategy, chosen.options).model_dump()
+            registry.strategy(chosen.strategy, chosen.options, Random(0))
+        except ConfigError as error:
+            checked.wrong(config.located("pool", error))
+            chosen = chosen.model_copy(update={"strategy": "fifo", "options": {}})
+        else:
+            # Texts as the file has them: they may come from the environment.
+            options |= {name: redact(value) for name, value in chosen.options.items() if isinstance(value, str)}
+            checked.data["strategy"] = {"name": chosen.strategy, "options": options}
+            checked.lines.append(f"strategy   {redact(chosen.strategy)} {options or ''}".rstrip())
     try:
-        pool = connected_as(config, within_s=_SERVER_S)
+        if offline:
+            discoveries_of(config, registry, lambda _: None, time.monotonic)  # its options are checked
+            checked.lines += [f"source     {name}, not asked" for name in config.discovery]
+            return None
+        if served is not None:
+            pool: Pool = connected_as(config, within_s=_SERVER_S)
+        else:
+            only = config.model_copy(update={"trace": None, "pool": chosen})
+            pool = Pool.from_config(only, registry=registry)
     except NotConnected as error:
-        found |= {"answers": False, "error": config.redact(error.why)}
-        checked.silent.append(config.redact(str(error)))
+        server |= {"answers": False, "error": redact(error.why)}
+        checked.silent.append(str(error))
         return None
     except (ConfigError, MissingExtra) as error:
-        checked.mistakes += map(config.redact, str(error).splitlines())
+        checked.wrong(error)
         return None
-    _, epoch, ttl_s = pool.served
-    found |= {"answers": True, "epoch": epoch, "ttl_s": ttl_s}
-    since = datetime.fromtimestamp(epoch / 1000).isoformat(" ", "seconds")
-    checked.lines.append(f"server     {url} answers: started {since}, TTL {ttl_s:g} s")
-    strategy = pool.stats().strategy
-    checked.data["strategy"] = {"name": strategy, "options": {}}
-    checked.lines.append(f"strategy   {strategy}")
-    return pool
-
-
-def _check_sources(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> tuple[Endpoint, ...]:
-    """Ask the sources of the config, report what they say, and return the endpoints that they list."""
-    checked.data["sources"] = []
-    if not config.discovery:
-        return ()
-    only = config.model_copy(update={"trace": None, "endpoints": []})
-    try:
-        with Pool.from_config(only, registry=registry, discover=not offline) as pool:
-            if offline:
-                discoveries_of(config, registry, pool.engine.change_endpoints, pool.clock)  # its options are checked
-            found, said = pool.endpoints(), pool.stats().sources
-    except (ConfigError, MissingExtra) as error:
-        checked.mistakes += map(config.redact, str(error).splitlines())
-        return ()
-    for each in said:
-        told = f"source     {each.name} ({each.kind}): "
+    if isinstance(pool, ConnectedPool):
+        _, epoch, ttl_s = pool.served
+        server |= {"answers": True, "epoch": epoch, "ttl_s": ttl_s}
+        since = datetime.fromtimestamp(epoch / 1000).isoformat(" ", "seconds")
+        strategy = pool.stats().strategy
+        checked.data["strategy"] = {"name": strategy, "options": {}}
+        checked.lines += [f"server     {served} answers: started {since}, TTL {ttl_s:g} s", f"strategy   {strategy}"]
+    for each in pool.stats().sources:
         checked.data["sources"].append({"name": each.name, "kind": each.kind, "endpoints": each.endpoints})
-        checked.lines.append(f"{told}{each.endpoints} endpoints")
+        checked.lines.append(f"source     {each.name} ({each.kind}): {each.endpoints} endpoints")
         if not each.endpoints:
             why = each.trouble or "no answer within wait_s"
             checked.silent.append(f"{config.file}: discovery.{each.name}: {why}")
-    if offline:
-        checked.lines += [f"source     {name}, not asked" for name in config.discovery]
-    return found
+    return pool
 
 
-def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor], whose: str) -> dict[str, Executor]:
-    """Return an executor for each endpoint, by name. Raises ConfigError with a line for each mistake, MissingExtra."""
-    made: dict[str, Executor] = {}
-    mistakes: dict[str, None] = {}
-    for endpoint in endpoints:
-        try:
-            made[endpoint.name] = make(endpoint)
-        except ConfigError as error:
-            mistakes |= dict.fromkeys(f"endpoint {endpoint.name} {whose}: {line}" for line in error.problems)
-    if mistakes:
-        for executor in made.values():
-            executor.close()
-        raise ConfigError(mistakes)
-    return made
-
-
-def _check_strategy(config: Config, registry: Registry, checked: Checked) -> None:
-    pool = config.pool
-    checked.data["strategy"] = {"name": pool.strategy, "options": {}}
-    try:
-        options = registry.strategy_options(pool.strategy, pool.options).model_dump()
-        registry.strategy(pool.strategy, pool.options, Random(0))
-    except ConfigError as error:
-        checked.mistakes += config.located("pool", error).problems
-        return
-    # Texts as the file has them, redacted: they may come from the environment.
-    written = {name: config.redact(value) for name, value in pool.options.items() if isinstance(value, str)}
-    shown = {**options, **written}
-    checked.data["strategy"]["options"] = shown
-    checked.lines.append(f"strategy   {config.redact(pool.strategy)} {shown or ''}".rstrip())
+# -- endpoints -----------------------------------------------------------------------------------------
 
 
 def _check_endpoints(
     config: Config,
-    endpoints: Iterable[Endpoint],
-    make: Callable[[Path], dict[str, Executor]],
+    registry: Registry,
+    endpoints: Sequence[Endpoint],
     checked: Checked,
     *,
     offline: bool,
     among: frozenset[str] | None,
 ) -> None:
     """Report the endpoints and what they answer. `among`: the languages of the problems; None: all matter."""
-    specs = {endpoint.name: endpoint for endpoint in endpoints}
-    found = {name: _endpoint(endpoint) for name, endpoint in specs.items()}
-    slots = sum(endpoint["capacity"] for endpoint in found.values())
-    checked.lines.append(f"endpoints  {len(found)} with {slots} slots{_groups(found)}")
-    languages: str = ""
-    with Scratch("balancer-check-") as cache:
+    names = ("name", "url", "capacity", "weight", "group", "quota")
+    found: dict[str, dict[str, Any]] = {
+        each.name: {name: getattr(each, name) for name in names}
+        | {"labels": sorted(each.labels), "answers": None, "error": None, "said": ""}
+        for each in endpoints
+    }
+    groups: Counter[int] = Counter()
+    for each in endpoints:
+        groups[each.group] += each.capacity
+    told = ", ".join(f"{slots} in group {group}" for group, slots in sorted(groups.items())) if len(groups) > 1 else ""
+    checked.lines.append(f"endpoints  {len(found)} with {groups.total()} slots{told and f': {told}'}")
+    languages: str | None = None
+    with Scratch("balancer-check-") as cache, ExitStack() as stack:
+        executors: dict[str, Executor] = {}
+        make = executor_maker(registry, cache.path, config)
+        wrong: dict[str, ConfigError] = {}
         try:
-            executors = make(cache.path)
+            for endpoint in endpoints:
+                try:
+                    executors[endpoint.name] = made = make(endpoint)
+                    stack.callback(made.close)
+                except ConfigError as error:  # once for all endpoints of a range
+                    wrong.setdefault(str(error).replace(endpoint.name, ""), error)
         except MissingExtra as error:  # a pool works without executors
             languages, executors = f"unknown: {error}", {}
-        except ConfigError as error:
-            checked.mistakes += map(config.redact, error.problems)
-            executors = {}
-        else:
-            # A server is asked for its languages, unless the config names them.
-            told = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
-            silent = offline and any(
-                name not in told and not found[name]["url"].startswith("local:") for name in executors
-            )
-            languages = "not contacted" if silent else ""
-        running = executors
+        for mistake in wrong.values():
+            checked.wrong(mistake)
+        running: Mapping[str, Executor] = executors
         if not offline and not checked.mistakes:
-            running = _ask_all(config, specs, found, executors, checked)
-        if not languages and not checked.mistakes:
-            known = sorted(_languages(running, among, offline=offline)) if running else []
-            unknown = "unknown: no endpoint has run a program" if among is not None else ""  # else nobody asked for any
-            checked.data["languages"], languages = known, ", ".join(known) or unknown
-        checked.data["protections"] = protections = _protections(executors)
-        for executor in executors.values():
-            executor.close()
-    checked.lines += _endpoint_lines(config, found)
+            running = _ask_all(config, endpoints, found, executors, checked)
+        if offline:  # only what needs no question to a server
+            named = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
+            running = {
+                name: each
+                for name, each in executors.items()
+                if name in named or found[name]["url"].startswith("local:")
+            }
+        if languages is None and not checked.mistakes:
+            known = languages_of(running, None if offline else among)
+            checked.data["languages"] = sorted(known if among is None else known & among)
+            unknown = None if among is None else "unknown: no endpoint has run a program"
+            languages = ", ".join(checked.data["languages"]) or unknown
+        protections: dict[Any, list[str]] = {}
+        for name, executor in executors.items():
+            if of_runs := getattr(executor, "protections", None):
+                protections.setdefault(of_runs, []).append(name)
     checked.data["endpoints"] = list(found.values())
-    if any(entry.isolation == "rlimits" for entry in config.endpoints):
-        checked.lines.append(
-            'isolation  NONE for some local endpoints: isolation = "rlimits" only limits time and memory'
+    checked.lines += _endpoint_lines(found, config.redact)
+    for (in_force, missing), (first, *others) in protections.items():
+        checked.data["protections"].append(
+            {"endpoints": [first, *others], "in_force": list(in_force), "missing": list(missing)}
         )
-    for each in protections:
-        first, *others = map(config.redact, each["endpoints"])
-        where = f"{first} and {len(others)} more" if others else first
-        checked.lines.append(f"protection {'; '.join(each['in_force']) or 'NONE'} ({where})")
-        checked.lines += [f"           NOT in force: {words}" for words in each["missing"]]
-    if languages:
-        checked.lines.append(f"languages  {languages}")
-
-
-def _groups(found: Mapping[str, dict[str, Any]]) -> str:
-    """Return the slots of each failover group as text; "" if there is one group."""
-    slots: dict[int, int] = {}
-    for each in found.values():
-        slots[each["group"]] = slots.get(each["group"], 0) + each["capacity"]
-    told = ", ".join(f"{slots[group]} in group {group}" for group in sorted(slots))
-    return f": {told}" if len(slots) > 1 else ""
-
-
-def _protections(executors: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the protections of runs, with the endpoints that have the same ones in one entry."""
-    found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for name, executor in executors.items():
-        if told := getattr(executor, "protections", None):
-            found.setdefault(told, []).append(name)
-    return [
-        {"endpoints": names, "in_force": list(in_force), "missing": list(missing)}
-        for (in_force, missing), names in found.items()
-    ]
-
-
-def _endpoint(endpoint: Any) -> dict[str, Any]:
-    return {
-        "name": endpoint.name,
-        "url": endpoint.url,
-        "capacity": endpoint.capacity,
-        "weight": endpoint.weight,
-        "labels": sorted(endpoint.labels),
-        "group": endpoint.group,
-        "quota": endpoint.quota,
-        "answers": None,
-        "error": None,
-        "said": "",
-    }
-
-
-def _languages(executors: Mapping[str, Executor], among: frozenset[str] | None, *, offline: bool) -> frozenset[str]:
-    """Return the languages that some endpoint runs, of those that a run asks for; it asks in the same way."""
-    if offline:  # no program is run
-        known = languages_of(executors)
-        return known if among is None else known & among
-    return languages_of(executors, among)
+        where = config.redact(first) + (f" and {len(others)} more" if others else "")
+        checked.lines.append(f"protection {'; '.join(in_force) or 'NONE'} ({where})")
+        checked.lines += [f"           NOT in force: {words}" for words in missing]
+    checked.lines += [f"languages  {languages}"] if languages else []
 
 
 def _ask_all(
     config: Config,
-    specs: Mapping[str, Endpoint],
+    endpoints: Sequence[Endpoint],
     found: dict[str, dict[str, Any]],
     executors: Mapping[str, Executor],
     checked: Checked,
 ) -> dict[str, Executor]:
     """Ask all endpoints, and report what they answer. Return the executors of those that have run a program."""
     if config.pipeline is None:  # the protocol of the endpoints is unknown
-        asked = {name: FirstContact(endpoint, executors.get(name)) for name, endpoint in specs.items()}
+        asked = {each.name: FirstContact(each, executors.get(each.name)) for each in endpoints}
         failing = unreached(asked, within_s=_PROGRAM_S)
         said = {name: each.said for name, each in asked.items()}
         without = {name: words for name, words in said.items() if NO_TOKEN in words and name not in failing}
@@ -345,29 +261,33 @@ def _ask_all(
         found[name] |= {"answers": answers, "error": why, "said": "" if why is not None else words}
         if why is not None:
             does = why if NO_TOKEN in why else f"does not answer: {why}"
-            checked.silent.append(config.redact(f"endpoint {name} {does}"))
+            checked.silent.append(f"endpoint {name} {does}")
     return {name: executor for name, executor in executors.items() if name in running}
 
 
-def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+def _endpoint_lines(found: Mapping[str, dict[str, Any]], redact: Callable[[str], str]) -> Iterator[str]:
     grouped = any(each["group"] for each in found.values())
     shown = [each for each in found.values() if len(found) <= _MOST_LINES or each["answers"] is False]
-    for endpoint in shown[:_MOST_LINES]:
-        more = [f"labels {', '.join(map(config.redact, endpoint['labels']))}"] if endpoint["labels"] else []
-        more += [f"group {endpoint['group']}"] if grouped else []
-        more += [f"quota {config.redact(endpoint['quota'])}"] if endpoint["quota"] is not None else []
-        said = endpoint["said"]
-        if endpoint["answers"] is False:
-            said = "WANTS A TOKEN" if NO_TOKEN in endpoint["error"] else "DOES NOT ANSWER"
-        name = config.redact(endpoint["name"])
-        if endpoint["name"] != endpoint["url"]:
-            name += f" at {config.redact(endpoint['url'])}"
-        facts = [f"capacity {endpoint['capacity']}", f"weight {endpoint['weight']:g}", *more]
-        yield f"           {name} {', '.join(facts)}{f': {said}' if said else ''}"
-    if len(found) > _MOST_LINES:
-        asked = [each["answers"] for each in found.values() if each["answers"] is not None]
-        if asked:
-            yield f"           {sum(asked)} of {len(asked)} answer"
+    for each in shown[:_MOST_LINES]:
+        said = each["said"]
+        if each["answers"] is False:
+            said = "WANTS A TOKEN" if NO_TOKEN in each["error"] else "DOES NOT ANSWER"
+        where = "" if each["name"] == each["url"] else f" at {redact(each['url'])}"
+        facts = [f"{key} {each[key]:g}" for key in ("capacity", "weight", *["group"] * grouped)]
+        facts += [f"labels {', '.join(map(redact, each['labels']))}"] if each["labels"] else []
+        facts += [f"quota {redact(each['quota'])}"] if each["quota"] is not None else []
+        yield f"           {redact(each['name'])}{where} {', '.join(facts)}{said and f': {said}'}"
+    asked = [each["answers"] for each in found.values() if each["answers"] is not None]
+    if len(found) > _MOST_LINES and asked:
+        yield f"           {sum(asked)} of {len(asked)} answer"
+
+
+# -- problems and rows ---------------------------------------------------------------------------------
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """Return what is told of a problem. The problem itself is not kept: rows may be many."""
+    return {"accepted": len(problem.accepted), "wrong": len(problem.wrong), "left_out": problem.left_out}
 
 
 def _packages_of(config: Config) -> "Packages | BalancerError | None":
@@ -409,104 +329,96 @@ def _check_pipeline(
     try:
         require("pipeline", '"balancer check" of a config with [pipeline]')
     except MissingExtra as error:
-        checked.mistakes.append(str(error))
+        checked.wrong(error)
         return
     from balancer.pipeline.rows.raw import are_rows  # they need the extra
     from balancer.pipeline.running.problem_source import lines_on_missing
     from balancer.pipeline.running.run import find_generators
 
-    redact = config.redact
     try:
         find_generators(config, registry)
         if "llm" in settings.generators:
             require("llm", 'the generator "llm"')
-    except ConfigError as error:
-        checked.mistakes += error.problems
-    except MissingExtra as error:
-        checked.mistakes.append(str(error))
+    except (ConfigError, MissingExtra) as error:
+        checked.wrong(error)
+    found: dict[str, dict[str, Any]] = {}
+    not_used: dict[str, str] = {}
+    lines: list[str] = []
+    place = config.redact(settings.problems)
     if are_rows(settings.problems):
-        found, said, not_used = _rows(config, settings, checked)
-        lines = _on_rows(found)
+        said = _rows(place, settings, checked, found, not_used, lines)
     else:
-        problems, not_used = _problems(config, packages, checked)
-        found, said = [*map(_Found.of, problems)], f"{len(problems)} in {redact(settings.problems)}"
-        known = checked.data.get("languages")  # unknown for a server that was not asked
-        lines = [*lines_on_missing(problems, known)] if known else []
-        lines += [f"{each.id}/{name} is left out: {why}" for each in found for name, why in each.left_out.items()]
-    accepted, wrong = sum(each.accepted for each in found), sum(each.wrong for each in found)
+        if isinstance(packages, BalancerError):
+            checked.wrong(packages)
+        elif packages is not None:  # else it is a mistake that was reported
+            found, not_used = (
+                {each.id: _told(each) for each in packages.read},
+                {each.name: each.why for each in packages.left_out},
+            )
+            known = checked.data["languages"]  # unknown for a server that was not asked
+            lines += lines_on_missing(packages.read, known) if known else []
+        said = f"{len(found)} in {place}"
+        lines += [
+            f"{id}/{name} is left out: {why}" for id, each in found.items() for name, why in each["left_out"].items()
+        ]
+    accepted, wrong = (sum(each[name] for each in found.values()) for name in ("accepted", "wrong"))
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
     lines = [*(f"{name} is left out: {why}" for name, why in not_used.items()), *lines]
     more = [f"and {len(lines) - _MOST_LINES} more lines like these: see --json"] * (len(lines) > _MOST_LINES)
-    checked.lines += [f"           {redact(line)}" for line in (*lines[:_MOST_LINES], *more)]
+    checked.lines += [f"           {config.redact(line)}" for line in (*lines[:_MOST_LINES], *more)]
     checked.lines += [
-        f"inputs     from {', '.join(map(redact, settings.generators))}: "
+        f"inputs     from {', '.join(map(config.redact, settings.generators))}: "
         f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}"
         + (f", within {settings.budget_s:g} s of each problem (budget_s)" if settings.budget_s else ""),
         f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
         f"{settings.solution_validation_workers} for solutions",
-        f"results    {redact(settings.results)}",
+        f"results    {config.redact(settings.results)}",
     ]
     checked.data["pipeline"] = {
         **settings.model_dump(),
-        "found": {
-            each.id: {"accepted": each.accepted, "wrong": each.wrong, "left_out": each.left_out} for each in found
-        },
-        "packages_left_out": {name: redact(why) for name, why in not_used.items()},
+        "found": found,
+        "packages_left_out": {name: config.redact(why) for name, why in not_used.items()},
     }
 
 
-def _rows(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[_Found], str, dict[str, str]]:
-    """Return the usable rows, a description of the data, and the rows that are left out: number -> why."""
+def _rows(
+    place: str,
+    settings: PipelineSettings,
+    checked: Checked,
+    found: dict[str, Any],
+    bad: dict[str, str],
+    lines: list[str],
+) -> str:
+    """Put the usable rows into `found`, the others into `bad`, and what is not used into `lines`. Return a summary."""
+    from balancer.pipeline.results.tally import cost_of_missing, why_left_out
     from balancer.pipeline.rows.raw import count_rows
     from balancer.pipeline.rows.read import BadRow, read_rows
 
-    place = config.redact(settings.problems)
     languages = checked.data["languages"] or _EVERY_LANGUAGE  # unknown for a server that was not asked
-    found: list[_Found] = []
-    bad: dict[str, str] = {}
-    until_s = time.monotonic() + _ROWS_S
-    said = ""
+    notes, lost, rows = Counter[str](), Counter[str](), Counter[str]()
+    until_s, said = time.monotonic() + _ROWS_S, ""
     try:
         many = count_rows(settings.problems, settings.rows.split)
         for number, read in read_rows(settings.problems, settings.rows, languages):
             if isinstance(read, BadRow):
                 bad[f"row {number}"] = read.why
             else:
-                found.append(_Found.of(read))
+                found[read.id] = _told(read)
+                notes.update(read.notes)
+                cost = cost_of_missing(read.left_out)
+                lost.update(cost)
+                rows.update(cost.keys())
             if time.monotonic() > until_s:
                 said = f" (those up to row {number}: it stops after {_ROWS_S:.0f} s)"
                 break
     except BalancerError as error:
-        checked.mistakes.append(config.redact(str(error)))
-        return [], f"rows of {place}, not readable", {}
+        checked.wrong(error)
+        return f"rows of {place}, not readable"
+    lines += [f"columns are {note} ({count(times, 'row')})" for note, times in notes.items()]
+    lines += [
+        f"{why_left_out(language)}: {count(times, 'submission')} of {count(rows[language], 'row')} left out"
+        for language, times in sorted(lost.items())
+    ]
     of_many = "" if many is None or many == len(found) else f" of {many}"
     from_0 = ", counted from 0" if bad or said else ""
-    return found, f"{len(found)}{of_many} rows of {place}{from_0}{said}", bad
-
-
-def _on_rows(found: Sequence[_Found]) -> list[str]:
-    """Return a line for each kind of column that is not used, and for each language that no endpoint runs."""
-    from balancer.pipeline.results.tally import cost_of_missing, why_left_out
-
-    notes = Counter(note for each in found for note in each.notes)
-    lost = [cost_of_missing(each.left_out) for each in found]
-    return [
-        *(f"columns are {note} ({count(many, 'row')})" for note, many in notes.items()),
-        *(
-            f"{why_left_out(language)}: {count(many, 'submission')} of "
-            f"{count(sum(language in each for each in lost), 'row')} left out"
-            for language, many in sorted(sum(lost, Counter[str]()).items())
-        ),
-    ]
-
-
-def _problems(
-    config: Config, packages: "Packages | BalancerError | None", checked: Checked
-) -> tuple[list[Any], dict[str, str]]:
-    """Return the problems that can be read, and the packages that are left out: name -> why."""
-    if packages is None:  # already reported as a mistake
-        return [], {}
-    if isinstance(packages, BalancerError):
-        checked.mistakes += config.redact(str(packages)).splitlines()
-        return [], {}
-    return [*packages.read], {each.name: each.why for each in packages.left_out}
+    return f"{len(found)}{of_many} rows of {place}{from_0}{said}"

@@ -41,49 +41,28 @@ class _Server:
 
     def __init__(self, mean_s: float) -> None:
         self._mean_s = mean_s
-        self._open: set[asyncio.Transport] = set()
+        self._open: set[asyncio.StreamWriter] = set()
         self._listening: asyncio.Server | None = None
         self.port = 0
 
     async def up(self) -> None:
         """Listen, on the same port as before."""
-        loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(
-            lambda: _Connection(self._open, self._mean_s), "127.0.0.1", self.port
-        )
+        self._listening = await asyncio.start_server(self._answer, "127.0.0.1", self.port)
         self.port = self._listening.sockets[0].getsockname()[1]
 
     def down(self) -> None:
         """Refuse connections, and drop those that there are."""
         assert self._listening is not None
         self._listening.close()
-        for connection in [*self._open]:
-            connection.abort()
+        for each in self._open:
+            each.transport.abort()
 
-
-class _Connection(asyncio.Protocol):
-    """One request to a server."""
-
-    def __init__(self, others: set[asyncio.Transport], mean_s: float) -> None:
-        self._others = others
-        self._mean_s = mean_s
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._others.add(transport)
-
-    def data_received(self, data: bytes) -> None:
-        after_s = random.lognormvariate(0.0, 0.4) * self._mean_s
-        asyncio.get_running_loop().call_later(after_s, self._answer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._others.discard(self._transport)
-
-    def _answer(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(_ANSWER)
-            self._transport.close()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        await asyncio.sleep(random.lognormvariate(0.0, 0.4) * self._mean_s)
+        writer.write(_ANSWER)
+        writer.close()
+        self._open.discard(writer)
 
 
 class _Demo:

@@ -1,5 +1,6 @@
 """Options that several commands share, with their completion."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,8 @@ __all__ = [
     "TokenOption",
     "over_pool",
     "redacted",
-    "result_folders",
     "strategy_names",
-    "toml_files",
+    "text_in",
     "with_options",
 ]
 
@@ -41,38 +41,13 @@ def strategy_names(incomplete: str) -> list[str]:
     return [name for name in sorted(default_registry().strategies) if name.startswith(incomplete)]
 
 
-def toml_files(incomplete: str) -> list[str]:
-    """Return the paths of TOML files and of folders that begin with `incomplete`."""
-    return _paths(incomplete, ".toml")
-
-
-def result_folders(incomplete: str) -> list[str]:
-    """Return the paths of folders that begin with `incomplete`."""
-    return _paths(incomplete, None)
-
-
-def _paths(incomplete: str, suffix: str | None) -> list[str]:
-    folder, _, begun = incomplete.rpartition("/")
-    where = Path(folder or ("/" if incomplete.startswith("/") else "."))
-    try:
-        entries = sorted(entry for entry in where.iterdir() if entry.name.startswith(begun))
-    except OSError:
-        return []
-    shown = incomplete[: len(incomplete) - len(begun)]
-    return [
-        f"{shown}{entry.name}{'/' if entry.is_dir() else ''}"
-        for entry in entries
-        if (entry.is_dir() or entry.suffix == suffix) and (begun or not entry.name.startswith("."))
-    ]
-
-
 ConfigArgument = Annotated[
     Path,
-    typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False, autocompletion=toml_files),
+    typer.Argument(metavar="CONFIG", help="A TOML config file.", show_default=False),
 ]
 ResultsArgument = Annotated[
     Path,
-    typer.Argument(metavar="DIR", help="A results folder.", show_default=False, autocompletion=result_folders),
+    typer.Argument(metavar="DIR", help="A results folder.", show_default=False),
 ]
 StrategyOption = Annotated[
     str | None,
@@ -108,10 +83,47 @@ def over_pool(config: "Config", url: str | None, token_file: Path | None, ca: Pa
     if said and url is None and config.pool.connect is None:
         raise ConfigError("--token-file and --ca need a served pool; give --pool as well")
     if said:
-        from balancer.commands.sharing import check_sharing
-
-        check_sharing(url, config.pool.connect, token_file, ca)
+        _check_sharing(url, config.pool.connect, token_file, ca)
     return config.model_copy(update={"pool": config.pool.model_copy(update=said)}) if said else config
+
+
+def _check_sharing(url: str | None, connect: str | None, token_file: Path | None, ca: Path | None) -> None:
+    """Check the options of a served pool; `connect`: that of the config. Raises ConfigError, which names the option."""
+    if url is not None:
+        from balancer.cluster.tcp.address import address_of
+
+        try:
+            address_of(url)
+        except ConfigError as error:
+            raise ConfigError(f"--pool: {error}") from None
+    if token_file is not None:
+        text_in("--token-file", token_file)
+    if ca is not None:
+        _check_ca(url or connect or "", ca)
+
+
+def text_in(option: str, file: Path) -> str:
+    """Return the text in `file`, stripped. The error names `option`. Raises ConfigError."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{option} {file}: {error.strerror}; give a file that can be read") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{option} {file}: is not text; give a file that holds only the token") from None
+
+
+def _check_ca(url: str, file: Path) -> None:
+    if url.startswith("balancer:"):
+        raise ConfigError(f"--ca {file}: {url} has no TLS, so the certificate has no use; connect to balancers://")
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except ssl.SSLError:
+        why = "holds no certificate"
+    except OSError as error:
+        why = str(error.strerror)
+    else:
+        return
+    raise ConfigError(f"--ca {file}: {why}; give a PEM file with the certificate that signed the server's")
 
 
 def with_options(config: "Config", strategy: str | None, results: Path | None) -> "Config":

@@ -2,65 +2,37 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import fields
+from typing import Any
 
 from balancer.core.health import most_ejected
 from balancer.settings.config import Config
-from balancer.settings.tables import HealthSection
 from balancer.values.wording import did_you_mean
 
 __all__ = ["left_to_server", "policy_lines", "warnings"]
 
-_MOST_NAMES: Final = 8
-
 
 def policy_lines(config: Config) -> Iterator[str]:
-    """Yield lines about health, limits, quotas, retries and tenants."""
+    """Yield lines about health, limits, quotas, holders and retries: what differs from the defaults."""
     if config.pool.connect is not None:
         yield "health     decided by the server, like limits, caps and quotas"
     else:
-        yield from _of_the_pool(config)
-    retries = config.retries
-    yield (
-        f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
-        f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
-    )
-    if tenants := [repr(config.redact(each.name)) for each in config.proxy.tenants]:
-        more = f" and {len(tenants) - _MOST_NAMES} more" if len(tenants) > _MOST_NAMES else ""
-        yield f"tenants    {', '.join(tenants[:_MOST_NAMES])}{more}"
+        yield f"health     {'off' if config.health is None else _changed(config.health)}"
+        yield f"limits     {_changed(config.limits)}"
+        for host, cap in sorted(config.host_caps.items()):
+            yield f"host cap   {cap} slots on {host}"
+        for kind, named in (("quota", config.quotas), ("holder", config.holders)):
+            yield from (f"{kind:<10} {name}: {_changed(settings)}" for name, settings in sorted(named.items()))
+    yield f"retries    {_changed(config.retries)}"
+    if tenants := [config.redact(each.name) for each in config.proxy.tenants]:
+        yield f"tenants    {', '.join(tenants)}"
 
 
-def _of_the_pool(config: Config) -> Iterator[str]:
-    health, limits = config.health, config.limits
-    if health is None:
-        yield "health     off: no endpoint is taken out of service for its failures"
-    else:
-        tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
-        tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
-        yield f"health     ejects {', '.join(tests) or 'no endpoint'}"
-        yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
-    yield "limits     " + (
-        "fixed: the capacities"
-        if limits.kind == "fixed"
-        else f"aimd: from {limits.initial} slots up to the capacities, half when overloaded"
-    )
-    for host, cap in sorted(config.host_caps.items()):
-        yield f"host cap   {cap} slots on {'each other host' if host == '*' else host}"
-    for name, quota in sorted(config.quotas.items()):
-        most = {"calls": quota.requests_per_min, "tokens": quota.tokens_per_min}
-        each = " and ".join(f"{number} {what}" for what, number in most.items() if number is not None)
-        yield f"quota      {each} a minute on endpoints of {name!r}"
-    if config.pool.fairness is not None:
-        yield "fairness   the slots are shared out between the holders that wait"
-    for name, whose in sorted(config.holders.items()):
-        bound = f", at most {whose.max_leases} leases" if whose.max_leases is not None else ""
-        yield f"holder     weight {whose.weight:g}{bound} for {'each other one' if name == '*' else repr(name)}"
-    if config.pool.spill_after_s is not None:
-        yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
-
-
-def _pings(health: HealthSection) -> str:
-    return "off" if health.ping == "off" else f"{health.ping}, every {health.ping_every_s:g} s"
+def _changed(settings: Any) -> str:
+    """Return the settings of a table that differ from their defaults."""
+    values = {each.name: (getattr(settings, each.name), each.default) for each in fields(settings)}
+    said = [f"{name} = {value!r}" for name, (value, default) in values.items() if value != default]
+    return ", ".join(said) or "by default"
 
 
 # -- warnings ------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer, loop_factory
 from balancer.commands.live import LiveConfig
+from balancer.commands.options import text_in
 from balancer.commands.served_changes import ServedChanges
-from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
 from balancer.opening.connected import TOKEN_VARIABLE
@@ -229,23 +229,32 @@ async def _discover(pool: Pool, config: Config, registry: Registry, served: Serv
 
 
 def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedChanges, options: ServeOptions) -> "Page":
-    from balancer.commands.served_page import page_of  # a server without a page needs no web framework
-    from balancer.observing.page.serving import token_of_environment
+    """Serve the page of `pool`, with the leases of each member, until the pool is closed. Call it in the server's loop.
+
+    Raises:
+        ConfigError: it cannot listen there, or the token is too easy to guess.
+        MissingExtra: the extra `observe` is not installed.
+    """
+    from balancer.observing.page.pool_tables import MemberLeases, Tables
+    from balancer.observing.page.serving import PageContents, open_page, token_of_environment
+
+    def members() -> list[MemberLeases]:
+        return [MemberLeases(who.name, leases, waits) for who, leases, waits in server.coordinator.sessions()]
+
+    def grace() -> Tables:
+        with pool.engine.lock:
+            at_s = server.coordinator.grants_at_s
+            if at_s is None:
+                return {}
+            waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
+        return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
 
     assert options.page is not None
     host, port = options.page
-    token = token_of_environment()
-    return page_of(
-        pool,
-        server,
-        served,
-        host,
-        port,
-        name=options.name,
-        token=token,
-        redact=live.redact,
-        audit=live.tell,
-    )
+    contents = PageContents(members=members, extra=grace, admin=served, audit=live.tell, name=options.name)
+    page = open_page(pool, host=host, port=port, token=token_of_environment(), redact=live.redact, contents=contents)
+    pool.attach(page)
+    return page
 
 
 # -- open files: each connection is one ----------------------------------------------------------------

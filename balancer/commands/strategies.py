@@ -1,10 +1,9 @@
 """`balancer strategies`: the installed strategies, with their options."""
 
-import textwrap
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from balancer.plugins.registry import Registered, Registry
@@ -12,7 +11,6 @@ from balancer.plugins.registry import Registered, Registry
 __all__ = ["print_strategies", "strategies_data"]
 
 _MOST_WIDE: Final = 100  # longer lines are hard to read
-_INDENT: Final = "    "
 
 
 def strategies_data(registry: Registry) -> dict[str, Any]:
@@ -25,12 +23,12 @@ def strategies_data(registry: Registry) -> dict[str, Any]:
 
 def print_strategies(registry: Registry, console: Console) -> None:
     """Print the strategies. No line is wider than the terminal."""
-    width = min(console.width, _MOST_WIDE)
     found = strategies_data(registry)
     for strategy in found["strategies"]:
-        console.print(Text(strategy["name"], style="bold"), Text(f" (from {strategy['plugin']})"), sep="")
-        for line in _lines(strategy, width):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(Text.assemble((strategy["name"], "bold"), f" (from {strategy['plugin']})"), soft_wrap=True)
+        told = [f"{each['name']} = {each['default']!r}: {each['meaning']}" for each in strategy["options"]]
+        for line in (strategy["summary"], *told):
+            console.print(Padding(Text(line.rstrip(": ")), (0, 0, 0, 4)), width=min(console.width, _MOST_WIDE))
     for broken in found["broken"]:
         console.print(broken, markup=False)
 
@@ -46,14 +44,3 @@ def _strategy(name: str, registered: Registered[Any]) -> dict[str, Any]:
         ],
         "plugin": registered.plugin,
     }
-
-
-def _lines(strategy: Mapping[str, Any], width: int) -> Iterator[str]:
-    yield from textwrap.wrap(
-        strategy["summary"], width, break_on_hyphens=False, initial_indent=_INDENT, subsequent_indent=_INDENT
-    )
-    for option in strategy["options"]:
-        words = f"{option['name']} = {option['default']!r}: {option['meaning']}".rstrip(": ")
-        yield from textwrap.wrap(
-            words, width, break_on_hyphens=False, initial_indent=_INDENT, subsequent_indent=_INDENT * 2
-        )

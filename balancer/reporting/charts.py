@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,7 +24,6 @@ from balancer.reporting.words import shorten, visible
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.backend_bases import RendererBase
 
 __all__ = [
     "BLUE",
@@ -138,7 +137,9 @@ MOST_LINES: Final = 2 * len(_LOOKS)  # the second half looks like the first, wit
 _MARKERS: Final = 12  # on a line; more would hide its dashes
 _BESIDE: Final = 2.0  # points between the strokes of two lines, so that they do not overlap
 _SIGN: Final = 40.0  # points for the sign of an entry of a legend, and around it
-_PAD: Final = 6.0  # between words and what they are about
+_LETTER: Final = 4.8  # points of width, at most, on average
+_LINE: Final = 11.0  # points of height
+_AROUND: Final = 32.0  # points of height of the scale below, and above
 _LEAST: Final = 100.0  # points of width for shapes
 _MARGIN: Final = 0.04  # of a scale, so that nothing is cut
 _SMALLEST: Final = 1e-100  # no figure of ours is smaller: ratios of such numbers overflow, and no scale can show them
@@ -195,7 +196,7 @@ def _drawing(width: float, height: float, xlabel: str, ylabel: str = "") -> Draw
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
+    axes = Figure((width / 72, height / 72), dpi=72, layout="constrained").add_subplot()
     axes.set_xlabel(drawable(xlabel))
     axes.set_ylabel(drawable(ylabel))
     for spine in axes.spines.values():
@@ -216,20 +217,20 @@ def _plain(value: float, _: object) -> str:
 
 def to_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element: the same bytes for the same drawing."""
-    return _svg(drawing, drawing.width)
+    return _svg(drawing, drawing.width)[0]
 
 
 def narrow_svg(drawing: Drawing) -> str:
     """Return the same for a narrow window, half as wide as a page; "" if its words leave too little room there."""
-    svg = _svg(drawing, HALF)
-    return svg if drawing.axes.get_position().width * HALF >= _LEAST else ""
+    svg, has_room = _svg(drawing, HALF)
+    return svg if has_room and drawing.axes.bbox.width >= _LEAST else ""
 
 
 @_styled()
-def _svg(drawing: Drawing, width: float) -> str:
+def _svg(drawing: Drawing, width: float) -> tuple[str, bool]:
     written = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the fonts of the page have it
+    with warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always")  # of glyphs that are missing nothing is said: the fonts of the page have them
         _make_room(drawing, width)
         drawing.axes.figure.savefig(
             written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -245,59 +246,26 @@ def _svg(drawing: Drawing, width: float) -> str:
     mark = hashlib.sha256(found.encode()).hexdigest()[:8]  # a page has several drawings
     found = re.sub(r'( id="|href="#|url\(#)([\w.]+)', rf"\1\2-{mark}", found)
     style = "stroke-linejoin: round; stroke-linecap: butt; white-space: pre; overflow: visible"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]} role="img" style="{style}">{found}'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]} role="img" style="{style}">{found}'
+    return svg, not any("constrained_layout not applied" in str(each.message) for each in said)
 
 
 def _make_room(drawing: Drawing, width: float) -> None:
-    """Give the figure the size that the axes need together with all words around them."""
-    axes, figure = drawing.axes, drawing.axes.get_figure()
-    assert figure is not None
-    figure.set_size_inches(width / 72, drawing.height / 72)
-    axes.set_position((0.1, 0.0, 0.8, 1.0))
-    words = axes.get_tightbbox(_renderer(drawing))
-    assert words is not None
-    left, right = axes.bbox.x0 - words.x0, max(_PAD, words.x1 - axes.bbox.x1)
-    below = axes.bbox.y0 - words.y0
-    above = _legend(drawing, width) + _PAD
-    height = above + drawing.height + below
-    figure.set_size_inches(width / 72, height / 72)
-    inner = max(1.0, width - left - right)
-    axes.set_position((left / width, below / height, inner / width, drawing.height / height))
-
-
-def _renderer(drawing: Drawing) -> "RendererBase":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    return FigureCanvasAgg(drawing.axes.figure).get_renderer()
-
-
-def _legend(drawing: Drawing, width: float) -> float:
-    """Put the legend into the upper left corner, in as many columns as have room; return its height in points."""
+    """Give the figure its size, and put the legend above the axes, in as many columns as have room."""
     from matplotlib.legend_handler import HandlerTuple
 
     figure = drawing.axes.get_figure()
     assert figure is not None
     for each in list(figure.legends):
         each.remove()
-    signs = [signs if len(signs) > 1 else signs[0] for _, signs in drawing.legend]
     words = [drawable(entry[0]) for entry in drawing.legend]
-    if not words:
-        return 0.0
-    options: dict[str, Any] = {"loc": "upper left", "handler_map": {tuple: HandlerTuple(ndivide=None, pad=0)}}
-    legend = figure.legend(signs, words, **options)
-    widths = [_SIGN + text.get_window_extent(_renderer(drawing)).width for text in legend.get_texts()]
-    columns = next((n for n in range(len(words), 1, -1) if sum(_widths(widths, n)) <= width), 1)
-    if columns > 1:
-        legend.remove()
-        legend = figure.legend(signs, words, ncols=columns, **options)
-    return float(legend.get_window_extent(_renderer(drawing)).height)
-
-
-def _widths(entries: Sequence[float], columns: int) -> list[float]:
-    """Return how wide each of so many columns is, which are filled one after the other."""
-    rows, longer = divmod(len(entries), columns)
-    ends = [(rows + 1) * min(n, longer) + rows * max(0, n - longer) for n in range(columns + 1)]
-    return [max(entries[first:last]) for first, last in pairwise(ends)]
+    columns = min(len(words), max(1, int(width / (_SIGN + _LETTER * max(map(len, words), default=0)))))
+    rows = math.ceil(len(words) / columns) if words else 0
+    figure.set_size_inches(width / 72, (drawing.height + _AROUND + _LINE * rows) / 72)
+    if words:
+        signs = [signs if len(signs) > 1 else signs[0] for _, signs in drawing.legend]
+        handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
+        figure.legend(signs, words, loc="outside upper left", ncols=columns, handler_map=handlers)
 
 
 # -- lines ---------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Terminal output of documents: text and tables in any encoding.
 
-If there is little room, it leaves out wide columns, the middle of long names, and the last of many rows.
+It leaves out wide columns and the last of many rows. Names and texts are folded to the room that there is.
 """
 
 import textwrap
@@ -21,8 +21,6 @@ __all__ = ["Clean", "cleaner", "plain_table", "print_sections"]
 _ASCII_SIGNS: Final = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
 _TONES: Final = {doc.Tone.PLAIN: "", doc.Tone.GOOD: "green", doc.Tone.DOUBTFUL: "bold yellow", doc.Tone.BAD: "bold red"}
 _STYLES: Final = {doc.WordStyle.STRONG: "bold", doc.WordStyle.SOFT: "dim"}
-_LEAST_NAME: Final = 12
-_MOST_SAID: Final = 44  # letters beside a name; above this, the name is shortened
 
 Clean = Callable[..., Text]  # clean(text, most=1000, style="")
 
@@ -36,7 +34,7 @@ def print_sections(sections: Sequence[doc.Section], console: Console) -> None:
         if section.title:
             console.print(clean(section.title, style="bold"))
         for block in section.blocks:
-            for part in _rendered(block, clean, console.width):
+            for part in _rendered(block, clean):
                 console.print(part)
 
 
@@ -66,11 +64,11 @@ def plain_table(title: Text | str = "") -> RichTable:
     )
 
 
-def _rendered(block: doc.Block, clean: Clean, width: int) -> Iterator[RenderableType]:
+def _rendered(block: doc.Block, clean: Clean) -> Iterator[RenderableType]:
     if isinstance(block, doc.Table):
         if block.title:
             yield clean(block.title, style="bold")
-        yield _facts(block, clean, width) if block.look == "facts" else _table(block, clean, width)
+        yield _facts(block, clean) if block.look == "facts" else _table(block, clean)
     elif isinstance(block, doc.Paragraph):
         yield _words(block.words, clean, style=_TONES[block.tone])
     elif isinstance(block, doc.Bullets):
@@ -82,20 +80,19 @@ def _rendered(block: doc.Block, clean: Clean, width: int) -> Iterator[Renderable
         raise TypeError(f"found {block.block}; a terminal shows tables, text and lists")
 
 
-def _words(words: doc.Words, clean: Clean, *, style: str = "", most: int = 1000) -> Text:
-    parts = (clean(each.text, most, _STYLES.get(each.style, style)) for each in doc.spans(words))
+def _words(words: doc.Words, clean: Clean, *, style: str = "") -> Text:
+    parts = (clean(each.text, 1000, _STYLES.get(each.style, style)) for each in doc.spans(words))
     return Text("", style=style).join(parts)
 
 
 # -- tables --------------------------------------------------------------------------------------------
 
 
-def _table(table: doc.Table, clean: Clean, width: int) -> RichTable:
+def _table(table: doc.Table, clean: Clean) -> RichTable:
     shown = [number for number, column in enumerate(table.columns) if not column.wide]
     columns = [table.columns[number] for number in shown]
     totals = [_shown(table.totals, shown)] if table.totals else []
     rows = [_shown(row, shown) for row in table.rows]
-    most = _most_of_name(columns, [*rows, *totals], width)
     made = plain_table()
     made.show_footer = bool(totals)
     for number, column in enumerate(columns):
@@ -110,10 +107,10 @@ def _table(table: doc.Table, clean: Clean, width: int) -> RichTable:
     left = table.most or len(rows)
     for group in table.groups:
         if group.heading and left:
-            made.add_row(_words(group.heading, clean, style="bold", most=most))
+            made.add_row(_words(group.heading, clean, style="bold"))
         for row in group.rows[:left]:
             cells = _shown(row, shown)
-            made.add_row(*(_cell(cell, column, clean, most) for cell, column in zip(cells, columns, strict=True)))
+            made.add_row(*(_words(cell.words, clean, style=_TONES[cell.tone]) for cell in cells))
             if any(cell.below for cell in cells):
                 made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
         left -= min(left, len(group.rows))
@@ -126,49 +123,24 @@ def _shown(row: doc.Row, numbers: Sequence[int]) -> list[doc.Cell]:
     return [doc.cell_of(row[number]) for number in numbers]
 
 
-def _cell(cell: doc.Cell, column: doc.Column, clean: Clean, most: int) -> Text:
-    return _words(cell.words, clean, style=_TONES[cell.tone], most=most if _is_cut(column) else 1000)
-
-
-def _facts(table: doc.Table, clean: Clean, width: int) -> RichTable:
+def _facts(table: doc.Table, clean: Clean) -> RichTable:
     """Return names and their values, without headings."""
     made = RichTable.grid(padding=(0, 2, 0, 0))
-    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
     made.add_column()
     rows = [(doc.cell_of(first), doc.cell_of(second)) for first, second in table.rows]
-    beside = min(_MOST_SAID, max((len(doc.plain(said.words)) for _, said in rows), default=0))
     for name, said in rows[: table.most or len(rows)]:
-        style = _TONES[said.tone]
-        made.add_row(
-            _words(name.words, clean, most=max(_LEAST_NAME, width - beside - 2)), _words(said.words, clean, style=style)
-        )
+        made.add_row(_words(name.words, clean), _words(said.words, clean, style=_TONES[said.tone]))
     if 0 < table.most < len(rows):
         made.add_row(f"... and {len(rows) - table.most} more")
     return made
-
-
-def _most_of_name(columns: Sequence[doc.Column], rows: Sequence[Sequence[doc.Cell]], width: int) -> int:
-    """Return how many letters a name may have, so that the other columns fit beside it."""
-    others = 0
-    for number, column in enumerate(columns):
-        if not _is_cut(column):
-            said = [doc.plain(part) for row in rows for part in (row[number].words, row[number].below)]
-            pieces = [piece for each in said for piece in (each.split(" \u00b1") if _wraps(column) else (each,))]
-            others += 2 + max(map(len, [*_folded(column, pieces), *pieces]))  # padding and a gap
-    names = max(1, sum(map(_is_cut, columns)))
-    return max(_LEAST_NAME, (width - others) // names - 1)
-
-
-def _is_cut(column: doc.Column) -> bool:
-    """Return whether names are cut to the room that is left."""
-    return column.kind is doc.ColumnKind.NAME and not column.unbroken
 
 
 def _wraps(column: doc.Column) -> bool:
     """Return whether a cell may have several lines."""
     if column.unbroken is not None:
         return not column.unbroken
-    return column.kind in (doc.ColumnKind.TEXT, doc.ColumnKind.MEASURE)
+    return column.kind not in (doc.ColumnKind.NUMBER, doc.ColumnKind.RATE)
 
 
 def _folded(column: doc.Column, said: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from balancer.commands.options import JsonOption, strategy_names, toml_files
+from balancer.commands.options import JsonOption, strategy_names
 from balancer.commands.output import print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
@@ -62,7 +62,6 @@ ScenariosArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="SCENARIO...",
-        autocompletion=toml_files,
         help="A scenario, as TOML. Several give a table: how far each strategy is from the best in each.",
         show_default=False,
     ),

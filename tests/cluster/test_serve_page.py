@@ -71,7 +71,7 @@ def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path)
         out = StringIO()
         show(page, Console(file=out, width=110), most=1)
         assert "  1 waiting  " in out.getvalue()
-        assert re.search(r"\nno leases are granted for \d+ min, or until all members of an ", out.getvalue())
+        assert re.search(r"\nno leases are granted for \d+ min \d\d s, or until all members of an ", out.getvalue())
     waiter.join(PATIENCE_S)
 
 

@@ -218,7 +218,7 @@ _POOL = {
 _STATES = {
     "pool": _POOL,
     "pool over TLS": _POOL,
-    "page": {name: make("/state", "/drain") for name, make in _HTTP.items()}
+    "page": {name: make("/state", "/admin/drain") for name, make in _HTTP.items()}
     | {"reads no events": Stop((_GET.format(path="/events") + "\r\n").encode())},
     "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
 }

@@ -121,38 +121,19 @@ def test_check_says_which_protections_are_in_force(balancer, monkeypatch):
     ]
 
 
-def test_check_says_how_health_limits_and_retries_are_set(balancer):
+def test_check_says_which_settings_of_health_limits_and_retries_are_not_the_default(balancer):
     said = balancer("check", "c.toml", config=ENDPOINT)
-    for words in (
-        "health     ejects after 5 failures in a row, below 50% success\n",
-        "           for 1 to 300 s; pings: off\n",
-        "limits     fixed: the capacities\n",
-        "retries    20% of the calls + 10/s, over 10 s; pauses from 0.05 s, at most 2 s\n",
-    ):
+    for words in ("health     by default\n", "limits     by default\n", "retries    by default\n", "pipeline   none"):
         assert words in said.out
-    assert "host cap" not in said.out
-    assert (said.code, "pipeline   none" in said.out) == (0, True)
-    other = """
-[health]
-consecutive_failures = 0
-success_rate = 0
-ping = "program"
-[limits]
-kind = "aimd"
-initial = 2
-[host_caps]
-"*" = 3
-"""
+    assert (said.code, "host cap" in said.out) == (0, False)
+    other = '[health]\nsuccess_rate = 0\nping = "program"\n[limits]\nkind = "aimd"\n[host_caps]\n"*" = 3\n'
     said = balancer("check", "c.toml", config=ENDPOINT + other)
     for words in (
-        "health     ejects no endpoint\n",
-        "pings: program, every 5 s\n",
-        "limits     aimd: from 2 slots up to the capacities, half when overloaded\n",
-        "host cap   3 slots on each other host\n",
-    ):
+        "health     success_rate = 0.0, ping = 'program'\n", "limits     kind = 'aimd'\n", "host cap   3 slots on *\n",
+    ):  # fmt: skip
         assert words in said.out
     said = balancer("check", "c.toml", config=ENDPOINT + "[health]\nenabled = false\n")
-    assert "health     off: no endpoint is taken out of service for its failures\n" in said.out
+    assert "health     off\n" in said.out
 
 
 def test_the_examples_pass(balancer, monkeypatch):

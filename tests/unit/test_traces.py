@@ -70,10 +70,8 @@ def test_an_ejection_has_its_time_reason_and_length(path):
     why = "5 failures in a row, last: EndpointError: answered 502"
     assert (ejection["after_s"], ejection["endpoint"], ejection["why"]) == (5.0, "http://a/", why)
     assert 0.5 <= ejection["for_s"] <= 1.0
-    assert f"  after 5.000 s, http://a/: {why}; for {ejection['for_s']:.3g} s" in [*summary_lines(found)]
     assert [(each.endpoint, each.value) for each in read_trace(path).events if each.event == "rested"] == [("b", 7.0)]
     assert found["rests"] == [{"after_s": 5.0, "endpoint": "b", "for_s": 7.0}]
-    assert "  after 5.000 s, b: asked for a rest of 7 s" in [*summary_lines(found)]
 
 
 def test_the_seconds_out_of_use_are_those_of_the_counters(path):
@@ -98,15 +96,6 @@ def test_the_seconds_out_of_use_are_those_of_the_counters(path):
     assert {name: figures["out_s"] for name, figures in found["endpoints"].items()} == pytest.approx(counted)
     (line,) = (line for line in summary_lines(found) if line.startswith("  a: "))
     assert line.endswith(f", out of use for {counted['a']:.3g} s")
-
-
-def test_of_many_ejections_the_text_has_the_first_and_counts_the_others():
-    events = [Happening("r", 7.0 + number, "ejected", "a") for number in range(50)]
-    lines = [*summary_lines(summary_of(Trace(events=events, ended={"r"})))]
-    assert lines[1:6] == [
-        "endpoints:", "  a: 0 calls, out of use for 49 s", "ejected:", "  after 0.000 s, a", "  after 1.000 s, a"
-    ]  # fmt: skip
-    assert "  and 30 more times; --json lists all" in lines
 
 
 def test_a_row_says_all_of_a_call(path):
@@ -696,30 +685,25 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
         ("7", "...a line of a trace is a JSON object"),
         ('{"row": "attempt", "run": "r"}', "the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e"),
         ('{"row": "run", "version": 99}', "...found version 99"),
-        ({"ended_s": math.nan}, "... must be numbers"),
-        ({"asked_s": "1"}, "... must be numbers"),
-        ({"endpoint": 5}, "... must be numbers"),
+        ({"ended_s": math.nan}, "found ended_s nan; it must be a number of seconds"),
+        ({"asked_s": "1"}, "found asked_s '1'"),
+        ({"endpoint": 5}, "found endpoint 5; it must be a text"),
         ({"slots": 0}, "found slots 0; it must be a whole number, 1 or more"),
-        ({"slots": 1.5}, "found slots 1.5"),
         (
             {"ended_s": -1},
             "found asked_s 0, granted_s 0, ended_s -1; asked_s must come first, then granted_s, then ended_s",
         ),
-        ({"asked_s": 2}, "found asked_s 2, granted_s 0"),
         ({"size": "many"}, "found size 'many'; it must be a number"),
         ({"server_s": -0.5}, "found server_s -0.5"),
         ({"kind": 7}, "found kind 7; it must be a text, or null"),
         ({"row": "run", "run": "r", "version": "x"}, "found version 'x'; it must be a whole number, 1 or more"),
         ({"row": "run", "version": 1}, "found run None; it must be a text"),
         ({"row": "end", "run": "r", "lost": None}, "found lost None; it must be a whole number, 0 or more"),
-        ({"row": "end", "run": "r", "lost": math.inf}, "found lost inf"),
         ('{"row": "run", "x": ' + "[" * 200_000, "is nested too deep to be a line of a trace"),
-        ({"row": "event", "run": "r", "at_s": 0, "event": []}, "at_s must be a number; run and event must be texts"),
-        ({"row": "event", "run": "r", "at_s": math.nan, "event": "limit"}, "found at_s nan"),
+        ({"row": "event", "run": "r", "at_s": 0, "event": []}, "found event []; it must be a text"),
         ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "endpoint": 5}, "found endpoint 5; it must be a"),
         ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "value": 10**400}, "found value 1000"),
         ({"in_flight": "x"}, "found in_flight 'x'; it must be a whole number, 0 or more, or null"),
-        ({"host_in_flight": 1.5}, "found host_in_flight 1.5"),
         ({"priority": []}, "found priority []; it must be a whole number of 64 bits"),
         ({"attempt": 10**30}, "found attempt 1000"),
         ({"slots": 2**63}, "found slots 9223"),

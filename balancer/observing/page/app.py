@@ -1,10 +1,6 @@
 """Routes of the page: HTML, state, events, metrics for Prometheus, and drain and restore.
 
 Besides, the pool is read every ten seconds for the history.
-
-The event stream sends all tables first, then changes once a second. The pool is read only while there are readers, once
-for all of them. A reader that is too slow misses changes, and then gets all tables again. With one reader too many, the
-stream of the first one ends; a browser comes back after two seconds.
 """
 
 import asyncio
@@ -25,96 +21,84 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from balancer.errors import BalancerError
-from balancer.observing.page.admin import Action, AdminRefusal, ChangeLog, WhoAsks
+from balancer.observing.page.admin import AdminRefusal, PageAdmin
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.guard import PageGuard, shows_token
 from balancer.observing.page.pool_tables import PoolTables, Tables, changes, rows_as_lists
 
-__all__ = ["Feed", "Scrape", "build_app", "keep_history"]
+__all__ = ["Feed", "PageAnswers", "Scrape", "keep_history"]
 
 _log = logging.getLogger("balancer.page")
 
-_MOST_BEHIND: Final = 16  # frames
 _MOST_READERS: Final = 64
 _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
 _LONGEST_NAME: Final = 100
-_WHO: Final = "x-balancer-user"
+_Look = tuple[float, Tables]
 
 
 class Feed:
-    """Sends the result of `look` to all readers. Use it within one event loop.
+    """Sends the tables to all readers: first all of them, then changes. Make it within the event loop.
+
+    The pool is read only while there are readers, once for all of them. A reader that is too slow misses looks, and
+    then gets their changes together. With one reader too many, the stream of the first one ends; a browser comes back
+    after two seconds.
 
     Args:
         look: returns the time in seconds, and the tables; called in a thread.
         every_s: seconds between two looks.
     """
 
-    def __init__(self, look: Callable[[], tuple[float, Tables]], every_s: float = 1.0) -> None:
+    def __init__(self, look: Callable[[], _Look], every_s: float = 1.0) -> None:
         self._look = look
         self._every_s = every_s
-        self._readers: dict[asyncio.Queue[bytes | None], bool] = {}  # True if the reader must get all tables
+        self._readers: list[asyncio.Future[None]] = []  # each is done when its stream must end
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._next: asyncio.Future[_Look | None] = asyncio.get_running_loop().create_future()
+        self._told: tuple[Tables | None, Tables, bytes] | None = None
 
     async def follow(self) -> AsyncIterator[bytes]:
         """Yield server-sent events until the feed is closed, or 64 readers have come after this one."""
-        if len(self._readers) >= _MOST_READERS:
-            first = next(iter(self._readers))
-            del self._readers[first]
-            _end(first)
-        mine: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_BEHIND)
-        self._readers[mine] = True
+        me, before = asyncio.get_running_loop().create_future(), None
+        self._readers.append(me)
+        while len(self._readers) > _MOST_READERS:
+            self._readers.pop(0).set_result(None)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._go_on())
+            self._task = asyncio.create_task(self._go_on())
         try:
             yield b"retry: 2000\n\n"
-            while not self._closed and (event := await mine.get()) is not None:
-                yield event
+            while True:
+                news = self._next
+                await asyncio.wait((me, news), return_when=asyncio.FIRST_COMPLETED)
+                if me.done() or (look := news.result()) is None:
+                    return
+                yield self._event(before, *look)
+                before = look[1]
         finally:
-            self._readers.pop(mine, None)
+            self._readers = [each for each in self._readers if each is not me]
 
     def close(self) -> None:
         """End the streams of all readers."""
-        self._closed = True
-        for queue in self._readers:
-            _end(queue)
+        if not self._next.done():
+            self._next.set_result(None)
 
     async def _go_on(self) -> None:
-        before: Tables = {}
-        while self._readers and not self._closed:
+        while self._readers and not self._next.done():
             try:
-                at_s, tables = await asyncio.to_thread(self._look)
+                look = await asyncio.to_thread(self._look)
             except Exception:
                 _log.warning("the page could not read the pool", exc_info=True)
             else:
-                self._send(at_s, before, tables)
-                before = tables
+                if not self._next.done():
+                    self._next.set_result(look)
+                    self._next = asyncio.get_running_loop().create_future()
             await asyncio.sleep(self._every_s)
 
-    def _send(self, at_s: float, before: Tables, tables: Tables) -> None:
-        news = _event({"at_s": at_s, "tables": changes(before, tables)})
-        everything = b""
-        for queue, is_new in self._readers.items():
-            if queue.full():  # it does not read; without the lost changes the unread ones are useless
-                while not queue.empty():
-                    queue.get_nowait()
-                is_new = True
-            if is_new:
-                everything = everything or _event({"at_s": at_s, "all": True, "tables": changes({}, tables)})
-            queue.put_nowait(everything if is_new else news)
-            self._readers[queue] = False
-
-
-def _end(queue: asyncio.Queue[bytes | None]) -> None:
-    """End the stream of a reader."""
-    while queue.full():
-        queue.get_nowait()
-    queue.put_nowait(None)
-
-
-def _event(told: dict[str, Any]) -> bytes:
-    return b"data: " + _as_json(told) + b"\n\n"
+    def _event(self, before: Tables | None, at_s: float, tables: Tables) -> bytes:
+        if self._told is None or self._told[0] is not before or self._told[1] is not tables:  # else as for others
+            told = {"at_s": at_s, "all": before is None, "tables": changes(before or {}, tables)}
+            self._told = before, tables, b"data: " + _as_json(told) + b"\n\n"
+        return self._told[2]
 
 
 def _as_json(told: Any) -> bytes:
@@ -145,141 +129,91 @@ Scrape = Callable[[], tuple[bytes, str]]
 """Returns the metrics for Prometheus, and their content type."""
 
 
-def build_app(
-    tables: PoolTables,
-    feed: Feed,
-    *,
-    actions: Mapping[str, Action],
-    drawers: Drawers,
-    log: ChangeLog,
-    token: str,
-    hosts: frozenset[str],
-    scrape: Scrape | None,
-) -> Starlette:
-    """Return the ASGI application.
-
-    Args:
-        tables: the tables to show.
-        feed: the stream for readers.
-        actions: what may be changed, only for requests with `token`; for none if that is "".
-        drawers: tell the details of an endpoint.
-        log: gets each change.
-        hosts: the allowed host names; empty: any.
-        scrape: the metrics for Prometheus; None: their client is not installed.
-    """
-    html, policy = _page()
-    answers = _Answers(html, tables, feed, token, scrape, log, drawers)
-    return Starlette(
-        routes=[
-            Route("/", answers.page),
-            Route("/state", answers.state),
-            Route("/events", answers.events),
-            Route("/history", answers.history),
-            Route("/endpoint", answers.endpoint),
-            Route("/metrics", answers.metrics),
-            *(Route(path, answers.alive) for path in ("/livez", "/readyz", "/healthz")),
-            *(Route(f"/{name}", partial(answers.press, act), methods=["POST"]) for name, act in actions.items()),
-            *(Route(f"/admin/{name}", partial(answers.ask, act), methods=["POST"]) for name, act in actions.items()),
-        ],
-        middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    """The request handlers.
+class PageAnswers:
+    """The answers to requests.
 
     Args:
-        html: the page.
         tables: the tables to show.
-        feed: the stream for readers.
-        token: the token for buttons; "": there are none.
-        scrape: the metrics for Prometheus; None: their client is not installed.
-        log: gets each change.
         drawers: tell the details of an endpoint.
+        admin: makes changes.
+        token: a request for a change must have it; "": no request may change anything.
+        scrape: the metrics for Prometheus; None: their client is not installed.
     """
 
-    html: str
     tables: PoolTables
-    feed: Feed
+    drawers: Drawers
+    admin: PageAdmin
     token: str
     scrape: Scrape | None
-    log: ChangeLog
-    drawers: Drawers
 
-    async def page(self, _: Request) -> Response:
-        return HTMLResponse(self.html)
+    def app(self, feed: Feed, hosts: frozenset[str]) -> Starlette:
+        """Return the ASGI application, for these host names; empty: any."""
+        html, policy = _page()
+        gets = {
+            "/": lambda _: HTMLResponse(html),
+            "/state": self._state,
+            "/events": lambda _: StreamingResponse(
+                feed.follow(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            ),
+            "/history": lambda _: JSONResponse(self.tables.history.told()),
+            "/endpoint": self._endpoint,
+            "/metrics": self._metrics,
+            **dict.fromkeys(("/livez", "/readyz", "/healthz"), lambda _: PlainTextResponse("ok\n")),
+        }
+        return Starlette(
+            routes=[
+                *(Route(path, answer) for path, answer in gets.items()),
+                *(
+                    Route(f"/admin/{name}", partial(self._change, act), methods=["POST"])
+                    for name, act in self.admin.actions.items()
+                ),
+            ],
+            middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
+        )
 
-    async def state(self, _: Request) -> Response:
-        at_s, tables = await asyncio.to_thread(self.tables.look, still=True)
+    def _state(self, _: Request) -> Response:
+        at_s, tables = self.tables.look(still=True)
         return _Told({"at_s": at_s, **rows_as_lists(tables)})
 
-    async def events(self, _: Request) -> Response:
-        headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self.feed.follow(), media_type="text/event-stream", headers=headers)
-
-    async def history(self, _: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(self.tables.history.told))
-
-    async def endpoint(self, request: Request) -> Response:
+    def _endpoint(self, request: Request) -> Response:
         """Tell the details of the endpoint of a row."""
         name = self.tables.endpoint(request.query_params.get("id", ""))
-        if name is None:
-            return _refused(404, "there is no such endpoint")
         try:
-            return _Told(await asyncio.to_thread(self.drawers.look, name))
+            return _refused(404, "there is no such endpoint") if name is None else _Told(self.drawers.look(name))
         except BalancerError as error:  # it has just gone
-            return _refused(404, self.log.plain(error))
+            return _refused(404, self.admin.plain(error))
 
-    async def alive(self, _: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def metrics(self, _: Request) -> Response:
+    def _metrics(self, _: Request) -> Response:
         if self.scrape is None:
-            return JSONResponse({"error": "the server of this page has no extra 'observe'; install it there"}, 501)
-        body, kind = await asyncio.to_thread(self.scrape)
+            return _refused(501, "the server of this page has no extra 'observe'; install it there")
+        body, kind = self.scrape()
         return Response(body, headers={"Content-Type": kind})
 
-    async def press(self, act: Action, request: Request) -> Response:
-        """Do what a button says, to the endpoint of a row."""
-
-        def on_row(said: Mapping[str, Any]) -> str:
-            row = said.get("endpoint")
-            if not isinstance(row, str):
-                raise AdminRefusal(400, 'the body has no text as endpoint; send {"endpoint": ID}')
-            name = self.tables.endpoint(row)
-            if name is None:
-                raise AdminRefusal(404, "there is no such endpoint")
-            return act({"endpoint": name})
-
-        return await self.ask(on_row, request)
-
-    async def ask(self, act: Action, request: Request) -> Response:
-        """Do what a request with the token asks for, and log it."""
+    async def _change(self, act: Callable[[str, str, str], str], request: Request) -> Response:
+        """Do what a request with the token asks for."""
         if not self.token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not shows_token(self.token, request.headers):
             return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, "send a table as application/json")
+        address = request.client.host if request.client else "unknown"
+        user = request.headers.get("x-balancer-user", "")[:_LONGEST_NAME]
         try:
-            said = await _table_in(request)
-            done = await asyncio.to_thread(act, said)
+            done = await asyncio.to_thread(act, await _endpoint_in(request), address, user)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
-        except AdminRefusal as error:
-            return _refused(error.status, self.log.plain(error))
-        except BalancerError as error:
-            return _refused(409, self.log.plain(error))
-        except ValueError as error:
-            return _refused(400, self.log.plain(error))
-        address = request.client.host if request.client else "unknown"
-        self.log.write(WhoAsks(address, request.headers.get(_WHO, "")[:_LONGEST_NAME]), done)
-        return JSONResponse({"done": self.log.shown(done)})
+        except (BalancerError, ValueError) as error:
+            status = (
+                error.status if isinstance(error, AdminRefusal) else 409 if isinstance(error, BalancerError) else 400
+            )
+            return _refused(status, self.admin.plain(error))
+        return JSONResponse({"done": done})
 
 
-async def _table_in(request: Request) -> Mapping[str, Any]:
-    """Return the table in a request. Raises AdminRefusal, ClientDisconnect."""
+async def _endpoint_in(request: Request) -> str:
+    """Return the endpoint that a request names. Raises AdminRefusal, ClientDisconnect."""
     body = b""
     async for part in request.stream():
         body += part
@@ -288,10 +222,10 @@ async def _table_in(request: Request) -> Mapping[str, Any]:
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        raise AdminRefusal(400, "the body is no JSON") from None
-    if not isinstance(said, dict):
-        raise AdminRefusal(400, "the body is no table")
-    return said
+        said = None
+    if not isinstance(said, Mapping) or said.keys() != {"endpoint"} or not isinstance(said["endpoint"], str):
+        raise AdminRefusal(400, 'the body must be {"endpoint": "NAME OR ID"}')
+    return str(said["endpoint"])
 
 
 def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
@@ -301,10 +235,8 @@ def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Re
 @cache
 def _page() -> tuple[str, str]:
     """Return the page, with everything it needs, and its Content-Security-Policy."""
-    style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    html = (_FOLDER / "page.html").read_text(encoding="utf-8")
-    for mark, text in (("/*STYLE*/", style), ("/*SCRIPT*/", script)):
-        html = html.replace(mark, text)
+    html, style, script = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    html = html.replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

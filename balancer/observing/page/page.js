@@ -1,421 +1,285 @@
 "use strict";
-// Tables come as changes (balancer/observing/page/pool_tables.py). What is drawn over time is the server's history of an
-// hour (history.py), and since the page was opened what comes each second.
-const LIVE = 600, RATE_S = 10, FAILED_S = 60, MOST = 40, DRAWER_MS = 2000;
-const tables = {}, $ = id => document.getElementById(id);
-let past = []; // {at, figures of the pool, ends: {row: [used, mark, leases]}}
-const live = []; // {at, figures of the pool, ends: {row: [leases, failures, overloads, busy, ended]}}, of the last minute
-let at = 0, by = "worst", up = false, token = "", range = 900, all_rows = false, open = null, told_of = null;
+// Tables come as changes (pool_tables.py). What is drawn over time is the server's history of an hour (history.py), and
+// since the page was opened what comes each second.
+const LIVE_S = 600, RATE_S = 10, FAILED_S = 60, MOST = 40, DRAWER_MS = 2000, NONE = "\u2013";
+const $ = id => document.getElementById(id);
+let tables = {}, at = 0, past = []; // past: {at, live, figures of the pool, ends: {row: [used, mark, leases, and of live points failures, overloads, busy, ended]}}
+let by = "worst", up = false, token = "", range = 300, whole = false, open = null, details = null;
+const rows = name => Object.entries(tables[name] ?? {});
+const one = name => tables[name]?.[""] ?? {};
 
-function apply(told, all) {
-  if (all) for (const name of Object.keys(tables)) delete tables[name];
-  for (const [name, news] of Object.entries(told)) {
-    const rows = tables[name] ??= new Map();
-    for (const [column, pairs] of Object.entries(news.set ?? {}))
-      for (let i = 0; i < pairs.length; i += 2) {
-        if (!rows.has(pairs[i])) rows.set(pairs[i], {});
-        rows.get(pairs[i])[column] = pairs[i + 1];
-      }
-    for (const row of news.gone ?? []) rows.delete(row);
-  }
-}
-const rows = name => tables[name] ?? new Map();
-const one = name => rows(name).get("") ?? {};
-
-// -- words ---------------------------------------------------------------------------------------
-const number = n => n >= 1e6 ? (n / 1e6).toFixed(2) + " M" : n >= 1e5 ? Math.round(n / 1e3) + " k" : n >= 1e4 ? (n / 1e3).toFixed(1) + " k" : n >= 100 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(n < 10 ? 2 : 1);
+// -- words: s are seconds ----------------------------------------------------------------------------
+const number = n => n >= 1e6 ? (n / 1e6).toFixed(2) + " M" : n >= 1e4 ? (n / 1e3).toFixed(n < 1e5 ? 1 : 0) + " k" : n >= 100 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(n < 10 ? 2 : 1);
 function span(s) {
-  if (s == null) return "";
-  if (s < 0.0005) return "0";
-  if (s < 0.9995) return (s * 1000 < 9.95 ? (s * 1000).toFixed(1) : Math.round(s * 1000)) + " ms";
-  if (s < 99.5) return (s < 9.95 ? s.toFixed(1) : Math.round(s)) + " s";
-  if (s < 5400) return Math.floor(s / 60) + " min " + String(Math.round(s % 60)).padStart(2, "0") + " s";
-  return Math.floor(s / 3600) + " h " + String(Math.round(s % 3600 / 60)).padStart(2, "0") + " min";
+  if (s == null) return NONE;
+  if (s < 0.9995) return s < 0.0005 ? "0" : (s * 1000).toFixed(s < 0.00995 ? 1 : 0) + " ms";
+  if (s < 99.5) return s.toFixed(s < 9.95 ? 1 : 0) + " s";
+  const [unit, parts, n] = s < 3599.5 ? [" min ", " s", Math.round(s)] : [" h ", " min", Math.round(s / 60)];
+  return Math.floor(n / 60) + unit + String(n % 60).padStart(2, "0") + parts;
 }
 const gone = s => s < 1 ? "now" : span(s) + " ago";
-const percent = part => part === 0 ? "0" : part < 0.001 ? "<0.1 %" : (100 * part).toFixed(part < 0.1 ? 1 : 0) + " %";
+const percent = part => part == null ? NONE : part === 0 ? "0" : part < 0.001 ? "<0.1 %" : (100 * part).toFixed(part < 0.1 ? 1 : 0) + " %";
+const bare = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
 function stand(e) { // [mark, word]
   if (e.state !== "active") return ["drained", e.state];
   if (e.health === "ejected" || e.health === "spent") return ["bad", e.health];
   if (e.health === "half_open") return ["trial", "on trial"];
-  if (e.health === "resting") return ["trial", "resting"];
-  if (e.spared) return ["trial", "would be ejected"];
-  if (e.health === "slow_start") return ["ok", "slow start"];
-  return e.health ? ["ok", e.health] : ["none", "not watched"];
+  if (e.health === "resting" || e.spared) return ["trial", e.spared ? "would be ejected" : "resting"];
+  return e.health ? ["ok", e.health.replace("_", " ")] : ["none", "not watched"];
 }
-const back = e => e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at)));
 
 // -- what is remembered ------------------------------------------------------------------------------
 function remember(first) {
-  const pool = one("pool"), ends = {}, full = {};
-  let used = 0, force = 0;
+  const { waiting, acquired, failures, overloads, calls, wait_now_p50_s: p50, wait_now_p99_s: p99 } = one("pool");
+  const point = { at, live: true, used: 0, force: 0, waiting, acquired, failures, overloads, calls, p50: first ? null : p50, p99: first ? null : p99, ends: {} };
   for (const [row, e] of rows("endpoints")) {
-    used += e.in_flight; force += e.limit;
-    ends[row] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases];
-    full[row] = [e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
+    point.used += e.in_flight; point.force += e.limit;
+    point.ends[row] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
   }
-  const figures = { at, used, force, waiting: pool.waiting, acquired: pool.acquired, failures: pool.failures, overloads: pool.overloads, calls: pool.calls, p50: first ? null : pool.wait_now_p50_s, p99: first ? null : pool.wait_now_p99_s };
-  past.push({ ...figures, ends });
-  live.push({ ...figures, ends: full });
-  while (live.length > 1 && live[1].at <= at - FAILED_S - 0.5) live.shift();
-  const old = past.findIndex(p => p.at > at - LIVE) - 1; // beyond ten minutes a point in ten seconds is kept
+  past.push(point);
+  const old = past.findIndex(p => p.at > at - LIVE_S) - 1; // before that a point in ten seconds is kept
   if (old > 0 && past[old].at - past[old - 1].at < 9) past.splice(old, 1);
-  while (past.length && past[0].at < at - 3700) past.shift();
+  while (past[0].at < at - 3700) past.shift();
 }
 function recall(kept) { // the history of the server, before what this page has seen
-  const first = past[0]?.at ?? Infinity, n = kept.points.length, before = kept.points.map(p => ({ ...p, ends: {} }));
+  const before = kept.points.map(p => ({ ...p, ends: {} }));
   for (const [row, e] of Object.entries(kept.endpoints)) {
-    const start = n - e.stood.length;
     let leases = e.total;
     for (let i = e.stood.length - 1; i >= 0; i--) {
       const letter = e.stood[i], mark = { x: "bad", t: "trial", d: "drained" }[letter] ?? "ok";
-      before[start + i].ends[row] = [mark === "ok" ? letter / 9 : 0, mark, leases];
+      before[before.length - e.stood.length + i].ends[row] = [mark === "ok" ? letter / 9 : 0, mark, leases];
       leases -= e.leases[i];
     }
   }
-  past = [...before.filter(p => p.at < first), ...past];
+  past = [...before.filter(p => p.at < past[0].at), ...past];
 }
-const since = s => live.find(p => p.at >= at - s - 0.5) ?? live[live.length - 1]; // the oldest within so many seconds
-function of(row, e) { // figures of an endpoint that need two instants
-  const now = live[live.length - 1].ends[row], b = since(RATE_S), c = since(FAILED_S), x = b.ends[row] ?? now, y = c.ends[row] ?? now, dt = at - b.at;
-  const ended = now[4] - x[4], calls = now[4] - y[4], of_calls = n => calls > 0 ? (now[n] - y[n]) / calls : null;
-  return { used: e.in_flight / (e.limit || e.capacity), rate: dt > 0 ? (now[0] - x[0]) / dt : 0, hold: ended > 0 ? (now[3] - x[3]) / ended : null, failed: of_calls(1), loaded: of_calls(2) };
-}
-function worst(e) { // how troubled an endpoint is; 0: not at all
-  const mark = stand(e)[0];
-  return mark === "bad" ? 6 : mark === "trial" ? 5 : e.failed > 0.05 ? 4 : e.failed > 0 ? 3 : e.loaded > 0 ? 2 : mark === "drained" ? 1 : 0;
+const since = s => past.find(p => p.live && p.at >= at - s - 0.5); // the oldest within so many seconds
+function told([row, e]) { // an endpoint with figures that need two instants
+  const last = past.at(-1).ends[row], b = since(RATE_S), x = b.ends[row] ?? last, y = since(FAILED_S).ends[row] ?? last;
+  const ended = last[6] - x[6], calls = last[6] - y[6], part = n => calls > 0 ? (last[n] - y[n]) / calls : null, [mark, word] = stand(e);
+  const found = { ...e, row, mark, word, used: last[0], rate: at > b.at ? (last[2] - x[2]) / (at - b.at) : 0, hold: ended > 0 ? (last[5] - x[5]) / ended : null, failed: part(3), loaded: part(4) };
+  found.worst = { bad: 6, trial: 5 }[mark] ?? (found.failed > 0.05 ? 4 : found.failed ? 3 : found.loaded ? 2 : mark === "drained" ? 1 : 0);
+  found.health = word + (e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at))));
+  return found;
 }
 
 // -- drawing -----------------------------------------------------------------------------------------
-const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-function paper(canvas, height) {
-  const ratio = devicePixelRatio || 1, width = canvas.clientWidth;
-  if (height) canvas.style.height = height + "px"; else height = canvas.clientHeight;
-  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) { canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio); }
-  const pen = canvas.getContext("2d");
-  pen.setTransform(ratio, 0, 0, ratio, 0, 0); pen.clearRect(0, 0, width, height); pen.font = "11px system-ui, sans-serif";
+const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name);
+function paper(canvas, height = canvas.clientHeight) {
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth, pen = canvas.getContext("2d");
+  for (const [of, name, value] of [[canvas.style, "height", height + "px"], [canvas, "width", Math.round(width * ratio)], [canvas, "height", Math.round(height * ratio)]]) if (of[name] !== value) of[name] = value; // else all is laid out again
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0); pen.clearRect(0, 0, width, height); pen.font = "11px system-ui, sans-serif"; pen.lineJoin = "round"; pen.fillStyle = color("dim");
   return [pen, width, height];
 }
+function words(pen, text, x, y, align) { pen.textAlign = align; pen.fillText(text, x, y); }
+function scale(pen, left, width, y) { words(pen, `-${range < 3600 ? range / 60 + " min" : "1 h"}`, left, y, "left"); words(pen, "now", width, y, "right"); }
 function nice(most) {
-  if (!(most > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 8, 10].find(step => step * power >= most) * power;
+  return most > 0 ? [1, 2, 4, 6, 8, 10].find(step => step * power >= most) * power : 1;
 }
-const begun = () => past.findIndex(p => p.at >= at - range);
-const shown_past = () => past.slice(Math.max(0, begun() - 1));
-const window_s = () => Math.max(60, Math.min(range, Math.ceil((at - past[0].at) / 60) * 60));
-const ago = s => "-" + (s >= 3600 ? s / 3600 + " h" : Math.round(s / 60) + " min");
-function chart(id, points, series, say) { // series: [colour, values], a value for each point
-  const [pen, width, height] = paper($(id)), left = 46, bottom = 16, top = 5, over = window_s();
-  const most = nice(Math.max(...series.map(([, values]) => values.reduce((a, b) => b > a ? b : a, 0))));
-  pen.textBaseline = "middle"; pen.fillStyle = color("dim"); pen.strokeStyle = color("grid"); pen.lineWidth = 1;
+function seen() { // the points of the chosen range, and one before it
+  return past.slice(Math.max(0, past.findIndex(p => p.at >= at - range) - 1));
+}
+function trace(pen, points, values, name, [left, right, top, foot], most) {
+  let on = false;
+  pen.strokeStyle = color(name); pen.beginPath();
+  values.forEach((value, i) => {
+    const x = right - (at - points[i].at) / range * (right - left), y = foot - value / most * (foot - top);
+    if (value == null || x < left) { on = false; return; }
+    on ? pen.lineTo(x, y) : pen.moveTo(x, y); on = true;
+  });
+  pen.stroke();
+}
+function chart(id, points, series, say) { // series: {colour: values}, a value for each point
+  const [pen, width, height] = paper($(id)), left = 46, foot = height - 16, top = 6, most = nice(Object.values(series).flat().reduce((a, b) => Math.max(a, b), 0));
+  pen.strokeStyle = color("grid");
   for (const part of [0, 0.5, 1]) {
-    const y = Math.round(height - bottom - part * (height - bottom - top)) + 0.5;
-    pen.beginPath(); pen.moveTo(left, y); pen.lineTo(width, y); pen.stroke();
-    pen.textAlign = "right"; pen.fillText(say(part * most), left - 6, y);
+    const y = Math.round(foot - part * (foot - top)) + 0.5;
+    pen.beginPath(); pen.moveTo(left, y); pen.lineTo(width, y); pen.stroke(); words(pen, say(part * most), left - 6, y + 4, "right");
   }
-  pen.textBaseline = "alphabetic"; pen.textAlign = "left"; pen.fillText(ago(over), left, height - 3); pen.textAlign = "right"; pen.fillText("now", width, height - 3);
-  for (const [name, values] of series) {
-    pen.strokeStyle = color(name); pen.lineWidth = 1.6; pen.lineJoin = "round"; pen.beginPath();
-    let on = false;
-    values.forEach((value, i) => {
-      if (value == null) { on = false; return; }
-      const x = width - (at - points[i].at) / over * (width - left), y = height - bottom - value / most * (height - bottom - top);
-      if (x < left) { on = false; return; }
-      on ? pen.lineTo(x, y) : pen.moveTo(x, y); on = true;
-    });
-    pen.stroke();
-  }
+  scale(pen, left, width, height - 3);
+  pen.lineWidth = 1.6;
+  for (const [name, values] of Object.entries(series)) trace(pen, points, values, name, [left, width, top, foot], most);
 }
 const slope = (points, value) => points.map((p, i) => {
   const a = i && value(points[i - 1]), b = value(p);
-  return i && a != null && b != null && p.at > points[i - 1].at ? Math.max(0, (b - a) / (p.at - points[i - 1].at)) : null;
+  return i && a != null && b != null ? Math.max(0, (b - a) / (p.at - points[i - 1].at)) : null;
 });
-const short = name => name.replace(/^https?:\/\//, "").replace(/\/$/, "");
-let common = [0, 0]; // letters that all names begin and end with, up to the last sign between words
-function compare() {
-  const names = [...rows("endpoints").values()].map(e => short(e.name)), first = names[0] ?? "";
-  const shared = pick => { let n = 0; while (names.length > 1 && n < first.length && names.every(name => pick(name, n) === pick(first, n))) n++; return n; };
-  let before = shared((name, n) => name[n]), after = shared((name, n) => name[name.length - 1 - n]);
-  while (before && /[A-Za-z0-9]/.test(first[before - 1])) before--;
-  while (after && /[A-Za-z0-9]/.test(first[first.length - after])) after--;
-  const least = Math.min(...names.map(name => name.length));
-  common = before + after < least && names.some(name => name.length > 20) ? [before > 3 ? before : 0, after > 3 ? after : 0] : [0, 0];
-}
-const apart = name => { // without what all names have in common
-  const told = short(name), [before, after] = common;
-  return rows("endpoints").size > 1 ? (before ? "\u2026" : "") + told.slice(before, told.length - after) + (after ? "\u2026" : "") : told;
-};
-const narrow = matchMedia("(max-width: 700px)");
-const middle = (name, fits) => { // cut in the middle: the ends tell names apart
-  let keep = name.length;
-  while (keep > 5 && !fits(name)) { keep -= 1; name = name.slice(0, Math.ceil(keep / 2) - 1) + "\u2026" + name.slice(name.length - Math.floor(keep / 2)); }
-  return name;
-};
-function spark(cell, row, points) { // the leases a second of an endpoint, in forty steps
-  const steps = 40, over = window_s(), each_s = over / steps, sums = Array(steps).fill(0), seen_s = Array(steps).fill(0);
-  for (let i = 1; i < points.length; i++) {
-    const a = points[i - 1].ends[row], b = points[i].ends[row], from = over - (at - points[i - 1].at), to = over - (at - points[i].at);
-    if (!a || !b || to <= from) continue;
-    for (let n = Math.max(0, Math.floor(from / each_s)); n < steps && n * each_s < to; n++) {
-      const s = Math.min(to, (n + 1) * each_s) - Math.max(from, n * each_s);
-      sums[n] += Math.max(0, b[2] - a[2]) * s / (to - from); seen_s[n] += s;
-    }
-  }
-  const rates = sums.map((sum, n) => seen_s[n] > 0 ? sum / seen_s[n] : null), most = rates.reduce((a, b) => b > a ? b : a, 1e-9), begins = rates.findIndex(rate => rate != null);
-  const path = rates.map((rate, n) => rate == null ? "" : `${n > begins ? "L" : "M"}${(n * 64 / (steps - 1)).toFixed(1)} ${(15 - 13 * rate / most).toFixed(1)}`).join("");
-  const svg = cell.firstChild ?? cell.appendChild($("sparkline").content.firstChild.cloneNode(true));
-  svg.firstChild.setAttribute("d", path);
+function spark(canvas, row, points) { // leases a second, in forty steps; of a size that needs no layout, for a thousand of them
+  const some = points.filter((p, i) => !i || Math.floor(p.at * 40 / range) > Math.floor(points[i - 1].at * 40 / range)), rates = slope(some, p => p.ends[row]?.[2]), pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, 128, 32); pen.lineWidth = 2; trace(pen, some, rates, "one", [0, 128, 2, 30], Math.max(1e-9, ...rates));
 }
 let strip = null, drawn = -1;
 function line(found) {
-  if (at - drawn < past.length * found.length / 20000 && at > drawn) return; // a thousand endpoints take their time
+  if (at > drawn && at - drawn < past.length * found.length / 20000) return; // a thousand endpoints take their time
   drawn = at;
-  const points = shown_past(), tall = found.length > 150 ? 4 : found.length > 40 ? 11 : 17;
-  const [pen, width] = paper($("line"), Math.max(1, found.length) * tall + 16);
-  pen.font = (tall > 11 ? 11 : 10) + "px system-ui, sans-serif";
-  const left = tall < 11 ? 0 : Math.min(width < 600 ? 150 : 330, 8 + Math.max(0, ...found.map(e => pen.measureText(narrow.matches ? apart(e.name) : short(e.name)).width)));
-  const over = window_s(), step = (width - left) / over, kinds = Object.fromEntries(["one", "bad", "trial", "drained", "grid"].map(n => [n, color(n)]));
-  pen.textBaseline = "middle";
+  const canvas = $("line"), pen = canvas.getContext("2d"), named = found.length < 150, longest = 8 + Math.max(0, ...found.map(e => pen.measureText(bare(e.name)).width));
+  const above = longest > 0.4 * canvas.clientWidth, tall = !named ? 4 : above ? 32 : 17, left = named && !above ? longest : 0, down = named && above ? 14 : 0;
+  const [, width, height] = paper(canvas, Math.max(1, found.length) * tall + 16), points = seen(), x_of = s => Math.max(left, Math.round(width - (at + 1 - s) / range * (width - left)));
+  const kinds = Object.fromEntries(["one", "bad", "trial", "drained", "grid", "dim"].map(name => [name, color(name)]));
   found.forEach((e, n) => {
-    const y = n * tall, high = tall > 4 ? tall - 2 : tall;
-    if (left) {
-      pen.fillStyle = color("dim"); pen.textAlign = "left";
-      pen.fillText(middle(narrow.matches ? apart(e.name) : short(e.name), name => pen.measureText(name).width <= left - 8), 0, y + high / 2 + 0.5);
-    }
+    const y = n * tall + down, high = tall > 4 ? 15 : tall;
+    if (named) { pen.fillStyle = kinds.dim; words(pen, bare(e.name), 0, n * tall + 11, "left"); }
     points.forEach((p, i) => {
-      const was = p.ends[e.row], until = points[i + 1]?.at ?? p.at + 1, x = Math.max(left, Math.round(width - (at + 1 - p.at) * step)), end = Math.round(width - (at + 1 - until) * step);
-      if (!was || end <= left) return;
-      pen.fillStyle = kinds.grid; pen.fillRect(x, y, end - x, high);
-      const plain = was[1] === "ok" || was[1] === "none", part = Math.min(1, was[0]);
-      if (plain && part === 0) return;
-      pen.globalAlpha = plain ? 0.15 + 0.85 * part : 1; pen.fillStyle = plain ? kinds.one : kinds[was[1]]; pen.fillRect(x, y, end - x, high); pen.globalAlpha = 1;
+      const [part, mark] = p.ends[e.row] ?? [], x = x_of(p.at), wide = x_of(points[i + 1]?.at ?? p.at + 1) - x, plain = mark === "ok" || mark === "none";
+      if (mark == null) return;
+      pen.fillStyle = kinds.grid; pen.fillRect(x, y, wide, high);
+      pen.globalAlpha = !plain ? 1 : part && 0.15 + 0.85 * Math.min(1, part); pen.fillStyle = kinds[plain ? "one" : mark]; pen.fillRect(x, y, wide, high); pen.globalAlpha = 1;
     });
   });
-  pen.font = "11px system-ui, sans-serif"; pen.fillStyle = color("dim"); pen.textBaseline = "alphabetic";
-  const foot = found.length * tall + 13;
-  pen.textAlign = "left"; pen.fillText(ago(over), left, foot); pen.textAlign = "right"; pen.fillText("now", width, foot);
-  strip = { found, tall, left, step, width };
+  pen.fillStyle = kinds.dim; scale(pen, left, width, height - 3);
+  strip = { found, tall, left, width };
 }
-$("line").addEventListener("pointermove", event => {
-  const tip = $("tip"), found = strip?.found[Math.floor(event.offsetY / strip.tall)], when = at + 1 - (strip.width - event.offsetX) / strip.step;
-  const p = found && past.findLast(p => p.at <= when), was = p?.ends[found.row];
-  tip.hidden = !was || event.offsetX < strip.left;
-  if (tip.hidden) return;
-  tip.textContent = `${found.name}, ${span(at - p.at) || "0 s"} ago: ${was[1] === "ok" || was[1] === "none" ? percent(was[0]) + " of its slots in use" : { bad: "out of service", trial: "on trial or resting", drained: "draining" }[was[1]]}`;
+$("line").onpointermove = event => {
+  const tip = $("tip"), e = strip?.found[Math.floor(event.offsetY / strip.tall)], when = at + 1 - (strip.width - event.offsetX) / (strip.width - strip.left) * range;
+  const p = e && past.findLast(p => p.at <= when), [part, mark] = p?.ends[e.row] ?? [];
+  if (tip.hidden = mark == null || event.offsetX < strip.left) return;
+  tip.textContent = `${e.name}, ${gone(at - p.at)}: ${{ bad: "out of service", trial: "on trial or resting", drained: "draining" }[mark] ?? percent(part) + " of its slots in use"}`;
   tip.style.left = Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8) + "px"; tip.style.top = event.clientY + 14 + "px";
-});
-$("line").addEventListener("pointerleave", () => { $("tip").hidden = true; });
+};
+$("line").onpointerleave = () => { $("tip").hidden = true; };
 
-// -- tables ------------------------------------------------------------------------------------------
-function put(parent, tag, text, kind) {
-  const node = document.createElement(tag);
-  if (kind) node.className = kind;
-  if (text != null) node.textContent = text;
-  return parent.appendChild(node);
+// -- elements: they are kept where they are, so a selection in them stays ---------------------------
+const h = (tag, props = {}, ...kids) => ({ tag, props: typeof props === "object" ? props : { textContent: props }, kids });
+function fill(node, kids) {
+  if (node.firstChild?.nodeType === Node.TEXT_NODE) node.textContent = "";
+  kids.forEach((kid, i) => {
+    let there = node.children[i];
+    if (there?.localName !== kid.tag) { const made = document.createElement(kid.tag); there ? there.replaceWith(made) : node.append(made); there = made; }
+    for (const [name, value] of Object.entries(kid.props)) if (there[name] !== value || name === "value") there[name] = value;
+    if (!("textContent" in kid.props)) fill(there, kid.kids);
+  });
+  while (node.children.length > kids.length) node.lastChild.remove();
 }
-function say(node, text) { if (node.textContent !== text) node.textContent = text; }
-function name_in(cell, name) { // cut in the middle, at any width: the first part shrinks, the last does not
-  const told = narrow.matches ? apart(name) : short(name);
-  if (cell.dataset.told === told) return;
-  const end = told.length > 24 ? 14 : 0;
-  cell.title = name; cell.dataset.told = told; cell.textContent = "";
-  const box = put(cell, "span", null, "cut");
-  put(put(box, "span", null, "head"), "bdi", told.slice(0, told.length - end)); put(put(box, "span", null, "tail"), "bdi", told.slice(told.length - end));
+const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+const cell = said => typeof said === "object" ? said : h("td", { textContent: said, className: /^[-\d<\u2013]/.test(said) ? "n" : "text" });
+function table(id, heads, found) { // rows of texts or cells; a table without rows is hidden with its section
+  const head = heads.map((each, i) => typeof each === "object" ? each : h("th", { textContent: each, className: i ? "n" : "" }));
+  fill($(id), [h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...found.map(cells => h("tr", {}, ...cells.map(cell))))]);
+  if ($(id).closest("#pair")) $(id).closest("section").hidden = !found.length && id !== "holders";
+}
+const list = (id, found, none) => fill($(id), found.length ? found.map(([when, text]) => h("li", {}, h("time", gone(at - when)), h("span", text))) : [h("li", none)]);
+const marked = e => [h("span", { className: "mark " + e.mark, textContent: "" }), h("span", e.health)];
+const of_slots = e => `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity})`);
+function button(e) {
+  const what = e.state === "active" ? "drain" : "restore";
+  return h("button", { textContent: what, disabled: !token || e.state === "retiring", onclick: () => press(what, e.row) });
+}
+async function press(what, endpoint) {
+  const headers = { "Authorization": "Bearer " + token, "Content-Type": "application/json" };
+  const answer = await fetch("admin/" + what, { method: "POST", headers, body: JSON.stringify({ endpoint }) }).catch(() => null);
+  say("said", answer?.ok ? "" : `${what}: ${(await answer?.json().catch(() => null))?.error ?? "no answer"}`);
 }
 function tiles() {
-  const pool = one("pool"), now = live[live.length - 1], b = since(RATE_S), c = since(FAILED_S), dt = now.at - b.at;
-  const calls = now.calls - c.calls, failed = now.failures - c.failures, loaded = now.overloads - c.overloads;
-  let out = 0, all = 0;
-  for (const e of rows("endpoints").values()) { all += 1; out += e.limit === 0; }
-  const found = [
-    ["slots in use", now.used, "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
-    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), ""],
-    ["endpoints out", String(out), "of " + all, out > 0],
-    ["failures, 1 min", calls ? percent(failed / calls) : "\u2013", number(pool.failures) + " in all", failed / calls > 0.05],
-    ["overloads, 1 min", calls ? percent(loaded / calls) : "\u2013", number(pool.overloads) + " in all"],
+  const pool = one("pool"), now = past.at(-1), b = since(RATE_S), c = since(FAILED_S), calls = now.calls - c.calls;
+  const part = name => calls ? (now[name] - c[name]) / calls : null, ends = rows("endpoints"), out = ends.filter(([, e]) => e.limit === 0).length;
+  fill($("tiles"), [
+    ["slots in use", String(now.used), "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
+    ["leases a second", at > b.at ? number((now.acquired - b.acquired) / (at - b.at)) : NONE, ""], ["leases", number(pool.acquired), ""], ["endpoints out", String(out), "of " + ends.length, out],
+    ["failures, 1 min", percent(part("failures")), number(pool.failures) + " in all", part("failures") > 0.05], ["overloads, 1 min", percent(part("overloads")), number(pool.overloads) + " in all"],
     ["wait p50", span(pool.wait_p50_s), "p99 " + span(pool.wait_p99_s)], ["retries", number(pool.retries), number(pool.hedges) + " hedges"],
-  ];
-  const at = $("tiles");
-  if (!at.children.length) for (const _ of found) { const tile = put(at, "div"); put(tile, "div", "", "of"); const value = put(tile, "div", "", "value"); put(value, "span"); put(value, "small"); }
-  found.forEach(([title, value, rest, bad], n) => {
-    const [head, body] = at.children[n].children;
-    say(head, title); say(body.children[0], String(value)); say(body.children[1], rest ? " " + rest : ""); body.classList.toggle("bad", !!bad);
+  ].map(([title, value, rest, bad]) => h("div", {}, h("div", title), h("div", { textContent: value, className: bad ? "value hot" : "value" }), h("small", rest))));
+}
+const HEADS = [["name", "endpoint"], ["worst", "health", "wide"], ["used", "slots"], ["rate", "leases/s", "n"], [null, ""], ["hold", "held", "n wide", "mean of the leases that ended in the last ten seconds"], ["failed", "failures", "n", "of the calls of the last minute"], ["loaded", "overloads", "n", "of the calls of the last minute"], ["leases", "leases", "n more"], ["ejections", "ejected", "n more"]];
+function order(key) { [by, up] = by !== key ? [key, false] : up ? ["worst", false] : [by, true]; again(); }
+function endpoints() { // returns those that are shown, in order
+  const all = rows("endpoints").map(told), wanted = $("filter").value.trim().toLowerCase(), way = up ? -1 : 1, buttons = one("page").buttons;
+  const left = all.filter(e => (e.worst || !$("troubled").checked) && (e.name.toLowerCase().includes(wanted) || e.word.includes(wanted)));
+  left.sort((a, b) => (by === "name" ? a.name.localeCompare(b.name, "en", { numeric: true }) : (b[by] ?? -1) - (a[by] ?? -1)) * way);
+  const shown = whole ? left : left.slice(0, MOST), points = seen();
+  say("counted", left.length === all.length ? `${all.filter(e => e.worst).length} troubled` : `${left.length} of ${all.length}`);
+  $("rest").hidden = left.length <= MOST; say("rest", whole ? `show the first ${MOST}` : `show all ${left.length}`); $("key").hidden = !buttons;
+  const heads = HEADS.map(([key, text, kind = "", title = ""]) => {
+    const sorted = by !== key ? "none" : (by === "name") === up ? "descending" : "ascending";
+    return h("th", { id: "by-" + key, className: kind, title, ariaSort: sorted }, ...key ? [h("button", { textContent: text, onclick: () => order(key) })] : []);
   });
-}
-function lines(id, found) { // found: [key, cells]; rows are kept, so a selection in them stays
-  const body = $(id).tBodies[0], kept = new Map([...body.rows].map(tr => [tr.dataset.key, tr]));
-  found.forEach(([key, cells], n) => {
-    let tr = kept.get(key);
-    if (!tr) { tr = document.createElement("tr"); tr.dataset.key = key; cells.forEach(([, kind]) => put(tr, "td", "", kind)); }
-    kept.delete(key);
-    if (body.rows[n] !== tr) body.insertBefore(tr, body.rows[n] ?? null);
-    cells.forEach(([text, kind, fill], i) => { const cell = tr.cells[i]; if (cell.className !== (kind ?? "")) cell.className = kind ?? ""; fill ? fill(cell) : say(cell, text); });
-  });
-  for (const tr of kept.values()) tr.remove();
-}
-const health = (cell, e) => {
-  if (!cell.firstChild) { put(cell, "span", "", "mark"); put(cell, "span"); }
-  cell.firstChild.className = "mark " + stand(e)[0]; say(cell.lastChild, e.word + back(e));
-};
-const part = (n, all) => n ? percent(n) : all ? "0" : "\u2013";
-function listed() { // the endpoints that the filter leaves, in order
-  const found = [...rows("endpoints")].map(([row, e], place) => ({ row, place, ...e, ...of(row, e), word: stand(e)[1] }));
-  for (const e of found) e.worst = worst(e);
-  const troubled = found.filter(e => e.worst), wanted = $("filter").value.trim().toLowerCase();
-  let left = $("troubled").checked ? troubled : found;
-  if (wanted) left = left.filter(e => e.name.toLowerCase().includes(wanted) || e.word.includes(wanted));
-  const value = e => by === "name" ? null : e[by] ?? -1, way = up ? -1 : 1;
-  left.sort((a, b) => (by === "name" ? a.name.localeCompare(b.name, "en", { numeric: true }) : value(b) - value(a)) * way || a.place - b.place);
-  say($("troubles"), `(${troubled.length})`);
-  say($("counted"), left.length === found.length ? "" : `${left.length} of ${found.length}`);
-  return left;
-}
-function endpoints(left) {
-  const buttons = one("page").buttons, shown = all_rows ? left : left.slice(0, MOST), points = shown_past();
-  document.querySelector("#endpoints .act").hidden = !buttons; $("key").hidden = !buttons;
-  $("rest").hidden = left.length <= MOST; say($("rest").firstChild, all_rows ? `show the first ${MOST}` : `show all ${left.length}`);
-  lines("endpoints", shown.map(e => [e.row, [
-    ["", "name", cell => {
-      if (!cell.firstChild) { const b = put(cell, "button", null, "open"); put(b, "span", null, "title"); put(cell, "div", null, "narrow"); b.addEventListener("click", () => pull(e.row)); }
-      name_in(cell.firstChild.firstChild, e.name); health(cell.lastChild, e);
-    }],
-    ["", "wide", cell => health(cell, e)],
-    ["", "slots", cell => { if (!cell.firstChild) { put(put(cell, "span", "", "used"), "i"); put(cell, "span"); } cell.firstChild.firstChild.style.width = 100 * Math.min(1, e.in_flight / Math.max(1, e.limit || e.capacity)) + "%"; say(cell.lastChild, `${e.in_flight} of ${e.limit}${e.limit === e.capacity ? "" : " (" + e.capacity + ")"}`); }],
-    [number(e.rate), "n"], ["", "spark", cell => spark(cell, e.row, points)], [e.hold == null ? "\u2013" : span(e.hold), "n wide"],
-    [part(e.failed, e.failed != null), e.failed > 0.05 ? "n hot" : "n"], [part(e.loaded, e.loaded != null), "n"], [number(e.leases), "n more"], [number(e.ejections), "n more"],
-    ...(buttons ? [["", "act", cell => act(cell, e.state === "active" ? "drain" : "restore", e)]] : []),
-  ]]));
+  const plain = (said, kind) => h("td", { textContent: said, className: kind });
+  table("endpoints", [...heads, ...buttons ? [h("th", { className: "act" })] : []], shown.map(e => [
+    h("td", { className: "name" }, h("button", { className: "open", title: e.name, textContent: bare(e.name), onclick: () => pull(e.row) }), h("div", { className: "narrow" }, ...marked(e))), h("td", { className: "wide" }, ...marked(e)),
+    h("td", {}, h("progress", { max: e.limit || e.capacity, value: Math.min(e.in_flight, e.limit || e.capacity) }), h("span", of_slots(e))), plain(number(e.rate), "n"), h("td", {}, h("canvas", { className: "spark", width: 128, height: 32 })), plain(span(e.hold), "n wide"),
+    plain(percent(e.failed), e.failed > 0.05 ? "n hot" : "n"), plain(percent(e.loaded), "n"), plain(number(e.leases), "n more"), plain(number(e.ejections), "n more"), ...buttons ? [h("td", { className: "act" }, button(e))] : [],
+  ]));
+  document.querySelectorAll(".spark").forEach((canvas, n) => spark(canvas, shown[n].row, points));
   return shown;
 }
-function act(cell, what, e) {
-  const b = cell.firstChild ?? put(cell, "button");
-  say(b, what); b.disabled = !token || e.state === "retiring"; b.onclick = () => press(what, { endpoint: e.row });
-}
-async function press(what, body) {
-  const answer = await fetch(what, { method: "POST", headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch(() => null);
-  say($("said"), answer?.ok ? "" : `${what}: ${(await answer?.json().catch(() => null))?.error ?? "no answer"}`);
-}
-$("token").addEventListener("input", event => { token = event.target.value.trim(); show(); });
-$("key").addEventListener("submit", event => event.preventDefault());
-for (const id of ["filter", "troubled"]) $(id).addEventListener("input", () => { drawn = -1; show(); });
-$("rest").firstChild.addEventListener("click", () => { all_rows = !all_rows; drawn = -1; show(); });
-const heads = [...document.querySelectorAll("th[data-by]")];
-function ordered() {
-  for (const head of heads) head.setAttribute("aria-sort", by !== head.dataset.by ? "none" : (by === "name") === up ? "descending" : "ascending");
-}
-for (const head of heads) head.addEventListener("click", () => {
-  [by, up] = by !== head.dataset.by ? [head.dataset.by, false] : up ? ["worst", false] : [by, true];
-  ordered(); drawn = -1; show();
-});
-ordered();
-for (const button of document.querySelectorAll("#ranges button")) button.addEventListener("click", () => {
-  range = Number(button.dataset.s); drawn = -1;
-  for (const each of document.querySelectorAll("#ranges button")) each.classList.toggle("on", each === button);
-  show();
-});
 
 // -- the drawer --------------------------------------------------------------------------------------
 let timer = 0;
-function pull(row) {
-  open = row; told_of = null; $("drawer").hidden = false; $("drawer").focus(); ask(); drawer();
-}
+function pull(row) { open = row; details = null; $("drawer").hidden = false; $("drawer").focus(); ask(); show(); }
 function shut() { open = null; clearTimeout(timer); $("drawer").hidden = true; }
 async function ask() { // only while it is open: how long leases are held, and the last errors
   clearTimeout(timer);
-  const row = open;
-  if (row == null) return;
-  const answer = document.hidden ? null : await fetch("endpoint?id=" + encodeURIComponent(row)).catch(() => null), told = answer?.ok ? await answer.json().catch(() => null) : null;
-  if (open !== row) return;
-  if (told) { told_of = told; drawer(); }
-  timer = setTimeout(ask, DRAWER_MS);
+  const row = open, answer = row == null || document.hidden ? null : await fetch("endpoint?id=" + encodeURIComponent(row)).catch(() => null), said = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (row == null || open !== row) return;
+  details = said ?? details; drawer(); timer = setTimeout(ask, DRAWER_MS);
 }
-$("shut").addEventListener("click", shut);
-addEventListener("keydown", event => { if (event.key === "Escape") shut(); });
+$("shut").onclick = shut;
+onkeydown = event => { if (event.key === "Escape") shut(); };
 function drawer() {
-  if (open == null || !live.length) return;
-  const raw = rows("endpoints").get(open);
-  if (!raw) { shut(); return; }
-  const e = { row: open, ...raw, ...of(open, raw), word: stand(raw)[1] }, held = told_of?.held, points = shown_past();
-  say($("who"), e.name); health($("how"), e);
-  $("acts").hidden = !one("page").buttons;
-  act($("acts"), e.state === "active" ? "drain" : "restore", e);
-  const facts = [
-    ["slots in use", `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity} configured)`)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`],
-    ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
-    ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
-    ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
-    ["ejected", `${number(e.ejections)} times`], ["out of service", (e.out_s ? span(e.out_s) + " in all" : "never") + (e.why_out ? "; now: " + e.why_out : "")], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
-  ];
-  const list = $("facts");
-  if (list.children.length !== facts.length) { list.textContent = ""; for (const _ of facts) { const box = put(list, "div"); put(box, "dt"); put(box, "dd"); } }
-  facts.forEach(([name, value], n) => { say(list.children[n].children[0], name); say(list.children[n].children[1], value); });
-  chart("own", points, [["one", slope(points, p => p.ends[open]?.[2])]], number);
-  lines("kinds", (told_of?.kinds ?? []).map(k => [k.outcome + k.kind, [[k.kind || "no reason known"], [k.outcome], [String(k.times), "n"]]]));
-  const errors = told_of?.errors ?? [], errs = $("errors");
-  while (errs.children.length > Math.max(1, errors.length)) errs.lastChild.remove();
-  if (!errors.length) { if (!errs.children.length) put(errs, "li"); errs.firstChild.className = "empty"; say(errs.firstChild, told_of ? "None is known." : "\u2026"); return; }
-  errors.forEach((x, n) => {
-    const li = errs.children[n] ?? put(errs, "li");
-    if (li.children.length !== 2) { li.className = ""; li.textContent = ""; put(li, "time"); put(li, "span"); }
-    say(li.children[0], gone(at - x.at_s)); say(li.children[1], `${x.outcome}${x.said ? ": " + x.said : ""}`);
-  });
+  if (open == null) return;
+  if (!tables.endpoints?.[open]) { shut(); return; }
+  const e = told([open, tables.endpoints[open]]), held = details?.held, points = seen();
+  say("who", e.name); fill($("how"), [...marked(e), ...one("page").buttons ? [button(e)] : []]);
+  table("facts", [], [
+    ["slots in use", of_slots(e)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`], ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}, of ${number(held.ended)} in the last ${span(at - held.since_s)}` : NONE],
+    ["failures", `${number(e.failures)}, ${percent(e.failed)} in 1 min`], ["overloads", `${number(e.overloads)}, ${percent(e.loaded)} in 1 min`], ["ejected", `${number(e.ejections)} times`],
+    ["out of service", (e.out_s ? span(e.out_s) + " in all" : "never") + (e.why_out ? "; now: " + e.why_out : "")], ...e.spared ? [["would be ejected", e.spared + "; but no more may be (max_ejected_share)"]] : [], ["weight", String(e.weight)],
+  ].map(([name, said]) => [h("th", name), h("td", { className: "text n", textContent: said })]));
+  chart("own", points, { one: slope(points, p => p.ends[open]?.[2]) }, number);
+  table("kinds", [], (details?.kinds ?? []).map(k => [k.kind || "no reason known", k.outcome, String(k.times)]));
+  list("errors", (details?.errors ?? []).map(x => [x.at_s, x.outcome + (x.said && ": " + x.said)]), details ? "None is known." : "\u2026");
 }
+
+// -- the rest ----------------------------------------------------------------------------------------
 function others() {
-  lines("holders", [...rows("holders")].map(([row, h]) => [row, [[row, "text"], [number(h.leases), "n"], [number(h.slots), "n"],
-    [(h.on ?? []).map(([name, n]) => apart(name).replaceAll("\u2026", "") + (n > 1 ? ` (${n})` : "")).join(", ") + (h.places > 3 ? `, ${h.places - 3} more` : ""), "text"],
-    [h.since_s == null ? "\u2013" : span(at - h.since_s), "n"], [number(h.waiting ?? 0), "n"], [h.waits_since_s == null ? "\u2013" : span(Math.max(0, at - h.waits_since_s)), "n"]]]));
-  const news = [...rows("news")].reverse(), list = $("news"), state = JSON.stringify(news);
-  if (list.dataset.state !== state || !list.children.length) {
-    list.dataset.state = state; list.textContent = "";
-    if (!news.length) put(list, "li", "Nothing yet: no endpoint was ejected, drained or restored.", "empty");
-    for (const [, each] of news) { const li = put(list, "li"); put(li, "time"); put(li, "span", (each.endpoint ? short(each.endpoint) + ": " : "") + each.said); li.dataset.at = each.at_s; }
-  }
-  for (const li of list.children) if (li.dataset.at) say(li.firstChild, gone(at - li.dataset.at));
-  $("fair").hidden = !rows("shares").size;
-  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
-  $("quota").hidden = !rows("quotas").size;
-  $("source").hidden = !rows("sources").size;
-  lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.trouble || "none"]]]));
-  const share = (used, most) => most == null ? number(used) : `${number(used)} of ${number(most)}`;
-  lines("quotas", [...rows("quotas")].map(([row, q]) => [row, [[q.name], [share(q.requests, q.requests_per_min), "n"], [share(q.tokens, q.tokens_per_min), "n"]]]));
-}
-function run() {
+  const short = Object.fromEntries(rows("endpoints").map(([, e]) => [e.name, e.short])), share = (used, most) => number(used) + (most == null ? "" : " of " + number(most)), sources = rows("sources").map(([, s]) => s);
+  fill($("alarms"), sources.filter(s => s.trouble).map(s => h("p", `source ${s.name}: ${s.trouble}; ${s.answered_at_s == null ? "it has not answered yet" : "its last answer came " + gone(at - s.answered_at_s)}`)));
+  table("holders", ["holder", "leases", "slots", h("th", "on"), "oldest", "waiting", "waits for"], rows("holders").map(([name, x]) => [h("td", { textContent: name, className: "text" }), number(x.leases), number(x.slots),
+    h("td", { className: "text", textContent: x.on.map(([name, n]) => (short[name] ?? bare(name)) + (n > 1 ? ` (${n})` : "")).join(", ") + (x.places > 3 ? `, ${x.places - 3} more` : "") }), span(x.since_s && at - x.since_s), number(x.waiting), span(x.waits_since_s && Math.max(0, at - x.waits_since_s))]));
+  list("news", rows("news").reverse().map(([, x]) => [x.at_s, (x.endpoint && bare(x.endpoint) + ": ") + x.said]), "Nothing yet: no endpoint was ejected, drained or restored.");
+  table("shares", ["holder", "weight", "share", "slots", "waiting", "leases", "wait p50", "p99"], rows("shares").map(([, x]) => [h("td", { textContent: x.name, className: "text" }), number(x.weight), (100 * x.share).toFixed(1) + " %", ...[x.slots, x.waiting, x.leases].map(number), span(x.wait_p50_s), span(x.wait_p99_s)]));
+  table("sources", ["source", h("th", "kind"), "endpoints", "missing", "held back"], sources.map(s => [s.name, s.kind, ...[s.endpoints, s.missing, s.held].map(number)]));
+  table("quotas", ["quota", "requests", "tokens"], rows("quotas").map(([, q]) => [q.name, share(q.requests, q.requests_per_min), share(q.tokens, q.tokens_per_min)]));
   const state = one("run");
-  $("run").hidden = state.done == null;
-  if (state.done == null) return;
-  const total = state.done + state.ahead;
-  $("done").style.width = (total ? 100 * state.done / total : 0) + "%";
-  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? "until " + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "", state.doing].filter(Boolean).join(" \u00b7 "));
-  const found = [...rows("problems")];
-  $("problems").hidden = !found.length;
-  lines("problems", found.map(([row, p]) => [row, [[row + (p.over ? " \u2713" : "")], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));
+  if ($("run").hidden = state.done == null) return;
+  $("done").max = state.done + state.ahead || 1; $("done").value = state.done;
+  say("progress", [state.title, `${number(state.done)} of ${number(state.done + state.ahead)} runs`, span(state.spent_s), state.left, state.doing].filter(Boolean).join(" \u00b7 "));
+  table("problems", ["problem", "round", "cases", "survivors"], rows("problems").map(([row, p]) => [h("td", { textContent: row + (p.over ? " \u2713" : ""), className: "text" }), ...p.round == null ? [NONE, NONE, NONE] : [number(p.round), number(p.cases), `${p.survivors} of ${p.wrong}`]]));
 }
 function show() {
-  if (!live.length) return;
-  const pool = one("pool"), name = one("page").name || "balancer", left = listed(), points = shown_past();
-  const out = left.filter(e => stand(e)[0] === "bad").length;
-  say($("name"), name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
-  say($("strategy"), `${pool.strategy} \u00b7 ${rows("endpoints").size} endpoints`);
-  tiles(); run();
-  chart("rate", points, [["one", slope(points, p => p.acquired)], ["two", slope(points, p => p.failures)], ["four", slope(points, p => p.overloads)]], number);
-  chart("slots", points, [["three", points.map(p => p.force)], ["one", points.map(p => p.used)], ["four", points.map(p => p.waiting)]], number);
+  if (!past.length || document.hidden) return;
+  const name = one("page").name || "balancer", points = seen(), out = rows("endpoints").filter(([, e]) => stand(e)[0] === "bad").length;
+  say("name", name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
+  say("strategy", `${one("pool").strategy} \u00b7 ${rows("endpoints").length} endpoints`);
+  fill($("ranges"), [h("span", "range"), ...[[300, "5 min"], [900, "15 min"], [3600, "1 h"]].map(([s, text]) => h("button", { textContent: text, className: s === range ? "on" : "", onclick: () => { range = s; again(); } }))]);
+  tiles();
+  chart("rate", points, { two: slope(points, p => p.overloads), bad: slope(points, p => p.failures), one: slope(points, p => p.acquired) }, number);
+  chart("slots", points, { drained: points.map(p => p.force), two: points.map(p => p.waiting), one: points.map(p => p.used) }, number);
   const timed = points.filter(p => p.p50 != null); // all but the first that a page sees
-  chart("wait", timed, [["four", timed.map(p => p.p99)], ["one", timed.map(p => p.p50)]], s => s ? span(s) : "0");
-  compare(); line(endpoints(left)); others(); drawer();
+  chart("wait", timed, { two: timed.map(p => p.p99), one: timed.map(p => p.p50) }, span);
+  line(endpoints()); others(); drawer();
 }
-addEventListener("resize", () => requestAnimationFrame(show));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+function again() { drawn = -1; show(); }
+$("key").onsubmit = () => false;
+$("token").oninput = event => { token = event.target.value.trim(); show(); };
+for (const id of ["filter", "troubled"]) $(id).oninput = again;
+$("rest").onclick = () => { whole = !whole; again(); };
+onresize = () => requestAnimationFrame(again);
+matchMedia("(prefers-color-scheme: dark)").onchange = again;
+document.onvisibilitychange = () => { show(); ask(); };
 
 const source = new EventSource("events");
 source.onmessage = event => {
-  const told = JSON.parse(event.data);
-  apply(told.tables, told.all);
-  if (told.all && told.at_s < at) { past.length = 0; live.length = 0; } // another process answers
-  at = told.at_s; remember(told.all);
-  say($("link"), "live"); $("link").className = "";
-  if (!document.hidden) requestAnimationFrame(show);
-  if (told.all) fetch("history").then(answer => answer.ok ? answer.json() : null).then(kept => { if (kept) { recall(kept); drawn = -1; show(); } }).catch(() => null);
+  const news = JSON.parse(event.data);
+  if (news.all) tables = {};
+  for (const [name, found] of Object.entries(news.tables)) for (const [row, values] of Object.entries(found)) {
+    tables[name] ??= {};
+    if (values) tables[name][row] = { ...tables[name][row], ...values }; else delete tables[name][row];
+  }
+  if (news.all && news.at_s < at) past = []; // another process answers
+  at = news.at_s; remember(news.all);
+  say("link", "live"); $("link").className = "";
+  requestAnimationFrame(show);
+  if (news.all) fetch("history").then(answer => answer.json()).then(kept => { recall(kept); again(); }).catch(() => null);
 };
-source.onerror = () => { say($("link"), "not connected; what is shown is old"); $("link").className = "off"; };
-document.addEventListener("visibilitychange", () => { show(); if (open != null) ask(); });
+source.onerror = () => { say("link", "not connected; what is shown is old"); $("link").className = "off"; };

@@ -3,8 +3,7 @@
 All data of the pool is of one instant. Names of endpoints and holders have neither user nor query; headers and keys are
 not shown.
 
-Changes between two versions of the tables go to readers column by column. For a table of 64 rows in which three columns
-change, that is a few hundred bytes. The page's script and `balancer top` read the same form.
+Readers get what has changed between two versions of the tables. The page's script and `balancer top` read that form.
 """
 
 import math
@@ -12,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
 
 from balancer.core.events import (
@@ -54,6 +53,7 @@ __all__ = [
     "holder_rows",
     "member_rows",
     "rows_as_lists",
+    "short_names",
 ]
 
 Tables = dict[str, dict[str, dict[str, Any]]]
@@ -63,7 +63,9 @@ _KEPT: Final = 100  # lines of recent events
 _EPISODE_S: Final = 600.0  # rests that follow each other for longer get a further line
 _MOST_HOLDERS: Final = 100
 _MOST_PLACES: Final = 3
+_SHORT: Final = 20  # characters
 _NOBODY: Final = "(not named)"
+_NO_ROW: Final[dict[str, Any]] = {}
 _SAID: Final[dict[type[Event], str]] = {
     Added: "in service",
     Drained: "drained",
@@ -79,39 +81,33 @@ _SAID: Final[dict[type[Event], str]] = {
 Extra = Callable[[], Tables]
 
 
-def changes(before: Tables, after: Tables) -> dict[str, Any]:
-    """Return the changes from `before` to `after`.
+def changes(before: Tables, after: Tables) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Return the changes from `before` to `after`: by table and row the columns that changed; None for a row that went.
 
-    For each table these are `set`, by column [row, value, ...], and the rows `gone`.
-
-    Unchanged tables and rows are left out. The columns of a row never change.
+    Unchanged tables and rows are left out. No column of a row goes.
     """
-    found = {}
+    found: dict[str, dict[str, dict[str, Any] | None]] = {}
     for table in {**before, **after}:
         old, new = before.get(table, {}), after.get(table, {})
-        columns: dict[str, list[Any]] = {}
-        for row, values in new.items():
-            known = old.get(row, {})
-            for column, value in values.items():
-                if column not in known or known[column] != value:
-                    columns.setdefault(column, []).extend((row, value))
-        told: dict[str, Any] = {"set": columns} if columns else {}
-        if gone := [row for row in old if row not in new]:
-            told["gone"] = gone
-        if told:
-            found[table] = told
+        rows: dict[str, dict[str, Any] | None] = {
+            row: {key: value for key, value in values.items() if key not in known or known[key] != value}
+            for row, values in new.items()
+            if (known := old.get(row, _NO_ROW)) != values
+        }
+        if rows := rows | dict.fromkeys(old.keys() - new.keys()):
+            found[table] = rows
     return found
 
 
-def apply(tables: Tables, told: Mapping[str, Any]) -> None:
+def apply(tables: Tables, told: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> None:
     """Apply the result of `changes` to `tables`."""
-    for table, news in told.items():
-        rows = tables.setdefault(table, {})
-        for column, pairs in news.get("set", {}).items():
-            for row, value in zip(pairs[::2], pairs[1::2], strict=True):
-                rows.setdefault(row, {})[column] = value
-        for row in news.get("gone", ()):
-            rows.pop(row, None)
+    for table, rows in told.items():
+        mine = tables.setdefault(table, {})
+        for row, values in rows.items():
+            if values is None:
+                mine.pop(row, None)
+            else:
+                mine.setdefault(row, {}).update(values)
 
 
 class MemberLeases(NamedTuple):
@@ -314,23 +310,22 @@ class PoolTables:
         return member_rows(seen.also, self._names.plain, self._names)
 
     def _of_endpoints(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        names = [self._names(each.name) for each in seen.stats.endpoints]
         return {
             self._row(each.name): {
-                "name": self._names(each.name),
+                "name": name,
+                "short": short,
                 **_figures(each),
                 "spared": self._names.without_secrets(each.spared),
                 "why_out": self._names.without_secrets(each.why_out),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
-            for each in seen.stats.endpoints
+            for each, name, short in zip(seen.stats.endpoints, names, short_names(names), strict=True)
         }
 
     def _of_quotas(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
         return {
-            str(number): {
-                "name": self._names(each.name),
-                **_figures(each),
-            }
+            str(number): {"name": self._names(each.name), **_figures(each)}
             for number, each in enumerate(seen.stats.quotas)
         }
 
@@ -367,6 +362,21 @@ class PoolTables:
             }
             for number, each in enumerate(most)
         }
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return the names without their scheme, and if one is long, without what all have in common, in whole words."""
+    plain = [name.partition("://")[2].rstrip("/") or name for name in names]
+    if max(map(len, plain), default=0) <= _SHORT:
+        return plain
+    before, after = (_shared(side) if len(plain) > 1 else 0 for side in (plain, [name[::-1] for name in plain]))
+    short = [name[before : len(name) - after] for name in plain]
+    return short if all(short) else plain
+
+
+def _shared(names: Sequence[str]) -> int:
+    common = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    return max((number for number, (sign, _) in enumerate(common, 1) if not sign.isalnum()), default=0)
 
 
 def holder_rows(
@@ -442,11 +452,10 @@ def _first(instants_s: Iterable[float]) -> float | None:
 
 def rows_as_lists(tables: Tables) -> dict[str, Any]:
     """Return the tables for a reader of the whole state: a list of rows each; a table with one row is that row."""
-    return {name: rows[""] if rows.keys() == {""} else _rows(rows) for name, rows in tables.items()}
-
-
-def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{"id": row, **values} for row, values in rows.items()]
+    return {
+        name: rows[""] if rows.keys() == {""} else [{"id": row, **values} for row, values in rows.items()]
+        for name, rows in tables.items()
+    }
 
 
 def _past(at_s: float) -> float:

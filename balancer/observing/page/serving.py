@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, Self
 
 from balancer.errors import ConfigError
 from balancer.observing import WatchedPool
-from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
+from balancer.observing.page.admin import Audit, PageAdmin, PoolAdmin
 from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.history import EVERY_S
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
@@ -146,28 +146,17 @@ def open_page(
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
     drawers = Drawers(pool, names)
-    actions = actions_on(contents.admin or pool, tables.endpoint)
-    log = ChangeLog(contents.audit, redact)
+    admin = PageAdmin(contents.admin or pool, tables.endpoint, contents.audit, redact)
     scrape = _scrape_of(pool, redact) if has("observe", "prometheus_client") else None
     listener = listener_at(host, port)
 
     async def run(page: Page) -> None:
-        from balancer.observing.page.app import Feed, build_app, keep_history
+        from balancer.observing.page.app import Feed, PageAnswers, keep_history
         from balancer.observing.page.guard import allowed_hosts
         from balancer.observing.page.http_server import serve_until
 
         feed = Feed(tables.look)
-        hosts = allowed_hosts(host)
-        app = build_app(
-            tables,
-            feed,
-            actions=actions,
-            drawers=drawers,
-            log=log,
-            token=checked,
-            hosts=hosts,
-            scrape=scrape,
-        )
+        app = PageAnswers(tables, drawers, admin, checked, scrape).app(feed, allowed_hosts(host))
         history = asyncio.create_task(keep_history(tables, drawers, EVERY_S))
         try:
             await serve_until(app, listener, page.began, feed.close)

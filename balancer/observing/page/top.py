@@ -3,8 +3,7 @@
 import http.client
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,17 +18,13 @@ from balancer.core.metrics import EndpointStats, PoolStats, figures_of
 from balancer.errors import ConfigError
 from balancer.observing.page.pool_tables import Tables, apply
 from balancer.reporting.terminal import cleaner, plain_table
-from balancer.reporting.words import NOTHING, shorten
+from balancer.reporting.words import NOTHING, seconds
 
-__all__ = ["LeaseRates", "apart", "follow", "render", "show", "state_of"]
+__all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
 
 _SILENCE_S: Final = 10.0  # there is an event every second
 _OVER_S: Final = 10.0  # rates are means over so many seconds
-_LONGEST: Final = 48  # characters of a name
-_SHORTEST: Final = 12
-_GAP: Final = "..."
 _NEWS: Final = 5
-_BAR: Final = 10
 _SPARED: Final = "would be ejected"
 _STYLES: Final = {
     _SPARED: "yellow",
@@ -77,7 +72,7 @@ def follow(url: str) -> Iterator[tuple[float, Tables]]:
         while line := answer.readline():
             if line.startswith(b"data: "):
                 event = json.loads(line[6:])
-                if event.get("all"):
+                if event["all"]:
                     tables.clear()
                 apply(tables, event["tables"])
                 yield event["at_s"], tables
@@ -119,12 +114,12 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
     grace = tables.get("grace", {}).get("", {})
     waiting = grace.get("waiting", pool.get("waiting", 0))
-    waits = f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}"
+    waits = f"waits p50 {seconds(pool.get('wait_p50_s', 0.0))} p99 {seconds(pool.get('wait_p99_s', 0.0))}"
     now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
     counts = [f"{pool.get(key, 0)} {word}" for key, word in _OF_POOL.items()]
     parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
     if grace:
-        left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
+        left = seconds(max(1.0, ceil(grace["grants_at_s"] - at_s)))
         parts.append(
             clean(f"no leases are granted for {left}, or until all members of an earlier server have reported")
         )
@@ -137,89 +132,58 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
         parts.append(clean(f"who holds slots: {', '.join(told)}{', ...' if len(holders) > 8 else ''}"))
     for each in list(tables.get("news", {}).values())[-_NEWS:]:
         where = f"{each['endpoint']}: " if each["endpoint"] else ""
-        parts.append(clean(f"{_span(at_s - each['at_s'])} ago  {where}{each['said']}"))
+        parts.append(clean(f"{seconds(at_s - each['at_s'])} ago  {where}{each['said']}"))
     return Group(*parts)
 
 
 def _endpoints(
     at_s: float, endpoints: Mapping[str, Mapping[str, Any]], past: LeaseRates, console: Console
 ) -> RenderableType:
-    """Return the table of endpoints. In a narrow window it has no bars, no rates, and at last only a part of names."""
-    names = apart([each["name"] for each in endpoints.values()], _LONGEST)
-    for bars, rates in ((True, True), (False, True), (False, False)):
-        table = _table_of(at_s, endpoints, names, past, console, bars=bars, rates=rates)
-        width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-        if width <= console.width:
-            return table
-    room = console.width - (width - max(map(len, names), default=0))
-    names = apart(names, max(_SHORTEST, room))
-    return _table_of(at_s, endpoints, names, past, console, bars=False, rates=False)
+    """Return the table of endpoints. In a narrow window: short names, then no rates, at last no counts."""
+    room = console.options.update(max_width=1000)
+    for name, numbers in (("name", 2), ("short", 2), ("short", 1), ("short", 0)):
+        table = _table_of(at_s, endpoints, name, past, console, rates=numbers > 1, counts=numbers > 0)
+        if Measurement.get(console, room, table).maximum <= console.width:
+            break
+    return table
 
 
 def _table_of(
     at_s: float,
     endpoints: Mapping[str, Mapping[str, Any]],
-    names: Sequence[str],
+    name: str,
     past: LeaseRates,
     console: Console,
     *,
-    bars: bool,
     rates: bool,
+    counts: bool,
 ) -> Table:
     clean = cleaner(console)
+    counted = _OF_ENDPOINT if counts else {}
     table = plain_table("")
-    table.add_column("endpoint", no_wrap=True)
-    for name in ("health", "slots"):
-        table.add_column(name)
-    for name in [*["leases/s"] * rates, *_OF_ENDPOINT.values()]:
-        table.add_column(name, justify="right")
-    for (row, each), name in zip(endpoints.items(), names, strict=True):
+    table.add_column("endpoint", overflow="fold")
+    for head in ("health", "slots"):
+        table.add_column(head, no_wrap=True)
+    for head in [*["leases/s"] * rates, *counted.values()]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, each in endpoints.items():
         word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
         rate = past.rate(row)
-        counts = [str(each[key]) for key in _OF_ENDPOINT]
         table.add_row(
-            clean(name),
+            clean(each[name].removeprefix("http://")),
             clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
-            clean(f"{_bar(each['in_flight'], each['limit'])} " * bars + f"{each['in_flight']}/{each['limit']}"),
+            clean(f"{each['in_flight']}/{each['limit']}"),
             *[clean(NOTHING if rate is None else f"{rate:.1f}")] * rates,
-            *map(clean, counts),
+            *(clean(str(each[key])) for key in counted),
         )
     return table
-
-
-def apart(names: Sequence[str], room: int) -> list[str]:
-    """Return the names with at most `room` characters each, without what they have in common, as far as needed.
-
-    A scheme that all have is never shown.
-    """
-    schemes = {name.partition("://")[0] if "://" in name else "" for name in names}
-    if len(schemes) == 1 and (scheme := schemes.pop()):
-        names = [name.removeprefix(f"{scheme}://") for name in names]
-    longest = max(map(len, names), default=0)
-    if longest <= room:
-        return list(names)
-    before = _shared(names) if len(names) > 1 else longest
-    cut = longest - (room - len(_GAP))
-    if cut <= before:
-        return [_GAP + name[cut:] for name in names]
-    after = _shared(name[before:][::-1] for name in names)
-    spare = room - (longest - before - after) - 2 * len(_GAP)
-    before = max(0, before - max(0, spare))  # there is room for the end of what they have in common
-    front, back = _GAP * (before > len(_GAP)), _GAP * (after > len(_GAP))
-    kept = [name[before if front else 0 : len(name) - after if back else None] for name in names]
-    return [f"{front}{shorten(name, room - len(front) - len(back), gap=_GAP)}{back}" for name in kept]
-
-
-def _shared(names: Iterable[str]) -> int:
-    """Return how many characters the names have in common at their beginning."""
-    return sum(1 for _ in takewhile(lambda letters: len({*letters}) == 1, zip(*names, strict=False)))
 
 
 def _run(tables: Tables, clean: Callable[..., Text]) -> list[RenderableType]:
     run = tables.get("run", {}).get("")
     if run is None:
         return []
-    said = f"{run['title']}, {run['done']}/{run['done'] + run['ahead']} runs, {_span(run['spent_s'])}, {run['left']}"
+    said = f"{run['title']}, {run['done']}/{run['done'] + run['ahead']} runs, {seconds(run['spent_s'])}, {run['left']}"
     if run.get("doing"):
         said += f", {run['doing']}"
     at_work = [
@@ -255,21 +219,7 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
     return connection, answer
 
 
-def _bar(used: int, limit: int) -> str:
-    full = round(_BAR * min(1.0, used / limit)) if limit else 0
-    return "#" * full + "." * (_BAR - full)
-
-
 def _back(endpoint: Mapping[str, Any], at_s: float) -> str:
     """Return when an endpoint out of service is tried again; nothing if that is not known."""
     back_at_s = endpoint["back_at_s"]
-    return "" if back_at_s is None else f", {_span(max(1.0, ceil(back_at_s - at_s)))}"
-
-
-def _span(value_s: float | None) -> str:
-    """Return a time in at most seven characters."""
-    if value_s is None:
-        return NOTHING
-    if value_s < 1:
-        return f"{value_s * 1000:.3g} ms"
-    return f"{value_s:.3g} s" if value_s < 100 else f"{value_s / 60:.0f} min"
+    return "" if back_at_s is None else f", {seconds(max(1.0, ceil(back_at_s - at_s)))}"

@@ -1,17 +1,16 @@
-"""HAProxy logs: httplog, httpslog, tcplog and CLF, with or without a syslog header, and notices about servers.
+"""HAProxy logs: httplog, httpslog and tcplog, with or without a syslog header, and notices about servers.
 
 The formats are those of the configuration manual (8.2 and 8.4 of HAProxy 3.0), notices those of its sources.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from balancer.observing.traces.log_lines import (
     NOWHERE,
     RUN,
-    EndpointHealth,
     LeftOut,
     LogFormat,
     LogOptions,
@@ -36,11 +35,6 @@ _HTTP: Final = re.compile(
 _TCP: Final = re.compile(
     rf"{_DATE}\.(?P<ms>\d+){_WHERE}(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Ta>\+?-?\d+) \+?\d+ (?P<flags>\S\S){_COUNTS}"
 )
-_CLF: Final = re.compile(
-    rf'{_DATE} (?P<zone>[+-]\d{{4}})\] ".*" (?P<status>-?\d+) \+?\d+ ".*?" ".*?" \d+ (?P<ms>\d+) ".*?" '
-    r'"(?P<backend>[^"]*)" "(?P<server>[^"]*)" (?P<TR>-?\d+) (?P<Tw>-?\d+) (?P<Tc>-?\d+) (?P<Tr>-?\d+) '
-    r"(?P<Ta>\+?-?\d+) (?P<flags>\S{2,4}) \d+ \d+ \d+ \d+ (?P<again>\+?\d+) (?P<queued>\d+ \d+) "
-)
 _ISO: Final = re.compile(r"(?:<\d+>)?(?:1 )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)[\s:]")
 _BSD: Final = re.compile(r"(?:<\d+>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(\.\d+)?\s")
 _SERVER: Final = re.compile(
@@ -48,20 +42,22 @@ _SERVER: Final = re.compile(
     r"was DOWN and now enters maintenance|enters drain state|remains in|is leaving|resolves again|administratively)"
     r"(?P<more>.*)"
 )
-_CHECK: Final = re.compile(
-    r"\b(?:Health|Agent) check for (?:backup )?server (?P<name>[^\s/]+/\S+) (?P<what>succeeded|failed|conditionally)"
-    r"(?P<more>.*), status: \d+/\d+ (?P<standing>UP|DOWN|NOLB)"
-)
+_AWAY: Final = {
+    "is going DOWN for maintenance": "maintenance",
+    "was DOWN and now enters maintenance": "maintenance",
+    "enters drain state": "drain",
+    "is stopping": "stopping",
+}
 _REASON: Final = re.compile(r"reason: ([^,:]+)")
-_PROXY: Final = re.compile(r"\bProxy (?P<name>\S+) (?:started|stopped|hard-stopped)\b")
 # What a request of a client can also say comes after a colon, a bracket or the header, not within a request line.
 _OTHER: Final = {
+    "of single checks of servers": re.compile(r"\b(?:Health|Agent) check for (?:backup )?server "),
     "of the default format, which has no times": re.compile(r"\bConnect from \S+ to \S+ \(\S+/(?:HTTP|TCP)\)"),
     "of connections without a request": re.compile(rf"{_DATE}\.\d+\] \S+: "),
     "of backends without a server": re.compile(r"\bhas no server available"),
     "of starts, stops and reloads": re.compile(
-        r"\b(?:Stopping|Pausing|Resuming|Loading success|haproxy version|path to executable|[Ww]orkers? |Exiting|"
-        r"Reexecuting|Reloading|Initializing|config : )"
+        r"\b(?:Proxy \S+ (?:hard-)?(?:started|stopped)|Stopping|Pausing|Resuming|Loading success|haproxy version|"
+        r"path to executable|[Ww]orkers? |Exiting|Reexecuting|Reloading|Initializing|config : )"
     ),
 }
 _OTHER_SERVER: Final = "calls with retries at a server that the log does not name"
@@ -76,54 +72,33 @@ class _HAProxyLog(LogReader):
 
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
-        self._health = EndpointHealth()
         self._last_s: float | None = None  # when the last request ended
-        self._early: list[str] = []  # notices before the first request, which tells the year
-        self._reloaded: dict[str, float] = {}  # endpoints that were out when their process stopped
+        self._down: set[str] = set()
+        self._away: dict[str, str] = {}  # taken out of service, and why
 
     def read(self, item: str) -> Iterator[Row]:
-        found = _HTTP.search(item) or _TCP.search(item) or _CLF.search(item)
-        if found is not None:
+        if (found := _HTTP.search(item) or _TCP.search(item)) is not None:
             yield from self._request(found.groupdict())
-            return
-        if not (_SERVER.search(item) or _CHECK.search(item) or _PROXY.search(item)):
+        elif (found := _SERVER.search(item)) is not None:
+            at_s = self._time_of(item)
+            if at_s is None:
+                raise LeftOut("of notices before the first request, without a time")
+            yield from self._notice(at_s, **found.groupdict())
+        else:
             for kind, pattern in _OTHER.items():
                 if pattern.search(item):
                     raise LeftOut(kind)
             raise ValueError(f"found {shown_line(item)!r}, which is no line of {_EXPECTS}")
-        at_s = self._time_of(item)
-        if at_s is None:
-            self._early.append(item)
-            return
-        yield from self._notice(item, at_s)
-
-    def rest(self) -> Iterable[Row]:
-        if self._last_s is None and any(map(_BSD.match, self._early)):
-            self._last_s = datetime.now().timestamp()  # such a header has no year
-        dated = [line for line in self._early if _ISO.match(line) or _BSD.match(line)]
-        self.notes["notices without a time, in a log without requests"] += len(self._early) - len(dated)
-        self._early = dated
-        return [*self._first_notices()]
-
-    def _first_notices(self) -> Iterator[Row]:
-        early, self._early = self._early, []
-        for line in early:
-            at_s = self._time_of(line)
-            if at_s is not None:
-                yield from self._notice(line, at_s, counted=False)
 
     def _request(self, found: dict[str, str | None]) -> Iterator[Row]:
-        begun_s = self._date(str(found["date"]), found.get("zone")) + int(found["ms"] or 0) / 1000
+        begun_s = self._date(str(found["date"])) + int(found["ms"] or 0) / 1000
         took = {name: int((found.get(name) or "-1").lstrip("+")) / 1000 for name in ("TR", "Tw", "Tc", "Tr", "Ta")}
         asked_s = begun_s + max(0.0, took["TR"])
         # Tw has the pauses before retries, too. Who was in no queue did not wait.
         again, queued = str(found["again"]), any(int(each) for each in re.findall(r"\d+", str(found["queued"])))
         granted_s = asked_s + (max(0.0, took["Tw"]) if queued or again == "0" else 0.0)
         ended_s = max(begun_s + max(0.0, took["Ta"]), granted_s)
-        if self._last_s is None:
-            self._last_s = ended_s
-            yield from self._first_notices()
-        self._last_s = max(self._last_s, ended_s)
+        self._last_s = max(self._last_s or 0.0, ended_s)
         flags, backend, server = str(found["flags"]), found["backend"], str(found["server"])
         if flags.startswith("sQ"):
             yield Happening(RUN, ended_s, "gave_up", value=ended_s - asked_s)
@@ -146,50 +121,27 @@ class _HAProxyLog(LogReader):
             name, asked_s, ended_s, None if cut else outcome, granted_s=granted_s, kind=backend, open=cut,
             server_s=took["Tr"] if took["Tr"] >= 0 else None,
         )  # fmt: skip
-        since_s = self._reloaded.get(name)
-        if since_s is not None and outcome == "success" and granted_s >= since_s:
-            yield from self._back(name, since_s)
 
-    def _back(self, name: str, at_s: float) -> Iterator[Row]:
-        self._reloaded.pop(name, None)
-        yield from self._health.up(name, at_s)
-        yield from self._health.come_back(name, at_s)
-
-    def _notice(self, line: str, at_s: float, *, counted: bool = True) -> Iterator[Row]:
-        rows = [*self._change(line, at_s)]
-        yield from rows
-        if not rows and counted:
-            raise LeftOut("of starts, stops and reloads" if _PROXY.search(line) else "of checks that changed nothing")
-
-    def _change(self, line: str, at_s: float) -> Iterator[Row]:
-        health = self._health
-        if (found := _PROXY.search(line)) is not None:
-            mine = [name for name in health.out() if name.startswith(f"{found['name']}/")]
-            self._reloaded.update(dict.fromkeys(mine, at_s))
-            return
-        found = _CHECK.search(line) or _SERVER.search(line)
-        if found is None:
-            return
-        name, what, more = found["name"], found["what"], found["more"]
+    def _notice(self, at_s: float, name: str, what: str, more: str) -> Iterator[Row]:
+        """Yield the events of a notice. An ejection has no length, because it lasts until a later notice."""
+        before = name in self._down, name in self._away
         reason = _REASON.search(more)
-        why = reason[1].strip() if reason else "down"
-        self._reloaded.pop(name, None)
-        if "standing" in found.groupdict():
-            yield from health.down(name, at_s, why) if found["standing"] == "DOWN" else health.up(name, at_s)
-        elif what in ("is going DOWN for maintenance", "was DOWN and now enters maintenance"):
-            yield from health.leave(name, at_s, "maintenance")
-        elif what == "enters drain state":
-            yield from health.leave(name, at_s, "drain")
-        elif what == "is stopping":
-            yield from health.leave(name, at_s, "stopping")
-        elif what in ("is DOWN", "is UP"):
-            yield from health.down(name, at_s, why) if what == "is DOWN" else health.up(name, at_s)
-            over = [word for word in ("maintenance", "drain") if f"leaving {word}" in more or f"forced {word}" in more]
-            over += ["maintenance"] if "resolves again" in more else ["stopping"] if what == "is UP" else []
-            if more.startswith("/DRAIN"):
-                yield from health.leave(name, at_s, "drain")
-            if over:
-                yield from health.come_back(name, at_s, *over)
+        if what == "is DOWN" and name not in self._down:
+            self._down.add(name)
+            yield Happening(RUN, at_s, "ejected", name, name=reason[1].strip() if reason else "down")
+        elif what == "is UP" and name in self._down:
+            self._down.remove(name)
+            yield Happening(RUN, at_s, "restored", name)
+        why = _AWAY.get(what) or ("drain" if more.startswith("/DRAIN") else "")
+        back = re.search("leaving|resolves again", more) or (what == "is UP" and self._away.get(name) == "stopping")
+        if why:
+            if self._away.setdefault(name, why) is why and not before[1]:
+                yield Happening(RUN, at_s, "drained", name, name=why)
+        elif back and name in self._away:
+            del self._away[name]
+            yield Happening(RUN, at_s, "joined", name)
+        if before == (name in self._down, name in self._away):
+            raise LeftOut("of notices that changed nothing")
 
     def _time_of(self, line: str) -> float | None:
         """Return when a notice was written; None if that is not known yet."""
@@ -215,14 +167,11 @@ class _HAProxyLog(LogReader):
         hour, minute, second = (int(each) for each in clock.split(":"))
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=self.options.zone).timestamp()
 
-    def _date(self, text: str, zone: str | None) -> float:
+    def _date(self, text: str) -> float:
         day, month, rest = text.split("/")
         year, hour, minute, second = (int(each) for each in rest.split(":"))
-        date = datetime(year, _MONTHS.index(month) + 1, int(day), hour, minute, min(second, 59))
-        if zone is None:
-            return date.replace(tzinfo=self.options.zone).timestamp()
-        away_s = (int(zone[1:3]) * 60 + int(zone[3:])) * 60 * (-1 if zone[0] == "-" else 1)
-        return date.replace(tzinfo=UTC).timestamp() - away_s
+        at = (year, _MONTHS.index(month) + 1, int(day), hour, minute, min(second, 59))
+        return datetime(*at, tzinfo=self.options.zone).timestamp()
 
 
 def _outcome(flags: str, status: str | None, *, answered: bool) -> str:
@@ -237,12 +186,12 @@ def _outcome(flags: str, status: str | None, *, answered: bool) -> str:
     return outcome_of(status) if answered else "failure"
 
 
-_EXPECTS: Final = "HAProxy (option httplog, httpslog, tcplog or httplog clf, and its notices)"
+_EXPECTS: Final = "HAProxy (option httplog, httpslog, tcplog, and its notices)"
 
 
 def _looks(line: str) -> bool:
-    return any(pattern.search(line) for pattern in (_HTTP, _TCP, _CLF, _SERVER, _CHECK)) or (
-        "Connect from" in line and next(iter(_OTHER.values())).search(line) is not None
+    return any(pattern.search(line) for pattern in (_HTTP, _TCP, _SERVER)) or (
+        "Connect from" in line and _OTHER["of the default format, which has no times"].search(line) is not None
     )
 
 

@@ -150,7 +150,6 @@ def _rows(items: Iterable[tuple[str, Any]], form: LogFormat, options: LogOptions
                 else (f"found {shown_line(item)!r}, which is no line of {form.expects}")
             )
             _count(log, f"{where}: {said}", form)
-    yield from (row for row in reader.rest() if mistake_in(row) is None)
     log.notes.update(+reader.notes)
 
 

@@ -5,7 +5,7 @@ A reader takes from a line only times, endpoints, sizes and outcomes. Paths, que
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
@@ -16,7 +16,6 @@ from balancer.values.redaction import in_one_line
 __all__ = [
     "NOWHERE",
     "RUN",
-    "EndpointHealth",
     "LeftOut",
     "LogFormat",
     "LogOptions",
@@ -76,10 +75,6 @@ class LogReader:
         """
         raise NotImplementedError
 
-    def rest(self) -> Iterable[Row]:
-        """Return the rows that are known only at the end of the log."""
-        return ()
-
 
 @dataclass(frozen=True, slots=True)
 class LogFormat:
@@ -113,49 +108,6 @@ def call(
 def retry(at_s: float, endpoint: str | None) -> Happening:
     """Return the event of a retry."""
     return Happening(RUN, at_s, "retried", endpoint)
-
-
-class EndpointHealth:
-    """The health of endpoints by the notices of their proxy, as events of a trace.
-
-    A notice that changes nothing gives no event. An ejection has no length, because it lasts until a later notice.
-    """
-
-    def __init__(self) -> None:
-        self._down: set[str] = set()
-        self._away: dict[str, set[str]] = {}
-
-    def down(self, name: str, at_s: float, why: str | None = None) -> Iterator[Happening]:
-        """The proxy found an endpoint dead, and sends it nothing."""
-        if name not in self._down:
-            self._down.add(name)
-            yield Happening(RUN, at_s, "ejected", name, name=why)
-
-    def up(self, name: str, at_s: float) -> Iterator[Happening]:
-        """The proxy found it alive."""
-        if name in self._down:
-            self._down.remove(name)
-            yield Happening(RUN, at_s, "restored", name)
-
-    def leave(self, name: str, at_s: float, why: str) -> Iterator[Happening]:
-        """Somebody took it out of service."""
-        reasons = self._away.setdefault(name, set())
-        if not reasons:
-            yield Happening(RUN, at_s, "drained", name, name=why)
-        reasons.add(why)
-
-    def come_back(self, name: str, at_s: float, *reasons: str) -> Iterator[Happening]:
-        """These reasons to be out of service are over; without any: all."""
-        there = self._away.get(name)
-        if not there:
-            return
-        there.difference_update(reasons or set(there))
-        if not there:
-            yield Happening(RUN, at_s, "joined", name)
-
-    def out(self) -> set[str]:
-        """Return the names of all that are out."""
-        return self._down | {name for name, reasons in self._away.items() if reasons}
 
 
 def outcome_of(status: object) -> str:

@@ -5,7 +5,7 @@ pool; the run's first line has the calendar time. docs/live.md describes the for
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
@@ -124,24 +124,70 @@ def data_of(row: Attempt | Happening) -> dict[str, Any]:
 
 
 _FAR_S: Final = 1e12
-_TEXTS: Final = ("task", "kind", "host", "key", "outcome")
-_COUNTS: Final = ("in_flight", "host_in_flight")
-_AMOUNTS: Final = ("size", "retry_after_s", "server_s")
+_Rule = tuple[Callable[[Any], bool], str]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _or_null(rule: _Rule) -> _Rule:
+    fits, words = rule
+    return lambda value: value is None or fits(value), f"{words}, or null"
+
+
+_TEXT: Final[_Rule] = (lambda value: isinstance(value, str), "a text")
+_TIME: Final[_Rule] = (lambda value: _is_number(value) and abs(value) < _FAR_S, "a number of seconds")  # nan does not
+_AMOUNT: Final[_Rule] = (lambda value: _is_number(value) and 0 <= value < _FAR_S, "a number, 0 or more")
+_COUNT: Final[_Rule] = (lambda value: _is_whole(value) and 0 <= value < LARGE, "a whole number, 0 or more")
+_LEAST_ONE: Final[_Rule] = (lambda value: _is_whole(value) and 1 <= value < LARGE, "a whole number, 1 or more")
+_WHOLE: Final[_Rule] = (lambda value: _is_whole(value) and abs(value) < LARGE, "a whole number of 64 bits")
+_RULES: Final[dict[str, dict[str, _Rule]]] = {
+    "attempt": {
+        **dict.fromkeys(("run", "endpoint"), _TEXT),
+        **dict.fromkeys(("asked_s", "granted_s", "ended_s"), _TIME),
+        **dict.fromkeys(("task", "kind", "host", "key", "outcome"), _or_null(_TEXT)),
+        **dict.fromkeys(("in_flight", "host_in_flight"), _or_null(_COUNT)),
+        **dict.fromkeys(("size", "retry_after_s", "server_s"), _or_null(_AMOUNT)),
+        "slots": _LEAST_ONE,
+        "attempt": _WHOLE,
+        "priority": _or_null(_WHOLE),
+        "open": (lambda value: isinstance(value, bool), "true or false"),
+    },
+    "event": {
+        **dict.fromkeys(("run", "event"), _TEXT),
+        "at_s": _TIME,
+        **dict.fromkeys(("endpoint", "name"), _or_null(_TEXT)),
+        "value": _or_null((lambda value: _is_number(value) and abs(value) < LARGE, "a number")),
+    },
+    "run": {"version": _LEAST_ONE, "run": _TEXT},
+    "end": {"lost": _COUNT, "run": _TEXT},
+}
 
 
 def mistake_in(row: Attempt | Happening) -> str | None:
     """Return what is wrong with a row, e.g. of another program, and what is allowed; None if it is valid."""
-    return _mistake_in_call(row) if isinstance(row, Attempt) else _mistake_in_event(row)
+    found = _broken(_NAMES[type(row)], lambda name: getattr(row, name))
+    if found is None and isinstance(row, Attempt) and not row.asked_s <= row.granted_s <= row.ended_s:
+        times = ", ".join(f"{name} {getattr(row, name):.6g}" for name in ("asked_s", "granted_s", "ended_s"))
+        return f"found {times}; asked_s must come first, then granted_s, then ended_s"
+    return found
 
 
 def mistake_in_facts(data: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a row that begins or ends a run; None if it is valid."""
-    name, least = ("lost", 0) if data.get("row") == "end" else ("version", 1)
-    value = data.get(name, least)
-    if not _is_whole(value) or value < least:
-        return f"found {name} {_shown(value)}; it must be a whole number, {least} or more"
-    if not isinstance(data.get("run"), str) and (name == "lost" or value <= VERSION):
-        return f"found run {_shown(data.get('run'))}; it must be a text"
+    """Return what is wrong with a row that begins or ends a run; None if it is valid, or of a later version."""
+    later = _is_whole(data.get("version")) and data["version"] > VERSION
+    return None if later else _broken(data["row"], {"version": VERSION, "lost": 0, "run": None, **data}.__getitem__)
+
+
+def _broken(kind: str, value_of: Callable[[str], Any]) -> str | None:
+    for name, (fits, words) in _RULES[kind].items():
+        if not fits(value := value_of(name)):
+            return f"found {name} {_shown(value)}; it must be {words}"
     return None
 
 
@@ -152,52 +198,6 @@ def facts_of(text: object) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _mistake_in_event(row: Happening) -> str | None:
-    if not isinstance(row.run, str) or not isinstance(row.event, str) or not _is_number(row.at_s):
-        return "at_s must be a number; run and event must be texts"
-    if not abs(row.at_s) < _FAR_S:
-        return f"found at_s {row.at_s!r}; it must be a number of seconds"
-    for name in ("endpoint", "name"):
-        if not isinstance(getattr(row, name), str | None):
-            return f"found {name} {_shown(getattr(row, name))}; it must be a text, or null"
-    if row.value is not None and not (_is_number(row.value) and abs(row.value) < LARGE):
-        return f"found value {_shown(row.value)}; it must be a number, or null"
-    return None
-
-
-def _mistake_in_call(row: Attempt) -> str | None:
-    times = {name: getattr(row, name) for name in ("asked_s", "granted_s", "ended_s")}
-    known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # False for nan
-    if not known or not _is_whole(row.attempt) or not isinstance(row.run, str) or not isinstance(row.endpoint, str):
-        return "asked_s, granted_s and ended_s must be numbers, attempt a whole number, run and endpoint texts"
-    if not row.asked_s <= row.granted_s <= row.ended_s:
-        found = ", ".join(f"{name} {value:.6g}" for name, value in times.items())
-        return f"found {found}; asked_s must come first, then granted_s, then ended_s"
-    if not _is_whole(row.slots) or row.slots < 1:
-        return f"found slots {_shown(row.slots)}; it must be a whole number, 1 or more"
-    for name in _TEXTS:
-        if not isinstance(getattr(row, name), str | None):
-            return f"found {name} {_shown(getattr(row, name))}; it must be a text, or null"
-    for name in _COUNTS:
-        value = getattr(row, name)
-        if value is not None and not (_is_whole(value) and 0 <= value < LARGE):
-            return f"found {name} {_shown(value)}; it must be a whole number, 0 or more, or null"
-    for name, value in (
-        ("attempt", row.attempt),
-        ("slots", row.slots),
-        ("priority", 0 if row.priority is None else row.priority),
-    ):
-        if not (_is_whole(value) and abs(value) < LARGE):
-            return f"found {name} {_shown(value)}; it must be a whole number of 64 bits"
-    if not isinstance(row.open, bool):
-        return f"found open {_shown(row.open)}; it must be true or false"
-    for name in _AMOUNTS:
-        value = getattr(row, name)
-        if value is not None and not (_is_number(value) and 0 <= value < _FAR_S):
-            return f"found {name} {_shown(value)}; it must be a number, 0 or more, or null"
-    return None
 
 
 def _shown(value: object) -> str:
@@ -216,14 +216,6 @@ def amount_of(value: float | None) -> float | None:
 def text_of(value: str | None) -> str | None:
     """Return `value` with a question mark for each half of a character (a surrogate), which no file can hold."""
     return value if value is None or value.isascii() else value.encode(errors="replace").decode()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def line(data: Mapping[str, Any]) -> str:

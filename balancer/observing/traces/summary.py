@@ -18,7 +18,6 @@ _NOT_IMPORTED: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 """What a summary says of a log, for a trace that is no log."""
 
-_MOST = 20  # ejections, and rests, in the text
 _OUT = frozenset({"ejected", "rested", "spent"})
 _BACK = frozenset({"probing", "restored", "left"})
 
@@ -54,12 +53,6 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         if found[title]:
             yield f"{title}:"
             yield from (f"  {name}: {_words(figures)}" for name, figures in found[title].items())
-    for title, said, times in (("ejected", _ejected, found["ejections"]), ("rests", _rested, found["rests"])):
-        if times:
-            yield f"{title}:"
-            yield from map(said, times[:_MOST])
-        if len(times) > _MOST:
-            yield f"  and {len(times) - _MOST} more times; --json lists all"
     if found["events"]:
         yield "events: " + ", ".join(f"{name} {count}" for name, count in found["events"].items())
     if found["ended"] < found["runs"]:
@@ -119,17 +112,6 @@ def _out_s(trace: Trace) -> dict[str, float]:
     for (run, name), since in since_s.items():
         found[name] += ends_s[run] - since
     return found
-
-
-def _ejected(found: dict[str, Any]) -> str:
-    why = f": {found['why']}" if found["why"] else ""
-    for_s = "" if found["for_s"] is None else f"; for {found['for_s']:.3g} s"
-    return f"  after {found['after_s']:.3f} s, {found['endpoint']}{why}{for_s}"
-
-
-def _rested(found: dict[str, Any]) -> str:
-    for_s = "" if found["for_s"] is None else f" of {found['for_s']:.3g} s"
-    return f"  after {found['after_s']:.3f} s, {found['endpoint']}: asked for a rest{for_s}"
 
 
 def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:

@@ -130,7 +130,8 @@ def _quotas_amiss(scenario: ScenarioFields) -> Iterator[str]:
     yield from (f"endpoints[{number}].quota: found {quota!r}, which is not in [quotas]" for number, quota in unknown)
     yield from (f"quotas: no endpoint has quota = {name!r}" for name in sorted(named - used))
     for kind in scenario.requests.kinds if named <= used and not unknown else ():
-        quotas = [scenario.quotas.get(each.quota) if each.quota else None for each in scenario.endpoints if _has(each, kind)]
+        used_by = [each.quota for each in scenario.endpoints if _has(each, kind)]
+        quotas = [None if quota is None else scenario.quotas[quota] for quota in used_by]
         most = max((inf if each is None else each.tokens_per_min or inf for each in quotas), default=inf)
         if kind.tokens is not None and kind.tokens > most:
             yield (

@@ -54,10 +54,8 @@ def test_each_action_changes_the_pool_and_has_an_audit_line(pool, page, caplog):
 @pytest.mark.parametrize(
     ("action", "body", "status", "why"),
     [
-        ("drain", [], 400, "the body is no table"),
         ("drain", {"endpoint": "http://nobody/"}, 404, "there is no such endpoint"),
-        ("drain", {}, 400, "endpoint: is missing"),
-        ("drain", {"endpoint": "http://b/", "for": 3}, 400, "for: unknown key"),
+        ("drain", {"endpoint": "http://b/", "for": 3}, 400, 'the body must be {"endpoint": "NAME OR ID"}'),
         ("restore", {"endpoint": "http://b/"}, 409, "http://b/"),
     ],
 )
@@ -71,14 +69,6 @@ def test_a_mistake_changes_nothing_and_is_a_line_without_secrets(action, body, s
     assert not [record for record in caplog.records if record.name == "balancer.audit"]
 
 
-@pytest.mark.parametrize("action", ["add", "remove", "update", "strategy"])
-def test_nothing_else_is_changed_by_http(action, pool, page):
-    before = pool.stats()
-    right = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
-    assert ask(page, "POST", f"/admin/{action}", right, json.dumps({"endpoint": "http://b/"}))[0].status == 404
-    assert pool.stats() == before
-
-
 def test_names_that_look_the_same_need_the_id(pool, page):
     pool.add("http://a/?key=c4n4ry-3")
     rows = state(page)["endpoints"]
@@ -87,15 +77,10 @@ def test_names_that_look_the_same_need_the_id(pool, page):
     assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining"]
 
 
-def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(page, caplog):
+def test_a_name_of_a_user_cannot_break_the_audit_line(page, caplog):
     caplog.set_level(logging.INFO, "balancer.audit")
-    rows = state(page)["endpoints"]
-    headers = {
-        "Content-Type": "application/json",
-        "Authorization": f"Bearer {TOKEN}",
-        "X-Balancer-User": "x' at 9.9.9.9\tdone: http://u:p@h/?q=c4n4ry " + "y" * 200,
-    }
-    assert ask(page, "POST", "/drain", headers, json.dumps({"endpoint": rows[1]["id"]}))[0].status == 200
+    user = "x' at 9.9.9.9\tdone: http://u:p@h/?q=c4n4ry " + "y" * 200
+    assert admin(page, "drain", {"endpoint": state(page)["endpoints"][1]["id"]}, **{"X-Balancer-User": user})[0] == 200
     (line,) = [record.getMessage() for record in caplog.records if record.name == "balancer.audit"]
     assert line.endswith(" at 127.0.0.1: drained http://b/")
     assert len(line) < 200

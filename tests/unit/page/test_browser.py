@@ -94,13 +94,13 @@ def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool):
             with pytest.raises(EndpointError), pool.lease(timeout=0):
                 raise EndpointError(hostile)
         browser.open(page.url)
-        names = "[...document.querySelectorAll('#endpoints .title')].map(x => x.title)"
+        names = "[...document.querySelectorAll('#endpoints .open')].map(x => x.title)"
         browser.until(f"{names}.length === 4")
         assert browser.value(f"{names}[0]") == "http://10.0.0.0:8080/"  # the worst first
-        browser.value("document.querySelector('[data-by=name] button').click()")
-        browser.value("document.querySelector('[data-by=name] button').click()")
+        browser.value("document.querySelector('#by-name button').click()")
+        browser.value("document.querySelector('#by-name button').click()")
         assert browser.value(f"{names}[0]") == "http://10.0.0.3:8080/"
-        assert browser.value("document.querySelector('[data-by=name]').ariaSort") == "descending"
+        assert browser.value("document.querySelector('#by-name').ariaSort") == "descending"
         browser.value("document.querySelector('#troubled').click()")
         assert browser.until(f"{names}.length === 1 && {names}[0]") == "http://10.0.0.0:8080/"
         browser.value("document.querySelector('.open').click()")
@@ -109,6 +109,9 @@ def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool):
         assert f"failure: EndpointError: {hostile}" in text
         assert browser.value("document.querySelectorAll('img').length") == 0
         assert browser.value("document.documentElement.scrollWidth") <= 500
+        assert browser.value("[599.7, 3599.7, 7199, 99.6, 0.9999].map(span)") == [
+            "10 min 00 s", "1 h 00 min", "2 h 00 min", "1 min 40 s", "1.0 s",
+        ]  # fmt: skip
         browser.value("document.querySelector('#shut').click(), document.querySelector('#troubled').click()")
         browser.value(
             "(i => {i.value = '0.2:'; i.dispatchEvent(new Event('input'))})(document.querySelector('#filter'))"
@@ -116,8 +119,8 @@ def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool):
         assert browser.value(names) == ["http://10.0.0.2:8080/"]
         give = "(t => {const i = document.querySelector('#token'); i.value = t; i.dispatchEvent(new Event('input'))})"
         browser.value(f"{give}('{TOKEN}'), document.querySelector('.open').click()")
-        browser.value("document.querySelector('#acts button').click()")
-        browser.until("document.querySelector('#acts button').textContent === 'restore'")
+        browser.value("document.querySelector('#how button').click()")
+        browser.until("document.querySelector('#how button').textContent === 'restore'")
         assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining", "active"]
         assert hostile in browser.value("document.title")
         assert browser.errors() == []

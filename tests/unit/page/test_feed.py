@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import random
 
 from balancer.observing.page.app import Feed
-from balancer.observing.page.pool_tables import apply
+from balancer.observing.page.pool_tables import apply, changes
 from tests.unit.loops import in_a_loop
 
 
@@ -39,8 +40,8 @@ async def test_all_there_is_comes_first_and_then_what_has_changed():
     looks = Looks()
     reader = await begun(Feed(looks, 0.001))
     first, second = said(await anext(reader)), said(await anext(reader))
-    assert first == {"at_s": 1.0, "all": True, "tables": {"pool": {"set": {"count": ["", 1], "same": ["", 1]}}}}
-    assert second == {"at_s": 2.0, "tables": {"pool": {"set": {"count": ["", 2]}}}}
+    assert first == {"at_s": 1.0, "all": True, "tables": {"pool": {"": {"count": 1, "same": 1}}}}
+    assert second == {"at_s": 2.0, "all": False, "tables": {"pool": {"": {"count": 2}}}}
 
 
 @in_a_loop
@@ -52,25 +53,21 @@ async def test_one_who_comes_later_is_sent_all_there_is():
     late = await begun(feed)
     event = said(await anext(late))
     assert event["all"]
-    assert event["tables"]["pool"]["set"]["same"] == ["", 1]
-    assert "all" not in said(await anext(early))
+    assert event["tables"]["pool"][""]["same"] == 1
+    assert not said(await anext(early))["all"]
 
 
 @in_a_loop
-async def test_one_who_does_not_read_is_sent_all_there_is_again():
-    looks = Looks()
-    feed = Feed(looks, 0.001)
-    slow = await begun(feed)
+async def test_one_who_does_not_read_gets_the_changes_of_all_missed_looks_at_once():
+    looks, mine = Looks(), {}
+    slow = await begun(Feed(looks, 0.001))
+    first = said(await anext(slow))
     await wait_for(looks, 40)
-    mine = {}
-    seen = []
-    for _ in range(3):
-        event = said(await anext(slow))
-        seen.append(event)
+    then = said(await anext(slow))
+    assert then["at_s"] > 16
+    for event in (first, then):
         apply(mine, event["tables"])
-    assert seen[0].get("all")  # what it has not read, it never gets
-    assert seen[0]["at_s"] > 16
-    assert mine["pool"][""] == {"count": seen[-1]["at_s"], "same": 1}
+    assert mine["pool"][""] == {"count": then["at_s"], "same": 1}
 
 
 @in_a_loop
@@ -127,3 +124,38 @@ async def test_readers_are_let_go_when_it_is_closed():
     for reader in readers:
         async for _ in reader:
             pass
+
+
+def some_tables(rng):
+    return {
+        table: {
+            str(row): {column: rng.choice([0, 1, 2.5, None, "x", True]) for column in "abc"}
+            for row in rng.sample(range(9), rng.randrange(9))
+        }
+        for table in ("one", "two", "three")
+    }
+
+
+def test_what_is_applied_is_what_there_was():
+    rng = random.Random(7)
+    there = {}
+    mine = {}
+    for _ in range(300):
+        now = some_tables(rng)
+        told = json.loads(json.dumps(changes(there, now)))
+        apply(mine, told)
+        assert {name: rows for name, rows in mine.items() if rows} == {name: rows for name, rows in now.items() if rows}
+        there = now
+
+
+def test_only_what_has_changed_is_said():
+    before = {"endpoints": {"0": {"name": "a", "leases": 1}, "1": {"name": "b", "leases": 2}}, "news": {}}
+    after = {"endpoints": {"0": {"name": "a", "leases": 5}, "2": {"name": "c", "leases": 2}}, "news": {}}
+    assert changes(before, before) == {}
+    assert changes(before, after) == {"endpoints": {"0": {"leases": 5}, "1": None, "2": {"name": "c", "leases": 2}}}
+
+
+def test_a_table_that_has_gone_has_no_rows():
+    mine = {"run": {"": {"done": 1}}}
+    apply(mine, changes(mine, {}))
+    assert mine == {"run": {}}

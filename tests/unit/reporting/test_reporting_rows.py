@@ -54,7 +54,7 @@ def test_a_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn():
     assert svg.count("<use") == before + 2
     places = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', svg)[-2:]
     (x, y), (far, low) = ((float(across), float(down)) for across, down in places)
-    assert float(low) - float(y) == pytest.approx(37.5, abs=0.1)  # two rows of 60 points for 3.2
+    assert float(low) - float(y) == pytest.approx(drawing.axes.bbox.height * 2 / 3.2, abs=0.1)
     assert far > x > far / 2
 
 
