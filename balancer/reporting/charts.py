@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, product
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -51,12 +51,12 @@ __all__ = [
     "drawable",
     "ends_of",
     "heat_map",
+    "in_ink",
     "inside",
     "line_chart",
     "narrow_svg",
     "rows",
     "share_bars",
-    "slot_rows",
     "swatch",
     "tick_entry",
     "ticks",
@@ -72,6 +72,8 @@ INK: Final = "#010101"
 FAINT: Final = "#010102"
 PAPER: Final = "#010103"
 HEAT: Final = "#010104"
+_INKS: Final = {INK: "black", FAINT: "gray", PAPER: "white", HEAT: "#0072b2"}
+"""The same where there is no page."""
 _VARIABLES: Final = ((INK, "var(--ink)"), (FAINT, "var(--faint)"), (PAPER, "var(--paper)"), (HEAT, "var(--heat)"))
 
 # Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow: told apart by colour-blind readers,
@@ -146,9 +148,6 @@ _ONE_AT_A_TIME: Final = RLock()
 _STEPS_OF_MARKS: Final = (1, 2, 2.5, 5, 10)
 _CLOSE: Final = 1e-9  # numbers are at one place on a scale if they differ by a smaller part
 _ROW: Final = 15.0
-_SLOT: Final = 6.5
-_HIGHEST: Final = 36.0  # one row of many slots
-_PAGE: Final = 576.0  # all rows
 _NOTHING_ALPHA: Final = 0.18
 _LEAST_ALPHA: Final = 0.1  # the ramp's weakest colour is well off "nothing"
 _HALF_ROW: Final = 0.42
@@ -190,17 +189,19 @@ class Drawing:
 
 
 @_styled()
-def _drawing(width: float, height: float, xlabel: str, ylabel: str = "") -> Drawing:
+def _drawing(width: float, height: float, xlabel: str, ylabel: str = "", axes: "Axes | None" = None) -> Drawing:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # at the first time it tells that it is busy
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
+    if axes is None:
+        axes = Figure((width / 72, height / 72), dpi=72).add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.tick_params(labelsize=_LETTERS)  # of marks that a caller names later, too
     axes.set_xlabel(drawable(xlabel))
     axes.set_ylabel(drawable(ylabel))
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(length=0, labelsize=_LETTERS, labelcolor=INK)  # of marks that a caller names later, too
+    axes.tick_params(length=0, labelcolor=INK)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8 if axis is axes.xaxis and not ylabel else 6, steps=_STEPS_OF_MARKS))
         axis.set_major_formatter(FuncFormatter(_plain))
@@ -273,23 +274,20 @@ def _renderer(drawing: Drawing) -> "RendererBase":
 
 def _legend(drawing: Drawing, width: float) -> float:
     """Put the legend into the upper left corner, in as many columns as have room; return its height in points."""
-    from matplotlib.legend_handler import HandlerTuple
-
     figure = drawing.axes.get_figure()
     assert figure is not None
     for each in list(figure.legends):
         each.remove()
-    signs = [signs if len(signs) > 1 else signs[0] for _, signs in drawing.legend]
+    signs = [entry[1] for entry in drawing.legend]
     words = [drawable(entry[0]) for entry in drawing.legend]
     if not words:
         return 0.0
-    options: dict[str, Any] = {"loc": "upper left", "handler_map": {tuple: HandlerTuple(ndivide=None, pad=0)}}
-    legend = figure.legend(signs, words, **options)
+    legend = _put_legend(figure, signs, words, loc="upper left")
     widths = [_SIGN + text.get_window_extent(_renderer(drawing)).width for text in legend.get_texts()]
     columns = next((n for n in range(len(words), 1, -1) if sum(_widths(widths, n)) <= width), 1)
     if columns > 1:
         legend.remove()
-        legend = figure.legend(signs, words, ncols=columns, **options)
+        legend = _put_legend(figure, signs, words, loc="upper left", ncols=columns)
     return float(legend.get_window_extent(_renderer(drawing)).height)
 
 
@@ -298,6 +296,37 @@ def _widths(entries: Sequence[float], columns: int) -> list[float]:
     rows, longer = divmod(len(entries), columns)
     ends = [(rows + 1) * min(n, longer) + rows * max(0, n - longer) for n in range(columns + 1)]
     return [max(entries[first:last]) for first, last in pairwise(ends)]
+
+
+@_styled()
+def in_ink(drawing: Drawing) -> "Axes":
+    """Return the axes for a picture of their own: the page's variables become colours, and the legend is above."""
+    from matplotlib.artist import Artist
+    from matplotlib.colors import to_hex, to_rgba
+
+    axes = drawing.axes
+    if drawing.legend:
+        words, signs = [entry[0] for entry in drawing.legend], [entry[1] for entry in drawing.legend]
+        _put_legend(
+            axes, signs, words, ncols=1 if len(words) > 4 else len(words), loc="lower left", bbox_to_anchor=(0, 1)
+        )
+    properties = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+    for artist, name in product(axes.findobj(Artist), properties):
+        found = getattr(artist, f"get_{name}", lambda: None)()
+        try:
+            ink = _INKS.get(to_hex(found))
+        except (TypeError, ValueError):
+            continue  # it has none, or several
+        if ink is not None:
+            getattr(artist, f"set_{name}")(to_rgba(ink, to_rgba(found)[3]))
+    return axes
+
+
+def _put_legend(owner: Any, signs: Sequence[tuple["Artist", ...]], words: Sequence[str], **options: Any) -> Any:
+    from matplotlib.legend_handler import HandlerTuple
+
+    handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
+    return owner.legend([s if len(s) > 1 else s[0] for s in signs], words, handler_map=handlers, **options)
 
 
 # -- lines ---------------------------------------------------------------------------------------------
@@ -341,6 +370,7 @@ def line_chart(
     height: float = 170.0,
     xscale: Kind = "linear",
     yscale: Kind = "linear",
+    axes: "Axes | None" = None,
 ) -> Drawing:
     """Return a drawing of the lines, with a legend above, and light lines across both scales.
 
@@ -349,13 +379,14 @@ def line_chart(
 
     Args:
         height: in points, without scale and legend.
+        axes: to draw on, here and below; default: new ones.
 
     Raises:
         ValueError: there are more lines than `MOST_LINES`, which can be told apart.
     """
     if len(lines) > MOST_LINES:
         raise ValueError(f"found {len(lines)} lines; a chart shows at most {MOST_LINES}; draw several charts")
-    drawing = _drawing(width, height, xlabel, ylabel)
+    drawing = _drawing(width, height, xlabel, ylabel, axes)
     _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
     _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
     drawing.axes.grid(visible=True)
@@ -420,12 +451,12 @@ def _draw(drawing: Drawing, line: ChartLine, place: int, places: int) -> "Artist
 
 
 @_styled()
-def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW) -> Drawing:
+def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW, axes: "Axes | None" = None) -> Drawing:
     """Return a drawing with a row for each label, the first at the top, over a scale with light lines.
 
     Rows are at 0, 1, ... on the y scale. All parts make room for each other.
     """
-    drawing = _drawing(width, row * max(1, len(labels)), xlabel)
+    drawing = _drawing(width, row * max(1, len(labels)), xlabel, axes=axes)
     drawing.axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
     drawing.axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
     drawing.axes.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
@@ -433,28 +464,20 @@ def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW)
 
 
 @_styled()
-def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> Drawing:
-    """Return a drawing of rows with room for up to `slots` lines of bars, over a scale up to `length`.
-
-    A thin line separates rows, because bars of two rows would touch.
-    """
-    drawing = rows(
-        labels, width=WIDE, xlabel=xlabel, row=max(_ROW, min(_SLOT * slots, _HIGHEST, _PAGE / max(1, len(labels))))
-    )
-    for row in range(len(labels) - 1):
-        drawing.axes.axhline(row + 0.5, color=FAINT, linewidth=0.5, alpha=0.35)
-    drawing.axes.set_xlim(0, length)
-    return drawing
-
-
-@_styled()
-def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Drawing:
+def share_bars(
+    labels: Sequence[str],
+    shares: Sequence[float],
+    due: Sequence[float],
+    *,
+    xlabel: str,
+    axes: "Axes | None" = None,
+) -> Drawing:
     """Return a drawing with a row for each label: its share as a bar, and its due share by weight as a stroke.
 
     Args:
         shares, due: parts of all, 0..1; drawn in percent.
     """
-    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)")
+    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)", axes=axes)
     boxes(drawing, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
     ticks(drawing, [100 * part for part in due])
     drawing.axes.set_xlim(0, 108 * max(*shares, *due))
@@ -544,6 +567,7 @@ def heat_map(
     xlabel: str,
     label: str,
     nothing: str = "0",
+    axes: "Axes | None" = None,
 ) -> Drawing:
     """Return a drawing with a row for each label, the first at the top, and a legend that shows the ramp.
 
@@ -564,7 +588,7 @@ def heat_map(
         raise ValueError(f"found {len(values)} rows of values for {len(labels)} labels; give one for each")
     if not ends[0] < ends[1]:
         raise ValueError(f"found a time from {ends[0]} to {ends[1]}; it must end after it begins")
-    drawing = rows(labels, width=WIDE, xlabel=xlabel)
+    drawing = rows(labels, width=WIDE, xlabel=xlabel, axes=axes)
     drawing.axes.grid(visible=False)
     drawing.axes.set_xlim(*ends)
     for step, found in sorted(_steps(values, ends).items()):

@@ -40,15 +40,6 @@ ReplicationsOption = Annotated[
     int | None,
     typer.Option("--replications", metavar="N", min=1, help="Number of replications, instead of SCENARIO's."),
 ]
-PrecisionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="PART",
-        help="Make the runs longer until the ranked figure is known to within this part of it, e.g. 5%. "
-        "SCENARIO's horizon_s is where it begins.",
-    ),
-]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed, instead of SCENARIO's.")]
 JobsOption = Annotated[
     int | None,
@@ -76,7 +67,6 @@ FigureOption = Annotated[
         "A figure that cannot rank, like calls, is refused with a list of those that can.",
     ),
 ]
-MarkdownOption = Annotated[bool, typer.Option("--markdown", help="For several scenarios: print the table as Markdown.")]
 
 _NOTHING = "nothing was written"
 
@@ -87,10 +77,8 @@ class _Options:
 
     strategies: list[str] | None
     replications: int | None
-    precision: str | None
     seed: int | None
     jobs: int | None
-    by: str | None = None
 
 
 @hookimpl
@@ -110,27 +98,21 @@ def simulate(
     strategy: PolicyOption = None,
     by: FigureOption = None,
     replications: ReplicationsOption = None,
-    precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
-    markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate SCENARIO under each strategy, and rank them: all meet the same requests and faults."""
-    if markdown and as_json:
-        raise ConfigError("--markdown: it excludes --json; give one of the two")
     require("simulator", '"balancer simulate"')
-    options = _Options(strategy, replications, precision, seed, jobs, by)
+    options = _Options(strategy, replications, seed, jobs)
     if len(scenarios) > 1:
         if by or out:
             option = "--by" if by else "--out"
             raise ConfigError(f"{option}: it takes one scenario; found {len(scenarios)}; give one, or leave it out")
-        _several(scenarios, options, markdown=markdown, as_json=as_json)
+        _several(scenarios, options, as_json=as_json)
         return
     (path,) = scenarios
-    if markdown:
-        raise ConfigError("--markdown: it needs several scenarios; found one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
         from balancer_simulator.report.terminal import print_study
@@ -149,12 +131,12 @@ def simulate(
         Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
+def _several(paths: list[Path], options: _Options, *, as_json: bool) -> None:
     if repeated := [path for path in paths if paths.count(path) > 1]:
         raise ConfigError(f"SCENARIO: {repeated[0]} is listed twice; give each once")
     with saying(_NOTHING):
         from balancer_simulator.report.export import to_data
-        from balancer_simulator.report.tables import cells_of, markdown_matrix
+        from balancer_simulator.report.tables import cells_of
         from balancer_simulator.report.terminal import print_matrix
 
         # The table has one figure for each scenario, so curves over loads are left out.
@@ -168,8 +150,6 @@ def _several(paths: list[Path], options: _Options, *, markdown: bool, as_json: b
         if as_json:
             rows = cells_of(studies)
             print_json({"scenarios": {name: to_data(study) for name, study in studies.items()}, "table": rows})
-        elif markdown:
-            print(markdown_matrix(studies))
         else:
             print_matrix(studies, Console())
 
@@ -182,7 +162,6 @@ def _scenario(path: Path, options: _Options) -> "Scenario":
     scenario = load_scenario(path)
     given = {
         "replications": options.replications,
-        "precision": None if options.precision is None else _part(options.precision),
         "seed": options.seed,
     }
     try:
@@ -192,21 +171,13 @@ def _scenario(path: Path, options: _Options) -> "Scenario":
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
 
-def _part(text: str) -> float:
-    """Return a part that is written as 5% or 0.05. Raises ConfigError."""
-    try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise ConfigError(f"--precision: found {text!r}; give a part, e.g. 5% or 0.05") from None
-
-
 def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -> "Study":
     from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import run_study
 
     try:
         with StudyProgress(title=title) as progress:
-            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, by=options.by)
+            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, requests=False)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 
