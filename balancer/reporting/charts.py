@@ -139,6 +139,7 @@ _LOOKS: Final[tuple[tuple[str, tuple[float, ...], str], ...]] = (
 MOST_LINES: Final = 2 * len(_LOOKS)  # the second half looks like the first, with hollow markers
 _MARKERS: Final = 12  # on a line; more would hide its dashes
 _BESIDE: Final = 2.0  # points between the strokes of two lines, so that they do not overlap
+_LETTERS_BESIDE: Final = 75  # of a legend of a picture of its own
 _SIGN: Final = 40.0  # points for the sign of an entry of a legend, and around it
 _PAD: Final = 6.0  # between words and what they are about
 _LEAST: Final = 100.0  # points of width for shapes
@@ -307,9 +308,8 @@ def in_ink(drawing: Drawing) -> "Axes":
     axes = drawing.axes
     if drawing.legend:
         words, signs = [entry[0] for entry in drawing.legend], [entry[1] for entry in drawing.legend]
-        _put_legend(
-            axes, signs, words, ncols=1 if len(words) > 4 else len(words), loc="lower left", bbox_to_anchor=(0, 1)
-        )
+        columns = next((n for n in range(len(words), 1, -1) if n * max(map(len, words)) <= _LETTERS_BESIDE), 1)
+        _put_legend(axes, signs, words, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
     properties = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
     for artist, name in product(axes.findobj(Artist), properties):
         found = getattr(artist, f"get_{name}", lambda: None)()
@@ -389,7 +389,7 @@ def line_chart(
     drawing = _drawing(width, height, xlabel, ylabel, axes)
     _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
     _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
-    drawing.axes.grid(visible=True)
+    drawing.axes.grid(visible=True, color=FAINT, alpha=0.35, linewidth=0.5)
     drawing.legend = [(line.name, (_draw(drawing, line, n, len(lines)),)) for n, line in enumerate(lines)]
     return drawing
 
@@ -501,7 +501,7 @@ def _write(drawing: Drawing, row: int, words: str, aside: float) -> None:
         drawable(words), (1.0, row), (aside, 0.0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
         ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
-        fontsize=_LETTERS, color=INK, parse_math=False,
+        fontsize=drawing.axes.xaxis.label.get_size(), color=INK, parse_math=False,
     )  # fmt: skip
 
 

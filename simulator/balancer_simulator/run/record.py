@@ -109,7 +109,7 @@ class KeptRequests:
         from_s: instant from which requests count.
     """
 
-    def __init__(self, rows: bytes, kinds: Iterable[str], urls: Iterable[str], from_s: float) -> None:
+    def __init__(self, rows: bytearray, kinds: Iterable[str], urls: Iterable[str], from_s: float) -> None:
         self._rows = rows
         self._kinds, self._urls = tuple(kinds), tuple(urls)
         self._from_s = from_s

@@ -132,7 +132,7 @@ class RequestCounts:
 
     def kept(self, urls: Iterable[str]) -> KeptRequests | None:
         """Return the rows; None if none are kept."""
-        return None if self._kept is None else KeptRequests(bytes(self._kept), self._numbers, urls, self.from_s)
+        return None if self._kept is None else KeptRequests(self._kept, self._numbers, urls, self.from_s)
 
     def _packed(self, task: Task, started_s: float, ended_s: float, waited_s: float, outcome: int) -> bytes:
         number = task.server.number if task.attempt else -1

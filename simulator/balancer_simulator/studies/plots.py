@@ -122,6 +122,8 @@ def _shown(draw: "Callable[[Axes], Drawing]", ax: "Axes | None") -> "Axes":
 
 def cdf(study: "Study", what: Measure, *, tail: bool, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.cdf`. The part of a line beyond a quantile that is not known is pale."""
+    from matplotlib.ticker import LogLocator
+
     which = what.removesuffix("_s")
     tallies = {policy: _merged(study, policy, which) for policy in study.drawn()}
     ends_s = [tally.quantile(1 - _TAIL) for tally in tallies.values() if tally.count]
@@ -145,8 +147,9 @@ def cdf(study: "Study", what: Measure, *, tail: bool, axes: "Axes | None" = None
         axes=axes,
     )
     drawing.axes.set_xlim(right=max([*ends_s, 1e-9]))
+    drawing.axes.set_ylim((_TAIL, 1.1) if tail else (0.0, 1.03))
     if tail:
-        drawing.axes.set_ylim(_TAIL, 1.1)
+        drawing.axes.yaxis.set_major_locator(LogLocator())
     entries = list(drawing.legend)
     for number, ((name, signs), (xs, ys)) in enumerate(zip(entries, pale, strict=False)):
         if len(xs):
@@ -171,11 +174,12 @@ def _merged(study: "Study", policy: str, which: str) -> CensoredHistogram:
 
 def queue(study: "Study", *, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.queue`."""
-    seen = {policy: study.records[policy][0].timeline for policy in study.ranking()[:MOST_LINES]}
+    seen = {policy: study.records[policy][0].timeline for policy in study.drawn()[:MOST_LINES]}
     lines = [ChartLine(policy, each.at_s.tolist(), each.waiting.tolist()) for policy, each in seen.items()]
     drawing = line_chart(lines, xlabel="time (s)", ylabel="requests that wait", width=charts.WIDE, axes=axes)
     if from_s := study.scenario.warmup_s:
         drawing.axes.axvspan(0.0, from_s, color=charts.FAINT, alpha=0.15, linewidth=0)
+    drawing.legend = [*drawing.legend, *_left_out(study)]
     return drawing
 
 
@@ -254,7 +258,9 @@ def curve(parts: Parts, name: str, x: str, *, axes: "Axes | None" = None) -> Dra
         yscale=scale,
         axes=axes,
     )
-    if all(float(at).is_integer() for line in found.values() for at in line):
+    if x == LOAD:
+        drawing.axes.set_xlim(min(min(line) for line in found.values()) - 0.03, 1.03)  # 1: where all slots are in use
+    elif all(float(at).is_integer() for line in found.values() for at in line):
         drawing.axes.locator_params(axis="x", integer=True)
     entries = list(drawing.legend)
     for number, (label, signs) in enumerate(entries):
@@ -265,7 +271,7 @@ def curve(parts: Parts, name: str, x: str, *, axes: "Axes | None" = None) -> Dra
             )  # fmt: skip
             entries[number] = (f"{label} (hollow: {TOO_SHORT})", signs)
         if behind := [at for at, interval in found[label].items() if math.isnan(interval.mean)]:
-            entries[number] = (f"{entries[number][0]} ({_CANNOT} at {min(behind):g})", signs)
+            entries[number] = (f"{entries[number][0]} ({_CANNOT} from {min(behind):g} on)", signs)
     drawing.legend = entries
     return drawing
 
