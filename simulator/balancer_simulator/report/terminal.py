@@ -15,7 +15,7 @@ from balancer_simulator.report.tables import (
     share_tables,
 )
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import UNSURE, ranking_table, remarks, to_know_more
+from balancer_simulator.studies.ranking import UNSURE, ranking_table, remarks, to_know_more, verdict
 from balancer_simulator.studies.study import Study
 
 __all__ = ["print_matrix", "print_study"]
@@ -27,7 +27,7 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
     Raises:
         ConfigError: there is no figure `by`, or neither of its ends is better.
     """
-    said = tuple(map(Paragraph, remarks(study, by)))
+    said = tuple(map(Paragraph, (*verdict(study, by), *remarks(study, by))))
     sections = []
     if len(study.policies) > 1:
         figure = figure_of(by or study.default_metric)

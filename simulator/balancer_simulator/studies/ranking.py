@@ -20,7 +20,7 @@ from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, wor
 from balancer_simulator.studies.findings import Study
 from balancer_simulator.studies.warmup import why_all_counts
 
-__all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "winner_of"]
+__all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict", "winner_of"]
 
 _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold
 
@@ -68,7 +68,7 @@ def _fares(study: Study, policy: str) -> str:
 
 def ranking_html(study: Study) -> str:
     """Return the ranking for a notebook cell: what it is by, the table, and the remarks."""
-    lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", *remarks(study)]
+    lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", *verdict(study), *remarks(study)]
     first, *others = (Markup("<div>{}</div>").format(line) for line in lines)
     return str(Markup("").join([first, Markup(bare_table(ranking_table(study))), *others]))  # the table is escaped
 
@@ -131,13 +131,16 @@ def to_know_more(scenario: Scenario, longer: str) -> str:
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 
+def verdict(study: Study, by: str | None = None) -> list[str]:
+    """Return the winner as a line; none with one replication, which cannot have one, or with nothing to compare."""
+    winner = winner_of(study, by)
+    return [winner.sentence()] if winner and winner.of > 1 and study.scenario.replications > 1 else []
+
+
 def remarks(study: Study, by: str | None = None) -> Iterator[str]:
-    """Yield what a reader of the ranking must know: the verdict, how sure it is, who is behind, what is not known."""
+    """Yield what a reader of the ranking must know: how sure it is, who is behind, what is not known."""
     name, ranking, scenario = by or study.default_metric, study.ranking(by), study.scenario
     there = [policy for policy in ranking if name in study.metrics(policy)]
-    winner = winner_of(study, by)
-    if winner and scenario.replications > 1 and (sentence := winner.sentence()):
-        yield sentence
     if not there:
         what = "no batch was done" if scenario.is_batch else "in no replication did a request succeed"
         yield f"{what} within horizon_s, {scenario.horizon_s:g} s: raise it, or see what fails"
