@@ -42,7 +42,7 @@ _ROUNDING = 1e-9  # tolerance of the sum of 1: probabilities are often written w
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Means of a queue in steady state. Counts follow from times by Little's law.
+    """Means of a queue in steady state.
 
     Attributes:
         servers: number of servers of the one line.
@@ -57,24 +57,9 @@ class Queue:
     wait_s: float
 
     @property
-    def arrival_rate(self) -> float:
-        """Customers per second."""
-        return self.rho * self.servers / self.service_s
-
-    @property
     def sojourn_s(self) -> float:
         """Mean time in seconds from arrival to departure."""
         return self.wait_s + self.service_s
-
-    @property
-    def waiting(self) -> float:
-        """Mean number of customers that wait."""
-        return self.arrival_rate * self.wait_s
-
-    @property
-    def number(self) -> float:
-        """Mean number of customers that wait or are served."""
-        return self.waiting + self.rho * self.servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +76,6 @@ class MarkovQueue(Queue):
     def delay_s(self) -> float:
         """Mean wait in seconds of the customers that wait."""
         return self.service_s / (self.servers * (1.0 - self.rho))
-
-    def wait_cdf(self, wait_s: float) -> float:
-        """Return the share of customers that wait at most `wait_s` seconds, in [0, 1]."""
-        return 1.0 - self.wait_probability * math.exp(-wait_s / self.delay_s)
 
     def wait_quantile_s(self, share: float) -> float:
         """Return the least wait in seconds that `share` of the customers do not exceed.
@@ -310,26 +291,6 @@ class Supermarket:
     rho: float
     service_s: float
     sojourn_s: float
-
-    @property
-    def wait_s(self) -> float:
-        """Mean time in seconds from arrival to the start of service."""
-        return self.sojourn_s - self.service_s
-
-    @property
-    def number(self) -> float:
-        """Mean number of customers at a server, by Little's law."""
-        return self.rho * self.sojourn_s / self.service_s
-
-    def tail(self, number: int) -> float:
-        """Return s_i = rho^((d^i - 1)/(d - 1)), the share of servers with at least i = `number` customers.
-
-        Takes O(number) time.
-        """
-        exponent = 0.0
-        for _ in range(number):
-            exponent = self.choices * exponent + 1.0  # when it reaches infinity, the share is 0
-        return float(self.rho**exponent)
 
 
 def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket:

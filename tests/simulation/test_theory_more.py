@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.analytic import erlang_b, mm1_deadline, shortest_job_first
+from tests.simulation.analytic import erlang_b, mm1_deadline, mmc, shortest_job_first, supermarket
 from tests.simulation.theory import hold, poisson, runs, waits
 
 pytestmark = pytest.mark.timeout(1200)
@@ -15,6 +15,22 @@ pytestmark = pytest.mark.timeout(1200)
 
 def lost(scenario: Any, policy: str = "fifo") -> list[float]:
     return [record.metrics["lost"] for record in runs(scenario, policy)]
+
+
+# -- the formulas themselves -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("servers", "rho", "wait"),
+    [(4, 0.8, 0.7455), (4, 0.9, 1.9694), (8, 0.5, 0.0148), (8, 0.95, 2.1104), (16, 0.9, 0.3696)],
+)
+def test_erlang_c_gives_the_printed_mean_waits(servers, rho, wait):
+    assert mmc(servers, rho).wait_s == pytest.approx(wait, abs=5e-5)
+
+
+@pytest.mark.parametrize(("choices", "rho", "sojourn"), [(2, 0.5, 1.2657), (2, 0.99, 5.4320), (3, 0.9, 2.0279)])
+def test_the_supermarket_gives_the_printed_sojourns(choices, rho, sojourn):
+    assert supermarket(choices, rho).sojourn_s == pytest.approx(sojourn, abs=5e-5)
 
 
 # -- impatience -------------------------------------------------------------------------------------

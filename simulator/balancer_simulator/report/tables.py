@@ -1,11 +1,10 @@
-"""Tables of a study: figures, rankings, kinds of requests, shares, and several scenarios side by side. Pure.
+"""Tables of a study: figures, kinds of requests, shares. Pure.
 
-No number is computed here, and a renderer decides how a table looks. For several scenarios, a cell has the distance of
-a policy from the best one, or why it has none.
+No number is computed here, and a renderer decides how a table looks.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,9 +14,7 @@ from balancer.reporting.document import (
     ColumnKind,
     Row,
     Table,
-    code,
     identifier,
-    strong,
     table,
 )
 from balancer.reporting.words import NOTHING
@@ -26,12 +23,9 @@ from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.study import Study
 
 __all__ = [
-    "BEST",
-    "cells_of",
     "compared_tables",
     "figure_table",
     "kind_table",
-    "matrix_table",
     "prompt_table",
     "share_tables",
 ]
@@ -48,8 +42,6 @@ _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_
 _OF_PROMPTS: Final = ("cached_blocks", "cached_at_best", "imbalance", "moved_turns", "broken_sessions")
 _MOST_ENDPOINTS: Final = 12
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
-BEST: Final = "1.00"
-_LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 
 
 def figure_table(study: Study) -> Table:
@@ -114,45 +106,3 @@ def _beside(policies: Sequence[str]) -> Iterator[Sequence[str]]:
     beside = math.ceil(len(policies) / math.ceil(len(policies) / _MOST_BESIDE))
     for start in range(0, len(policies), beside):
         yield policies[start : start + beside]
-
-
-def cells_of(studies: Mapping[str, Study]) -> dict[str, list[str]]:
-    """Return, for each policy, a cell for each study.
-
-    A cell is the policy's figure (mean sojourn; of a batch the makespan) divided by that of the best policy. "1.00" is
-    the best or cannot be told apart from it; "1.30" takes 30% longer. A policy has no place in that order if it loses
-    more requests than another, cannot keep up, or has no such figure because too little has ended. Then its cell says
-    so.
-    """
-    policies = dict.fromkeys(policy for study in studies.values() for policy in study.policies)
-    return {policy: [_cell(study, policy) for study in studies.values()] for policy in policies}
-
-
-def matrix_table(studies: Mapping[str, Study], heads: Iterable[str]) -> Table:
-    """Return the cells as a table, policies down, scenarios across, under `heads`; the best of each are bold."""
-    columns = (Column("policy", ColumnKind.TEXT, unbroken=True), *(Column(head, ColumnKind.MEASURE) for head in heads))
-    rows = (
-        (code(policy), *(strong(cell) if cell == BEST else cell for cell in cells))
-        for policy, cells in cells_of(studies).items()
-    )
-    return table(columns, rows)
-
-
-def _cell(study: Study, policy: str) -> str:
-    if policy not in study.records:
-        return "-"
-    if not study.keeps_up(policy):
-        return "cannot keep up"
-    if study.loses_more(policy):
-        return f"loses {study.metric(policy, 'lost').mean:.0%}" if _has(study, policy, "lost") else "nothing ended"
-    name = study.default_metric
-    if not _has(study, policy, name):
-        return "not done in time" if study.scenario.is_batch else "nothing ended"
-    best = next(p for p in study.ranking() if _has(study, p, name) and study.keeps_up(p))
-    if policy == best or not study.difference(policy, best, name).is_clear:
-        return BEST
-    return f"{max(_LEAST, study.metric(policy, name).mean / study.metric(best, name).mean):.2f}"
-
-
-def _has(study: Study, policy: str, name: str) -> bool:
-    return name in study.metrics(policy)

@@ -1,24 +1,20 @@
-"""Output of a study in the terminal: figures, a ranking, several scenarios side by side."""
-
-from collections.abc import Mapping
+"""Output of a study in the terminal: the ranking, figures, shares."""
 
 from rich.console import Console
 
 from balancer.reporting.document import Paragraph, Section
 from balancer.reporting.terminal import print_sections
 from balancer_simulator.report.tables import (
-    BEST,
     figure_table,
     kind_table,
-    matrix_table,
     prompt_table,
     share_tables,
 )
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import UNSURE, ranking_table, remarks, to_know_more, verdict
+from balancer_simulator.studies.ranking import ranking_table, remarks, verdict
 from balancer_simulator.studies.study import Study
 
-__all__ = ["print_matrix", "print_study"]
+__all__ = ["print_study"]
 
 
 def print_study(study: Study, console: Console, *, by: str | None = None) -> None:
@@ -43,15 +39,3 @@ def print_study(study: Study, console: Console, *, by: str | None = None) -> Non
         sections.append(Section("prompts and sessions", (prompt_table(study),)))
     sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)
-
-
-def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
-    """Print the distance of each policy from the best one in each study; the best ones are bold."""
-    numbers = list(map(str, range(1, len(studies) + 1)))
-    said = [f"{n}: {study.scenario.name} ({path})" for n, (path, study) in zip(numbers, studies.items(), strict=True)]
-    said.append(f"{BEST}: the best, or cannot be told apart from it")
-    for number, study in zip(numbers, studies.values(), strict=True):
-        if names := [policy for policy in study.policies if study.may_not_keep_up(policy)]:
-            said.append(f"{number}: {UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}")
-    title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
-    print_sections([Section(title, (matrix_table(studies, numbers), *map(Paragraph, said)))], console)
