@@ -5,7 +5,7 @@ Plain arithmetic on floats: no randomness, no clock, and only the standard libra
 - Queues in steady state: one line, Poisson arrivals, first come first served. The mean wait of M/M/1, M/M/c and M/G/1,
   and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
   its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
-- Queues with something more: impatient callers, and the shortest job first.
+- A queue with impatient callers.
 - Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
   when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
   exponential, one server a station, first come first served.
@@ -33,7 +33,6 @@ __all__ = [
     "mm1",
     "mm1_deadline",
     "mmc",
-    "shortest_job_first",
     "supermarket",
 ]
 
@@ -174,27 +173,6 @@ def mm1_deadline(offered: float, patience: float) -> Impatience:
     below = offered * (patience if abs(drift) < _ROUNDING else (1.0 - at_end) / drift)
     beyond = offered * at_end
     return Impatience((below + beyond) / (1.0 + below + beyond), beyond / (1.0 + below + beyond))
-
-
-def shortest_job_first(rho: float, work_s: Sequence[float]) -> Queue:
-    """Return M/G/1 in which the shortest waiting job is next; the job in service is not interrupted.
-
-    Args:
-        rho: utilisation, in [0, 1).
-        work_s: seconds of service, > 0, each equally likely; of jobs that are equal the first one is next.
-
-    Source: Cobham (1954), Phipps (1956), Operations Research 2 and 4.
-    """
-    count, service_s = len(work_s), math.fsum(work_s) / len(work_s)
-    rate = rho / service_s
-    in_service_s = rate * math.fsum(seconds**2 for seconds in work_s) / count / 2.0
-    wait_s = below = 0.0
-    for seconds in sorted(set(work_s)):
-        times = work_s.count(seconds)
-        upto = below + rate * times * seconds / count
-        wait_s += times / count * in_service_s / ((1.0 - below) * (1.0 - upto))
-        below = upto
-    return Queue(1, rho, service_s, wait_s)
 
 
 @dataclass(frozen=True, slots=True)

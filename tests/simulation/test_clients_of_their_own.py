@@ -6,7 +6,7 @@ import pytest
 from balancer_simulator import Scenario, run_study
 from balancer_simulator.studies.ranking import remarks
 
-from tests.simulation.scenarios import at, endpoint, run, times
+from tests.simulation.scenarios import endpoint, run
 
 
 def everything(**values: Any) -> Scenario:
@@ -26,15 +26,10 @@ def everything(**values: Any) -> Scenario:
     return Scenario.model_validate({**usual, **values})
 
 
-def test_the_shortest_job_is_next():
-    record = run(at([0.0, 0.25, 0.5, 0.75], [1.0, 3.0, 2.0, 0.5]), "shortest_job_first")
-    assert sorted(times(record)) == [(0.0, 1.0), (1.0, 1.5), (1.5, 3.5), (3.5, 6.5)]
-
-
 # -- beside everything else -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue", "shortest_job_first"])
+@pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue"])
 def test_every_request_ends_once(policy):
     record = run(
         everything(requests={"call_timeout_s": 3.0, **everything().requests.model_dump(exclude={"call_timeout_s"})}),

@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer_simulator.run.disciplines import BASELINES, REPLACED
+from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
     """Return every installed strategy, with its default options, and the designs that the pool replaces."""
-    names = [*sorted((registry or default_registry()).strategies), *REPLACED]
+    names = [*sorted((registry or default_registry()).strategies), *BASELINES]
     return [Policy(strategy=name) for name in names]
 
 
