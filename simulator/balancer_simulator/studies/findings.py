@@ -6,7 +6,7 @@ Policies are compared on the same requests and faults.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, nan, sqrt
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from balancer.errors import ConfigError
 from balancer.values.wording import did_you_mean
@@ -24,10 +24,7 @@ from balancer_simulator.studies.intervals import (
     quantile_difference,
 )
 
-if TYPE_CHECKING:
-    from balancer_simulator.studies.plots import StudyPlots
-
-__all__ = ["Study", "intervals"]
+__all__ = ["StudyFindings", "intervals"]
 
 # A policy that loses more than the best one, by this share of all requests, is ranked behind those that do not: it
 # looks quick because it does less.
@@ -44,14 +41,8 @@ _AS_AT_ONE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Study:
-    """Runs of a scenario, with their results.
-
-    Attributes:
-        scenario: as it was run.
-        records: of each policy, by its label, one for each replication.
-        curves: the same at each offered load, by load; empty unless the scenario has `loads`.
-    """
+class StudyFindings:
+    """Results of a `Study`, with the same attributes."""
 
     scenario: Scenario
     records: dict[str, tuple[Record, ...]]
@@ -62,19 +53,6 @@ class Study:
         count = self.scenario.replications
         many = "replication" if count == 1 else "replications"
         return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
-
-    def _repr_html_(self) -> str:
-        """Return the ranking for a notebook cell."""
-        from balancer_simulator.studies.ranking import ranking_html  # loads the template engine
-
-        return ranking_html(self)
-
-    @property
-    def plot(self) -> "StudyPlots":
-        """Plots, each of which returns matplotlib's `Axes`: `study.plot.cdf("wait_s", ax=ax)`."""
-        from balancer_simulator.studies.plots import StudyPlots
-
-        return StudyPlots(self)
 
     @property
     def figures(self) -> Any:

@@ -21,7 +21,7 @@ from balancer_simulator.studies.intervals import Interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from balancer_simulator.studies.findings import Study
+    from balancer_simulator.studies.findings import StudyFindings
 
 __all__ = [
     "LOAD",
@@ -36,7 +36,7 @@ __all__ = [
     "utilisation",
 ]
 
-Parts = Mapping[Any, "Study"]
+Parts = Mapping[Any, "StudyFindings"]
 """Studies by key: a load, or that of a sweep. Of a tuple the first is the x, the others name the line."""
 
 MOST_ROWS: Final = 50  # more would not fit on a printed page
@@ -84,7 +84,7 @@ class SweepPlots:
 class StudyPlots(SweepPlots):
     """Plots of a study; by load if it has loads."""
 
-    def __init__(self, study: "Study") -> None:
+    def __init__(self, study: "StudyFindings") -> None:
         super().__init__({load: study.at_load(load) for load in study.curves}, LOAD)
         self._study = study
 
@@ -120,7 +120,7 @@ def _shown(draw: "Callable[[Axes], Drawing]", ax: "Axes | None") -> "Axes":
 # -- over requests and time ----------------------------------------------------------------------------
 
 
-def cdf(study: "Study", what: Measure, *, tail: bool, axes: "Axes | None" = None) -> Drawing:
+def cdf(study: "StudyFindings", what: Measure, *, tail: bool, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.cdf`. The part of a line beyond a quantile that is not known is pale."""
     from matplotlib.ticker import LogLocator
 
@@ -159,7 +159,7 @@ def cdf(study: "Study", what: Measure, *, tail: bool, axes: "Axes | None" = None
     return drawing
 
 
-def _known_to(study: "Study", policy: str, which: str) -> float:
+def _known_to(study: "StudyFindings", policy: str, which: str) -> float:
     """Return the share beyond the first quantile that is refused; 0 if none is."""
     for q in (50, 90, 99):
         name = f"{which}_p{q}_s"
@@ -168,11 +168,11 @@ def _known_to(study: "Study", policy: str, which: str) -> float:
     return 0.0
 
 
-def _merged(study: "Study", policy: str, which: str) -> CensoredHistogram:
+def _merged(study: "StudyFindings", policy: str, which: str) -> CensoredHistogram:
     return CensoredHistogram.merged(getattr(record, which) for record in study.records[policy])
 
 
-def queue(study: "Study", *, axes: "Axes | None" = None) -> Drawing:
+def queue(study: "StudyFindings", *, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.queue`."""
     seen = {policy: study.records[policy][0].timeline for policy in study.drawn()[:MOST_LINES]}
     lines = [ChartLine(policy, each.at_s.tolist(), each.waiting.tolist()) for policy, each in seen.items()]
@@ -183,7 +183,7 @@ def queue(study: "Study", *, axes: "Axes | None" = None) -> Drawing:
     return drawing
 
 
-def utilisation(study: "Study", policy: str, *, axes: "Axes | None" = None) -> Drawing:
+def utilisation(study: "StudyFindings", policy: str, *, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.utilisation`; at most `MOST_ROWS` endpoints."""
     seen = study.records[policy][0].timeline
     return charts.heat_map(
@@ -200,7 +200,7 @@ def utilisation(study: "Study", policy: str, *, axes: "Axes | None" = None) -> D
 # -- by policy -----------------------------------------------------------------------------------------
 
 
-def ranking(study: "Study", name: str, *, axes: "Axes | None" = None) -> Drawing:
+def ranking(study: "StudyFindings", name: str, *, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.ranking`. A scale that fits most: a policy far behind is named at its end."""
     policies = [policy for policy in study.ranking(name) if name in study.metrics(policy)]
     found = [study.metric(policy, name) for policy in policies]
@@ -228,7 +228,7 @@ def ranking(study: "Study", name: str, *, axes: "Axes | None" = None) -> Drawing
     return drawing
 
 
-def shares(study: "Study", policy: str, *, axes: "Axes | None" = None) -> Drawing:
+def shares(study: "StudyFindings", policy: str, *, axes: "Axes | None" = None) -> Drawing:
     """See `StudyPlots.shares`; at most `MOST_ROWS` endpoints."""
     records = study.records[policy]
     endpoints = records[0].by_endpoint
@@ -338,7 +338,7 @@ def _table(parts: Parts, name: str, x: str) -> dict[str, dict[float, Interval]]:
     return dict(list(found.items())[:MOST_LINES])
 
 
-def _placed(parts: Parts, x: str) -> Iterator[tuple[float, list[str], "Study"]]:
+def _placed(parts: Parts, x: str) -> Iterator[tuple[float, list[str], "StudyFindings"]]:
     for key, study in parts.items():
         first, *rest = key if isinstance(key, tuple) else (key,)
         at: Hashable = _XS[x](study.scenario) if x in _XS else first
@@ -350,7 +350,7 @@ def _placed(parts: Parts, x: str) -> Iterator[tuple[float, list[str], "Study"]]:
 # -- words and scales ----------------------------------------------------------------------------------
 
 
-def _left_out(study: "Study") -> Iterator[tuple[str, Any]]:
+def _left_out(study: "StudyFindings") -> Iterator[tuple[str, Any]]:
     from matplotlib.lines import Line2D
 
     if names := [policy for policy in study.policies if policy not in study.drawn()]:

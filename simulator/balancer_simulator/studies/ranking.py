@@ -17,7 +17,7 @@ from balancer.settings import DEFAULT_STRATEGY
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
-from balancer_simulator.studies.findings import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.warmup import why_all_counts
 
 __all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict", "winner_of"]
@@ -27,7 +27,7 @@ _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of mean
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
-def ranking_table(study: Study, by: str | None = None) -> Table:
+def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
     """Return the policies, the best first, each with its paired difference to the best.
 
     Policies that cannot be told apart from the first share its place. `by`: a figure; default: the study's own.
@@ -50,7 +50,7 @@ def ranking_table(study: Study, by: str | None = None) -> Table:
     return table(columns, rows)
 
 
-def _ranked(study: Study, best: str, policy: str, name: str) -> tuple[str, str]:
+def _ranked(study: StudyFindings, best: str, policy: str, name: str) -> tuple[str, str]:
     metrics, unit = study.metrics(policy), figure_of(name).unit
     value = worded(metrics[name], unit) if name in metrics else NOTHING
     if policy == best or name not in metrics or name not in study.metrics(best):
@@ -60,13 +60,13 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> tuple[str, str]:
     return value, words if difference.is_clear else f"{words} ~"
 
 
-def _fares(study: Study, policy: str) -> str:
+def _fares(study: StudyFindings, policy: str) -> str:
     if not study.keeps_up(policy):
         return f"cannot keep up: {study.unfinished(policy):.1%} unfinished"
     return "may not keep up" if study.may_not_keep_up(policy) else ""
 
 
-def ranking_html(study: Study) -> str:
+def ranking_html(study: StudyFindings) -> str:
     """Return the ranking for a notebook cell: what it is by, the table, and the remarks."""
     lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", *verdict(study), *remarks(study)]
     first, *others = (Markup("<div>{}</div>").format(line) for line in lines)
@@ -111,7 +111,7 @@ class Winner:
         return f"no difference by {heading} that these runs show: {named}; keep {self.kept}"
 
 
-def winner_of(study: Study, by: str | None = None) -> Winner | None:
+def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
     """Return the winner by the figure `by`; None if no policy has it in all its runs.
 
     Raises:
@@ -131,13 +131,13 @@ def to_know_more(scenario: Scenario, longer: str) -> str:
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 
-def verdict(study: Study, by: str | None = None) -> list[str]:
+def verdict(study: StudyFindings, by: str | None = None) -> list[str]:
     """Return the winner as a line; none with one replication, which cannot have one, or with nothing to compare."""
     winner = winner_of(study, by)
     return [winner.sentence()] if winner and winner.of > 1 and study.scenario.replications > 1 else []
 
 
-def remarks(study: Study, by: str | None = None) -> Iterator[str]:
+def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
     """Yield what a reader of the ranking must know: how sure it is, who is behind, what is not known."""
     name, ranking, scenario = by or study.default_metric, study.ranking(by), study.scenario
     there = [policy for policy in ranking if name in study.metrics(policy)]
@@ -160,7 +160,7 @@ def remarks(study: Study, by: str | None = None) -> Iterator[str]:
     yield from _of_the_runs(study)
 
 
-def _of_the_runs(study: Study) -> Iterator[str]:
+def _of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
@@ -186,7 +186,7 @@ def _of_the_runs(study: Study) -> Iterator[str]:
         yield f"no warm-up: all of each run counts, because {why}"
 
 
-def _of_length(study: Study) -> Iterator[str]:
+def _of_length(study: StudyFindings) -> Iterator[str]:
     """Yield whether the intervals of means are too narrow."""
     least = min(map(study.independent, study.policies))
     if least < _FEW_INDEPENDENT:
@@ -198,7 +198,7 @@ def _of_length(study: Study) -> Iterator[str]:
         )
 
 
-def _of_weights_and_groups(study: Study) -> Iterator[str]:
+def _of_weights_and_groups(study: StudyFindings) -> Iterator[str]:
     """Yield what users of other balancers expect, and does not happen."""
     endpoints, scenario = study.scenario.endpoints, study.scenario
     by = [policy.label for policy in scenario.policies if policy.strategy == "round_robin"]
