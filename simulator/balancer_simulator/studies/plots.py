@@ -216,7 +216,7 @@ def ranking(study: "StudyFindings", name: str, *, axes: "Axes | None" = None) ->
     means = sorted(i.mean for i in known.values())
     middle = means[(len(means) - 1) // 2] if means else 0.0
     inside = {n: i for n, i in known.items() if i.mean <= (5 * middle or math.inf)}
-    end = max([1e-9, *(1.25 * i.mean for i in inside.values())])
+    end = max((1.25 * i.mean for i in inside.values()), default=1.0) or 1.0
     end = max([end, *(1.05 * _high(i) for i in inside.values() if _high(i) <= 2 * end)])
     drawing.axes.set_xlim(0, end)
     charts.boxes(drawing, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], charts.SKY)
