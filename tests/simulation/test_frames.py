@@ -1,5 +1,8 @@
 """What a run and a study give as frames of pandas: requests, samples, endpoints, figures."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from balancer_simulator import Sweep, run_study
@@ -73,6 +76,17 @@ def test_a_frame_has_every_figure_and_no_number_where_it_is_refused(study):
     sweep = Sweep({(1, "a"): study.at_load(0.3), (2, "b"): study.at_load(0.3)}).figures
     assert sweep.columns[0] == "key"
     assert set(sweep.key) == {(1, "a"), (2, "b")}
+
+
+def test_pandas_and_matplotlib_are_imported_only_when_they_are_used():
+    code = """if True:
+        import sys
+        from balancer_simulator import EndpointModel, Poisson, Scenario, run_study
+        endpoints = [EndpointModel(url="a")]
+        study = run_study(Scenario(workload=Poisson(rate_per_s=1.0), endpoints=endpoints, horizon_s=9.0), ["fifo"])
+        study.plot, study.ranking(), study.records["fifo"][0].metrics
+        sys.exit(bool({"matplotlib", "pandas"} & set(sys.modules)))"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_runs_that_keep_none_say_so(study):
