@@ -14,153 +14,105 @@
 # What is a strategy, and can we trust a simulation of it before we change production?
 #
 # - A *pool* has *endpoints*; each has some *slots*.
-# - Whoever wants to call an endpoint asks for a *lease*, the right to one slot, and gives it back when the call is over.
-#   If no slot is free, it waits its turn.
+# - To call an endpoint, a caller asks for a *lease*, the right to one slot. If no slot is free, it waits.
 # - A *strategy* decides one thing: which of the free endpoints is next.
-# - A *policy* is what a simulation compares: a strategy with its options, or one of the designs that the pool replaces.
 #
-# Here we watch some of them at work: the code that production runs, with a clock that costs nothing.
+# The simulation runs the code that production runs, with a clock that costs nothing. Its results are frames of pandas
+# and axes of matplotlib.
 
 # %%
 import os
-import random
-import tomllib
-from math import nan
 
-from balancer_simulator import (
-    Closed,
-    EndpointModel,
-    Exponential,
-    Interval,
-    Lognormal,
-    Poisson,
-    Scenario,
-    run_study,
-)
-from balancer_simulator.report.charts import shares, tails, trend, utilisation
-from balancer_simulator.report.markdown import best_in_words, markdown_table
-from balancer_simulator.report.notebook import more_than, say, show, table
-from balancer_simulator.studies.figures import figure_of, worded
-
-from balancer import Pool
-from balancer.endpoint import Outcome
-from balancer.plugins.registry import Registry
-from balancer.settings.config import Config
-from balancer.strategy import Node, Request, Strategy
+from balancer_simulator import Closed, EndpointModel, Exponential, Lognormal, Poisson, Scenario, run_study
+from IPython.display import Markdown, display
+from pandas import DataFrame
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (600.0, 4) if SHORT else (4000.0, 10)
-STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
-
 
 # %% [markdown]
 # ## One pool and a few callers
 #
-# A *scenario* says who asks and what the endpoints are like. Here a few callers share four endpoints with one slot each:
-# there are more callers than slots. A caller thinks for a while, asks for a lease, makes its call, and begins again.
+# A *scenario* says who asks, and what the endpoints are like. Six callers share four endpoints with one slot each. A
+# caller thinks for a while, asks for a lease, makes its call, and begins again.
 
 # %%
-first = Scenario(
-    name="a few callers",
-    workload=Closed(workers=6, think=Exponential(mean_s=0.5)),
-    work=Lognormal(mean_s=1.0, cv=1.0),
-    endpoints=[EndpointModel(url="http://10.0.0.{1..4}/")],
-    horizon_s=300.0,
-    replications=REPLICATIONS,
+few = run_study(
+    Scenario(
+        name="a few callers",
+        workload=Closed(workers=6, think=Exponential(mean_s=0.5)),
+        work=Lognormal(mean_s=1.0, cv=1.0),
+        endpoints=[EndpointModel(url="http://10.0.0.{1..4}/")],
+        horizon_s=300.0,
+        warmup_s=30.0,
+        replications=REPLICATIONS,
+    ),
+    ["fifo"],
 )
-few = run_study(first, ["fifo"])
-FIGURES = ("throughput_per_s", "utilisation", "wait_mean_s", "wait_p99_s", "jain_workers")
-table(
-    ["figure", "found"],
-    [
-        [
-            f"{figure_of(name).heading}: {figure_of(name).meaning}",
-            worded(few.metric("fifo", name), figure_of(name).unit),
-        ]
-        for name in FIGURES
-    ],
-)
+few.requests().tail(3)
 
 # %%
-show(tails(few, "wait"))
+few.figures.set_index("figure")[["mean", "low", "high", "unit"]].round(3).head(8)
+
+# %% [markdown]
+# Who looks at a queue draws five plots first. Each takes a line.
 
 # %%
-show(shares(few, "fifo"))
-
+few.plot.cdf("wait_s")
 # %%
-show(utilisation(few, "fifo"))
-
+few.plot.queue()
+# %%
+few.plot.utilisation()
+# %%
+few.plot.shares()
 # %% [markdown]
 # ## Can it be trusted?
 #
-# Now requests that come at random, whatever becomes of them, to the same four endpoints. For that, mathematics knows
-# the wait (Erlang's formula of 1917). The simulation should find it, within its own uncertainty.
+# Now requests that come at random to the same four endpoints. For that, mathematics knows the wait (Erlang, 1917). The
+# simulation should find it, within its own uncertainty.
 
 # %%
-SLOTS, LOAD, LOADS = 4, 0.8, [0.3, 0.5, 0.7, 0.8, 0.9]
+SLOTS, LOADS = 4, [0.3, 0.5, 0.7, 0.8, 0.9]
 textbook = Scenario(
     name="four alike",
-    workload=Poisson(rate_per_s=SLOTS * LOAD),
+    workload=Poisson(rate_per_s=0.8 * SLOTS),
     work=Exponential(mean_s=1.0),
     endpoints=[EndpointModel(url=f"http://10.0.0.{{1..{SLOTS}}}/")],
     horizon_s=HORIZON_S,
     warmup_s=HORIZON_S / 10,
     replications=REPLICATIONS,
 )
-by_load = run_study(textbook.changed(loads=LOADS), ["fifo"])
-simulated = {load: by_load.at_load(load).metric("fifo", "wait_mean_s") for load in LOADS}
+by_load = run_study(textbook.changed(loads=LOADS), ["fifo"], requests=False)
 
 
-def erlang_wait_s(slots: int, load: float) -> float:
+def erlang_wait_s(load: float) -> float:
     lost = 1.0  # of requests that may not wait: one more slot each time
-    for count in range(1, slots + 1):
-        lost = load * slots * lost / (count + load * slots * lost)
-    return lost / (1 - load + load * lost) / (slots * (1 - load))
+    for count in range(1, SLOTS + 1):
+        lost = load * SLOTS * lost / (count + load * SLOTS * lost)
+    return lost / (1 - load + load * lost) / (SLOTS * (1 - load))
 
 
-theory = {load: erlang_wait_s(SLOTS, load) for load in LOADS}
-inside = [load for load in LOADS if simulated[load].low <= theory[load] <= simulated[load].high]
-exact = {load: Interval(wait_s, nan, 1) for load, wait_s in theory.items()}  # no uncertainty, so no band
-show(
-    trend(
-        {"simulated": simulated, "Erlang": exact},
-        "wait_mean_s",
-        xlabel="offered load (part of what all slots could do)",
-        title="The wait by load, simulated and by formula",
-    )
-)
-
+ax = by_load.plot.curve("wait_mean_s")
+ax.plot(LOADS, [erlang_wait_s(load) for load in LOADS], "kx", markersize=10, label="Erlang")
 # %%
-say(
-    markdown_table(
-        ["offered load", "simulated", "Erlang", "Erlang is"],
-        [
-            [
-                f"{load:.0%}",
-                worded(simulated[load], "s"),
-                worded(exact[load], "s"),
-                "inside the interval" if load in inside else "outside",
-            ]
-            for load in LOADS
-        ],
-    )
-    + f"\n\nErlang's wait is inside {len(inside)} of {len(LOADS)} intervals. They are 95% intervals, over "
-    f"{REPLICATIONS} replications: even if all is well, one in twenty misses."
-)
+found = by_load.figures.query("figure == 'wait_mean_s' and load > 0").set_index("load")[["mean", "low", "high"]]
+found["Erlang"] = [erlang_wait_s(load) for load in LOADS]
+found["inside"] = found.Erlang.between(found.low, found.high)
+found.round(4)
 
 # %% [markdown]
 # ## What a strategy changes
 #
-# First the same four endpoints, which are alike, under some of the strategies. Then four that are not: one is quicker than two
-# others, and one is slower; each takes more than one call at once.
+# First the four endpoints that are alike; then one that is quick, two that are plain and one that is slow. All strategies
+# meet the very same requests, so most of what is chance is in none of the differences.
 
 # %%
-alike = run_study(textbook, STRATEGIES)
-say(f"Four endpoints that are alike, by the mean time of a request: {best_in_words(alike)}.")
+STRATEGIES = ["fifo", "least_in_flight", "weighted_health", "p2c", "random"]
+alike = run_study(textbook, STRATEGIES, requests=False)
 alike
 
 # %%
-mixed = Scenario(
+mixed = textbook.changed(
     name="three speeds",
     workload=Poisson(rate_per_s=5.0),
     work=Lognormal(mean_s=1.0, cv=1.0),
@@ -169,123 +121,32 @@ mixed = Scenario(
         EndpointModel(url="http://plain-{1..2}/", capacity=2),
         EndpointModel(url="http://slow/", capacity=2, speed=0.5, weight=0.5),
     ],
-    horizon_s=HORIZON_S,
-    warmup_s=HORIZON_S / 10,
-    replications=REPLICATIONS,
 )
-study = run_study(mixed, STRATEGIES)
+study = run_study(mixed, STRATEGIES, requests=False)
+study.plot.ranking("sojourn_mean_s")
+# %% [markdown]
+# Where the calls went, under the last of them and under the first:
+
+# %%
 best, worst = study.ranking()[0], study.ranking()[-1]
-table(
-    ["strategy", "mean time of a request", "more than the best", "calls to the slow endpoint"],
-    [
-        [
-            f"`{policy}`",
-            worded(study.metric(policy, "sojourn_mean_s"), "s"),
-            "" if policy == best else more_than(study, policy, best),
-            f"{sum(record.shares['http://slow/'] for record in study.records[policy]) / REPLICATIONS:.1%}",
-        ]
-        for policy in study.ranking()
-    ],
-)
-
-# %% [markdown]
-# All strategies met the very same requests, so most of what is chance is in none of the differences. Where the calls went,
-# under the last and the first of them:
-
+calls = study.endpoints().pivot_table(index="url", columns="policy", values="share")
+DataFrame(calls[[worst, best]]).plot.barh(xlabel="share of all calls", ylabel="")
 # %%
-for policy in (worst, best):
-    show(shares(study, policy))
-
-# %%
-show(utilisation(study, best))
-
-# %% [markdown]
-# ## A strategy of our own
-#
-# A strategy is a class with a few methods. This one takes the endpoint that is free and was the quickest last time.
-
-
-# %%
-class QuickestFree(Strategy):
-    """The free endpoint whose last call was the quickest."""
-
-    name = "quickest_free"
-
-    def __init__(self, options: object, rng: random.Random) -> None:
-        self._rng = rng
-        self._last_s: dict[Node, float] = {}
-
-    def join(self, node: Node, now: float) -> None:
-        self._last_s[node] = 0.0  # unknown: to be tried first
-
-    def leave(self, node: Node, now: float) -> None:
-        del self._last_s[node]
-
-    def change(self, node: Node, now: float) -> None:
-        pass
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        free = [node for node in self._last_s if node.free and request.admits(node.endpoint)]
-        return min(free, key=lambda node: (self._last_s[node], self._rng.random()), default=None)
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        if node in self._last_s and outcome is Outcome.SUCCESS:
-            self._last_s[node] = elapsed_s
-
-
-registry = Registry()
-registry.add_strategy(QuickestFree)
-ours = run_study(mixed, ["quickest_free", *STRATEGIES], registry=registry)
-mine = ours.ranking().index("quickest_free") + 1
-others = [policy for policy in ours.ranking() if policy != "quickest_free"]
-say(
-    f"Best by the mean time of a request: {best_in_words(ours)}. Ours came in at place {mine} of {len(ours.policies)}.\n\n"
-    + markdown_table(
-        ["beside", "the mean time of a request is, with ours"],
-        [[f"`{policy}`", more_than(ours, "quickest_free", policy)] for policy in others],
-    )
-)
-
-# %%
-show(tails(ours, "sojourn"))
-
-# %% [markdown]
-# In production a strategy is one line of the config, here our own. The pool below is a real one, not a simulation; its
-# strategy can be changed while it is in use.
-
-# %%
-CONFIG = """
-[pool]
-strategy = "quickest_free"
-seed = 1
-
-[[endpoints]]
-url = "http://10.0.0.{1..4}/"
-capacity = 2
-"""
-pool = Pool.from_config(Config.model_validate(tomllib.loads(CONFIG)), registry=registry)
-print(pool.stats().strategy)
-with pool.lease(timeout=1.0) as lease:
-    pool.set_strategy(best)  # the lease that is out carries over
-    print(pool.stats().strategy, "with", sum(endpoint.in_flight for endpoint in pool.stats().endpoints), "in flight")
-
+study.plot.cdf("sojourn_s", tail=True)
 # %% [markdown]
 # ## Answer
 
 # %%
-as_good = len(alike.best())
-ALIKE = (
-    "none of the strategies could be told apart from the best"
-    if as_good == len(STRATEGIES)
-    else (f"{as_good} of {len(STRATEGIES)} strategies are as good as the best")
-)
-say(
-    f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike, {ALIKE}. With "
-    f"three speeds, the best by the mean time of a request is {best_in_words(study)}; with `{worst}`, the last, a request "
-    f"takes {more_than(study, worst, best)} more.\n\n"
-    f"Can the simulation be trusted? As far as mathematics can tell: the wait that theory knows is inside {len(inside)} "
-    f"of the {len(LOADS)} intervals that it found. And it makes its choices with the code that production runs. What "
-    f"it does not know is what we did not tell it: how our own endpoints behave.\n\n"
-    f"A strategy of our own is one class. Ours came in at place {mine} of {len(ours.policies)} here, before anything in "
-    f'production was touched. What is chosen is then one line of the config: `strategy = "{best}"`.'
+one, other = (study.metric(policy, "sojourn_mean_s") for policy in (best, worst))
+display(
+    Markdown(
+        f"A strategy decides which free endpoint is next, and nothing else. With endpoints that are alike, "
+        f"{len(alike.best())} of {len(STRATEGIES)} strategies cannot be told apart from the best. With three speeds, "
+        f"`{best}` takes {one} s for a request on average, and `{worst}` {other} s: "
+        f"{study.difference(worst, best, 'sojourn_mean_s')} s more.\n\n"
+        f"Can the simulation be trusted? As far as mathematics can tell: Erlang's wait is inside {found.inside.sum()} of "
+        f"the {len(LOADS)} intervals. They are 95% intervals over {REPLICATIONS} replications, so now and then one misses. "
+        "What the simulation does not know is what we did not tell it: how our own endpoints behave. "
+        "[The fifth notebook](05_from_a_log.ipynb) learns that from a log."
+    )
 )

@@ -14,19 +14,26 @@
 # I have an idea for a strategy: take the server where a call would be done soonest. Is it better than those that there are?
 #
 # Four steps answer it, without a server: write it, prove that it keeps the contract of a strategy, simulate it, and compare
-# it where others were measured as well.
+# it in more than one case.
 
 # %%
 import os
 import random
-from pathlib import Path
 
-from balancer_simulator import Study, load_scenario, run_study
-from balancer_simulator.report.charts import ranking, shares, tails
-from balancer_simulator.report.markdown import best_in_words
-from balancer_simulator.report.notebook import more_than, say, show, table
-from balancer_simulator.studies.figures import worded
+from balancer_simulator import (
+    CrashRepair,
+    EndpointModel,
+    FailWithin,
+    Lognormal,
+    Poisson,
+    Requests,
+    Scenario,
+    Study,
+    run_study,
+)
 from hypothesis import settings
+from IPython.display import Markdown, display
+from pandas import DataFrame
 
 from balancer.endpoint import Outcome
 from balancer.errors import StrategyError
@@ -36,9 +43,7 @@ from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import SETTINGS, check_strategy
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
-REPLICATIONS = 2 if SHORT else 8
-HERE = Path(__file__).parent if "__file__" in globals() else Path()
-GUIDE = HERE / ".." / "examples" / "scenarios" / "guide"
+HORIZON_S, REPLICATIONS = (300.0, 3) if SHORT else (1200.0, 8)
 OTHERS = ["least_in_flight", "weighted_health", "peak_ewma", "fifo"]
 
 
@@ -96,9 +101,8 @@ print(mistake)
 
 
 # %% [markdown]
-# It picks an endpoint that is full, or one that the request does not allow. It would also fail if an endpoint left while a
-# call is out. The parts of `balancer.kit` have dealt with all of this. `LeastLoaded` draws a few endpoints that may be
-# used, and takes the one with the least load; only the load is ours.
+# It picks an endpoint that is full, or one that the request does not allow. The parts of `balancer.kit` have dealt with all
+# of this. `LeastLoaded` draws a few endpoints that may be used, and takes the one with the least load; only the load is ours.
 
 
 # %%
@@ -126,73 +130,72 @@ class Soonest(LeastLoaded):
 
 
 left = proved(Soonest)
-say(f"`Soonest`: {left or 'no breach of the contract was found.'}")
+print(left or "no breach of the contract was found")
 
 # %% [markdown]
-# ## Simulate
+# ## Simulate, and compare
 #
-# Ten servers of three speeds, and nobody has told the pool which is which. All strategies meet the same requests.
+# One scenario is not enough: a strategy that is good with servers of different speeds may be bad when one fails. Nobody has
+# told the pool which server is which. All strategies meet the same requests.
 
 # %%
 registry = Registry()
 registry.add_strategy(Soonest)
 
 
-def compared(file: str) -> Study:
-    scenario = load_scenario(GUIDE / file).changed(replications=REPLICATIONS, loads=[])
-    return run_study(scenario, [Soonest.name, *OTHERS], registry=registry)
+def compared(rate_per_s: float, *endpoints: EndpointModel) -> Study:
+    scenario = Scenario(
+        workload=Poisson(rate_per_s=rate_per_s),
+        work=Lognormal(mean_s=1.0, cv=1.3),
+        endpoints=list(endpoints),
+        requests=Requests(attempts=3),
+        horizon_s=HORIZON_S,
+        warmup_s=HORIZON_S / 6,
+        replications=REPLICATIONS,
+    )
+    return run_study(scenario, [Soonest.name, *OTHERS], registry=registry, requests=False)
 
 
-speeds = compared("2-speeds.toml")
-show(ranking(speeds))
+def servers(name: str, **values: object) -> EndpointModel:
+    return EndpointModel(url=f"http://{name}/", **{"capacity": 4, "parallel": 2, **values})
 
-# %%
-show(tails(speeds, "sojourn"))
 
-# %%
-for policy in (Soonest.name, "least_in_flight"):
-    show(shares(speeds, policy))
-
-# %% [markdown]
-# ## Compare
-#
-# One scenario is not enough: a strategy that is good with servers of different speeds may be bad when one fails. These are
-# three more cases of the guide [strategies](../docs/strategies.md), where all strategies are measured.
-
-# %%
-CASES = {
-    "1-equal.toml": "equal servers",
-    "2-speeds.toml": "three speeds, unknown",
-    "3-black-hole.toml": "one fails each call at once",
-    "4-flapping.toml": "fast, slow and flapping",
+crashes, hole = CrashRepair(mtbf_s=120.0, mttr_s=30.0), FailWithin(after_s=0.01, from_s=HORIZON_S / 4)
+studies = {
+    "equal servers": compared(12.8, servers("plain-{1..8}")),
+    "three speeds": compared(
+        15.0, servers("fast-{1..4}", speed=2.0), servers("plain-{1..3}"), servers("slow-{1..3}", speed=0.25)
+    ),
+    "one fails each call": compared(7.0, servers("plain-{1..5}"), servers("hole", faults=[hole])),
+    "slow and flapping": compared(
+        6.0, servers("fast-{1..3}"), servers("flaps", faults=[crashes]), servers("slow-{1..2}", speed=0.3)
+    ),
 }
-studies = {file: speeds if file == "2-speeds.toml" else compared(file) for file in CASES}
+studies["three speeds"].plot.ranking()
+# %%
+studies["three speeds"].plot.cdf("sojourn_s", tail=True)
+# %%
+studies["three speeds"].plot.shares(Soonest.name)
+# %% [markdown]
+# The mean time of a request in each case, and the strategies that cannot be told apart from the best:
 
-
-def cell(study: Study, policy: str) -> str:
-    found = study.metric(policy, "sojourn_mean_s")
-    words = "too slow for the load" if found.is_refused else worded(found, "s")
-    return f"**{words}**" if policy in study.best() else words
-
-
-table(
-    ["mean time of a request", *CASES.values()],
-    [[f"`{policy}`", *(cell(study, policy) for study in studies.values())] for policy in (Soonest.name, *OTHERS)],
-)
-say("Bold: the best, and those that cannot be told apart from it.")
+# %%
+means = {case: {p: str(s.metric(p, "sojourn_mean_s")) for p in s.policies} for case, s in studies.items()}
+DataFrame({**means}).T.assign(best=[", ".join(s.best()) for s in studies.values()])
 
 # %% [markdown]
 # ## Answer
 
 # %%
-won = [CASES[file] for file, study in studies.items() if Soonest.name in study.best()]
-beside = {CASES[file]: more_than(study, Soonest.name, "least_in_flight") for file, study in studies.items()}
-rest = "\n".join(f"- {case}: {words}" for case, words in beside.items())
-say(
-    f"My strategy is among the best in {len(won)} of {len(CASES)} cases{': ' * bool(won)}{', '.join(won)}. The mean time of a "
-    f"request with mine, less that with `least_in_flight`, the default of a pool:\n\n{rest}\n\n"
-    f"With servers of three speeds, the best is {best_in_words(speeds)}. "
-    f"{'The first try was wrong, and the check showed it in a few calls. ' if mistake else ''}"
-    "To use mine: offer it in a [plugin](../docs/plugins.md), and write its name in the config. Nothing else changes, as the "
-    "simulation runs the code that production runs."
+won = [case for case, study in studies.items() if Soonest.name in study.best()]
+beside = {case: study.difference(Soonest.name, "least_in_flight", "sojourn_mean_s") for case, study in studies.items()}
+rest = "\n".join(f"- {case}: {difference} s" for case, difference in beside.items())
+display(
+    Markdown(
+        f"My strategy is among the best in {len(won)} of {len(studies)} cases{': ' * bool(won)}{', '.join(won)}. The mean time "
+        f"of a request with mine, less that with `least_in_flight`, the default of a pool:\n\n{rest}\n\n"
+        f"{'The first try was wrong, and the check showed it in a few calls. ' if mistake else ''}"
+        "To use mine: offer it in a [plugin](../docs/plugins.md), and write its name in the config. Nothing else changes, as "
+        "the simulation runs the code that production runs."
+    )
 )

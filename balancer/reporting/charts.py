@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -50,12 +50,12 @@ __all__ = [
     "drawable",
     "ends_of",
     "heat_map",
+    "in_ink",
     "inside",
     "line_chart",
     "narrow_svg",
     "rows",
     "share_bars",
-    "slot_rows",
     "swatch",
     "tick_entry",
     "ticks",
@@ -71,6 +71,8 @@ INK: Final = "#010101"
 FAINT: Final = "#010102"
 PAPER: Final = "#010103"
 HEAT: Final = "#010104"
+_INKS: Final = {INK: "black", FAINT: "gray", PAPER: "white", HEAT: "#0072b2"}
+"""The same where there is no page."""
 _VARIABLES: Final = ((INK, "var(--ink)"), (FAINT, "var(--faint)"), (PAPER, "var(--paper)"), (HEAT, "var(--heat)"))
 
 # Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow: told apart by colour-blind readers,
@@ -136,6 +138,7 @@ _LOOKS: Final[tuple[tuple[str, tuple[float, ...], str], ...]] = (
 MOST_LINES: Final = 2 * len(_LOOKS)  # the second half looks like the first, with hollow markers
 _MARKERS: Final = 12  # on a line; more would hide its dashes
 _BESIDE: Final = 2.0  # points between the strokes of two lines, so that they do not overlap
+_LETTERS_BESIDE: Final = 75  # of a legend of a picture of its own
 _SIGN: Final = 40.0  # points for the sign of an entry of a legend, and around it
 _LETTER: Final = 4.8  # points of width, at most, on average
 _LINE: Final = 11.0  # points of height
@@ -147,9 +150,6 @@ _ONE_AT_A_TIME: Final = RLock()
 _STEPS_OF_MARKS: Final = (1, 2, 2.5, 5, 10)
 _CLOSE: Final = 1e-9  # numbers are at one place on a scale if they differ by a smaller part
 _ROW: Final = 15.0
-_SLOT: Final = 6.5
-_HIGHEST: Final = 36.0  # one row of many slots
-_PAGE: Final = 576.0  # all rows
 _NOTHING_ALPHA: Final = 0.18
 _LEAST_ALPHA: Final = 0.1  # the ramp's weakest colour is well off "nothing"
 _HALF_ROW: Final = 0.42
@@ -191,17 +191,19 @@ class Drawing:
 
 
 @_styled()
-def _drawing(width: float, height: float, xlabel: str, ylabel: str = "") -> Drawing:
+def _drawing(width: float, height: float, xlabel: str, ylabel: str = "", axes: "Axes | None" = None) -> Drawing:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # at the first time it tells that it is busy
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes = Figure((width / 72, height / 72), dpi=72, layout="constrained").add_subplot()
+    if axes is None:
+        axes = Figure((width / 72, height / 72), dpi=72, layout="constrained").add_subplot()
+        axes.tick_params(labelsize=_LETTERS)  # of marks that a caller names later, too
     axes.set_xlabel(drawable(xlabel))
     axes.set_ylabel(drawable(ylabel))
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(length=0, labelsize=_LETTERS, labelcolor=INK)  # of marks that a caller names later, too
+    axes.tick_params(length=0, labelcolor=INK)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8 if axis is axes.xaxis and not ylabel else 6, steps=_STEPS_OF_MARKS))
         axis.set_major_formatter(FuncFormatter(_plain))
@@ -252,8 +254,6 @@ def _svg(drawing: Drawing, width: float) -> tuple[str, bool]:
 
 def _make_room(drawing: Drawing, width: float) -> None:
     """Give the figure its size, and put the legend above the axes, in as many columns as have room."""
-    from matplotlib.legend_handler import HandlerTuple
-
     figure = drawing.axes.get_figure()
     assert figure is not None
     for each in list(figure.legends):
@@ -263,9 +263,37 @@ def _make_room(drawing: Drawing, width: float) -> None:
     rows = math.ceil(len(words) / columns) if words else 0
     figure.set_size_inches(width / 72, (drawing.height + _AROUND + _LINE * rows) / 72)
     if words:
-        signs = [signs if len(signs) > 1 else signs[0] for _, signs in drawing.legend]
-        handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
-        figure.legend(signs, words, loc="outside upper left", ncols=columns, handler_map=handlers)
+        _put_legend(figure, [entry[1] for entry in drawing.legend], words, loc="outside upper left", ncols=columns)
+
+
+@_styled()
+def in_ink(drawing: Drawing) -> "Axes":
+    """Return the axes for a picture of their own: the page's variables become colours, and the legend is above."""
+    from matplotlib.artist import Artist
+    from matplotlib.colors import to_hex, to_rgba
+
+    axes = drawing.axes
+    if drawing.legend:
+        words, signs = [entry[0] for entry in drawing.legend], [entry[1] for entry in drawing.legend]
+        columns = next((n for n in range(len(words), 1, -1) if n * max(map(len, words)) <= _LETTERS_BESIDE), 1)
+        _put_legend(axes, signs, words, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+    properties = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+    for artist, name in product(axes.findobj(Artist), properties):
+        found = getattr(artist, f"get_{name}", lambda: None)()
+        try:
+            ink = _INKS.get(to_hex(found))
+        except (TypeError, ValueError):
+            continue  # it has none, or several
+        if ink is not None:
+            getattr(artist, f"set_{name}")(to_rgba(ink, to_rgba(found)[3]))
+    return axes
+
+
+def _put_legend(owner: Any, signs: Sequence[tuple["Artist", ...]], words: Sequence[str], **options: Any) -> Any:
+    from matplotlib.legend_handler import HandlerTuple
+
+    handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
+    return owner.legend([s if len(s) > 1 else s[0] for s in signs], words, handler_map=handlers, **options)
 
 
 # -- lines ---------------------------------------------------------------------------------------------
@@ -309,6 +337,7 @@ def line_chart(
     height: float = 170.0,
     xscale: Kind = "linear",
     yscale: Kind = "linear",
+    axes: "Axes | None" = None,
 ) -> Drawing:
     """Return a drawing of the lines, with a legend above, and light lines across both scales.
 
@@ -317,16 +346,17 @@ def line_chart(
 
     Args:
         height: in points, without scale and legend.
+        axes: to draw on, here and below; default: new ones.
 
     Raises:
         ValueError: there are more lines than `MOST_LINES`, which can be told apart.
     """
     if len(lines) > MOST_LINES:
         raise ValueError(f"found {len(lines)} lines; a chart shows at most {MOST_LINES}; draw several charts")
-    drawing = _drawing(width, height, xlabel, ylabel)
+    drawing = _drawing(width, height, xlabel, ylabel, axes)
     _scale(drawing, "x", xscale, [x for line in lines for x in line.xs])
     _scale(drawing, "y", yscale, [y for line in lines for y in (*line.ys, *line.low, *line.high)])
-    drawing.axes.grid(visible=True)
+    drawing.axes.grid(visible=True, color=FAINT, alpha=0.35, linewidth=0.5)
     drawing.legend = [(line.name, (_draw(drawing, line, n, len(lines)),)) for n, line in enumerate(lines)]
     return drawing
 
@@ -388,12 +418,12 @@ def _draw(drawing: Drawing, line: ChartLine, place: int, places: int) -> "Artist
 
 
 @_styled()
-def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW) -> Drawing:
+def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW, axes: "Axes | None" = None) -> Drawing:
     """Return a drawing with a row for each label, the first at the top, over a scale with light lines.
 
     Rows are at 0, 1, ... on the y scale. All parts make room for each other.
     """
-    drawing = _drawing(width, row * max(1, len(labels)), xlabel)
+    drawing = _drawing(width, row * max(1, len(labels)), xlabel, axes=axes)
     drawing.axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
     drawing.axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
     drawing.axes.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
@@ -401,28 +431,20 @@ def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW)
 
 
 @_styled()
-def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> Drawing:
-    """Return a drawing of rows with room for up to `slots` lines of bars, over a scale up to `length`.
-
-    A thin line separates rows, because bars of two rows would touch.
-    """
-    drawing = rows(
-        labels, width=WIDE, xlabel=xlabel, row=max(_ROW, min(_SLOT * slots, _HIGHEST, _PAGE / max(1, len(labels))))
-    )
-    for row in range(len(labels) - 1):
-        drawing.axes.axhline(row + 0.5, color=FAINT, linewidth=0.5, alpha=0.35)
-    drawing.axes.set_xlim(0, length)
-    return drawing
-
-
-@_styled()
-def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Drawing:
+def share_bars(
+    labels: Sequence[str],
+    shares: Sequence[float],
+    due: Sequence[float],
+    *,
+    xlabel: str,
+    axes: "Axes | None" = None,
+) -> Drawing:
     """Return a drawing with a row for each label: its share as a bar, and its due share by weight as a stroke.
 
     Args:
         shares, due: parts of all, 0..1; drawn in percent.
     """
-    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)")
+    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)", axes=axes)
     boxes(drawing, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
     ticks(drawing, [100 * part for part in due])
     drawing.axes.set_xlim(0, 108 * max(*shares, *due))
@@ -446,7 +468,7 @@ def _write(drawing: Drawing, row: int, words: str, aside: float) -> None:
         drawable(words), (1.0, row), (aside, 0.0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
         ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
-        fontsize=_LETTERS, color=INK, parse_math=False,
+        fontsize=drawing.axes.xaxis.label.get_size(), color=INK, parse_math=False,
     )  # fmt: skip
 
 
@@ -512,6 +534,7 @@ def heat_map(
     xlabel: str,
     label: str,
     nothing: str = "0",
+    axes: "Axes | None" = None,
 ) -> Drawing:
     """Return a drawing with a row for each label, the first at the top, and a legend that shows the ramp.
 
@@ -532,7 +555,7 @@ def heat_map(
         raise ValueError(f"found {len(values)} rows of values for {len(labels)} labels; give one for each")
     if not ends[0] < ends[1]:
         raise ValueError(f"found a time from {ends[0]} to {ends[1]}; it must end after it begins")
-    drawing = rows(labels, width=WIDE, xlabel=xlabel)
+    drawing = rows(labels, width=WIDE, xlabel=xlabel, axes=axes)
     drawing.axes.grid(visible=False)
     drawing.axes.set_xlim(*ends)
     for step, found in sorted(_steps(values, ends).items()):

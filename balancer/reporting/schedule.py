@@ -1,10 +1,9 @@
-"""Schedules of spans: lanes that do not overlap, utilisation over time. Pure."""
+"""Schedules of spans: their time, utilisation over it. Pure."""
 
-import heapq
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-__all__ = ["Timed", "Window", "busy_levels", "lanes", "window"]
+__all__ = ["Timed", "Window", "busy_levels", "window"]
 
 
 class Timed(Protocol):
@@ -15,9 +14,6 @@ class Timed(Protocol):
 
     @property
     def ended_s(self) -> float: ...
-
-
-T = TypeVar("T", bound=Timed)
 
 
 class Window(NamedTuple):
@@ -36,25 +32,6 @@ def window(spans: Iterable[Timed]) -> Window:
     """Return the time from the first start to the last end."""
     spans = list(spans)
     return Window(min((s.started_s for s in spans), default=0.0), max((s.ended_s for s in spans), default=0.0))
-
-
-def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]]:
-    """Return each span with the lowest lane, from 0, that is free at its start.
-
-    Args:
-        tolerance_s: spans that overlap by no more than this may share a lane. A lease is given to the next waiter a
-            moment before the last holder has read its clock.
-    """
-    free: list[int] = []
-    taken: list[tuple[float, int]] = []
-    placed: list[tuple[int, T]] = []
-    for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
-        while taken and taken[0][0] <= span.started_s + tolerance_s:
-            heapq.heappush(free, heapq.heappop(taken)[1])
-        lane = heapq.heappop(free) if free else len(taken)
-        heapq.heappush(taken, (span.ended_s, lane))
-        placed.append((lane, span))
-    return placed
 
 
 def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:

@@ -4,7 +4,7 @@ numpy and scipy are imported only when a command runs, because their import is s
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,6 @@ from balancer.plugins.extras import require
 from balancer_simulator.plan_commands import fit, plan, predict
 
 if TYPE_CHECKING:
-    from balancer_simulator.scenario.scenario import Scenario
     from balancer_simulator.studies.study import Study
 
 __all__ = ["balancer_commands"]
@@ -40,15 +39,6 @@ ReplicationsOption = Annotated[
     int | None,
     typer.Option("--replications", metavar="N", min=1, help="Number of replications, instead of SCENARIO's."),
 ]
-PrecisionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="PART",
-        help="Make the runs longer until the ranked figure is known to within this part of it, e.g. 5%. "
-        "SCENARIO's horizon_s is where it begins.",
-    ),
-]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed, instead of SCENARIO's.")]
 JobsOption = Annotated[
     int | None,
@@ -58,14 +48,7 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, results.json and CSV files here.")
 ]
 
-ScenariosArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SCENARIO...",
-        help="A scenario, as TOML. Several give a table: how far each strategy is from the best in each.",
-        show_default=False,
-    ),
-]
+ScenarioArgument = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario, as TOML.", show_default=False)]
 FigureOption = Annotated[
     str | None,
     typer.Option(
@@ -75,21 +58,8 @@ FigureOption = Annotated[
         "A figure that cannot rank, like calls, is refused with a list of those that can.",
     ),
 ]
-MarkdownOption = Annotated[bool, typer.Option("--markdown", help="For several scenarios: print the table as Markdown.")]
 
 _NOTHING = "nothing was written"
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How a scenario is run. None: as the scenario says."""
-
-    strategies: list[str] | None
-    replications: int | None
-    precision: str | None
-    seed: int | None
-    jobs: int | None
-    by: str | None = None
 
 
 @hookimpl
@@ -105,38 +75,24 @@ def balancer_commands(app: typer.Typer) -> None:
 
 
 def simulate(
-    scenarios: ScenariosArgument,
+    scenario: ScenarioArgument,
     strategy: PolicyOption = None,
     by: FigureOption = None,
     replications: ReplicationsOption = None,
-    precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
-    markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate SCENARIO under each strategy, and rank them: all meet the same requests and faults."""
-    if markdown and as_json:
-        raise ConfigError("--markdown: it excludes --json; give one of the two")
     require("simulator", '"balancer simulate"')
-    options = _Options(strategy, replications, precision, seed, jobs, by)
-    if len(scenarios) > 1:
-        if by or out:
-            option = "--by" if by else "--out"
-            raise ConfigError(f"{option}: it takes one scenario; found {len(scenarios)}; give one, or leave it out")
-        _several(scenarios, options, markdown=markdown, as_json=as_json)
-        return
-    (path,) = scenarios
-    if markdown:
-        raise ConfigError("--markdown: it needs several scenarios; found one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
         from balancer_simulator.report.terminal import print_study
         from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
-        study = _run(path, _scenario(path, options), options)
+        study = _run(scenario, strategy, {"replications": replications, "seed": seed}, jobs)
         if not as_json:
             print_study(study, Console(), by=by)
     page = _write(study, out) if out is not None else None
@@ -148,64 +104,17 @@ def simulate(
         Console().print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
-    if repeated := [path for path in paths if paths.count(path) > 1]:
-        raise ConfigError(f"SCENARIO: {repeated[0]} is listed twice; give each once")
-    with saying(_NOTHING):
-        from balancer_simulator.report.export import to_data
-        from balancer_simulator.report.tables import cells_of, markdown_matrix
-        from balancer_simulator.report.terminal import print_matrix
-
-        # The table has one figure for each scenario, so curves over loads are left out.
-        scenarios = {path: _scenario(path, options).changed(loads=[]) for path in paths}
-        names = [path.name for path in paths]
-        called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
-        studies = {
-            called[path]: _run(path, scenario, options, f"scenario {number}/{len(paths)}")
-            for number, (path, scenario) in enumerate(scenarios.items(), start=1)
-        }
-        if as_json:
-            rows = cells_of(studies)
-            print_json({"scenarios": {name: to_data(study) for name, study in studies.items()}, "table": rows})
-        elif markdown:
-            print(markdown_matrix(studies))
-        else:
-            print_matrix(studies, Console())
-
-
-def _scenario(path: Path, options: _Options) -> "Scenario":
-    """Return the scenario at `path` with `options`. Checks the strategies too. Raises ConfigError."""
+def _run(path: Path, strategies: list[str] | None, given: Mapping[str, int | None], jobs: int | None) -> "Study":
+    """Run the scenario at `path`, with the values that are given. Raises ConfigError before anything runs."""
     from balancer_simulator.scenario.scenario import load_scenario
-    from balancer_simulator.studies.study import chosen_policies
-
-    scenario = load_scenario(path)
-    given = {
-        "replications": options.replications,
-        "precision": None if options.precision is None else _part(options.precision),
-        "seed": options.seed,
-    }
-    try:
-        chosen_policies(scenario, options.strategies)
-        return scenario.changed(**{name: value for name, value in given.items() if value is not None})
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {line}" for line in error.problems) from None
-
-
-def _part(text: str) -> float:
-    """Return a part that is written as 5% or 0.05. Raises ConfigError."""
-    try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise ConfigError(f"--precision: found {text!r}; give a part, e.g. 5% or 0.05") from None
-
-
-def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -> "Study":
     from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import run_study
 
+    scenario = load_scenario(path)
     try:
-        with StudyProgress(title=title) as progress:
-            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, by=options.by)
+        scenario = scenario.changed(**{name: value for name, value in given.items() if value is not None})
+        with StudyProgress() as progress:
+            return run_study(scenario, strategies, jobs=jobs, progress=progress, requests=False)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 

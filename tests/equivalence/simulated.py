@@ -53,7 +53,7 @@ def simulate(plan: Plan, strategy: str) -> Happened:
         answers=watch.answers,
         decisions=decisions,
         told=registry.told,
-        calls={endpoint.url: (endpoint.calls, endpoint.failures) for endpoint in record.endpoints},
+        calls={endpoint.url: (endpoint.calls, endpoint.failures) for endpoint in record.by_endpoint},
         completed=record.completed,
         lost=record.lost,
         refused=record.timed_out,

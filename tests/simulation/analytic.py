@@ -5,7 +5,7 @@ Plain arithmetic on floats: no randomness, no clock, and only the standard libra
 - Queues in steady state: one line, Poisson arrivals, first come first served. The mean wait of M/M/1, M/M/c and M/G/1,
   and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
   its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
-- Queues with something more: impatient callers, and the shortest job first.
+- A queue with impatient callers.
 - Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
   when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
   exponential, one server a station, first come first served.
@@ -33,7 +33,6 @@ __all__ = [
     "mm1",
     "mm1_deadline",
     "mmc",
-    "shortest_job_first",
     "supermarket",
 ]
 
@@ -42,7 +41,7 @@ _ROUNDING = 1e-9  # tolerance of the sum of 1: probabilities are often written w
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Means of a queue in steady state. Counts follow from times by Little's law.
+    """Means of a queue in steady state.
 
     Attributes:
         servers: number of servers of the one line.
@@ -57,24 +56,9 @@ class Queue:
     wait_s: float
 
     @property
-    def arrival_rate(self) -> float:
-        """Customers per second."""
-        return self.rho * self.servers / self.service_s
-
-    @property
     def sojourn_s(self) -> float:
         """Mean time in seconds from arrival to departure."""
         return self.wait_s + self.service_s
-
-    @property
-    def waiting(self) -> float:
-        """Mean number of customers that wait."""
-        return self.arrival_rate * self.wait_s
-
-    @property
-    def number(self) -> float:
-        """Mean number of customers that wait or are served."""
-        return self.waiting + self.rho * self.servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +75,6 @@ class MarkovQueue(Queue):
     def delay_s(self) -> float:
         """Mean wait in seconds of the customers that wait."""
         return self.service_s / (self.servers * (1.0 - self.rho))
-
-    def wait_cdf(self, wait_s: float) -> float:
-        """Return the share of customers that wait at most `wait_s` seconds, in [0, 1]."""
-        return 1.0 - self.wait_probability * math.exp(-wait_s / self.delay_s)
 
     def wait_quantile_s(self, share: float) -> float:
         """Return the least wait in seconds that `share` of the customers do not exceed.
@@ -195,27 +175,6 @@ def mm1_deadline(offered: float, patience: float) -> Impatience:
     return Impatience((below + beyond) / (1.0 + below + beyond), beyond / (1.0 + below + beyond))
 
 
-def shortest_job_first(rho: float, work_s: Sequence[float]) -> Queue:
-    """Return M/G/1 in which the shortest waiting job is next; the job in service is not interrupted.
-
-    Args:
-        rho: utilisation, in [0, 1).
-        work_s: seconds of service, > 0, each equally likely; of jobs that are equal the first one is next.
-
-    Source: Cobham (1954), Phipps (1956), Operations Research 2 and 4.
-    """
-    count, service_s = len(work_s), math.fsum(work_s) / len(work_s)
-    rate = rho / service_s
-    in_service_s = rate * math.fsum(seconds**2 for seconds in work_s) / count / 2.0
-    wait_s = below = 0.0
-    for seconds in sorted(set(work_s)):
-        times = work_s.count(seconds)
-        upto = below + rate * times * seconds / count
-        wait_s += times / count * in_service_s / ((1.0 - below) * (1.0 - upto))
-        below = upto
-    return Queue(1, rho, service_s, wait_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Station:
     """One station of the network in steady state.
@@ -310,26 +269,6 @@ class Supermarket:
     rho: float
     service_s: float
     sojourn_s: float
-
-    @property
-    def wait_s(self) -> float:
-        """Mean time in seconds from arrival to the start of service."""
-        return self.sojourn_s - self.service_s
-
-    @property
-    def number(self) -> float:
-        """Mean number of customers at a server, by Little's law."""
-        return self.rho * self.sojourn_s / self.service_s
-
-    def tail(self, number: int) -> float:
-        """Return s_i = rho^((d^i - 1)/(d - 1)), the share of servers with at least i = `number` customers.
-
-        Takes O(number) time.
-        """
-        exponent = 0.0
-        for _ in range(number):
-            exponent = self.choices * exponent + 1.0  # when it reaches infinity, the share is 0
-        return float(self.rho**exponent)
 
 
 def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Scenario, run_study
-from balancer_simulator.studies.ranking import of_the_runs
+from balancer_simulator.studies.ranking import remarks
 
-from tests.simulation.scenarios import at, endpoint, run, times
+from tests.simulation.scenarios import endpoint, run
 
 
 def everything(**values: Any) -> Scenario:
@@ -26,15 +26,10 @@ def everything(**values: Any) -> Scenario:
     return Scenario.model_validate({**usual, **values})
 
 
-def test_the_shortest_job_is_next():
-    record = run(at([0.0, 0.25, 0.5, 0.75], [1.0, 3.0, 2.0, 0.5]), "shortest_job_first")
-    assert sorted(times(record)) == [(0.0, 1.0), (1.0, 1.5), (1.5, 3.5), (3.5, 6.5)]
-
-
 # -- beside everything else -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue", "shortest_job_first"])
+@pytest.mark.parametrize("policy", ["fifo", "p2c", "always_first", "old_global_queue"])
 def test_every_request_ends_once(policy):
     record = run(
         everything(requests={"call_timeout_s": 3.0, **everything().requests.model_dump(exclude={"call_timeout_s"})}),
@@ -58,7 +53,7 @@ def test_a_group_that_does_not_overflow_is_named_if_requests_are_lost():
     quiet = {**values, "workload": {"kind": "poisson", "rate_per_s": 0.01}, "max_waiters": 9}
     for given, told in ((values, True), ({**values, "spill_after_s": 0.0}, False), (quiet, False)):
         study = run_study(Scenario.model_validate(given), ["fifo"])
-        assert any(line.startswith("groups: group 1 is used only if") for line in of_the_runs(study)) == told
+        assert any(line.startswith("groups: group 1 is used only if") for line in remarks(study)) == told
 
 
 @pytest.mark.parametrize(
@@ -68,4 +63,4 @@ def test_weights_that_round_robin_ignores_are_named(policy, weight, told):
     model = {"workload": {"kind": "poisson", "rate_per_s": 1.0}, "horizon_s": 20.0, "warmup_s": 0.0}
     endpoints = [endpoint("a", weight=weight), endpoint("b")]
     study = run_study(Scenario.model_validate({**model, "endpoints": endpoints}), [policy])
-    assert any("round_robin ignores weights" in line for line in of_the_runs(study)) == told
+    assert any("round_robin ignores weights" in line for line in remarks(study)) == told

@@ -47,7 +47,7 @@ def _talking(**values: Any) -> Scenario:
 
 
 def _at_each(record: Record) -> list[int]:
-    return [each.calls for each in record.endpoints]
+    return [each.calls for each in record.by_endpoint]
 
 
 def test_a_cache_by_hand():

@@ -218,10 +218,10 @@ _FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
     # Slot-seconds: a lease that queues inside is out.
     (
         "calls queue inside an endpoint that has more leases than room",
-        lambda r: (r.endpoints[0].busy_s, r.wait.most),
+        lambda r: (r.by_endpoint[0].busy_s, r.wait.most),
         (12, 0),
     ),
-    ("fail_within does the work and fails", lambda record: record.endpoints[0].failures, 2),
+    ("fail_within does the work and fails", lambda record: record.by_endpoint[0].failures, 2),
     ("a retry does not go where it failed", lambda record: record.sojourn.mean, 2),
     ("a retry waits for another rather than go where it failed", lambda record: record.wait.most, 4),
     ("who has waited long enough is refused", lambda r: r.metrics["timed_out"], pytest.approx(1 / 3)),
@@ -396,7 +396,7 @@ def test_who_comes_before_the_warm_up_ends_is_not_counted():
     record = run(at([0, 0.5, 1, 2], [3, 1, 1, 1], endpoint(capacity=9), warmup_s=1.0, horizon_s=9.0))
     assert ended(record) == (2, 0, 0, 0)
     assert record.wait.count == record.sojourn.count == 2
-    (only,) = record.endpoints
+    (only,) = record.by_endpoint
     assert (only.calls, only.busy_s, record.measured_s) == (2, 2 + 0.5 + 1 + 1, 8.0)  # from 1 s on, and no sooner
     assert record.metrics["throughput_per_s"] == 2 / 8
 
@@ -410,13 +410,13 @@ def test_calls_of_workers_count_from_the_warm_up_on():
 def test_what_is_under_way_at_the_end_is_unfinished():
     record = run(at([0, 0, 3], [2, 2, 1], horizon_s=3.5))
     assert ended(record) == (1, 0, 0, 2)
-    assert record.endpoints[0].busy_s == 3.5
+    assert record.by_endpoint[0].busy_s == 3.5
     assert record.metrics["utilisation"] == 1.0
 
 
 def test_failures_that_end_before_the_warm_up_does_are_not_counted():
     record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=ONCE, warmup_s=1.0))
-    assert (record.endpoints[0].calls, record.endpoints[0].failures) == (1, 1)
+    assert (record.by_endpoint[0].calls, record.by_endpoint[0].failures) == (1, 1)
 
 
 # -- batches ----------------------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_a_batch_that_is_not_done_in_time_has_no_makespan():
     assert "makespan_s" not in record.metrics
     assert (record.completed, record.unfinished) == (2, 2)
     assert record.measured_s == 2.5
-    assert record.endpoints[0].busy_s == 2.5
+    assert record.by_endpoint[0].busy_s == 2.5
 
 
 def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same():
@@ -605,14 +605,14 @@ def check_counts(scenario: Scenario, record: Record) -> None:
         not spans_of_task[-1].ok and len(spans_of_task) == scenario.requests.attempts
         for spans_of_task in _by_task(record).values()
     )
-    assert sum(e.failures for e in record.endpoints) == sum(not span.ok for span in record.spans)
-    begun = sum(e.calls for e in record.endpoints)
+    assert sum(e.failures for e in record.by_endpoint) == sum(not span.ok for span in record.spans)
+    begun = sum(e.calls for e in record.by_endpoint)
     assert begun == record.wait.count
     assert 0 <= begun - len(record.spans) <= record.unfinished
     lasted: dict[str, float] = defaultdict(float)
     for span in record.spans:
         lasted[span.url] += span.ended_s - span.started_s
-    for e in record.endpoints:
+    for e in record.by_endpoint:
         assert e.busy_s >= lasted[e.url] - 1e-9
 
 

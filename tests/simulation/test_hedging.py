@@ -42,7 +42,7 @@ def test_the_first_success_counts_and_the_request_is_counted_once():
     assert ended(record) == (1, 0, 0, 0)
     assert (record.sojourn.count, record.sojourn.most) == (1, 2.0)
     assert (record.wait.count, record.metrics["calls"]) == (1, 2)
-    assert [e.failures for e in record.endpoints] == [0, 0]
+    assert [e.failures for e in record.by_endpoint] == [0, 0]
 
 
 def test_the_first_call_may_win_as_well():
@@ -50,7 +50,7 @@ def test_the_first_call_may_win_as_well():
     assert grants == [(1, "fast", 0), (1, "slow", 1)]
     assert calls(record) == [(1, "fast", 0, 1.5, True)]
     assert ended(record) == (1, 0, 0, 0)
-    assert [e.busy_s for e in record.endpoints] == [1.5, 0.5]
+    assert [e.busy_s for e in record.by_endpoint] == [1.5, 0.5]
 
 
 def test_a_call_that_is_quick_enough_is_made_once():
@@ -71,7 +71,7 @@ def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint():
     record, grants = hedged(line, _FAST, **values)
     assert grants[2] == (2, "slow", 2.5)
     assert calls(record)[-1] == (2, "fast", 3.5, 3.5625, True)
-    assert record.endpoints[0].busy_s == 2.0 + 1.0625
+    assert record.by_endpoint[0].busy_s == 2.0 + 1.0625
 
 
 def test_nobody_is_hedged_where_no_other_slot_is_free():
@@ -92,7 +92,7 @@ def test_a_second_call_goes_where_the_request_may_go():
     ]
     record, grants = hedged(*trio, at_s=[0], requests=requests)
     assert grants == [(1, "slow", 0), (1, "right", 1)]
-    assert record.endpoints[3].busy_s == 2 * 1.0
+    assert record.by_endpoint[3].busy_s == 2 * 1.0
 
 
 # -- failures ---------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_a_pair_that_fails_is_one_attempt():
     record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
     assert ended(record) == (0, 1, 0, 0)
     assert len(grants) == 2
-    assert [e.failures for e in record.endpoints] == [1, 1]
+    assert [e.failures for e in record.by_endpoint] == [1, 1]
 
 
 def test_each_of_the_two_has_its_own_time_out():
@@ -146,7 +146,7 @@ def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure():
     limits = {"kind": "aimd", "initial": 1}
     record, _ = hedged(_SLOW, _FAST, at_s=[0], requests=requests, limits=limits, health={"consecutive_failures": 1})
     assert ended(record) == (1, 0, 0, 0)
-    assert [e.failures for e in record.endpoints] == [0, 0]
+    assert [e.failures for e in record.by_endpoint] == [0, 0]
     crash = endpoint("slow", speed=0.001, faults=[{"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1.0}])
     record, _ = hedged(crash, _FAST, at_s=[0], seed=2)
     assert ended(record) == (1, 0, 0, 0)

@@ -101,7 +101,7 @@ def test_more_capacity_gives_no_more_room_inside():
 
     record = run(at([0, 0], 3, endpoint("a", parallel=1)), processes=[widens])
     assert [end for *_, end, _ in calls(record)] == [3, 6]
-    assert record.endpoints[0].slots_s == 1 + 3 * 99
+    assert record.by_endpoint[0].slots_s == 1 + 3 * 99
 
 
 @pytest.mark.parametrize(

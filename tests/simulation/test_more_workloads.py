@@ -78,30 +78,15 @@ def test_kinds_are_told_apart_and_add_up():
 
 
 @pytest.mark.parametrize(
-    ("model", "values", "slots", "servers"),
+    ("model", "values", "slots"),
     [
-        ({"capacity": 2}, {}, 0.25, 0.25),
-        ({"capacity": 2, "parallel": 1}, {}, 0.375, 0.5),  # one waits inside for a second
-        ({"network": {"kind": "deterministic", "mean_s": 0.5}, "capacity": 2}, {}, 0.375, 0.25),
-        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 1}}}, 0.5, 0.5),
-        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 4}}}, 0.25, 0.125),
+        ({"capacity": 2}, {}, 0.25),
+        ({"capacity": 2, "parallel": 1}, {}, 0.375),  # one waits inside for a second
+        ({"network": {"kind": "deterministic", "mean_s": 0.5}, "capacity": 2}, {}, 0.375),
+        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 1}}}, 0.5),
+        ({"capacity": 2, "host": "h"}, {"hosts": {"h": {"cores": 4}}}, 0.25),
     ],
 )
-def test_servers_are_at_work_for_another_time_than_slots_are_in_use(model, values, slots, servers):
+def test_a_slot_is_in_use_on_the_network_and_in_a_queue_too(model, values, slots):
     record = run(at([0.0, 0.0], 1.0, endpoint(**model), horizon_s=4.0, **values))
     assert record.metrics["utilisation"] == pytest.approx(slots)
-    assert record.metrics["servers_busy"] == pytest.approx(servers)
-
-
-def test_a_server_is_at_work_on_what_nobody_waits_for():
-    requests = {"hedge_after_s": 1.0}
-    slow, quick = endpoint("slow", speed=0.25), endpoint("quick", speed=2.0)
-    record = run(at([0.0], 2.0, slow, quick, requests=requests, horizon_s=10.0), "first")
-    # Until 2 s both slots are used, from 1 s the second; the slow one computes until 8 s.
-    assert record.metrics["utilisation"] == pytest.approx((2 + 1) / 20)
-    assert record.metrics["servers_busy"] == pytest.approx((8 + 1) / 20)
-
-
-def test_what_was_before_the_warm_up_is_not_among_the_work():
-    record = run(at([0.0, 6.0], 2.0, horizon_s=8.0, warmup_s=4.0))
-    assert record.metrics["servers_busy"] == pytest.approx(0.5)

@@ -22,13 +22,8 @@ from hypothesis import strategies as st
         (0.75, 0.0002, "part", "75.0% \u00b1<0.1"),
         (12_345.6, 78.9, "count", "12\u2009346 \u00b179"),
         (0.0, 0.3, "count", "0.00 \u00b10.30"),
-        (0.000026, 0.0000025, "number", "26.0 \u00b12.5 in a million"),
-        (0.000026, math.nan, "number", "26.0 in a million"),
-        (0.0029, 0.0001, "number", "2.90 \u00b10.10 in a thousand"),
-        (1.1e-6, 0.13e-6, "count", "1.10 \u00b10.13 in a million"),
-        (4e-8, 1e-8, "part", "40 \u00b110 in a billion"),
-        (5e-8, 1e-9, "s", "50.0 ns \u00b11.0"),
-        (3e-15, 1e-16, "number", "3.00 \u00b10.10 \u00d7 10^-15"),
+        (0.000026, 0.0000025, "number", "0.0000260 \u00b10.0000025"),
+        (4e-8, 1e-8, "part", "0.0000040% \u00b10.0000010"),
         (0.1, 0.0, "number", "0.100 \u00b10"),
     ],
 )
@@ -58,7 +53,7 @@ def test_a_difference_is_a_part_or_a_multiple_of_its_base(mean, half, base, word
 @example(0.0, 5e-324, "number")
 def test_a_figure_and_its_interval_have_the_same_decimals(mean, half, unit):
     found = re.fullmatch(
-        r"-?([\d\u2009]+)(\.\d+)?( ns| ms| s| h|%)? \u00b1<?([\d\u2009]+)(\.\d+)?( in a \w+| \u00d7 10\^-\d+)?",
+        r"-?([\d\u2009]+)(\.\d+)?( ms| s| h|%)? \u00b1<?([\d\u2009]+)(\.\d+)?",
         worded(Interval(mean, half, 5), unit),
     )
     assert found
@@ -73,7 +68,6 @@ def test_what_cannot_be_below_nothing_is_not():
     assert str(wait) == "0.3 (0 to 1.4)"
     assert Interval(0.35, 1.0, 3).low == pytest.approx(-0.65)  # a difference may be
     assert worded(Interval(2.0, 1.0, 3, 0.0), "s") == "2.0 s \u00b11.0"
-    assert worded(Interval(0.000026, 0.00005, 3, 0.0), "number") == "26 (0 to 76) in a million"
 
 
 def test_an_interval_prints_in_words_and_a_refused_mean_does_not_print():

@@ -127,7 +127,7 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy, initial):
     record = run(
         closed(30, 0.0, 1.0, server, limits={"kind": "aimd", "initial": initial}, **values), policy, observer=out
     )
-    assert 3.0 <= record.endpoints[0].busy_s / record.measured_s <= 6.0
+    assert 3.0 <= record.by_endpoint[0].busy_s / record.measured_s <= 6.0
     assert record.metrics["failed_calls"] < 0.15
     assert out.most["a"] <= max(initial, 6)
     fixed = run(closed(30, 0.0, 1.0, server, requests=ONCE, horizon_s=10.0), policy)
@@ -154,7 +154,7 @@ def test_slots_are_what_is_in_use():
     record = run(
         at([0], 4.0, endpoint("a", capacity=4), requests={"kinds": [{"name": "triple", "slots": 3}]}, horizon_s=8.0)
     )
-    assert record.endpoints[0].busy_s == 12.0
+    assert record.by_endpoint[0].busy_s == 12.0
     assert record.metrics["utilisation"] == 12.0 / 32.0
 
 

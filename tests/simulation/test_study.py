@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 import pytest
-from balancer_simulator.run.disciplines import REPLACED
+from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.workload import Batch, Closed, Stage
 from balancer_simulator.studies.intervals import difference_of, interval_of
@@ -55,8 +55,8 @@ def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything():
     named = scenario(policies=["fifo", {"strategy": "p2c", "options": {"choices": 3}}], replications=1)
     assert run_study(named).policies == ["fifo", "p2c (choices=3)"]
     assert run_study(named, ["random", Policy(strategy="fifo", label="mine")]).policies == ["random", "mine"]
-    assert run_study(scenario(replications=1)).policies == [*NAMES, *REPLACED]
-    assert [policy.strategy for policy in all_policies()] == [*NAMES, *REPLACED]
+    assert run_study(scenario(replications=1)).policies == [*NAMES, *BASELINES]
+    assert [policy.strategy for policy in all_policies()] == [*NAMES, *BASELINES]
 
 
 def test_progress_is_told_after_each_run_and_loads_are_run_as_well():

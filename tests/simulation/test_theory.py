@@ -167,7 +167,7 @@ def test_a_random_choice_by_weight_splits_the_stream():
     records = runs(poisson(rate, 20_000, 100.0, endpoints=models), "random")
     for number, (weight, speed) in enumerate(zip(weights, speeds, strict=True)):
         rho = rate * weight / sum(weights) / speed
-        of_server = [r.endpoints[number].busy_s / r.endpoints[number].calls for r in records]
+        of_server = [r.by_endpoint[number].busy_s / r.by_endpoint[number].calls for r in records]
         hold(of_server, lambda s: mm1(rho * s, s / speed).sojourn_s)  # noqa: B023
 
 
@@ -222,7 +222,7 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s):
             for span in record.spans:
                 by_url[span.url].append(span)
             parts.append(busy_part(by_url[f"server-{number}"], scenario.warmup_s, scenario.horizon_s))
-            numbers.append(record.endpoints[number].busy_s / record.measured_s)
+            numbers.append(record.by_endpoint[number].busy_s / record.measured_s)
         hold(parts, lambda s: network(*alone(s)).stations[number].utilisation)  # noqa: B023
         hold(numbers, lambda s: network(*alone(s)).stations[number].number)  # noqa: B023
 

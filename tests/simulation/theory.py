@@ -73,4 +73,4 @@ def sojourns_of_all(records: Sequence[Record]) -> list[float]:
 
     Slot-seconds by calls: nothing is missing, so runs may be short.
     """
-    return [sum(e.busy_s for e in r.endpoints) / sum(e.calls for e in r.endpoints) for r in records]
+    return [sum(e.busy_s for e in r.by_endpoint) / sum(e.calls for e in r.by_endpoint) for r in records]

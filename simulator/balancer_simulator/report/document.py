@@ -15,18 +15,11 @@ from balancer.reporting.document import Document
 from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import count
 from balancer_simulator.report.charts import draw_charts
-from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
+from balancer_simulator.report.export import to_json
 from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
-from balancer_simulator.studies.ranking import (
-    behind,
-    of_the_runs,
-    ranking_table,
-    to_know_more,
-    unsure,
-    winner_of,
-)
+from balancer_simulator.studies.ranking import ranking_table, remarks, winner_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
@@ -46,7 +39,7 @@ def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
         tone=tone,
         lead=f"A simulation: {count(len(study.policies), 'policy', 'policies')}, "
         f"{count(scenario.replications, 'replication')} each, on the same requests and faults. {certainty}",
-        blocks=(doc.Tiles(tuple(_tiles(study))), *_warnings(study)),
+        blocks=(doc.Tiles(tuple(_tiles(study))),),
         sections=tuple(_sections(study, charts)),
         footer=(
             "The numbers are in ",
@@ -67,19 +60,6 @@ def scenario_section(
     return doc.Section(
         title, (doc.Paragraph(note, soft=True), doc.Preformatted(tuple(settings_lines(scenario)))), "scenario"
     )
-
-
-def _warnings(study: Study) -> Iterator[doc.Block]:
-    if policies := behind(study):
-        yield _warning("Requests come faster than they end, so the times grow with the horizon: ", policies)
-    if policies := unsure(study):
-        words = "May not keep up: as many requests wait as at an offered load of 1, and the run is too short; "
-        yield _warning(f"{words}{to_know_more(study.scenario, 'raise horizon_s')}. ", policies)
-
-
-def _warning(words: str, policies: Sequence[str]) -> doc.Paragraph:
-    named = [part for policy in policies for part in (", ", doc.identifier(policy))][1:]
-    return doc.Paragraph((words, *named), doc.Tone.BAD)
 
 
 def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
@@ -117,7 +97,7 @@ def _ranking(study: Study) -> Iterator[doc.Block]:
     meaning = figure_of(study.default_metric).meaning
     yield doc.Paragraph(f"{_capital(meaning)}. Differences are taken replication by replication.", soft=True)
     yield ranking_table(study)
-    yield from (doc.Paragraph(f"{_capital(line)}.", soft=True) for line in of_the_runs(study))
+    yield from (doc.Paragraph(f"{_capital(line)}.", soft=True) for line in remarks(study))
 
 
 def _capital(sentence: str) -> str:
@@ -185,8 +165,8 @@ def write_report(study: Study, folder: Path) -> Path:
         OSError: `folder` cannot be made or written to.
     """
     put_text(folder / "results.json", to_json(study))
-    put_text(folder / "runs.csv", runs_csv(study))
-    put_text(folder / "endpoints.csv", endpoints_csv(study))
+    for name, frame in (("runs", study.runs), ("endpoints", study.endpoints())):
+        put_text(folder / f"{name}.csv", frame.to_csv(index=False))
     return put_text(folder / "report.html", page(study))
 
 

@@ -1,18 +1,15 @@
-"""Export of a study: JSON for programs, CSV for spreadsheets. Names and layout are fixed here."""
+"""Export of a study as JSON for programs. Names and layout are fixed here."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from balancer.reporting.files import json_text
-from balancer_simulator.run.record import Record
 from balancer_simulator.studies.findings import intervals
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.ranking import winner_of
 from balancer_simulator.studies.study import Study
 
-__all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
+__all__ = ["to_data", "to_json"]
 
 
 def to_json(study: Study) -> str:
@@ -46,40 +43,14 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
         "differences_to_best": {
             policy: _figures(_differences(study, policy, best)) for policy in study.policies if policy != best
         },
-        "shares": {policy: _mean_shares(study.records[policy]) for policy in study.policies},
+        "shares": {
+            policy: {url: study.share(policy, url) for url in study.scenario.by_url} for policy in study.policies
+        },
         "curves": {
             f"{load:g}": {policy: _figures(intervals(records)) for policy, records in table.items()}
             for load, table in study.curves.items()
         },
     }
-
-
-def runs_csv(study: Study) -> str:
-    """Return a line for each run: policy, replication and every figure; empty if a run does not have it."""
-    records = [record for policy in study.policies for record in study.records[policy]]
-    names = list(dict.fromkeys(name for record in records for name in record.metrics))
-    rows = ([r.policy, r.replication, *(r.metrics.get(name, "") for name in names)] for r in records)
-    return _csv(["policy", "replication", *names], rows)
-
-
-def endpoints_csv(study: Study) -> str:
-    """Return a line for each run and endpoint."""
-    rows = (
-        [r.policy, r.replication, e.url, e.capacity, e.weight, e.calls, e.failures, e.busy_s, r.shares[e.url]]
-        for policy in study.policies
-        for r in study.records[policy]
-        for e in r.endpoints
-    )
-    heading = ["policy", "replication", "url", "capacity", "weight", "calls", "failures", "busy_s", "share"]
-    return _csv(heading, rows)
-
-
-def _csv(heading: list[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heading)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _keeps_up(study: Study, policy: str) -> bool | None:
@@ -94,7 +65,3 @@ def _differences(study: Study, policy: str, best: str) -> dict[str, Interval]:
 
 def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in figures.items() if not i.is_refused}
-
-
-def _mean_shares(records: tuple[Record, ...]) -> dict[str, float]:
-    return {url: sum(r.shares[url] for r in records) / len(records) for url in records[0].shares}

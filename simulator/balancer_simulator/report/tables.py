@@ -1,11 +1,10 @@
-"""Tables of a study: figures, rankings, kinds of requests, shares, and several scenarios side by side. Pure.
+"""Tables of a study: figures, kinds of requests, shares. Pure.
 
-No number is computed here, and a renderer decides how a table looks. For several scenarios, a cell has the distance of
-a policy from the best one, or why it has none. The terminal and Markdown show the same table.
+No number is computed here, and a renderer decides how a table looks.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,27 +14,18 @@ from balancer.reporting.document import (
     ColumnKind,
     Row,
     Table,
-    code,
     identifier,
-    strong,
     table,
 )
-from balancer.reporting.markdown import table_text
 from balancer.reporting.words import NOTHING
-from balancer_simulator.studies.figures import FIGURES, Figure, figure_of, worded, worded_difference
+from balancer_simulator.studies.figures import FIGURES, Figure, figure_of, worded
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.ranking import Winner
 from balancer_simulator.studies.study import Study
 
 __all__ = [
-    "BEST",
-    "cells_of",
     "compared_tables",
     "figure_table",
     "kind_table",
-    "markdown_matrix",
-    "matrix_table",
-    "place_table",
     "prompt_table",
     "share_tables",
 ]
@@ -52,8 +42,6 @@ _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_
 _OF_PROMPTS: Final = ("cached_blocks", "cached_at_best", "imbalance", "moved_turns", "broken_sessions")
 _MOST_ENDPOINTS: Final = 12
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
-BEST: Final = "1.00"
-_LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 
 
 def figure_table(study: Study) -> Table:
@@ -105,45 +93,11 @@ def _figure_row(study: Study, policies: Sequence[str], figure: Figure) -> Row:
     return (Cell(figure.heading, below=figure.meaning), *values)
 
 
-def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinished: bool) -> Table:
-    """Return the policies, the best first, each with its paired difference to the best.
-
-    Args:
-        by: the figure they are ranked by; default: the study's own.
-        winner: the first of the ranking; policies that cannot be told apart share the first place.
-        unfinished: whether to show the share of requests that did not end.
-    """
-    name, ranking = by or study.default_metric, study.ranking(by)
-    figure = figure_of(name)
-    more = "beside the first" if figure.better == "more" else "more than the first"
-    columns = [Column("", unbroken=True), Column("policy", _NAME, unbroken=True)]
-    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more)]
-    columns.append(Column("lost", _MEASURE))  # it folds, so that a name beside it is whole
-    columns += [Column("unfinished", wide=True)] if unfinished else []  # in the terminal a line below says it
-    rows = []
-    for place, policy in enumerate(ranking, start=1):
-        shared = 1 if winner and policy in winner.alike else place
-        share = [f"{study.unfinished(policy):.1%}"] if unfinished else []
-        rows.append((str(shared), policy, *_ranked(study, ranking[0], policy, name), *share))
-    return table(columns, rows)
-
-
-def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
-    metrics, unit = study.metrics(policy), figure_of(name).unit
-    yield worded(metrics[name], unit) if name in metrics else NOTHING
-    if policy == best or name not in metrics or name not in study.metrics(best):
-        yield ""
-    else:
-        difference = study.difference(policy, best, name)
-        yield worded_difference(difference, study.metric(best, name).mean, unit) + ("" if difference.is_clear else " ~")
-    yield worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
-
-
 def share_tables(study: Study) -> Iterator[Table]:
     """Yield the share of all calls at each endpoint, the mean over the replications; with many policies, several."""
     for policies in _beside(study.policies):
         columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in policies))
-        rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in policies)) for url in study.scenario.by_url)
+        rows = ((url, *(f"{study.share(policy, url):.1%}" for policy in policies)) for url in study.scenario.by_url)
         yield table(columns, rows, most=_MOST_ENDPOINTS)
 
 
@@ -152,55 +106,3 @@ def _beside(policies: Sequence[str]) -> Iterator[Sequence[str]]:
     beside = math.ceil(len(policies) / math.ceil(len(policies) / _MOST_BESIDE))
     for start in range(0, len(policies), beside):
         yield policies[start : start + beside]
-
-
-def _share(study: Study, policy: str, url: str) -> float:
-    records = study.records[policy]
-    return sum(record.shares[url] for record in records) / len(records)
-
-
-def cells_of(studies: Mapping[str, Study]) -> dict[str, list[str]]:
-    """Return, for each policy, a cell for each study.
-
-    A cell is the policy's figure (mean sojourn; of a batch the makespan) divided by that of the best policy. "1.00" is
-    the best or cannot be told apart from it; "1.30" takes 30% longer. A policy has no place in that order if it loses
-    more requests than another, cannot keep up, or has no such figure because too little has ended. Then its cell says
-    so.
-    """
-    policies = dict.fromkeys(policy for study in studies.values() for policy in study.policies)
-    return {policy: [_cell(study, policy) for study in studies.values()] for policy in policies}
-
-
-def matrix_table(studies: Mapping[str, Study], heads: Iterable[str], *, about: str = "strategy") -> Table:
-    """Return the cells as a table, policies down, scenarios across, under `heads`; the best of each are bold."""
-    columns = (Column(about, ColumnKind.TEXT, unbroken=True), *(Column(head, ColumnKind.MEASURE) for head in heads))
-    rows = (
-        (code(policy), *(strong(cell) if cell == BEST else cell for cell in cells))
-        for policy, cells in cells_of(studies).items()
-    )
-    return table(columns, rows)
-
-
-def markdown_matrix(studies: Mapping[str, Study]) -> str:
-    """Return the table in Markdown."""
-    return table_text(matrix_table(studies, studies))
-
-
-def _cell(study: Study, policy: str) -> str:
-    if policy not in study.records:
-        return "-"
-    if not study.keeps_up(policy):
-        return "cannot keep up"
-    if study.loses_more(policy):
-        return f"loses {study.metric(policy, 'lost').mean:.0%}" if _has(study, policy, "lost") else "nothing ended"
-    name = study.default_metric
-    if not _has(study, policy, name):
-        return "not done in time" if study.scenario.is_batch else "nothing ended"
-    best = next(p for p in study.ranking() if _has(study, p, name) and study.keeps_up(p))
-    if policy == best or not study.difference(policy, best, name).is_clear:
-        return BEST
-    return f"{max(_LEAST, study.metric(policy, name).mean / study.metric(best, name).mean):.2f}"
-
-
-def _has(study: Study, policy: str, name: str) -> bool:
-    return name in study.metrics(policy)

@@ -20,12 +20,10 @@ from balancer_simulator.world.task import Task, Worker
 
 __all__ = [
     "BASELINES",
-    "REPLACED",
     "AlwaysFirst",
     "LeaseListener",
     "LeasePerCall",
     "OldGlobalQueue",
-    "ShortestJobFirst",
 ]
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
@@ -216,24 +214,6 @@ class AlwaysFirst(LeasePerCall):
         super().ask(task)
 
 
-class ShortestJobFirst(LeasePerCall):
-    """For comparison: of the waiting requests, the one with the least work is next (SJF, not preemptive).
-
-    Nobody can know the work of a request beforehand. It is a limit of what knowledge of the work could gain.
-    """
-
-    LEVELS_PER_S: Final = 1e12  # one level is worth 10 s of waiting: work that differs by 1e-9 s outweighs 10 000 s
-
-    def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint without features that this design lacks."""
-        return replace(endpoint, group=0, quota=None)
-
-    def ask(self, task: Task) -> None:
-        """Take a free slot for `task`, or wait with a priority that is higher for less work."""
-        task.demand = replace(task.demand, priority=-round(task.work_s * self.LEVELS_PER_S))
-        super().ask(task)
-
-
 class OldGlobalQueue(LeasePerCall):
     """Baseline that the pool replaces: one polled queue of endpoints; an endpoint is kept while there is work.
 
@@ -306,9 +286,5 @@ class OldGlobalQueue(LeasePerCall):
 BASELINES: Final[dict[str, type[LeasePerCall]]] = {
     "always_first": AlwaysFirst,
     "old_global_queue": OldGlobalQueue,
-    "shortest_job_first": ShortestJobFirst,
 }
-"""Designs to compare with, by the name that scenarios call them; all over one `fifo` queue of slots."""
-
-REPLACED: Final = ("always_first", "old_global_queue")
-"""Those that the pool replaces: a study of all policies has them."""
+"""Designs that the pool replaces, by the name that scenarios call them; all over one `fifo` queue of slots."""

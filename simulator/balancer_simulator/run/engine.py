@@ -26,8 +26,9 @@ from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
 from balancer_simulator.run.joined import JoinedRun, Process, ProcessCaller, told_as_it_is
 from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
-from balancer_simulator.run.measurement import Measurement, RequestCounts
-from balancer_simulator.run.record import CallSpan, Record
+from balancer_simulator.run.measurement import Measurement
+from balancer_simulator.run.record import ANSWERED, LOST, TIMED_OUT, CallSpan, Record
+from balancer_simulator.run.requests import RequestCounts
 from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
@@ -59,7 +60,7 @@ def simulate_once(
     registry: Registry | None = None,
     spans: int = 0,
     observer: Observer | None = None,
-    looks: int = 0,
+    requests: bool = True,
     processes: Sequence[Process] = (),
 ) -> Record:
     """Run `scenario` once under `policy`.
@@ -69,13 +70,13 @@ def simulate_once(
         registry: where strategies are looked up; default: all that are installed.
         spans: how many of the first calls to keep.
         observer: called at every grant.
-        looks: how often to record the number of requests under way, evenly spaced; 0: never.
+        requests: whether to keep a row for each request, see `Record.requests`: 43 bytes each.
         processes: SimPy processes of your own that join the run: each is called with a `JoinedRun` and yields events.
 
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    kept = _Kept(spans, observer, looks)
+    kept = _Kept(spans, observer, requests)
     with _rare_collections():
         simulation = Simulation(scenario, policy, replication, registry or default_registry(), kept)
         simulation.join(processes)
@@ -102,11 +103,11 @@ def _rare_collections() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What to keep of a run besides its figures: calls, grants, numbers of requests under way; see `simulate_once`."""
+    """What to keep of a run besides its figures: calls, grants, requests; see `simulate_once`."""
 
     spans: int
     observer: Observer | None
-    looks: int
+    requests: bool
 
 
 class _Lender:
@@ -170,8 +171,8 @@ class Simulation:
         self._core = self._new_core(registry)
         self._keyed = None
         if scenario.has_keys:
-            self._keyed = KeyedRequestCounts(scenario, policy, self._core)
-        self._counts = self._keyed or RequestCounts(scenario)
+            self._keyed = KeyedRequestCounts(scenario, policy, self._core, keep=kept.requests)
+        self._counts = self._keyed or RequestCounts(scenario, keep=kept.requests)
         self._counts_from_s = scenario.counts_from_s
         self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
@@ -290,9 +291,11 @@ class Simulation:
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
+        waited_s = now - task.asked_s
+        task.waited_s += waited_s
         if task.arrived_s >= self._counts_from_s:
             add_wait = self._add_wait
-            add_wait(now - task.asked_s)
+            add_wait(waited_s)
         task.attempt += 1
         task.asks = False
         task.lease = lease
@@ -327,7 +330,7 @@ class Simulation:
         done = self._done
         done(task, outcome, now)
         if outcome is _SUCCESS:
-            self._counts.succeed(task, now)
+            self._counts.over(task, now, ANSWERED)
             if task.worker is not None:
                 self._conclude(task, answered=True)
         else:
@@ -346,7 +349,6 @@ class Simulation:
         The loser returns its slot at once and continues at its endpoint, because a caller cannot stop a program.
         """
         if task.beaten:
-            task.server.forget(task, self._env.now)
             return  # its slot was given back when the other one succeeded
         rival, leader = task.rival, task.leader or task
         if rival is None and task is leader:
@@ -366,10 +368,9 @@ class Simulation:
         if rival is not None:
             rival.beaten = True
             rival.server.finish(rival, now, False)
-            rival.server.leave_behind(rival, now)
             self._done(rival, Outcome.IGNORED, now)
-        leader.lease = task.lease  # that of the answer
-        self._counts.succeed(leader, now)
+        leader.lease, leader.server = task.lease, task.server  # those of the answer
+        self._counts.over(leader, now, ANSWERED)
         self._conclude(leader, answered=True)
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
@@ -396,7 +397,7 @@ class Simulation:
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
         """Give `task` up. `timed_out`: because it got no lease."""
-        self._counts.lose(task, self._env.now, timed_out=timed_out)
+        self._counts.over(task, self._env.now, TIMED_OUT if timed_out else LOST)
         self._conclude(task, answered=False)
 
     def _conclude(self, task: Task, *, answered: bool) -> None:
@@ -420,7 +421,7 @@ class Simulation:
         """Run to the end and return the record."""
         scenario, counts, measured = self._scenario, self._counts, self._measurement
         self._join()
-        measured.begin(bound_s=self._bound_s, populations=self._kept.looks)
+        measured.begin(bound_s=self._bound_s)
         try:
             self._discipline.begin()
             self._source.begin()
@@ -429,31 +430,31 @@ class Simulation:
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
         counts.leave_open(self._env.now)
-        finished = self._source.finished and counts.all_over
+        finished = self._source.finished and not counts.under_way
+        completed, lost, timed_out = counts.ended
         numbers = tuple(measured.numbers)
         end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
             replication=self._replication,
             measured_s=max(end_s - self._counts_from_s, 1e-9),
-            completed=counts.completed,
-            lost=counts.lost,
-            timed_out=counts.timed_out,
-            unfinished=len(counts.under_way),
+            completed=completed,
+            lost=lost,
+            timed_out=timed_out,
+            unfinished=counts.unfinished,
             halfway=measured.halfway,
             waiting=measured.waiting,
             wait=counts.wait,
             sojourn=counts.sojourn,
-            endpoints=measured.endpoints(end_s),
+            by_endpoint=measured.endpoints(end_s),
             crews=measured.crews(),
             makespan_s=counts.last_s if finished else None,
             bound_s=self._bound_s,
             timeline=measured.timeline(),
-            servers=measured.servers(end_s),
             kinds=counts.of_kinds(numbers),
             spans=tuple(self._spans or ()),
-            under_way=tuple(measured.under_way),
             numbers=numbers,
+            kept=counts.kept(self._servers),
             affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
         )
 

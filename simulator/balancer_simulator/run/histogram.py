@@ -53,10 +53,14 @@ class CensoredHistogram:
 
     def settle(self) -> None:
         """Count the values added since the last time."""
-        if self._block:
-            values = np.array(self._block)
+        values = np.array(self._block)
+        self._block.clear()
+        self.count_all(values)
+
+    def count_all(self, values: Floats) -> None:
+        """Count some values."""
+        if len(values):
             self._total += float(values.sum())
-            self._block.clear()
             self._count += len(values)
             self._most = max(self._most, float(values.max()))
             self._buckets += _counted(values)

@@ -11,8 +11,8 @@ from balancer.core.account import Account
 from balancer.core.session_table import SessionTable, may_leave
 from balancer.errors import UnknownEndpoint
 from balancer_simulator.run.disciplines import BASELINES
-from balancer_simulator.run.measurement import RequestCounts
-from balancer_simulator.run.record import AffinityRecord
+from balancer_simulator.run.record import ANSWERED, AffinityRecord
+from balancer_simulator.run.requests import RequestCounts
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptTally
@@ -40,8 +40,8 @@ class KeyedRequestCounts(RequestCounts):
 
     __slots__ = ("_broken", "_core", "_homes", "_keyed", "_later", "_moved", "_note", "_policy", "_sessions", "_table")
 
-    def __init__(self, scenario: Scenario, policy: Policy, core: Core) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: Scenario, policy: Policy, core: Core, *, keep: bool) -> None:
+        super().__init__(scenario, keep=keep)
         self._policy = policy
         self._core = core
         self._keyed = policy.strategy not in BASELINES
@@ -63,24 +63,22 @@ class KeyedRequestCounts(RequestCounts):
             task.demand = replace(task.demand, request=request)
         self._note(task)
 
-    def succeed(self, task: Task, now: float) -> None:
-        """Count a request with its answer, and learn where its session lives."""
-        session, endpoint = task.demand.session, task.lease.endpoint.name
-        if session:
+    def over(self, task: Task, now: float, outcome: int) -> None:
+        """Count a request that is over, and learn where its session lives."""
+        session, counts = task.demand.session, task.arrived_s >= self.from_s
+        if session and outcome != ANSWERED:
+            if counts:
+                self._broken.add(session)
+        elif session:
+            endpoint = task.lease.endpoint.name
             before = self._homes.get(session)
-            if before is not None and task.arrived_s >= self.from_s:
+            if before is not None and counts:
                 self._later += 1
                 self._moved += before != endpoint
             self._homes[session] = endpoint
             if self._table is not None and self._policy.sessions is not None:
                 self._table.bind(session, endpoint, now, first=not self._policy.sessions.elsewhere)
-        super().succeed(task, now)
-
-    def lose(self, task: Task, now: float, *, timed_out: bool) -> None:
-        """Count a request that is given up."""
-        if task.demand.session and task.arrived_s >= self.from_s:
-            self._broken.add(task.demand.session)
-        super().lose(task, now, timed_out=timed_out)
+        super().over(task, now, outcome)
 
     def affinity(self, prompts: PromptTally) -> AffinityRecord:
         """Return what came of keys and sessions."""

@@ -1,23 +1,39 @@
 """Record of a run: counts, histograms and figures. Requests that arrive after the warm-up count."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from balancer.core.metrics import balance_score, jain_index
+from balancer.errors import BalancerError
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
+    "ANSWERED",
+    "LOST",
+    "REQUEST_ROW",
+    "TIMED_OUT",
+    "UNFINISHED",
     "AffinityRecord",
     "CallSpan",
     "EndpointRecord",
+    "KeptRequests",
     "KindRecord",
     "Record",
-    "ServerRecord",
     "Timeline",
 ]
+
+_OUTCOMES: Final = ("answered", "lost", "timed out", "unfinished")
+ANSWERED, LOST, TIMED_OUT, UNFINISHED = range(len(_OUTCOMES))
+_FIELDS: Final = (
+    ("arrived_s", "<f8"), ("started_s", "<f8"), ("ended_s", "<f8"), ("wait_s", "<f8"), ("endpoint", "<i4"),
+    ("kind", "<u2"), ("attempts", "<u4"), ("outcome", "u1"),
+)  # fmt: skip
+REQUEST_ROW: Final = np.dtype(list(_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +57,27 @@ class CallSpan:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Utilisation of each endpoint over time.
+    """What was seen at some instants, the warm-up included.
 
     Attributes:
-        edges_s: of the bins, one more than there are bins.
-        utilisation: endpoints x bins, 0..1.
+        at_s: the instants; the first is 0.
+        waiting: number of requests that waited then, for a lease or inside a server or its host.
+        in_flight, slots: endpoints x times between two instants: slots in use and slots there, the mean.
         urls: of the rows.
+        from_s: instant from which requests count.
     """
 
-    edges_s: Floats
-    utilisation: Floats
+    at_s: Floats
+    waiting: Floats
+    in_flight: NDArray[np.float32]
+    slots: NDArray[np.float32]
     urls: tuple[str, ...]
+    from_s: float
+
+    @property
+    def utilisation(self) -> NDArray[np.float32]:
+        """Share of the slots in use, 0..1, endpoints x times between two instants."""
+        return np.clip(self.in_flight / np.maximum(self.slots, 1e-9), 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +100,31 @@ class EndpointRecord:
     busy_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRecord:
-    """A server: an endpoint, or the host whose cores several endpoints share.
+class KeptRequests:
+    """The rows of a run, with the names that they refer to by number.
 
-    A slot is in use from the lease to its end. A server is at work only while it computes. A call on the network or in
-    the server's queue is not work; a call that nobody waits for any more still is.
-
-    Attributes:
-        name: URL, or host.
-        lines_s: seconds of work that it could have done: its parallelism x seconds.
-        worked_s: seconds of work that it did.
+    Args:
+        rows: of `REQUEST_ROW`.
+        kinds, urls: in the order of the scenario.
+        from_s: instant from which requests count.
     """
 
-    name: str
-    lines_s: float
-    worked_s: float
+    def __init__(self, rows: bytearray, kinds: Iterable[str], urls: Iterable[str], from_s: float) -> None:
+        self._rows = rows
+        self._kinds, self._urls = tuple(kinds), tuple(urls)
+        self._from_s = from_s
+
+    def frame(self) -> Any:
+        """Return a DataFrame of pandas, a row for each request, see `Record.requests`."""
+        from pandas import Categorical, DataFrame
+
+        rows = np.frombuffer(self._rows, REQUEST_ROW)
+        names = {"kind": self._kinds, "endpoint": self._urls, "outcome": _OUTCOMES}
+        order = ("kind", "endpoint", "arrived_s", "started_s", "ended_s", "wait_s", "attempts", "outcome")
+        found = {
+            name: Categorical.from_codes(rows[name], names[name]) if name in names else rows[name] for name in order
+        }
+        return DataFrame({**found, "counts": rows["arrived_s"] >= self._from_s})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +197,18 @@ class Record:
         unfinished: requests still under way at the end.
         halfway: requests that had arrived, and those under way, in the middle of the time that counts; none for a batch
             that was done before.
-        waiting: mean number of requests that waited, for a lease or inside a server or its host, in the second half of
-            the time that counts.
+        waiting: mean number of requests that waited, see `Timeline`, in the second half of the time that counts.
         wait, sojourn: seconds from the ask to the lease, for every lease; from arrival to success. Requests under way
             at the end count as longer than they have been so far.
-        endpoints: in the order of the scenario.
+        by_endpoint: in the order of the scenario.
         crews: calls of each worker, for each group that worked together; empty if requests have no workers.
         makespan_s: of a workload with an end that was reached: when the last request was over; else None.
         bound_s: of a batch: a time that no schedule can beat; else None.
-        timeline: utilisation of the endpoints.
-        servers: endpoints or hosts, with their work.
+        timeline: what was seen at some instants.
         kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
-        under_way: number of requests under way at evenly spaced instants, if requested.
-        numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
+        numbers: number of requests under way at evenly spaced instants of the time that counts; empty for a batch.
+        kept: the requests, if they were kept.
         affinity: what came of prompts and sessions; None: there are none.
     """
 
@@ -189,17 +222,16 @@ class Record:
     halfway: tuple[int, int]
     wait: CensoredHistogram
     sojourn: CensoredHistogram
-    endpoints: tuple[EndpointRecord, ...]
+    by_endpoint: tuple[EndpointRecord, ...]
     crews: tuple[tuple[int, ...], ...]
     makespan_s: float | None
     bound_s: float | None
     timeline: Timeline
-    servers: tuple[ServerRecord, ...] = field(default=())
     kinds: tuple[KindRecord, ...] = field(default=())
     spans: tuple[CallSpan, ...] = field(default=())
-    under_way: tuple[int, ...] = field(default=())
     numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
+    kept: KeptRequests | None = None
     affinity: AffinityRecord | None = None
 
     def __repr__(self) -> str:
@@ -207,6 +239,40 @@ class Record:
             f"<Record of {self.policy!r}, replication {self.replication}: {self.completed} completed, "
             f"{self.lost + self.timed_out} lost, {self.unfinished} unfinished>"
         )
+
+    @property
+    def requests(self) -> Any:
+        """A row for each request: kind, endpoint, arrived_s, started_s, ended_s, wait_s, attempts, outcome, counts.
+
+        A DataFrame of pandas. `started_s` is that of the last call; `wait_s` is of all attempts together; `counts` is
+        false in the warm-up.
+
+        Raises:
+            BalancerError: the run kept none.
+        """
+        if self.kept is None:
+            raise BalancerError("requests: this run kept none of its requests; run it with requests=True")
+        return self.kept.frame()
+
+    @property
+    def samples(self) -> Any:
+        """A row for each of some instants: at_s, counts, waiting, and by URL the mean slots in use since the last one.
+
+        A DataFrame of pandas. `counts` is false in the warm-up.
+        """
+        from pandas import DataFrame
+
+        seen = self.timeline
+        by_url = dict(zip(seen.urls, seen.in_flight, strict=True))
+        first = {"at_s": seen.at_s[1:], "counts": seen.at_s[:-1] >= seen.from_s, "waiting": seen.waiting[1:]}
+        return DataFrame({**first, **by_url})
+
+    @property
+    def endpoints(self) -> Any:
+        """A row for each endpoint: url, capacity, slots_s, weight, calls, failures, busy_s, share. A DataFrame."""
+        from pandas import DataFrame
+
+        return DataFrame(map(asdict, self.by_endpoint)).assign(share=list(self.shares.values()))
 
     @property
     def arrived(self) -> int:
@@ -225,29 +291,28 @@ class Record:
             **_of("wait", self.wait),
             **_of("sojourn", self.sojourn),
             "utilisation": self._utilisation(),
-            "servers_busy": self._servers_busy(),
-            "jain_endpoints": jain_index(e.calls / e.weight for e in self.endpoints),
+            "jain_endpoints": jain_index(e.calls / e.weight for e in self.by_endpoint),
             "jain_workers": self._jain_of_workers(),
-            "balance_score": balance_score(e.calls for e in self.endpoints),
+            "balance_score": balance_score(e.calls for e in self.by_endpoint),
             "calls": float(self._calls),
-            "failed_calls": sum(e.failures for e in self.endpoints) / self._calls if self._calls else None,
+            "failed_calls": sum(e.failures for e in self.by_endpoint) / self._calls if self._calls else None,
             "lost": _part(self.lost + self.timed_out, ended),
             "timed_out": _part(self.timed_out, ended),
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
-            **(self.affinity.metrics(self.endpoints) if self.affinity else {}),
+            **(self.affinity.metrics(self.by_endpoint) if self.affinity else {}),
         }
         return _known(found)
 
     @property
     def shares(self) -> dict[str, float]:
         """Share of all calls at each endpoint, by URL."""
-        return {e.url: e.calls / self._calls if self._calls else 0.0 for e in self.endpoints}
+        return {e.url: e.calls / self._calls if self._calls else 0.0 for e in self.by_endpoint}
 
     @property
     def _calls(self) -> int:
-        return sum(e.calls for e in self.endpoints)
+        return sum(e.calls for e in self.by_endpoint)
 
     def _by_bound(self) -> float | None:
         """Return makespan / bound; None if one is missing, or if work was lost: then the bound does not hold."""
@@ -262,13 +327,8 @@ class Record:
         return jain_index(found) if found else None
 
     def _utilisation(self) -> float:
-        slots_s = sum(e.slots_s for e in self.endpoints)
-        return float(np.clip(sum(e.busy_s for e in self.endpoints) / max(slots_s, 1e-12), 0.0, 1.0))
-
-    def _servers_busy(self) -> float | None:
-        lines_s = sum(server.lines_s for server in self.servers)
-        worked_s = sum(server.worked_s for server in self.servers)
-        return min(1.0, worked_s / lines_s) if lines_s else None
+        slots_s = sum(e.slots_s for e in self.by_endpoint)
+        return float(np.clip(sum(e.busy_s for e in self.by_endpoint) / max(slots_s, 1e-12), 0.0, 1.0))
 
 
 def _known(found: dict[str, float | None]) -> dict[str, float]:

@@ -73,9 +73,6 @@ class ScenarioFields(CheckedInPython):
         warmup_s: requests that arrive before are not counted. None: a study finds out when the number of requests under
             way has settled, see `studies.warmup`; a single run counts from 0.
         replications: independent runs; each has the same requests and faults under every strategy.
-        precision: make the runs longer until, for every policy, the interval of the figure that policies are ranked by
-            is within this part of it, see `studies.precision`; `horizon_s` is where it begins. None: they are as long
-            as `horizon_s`.
         seed: of all random numbers.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
@@ -99,7 +96,6 @@ class ScenarioFields(CheckedInPython):
     horizon_s: Positive = 1000.0
     warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
-    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None

@@ -65,7 +65,6 @@ FIGURES: Final = (
     ),
     Figure("broken_sessions", "broken sessions", "part", "less", "sessions that lost a request, of all sessions"),
     Figure("utilisation", "utilisation", "part", "more", "slots in use, of all slots"),
-    Figure("servers_busy", "servers at work", "part", "more", "work that servers did, of what they could have done"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),
     Figure(
         "jain_workers",
@@ -105,9 +104,6 @@ def ranking_figure(key: str) -> Figure:
     return figure
 
 
-_LEAST: Final = {"number": 0.01}  # anything smaller is in words
-_LEAST_OTHER: Final = 0.0001
-_OF: Final = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
 _NOISE_S: Final = 1e-9  # of times that are sums of floats
 _MANY_TIMES: Final = 10.0  # from here on "x 12" instead of "+1100%"
 
@@ -136,29 +132,13 @@ def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
     mean, half = _rounded_off(interval.mean, unit), _rounded_off(_half(interval), unit)
     scale, suffix = _scale(max(abs(mean), half), unit)
     mean, half = mean * scale, half * scale
-    times, suffix, end = _small(max(abs(mean), half), unit, suffix)
-    mean, half = mean * times, half * times
     decimals = _decimals(mean, half)
     figure = _digits(mean, decimals, sign=sign)
     if math.isnan(interval.half):
-        return f"{figure}{suffix}{end}"
+        return f"{figure}{suffix}"
     if interval.is_cut and interval.low == 0:
-        return f"{figure}{suffix} (0 to {_digits(mean + half, decimals)}){end}"
-    return f"{figure}{suffix} \u00b1{_spread(half, decimals)}{end}"
-
-
-def _small(size: float, unit: Unit, suffix: str) -> tuple[float, str, str]:
-    """Return the factor for a figure, what comes after it, and the words at the end of one that is very small."""
-    if not 0 < size < _LEAST.get(unit, _LEAST_OTHER):
-        return 1.0, suffix, ""
-    if unit == "s":
-        return 1e6, " ns", ""
-    share = size / 100 if unit == "part" else size
-    power = 3 * math.ceil(-math.floor(math.log10(share)) / 3)
-    if power not in _OF:
-        power = -math.floor(math.log10(size))
-        return 10.0**power, suffix, f" \u00d7 10^-{power}"
-    return 10.0**power * share / size, "", f" in a {_OF[power]}"
+        return f"{figure}{suffix} (0 to {_digits(mean + half, decimals)})"
+    return f"{figure}{suffix} \u00b1{_spread(half, decimals)}"
 
 
 def _decimals(mean: float, half: float) -> int:

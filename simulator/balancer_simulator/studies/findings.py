@@ -5,7 +5,7 @@ Policies are compared on the same requests and faults.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf, sqrt
+from math import inf, nan, sqrt
 from typing import Any, Final, Self
 
 from balancer.errors import ConfigError
@@ -13,8 +13,7 @@ from balancer.values.wording import did_you_mean
 from balancer_simulator.run.record import KindRecord, Record
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
-from balancer_simulator.studies.figures import checked_figure, ranking_figure
-from balancer_simulator.studies.frames import frame_of_figures, frame_of_runs
+from balancer_simulator.studies.figures import checked_figure, figure_of, ranking_figure
 from balancer_simulator.studies.intervals import (
     QUANTILES,
     Interval,
@@ -48,7 +47,6 @@ class StudyFindings:
     scenario: Scenario
     records: dict[str, tuple[Record, ...]]
     curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
-    aim: str | None = None
 
     def __repr__(self) -> str:
         loads = f", loads {', '.join(f'{load:g}' for load in self.curves)}" if self.curves else ""
@@ -56,23 +54,51 @@ class StudyFindings:
         many = "replication" if count == 1 else "replications"
         return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
 
-    def to_frame(self, *, runs: bool = False) -> Any:
-        """Return a DataFrame of pandas: a row for each policy and figure, with `mean`, `low`, `high`, `unit`, `known`.
+    @property
+    def figures(self) -> Any:
+        """A row for each policy and figure: policy, figure, mean, low, high, unit, known. A DataFrame of pandas.
 
-        A refused figure has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
+        A refused figure has no numbers. With loads there is a column `load`, NaN for the scenario itself.
+        """
+        from pandas import DataFrame, concat
 
-        Args:
-            runs: a row for each run instead, with a column for each figure.
+        columns = ["policy", "figure", "mean", "low", "high", "unit", "known"]
+        rows = [
+            (policy, name, *_numbers(interval), figure_of(name).unit, not interval.is_refused)
+            for policy in self.records
+            for name, interval in self.metrics(policy).items()
+        ]
+        own = DataFrame(rows, columns=columns)
+        by_load = [self.at_load(load).figures.assign(load=load) for load in self.curves]
+        return concat([own.assign(load=nan), *by_load], ignore_index=True) if by_load else own
+
+    @property
+    def runs(self) -> Any:
+        """A row for each run: policy, replication, and a column for each figure. A DataFrame of pandas."""
+        from pandas import DataFrame
+
+        return DataFrame([{"policy": r.policy, "replication": r.replication, **r.metrics} for r in self._every_run()])
+
+    def requests(self) -> Any:
+        """Return the requests of all runs, as `Record.requests` has them, after policy and replication.
 
         Raises:
-            BalancerError: pandas is not installed.
+            BalancerError: the runs kept none: they were made with `requests=False`.
         """
-        if runs:
-            return frame_of_runs(record for records in self.records.values() for record in records)
-        return frame_of_figures(
-            {policy: self.metrics(policy) for policy in self.records},
-            {policy: self.too_short(policy) for policy in self.records},
-        )
+        return self._together("requests")
+
+    def endpoints(self) -> Any:
+        """Return the endpoints of all runs, as `Record.endpoints` has them, after policy and replication."""
+        return self._together("endpoints")
+
+    def _together(self, name: str) -> Any:
+        from pandas import concat
+
+        runs = {(record.policy, record.replication): getattr(record, name) for record in self._every_run()}
+        return concat(runs, names=["policy", "replication"]).reset_index(level=[0, 1]).reset_index(drop=True)
+
+    def _every_run(self) -> list[Record]:
+        return [record for records in self.records.values() for record in records]
 
     @property
     def policies(self) -> list[str]:
@@ -123,7 +149,7 @@ class StudyFindings:
 
     def _samples(self, *policies: str) -> list[Record]:
         """Return the runs of the first of `policies` that differ: one if all are copies of one sample."""
-        runs = [self._runs(policy) for policy in policies]
+        runs = [self.runs_of(policy) for policy in policies]
         copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
         return list(runs[0][:1] if copies else runs[0])
 
@@ -133,7 +159,7 @@ class StudyFindings:
         Raises:
             ConfigError: there is no such policy or figure, or a run of it does not have the figure.
         """
-        found = [record.metrics for record in self._runs(policy)]
+        found = [record.metrics for record in self.runs_of(policy)]
         if not all(name in metrics for metrics in found):
             raise ConfigError(self._without(policy, name))
         return [metrics[name] for metrics in found]
@@ -227,7 +253,7 @@ class StudyFindings:
         if self.scenario.is_beyond:
             return False
         came = growth = 0
-        for record in self._runs(policy):
+        for record in self.runs_of(policy):
             arrived, under_way = record.halfway
             came += record.arrived - arrived
             growth += record.unfinished - under_way
@@ -241,23 +267,33 @@ class StudyFindings:
         """
         if self.scenario.is_batch or isinstance(self.scenario.workload, Closed) or not self.keeps_up(policy):
             return False
-        runs = self._runs(policy)
+        runs = self.runs_of(policy)
         came = sum(record.arrived - record.halfway[0] for record in runs) / len(runs)
         return sum(record.waiting for record in runs) / len(runs) > _AS_AT_ONE * sqrt(2 * came)
 
     def unfinished(self, policy: str) -> float:
         """Return the share of requests that were still under way at the end, over all replications."""
-        came = sum(record.arrived for record in self._runs(policy))
-        return sum(record.unfinished for record in self._runs(policy)) / max(1, came)
+        came = sum(record.arrived for record in self.runs_of(policy))
+        return sum(record.unfinished for record in self.runs_of(policy)) / max(1, came)
+
+    def drawn(self) -> list[str]:
+        """Return the policies to draw, the best first: those that keep up, or all if none does."""
+        return [policy for policy in self.ranking() if self.keeps_up(policy)] or self.ranking()
+
+    def share(self, policy: str, url: str) -> float:
+        """Return the share of all calls at an endpoint, the mean over the replications."""
+        records = self.runs_of(policy)
+        return sum(record.shares[url] for record in records) / len(records)
 
     def _lost(self, policy: str) -> float:
         """Return the share of requests that are lost; all of them if none has ended."""
-        came = sum(record.arrived for record in self._runs(policy))
+        came = sum(record.arrived for record in self.runs_of(policy))
         if self.keeps_up(policy):
-            came -= sum(record.unfinished for record in self._runs(policy))
-        return 1 - sum(record.completed for record in self._runs(policy)) / came if came else 1.0
+            came -= sum(record.unfinished for record in self.runs_of(policy))
+        return 1 - sum(record.completed for record in self.runs_of(policy)) / came if came else 1.0
 
-    def _runs(self, policy: str) -> tuple[Record, ...]:
+    def runs_of(self, policy: str) -> tuple[Record, ...]:
+        """Return the records of `policy`. Raises ConfigError with the policies that there are."""
         if policy not in self.records:
             raise ConfigError(
                 f"study: unknown policy {policy!r}{did_you_mean(policy, self.records)} "
@@ -268,7 +304,7 @@ class StudyFindings:
     def _without(self, policy: str, name: str) -> str:
         """Return why there is no such figure, and what to do."""
         checked_figure(name)
-        records = self._runs(policy)
+        records = self.runs_of(policy)
         missing = sum(name not in record.metrics for record in records)
         line = f"study: {policy!r} has no {name} in {missing} of {len(records)} replications"
         completed = sum(record.completed for record in records)
@@ -296,3 +332,7 @@ def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
     """Return why quantiles are refused, by figure, for those that all of `records` have."""
     found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
     return {name: refusal for name, refusal in found.items() if refusal}
+
+
+def _numbers(interval: Interval) -> tuple[float, float, float]:
+    return (nan, nan, nan) if interval.is_refused else (interval.mean, interval.low, interval.high)

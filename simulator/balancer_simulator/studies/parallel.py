@@ -39,13 +39,12 @@ _BROKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run to make. `spans` is how many calls to keep, `looks` how often to record the number under way."""
+    """One run to make, and whether to keep its requests."""
 
     scenario: Scenario
     policy: Policy
     replication: int
-    spans: int = 0
-    looks: int = 0
+    requests: bool = False
 
 
 class Simulators:
@@ -139,9 +138,7 @@ class Simulators:
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
-    return simulate_once(
-        order.scenario, order.policy, order.replication, registry=registry, spans=order.spans, looks=order.looks
-    )
+    return simulate_once(order.scenario, order.policy, order.replication, registry=registry, requests=order.requests)
 
 
 @contextmanager

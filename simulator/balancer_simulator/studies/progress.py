@@ -18,22 +18,14 @@ class StudyProgress:
     Args:
         console: where to show it; default: standard error. A notebook gets lines, because a bar there needs ipywidgets.
         clock: seconds.
-        title: name of the work, if several studies follow each other.
     """
 
-    def __init__(
-        self,
-        console: Console | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        title: str = "",
-    ) -> None:
-        self._title = title
+    def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._display = ProgressDisplay(console or _standard_error(), unit="runs", clock=clock, transient=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` runs are done."""
-        self._display.show(done, total, title=self._title)
+        self._display.show(done, total)
 
     def __enter__(self) -> Self:
         self._display.__enter__()

@@ -6,81 +6,71 @@ tables and on the page. Remarks name refused figures, a single sample, and the w
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from markupsafe import Markup
 
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
+from balancer.reporting.html import bare_table
 from balancer.reporting.words import NOTHING
 from balancer.settings import DEFAULT_STRATEGY
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.findings import StudyFindings
-from balancer_simulator.studies.precision import look_at
 from balancer_simulator.studies.warmup import why_all_counts
 
-__all__ = [
-    "UNSURE",
-    "Ranked",
-    "Winner",
-    "behind",
-    "of_the_runs",
-    "ranked",
-    "ranking_table",
-    "to_know_more",
-    "unsure",
-    "winner_of",
-]
+__all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict", "winner_of"]
 
 _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold
 
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
-class Ranked(NamedTuple):
-    """A line of the ranking: its value, and its difference to the first."""
+def ranking_table(study: StudyFindings, by: str | None = None) -> Table:
+    """Return the policies, the best first, each with its paired difference to the best.
 
-    policy: str
-    value: str
-    difference: str
-    lost: str
-    remark: str
-
-
-def ranked(study: StudyFindings) -> Iterator[Ranked]:
-    """Yield a line for each policy, the first one first."""
-    ranking, name = study.ranking(), study.default_metric
-    unit = figure_of(name).unit
-    for policy in ranking:
-        metrics = study.metrics(policy)
-        difference = remark = ""
-        if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
-            found = study.difference(policy, ranking[0], name)
-            difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
-            remark = "" if found.is_clear else "no difference shown"
-        if study.loses_more(policy):
-            remark = "loses more requests"
-        if not study.keeps_up(policy):
-            remark = f"cannot keep up: {study.unfinished(policy):.0%} unfinished"
-        elif study.may_not_keep_up(policy):
-            remark = f"{remark}; may not keep up" if remark else "may not keep up"
-        value = worded(metrics[name], unit) if name in metrics else NOTHING
-        lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
-        yield Ranked(policy, value, difference, lost, remark)
-
-
-def ranking_table(study: StudyFindings) -> Table:
-    """Return the ranking as a table."""
-    columns = (
-        Column("policy", ColumnKind.NAME),
-        *(
-            Column(head, ColumnKind.MEASURE)
-            for head in (figure_of(study.default_metric).heading, "more than the first")
-        ),
-        Column("lost", ColumnKind.MEASURE),
-        Column("", ColumnKind.TEXT),
-    )
-    rows = ((identifier(line.policy), line.value, line.difference, line.lost, line.remark) for line in ranked(study))
+    Policies that cannot be told apart from the first share its place. `by`: a figure; default: the study's own.
+    """
+    name, ranking, winner = by or study.default_metric, study.ranking(by), winner_of(study, by)
+    figure = figure_of(name)
+    more = "beside the first" if figure.better == "more" else "more than the first"
+    columns = [Column("", unbroken=True), Column("policy", ColumnKind.NAME, unbroken=True)]
+    columns += [Column(head, ColumnKind.MEASURE, unbroken=True) for head in (figure.heading, more)]
+    columns.append(Column("lost", ColumnKind.MEASURE))  # it folds, so that a name beside it is whole
+    columns.append(Column("", ColumnKind.TEXT, wide=True))  # in the terminal a line below says it
+    rows = []
+    for place, policy in enumerate(ranking, start=1):
+        shared = 1 if winner and policy in winner.alike else place
+        lost = study.metrics(policy).get("lost")
+        words = NOTHING if lost is None else worded(lost, "part")
+        rows.append(
+            (str(shared), identifier(policy), *_ranked(study, ranking[0], policy, name), words, _fares(study, policy))
+        )
     return table(columns, rows)
+
+
+def _ranked(study: StudyFindings, best: str, policy: str, name: str) -> tuple[str, str]:
+    metrics, unit = study.metrics(policy), figure_of(name).unit
+    value = worded(metrics[name], unit) if name in metrics else NOTHING
+    if policy == best or name not in metrics or name not in study.metrics(best):
+        return value, ""
+    difference = study.difference(policy, best, name)
+    words = worded_difference(difference, study.metric(best, name).mean, unit)
+    return value, words if difference.is_clear else f"{words} ~"
+
+
+def _fares(study: StudyFindings, policy: str) -> str:
+    if not study.keeps_up(policy):
+        return f"cannot keep up: {study.unfinished(policy):.1%} unfinished"
+    return "may not keep up" if study.may_not_keep_up(policy) else ""
+
+
+def ranking_html(study: StudyFindings) -> str:
+    """Return the ranking for a notebook cell: what it is by, the table, and the remarks."""
+    lines = [f"{study.scenario.name}: {figure_of(study.default_metric).meaning}", *verdict(study), *remarks(study)]
+    first, *others = (Markup("<div>{}</div>").format(line) for line in lines)
+    return str(Markup("").join([first, Markup(bare_table(ranking_table(study))), *others]))  # the table is escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +124,6 @@ def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
     return Winner(first, tuple(alike), name, len(study.policies))
 
 
-def behind(study: StudyFindings) -> list[str]:
-    """Return the policies that cannot keep up."""
-    return [policy for policy in study.policies if not study.keeps_up(policy)]
-
-
-def unsure(study: StudyFindings) -> list[str]:
-    """Return the policies that may not keep up."""
-    return [policy for policy in study.policies if study.may_not_keep_up(policy)]
-
-
 def to_know_more(scenario: Scenario, longer: str) -> str:
     """Return what to do for better known figures: `longer`, or what helps where runs cannot become longer."""
     if scenario.is_one_sample:
@@ -151,7 +131,36 @@ def to_know_more(scenario: Scenario, longer: str) -> str:
     return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
 
 
-def of_the_runs(study: StudyFindings) -> Iterator[str]:
+def verdict(study: StudyFindings, by: str | None = None) -> list[str]:
+    """Return the winner as a line; none with one replication, which cannot have one, or with nothing to compare."""
+    winner = winner_of(study, by)
+    return [winner.sentence()] if winner and winner.of > 1 and study.scenario.replications > 1 else []
+
+
+def remarks(study: StudyFindings, by: str | None = None) -> Iterator[str]:
+    """Yield what a reader of the ranking must know: how sure it is, who is behind, what is not known."""
+    name, ranking, scenario = by or study.default_metric, study.ranking(by), study.scenario
+    there = [policy for policy in ranking if name in study.metrics(policy)]
+    if not there:
+        what = "no batch was done" if scenario.is_batch else "in no replication did a request succeed"
+        yield f"{what} within horizon_s, {scenario.horizon_s:g} s: raise it, or see what fails"
+    if scenario.replications == 1:
+        yield "one replication, so no intervals; run more with --replications"
+    else:
+        each = "" if scenario.is_batch else f", {scenario.horizon_s:g} s each"
+        yield f"\u00b1: 95% intervals over {scenario.replications} replications{each}; differences are paired"
+        if any(not study.difference(policy, there[0], name).is_clear for policy in there[1:]):
+            yield "~: cannot be told apart from the first: the interval of the difference holds 0"
+    if losers := [policy for policy in ranking if study.loses_more(policy)]:
+        yield f"ranked last, because they lose more requests, or never end them: {', '.join(losers)}"
+    if found := [f"{p} ({study.unfinished(p):.1%} unfinished)" for p in study.policies if not study.keeps_up(p)]:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
+    if names := [policy for policy in study.policies if study.may_not_keep_up(policy)]:
+        yield f"{UNSURE}; {to_know_more(scenario, 'raise horizon_s')}: {', '.join(names)}"
+    yield from _of_the_runs(study)
+
+
+def _of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
@@ -169,7 +178,7 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
             "fitted to a trace: intervals are of the mean over runs of this fit, not of one next run; for that, "
             "use balancer predict TRACE"
         )
-    yield from _of_precision(study)
+    yield from _of_length(study)
     yield from _of_weights_and_groups(study)
     if scenario.warmup_s:
         yield f"warm-up: the first {scenario.warmup_s:g} s of each run do not count"
@@ -177,22 +186,15 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
         yield f"no warm-up: all of each run counts, because {why}"
 
 
-def _of_precision(study: StudyFindings) -> Iterator[str]:
-    """Yield what is known to which precision, and whether the intervals of means are too narrow."""
-    scenario, name = study.scenario, study.aim or study.default_metric
-    if scenario.precision is not None:
-        known = "known" if look_at(study, name).is_known else "not known"
-        yield (
-            f"precision: {name} is {known} to within {100 * scenario.precision:.2g}%, after {scenario.replications} "
-            f"runs of {scenario.horizon_s:g} s"
-        )
+def _of_length(study: StudyFindings) -> Iterator[str]:
+    """Yield whether the intervals of means are too narrow."""
     least = min(map(study.independent, study.policies))
     if least < _FEW_INDEPENDENT:
         came = sum(record.arrived for record in study.records[study.policies[0]])
-        longer = "raise horizon_s" if why_all_counts(scenario) else "raise horizon_s, or use --precision"
         yield (
             f"short runs: {came} requests count as about {least:.0f} independent ones, because those that come close "
-            f"together are alike; intervals of means hold less often than 95%; {to_know_more(scenario, longer)}"
+            "together are alike; intervals of means hold less often than 95%; "
+            f"{to_know_more(study.scenario, 'raise horizon_s')}"
         )
 
 

@@ -6,23 +6,20 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer_simulator.run.disciplines import BASELINES, REPLACED
+from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.figures import ranking_figure
 from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.parallel import Order, Simulators
-from balancer_simulator.studies.precision import first_look, look_at
-from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
+from balancer_simulator.studies.plots import StudyPlots
+from balancer_simulator.studies.warmup import PILOTS, settled_after, settles
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
-
-_SPANS: Final = 20_000
 
 Progress = Callable[[int, int], None]
 """Told how many runs are done, and of how many."""
@@ -36,19 +33,23 @@ class Study(StudyFindings):
         scenario: as it was run.
         records: of each policy, by its label, one for each replication.
         curves: the same at each offered load, by load; empty unless the scenario has `loads`.
-        aim: the figure of `precision`, if it is not the one that policies are ranked by.
     """
+
+    @property
+    def plot(self) -> StudyPlots:
+        """Plots, each of which returns matplotlib's `Axes`: `study.plot.cdf("wait_s", ax=ax)`."""
+        return StudyPlots(self)
 
     def _repr_html_(self) -> str:
         """Return the ranking for a notebook cell."""
-        from balancer_simulator.studies.cell import study_html  # loads the template engine
+        from balancer_simulator.studies.ranking import ranking_html  # loads the template engine
 
-        return study_html(self)
+        return ranking_html(self)
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
     """Return every installed strategy, with its default options, and the designs that the pool replaces."""
-    names = [*sorted((registry or default_registry()).strategies), *REPLACED]
+    names = [*sorted((registry or default_registry()).strategies), *BASELINES]
     return [Policy(strategy=name) for name in names]
 
 
@@ -59,7 +60,7 @@ def run_study(
     jobs: int | None = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    by: str | None = None,
+    requests: bool = True,
 ) -> Study:
     """Run `scenario` under each policy, `scenario.replications` times, and at each of its `loads`.
 
@@ -70,31 +71,26 @@ def run_study(
             `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
         progress: called after each run.
-        by: the figure of the scenario's `precision`; default: the one that policies are ranked by.
+        requests: whether to keep a row of 43 bytes for each request, for `Study.requests`; not at the loads.
 
     Raises:
-        ConfigError: a strategy or option is unknown, there is none, the workload has no load to vary, or longer runs
-            for `precision` would be about something else.
+        ConfigError: a strategy or option is unknown, there is none, or the workload has no load to vary.
         TypeError: `scenario` is not one, e.g. the path of one.
     """
     if not isinstance(scenario, Scenario):
         raise TypeError(f"run_study takes a Scenario, not {scenario!r}; load a file with load_scenario(path)")
     chosen = chosen_policies(scenario, policies, registry)
     runs = Runs(jobs, registry, progress)
-    figure = ranking_figure(by).key if by else None
-    if scenario.precision is None:
-        parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
-        scenario, *curves = runs.settled(parts, chosen)
-        orders = _orders(scenario, chosen, range(scenario.replications))
-        (records,) = _gathered(chosen, scenario.replications, runs.made(orders, at_least=len(curves) * len(orders)))
-    else:
-        scenario, settled, records = _long_enough(scenario, chosen, runs, figure)
-        curves = runs.settled([scenario.at_load(load) for load in scenario.loads], chosen)
-        scenario = settled
+    scenario, *curves = runs.settled([scenario, *(scenario.at_load(load) for load in scenario.loads)], chosen)
     count = scenario.replications
-    orders = [Order(part, policy, number) for part in curves for policy in chosen for number in range(count)]
-    tables = _gathered(chosen, count, runs.made(orders))
-    return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)), figure)
+    orders = [
+        Order(part, policy, number, requests and part is scenario)
+        for part in (scenario, *curves)
+        for policy in chosen
+        for number in range(count)
+    ]
+    records, *tables = _gathered(chosen, count, runs.made(orders))
+    return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)))
 
 
 class Runs:
@@ -122,7 +118,7 @@ class Runs:
         """Return the scenarios. Those without a warm-up get the measured one, the same for all policies."""
         open_ones = [place for place, scenario in enumerate(scenarios) if settles(scenario)]
         orders = [
-            Order(scenarios[place], policy, replication, looks=LOOKS)
+            Order(scenarios[place], policy, replication)
             for place in open_ones
             for policy in policies
             for replication in range(min(PILOTS, scenarios[place].replications))
@@ -133,7 +129,7 @@ class Runs:
         for place in open_ones:
             scenario = scenarios[place]
             pilots = range(min(PILOTS, scenario.replications))
-            parts = [settled_after([next(records).under_way for _ in pilots]) for _ in policies]
+            parts = [settled_after([next(records).numbers for _ in pilots]) for _ in policies]
             longest = max((part for part in parts if part is not None), default=0.0)
             found[place] = scenario.changed(warmup_s=longest * scenario.horizon_s)
         return found
@@ -142,30 +138,6 @@ class Runs:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._all + self._later)
-
-
-Records = dict[str, tuple[Record, ...]]
-"""The records of each policy, by its label."""
-
-
-def _long_enough(
-    scenario: Scenario, chosen: list[Policy], runs: Runs, figure: str | None
-) -> tuple[Scenario, Scenario, Records]:
-    """Return the scenario with runs as long as `precision` asks for, the same with its warm-up, and its records."""
-    scenario = first_look(scenario)
-    while True:
-        (settled,) = runs.settled([scenario], chosen)
-        found = runs.made(_orders(settled, chosen, range(settled.replications)))
-        (records,) = _gathered(chosen, settled.replications, found)
-        study = Study(settled, records)
-        look = look_at(study, figure or study.default_metric)
-        if look.times <= 1:
-            return scenario, settled, records
-        scenario = scenario.changed(horizon_s=look.times * scenario.horizon_s)
-
-
-def _orders(scenario: Scenario, chosen: list[Policy], numbers: range) -> list[Order]:
-    return [Order(scenario, policy, number, 0 if number else _SPANS) for policy in chosen for number in numbers]
 
 
 def chosen_policies(

@@ -12,9 +12,9 @@ from balancer.plugins.registry import Registry
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.frames import frame_by_key
-from balancer_simulator.studies.intervals import QUANTILES, Interval, difference_of, pooled, quantile_difference
+from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.parallel import Order
+from balancer_simulator.studies.plots import SweepPlots
 from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
 
 __all__ = ["Sweep", "run_sweep"]
@@ -32,6 +32,20 @@ class Sweep(Generic[Key]):
         """Return one of the studies. Raises KeyError."""
         return self.studies[key]
 
+    @property
+    def plot(self) -> SweepPlots:
+        """Plots, each of which returns matplotlib's `Axes`: `sweep.plot.curve("makespan_s", x="endpoints")`."""
+        return SweepPlots(self.studies, "key")
+
+    @property
+    def figures(self) -> Any:
+        """The figures of all studies, as `Study.figures` has them, after a column `key`: the key of the scenario."""
+        from pandas import concat
+
+        found = [study.figures.assign(key=[key] * len(study.figures)) for key, study in self.studies.items()]
+        whole = concat(found, ignore_index=True)
+        return whole[["key", *(column for column in whole.columns if column != "key")]]
+
     def metric(self, key: Key, name: str, policy: str | None = None) -> Interval:
         """Return one figure of one scenario; `policy` defaults to the first.
 
@@ -42,38 +56,14 @@ class Sweep(Generic[Key]):
         study = self.studies[key]
         return study.metric(policy or study.policies[0], name)
 
-    def values(self, key: Key, name: str, policy: str | None = None) -> list[float]:
-        """Return one figure of one scenario in each replication; `policy` defaults to the first.
-
-        Raises:
-            KeyError: there is no such scenario.
-            ConfigError: it has no such policy or figure.
-        """
-        study = self.studies[key]
-        return study.values(policy or study.policies[0], name)
-
     def difference(self, key: Key, other: Key, name: str, policy: str | None = None) -> Interval:
         """Return how much larger `name` is at `key` than at `other`, paired by replication.
 
         Scenarios with the same workload have the same requests in a replication, so most of the noise cancels.
         """
-        values, others = self.values(key, name, policy), self.values(other, name, policy)
-        if name not in QUANTILES:
-            return difference_of(values, others)
-        found, beside = (pooled(self._runs(each, policy), name) for each in (key, other))
-        return quantile_difference(found, beside)
-
-    def to_frame(self, *, runs: bool = False) -> Any:
-        """Return a DataFrame of pandas as that of a study, with a first column `key`: the key of the scenario.
-
-        Raises:
-            BalancerError: pandas is not installed.
-        """
-        return frame_by_key({key: study.to_frame(runs=runs) for key, study in self.studies.items()})
-
-    def _runs(self, key: Key, policy: str | None) -> tuple[Record, ...]:
-        study = self.studies[key]
-        return study.records[policy or study.policies[0]]
+        studies = [self.studies[each] for each in (key, other)]
+        mine, theirs = (study.runs_of(policy or study.policies[0]) for study in studies)
+        return Study(studies[0].scenario, {"mine": mine, "theirs": theirs}).difference("mine", "theirs", name)
 
 
 def run_sweep(
@@ -89,7 +79,7 @@ def run_sweep(
     Args:
         scenarios: by key, e.g. the value that was changed.
         policies: as in `run_study`; default: those of the first scenario, or all that are installed.
-        jobs, registry, progress: as in `run_study`. No calls are kept, so a `gantt` chart is not possible.
+        jobs, registry, progress: as in `run_study`. No requests are kept.
 
     Raises:
         ConfigError: there are no scenarios, they cannot be compared, one has `loads`, or a policy is unknown.
@@ -118,8 +108,6 @@ def _check(scenarios: Mapping[Key, Scenario]) -> None:
         raise ConfigError("sweep: there are no scenarios; give at least one")
     first_key, first = next(iter(scenarios.items()))
     for key, scenario in scenarios.items():
-        if scenario.precision is not None:
-            raise ConfigError(f"sweep: {key!r} has precision; a sweep makes the same runs of each; leave it out")
         if scenario.loads:
             raise ConfigError(f"sweep: {key!r} has loads; sweep over them instead, or use run_study")
         for name in ("replications", "seed"):

@@ -18,10 +18,7 @@ from balancer_simulator.scenario.endpoints import TimedFault
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 
-__all__ = ["LOOKS", "PILOTS", "settled_after", "settles", "why_all_counts"]
-
-LOOKS: Final = 1000
-"""How often a pilot looks."""
+__all__ = ["PILOTS", "settled_after", "settles", "why_all_counts"]
 
 PILOTS: Final = 2
 """Replications that are looked at, for each policy; their numbers are averaged."""

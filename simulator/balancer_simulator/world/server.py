@@ -150,8 +150,6 @@ class SimulatedServer:
 
     __slots__ = (
         "_env",
-        "_left_behind",
-        "_left_behind_s",
         "_stir",
         "busy_s",
         "calls",
@@ -181,9 +179,6 @@ class SimulatedServer:
         self.in_flight = 0
         # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
         self.busy_s = 0.0
-        # Slots of calls that go on although nobody waits for them, and their seconds, booked likewise.
-        self._left_behind = 0
-        self._left_behind_s = 0.0
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
@@ -202,22 +197,6 @@ class SimulatedServer:
     def busy_until(self, now: float) -> float:
         """Return slot-seconds so far, calls under way included."""
         return self.busy_s + self.in_flight * now
-
-    def worked_until(self, now: float) -> float:
-        """Return seconds of work so far. Here a call is at work for as long as it lasts, even if nobody waits for
-        it.
-        """
-        return self.busy_until(now) + self._left_behind_s + self._left_behind * now
-
-    def leave_behind(self, task: Task, now: float) -> None:
-        """Record that nobody waits for the call of `task` any more, although it goes on."""
-        self._left_behind += task.lease.slots
-        self._left_behind_s -= task.lease.slots * now
-
-    def forget(self, task: Task, now: float) -> None:
-        """Record that a call which was left behind is over."""
-        self._left_behind -= task.lease.slots
-        self._left_behind_s += task.lease.slots * now
 
     def load(self) -> Load:
         """Return the load that an answer reports, without the call that ends just now."""
@@ -253,7 +232,7 @@ class _ServerCall(StationJob):
     __slots__ = ("entered", "fails", "server", "task", "work_s")
 
     def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
-        super().__init__(1 if server.model.parallel else task.lease.slots)
+        super().__init__()
         self.work_s = work_s
         self.server = server
         self.task = task
@@ -347,10 +326,6 @@ class FaultyServer(SimulatedServer):
             self._enter(call)
         if self._call_timeout_s is not None and call in self._calls:
             after(self._env, self._call_timeout_s, self._give_up, call)
-
-    def worked_until(self, now: float) -> float:
-        """Return seconds of work so far, from its station."""
-        return self._station.worked_until(now)
 
     def slowed(self, work_s: float) -> float:
         """Return how long work takes that begins now."""

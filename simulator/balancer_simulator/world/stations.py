@@ -17,12 +17,11 @@ __all__ = ["QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Tim
 
 
 class StationJob(ABC):
-    """Some work. `dropped` is set when nobody waits for it any more. It uses `lines` units of the station."""
+    """Some work. `dropped` is set when nobody waits for it any more."""
 
-    __slots__ = ("dropped", "due", "lines")
+    __slots__ = ("dropped", "due")
 
-    def __init__(self, lines: int = 1) -> None:
-        self.lines = lines
+    def __init__(self) -> None:
         self.dropped = False
         self.due = 0.0
 
@@ -46,41 +45,23 @@ class ServiceStation(Protocol):
         """Remove `job`, which has entered and is not done; its room is free at once."""
         ...
 
-    def worked_until(self, now: float) -> float:
-        """Return the seconds of work done up to `now`."""
-        ...
-
 
 class Timer:
     """Room for all jobs: each takes the time of its own work."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
-        # As in `Server`: each job books -begin and +end, for each of its lines.
-        self._worked_s = 0.0
-        self._lines = 0
 
     def enter(self, job: StationJob) -> None:
         """Begin `job`."""
-        self._book(job.lines)
         after(self._env, job.begun(), self._end, job)
 
     def drop(self, job: StationJob) -> None:
         """Remove `job`."""
         job.dropped = True
-        self._book(-job.lines)
-
-    def worked_until(self, now: float) -> float:
-        """Return the seconds of work up to `now`, jobs under way included."""
-        return self._worked_s + self._lines * now
-
-    def _book(self, lines: int) -> None:
-        self._lines += lines
-        self._worked_s -= lines * self._env.now
 
     def _end(self, job: StationJob) -> None:
         if not job.dropped:
-            self._book(-job.lines)
             job.done()
 
 
@@ -110,10 +91,6 @@ class QueueingStation:
         else:
             self._queue.remove(standing)
 
-    def worked_until(self, now: float) -> float:
-        """Return the seconds of work of the station behind it."""
-        return self._behind.worked_until(now)
-
     def leave(self, standing: "_QueuedJob") -> None:
         """Let the next job in."""
         del self._inside[standing.job]
@@ -135,7 +112,7 @@ class _QueuedJob(StationJob):
     __slots__ = ("admitted", "job", "queue")
 
     def __init__(self, job: StationJob, queue: QueueingStation) -> None:
-        super().__init__(job.lines)
+        super().__init__()
         self.job = job
         self.queue = queue
         self.admitted = False
@@ -159,7 +136,6 @@ class SharedHost:
         self._cores = cores
         self._progress = 0.0  # seconds of work that each job has had since the host began
         self._at_s = env.now
-        self._worked_s = 0.0
         self._jobs: list[tuple[float, int, StationJob]] = []  # a heap by the progress at which a job is done
         self._running = 0
         self._tickets = count()
@@ -180,16 +156,11 @@ class SharedHost:
         self._running -= 1
         self._set_alarm()
 
-    def worked_until(self, now: float) -> float:
-        """Return the seconds of work that the cores have done up to `now`, each second of each core counted."""
-        return self._worked_s + (now - self._at_s) * min(self._cores, self._running)
-
     def _rate(self) -> float:
         return min(1.0, self._cores / self._running) if self._running else 1.0
 
     def _advance(self) -> None:
         now = self._env.now
-        self._worked_s = self.worked_until(now)
         self._progress += (now - self._at_s) * self._rate()
         self._at_s = now
 

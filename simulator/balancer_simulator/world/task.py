@@ -13,20 +13,14 @@ __all__ = ["Demand", "ServesCalls", "Task", "Worker", "new_task"]
 
 
 class ServesCalls(Protocol):
-    """The server of a call, as a task sees it."""
+    """The server of a call, as a task sees it. `number` is its place among those of the run."""
+
+    number: int
 
     def begin(self, task: "Task", now: float) -> None: ...
 
     def finish(self, task: "Task", now: float, failed: bool) -> None:
         """Free the slots of the call of `task`."""
-        ...
-
-    def leave_behind(self, task: "Task", now: float) -> None:
-        """Record that nobody waits for the call of `task` any more, although it goes on."""
-        ...
-
-    def forget(self, task: "Task", now: float) -> None:
-        """Record that a call which was left behind is over."""
         ...
 
 
@@ -97,6 +91,7 @@ class Task:
             call began.
         attempt_asked_s: of a call that is kept as a span: when its attempt asked.
         attempt: calls begun so far.
+        waited_s: how long it has waited for them.
         asks: it asks for an endpoint, or waits for one.
         lease, server, waiter: of the present attempt.
         asker: who has it wait.
@@ -124,6 +119,7 @@ class Task:
         "request",
         "rival",
         "server",
+        "waited_s",
         "waiter",
         "within_s",
         "work_s",
@@ -143,6 +139,7 @@ class Task:
     asked_s: float
     attempt_asked_s: float
     attempt: int
+    waited_s: float
     asks: bool
     lease: Lease
     server: ServesCalls
@@ -167,6 +164,7 @@ def new_task(number: int, work_s: float, demand: Demand, worker: Worker | None, 
     task.worker = worker
     task.arrived_s = task.asked_s = task.attempt_asked_s = now
     task.attempt = 0
+    task.waited_s = 0.0
     task.asks = True
     task.plan = task.polls = task.rival = task.leader = None
     task.failed_at = ""

@@ -16,7 +16,6 @@ from balancer.reporting.charts import (
     inside,
     rows,
     share_bars,
-    slot_rows,
     to_svg,
 )
 from tests.svg import size_of, words_of
@@ -70,9 +69,7 @@ def test_no_words_overlap_or_leave_the_drawing(number):
     assert all(word.left > -0.01 and word.right < width + 0.01 and 0 < word.y <= height for word in found)
 
 
-def test_rows_of_slots_and_of_shares():
-    slots = slot_rows(["a", "b"], slots=20, length=7.0, xlabel="s")
-    assert slots.height > rows(["a", "b"], width=WIDE, xlabel="s").height
+def test_shares_are_beside_their_weights():
     shares = to_svg(share_bars(["a", "b"], [0.25, 0.75], [0.5, 0.5], xlabel="share"))
     assert {"share", "by weight", "share (%)"} <= {word.text for word in words_of(shares)}
     assert ElementTree.fromstring(shares).tag.endswith("}svg")
