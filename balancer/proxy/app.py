@@ -11,7 +11,6 @@ import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -21,17 +20,17 @@ from balancer.errors import BalancerError, ConfigError, TooManyWaiters
 from balancer.hookspecs import HttpCall, Routes
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
-from balancer.proxy.client_body import BodyGone, KeptBytes
-from balancer.proxy.client_request import ClientRequest
-from balancer.proxy.client_side import ClientConnection, ClientConnections, ConnectionLimits
+from balancer.proxy.client_request import BodyGone, ClientRequest, KeptBytes
+from balancer.proxy.client_side import ClientConnections, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
-from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
+from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map
 from balancer.proxy.own_answers import OwnAnswer, answer_for
-from balancer.proxy.server_side import ServerConnections
+from balancer.proxy.server_side import Servers
 from balancer.proxy.tenants import Tenant, Tenants
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.shells.lease_request import LeaseRequest
+from balancer.transports.forwarding import joined
 from balancer.transports.request_options import prompt_key, prompt_tokens
 from balancer.transports.sessions import IDS, RequestText, Sessions
 from balancer.values.wording import why_not_listening
@@ -102,11 +101,11 @@ class ProxyServer:
         self._lately_s = -math.inf
         self._server: asyncio.Server | None = None
         self._clients: ClientConnections | None = None
-        self._servers: ServerConnections | None = None
+        self._servers: Servers | None = None
         self._scrape: Callable[[], tuple[bytes, str]] | None = None
         if not self._routes:
             for endpoint in pool.endpoints():
-                place_of(endpoint.url)
+                joined(endpoint.url, "/")
         if settings.ca is not None:
             self._tls = _context(settings.ca)
 
@@ -128,11 +127,11 @@ class ProxyServer:
         loop, limits = asyncio.get_running_loop(), self._limits
         if has("observe", "prometheus_client"):
             self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
-        self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
-        self._servers = ServerConnections(
-            loop,
-            self._context_for_servers,
+        self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle, self._count)
+        self._servers = Servers(
+            self._tls,
             connect_s=limits.connect_s,
+            first_byte_s=self._settings.first_byte_s,
             silent_s=self._settings.silent_s,
             keep_s=limits.keep_alive_s,
             head_bytes=limits.head_bytes,
@@ -141,7 +140,7 @@ class ProxyServer:
             tls.set_alpn_protocols(["http/1.1"])
         try:
             self._server = await loop.create_server(
-                lambda: ClientConnection(clients),
+                clients,
                 host,
                 port,
                 ssl=tls,
@@ -163,7 +162,7 @@ class ProxyServer:
         if self._clients is not None:
             await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
         if self._servers is not None:
-            self._servers.close()
+            await self._servers.close()
         if self._contact is not None:
             self._contact.stop()
 
@@ -181,30 +180,28 @@ class ProxyServer:
         """How many bytes of requests' bodies are kept."""
         return self._kept.kept
 
-    def _context_for_servers(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
-
     # -- a request ---------------------------------------------------------------------------------
 
     async def _handle(self, request: ClientRequest) -> None:
         try:
             await self._answer(request)
-        except BodyGone:
-            if request.bad is None or request.begun:
+        except BodyGone as gone:
+            if request.begun:
                 raise
-            self._refuse(request, _bad(request.bad))
+            self._refuse(request, OwnAnswer.to(gone.bad))
         finally:
             if request.begun:
                 self._lately += 1
-                self._answers[request.status] = self._answers.get(request.status, 0) + 1
+                self._count(request.status)
+
+    def _count(self, status: int) -> None:
+        self._answers[status] = self._answers.get(status, 0) + 1
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
         if head is None or request.bad is not None:
-            assert request.bad is not None, "what has no head could not be read"
-            self._refuse(request, _bad(request.bad))
+            assert request.bad is not None, "what has no head is refused"
+            self._refuse(request, OwnAnswer.to(request.bad))
             return
         if head.path == _HEALTH:
             self._tell_health(request)
@@ -240,21 +237,21 @@ class ProxyServer:
         assert self._servers is not None
         try:
             plans, asked = self._plans_for(head), self._asked(request, head, tenant)
+            forwarded = ForwardedRequest(
+                head,
+                request.connection.peer,
+                secure=request.connection.secure,
+                extend=self._settings.forwarded == "extend",
+                without=self._tenants.headers,
+            )
         except BadRequest as bad:
-            self._refuse(request, _bad(bad))
+            self._refuse(request, OwnAnswer.to(bad))
             return
         session = None
         if self._sessions is not None:
             text = RequestText(head.target.decode("ascii"), header_map(head.headers), request.body.content)
             session = self._sessions.session_of(self._pool, text)
             asked = session.asked(asked)
-        forwarded = ForwardedRequest(
-            head,
-            request.peer,
-            secure=request.secure,
-            extend=self._settings.forwarded == "extend",
-            without=self._tenants.headers,
-        )
         exchange = ProxyExchange(
             self._engine,
             plans,
@@ -437,12 +434,6 @@ def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
         idle_s=settings.idle_s,
         elsewhere=settings.elsewhere,
     )
-
-
-def _bad(bad: BadRequest) -> OwnAnswer:
-    kind = HTTPStatus(bad.status).phrase.lower().replace(" ", "_")
-    headers = ((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),) if bad.status == 405 else ()
-    return OwnAnswer(bad.status, bad.why, kind, headers=headers)
 
 
 def _is_json(head: RequestHead) -> bool:

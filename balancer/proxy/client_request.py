@@ -1,66 +1,140 @@
-"""A request of a client, and the answer that it gets, on the connection on which it came."""
+"""A request of a client: its body, kept as far as it may be sent again, and the answer that it gets.
 
-from collections.abc import Sequence
+A body is read before a lease is asked for, so that a slow client holds no slot. Up to a limit it is kept, and can be
+sent as often as needed. Of a larger one the beginning is kept until the rest is sent: then it can be sent once only.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
-from balancer.proxy.client_body import ClientBody
-from balancer.proxy.heads import BadRequest, Header, RequestHead, answer_head, chunk, dated
+from aiohttp import StreamReader, web
 
-__all__ = ["AnsweredOn", "ByteSink", "ClientRequest", "Feeder"]
+from balancer.proxy.heads import BadRequest, Header, RequestHead, answer_head, chunk, dated, request_head
 
+__all__ = ["AnsweredOn", "BodyGone", "ClientBody", "ClientRequest", "KeptBytes"]
+
+_MUCH: Final = 2**16  # bytes that are always kept
+_RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 _NO_BODY: Final = (204, 304)
 
 
-class Feeder(Protocol):
-    """What sends something to a connection, and can be told to wait."""
+class BodyGone(Exception):
+    """The rest of a body will not come. Field: `bad`, why."""
 
-    def pause(self) -> None:
-        """Send nothing for now."""
-        ...
-
-    def resume(self) -> None:
-        """Send again."""
-        ...
+    def __init__(self, bad: BadRequest) -> None:
+        super().__init__(bad.why)
+        self.bad = bad
 
 
-class ByteSink(Protocol):
-    """Where the bytes of an answer or of a tunnel go; of a tunnel, b"" at their end."""
+class KeptBytes:
+    """How many bytes of bodies are kept, of all requests together.
 
-    def take(self, piece: bytes) -> None:
-        """Take the next piece."""
-        ...
+    Args:
+        most: the limit for all.
+        each: the limit for one.
+    """
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most = most
+        self._each = each
+        self.kept = 0
+
+    def room(self) -> int:
+        """Return how many bytes of a further body may be kept."""
+        return self._each if self.kept + self._each <= self._most else min(self._each, _MUCH)
+
+
+class ClientBody:
+    """The body of one request.
+
+    Args:
+        kept: counts what is kept.
+        source: where it comes from.
+        most: the largest body.
+        within_s: the time that it has, apart from one second for each KiB. Only waits for the client count.
+
+    Attributes:
+        replays: True while it can be sent from its beginning.
+    """
+
+    def __init__(self, kept: KeptBytes, source: StreamReader, most: int, within_s: float) -> None:
+        self.replays = True
+        self._every = kept
+        self._source = source
+        self._most = most
+        self._left_s = within_s
+        self._data = bytearray()  # one buffer, as a piece may be a single byte
+        self._came = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been read."""
+        return self._source.at_eof()
+
+    @property
+    def content(self) -> bytes | None:
+        """All of it, if it is kept whole; else None."""
+        return bytes(self._data) if self.complete and self.replays else None
+
+    @property
+    def kept(self) -> bytes:
+        """What is kept of it."""
+        return bytes(self._data)
+
+    async def begun(self) -> None:
+        """Wait until all of it is kept, or as much as may be. Raises BodyGone."""
+        room = self._every.room()
+        while not self.complete and len(self._data) <= room:
+            piece = await self._piece()
+            self._data += piece
+            self._every.kept += len(piece)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield all of it, from its beginning. From now on it cannot be sent again. Raises BodyGone."""
+        piece = self.kept
+        self.close()
+        yield piece
+        while not self.complete:
+            yield await self._piece()
+
+    def close(self) -> None:
+        """Forget what is kept."""
+        if self.replays:
+            self.replays = False
+            self._every.kept -= len(self._data)
+            self._data.clear()
+
+    async def _piece(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            async with asyncio.timeout(self._left_s):
+                piece = await self._source.readany()
+        except TimeoutError:
+            raise BodyGone(BadRequest("the body of the request did not come in time", 408)) from None
+        except Exception as error:  # as aiohttp's parser found it
+            raise BodyGone(BadRequest(f"the body of the request is no valid HTTP/1.1: {error}")) from None
+        self._left_s += len(piece) / _RATE - (loop.time() - began_s)
+        self._came += len(piece)
+        if self._came > self._most:
+            raise BodyGone(too_large(self._most))
+        return piece
 
 
 class AnsweredOn(Protocol):
-    """The connection on which a request came.
-
-    Attributes:
-        peer: the address of the client.
-        secure: whether it has TLS.
-    """
+    """The connection on which a request came: the client's address, and whether it has TLS."""
 
     peer: str
     secure: bool
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no further request is served."""
-        ...
+    transport: asyncio.Transport | None
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
         ...
 
-    def feed_from(self, feeder: Feeder | None) -> None:
-        """Let `feeder` wait while the client does not read."""
-        ...
-
-    def hold(self, why: str, *, on: bool) -> None:
-        """Read nothing while there is a reason for that."""
-        ...
-
-    def tunnel_to(self, sink: ByteSink) -> None:
-        """Pass on all that comes from now on, and what came before."""
+    async def drained(self) -> None:
+        """Wait until the client has read most of what was sent."""
         ...
 
 
@@ -68,40 +142,40 @@ class ClientRequest:
     """One request of a client, and the answer that it gets.
 
     Attributes:
-        head: its head; None if it could not be read.
-        body: its body.
-        bad: why it is refused; None: it is not, so far.
-        peer: the address of the client.
-        secure: whether the connection has TLS.
+        head: its head; None if it is refused.
+        bad: why it is refused; None: it is not.
+        connection: on which it came.
         holder: the name of the client's tenant; "" at first.
+        status: of its answer.
         begun: whether an answer was begun.
         ended: whether the whole answer was sent.
         keeps: whether the connection may serve a further request.
         framed: whether a client sees that the answer is not whole, if the connection ends before its end.
     """
 
-    def __init__(
-        self, connection: AnsweredOn, head: RequestHead | None, body: ClientBody, bad: BadRequest | None = None
-    ) -> None:
-        self.head = head
+    def __init__(self, connection: AnsweredOn, came: web.BaseRequest, body: ClientBody, head_bytes: int) -> None:
+        self.connection = connection
         self.body = body
-        self.bad = bad
-        self.peer = connection.peer
-        self.secure = connection.secure
         self.holder = ""
-        self.begun = self.ended = self.framed = False
-        self.keeps = head is not None and head.keeps
         self.status = 0
-        self._connection = connection
-        self._chunked = False
-        self._bodiless = False
-        self._asks_first = head is not None and head.named.get(b"expect", b"").lower() == b"100-continue"
+        self.begun = self.ended = self.framed = False
+        self.head: RequestHead | None = None
+        self.bad: BadRequest | None = None
+        self._chunked = self._bodiless = False
+        try:
+            self.head = head = request_head(came, head_bytes)
+            if head.length is not None and head.length > body._most:
+                raise too_large(body._most)
+        except BadRequest as bad:
+            self.head, self.bad = None, bad
+        self.keeps = self.head is not None and self.head.keeps
 
     async def read_body(self) -> None:
         """Wait until the body is kept, or as much of it as may be. Raises BodyGone."""
-        if self._asks_first and not self.body.complete and not self.begun:
-            self._asks_first = False
-            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.body.complete:
+            return
+        if self.head is not None and self.head.named.get(b"expect", b"").lower() == b"100-continue":
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         await self.body.begun()
 
     def begin(
@@ -129,24 +203,25 @@ class ClientRequest:
             else:
                 self.keeps = False
         self.framed = self._chunked or length is not None
-        if not self.body.complete or self._connection.stopping:
+        if not self.body.complete:
             self.keeps = False
         if not self.keeps:
             framing.append((b"Connection", b"close"))
         told = answer_head(status, reason, headers, framing)
         if content and not self._bodiless:
             told += chunk(content) if self._chunked else content
-        self._connection.write(told)
+        self.connection.write(told)
 
-    def take(self, piece: bytes) -> None:
-        """Send the next piece of the body."""
+    async def take(self, piece: bytes) -> None:
+        """Send the next piece of the body, once the client has read most of what came before."""
         if not self._bodiless:
-            self._connection.write(chunk(piece) if self._chunked else piece)
+            self.connection.write(chunk(piece) if self._chunked else piece)
+            await self.connection.drained()
 
-    def end(self, trailers: Sequence[Header] = ()) -> None:
+    def end(self) -> None:
         """End the answer: all of it was sent."""
         if self._chunked:
-            self._connection.write(b"".join((b"0\r\n", *(b"%b: %b\r\n" % each for each in trailers), b"\r\n")))
+            self.connection.write(b"0\r\n\r\n")
         self.ended = True
 
     def answer(self, status: int, content: bytes, headers: Sequence[Header] = ()) -> None:
@@ -154,28 +229,15 @@ class ClientRequest:
         self.begin(status, b"", [*headers, dated()], len(content), content)
         self.end()
 
-    def feed_from(self, feeder: Feeder | None) -> None:
-        """Let `feeder` wait while the client does not read."""
-        self._connection.feed_from(feeder)
-
-    def upgrade(self, headers: Sequence[Header], sink: ByteSink) -> None:
-        """Accept the upgrade to another protocol. From now on the client's bytes go to `sink`."""
+    def upgrade(self, headers: Sequence[Header]) -> None:
+        """Accept the upgrade to another protocol."""
         self.begun = self.ended = True
         self.keeps = False
         self.status = 101
-        self._connection.write(
-            answer_head(101, b"", headers, [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")])
-        )
-        self._connection.tunnel_to(sink)
+        accepted = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        self.connection.write(answer_head(101, b"", headers, accepted))
 
-    def write(self, data: bytes) -> None:
-        """Send bytes of the other protocol."""
-        self._connection.write(data)
 
-    def pause(self) -> None:
-        """Read nothing of the other protocol for now."""
-        self._connection.hold("tunnel", on=True)
-
-    def resume(self) -> None:
-        """Read again."""
-        self._connection.hold("tunnel", on=False)
+def too_large(most: int) -> BadRequest:
+    """Return the refusal of a body that is too large."""
+    return BadRequest(f"the body of the request has more than {most} bytes", 413)

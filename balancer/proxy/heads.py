@@ -1,7 +1,8 @@
 """Heads of HTTP messages: what is refused, what is passed on, and what is replaced (RFC 9110, RFC 9112).
 
-Names of headers are compared in lower case. httptools has checked the syntax strictly. So a head that gets here has no
-bare CR or LF, no folded line, no white space before a colon, and not both `Content-Length` and `Transfer-Encoding`.
+Names of headers are compared in lower case. aiohttp has checked the syntax strictly. So a head that gets here has one
+`Host`, no bare CR or LF, no folded line, no white space before a colon, and not both `Content-Length` and
+`Transfer-Encoding`.
 """
 
 import re
@@ -10,10 +11,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+from multidict import CIMultiDict
+from yarl import URL
 
 from balancer.endpoint import Endpoint
 from balancer.transports.forwarding import headers_of, joined
@@ -22,14 +26,12 @@ __all__ = [
     "BadRequest",
     "Header",
     "RequestHead",
-    "ServerPlace",
     "answer_head",
     "answer_headers",
     "chunk",
     "dated",
     "first_of",
     "header_map",
-    "place_of",
     "request_head",
     "tokens_of",
 ]
@@ -39,26 +41,18 @@ Header = tuple[bytes, bytes]
 _ID: Final = f"balancer-{secrets.token_hex(4)}".encode()  # in `Via`: a request that comes back is a loop
 
 # For one connection only (RFC 9110, 7.6.1), or written anew here.
-_HOP: Final = frozenset(
-    (
-        b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
-        b"upgrade http2-settings expect content-length host via"
-    ).split()
-)
 _ANSWER_HOP: Final = frozenset(
     (
         b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
         b"upgrade content-length"
     ).split()
 )
+_HOP: Final = _ANSWER_HOP | {b"http2-settings", b"expect", b"host", b"via"}
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"))
 _OURS: Final = frozenset((b"balancer-deadline", b"balancer-key"))
-_NOT_AS_TRAILER: Final = _HOP | frozenset(
-    b"authorization set-cookie content-encoding content-type content-range".split()
-)
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
-_DOTS: Final = re.compile(rb"(^|[/\\])\.\.?($|[/\\;])")
+_DOTS: Final = re.compile(rb"(^|[/\\])\.\.?($|[/\\;?#\0])")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -101,22 +95,19 @@ class RequestHead:
         return self.target.partition(b"?")[0]
 
 
-def request_head(method: bytes, target: bytes, headers: list[Header], version: str, *, keeps: bool) -> RequestHead:
-    """Return the head of a request. Raises BadRequest."""
-    if version not in ("1.1", "1.0"):
+def request_head(came: web.BaseRequest, most: int) -> RequestHead:
+    """Return the head of a request, which has at most so many bytes. Raises BadRequest."""
+    if came.version not in (HttpVersion10, HttpVersion11):
         raise BadRequest("this proxy speaks HTTP/1.1", 505)
+    version = "1.1" if came.version == HttpVersion11 else "1.0"
+    method, headers = came.method.encode(), [*came.raw_headers]
     if method in (b"CONNECT", b"TRACE"):
-        raise BadRequest(f"{method.decode()} is not passed on", 405)
-    named: dict[bytes, bytes] = {}
-    for name, value in headers:
-        key = name.lower()
-        if key not in named:
-            named[key] = value
-        elif key == b"host":
-            raise BadRequest("the request has two Host headers")
+        raise BadRequest(f"{came.method} is not passed on", 405)
+    target = came.raw_path.encode("utf-8", "surrogateescape")
+    if len(target) + sum(len(name) + len(value) for name, value in headers) > most:
+        raise BadRequest(f"the head of the request has more than {most} bytes", 431)
+    named = {name.lower(): value for name, value in reversed(headers)}  # the first of each
     host = named.get(b"host")
-    if host is None and version == "1.1":
-        raise BadRequest("the request has no Host header")
     if host and not _HOST.fullmatch(host):
         raise BadRequest("the Host header is no host")
     if not target.startswith(b"/"):
@@ -134,7 +125,7 @@ def request_head(method: bytes, target: bytes, headers: list[Header], version: s
     upgrade = named.get(b"upgrade", b"").strip().lower() if version == "1.1" else b""
     if upgrade != b"websocket" or method != b"GET" or length != 0 or b"upgrade" not in tokens_of(headers):
         upgrade = b""
-    return RequestHead(method, target, headers, named, version, upgrade, length, keeps and version == "1.1")
+    return RequestHead(method, target, headers, named, version, upgrade, length, came.keep_alive and version == "1.1")
 
 
 def _origin_form(method: bytes, target: bytes, named: dict[bytes, bytes]) -> bytes:
@@ -154,9 +145,9 @@ def _origin_form(method: bytes, target: bytes, named: dict[bytes, bytes]) -> byt
 
 def _check_path(target: bytes) -> None:
     """Refuse paths with dot segments, as they could leave the path of an endpoint's URL."""
-    path = target.partition(b"?")[0]
-    if b"%" in path:
-        path = unquote_to_bytes(path)
+    path, before = target.partition(b"?")[0], b""
+    while path != before:  # a server behind another may decode it twice
+        path, before = unquote_to_bytes(path), path
     if _DOTS.search(path):
         raise BadRequest("the path has a segment . or .., which a client must resolve")
 
@@ -194,23 +185,6 @@ class header_map(Mapping[str, str]):  # noqa: N801  # used like a function: a vi
 # -- to a server ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPlace:
-    """Where an endpoint is: what a connection needs to know."""
-
-    host: str
-    port: int
-    tls: bool
-
-
-@lru_cache(4096)
-def place_of(url: str) -> ServerPlace:
-    """Return where the endpoint of this URL is. Raises ConfigError if the URL is not http or https."""
-    parts = urlsplit(joined(url, "/"))
-    tls = parts.scheme == "https"
-    return ServerPlace(parts.hostname or "", parts.port or (443 if tls else 80), tls)
-
-
 class ForwardedRequest:
     """A request as servers get it.
 
@@ -245,34 +219,24 @@ class ForwardedRequest:
             kept.append((b"X-Forwarded-Host", host))
         via = [value for name, value in head.headers if name.lower() == b"via"]
         kept.append((b"Via", b", ".join([*via, head.version.encode() + b" " + _ID])))
-        if b"trailers" in tokens_of(head.headers, b"te"):
-            kept.append((b"TE", b"trailers"))
-        self._kept = kept
+        try:
+            self._kept = [(name.decode(), value.decode()) for name, value in kept]
+        except UnicodeDecodeError:
+            raise BadRequest("a header has bytes that are no UTF-8") from None
 
-    def head_for(self, endpoint: Endpoint, length: int | None) -> bytes:
-        """Return the bytes of the head for `endpoint`. `length`: of the body; None: it is sent in chunks."""
+    def for_endpoint(self, endpoint: Endpoint, length: int | None) -> tuple[URL, CIMultiDict[str]]:
+        """Return the URL and the headers for `endpoint`. `length`: of the body; None: it is sent in chunks."""
         head = self._head
-        url = joined(endpoint.url, head.target.decode("ascii"))
-        target = url.partition("://")[2].partition("/")[2]
+        url = URL(joined(endpoint.url, head.target.decode("ascii")), encoded=True).with_user(None)
         theirs = headers_of(endpoint)
-        if len(theirs) > 1 or "Host" not in theirs:
-            replaced = {name.lower().encode() for name in theirs}
-            kept = [(name, value) for name, value in self._kept if name.lower() not in replaced]
-        else:
-            kept = self._kept
-        lines = [b"%b /%b HTTP/1.1\r\n" % (head.method, target.encode("ascii"))]
-        lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in theirs.items()]
-        lines += [b"%b: %b\r\n" % header for header in kept]
+        sent: CIMultiDict[str] = CIMultiDict(theirs)
+        replaced = {name.lower() for name in theirs}
+        sent.extend([(name, value) for name, value in self._kept if name.lower() not in replaced])
         if head.upgrade:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        elif b"te" in head.named and kept and kept[-1][0] == b"TE":
-            lines.append(b"Connection: TE\r\n")
-        if length is None:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        elif length or head.method not in (b"GET", b"HEAD", b"OPTIONS", b"DELETE"):
-            lines.append(b"Content-Length: %d\r\n" % length)
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            sent["Connection"], sent["Upgrade"] = "Upgrade", "websocket"
+        if length:
+            sent["Content-Length"] = str(length)
+        return url, sent
 
 
 # -- to a client ---------------------------------------------------------------------------------------
@@ -285,11 +249,6 @@ def answer_headers(headers: Sequence[Header]) -> list[Header]:
     if listed:
         drop |= listed
     return [header for header in headers if header[0].lower() not in drop]
-
-
-def trailers_of(headers: Sequence[Header]) -> list[Header]:
-    """Return the trailers that may be passed on (RFC 9110, 6.5.1)."""
-    return [header for header in headers if header[0].lower() not in _NOT_AS_TRAILER]
 
 
 def answer_head(status: int, reason: bytes, headers: Iterable[Header], framing: Iterable[Header] = ()) -> bytes:

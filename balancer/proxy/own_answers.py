@@ -2,6 +2,7 @@
 
 import json
 import math
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from balancer.errors import (
@@ -15,7 +16,7 @@ from balancer.errors import (
     QuotaSpent,
     TooManyWaiters,
 )
-from balancer.proxy.heads import Header
+from balancer.proxy.heads import BadRequest, Header, answer_head, dated
 from balancer.shells.driver import DeadlinePassed
 
 __all__ = ["OwnAnswer", "answer_for"]
@@ -39,6 +40,19 @@ class OwnAnswer(NamedTuple):
     kind: str
     retry_after_s: float | None = None
     headers: tuple[Header, ...] = ()
+
+    @classmethod
+    def to(cls, bad: BadRequest) -> "OwnAnswer":
+        """Return the answer to a request that is refused."""
+        kind = HTTPStatus(bad.status).phrase.lower().replace(" ", "_")
+        headers = ((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),) if bad.status == 405 else ()
+        return cls(bad.status, bad.why, kind, headers=headers)
+
+    def as_message(self) -> bytes:
+        """Return all of it, after which the connection ends."""
+        content = self.content()
+        framing = [(b"Content-Length", b"%d" % len(content)), (b"Connection", b"close")]
+        return answer_head(self.status, b"", [*self.all_headers(), dated()], framing) + content
 
     def content(self) -> bytes:
         """Return the body."""
