@@ -20,11 +20,11 @@ from balancer.errors import BalancerError, ConfigError, TooManyWaiters
 from balancer.hookspecs import HttpCall, Routes
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
-from balancer.proxy.client_request import BodyGone, ClientRequest, KeptBytes
-from balancer.proxy.client_side import ClientConnections, ConnectionLimits
+from balancer.proxy.client_body import BodyGone, KeptBytes
+from balancer.proxy.client_side import ClientConnections, ClientRequest, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
-from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map
+from balancer.proxy.heads import BadRequest, Header, RequestHead, forwarded
 from balancer.proxy.own_answers import OwnAnswer, answer_for
 from balancer.proxy.server_side import Servers
 from balancer.proxy.tenants import Tenant, Tenants
@@ -39,8 +39,8 @@ __all__ = ["ProxyServer"]
 
 _log = logging.getLogger("balancer.proxy")
 
-_HEALTH: Final = b"/balancer/health"
-_METRICS: Final = b"/balancer/metrics"
+_HEALTH: Final = "/balancer/health"
+_METRICS: Final = "/balancer/metrics"
 _LONGEST_KEY: Final = 256
 _MOST_BLOCKS: Final = 64
 _MOST_DEADLINES: Final = 64
@@ -199,10 +199,6 @@ class ProxyServer:
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
-        if head is None or request.bad is not None:
-            assert request.bad is not None, "what has no head is refused"
-            self._refuse(request, OwnAnswer.to(request.bad))
-            return
         if head.path == _HEALTH:
             self._tell_health(request)
             return
@@ -229,15 +225,14 @@ class ProxyServer:
         if path == _METRICS:
             await self._tell_metrics(request)
             return
-        if self._routes:
-            route = self._routes.get(f"{head.method.decode()} {path.decode()}")
-            if route is not None:
-                await self._run_route(route, request, head)
-                return
+        route = self._routes.get(f"{head.method} {path}")
+        if route is not None:
+            await self._run_route(route, request, head)
+            return
         assert self._servers is not None
         try:
             plans, asked = self._plans_for(head), self._asked(request, head, tenant)
-            forwarded = ForwardedRequest(
+            sent = forwarded(
                 head,
                 request.connection.peer,
                 secure=request.connection.secure,
@@ -249,7 +244,7 @@ class ProxyServer:
             return
         session = None
         if self._sessions is not None:
-            text = RequestText(head.target.decode("ascii"), header_map(head.headers), request.body.content)
+            text = RequestText(head.target, head.headers, request.body.content)
             session = self._sessions.session_of(self._pool, text)
             asked = session.asked(asked)
         exchange = ProxyExchange(
@@ -257,7 +252,7 @@ class ProxyServer:
             plans,
             asked,
             request=request,
-            forwarded=forwarded,
+            sent=sent,
             servers=self._servers,
             resend=self._settings.resend,
             session=session,
@@ -290,15 +285,12 @@ class ProxyServer:
         if body is None:
             self._refuse(request, OwnAnswer(413, "the body is too large for this path", "too_large"))
             return
-        path, _, query = head.target.decode("ascii").partition("?")
-        headers: dict[str, str] = {}
-        for name, value in head.headers:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        path, _, query = head.target.partition("?")
+        headers = {name.lower(): ", ".join(head.headers.getall(name)) for name in head.headers}
         try:
             if self._contact is not None:
                 self._contact.check()
-            answer = await route(HttpCall(head.method.decode(), path, query, headers, body, request.holder))
+            answer = await route(HttpCall(head.method, path, query, headers, body, request.holder))
         except BalancerError as error:
             self._refuse_after(request, error)
             return
@@ -310,7 +302,7 @@ class ProxyServer:
     def _plans_for(self, head: RequestHead) -> AttemptPlans:
         """Return what makes the plan of a request. Its own deadline counts if it is the earlier one."""
         deadline_s = math.inf if self._settings.deadline_s is None else self._settings.deadline_s
-        said = head.named.get(b"balancer-deadline")
+        said = head.headers.get("Balancer-Deadline")
         if said is not None:
             try:
                 asked_s = float(said)
@@ -335,10 +327,9 @@ class ProxyServer:
 
     def _asked(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> LeaseRequest:
         """Return what a request asks the pool for."""
-        key = head.named.get(b"balancer-key")
-        said = None if key is None else key.decode("latin-1")
+        said = head.headers.get("Balancer-Key")
         if said is not None and len(said) > _LONGEST_KEY:
-            said = hashlib.blake2b(said.encode()).hexdigest()
+            said = hashlib.blake2b(said.encode(errors="replace")).hexdigest()
         labels, tokens = tenant.labels, None
         by_prompt = said is None and self._settings.prompt_key
         known = self._known_labels() if self._settings.models else frozenset()
@@ -351,8 +342,6 @@ class ProxyServer:
                 model = _model_of(content) if known else None
                 labels = labels | {model} if model in known else labels
         priority = 0 if tenant.settings is None else tenant.settings.priority
-        if not (labels or said or tokens or tenant.name or priority):
-            return _ANY
         return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=priority)
 
     def _known_labels(self) -> frozenset[str]:
@@ -372,8 +361,6 @@ class ProxyServer:
         self._refuse(request, answer_for(error, self._wait_s(waiting)))
 
     def _refuse(self, request: ClientRequest, refusal: OwnAnswer) -> None:
-        if request.bad is not None:
-            request.keeps = False
         request.answer(refusal.status, refusal.content(), refusal.all_headers())
 
     def _wait_s(self, ahead: int) -> float:
@@ -419,7 +406,6 @@ class ProxyServer:
         return dict(self._unmetered)
 
 
-_ANY: Final = LeaseRequest()
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
 
 
@@ -437,8 +423,8 @@ def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
 
 
 def _is_json(head: RequestHead) -> bool:
-    kind = head.named.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return head.method == b"POST" and (kind == b"application/json" or kind.endswith(b"+json"))
+    kind = head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return head.method == "POST" and (kind == "application/json" or kind.endswith("+json"))
 
 
 def _model_of(content: bytes) -> str | None:

@@ -10,7 +10,7 @@ import logging
 import math
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,11 +19,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
-from balancer.proxy.client_request import BodyGone, ClientBody, ClientRequest, KeptBytes
-from balancer.proxy.heads import BadRequest
+from balancer.proxy.client_body import BodyGone, ClientBody, KeptBytes, too_large
+from balancer.proxy.heads import BadRequest, Header, RequestHead, answer_head, chunk, dated, request_head
 from balancer.proxy.own_answers import OwnAnswer
 
-__all__ = ["ClientConnection", "ClientConnections", "ConnectionLimits"]
+__all__ = ["ClientConnections", "ClientRequest", "ConnectionLimits"]
 
 _log = logging.getLogger("balancer.proxy")
 
@@ -31,6 +31,7 @@ _LINGER_S: Final = 2.0
 _PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 _RESET: Final = struct.pack("ii", 1, 0)
 _END: Final = b"\r\n\r\n"
+_NO_BODY: Final = (204, 304)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class ClientConnections:
         loop: asyncio.AbstractEventLoop,
         limits: ConnectionLimits,
         kept: KeptBytes,
-        handle: Callable[[ClientRequest], Coroutine[Any, Any, None]],
+        handle: Callable[["ClientRequest"], Coroutine[Any, Any, None]],
         refused: Callable[[int], None],
     ) -> None:
         self.loop = loop
@@ -123,8 +124,14 @@ class ClientConnections:
         assert isinstance(connection, ClientConnection)
         connection.begin()
         limits = self.limits
+        try:
+            head = request_head(came, limits.head_bytes)
+            if head.length is not None and head.length > limits.body_bytes:
+                raise too_large(limits.body_bytes)
+        except BadRequest as bad:
+            return connection.refuse(bad)
         body = ClientBody(self._kept, came.content, limits.body_bytes, limits.body_s)
-        request = ClientRequest(connection, came, body, limits.head_bytes)
+        request = ClientRequest(connection, head, body)
         try:
             await self._handle(request)
         except BodyGone:
@@ -197,7 +204,14 @@ class ClientConnection(web.RequestHandler):
             self._head_timer = None
         self.every.limit.serve(self)
 
-    def finish(self, request: ClientRequest) -> "_Sent":
+    def refuse(self, bad: BadRequest) -> "_Sent":
+        """Answer what is no request that can be served."""
+        self.begin()
+        self.every.refused(bad.status)
+        self.write(OwnAnswer.to(bad).as_message())
+        return _Sent(self, keeps=False, lingers=True)
+
+    def finish(self, request: "ClientRequest") -> "_Sent":
         """Go on after a request."""
         self.serves = self._headed = False
         self._size, self._last = 0, b""
@@ -239,13 +253,14 @@ class ClientConnection(web.RequestHandler):
             return
         if not self.serves and data:
             if self._head_timer is None:
+                self.keep_alive(True)  # it is not idle any more
                 self._head_timer = self.every.loop.call_later(self.every.limits.head_s, self._late)
             if not self._headed:
                 self._headed = _END in self._last + data
                 self._last = data[-3:]
                 self._size += len(data)
                 if not self._headed and self._size > self.every.limits.head_bytes:
-                    self._refuse(_too_long(self.every.limits))
+                    self._end(_too_long(self.every.limits))
                     return
         super().data_received(data)
 
@@ -280,23 +295,19 @@ class ClientConnection(web.RequestHandler):
         """Answer what is no request."""
         why = str(message or "").partition("\n")[0].strip().rstrip(":")
         too_long = isinstance(exc, LineTooLong)
-        self._tell(_too_long(self.every.limits) if too_long else BadRequest(f"the request is no valid HTTP/1.1: {why}"))
-        return _Sent(self, keeps=False, lingers=True)
+        return self.refuse(
+            _too_long(self.every.limits) if too_long else BadRequest(f"the request is no valid HTTP/1.1: {why}")
+        )
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _tell(self, bad: BadRequest) -> None:
-        self.begin()
-        self.every.refused(bad.status)
-        self.write(OwnAnswer.to(bad).as_message())
-
-    def _refuse(self, bad: BadRequest) -> None:
+    def _end(self, bad: BadRequest) -> None:
         """Answer a head, of which nothing more is read, with an error."""
-        self._tell(bad)
+        self.refuse(bad)
         self.every.loop.create_task(self.linger()).add_done_callback(lambda _: self.abort())
 
     def _late(self) -> None:
-        self._refuse(BadRequest("the head of the request did not come in time", 408))
+        self._end(BadRequest("the head of the request did not come in time", 408))
 
     def _watch(self) -> None:
         """Close the connection if its client does not read anything for too long."""
@@ -308,6 +319,97 @@ class ClientConnection(web.RequestHandler):
             self._watch()  # it reads, if slowly
         else:
             self.abort()
+
+
+class ClientRequest:
+    """One request of a client, and the answer that it gets.
+
+    Attributes:
+        connection: on which it came.
+        head: its head.
+        body: its body.
+        holder: the name of the client's tenant; "" at first.
+        status: of its answer.
+        begun: whether an answer was begun.
+        ended: whether the whole answer was sent.
+        keeps: whether the connection may serve a further request.
+        framed: whether a client sees that the answer is not whole, if the connection ends before its end.
+    """
+
+    def __init__(self, connection: ClientConnection, head: RequestHead, body: ClientBody) -> None:
+        self.connection = connection
+        self.head = head
+        self.body = body
+        self.holder = ""
+        self.status = 0
+        self.begun = self.ended = self.framed = False
+        self.keeps = head.keeps
+        self._chunked = self._bodiless = False
+
+    async def read_body(self) -> None:
+        """Wait until the body is kept, or as much of it as may be. Raises BodyGone."""
+        if self.body.complete:
+            return
+        if self.head.headers.get("Expect", "").lower() == "100-continue":
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await self.body.begun()
+
+    def begin(
+        self, status: int, reason: bytes, headers: Sequence[Header], length: int | None, content: bytes = b""
+    ) -> None:
+        """Send the head of the answer, and the beginning of its body.
+
+        Args:
+            status, reason, headers: of the answer, without those that frame it.
+            length: how long the body is; None: unknown.
+            content: its beginning.
+        """
+        self.begun = True
+        self.status = status
+        self._bodiless = status in _NO_BODY or self.head.method == "HEAD"
+        framing: list[Header] = []
+        if length is not None:
+            if status != 204:
+                framing.append((b"Content-Length", b"%d" % length))
+        elif not self._bodiless:
+            if self.head.version == "1.1":
+                self._chunked = True
+                framing.append((b"Transfer-Encoding", b"chunked"))
+            else:
+                self.keeps = False
+        self.framed = self._chunked or length is not None
+        self.keeps = self.keeps and self.body.complete and not self.connection.every.stopping
+        if not self.keeps:
+            framing.append((b"Connection", b"close"))
+        told = answer_head(status, reason, headers, framing)
+        if content and not self._bodiless:
+            told += chunk(content) if self._chunked else content
+        self.connection.write(told)
+
+    async def take(self, piece: bytes) -> None:
+        """Send the next piece of the body, once the client has read most of what came before."""
+        if not self._bodiless:
+            self.connection.write(chunk(piece) if self._chunked else piece)
+            await self.connection.drained()
+
+    def end(self) -> None:
+        """End the answer: all of it was sent."""
+        if self._chunked:
+            self.connection.write(b"0\r\n\r\n")
+        self.ended = True
+
+    def answer(self, status: int, content: bytes, headers: Sequence[Header] = ()) -> None:
+        """Send a whole answer of the proxy's own."""
+        self.begin(status, b"", [*headers, dated()], len(content), content)
+        self.end()
+
+    def upgrade(self, headers: Sequence[Header]) -> None:
+        """Accept the upgrade to another protocol."""
+        self.begun = self.ended = True
+        self.keeps = False
+        self.status = 101
+        accepted = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        self.connection.write(answer_head(101, b"", headers, accepted))
 
 
 class _Sent:

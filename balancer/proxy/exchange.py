@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiohttp.base_protocol import BaseProtocol
+from multidict import CIMultiDict
 
 from balancer.client_errors import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
-from balancer.load import REPORTS
-from balancer.proxy.client_request import BodyGone, ClientBody, ClientRequest
-from balancer.proxy.heads import ForwardedRequest, Header, answer_headers, first_of, header_map
+from balancer.proxy.client_body import BodyGone
+from balancer.proxy.client_side import ClientRequest
+from balancer.proxy.heads import Header, answer_headers, endpoint_head
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
@@ -33,31 +33,13 @@ from balancer.transports.reports import UsageReader, hear, usage_for
 from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
 from balancer.transports.sessions import RequestSession
 
-__all__ = ["ProxyExchange", "error_of_answer"]
+__all__ = ["ProxyExchange"]
 
 _HOLD_S: Final = 10.0  # a head without a body is passed on after so long: its client may wait for the head alone
+_LONGEST_PAUSE_S: Final = 3600  # of a Retry-After that is passed on
 _LAST_EVENT: Final = b"[DONE]"  # OpenAI's clients close a stream of events here
 _TAIL: Final = 64
 _LONGEST_ERROR: Final = 2**16
-
-
-def error_of_answer(status: int, headers: "header_map", content: bytes) -> EndpointError | None:
-    """Return the error of an answer that may be asked for elsewhere; None: it is for the client, whatever it says.
-
-    Args:
-        status: of HTTP.
-        headers: of the answer.
-        content: its decoded body.
-    """
-    if status < 400:
-        return None
-    if is_spent(status, content):
-        return QuotaSpent(f"answered {status}: its account has no quota left")
-    if status in BUSY_STATUSES:
-        return EndpointOverloaded(
-            f"answered {status}", retry_after_s=asked_pause_s(headers, received=datetime.now(UTC))
-        )
-    return EndpointError(f"answered {status}") if status >= 500 else None
 
 
 @dataclass(slots=True)
@@ -75,8 +57,8 @@ class ProxyExchange(TaskDriver[_Begun]):
     Args:
         engine, plans, asked: as for `CallDriver`.
         request: of the client.
-        forwarded: the request as servers get it.
-        servers: the connections to servers.
+        sent: its headers as servers get them.
+        servers: all of them.
         resend: which failed requests are tried elsewhere.
         session: of the request; None: it has none.
 
@@ -91,24 +73,22 @@ class ProxyExchange(TaskDriver[_Begun]):
         asked: LeaseRequest,
         *,
         request: ClientRequest,
-        forwarded: ForwardedRequest,
+        sent: CIMultiDict[str],
         servers: Servers,
         resend: Resend,
-        session: RequestSession | None = None,
+        session: RequestSession | None,
     ) -> None:
         super().__init__(engine, plans, asked)
-        assert request.head is not None
         self._request = request
         self._head = request.head
-        self._forwarded = forwarded
+        self._sent = sent
         self._servers = servers
         self._session = session
-        key = self._head.named.get(b"idempotency-key")
-        self._rule = ResendRule(resend, self._head.method.decode(), {"Idempotency-Key": key} if key else {})
+        self._rule = ResendRule(resend, self._head.method, self._head.headers)
         self._sending = Sending()
         self._refused: tuple[Exception, ServerAnswer] | None = None  # the last answer that was held back
-        self.unmetered = False
         self._gone: BodyGone | None = None  # why the body of the request ended early
+        self.unmetered = False
 
     @property
     def waits(self) -> bool:
@@ -122,7 +102,7 @@ class ProxyExchange(TaskDriver[_Begun]):
         except Exception as error:
             self._answer_refused(error)
         else:
-            await self._relay(begun)
+            await (self._tunnel if begun.answer.status == 101 else self._relay)(begun)
 
     # -- an attempt --------------------------------------------------------------------------------
 
@@ -134,14 +114,13 @@ class ProxyExchange(TaskDriver[_Begun]):
         answer: ServerAnswer | None = None
         try:
             answer = await self._ask(lease)
-            await self._hold(answer, lease)
-            outcome = self._judged(answer)
+            outcome = await self._judged(answer, lease)
         except GeneratorExit:  # the task is collected: its driver handles the lease
             raise
-        except BaseException as error:
+        except BaseException as found:
             if answer is not None:
                 answer.leave()
-            error = self._without_blame(error)
+            error = self._without_blame(found)
             end_lease(lease, self.counts_as(error))
             if isinstance(error, Exception) and may_go_elsewhere(error):
                 why = self._rule.refuses(self._sending, error) or ("" if self._request.body.replays else HALF_SENT)
@@ -151,56 +130,54 @@ class ProxyExchange(TaskDriver[_Begun]):
         self.hand.clear()  # the relay has the lease
         return _Begun(answer, lease, outcome)
 
-    def _without_blame(self, error: BaseException) -> BaseException:
-        """Return the error that counts: the server is not to blame for a client that stops sending."""
-        if self._gone is None or not isinstance(error, Exception):
-            return error
-        return CannotTell("got no whole request, because its client stopped sending")
-
     async def _ask(self, lease: Lease) -> ServerAnswer:
         """Send the request, and return its answer."""
         body = self._request.body
-        whole = body.complete
-        url, headers = self._forwarded.for_endpoint(lease.endpoint, self._head.length)
+        url, headers = endpoint_head(self._head, self._sent, lease.endpoint)
         while True:
-            sent = body.kept if whole else self._rest(body)
+            sent = (body.kept or None) if body.complete else self._rest()
             try:
-                return await self._servers.ask(self._head.method.decode(), url, headers, sent or None, self._sending)
+                return await self._servers.ask(self._head.method, url, headers, sent, self._sending)
             except ClosedEarly as error:
                 # An idle connection that its server has just closed says nothing about the server.
                 may_resend = body.replays and (not self._rule.watches or not self._sending.begun)
                 if not (error.idle and may_resend):
                     raise
 
-    async def _rest(self, body: ClientBody) -> AsyncIterator[bytes]:
+    async def _rest(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in body.pieces():
+            async for piece in self._request.body.pieces():
                 yield piece
         except BodyGone as gone:
             self._gone = gone
             raise
         self._sending.whole = True
 
-    async def _hold(self, answer: ServerAnswer, lease: Lease) -> None:
-        """Wait for what is needed to judge an answer."""
-        await answer.hold(1, _HOLD_S)
-        status = answer.status
-        if any(name.lower() in REPORTS for name, _ in answer.headers):
-            hear(header_map(answer.headers), lease)
-        if status >= 500 or status in BUSY_STATUSES or status in REFUSALS or status == 402:
-            await answer.hold(MOST_BYTES)
-
-    def _judged(self, answer: ServerAnswer) -> Outcome:
+    async def _judged(self, answer: ServerAnswer, lease: Lease) -> Outcome:
         """Return the outcome of the lease if all of `answer` arrives. Raises EndpointError to try elsewhere instead."""
-        status = answer.status
+        await answer.hold(1, _HOLD_S)
+        headers, status = answer.response.headers, answer.status
+        hear(headers, lease)
         if status < 400:
             return Outcome.SUCCESS
-        headers = header_map(answer.headers)
-        error = error_of_answer(status, headers, _decoded(answer.held, headers.get("Content-Encoding", "")))
-        if error is None:
+        if status >= 500 or status in BUSY_STATUSES or status in REFUSALS or status == 402:
+            await answer.hold(MOST_BYTES)
+        error = EndpointError(f"answered {status}")
+        if is_spent(status, _decoded(answer.held, headers.get("Content-Encoding", ""))):
+            error = QuotaSpent(f"answered {status}: its account has no quota left")
+        elif status in BUSY_STATUSES:
+            pause_s = asked_pause_s(headers, received=datetime.now(UTC))
+            error = EndpointOverloaded(f"answered {status}", retry_after_s=pause_s)
+        elif status < 500:
             return Outcome.IGNORED
         self._refused = error, answer
         raise error
+
+    def _without_blame(self, error: BaseException) -> BaseException:
+        """Return the error that counts: the server is not to blame for a client that stops sending."""
+        if self._gone is None or not isinstance(error, Exception):
+            return error
+        return CannotTell("got no whole request, because its client stopped sending")
 
     # -- the answer --------------------------------------------------------------------------------
 
@@ -212,38 +189,37 @@ class ProxyExchange(TaskDriver[_Begun]):
         if self._refused is None or self._refused[0] is not last or not self._refused[1].complete:
             raise last
         answer = self._refused[1]
-        headers = answer_headers(answer.headers)
-        if first_of(headers, b"x-should-retry") is None:
+        theirs = answer.response.headers
+        headers = answer_headers(theirs, answer.response.raw_headers)
+        if (asked_pause_s(theirs) or 0.0) > _LONGEST_PAUSE_S:
+            headers = [each for each in headers if each[0].lower() != b"retry-after"]
+            headers.append((b"Retry-After", b"%d" % _LONGEST_PAUSE_S))
+        if "X-Should-Retry" not in theirs:
             headers.append((b"X-Should-Retry", b"false"))  # it was tried as often as it may
-        self._send(answer, headers)
+        self._begin(answer, headers)
 
-    def _send(self, answer: ServerAnswer, headers: list[Header]) -> None:
+    def _begin(self, answer: ServerAnswer, headers: list[Header]) -> None:
         """Begin the client's answer with what is held, and end it if that is all."""
         request, length = self._request, answer.length
-        bodiless = self._head.method == b"HEAD" or answer.status in (204, 304)
-        if length is None and answer.complete and not bodiless:
+        if length is None and answer.complete and self._head.method != "HEAD" and answer.status not in (204, 304):
             length = len(answer.held)
-        request.begin(
-            answer.status, (answer.response.reason or "").encode("latin-1", "replace"), headers, length, answer.held
-        )
+        reason = (answer.response.reason or "").encode("latin-1", "replace")
+        request.begin(answer.status, reason, headers, length, answer.held)
         if answer.complete:
             request.end()
 
     async def _relay(self, begun: _Begun) -> None:
         """Pass an answer on until its end. The lease ends then, or with what goes wrong."""
         answer, lease, request = begun.answer, begun.lease, self._request
+        headers = answer.response.headers
         ids = None
         if self._session is not None and answer.status < 400:
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
-            ids = self._session.answered(lease.endpoint.name, headers)
-        if answer.status == 101:
-            await self._tunnel(begun)
-            return
-        usage = usage_for(lease, header_map(answer.headers))
+            ids = self._session.answered(lease.endpoint.name, headers.items())
+        usage = usage_for(lease, headers)
         readers = [each for each in (usage, ids) if each is not None]
         piece = tail = answer.held
         try:
-            self._send(answer, answer_headers(answer.headers))
+            self._begin(answer, answer_headers(headers, answer.response.raw_headers))
             while True:
                 for reader in readers:
                     reader.feed(piece)
@@ -271,21 +247,21 @@ class ProxyExchange(TaskDriver[_Begun]):
 
     def _meter(self, usage: UsageReader | None, status: int, *, whole: bool) -> None:
         """Find out whether the tokens of an answer, whole or not, did not count. Other methods than POST make none."""
-        asks = self._head.method == b"POST" and status < 300
+        asks = self._head.method == "POST" and status < 300
         self.unmetered = asks and usage is not None and (not whole or usage.tokens is None)
 
     async def _tunnel(self, begun: _Begun) -> None:
         """Pass bytes on in both directions, until one side closes."""
         answer, request = begun.answer, self._request
-        client, server = request.connection, answer.response.connection
+        server, headers = answer.response.connection, answer.response.headers
         try:
-            agreed = (first_of(answer.headers, b"upgrade") or b"").strip().lower()
+            agreed = headers.get("Upgrade", "").lower()
             if server is None or server.protocol is None or not agreed or agreed != self._head.upgrade:
                 raise EndpointError("switched to a protocol that nobody asked for")
-            assert isinstance(client, BaseProtocol)
+            request.upgrade(answer_headers(headers, answer.response.raw_headers))
             over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            request.upgrade(answer_headers(answer.headers))
-            tunnel(client, server.protocol, over)
+            for old, other in ((request.connection, server.protocol), (server.protocol, request.connection)):
+                _OneWay.join(old, other.transport, over)
             await over
         except EndpointError as error:
             end_lease(begun.lease, error)
@@ -299,15 +275,22 @@ class _OneWay(asyncio.Protocol):
     """One direction of a tunnel.
 
     Args:
-        old: the protocol of the connection that it reads.
+        old: aiohttp's protocol of the connection that it reads.
         to: where it writes.
         over: is done when the connection is lost.
     """
 
-    def __init__(self, old: BaseProtocol, to: asyncio.Transport, over: "asyncio.Future[None]") -> None:
+    def __init__(self, old: Any, to: Any, over: "asyncio.Future[None]") -> None:
         self._old = old
         self._to = to
         self._over = over
+
+    @classmethod
+    def join(cls, old: Any, to: Any, over: "asyncio.Future[None]") -> None:
+        """Take over a connection. What aiohttp has read so far is passed on first."""
+        way = cls(old, to, over)
+        old.set_parser(way, None)
+        old.transport.set_protocol(way)
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Pass on what came before, as aiohttp's parsers take it."""
@@ -315,7 +298,7 @@ class _OneWay(asyncio.Protocol):
         return False, b""
 
     def feed_eof(self) -> None:
-        """Do nothing: `connection_lost` follows."""
+        """Do nothing: `connection_lost` tells the end."""
 
     def data_received(self, data: bytes) -> None:
         """Pass data on."""
@@ -337,14 +320,6 @@ class _OneWay(asyncio.Protocol):
         if not self._over.done():
             self._over.set_result(None)
         self._old.connection_lost(exc)
-
-
-def tunnel(client: Any, server: Any, over: "asyncio.Future[None]") -> None:
-    """Join two connections of aiohttp. What either has sent so far is passed on first."""
-    for old, other in ((client, server), (server, client)):
-        way = _OneWay(old, other.transport, over)
-        old.set_parser(way, *([None] if old is server else []))
-        old.transport.set_protocol(way)
 
 
 def _decoded(content: bytes, coding: str) -> bytes:

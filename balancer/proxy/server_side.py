@@ -11,7 +11,6 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from balancer.errors import EndpointError
-from balancer.proxy.heads import Header
 from balancer.transports.resend import Sending
 
 __all__ = ["ClosedEarly", "ServerAnswer", "Servers"]
@@ -32,7 +31,7 @@ class ServerAnswer:
 
     Attributes:
         response: aiohttp's own.
-        status, headers: its head.
+        status: of HTTP.
         length: how long its body is; None: unknown.
         held: the beginning of its body, until it is passed on.
     """
@@ -40,7 +39,6 @@ class ServerAnswer:
     def __init__(self, response: aiohttp.ClientResponse, silent_s: float) -> None:
         self.response = response
         self.status = response.status
-        self.headers: list[Header] = [*response.raw_headers]
         told = response.headers.get("Content-Length")
         self.length = int(told) if told is not None else None
         self.held = b""
