@@ -9,23 +9,23 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
-from balancer.errors import BalancerError, ConfigError, TooManyWaiters
+from balancer.errors import ConfigError
 from balancer.hookspecs import HttpCall, Routes
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
-from balancer.proxy.client_body import BodyGone, KeptBytes
+from balancer.proxy.client_body import KeptBytes
 from balancer.proxy.client_side import ClientConnections, ClientRequest, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
-from balancer.proxy.heads import BadRequest, Header, RequestHead, forwarded
-from balancer.proxy.own_answers import OwnAnswer, answer_for
+from balancer.proxy.heads import RequestHead, forwarded
+from balancer.proxy.refusals import Header, Refusal
 from balancer.proxy.server_side import Servers
 from balancer.proxy.tenants import Tenant, Tenants
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
@@ -60,6 +60,10 @@ class ProxyServer:
         contact: with the server of the pool, if it has one.
         redact: takes secrets out of the names of tenants in the log and in metrics, e.g. `Config.redact`.
 
+    Attributes:
+        answers: how many requests were answered, by status.
+        unmetered: how many answers did not tell tokens that count for a quota, by tenant; "": nobody's.
+
     Raises:
         ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
     """
@@ -71,7 +75,6 @@ class ProxyServer:
         *,
         routes: Routes | None = None,
         limits: ConnectionLimits | None = None,
-        sessions: Sessions | None = None,
         contact: PoolContact | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
@@ -85,7 +88,7 @@ class ProxyServer:
         )
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
-        self._sessions = sessions or _sessions_of(settings.sessions)
+        self._sessions = _sessions_of(settings.sessions)
         self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
         self._plans: dict[float, AttemptPlans] = {}
@@ -94,11 +97,9 @@ class ProxyServer:
         block = settings.prompt_block
         self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
         self._prompt_tokens = prompt_tokens()
-        self._answers: dict[int, int] = {}  # how many, by status
-        self._unmetered: dict[str, int] = {}  # how many, by tenant
+        self.answers: dict[int, int] = {}
+        self.unmetered: dict[str, int] = {}
         self._redact = redact
-        self._lately = 0
-        self._lately_s = -math.inf
         self._server: asyncio.Server | None = None
         self._clients: ClientConnections | None = None
         self._servers: Servers | None = None
@@ -127,7 +128,7 @@ class ProxyServer:
         loop, limits = asyncio.get_running_loop(), self._limits
         if has("observe", "prometheus_client"):
             self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
-        self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle, self._count)
+        self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
         self._servers = Servers(
             self._tls,
             connect_s=limits.connect_s,
@@ -182,20 +183,8 @@ class ProxyServer:
 
     # -- a request ---------------------------------------------------------------------------------
 
-    async def _handle(self, request: ClientRequest) -> None:
-        try:
-            await self._answer(request)
-        except BodyGone as gone:
-            if request.begun:
-                raise
-            self._refuse(request, OwnAnswer.to(gone.bad))
-        finally:
-            if request.begun:
-                self._lately += 1
-                self._count(request.status)
-
     def _count(self, status: int) -> None:
-        self._answers[status] = self._answers.get(status, 0) + 1
+        self.answers[status] = self.answers.get(status, 0) + 1
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
@@ -206,18 +195,16 @@ class ProxyServer:
         if tenant is None:
             said = "the token is of no tenant" if self._tenants.names_one(head) else "this proxy needs a token"
             why = f"{said}; send the header Authorization with Bearer and the token"
-            self._refuse(request, OwnAnswer(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),)))
-        elif tenant.full:
-            why = f"{tenant.name} has as many requests under way as it may"
-            self._refuse(request, OwnAnswer(429, why, "tenant_full", self._wait_s(tenant.busy)))
-        else:
-            request.holder = tenant.name
-            tenant.busy += 1
-            try:
-                await request.read_body()
-                await self._share_out(request, head, tenant)
-            finally:
-                tenant.busy -= 1
+            raise Refusal(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),))
+        if tenant.full:
+            raise Refusal(429, f"{tenant.name} has as many requests under way as it may", "tenant_full", 1)
+        request.holder = tenant.name
+        tenant.busy += 1
+        try:
+            await request.read_body()
+            await self._share_out(request, head, tenant)
+        finally:
+            tenant.busy -= 1
 
     async def _share_out(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> None:
         """Answer by a route, or pass on to the pool."""
@@ -230,18 +217,14 @@ class ProxyServer:
             await self._run_route(route, request, head)
             return
         assert self._servers is not None
-        try:
-            plans, asked = self._plans_for(head), self._asked(request, head, tenant)
-            sent = forwarded(
-                head,
-                request.connection.peer,
-                secure=request.connection.secure,
-                extend=self._settings.forwarded == "extend",
-                without=self._tenants.headers,
-            )
-        except BadRequest as bad:
-            self._refuse(request, OwnAnswer.to(bad))
-            return
+        plans, asked = self._plans_for(head), self._asked(request, head, tenant)
+        sent = forwarded(
+            head,
+            request.connection.peer,
+            secure=request.connection.secure,
+            extend=self._settings.forwarded == "extend",
+            without=self._tenants.headers,
+        )
         session = None
         if self._sessions is not None:
             text = RequestText(head.target, head.headers, request.body.content)
@@ -259,41 +242,30 @@ class ProxyServer:
         )
         try:
             await (exchange.pass_on() if self._contact is None else self._contact.pass_on(exchange))
-        except BodyGone:
-            raise
-        except Exception as error:
-            if request.begun:
-                raise
-            self._refuse_after(request, error)
         finally:
             if exchange.unmetered:
                 self._count_unmetered(self._redact(tenant.name))
 
     def _count_unmetered(self, tenant: str) -> None:
         """Count a call whose tokens no answer told; "": nobody's."""
-        if tenant not in self._unmetered:
+        if tenant not in self.unmetered:
             _log.warning(
                 "an answer%s did not tell its tokens, so a quota kept its estimate; a "
                 'stream of OpenAI\'s form tells them if its request has "stream_options": {"include_usage": true}; '
                 "balancer_proxy_unmetered counts further ones",
                 f" to {tenant}" if tenant else "",
             )
-        self._unmetered[tenant] = self._unmetered.get(tenant, 0) + 1
+        self.unmetered[tenant] = self.unmetered.get(tenant, 0) + 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
         body = request.body.content
         if body is None:
-            self._refuse(request, OwnAnswer(413, "the body is too large for this path", "too_large"))
-            return
+            raise Refusal(413, "the body is too large for this path", "too_large")
         path, _, query = head.target.partition("?")
         headers = {name.lower(): ", ".join(head.headers.getall(name)) for name in head.headers}
-        try:
-            if self._contact is not None:
-                self._contact.check()
-            answer = await route(HttpCall(head.method, path, query, headers, body, request.holder))
-        except BalancerError as error:
-            self._refuse_after(request, error)
-            return
+        if self._contact is not None:
+            self._contact.check()
+        answer = await route(HttpCall(head.method, path, query, headers, body, request.holder))
         told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         request.answer(answer.status, answer.body, told)
 
@@ -309,7 +281,7 @@ class ProxyServer:
             except ValueError:
                 asked_s = math.nan
             if not asked_s > 0:
-                raise BadRequest("the header Balancer-Deadline takes a number of seconds > 0")
+                raise Refusal(400, "the header Balancer-Deadline takes a number of seconds > 0")
             deadline_s = min(deadline_s, asked_s)
         plans = self._plans.get(deadline_s)
         if plans is None:
@@ -354,24 +326,6 @@ class ProxyServer:
 
     # -- answers of its own ------------------------------------------------------------------------
 
-    def _refuse_after(self, request: ClientRequest, error: Exception) -> None:
-        if not isinstance(error, BalancerError | TimeoutError):
-            _log.warning("a request was not answered: %s", type(error).__name__, exc_info=error)
-        waiting = error.waiting if isinstance(error, TooManyWaiters) else 1
-        self._refuse(request, answer_for(error, self._wait_s(waiting)))
-
-    def _refuse(self, request: ClientRequest, refusal: OwnAnswer) -> None:
-        request.answer(refusal.status, refusal.content(), refusal.all_headers())
-
-    def _wait_s(self, ahead: int) -> float:
-        """Return in how many seconds so many requests will be answered, by the rate of late."""
-        now = self._engine.clock()
-        passed_s = now - self._lately_s
-        rate = self._lately / passed_s if passed_s > 0 else 0.0
-        if passed_s > 10:
-            self._lately, self._lately_s = 0, now
-        return ahead / rate if rate > 0 else 1.0
-
     def _tell_health(self, request: ClientRequest) -> None:
         rows = [row for row in self._pool.stats().endpoints if row.state == "active"]
         out = self._pool.out_of_service()
@@ -388,22 +342,11 @@ class ProxyServer:
 
     async def _tell_metrics(self, request: ClientRequest) -> None:
         if not has("observe", "prometheus_client"):
-            self._refuse(request, OwnAnswer(501, "this proxy has no extra 'observe'; install it there", "no_extra"))
-            return
+            raise Refusal(501, "this proxy has no extra 'observe'; install it there", "no_extra")
         if self._scrape is None:
             self._scrape = scrape_of(self._pool, self)
         body, kind = await asyncio.to_thread(self._scrape)
         request.answer(200, body, [(b"Content-Type", kind.encode())])
-
-    @property
-    def answers(self) -> Mapping[int, int]:
-        """How many requests were answered, by status."""
-        return dict(self._answers)
-
-    @property
-    def unmetered(self) -> Mapping[str, int]:
-        """How many answers did not tell tokens that count for a quota, by tenant; "": nobody's."""
-        return dict(self._unmetered)
 
 
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
@@ -413,13 +356,8 @@ def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
     """Return the sessions that the settings want; None: none."""
     if settings is None:
         return None
-    return Sessions(
-        ids=IDS if settings.ids is None else settings.ids,
-        header=settings.header,
-        cookie=settings.cookie,
-        idle_s=settings.idle_s,
-        elsewhere=settings.elsewhere,
-    )
+    given = settings.model_dump()
+    return Sessions(**given | {"ids": IDS if settings.ids is None else settings.ids})
 
 
 def _is_json(head: RequestHead) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import StreamReader
 
-from balancer.proxy.heads import BadRequest
+from balancer.proxy.refusals import Refusal
 
 __all__ = ["BodyGone", "ClientBody", "KeptBytes", "too_large"]
 
@@ -18,12 +18,8 @@ _MUCH: Final = 2**16  # bytes that are always kept
 _RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 
 
-class BodyGone(Exception):
-    """The rest of a body will not come. Field: `bad`, why."""
-
-    def __init__(self, bad: BadRequest) -> None:
-        super().__init__(bad.why)
-        self.bad = bad
+class BodyGone(Refusal):
+    """The rest of a body will not come."""
 
 
 class KeptBytes:
@@ -111,16 +107,16 @@ class ClientBody:
             async with asyncio.timeout(self._left_s):
                 piece = await self._source.readany()
         except TimeoutError:
-            raise BodyGone(BadRequest("the body of the request did not come in time", 408)) from None
+            raise BodyGone(408, "the body of the request did not come in time") from None
         except Exception as error:  # as aiohttp's parser found it
-            raise BodyGone(BadRequest(f"the body of the request is no valid HTTP/1.1: {error}")) from None
+            raise BodyGone(400, f"the body of the request is no valid HTTP/1.1: {error}") from None
         self._left_s += len(piece) / _RATE - (loop.time() - began_s)
         self._came += len(piece)
         if self._came > self._most:
-            raise BodyGone(too_large(self._most))
+            raise too_large(self._most)
         return piece
 
 
-def too_large(most: int) -> BadRequest:
+def too_large(most: int) -> BodyGone:
     """Return the refusal of a body that is too large."""
-    return BadRequest(f"the body of the request has more than {most} bytes", 413)
+    return BodyGone(413, f"the body of the request has more than {most} bytes")

@@ -19,9 +19,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
-from balancer.proxy.client_body import BodyGone, ClientBody, KeptBytes, too_large
-from balancer.proxy.heads import BadRequest, Header, RequestHead, answer_head, chunk, dated, request_head
-from balancer.proxy.own_answers import OwnAnswer
+from balancer.proxy.client_body import ClientBody, KeptBytes, too_large
+from balancer.proxy.heads import RequestHead, answer_head, chunk, dated, request_head
+from balancer.proxy.refusals import Header, Refusal, refusal_for
 
 __all__ = ["ClientConnections", "ClientRequest", "ConnectionLimits"]
 
@@ -69,7 +69,7 @@ class ClientConnections:
         limits: of each, and of all.
         kept: counts the bodies that are kept.
         handle: answers a request.
-        refused: is told the status of each answer to what is no request.
+        answered: is told the status of each answer.
 
     Attributes:
         stopping: True once no connection is kept open for a further request.
@@ -81,11 +81,11 @@ class ClientConnections:
         limits: ConnectionLimits,
         kept: KeptBytes,
         handle: Callable[["ClientRequest"], Coroutine[Any, Any, None]],
-        refused: Callable[[int], None],
+        answered: Callable[[int], None],
     ) -> None:
         self.loop = loop
         self.limits = limits
-        self.refused = refused
+        self.answered = answered
         self.stopping = False
         self.limit: ConnectionLimit[ClientConnection] = ConnectionLimit(limits.connections)
         self.server = web.Server(self._serve, handler_cancellation=True)  # type: ignore[arg-type]  # see `_Sent`
@@ -128,21 +128,20 @@ class ClientConnections:
             head = request_head(came, limits.head_bytes)
             if head.length is not None and head.length > limits.body_bytes:
                 raise too_large(limits.body_bytes)
-        except BadRequest as bad:
-            return connection.refuse(bad)
+        except Refusal as refusal:
+            return connection.refuse(refusal)
         body = ClientBody(self._kept, came.content, limits.body_bytes, limits.body_s)
         request = ClientRequest(connection, head, body)
         try:
             await self._handle(request)
-        except BodyGone:
-            pass
-        except Exception:
-            _log.exception("a request could not be served")
+        except Exception as error:
+            told = refusal_for(error)
             if not request.begun:
-                request.keeps = False
-                request.answer(500, b"the proxy could not serve this request; its log says more\n")
+                request.answer(told.status, told.content, told.headers)
         finally:
             body.close()
+            if request.begun:
+                self.answered(request.status)
         return connection.finish(request)
 
 
@@ -204,11 +203,12 @@ class ClientConnection(web.RequestHandler):
             self._head_timer = None
         self.every.limit.serve(self)
 
-    def refuse(self, bad: BadRequest) -> "_Sent":
+    def refuse(self, refusal: Refusal) -> "_Sent":
         """Answer what is no request that can be served."""
         self.begin()
-        self.every.refused(bad.status)
-        self.write(OwnAnswer.to(bad).as_message())
+        self.every.answered(refusal.status)
+        framing = [dated(), (b"Content-Length", b"%d" % len(refusal.content)), (b"Connection", b"close")]
+        self.write(answer_head(refusal.status, b"", refusal.headers, framing) + refusal.content)
         return _Sent(self, keeps=False, lingers=True)
 
     def finish(self, request: "ClientRequest") -> "_Sent":
@@ -295,19 +295,18 @@ class ClientConnection(web.RequestHandler):
         """Answer what is no request."""
         why = str(message or "").partition("\n")[0].strip().rstrip(":")
         too_long = isinstance(exc, LineTooLong)
-        return self.refuse(
-            _too_long(self.every.limits) if too_long else BadRequest(f"the request is no valid HTTP/1.1: {why}")
-        )
+        wrong = Refusal(400, f"the request is no valid HTTP/1.1: {why}")
+        return self.refuse(_too_long(self.every.limits) if too_long else wrong)
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _end(self, bad: BadRequest) -> None:
+    def _end(self, refusal: Refusal) -> None:
         """Answer a head, of which nothing more is read, with an error."""
-        self.refuse(bad)
+        self.refuse(refusal)
         self.every.loop.create_task(self.linger()).add_done_callback(lambda _: self.abort())
 
     def _late(self) -> None:
-        self._end(BadRequest("the head of the request did not come in time", 408))
+        self._end(Refusal(408, "the head of the request did not come in time"))
 
     def _watch(self) -> None:
         """Close the connection if its client does not read anything for too long."""
@@ -433,8 +432,8 @@ class _Sent:
             await self._connection.linger()
 
 
-def _too_long(limits: ConnectionLimits) -> BadRequest:
-    return BadRequest(f"the head of the request has more than {limits.head_bytes} bytes", 431)
+def _too_long(limits: ConnectionLimits) -> Refusal:
+    return Refusal(431, f"the head of the request has more than {limits.head_bytes} bytes")
 
 
 def _probe(connection: Any) -> None:

@@ -6,9 +6,7 @@ until its end. A client never gets a part of an answer as if it were all of it.
 """
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,14 +20,15 @@ from balancer.endpoint import Lease, Outcome, may_go_elsewhere
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
 from balancer.proxy.client_body import BodyGone
 from balancer.proxy.client_side import ClientRequest
-from balancer.proxy.heads import Header, answer_headers, endpoint_head
+from balancer.proxy.heads import answer_headers, endpoint_head
+from balancer.proxy.refusals import Header
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
-from balancer.transports.reports import UsageReader, hear, usage_for
+from balancer.transports.reports import PlainText, UsageReader, hear, usage_for
 from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
 from balancer.transports.sessions import RequestSession
 
@@ -163,7 +162,8 @@ class ProxyExchange(TaskDriver[_Begun]):
         if status >= 500 or status in BUSY_STATUSES or status in REFUSALS or status == 402:
             await answer.hold(MOST_BYTES)
         error = EndpointError(f"answered {status}")
-        if is_spent(status, _decoded(answer.held, headers.get("Content-Encoding", ""))):
+        plain = next(PlainText(headers.get("Content-Encoding", "")).parts(answer.held[:_LONGEST_ERROR]), b"")
+        if is_spent(status, plain):
             error = QuotaSpent(f"answered {status}: its account has no quota left")
         elif status in BUSY_STATUSES:
             pause_s = asked_pause_s(headers, received=datetime.now(UTC))
@@ -320,14 +320,3 @@ class _OneWay(asyncio.Protocol):
         if not self._over.done():
             self._over.set_result(None)
         self._old.connection_lost(exc)
-
-
-def _decoded(content: bytes, coding: str) -> bytes:
-    """Return the decoded body of an error; b"" if it cannot be decoded, or is too long for an error."""
-    if len(content) > _LONGEST_ERROR:
-        return b""
-    if coding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        with suppress(zlib.error):
-            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, _LONGEST_ERROR)
-        return b""
-    return content

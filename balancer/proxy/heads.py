@@ -19,11 +19,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from balancer.endpoint import Endpoint
+from balancer.proxy.refusals import Header, Refusal
 from balancer.transports.forwarding import headers_of, joined
 
 __all__ = [
-    "BadRequest",
-    "Header",
     "RequestHead",
     "answer_head",
     "answer_headers",
@@ -33,8 +32,6 @@ __all__ = [
     "forwarded",
     "request_head",
 ]
-
-Header = tuple[bytes, bytes]
 
 _ID: Final = f"balancer-{secrets.token_hex(4)}"  # in `Via`: a request that comes back is a loop
 
@@ -54,15 +51,6 @@ _HOST: Final = re.compile(r"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(:[
 _TARGET: Final = re.compile(r"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
 _DOTS: Final = re.compile(rb"(^|[/\\])\.\.?($|[/\\;?#\0])")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-
-class BadRequest(Exception):
-    """A request that is refused. Fields: `status`, and `why` in words."""
-
-    def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
-        self.status = status
-        self.why = why
 
 
 @dataclass(slots=True)
@@ -96,29 +84,30 @@ class RequestHead:
 
 
 def request_head(came: web.BaseRequest, most: int) -> RequestHead:
-    """Return the head of a request, which has at most so many bytes. Raises BadRequest."""
+    """Return the head of a request, which has at most so many bytes. Raises Refusal."""
     if came.version not in (HttpVersion10, HttpVersion11):
-        raise BadRequest("this proxy speaks HTTP/1.1", 505)
+        raise Refusal(505, "this proxy speaks HTTP/1.1")
     version = "1.1" if came.version == HttpVersion11 else "1.0"
     method, target, headers = came.method, came.raw_path, came.headers
     if method in ("CONNECT", "TRACE"):
-        raise BadRequest(f"{method} is not passed on", 405)
+        allowed = b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        raise Refusal(405, f"{method} is not passed on", headers=(allowed,))
     if len(target) + sum(len(name) + len(value) for name, value in came.raw_headers) > most:
-        raise BadRequest(f"the head of the request has more than {most} bytes", 431)
+        raise Refusal(431, f"the head of the request has more than {most} bytes")
     host = headers.get("Host", "")
     if not target.startswith("/"):
         target, host = _origin_form(method, target)
     if host and not _HOST.fullmatch(host):
-        raise BadRequest("the Host header is no host")
+        raise Refusal(400, "the Host header is no host")
     if not _TARGET.fullmatch(target):
-        raise BadRequest("the target of the request has characters that must be escaped")
+        raise Refusal(400, "the target of the request has characters that must be escaped")
     if "." in target or "%" in target:
         _check_path(target)
     if _ID in headers.get("Via", ""):
-        raise BadRequest("the request has come through this proxy before; an endpoint leads back to it", 508)
+        raise Refusal(508, "the request has come through this proxy before; an endpoint leads back to it")
     coding = headers.get("Transfer-Encoding")
     if coding is not None and (version == "1.0" or coding.lower() != "chunked"):
-        raise BadRequest("of the transfer codings only chunked is understood, and in HTTP/1.1 only", 501)
+        raise Refusal(501, "of the transfer codings only chunked is understood, and in HTTP/1.1 only")
     length = None if coding is not None else int(headers.get("Content-Length", "0"))
     upgrade = headers.get("Upgrade", "").lower()
     asks = upgrade == "websocket" and version == "1.1" and method == "GET" and length == 0
@@ -130,13 +119,13 @@ def request_head(came: web.BaseRequest, most: int) -> RequestHead:
 def _origin_form(method: str, target: str) -> tuple[str, str]:
     """Return the path and query of an absolute-form target, and its host, which replaces `Host` (RFC 9112, 3.2.2)."""
     if target == "*" and method == "OPTIONS":
-        raise BadRequest("OPTIONS * asks about this proxy itself, which passes on GET, POST and all else", 501)
+        raise Refusal(501, "OPTIONS * asks about this proxy itself, which passes on GET, POST and all else")
     try:
         url = urlsplit(target)
     except ValueError:
-        raise BadRequest("the target of the request is no URL") from None
+        raise Refusal(400, "the target of the request is no URL") from None
     if url.scheme.lower() not in ("http", "https") or not url.netloc:
-        raise BadRequest("the target of the request is neither a path nor an http URL")
+        raise Refusal(400, "the target of the request is neither a path nor an http URL")
     rest = target[len(url.scheme) + 3 + len(url.netloc) :]
     return rest if rest.startswith("/") else "/" + rest, url.netloc
 
@@ -147,7 +136,7 @@ def _check_path(target: str) -> None:
     while path != before:  # a server behind another may decode it twice
         path, before = unquote_to_bytes(path), path
     if _DOTS.search(path):
-        raise BadRequest("the path has a segment . or .., which a client must resolve")
+        raise Refusal(400, "the path has a segment . or .., which a client must resolve")
 
 
 def _words(headers: CIMultiDictProxy[str], name: str) -> frozenset[str]:
@@ -162,7 +151,7 @@ def _words(headers: CIMultiDictProxy[str], name: str) -> frozenset[str]:
 def forwarded(
     head: RequestHead, peer: str, *, secure: bool, extend: bool, without: frozenset[str] = frozenset()
 ) -> CIMultiDict[str]:
-    """Return the headers of a request that servers get. Raises BadRequest.
+    """Return the headers of a request that servers get. Raises Refusal.
 
     Args:
         head: of the client's request.
@@ -189,7 +178,7 @@ def forwarded(
     try:
         "".join(sent.values()).encode()
     except UnicodeEncodeError:
-        raise BadRequest("a header has bytes that are no UTF-8") from None
+        raise Refusal(400, "a header has bytes that are no UTF-8") from None
     return sent
 
 
