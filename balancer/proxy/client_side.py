@@ -198,9 +198,7 @@ class ClientConnection(web.RequestHandler):
     def begin(self) -> None:
         """Note that a request has come."""
         self.serves = True
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._close_after(None)
         self.every.limit.serve(self)
 
     def refuse(self, refusal: Refusal) -> "_Sent":
@@ -245,6 +243,7 @@ class ClientConnection(web.RequestHandler):
         self.secure = transport.get_extra_info("sslcontext") is not None
         _probe(transport.get_extra_info("socket"))
         super().connection_made(transport)
+        self._close_after(self.every.limits.keep_alive_s, self.abort)
         self.every.enter(self)
 
     def data_received(self, data: bytes) -> None:
@@ -252,13 +251,13 @@ class ClientConnection(web.RequestHandler):
         if self._deaf:
             return
         if not self.serves and data:
-            if self._head_timer is None:
+            if not self._size:
                 self.keep_alive(True)  # it is not idle any more
-                self._head_timer = self.every.loop.call_later(self.every.limits.head_s, self._late)
+                self._close_after(self.every.limits.head_s, self._late)
+            self._size += len(data)
             if not self._headed:
                 self._headed = _END in self._last + data
                 self._last = data[-3:]
-                self._size += len(data)
                 if not self._headed and self._size > self.every.limits.head_bytes:
                     self._end(_too_long(self.every.limits))
                     return
@@ -304,6 +303,12 @@ class ClientConnection(web.RequestHandler):
         """Answer a head, of which nothing more is read, with an error."""
         self.refuse(refusal)
         self.every.loop.create_task(self.linger()).add_done_callback(lambda _: self.abort())
+
+    def _close_after(self, after_s: float | None, act: Callable[[], None] | None = None) -> None:
+        """Do `act`, which closes the connection, after so many seconds. None: let it be open."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        self._head_timer = None if after_s is None or act is None else self.every.loop.call_later(after_s, act)
 
     def _late(self) -> None:
         self._end(Refusal(408, "the head of the request did not come in time"))
