@@ -356,7 +356,10 @@ class ClientRequest:
             return
         if self.head.headers.get("Expect", "").lower() == "100-continue":
             self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        limit, connection = self.connection.every.limit, self.connection
+        limit.wait(connection, "body", connection.network)
         await self.body.begun()
+        limit.serve(connection)
 
     def begin(
         self, status: int, reason: bytes, headers: Sequence[Header], length: int | None, content: bytes = b""
