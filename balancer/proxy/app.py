@@ -43,7 +43,6 @@ _HEALTH: Final = "/balancer/health"
 _METRICS: Final = "/balancer/metrics"
 _LONGEST_KEY: Final = 256
 _MOST_BLOCKS: Final = 64
-_MOST_DEADLINES: Final = 64
 _ENDPOINTS_S: Final = 1.0
 _ACCEPTED_AT_ONCE: Final = 1024
 
@@ -56,7 +55,6 @@ class ProxyServer:
         settings: of `[proxy]`; None: the defaults.
         routes: what the proxy answers itself, by method and path.
         limits: of connections; a number of connections in the settings comes first. None: the defaults.
-        sessions: in place of those of the settings, e.g. with a function.
         contact: with the server of the pool, if it has one.
         redact: takes secrets out of the names of tenants in the log and in metrics, e.g. `Config.redact`.
 
@@ -91,7 +89,8 @@ class ProxyServer:
         self._sessions = _sessions_of(settings.sessions)
         self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
-        self._plans: dict[float, AttemptPlans] = {}
+        self._deadline_s = math.inf if settings.deadline_s is None else settings.deadline_s
+        self._plans = self._plans_within(self._deadline_s)
         self._labels: frozenset[str] = frozenset()
         self._labels_until_s = -math.inf
         block = settings.prompt_block
@@ -273,29 +272,23 @@ class ProxyServer:
 
     def _plans_for(self, head: RequestHead) -> AttemptPlans:
         """Return what makes the plan of a request. Its own deadline counts if it is the earlier one."""
-        deadline_s = math.inf if self._settings.deadline_s is None else self._settings.deadline_s
         said = head.headers.get("Balancer-Deadline")
-        if said is not None:
-            try:
-                asked_s = float(said)
-            except ValueError:
-                asked_s = math.nan
-            if not asked_s > 0:
-                raise Refusal(400, "the header Balancer-Deadline takes a number of seconds > 0")
-            deadline_s = min(deadline_s, asked_s)
-        plans = self._plans.get(deadline_s)
-        if plans is None:
-            engine = self._engine
-            policy = CallPolicy(
-                attempts=self._settings.attempts,
-                retries=engine.retries,
-                wait_s=engine.acquire_timeout_s,
-                deadline_s=deadline_s,
-            )
-            plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
-            if len(self._plans) < _MOST_DEADLINES:
-                self._plans[deadline_s] = plans
-        return plans
+        if said is None:
+            return self._plans
+        try:
+            asked_s = float(said)
+        except ValueError:
+            asked_s = math.nan
+        if not asked_s > 0:
+            raise Refusal(400, "the header Balancer-Deadline takes a number of seconds > 0")
+        return self._plans_within(min(self._deadline_s, asked_s))
+
+    def _plans_within(self, deadline_s: float) -> AttemptPlans:
+        engine, attempts = self._engine, self._settings.attempts
+        policy = CallPolicy(
+            attempts=attempts, retries=engine.retries, wait_s=engine.acquire_timeout_s, deadline_s=deadline_s
+        )
+        return AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
 
     def _asked(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> LeaseRequest:
         """Return what a request asks the pool for."""
@@ -396,16 +389,15 @@ def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]
 
     class _ProxyCollector(AnyCollector):
         def collect(self) -> Any:
-            answers = CounterMetricFamily("balancer_proxy_answers", "Answers to clients.", labels=["status"])
-            for status, count in sorted(proxy.answers.items()):
-                answers.add_metric([str(status)], count)
-            yield answers
-            unmetered = CounterMetricFamily(
-                "balancer_proxy_unmetered", "Answers without tokens, where these count.", labels=["holder"]
-            )
-            for tenant, count in sorted(proxy.unmetered.items()):
-                unmetered.add_metric([tenant], count)
-            yield unmetered
+            counts: dict[Any, int]
+            for counts, name, label, told in (
+                (proxy.answers, "answers", "status", "Answers to clients."),
+                (proxy.unmetered, "unmetered", "holder", "Answers without tokens, where these count."),
+            ):
+                family = CounterMetricFamily(f"balancer_proxy_{name}", told, labels=[label])
+                for value, count in sorted(counts.items()):
+                    family.add_metric([str(value)], count)
+                yield family
             yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
 
     registry = CollectorRegistry()
