@@ -3,8 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
 from multidict import CIMultiDict
@@ -96,9 +98,6 @@ class Servers:
         self._connect_s = connect_s
         self._first_byte_s = first_byte_s
         self._silent_s = silent_s
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
-        trace.on_request_headers_sent.append(_note_sent)
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=0, keepalive_timeout=keep_s, ssl=tls or True),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=silent_s),
@@ -107,7 +106,6 @@ class Servers:
             auto_decompress=False,
             max_line_size=head_bytes,
             max_field_size=head_bytes,
-            trace_configs=[trace],
             middlewares=(_once,),
         )
 
@@ -123,12 +121,11 @@ class Servers:
 
         Raises EndpointError, TimeoutError. ClosedEarly of a connection that was idle says nothing about the server.
         """
-        seen = SimpleNamespace(reused=False, sending=sending, whole=not isinstance(body, AsyncIterator))
+        attempt = _Attempt(sending, whole=not isinstance(body, AsyncIterator))
+        _ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout(self._first_byte_s) as limit:
-                response = await self._session.request(
-                    method, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=seen
-                )
+                response = await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError:
             raise TimeoutError(f"no connection within {self._connect_s:g} s") from None
         except aiohttp.SocketTimeoutError:
@@ -142,7 +139,7 @@ class Servers:
         except aiohttp.ClientResponseError as error:
             raise EndpointError(f"sent no valid HTTP: {error.message.partition(chr(10))[0]}") from None
         except ClosedEarly as error:
-            error.idle = seen.reused
+            error.idle = attempt.idle
             raise
         except (aiohttp.ClientError, OSError) as error:
             raise EndpointError(f"could not be asked: {type(error).__name__}") from None
@@ -157,15 +154,37 @@ class Servers:
         await self._session.close()
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of the current attempt: what was sent, and whether its connection had been idle."""
+
+    sending: Sending
+    whole: bool
+    idle: bool = False
+
+
+_ATTEMPT: ContextVar[_Attempt] = ContextVar("attempt")
+
+
 class _Connector(aiohttp.TCPConnector):
     """Connections to servers. One on which bytes came that nobody asked for is not used again."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._used: WeakSet[object] = WeakSet()
 
     async def connect(self, *args: Any, **given: Any) -> aiohttp.connector.Connection:
         while True:
             found = await super().connect(*args, **given)
-            if found.protocol is not None and not found.protocol.should_close:
-                return found
+            protocol = found.protocol
+            if protocol is not None and not protocol.should_close:
+                break
             found.close()
+        attempt = _ATTEMPT.get()
+        attempt.idle = protocol in self._used
+        self._used.add(protocol)
+        attempt.sending.begun, attempt.sending.whole = True, attempt.whole
+        return found
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -176,16 +195,6 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         raise ClosedEarly from None
-
-
-async def _note_reuse(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
-    context.trace_request_ctx.reused = True
-
-
-async def _note_sent(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
-    seen = context.trace_request_ctx
-    seen.sending.begun = True
-    seen.sending.whole = seen.whole
 
 
 def _silent(seconds: float) -> EndpointError:
