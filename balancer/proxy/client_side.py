@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -153,6 +153,7 @@ class ClientConnection(web.RequestHandler):
 
     Attributes:
         serves: whether a request is under way.
+        reads_on: is done when the client has read most of what was sent; None: it has.
     """
 
     def __init__(self, every: ClientConnections) -> None:
@@ -173,10 +174,11 @@ class ClientConnection(web.RequestHandler):
         self.every = every
         self._deaf = self._headed = False
         self._size, self._last = 0, b""  # of a head that has not ended: its bytes so far, and the last of them
+        self._below: asyncio.Transport | None = None  # aiohttp's own reference is gone as soon as it closes
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unread = 0  # bytes of answers that wait for the client
-        self._reads_on: asyncio.Future[None] | None = None
+        self.reads_on: asyncio.Future[None] | None = None
 
     # -- asked by a request ------------------------------------------------------------------------
 
@@ -185,15 +187,10 @@ class ClientConnection(web.RequestHandler):
         if self.transport is not None:
             self.transport.write(data)
 
-    async def drained(self) -> None:
-        """Wait until the client has read most of what was sent."""
-        if self._reads_on is not None:
-            await self._reads_on
-
     def abort(self) -> None:
-        """Close at once."""
-        if self.transport is not None:
-            self.transport.abort()
+        """Close at once, also what aiohttp has closed already, and whose client does not read the rest."""
+        if self._below is not None:
+            self._below.abort()
 
     def begin(self) -> None:
         """Note that a request has come."""
@@ -242,6 +239,7 @@ class ClientConnection(web.RequestHandler):
         self.network = network_of(peer)
         self.secure = transport.get_extra_info("sslcontext") is not None
         _probe(transport.get_extra_info("socket"))
+        self._below = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         super().connection_made(transport)
         self._close_after(self.every.limits.keep_alive_s, self.abort)
         self.every.enter(self)
@@ -274,13 +272,13 @@ class ClientConnection(web.RequestHandler):
     def pause_writing(self) -> None:
         """Note that the client does not read."""
         super().pause_writing()
-        self._reads_on = self.every.loop.create_future()
+        self.reads_on = self.every.loop.create_future()
         self._watch()
 
     def resume_writing(self) -> None:
         """Note that the client reads."""
         super().resume_writing()
-        reads_on, self._reads_on = self._reads_on, None
+        reads_on, self.reads_on = self.reads_on, None
         if reads_on is not None and not reads_on.done():
             reads_on.set_result(None)
         if self._unread_timer is not None:
@@ -315,14 +313,17 @@ class ClientConnection(web.RequestHandler):
 
     def _watch(self) -> None:
         """Close the connection if its client does not read anything for too long."""
-        self._unread = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        self._unread = self._unread_now()
         self._unread_timer = self.every.loop.call_later(self.every.limits.unread_s, self._look)
 
     def _look(self) -> None:
-        if self.transport is not None and self.transport.get_write_buffer_size() < self._unread:
+        if self._unread_now() < self._unread:
             self._watch()  # it reads, if slowly
         else:
             self.abort()
+
+    def _unread_now(self) -> int:
+        return 0 if self._below is None else self._below.get_write_buffer_size()
 
 
 class ClientRequest:
@@ -393,11 +394,11 @@ class ClientRequest:
             told += chunk(content) if self._chunked else content
         self.connection.write(told)
 
-    async def take(self, piece: bytes) -> None:
-        """Send the next piece of the body, once the client has read most of what came before."""
+    def take(self, piece: bytes) -> "asyncio.Future[None] | None":
+        """Send the next piece of the body. Return what is done once the client has read most of it; None: it has."""
         if not self._bodiless:
             self.connection.write(chunk(piece) if self._chunked else piece)
-            await self.connection.drained()
+        return self.connection.reads_on
 
     def end(self) -> None:
         """End the answer: all of it was sent."""

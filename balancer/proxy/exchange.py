@@ -227,10 +227,10 @@ class ProxyExchange(TaskDriver[_Begun]):
                     break
                 piece = await answer.piece()
                 tail = (tail + piece)[-_TAIL:]
-                if piece:
-                    await request.take(piece)
-                else:
+                if not piece:
                     request.end()
+                elif (reads_on := request.take(piece)) is not None:
+                    await reads_on
         except BaseException as error:
             whole = isinstance(error, asyncio.CancelledError) and (answer.complete or _LAST_EVENT in tail)
             if whole:
