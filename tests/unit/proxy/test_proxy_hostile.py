@@ -192,6 +192,14 @@ async def test_a_request_that_does_not_come_to_its_end_is_given_up(sent, status)
         assert (at.out(), server.asked) == (0, [])
 
 
+async def test_the_time_of_a_head_begins_with_its_first_byte():
+    """A busy machine accepts a connection long before it reads from it."""
+    async with setting(Server(answering(OK)), limits=ConnectionLimits(head_s=0.2)) as at:
+        client = await at.client()
+        await asyncio.sleep(0.5)
+        assert (await client.ask(GET)).status == 200
+
+
 async def test_a_slow_body_takes_no_slot():
     async with setting(Server(answering(OK)), capacity=1) as at:
         for _ in range(5):
