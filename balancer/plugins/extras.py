@@ -14,7 +14,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "llm": ("openai",),
     "observe": ("opentelemetry", "prometheus_client", "starlette", "uvicorn"),
     "pipeline": ("aiohttp", "jinja2", "matplotlib", "numpy", "yaml"),
-    "proxy": ("httptools",),
+    "proxy": ("aiohttp",),
     "ray": ("msgspec", "ray"),
     "rows": ("datasets", "pyarrow"),
     "serve": ("anyio", "msgspec", "prometheus_client", "starlette", "uvicorn"),

@@ -9,29 +9,28 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
-from balancer.errors import BalancerError, ConfigError, TooManyWaiters
+from balancer.errors import ConfigError
 from balancer.hookspecs import HttpCall, Routes
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import has
-from balancer.proxy.client_body import BodyGone, KeptBytes
-from balancer.proxy.client_request import ClientRequest
-from balancer.proxy.client_side import ClientConnection, ClientConnections, ConnectionLimits
+from balancer.proxy.client_body import KeptBytes
+from balancer.proxy.client_side import ClientConnections, ClientRequest, ConnectionLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
-from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
-from balancer.proxy.own_answers import OwnAnswer, answer_for
-from balancer.proxy.server_side import ServerConnections
+from balancer.proxy.heads import RequestHead, forwarded
+from balancer.proxy.refusals import Header, Refusal
+from balancer.proxy.server_side import Servers
 from balancer.proxy.tenants import Tenant, Tenants
 from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.shells.lease_request import LeaseRequest
+from balancer.transports.forwarding import joined
 from balancer.transports.request_options import prompt_key, prompt_tokens
 from balancer.transports.sessions import IDS, RequestText, Sessions
 from balancer.values.wording import why_not_listening
@@ -40,11 +39,10 @@ __all__ = ["ProxyServer"]
 
 _log = logging.getLogger("balancer.proxy")
 
-_HEALTH: Final = b"/balancer/health"
-_METRICS: Final = b"/balancer/metrics"
+_HEALTH: Final = "/balancer/health"
+_METRICS: Final = "/balancer/metrics"
 _LONGEST_KEY: Final = 256
 _MOST_BLOCKS: Final = 64
-_MOST_DEADLINES: Final = 64
 _ENDPOINTS_S: Final = 1.0
 _ACCEPTED_AT_ONCE: Final = 1024
 
@@ -57,9 +55,12 @@ class ProxyServer:
         settings: of `[proxy]`; None: the defaults.
         routes: what the proxy answers itself, by method and path.
         limits: of connections; a number of connections in the settings comes first. None: the defaults.
-        sessions: in place of those of the settings, e.g. with a function.
         contact: with the server of the pool, if it has one.
         redact: takes secrets out of the names of tenants in the log and in metrics, e.g. `Config.redact`.
+
+    Attributes:
+        answers: how many requests were answered, by status.
+        unmetered: how many answers did not tell tokens that count for a quota, by tenant; "": nobody's.
 
     Raises:
         ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
@@ -72,7 +73,6 @@ class ProxyServer:
         *,
         routes: Routes | None = None,
         limits: ConnectionLimits | None = None,
-        sessions: Sessions | None = None,
         contact: PoolContact | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
@@ -86,27 +86,26 @@ class ProxyServer:
         )
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
-        self._sessions = sessions or _sessions_of(settings.sessions)
+        self._sessions = _sessions_of(settings.sessions)
         self._kept = KeptBytes(limits.kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
-        self._plans: dict[float, AttemptPlans] = {}
+        self._deadline_s = math.inf if settings.deadline_s is None else settings.deadline_s
+        self._plans = self._plans_within(self._deadline_s)
         self._labels: frozenset[str] = frozenset()
         self._labels_until_s = -math.inf
         block = settings.prompt_block
         self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
         self._prompt_tokens = prompt_tokens()
-        self._answers: dict[int, int] = {}  # how many, by status
-        self._unmetered: dict[str, int] = {}  # how many, by tenant
+        self.answers: dict[int, int] = {}
+        self.unmetered: dict[str, int] = {}
         self._redact = redact
-        self._lately = 0
-        self._lately_s = -math.inf
         self._server: asyncio.Server | None = None
         self._clients: ClientConnections | None = None
-        self._servers: ServerConnections | None = None
+        self._servers: Servers | None = None
         self._scrape: Callable[[], tuple[bytes, str]] | None = None
         if not self._routes:
             for endpoint in pool.endpoints():
-                place_of(endpoint.url)
+                joined(endpoint.url, "/")
         if settings.ca is not None:
             self._tls = _context(settings.ca)
 
@@ -126,11 +125,11 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, limits = asyncio.get_running_loop(), self._limits
-        self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
-        self._servers = ServerConnections(
-            loop,
-            self._context_for_servers,
+        self._clients = clients = ClientConnections(loop, limits, self._kept, self._answer, self._count)
+        self._servers = Servers(
+            self._tls,
             connect_s=limits.connect_s,
+            first_byte_s=self._settings.first_byte_s,
             silent_s=self._settings.silent_s,
             keep_s=limits.keep_alive_s,
             head_bytes=limits.head_bytes,
@@ -139,7 +138,7 @@ class ProxyServer:
             tls.set_alpn_protocols(["http/1.1"])
         try:
             self._server = await loop.create_server(
-                lambda: ClientConnection(clients),
+                clients,
                 host,
                 port,
                 ssl=tls,
@@ -161,7 +160,7 @@ class ProxyServer:
         if self._clients is not None:
             await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
         if self._servers is not None:
-            self._servers.close()
+            await self._servers.close()
         if self._contact is not None:
             self._contact.stop()
 
@@ -179,31 +178,13 @@ class ProxyServer:
         """How many bytes of requests' bodies are kept."""
         return self._kept.kept
 
-    def _context_for_servers(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
-
     # -- a request ---------------------------------------------------------------------------------
 
-    async def _handle(self, request: ClientRequest) -> None:
-        try:
-            await self._answer(request)
-        except BodyGone:
-            if request.bad is None or request.begun:
-                raise
-            self._refuse(request, _bad(request.bad))
-        finally:
-            if request.begun:
-                self._lately += 1
-                self._answers[request.status] = self._answers.get(request.status, 0) + 1
+    def _count(self, status: int) -> None:
+        self.answers[status] = self.answers.get(status, 0) + 1
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
-        if head is None or request.bad is not None:
-            assert request.bad is not None, "what has no head could not be read"
-            self._refuse(request, _bad(request.bad))
-            return
         if head.path == _HEALTH:
             self._tell_health(request)
             return
@@ -211,18 +192,16 @@ class ProxyServer:
         if tenant is None:
             said = "the token is of no tenant" if self._tenants.names_one(head) else "this proxy needs a token"
             why = f"{said}; send the header Authorization with Bearer and the token"
-            self._refuse(request, OwnAnswer(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),)))
-        elif tenant.full:
-            why = f"{tenant.name} has as many requests under way as it may"
-            self._refuse(request, OwnAnswer(429, why, "tenant_full", self._wait_s(tenant.busy)))
-        else:
-            request.holder = tenant.name
-            tenant.busy += 1
-            try:
-                await request.read_body()
-                await self._share_out(request, head, tenant)
-            finally:
-                tenant.busy -= 1
+            raise Refusal(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),))
+        if tenant.full:
+            raise Refusal(429, f"{tenant.name} has as many requests under way as it may", "tenant_full", 1)
+        request.holder = tenant.name
+        tenant.busy += 1
+        try:
+            await request.read_body()
+            await self._share_out(request, head, tenant)
+        finally:
+            tenant.busy -= 1
 
     async def _share_out(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> None:
         """Answer by a route, or pass on to the pool."""
@@ -230,79 +209,60 @@ class ProxyServer:
         if path == _METRICS:
             await self._tell_metrics(request)
             return
-        if self._routes:
-            route = self._routes.get(f"{head.method.decode()} {path.decode()}")
-            if route is not None:
-                await self._run_route(route, request, head)
-                return
-        assert self._servers is not None
-        try:
-            plans, asked = self._plans_for(head), self._asked(request, head, tenant)
-        except BadRequest as bad:
-            self._refuse(request, _bad(bad))
+        route = self._routes.get(f"{head.method} {path}")
+        if route is not None:
+            await self._run_route(route, request, head)
             return
-        session = None
-        if self._sessions is not None:
-            text = RequestText(head.target.decode("ascii"), header_map(head.headers), request.body.content)
-            session = self._sessions.session_of(self._pool, text)
-            asked = session.asked(asked)
-        forwarded = ForwardedRequest(
+        assert self._servers is not None
+        plans, asked = self._plans_for(head), self._asked(request, head, tenant)
+        sent = forwarded(
             head,
-            request.peer,
-            secure=request.secure,
+            request.connection.peer,
+            secure=request.connection.secure,
             extend=self._settings.forwarded == "extend",
             without=self._tenants.headers,
         )
+        session = None
+        if self._sessions is not None:
+            text = RequestText(head.target, head.headers, request.body.content)
+            session = self._sessions.session_of(self._pool, text)
+            asked = session.asked(asked)
         exchange = ProxyExchange(
             self._engine,
             plans,
             asked,
             request=request,
-            forwarded=forwarded,
+            sent=sent,
             servers=self._servers,
             resend=self._settings.resend,
             session=session,
         )
         try:
             await (exchange.pass_on() if self._contact is None else self._contact.pass_on(exchange))
-        except BodyGone:
-            raise
-        except Exception as error:
-            if request.begun:
-                raise
-            self._refuse_after(request, error)
         finally:
             if exchange.unmetered:
                 self._count_unmetered(self._redact(tenant.name))
 
     def _count_unmetered(self, tenant: str) -> None:
         """Count a call whose tokens no answer told; "": nobody's."""
-        if tenant not in self._unmetered:
+        if tenant not in self.unmetered:
             _log.warning(
                 "an answer%s did not tell its tokens, so a quota kept its estimate; a "
                 'stream of OpenAI\'s form tells them if its request has "stream_options": {"include_usage": true}; '
                 "balancer_proxy_unmetered counts further ones",
                 f" to {tenant}" if tenant else "",
             )
-        self._unmetered[tenant] = self._unmetered.get(tenant, 0) + 1
+        self.unmetered[tenant] = self.unmetered.get(tenant, 0) + 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
         body = request.body.content
         if body is None:
-            self._refuse(request, OwnAnswer(413, "the body is too large for this path", "too_large"))
-            return
-        path, _, query = head.target.decode("ascii").partition("?")
-        headers: dict[str, str] = {}
-        for name, value in head.headers:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        try:
-            if self._contact is not None:
-                self._contact.check()
-            answer = await route(HttpCall(head.method.decode(), path, query, headers, body, request.holder))
-        except BalancerError as error:
-            self._refuse_after(request, error)
-            return
+            raise Refusal(413, "the body is too large for this path", "too_large")
+        path, _, query = head.target.partition("?")
+        headers = {name.lower(): ", ".join(head.headers.getall(name)) for name in head.headers}
+        if self._contact is not None:
+            self._contact.check()
+        answer = await route(HttpCall(head.method, path, query, headers, body, request.holder))
         told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         request.answer(answer.status, answer.body, told)
 
@@ -310,36 +270,29 @@ class ProxyServer:
 
     def _plans_for(self, head: RequestHead) -> AttemptPlans:
         """Return what makes the plan of a request. Its own deadline counts if it is the earlier one."""
-        deadline_s = math.inf if self._settings.deadline_s is None else self._settings.deadline_s
-        said = head.named.get(b"balancer-deadline")
-        if said is not None:
-            try:
-                asked_s = float(said)
-            except ValueError:
-                asked_s = math.nan
-            if not asked_s > 0:
-                raise BadRequest("the header Balancer-Deadline takes a number of seconds > 0")
-            deadline_s = min(deadline_s, asked_s)
-        plans = self._plans.get(deadline_s)
-        if plans is None:
-            engine = self._engine
-            policy = CallPolicy(
-                attempts=self._settings.attempts,
-                retries=engine.retries,
-                wait_s=engine.acquire_timeout_s,
-                deadline_s=deadline_s,
-            )
-            plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
-            if len(self._plans) < _MOST_DEADLINES:
-                self._plans[deadline_s] = plans
-        return plans
+        said = head.headers.get("Balancer-Deadline")
+        if said is None:
+            return self._plans
+        try:
+            asked_s = float(said)
+        except ValueError:
+            asked_s = math.nan
+        if not asked_s > 0:
+            raise Refusal(400, "the header Balancer-Deadline takes a number of seconds > 0")
+        return self._plans_within(min(self._deadline_s, asked_s))
+
+    def _plans_within(self, deadline_s: float) -> AttemptPlans:
+        engine, attempts = self._engine, self._settings.attempts
+        policy = CallPolicy(
+            attempts=attempts, retries=engine.retries, wait_s=engine.acquire_timeout_s, deadline_s=deadline_s
+        )
+        return AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
 
     def _asked(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> LeaseRequest:
         """Return what a request asks the pool for."""
-        key = head.named.get(b"balancer-key")
-        said = None if key is None else key.decode("latin-1")
+        said = head.headers.get("Balancer-Key")
         if said is not None and len(said) > _LONGEST_KEY:
-            said = hashlib.blake2b(said.encode()).hexdigest()
+            said = hashlib.blake2b(said.encode(errors="replace")).hexdigest()
         labels, tokens = tenant.labels, None
         by_prompt = said is None and self._settings.prompt_key
         known = self._known_labels() if self._settings.models else frozenset()
@@ -352,8 +305,6 @@ class ProxyServer:
                 model = _model_of(content) if known else None
                 labels = labels | {model} if model in known else labels
         priority = 0 if tenant.settings is None else tenant.settings.priority
-        if not (labels or said or tokens or tenant.name or priority):
-            return _ANY
         return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=priority)
 
     def _known_labels(self) -> frozenset[str]:
@@ -365,26 +316,6 @@ class ProxyServer:
         return self._labels
 
     # -- answers of its own ------------------------------------------------------------------------
-
-    def _refuse_after(self, request: ClientRequest, error: Exception) -> None:
-        if not isinstance(error, BalancerError | TimeoutError):
-            _log.warning("a request was not answered: %s", type(error).__name__, exc_info=error)
-        waiting = error.waiting if isinstance(error, TooManyWaiters) else 1
-        self._refuse(request, answer_for(error, self._wait_s(waiting)))
-
-    def _refuse(self, request: ClientRequest, refusal: OwnAnswer) -> None:
-        if request.bad is not None:
-            request.keeps = False
-        request.answer(refusal.status, refusal.content(), refusal.all_headers())
-
-    def _wait_s(self, ahead: int) -> float:
-        """Return in how many seconds so many requests will be answered, by the rate of late."""
-        now = self._engine.clock()
-        passed_s = now - self._lately_s
-        rate = self._lately / passed_s if passed_s > 0 else 0.0
-        if passed_s > 10:
-            self._lately, self._lately_s = 0, now
-        return ahead / rate if rate > 0 else 1.0
 
     def _tell_health(self, request: ClientRequest) -> None:
         rows = [row for row in self._pool.stats().endpoints if row.state == "active"]
@@ -402,25 +333,13 @@ class ProxyServer:
 
     async def _tell_metrics(self, request: ClientRequest) -> None:
         if not has("observe", "prometheus_client"):
-            self._refuse(request, OwnAnswer(501, "this proxy has no extra 'observe'; install it there", "no_extra"))
-            return
+            raise Refusal(501, "this proxy has no extra 'observe'; install it there", "no_extra")
         if self._scrape is None:
             self._scrape = scrape_of(self._pool, self)
         body, kind = await asyncio.to_thread(self._scrape)
         request.answer(200, body, [(b"Content-Type", kind.encode())])
 
-    @property
-    def answers(self) -> Mapping[int, int]:
-        """How many requests were answered, by status."""
-        return dict(self._answers)
 
-    @property
-    def unmetered(self) -> Mapping[str, int]:
-        """How many answers did not tell tokens that count for a quota, by tenant; "": nobody's."""
-        return dict(self._unmetered)
-
-
-_ANY: Final = LeaseRequest()
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
 
 
@@ -428,24 +347,13 @@ def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
     """Return the sessions that the settings want; None: none."""
     if settings is None:
         return None
-    return Sessions(
-        ids=IDS if settings.ids is None else settings.ids,
-        header=settings.header,
-        cookie=settings.cookie,
-        idle_s=settings.idle_s,
-        elsewhere=settings.elsewhere,
-    )
-
-
-def _bad(bad: BadRequest) -> OwnAnswer:
-    kind = HTTPStatus(bad.status).phrase.lower().replace(" ", "_")
-    headers = ((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),) if bad.status == 405 else ()
-    return OwnAnswer(bad.status, bad.why, kind, headers=headers)
+    given = settings.model_dump()
+    return Sessions(**given | {"ids": IDS if settings.ids is None else settings.ids})
 
 
 def _is_json(head: RequestHead) -> bool:
-    kind = head.named.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return head.method == b"POST" and (kind == b"application/json" or kind.endswith(b"+json"))
+    kind = head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return head.method == "POST" and (kind == "application/json" or kind.endswith("+json"))
 
 
 def _model_of(content: bytes) -> str | None:
@@ -479,16 +387,15 @@ def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]
 
     class _ProxyCollector(AnyCollector):
         def collect(self) -> Any:
-            answers = CounterMetricFamily("balancer_proxy_answers", "Answers to clients.", labels=["status"])
-            for status, count in sorted(proxy.answers.items()):
-                answers.add_metric([str(status)], count)
-            yield answers
-            unmetered = CounterMetricFamily(
-                "balancer_proxy_unmetered", "Answers without tokens, where these count.", labels=["holder"]
-            )
-            for tenant, count in sorted(proxy.unmetered.items()):
-                unmetered.add_metric([tenant], count)
-            yield unmetered
+            counts: dict[Any, int]
+            for counts, name, label, told in (
+                (proxy.answers, "answers", "status", "Answers to clients."),
+                (proxy.unmetered, "unmetered", "holder", "Answers without tokens, where these count."),
+            ):
+                family = CounterMetricFamily(f"balancer_proxy_{name}", told, labels=[label])
+                for value, count in sorted(counts.items()):
+                    family.add_metric([str(value)], count)
+                yield family
             yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
 
     registry = CollectorRegistry()

@@ -2,21 +2,24 @@
 
 A body is read before a lease is asked for, so that a slow client holds no slot. Up to a limit it is kept, and can be
 sent as often as needed. Of a larger one the beginning is kept until the rest is sent: then it can be sent once only.
-Reading stops while much is unread, so that a slow server does not fill the memory.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from typing import Final
 
-from balancer.proxy.heads import Header
+from aiohttp import StreamReader
 
-__all__ = ["BodyGone", "ClientBody", "KeptBytes"]
+from balancer.proxy.refusals import Refusal
 
-MUCH = 2**16  # bytes that are always kept, and that may be unread before the client has to wait
+__all__ = ["BodyGone", "ClientBody", "KeptBytes", "too_large"]
+
+_MUCH: Final = 2**16  # bytes that are always kept
+_RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 
 
-class BodyGone(Exception):
-    """The rest of a body will not come: the client has gone, was too slow, or sent too much."""
+class BodyGone(Refusal):
+    """The rest of a body will not come."""
 
 
 class KeptBytes:
@@ -34,110 +37,86 @@ class KeptBytes:
 
     def room(self) -> int:
         """Return how many bytes of a further body may be kept."""
-        return self._each if self.kept + self._each <= self._most else min(self._each, MUCH)
+        return self._each if self.kept + self._each <= self._most else min(self._each, _MUCH)
 
 
 class ClientBody:
-    """The body of one request, filled by the client's connection and read by an exchange.
+    """The body of one request.
 
     Args:
         kept: counts what is kept.
-        length: how long it will be; None: unknown.
-        want: called with whether more of it should be read from the client.
+        source: where it comes from.
+        most: the largest body.
+        within_s: the time that it has, apart from one second for each KiB. Only waits for the client count.
 
     Attributes:
-        complete: all of it has come.
-        trailers: those that came after it.
+        replays: True while it can be sent from its beginning.
     """
 
-    def __init__(self, kept: KeptBytes, length: int | None, want: Callable[[bool], object]) -> None:
-        self.length = length
-        self.complete = length == 0
-        self.trailers: list[Header] = []
+    def __init__(self, kept: KeptBytes, source: StreamReader, most: int, within_s: float) -> None:
+        self.replays = True
         self._every = kept
-        self._want = want
-        self._room = 0 if self.complete else kept.room()
+        self._source = source
+        self._most = most
+        self._left_s = within_s
         self._data = bytearray()  # one buffer, as a piece may be a single byte
-        self._counted = 0
-        self._cut = False  # True once a part of it was dropped
-        self._gone: BodyGone | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._came = 0
 
     @property
-    def replays(self) -> bool:
-        """True while it can be sent from its beginning."""
-        return not self._cut
+    def complete(self) -> bool:
+        """Whether all of it has been read."""
+        return self._source.at_eof()
 
     @property
     def content(self) -> bytes | None:
         """All of it, if it is kept whole; else None."""
-        return bytes(self._data) if self.complete and not self._cut else None
+        return bytes(self._data) if self.complete and self.replays else None
 
-    def feed(self, piece: bytes) -> None:
-        """Take in the next piece."""
-        self._data += piece
-        if not self._cut:
-            self._counted += len(piece)
-            self._every.kept += len(piece)
-        self._look()
-
-    def end(self) -> None:
-        """All of it has come."""
-        self.complete = True
-        self._want(True)
-        self._look()
-
-    def fail(self, why: str) -> None:
-        """The rest will not come."""
-        if not self.complete:
-            self._gone = BodyGone(why)
-            self._look()
-
-    def close(self) -> None:
-        """Forget what is kept."""
-        self._drop(len(self._data))
+    @property
+    def kept(self) -> bytes:
+        """What is kept of it."""
+        return bytes(self._data)
 
     async def begun(self) -> None:
         """Wait until all of it is kept, or as much as may be. Raises BodyGone."""
-        while not self.complete and len(self._data) <= self._room:
-            await self._more()
+        room = self._every.room()
+        while not self.complete and len(self._data) <= room:
+            piece = await self._piece()
+            self._data += piece
+            self._every.kept += len(piece)
 
-    def beginning(self) -> bytes:
-        """Return what is kept."""
-        return bytes(self._data)
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield all of it, from its beginning. From now on it cannot be sent again. Raises BodyGone."""
+        piece = self.kept
+        self.close()
+        yield piece
+        while not self.complete:
+            yield await self._piece()
 
-    async def rest(self, sent: int = 0) -> bytes:
-        """Return the next part, after the first `sent` bytes; b"" at the end. Raises BodyGone.
+    def close(self) -> None:
+        """Forget what is kept."""
+        if self.replays:
+            self.replays = False
+            self._every.kept -= len(self._data)
+            self._data.clear()
 
-        From now on the body cannot be sent again.
-        """
-        self._drop(sent)
-        while not self._data and not self.complete:
-            self._want(True)
-            await self._more()
-        found = bytes(self._data)
-        self._data.clear()
-        return found
-
-    def _drop(self, size: int) -> None:
-        self._cut = True
-        self._every.kept -= self._counted
-        self._counted = 0
-        del self._data[:size]
-
-    def _look(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        if len(self._data) > (MUCH if self._cut else self._room) and not self.complete:
-            self._want(False)
-
-    async def _more(self) -> None:
-        if self._gone is not None:
-            raise self._gone
-        self._waiter = asyncio.get_running_loop().create_future()
+    async def _piece(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        if self._gone is not None:
-            raise self._gone
+            async with asyncio.timeout(self._left_s):
+                piece = await self._source.readany()
+        except TimeoutError:
+            raise BodyGone(408, "the body of the request did not come in time") from None
+        except Exception as error:  # as aiohttp's parser found it
+            raise BodyGone(400, f"the body of the request is no valid HTTP/1.1: {error}") from None
+        self._left_s += len(piece) / _RATE - (loop.time() - began_s)
+        self._came += len(piece)
+        if self._came > self._most:
+            raise too_large(self._most)
+        return piece
+
+
+def too_large(most: int) -> BodyGone:
+    """Return the refusal of a body that is too large."""
+    return BodyGone(413, f"the body of the request has more than {most} bytes")

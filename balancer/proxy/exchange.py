@@ -6,55 +6,39 @@ until its end. A client never gets a part of an answer as if it were all of it.
 """
 
 import asyncio
-import zlib
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+from multidict import CIMultiDict
 
 from balancer.client_errors import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
-from balancer.load import REPORTS
 from balancer.proxy.client_body import BodyGone
-from balancer.proxy.client_request import ClientRequest
-from balancer.proxy.heads import ForwardedRequest, answer_headers, chunk, first_of, header_map, place_of, trailers_of
-from balancer.proxy.server_side import ClosedEarly, ServerAnswer, ServerConnection, ServerConnections
+from balancer.proxy.client_side import ClientRequest
+from balancer.proxy.heads import answer_headers, endpoint_head
+from balancer.proxy.refusals import Header
+from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
-from balancer.transports.reports import UsageReader, hear, usage_for
+from balancer.transports.reports import PlainText, UsageReader, hear, usage_for
 from balancer.transports.resend import HALF_SENT, FinalFailure, Resend, ResendRule, Sending
-from balancer.transports.sessions import IdReader, RequestSession
+from balancer.transports.sessions import RequestSession
 
-__all__ = ["ProxyExchange", "error_of_answer"]
+__all__ = ["ProxyExchange"]
 
 _HOLD_S: Final = 10.0  # a head without a body is passed on after so long: its client may wait for the head alone
+_LONGEST_PAUSE_S: Final = 3600  # of a Retry-After that is passed on
 _LAST_EVENT: Final = b"[DONE]"  # OpenAI's clients close a stream of events here
+_TAIL: Final = 64
 _LONGEST_ERROR: Final = 2**16
-
-
-def error_of_answer(status: int, headers: "header_map", content: bytes) -> EndpointError | None:
-    """Return the error of an answer that may be asked for elsewhere; None: it is for the client, whatever it says.
-
-    Args:
-        status: of HTTP.
-        headers: of the answer.
-        content: its decoded body.
-    """
-    if status < 400:
-        return None
-    if is_spent(status, content):
-        return QuotaSpent(f"answered {status}: its account has no quota left")
-    if status in BUSY_STATUSES:
-        return EndpointOverloaded(
-            f"answered {status}", retry_after_s=asked_pause_s(headers, received=datetime.now(UTC))
-        )
-    return EndpointError(f"answered {status}") if status >= 500 else None
 
 
 @dataclass(slots=True)
@@ -72,8 +56,8 @@ class ProxyExchange(TaskDriver[_Begun]):
     Args:
         engine, plans, asked: as for `CallDriver`.
         request: of the client.
-        forwarded: the request as servers get it.
-        servers: the connections to servers.
+        sent: its headers as servers get them.
+        servers: all of them.
         resend: which failed requests are tried elsewhere.
         session: of the request; None: it has none.
 
@@ -88,25 +72,22 @@ class ProxyExchange(TaskDriver[_Begun]):
         asked: LeaseRequest,
         *,
         request: ClientRequest,
-        forwarded: ForwardedRequest,
-        servers: ServerConnections,
+        sent: CIMultiDict[str],
+        servers: Servers,
         resend: Resend,
-        session: RequestSession | None = None,
+        session: RequestSession | None,
     ) -> None:
         super().__init__(engine, plans, asked)
-        assert request.head is not None
         self._request = request
         self._head = request.head
-        self._forwarded = forwarded
+        self._sent = sent
         self._servers = servers
         self._session = session
-        key = self._head.named.get(b"idempotency-key")
-        self._rule = ResendRule(resend, self._head.method.decode(), {"Idempotency-Key": key} if key else {})
+        self._rule = ResendRule(resend, self._head.method, self._head.headers)
         self._sending = Sending()
         self._refused: tuple[Exception, ServerAnswer] | None = None  # the last answer that was held back
-        self._uploads: asyncio.Task[None] | None = None
-        self.unmetered = False
         self._gone: BodyGone | None = None  # why the body of the request ended early
+        self.unmetered = False
 
     @property
     def waits(self) -> bool:
@@ -116,15 +97,11 @@ class ProxyExchange(TaskDriver[_Begun]):
     async def pass_on(self) -> None:
         """Carry out the request, and answer it. Raises the error that it ends with, if no answer was begun."""
         try:
-            try:
-                begun = await self.run()
-            except Exception as error:
-                self._answer_refused(error)
-                return
-            await self._relay(begun)
-        finally:
-            if self._uploads is not None:
-                self._uploads.cancel()
+            begun = await self.run()
+        except Exception as error:
+            self._answer_refused(error)
+        else:
+            await (self._tunnel if begun.answer.status == 101 else self._relay)(begun)
 
     # -- an attempt --------------------------------------------------------------------------------
 
@@ -135,101 +112,72 @@ class ProxyExchange(TaskDriver[_Begun]):
         self._sending.heard = True
         answer: ServerAnswer | None = None
         try:
-            place = place_of(lease.endpoint.url)
-            connection = await self._servers.get(place)
-            again = connection.used
-            try:
-                answer = await self._send_request(connection, lease)
-                await self._hold(answer, lease)
-            except ClosedEarly:
-                # An idle connection that its server has just closed says nothing about the server.
-                if not (again and self._may_resend()):
-                    raise
-                self._stop_upload()
-                answer = await self._send_request(await self._servers.get(place, fresh=True), lease)
-                await self._hold(answer, lease)
-            outcome = self._judged(answer)
+            answer = await self._ask(lease)
+            outcome = await self._judged(answer, lease)
         except GeneratorExit:  # the task is collected: its driver handles the lease
             raise
-        except BaseException as error:
-            counts_as = self.counts_as(error)
-            end_lease(lease, counts_as)
+        except BaseException as found:
             if answer is not None:
                 answer.leave()
-            self._stop_upload()
+            error = self._without_blame(found)
+            end_lease(lease, self.counts_as(error))
             if isinstance(error, Exception) and may_go_elsewhere(error):
                 why = self._rule.refuses(self._sending, error) or ("" if self._request.body.replays else HALF_SENT)
                 if why:
                     raise FinalFailure(error, last_word=True) from None
-            raise
+            raise error from None
         self.hand.clear()  # the relay has the lease
         return _Begun(answer, lease, outcome)
 
-    def _may_resend(self) -> bool:
-        return self._request.body.replays and (not self._rule.watches or not self._sending.begun)
-
-    async def _send_request(self, connection: ServerConnection, lease: Lease) -> ServerAnswer:
-        """Send the request. A body that is not kept whole follows in a task of its own."""
-        body, head = self._request.body, self._head
-        kept = body.beginning()
-        whole = body.complete
-        told = self._forwarded.head_for(lease.endpoint, len(kept) if whole else body.length)
-        self._sending.begun = True
-        self._sending.whole = whole
-        answer = connection.ask(told + kept if whole else told, bodiless=head.method == b"HEAD", whole=whole)
-        if not whole:
-            self._uploads = asyncio.get_running_loop().create_task(self._upload(connection, kept, answer))
-        return answer
-
-    async def _upload(self, connection: ServerConnection, kept: bytes, answer: ServerAnswer) -> None:
-        """Send the rest of the body, as fast as the server reads it."""
+    async def _ask(self, lease: Lease) -> ServerAnswer:
+        """Send the request, and return its answer."""
         body = self._request.body
-        chunked = body.length is None
-        piece, sent = kept, len(kept)
+        url, headers = endpoint_head(self._head, self._sent, lease.endpoint)
+        while True:
+            sent = (body.kept or None) if body.complete else self._rest()
+            try:
+                return await self._servers.ask(self._head.method, url, headers, sent, self._sending)
+            except ClosedEarly as error:
+                # An idle connection that its server has just closed says nothing about the server.
+                may_resend = body.replays and (not self._rule.watches or not self._sending.begun)
+                if not (error.idle and may_resend):
+                    raise
+
+    async def _rest(self) -> AsyncIterator[bytes]:
         try:
-            while True:
-                if piece:
-                    connection.write(chunk(piece) if chunked else piece)
-                await connection.drained()
-                if connection.closed:
-                    return
-                piece, sent = await body.rest(sent), 0
-                if not piece:
-                    break
-            if chunked:
-                connection.write(b"0\r\n\r\n")
-            self._sending.whole = True
-            connection.sent_whole()
+            async for piece in self._request.body.pieces():
+                yield piece
         except BodyGone as gone:
             self._gone = gone
-            answer.leave()
-            answer.fail(CannotTell("got no whole request, because its client stopped sending"))
+            raise
+        self._sending.whole = True
 
-    def _stop_upload(self) -> None:
-        if self._uploads is not None:
-            self._uploads.cancel()
-            self._uploads = None
-
-    async def _hold(self, answer: ServerAnswer, lease: Lease) -> None:
-        """Wait for what is needed to judge an answer."""
-        await answer.holding(1, _HOLD_S)
-        status = answer.status
-        if any(name.lower() in REPORTS for name, _ in answer.headers):
-            hear(header_map(answer.headers), lease)
-        if status >= 500 or status in BUSY_STATUSES or status in REFUSALS or status == 402:
-            await answer.holding(MOST_BYTES)
-
-    def _judged(self, answer: ServerAnswer) -> Outcome:
+    async def _judged(self, answer: ServerAnswer, lease: Lease) -> Outcome:
         """Return the outcome of the lease if all of `answer` arrives. Raises EndpointError to try elsewhere instead."""
-        status = answer.status
+        await answer.hold(1, _HOLD_S)
+        headers, status = answer.response.headers, answer.status
+        hear(headers, lease)
         if status < 400:
             return Outcome.SUCCESS
-        headers = header_map(answer.headers)
-        error = error_of_answer(status, headers, _decoded(bytes(answer.held), headers.get("Content-Encoding", "")))
-        if error is None:
+        if status >= 500 or status in BUSY_STATUSES or status in REFUSALS or status == 402:
+            await answer.hold(MOST_BYTES)
+        error = EndpointError(f"answered {status}")
+        plain = next(PlainText(headers.get("Content-Encoding", "")).parts(answer.held[:_LONGEST_ERROR]), b"")
+        if is_spent(status, plain):
+            error = QuotaSpent(f"answered {status}: its account has no quota left")
+        elif status in BUSY_STATUSES:
+            pause_s = asked_pause_s(headers, received=datetime.now(UTC))
+            error = EndpointOverloaded(f"answered {status}", retry_after_s=pause_s)
+        elif status < 500:
             return Outcome.IGNORED
         self._refused = error, answer
         raise error
+
+    def _without_blame(self, error: BaseException) -> BaseException:
+        """Return the error that counts: the server is not to blame for a client that stops sending."""
+        if self._gone is None or not isinstance(error, Exception):
+            return error
+        return CannotTell("got no whole request, because its client stopped sending")
 
     # -- the answer --------------------------------------------------------------------------------
 
@@ -241,136 +189,134 @@ class ProxyExchange(TaskDriver[_Begun]):
         if self._refused is None or self._refused[0] is not last or not self._refused[1].complete:
             raise last
         answer = self._refused[1]
-        headers = answer_headers(answer.headers)
-        if first_of(headers, b"x-should-retry") is None:
+        theirs = answer.response.headers
+        headers = answer_headers(theirs, answer.response.raw_headers)
+        if (asked_pause_s(theirs) or 0.0) > _LONGEST_PAUSE_S:
+            headers = [each for each in headers if each[0].lower() != b"retry-after"]
+            headers.append((b"Retry-After", b"%d" % _LONGEST_PAUSE_S))
+        if "X-Should-Retry" not in theirs:
             headers.append((b"X-Should-Retry", b"false"))  # it was tried as often as it may
-        self._send(answer, headers)
+        self._begin(answer, headers)
 
-    def _send(self, answer: ServerAnswer, headers: list[tuple[bytes, bytes]]) -> None:
+    def _begin(self, answer: ServerAnswer, headers: list[Header]) -> None:
         """Begin the client's answer with what is held, and end it if that is all."""
-        request = self._request
-        held = bytes(answer.held)
-        answer.held.clear()
-        length = answer.length
-        if length is None and answer.complete and not answer.bodiless and answer.status not in (204, 304):
-            length = len(held)
-        request.begin(answer.status, answer.reason, headers, length, held)
-        answer.tail = held[-64:]
+        request, length = self._request, answer.length
+        if length is None and answer.complete and self._head.method != "HEAD" and answer.status not in (204, 304):
+            length = len(answer.held)
+        reason = (answer.response.reason or "").encode("latin-1", "replace")
+        request.begin(answer.status, reason, headers, length, answer.held)
         if answer.complete:
             request.end()
 
     async def _relay(self, begun: _Begun) -> None:
         """Pass an answer on until its end. The lease ends then, or with what goes wrong."""
         answer, lease, request = begun.answer, begun.lease, self._request
+        headers = answer.response.headers
         ids = None
         if self._session is not None and answer.status < 400:
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
-            ids = self._session.answered(lease.endpoint.name, headers)
-        if answer.status == 101:
-            await self._tunnel(begun)
-            return
-        usage = usage_for(lease, header_map(answer.headers))
+            ids = self._session.answered(lease.endpoint.name, headers.items())
+        usage = usage_for(lease, headers)
         readers = [each for each in (usage, ids) if each is not None]
-        for reader in readers:
-            reader.feed(bytes(answer.held))
-        relay = _Relay(request, readers)
+        piece = tail = answer.held
         try:
-            self._send(answer, answer_headers(answer.headers))
-            if not answer.complete:
-                request.feed_from(answer)
-                answer.flow(relay)
-                await answer.end()
-                wanted = b"te" in self._head.named
-                request.end(trailers_of(answer.trailers) if answer.trailers and wanted else ())
+            self._begin(answer, answer_headers(headers, answer.response.raw_headers))
+            while True:
+                for reader in readers:
+                    reader.feed(piece)
+                if request.ended:
+                    break
+                piece = await answer.piece()
+                tail = (tail + piece)[-_TAIL:]
+                if not piece:
+                    request.end()
+                elif (reads_on := request.take(piece)) is not None:
+                    await reads_on
         except BaseException as error:
-            whole = isinstance(error, asyncio.CancelledError) and _is_last(answer)
+            whole = isinstance(error, asyncio.CancelledError) and (answer.complete or _LAST_EVENT in tail)
             if whole:
                 end_lease(lease, None, begun.outcome, usage)
             else:
-                end_lease(lease, error)
+                end_lease(lease, self._without_blame(error))
             answer.leave()
-            self._meter(answer, usage, whole=whole)
+            self._meter(usage, answer.status, whole=whole)
             if isinstance(error, EndpointError):
                 return  # the client sees an answer that is not whole
             raise
         end_lease(lease, None, begun.outcome, usage)
-        self._meter(answer, usage, whole=True)
+        self._meter(usage, answer.status, whole=True)
 
-    def _meter(self, answer: ServerAnswer, usage: UsageReader | None, *, whole: bool) -> None:
+    def _meter(self, usage: UsageReader | None, status: int, *, whole: bool) -> None:
         """Find out whether the tokens of an answer, whole or not, did not count. Other methods than POST make none."""
-        asks = self._head.method == b"POST" and answer.status < 300
+        asks = self._head.method == "POST" and status < 300
         self.unmetered = asks and usage is not None and (not whole or usage.tokens is None)
 
     async def _tunnel(self, begun: _Begun) -> None:
         """Pass bytes on in both directions, until one side closes."""
         answer, request = begun.answer, self._request
-        connection = answer.connection
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        server, headers = answer.response.connection, answer.response.headers
         try:
-            agreed = (first_of(answer.headers, b"upgrade") or b"").strip().lower()
-            if connection.closed or not agreed or agreed != self._head.upgrade:
+            agreed = headers.get("Upgrade", "").lower()
+            if server is None or server.protocol is None or not agreed or agreed != self._head.upgrade:
                 raise EndpointError("switched to a protocol that nobody asked for")
-            connection.tunnel = _OneWay(request, over)
-            connection.feeder = request
-            request.feed_from(answer)
-            held = bytes(answer.held)
-            request.upgrade(answer_headers(answer.headers), _OneWay(connection, over))
-            if held:
-                request.write(held)
-            answer.flow(_OneWay(request, over))
+            request.upgrade(answer_headers(headers, answer.response.raw_headers))
+            over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            for old, other in ((request.connection, server.protocol), (server.protocol, request.connection)):
+                _OneWay.join(old, other.transport, over)
             await over
         except EndpointError as error:
             end_lease(begun.lease, error)
             raise
         finally:
             end_lease(begun.lease, None, begun.outcome)
-            connection.close()
+            answer.leave()
 
 
-class _Relay:
-    """Passes the pieces of a body on, after the readers of used tokens and ids have seen them."""
+class _OneWay(asyncio.Protocol):
+    """One direction of a tunnel.
 
-    __slots__ = ("_readers", "_request")
+    Args:
+        old: aiohttp's protocol of the connection that it reads.
+        to: where it writes.
+        over: is done when the connection is lost.
+    """
 
-    def __init__(self, request: ClientRequest, readers: list[UsageReader | IdReader]) -> None:
-        self._request = request
-        self._readers = readers
-
-    def take(self, piece: bytes) -> None:
-        """Take the next piece."""
-        for reader in self._readers:
-            reader.feed(piece)
-        self._request.take(piece)
-
-
-class _OneWay:
-    """One direction of a tunnel."""
-
-    __slots__ = ("_over", "_to")
-
-    def __init__(self, to: ClientRequest | ServerConnection, over: "asyncio.Future[None]") -> None:
+    def __init__(self, old: Any, to: Any, over: "asyncio.Future[None]") -> None:
+        self._old = old
         self._to = to
         self._over = over
 
-    def take(self, piece: bytes) -> None:
-        """Pass a piece on; b"": the end."""
-        if piece:
-            self._to.write(piece)
-        elif not self._over.done():
+    @classmethod
+    def join(cls, old: Any, to: Any, over: "asyncio.Future[None]") -> None:
+        """Take over a connection. What aiohttp has read so far is passed on first."""
+        way = cls(old, to, over)
+        old.set_parser(way, None)
+        old.transport.set_protocol(way)
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Pass on what came before, as aiohttp's parsers take it."""
+        self._to.write(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Do nothing: `connection_lost` tells the end."""
+
+    def data_received(self, data: bytes) -> None:
+        """Pass data on."""
+        self._to.write(data)
+
+    def pause_writing(self) -> None:
+        """Read nothing from the other side for now: this one does not read."""
+        self._old.pause_writing()
+        self._to.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again."""
+        self._old.resume_writing()
+        self._to.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End both."""
+        self._to.close()
+        if not self._over.done():
             self._over.set_result(None)
-
-
-def _is_last(answer: ServerAnswer) -> bool:
-    """Return whether a client that leaves now has all that matters."""
-    return answer.complete or _LAST_EVENT in answer.tail
-
-
-def _decoded(content: bytes, coding: str) -> bytes:
-    """Return the decoded body of an error; b"" if it cannot be decoded, or is too long for an error."""
-    if len(content) > _LONGEST_ERROR:
-        return b""
-    if coding.strip().lower() in ("gzip", "x-gzip", "deflate"):
-        with suppress(zlib.error):
-            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, _LONGEST_ERROR)
-        return b""
-    return content
+        self._old.connection_lost(exc)

@@ -1,74 +1,56 @@
 """Heads of HTTP messages: what is refused, what is passed on, and what is replaced (RFC 9110, RFC 9112).
 
-Names of headers are compared in lower case. httptools has checked the syntax strictly. So a head that gets here has no
-bare CR or LF, no folded line, no white space before a colon, and not both `Content-Length` and `Transfer-Encoding`.
+aiohttp has checked the syntax strictly. So a head that gets here has one `Host`, no bare CR or LF, no folded line, no
+white space before a colon, and not both `Content-Length` and `Transfer-Encoding`.
 """
 
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from aiohttp import HttpVersion10, HttpVersion11, web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
 from balancer.endpoint import Endpoint
+from balancer.proxy.refusals import Header, Refusal
 from balancer.transports.forwarding import headers_of, joined
 
 __all__ = [
-    "BadRequest",
-    "Header",
     "RequestHead",
-    "ServerPlace",
     "answer_head",
     "answer_headers",
     "chunk",
     "dated",
-    "first_of",
-    "header_map",
-    "place_of",
+    "endpoint_head",
+    "forwarded",
     "request_head",
-    "tokens_of",
 ]
 
-Header = tuple[bytes, bytes]
-
-_ID: Final = f"balancer-{secrets.token_hex(4)}".encode()  # in `Via`: a request that comes back is a loop
+_ID: Final = f"balancer-{secrets.token_hex(4)}"  # in `Via`: a request that comes back is a loop
 
 # For one connection only (RFC 9110, 7.6.1), or written anew here.
-_HOP: Final = frozenset(
-    (
-        b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
-        b"upgrade http2-settings expect content-length host via"
-    ).split()
-)
 _ANSWER_HOP: Final = frozenset(
     (
         b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
         b"upgrade content-length"
     ).split()
 )
-_FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"))
-_OURS: Final = frozenset((b"balancer-deadline", b"balancer-key"))
-_NOT_AS_TRAILER: Final = _HOP | frozenset(
-    b"authorization set-cookie content-encoding content-type content-range".split()
-)
-_HOST: Final = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
-_TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
-_DOTS: Final = re.compile(rb"(^|[/\\])\.\.?($|[/\\;])")
+_ALSO: Final = (
+    b"http2-settings expect host via x-forwarded-for x-forwarded-proto x-forwarded-host forwarded balancer-deadline "
+    b"balancer-key"
+).split()
+_DROPPED: Final = frozenset(name.decode() for name in (*_ANSWER_HOP, *_ALSO))
+_HOST: Final = re.compile(r"([A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
+_TARGET: Final = re.compile(r"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
+_DOTS: Final = re.compile(rb"(^|[/\\])\.\.?($|[/\\;?#\0])")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-
-class BadRequest(Exception):
-    """A request that is refused. Fields: `status`, and `why` in words."""
-
-    def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
-        self.status = status
-        self.why = why
 
 
 @dataclass(slots=True)
@@ -76,143 +58,100 @@ class RequestHead:
     """The head of a client's request.
 
     Attributes:
-        method: e.g. b"GET".
+        method: e.g. "GET".
         target: the path with its query.
-        headers: all headers, in order.
-        named: the first value of each header, by name in lower case.
+        headers: all headers.
+        host: of the target or of the headers; "": neither has one.
         version: "1.0" or "1.1".
-        upgrade: b"websocket" if the client asks for that protocol; b"": it asks for none that is passed on.
+        upgrade: "websocket" if the client asks for that protocol; "": it asks for none that is passed on.
         length: how long its body is; None: the body comes in chunks.
         keeps: whether the connection may serve another request.
     """
 
-    method: bytes
-    target: bytes
-    headers: list[Header]
-    named: dict[bytes, bytes]
+    method: str
+    target: str
+    headers: CIMultiDictProxy[str]
+    host: str
     version: str
-    upgrade: bytes
+    upgrade: str
     length: int | None
     keeps: bool
 
     @property
-    def path(self) -> bytes:
+    def path(self) -> str:
         """The target without its query."""
-        return self.target.partition(b"?")[0]
+        return self.target.partition("?")[0]
 
 
-def request_head(method: bytes, target: bytes, headers: list[Header], version: str, *, keeps: bool) -> RequestHead:
-    """Return the head of a request. Raises BadRequest."""
-    if version not in ("1.1", "1.0"):
-        raise BadRequest("this proxy speaks HTTP/1.1", 505)
-    if method in (b"CONNECT", b"TRACE"):
-        raise BadRequest(f"{method.decode()} is not passed on", 405)
-    named: dict[bytes, bytes] = {}
-    for name, value in headers:
-        key = name.lower()
-        if key not in named:
-            named[key] = value
-        elif key == b"host":
-            raise BadRequest("the request has two Host headers")
-    host = named.get(b"host")
-    if host is None and version == "1.1":
-        raise BadRequest("the request has no Host header")
+def request_head(came: web.BaseRequest, most: int) -> RequestHead:
+    """Return the head of a request, which has at most so many bytes. Raises Refusal."""
+    if came.version not in (HttpVersion10, HttpVersion11):
+        raise Refusal(505, "this proxy speaks HTTP/1.1")
+    version = "1.1" if came.version == HttpVersion11 else "1.0"
+    method, target, headers = came.method, came.raw_path, came.headers
+    if method in ("CONNECT", "TRACE"):
+        allowed = b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        raise Refusal(405, f"{method} is not passed on", headers=(allowed,))
+    if len(target) + sum(len(name) + len(value) for name, value in came.raw_headers) > most:
+        raise Refusal(431, f"the head of the request has more than {most} bytes")
+    host = headers.get("Host", "")
+    if not target.startswith("/"):
+        target, host = _origin_form(method, target)
     if host and not _HOST.fullmatch(host):
-        raise BadRequest("the Host header is no host")
-    if not target.startswith(b"/"):
-        target = _origin_form(method, target, named)
+        raise Refusal(400, "the Host header is no host")
     if not _TARGET.fullmatch(target):
-        raise BadRequest("the target of the request has characters that must be escaped")
-    if b"." in target or b"%" in target:
+        raise Refusal(400, "the target of the request has characters that must be escaped")
+    if "." in target or "%" in target:
         _check_path(target)
-    if _ID in named.get(b"via", b""):
-        raise BadRequest("the request has come through this proxy before; an endpoint leads back to it", 508)
-    chunks = b"transfer-encoding" in named
-    if chunks and (version == "1.0" or named[b"transfer-encoding"].strip().lower() != b"chunked"):
-        raise BadRequest("of the transfer codings only chunked is understood, and in HTTP/1.1 only", 501)
-    length = None if chunks else int(named.get(b"content-length", b"0"))
-    upgrade = named.get(b"upgrade", b"").strip().lower() if version == "1.1" else b""
-    if upgrade != b"websocket" or method != b"GET" or length != 0 or b"upgrade" not in tokens_of(headers):
-        upgrade = b""
-    return RequestHead(method, target, headers, named, version, upgrade, length, keeps and version == "1.1")
+    if _ID in headers.get("Via", ""):
+        raise Refusal(508, "the request has come through this proxy before; an endpoint leads back to it")
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and (version == "1.0" or coding.lower() != "chunked"):
+        raise Refusal(501, "of the transfer codings only chunked is understood, and in HTTP/1.1 only")
+    length = None if coding is not None else int(headers.get("Content-Length", "0"))
+    upgrade = headers.get("Upgrade", "").lower()
+    asks = upgrade == "websocket" and version == "1.1" and method == "GET" and length == 0
+    if not (asks and "upgrade" in _words(headers, "Connection")):
+        upgrade = ""
+    return RequestHead(method, target, headers, host, version, upgrade, length, came.keep_alive and version == "1.1")
 
 
-def _origin_form(method: bytes, target: bytes, named: dict[bytes, bytes]) -> bytes:
-    """Return the path and query of an absolute-form target, whose host replaces `Host` (RFC 9112, 3.2.2)."""
-    if target == b"*" and method == b"OPTIONS":
-        raise BadRequest("OPTIONS * asks about this proxy itself, which passes on GET, POST and all else", 501)
+def _origin_form(method: str, target: str) -> tuple[str, str]:
+    """Return the path and query of an absolute-form target, and its host, which replaces `Host` (RFC 9112, 3.2.2)."""
+    if target == "*" and method == "OPTIONS":
+        raise Refusal(501, "OPTIONS * asks about this proxy itself, which passes on GET, POST and all else")
     try:
         url = urlsplit(target)
     except ValueError:
-        raise BadRequest("the target of the request is no URL") from None
-    if url.scheme.lower() not in (b"http", b"https") or not _HOST.fullmatch(url.netloc):
-        raise BadRequest("the target of the request is neither a path nor an http URL")
-    named[b"host"] = url.netloc
+        raise Refusal(400, "the target of the request is no URL") from None
+    if url.scheme.lower() not in ("http", "https") or not url.netloc:
+        raise Refusal(400, "the target of the request is neither a path nor an http URL")
     rest = target[len(url.scheme) + 3 + len(url.netloc) :]
-    return rest if rest.startswith(b"/") else b"/" + rest
+    return rest if rest.startswith("/") else "/" + rest, url.netloc
 
 
-def _check_path(target: bytes) -> None:
+def _check_path(target: str) -> None:
     """Refuse paths with dot segments, as they could leave the path of an endpoint's URL."""
-    path = target.partition(b"?")[0]
-    if b"%" in path:
-        path = unquote_to_bytes(path)
+    path, before = target.partition("?")[0].encode(), b""
+    while path != before:  # a server behind another may decode it twice
+        path, before = unquote_to_bytes(path), path
     if _DOTS.search(path):
-        raise BadRequest("the path has a segment . or .., which a client must resolve")
+        raise Refusal(400, "the path has a segment . or .., which a client must resolve")
 
 
-def tokens_of(headers: Iterable[Header], name: bytes = b"connection") -> frozenset[bytes]:
+def _words(headers: CIMultiDictProxy[str], name: str) -> frozenset[str]:
     """Return the words of a header with a list of them, in lower case."""
-    said = [value for key, value in headers if key.lower() == name]
-    return frozenset(word.strip().lower() for value in said for word in value.split(b",")) if said else frozenset()
-
-
-def first_of(headers: Iterable[Header], name: bytes) -> bytes | None:
-    """Return the first value of a header, by its name in lower case; None: there is none."""
-    return next((value for key, value in headers if key.lower() == name), None)
-
-
-class header_map(Mapping[str, str]):  # noqa: N801  # used like a function: a view of a list of headers
-    """Headers by name, whatever its case; the first value of each."""
-
-    def __init__(self, headers: Sequence[Header]) -> None:
-        self._headers = headers
-
-    def __getitem__(self, name: str) -> str:
-        found = first_of(self._headers, name.lower().encode())
-        if found is None:
-            raise KeyError(name)
-        return found.decode("latin-1")
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter({name.decode("latin-1").lower(): None for name, _ in self._headers})
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    said = headers.getall(name, ())
+    return frozenset(word.strip().lower() for value in said for word in value.split(",")) if said else frozenset()
 
 
 # -- to a server ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPlace:
-    """Where an endpoint is: what a connection needs to know."""
-
-    host: str
-    port: int
-    tls: bool
-
-
-@lru_cache(4096)
-def place_of(url: str) -> ServerPlace:
-    """Return where the endpoint of this URL is. Raises ConfigError if the URL is not http or https."""
-    parts = urlsplit(joined(url, "/"))
-    tls = parts.scheme == "https"
-    return ServerPlace(parts.hostname or "", parts.port or (443 if tls else 80), tls)
-
-
-class ForwardedRequest:
-    """A request as servers get it.
+def forwarded(
+    head: RequestHead, peer: str, *, secure: bool, extend: bool, without: frozenset[str] = frozenset()
+) -> CIMultiDict[str]:
+    """Return the headers of a request that servers get. Raises Refusal.
 
     Args:
         head: of the client's request.
@@ -221,75 +160,43 @@ class ForwardedRequest:
         extend: whether the client's own forwarding headers are kept.
         without: names of headers, in lower case, that are not passed on, e.g. that of a token of the proxy.
     """
+    headers = head.headers
+    drop = _DROPPED | without | _words(headers, "Connection")
+    sent = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in drop)
+    seen, proto, host = peer, "https" if secure else "http", head.host
+    if extend:
+        seen = ", ".join([*headers.getall("X-Forwarded-For", ()), peer])
+        proto, host = headers.get("X-Forwarded-Proto", proto), headers.get("X-Forwarded-Host", host)
+    sent["X-Forwarded-For"], sent["X-Forwarded-Proto"] = seen, proto
+    if host:
+        sent["X-Forwarded-Host"] = host
+    sent["Via"] = ", ".join([*headers.getall("Via", ()), f"{head.version} {_ID}"])
+    if head.upgrade:
+        sent["Connection"], sent["Upgrade"] = "Upgrade", head.upgrade
+    if head.length:
+        sent["Content-Length"] = str(head.length)
+    try:
+        "".join(sent.values()).encode()
+    except UnicodeEncodeError:
+        raise Refusal(400, "a header has bytes that are no UTF-8") from None
+    return sent
 
-    def __init__(
-        self, head: RequestHead, peer: str, *, secure: bool, extend: bool, without: frozenset[bytes] = frozenset()
-    ) -> None:
-        self._head = head
-        drop = _HOP | _OURS | without
-        if b"connection" in head.named:
-            drop |= tokens_of(head.headers)
-        named = head.named
-        kept = [
-            (name, value) for name, value in head.headers if (key := name.lower()) not in drop and key not in _FORWARDED
-        ]
-        came = b"https" if secure else b"http"
-        if extend:
-            known = [value for name, value in head.headers if name.lower() == b"x-forwarded-for"]
-            seen = b", ".join([*known, peer.encode()])
-            proto, host = named.get(b"x-forwarded-proto", came), named.get(b"x-forwarded-host", named.get(b"host", b""))
-        else:
-            seen, proto, host = peer.encode(), came, named.get(b"host", b"")
-        kept += [(b"X-Forwarded-For", seen), (b"X-Forwarded-Proto", proto)]
-        if host:
-            kept.append((b"X-Forwarded-Host", host))
-        via = [value for name, value in head.headers if name.lower() == b"via"]
-        kept.append((b"Via", b", ".join([*via, head.version.encode() + b" " + _ID])))
-        if b"trailers" in tokens_of(head.headers, b"te"):
-            kept.append((b"TE", b"trailers"))
-        self._kept = kept
 
-    def head_for(self, endpoint: Endpoint, length: int | None) -> bytes:
-        """Return the bytes of the head for `endpoint`. `length`: of the body; None: it is sent in chunks."""
-        head = self._head
-        url = joined(endpoint.url, head.target.decode("ascii"))
-        target = url.partition("://")[2].partition("/")[2]
-        theirs = headers_of(endpoint)
-        if len(theirs) > 1 or "Host" not in theirs:
-            replaced = {name.lower().encode() for name in theirs}
-            kept = [(name, value) for name, value in self._kept if name.lower() not in replaced]
-        else:
-            kept = self._kept
-        lines = [b"%b /%b HTTP/1.1\r\n" % (head.method, target.encode("ascii"))]
-        lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in theirs.items()]
-        lines += [b"%b: %b\r\n" % header for header in kept]
-        if head.upgrade:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        elif b"te" in head.named and kept and kept[-1][0] == b"TE":
-            lines.append(b"Connection: TE\r\n")
-        if length is None:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        elif length or head.method not in (b"GET", b"HEAD", b"OPTIONS", b"DELETE"):
-            lines.append(b"Content-Length: %d\r\n" % length)
-        lines.append(b"\r\n")
-        return b"".join(lines)
+def endpoint_head(head: RequestHead, sent: CIMultiDict[str], endpoint: Endpoint) -> tuple[URL, CIMultiDict[str]]:
+    """Return the URL and the headers of a request for `endpoint`, whose own headers replace those that are `sent`."""
+    headers = sent.copy()
+    for name, value in headers_of(endpoint).items():
+        headers[name] = value
+    return URL(joined(endpoint.url, head.target), encoded=True).with_user(None), headers
 
 
 # -- to a client ---------------------------------------------------------------------------------------
 
 
-def answer_headers(headers: Sequence[Header]) -> list[Header]:
-    """Return the headers of a server's answer that are passed on."""
-    drop = _ANSWER_HOP
-    listed = tokens_of(headers)
-    if listed:
-        drop |= listed
-    return [header for header in headers if header[0].lower() not in drop]
-
-
-def trailers_of(headers: Sequence[Header]) -> list[Header]:
-    """Return the trailers that may be passed on (RFC 9110, 6.5.1)."""
-    return [header for header in headers if header[0].lower() not in _NOT_AS_TRAILER]
+def answer_headers(headers: CIMultiDictProxy[str], raw: Sequence[Header]) -> list[Header]:
+    """Return the headers of a server's answer that are passed on. `raw`: as they came."""
+    drop = _ANSWER_HOP.union(word.encode() for word in _words(headers, "Connection"))
+    return [header for header in raw if header[0].lower() not in drop]
 
 
 def answer_head(status: int, reason: bytes, headers: Iterable[Header], framing: Iterable[Header] = ()) -> bytes:

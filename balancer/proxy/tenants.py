@@ -15,7 +15,7 @@ from balancer.settings.proxy import TenantSettings, tenant_mistakes
 
 __all__ = ["TOKEN_HEADERS", "Tenant", "Tenants"]
 
-TOKEN_HEADERS = (b"authorization", b"x-api-key", b"api-key")
+TOKEN_HEADERS = ("authorization", "x-api-key", "api-key")
 """Where a token may be: as OpenAI's, Anthropic's and Azure's clients send it."""
 
 
@@ -71,7 +71,7 @@ class Tenants:
         self._everybody = None if known else Tenant()
 
     @property
-    def headers(self) -> frozenset[bytes]:
+    def headers(self) -> frozenset[str]:
         """The headers that are not passed on, because they may have a token of the proxy."""
         return frozenset() if self._everybody is not None else frozenset(TOKEN_HEADERS)
 
@@ -80,21 +80,21 @@ class Tenants:
         if self._everybody is not None:
             return self._everybody
         for name in TOKEN_HEADERS:
-            said = head.named.get(name)
+            said = head.headers.get(name)
             if said is None:
                 continue
-            if name == b"authorization":
-                scheme, _, said = said.partition(b" ")
-                if scheme.lower() != b"bearer":
+            if name == "authorization":
+                scheme, _, said = said.partition(" ")
+                if scheme.lower() != "bearer":
                     continue
-            found = self._by_digest.get(self._digest(said.strip()))
+            found = self._by_digest.get(self._digest(said.strip().encode(errors="replace")))
             if found is not None:
                 return found
         return None
 
     def names_one(self, head: RequestHead) -> bool:
         """Return whether a request has a header for a token, be it right or wrong."""
-        return any(name in head.named for name in TOKEN_HEADERS)
+        return any(name in head.headers for name in TOKEN_HEADERS)
 
     def _digest(self, token: bytes) -> bytes:
         return hashlib.blake2b(token, key=self._key, digest_size=32).digest()

@@ -67,6 +67,7 @@ class ProxySettings(Settings):
             may ask for less by its header `Balancer-Deadline`.
         resend: which failed requests are tried elsewhere: "always", "incomplete" (those that no server can have read
             whole) or "unsent". Requests of an idempotent method or with an `Idempotency-Key` always are.
+        first_byte_s: seconds for an attempt until its answer begins; then the request is tried elsewhere.
         silent_s: the longest time in which a server may send nothing of an answer.
         models: a request in OpenAI's form goes to endpoints with its `model` as a label, if there are any.
         prompt_key: requests in OpenAI's form whose prompts begin alike have one key for affinity. A header
@@ -88,6 +89,7 @@ class ProxySettings(Settings):
     attempts: Annotated[int, Field(ge=1)] = 3
     deadline_s: _Seconds | None = None
     resend: Literal["always", "incomplete", "unsent"] = "always"
+    first_byte_s: _Seconds = 300.0
     silent_s: _Seconds = 600.0
     models: bool = True
     prompt_key: bool = False

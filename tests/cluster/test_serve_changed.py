@@ -5,13 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
 
 import pytest
 
 from balancer import AcquireTimeout, Pool
-from balancer.cluster.protocol import CoordinatorRecord
-from balancer.cluster.tcp.record_file import RecordFile
 from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT
@@ -31,8 +28,6 @@ def _endpoints(**capacities):
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "pool.toml"
     path.write_text(_endpoints(a=1, b=1), encoding="utf-8")
-    with closing(RecordFile(path.with_name("pool.toml.state"))) as keeper:
-        keeper.keep(CoordinatorRecord(1, 10.0, frozenset()))  # so that there is no grace to wait for
     return path
 
 

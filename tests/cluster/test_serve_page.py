@@ -5,15 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from balancer import BalancerError, NoEndpoint, Pool
-from balancer.cluster.protocol import CoordinatorRecord
-from balancer.cluster.tcp.record_file import RecordFile
 from balancer.observing.page.top import show
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -56,6 +54,7 @@ def urls(tmp_path_factory):
 def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(CONFIG)
+    config.with_name("pool.toml.state").write_text("{half")  # of an earlier server
     with serving(config, "--ttl", "600", KEY="k") as (_, server, page), Pool.connect(server, name="node 1") as pool:
 
         def wait():
@@ -182,8 +181,6 @@ def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(
     plain = '[[endpoints]]\nurl = "http://a/"\n'
     secret = '[[endpoints]]\nurl = "http://b/${KEY}/v1"\n'
     config.write_text(plain, encoding="utf-8")
-    with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
-        keeper.keep(CoordinatorRecord(1, 10.0, frozenset()))  # so that there is no grace to wait for
     with serving(config, KEY="c4n4ry-p") as (process, server, page):
         assert process.stdout is not None
         config.write_text(plain + secret, encoding="utf-8")

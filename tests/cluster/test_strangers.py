@@ -10,7 +10,7 @@ import resource
 import socket
 import ssl
 import threading
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -274,8 +274,6 @@ _LIMITED = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
 def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(tls, cert, tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
-    with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
-        keeper.keep(CoordinatorRecord(1, _TTL_S, frozenset()))  # so that there is no grace to wait for
     command = Command(config, ttl_s=_TTL_S, within=_LIMITED, tls=cert if tls else None)
     connect = partial(Pool.connect, command.url, ca=cert[0] if tls else None, within_s=_WITHIN_S)
     with ExitStack() as stack:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.more
 
 _PLAY = """
 import asyncio, builtins, multiprocessing, os, select, signal, socket, ssl, subprocess, sys, tempfile, threading, time
-import aiohttp, click, httptools, httpx2, numpy, pluggy, pydantic, rich.console, rich.live, simpy, typer
+import aiohttp, click, httpx2, numpy, pluggy, pydantic, rich.console, rich.live, simpy, typer
 import asyncio.events, multiprocessing.connection, multiprocessing.resource_tracker, sysconfig, uuid, zoneinfo
 from pydantic import BaseModel, Field, TypeAdapter
 

@@ -33,7 +33,8 @@ class RecordFile:
         path: of the file; it need not exist.
 
     Attributes:
-        last: the record of the previous coordinator; None: there is none that can be read.
+        last: the record of the previous coordinator; None: there is none that can be read. The first server, which
+            finds neither file nor lock, finds one in which nobody holds a lease.
 
     Raises:
         ConfigError: another process has it, or it cannot be written.
@@ -44,6 +45,7 @@ class RecordFile:
         lock = path.with_name(path.name + ".lock")
         if path.is_dir():
             raise ConfigError(f"--state {path}: is a folder; give --state a file that can be written")
+        first = not lock.exists() and not path.exists()
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,6 +56,9 @@ class RecordFile:
         except OSError as error:
             raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        if first:
+            with suppress(OSError):  # the server tries it too, and says so
+                self.keep(CoordinatorRecord(0, 0.0, frozenset()))
         self.last = _read(path)
 
     def keep(self, record: CoordinatorRecord) -> None:

@@ -129,23 +129,6 @@ async def test_an_answer_without_a_body_ends_with_its_head(asked, sent, length):
         assert server.connections == 1
 
 
-async def test_trailers_go_to_a_client_that_asks_for_them():
-    sent = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a\r\n\r\n"
-
-    async def behave(_, __, ___, writer):
-        writer.write(sent[:-20])
-        await writer.drain()
-        await asyncio.sleep(0.01)
-        writer.write(sent[-20:])
-
-    server = Server(behave)
-    async with setting(server) as at:
-        answer = await at.get("/", "TE: trailers\r\nConnection: TE\r\n")
-        assert (answer.body, answer.trailers) == (b"ok", ["X-Sum: 7"])
-        assert (server.asked[0]["TE"], server.asked[0]["Connection"]) == ("trailers", "TE")
-        assert (await at.get()).trailers == []
-
-
 async def test_a_client_that_waits_for_100_gets_it_once():
     server = Server(answering(OK))
     async with setting(server, proxied={"body_bytes": 100}) as at:

@@ -5,9 +5,7 @@ import json
 
 import openai
 
-from balancer.proxy.app import ProxyServer
 from balancer.transports.clients import openai_http
-from balancer.transports.sessions import Sessions
 from tests.unit.proxy.harness import Server, answering, run, setting, until
 from tests.unit.transports.file_servers import FileServer
 
@@ -101,19 +99,6 @@ async def test_a_session_of_a_server_is_kept_by_its_header():
         for _ in range(5):
             await made.post(b"{}", "/mcp", "Mcp-Session-Id: s-1\r\n")
         assert sorted(len(server.asked) for server in servers) == [0, 0, 6]
-
-
-async def test_a_function_may_name_sessions():
-    servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(3)]
-    async with setting(*servers) as made:
-        sessions = Sessions(ids=(), function=lambda text: text.target.partition("?")[2])
-        proxy = ProxyServer(made.pool, sessions=sessions)
-        made.port = await proxy.listen()
-        for user in "xyzxyzxyz":
-            await made.get(f"/v1?{user}")
-        assert [len(server.asked) for server in servers] == [3, 3, 3]
-        assert all(len({asked.line for asked in server.asked}) == 1 for server in servers)
-        await proxy.stop(0)
 
 
 async def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix():
