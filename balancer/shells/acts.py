@@ -19,7 +19,13 @@ def follow(acts: Acts[T]) -> T:
     try:
         act = next(acts)
         while True:
-            act = _after(act, acts)
+            now = act  # with `try` first, an interrupt at the jump back would be outside the block
+            try:
+                came = now()
+            except BaseException as error:
+                act = acts.throw(error)
+            else:
+                act = acts.send(came)
     except StopIteration as end:
         found: T = end.value
         return found
@@ -43,12 +49,3 @@ async def follow_in_task(acts: Acts[T]) -> T:
         return found
     finally:
         acts.close()
-
-
-def _after(act: Callable[[], Any], acts: Acts[Any]) -> Callable[[], Any]:
-    """Return the act that follows the result of `act`. Raises StopIteration after the last act."""
-    try:
-        came = act()
-    except BaseException as error:
-        return acts.throw(error)
-    return acts.send(came)

@@ -278,7 +278,7 @@ _AROUND_THE_LEASE = (
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.
-_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
+_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver.lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:

@@ -100,7 +100,7 @@ def _wait_behind_itself(pool: Pool) -> None:
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
 # count that as a point as after any call; CPython looks for signals only after calls of functions in C.
-_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
+_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver.lease, ")
 
 
 @pytest.mark.more
