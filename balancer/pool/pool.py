@@ -225,7 +225,7 @@ class BasePool:
         is kept if no other one can serve. A retry does not wait for an ejected endpoint while another can serve.
 
         Args:
-            fn: the call. Its lease ends with it. It must not be a coroutine or a generator function (see `pool.aio`).
+            fn: the call. Its lease ends with it. A coroutine function is for `pool.aio`.
             attempts: how many attempts at most, the first included (>= 1).
             deadline_s: seconds for all waits, pauses and attempts. No attempt starts after it. One that runs is not
                 cut, so give `fn` a timeout of its own (`pool.aio.call` does cut it). None: no deadline; each attempt
@@ -242,8 +242,7 @@ class BasePool:
             AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters, WaitInCoroutine: no lease for the first attempt.
             LeaseError: `fn` returned, but its lease was over: `fn` released it, or its `ttl_s` had passed.
             Exception: the last error of `fn`. It has a note if attempts were left but no retry was made.
-            TypeError: `fn` is a coroutine or generator function, or returns a coroutine or generator; a string where a
-                collection is needed.
+            TypeError: `fn` returns a coroutine or generator; a string where a collection is needed.
             ValueError: a number is out of range.
         """
         return call(self.engine, fn, **asked)

@@ -124,7 +124,7 @@ async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
     [
         (lambda lease: 1, "fn returned a int, which cannot be awaited"),
         ("text", "it must be a coroutine function"),
-        (lambda lease: (yield), "it must be a coroutine function"),
+        (lambda lease: (yield), "fn returned a generator, which cannot be awaited"),
     ],
 )
 def test_a_function_that_cannot_be_awaited_is_refused(fn, said):

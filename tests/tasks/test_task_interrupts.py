@@ -24,7 +24,7 @@ _OF_A_CALL = (
     "balancer/shells/calls.py",
     "balancer/shells/driver.py",
     # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
-    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driver", "hedging", "parking")),
+    *(f"balancer/shells/{name}.py" for name in ("hedging", "tasks/driver", "tasks/parking")),
 )
 _RULES = pytest.mark.parametrize(
     "health",
