@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVa
 
 from balancer.core import Core
 from balancer.core.events import Event
-from balancer.core.metrics import CallError, LeaseRow, PoolStats
+from balancer.core.metrics import CallError, LeaseRow, PoolStats, SourceStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import PoolForked
@@ -60,6 +60,7 @@ class BasePool:
     engine: Engine
     _redact: Callable[[str], str] = str
     _watchers: tuple[Watcher, ...] = ()
+    _sources: tuple[Callable[[], SourceStats], ...] = ()  # what each source of endpoints has said
 
     def __init__(
         self,
@@ -380,7 +381,28 @@ class BasePool:
             leases: True for a row for each lease that is out.
             also: called under the pool's lock, for further data of the same instant. It must be quick.
         """
-        return self.engine.snapshot(leases=leases, also=also)
+        engine, core = self.engine, self.engine.core
+        engine.waits.give_back_abandoned(at_once=True)
+
+        def seen() -> Callable[[], Snapshot]:
+            endpoints, totals, waits = core.counters(now := engine.clock())
+            figures: dict[str, Any] = {
+                "strategy": core.ledger.strategy.name,
+                "quotas": core.quotas(now),
+                "holders": core.holders(now),
+            } | totals
+            times = core.times()
+            rows = core.leases(now) if leases else ()
+            waiters = core.waits() if leases else ()
+            more = also() if also is not None else None
+
+            def summed() -> Snapshot:
+                stats = PoolStats.of(endpoints, waits=waits, sources=[each() for each in self._sources], **figures)
+                return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))
+
+            return summed
+
+        return engine.under_lock(seen)()
 
     def last_errors(self, url: str) -> tuple[CallError, ...]:
         """Return the last 50 failures and overloads of the endpoint of this name, oldest first, with their reasons.

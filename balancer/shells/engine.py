@@ -33,8 +33,6 @@ from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.events import Event
-from balancer.core.metrics import PoolStats, SourceStats
-from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
 from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
@@ -50,7 +48,7 @@ from balancer.shells.lease_request import Wanted, terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.parking import Spot
-from balancer.shells.waiting import Gate, Waits, abandoned
+from balancer.shells.waiting import Gate, Hand, Waits, abandoned
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
@@ -62,6 +60,7 @@ T = TypeVar("T")
 Act = Callable[[Any, float], Sequence[Waiter]]
 """What is done in a step: it gets its subject and the time, and returns waiters that have ended."""
 
+_NEVER_S = math.inf
 _PLAIN = Wanted(ANY)  # nothing need be noted on its lease
 
 
@@ -75,49 +74,6 @@ class CallerDefaults:
     leak_after_s: float | None = None
 
 
-class Hand:
-    """What a caller wants, and has got so far. An interrupt leaves it there. Its methods are acts of the engine.
-
-    Args:
-        waits: of the engine.
-        wanted: by the caller.
-        in_task: True if a task waits, not a thread.
-
-    Attributes:
-        lease: its lease, once there is one.
-        waiter: its place in the queue, while it waits.
-        spot: where it waits.
-    """
-
-    __slots__ = ("_waits", "in_task", "lease", "spot", "waiter", "wanted")
-
-    spot: Spot
-
-    def __init__(self, waits: Waits, wanted: Wanted, in_task: bool) -> None:
-        self._waits = waits
-        self.wanted = wanted
-        self.in_task = in_task
-        self.lease: Lease | None = None
-        self.waiter: Waiter | None = None
-
-    def take(self, now: float) -> Sequence[Waiter]:
-        """Take a lease, or queue the request."""
-        self.lease = self._waits.core.acquire(self.wanted.request, now)
-        if self.lease is None:
-            self._waits.queue(self, now)
-        return ()
-
-    def give_back(self, now: float) -> Sequence[Waiter]:
-        """End the lease or the wait, as the caller is gone."""
-        core, waiter, lease = self._waits.core, self.waiter, self.lease
-        ended: Sequence[Waiter] = ()
-        if waiter is not None:
-            ended = core.cancel(waiter, now, timed_out=False)
-            lease = waiter.lease
-            self._waits.forget(self)
-        return ended if lease is None or lease.ended else [*ended, *core.release(lease, Outcome.IGNORED, now)]
-
-
 class Engine:
     """A core, and what a pool does around each call of it: lock, wake, keep time, deliver events, recover.
 
@@ -126,7 +82,6 @@ class Engine:
         clock: returns seconds; never goes back.
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
-        after: called after each call of the core, when the lock is free; None: nothing is.
         new_gate: makes the place where a thread waits.
 
     Attributes:
@@ -144,7 +99,6 @@ class Engine:
         retries: how calls retry.
         budget: the retry budget of all calls of this pool.
         jitter: as given.
-        sources: return what each source of endpoints has said, for `snapshot`.
     """
 
     def __init__(
@@ -154,7 +108,6 @@ class Engine:
         defaults: CallerDefaults,
         *,
         jitter: random.Random,
-        after: Callable[[], object] | None = None,
         new_gate: Callable[[], Spot] = Gate,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
@@ -171,7 +124,6 @@ class Engine:
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.busy = self.cut = False
         self.left: deque[tuple[Act, Any]] = deque()
-        self._after = after
         # Starts a thread that recovers. Made now: it needs no room on the stack.
         self._recover_elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
@@ -180,7 +132,6 @@ class Engine:
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._told: set[str] = set()  # the strategies of which the log has said that they raise
-        self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
         notify_of_forks(self)
 
@@ -212,11 +163,9 @@ class Engine:
             if self.cut:
                 self._repair()
             ended = act(subject, self.clock())
-            timer = None if self.core.due_s == math.inf else self._arm()
+            timer = None if self.core.due_s == _NEVER_S else self._arm()
             self.busy = False
             lock.release()
-            if self._after is not None:
-                self._after()
             if ended:  # as mostly nobody waits
                 for waiter in ended:
                     waiter.wake()
@@ -263,7 +212,7 @@ class Engine:
 
     def acquire(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`."""
-        hand = Hand(self.waits, wanted, False)
+        hand = Hand(self, wanted, False)
         try:
             self.step(Hand.take, hand)
             if hand.lease is None:
@@ -278,7 +227,7 @@ class Engine:
 
     async def acquire_in_task(self, wanted: Wanted) -> Lease:
         """Take an endpoint; wait in this task if needed."""
-        hand = Hand(self.waits, wanted, True)
+        hand = Hand(self, wanted, True)
         try:
             self.step(Hand.take, hand)
             if hand.lease is None:
@@ -393,43 +342,8 @@ class Engine:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that are in service or draining, as they are now."""
-
-        def found() -> tuple[Endpoint, ...]:
-            accounts = self.core.ledger.accounts()
-            return tuple(each.endpoint for each in accounts if each.state is not MembershipState.RETIRING)
-
-        return self.under_lock(found)
-
-    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return the pool at one instant; see `balancer.Pool.snapshot`."""
-        self.waits.give_back_abandoned(at_once=True)
-
-        def seen() -> Callable[[], Snapshot]:
-            endpoints, totals, waits = self.core.counters(now := self.clock())
-            quotas = self.core.quotas(now)
-            holders = self.core.holders(now)
-            strategy = self.core.ledger.strategy.name
-            times = self.core.times()
-            rows = self.core.leases(now) if leases else ()
-            waiters = self.core.waits() if leases else ()
-            more = also() if also is not None else None
-
-            def summed() -> Snapshot:
-                said = [each() for each in self.sources]
-                stats = PoolStats.of(
-                    endpoints,
-                    strategy=strategy,
-                    waits=waits,
-                    quotas=quotas,
-                    holders=holders,
-                    sources=said,
-                    **totals,
-                )
-                return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))
-
-            return summed
-
-        return self.under_lock(seen)()
+        accounts = self.under_lock(lambda: [(each.endpoint, each.state) for each in self.core.ledger.accounts()])
+        return tuple(endpoint for endpoint, state in accounts if state is not MembershipState.RETIRING)
 
     def _end_observation(self, observation: Observation) -> None:
         observation.ended = True

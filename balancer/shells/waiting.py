@@ -23,7 +23,7 @@ from balancer.shells.lease_request import Wanted
 from balancer.shells.logs import log_passed_over
 from balancer.shells.tasks.parking import Spot, spot
 
-__all__ = ["AbandonedLeaseScan", "Gate", "Waits", "abandoned"]
+__all__ = ["AbandonedLeaseScan", "Gate", "Hand", "Waits", "abandoned"]
 
 # A caller that waits looks for abandoned leases, and for free slots that a strategy passed over, first after so long,
 # and then each time after twice as long.
@@ -47,23 +47,12 @@ class _Steps(Protocol):
     core: Core
     clock: Callable[[], float]
     acquire_timeout_s: float
+    waits: "Waits"
 
     def step(self, act: _Act, subject: Any, can_wait: bool = False) -> None: ...
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
     def under_lock(self, act: Callable[[], T]) -> T: ...
     def levels(self) -> int: ...
-
-
-class _Hand(Protocol):
-    """The part of a caller's hand (`balancer.shells.engine.Hand`) that this module knows."""
-
-    wanted: Wanted
-    in_task: bool
-    lease: Lease | None
-    waiter: Waiter | None
-    spot: Spot
-
-    def take(self, now: float) -> Sequence[Waiter]: ...
 
 
 class Gate:
@@ -88,6 +77,43 @@ class Gate:
         except RuntimeError:
             pass
         return True
+
+
+class Hand:
+    """What a caller wants, and has got so far. An interrupt leaves it there. Its methods are acts of the engine.
+
+    Attributes:
+        lease: its lease, once there is one.
+        waiter: its place in the queue, while it waits.
+        spot: where it waits.
+    """
+
+    __slots__ = ("_engine", "in_task", "lease", "spot", "waiter", "wanted")
+
+    lease: Lease | None
+    waiter: Waiter | None
+    spot: Spot
+
+    def __init__(self, engine: _Steps, wanted: Wanted, in_task: bool) -> None:
+        self._engine, self.wanted, self.in_task = engine, wanted, in_task
+        self.lease = self.waiter = None
+
+    def take(self, now: float) -> Sequence[Waiter]:
+        """Take a lease, or queue the request."""
+        self.lease = self._engine.core.acquire(self.wanted.request, now)
+        if self.lease is None:
+            self._engine.waits.queue(self, now)
+        return ()
+
+    def give_back(self, now: float) -> Sequence[Waiter]:
+        """End the lease or the wait, as the caller is gone."""
+        core, waiter, lease = self._engine.core, self.waiter, self.lease
+        ended: Sequence[Waiter] = ()
+        if waiter is not None:
+            ended = core.cancel(waiter, now, timed_out=False)
+            lease = waiter.lease
+            self._engine.waits.forget(self)
+        return ended if lease is None or lease.ended else [*ended, *core.release(lease, Outcome.IGNORED, now)]
 
 
 class Waits:
@@ -125,7 +151,7 @@ class Waits:
             raise WaitInCoroutine
         return self._new_gate()
 
-    def queue(self, hand: _Hand, now: float) -> None:
+    def queue(self, hand: Hand, now: float) -> None:
         """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
         core, wanted = self.core, hand.wanted
         if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
@@ -135,7 +161,7 @@ class Waits:
         wake = partial(self._wake, place)
         hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
 
-    def naps(self, hand: _Hand) -> Iterator[float]:
+    def naps(self, hand: Hand) -> Iterator[float]:
         """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
 
         Between waits, do what is due. The caller may come back earlier, and must if it is woken. The lease may come
@@ -144,7 +170,7 @@ class Waits:
         engine = self._engine
         while hand.waiter is None and hand.lease is None:
             self.give_back_abandoned(at_once=True)
-            engine.step(type(hand).take, hand)
+            engine.step(Hand.take, hand)
         waiter = hand.waiter
         if waiter is None:
             return
@@ -175,7 +201,7 @@ class Waits:
                 self.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def forget(self, hand: _Hand) -> None:
+    def forget(self, hand: Hand) -> None:
         """Strike off the place of a caller that waits no more."""
         self.places.pop(hand.spot, None)
 
