@@ -160,7 +160,7 @@ class BasePool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
         lease = self.lease(timeout, **asked)
-        lease.taken = True  # now it may be ended by its id: see `balancer.shells.waiting`
+        lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
         return lease
 
     # A lease is its own context manager, so that no code runs between the grant and the `with` block.

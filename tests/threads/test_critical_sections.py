@@ -122,7 +122,7 @@ def test_a_timer_that_has_died_is_replaced():
 
 # -- interrupts ----------------------------------------------------------------------------------------
 
-_LEASING = ("balancer/core/", "balancer/pool/pool.py", "balancer/shells/waiting.py", "balancer/endpoint.py")
+_LEASING = ("balancer/core/", "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/endpoint.py")
 
 
 @pytest.mark.parametrize("what", ["acquire", "release"])
