@@ -38,8 +38,9 @@ async def follow_in_task(acts: Acts[T]) -> T:
     try:
         act = next(acts)
         while True:
+            now = act  # as in `follow`
             try:
-                came = await act()
+                came = await now()
             except BaseException as error:
                 act = acts.throw(error)
             else:

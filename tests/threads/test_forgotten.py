@@ -15,7 +15,6 @@ from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.count_interrupts import count_interrupts
 from tests.threads.crew import crew, in_background, in_time, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
@@ -23,13 +22,6 @@ _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain
 
 def _in_flight(pool: Pool) -> int:
     return sum(endpoint.in_flight for endpoint in pool.stats().endpoints)
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("strategy", ["least_in_flight", "fifo", "weighted_health"])
-def test_no_interrupted_block_leaves_its_slot_out(strategy):
-    count = count_interrupts(150, strategy=strategy)
-    assert (count.interrupted, count.out, count.lost) == (150, 0, 0)
 
 
 # -- nobody has it ---------------------------------------------------------------------------------
