@@ -1,9 +1,12 @@
 """The driver of a call: carries out an attempt plan, in a thread or in a task.
 
+What both do alike is a sans-IO generator. It yields an act: a call without arguments. It is sent the result, or the
+exception is raised in it. A thread makes the call; a task awaits what the call returns.
+
 `CallDriver` yields what to do, and reads the clock. `ThreadDriver` does it, and so does `balancer.shells.tasks.driver`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from time import sleep as pause
@@ -14,20 +17,58 @@ from balancer.core.decisions import Ask, Hedge, Over, Pause, Run, Why
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome, hint_of, may_go_elsewhere
 from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
-from balancer.shells.acts import Acts, follow
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest, Wanted
 from balancer.shells.shared_budget import SharedBudget
 from balancer.values.redaction import plain_name
 
-__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
+__all__ = ["Acts", "CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "follow", "follow_in_task", "tell_where"]
 
 T = TypeVar("T")
 
 Step = Ask | Run | Pause | Over
+Acts = Generator[Callable[[], Any], Any, T]
 
 _NONE = frozenset[str]()
 _WORTH = 0.1  # the part of a deadline that is worth a word
+
+
+def follow(acts: Acts[T]) -> T:
+    """Run the acts of a generator in this thread, and return its result."""
+    try:
+        act = next(acts)
+        while True:
+            now = act  # with `try` first, an interrupt at the jump back would be outside the block
+            try:
+                came = now()
+            except BaseException as error:
+                act = acts.throw(error)
+            else:
+                act = acts.send(came)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    finally:
+        acts.close()  # an interrupt may have come between two acts
+
+
+async def follow_in_task(acts: Acts[T]) -> T:
+    """Await the acts of a generator in this task, and return its result."""
+    try:
+        act = next(acts)
+        while True:
+            now = act  # as in `follow`
+            try:
+                came = await now()
+            except BaseException as error:
+                act = acts.throw(error)
+            else:
+                act = acts.send(came)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    finally:
+        acts.close()
 
 
 class DeadlinePassed(TimeoutError):

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import LeaseError
-from balancer.shells.acts import Acts, follow, follow_in_task
+from balancer.shells.driver import Acts, follow, follow_in_task
 from balancer.shells.tasks.parking import Spot, spot, task_group
 
 __all__ = ["hedged", "hedged_in_task"]

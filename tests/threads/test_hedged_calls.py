@@ -255,9 +255,8 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer():
 # -- interrupts ----------------------------------------------------------------------------------------
 
 _AROUND_THE_LEASE = (
-    "balancer/shells/acts.py",
-    "balancer/shells/calls.py",
     "balancer/shells/driver.py",
+    "balancer/shells/calls.py",
     "balancer/shells/hedging.py",
     "balancer/shells/shared_budget.py",
     "balancer/core/budget.py",

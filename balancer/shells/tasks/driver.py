@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from balancer.core.decisions import Ask, Run
-from balancer.shells.acts import follow_in_task
-from balancer.shells.driver import CallDriver
+from balancer.shells.driver import CallDriver, follow_in_task
 from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 
 __all__ = ["TaskDriver"]
