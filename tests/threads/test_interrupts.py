@@ -38,9 +38,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore:.*
 
 
 class _Threads:
-    def block(self, pool: Pool) -> None:
-        with pool.lease(timeout=0):
-            pass
+    def blocks(self, pool: Pool) -> None:
+        for _ in range(3):
+            with pool.lease(timeout=0):
+                pass
 
     def wait(self, pool: Pool) -> None:
         with suppress(AcquireTimeout):
@@ -74,10 +75,11 @@ class _Tasks:
         self._tasks.append(self._loop.create_task(coroutine))
         self._loop.run_until_complete(self._tasks[-1])
 
-    def block(self, pool: Pool) -> None:
+    def blocks(self, pool: Pool) -> None:
         async def scene() -> None:
-            async with pool.aio.lease(timeout=0):
-                pass
+            for _ in range(2):
+                async with pool.aio.lease(timeout=0):
+                    pass
 
         self._run(scene())
 
@@ -111,13 +113,16 @@ class _Tasks:
         return ended
 
     def settle(self) -> None:
+        self._end()
+        gc.collect()  # no variable may refer to a task now, as its error has a traceback
+
+    def _end(self) -> None:
         for task in self._tasks:
             if not task.done():
                 task.cancel()
                 with suppress(BaseException):
                     self._loop.run_until_complete(task)
         self._tasks.clear()
-        gc.collect()
 
 
 @pytest.fixture(params=["threads", "tasks"])
@@ -143,7 +148,7 @@ def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name, face):
     """Neither by the pool's figures, nor by the books of the strategy."""
     for interrupt in points(*LEASING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
-        where = interrupt(lambda pool=pool: [face.block(pool) for _ in range(3)])
+        where = interrupt(lambda pool=pool: face.blocks(pool))
         face.settle()
         assert [e.in_flight for e in pool.stats().endpoints] == [0, 0], f"interrupted at {where}"
         pool.add(Endpoint("c", capacity=2))
