@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Un
 
 from balancer.endpoint import Lease
 from balancer.opening.pool import Pool
-from balancer.shells.calls import CallArguments, CallRequest
+from balancer.shells.calls import CallArguments, CallRequest, call_in_task
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseArguments, asking, shows_arguments
-from balancer.shells.tasks.calls import call
 from balancer.shells.tasks.parking import spot
 from balancer.strategy import Strategy
 
@@ -105,7 +104,7 @@ class TaskPool:
           is a failure of the endpoint if the attempt had at least half of `deadline_s`.
         - If the call itself is cancelled, it releases its leases, as neither success nor failure.
         """
-        return await call(self.pool.engine, fn, **asked)
+        return await call_in_task(self.pool.engine, fn, **asked)
 
     async def discover(
         self,

@@ -28,7 +28,7 @@ from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected, PoolForked
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
-from balancer.shells.engine import CallerDefaults, Engine
+from balancer.shells.engine import Act, CallerDefaults, Engine
 from balancer.shells.logs import Log
 from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
@@ -134,9 +134,8 @@ class ConnectedPool(Pool):
             return cast(Core, made)
 
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
-        self.engine = _SharedEngine(
-            seat, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line)
-        )
+        self.engine = _SharedEngine(seat, clock, defaults, jitter=self.rng, new_gate=lambda: CallerGate(self._line))
+        self.engine.flush = self._flush
         self._seat = self.engine.seat
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
@@ -216,7 +215,14 @@ class ConnectedPool(Pool):
 
 
 class _SharedEngine(Engine):
-    """An engine over a seat."""
+    """An engine over a seat. What a step has to say to the server is sent after it."""
+
+    flush: Callable[[], object]
+
+    def step(self, act: Act, subject: Any, can_wait: bool = False) -> None:
+        super().step(act, subject, can_wait)
+        if not self.is_inside():
+            self.flush()
 
     @property
     def seat(self) -> "_Seat":

@@ -247,7 +247,7 @@ class Pool(BasePool):
         discovery.hide(self._redact)
         discovery.start()
         self.attach(discovery)
-        self.engine.sources = (*self.engine.sources, discovery.stats)
+        self._sources = (*self._sources, discovery.stats)
 
     def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
         """Write a trace to the file at `path` from now on, until the pool or the returned writer is closed.

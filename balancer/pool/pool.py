@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVa
 
 from balancer.core import Core
 from balancer.core.events import Event
-from balancer.core.metrics import CallError, LeaseRow, PoolStats
+from balancer.core.metrics import CallError, LeaseRow, PoolStats, SourceStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import PoolForked
@@ -60,6 +60,7 @@ class BasePool:
     engine: Engine
     _redact: Callable[[str], str] = str
     _watchers: tuple[Watcher, ...] = ()
+    _sources: tuple[Callable[[], SourceStats], ...] = ()  # what each source of endpoints has said
 
     def __init__(
         self,
@@ -159,7 +160,7 @@ class BasePool:
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
         lease = self.lease(timeout, **asked)
-        lease.taken = True  # now it may be ended by its id: see `balancer.shells.waiting`
+        lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
         return lease
 
     # A lease is its own context manager, so that no code runs between the grant and the `with` block.
@@ -225,7 +226,7 @@ class BasePool:
         is kept if no other one can serve. A retry does not wait for an ejected endpoint while another can serve.
 
         Args:
-            fn: the call. Its lease ends with it. It must not be a coroutine or a generator function (see `pool.aio`).
+            fn: the call. Its lease ends with it. A coroutine function is for `pool.aio`.
             attempts: how many attempts at most, the first included (>= 1).
             deadline_s: seconds for all waits, pauses and attempts. No attempt starts after it. One that runs is not
                 cut, so give `fn` a timeout of its own (`pool.aio.call` does cut it). None: no deadline; each attempt
@@ -242,8 +243,7 @@ class BasePool:
             AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters, WaitInCoroutine: no lease for the first attempt.
             LeaseError: `fn` returned, but its lease was over: `fn` released it, or its `ttl_s` had passed.
             Exception: the last error of `fn`. It has a note if attempts were left but no retry was made.
-            TypeError: `fn` is a coroutine or generator function, or returns a coroutine or generator; a string where a
-                collection is needed.
+            TypeError: `fn` returns a coroutine or generator; a string where a collection is needed.
             ValueError: a number is out of range.
         """
         return call(self.engine, fn, **asked)
@@ -381,7 +381,27 @@ class BasePool:
             leases: True for a row for each lease that is out.
             also: called under the pool's lock, for further data of the same instant. It must be quick.
         """
-        return self.engine.snapshot(leases=leases, also=also)
+        engine, core = self.engine, self.engine.core
+        engine.waits.give_back_abandoned(at_once=True)
+
+        def seen() -> Callable[[], Snapshot]:
+            endpoints, totals, waits = core.counters(now := engine.clock())
+            figures: dict[str, Any] = {
+                "strategy": core.ledger.strategy.name,
+                "quotas": core.quotas(now),
+                "holders": core.holders(now),
+            } | totals
+            rows = core.leases(now) if leases else ()
+            waiters = core.waits() if leases else ()
+            more = also() if also is not None else None
+
+            def summed() -> Snapshot:
+                stats = PoolStats.of(endpoints, waits=waits, sources=[each() for each in self._sources], **figures)
+                return Snapshot(now, stats, waits, tuple(rows), more, tuple(waiters))
+
+            return summed
+
+        return engine.under_lock(seen)()
 
     def last_errors(self, url: str) -> tuple[CallError, ...]:
         """Return the last 50 failures and overloads of the endpoint of this name, oldest first, with their reasons.

@@ -1,10 +1,12 @@
 """The driver of a call: carries out an attempt plan, in a thread or in a task.
 
-It reads the clock, sleeps, and waits in the engine. `CallDriver` does not wait; it serves threads and tasks
-(`balancer.shells.tasks.driver`).
+What both do alike is a sans-IO generator. It yields an act: a call without arguments. It is sent the result, or the
+exception is raised in it. A thread makes the call; a task awaits what the call returns.
+
+`CallDriver` yields what to do, and reads the clock. `ThreadDriver` does it, and so does `balancer.shells.tasks.driver`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from time import sleep as pause
@@ -20,14 +22,53 @@ from balancer.shells.lease_request import LeaseRequest, Wanted
 from balancer.shells.shared_budget import SharedBudget
 from balancer.values.redaction import plain_name
 
-__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
+__all__ = ["Acts", "CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "follow", "follow_in_task", "tell_where"]
 
 T = TypeVar("T")
 
 Step = Ask | Run | Pause | Over
+Acts = Generator[Callable[[], Any], Any, T]
 
 _NONE = frozenset[str]()
 _WORTH = 0.1  # the part of a deadline that is worth a word
+
+
+def follow(acts: Acts[T]) -> T:
+    """Run the acts of a generator in this thread, and return its result."""
+    try:
+        act = next(acts)
+        while True:
+            now = act  # with `try` first, an interrupt at the jump back would be outside the block
+            try:
+                came = now()
+            except BaseException as error:
+                act = acts.throw(error)
+            else:
+                act = acts.send(came)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    finally:
+        acts.close()  # an interrupt may have come between two acts
+
+
+async def follow_in_task(acts: Acts[T]) -> T:
+    """Await the acts of a generator in this task, and return its result."""
+    try:
+        act = next(acts)
+        while True:
+            now = act  # as in `follow`
+            try:
+                came = await now()
+            except BaseException as error:
+                act = acts.throw(error)
+            else:
+                act = acts.send(came)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    finally:
+        acts.close()
 
 
 class DeadlinePassed(TimeoutError):
@@ -135,12 +176,64 @@ class CallDriver(Generic[T]):
         """Report a loser that failed after its lease ended, because of its endpoint."""
         self._engine.change(partial(self._engine.core.pinged, lease.endpoint.name, False))
 
-    # -- the steps ---------------------------------------------------------------------------------
+    # -- acts of the steps -------------------------------------------------------------------------
 
     def attempt(self, run: Run) -> Any:
         """Make one attempt with the lease in `hand`, and end that lease. In a task, return what is awaited."""
         assert self._make is not None, "a driver without `make` has an `attempt` of its own"
         return self._make(run, self.hand)
+
+    def attempting(self, run: Run) -> Callable[[], Any]:
+        """Return the act that makes one attempt."""
+        return partial(self.attempt, run)
+
+    def lease(self, ask: Ask) -> Any:
+        """Put a lease into `hand`."""
+        raise NotImplementedError
+
+    def pause(self, for_s: float) -> Any:
+        """Wait so long."""
+        raise NotImplementedError
+
+    # -- the steps ---------------------------------------------------------------------------------
+
+    def steps(self) -> Acts[T]:
+        """Carry out the plan until it is over.
+
+        Raises:
+            BalancerError: the pool's error, if there was no lease for the first try.
+            Exception: the last error of an attempt, with a note if there is more to say.
+        """
+        following = self.first()
+        try:
+            while True:
+                step = following
+                try:
+                    if isinstance(step, Over):
+                        break
+                    if isinstance(step, Run):
+                        done: T = yield self.attempting(step)
+                        self.plan.succeeded()
+                        return done
+                    yield partial(self.lease, step) if isinstance(step, Ask) else partial(self.pause, step.for_s)
+                except Exception as error:
+                    following = self.after_error(step, error)
+                else:
+                    following = self.after(step)
+        except GeneratorExit:
+            self._collected()
+            raise
+        finally:
+            if self.hand:
+                self.drop()
+        raise self.given_up(step)
+
+    def _collected(self) -> None:
+        """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
+        if self._engine.is_inside():
+            for lease in self.hand:
+                lease.entered = True
+            self.hand.clear()
 
     def first(self) -> Step:
         """Begin the call. Return the first step."""
@@ -240,37 +333,13 @@ class ThreadDriver(CallDriver[T]):
         self._sleep = sleep or pause
 
     def run(self) -> T:
-        """Carry out the plan until it is over.
+        """Carry out the plan until it is over; see `CallDriver.steps`."""
+        return follow(self.steps())
 
-        Raises:
-            BalancerError: the pool's error, if there was no lease for the first try.
-            Exception: the last error of an attempt, with a note if there is more to say.
-        """
-        following = self.first()
-        try:
-            while True:
-                step = following  # with `try` first, an interrupt at the jump back would be outside the block
-                try:
-                    if isinstance(step, Over):
-                        break
-                    if isinstance(step, Run):
-                        done: T = self.attempt(step)
-                        self.plan.succeeded()
-                        return done
-                    if isinstance(step, Ask):
-                        self._lease(step)
-                    else:
-                        self._sleep(step.for_s)
-                except Exception as error:
-                    following = self.after_error(step, error)
-                else:
-                    following = self.after(step)
-        finally:
-            if self.hand:
-                self.drop()
-        raise self.given_up(step)
-
-    def _lease(self, ask: Ask) -> None:
+    def lease(self, ask: Ask) -> None:
         # Between the end of this call and the append only a C method is called: an interrupt comes at calls of Python
         # code.
         self.hand.append(self._engine.acquire(self._wanted(ask)))
+
+    def pause(self, for_s: float) -> None:
+        self._sleep(for_s)

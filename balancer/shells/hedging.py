@@ -1,15 +1,14 @@
-"""Hedged calls: run a slow call a second time, elsewhere, and take the first answer. In threads.
+"""Hedged calls: run a slow call a second time, elsewhere, and take the first answer.
 
-`hedge` and `HedgedAttempt` serve tasks too.
-
-A thread cannot be stopped from outside. So a cancelled call loses its lease at once, and sees that `lease.ended` is
-true. It may run on in its thread; nothing waits for it. Its result is dropped. If it fails because of its endpoint,
-that is reported. Until it ends, its endpoint has one call more than the pool counts.
+A task that loses is cancelled, and has ended when the answer is returned. A thread cannot be stopped from outside. So a
+thread that loses sees that `lease.ended` is true, and may run on; its result is dropped. If it fails because of its
+endpoint, that is reported. Until it ends, its endpoint has one call more than the pool counts.
 """
 
 import math
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -18,11 +17,12 @@ from typing import Any, Generic, TypeVar
 
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import LeaseError
-from balancer.shells.acts import Acts, follow
+from balancer.shells.driver import Acts, follow, follow_in_task
+from balancer.shells.tasks.parking import Spot, spot, task_group
 
-__all__ = ["HedgedAttempt", "hedge", "hedged"]
+__all__ = ["hedged", "hedged_in_task"]
 
-A = TypeVar("A", bound="HedgedAttempt[Any]")
+A = TypeVar("A", bound="_Attempt[Any]")
 T = TypeVar("T")
 
 
@@ -53,10 +53,39 @@ def hedged(
     """
     ended: SimpleQueue[_Leg[T]] = SimpleQueue()
     make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, failed_late)
-    return follow(hedge(make, _Leg.start, partial(_soon, ended), hand, after_s=after_s, another=another)).result()
+    return follow(_hedge(make, _Leg.start, partial(_soon, ended), hand, after_s=after_s, another=another)).result()
 
 
-def hedge(
+async def hedged_in_task(
+    fn: Callable[[Lease], Awaitable[T]],
+    hand: list[Lease],
+    *,
+    after_s: float,
+    another: Callable[[], object],
+    failed_late: Callable[[Lease], object],
+    counts_as: Callable[[BaseException], BaseException],
+) -> T:
+    """Return the first result of `await fn(lease)`. If it takes longer than `after_s` seconds, a second run is made.
+
+    Args and errors are those of `hedged`, but the loser is cancelled. If the whole hedge is
+    cancelled, the lease of the first run ends by `counts_as` of the cancellation, as it had all the time.
+    """
+    ended: _Ended[T] = _Ended()
+    make: partial[_TaskLeg[T]] = partial(_TaskLeg, fn, ended.put, failed_late)
+
+    async with task_group() as those:
+
+        def start(leg: _TaskLeg[T]) -> bool:
+            those.start(leg.run)
+            return True
+
+        last = await follow_in_task(
+            _hedge(make, start, ended.get, hand, after_s=after_s, another=another, counts_as=counts_as)
+        )
+    return last.result()
+
+
+def _hedge(
     make: Callable[[Lease, Callable[[BaseException], BaseException]], A],
     start: Callable[[A], bool],
     soon: Callable[[float], Any],
@@ -94,7 +123,7 @@ def hedge(
             last = yield partial(soon, math.inf)
     except BaseException as error:
         if legs:
-            legs[0].end_after(counts_as(error))
+            legs[0].cancel(counts_as(error))
         raise
     finally:
         for leg in legs:
@@ -102,7 +131,7 @@ def hedge(
     return last
 
 
-class HedgedAttempt(Generic[T]):
+class _Attempt(Generic[T]):
     """One of the two runs. Its lease ends once: by the run, or when the run is cancelled.
 
     Args:
@@ -145,19 +174,15 @@ class HedgedAttempt(Generic[T]):
             raise self.error
         return self.value
 
-    def cancel(self) -> None:
-        """End its lease if it is still out, as neither success nor failure."""
+    def cancel(self, error: BaseException | None = None) -> None:
+        """End its lease if it is still out: as neither success nor failure, or by `error`."""
         self._cancelled = True  # set first, as the run may find its lease ended at once
         if not self._lease.ended:
             with suppress(Exception):  # e.g. it has just ended: the answer matters more than this error
-                self._lease.release(Outcome.IGNORED)
-
-    def end_after(self, error: BaseException) -> None:
-        """End its lease, if it is still out, by `error`: the run must end now."""
-        self._cancelled = True
-        if not self._lease.ended:
-            with suppress(Exception):  # as above
-                self._lease.release_after(error)
+                if error is None:
+                    self._lease.release(Outcome.IGNORED)
+                else:
+                    self._lease.release_after(error)
 
     def _end(self) -> None:
         try:
@@ -182,7 +207,7 @@ class HedgedAttempt(Generic[T]):
                 error.add_note(str(late))
 
 
-class _Leg(HedgedAttempt[T]):
+class _Leg(_Attempt[T]):
     """A run in its own thread."""
 
     def start(self) -> bool:
@@ -209,3 +234,39 @@ def _soon(ended: "SimpleQueue[_Leg[T]]", within_s: float) -> "_Leg[T] | None":
         return ended.get(timeout=min(within_s, threading.TIMEOUT_MAX))
     except Empty:
         return None
+
+
+class _TaskLeg(_Attempt[T]):
+    """A run in its own task."""
+
+    async def run(self) -> None:
+        try:
+            self.value = await self._fn(self._lease)
+        except GeneratorExit:  # collected, and nothing waits for it; its lease will be found as abandoned
+            raise
+        except BaseException as error:  # raised in the waiting task
+            self.error = self._counts_as(error)
+            if not isinstance(error, Exception):  # e.g. a cancellation: the async library must see it too
+                self._end()
+                raise
+        self._end()
+
+
+class _Ended(Generic[T]):
+    """The runs that have ended, in that order. One task of the same loop waits for them."""
+
+    def __init__(self) -> None:
+        self._legs: deque[_TaskLeg[T]] = deque()
+        self._at: Spot | None = None
+
+    def put(self, leg: _TaskLeg[T]) -> None:
+        self._legs.append(leg)
+        if self._at is not None:
+            self._at.wake()
+
+    async def get(self, within_s: float) -> _TaskLeg[T] | None:
+        """Return the next one; None if there is none within `within_s` seconds."""
+        if not self._legs:
+            self._at = spot()
+            await self._at.wait(within_s)
+        return self._legs.popleft() if self._legs else None

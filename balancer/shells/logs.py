@@ -1,7 +1,7 @@
 """Logging: an observer that writes to the logger `balancer`.
 
 It logs what goes wrong and when it is right again, but no single leases. Of a URL it leaves out the user and the query,
-which may be secret. `RestLines` decides which rests get a line: a busy server may ask for one each second.
+which may be secret.
 """
 
 import logging
@@ -25,65 +25,43 @@ from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "log_raised", "log_refused", "until_back"]
+__all__ = ["Log", "log_broken", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
 
-_EVERY_S = 60.0  # at most one line about the rests of an endpoint in so many seconds
-_MOST = 1000  # endpoints whose rests, or ejections, are kept in mind
+_EVERY_S = (
+    60.0  # at most one line about the rests of an endpoint, or about ejections for one reason, in so many seconds
+)
+_MOST = 1000  # endpoints whose last lines are kept in mind
 
 
 @dataclass(slots=True)
-class _Rests:
+class _Line:
+    why: str
     said_s: float
-    unsaid: int = 0  # rests since the last line
-    quiet: bool = False  # the endpoint rests, and the end of this rest gets no line
-    back_said: bool = False  # the last line says that it is back in service
+    unsaid: int = 0  # lines that were left out since
 
 
-class RestLines:
-    """The lines about endpoints that ask for rests: one when it begins, then one a minute, with a count.
-
-    A rest that ends within a minute of the last line has no line for its end: the line has said how long it lasts. So
-    the last line about an endpoint never says that it is back while it rests.
-    """
-
-    kinds = frozenset({Rested, Restored, Ejected})
+class _Repeats:
+    """The last line about each endpoint, so that it is not said again within a minute."""
 
     def __init__(self) -> None:
-        self._rests: dict[str, _Rests] = {}
+        self.lines: dict[str, _Line] = {}
 
-    def line(self, event: Rested) -> str | None:
-        """Return what to say of `event`, after the endpoint's name; None: nothing."""
-        rests = self._rests.get(event.endpoint)
-        short = event.for_s is not None and event.for_s < _EVERY_S
-        ends_s = event.at_s + (event.for_s or 0.0)
-        if rests is not None and not rests.back_said and ends_s - rests.said_s < _EVERY_S:
-            rests.unsaid += 1
-            rests.quiet = True
+    def since(self, endpoint: str, why: str, now: float) -> str | None:
+        """Return what a new line adds: how many were left out. None: leave out this one too."""
+        last = self.lines.get(endpoint)
+        if last is not None and last.why == why and now - last.said_s < _EVERY_S:
+            last.unsaid += 1
             return None
-        if len(self._rests) >= _MOST:
-            self._rests.clear()
-        self._rests[event.endpoint] = _Rests(event.at_s, quiet=short)
-        said = "asked for a rest"
-        if event.for_s is not None:
-            said += f" of {event.for_s:.3g} s"
-        if rests is not None and rests.unsaid:
-            times = "time" if rests.unsaid == 1 else "times"
-            said += (
-                f"; it did so {rests.unsaid} more {times} in the {event.at_s - rests.said_s:.0f} s since the last line"
-            )
-        return said
-
-    def ends_unsaid(self, event: Ejected | Restored) -> bool:
-        """Return whether `event` is the end of a rest, and gets no line. Called with every such event."""
-        rests = self._rests.get(event.endpoint)
-        if rests is None:
-            return False
-        quiet, rests.quiet = rests.quiet and isinstance(event, Restored), False
-        rests.back_said = not quiet and isinstance(event, Restored)
-        return quiet
+        if len(self.lines) >= _MOST:
+            self.lines.clear()
+        self.lines[endpoint] = _Line(why, now)
+        if last is None or not last.unsaid:
+            return ""
+        times = "time" if last.unsaid == 1 else "times"
+        return f"; so {last.unsaid} more {times} in the {now - last.said_s:.0f} s since the last line"
 
 
 def until_back(for_s: float | None) -> str:
@@ -91,18 +69,12 @@ def until_back(for_s: float | None) -> str:
     return "" if for_s is None else f"; it is tried again in {for_s:.3g} s"
 
 
-@dataclass(slots=True)
-class _Ejection:
-    why: str
-    said_s: float
-    unsaid: int = 0  # ejections since the last line, for the same reason
-
-
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
-    An endpoint that is ejected again for the same reason gets at most one line a minute, with a count.
-    The line that ends what a WARNING began is a WARNING too, so that a log with warnings alone has both.
+    An endpoint that is ejected again for the same reason, or rests again, gets at most one line a minute, with a count:
+    a busy server may ask for a rest each second. The line that ends what a WARNING began is a WARNING too, so that a
+    log with warnings alone has both. A rest of less than a minute has no such line, as its own says how long it lasts.
 
     Attributes:
         redact: takes further secrets out of names of endpoints and holders, and out of reasons.
@@ -112,27 +84,34 @@ class Log:
     kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Expired, Abandoned, Leaked})
 
     def __init__(self) -> None:
-        self._rests = RestLines()
-        self._ejected: dict[str, _Ejection] = {}
+        self._rests = _Repeats()
+        self._ejected = _Repeats()
+        self._resting: set[str] = set()  # those whose return gets no line
 
     def __call__(self, event: Event, /) -> None:
         """Write a line about `event`."""
         match event:
             case Ejected():
-                self._rests.ends_unsaid(event)
-                if (said := self._on_ejection(event)) is not None:
-                    _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), said)
+                self._resting.discard(event.endpoint)
+                if (since := self._ejected.since(event.endpoint, event.why, event.at_s)) is not None:
+                    why = self.redact(event.why)
+                    line = "%s is ejected: %s%s%s"
+                    _LOGGER.warning(line, self._shown(event.endpoint), why, until_back(event.for_s), since)
             case Spared():
                 line = "%s would be ejected (%s), but %s"
                 _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), event.but)
             case Rested():
-                if (said := self._rests.line(event)) is not None:
-                    _LOGGER.info("%s %s", self._shown(event.endpoint), said)
+                if is_short := event.for_s is not None and event.for_s < _EVERY_S:
+                    self._resting.add(event.endpoint)
+                if (since := self._rests.since(event.endpoint, str(is_short), event.at_s)) is not None:
+                    long = "" if event.for_s is None else f" of {event.for_s:.3g} s"
+                    _LOGGER.info("%s asked for a rest%s%s", self._shown(event.endpoint), long, since)
+            case Restored() if event.endpoint in self._resting:
+                self._resting.discard(event.endpoint)
             case Restored():
-                level = logging.WARNING if event.endpoint in self._ejected else logging.INFO
-                self._ejected.pop(event.endpoint, None)
-                if not self._rests.ends_unsaid(event):
-                    _LOGGER.log(level, "%s is back in service", self._shown(event.endpoint))
+                self._rests.lines.pop(event.endpoint, None)  # the next rest is said, as this line says the contrary
+                level = logging.WARNING if self._ejected.lines.pop(event.endpoint, None) else logging.INFO
+                _LOGGER.log(level, "%s is back in service", self._shown(event.endpoint))
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
@@ -151,21 +130,6 @@ class Log:
                     event.held_s,
                     place,
                 )
-
-    def _on_ejection(self, event: Ejected) -> str | None:
-        """Return what to say of `event`, after "is ejected"; None: nothing, as a line has said it lately."""
-        last = self._ejected.get(event.endpoint)
-        if last is not None and last.why == event.why and event.at_s - last.said_s < _EVERY_S:
-            last.unsaid += 1
-            return None
-        if len(self._ejected) >= _MOST:
-            self._ejected.clear()
-        self._ejected[event.endpoint] = _Ejection(event.why, event.at_s)
-        said = f"{self.redact(event.why)}{until_back(event.for_s)}"
-        if last is not None and last.unsaid:
-            times = "time" if last.unsaid == 1 else "times"
-            said += f"; so {last.unsaid} more {times} in the {event.at_s - last.said_s:.0f} s since the last line"
-        return said
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
         holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""

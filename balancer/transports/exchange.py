@@ -21,8 +21,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcom
 from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.opening.pool import Pool
-from balancer.shells.acts import Acts, follow, follow_in_task
-from balancer.shells.driver import CallDriver, DeadlinePassed, ThreadDriver, tell_where
+from balancer.shells.driver import Acts, CallDriver, DeadlinePassed, ThreadDriver, follow, follow_in_task, tell_where
 from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.forwarding import headers_of, redacted
 from balancer.transports.leased_body import BegunBody, end_lease

@@ -4,6 +4,7 @@ The lease of an answer stays out until its body ends. Tasks of asyncio and trio 
 """
 
 import math
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache, partial
 from importlib import import_module
@@ -28,7 +29,6 @@ from balancer.transports.exchange import (
 )
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, leased_body_class
-from balancer.transports.openai_errors import openai_error, stop_retries
 from balancer.transports.reports import hear
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 from balancer.transports.resend import Sending
@@ -52,6 +52,12 @@ __all__ = ["LIBRARIES", "AsyncBalancedTransport", "BalancedTransport"]
 LIBRARIES: Final = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
 _STEPS: Final = ("connect", "write", "read")
+# Clients made by Stainless retry by themselves, and number their tries. This header of an answer stops them.
+_COUNTS_TRIES = "x-stainless-retry-count"
+_STOPS_RETRIES = "x-should-retry"
+_OPENAI = "OpenAI/Python"
+_SPENT = "insufficient_quota"
+_GONE = "session_gone"
 
 
 class _TransportBase:
@@ -279,7 +285,7 @@ class _HttpxExchange(RequestExchange):
     def handed_back(self, answer: Any, *, last_word: bool) -> Any:
         """Return an answer that was held back."""
         if last_word:
-            stop_retries(answer)
+            _stop_retries(answer)
         return answer
 
     def errors(self) -> ClientErrors:
@@ -289,7 +295,7 @@ class _HttpxExchange(RequestExchange):
 
     def last_word(self, error: Exception) -> Exception:
         """Return an error after which the client does not ask again by itself: OpenAI's own."""
-        return openai_error(self._http, self._request, error) or error
+        return _openai_error(self._http, self._request, error) or error
 
 
 def _pool_timeout_of(request: Any) -> float | None:
@@ -341,3 +347,54 @@ def _library_of(request: type) -> ModuleType:
     if name is None:
         raise TypeError(f"found a request of {request.__module__}; this transport takes those of httpx2 and httpx")
     return import_module(name)
+
+
+# -- clients that retry by themselves --------------------------------------------------------------
+
+# OpenAI's clients retry after any error but their own, which they raise as they are. So the last word of a transport
+# (after several tries, a passed deadline or a wait) becomes an error of them. Otherwise three tries would be nine, and
+# a deadline would last three times as long.
+
+
+def _stop_retries(answer: Any) -> None:
+    """Tell a client that retries by itself not to do so."""
+    answer.headers.setdefault(_STOPS_RETRIES, "false")
+
+
+def _openai_error(http: ModuleType, request: Any, error: Exception) -> Any:
+    """Return the error that OpenAI's client raises for `error`; None: it is not OpenAI's client, or it is no error of
+    a transport.
+
+    Args:
+        http: its library.
+        request: of the client.
+        error: an error of that library; its cause says more.
+    """
+    theirs: Any = sys.modules.get("openai")
+    if theirs is None or not isinstance(error, http.TransportError):
+        return None
+    if _COUNTS_TRIES not in request.headers or _OPENAI not in request.headers.get("User-Agent", ""):
+        return None
+    cause = error.__cause__
+    if spent := getattr(cause, "spent_names", ()):
+        # As for an account without quota, with the servers' earlier answers: no server was asked again. Code that
+        # catches the first such error catches this one too.
+        said = {"code": _SPENT, "type": _SPENT, "endpoints": list(spent)}
+        own = _of_status(theirs.RateLimitError, http, request, error, 429, said)
+    elif getattr(cause, "only", None) is not None:
+        # As for what is not there any more: its server is gone.
+        own = _of_status(theirs.NotFoundError, http, request, error, 404, {"code": _GONE, "type": _GONE})
+    elif isinstance(error, http.TimeoutException):
+        own = theirs.APITimeoutError(request=request)
+        if text := str(error):  # its own text hides that a free slot was waited for
+            own.message = f"Request timed out: {text}"
+            own.args = (own.message,)
+    else:
+        own = theirs.APIConnectionError(message=f"Connection error: {error}", request=request)
+    own.__cause__ = error
+    return own
+
+
+def _of_status(kind: Any, http: ModuleType, request: Any, error: Exception, status: int, said: dict[str, Any]) -> Any:
+    body = {**said, "message": str(error), "param": None}
+    return kind(str(error), response=http.Response(status, request=request, json={"error": body}), body=body)

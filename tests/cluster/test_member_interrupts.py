@@ -12,7 +12,6 @@ _SOON_S = 30.0  # a hundred times what it takes; what is lost is not waited for 
 _WHERE = (
     "balancer/cluster/",
     "balancer/opening/connected.py",
-    "balancer/shells/waiting.py",
     "balancer/shells/engine.py",
 )
 

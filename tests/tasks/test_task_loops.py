@@ -125,18 +125,6 @@ def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop):
 # -- who has a lease -------------------------------------------------------------------------------
 
 
-def test_a_leak_is_logged_with_the_line_of_the_task(caplog):
-    pool = Pool(["a"], leak_after_s=0.01)
-
-    async def main() -> None:
-        async with pool.aio.lease():
-            while not any("test_task_loops.py" in record.getMessage() for record in caplog.records):
-                await asyncio.sleep(0.005)
-                pool.stats()
-
-    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
-
-
 @pytest.mark.sampled(1)
 @_BY_REFERENCES
 @pytest.mark.parametrize("way", ["lease", "acquire", "call"])
@@ -172,7 +160,7 @@ def test_the_lease_of_a_task_that_was_dropped_comes_back(way):
 @_BY_REFERENCES
 def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
-    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
     pool = Pool(["a"])
     held = [pool.lease()]
 

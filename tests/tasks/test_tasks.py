@@ -12,14 +12,13 @@ from balancer import (
     AcquireTimeout,
     AsyncPool,
     Endpoint,
-    EndpointOverloaded,
     LeaseError,
     Pool,
     PoolClosed,
 )
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, in_flight, task_until
+from tests.tasks.libraries import BOTH, task_until
 from tests.threads.crew import assert_nothing_lost
 
 # -- a lease ---------------------------------------------------------------------------------------
@@ -154,20 +153,6 @@ async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library):
     assert got == ["a"]
     assert pool.stats().timed_out == 0
     assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library):
-    """Nobody calls the pool meanwhile: the pool's alarm wakes the task."""
-    pool = Pool(["a"])
-
-    with pytest.raises(EndpointOverloaded):
-        async with pool.aio.lease():
-            raise EndpointOverloaded("busy", retry_after_s=0.05)
-    assert pool.stats().endpoints[0].health in ("resting", "slow_start")  # it may be over on a busy machine
-    async with pool.aio.lease(timeout=PATIENCE_S) as lease:
-        assert lease.endpoint.name == "a"
-    assert in_flight(pool) == 0
 
 
 # -- a pool of its own -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from balancer.shells.acts import Acts, follow, follow_in_task
+from balancer.shells.driver import Acts, follow, follow_in_task
 from tests.threads.interrupts import points
 
 
@@ -39,7 +39,7 @@ def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(does, kind):
 
 def test_an_interrupt_at_any_point_ends_what_was_begun():
     ended = 0
-    for interrupt in points("balancer/shells/acts.py", least=5):
+    for interrupt in points("balancer/shells/driver.py", least=5):
         said: list[str] = []
 
         def wants(said: list[str] = said) -> Acts[None]:

@@ -168,13 +168,3 @@ def test_an_exception_at_any_point(what, error, every):
 
         where = interrupt(act, fail)
         scene.check(f"{error.__name__} at {where}")
-
-
-def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot():
-    """As above, where the grant comes to its caller, in each run of the tests."""
-
-    for interrupt in points("balancer/core/core.py", "balancer/pool/pool.py", least=3):
-        pool = Pool(["a"])
-        where = interrupt(lambda pool=pool: pool.acquire(timeout=0, holder="me").release())
-        if where is None or "release" not in where:
-            pool.acquire(timeout=0).release()

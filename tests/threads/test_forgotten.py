@@ -10,12 +10,11 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.waiting import AbandonedLeaseScan, abandoned
+from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.count_interrupts import count_interrupts
 from tests.threads.crew import crew, in_background, in_time, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
@@ -23,13 +22,6 @@ _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain
 
 def _in_flight(pool: Pool) -> int:
     return sum(endpoint.in_flight for endpoint in pool.stats().endpoints)
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("strategy", ["least_in_flight", "fifo", "weighted_health"])
-def test_no_interrupted_block_leaves_its_slot_out(strategy):
-    count = count_interrupts(150, strategy=strategy)
-    assert (count.interrupted, count.out, count.lost) == (150, 0, 0)
 
 
 # -- nobody has it ---------------------------------------------------------------------------------
@@ -75,8 +67,8 @@ def test_an_acquire_that_finds_none_free_gets_it_at_once(health):
 @_RULES
 def test_one_who_waits_already_is_served_when_it_is_forgotten(health, monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
-    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
-    monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
+    monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.shells.abandoned._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
     thread, came = in_background(lambda: pool.lease().release())

@@ -11,7 +11,6 @@ from balancer import Endpoint, EndpointError, Pool
 from balancer.program import Execution, Program, Status
 from balancer.sandbox.probes import pings_of
 from balancer.settings.rules import HealthSettings
-from balancer.shells.acts import follow
 from balancer.shells.prober import Prober
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -98,7 +97,7 @@ def test_pings_that_began_together_drift_apart(monkeypatch):
 
         prober = Prober(Ear(), {"a": lambda: None}, every_s=10.0)
         monkeypatch.setattr(prober._stopping, "wait", wait)
-        follow(prober._go_on("a", lambda: None, random.Random(seed)))
+        prober._go_on("a", lambda: None, random.Random(seed))
         return waited
 
     first, *others = pauses(1)

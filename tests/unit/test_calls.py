@@ -1,6 +1,5 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -82,16 +81,6 @@ def slept(clock, monkeypatch):
 
 def down(n: int = 0) -> EndpointError:
     return EndpointError(f"down {n}")
-
-
-def test_a_pool_calls_with_the_same_arguments(clock, slept):
-    bare, method = (
-        [(p.name, p.kind, p.default) for p in inspect.signature(each).parameters.values()] for each in (call, Pool.call)
-    )
-    assert bare[1:] == method[1:]
-    place = Place("a", "b", "c", clock=clock)
-    assert place.pool.call(place.fn(down(), "done"), exclude=["b"]) == "done"
-    assert place.went == ["a", "c"]
 
 
 # -- where and how often -------------------------------------------------------------------------------

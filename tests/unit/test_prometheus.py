@@ -254,7 +254,7 @@ def _all_there_is():
     quotas = {"q": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)}
     pool = Pool([Endpoint("http://a/", quota="q")], quotas=quotas, fairness="holder")
     pool.acquire()
-    pool.engine.sources = (lambda: SourceStats("pods", "file", 1, 0, 0, 1, 0, 0.0, ""),)
+    pool._sources = (lambda: SourceStats("pods", "file", 1, 0, 0, 1, 0, 0.0, ""),)
     return {name for name, _ in scraped(Collector(pool))}
 
 

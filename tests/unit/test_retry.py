@@ -142,7 +142,7 @@ def test_a_shared_budget_that_is_asked_from_within_spends_nothing():
     told: list[tuple[bool, float]] = []
 
     def clock() -> float:
-        if budget._is_inside():
+        if budget._lock._is_owned():
             told.append((budget.try_spend(), budget.wait_s()))
         return 0.0
 

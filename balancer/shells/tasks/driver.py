@@ -4,11 +4,12 @@ It is as `balancer.shells.driver.ThreadDriver`, but it can end an attempt that s
 """
 
 import math
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
-from balancer.core.decisions import Ask, Over, Run
-from balancer.shells.driver import CallDriver
+from balancer.core.decisions import Ask, Run
+from balancer.shells.driver import CallDriver, follow_in_task
 from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 
 __all__ = ["TaskDriver"]
@@ -26,34 +27,18 @@ class TaskDriver(CallDriver[T]):
     _limit: TimeLimit | None = None  # of the current attempt
 
     async def run(self) -> T:
-        """Carry out the plan until it is over. Raises as `ThreadDriver.run` does."""
-        following = self.first()
-        try:
-            while True:
-                step = following  # as in `ThreadDriver.run`
-                try:
-                    if isinstance(step, Over):
-                        break
-                    if isinstance(step, Run):
-                        made: Awaitable[T] = self.attempt(step) if step.cut_s == math.inf else self._cut_attempt(step)
-                        done = await made
-                        self.plan.succeeded()
-                        return done
-                    if isinstance(step, Ask):
-                        self.hand.append(await self._engine.acquire_in_task(self._wanted(step)))
-                    elif step.for_s > 0:
-                        await spot().wait(step.for_s)
-                except Exception as error:
-                    following = self.after_error(step, error)
-                else:
-                    following = self.after(step)
-        except GeneratorExit:
-            self._collected()
-            raise
-        finally:
-            if self.hand:
-                self.drop()
-        raise self.given_up(step)
+        """Carry out the plan until it is over; see `CallDriver.steps`."""
+        return await follow_in_task(self.steps())
+
+    async def lease(self, ask: Ask) -> None:
+        self.hand.append(await self._engine.acquire_in_task(self._wanted(ask)))
+
+    async def pause(self, for_s: float) -> None:
+        if for_s > 0:
+            await spot().wait(for_s)
+
+    def attempting(self, run: Run) -> Callable[[], Any]:
+        return partial(self.attempt if run.cut_s == math.inf else self._cut_attempt, run)
 
     def counts_as(self, error: BaseException) -> BaseException:
         """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
@@ -70,10 +55,3 @@ class TaskDriver(CallDriver[T]):
             raise self.overrun()
         finally:
             self._limit = None
-
-    def _collected(self) -> None:
-        """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
-        if self._engine.is_inside():
-            for lease in self.hand:
-                lease.entered = True
-            self.hand.clear()
