@@ -176,6 +176,7 @@ class _Attempt(Generic[T]):
 
     def cancel(self, error: BaseException | None = None) -> None:
         """End its lease if it is still out: as neither success nor failure, or by `error`."""
+        self._counts_as = _itself  # the end of the run, which follows, is no failure of its own
         self._cancelled = True  # set first, as the run may find its lease ended at once
         if not self._lease.ended:
             with suppress(Exception):  # e.g. it has just ended: the answer matters more than this error

@@ -27,7 +27,8 @@ def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
 @BOTH
 @pytest.mark.parametrize("hedge_after_s", [None, 0.001, 60.0], ids=["alone", "hedged", "to be hedged"])
 async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_was_too_slow(library, hedge_after_s):
-    pool, log = _pool("a", "b"), list[str]()
+    log = list[str]()
+    pool = Pool(["a", "b"], strategy="first", retries=_QUICK, health=HealthSettings(consecutive_failures=2))
 
     with pytest.raises(TimeoutError, match=r"did not answer before the deadline of 0\.2 s") as caught:
         await pool.aio.call(_slow_at(library, "a", "b", log=log), deadline_s=0.2, hedge_after_s=hedge_after_s)
@@ -35,6 +36,7 @@ async def test_an_attempt_that_runs_at_the_deadline_is_ended_and_its_endpoint_wa
     assert sorted(log)[0].startswith("a ended")  # before the call returns
     assert len(log) == pool.stats().acquired
     assert _ended_as(pool)["a"] == (1, 1)
+    assert not pool.out_of_service()  # its failure counts once
     assert pool.stats().endpoints[1].failures == 0
     assert_nothing_lost(pool, 2)
 
