@@ -136,3 +136,8 @@ def test_a_curve_of_a_sweep_is_by_what_is_named_and_by_the_rest_of_the_key(ax):
 def test_what_cannot_be_drawn_is_refused(study, plot, line):
     with pytest.raises(ConfigError, match=re.escape(line)):
         plot(study)
+
+
+def test_without_a_request_a_cdf_is_empty(ax):
+    study = run_study(arriving(0.001, endpoint("http://a/"), horizon_s=9.0, warmup_s=1.0), ["random"])
+    assert not study.plot.cdf("wait_s", ax=ax).lines[0].get_xdata().size

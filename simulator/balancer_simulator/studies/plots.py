@@ -128,10 +128,11 @@ def cdf(study: "StudyFindings", what: Measure, *, tail: bool, axes: "Axes | None
     tallies = {policy: _merged(study, policy, which) for policy in study.drawn()}
     ends_s = [tally.quantile(1 - _TAIL) for tally in tallies.values() if tally.count]
     scale: Kind = "log" if tail and _is_wide(ends_s) else "linear"
+    end_s = math.inf if scale == "log" else max(ends_s, default=0.0)  # none: no request was answered
     lines, pale = [], []
     for policy, tally in tallies.items():
         xs, larger = tally.tail()
-        kept = (larger >= _TAIL) & (xs <= (math.inf if scale == "log" else max(ends_s))) & (xs >= tally.most / 1e5)
+        kept = (larger >= _TAIL) & (xs <= end_s) & (xs >= tally.most / 1e5)
         ys = larger if tail else 1 - larger
         known = kept & (larger >= _known_to(study, policy, which))
         lines.append(ChartLine(policy, xs[known].tolist(), ys[known].tolist()))
