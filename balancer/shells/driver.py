@@ -41,11 +41,15 @@ def follow(acts: Acts[T]) -> T:
             now = act  # with `try` first, an interrupt at the jump back would be outside the block
             try:
                 came = now()
+            except StopIteration:  # no generator can raise it
+                raise
             except BaseException as error:
                 act = acts.throw(error)
             else:
                 act = acts.send(came)
     except StopIteration as end:
+        if acts.gi_frame is not None:  # type: ignore[attr-defined]  # it has not ended: this is an act's own error
+            raise
         found: T = end.value
         return found
     finally:

@@ -107,7 +107,7 @@ def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(cloc
         call(place.pool.engine, place.fn(CannotTell("its limit is lower"), CannotTell("the last word")), attempts=2)
 
 
-@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0)])
+@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0), StopIteration(3)])
 def test_another_error_is_raised_at_once_and_blames_nobody(error, clock):
     place = Place("a", "b", clock=clock)
     with pytest.raises(type(error)) as caught:

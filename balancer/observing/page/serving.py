@@ -183,7 +183,7 @@ def listener_at(host: str, port: int) -> socket.socket:
 
 
 def _scrape_of(pool: PageSource, redact: Callable[[str], str] | None) -> Callable[[], tuple[bytes, str]]:
-    """Return what scrapes the metrics for Prometheus. The pool counts lease times from the first scrape on."""
+    """Return what scrapes the metrics for Prometheus."""
 
     @cache
     def registry() -> Any:
