@@ -117,7 +117,7 @@ def _table(table: doc.Table, clean: Clean) -> RichTable:
                 made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
         left -= min(left, len(group.rows))
     if 0 < table.most < len(rows):
-        made.caption = Text(f"... and {len(rows) - table.most} more")  # a row would be folded
+        made.caption = Text(f"... and {len(rows) - table.most} more", no_wrap=True, overflow="ignore")
     return made
 
 
@@ -134,7 +134,7 @@ def _facts(table: doc.Table, clean: Clean) -> RichTable:
     for name, said in rows[: table.most or len(rows)]:
         made.add_row(_words(name.words, clean), _words(said.words, clean, style=_TONES[said.tone]))
     if 0 < table.most < len(rows):
-        made.caption = Text(f"... and {len(rows) - table.most} more")  # a row would be folded
+        made.caption = Text(f"... and {len(rows) - table.most} more", no_wrap=True, overflow="ignore")
     return made
 
 
