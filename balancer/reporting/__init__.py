@@ -1,6 +1,6 @@
 """Reports: documents as data, renderers, and charts.
 
-- `document`: sections, tables, figures, tiles; `terminal` and `html` write them, `markdown` their tables.
+- `document`: sections, tables, figures, tiles; `terminal` and `html` write them.
 - `words`: numbers and names as text; `files`: files that are written in one step.
 - `progress`: progress of a piece of work, and an estimate of the time left.
 - `schedule`: spans of time, prepared for a drawing.

@@ -1,7 +1,6 @@
 """Report documents: sections of text, tables, figures and tiles, as data.
 
-A report is built once, as a `Document`. The renderers write it for a terminal (`terminal`) and as a page (`html`),
-and `markdown` its tables. Pure.
+A report is built once, as a `Document`. `terminal` writes it for a terminal, and `html` as a page. Pure.
 """
 
 from collections.abc import Iterable

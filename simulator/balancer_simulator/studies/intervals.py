@@ -35,7 +35,6 @@ __all__ = [
     "QUANTILES",
     "Interval",
     "Pooled",
-    "at_most_of",
     "difference_of",
     "independent",
     "interval_of",
@@ -133,24 +132,6 @@ def difference_of(values: Sequence[float], others: Sequence[float], confidence: 
     if len(values) != len(others):
         raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference needs as many of each")
     return interval_of(np.subtract(values, others).tolist(), confidence)
-
-
-def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
-    """Return a limit that one more replication stays below with `certainty`: the upper prediction limit for normal
-    values.
-
-    It is mean + t * deviation * sqrt(1 + 1/n). It covers the scatter of one value and the uncertainty of n values (Hahn
-    and Meeker, Statistical Intervals, 4.7). With few values that is a wide margin.
-
-    Raises:
-        ValueError: there are fewer than two values, so their scatter is unknown.
-    """
-    count = len(values)
-    if count < 2:
-        raise ValueError(f"found {count} values; a limit for the next one needs at least 2: run more replications")
-    mean = math.fsum(values) / count
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
-    return mean + float(stdtrit(count - 1, certainty)) * deviation * math.sqrt(1 + 1 / count)
 
 
 _LEAST_BEYOND: Final = 10

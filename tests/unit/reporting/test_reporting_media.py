@@ -1,4 +1,4 @@
-"""One document on a page and on a terminal, and its tables as Markdown: each says the same."""
+"""One document on a page and on a terminal: each says the same."""
 
 import io
 
@@ -30,7 +30,6 @@ from balancer.reporting.document import (
     table,
 )
 from balancer.reporting.html import page
-from balancer.reporting.markdown import markdown_table, table_text
 from balancer.reporting.terminal import print_sections
 
 _COLUMNS = (Column("name", ColumnKind.NAME), Column("first kills"), Column("more", wide=True))
@@ -64,20 +63,10 @@ def test_a_terminal_leaves_out_what_is_wide():
     assert "of 20" in text
 
 
-def test_markdown_keeps_its_columns():
-    assert table_text(_TABLE).splitlines() == [
-        "| name | first kills | more |",
-        "| :-- | --: | --: |",
-        "| `a\\|b` | 12 (of 20) | far |",
-        "| all | 12 |  |",
-    ]
-    assert markdown_table(["x"], [["a|b"]]).endswith("| a\\|b |")
-
-
 def test_groups_of_rows_have_their_headings_everywhere():
     grouped = Table(_COLUMNS[:2], (RowGroup("some", (("a", "1"),)), RowGroup("others", (("b", "2"),))))
     document = Document("t", "t", (Section("s", (grouped,)),))
-    for text in (page(document), table_text(grouped), _printed(*document.sections)):
+    for text in (page(document), _printed(*document.sections)):
         assert text.index("some") < text.index("others")
 
 
