@@ -46,6 +46,8 @@ class ServerAnswer:
         self.length = int(told) if told is not None else None
         self.held = b""
         self._silent_s = silent_s
+        unframed = told is None and "Transfer-Encoding" not in response.headers
+        self._end = response.connection.protocol if unframed and response.connection is not None else None
 
     @property
     def complete(self) -> bool:
@@ -55,7 +57,10 @@ class ServerAnswer:
     async def piece(self) -> bytes:
         """Return the next piece of the body; b"": it has ended. Raises EndpointError."""
         try:
-            return await self.response.content.readany()
+            piece = await self.response.content.readany()
+            if self.complete and self._end is not None and isinstance(error := self._end.exception(), OSError):
+                raise error  # aiohttp takes a reset for the end
+            return piece
         except aiohttp.SocketTimeoutError:
             raise _silent(self._silent_s) from None
         except (aiohttp.ClientError, OSError):
