@@ -113,7 +113,9 @@ def request_head(came: web.BaseRequest, most: int) -> RequestHead:
     asks = upgrade == "websocket" and version == "1.1" and method == "GET" and length == 0
     if not (asks and "upgrade" in _words(headers, "Connection")):
         upgrade = ""
-    return RequestHead(method, target, headers, host, version, upgrade, length, came.keep_alive and version == "1.1")
+    # Of a body in chunks aiohttp's parser would take the last trailer for a header of the next request
+    keeps = came.keep_alive and version == "1.1" and coding is None
+    return RequestHead(method, target, headers, host, version, upgrade, length, keeps)
 
 
 def _origin_form(method: str, target: str) -> tuple[str, str]:

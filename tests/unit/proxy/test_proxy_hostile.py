@@ -295,6 +295,17 @@ async def test_bodies_that_come_at_the_same_time_are_kept_within_the_bound():
         assert at.proxy.kept_bytes < 2 * 2**20 + 8 * (2**16 + 2**18)
 
 
+async def test_a_trailer_is_no_header_of_the_next_request():
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        chunked = b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKS + b"\r\n1\r\na\r\n0\r\nAuthorization: b\r\n\r\n"
+        answer = await client.ask(chunked + GET)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.is_closed()
+    assert not any("Authorization" in asked for asked in server.asked)
+
+
 async def test_a_loop_is_found_in_whichever_line_of_via():
     server = Server(answering(OK))
     async with setting(server) as at:
