@@ -147,6 +147,7 @@ class ProxyServer:
                 ssl_handshake_timeout=None if tls is None else limits.head_s,
             )
         except (OSError, OverflowError) as error:
+            await self._servers.close()
             raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
         if self._contact is not None:
             self._contact.watch()

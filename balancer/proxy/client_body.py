@@ -36,7 +36,7 @@ class KeptBytes:
         self.kept = 0
 
     def room(self) -> int:
-        """Return how many bytes of a further body may be kept."""
+        """Return how many bytes of a body may be kept now."""
         return self._each if self.kept + self._each <= self._most else min(self._each, _MUCH)
 
 
@@ -79,8 +79,7 @@ class ClientBody:
 
     async def begun(self) -> None:
         """Wait until all of it is kept, or as much as may be. Raises BodyGone."""
-        room = self._every.room()
-        while not self.complete and len(self._data) <= room:
+        while not self.complete and len(self._data) <= self._every.room():  # others come at the same time
             piece = await self._piece()
             self._data += piece
             self._every.kept += len(piece)

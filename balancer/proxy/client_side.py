@@ -355,7 +355,7 @@ class ClientRequest:
         """Wait until the body is kept, or as much of it as may be. Raises BodyGone."""
         if self.body.complete:
             return
-        if self.head.headers.get("Expect", "").lower() == "100-continue":
+        if self.head.version == "1.1" and self.head.headers.get("Expect", "").lower() == "100-continue":
             self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         limit, connection = self.connection.every.limit, self.connection
         limit.wait(connection, "body", connection.network)

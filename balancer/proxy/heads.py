@@ -103,7 +103,7 @@ def request_head(came: web.BaseRequest, most: int) -> RequestHead:
         raise Refusal(400, "the target of the request has characters that must be escaped")
     if "." in target or "%" in target:
         _check_path(target)
-    if _ID in headers.get("Via", ""):
+    if any(_ID in via for via in headers.getall("Via", ())):
         raise Refusal(508, "the request has come through this proxy before; an endpoint leads back to it")
     coding = headers.get("Transfer-Encoding")
     if coding is not None and (version == "1.0" or coding.lower() != "chunked"):
@@ -113,7 +113,9 @@ def request_head(came: web.BaseRequest, most: int) -> RequestHead:
     asks = upgrade == "websocket" and version == "1.1" and method == "GET" and length == 0
     if not (asks and "upgrade" in _words(headers, "Connection")):
         upgrade = ""
-    return RequestHead(method, target, headers, host, version, upgrade, length, came.keep_alive and version == "1.1")
+    # Of a body in chunks aiohttp's parser would take the last trailer for a header of the next request
+    keeps = came.keep_alive and version == "1.1" and coding is None
+    return RequestHead(method, target, headers, host, version, upgrade, length, keeps)
 
 
 def _origin_form(method: str, target: str) -> tuple[str, str]:
@@ -196,7 +198,8 @@ def endpoint_head(head: RequestHead, sent: CIMultiDict[str], endpoint: Endpoint)
 def answer_headers(headers: CIMultiDictProxy[str], raw: Sequence[Header]) -> list[Header]:
     """Return the headers of a server's answer that are passed on. `raw`: as they came."""
     drop = _ANSWER_HOP.union(word.encode() for word in _words(headers, "Connection"))
-    return [header for header in raw if header[0].lower() not in drop]
+    tidy = ((name.rstrip(), value) for name, value in raw)  # aiohttp lets a server send "Connection : close"
+    return [header for header in tidy if header[0].lower() not in drop]
 
 
 def answer_head(status: int, reason: bytes, headers: Iterable[Header], framing: Iterable[Header] = ()) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -45,6 +46,8 @@ class ServerAnswer:
         self.length = int(told) if told is not None else None
         self.held = b""
         self._silent_s = silent_s
+        unframed = told is None and "Transfer-Encoding" not in response.headers
+        self._end = response.connection.protocol if unframed and response.connection is not None else None
 
     @property
     def complete(self) -> bool:
@@ -54,7 +57,10 @@ class ServerAnswer:
     async def piece(self) -> bytes:
         """Return the next piece of the body; b"": it has ended. Raises EndpointError."""
         try:
-            return await self.response.content.readany()
+            piece = await self.response.content.readany()
+            if self.complete and self._end is not None and isinstance(error := self._end.exception(), OSError):
+                raise error  # aiohttp takes a reset for the end
+            return piece
         except aiohttp.SocketTimeoutError:
             raise _silent(self._silent_s) from None
         except (aiohttp.ClientError, OSError):
@@ -125,7 +131,8 @@ class Servers:
         _ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout(self._first_byte_s) as limit:
-                response = await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
+                data = _paced(body, limit, self._first_byte_s) if isinstance(body, AsyncIterator) else body
+                response = await self._session.request(method, url, headers=headers, data=data, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError:
             raise TimeoutError(f"no connection within {self._connect_s:g} s") from None
         except aiohttp.SocketTimeoutError:
@@ -144,9 +151,9 @@ class Servers:
         except (aiohttp.ClientError, OSError) as error:
             raise EndpointError(f"could not be asked: {type(error).__name__}") from None
         coding = response.headers.get("Transfer-Encoding", "chunked").strip().lower()
-        if coding != "chunked":
+        if coding != "chunked" or response.status < 100:
             response.close()
-            raise EndpointError(f"sent no valid HTTP: transfer coding {coding!r}")
+            raise EndpointError(f"sent no valid HTTP: status {response.status}, transfer coding {coding!r}")
         return ServerAnswer(response, self._silent_s)
 
     async def close(self) -> None:
@@ -195,6 +202,20 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         raise ClosedEarly from None
+
+
+async def _paced(body: AsyncIterator[bytes], limit: asyncio.Timeout, within_s: float) -> AsyncIterator[bytes]:
+    """Yield `body`. The server's time, `limit`, stands still while the client sends, and then begins anew."""
+    loop = asyncio.get_running_loop()
+    while True:
+        with suppress(RuntimeError):  # the answer has begun
+            limit.reschedule(None)
+        piece = await anext(body, None)
+        with suppress(RuntimeError):
+            limit.reschedule(loop.time() + within_s)
+        if piece is None:
+            return
+        yield piece
 
 
 def _silent(seconds: float) -> EndpointError:

@@ -124,3 +124,15 @@ def test_a_signal_makes_it_read_its_tenants_again(tmp_path, capfd):
             said += capfd.readouterr().err
             time.sleep(0.01)
         assert "the config is not read again: tenants: there are none any more" in said
+
+
+async def test_a_port_that_is_taken_is_one_line(tmp_path):
+    server = Server(answering(b""))
+    await server.start()
+    config = tmp_path / "c.toml"
+    config.write_text('[[endpoints]]\nurl = "http://a/"')
+    command = [sys.executable, "-m", "balancer", "proxy", str(config), "--port", str(server.port)]
+    said = await asyncio.to_thread(subprocess.run, command, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+    await server.end()
+    assert said.stderr.startswith("balancer: cannot listen on")
+    assert said.stderr.count("\n") == 1

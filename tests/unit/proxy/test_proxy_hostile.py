@@ -280,3 +280,54 @@ async def test_what_is_kept_of_bodies_is_bounded():
         gate.set()
         assert [each.status for each in await asyncio.gather(*asking)] == [200] * 6
         assert at.proxy.kept_bytes == 0
+
+
+async def test_bodies_that_come_at_the_same_time_are_kept_within_the_bound():
+    async with setting(Server(answering(OK)), limits=ConnectionLimits(kept_bytes=2 * 2**20)) as at:
+        clients = [await at.client() for _ in range(8)]
+        for client in clients:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\na")
+        await until(lambda: at.proxy.kept_bytes == 8)
+        for client in clients:
+            await client.send(bytes(900_000))
+        await until(lambda: at.proxy.kept_bytes > 2**20)
+        await asyncio.sleep(0.1)
+        assert at.proxy.kept_bytes < 2 * 2**20 + 8 * (2**16 + 2**18)
+
+
+async def test_a_trailer_is_no_header_of_the_next_request():
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        client = await at.client()
+        chunked = b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKS + b"\r\n1\r\na\r\n0\r\nAuthorization: b\r\n\r\n"
+        answer = await client.ask(chunked + GET)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.is_closed()
+    assert not any("Authorization" in asked for asked in server.asked)
+
+
+async def test_a_loop_is_found_in_whichever_line_of_via():
+    server = Server(answering(OK))
+    async with setting(server) as at:
+        await at.get()
+        assert (await at.get("/", f"Via: 1.1 other\r\nVia: {server.asked[0]['Via']}\r\n")).status == 508
+
+
+# -- servers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "body"), [("Content-Length", b"ok"), ("Transfer-Encoding", b"2\r\nok\r\n0\r\n\r\n")])
+async def test_a_space_before_the_colon_of_an_answer_hides_no_header(name, body):
+    value = b"2" if name == "Content-Length" else b"chunked"
+    said = b"HTTP/1.1 200 OK\r\n%b : %b\r\nConnection : X\r\n\r\n%b" % (name.encode(), value, body)
+    async with setting(Server(answering(said))) as at:
+        answer = await at.get()
+    assert answer.headers == {"content-length": "2"}
+    assert answer.body == b"ok"
+
+
+@pytest.mark.parametrize("status", [b"000", b"099"])
+async def test_a_status_that_is_none_is_no_answer(status):
+    said = b"HTTP/1.1 " + status + b" X\r\nContent-Length: 2\r\n\r\nok"
+    async with setting(Server(answering(said)), proxied={"attempts": 1}) as at:
+        assert (await at.get()).status == 502
