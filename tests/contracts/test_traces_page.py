@@ -1,4 +1,4 @@
-"""The lines of jq and awk on docs/logs.md make tables that `balancer fit` reads, of a log of each program."""
+"""The lines of jq and awk on docs/prediction.md make tables that `balancer fit` reads, of a log of each program."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from balancer.observing.traces import write_trace
 from balancer.observing.traces.importers import LogOptions, import_logs
 from tests.contracts.documents import ROOT, blocks
 
-_LINES = [each for each in blocks(ROOT / "docs" / "logs.md") if each.language == "sh"]
+_LINES = [each for each in blocks(ROOT / "docs" / "prediction.md") if each.language == "sh"]
 _FROM = re.compile(r"' (\S+) > (calls\.(jsonl|csv))$")
 _MADE = [each for each in _LINES if _FROM.search(each.code)]
 # log: outcomes; an endpoint, its shortest and its longest call in ms; when the first call began. It is what readers of
@@ -72,15 +72,9 @@ def test_a_line_makes_the_calls_of_a_log(block, tmp_path):
 
 def test_the_table_of_litellm_needs_columns_only(tmp_path):
     columns = {"endpoint": "api_base", "asked_s": "startTime", "ended_s": "endTime", "outcome": "status"}
-    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
     assert all(f"`{field}={column}`" in page for field, column in columns.items())
     log = import_logs([ROOT / "tests" / "logs" / "litellm.csv"], "csv", LogOptions(zone=UTC, columns=columns))
     assert log is not None
     assert Counter(each.outcome for each in log.trace.attempts) == {"success": 6, "failure": 2}
     assert {each.endpoint for each in log.trace.attempts} == {"https://a.example/v1", "https://b.example/v1"}
-
-
-@pytest.mark.needs("jq")
-def test_what_a_histogram_says_is_its_mean(tmp_path):
-    (line,) = (each for each in _LINES if "metrics" in each.code)
-    assert _made_in(tmp_path, line.code) == "0.097343 s, 45 calls\n"

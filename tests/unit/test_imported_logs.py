@@ -438,7 +438,7 @@ def test_what_is_wrong_with_a_table_is_one_line(source, lines, columns, line, tm
     [
         (['{"ts": 1, "up": "a", "ms": 5}'], r"--from jsonl --column endpoint=NAME .*; its keys are ts, up, ms; "),
         (["server,begun,ended", "a,1,2"], r"--from csv --column endpoint=NAME --column asked_s=NAME --column ended_s="),
-        (["(APIServer pid=1) INFO 11-29 02:56:40 Received"], r"docs/logs.md makes such rows of other logs$"),
+        (["(APIServer pid=1) INFO 11-29 02:56:40 Received"], r"docs/prediction.md makes such rows of other logs$"),
     ],
 )  # fmt: skip
 def test_an_unknown_log_says_how_its_columns_would_be_read(lines, advice, tmp_path):

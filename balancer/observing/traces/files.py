@@ -182,7 +182,7 @@ def of_another_program(path: str | PathLike[str], number: int, line: str, keys: 
     return ConfigError(
         f"{path}:{number}: found {shown_line(line.rstrip())!r}, which is no line of a trace, of HAProxy or of nginx; "
         f"if each row is a call, name its columns: balancer fit {fspath(path)} --from {table} --column endpoint=NAME "
-        f"--column asked_s=NAME --column ended_s=NAME{keys}; docs/logs.md makes such rows of other logs"
+        f"--column asked_s=NAME --column ended_s=NAME{keys}; docs/prediction.md makes such rows of other logs"
     )
 
 
