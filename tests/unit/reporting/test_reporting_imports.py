@@ -11,6 +11,6 @@ def _loaded(imports: str) -> set[str]:
 
 
 def test_only_pages_load_the_template_engine_and_only_drawing_loads_matplotlib():
-    names = "charts", "document", "files", "markdown", "terminal", "words"
+    names = "charts", "document", "files", "terminal", "words"
     assert not {"jinja2", "matplotlib", "numpy"} & _loaded(", ".join(f"balancer.reporting.{name}" for name in names))
     assert "jinja2" in _loaded("balancer.reporting.html")
