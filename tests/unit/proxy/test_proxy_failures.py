@@ -362,11 +362,11 @@ async def test_a_closed_pool_is_a_503():
 
 async def test_a_client_that_sends_a_large_body_slowly_takes_no_time_of_its_server():
     server = Server(answering(OK))
-    async with setting(server, proxied={"first_byte_s": 0.3, "kept_bytes": 0}) as at:
+    async with setting(server, proxied={"first_byte_s": 2.5, "kept_bytes": 0}) as at:
         client = await at.client()
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + bytes(100000))
         for _ in range(4):
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.8)  # together longer than `first_byte_s`
             await client.send(bytes(100000))
         assert (await client.answer()).status == 200
     assert len(server.asked[0].body) == 500000
