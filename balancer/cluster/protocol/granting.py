@@ -251,6 +251,9 @@ class GrantQueue:
         waiters = [queued.waiter for queued in acquires if queued.waiter is not None]
         if waiters:
             self.settle(lambda: self._core.cancel_all(waiters, now, timed_out=timed_out), now)
+        for queued in acquires:
+            if queued.waiter is not None and not queued.stands:
+                self._answer(queued, now)  # another shell may have served it just before: its lease is released
 
     def _answer(self, queued: QueuedAcquire, now: float) -> None:
         waiter = queued.waiter
