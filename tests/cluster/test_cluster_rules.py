@@ -3,7 +3,6 @@
 import random
 from functools import partial
 
-from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.granting import GrantedLeases, GrantQueue
 from balancer.cluster.protocol.messages import ClaimedLease, LeasesGranted, LeaseToken, MemberId
 from balancer.endpoint import Outcome
