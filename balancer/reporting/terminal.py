@@ -73,13 +73,10 @@ def _rendered(block: doc.Block, clean: Clean) -> Iterator[RenderableType]:
         yield _facts(block, clean) if block.look == "facts" else _table(block, clean)
     elif isinstance(block, doc.Paragraph):
         yield _words(block.words, clean, style=_TONES[block.tone])
-    elif isinstance(block, doc.Bullets):
-        yield from ([clean(block.title, style="bold")] if block.title else [])
-        yield from (_words(item, clean) for item in block.items)
     elif isinstance(block, doc.Preformatted):
         yield from map(clean, block.lines)
     else:
-        raise TypeError(f"found {block.block}; a terminal shows tables, text and lists")
+        raise TypeError(f"found {block.block}; a terminal shows tables and text")
 
 
 def _words(words: doc.Words, clean: Clean, *, style: str = "") -> Text:
@@ -106,16 +103,10 @@ def _table(table: doc.Table, clean: Clean) -> RichTable:
             no_wrap=not _wraps(column),
             overflow="fold",
         )
-    left = table.most or len(rows)
-    for group in table.groups:
-        if group.heading and left:
-            made.add_row(_words(group.heading, clean, style="bold"))
-        for row in group.rows[:left]:
-            cells = _shown(row, shown)
-            made.add_row(*(_words(cell.words, clean, style=_TONES[cell.tone]) for cell in cells))
-            if any(cell.below for cell in cells):
-                made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
-        left -= min(left, len(group.rows))
+    for cells in rows[: table.most or len(rows)]:
+        made.add_row(*(_words(cell.words, clean, style=_TONES[cell.tone]) for cell in cells))
+        if any(cell.below for cell in cells):
+            made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
     if 0 < table.most < len(rows):
         made.caption = Text(f"... and {len(rows) - table.most} more", no_wrap=True, overflow="ignore")
     return made

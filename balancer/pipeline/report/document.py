@@ -61,7 +61,6 @@ def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Docum
         sections=tuple(_sections(result, charts)),
         verdict=said,
         tone=tone,
-        search="search problems and programs" if result.problems else "",
     )
 
 
@@ -88,8 +87,7 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
     )
     for anchor, label, title, yielded in shown:
         if blocks := tuple(yielded):
-            searched = anchor not in ("rounds", "rows", "pool")
-            yield doc.Section(title, blocks, anchor, label, folded=anchor == "rows", searched=searched)
+            yield doc.Section(title, blocks, anchor, label, folded=anchor == "rows")
 
 
 # -- what needs attention ------------------------------------------------------------------------------
@@ -238,16 +236,16 @@ def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
                 ("inputs", tuple(chain.from_iterable(links))),
             ]
         ),
-        doc.Heading("Five more minutes for it; with servers, add the tables of your config", 4),
+        doc.Heading("Five more minutes for it; with servers, add the tables of your config"),
         doc.Preformatted(tuple(_more(each.problem, source))),
     )
     nearest = [block for case in each.nearest for block in _case(case)]
     beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
-    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((about, beside), "beside"))
+    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), (about, beside))
 
 
 def _source(each: SurvivorReading) -> tuple[doc.Block, ...]:
-    return doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n")))
+    return doc.Heading(f"The program ({each.language})"), doc.Preformatted(tuple(each.source.split("\n")))
 
 
 def _input(problem: str, case: int) -> doc.Written:
@@ -267,7 +265,7 @@ def _more(problem: str, source: Mapping[str, str]) -> Iterator[str]:
 
 
 def _case(case: NearCase) -> Iterator[doc.Block]:
-    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}", 4)
+    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}")
     yield doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True)
     yield doc.Preformatted(tuple(case.input.split("\n")))
     yield doc.Paragraph("expected", soft=True)
@@ -291,16 +289,16 @@ def _contested(result: RunResult) -> Iterator[doc.Block]:
         columns = (doc.Column("submission", _NAME), doc.Column("its answer", _TEXT))
         said = ((doc.code(name), shorten(words, _MOST)) for name, words in each.says)
         given = (
-            doc.Heading(("The input: ", _input(each.problem, each.case.id)), 4),
+            doc.Heading(("The input: ", _input(each.problem, each.case.id))),
             doc.Preformatted(tuple(each.case.input.split("\n"))),
         )
         answers = (
-            doc.Heading("The expected output, from the reference solution", 4),
+            doc.Heading("The expected output, from the reference solution"),
             doc.Preformatted(tuple(each.case.answer.split("\n"))),
             doc.table(columns, said),
         )
         summary = (doc.code(each.problem), f" case {each.case.id}: {_origin(each.case)}")
-        yield doc.Details(summary, doc.Panes((given, answers), "beside"))
+        yield doc.Details(summary, (given, answers))
 
 
 def _origin(case: NearCase) -> str:
@@ -351,7 +349,7 @@ def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     )
     yield LEGEND
     for number, problem in enumerate(result.problems):
-        yield doc.Details(_summed(problem), doc.Panes((tuple(kill_matrix(problem)),), "one"), f"problem-{number}")
+        yield doc.Details(_summed(problem), (tuple(kill_matrix(problem)),), f"problem-{number}")
 
 
 def _summed(problem: ProblemResult) -> doc.Words:

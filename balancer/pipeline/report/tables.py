@@ -163,7 +163,7 @@ def _doubtful(number: int) -> doc.Cell:
 def facts(rows: Iterable[doc.Row]) -> doc.Table:
     """Return a table of names and values."""
     columns = (doc.Column("", _NAME), doc.Column("", doc.ColumnKind.TEXT))
-    return doc.Table(columns, (doc.RowGroup("", tuple(rows)),), look="facts")
+    return doc.Table(columns, tuple(rows), look="facts")
 
 
 def pool_table(result: RunResult) -> doc.Table:
