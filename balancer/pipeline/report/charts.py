@@ -95,7 +95,7 @@ def _utilisation(lines: Sequence[EndpointLine], when: tuple[float, float], left_
 
 
 def _levels(line: EndpointLine, when: tuple[float, float], one_in: int) -> list[float]:
-    """Return, for each part of the time, the share of the endpoint's slots that was leased; `one_in`: as in a result."""
+    """Return, for each part of the time, the share of the endpoint's slots that was leased. `one_in`: of a result."""
     import numpy as np
 
     edges = np.linspace(*when, _BINS + 1)

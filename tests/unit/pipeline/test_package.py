@@ -99,7 +99,7 @@ def test_submissions_and_what_is_left_out(tmp_path):
     assert problem.left_out == {
         "accepted/readme": "no known language has the extension '(none)'",
         "wrong_answer/two": "the folder has 2 sources, and none of them is called main or __main__",
-        "partially_accepted/half.py": "folder partially_accepted does not say right or wrong (some of a score)",
+        "partially_accepted/half.py": "folder partially_accepted does not say right or wrong",
     }
 
 
@@ -234,7 +234,7 @@ CHANGES: dict[str, Files] = {
     "flags of one input": {"data/sample/1.yaml": "args: [-x]\n"},
     "a further file": {"input_validators/check.py": "x", "submissions/accepted/sum/main.py": "1"},
     "a generator": {
-        "generators/generators.yaml": "data: {secret: {data: {a: gen.py 1}}}",
+        "generators/generators.yaml": "data: {secret: {data: {a: 'gen.py {seed}'}}}",
         "generators/gen.py": "print(1)",
     },
 }
