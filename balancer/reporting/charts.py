@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "BLUE",
     "FAINT",
     "GREEN",
     "HALF",
@@ -38,7 +37,6 @@ __all__ = [
     "SKY",
     "STEPS",
     "WIDE",
-    "Box",
     "ChartLine",
     "Drawing",
     "Kind",
@@ -46,8 +44,6 @@ __all__ = [
     "boxes",
     "dot_entry",
     "dots",
-    "drawable",
-    "ends_of",
     "heat_map",
     "inside",
     "line_chart",
@@ -71,7 +67,6 @@ HEAT: Final = "#0072b2"
 
 # Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow: told apart by colour-blind readers,
 # and dark enough on white as well as light enough on black.
-BLUE: Final = "#0072b2"
 SKY: Final = "#56b4e9"
 GREEN: Final = "#009e73"
 ORANGE: Final = "#e69f00"
@@ -86,18 +81,7 @@ _FONT: Final = "DejaVu Sans, Verdana, system-ui, sans-serif"
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": _LETTERS,
-    "axes.labelsize": _LETTERS,
-    "xtick.labelsize": _LETTERS,
-    "ytick.labelsize": _LETTERS,
-    "legend.fontsize": _LETTERS,
-    "xtick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
     "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.alpha": 0.35,
-    "grid.linewidth": 0.5,
     "ytick.major.pad": 6.0,
     "legend.frameon": False,
     "legend.handlelength": 3.0,
@@ -115,7 +99,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 # Colour, dashes (on, off, ... in points), marker. Neighbours differ in all three.
 _LOOKS: Final[tuple[tuple[str, tuple[float, ...], str], ...]] = (
-    (BLUE, (), "o"),
+    (HEAT, (), "o"),
     (VERMILION, (7.0, 2.8), "s"),
     (GREEN, (8.4, 2.5, 1.7, 2.5), "^"),
     (PURPLE, (1.7, 2.2), "D"),
@@ -156,7 +140,7 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def drawable(text: str) -> str:
+def _drawable(text: str) -> str:
     """Return `text` on one line, without characters that cannot be seen, and not too long to draw."""
     return visible(shorten(text, 80))
 
@@ -186,8 +170,8 @@ def _drawing(width: float, height: float, xlabel: str, ylabel: str = "", axes: "
     if axes is None:
         axes = Figure((width / 72, height / 72), dpi=72, layout="constrained").add_subplot()
         axes.tick_params(labelsize=_LETTERS)  # of marks that a caller names later, too
-    axes.set_xlabel(drawable(xlabel))
-    axes.set_ylabel(drawable(ylabel))
+    axes.set_xlabel(_drawable(xlabel))
+    axes.set_ylabel(_drawable(ylabel))
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, labelcolor=INK)
@@ -208,7 +192,7 @@ def _plain(value: float, _: object) -> str:
 def to_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element: the same bytes for the same drawing."""
     written, figure = io.StringIO(), drawing.axes.figure
-    words = [drawable(entry[0]) for entry in drawing.legend]
+    words = [_drawable(entry[0]) for entry in drawing.legend]
     columns = max(1, int(drawing.width / (_SIGN + _LETTER * max(map(len, words), default=0))))
     rows = math.ceil(len(words) / columns)
     figure.set_size_inches(drawing.width / 72, (drawing.height + _AROUND + _LINE * rows) / 72)
@@ -241,7 +225,7 @@ def _put_legend(owner: Any, drawing: Drawing, **options: Any) -> None:
     if drawing.legend:
         handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
         signs = [each if len(each) > 1 else each[0] for _, each in drawing.legend]
-        owner.legend(signs, [drawable(words) for words, _ in drawing.legend], handler_map=handlers, **options)
+        owner.legend(signs, [_drawable(words) for words, _ in drawing.legend], handler_map=handlers, **options)
 
 
 # -- lines ---------------------------------------------------------------------------------------------
@@ -312,7 +296,7 @@ def line_chart(
 def _scale(drawing: Drawing, which: Literal["x", "y"], kind: Kind, values: Iterable[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    ends = ends_of(values, log=kind == "log")
+    ends = _ends_of(values, log=kind == "log")
     axis = drawing.axes.xaxis if which == "x" else drawing.axes.yaxis
     if kind == "log":
         drawing.axes.set(**{f"{which}scale": kind})
@@ -323,7 +307,7 @@ def _scale(drawing: Drawing, which: Literal["x", "y"], kind: Kind, values: Itera
     drawing.axes.set(**{f"{which}lim": ends})
 
 
-def ends_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
+def _ends_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
     """Return ends of a scale that shows all values, except those that it cannot show.
 
     A linear scale begins at 0, unless all values would then be in its far half.
@@ -373,7 +357,7 @@ def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW,
     """
     drawing = _drawing(width, row * max(1, len(labels)), xlabel, axes=axes)
     drawing.axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
-    drawing.axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
+    drawing.axes.set_yticks(range(len(labels)), [_drawable(label) for label in labels])
     drawing.axes.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
     return drawing
 
@@ -413,7 +397,7 @@ def inside(drawing: Drawing, row: int, words: str) -> None:
 @_styled()
 def _write(drawing: Drawing, row: int, words: str, aside: float) -> None:
     drawing.axes.annotate(
-        drawable(words), (1.0, row), (aside, 0.0),
+        _drawable(words), (1.0, row), (aside, 0.0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
         ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
         fontsize=drawing.axes.xaxis.label.get_size(), color=INK, parse_math=False,

@@ -4,7 +4,7 @@ A report is built once, as a `Document`. `terminal` writes it for a terminal, an
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import ClassVar
@@ -112,7 +112,6 @@ class ColumnKind(Enum):
     NAME = "name"
     TEXT = "text"
     NUMBER = "number"
-    RATE = "rate"  # of the number before it
     MEASURE = "measure"  # a number with its interval
 
 
@@ -223,13 +222,9 @@ class Chart:
 
     title: str
     caption: str
-    svg: str = field(repr=False)  # a notebook stores the repr beside the drawing
+    svg: str
     wide: bool = True
     folded: bool = False
-
-    def _repr_svg_(self) -> str:
-        """Return the drawing for a notebook."""
-        return self.svg.replace(' style="', f' style="width: 100%; max-width: {56 if self.wide else 28}rem; ', 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ drawings of charts. `page.html.j2` is the structure of a page, the style sheets 
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -54,16 +54,9 @@ def made_by() -> str:
 
 def bare_table(table: doc.Table) -> str:
     """Return a table as HTML that needs no style sheet, e.g. for a notebook."""
-    sides = ["right" if column.is_number else "left" for column in table.columns]
-    cell = Markup('<{0} style="text-align: {1}">{2}</{0}>')
-
-    def line(kind: str, words: Iterable[doc.Words]) -> Markup:
-        cells = (cell.format(kind, side, visible(doc.plain(each))) for side, each in zip(sides, words, strict=True))
-        return Markup("<tr>{}</tr>").format(Markup("").join(cells))
-
-    heads = line("th", (column.head for column in table.columns))
-    rows = [line("td", (doc.cell_of(each).words for each in row)) for row in table.rows]
-    return Markup("<table>{}</table>").format(Markup("").join([heads, *rows]))
+    template = _environment().get_template("page.html.j2")
+    made = template.make_module({"document": doc.Document("", "", ()), "styles": "", "made_by": ""})
+    return str(made.table(table))  # type: ignore[attr-defined]  # a macro of the template
 
 
 def _now() -> datetime:
@@ -146,7 +139,7 @@ def _classes(column: doc.Column, cell: doc.Cell | None = None) -> str | None:
     """Return the CSS classes of a cell or heading."""
     found = ["number"] if column.is_number else []
     if cell is not None:
-        found += [column.kind.value] if column.kind in (doc.ColumnKind.NAME, doc.ColumnKind.RATE) else []
+        found += [column.kind.value] if column.kind is doc.ColumnKind.NAME else []
         found += ["alert"] if cell.tone in (doc.Tone.BAD, doc.Tone.DOUBTFUL) else []
         found += [cell.mark] if cell.mark else []
     return " ".join(found) or None

@@ -3,7 +3,6 @@
 It leaves out wide columns and the last of many rows. Names and texts are folded to the room that there is.
 """
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -133,17 +132,12 @@ def _wraps(column: doc.Column) -> bool:
     """Return whether a cell may have several lines."""
     if column.unbroken is not None:
         return not column.unbroken
-    return column.kind not in (doc.ColumnKind.NUMBER, doc.ColumnKind.RATE)
+    return column.kind is not doc.ColumnKind.NUMBER
 
 
 def _folded(column: doc.Column, said: Iterable[str]) -> list[str]:
-    """Return the lines of a heading, folded so that a column of numbers is no wider than needed."""
+    """Return the lines of a heading: of a column of numbers, as many as make it no wider than needed."""
     head = doc.plain(column.head)
-    if "\n" in head or not column.is_number:
+    if "\n" in head or not column.is_number or len(head) <= max(map(len, said), default=0):
         return head.split("\n")
-    room = max(map(len, said), default=0)
-    if any(each.style is doc.WordStyle.IDENTIFIER for each in doc.spans(column.head)):
-        return head.replace("_", "_ ").split() if len(head) > room else [head]
-    words = head.replace("utilisation", "utili- sation" if room < len("utilisation") else "utilisation")
-    words = words.replace("/", " /")
-    return textwrap.wrap(words, max(room, *map(len, words.split())), break_on_hyphens=False) if words else [""]
+    return head.replace("_", "_ ").replace("/", " /").split() or [""]

@@ -35,7 +35,7 @@ from balancer.reporting.words import count, part_of, percent, seconds, shorten, 
 
 __all__ = ["notes", "problem_table", "report_document"]
 
-_NAME, _TEXT, _RATE = doc.ColumnKind.NAME, doc.ColumnKind.TEXT, doc.ColumnKind.RATE
+_NAME, _TEXT = doc.ColumnKind.NAME, doc.ColumnKind.TEXT
 _MOST: Final = 400  # letters of a reason
 
 _LEAD: Final = (
@@ -131,7 +131,7 @@ _PROBLEM_COLUMNS: Final = (
     doc.Column("problem", _NAME),
     doc.Column("killed\nbefore", meaning="wrong submissions, with the problem\u2019s own data alone"),
     doc.Column("killed\nafter", meaning="wrong submissions, with the made-up cases as well"),
-    doc.Column("rate", _RATE, wide=True),
+    doc.Column("rate", wide=True),
     doc.Column("accepted\nkept"),
     doc.Column("unjudged"),
     doc.Column("cases", meaning="that submissions are judged on"),

@@ -84,7 +84,7 @@ def test_cells_have_their_kind_and_a_row_has_as_many_as_there_are_columns():
     columns = (
         Column("who", ColumnKind.NAME),
         Column("count", meaning="of <all>"),
-        Column("rate", ColumnKind.RATE),
+        Column("rate"),
         Column("took", ColumnKind.MEASURE),
     )
     rows = [(identifier("a_<b>"), Cell("3", tone=Tone.BAD, below="of 4"), "75%", Cell("1 s \u00b12", mark="own"))]
@@ -92,7 +92,7 @@ def test_cells_have_their_kind_and_a_row_has_as_many_as_there_are_columns():
     for words in (
         '<th scope="col" class="number" title="of &lt;all&gt;">count</th>',
         '<th scope="row" class="name"><code>a_<wbr>&lt;b&gt;</code></th>',
-        '<td class="number alert">3<br><span class="soft">of 4</span></td><td class="number rate">75%',
+        '<td class="number alert">3<br><span class="soft">of 4</span></td><td class="number">75%',
         '<td class="number own"><span class="whole">1 s</span> <span class="whole">\u00b12</span>',
     ):
         assert words in html, words
