@@ -17,7 +17,7 @@ from balancer.reporting.words import NOTHING, shorten, visible
 __all__ = ["Clean", "cleaner", "plain_table", "print_sections"]
 
 # Replacements for encodings without these characters.
-_ASCII_SIGNS: Final = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
+_ASCII_SIGNS: Final = str.maketrans({"\u2019": "'", "\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
 _TONES: Final = {doc.Tone.PLAIN: "", doc.Tone.GOOD: "green", doc.Tone.DOUBTFUL: "bold yellow", doc.Tone.BAD: "bold red"}
 _STYLES: Final = {doc.WordStyle.STRONG: "bold", doc.WordStyle.SOFT: "dim"}
 
