@@ -4,7 +4,7 @@ Decides what is shown, and in which order.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -56,7 +56,7 @@ def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Docum
             *_warned(first),
             doc.Tiles(tuple(tiles(result))),
             *_warned(warnings(result)),
-            *_drawn(charts, lambda title: title == KILLED),
+            *_drawn(charts, KILLED),
         ),
         sections=tuple(_sections(result, charts)),
         verdict=said,
@@ -68,8 +68,8 @@ def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
     return (doc.Paragraph(line, doc.Tone.BAD) for line in lines)
 
 
-def _drawn(charts: Iterable[doc.Chart], wanted: Callable[[str], bool]) -> Iterator[doc.Block]:
-    if found := tuple(chart for chart in charts if wanted(chart.title)):
+def _drawn(charts: Iterable[doc.Chart], title: str) -> Iterator[doc.Block]:
+    if found := tuple(chart for chart in charts if chart.title == title):
         yield doc.Figures(found)
 
 
@@ -82,12 +82,11 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
         ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
         ("rounds", "Rounds", "Round by round", _rounds(result)),
         ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
-        ("rows", "Rows", "Rows left out", _rows_left_out(result)),
         ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
     )
     for anchor, label, title, yielded in shown:
         if blocks := tuple(yielded):
-            yield doc.Section(title, blocks, anchor, label, folded=anchor == "rows")
+            yield doc.Section(title, blocks, anchor, label)
 
 
 # -- what needs attention ------------------------------------------------------------------------------
@@ -311,8 +310,10 @@ def _noted(rows: Sequence[doc.Row]) -> Iterator[doc.Block]:
 
 
 def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
-    """Return the notes on all problems: the problem, the subject in it, and the note."""
-    return [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
+    """Return the notes on all problems: the problem, the subject in it, and the note; then the rows left out."""
+    found = [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
+    rows = [(f"row {row.number} (from 0)", "left out", shorten(row.why, _MOST)) for row in result.left_out_rows]
+    return [*found, *rows]
 
 
 def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
@@ -324,18 +325,6 @@ def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
             yield doc.code(submission.name), "does not compile: not counted"
     for words in problem.notes:
         yield "note", shorten(words, _MOST)
-
-
-def _rows_left_out(result: RunResult) -> Iterator[doc.Block]:
-    if not result.rows_left_out:
-        return
-    shown = len(result.left_out_rows)
-    first = f"; shown are the first {shown}" if shown < result.rows_left_out else ""
-    yield doc.table(
-        (doc.Column("row"), doc.Column("why", _NAME)),
-        ((str(row.number), shorten(row.why, _MOST)) for row in result.left_out_rows),
-        note=f"{count(result.rows_left_out, 'row')} could not be used{first}. Rows are counted from 0.",
-    )
 
 
 def _each_problem(result: RunResult) -> Iterator[doc.Block]:
@@ -372,4 +361,4 @@ def _pool(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
     yield pool_table(result)
-    yield from _drawn(charts, lambda title: title == UTILISATION)
+    yield from _drawn(charts, UTILISATION)
