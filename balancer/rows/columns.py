@@ -44,7 +44,7 @@ KINDS = ("public", "private", "generated")
 
 @dataclass(frozen=True, slots=True)
 class RowTest:
-    """A known input with its expected output; `kind` is "public", "private" or "generated"; `case`: the same for a judge.
+    """A known input with its expected output, which a judge has as `case`; `kind` is one of `KINDS`.
 
     Of a call each line of the input is an argument, and each line of the output a right value, as JSON.
     """
