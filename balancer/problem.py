@@ -124,35 +124,20 @@ class CaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a package makes one of its own inputs: by a program, or as fixed data.
+    """How a package makes inputs.
 
     Args:
-        name: the path of the input, e.g. "secret/3-large.in".
-        program: prints the input; None: the input is `data`.
+        name: for people.
+        program: prints an input.
         args: of the program; "{seed}" in one stands for a number below 2**31.
-        seed: the package's own seed.
-        data: the input, if no program makes it.
-        answer: the expected output, if the package has one.
-        missing: True if the package's own data lacks the input, so that it must be made.
     """
 
     name: str
-    program: Program | None = None
-    args: tuple[str, ...] = ()
-    seed: int = 0
-    data: bytes = b""
-    answer: bytes | None = None
-    missing: bool = False
+    program: Program
+    args: tuple[str, ...]
 
-    @property
-    def seeded(self) -> bool:
-        """True if other seeds make other inputs."""
-        return self.program is not None and any("{seed}" in arg for arg in self.args)
-
-    def command(self, seed: int) -> Program | None:
-        """Return the program with its arguments for `seed`; None if there is no program."""
-        if self.program is None:
-            return None
+    def command(self, seed: int) -> Program:
+        """Return the program with its arguments for `seed`."""
         return replace(self.program, args=tuple(arg.replace("{seed}", str(seed)) for arg in self.args))
 
 

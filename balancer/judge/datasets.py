@@ -10,7 +10,6 @@ from balancer.errors import PackageError
 from balancer.judging.cases import CallCase, StdinCase
 from balancer.program import Program
 from balancer.rows.row_programs import checker_in
-from balancer.rows.row_tests import cases_in_row
 from balancer.rows.schemas import problem_of, schema_of
 from balancer.rows.test_forms import cases_of_tests
 
@@ -38,7 +37,7 @@ def cases_and_checker(tests: Any, function: str | None = None) -> tuple[list[Std
     if isinstance(tests, Mapping) and ("entry_point" in tests or not _FORMS & tests.keys()) and schema_of(tests):
         try:
             row = problem_of(tests)
-            return cases_in_row(row.tests), checker_in(row, None)
+            return [test.case for test in row.tests], checker_in(row, None)
         except PackageError as error:
             raise ValueError(str(error)) from None
     return cases_of_tests(tests, function), None

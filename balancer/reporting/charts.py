@@ -1,8 +1,8 @@
 """Charts, drawn by matplotlib: lines, named rows, heat maps; and their SVG for a page.
 
 Sizes are in points of a drawing. A wide one has 576. A page shows it 1000 px wide at most, so letters are 14 px high
-there, 10 px at 700 px, and 7.5 pt on A4. Ink and paper are variables of the page, which may be light or dark. Words are
-text in the font of the page. matplotlib is imported when something is drawn.
+there, 10 px at 700 px, and 7.5 pt on A4. Words are text in the font of the page; the paper is white on any page.
+matplotlib is imported when something is drawn.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import groupby
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "BLUE",
     "FAINT",
     "GREEN",
     "HALF",
@@ -34,12 +33,10 @@ __all__ = [
     "INK",
     "MOST_LINES",
     "ORANGE",
-    "PAPER",
     "PURPLE",
     "SKY",
     "STEPS",
     "WIDE",
-    "Box",
     "ChartLine",
     "Drawing",
     "Kind",
@@ -47,37 +44,29 @@ __all__ = [
     "boxes",
     "dot_entry",
     "dots",
-    "drawable",
-    "ends_of",
     "heat_map",
-    "in_ink",
     "inside",
     "line_chart",
-    "narrow_svg",
     "rows",
     "share_bars",
     "swatch",
     "tick_entry",
     "ticks",
     "to_svg",
+    "with_legend",
 ]
 
 Kind = Literal["linear", "log"]
 Box = tuple[float, float, float, float]
 """Left, right, and two ends on the other scale."""
 
-# Stand for variables of the page until the SVG is written.
-INK: Final = "#010101"
-FAINT: Final = "#010102"
-PAPER: Final = "#010103"
-HEAT: Final = "#010104"
-_INKS: Final = {INK: "black", FAINT: "gray", PAPER: "white", HEAT: "#0072b2"}
-"""The same where there is no page."""
-_VARIABLES: Final = ((INK, "var(--ink)"), (FAINT, "var(--faint)"), (PAPER, "var(--paper)"), (HEAT, "var(--heat)"))
+INK: Final = "black"
+FAINT: Final = "gray"
+_PAPER: Final = "white"
+HEAT: Final = "#0072b2"
 
 # Okabe and Ito's palette ("Color Universal Design", 2008) without its yellow: told apart by colour-blind readers,
 # and dark enough on white as well as light enough on black.
-BLUE: Final = "#0072b2"
 SKY: Final = "#56b4e9"
 GREEN: Final = "#009e73"
 ORANGE: Final = "#e69f00"
@@ -92,29 +81,12 @@ _FONT: Final = "DejaVu Sans, Verdana, system-ui, sans-serif"
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": _LETTERS,
-    "axes.labelsize": _LETTERS,
-    "xtick.labelsize": _LETTERS,
-    "ytick.labelsize": _LETTERS,
-    "legend.fontsize": _LETTERS,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
     "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "grid.color": FAINT,
-    "grid.alpha": 0.35,
-    "grid.linewidth": 0.5,
     "ytick.major.pad": 6.0,
     "legend.frameon": False,
     "legend.handlelength": 3.0,
     "legend.borderpad": 0,
-    "legend.borderaxespad": 0,
+    "legend.borderaxespad": 0.4,
     "legend.handletextpad": 0.6,
     "legend.columnspacing": 1.4,
     "lines.scale_dashes": False,
@@ -127,7 +99,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 # Colour, dashes (on, off, ... in points), marker. Neighbours differ in all three.
 _LOOKS: Final[tuple[tuple[str, tuple[float, ...], str], ...]] = (
-    (BLUE, (), "o"),
+    (HEAT, (), "o"),
     (VERMILION, (7.0, 2.8), "s"),
     (GREEN, (8.4, 2.5, 1.7, 2.5), "^"),
     (PURPLE, (1.7, 2.2), "D"),
@@ -143,7 +115,6 @@ _SIGN: Final = 40.0  # points for the sign of an entry of a legend, and around i
 _LETTER: Final = 4.8  # points of width, at most, on average
 _LINE: Final = 11.0  # points of height
 _AROUND: Final = 32.0  # points of height of the scale below, and above
-_LEAST: Final = 100.0  # points of width for shapes
 _MARGIN: Final = 0.04  # of a scale, so that nothing is cut
 _SMALLEST: Final = 1e-100  # no figure of ours is smaller: ratios of such numbers overflow, and no scale can show them
 _ONE_AT_A_TIME: Final = RLock()
@@ -155,7 +126,7 @@ _LEAST_ALPHA: Final = 0.1  # the ramp's weakest colour is well off "nothing"
 _HALF_ROW: Final = 0.42
 
 _DOT: Final[dict[str, Any]] = {"marker": "o", "markersize": 7.0, "color": ORANGE}
-_HOLLOW: Final[dict[str, Any]] = {"marker": "o", "markersize": 5.4, "color": PAPER, "markeredgecolor": INK,
+_HOLLOW: Final[dict[str, Any]] = {"marker": "o", "markersize": 5.4, "color": _PAPER, "markeredgecolor": INK,
                                   "markeredgewidth": 1.2}  # fmt: skip
 _TICK: Final[dict[str, Any]] = {"marker": "|", "markersize": 9.0, "color": INK, "markeredgewidth": 1.6}
 
@@ -169,7 +140,7 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def drawable(text: str) -> str:
+def _drawable(text: str) -> str:
     """Return `text` on one line, without characters that cannot be seen, and not too long to draw."""
     return visible(shorten(text, 80))
 
@@ -199,8 +170,8 @@ def _drawing(width: float, height: float, xlabel: str, ylabel: str = "", axes: "
     if axes is None:
         axes = Figure((width / 72, height / 72), dpi=72, layout="constrained").add_subplot()
         axes.tick_params(labelsize=_LETTERS)  # of marks that a caller names later, too
-    axes.set_xlabel(drawable(xlabel))
-    axes.set_ylabel(drawable(ylabel))
+    axes.set_xlabel(_drawable(xlabel))
+    axes.set_ylabel(_drawable(ylabel))
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, labelcolor=INK)
@@ -217,83 +188,44 @@ def _plain(value: float, _: object) -> str:
 # -- SVG -----------------------------------------------------------------------------------------------
 
 
+@_styled()
 def to_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element: the same bytes for the same drawing."""
-    return _svg(drawing, drawing.width)[0]
-
-
-def narrow_svg(drawing: Drawing) -> str:
-    """Return the same for a narrow window, half as wide as a page; "" if its words leave too little room there."""
-    svg, has_room = _svg(drawing, HALF)
-    return svg if has_room and drawing.axes.bbox.width >= _LEAST else ""
-
-
-@_styled()
-def _svg(drawing: Drawing, width: float) -> tuple[str, bool]:
-    written = io.StringIO()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.filterwarnings("always")  # of glyphs that are missing nothing is said: the fonts of the page have them
-        _make_room(drawing, width)
-        drawing.axes.figure.savefig(
-            written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        )
+    written, figure = io.StringIO(), drawing.axes.figure
+    words = [_drawable(entry[0]) for entry in drawing.legend]
+    columns = max(1, int(drawing.width / (_SIGN + _LETTER * max(map(len, words), default=0))))
+    rows = math.ceil(len(words) / columns)
+    figure.set_size_inches(drawing.width / 72, (drawing.height + _AROUND + _LINE * rows) / 72)
+    _put_legend(figure, drawing, loc="outside upper left", ncols=min(columns, max(1, len(words))))
+    with warnings.catch_warnings(action="ignore"):  # of glyphs that are missing: the fonts of the page have them
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     found = re.sub(r"\s*\n\s*", " ", written.getvalue())
     found = re.sub(r"^.*?<svg |<style.*?</style>|<!--.*?-->", "", found)
     box = re.search(r'viewBox="[^"]*"', found)
     assert box is not None
-    found = found[found.index(">") + 1 :].strip()
-    for stands, variable in _VARIABLES:
-        found = found.replace(stands, variable)
-    found = found.replace("'DejaVu Sans'", _FONT).replace("xlink:href=", "href=")
+    found = found[found.index(">") + 1 :].strip().replace("'DejaVu Sans'", _FONT).replace("xlink:href=", "href=")
     mark = hashlib.sha256(found.encode()).hexdigest()[:8]  # a page has several drawings
     found = re.sub(r'( id="|href="#|url\(#)([\w.]+)', rf"\1\2-{mark}", found)
     style = "stroke-linejoin: round; stroke-linecap: butt; white-space: pre; overflow: visible"
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]} role="img" style="{style}">{found}'
-    return svg, not any("constrained_layout not applied" in str(each.message) for each in said)
-
-
-def _make_room(drawing: Drawing, width: float) -> None:
-    """Give the figure its size, and put the legend above the axes, in as many columns as have room."""
-    figure = drawing.axes.get_figure()
-    assert figure is not None
-    for each in list(figure.legends):
-        each.remove()
-    words = [drawable(entry[0]) for entry in drawing.legend]
-    columns = min(len(words), max(1, int(width / (_SIGN + _LETTER * max(map(len, words), default=0)))))
-    rows = math.ceil(len(words) / columns) if words else 0
-    figure.set_size_inches(width / 72, (drawing.height + _AROUND + _LINE * rows) / 72)
-    if words:
-        _put_legend(figure, [entry[1] for entry in drawing.legend], words, loc="outside upper left", ncols=columns)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]} role="img" style="{style}">{found}'
 
 
 @_styled()
-def in_ink(drawing: Drawing) -> "Axes":
-    """Return the axes for a picture of their own: the page's variables become colours, and the legend is above."""
-    from matplotlib.artist import Artist
-    from matplotlib.colors import to_hex, to_rgba
-
-    axes = drawing.axes
-    if drawing.legend:
-        words, signs = [entry[0] for entry in drawing.legend], [entry[1] for entry in drawing.legend]
-        columns = next((n for n in range(len(words), 1, -1) if n * max(map(len, words)) <= _LETTERS_BESIDE), 1)
-        _put_legend(axes, signs, words, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
-    properties = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
-    for artist, name in product(axes.findobj(Artist), properties):
-        found = getattr(artist, f"get_{name}", lambda: None)()
-        try:
-            ink = _INKS.get(to_hex(found))
-        except (TypeError, ValueError):
-            continue  # it has none, or several
-        if ink is not None:
-            getattr(artist, f"set_{name}")(to_rgba(ink, to_rgba(found)[3]))
-    return axes
+def with_legend(drawing: Drawing) -> "Axes":
+    """Return the axes for a picture of their own, with the legend above."""
+    words = [entry[0] for entry in drawing.legend]
+    columns = next((n for n in range(len(words), 1, -1) if n * max(map(len, words)) <= _LETTERS_BESIDE), 1)
+    _put_legend(drawing.axes, drawing, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
+    return drawing.axes
 
 
-def _put_legend(owner: Any, signs: Sequence[tuple["Artist", ...]], words: Sequence[str], **options: Any) -> Any:
+def _put_legend(owner: Any, drawing: Drawing, **options: Any) -> None:
     from matplotlib.legend_handler import HandlerTuple
 
-    handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
-    return owner.legend([s if len(s) > 1 else s[0] for s in signs], words, handler_map=handlers, **options)
+    if drawing.legend:
+        handlers = {tuple: HandlerTuple(ndivide=None, pad=0)}
+        signs = [each if len(each) > 1 else each[0] for _, each in drawing.legend]
+        owner.legend(signs, [_drawable(words) for words, _ in drawing.legend], handler_map=handlers, **options)
 
 
 # -- lines ---------------------------------------------------------------------------------------------
@@ -364,7 +296,7 @@ def line_chart(
 def _scale(drawing: Drawing, which: Literal["x", "y"], kind: Kind, values: Iterable[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    ends = ends_of(values, log=kind == "log")
+    ends = _ends_of(values, log=kind == "log")
     axis = drawing.axes.xaxis if which == "x" else drawing.axes.yaxis
     if kind == "log":
         drawing.axes.set(**{f"{which}scale": kind})
@@ -375,7 +307,7 @@ def _scale(drawing: Drawing, which: Literal["x", "y"], kind: Kind, values: Itera
     drawing.axes.set(**{f"{which}lim": ends})
 
 
-def ends_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
+def _ends_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
     """Return ends of a scale that shows all values, except those that it cannot show.
 
     A linear scale begins at 0, unless all values would then be in its far half.
@@ -409,7 +341,7 @@ def _draw(drawing: Drawing, line: ChartLine, place: int, places: int) -> "Artist
     (drawn,) = axes.plot(
         line.xs, line.ys, color=colour, linewidth=1.4, linestyle=(0, dashes) if dashes else "-", marker=marker,
         markersize=5.2, markevery=(first, step), markeredgewidth=1.0,
-        markerfacecolor=colour if place < len(_LOOKS) else PAPER,
+        markerfacecolor=colour if place < len(_LOOKS) else _PAPER,
     )  # fmt: skip
     return drawn
 
@@ -425,7 +357,7 @@ def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = _ROW,
     """
     drawing = _drawing(width, row * max(1, len(labels)), xlabel, axes=axes)
     drawing.axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
-    drawing.axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
+    drawing.axes.set_yticks(range(len(labels)), [_drawable(label) for label in labels])
     drawing.axes.grid(visible=True, axis="x", color=FAINT, alpha=0.35, linewidth=0.5)
     return drawing
 
@@ -465,7 +397,7 @@ def inside(drawing: Drawing, row: int, words: str) -> None:
 @_styled()
 def _write(drawing: Drawing, row: int, words: str, aside: float) -> None:
     drawing.axes.annotate(
-        drawable(words), (1.0, row), (aside, 0.0),
+        _drawable(words), (1.0, row), (aside, 0.0),
         xycoords=("axes fraction", "data"), textcoords="offset points",
         ha="right" if aside < 0 else "left", va="center_baseline", annotation_clip=False,
         fontsize=drawing.axes.xaxis.label.get_size(), color=INK, parse_math=False,

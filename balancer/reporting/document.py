@@ -4,15 +4,15 @@ A report is built once, as a `Document`. `terminal` writes it for a terminal, an
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar
 
 __all__ = [
-    "Block", "Bullets", "Cell", "Chart", "Column", "ColumnKind", "Details", "Document", "Figures", "Heading", "Legend",
-    "Panes", "Paragraph", "Preformatted", "Row", "RowGroup", "Section", "Table", "Tile", "Tiles", "Tone", "WordStyle",
-    "Words", "Written", "cell_of", "code", "emphasis", "identifier", "plain", "soft", "spans", "strong", "table",
+    "Block", "Cell", "Chart", "Column", "ColumnKind", "Details", "Document", "Figures", "Heading", "Paragraph",
+    "Preformatted", "Row", "Section", "Table", "Tile", "Tiles", "Tone", "WordStyle", "Words", "Written", "cell_of",
+    "code", "identifier", "plain", "soft", "spans", "strong", "table",
 ]  # fmt: skip
 
 # -- words ---------------------------------------------------------------------------------------------
@@ -25,7 +25,6 @@ class WordStyle(Enum):
     CODE = "code"
     IDENTIFIER = "identifier"  # code that may be broken after each "_"
     STRONG = "strong"
-    EMPHASIS = "emphasis"
     SOFT = "soft"
 
 
@@ -54,7 +53,6 @@ Words = str | Written | tuple[str | Written, ...]
 code = partial(Written, style=WordStyle.CODE)  # a name, as in files
 identifier = partial(Written, style=WordStyle.IDENTIFIER)  # one that may be broken after each "_"
 strong = partial(Written, style=WordStyle.STRONG)  # important words
-emphasis = partial(Written, style=WordStyle.EMPHASIS)  # a term that is explained here
 soft = partial(Written, style=WordStyle.SOFT)  # less important words
 
 
@@ -80,15 +78,6 @@ class Paragraph:
     tone: Tone = Tone.PLAIN
     soft: bool = False
     block: ClassVar[str] = "paragraph"
-
-
-@dataclass(frozen=True, slots=True)
-class Bullets:
-    """A list, with a title or without."""
-
-    items: tuple[Words, ...]
-    title: str = ""
-    block: ClassVar[str] = "bullets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +112,6 @@ class ColumnKind(Enum):
     NAME = "name"
     TEXT = "text"
     NUMBER = "number"
-    RATE = "rate"  # of the number before it
     MEASURE = "measure"  # a number with its interval
 
 
@@ -135,7 +123,6 @@ class Column:
         head: its heading; a line break in it is kept.
         kind: of its cells.
         meaning: explanation of the heading.
-        over: a heading that it shares with its neighbours.
         wide: whether it is only shown in media wider than a terminal.
         unbroken: whether a terminal keeps each cell on one line; None: unless it is text or a measure.
     """
@@ -143,7 +130,6 @@ class Column:
     head: Words = ""
     kind: ColumnKind = ColumnKind.NUMBER
     meaning: str = ""
-    over: str = ""
     wide: bool = False
     unbroken: bool | None = None
 
@@ -176,47 +162,32 @@ Row = tuple[Cell | Words, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RowGroup:
-    """Rows under a heading, with a remark."""
-
-    heading: Words
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
-    """A table of rows, in groups with headings or without.
+    """A table of rows.
 
     Attributes:
         columns: as many as each row has cells.
-        groups: the rows; a group without a heading is just rows.
+        rows: from top to bottom.
         title: "" for none.
         note: how to read it; shown before it.
         totals: the last row.
-        look: "plain", "facts" (no headings: names with values), "compared" or "matrix".
+        look: "plain", "facts" (no headings: names with values) or "matrix".
         most: rows that a terminal shows; 0: all.
-        marks: further rows of headings, of a matrix.
     """
 
     columns: tuple[Column, ...]
-    groups: tuple[RowGroup, ...]
+    rows: tuple[Row, ...]
     title: str = ""
     note: Words = ""
     totals: Row = ()
     look: str = "plain"
     most: int = 0
-    marks: tuple[Row, ...] = ()
     block: ClassVar[str] = "table"
 
     @property
     def has_heads(self) -> bool:
         """Whether any column has a heading."""
         return any(plain(column.head) for column in self.columns)
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """All rows of all groups."""
-        return tuple(row for group in self.groups for row in group.rows)
 
 
 def table(
@@ -228,17 +199,13 @@ def table(
     totals: Row = (),
     most: int = 0,
 ) -> Table:
-    """Return a plain table of rows without groups."""
-    return Table(tuple(columns), (RowGroup("", tuple(rows)),), title, note, totals, most=most)
+    """Return a plain table."""
+    return Table(tuple(columns), tuple(rows), title, note, totals, most=most)
 
 
 def cell_of(given: Cell | Words) -> Cell:
     """Return a cell of a row, which may be given as words."""
     return given if isinstance(given, Cell) else Cell(given)
-
-
-# As in `style.css` for light pages, which a notebook does not have.
-_LIGHT: Final = {"var(--ink)": "#1a2430", "var(--faint)": "#8793a0", "var(--paper)": "#fff", "var(--heat)": "#0072b2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,24 +217,14 @@ class Chart:
         caption: how to read it, and what was left out.
         svg: an `<svg>` element, safe for a page without changes.
         wide: True if it needs the whole width of a page.
-        narrow: the same as `svg`, drawn for a narrow window; "": there the chart scrolls.
         folded: whether a page folds it away, e.g. one of many of a kind.
     """
 
     title: str
     caption: str
-    svg: str = field(repr=False)  # a notebook stores the repr beside the drawing
+    svg: str
     wide: bool = True
-    narrow: str = field(default="", repr=False)
     folded: bool = False
-
-    def _repr_svg_(self) -> str:
-        """Return the drawing for a notebook, on white."""
-        width = "56rem" if self.wide else "28rem"
-        svg = self.svg.replace(' style="', f' style="background: #fff; width: 100%; max-width: {width}; ', 1)
-        for variable, colour in _LIGHT.items():
-            svg = svg.replace(variable, colour)
-        return svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,28 +236,11 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """Meanings of the marks of a matrix: mark, letter and words of each."""
-
-    entries: tuple[tuple[str, str, str], ...]
-    block: ClassVar[str] = "legend"
-
-
-@dataclass(frozen=True, slots=True)
-class Panes:
-    """Blocks side by side, as far as there is room, each with a heading or without."""
-
-    panes: tuple[tuple["Block", ...], ...]
-    look: str
-    block: ClassVar[str] = "panes"
-
-
-@dataclass(frozen=True, slots=True)
 class Details:
-    """A block that is folded under a line. `anchor`: its name in links; "" for none."""
+    """Blocks that are folded under a line, in panes side by side. `anchor`: its name in links; "" for none."""
 
     summary: Words
-    panes: Panes
+    panes: tuple[tuple["Block", ...], ...]
     anchor: str = ""
     block: ClassVar[str] = "details"
 
@@ -310,11 +250,10 @@ class Heading:
     """A heading within a section."""
 
     words: Words
-    level: int = 3
     block: ClassVar[str] = "heading"
 
 
-Block = Paragraph | Bullets | Preformatted | Tiles | Table | Figures | Legend | Panes | Details | Heading
+Block = Paragraph | Preformatted | Tiles | Table | Figures | Details | Heading
 
 # -- the whole -----------------------------------------------------------------------------------------
 
@@ -329,7 +268,6 @@ class Section:
         anchor: its name in links; "" for none.
         label: its name in the contents; "": it is not listed there.
         folded: whether it is folded under its title.
-        searched: whether a search hides rows and folded blocks in which the words are not.
     """
 
     title: str
@@ -337,7 +275,6 @@ class Section:
     anchor: str = ""
     label: str = ""
     folded: bool = False
-    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +290,6 @@ class Document:
         footer: the last words.
         verdict: the answer in a sentence, first of all; "" for none.
         tone: of the verdict.
-        search: what can be searched for, in a few words; "": there is no search.
     """
 
     title: str
@@ -364,4 +300,3 @@ class Document:
     footer: Words = ""
     verdict: Words = ""
     tone: Tone = Tone.PLAIN
-    search: str = ""

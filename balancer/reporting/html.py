@@ -6,14 +6,10 @@ drawings of charts. `page.html.j2` is the structure of a page, the style sheets 
 
 import os
 import re
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,10 +24,8 @@ __all__ = ["bare_table", "made_by", "page"]
 _TAGS: Final = {
     doc.WordStyle.CODE: Markup("<code>{}</code>"),
     doc.WordStyle.STRONG: Markup("<strong>{}</strong>"),
-    doc.WordStyle.EMPHASIS: Markup("<em>{}</em>"),
     doc.WordStyle.SOFT: Markup('<span class="soft">{}</span>'),
 }
-_SCRIPT: Final = Path(__file__).with_name("search.js").read_text(encoding="utf-8")
 _PIECE: Final = re.compile(r" (?=[\u00b1(])")  # of a measure: value, interval, part
 
 
@@ -42,18 +36,8 @@ def page(document: doc.Document, *, styles: str = "") -> str:
         styles: CSS beyond that of all pages.
     """
     template = _environment().get_template("page.html.j2")
-    script = _SCRIPT if document.search else ""
-    made = template.render(  # all of `Markup` is our own text, no data
-        document=document, styles=Markup(styles), made_by=made_by(), script=Markup(script), policy=_policy(script)
-    )
+    made = template.render(document=document, styles=Markup(styles), made_by=made_by())  # the styles are our own text
     return made.lstrip()
-
-
-def _policy(script: str) -> str:
-    """Return the Content-Security-Policy of a page: it loads nothing, and runs nothing but our script."""
-    allowed = f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" if script else "'none'"
-    # Drawings and tables have style attributes.
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def made_by() -> str:
@@ -70,16 +54,9 @@ def made_by() -> str:
 
 def bare_table(table: doc.Table) -> str:
     """Return a table as HTML that needs no style sheet, e.g. for a notebook."""
-    sides = ["right" if column.is_number else "left" for column in table.columns]
-    cell = Markup('<{0} style="text-align: {1}">{2}</{0}>')
-
-    def line(kind: str, words: Iterable[doc.Words]) -> Markup:
-        cells = (cell.format(kind, side, visible(doc.plain(each))) for side, each in zip(sides, words, strict=True))
-        return Markup("<tr>{}</tr>").format(Markup("").join(cells))
-
-    heads = line("th", (column.head for column in table.columns))
-    rows = [line("td", (doc.cell_of(each).words for each in row)) for row in table.rows]
-    return Markup("<table>{}</table>").format(Markup("").join([heads, *rows]))
+    template = _environment().get_template("page.html.j2")
+    made = template.make_module({"document": doc.Document("", "", ()), "styles": "", "made_by": ""})
+    return str(made.table(table))  # type: ignore[attr-defined]  # a macro of the template
 
 
 def _now() -> datetime:
@@ -99,14 +76,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., Any]] = {
-        "above": _above,
         "cells": _cells,
         "classes": _classes,
         "contents": _contents,
         "heading": _heading,
         "lines": lambda lines: Markup("\n").join(escape(visible(line)) for line in lines),
         "drawing": lambda chart: Markup(chart.svg),  # our drawing, which has escaped its words
-        "narrow": lambda chart: Markup(chart.narrow),
         "shown": lambda text: visible(text) or None,
         "words": _words,
     }
@@ -160,17 +135,11 @@ def _cells(row: doc.Row, table: doc.Table) -> Iterator[tuple[doc.Cell, doc.Colum
         yield doc.cell_of(each), column, column is about
 
 
-def _classes(column: doc.Column, table: doc.Table, cell: doc.Cell | None = None) -> str | None:
-    """Return the CSS classes of a cell or heading: numbers to the right, neighbours with a shared heading apart."""
-    first = column.over and next(each for each in table.columns if each.over == column.over) is column
-    found = [*(["number"] if column.is_number else []), *(["first"] if first else [])]
+def _classes(column: doc.Column, cell: doc.Cell | None = None) -> str | None:
+    """Return the CSS classes of a cell or heading."""
+    found = ["number"] if column.is_number else []
     if cell is not None:
-        found += [column.kind.value] if column.kind in (doc.ColumnKind.NAME, doc.ColumnKind.RATE) else []
+        found += [column.kind.value] if column.kind is doc.ColumnKind.NAME else []
         found += ["alert"] if cell.tone in (doc.Tone.BAD, doc.Tone.DOUBTFUL) else []
+        found += [cell.mark] if cell.mark else []
     return " ".join(found) or None
-
-
-def _above(table: doc.Table) -> list[tuple[str, list[doc.Column]]]:
-    """Return the headings that neighbours share, with these neighbours; [] if there are none."""
-    shared = [(over, list(columns)) for over, columns in groupby(table.columns, key=lambda column: column.over)]
-    return shared if any(over for over, _ in shared) else []

@@ -7,7 +7,6 @@ is that of the units left, at the pace of those that are done.
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -68,7 +67,7 @@ class ProgressDisplay:
         self._unit = unit
         self._clock = clock
         self._lock = threading.Lock()
-        self._shown = _Shown(title=title)
+        self._shown: tuple[int, int | None, str, str, str] = (0, None, title, "", "")
         self._started_s = self._line_s = clock()
         self._with_bar = console.is_terminal or console.is_jupyter
         counts = (BarColumn(), MofNCompleteColumn()) if unit else ()
@@ -84,15 +83,7 @@ class ProgressDisplay:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, args=(beat or self.beat,), name="progress", daemon=True)
 
-    def show(
-        self,
-        done: int,
-        total: int,
-        *,
-        title: str = "",
-        left: str = "",
-        doing: str = "",
-    ) -> None:
+    def show(self, done: int, total: int, *, title: str = "", left: str = "", doing: str = "") -> None:
         """Show that `done` of `total` units are done. Thread-safe.
 
         Args:
@@ -101,7 +92,7 @@ class ProgressDisplay:
             doing: what is being done now.
         """
         with self._lock:
-            self._shown = _Shown(done, total, title, left, doing)
+            self._shown = done, total, title, left, doing
             self._present()
 
     def beat(self) -> None:
@@ -120,23 +111,17 @@ class ProgressDisplay:
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=not self._with_bar)
 
     def _present(self) -> None:
-        now_s, shown = self._clock(), self._shown
+        now_s, (done, total, title, left, doing) = self._clock(), self._shown
         spent_s = now_s - self._started_s
-        left = ""
-        if shown.total is not None:
-            left = shown.left or left_words(time_left_s(spent_s, shown.done, shown.total - shown.done))
+        if total is not None:
+            left = left or left_words(time_left_s(spent_s, done, total - done))
         if self._with_bar:
-            self._bar.below = left, shown.doing
-            self._bar.update(
-                self._task,
-                description=shown.title or self._unit or "starting",
-                completed=shown.done,
-                total=shown.total,
-            )
+            self._bar.below = left, doing
+            self._bar.update(self._task, description=title or self._unit or "starting", completed=done, total=total)
         elif now_s - self._line_s >= _LINE_EVERY_S:
             self._line_s = now_s
-            counts = [] if shown.total is None else [f"{shown.done}/{shown.total} {self._unit}"]
-            self.say(", ".join(filter(None, [shown.title, *counts, f"{spent_s:.0f} s", left, shown.doing])))
+            counts = [] if total is None else [f"{done}/{total} {self._unit}"]
+            self.say(", ".join(filter(None, [title, *counts, f"{spent_s:.0f} s", left, doing])))
 
     def _go_on(self, beat: Callable[[], object]) -> None:
         while not self._over.wait(_BEAT_S):
@@ -153,17 +138,6 @@ class ProgressDisplay:
         self._over.set()
         self._thread.join()
         self._bar.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """What is shown. See `ProgressDisplay.show`; `total`: None before anything is counted."""
-
-    done: int = 0
-    total: int | None = None
-    title: str = ""
-    left: str = ""
-    doing: str = ""
 
 
 class _Bar(Progress):

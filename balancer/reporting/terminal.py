@@ -3,7 +3,6 @@
 It leaves out wide columns and the last of many rows. Names and texts are folded to the room that there is.
 """
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ from balancer.reporting.words import NOTHING, shorten, visible
 __all__ = ["Clean", "cleaner", "plain_table", "print_sections"]
 
 # Replacements for encodings without these characters.
-_ASCII_SIGNS: Final = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
+_ASCII_SIGNS: Final = str.maketrans({"\u2019": "'", "\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
 _TONES: Final = {doc.Tone.PLAIN: "", doc.Tone.GOOD: "green", doc.Tone.DOUBTFUL: "bold yellow", doc.Tone.BAD: "bold red"}
 _STYLES: Final = {doc.WordStyle.STRONG: "bold", doc.WordStyle.SOFT: "dim"}
 
@@ -73,13 +72,10 @@ def _rendered(block: doc.Block, clean: Clean) -> Iterator[RenderableType]:
         yield _facts(block, clean) if block.look == "facts" else _table(block, clean)
     elif isinstance(block, doc.Paragraph):
         yield _words(block.words, clean, style=_TONES[block.tone])
-    elif isinstance(block, doc.Bullets):
-        yield from ([clean(block.title, style="bold")] if block.title else [])
-        yield from (_words(item, clean) for item in block.items)
     elif isinstance(block, doc.Preformatted):
         yield from map(clean, block.lines)
     else:
-        raise TypeError(f"found {block.block}; a terminal shows tables, text and lists")
+        raise TypeError(f"found {block.block}; a terminal shows tables and text")
 
 
 def _words(words: doc.Words, clean: Clean, *, style: str = "") -> Text:
@@ -106,16 +102,10 @@ def _table(table: doc.Table, clean: Clean) -> RichTable:
             no_wrap=not _wraps(column),
             overflow="fold",
         )
-    left = table.most or len(rows)
-    for group in table.groups:
-        if group.heading and left:
-            made.add_row(_words(group.heading, clean, style="bold"))
-        for row in group.rows[:left]:
-            cells = _shown(row, shown)
-            made.add_row(*(_words(cell.words, clean, style=_TONES[cell.tone]) for cell in cells))
-            if any(cell.below for cell in cells):
-                made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
-        left -= min(left, len(group.rows))
+    for cells in rows[: table.most or len(rows)]:
+        made.add_row(*(_words(cell.words, clean, style=_TONES[cell.tone]) for cell in cells))
+        if any(cell.below for cell in cells):
+            made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
     if 0 < table.most < len(rows):
         made.caption = Text(f"... and {len(rows) - table.most} more", no_wrap=True, overflow="ignore")
     return made
@@ -142,17 +132,12 @@ def _wraps(column: doc.Column) -> bool:
     """Return whether a cell may have several lines."""
     if column.unbroken is not None:
         return not column.unbroken
-    return column.kind not in (doc.ColumnKind.NUMBER, doc.ColumnKind.RATE)
+    return column.kind is not doc.ColumnKind.NUMBER
 
 
 def _folded(column: doc.Column, said: Iterable[str]) -> list[str]:
-    """Return the lines of a heading, folded so that a column of numbers is no wider than needed."""
+    """Return the lines of a heading: of a column of numbers, as many as make it no wider than needed."""
     head = doc.plain(column.head)
-    if "\n" in head or not column.is_number:
+    if "\n" in head or not column.is_number or len(head) <= max(map(len, said), default=0):
         return head.split("\n")
-    room = max(map(len, said), default=0)
-    if any(each.style is doc.WordStyle.IDENTIFIER for each in doc.spans(column.head)):
-        return head.replace("_", "_ ").split() if len(head) > room else [head]
-    words = head.replace("utilisation", "utili- sation" if room < len("utilisation") else "utilisation")
-    words = words.replace("/", " /")
-    return textwrap.wrap(words, max(room, *map(len, words.split())), break_on_hyphens=False) if words else [""]
+    return head.replace("_", "_ ").replace("/", " /").split() or [""]

@@ -10,10 +10,11 @@ import re
 from ast import literal_eval
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from balancer.errors import PackageError
+from balancer.judging.cases import CallCase, StdinCase
 from balancer.program import Program
 
 __all__ = [
@@ -43,16 +44,20 @@ KINDS = ("public", "private", "generated")
 
 @dataclass(frozen=True, slots=True)
 class RowTest:
-    """A known input with its expected output; `kind` is "public", "private" or "generated".
+    """A known input with its expected output, which a judge has as `case`; `kind` is one of `KINDS`.
 
-    `function`: the function that it calls, or "". Then each line of the input is an argument, and each line of the
-    output a right value, as JSON.
+    Of a call each line of the input is an argument, and each line of the output a right value, as JSON.
     """
 
     input: str
     output: str
     kind: str
-    function: str = ""
+    case: StdinCase | CallCase = field(compare=False)
+
+    @property
+    def function(self) -> str:
+        """The function that it calls, or ""."""
+        return self.case.function if isinstance(self.case, CallCase) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +178,21 @@ def seconds(found: object) -> float | None:
     if isinstance(found, Mapping):
         whole_s, nanos = found.get("seconds") or 0, found.get("nanos") or 0
         found = whole_s + nanos / 1e9 if _is_number(whole_s) and _is_number(nanos) else None
-    elif isinstance(found, str):
-        match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:s|seconds?)\s*", found)
-        found = float(match[1]) if match else None
-    return float(found) if _is_number(found) and 0 < found < math.inf else None
+    return _measure(found, r"s|seconds?")
 
 
 def mebibytes(found: object) -> int | None:
     """Return bytes from a number of megabytes, or from "256.0 megabytes"; None if there is no limit."""
+    found = _measure(found, r"MB|megabytes?")
+    return int(found * 2**20) if found is not None and found < 2**20 else None
+
+
+def _measure(found: object, units: str) -> float | None:
+    """Return a number above 0, which may be in a text with its unit."""
     if isinstance(found, str):
-        match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:MB|megabytes?)\s*", found)
+        match = re.fullmatch(rf"\s*(\d{{1,6}}(?:\.\d{{1,9}})?)\s*(?:{units})\s*", found)
         found = float(match[1]) if match else None
-    return int(found * 2**20) if _is_number(found) and 0 < found < 2**20 else None
+    return float(found) if _is_number(found) and 0 < found < math.inf else None
 
 
 def whole(row: Mapping[str, Any], column: str) -> int:

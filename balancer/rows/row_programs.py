@@ -87,7 +87,7 @@ def validator_in(row: RowProblem, testlib: Testlib) -> Program | None:
 def recipes_in(row: RowProblem, testlib: Testlib) -> Iterator[Recipe]:
     """Yield how the row's generator makes inputs: its commands, each with a seed at the end."""
     program = _usable(row.generator, testlib, "")
-    for number, command in enumerate(row.commands[:_MOST_COMMANDS] if program else ()):
+    for number, command in enumerate(row.commands[:_MOST_COMMANDS]):
         words = command.partition(">")[0]
         try:
             args = shlex.split(words)
@@ -95,7 +95,7 @@ def recipes_in(row: RowProblem, testlib: Testlib) -> Iterator[Recipe]:
             args = words.split()
         if args and not args[0].startswith("-"):
             args = args[1:]  # the name of the program
-        if "{seed}" in words:
+        if "{seed}" in words or program is None:
             continue
         seed = "-seed={seed}" if args and args[-1].startswith("-") else "{seed}"
         yield Recipe(f"command {number + 1}", program, (*args, seed))

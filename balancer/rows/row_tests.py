@@ -3,17 +3,16 @@
 Decides how a call is written as an input and an output: a line of JSON for each argument, and for each right value.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from balancer.errors import PackageError
 from balancer.judging.calls import has_other_keys, lines_of
-from balancer.judging.cases import CallCase, StdinCase
+from balancer.judging.cases import CallCase
 from balancer.rows.columns import KINDS, RowTest, text
 from balancer.rows.test_forms import cases_of_tests, named_function
 
-__all__ = ["called", "cases_in_row", "function_in", "function_of", "listed_tests"]
+__all__ = ["called", "function_in", "function_of", "listed_tests"]
 
 
 def listed_tests(column: str, found: object, kind: str, function: str = "") -> Iterator[RowTest]:
@@ -37,7 +36,7 @@ def listed_tests(column: str, found: object, kind: str, function: str = "") -> I
             yield called(where, case, kind)
         else:
             given, wanted = (text({where: each}, where, needed=False) for each in (case.input, case.output))
-            yield RowTest(given, wanted, kind)
+            yield RowTest(given, wanted, kind, case)
 
 
 def function_in(row: Mapping[str, Any]) -> str:
@@ -56,7 +55,7 @@ def called(where: str, case: CallCase, kind: str) -> RowTest:
         given, wanted = lines_of(case.args), lines_of([case.expected, *case.or_else])
     except ValueError as error:
         raise PackageError(f"{where}: {ascii(str(error))[1:-1]}") from None
-    return RowTest(given, wanted, kind, case.function)
+    return RowTest(given, wanted, kind, case)
 
 
 def function_of(tests: Iterable[RowTest]) -> str:
@@ -66,19 +65,3 @@ def function_of(tests: Iterable[RowTest]) -> str:
         found = ", ".join(sorted(ascii(name) if name else "no function" for name in names))[:120]
         raise PackageError(f"its tests call different functions ({found}); they must be of one")
     return names.pop() if names else ""
-
-
-def cases_in_row(tests: Iterable[RowTest]) -> list[StdinCase | CallCase]:
-    """Return the tests as cases of a judge."""
-    return [_case(test) for test in tests]
-
-
-def _case(test: RowTest) -> StdinCase | CallCase:
-    if not test.function:
-        return StdinCase(test.input, test.output)
-    args, (expected, *others) = _values(test.input), _values(test.output)
-    return CallCase(test.function, args, expected, or_else=tuple(others))
-
-
-def _values(lines: str) -> list[Any]:
-    return [json.loads(line) for line in lines.split("\n") if line]

@@ -294,7 +294,8 @@ SCHEMAS = tuple(
 # -- from a row to a problem -----------------------------------------------------------------------------
 
 _NAMED = re.compile(r"solution|submission|code|checker|validator|generator|response$|^(results|trials)$")
-_CODE = re.compile(r"(?:^|\n|\\n|['\"])(?:```|#include|import |from \S+ import|def |class |int main).*?(?:\n|\\n)")
+_BEGINS = r"(?:```|#include|import |from \S+ import|def |class |int main|print\()"
+_CODE = re.compile(rf"(?:^|\n|\\n|['\"]){_BEGINS}.*?(?:\n|\\n)")
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 2000
 

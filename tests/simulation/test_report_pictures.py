@@ -21,7 +21,7 @@ def study(tmp_path_factory):
 def test_no_table_of_figures_is_wider_than_a_page(study, policies, tables):
     names = [f"policy_{n}" for n in range(policies)]
     text = page(replace(study, records=dict.fromkeys(names, study.records["fifo"])))
-    heads = re.findall(r'<table class="plain compared">\s*<thead>(.*?)</thead>', text, flags=re.S)
+    heads = re.findall(r'<table class="compared">\s*<thead>(.*?)</thead>', text, flags=re.S)
     assert [head.count("<th ") for head in heads] == tables
     shown = re.findall(r"<code>(policy_\d+)</code>", "".join(heads).replace("<wbr>", ""))
     assert shown == names

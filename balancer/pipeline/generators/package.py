@@ -1,7 +1,6 @@
 """Generator `package`: inputs from the package's own generator programs, run in the sandbox.
 
-Decides which recipes are made. In the first round, all that the own data lacks, as own data. Then, in every round,
-recipes with other seeds, in turn.
+In every round, each recipe in turn is given a new seed.
 """
 
 import random
@@ -10,7 +9,7 @@ from itertools import cycle
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.proposing import Feedback, PutOff, Toolbox, ended
+from balancer.pipeline.proposing import Feedback, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal, Recipe
 from balancer.program import Program, Status
 
@@ -41,23 +40,16 @@ class _PackageGenerator:
         self._failures: dict[str, int] = {}
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield the missing own data, then inputs of other seeds."""
-        for recipe in problem.recipes:
-            if recipe.missing:
-                data = self._made(recipe, recipe.seed)
-                if data is not None:
-                    yield Proposal(data, Origin(self.name, recipe.name), recipe.answer, sample=True)
-        yield from self._others(problem, rng, budget - len(problem.data) - len(problem.recipes))
+        return self._others(problem, rng, budget - len(problem.data))
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         return self._others(problem, rng, budget)
 
     def _others(self, problem: Problem, rng: random.Random, budget: int) -> Iterator[Proposal]:
-        seeded = [recipe for recipe in problem.recipes if recipe.seeded]
-        rng.shuffle(seeded)
-        left = -(-max(budget, 0) // _PART) if seeded else 0
-        for recipe in cycle(seeded):
-            if left == 0 or all(self._failed(each) for each in seeded):
+        recipes = rng.sample(problem.recipes, len(problem.recipes))
+        left = -(-max(budget, 0) // _PART)
+        for recipe in cycle(recipes):
+            if left == 0 or all(map(self._failed, recipes)):
                 return
             if self._failed(recipe):
                 continue
@@ -71,17 +63,13 @@ class _PackageGenerator:
         return self._failures.get(recipe.name, 0) >= _MOST_FAILURES
 
     def _made(self, recipe: Recipe, seed: int) -> bytes | None:
-        """Return the input of a recipe; None if there is none, which is noted once."""
+        """Return the input of a recipe; None if it makes none, which is noted once."""
         program = recipe.command(seed)
-        if program is None:
-            return recipe.data
         if program.language not in self._toolbox.languages:
             self._fail(recipe, program, f"no endpoint runs {program.language}")
             return None
         execution, why = self._toolbox.run(program)
         if execution is None:
-            if recipe.missing:  # without it the package's own data is incomplete; the next session makes it
-                raise PutOff(f"the input {recipe.name} of its own data could not be made: {why}")
             why = f"it could not be run: {why}"
         elif execution.status is not Status.FINISHED or execution.exit_code != 0:
             why = ended(execution)

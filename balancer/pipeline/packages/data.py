@@ -16,16 +16,7 @@ from balancer.errors import PackageError
 from balancer.pipeline.packages.folder import Folder, describe
 from balancer.problem import Origin, Proposal
 
-__all__ = [
-    "CaseFlags",
-    "KnownInput",
-    "PackageData",
-    "flags_in_mapping",
-    "flags_of_group",
-    "flags_of_input",
-    "read_data",
-    "usual_flags",
-]
+__all__ = ["CaseFlags", "PackageData", "read_data", "usual_flags"]
 
 _GROUP_FILES = ("testdata.yaml", "test_group.yaml")  # legacy, 2023-07
 _OUTPUT_KEYS = ("output_validator_flags", "output_validator_args")
@@ -53,30 +44,22 @@ class CaseFlags:
         return self.input.get(name, self.input.get(_ANY, ())) + self.args
 
 
-def flags_of_group(folder: Folder, group: str, above: CaseFlags) -> CaseFlags:
-    """Return the flags of the folder `group`; `above` are those of its parent."""
-    told = above
+def _flags_of_group(folder: Folder, group: str, told: CaseFlags) -> CaseFlags:
+    """Return the flags of the folder `group`; `told` are those of its parent."""
     for name in _GROUP_FILES:
         told = _told_by(folder, f"{group}/{name}", told)
     return told
 
 
-def flags_of_input(folder: Folder, stem: str, above: CaseFlags) -> CaseFlags:
-    """Return the flags of the input at `stem` (without ".in")."""
-    return _told_by(folder, f"{stem}.yaml", above)
-
-
 def _told_by(folder: Folder, path: str, above: CaseFlags) -> CaseFlags:
     with folder.findings.leaving_out(path):
-        return flags_in_mapping(folder, path, folder.optional_mapping(path), above)
+        said = folder.optional_mapping(path)
+        return CaseFlags(
+            _flags(folder, path, said, _OUTPUT_KEYS, above.output),
+            _input_flags(folder, path, said, above.input),
+            _flags(folder, path, said, ("args",), above.args),
+        )
     return above
-
-
-def flags_in_mapping(folder: Folder, path: str, said: Mapping[str, Any], above: CaseFlags) -> CaseFlags:
-    """Return the flags in the mapping `said` of the file `path`. Raises PackageError for invalid flags."""
-    told = replace(above, output=_flags(folder, path, said, _OUTPUT_KEYS, above.output))
-    told = replace(told, args=_flags(folder, path, said, ("args",), above.args))
-    return replace(told, input=_input_flags(folder, path, said, above.input))
 
 
 def _input_flags(
@@ -130,7 +113,7 @@ def read_data(folder: Folder) -> PackageData:
     """Read data/sample and data/secret."""
     known: list[KnownInput] = []
     groups: dict[str, CaseFlags] = {}
-    root = flags_of_group(folder, "data", CaseFlags())
+    root = _flags_of_group(folder, "data", CaseFlags())
     for place in _PLACES:
         for group, told, files in _groups(folder, place, root):
             groups[group] = told
@@ -159,7 +142,7 @@ def _groups(folder: Folder, path: str, above: CaseFlags) -> Iterator[tuple[str, 
     entries: list[str] = []
     with folder.findings.leaving_out(path):
         entries = folder.entries(path)
-    told = flags_of_group(folder, path, above)
+    told = _flags_of_group(folder, path, above)
     yield path, told, [entry for entry in entries if not folder.is_folder(entry)]
     for entry in entries:
         if folder.is_folder(entry) and not entry.endswith(".files"):
@@ -176,7 +159,7 @@ def _read_group(folder: Folder, files: list[str], told: CaseFlags) -> Iterator[K
             continue
         with folder.findings.leaving_out(file):
             known = _known(folder, stem, names)
-            yield replace(known, told=flags_of_input(folder, stem, told))
+            yield replace(known, told=_told_by(folder, f"{stem}.yaml", told))
 
 
 def _known(folder: Folder, stem: str, names: set[str]) -> KnownInput:

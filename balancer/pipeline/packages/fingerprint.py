@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from balancer.problem import CaseOptions, Problem, Recipe
+from balancer.problem import CaseOptions, Problem
 from balancer.program import Program
 
 __all__ = ["fingerprint", "without_data"]
@@ -28,7 +28,7 @@ def fingerprint(problem: Problem) -> str:
         problem.checker.flags,
         tuple((s.name, s.accepted, s.expected, *_essence([s.program])) for s in problem.submissions),
         sorted((name, _options(options)) for name, options in problem.options.items()),
-        tuple(map(_recipe, problem.recipes)),
+        tuple((each.name, _essence([each.program]), each.args) for each in problem.recipes),
     )
     return _hash(repr(parts).encode("utf-8", "surrogatepass"))
 
@@ -45,12 +45,6 @@ def _options(options: CaseOptions) -> tuple[object, ...]:
     return sorted(options.validators.items()), options.checker, options.args, files
 
 
-def _recipe(recipe: Recipe) -> tuple[object, ...]:
-    answer = None if recipe.answer is None else _hash(recipe.answer)
-    program = _essence([recipe.program] if recipe.program else [])
-    return recipe.name, program, recipe.args, recipe.seed, _hash(recipe.data), answer, recipe.missing
-
-
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -60,7 +54,6 @@ def without_data(problem: Problem) -> Problem:
     return replace(
         problem,
         data=tuple(replace(each, data=b"", answer=_emptied(each.answer)) for each in problem.data),
-        recipes=tuple(replace(each, data=b"", answer=_emptied(each.answer)) for each in problem.recipes),
         options={
             name: replace(options, files=tuple((file, b"") for file, _ in options.files))
             for name, options in problem.options.items()

@@ -14,12 +14,12 @@ from balancer.pipeline.packages.folder import Folder, UnusableProgram
 from balancer.program import Program
 from balancer.sandbox.languages.known import by_extension
 
-__all__ = ["HEADERS", "SCRIPTED", "extension_of", "headers_in", "is_main", "language_of", "program_of", "read_program"]
+__all__ = ["extension_of", "headers_in", "language_of", "program_of", "read_program"]
 
-SCRIPTED = "folder"  # the language of a folder with the scripts `build` and `run`
+_SCRIPTED = "folder"  # the language of a folder with the scripts `build` and `run`
 _SCRIPTS = ("build", "run")
 _MIXED = {frozenset({"c", "cpp"}): "cpp"}
-HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx", ".h++"})
+_HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx", ".h++"})
 
 
 def read_program(
@@ -53,7 +53,7 @@ def read_program(
             with folder.findings.leaving_out(file):  # e.g. a picture that the program does not need
                 files[file.removeprefix(f"{path}/")] = _content(folder, file)
     if scripts and folder.is_folder(path) and any(name in files for name in _SCRIPTS):
-        return Program(SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
+        return Program(_SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
     return program_of(folder, path, files, language=language, entry=entry, included=included)
 
 
@@ -80,7 +80,7 @@ def program_of(
 
 def headers_in(folder: Folder, place: str) -> dict[str, bytes]:
     """Return the headers directly in `place`, which programs of one file may include."""
-    files = [file for file in folder.entries(place) if extension_of(file) in HEADERS]
+    files = [file for file in folder.entries(place) if extension_of(file) in _HEADERS]
     return {PurePosixPath(file).name: _content(folder, file) for file in files}
 
 
@@ -120,34 +120,28 @@ def _spoken(name: str, content: bytes) -> str | None:
 
 
 def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
-    if entry is not None and (named := _entry(files, entry)) is not None:
-        return named
+    for name in files:
+        if entry in (name, PurePosixPath(name).name, PurePosixPath(name).stem):  # a file, or the class of one
+            return name
     sources = [name for name, content in files.items() if _spoken(name, content) is not None]
     if not sources and len(files) == 1:  # the package names its language
         return next(iter(files))
     if len(sources) == 1:
         return sources[0]
-    called = [name for name in sources if PurePosixPath(name).stem.lower() in ("main", "__main__")]
-    likely = called or [name for name in sources if is_main(language, name, files[name].decode(errors="replace"))]
+    likely = [name for name in sources if _is_main(language, name, files[name].decode(errors="replace"))]
     if likely:
-        return min(likely, key=lambda name: (name.count("/"), name))
+        return min(likely, key=lambda name: (not _is_called_main(name), name.count("/"), name))
     raise UnusableProgram(f"the folder has {len(sources)} sources, and none of them is called main or __main__")
 
 
 def _driver(language: str, own: bytes, added: Mapping[str, bytes]) -> str | None:
     """Return the added file that is the main one; None if there is none. It is named main, or only it has a main."""
+    has_main = _is_main(language, "", own.decode(errors="replace"))
     for name, content in added.items():
-        called = PurePosixPath(name).stem.lower() in ("main", "__main__")
-        text, mine = content.decode(errors="replace"), own.decode(errors="replace")
-        if _spoken(name, content) and (called or (is_main(language, name, text) and not is_main(language, "", mine))):
+        is_main = _is_called_main(name) or (not has_main and _is_main(language, name, content.decode(errors="replace")))
+        if _spoken(name, content) and is_main:
             return name
     return None
-
-
-def _entry(files: Mapping[str, bytes], entry: str) -> str | None:
-    """Return the file of an entry point, which names a file or the class of a file; None if there is none."""
-    found = [name for name in files if entry in (name, PurePosixPath(name).name, PurePosixPath(name).stem)]
-    return found[0] if found else None
 
 
 def _sorted(files: Mapping[str, bytes]) -> tuple[tuple[str, bytes], ...]:
@@ -203,8 +197,10 @@ def language_of(path: str, text: str = "") -> str | None:
     return "python2" if language == "python" and _PYTHON_2.match(text) else language
 
 
-def is_main(language: str, path: str, text: str) -> bool:
+def _is_main(language: str, path: str, text: str) -> bool:
     """Return whether this source is probably the main one of several."""
-    if PurePosixPath(path).stem.lower() in ("main", "__main__"):
-        return True
-    return language in _MAIN and _MAIN[language].search(text) is not None
+    return _is_called_main(path) or (language in _MAIN and _MAIN[language].search(text) is not None)
+
+
+def _is_called_main(path: str) -> bool:
+    return PurePosixPath(path).stem.lower() in ("main", "__main__")

@@ -19,7 +19,7 @@ from balancer.errors import PackageError
 from balancer.judging.compare import parse_flags
 from balancer.pipeline.packages.data import CaseFlags, PackageData, read_data, usual_flags
 from balancer.pipeline.packages.folder import Folder, is_archive, shown_name, unpacked
-from balancer.pipeline.packages.recipes import TestcaseRule, read_recipes, with_programs
+from balancer.pipeline.packages.recipes import read_recipes
 from balancer.pipeline.packages.settings import ProblemSettings, read_settings
 from balancer.pipeline.packages.submissions import read_submissions
 from balancer.pipeline.packages.validators import InputValidators, read_input_validators, read_output_validator
@@ -59,15 +59,14 @@ def _read(folder: Folder, name: str) -> Problem:
     folder.constants = settings.constants
     data = read_data(folder)
     validators = read_input_validators(folder)
-    rules = with_programs(folder, read_recipes(folder, data.groups))
     usual = usual_flags(folder, data)
     checker = Checker(read_output_validator(folder, settings), settings.flags + usual.output)
     submissions = read_submissions(folder)
-    if not data.known and not any(rule.recipe.missing for rule in rules):
+    if not data.known:
         wrong = "no inputs; at least one '.in' file is needed in data/sample or data/secret, add one"
         findings.add(folder.error("data", wrong))
     statement = _statement(folder)
-    options = _options(data, rules, usual, settings, validators)
+    options = _options(data, usual, settings, validators)
     _check_flags(folder, checker, options.values())
     findings.left_out.update(dict.fromkeys(sorted(folder.odd_names), "its name is not text"))
     findings.raise_any()
@@ -87,7 +86,7 @@ def _read(folder: Folder, name: str) -> Problem:
         grammars=validators.grammars,
         by_agreement=not validators.programs and accepted >= FEWEST_AGREEING,
         options=options,
-        recipes=tuple(rule.recipe for rule in rules),
+        recipes=read_recipes(folder),
         notes=tuple(findings.notes),
         packaged=True,
     )
@@ -116,23 +115,20 @@ def _rank(language: str | None) -> int:
 
 def _options(
     data: PackageData,
-    rules: Iterable[TestcaseRule],
     usual: CaseFlags,
     settings: ProblemSettings,
     validators: InputValidators,
 ) -> dict[str, CaseOptions]:
     """Return the options of single inputs that differ from those of made-up ones."""
-    each = [(known.proposal.origin.detail, known.told, known.files) for known in data.known]
-    each += [(rule.recipe.name, rule.told, ()) for rule in rules if rule.recipe.missing]
     return {
-        name: CaseOptions(
-            validators={program.name: program.args for program in validators.told(own)},
-            checker=settings.flags + own.output,
-            args=own.args,
-            files=files,
+        known.proposal.origin.detail: CaseOptions(
+            validators={program.name: program.args for program in validators.told(known.told)},
+            checker=settings.flags + known.told.output,
+            args=known.told.args,
+            files=known.files,
         )
-        for name, own, files in each
-        if own != usual or own.args or files
+        for known in data.known
+        if known.told != usual or known.told.args or known.files
     }
 
 

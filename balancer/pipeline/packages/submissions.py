@@ -2,17 +2,16 @@
 
 Decides what is left out and why. A package needs a submission that is right.
 
-Expected results are right, wrong, or neither. They follow from the submission's folder, from submissions.yaml (a table
-of patterns, format of 2023-07 and later), and from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which counts if
-the folder says nothing. A submission with any other expectation is left out. Pure, and bounded, because the file is not
-trusted.
+Expected results are right, wrong, or neither. They follow from the submission's folder and from submissions.yaml (a
+table of patterns, format of 2023-07 and later). A submission with any other expectation is left out. Pure, and bounded,
+because the file is not trusted.
 
 In a pattern, `*`, `?` and `[abc]` match within a name, and `{a,b}` matches either. A pattern matches a submission if it
 matches its whole path, or the path of a folder around it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -34,18 +33,11 @@ _OK = "AC"
 _ALL = frozenset({"AC", "WA", "TLE", "RTE"})
 OFFICIAL = ("accepted", "wrong_answer", "time_limit_exceeded", "run_time_error")
 
-# Folder -> verdicts that a case must give, and verdicts that cases may give. Also names found in archives.
-_FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "accepted": (_ALL, frozenset({_OK})),
-    "wrong_answer": (frozenset({"WA"}), _ALL),
-    "time_limit_exceeded": (frozenset({"TLE"}), _ALL),
-    "run_time_error": (frozenset({"RTE"}), _ALL),
-    "rejected": (_ALL - {_OK}, _ALL),
-    "brute_force": (frozenset({"RTE", "TLE"}), _ALL),
-    "memory_limit_exceeded": (frozenset({"RTE"}), _ALL),
-    "output_limit_exceeded": (frozenset({"WA"}), _ALL),
-    "no_output": (frozenset({"WA"}), _ALL),
-}
+_RIGHT = "accepted"
+_WRONG = (
+    *OFFICIAL[1:],
+    *("rejected", "brute_force", "memory_limit_exceeded", "output_limit_exceeded", "no_output"),  # of archives
+)
 
 
 def read_submissions(folder: Folder) -> tuple[Submission, ...]:
@@ -58,9 +50,7 @@ def read_submissions(folder: Folder) -> tuple[Submission, ...]:
         with folder.findings.leaving_out(path, name):
             language, entry = _told(name, rules)
             program = read_program(folder, path, language=language, entry=entry, included=included)
-            expected = expected_of(
-                name, rules, [program.source, *(content.decode(errors="replace") for _, content in program.extras)]
-            )
+            expected = expected_of(name, rules)
             if expected.accepted is None:
                 folder.findings.left_out[name] = expected.why
             else:
@@ -98,10 +88,8 @@ def _included(folder: Folder) -> Callable[[str], Mapping[str, bytes]]:
     with folder.findings.leaving_out("include"):
         for place in folder.entries("include"):
             with folder.findings.leaving_out(place):
-                files = {file: folder.data(file) for file in folder.files(place)}
-                by_folder[PurePosixPath(place).name] = {
-                    file.removeprefix(f"{place}/"): content for file, content in files.items()
-                }
+                files = {file.removeprefix(f"{place}/"): folder.data(file) for file in folder.files(place)}
+                by_folder[PurePosixPath(place).name] = files
 
     def of(language: str) -> Mapping[str, bytes]:
         named = [name for name in by_folder if _SPOKEN.get(name, name) == language]
@@ -132,17 +120,8 @@ _ALIASES = {
     }.items()
     for alias in aliases.split()
 }
-_UNCLEAR = {
-    "slow_accepted": "right, but perhaps too slow",
-    "partially_accepted": "some of a score",
-    "partial": "some of a score",
-    "compiler_error": "it need not compile",
-    "compile_error": "it need not compile",
-    "check_manually": "a person must look",
-}
 _MOST_FORMS = 1000  # of one pattern, after its braces are expanded
 _MOST_BRACES = 40
-_TAG = re.compile(r"@EXPECTED_RESULTS@:[ \t]*([A-Za-z_, \t-]*[A-Za-z_-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,42 +139,26 @@ class Expectation:
     why: str
 
 
-def expected_of(name: str, rules: Mapping[str, Any], texts: Iterable[str]) -> Expectation:
+def expected_of(name: str, rules: Mapping[str, Any]) -> Expectation:
     """Return the expected result of the submission `name`, e.g. "mixed/a.cpp".
 
     Args:
         name: relative to submissions/.
         rules: submissions.yaml: pattern -> rule; {} if there is none.
-        texts: of the submission's files, for the tag.
     """
     folder = name.split("/")[0] if "/" in name else ""
     meant = _meaning(folder)
     said = [rule for pattern, rule in rules.items() if isinstance(rule, Mapping) and matches(str(pattern), name)]
-    ruled = _by_rules(meant, said, rules.get(folder)) if any(_speaks(rule) for rule in said) else None
-    if ruled is not None and ruled.accepted is not None:
-        return ruled
-    if ruled is None and meant in OFFICIAL:
-        return _by_folder(meant)
-    tags = {tag for text in texts for tag in _TAG.findall(text)}
-    if tags:
-        return _by_tags(tags)
-    if ruled is not None:
-        return ruled
-    if meant in _FOLDERS:
-        return _by_folder(meant)
-    unclear = _UNCLEAR.get(meant)
-    what = f"folder {folder or 'submissions'}"
-    return Expectation(None, meant, f"{what} does not say right or wrong{f' ({unclear})' if unclear else ''}")
+    if any(_speaks(rule) for rule in said):
+        return _by_rules(meant, said, rules.get(folder))
+    if meant == _RIGHT or meant in _WRONG:
+        return Expectation(meant == _RIGHT, meant, f"folder {meant}")
+    return Expectation(None, meant, f"folder {folder or 'submissions'} does not say right or wrong")
 
 
 def _meaning(folder: str) -> str:
     plain = folder.lower().replace("-", "_")
     return _ALIASES.get(plain, plain)
-
-
-def _by_folder(meant: str) -> Expectation:
-    required, _ = _FOLDERS[meant]
-    return Expectation(_OK in required, meant, f"folder {meant}")
 
 
 def _speaks(rule: Mapping[str, Any]) -> bool:
@@ -207,15 +170,14 @@ def _speaks(rule: Mapping[str, Any]) -> bool:
 def _by_rules(meant: str, said: list[Mapping[str, Any]], own: object) -> Expectation:
     """Combine the rules of submissions.yaml. `own`, the folder's rule, replaces the usual meaning of the folder."""
     demands = [demand for rule in said for demand in _demands(rule)]
-    if meant in _FOLDERS:
-        required, permitted = _FOLDERS[meant]
-        if isinstance(own, Mapping):  # what it does not set is inherited
-            required = _ALL if "required" in own else required
-            permitted = _ALL if "permitted" in own else permitted
-        demands.append((required, permitted, True))
+    replaced = own if isinstance(own, Mapping) else {}
+    if meant in _WRONG and "required" not in replaced:
+        demands.append((frozenset(), _ALL, True))
+    if meant == _RIGHT and "permitted" not in replaced:
+        demands.append((_ALL, frozenset({_OK}), True))
     wrong = any(_OK not in required or _OK not in permitted for required, permitted, _ in demands)
     right = any(permitted == {_OK} and everywhere for _, permitted, everywhere in demands)
-    label = meant if meant in _FOLDERS else "rejected" if wrong else "accepted" if right else meant
+    label = meant if meant == _RIGHT or meant in _WRONG else "rejected" if wrong else "accepted" if right else meant
     if right and wrong:
         return Expectation(None, label, "submissions.yaml says both right and wrong")
     if right or wrong:
@@ -233,20 +195,6 @@ def _demands(rule: Mapping[str, Any], *, everywhere: bool = True) -> list[tuple[
 def _verdicts(found: object) -> frozenset[str]:
     listed = found if isinstance(found, list) else [found]
     return frozenset(word for word in listed if isinstance(word, str) and word in _ALL) or _ALL
-
-
-def _by_tags(tags: set[str]) -> Expectation:
-    if len(tags) > 1:
-        return Expectation(None, "mixed", "it has several @EXPECTED_RESULTS@ that differ")
-    (tag,) = tags
-    said = f"@EXPECTED_RESULTS@: {' '.join(tag.split())}"
-    kinds = [_meaning(word.strip()) for word in tag.split(",") if word.strip()]
-    if any(kind not in _FOLDERS for kind in kinds):
-        return Expectation(None, kinds[0], f"{said} does not say right or wrong")
-    right = [kind == "accepted" for kind in kinds]
-    if any(right) and not all(right):
-        return Expectation(None, "mixed", f"{said} may be right or wrong")
-    return Expectation(all(right), kinds[0], said)
 
 
 # -- patterns of submissions.yaml ----------------------------------------------------------------------

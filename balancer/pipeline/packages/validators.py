@@ -17,11 +17,7 @@ from balancer.pipeline.packages.programs import extension_of, headers_in, langua
 from balancer.pipeline.packages.settings import ProblemSettings
 from balancer.program import Program
 
-__all__ = [
-    "InputValidators",
-    "read_input_validators",
-    "read_output_validator",
-]
+__all__ = ["InputValidators", "read_input_validators", "read_output_validator"]
 
 _INPUT = ("input_validators", "input_validator", "input_format_validators")
 _OUTPUT = ("output_validators", "output_validator")

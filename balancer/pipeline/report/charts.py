@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from balancer.pipeline.report.tables import EndpointLine, endpoint_lines
 from balancer.pipeline.results.run_result import ProblemResult, RunResult
 from balancer.reporting import charts
-from balancer.reporting.charts import narrow_svg, to_svg
+from balancer.reporting.charts import to_svg
 from balancer.reporting.document import Chart
-from balancer.reporting.schedule import Window, busy_levels, window
 from balancer.reporting.words import shorten
 
 __all__ = ["KILLED", "MOST_ROWS", "UTILISATION", "draw_charts"]
@@ -35,9 +34,10 @@ def _charts(result: RunResult) -> Iterator[Chart]:
         yield _killed(judged, result.totals.problems)
     lines = endpoint_lines(result)
     shown = _busiest(lines)
-    when = window(result.spans)
-    if when.length_s > 0 and shown:
-        yield _utilisation(shown, when, f"{_sampled(result)}{_left_out(len(lines))}", result.one_in)
+    from_s = min((span.started_s for span in result.spans), default=0.0)
+    to_s = max((span.ended_s for span in result.spans), default=0.0)
+    if to_s > from_s and shown:
+        yield _utilisation(shown, (from_s, to_s), f"{_sampled(result)}{_left_out(len(lines))}", result.one_in)
 
 
 def _busiest(lines: Sequence[EndpointLine]) -> list[EndpointLine]:
@@ -78,20 +78,29 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     if all_problems > len(problems) and not more:
         more = f" Shown are {len(shown)} of {all_problems}."
     caption = f"For each problem with judged wrong submissions, the weakest first. Further right is better.{more}"
-    return Chart(KILLED, caption, to_svg(drawing), narrow=narrow_svg(drawing))
+    return Chart(KILLED, caption, to_svg(drawing))
 
 
-def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:
+def _utilisation(lines: Sequence[EndpointLine], when: tuple[float, float], left_out: str, one_in: int) -> Chart:
     drawing = charts.heat_map(
         [line.label(_LABEL) for line in lines],
-        [
-            [min(1.0, one_in * level) for level in busy_levels(line.spans, when, _BINS, capacity=line.stats.capacity)]
-            for line in lines
-        ],
-        ends=(0.0, when.length_s),
+        [_levels(line, when, one_in) for line in lines],
+        ends=(0.0, when[1] - when[0]),
         xlabel=_TIME,
         label="share of its slots in use",
         nothing="no lease",
     )
     caption = f"Over {_BINS} equal parts of the makespan.{left_out}"
     return Chart(UTILISATION, caption, to_svg(drawing))
+
+
+def _levels(line: EndpointLine, when: tuple[float, float], one_in: int) -> list[float]:
+    """Return, for each part of the time, the share of the endpoint's slots that was leased. `one_in`: of a result."""
+    import numpy as np
+
+    edges = np.linspace(*when, _BINS + 1)
+    busy_s = np.zeros(_BINS)
+    for span in line.spans:
+        busy_s += np.clip(np.minimum(edges[1:], span.ended_s) - np.maximum(edges[:-1], span.started_s), 0, None)
+    offered_s = (edges[1] - edges[0]) * max(1, line.stats.capacity)
+    return np.minimum(1.0, one_in * busy_s / offered_s).tolist()  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ Decides what is shown, and in which order.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,7 @@ from balancer.reporting.words import count, part_of, percent, seconds, shorten, 
 
 __all__ = ["notes", "problem_table", "report_document"]
 
-_NAME, _TEXT, _RATE = doc.ColumnKind.NAME, doc.ColumnKind.TEXT, doc.ColumnKind.RATE
+_NAME, _TEXT = doc.ColumnKind.NAME, doc.ColumnKind.TEXT
 _MOST: Final = 400  # letters of a reason
 
 _LEAD: Final = (
@@ -56,12 +56,11 @@ def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Docum
             *_warned(first),
             doc.Tiles(tuple(tiles(result))),
             *_warned(warnings(result)),
-            *_drawn(charts, lambda title: title == KILLED),
+            *_drawn(charts, KILLED),
         ),
         sections=tuple(_sections(result, charts)),
         verdict=said,
         tone=tone,
-        search="search problems and programs" if result.problems else "",
     )
 
 
@@ -69,8 +68,8 @@ def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
     return (doc.Paragraph(line, doc.Tone.BAD) for line in lines)
 
 
-def _drawn(charts: Iterable[doc.Chart], wanted: Callable[[str], bool]) -> Iterator[doc.Block]:
-    if found := tuple(chart for chart in charts if wanted(chart.title)):
+def _drawn(charts: Iterable[doc.Chart], title: str) -> Iterator[doc.Block]:
+    if found := tuple(chart for chart in charts if chart.title == title):
         yield doc.Figures(found)
 
 
@@ -83,13 +82,11 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
         ("matrices", "Each problem", "Each problem: its kill matrix, its programs", _each_problem(result)),
         ("rounds", "Rounds", "Round by round", _rounds(result)),
         ("notes", "Notes", "Left out, and notes", _noted(notes(result))),
-        ("rows", "Rows", "Rows left out", _rows_left_out(result)),
         ("pool", "Pool", "Endpoints and pool", _pool(result, charts)),
     )
     for anchor, label, title, yielded in shown:
         if blocks := tuple(yielded):
-            searched = anchor not in ("rounds", "rows", "pool")
-            yield doc.Section(title, blocks, anchor, label, folded=anchor == "rows", searched=searched)
+            yield doc.Section(title, blocks, anchor, label)
 
 
 # -- what needs attention ------------------------------------------------------------------------------
@@ -133,7 +130,7 @@ _PROBLEM_COLUMNS: Final = (
     doc.Column("problem", _NAME),
     doc.Column("killed\nbefore", meaning="wrong submissions, with the problem\u2019s own data alone"),
     doc.Column("killed\nafter", meaning="wrong submissions, with the made-up cases as well"),
-    doc.Column("rate", _RATE, wide=True),
+    doc.Column("rate", wide=True),
     doc.Column("accepted\nkept"),
     doc.Column("unjudged"),
     doc.Column("cases", meaning="that submissions are judged on"),
@@ -238,16 +235,16 @@ def _reading(each: SurvivorReading, source: Mapping[str, str]) -> doc.Details:
                 ("inputs", tuple(chain.from_iterable(links))),
             ]
         ),
-        doc.Heading("Five more minutes for it; with servers, add the tables of your config", 4),
+        doc.Heading("Five more minutes for it; with servers, add the tables of your config"),
         doc.Preformatted(tuple(_more(each.problem, source))),
     )
     nearest = [block for case in each.nearest for block in _case(case)]
     beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
-    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((about, beside), "beside"))
+    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), (about, beside))
 
 
 def _source(each: SurvivorReading) -> tuple[doc.Block, ...]:
-    return doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n")))
+    return doc.Heading(f"The program ({each.language})"), doc.Preformatted(tuple(each.source.split("\n")))
 
 
 def _input(problem: str, case: int) -> doc.Written:
@@ -267,7 +264,7 @@ def _more(problem: str, source: Mapping[str, str]) -> Iterator[str]:
 
 
 def _case(case: NearCase) -> Iterator[doc.Block]:
-    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}", 4)
+    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {_origin(case)}")
     yield doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True)
     yield doc.Preformatted(tuple(case.input.split("\n")))
     yield doc.Paragraph("expected", soft=True)
@@ -291,16 +288,16 @@ def _contested(result: RunResult) -> Iterator[doc.Block]:
         columns = (doc.Column("submission", _NAME), doc.Column("its answer", _TEXT))
         said = ((doc.code(name), shorten(words, _MOST)) for name, words in each.says)
         given = (
-            doc.Heading(("The input: ", _input(each.problem, each.case.id)), 4),
+            doc.Heading(("The input: ", _input(each.problem, each.case.id))),
             doc.Preformatted(tuple(each.case.input.split("\n"))),
         )
         answers = (
-            doc.Heading("The expected output, from the reference solution", 4),
+            doc.Heading("The expected output, from the reference solution"),
             doc.Preformatted(tuple(each.case.answer.split("\n"))),
             doc.table(columns, said),
         )
         summary = (doc.code(each.problem), f" case {each.case.id}: {_origin(each.case)}")
-        yield doc.Details(summary, doc.Panes((given, answers), "beside"))
+        yield doc.Details(summary, (given, answers))
 
 
 def _origin(case: NearCase) -> str:
@@ -313,8 +310,10 @@ def _noted(rows: Sequence[doc.Row]) -> Iterator[doc.Block]:
 
 
 def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
-    """Return the notes on all problems: the problem, the subject in it, and the note."""
-    return [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
+    """Return the notes on all problems: the problem, the subject in it, and the note; then the rows left out."""
+    found = [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
+    rows = [(f"row {row.number} (from 0)", "left out", shorten(row.why, _MOST)) for row in result.left_out_rows]
+    return [*found, *rows]
 
 
 def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
@@ -328,18 +327,6 @@ def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
         yield "note", shorten(words, _MOST)
 
 
-def _rows_left_out(result: RunResult) -> Iterator[doc.Block]:
-    if not result.rows_left_out:
-        return
-    shown = len(result.left_out_rows)
-    first = f"; shown are the first {shown}" if shown < result.rows_left_out else ""
-    yield doc.table(
-        (doc.Column("row"), doc.Column("why", _NAME)),
-        ((str(row.number), shorten(row.why, _MOST)) for row in result.left_out_rows),
-        note=f"{count(result.rows_left_out, 'row')} could not be used{first}. Rows are counted from 0.",
-    )
-
-
 def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     if not result.problems:
         return
@@ -351,7 +338,7 @@ def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     )
     yield LEGEND
     for number, problem in enumerate(result.problems):
-        yield doc.Details(_summed(problem), doc.Panes((tuple(kill_matrix(problem)),), "one"), f"problem-{number}")
+        yield doc.Details(_summed(problem), (tuple(kill_matrix(problem)),), f"problem-{number}")
 
 
 def _summed(problem: ProblemResult) -> doc.Words:
@@ -374,4 +361,4 @@ def _pool(result: RunResult, charts: Iterable[doc.Chart]) -> Iterator[doc.Block]
     for url, leases in gone_endpoints(result).items():
         yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))
     yield pool_table(result)
-    yield from _drawn(charts, lambda title: title == UTILISATION)
+    yield from _drawn(charts, UTILISATION)

@@ -183,13 +183,6 @@ def warnings(result: RunResult) -> Iterator[str]:
         yield (
             f"{count(unjudged, 'verdict')} unjudged: {_lack(result)}. They do not count for or against a submission."
         )
-    if unknown := counts["not_judged"]:
-        yield (
-            f"{count(unknown, 'submission')} not judged on every case: they count neither as kept nor as killed, and "
-            "in no rate."
-        )
-    if rejected := counts["rejected"]:
-        yield f"{count(rejected, 'accepted submission')} rejected by some case: a case or a submission is wrong."
     yield from _notes(counts)
     if totals.idle:
         yield f"No case that counts: {_named(totals.idle_named, totals.idle)}."

@@ -27,18 +27,20 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
 )
 MOST_COLUMNS: Final = 60  # a reader cannot compare more
 _MOST_DETAIL: Final = 80
-_TALL: Final = 100  # from this number on, the numbers of cases are upright
 _NARROW, _WIDE = 30, 48  # letters of a name beside many columns, and beside few
 _MANY: Final = 25
 _NEVER: Final = "\u00b7"
 _ABSTAINED: Final = "t"  # a time limit that does not count
 
-LEGEND: Final = doc.Legend(
-    (
-        *((verdict.value, letter, verdict.value.replace("_", " ")) for verdict, letter in LETTERS.items()),
-        ("abstained", _ABSTAINED, "abstained: accepted, but too slow here"),
-        ("none", _NEVER, "never run"),
-    )
+LEGEND: Final = doc.Paragraph(
+    "; ".join(
+        (
+            *(f"{letter} {verdict.value.replace('_', ' ')}" for verdict, letter in LETTERS.items()),
+            f"{_ABSTAINED} abstained: accepted, but too slow here",
+            f"{_NEVER} never run",
+        )
+    ),
+    soft=True,
 )
 
 
@@ -76,28 +78,17 @@ def _matrix(problem: ProblemResult, cases: Sequence[CaseResult], kept: set[int])
         ("wrong", problem.wrong),
         ("does not compile: not counted", uncompiled),
     )
-    tall = any(case.id >= _TALL for case in cases)
-    marks = ["kept" if case.id in kept else "" for case in cases]
-    numbers = [
-        doc.Cell(str(case.id), meaning=_meaning(case, kept), mark=mark) for case, mark in zip(cases, marks, strict=True)
+    rows: list[doc.Row] = [
+        ("own data, kept", "", *(f"{'S' if case.sample else ''}{'K' if case.id in kept else ''}" for case in cases))
     ]
-    letters = [
-        doc.Cell(f"{'S' if case.sample else ''}{'K' if mark else ''}", mark=mark)
-        for case, mark in zip(cases, marks, strict=True)
-    ]
+    for heading, several in kinds:
+        if several:
+            rows += [(doc.strong(heading), *[""] * (1 + len(cases))), *(_row(each, problem, cases) for each in several)]
+    columns = (doc.Column(str(case.id), meaning=_meaning(case, kept)) for case in cases)
     return doc.Table(
-        columns=(
-            doc.Column("submission", doc.ColumnKind.NAME),
-            doc.Column("failed"),
-            *(doc.Column(str(case.id)) for case in cases),
-        ),
-        groups=tuple(
-            doc.RowGroup(heading, tuple(_row(each, problem, cases) for each in several))
-            for heading, several in kinds
-            if several
-        ),
-        look="matrix tall" if tall else "matrix",
-        marks=(("case", "", *numbers), ("own data, kept", "failed", *letters)),
+        (doc.Column("submission", doc.ColumnKind.NAME), doc.Column("failed", doc.ColumnKind.TEXT), *columns),
+        tuple(rows),
+        look="matrix",
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from balancer.pipeline.report.document import problem_table
-from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, troubles, warnings
+from balancer.pipeline.report.headline import left_out_lines, troubles, verdict, warnings
 from balancer.pipeline.report.tables import (
     brought_table,
     endpoint_lines,
@@ -23,7 +23,7 @@ from balancer.pipeline.report.tables import (
 from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting import document as doc
 from balancer.reporting.terminal import cleaner, print_sections
-from balancer.reporting.words import count, percent, shorten
+from balancer.reporting.words import count, shorten
 
 __all__ = ["print_summary"]
 
@@ -54,8 +54,10 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
         yield doc.Section("Problems", (problem_table(result, most=_MOST_PROBLEMS),))
     if len(result.scores) > 1:
         yield doc.Section("Round by round", (round_table(result),))
+    about = f"{count(result.totals.problems, 'problem')}, {count(result.totals.counts['cases'], 'case')}"
     yield _untitled(
-        doc.Paragraph(_sentence(result)), *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result))
+        doc.Paragraph(f"{about}. {verdict(result)[0]}"),
+        *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result)),
     )
     if any(problem.survivors for problem in result.problems):
         yield doc.Section("Wrong submissions that survive", (_survivors(result),))
@@ -71,23 +73,6 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
 
 def _untitled(*blocks: doc.Block) -> doc.Section:
     return doc.Section("", blocks)
-
-
-def _sentence(result: RunResult) -> str:
-    counts = result.totals.counts
-    said = [f"{count(result.totals.problems, 'problem')}, {count(counts['cases'], 'case')}"]
-    if counts["accepted"]:
-        judged = counts["accepted_judged"]
-        said.append(f"accepted kept {_rate(counts['accepted_kept'], judged)}" if judged else f"accepted {NOT_JUDGED}")
-    if counts["wrong"]:
-        before, after, judged = counts["wrong_killed_before"], counts["wrong_killed"], counts["wrong_judged"]
-        rates = f"wrong killed before {_rate(before, judged)}, after {_rate(after, judged)}"
-        said.append(rates if judged else f"wrong {NOT_JUDGED}")
-    return "; ".join(said)
-
-
-def _rate(part: int, whole: int) -> str:
-    return f"{part}/{whole} ({percent(part, whole)})"
 
 
 def _survivors(result: RunResult) -> doc.Table:

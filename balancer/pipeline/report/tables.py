@@ -5,7 +5,6 @@ Decides the name and the meaning of each column. A terminal leaves out wide colu
 Endpoint lines join the leases of a run with the pool's counters, also for endpoints that have left the pool.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,23 +15,20 @@ from balancer.reporting import document as doc
 from balancer.reporting.words import NOTHING, count, number, percent, seconds, shorten, times, visible
 
 __all__ = [
-    "RATES",
     "EndpointLine",
     "brought_table",
     "endpoint_lines",
     "endpoint_table",
     "facts",
     "gone_endpoints",
-    "moment",
     "pool_table",
-    "rate_cells",
     "round_table",
     "spent_said",
 ]
 
 _NAME = doc.ColumnKind.NAME
 # Attribute of the scores, heading, and meaning.
-RATES = (
+_RATES = (
     ("tpr", "accepted kept", "over all submissions (TPR)"),
     ("tnr", "wrong rejected", "over all submissions (TNR)"),
     ("accuracy", "verifier accuracy", "problems whose cases keep every accepted and reject every wrong submission"),
@@ -73,16 +69,16 @@ class EndpointLine:
 
 def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
     """Return a line for each endpoint of the pool, in the pool's order."""
-    spans, work = _by_endpoint(result), result.work
+    work = result.work
     weights = sum(stats.weight for stats in result.pool.endpoints)
     return tuple(
         EndpointLine(
             number,
             stats,
             stats.weight / weights if weights else 0.0,
-            _utilisation(work.at(stats.name).busy_s, stats.capacity * result.makespan_s),
+            work.at(stats.name).busy_s / offered_s if (offered_s := stats.capacity * result.makespan_s) > 0 else 0.0,
             work.at(stats.name).answers > 0,
-            tuple(spans[stats.name]),
+            tuple(span for span in result.spans if span.endpoint == stats.name),
         )
         for number, stats in enumerate(result.pool.endpoints, start=1)
     )
@@ -94,21 +90,17 @@ def gone_endpoints(result: RunResult) -> Mapping[str, int]:
     return {name: work.leases for name, work in result.work.endpoints.items() if name not in known}
 
 
-def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:
-    spans: defaultdict[str, list[Span]] = defaultdict(list)
-    for span in result.spans:
-        spans[span.endpoint].append(span)
-    return spans
-
-
-def _utilisation(busy_s: float, offered_s: float) -> float:
-    return busy_s / offered_s if offered_s > 0 else 0.0
-
-
 def round_table(result: RunResult) -> doc.Table:
-    """Return the rates of each moment."""
-    columns = [doc.Column("", _NAME), *(doc.Column(head, meaning=meaning) for _, head, meaning in RATES)]
-    return doc.table(columns, [(moment(scores.rounds), *rate_cells(scores)) for scores in result.scores])
+    """Return the rates with own data alone, and after each round. Rounds are named from 0, as in origins."""
+    columns = [doc.Column("", _NAME), *(doc.Column(head, meaning=meaning) for _, head, meaning in _RATES)]
+    names = (f"round {scores.rounds - 1}" if scores.rounds else "own data" for scores in result.scores)
+    return doc.table(columns, [(name, *_rates(scores)) for name, scores in zip(names, result.scores, strict=True)])
+
+
+def _rates(scores: RoundScores) -> Iterator[str]:
+    for name, *_ in _RATES:
+        rate: float | None = getattr(scores, name)
+        yield NOTHING if rate is None else f"{100 * rate:.1f}%"
 
 
 def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
@@ -163,7 +155,7 @@ def _doubtful(number: int) -> doc.Cell:
 def facts(rows: Iterable[doc.Row]) -> doc.Table:
     """Return a table of names and values."""
     columns = (doc.Column("", _NAME), doc.Column("", doc.ColumnKind.TEXT))
-    return doc.Table(columns, (doc.RowGroup("", tuple(rows)),), look="facts")
+    return doc.Table(columns, tuple(rows), look="facts")
 
 
 def pool_table(result: RunResult) -> doc.Table:
@@ -191,18 +183,6 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
     if again := result.verified.again:
         part = percent(again, result.verified.runs)
         yield "made again", f"{count(again, 'run')} to verify others ({part}); {result.verified.differed} outvoted"
-
-
-def rate_cells(scores: RoundScores) -> Iterator[str]:
-    """Yield each rate of a moment as a percentage."""
-    for name, *_ in RATES:
-        rate: float | None = getattr(scores, name)
-        yield NOTHING if rate is None else f"{100 * rate:.1f}%"
-
-
-def moment(rounds: int) -> str:
-    """Return the name of the moment after so many rounds. Rounds are named from 0, as in origins."""
-    return f"round {rounds - 1}" if rounds else "own data"
 
 
 def spent_said(result: RunResult) -> str:

@@ -187,8 +187,7 @@ class ProposalBatches:
         self._toolbox.now("making inputs for")
         given = []
         if not self._batch and not self._round:  # generators with only the problem's own data get no share
-            recipes = wanted <= 0 and bool(self._sample.problem.recipes)
-            given = [self._taken(each, 0, room, 0) for each in self._sources if not each.equipped or recipes]
+            given = [self._taken(each, 0, room, 0) for each in self._sources if not each.equipped]
         for source, share in zip(self._sources, self._shares(wanted), strict=True):
             if share and not source.dry:
                 given.append(self._taken(source, share, room, self._batch))
@@ -321,7 +320,7 @@ class ProposalBatches:
         self, generator: Generator, problem: Problem, most: int
     ) -> Callable[[random.Random], Iterable[Proposal]]:
         if self._feedback is None:
-            return lambda rng: generator.propose(problem, rng, len(problem.data) + len(problem.recipes) + most)
+            return lambda rng: generator.propose(problem, rng, len(problem.data) + most)
         feedback = self._feedback
         return lambda rng: generator.refine(problem, feedback, rng, most)  # type: ignore[attr-defined]  # the able have it
 

@@ -282,7 +282,7 @@ def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
             *(submission.program for submission in problem.submissions),
             *problem.input_validators,
             *((problem.checker.program,) if problem.checker.program else ()),
-            *(recipe.program for recipe in problem.recipes if recipe.program),
+            *(recipe.program for recipe in problem.recipes),
         )
     }
     return frozenset(used or {*LANGUAGES, python})

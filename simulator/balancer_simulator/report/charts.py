@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from balancer.reporting.charts import MOST_LINES, Drawing, narrow_svg, to_svg
+from balancer.reporting.charts import MOST_LINES, Drawing, to_svg
 from balancer.reporting.document import Chart
 from balancer.reporting.words import percent
 from balancer_simulator.studies import plots
@@ -89,7 +89,7 @@ def _shares(study: Study, policy: str) -> Chart:
 
 
 def _chart(title: str, caption: str, drawing: Drawing) -> Chart:
-    return Chart(title, caption, to_svg(drawing), narrow=narrow_svg(drawing))
+    return Chart(title, caption, to_svg(drawing))
 
 
 def _capital(words: str) -> str:

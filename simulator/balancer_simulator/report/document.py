@@ -80,17 +80,13 @@ def _figures(study: Study) -> Iterator[doc.Block]:
     yield first
     if others:
         more = len(study.policies) - len(first.columns) + 1
-        yield doc.Details(f"Figures of the other {count(more, 'policy', 'policies')}", _one(others))
+        yield doc.Details(f"Figures of the other {count(more, 'policy', 'policies')}", (tuple(others),))
 
 
 def _charts(charts: Sequence[doc.Chart]) -> Iterator[doc.Block]:
     yield doc.Figures(tuple(chart for chart in charts if not chart.folded))
     if folded := tuple(chart for chart in charts if chart.folded):
-        yield doc.Details(f"{count(len(folded), 'chart')} of the other policies", _one([doc.Figures(folded)]))
-
-
-def _one(blocks: Sequence[doc.Block]) -> doc.Panes:
-    return doc.Panes((tuple(blocks),), "one")
+        yield doc.Details(f"{count(len(folded), 'chart')} of the other policies", ((doc.Figures(folded),),))
 
 
 def _ranking(study: Study) -> Iterator[doc.Block]:

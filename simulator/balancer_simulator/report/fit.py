@@ -9,13 +9,13 @@ import numpy as np
 from balancer.reporting import charts
 from balancer.reporting.charts import ChartLine, line_chart, to_svg
 from balancer.reporting.document import (
-    Bullets,
     Cell,
     Chart,
     Column,
     ColumnKind,
     Document,
     Figures,
+    Paragraph,
     Section,
     Table,
     Tone,
@@ -65,7 +65,7 @@ def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
     sections = (
         Section("Measured and fitted", (fit_table(held),), "compared", "Compared"),
         Section("Call times", (Figures(tuple(map(quantile_chart, held.calls))),), "calls", "Call times"),
-        Section("What was fitted", (Bullets(tuple(fit_lines(fit))),), "fitted", "Fitted"),
+        Section("What was fitted", tuple(map(Paragraph, fit_lines(fit))), "fitted", "Fitted"),
         replace(scenario_section(fit.scenario(), "The fitted scenario"), folded=True, label="Scenario"),
     )
     tone = Tone.BAD if held.off() else Tone.GOOD

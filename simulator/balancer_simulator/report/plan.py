@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from balancer.reporting import charts
-from balancer.reporting.charts import ChartLine, line_chart, narrow_svg, to_svg
+from balancer.reporting.charts import ChartLine, line_chart, to_svg
 from balancer.reporting.document import Chart, Document, Figures, Section
 from balancer.reporting.words import count
 from balancer_simulator.planning.plan import PoolPlan, Setting
@@ -107,7 +107,7 @@ def plan_chart(found: PoolPlan) -> Chart:
     )  # fmt: skip
     gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
     caption = f"The lines at the marks are 95% intervals of one run.{gone}"
-    return Chart(title, caption, to_svg(drawing), narrow=narrow_svg(drawing))
+    return Chart(title, caption, to_svg(drawing))
 
 
 def _line(name: str, found: Mapping[float, Predicted]) -> ChartLine:

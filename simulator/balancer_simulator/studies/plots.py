@@ -114,7 +114,7 @@ def _shown(draw: "Callable[[Axes], Drawing]", ax: "Axes | None") -> "Axes":
         from matplotlib import pyplot
 
         _, ax = pyplot.subplots(figsize=(8.0, 4.5), layout="constrained")
-    return charts.in_ink(draw(ax))
+    return charts.with_legend(draw(ax))
 
 
 # -- over requests and time ----------------------------------------------------------------------------

@@ -1,6 +1,5 @@
-"""Made-up runs for the tests of reports: of any size, from a seed, and as hostile as one likes."""
+"""Made-up runs for the tests of reports: of any size, from a seed."""
 
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
@@ -23,33 +22,12 @@ from balancer.problem import Origin, Verdict
 
 __all__ = ["case", "empty_run", "made_up_problem", "made_up_run", "submission", "with_spans", "work_of"]
 
-_NAMES = (
-    "cheapest-trip",
-    "close-pairs",
-    "exact-change",
-    "leaderboard",
-    "longest-run",
-    "meeting-room",
-    "pair-sum",
-    "prime-check",
-    "rope-cutting",
-    "spread",
-    "stock-value",
-    "two-teams",
-    "undo-log",
-    "unpack",
-)
 _WRONG = (
-    ("wrong_answer/greedy.cpp", "wrong_answer"),
-    ("wrong_answer/off_by_one_in_the_last_row.py", "wrong_answer"),
-    ("time_limit_exceeded/quadratic.py", "time_limit_exceeded"),
-    ("run_time_error/deep_recursion.py", "run_time_error"),
+    ("wrong_answer/greedy.cpp", Verdict.WRONG_ANSWER),
+    ("wrong_answer/off_by_one_in_the_last_row.py", Verdict.WRONG_ANSWER),
+    ("time_limit_exceeded/quadratic.py", Verdict.TIME_LIMIT),
+    ("run_time_error/deep_recursion.py", Verdict.RUN_TIME_ERROR),
 )
-_LIKELY = {
-    "wrong_answer": Verdict.WRONG_ANSWER,
-    "time_limit_exceeded": Verdict.TIME_LIMIT,
-    "run_time_error": Verdict.RUN_TIME_ERROR,
-}
 
 
 def case(number: int, *, sample: bool = False, state: CaseState = CaseState.READY) -> CaseResult:
@@ -67,36 +45,32 @@ def submission(
 
 
 def made_up_problem(name: str, rng: Random, *, cases: int = 40, wrong: int = 4) -> ProblemResult:
-    """Return a problem with 2 accepted submissions; half of the wrong ones are killed by its own data."""
+    """Return a problem with 2 accepted submissions; some have a contested case, and notes."""
     ready = tuple(case(n, sample=n < 3) for n in range(cases))
     contested = case(cases, state=CaseState.CONTESTED)
-    accepted = tuple(
-        submission(f"accepted/{s}", [Verdict.ACCEPTED] * cases, accepted=True) for s in ("reference.cpp", "other.py")
-    )
-    disagrees = rng.random() < 0.2
+    accepted = [submission(f"accepted/{s}", [Verdict.ACCEPTED] * cases, accepted=True) for s in ("one.cpp", "other.py")]
+    odd = rng.random() < 0.2
+    differs = Disagreement(cases, contested.origin, "accepted/other.py", Verdict.WRONG_ANSWER, "3 != 4")
     return ProblemResult(
         id=name,
         name=name.replace("-", " ").title(),
-        cases=(*ready, contested) if disagrees else ready,
+        cases=(*ready, contested) if odd else ready,
         submissions=(*accepted, *_wrong(rng, cases, wrong)),
-        disagreements=(Disagreement(cases, contested.origin, "accepted/other.py", Verdict.WRONG_ANSWER, "3 != 4"),)
-        if disagrees
-        else (),
+        disagreements=(differs,) * odd,
         invalid=rng.randrange(9),
-        left_out={"wrong_answer/old.rb": "unknown language 'ruby'"} if rng.random() < 0.2 else {},
-        notes=("proposed 400 inputs, kept 40",) if rng.random() < 0.2 else (),
+        left_out={"wrong_answer/old.rb": "unknown language 'ruby'"} if odd else {},
+        notes=("proposed 400 inputs, kept 40",) * odd,
     )
 
 
 def _wrong(rng: Random, cases: int, number: int) -> Iterator[SubmissionResult]:
     for n in range(number):
-        name, expected = _WRONG[n % len(_WRONG)]
+        name, likely = _WRONG[n % len(_WRONG)]
         often = rng.choice((0.0, 0.02, 0.1, 0.5))
-        verdicts = [_LIKELY[expected] if rng.random() < often else Verdict.ACCEPTED for _ in range(cases)]
+        verdicts = [likely if rng.random() < often else Verdict.ACCEPTED for _ in range(cases)]
         name = name if n < len(_WRONG) else name.replace("/", f"/{n}_")
-        yield replace(
-            submission(name, verdicts, expected=expected), times_s={n: rng.expovariate(8) for n in range(cases)}
-        )
+        made = submission(name, verdicts, expected=name.partition("/")[0])
+        yield replace(made, times_s={n: rng.expovariate(8) for n in range(cases)})
 
 
 def made_up_run(
@@ -104,13 +78,16 @@ def made_up_run(
 ) -> RunResult:
     """Return a run whose leases keep to the endpoints' capacities."""
     rng = Random(seed)
-    names = [_NAMES[n] if n < len(_NAMES) else f"problem-{n}" for n in range(problems)]
-    found = tuple(made_up_problem(name, rng, cases=cases, wrong=wrong) for name in names)
+    found = tuple(made_up_problem(f"problem-{n}", rng, cases=cases, wrong=wrong) for n in range(problems))
     urls = [f"http://sandbox-{n % 7}.judge.example.org:{8080 + n}/" for n in range(endpoints)]
-    spans = tuple(_schedule(rng, found, urls, capacity))
+    spans = tuple(_schedule(rng, found, urls * capacity))
+    waits = WaitHistogram()
+    waits.add(0.02)
+    stats = [_endpoint(url, [s for s in spans if s.endpoint == url], len(spans), capacity) for url in urls]
+    counts = {"acquired": len(spans), "timed_out": 3 if spans else 0, "waiting": 0}
     return RunResult(
         problems=found,
-        pool=_pool(rng, urls, spans, capacity),
+        pool=PoolStats.of(stats, strategy="least_in_flight", waits=waits, **counts),
         slots=endpoints * capacity,
         makespan_s=max((s.ended_s for s in spans), default=0.0) - min((s.started_s for s in spans), default=0.0),
         spans=spans,
@@ -141,65 +118,22 @@ def with_spans(result: RunResult, *spans: Span) -> RunResult:
     return replace(result, spans=spans, work=work_of(spans))
 
 
-def watched(result: RunResult, *health: str) -> RunResult:
-    """Return `result` with the health of its endpoints watched; the nth was ejected n times, from 0."""
-    endpoints = tuple(
-        replace(stats, health=word, ejections=n)
-        for n, (stats, word) in enumerate(zip(result.pool.endpoints, health, strict=True))
-    )
-    return replace(result, pool=replace(result.pool, endpoints=endpoints))
-
-
-def outage_run() -> RunResult:
-    """Return a run that judged nothing, because no endpoint answered."""
-    run = made_up_run(problems=2, cases=3, endpoints=2)
-    lost = tuple(
-        replace(
-            problem,
-            cases=tuple(replace(case, state=CaseState.UNJUDGED) for case in problem.cases),
-            submissions=tuple(replace(s, verdicts={}, times_s={}) for s in problem.submissions),
-            disagreements=(),
-        )
-        for problem in run.problems
-    )
-    return replace(run, problems=lost)
-
-
 def empty_run() -> RunResult:
     """Return a run of nothing on nothing."""
     pool = PoolStats.of([], strategy="fifo", acquired=0, timed_out=0, waiting=0, waits=WaitHistogram())
     return RunResult(problems=(), pool=pool, slots=0, makespan_s=0.0, spans=(), strategy="fifo")
 
 
-def _schedule(rng: Random, problems: Sequence[ProblemResult], urls: Sequence[str], capacity: int) -> Iterator[Span]:
-    """Give each run to the slot that is free first."""
-    slots = [(0.25 + rng.random() / 50, n, urls[n % len(urls)]) for n in range(len(urls) * capacity)]
-    heapq.heapify(slots)
-    for problem in problems:
-        runs = [(s, c) for c in problem.cases for s in problem.submissions]
-        for run, c in runs:
-            start_s, n, url = heapq.heappop(slots)
-            end_s = start_s + 0.02 + rng.expovariate(1 / 0.08)
-            stage = RunStage.AGREE if run.accepted else RunStage.VALIDATE_SOLUTION
-            if run is problem.submissions[0]:
-                stage = rng.choice((RunStage.VALIDATE_INPUT, RunStage.REFERENCE))
-            outcome = "failure" if rng.random() < 0.004 else "success"
-            yield Span(url, problem.id, stage, run.name, c.id, start_s, end_s, outcome)
-            heapq.heappush(slots, (end_s + rng.expovariate(1 / 0.01), n, url))
-
-
-def _pool(rng: Random, urls: Sequence[str], spans: Sequence[Span], capacity: int) -> PoolStats:
-    waits = WaitHistogram()
-    for _ in spans:
-        waits.add(max(0.0, rng.gauss(0.02, 0.03)))
-    return PoolStats.of(
-        [_endpoint(url, [s for s in spans if s.endpoint == url], len(spans), capacity) for url in urls],
-        strategy="least_in_flight",
-        acquired=len(spans),
-        timed_out=3 if spans else 0,
-        waiting=0,
-        waits=waits,
-    )
+def _schedule(rng: Random, problems: Sequence[ProblemResult], slots: Sequence[str]) -> Iterator[Span]:
+    """Give each run to the next slot."""
+    free_s = [0.25 + rng.random() / 50 for _ in slots]
+    runs = [(problem, run, each) for problem in problems for each in problem.cases for run in problem.submissions]
+    for number, (problem, run, each) in enumerate(runs):
+        slot = number % len(slots)
+        start_s, end_s = free_s[slot], free_s[slot] + 0.02 + rng.expovariate(1 / 0.08)
+        stage = RunStage.AGREE if run.accepted else RunStage.VALIDATE_SOLUTION
+        yield Span(slots[slot], problem.id, stage, run.name, each.id, start_s, end_s, "success")
+        free_s[slot] = end_s + rng.expovariate(1 / 0.01)
 
 
 def _endpoint(url: str, spans: Sequence[Span], total: int, capacity: int) -> EndpointStats:
@@ -209,7 +143,7 @@ def _endpoint(url: str, spans: Sequence[Span], total: int, capacity: int) -> End
         in_flight=0,
         limit=capacity,
         leases=len(spans),
-        failures=sum(s.outcome == "failure" for s in spans),
+        failures=0,
         share=len(spans) / total if total else 0.0,
         busy_s=sum(s.ended_s - s.started_s for s in spans),
         capacity=capacity,

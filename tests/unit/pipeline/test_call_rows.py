@@ -237,13 +237,6 @@ def test_drawn_arguments_keep_what_all_samples_have(tmp_path):
     assert {"large arguments, 2000", "argument 4 greatest"} <= seen
 
 
-def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path):
-    problem = _known(tmp_path)
-    one, other = ([each.data for each in MutateGenerator().propose(problem, Random(3), 50)] for _ in range(2))
-    assert one == other
-    assert len(set(one)) == len(one) == 50
-
-
 @pytest.mark.parametrize(
     "values",
     [[None], [True, False], [1, "a"], [[]], [{}], [{"a": 1}, {"b": 2}], [[[], [1]]], [1.5, 2], [math.nan],

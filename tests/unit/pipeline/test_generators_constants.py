@@ -1,10 +1,8 @@
 """Constants of programs as values of inputs."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_lowercase
-
-import pytest
 
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.mutate import MutateGenerator
@@ -13,60 +11,13 @@ from balancer.problem import Submission
 from balancer.program import Program
 from tests.unit.pipeline.knowing import known, problem
 
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A tiny package with a rare value for which a wrong program survives.
-
-    Args:
-        validator: the text of its input validator, in Python.
-        samples: its inputs.
-        accepted, wrong: two submissions, in Python; the wrong one is right on the samples.
-    """
-
-    validator: str
-    samples: tuple[str, ...]
-    accepted: str
-    wrong: str
-
-
-_LIST = """import sys
-n = int(input())
-assert 1 <= n <= 2000
-a = list(map(int, input().split()))
-assert len(a) == n
-assert all(1 <= x <= 1000000 for x in a)
-assert sys.stdin.read() == ""
-sys.exit(42)
-"""
-
-CORNERS = {
-    # Off by one at a bound that only the programs name.
-    "bound in code": Cause(
-        """import sys
+# Off by one at a bound that only the programs name.
+_VALIDATOR = """import sys
 t, k = map(int, input().split())
 assert 0 <= t <= 100000 and 1 <= k <= 9
 sys.exit(42)
-""",
-        ("30 2\n", "9000 3\n"),
-        "t, k = map(int, input().split())\nprint(k * (5 if t < 5400 else 9))\n",
-        "t, k = map(int, input().split())\nprint(k * (5 if t <= 5400 else 9))\n",
-    ),
-    # A number of things at which a wrong program changes its way.
-    "count in code": Cause(
-        _LIST,
-        ("3\n5 1 4\n", "2\n7 7\n"),
-        "n = int(input())\nprint(sum(map(int, input().split())))\n",
-        "n = int(input())\na = list(map(int, input().split()))\nprint(sum(a) if n != 366 else 0)\n",
-    ),
-}
-
-
-def submissions(cause: Cause) -> tuple[Submission, ...]:
-    return (
-        Submission("right.py", Program("python", cause.accepted), True, "accepted"),
-        Submission("wrong.py", Program("python", cause.wrong), False, "wrong_answer"),
-    )
+"""
+_PROGRAM = "t, k = map(int, input().split())\nprint(k * (5 if t {} 5400 else 9))\n"
 
 
 def test_rare_constants_of_wrong_submissions_come_first():
@@ -83,17 +34,17 @@ def test_words_of_strings_come_after_numbers():
     assert constants_of((right, wrong)) == (8, 7, "purr", "meow")
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("bound in code", b"5400 "), ("count in code", b"366\n")])
-def test_a_value_that_only_programs_name_is_tried(name, wanted):
-    cause = CORNERS[name]
-    plain = problem(*cause.samples, validator=cause.validator)
+def test_a_value_that_only_programs_name_is_tried():
+    plain = problem("30 2\n", "9000 3\n", validator=_VALIDATOR)
+    right = Submission("right.py", Program("python", _PROGRAM.format("<")), True, "accepted")
+    wrong = Submission("wrong.py", Program("python", _PROGRAM.format("<=")), False, "wrong_answer")
 
-    def proposed(by: tuple[Submission, ...]) -> bool:
+    def proposed(*by: Submission) -> bool:
         found = MutateGenerator().propose(replace(plain, submissions=by), random.Random(1), 45)
-        return any(each.data.startswith(wanted) for each in found)
+        return any(each.data.startswith(b"5400 ") for each in found)
 
-    assert not proposed(())
-    assert proposed(submissions(cause))
+    assert not proposed()
+    assert proposed(right, wrong)
 
 
 def test_words_that_programs_name_are_values_and_so_are_words_one_edit_away():

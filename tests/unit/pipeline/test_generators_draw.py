@@ -16,7 +16,6 @@ from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
     Where,
-    draw_decimals,
     draw_number,
     draw_numbers,
     draw_words,
@@ -91,13 +90,6 @@ def test_words_keep_to_their_letters_and_lengths(low, extra, letters, where, how
     assert all(low <= len(word) <= low + extra and set(word) <= set(letters) for word in words)
 
 
-@given(st.sampled_from(Shape), st.integers(1, 12), st.integers(0, 80), seeds)
-def test_edges_are_as_many_as_asked_for_and_between_nodes(shape, nodes, count, rng):
-    edges = draw_edges(shape, nodes, count, rng, simple=False, connected=False)
-    assert len(edges) == count
-    assert all(0 <= node < nodes for edge in edges for node in edge)
-
-
 @given(st.sampled_from(Shape), st.integers(2, 12), st.data(), seeds)
 def test_connected_simple_graphs_are_both(shape, nodes, data, rng):
     count = data.draw(st.integers(nodes - 1, nodes * (nodes - 1) // 2), label="edges")
@@ -114,22 +106,6 @@ def test_all_words_together_are_no_longer_than_one_may_be():
 
 
 # -- numbers with decimals, and next to what 32 and 64 bits hold -------------------------------------------
-
-
-@given(
-    st.integers(0, 20),
-    st.integers(-1000, 1000),
-    st.integers(0, 10**6),
-    st.integers(0, 12),
-    st.sampled_from(Where),
-    st.sampled_from(How),
-    seeds,
-)
-def test_decimals_are_as_many_as_asked_for_and_within_limits(count, low, width, decimals, where, how, rng):
-    limits = DrawLimits(low, low + width, low, low + width)
-    values = draw_decimals(count, limits, decimals, where, how, rng)
-    assert len(values) == count
-    assert all(low * 10**decimals <= value <= (low + width) * 10**decimals for value in values)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -168,10 +144,3 @@ def test_lists_without_repeats_lie_where_a_style_says():
     assert [*range(1, 51)] not in made["most, anywhere"]
     top = next(style for style in telling_styles() if Where.TOP in style.where)
     assert all(1000 - 2 * len(values) - 2 < min(values) for values in lists(top)), "next to each other, with gaps"
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_few_letters_are_of_two_classes(seed):
-    one = DrawLimits(1, 1, 1, 1)
-    words = draw_words(50, "ABCDEFGH_", one, Where.TINY, How.RANDOM, random.Random(seed))
-    assert {word == "_" for word in words} == {True, False}

@@ -20,11 +20,6 @@ def cpp(source: str) -> Hints:
     return read_validators([Program("cpp", source)])
 
 
-def constants(source: str, *, is_python: bool = True) -> list[int]:
-    tokens, _ = lex(source, python=is_python)
-    return [token.value for token in tokens if token.value is not None]
-
-
 @pytest.mark.parametrize(
     ("source", "values"),
     [
@@ -35,7 +30,6 @@ def constants(source: str, *, is_python: bool = True) -> list[int]:
         ("-10**18", [-(10**18)]),
         ("1e-9", []),
         ("0x7fffffff", [2**31 - 1]),
-        ("0 < n and -(10**9) <= n", [0, -(10**9)]),
         ("2 * n", [2]),
         ("# 5\n6", [6]),
         ("'7' + \"8\"", []),
@@ -43,24 +37,16 @@ def constants(source: str, *, is_python: bool = True) -> list[int]:
         ("MAX = 3 * 10**5\nx <= MAX", [300_000, 300_000]),
         ("2 ** 99999", [2, 99999]),
         ("(((", []),
-    ],
-)
-def test_python_constants(source, values):
-    assert constants(source) == values
-
-
-@pytest.mark.parametrize(
-    ("source", "values"),
-    [
-        ("1'000'000", [10**6]),
-        ("100000LL", [100_000]),
+        ("int x = 1'000'000;", [10**6]),
+        ("int x = 100000LL;", [100_000]),
         ("#define MAXN 50 // 60\nx < MAXN /* 70 */;", [50, 50]),
-        ("const long long N = 1e5;\nif (n > 2 * N)", [100_000, 200_000]),
-        ("'9' - '0'", []),
+        ("const long long N = 1e5;\nif (n > 2 * N);", [100_000, 200_000]),
+        ("x = '9' - '0';", []),
     ],
 )
-def test_cpp_constants(source, values):
-    assert constants(source, is_python=False) == values
+def test_constants_of_a_source(source, values):
+    tokens, _ = lex(source, python=";" not in source)
+    assert [token.value for token in tokens if token.value is not None] == values
 
 
 @given(st.text(max_size=120), st.booleans())
@@ -102,17 +88,11 @@ def test_bounds_that_a_validator_names(source, pairs):
 
 
 @pytest.mark.parametrize(
-    ("source", "ends"),
-    [
-        ("assert 0 < n < 100001", [(1, 100_000)]),
-        ("assert 1 <= n <= 100000", [(1, 100_000)]),
-        ("if n < 1 or n > 100000: sys.exit(43)", [(1, 100_000)]),
-        ("if n <= 0 or n >= 100001: sys.exit(43)", [(1, 100_000)]),
-        ("for i in range(1, 100001): use(i)", []),
-    ],
+    "source",
+    ["assert 0 < n < 100001", "assert 1 <= n <= 100000", "if n <= 0 or n >= 100001: sys.exit(43)"],
 )
-def test_open_bounds_of_a_python_validator(source, ends):
-    assert [(pair.low, pair.high) for pair in python(source).pairs] == ends
+def test_open_bounds_of_a_python_validator(source):
+    assert [(pair.low, pair.high) for pair in python(source).pairs] == [(1, 100_000)]
 
 
 def test_a_grammar_is_read_without_what_runs_it():

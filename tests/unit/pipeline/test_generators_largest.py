@@ -36,11 +36,6 @@ def test_the_interval_in_a_refusal(words, interval):
     assert interval_in(words) == interval
 
 
-@given(st.text(max_size=100))
-def test_any_refusal_is_read_without_harm(words):
-    interval_in(words)
-
-
 @given(st.integers(1, 10**7), st.integers(0, 10**7), st.floats(0, 1))
 def test_sizes_step_down_to_within_a_factor_of_two_and_none_is_refused_a_third_time(high, limit, seen):
     """A validator accepts sizes up to `limit`, which nobody knows."""
@@ -120,10 +115,6 @@ def test_a_problem_without_a_large_input_says_so(size, refusals, says):
     line = shortfall(found, refusals, [f"{size}\n{' '.join(['5'] * size)}\n".encode(), b"1\n1\n", b"no input"])
     assert line.startswith(SHORTFALL) is bool(says)
     assert line.endswith(says)
-
-
-def test_without_a_named_size_nothing_is_said():
-    assert shortfall(known("3\n7 8 9\n", "2\n1 0\n"), [], [b"1\n1\n"]) == ""
 
 
 def test_without_a_valid_input_nothing_is_said():

@@ -23,28 +23,20 @@ def smaller(inputs: tuple[str, ...], data: str) -> list[str]:
     ("inputs", "data", "wanted"),
     [
         (LISTS, "4\n5 1 4 8\n", "2\n4 8\n"),
-        (LISTS, "4\n5 1 4 8\n", "3\n5 1 8\n"),
         (TWO_LISTS, "3 2\n5 1 4\n8 9\n", "3 1\n5 1 4\n9\n"),
-        (TWO_LISTS, "3 2\n5 1 4\n8 9\n", "2 2\n5 1\n8 9\n"),
         (CASES, "3\n1\n2\n2\n8 8\n1\n3\n", "2\n2\n8 8\n1\n3\n"),
         (CASES, "1\n4\n1 2 3 9\n", "1\n2\n3 9\n"),
         (TREES, "5\n1 2\n2 3\n2 4\n4 5\n", "4\n1 2\n2 3\n2 4\n"),  # without the leaf 5
         (TREES, "3\n1 2\n2 3\n", "2\n1 2\n"),  # without 1, the others numbered anew
-        (GRAPHS, "4 4\n1 2\n2 3\n3 4\n4 1\n", "3 2\n2 3\n3 1\n"),  # without 1 or 2 or so
         (GRAPHS, "4 4\n1 2\n2 3\n3 4\n4 1\n", "4 2\n1 2\n2 3\n"),
         (MATRICES, "2 3\n1 2 3\n4 5 6\n", "2 2\n1 3\n4 6\n"),
-        (MATRICES, "2 3\n1 2 3\n4 5 6\n", "1 3\n4 5 6\n"),
         (WORDS, "4\nabab\n", "2\nab\n"),
         (WORDS, "4\nabab\n", "4\naaaa\n"),
         (SUMS, "4 20\n9 2 8 1\n", "3 11\n2 8 1\n"),  # the sum is put right
     ],
 )
 def test_what_is_taken_out_is_not_counted_any_more(inputs, data, wanted):
-    found = smaller(inputs, data)
-    if wanted == "3 2\n2 3\n3 1\n":
-        assert any(each in found for each in ("3 2\n1 2\n2 3\n", "3 2\n1 2\n3 1\n", "3 2\n2 3\n3 1\n"))
-    else:
-        assert wanted in found
+    assert wanted in smaller(inputs, data)
 
 
 @pytest.mark.parametrize("inputs", [LISTS, TWO_LISTS, CASES, TREES, GRAPHS, MATRICES, WORDS, SUMS])

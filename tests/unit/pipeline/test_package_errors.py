@@ -29,19 +29,12 @@ _FLAGS = "space_change_sensitive, float_tolerance, float_relative_tolerance, flo
 BAD_YAML: list[tuple[str, str]] = [
     ("name: a\nlimits: [\n", ":3: is not YAML (expected the node content, but found '<stream end>'); fix the syntax"),
     ("name: 2024-99-99", ": is not YAML (month must be in 1..12); fix the syntax"),
-    ("- name", ": holds ['name']; a mapping 'key: value' is allowed, write one"),
     ("name: [a, b]", ": name is ['a', 'b']; a text is allowed, or one for each language"),
-    ("limits: {time_limit: 0}", f": limits.time_limit is 0; {_SECONDS}"),
     ("limits: {time_limit: soon}", f": limits.time_limit is 'soon'; {_SECONDS}"),
     ("limits: {memory: true}", ": limits.memory is True; a number of MiB above 0 is allowed, e.g. 512"),
     ("limits: 3", ": limits is 3; a mapping is allowed, e.g. 'time_limit: 2'"),
     ("validation: fuzzy", ": validation is 'fuzzy'; allowed: default, custom; choose one"),
     ("validation: custom interactive", f": is an interactive problem (validation: 'custom interactive'); {_UNFIT}"),
-    ("validation: custom score", f": is a scoring problem (validation: 'custom score'); {_UNFIT}"),
-    (
-        "type: [pass-fail, interactive]",
-        f": is an interactive problem (type: ['pass-fail', 'interactive']); {_UNFIT}",
-    ),
     ("type: puzzle", ": type is 'puzzle'; pass-fail is allowed, write that"),
     ("constants: {n: [1]}", ": constants.n is [1]; a text or a number is allowed, or one for each variant"),
     ("validator_flags: 7", ": validator_flags is 7; a text is allowed, put it in quotes"),
@@ -59,7 +52,6 @@ BAD_YAML: list[tuple[str, str]] = [
 BAD: list[tuple[Files, str]] = [
     *(({"problem.yaml": yaml}, f"problem.yaml{line}") for yaml, line in BAD_YAML),
     ({"problem.yaml": GONE}, "problem.yaml: missing; every package has one, e.g. with the line 'name: Two Sums'"),
-    ({".timelimit": "-1\n"}, f".timelimit: holds '-1'; {_SECONDS}"),
     ({".timelimit": "nan\n"}, f".timelimit: holds 'nan'; {_SECONDS}"),
     ({"domjudge-problem.ini": "timelimit='soon'\n"}, f"domjudge-problem.ini: timelimit is 'soon'; {_SECONDS}"),
     (
@@ -110,13 +102,6 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
     assert places == ["problem.yaml"] * 3 + ["submissions/accepted", "data"]
 
 
-def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path):
-    (tmp_path / "other.yaml").write_text("name: x")
-    root = write(tmp_path / "p", {"problem.yaml": GONE})
-    os.symlink(tmp_path / "other.yaml", root / "problem.yaml")
-    assert problems_of(root) == ["problem.yaml: is a link that leads outside the package; put a copy there"]
-
-
 # One row: what is in the package beside what is in order, what is left out, and why.
 ODD: list[tuple[Files, dict[str, str]]] = [
     ({"data/secret/7.ans": "3"}, {"data/secret/7.ans": "has no input 7.in beside it"}),
@@ -128,7 +113,6 @@ ODD: list[tuple[Files, dict[str, str]]] = [
         {"submissions/wrong_answer/latin.cpp": b"// caf\xe9\n"},
         {"wrong_answer/latin.cpp": "is not UTF-8 (byte 6); save it as UTF-8"},
     ),
-    ({"input_validators/v.py": b"\xff"}, {"input_validators/v.py": "is not UTF-8 (byte 0); save it as UTF-8"}),
     ({"submissions/submissions.yaml": "- a\n"}, {"submissions/submissions.yaml": "holds ['a']; a mapping"}),
     (
         {"problem.yaml": "validation: default\n", "output_validators/v.py": "x", "output_validators/w.py": "x"},
@@ -190,14 +174,6 @@ def test_a_named_pipe_does_not_block(tmp_path):
     os.mkfifo(root / "data/sample/2.in")
     left_out = {"data/sample/2.in": "is not an ordinary file; only files are allowed here, remove it"}
     assert read_problem(root).left_out == left_out
-
-
-def test_nested_aliases_are_shown_in_a_line(tmp_path):
-    bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{new}: &{new} [{', '.join(['*' + old] * 8)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    (line,) = problems_of(write(tmp_path / "p", {"problem.yaml": f"{bomb}name: *i\n"}))
-    assert len(line) < 200
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_a_row_of_each_schema_is_read(name, id_, tests, programs, notes, tmp_pat
     assert {(test.input, test.output) for test in found.tests} <= texts
     assert " ".join(one.language for one in (*found.right, *found.wrong)) == programs
     assert "; ".join(found.notes) == notes
+    assert [isinstance(each, CallCase) for each in cases_of(row)] == [bool(test.function) for test in found.tests]
     assert "Print 2n." in found.statement
     if not programs:
         assert "it has no right solution; add a column right: [{language, source}]" in str(_read(tmp_path, row))
@@ -107,10 +108,6 @@ def test_columns_that_look_like_programs_and_are_not_used_are_named():
     assert problem_of({**ROWS["plain"], "checker": "x", "code_list": []}).notes == ("not used: checker",)
 
 
-def test_a_whole_number_is_an_id():
-    assert problem_of({**ROWS["plain"], "id": 7}).id == "7"
-
-
 @pytest.mark.parametrize(
     "tests",
     [
@@ -121,18 +118,6 @@ def test_a_whole_number_is_an_id():
 )
 def test_the_tests_of_a_row_are_read_without_the_row(tests):
     assert cases_of(tests) == [StdinCase("1\n", "2\n")]
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_the_judge_reads_a_row_of_each_schema(name):
-    cases = cases_of(ROWS[name])
-    if isinstance(cases[0], CallCase):
-        assert cases[0] in (CallCase("twice", [1], 2), CallCase("twice", [1, 0], 2))
-    else:
-        texts = {(case.input, case.output) for case in cases if isinstance(case, StdinCase)}
-        assert texts
-        assert texts <= {("1\n", "2\n"), ("5\n", "10\n"), ("5\n", "10")}
-    assert len(cases) == len(problem_of(ROWS[name]).tests)
 
 
 def test_parquet_gives_the_same_problems(tmp_path):
@@ -203,13 +188,10 @@ def _packed(value: Any) -> str:
     ("private", "why"),
     [
         (_packed(["no text"]), "FRAME, EMPTY_LIST; it must hold a single text, of JSON"),
-        (_packed(None), "its pickle has PROTO, NONE; it must"),
-        (base64.b64encode(zlib.compress(b"\x80\x04.")).decode(), "its pickle has PROTO, STOP; it must"),
         (base64.b64encode(zlib.compress(b"\x80\x04\x8c\x01a" + b"\x94" * 99 + b".")).decode(), "MEMOIZE; it must"),
         (base64.b64encode(zlib.compress(b"\x80\x02X\x01\0\0\0[r\xff\xff\xff\x7f.")).decode(), "are not JSON"),
         (_packed("no JSON"), "private_test_cases: the tests are not JSON"),
         (_packed("[]")[:-8], "is neither JSON nor base64 of a compressed pickle"),
-        (base64.b64encode(zlib.compress(b"no pickle")).decode(), "is neither JSON nor base64"),
         ("?", "private_test_cases: the tests are not JSON"),
     ],
 )
@@ -220,20 +202,16 @@ def test_private_tests_that_cannot_be_read_are_named(private, why):
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_runs_nothing(protocol, tmp_path):
+def test_a_pickle_is_read_and_runs_nothing(protocol, tmp_path):
     data = pickle.dumps(_Runs(str(tmp_path / "made")), protocol)
     packed = base64.b64encode(zlib.compress(data)).decode()
     with pytest.raises(PackageError, match="it must hold a single text, of JSON"):
         problem_of({**ROWS["live-code-bench"], "private_test_cases": packed})
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickled_text_is_read_whatever_its_protocol(protocol):
-    text = json.dumps([{"input": "é\n" + "1" * 70_000, "output": "2\n", "testtype": "stdin"}], ensure_ascii=False)
+    text = json.dumps([{"input": "\u00e9\n" + "1" * 70_000, "output": "2\n", "testtype": "stdin"}], ensure_ascii=False)
     packed = base64.b64encode(zlib.compress(pickle.dumps(text, protocol))).decode()
     found = problem_of({**ROWS["live-code-bench"], "private_test_cases": packed})
-    assert [test.input[:2] for test in found.tests] == ["1\n", "é\n"]
+    assert [test.input[:2] for test in found.tests] == ["1\n", "\u00e9\n"]
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch):

@@ -181,7 +181,7 @@ def test_a_bad_row_is_named_and_left_out(bench):
     assert "row 1 (from 0) is left out: is not JSON" in bench.said.getvalue()
     assert found.summary()["rows_left_out"]["first"][1]["row"] == 3
     page = write_report(found, bench.folder / "results").read_text()
-    assert "Rows left out" in page
+    assert "row 1 (from 0)" in page
     assert [(each["id"], each["row_number"]) for each in bench.written()] == [("a", 0), ("b", 2)]
     left_out = (bench.folder / "results" / "rows_left_out.jsonl").read_text().splitlines()
     assert [json.loads(line)["row_number"] for line in left_out] == [1, 3]

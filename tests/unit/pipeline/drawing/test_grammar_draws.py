@@ -82,12 +82,6 @@ def test_the_program_draws_what_is_asked_for():
     ]
 
 
-def test_only_grammars_are_drawn_from():
-    assert grammar_in(checktestdata_program("a.ctd", b"EOF")) == b"EOF"
-    assert drawing_program(Program("python", "GRAMMAR = b'EOF'\n")) is None
-    assert drawing_program(Program("cpp", "int main() {}")) is None
-
-
 def test_cut_output_gives_the_inputs_before_the_cut():
     assert read_drawn(b"2 tiny: a\n1\n\n-1 no\n\n3 large: b\n12\n\n") == [
         DrawnInput(b"1\n", "tiny: a"),
@@ -169,9 +163,10 @@ def test_words_of_the_samples_are_drawn_where_they_fit():
 
 
 @pytest.mark.parametrize(
-    "line", ["GRAMMAR = re.compile('x')", 'GRAMMAR = """', "GRAMMAR = 5", "GRAMMAR = b'INT(1, 5)'"]
+    "line", ["GRAMMAR = re.compile('x')", 'GRAMMAR = """', "GRAMMAR = 5", "GRAMMAR = b'INT(1, 5)'", ""]
 )
 def test_a_validator_of_a_package_that_has_such_a_line_is_no_grammar(line):
     """It ended the whole run, at the same package on every resume."""
+    assert grammar_in(checktestdata_program("a.ctd", b"EOF")) == b"EOF"
     assert grammar_in(Program("python", f"import re\n{line}\n")) is None
     assert drawing_program(Program("python", f"import re\n{line}\n")) is None
