@@ -15,7 +15,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
+from balancer.endpoint import Lease, Outcome, judged, outcome_of
 from balancer.errors import LeaseError
 from balancer.shells.driver import Acts, follow, follow_in_task
 from balancer.shells.tasks.parking import Spot, spot, task_group
@@ -119,7 +119,7 @@ def _hedge(
         if first is None and another() and not begin():
             legs.pop().cancel()
         last: A = first or (yield partial(soon, math.inf))
-        if last.error is not None and len(legs) > 1 and may_go_elsewhere(last.error):
+        if last.error is not None and len(legs) > 1 and judged(last.error).elsewhere:
             last = yield partial(soon, math.inf)
     except BaseException as error:
         if legs:

@@ -160,7 +160,7 @@ def test_the_lease_of_a_task_that_was_dropped_comes_back(way):
 @_BY_REFERENCES
 def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
-    monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
     pool = Pool(["a"])
     held = [pool.lease()]
 

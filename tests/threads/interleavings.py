@@ -27,7 +27,7 @@ from typing import Any
 import frontrun
 
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
-from balancer.shells import engine
+from balancer.shells import waiting
 
 __all__ = ["GROUPS", "MOVES", "explore"]
 
@@ -35,14 +35,14 @@ __all__ = ["GROUPS", "MOVES", "explore"]
 # another opens it.
 _LONG_S = 1e6
 _SHORT_S = 0.01
-engine._FIRST_LOOK_S = 2 * _LONG_S  # else who waits looks for forgotten leases a hundred thousand times
+waiting._FIRST_LOOK_S = 2 * _LONG_S  # else who waits looks for forgotten leases a hundred thousand times
 
 
 class _Gone(BaseException):
     """Stands for Ctrl-C in a thread that waits."""
 
 
-class _Gate(engine.Gate):
+class _Gate(waiting.Gate):
     """The gate of a thread that may go away as it begins to wait."""
 
     def __init__(self, gone: set[int]) -> None:

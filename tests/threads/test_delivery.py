@@ -17,7 +17,13 @@ from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, until
 from tests.threads.interrupts import Interrupted, points
 
-_TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/core/")
+_TELLING = (
+    "balancer/shells/delivery.py",
+    "balancer/pool/pool.py",
+    "balancer/shells/engine.py",
+    "balancer/shells/waiting.py",
+    "balancer/core/",
+)
 
 
 @pytest.mark.parametrize("name", NAMES[:4])

@@ -15,8 +15,8 @@ import pytest
 from balancer import Endpoint, HealthSettings, Pool, PoolForked
 from balancer.core.events import Queued
 from balancer.shells import forks
-from balancer.shells.engine import Gate
 from balancer.shells.prober import Prober
+from balancer.shells.waiting import Gate
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S

@@ -29,7 +29,7 @@ from tests.threads.waiter import WaitingThread
 
 _OF_A_CALL = (
     *LEASING,
-    *(f"balancer/shells/{name}.py" for name in ("calls", "driver", "hedging", "shared_budget", "tasks/driver")),
+    *(f"balancer/shells/{name}.py" for name in ("calls", "driver", "hedging", "shared_budget")),
 )
 _LOOK = RetryPolls.look
 

@@ -107,7 +107,9 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
-    for interrupt in points("balancer/pool/pool.py", "balancer/shells/engine.py", least=10):
+    for interrupt in points(
+        "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/shells/waiting.py", least=10
+    ):
         pool = pool_of("a", "b")
         rest(pool, 0.2, "a")  # long enough that it rests still when the acquire comes
         rest(pool, 0.4, "b")

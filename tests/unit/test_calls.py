@@ -24,7 +24,6 @@ from balancer import (
 from balancer.core import Waiter
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.shared_budget import SharedBudget
 from balancer.strategy import Request
 from balancer.testing import ManualClock
 
@@ -237,18 +236,6 @@ def test_all_calls_over_a_pool_share_a_budget(clock, slept):
     tried = ["the only attempt was", "the last of 2 attempts was"]
     assert [each[-1].partition(" at ")[0] for each in notes] == tried * 5
     assert len(place.went) == 15
-
-
-def test_a_budget_of_one_s_own(clock, slept):
-    place = Place("a", "b", clock=clock)
-    own = SharedBudget(RetrySettings(budget_ratio=0.0, budget_per_s=0.1), clock)
-    assert call(place.pool.engine, place.fn(down(), "done"), budget=own) == "done"
-    with pytest.raises(EndpointError):
-        call(place.pool.engine, place.fn(down()), budget=own)
-    assert call(place.pool.engine, place.fn(down(), "done")) == "done"
-    assert own.wait_s() > 0
-    clock.advance(own.wait_s())
-    assert own.try_spend()
 
 
 def test_who_got_no_lease_earns_no_retry(clock):
