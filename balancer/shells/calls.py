@@ -105,7 +105,7 @@ class _Call(ThreadDriver[T]):
 
     def attempt(self, run: Run) -> T:
         if run.hedge_s < math.inf:
-            return hedged(self._fn, self.hand, after_s=run.hedge_s, another=self.another, failed_late=self.failed_late)
+            return hedged(self._fn, self, run.hedge_s)
         with self.hand[0] as lease:
             done = self._fn(lease)
         self.hand.clear()
@@ -121,14 +121,7 @@ class _TaskCall(TaskDriver[T]):
 
     async def attempt(self, run: Run) -> T:
         if run.hedge_s < math.inf:
-            return await hedged_in_task(
-                self._fn,
-                self.hand,
-                after_s=run.hedge_s,
-                another=self.another,
-                failed_late=self.failed_late,
-                counts_as=self.counts_as,
-            )
+            return await hedged_in_task(self._fn, self, run.hedge_s)
         lease = self.hand[0]
         lease.entered = True
         try:

@@ -195,6 +195,10 @@ class CallDriver(Generic[T]):
         assert self._make is not None, "a driver without `make` has an `attempt` of its own"
         return self._make(run, self.hand)
 
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
+        return error
+
     def attempting(self, run: Run) -> Callable[[], Any]:
         """Return the act that makes one attempt."""
         return partial(self.attempt, run)
@@ -381,7 +385,6 @@ class TaskDriver(CallDriver[T]):
         return partial(self.attempt if run.cut_s == math.inf else self._cut_attempt, run)
 
     def counts_as(self, error: BaseException) -> BaseException:
-        """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
         return self.late() if is_cut and self._run_now.cut_blames else error
 

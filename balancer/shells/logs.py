@@ -9,17 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from traceback import extract_tb
 
-from balancer.core.events import (
-    Abandoned,
-    Ejected,
-    Event,
-    Expired,
-    Leaked,
-    Rested,
-    Restored,
-    Spared,
-    Spent,
-)
+from balancer.core.events import Abandoned, Ejected, Event, Expired, Leaked, Rested, Restored, Spared, Spent
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
@@ -29,10 +19,7 @@ __all__ = ["Log", "log_broken", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
-
-_EVERY_S = (
-    60.0  # at most one line about the rests of an endpoint, or about ejections for one reason, in so many seconds
-)
+_EVERY_S = 60.0  # at most one line about the rests of an endpoint, or about ejections for one reason, in this time
 _MOST = 1000  # endpoints whose last lines are kept in mind
 
 
@@ -116,20 +103,15 @@ class Log:
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
             case Expired():
-                _LOGGER.warning(
-                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
-                )
+                line = "%s expired after %.3g s (ttl_s); its slot goes to others"
+                _LOGGER.warning(line, self._lease(event), event.held_s)
             case Abandoned():
                 line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
-                _LOGGER.warning(
-                    "%s has been out for %.3g s%s; did the program forget it?",
-                    self._lease(event),
-                    event.held_s,
-                    place,
-                )
+                line = "%s has been out for %.3g s%s; did the program forget it?"
+                _LOGGER.warning(line, self._lease(event), event.held_s, place)
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
         holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
@@ -140,41 +122,32 @@ class Log:
 
 
 def log_broken(observation: Observation, error: Exception) -> None:
-    """Write a line about an observer that raised: only kind and place, as the error may quote secrets."""
-    frame = extract_tb(error.__traceback__)[-1]
+    """Write a line about an observer that raised."""
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
-    kind = type(error).__name__
-    _LOGGER.error(
-        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
-    )
+    _LOGGER.error("the observer %s raised %s; it gets no more events", name, _kind_and_place(error))
 
 
 def log_raised(error: StrategyRaised) -> None:
-    """Write a line about a strategy that raised as a lease ended: only kind and place, as it may quote secrets."""
-    cause = error.__cause__ or error
-    frame = extract_tb(cause.__traceback__)[-1]
+    """Write a line about a strategy that raised as a lease ended."""
     _LOGGER.error(
-        "the strategy %r raised %s in %s, at %s:%s; the lease ended all the same; "
-        "check_strategy of balancer.testing finds such mistakes",
+        "the strategy %r raised %s; the lease ended all the same; check_strategy of balancer.testing finds such "
+        "mistakes",
         error.strategy,
-        type(cause).__name__,
-        error.hook,
-        frame.filename,
-        frame.lineno,
+        _kind_and_place(error.__cause__ or error, f" in {error.hook},"),
     )
 
 
 def log_refused(error: Exception) -> None:
-    """Write a line about what was called from within a call of the pool, and was refused when that call was over.
-
-    Of an error that is not the pool's, such as one of a strategy, only kind and place: it may quote secrets.
-    """
+    """Write a line about what was called from within a call of the pool, and was refused when that call was over."""
     if isinstance(error, StrategyRaised):
         log_raised(error)
-        return
-    if isinstance(error, BalancerError):
+    elif isinstance(error, BalancerError):
         _LOGGER.warning("a call from within another call of the pool was refused: %s", error)
-        return
+    else:
+        _LOGGER.error("a call from within another call of the pool raised %s", _kind_and_place(error))
+
+
+def _kind_and_place(error: BaseException, where: str = "") -> str:
+    """Return only kind and place of an error that is not the pool's: its text may quote secrets."""
     frame = extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    _LOGGER.error("a call from within another call of the pool raised %s at %s:%s", kind, frame.filename, frame.lineno)
+    return f"{type(error).__name__}{where} at {frame.filename}:{frame.lineno}"

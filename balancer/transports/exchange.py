@@ -63,7 +63,6 @@ AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
 Drive = CallDriver[Any]
-CountsAs = Callable[[BaseException], BaseException]
 ClientErrors = Sequence[Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
 
@@ -204,18 +203,16 @@ class RequestExchange(ABC):
 
     # -- an attempt ----------------------------------------------------------------------------------
 
-    def attempt(self, drive: Drive, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
-        """Send the request to the leased endpoint. Return its answer, which holds the lease.
+    def attempt(self, drive: Drive, run: Run = _UNCUT) -> Acts[Any]:
+        """Send the request to the endpoint that `drive` has leased. Return its answer, which holds the lease.
 
         After an error the lease has ended.
 
         Args:
             drive: its driver.
-            counts_as: returns the error that ends the lease, given an error, an interrupt or a cancellation.
-            lease: of the endpoint.
             run: if it has a deadline, no step of the client may take longer than the time until then.
         """
-        body = None
+        lease, body = drive.hand[0], None
         try:
             answer = yield partial(self.send, lease, run)
             body = self.body_of(answer)
@@ -239,7 +236,7 @@ class RequestExchange(ABC):
                 self.closing(body)()
             raise
         except BaseException as error:
-            failed = self._failed(error, counts_as(error), lease, drive)  # first: closing may be cancelled
+            failed = self._failed(error, drive.counts_as(error), lease, drive)  # first: closing may be cancelled
             if body is not None:
                 with suppress(Exception):
                     yield self.closing(body)
@@ -292,8 +289,8 @@ class RequestExchange(ABC):
         plan, told = drive.plan, judged(last)
         retries = plan.terms.attempts > 1 and told.elsewhere  # the pool's part, also if its budget is empty
         retried = error.last_word if isinstance(error, FinalFailure) else retries or plan.tries > 1
-        is_spent = told.hint is not None and told.hint.spent
-        last_word = retried or is_spent or self.engine.clock() >= plan.until_s
+        is_late = self.engine.clock() >= plan.until_s
+        last_word = retried or is_late or (told.hint is not None and told.hint.spent)
         if self._refused is None or self._refused[0] is not last:
             raise self.for_client(last, last_word=last_word)
         return self.handed_back(self._refused[1], last_word=last_word)
@@ -356,7 +353,7 @@ class ThreadRequest(ThreadDriver[Any]):
         raise self.overrun()
 
     def _attempt(self, run: Run) -> Any:
-        answer = follow(self._exchange.attempt(self, self.counts_as, self.hand[0], run))
+        answer = follow(self._exchange.attempt(self, run))
         self.hand.clear()  # now the body has the lease
         return answer
 
@@ -392,7 +389,7 @@ class TaskRequest(TaskDriver[Any]):
 
     async def attempt(self, run: Run) -> Any:
         """Make one attempt."""
-        answer = await follow_in_task(self._exchange.attempt(self, self.counts_as, self.hand[0]))
+        answer = await follow_in_task(self._exchange.attempt(self))
         self.hand.clear()  # now the body has the lease
         return answer
 

@@ -15,7 +15,7 @@ import pytest
 
 from balancer import Endpoint
 from balancer.transports import exchange, time_bound
-from balancer.transports.bound_connections import POOLS
+from balancer.transports.adapter import POOLS
 from balancer.transports.time_bound import TimeBound, bound_of_thread, bounded
 from tests.unit.transports.raw_server import (
     CLIENTS,
