@@ -20,7 +20,6 @@ from balancer import (
     LeaseError,
     NoEndpoint,
     NotConnected,
-    Outcome,
     Pool,
     PoolClosed,
     QuotaExceeded,
@@ -35,11 +34,8 @@ from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Granted, Queued
-from balancer.judge import Judge
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
-from balancer.strategy import Request
 from tests.cluster.serving import Serving, Swallowing, made_cert, why_not_connected
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -166,11 +162,6 @@ def test_a_process_counts_and_observes_its_own_leases(served):
         assert other.stats().timed_out == 1
 
 
-def test_the_judge_takes_it(served):
-    with Pool.connect(served.url) as pool, Judge(pool) as judge:
-        assert judge.pool is pool
-
-
 def test_close_frees_the_server_at_once(served):
     pool = Pool.connect(served.url)
     lease = pool.acquire()
@@ -239,16 +230,6 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so():
             pass
 
 
-def test_who_is_refused_later_on_still_stops_in_time():
-    with Serving("http://a/", ttl_s=0.5) as first:
-        pool = Pool.connect(first.url)
-        lease = pool.acquire()
-        first.stop()
-        with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
-            until(lambda: lease.ended)
-            pool.close()
-
-
 def test_nobody_there_is_an_error_in_time():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -287,54 +268,6 @@ def test_tls(tmp_path):
 
 
 # -- bytes --------------------------------------------------------------------------------------------
-
-
-def test_messages_come_back_as_they_were():
-    who = m.MemberId("host:1", "0" * 32)
-    token = m.LeaseToken(1, 2)
-    terms = m.LeaseTerms("mine", leak_after_s=3.0)
-    request = Request(frozenset({"a"}), frozenset({"http://x/"}), 2, "key", terms, 5)
-    words = (
-        m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
-        m.RequestAmended(1, request),
-        m.RequestCancelled(1, timed_out=True),
-        m.LeaseEnded(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
-        m.TokensUsed(token, 7),
-        m.LoadReported(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
-        m.ProbeReported("http://a/", True, False),
-        m.CallCounted("retries", "http://a/"),
-        m.MemberLeft(),
-    )
-    held = (m.ClaimedLease(token, "http://a/", 1, terms, None, 0.25),)
-    for message in (
-        m.JoinRequest(who, 1.5),
-        m.SessionStart(who, 3, 4, 0.5, held),
-        m.MemberFrame(who, 1, 2, 0.5, 3, 4, words),
-    ):
-        (body,) = MessageSplitter().feed(encoded(message))
-        assert read_from_member(body) == message
-        with pytest.raises(WireError):
-            read_from_coordinator(body)
-    answers = (
-        m.EndpointListed(1, _A),
-        m.LeasesGranted(1, (m.GrantedLease(token, 1, 2),)),
-        m.RequestRefused(1, "AcquireTimeout", (1.0, 2.0, 0)),
-        m.EndpointsOut(frozenset({"http://a/"})),
-        m.IdleRecalled(),
-    )
-    for answer in (
-        m.SessionOffer(1, 2),
-        m.SessionAccepted(1, 2, 0.5, (token,), 10.0, 3, "fifo", (_A,)),
-        m.CoordinatorFrame(1, 2, 0.5, 1, 1, answers),
-    ):
-        (body,) = MessageSplitter().feed(encoded(answer))
-        found = read_from_coordinator(body)
-        if isinstance(answer, m.CoordinatorFrame):
-            refused = found.words[2]
-            assert (refused.error, tuple(refused.facts)) == ("AcquireTimeout", (1.0, 2.0, 0))
-        assert str(found).replace("[", "(").replace("]", ")") == str(answer).replace("[", "(").replace("]", ")")
-        with pytest.raises(WireError):
-            read_from_member(body)
 
 
 @pytest.mark.parametrize(
