@@ -5,8 +5,8 @@ which may be secret.
 """
 
 import logging
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from traceback import extract_tb
 
 from balancer.core.events import Abandoned, Ejected, Event, Expired, Leaked, Rested, Restored, Spared, Spent
@@ -23,32 +23,21 @@ _EVERY_S = 60.0  # at most one line about the rests of an endpoint, or about eje
 _MOST = 1000  # endpoints whose last lines are kept in mind
 
 
-@dataclass(slots=True)
-class _Line:
-    why: str
-    said_s: float
-    unsaid: int = 0  # lines that were left out since
-
-
 class _Repeats:
     """The last line about each endpoint, so that it is not said again within a minute."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, _Line] = {}
+        self.lines: dict[str, tuple[str, float]] = {}
 
-    def since(self, endpoint: str, why: str, now: float) -> str | None:
-        """Return what a new line adds: how many were left out. None: leave out this one too."""
-        last = self.lines.get(endpoint)
-        if last is not None and last.why == why and now - last.said_s < _EVERY_S:
-            last.unsaid += 1
-            return None
+    def is_news(self, endpoint: str, why: str, now: float) -> bool:
+        """Return whether to write a line now, and keep it in mind."""
+        last, said_s = self.lines.get(endpoint, ("", -math.inf))
+        if last == why and now - said_s < _EVERY_S:
+            return False
         if len(self.lines) >= _MOST:
             self.lines.clear()
-        self.lines[endpoint] = _Line(why, now)
-        if last is None or not last.unsaid:
-            return ""
-        times = "time" if last.unsaid == 1 else "times"
-        return f"; so {last.unsaid} more {times} in the {now - last.said_s:.0f} s since the last line"
+        self.lines[endpoint] = why, now
+        return True
 
 
 def until_back(for_s: float | None) -> str:
@@ -59,8 +48,8 @@ def until_back(for_s: float | None) -> str:
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
-    An endpoint that is ejected again for the same reason, or rests again, gets at most one line a minute, with a count:
-    a busy server may ask for a rest each second. The line that ends what a WARNING began is a WARNING too, so that a
+    An endpoint that is ejected again for the same reason, or rests again, gets at most one line a minute: a
+    busy server may ask for a rest each second. The line that ends what a WARNING began is a WARNING too, so that a
     log with warnings alone has both. A rest of less than a minute has no such line, as its own says how long it lasts.
 
     Attributes:
@@ -80,19 +69,18 @@ class Log:
         match event:
             case Ejected():
                 self._resting.discard(event.endpoint)
-                if (since := self._ejected.since(event.endpoint, event.why, event.at_s)) is not None:
-                    why = self.redact(event.why)
-                    line = "%s is ejected: %s%s%s"
-                    _LOGGER.warning(line, self._shown(event.endpoint), why, until_back(event.for_s), since)
+                if self._ejected.is_news(event.endpoint, event.why, event.at_s):
+                    line, why = "%s is ejected: %s%s", self.redact(event.why)
+                    _LOGGER.warning(line, self._shown(event.endpoint), why, until_back(event.for_s))
             case Spared():
                 line = "%s would be ejected (%s), but %s"
                 _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), event.but)
             case Rested():
                 if is_short := event.for_s is not None and event.for_s < _EVERY_S:
                     self._resting.add(event.endpoint)
-                if (since := self._rests.since(event.endpoint, str(is_short), event.at_s)) is not None:
+                if self._rests.is_news(event.endpoint, str(is_short), event.at_s):
                     long = "" if event.for_s is None else f" of {event.for_s:.3g} s"
-                    _LOGGER.info("%s asked for a rest%s%s", self._shown(event.endpoint), long, since)
+                    _LOGGER.info("%s asked for a rest%s", self._shown(event.endpoint), long)
             case Restored() if event.endpoint in self._resting:
                 self._resting.discard(event.endpoint)
             case Restored():

@@ -116,20 +116,6 @@ def test_a_function_that_cannot_be_awaited_is_refused(fn, said):
     assert_nothing_lost(pool, 1)
 
 
-def test_whatever_can_be_awaited_will_do():
-    pool = _pool("a")
-
-    async def name(lease: Lease) -> str:
-        return lease.endpoint.name
-
-    class Asks:
-        def __call__(self, lease: Lease) -> Awaitable[str]:
-            return asyncio.ensure_future(name(lease))
-
-    for fn in (name, lambda lease: name(lease), Asks()):
-        assert asyncio.run(pool.aio.call(fn)) == "a"
-
-
 def test_a_lease_that_fn_gave_back_is_told():
     async def fn(lease: Lease) -> None:
         lease.release()

@@ -249,17 +249,6 @@ def test_who_got_no_lease_earns_no_retry(clock):
 # -- pauses and the deadline ---------------------------------------------------------------------------
 
 
-def test_pauses_are_as_the_pool_s_settings_say(clock, slept):
-    place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.5, max_pause_s=3.0))
-    for _ in range(20):
-        with pytest.raises(EndpointError):
-            call(place.pool.engine, place.fn(*map(down, range(5))), attempts=5)
-    rounds = [slept[n::4] for n in range(4)]
-    assert all(0 <= pause <= most for most, pauses in zip((1, 2, 3, 3), rounds, strict=True) for pause in pauses)
-    assert [max(pauses) > most / 2 for most, pauses in zip((1, 2, 3, 3), rounds, strict=True)] == [True] * 4
-    assert len(set(slept)) == 80
-
-
 def test_the_deadline_is_over_calls_and_pauses(clock, slept):
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.2, max_pause_s=0.4))
     started_s = clock()
