@@ -159,7 +159,8 @@ class BasePool:
             WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
-        lease = self.lease(timeout, **asked)
+        plain = self.engine.plain
+        lease = self.engine.acquire(asking(plain, timeout, asked) if asked or timeout is not None else plain)
         lease.taken = True  # now it may be ended by its id: see `balancer.shells.waiting`
         return lease
 

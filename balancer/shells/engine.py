@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
+from balancer.core.budget import RetryBudget
 from balancer.core.decisions import CallPolicy
 from balancer.core.events import Event
 from balancer.core.recording import Collected, Recording
@@ -46,13 +47,12 @@ from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import Wanted, terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
-from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.parking import Spot
 from balancer.shells.waiting import Alarm, Gate, Waits, abandoned
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
-__all__ = ["Act", "CallerDefaults", "Engine"]
+__all__ = ["Act", "CallerDefaults", "Engine", "SharedBudget"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
 
@@ -72,6 +72,48 @@ class CallerDefaults:
     retries: RetrySettings | None = None
     ttl_s: float | None = None
     leak_after_s: float | None = None
+
+
+class SharedBudget:
+    """A thread-safe `RetryBudget`, which all calls of a pool share.
+
+    It reads its own clock under its lock, so that its time never goes back. It ignores a given `now`. For a signal
+    handler or a finaliser that comes within a call of it, it has no retry, and does not count its attempt.
+
+    Args:
+        settings: ratio, rate and window.
+        clock: returns seconds; never goes back.
+    """
+
+    def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
+        self._budget = RetryBudget(settings)
+        self._clock = clock
+        self._lock = threading.RLock()  # it knows which thread holds it; none acquires it twice
+        notify_of_forks(self)
+
+    def forked(self, parent: int) -> None:
+        """Make a new lock in a forked child: another thread may have held the old one."""
+        self._lock = threading.RLock()
+
+    def attempted(self) -> None:
+        """Count a first attempt."""
+        self._do(self._budget.attempted, None)
+
+    def try_spend(self, now: float | None = None) -> bool:
+        """Take one retry out of the budget. Return False if there is none."""
+        return self._do(self._budget.try_spend, False)
+
+    def wait_s(self, now: float | None = None) -> float:
+        """Return the seconds until a retry is possible if there is no call until then; 0: now; inf: never."""
+        return self._do(self._budget.wait_s, math.inf)
+
+    def _do(self, act: Callable[[float], T], from_within: T) -> T:
+        """Return `act(now)`, called under the lock; `from_within` if this thread holds it."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # as `threading.Condition` does
+            return from_within
+        with self._lock:
+            found = act(self._clock())
+        return found  # noqa: RET504  # an interrupt between a call and a return in the block would leave it locked
 
 
 class Hand:

@@ -234,20 +234,6 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
 # -- the network --------------------------------------------------------------------------------------
 
 
-def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once():
-    world, process = _begun(1, 3)
-    world.ask(process)
-    world.lose(0)
-    assert not process.leases
-    world.pass_time(TTL_S / 4, quick=True)
-    assert len(process.leases) == 1
-    world.ask(process)
-    world.deliver(0, keep=True)
-    world.talk()
-    assert len(process.leases) == 2
-    assert _in_flight(world) == world.core.ledger.granted == 2
-
-
 def test_an_old_word_changes_nothing_in_a_later_visit():
     world, process = _begun(1, 1)
     lease = _leased(world, process)
@@ -461,27 +447,6 @@ def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back()
     world.endpoints.append(drained)
     world.restart_coordinator()
     assert set(_states(world).values()) == {"active"}
-
-
-def test_nothing_is_granted_before_all_known_members_have_told_what_they_have():
-    world, process, other = _begun(2, 1)
-    _leased(world, process)
-    world.restart_coordinator()
-    world.coordinator_clock.rate = 1.0
-    hidden = [entry for entry in world.mail if world.processes[entry[0]] is process]
-    world.mail = [entry for entry in world.mail if entry not in hidden]
-    world.ask(other, 60.0)
-    for _ in range(20):
-        world.mail = [entry for entry in world.mail if world.processes.get(entry[0]) is other]
-        world.pass_time(TTL_S / 40)
-        world.mail = [entry for entry in world.mail if world.processes.get(entry[0]) is other]
-        world.talk()
-    assert other.member.inside
-    assert not other.leases
-    world.pass_time(TTL_S / 4, quick=True)  # now the other one is heard
-    assert not other.leases
-    _give_back(world, process, process.leases[0])
-    assert len(other.leases) == 1
 
 
 def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was():

@@ -13,7 +13,7 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointOverloaded, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.engine import SharedBudget
 from balancer.shells.waiting import Alarm
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S

@@ -167,6 +167,6 @@ def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself()
     def call() -> None:
         pool.call(lambda lease: None)
 
-    for handle in points("balancer/core/budget.py", "balancer/shells/shared_budget.py", least=3):
+    for handle in points("balancer/core/budget.py", least=3):
         in_time(lambda handle=handle: handle(call, call))
     assert_nothing_lost(pool, 2)

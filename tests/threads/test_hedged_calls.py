@@ -204,7 +204,6 @@ _AROUND_THE_LEASE = (
     "balancer/shells/driver.py",
     "balancer/shells/calls.py",
     "balancer/shells/hedging.py",
-    "balancer/shells/shared_budget.py",
     "balancer/core/budget.py",
     "balancer/core/attempt_plan.py",
 )
