@@ -20,9 +20,9 @@ from balancer.values.redaction import Redaction, in_one_line, refuse_halves, wit
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = [
+    "Blame",
     "Endpoint",
     "Hint",
-    "Judgement",
     "Lease",
     "LeaseTerms",
     "Lender",
@@ -144,7 +144,7 @@ class Hint:
     spent: bool = False
 
 
-class Judgement(NamedTuple):
+class Blame(NamedTuple):
     """What the exception of a call says about its endpoint.
 
     Attributes:
@@ -160,7 +160,7 @@ class Judgement(NamedTuple):
     unread: bool = False
 
 
-def judged(error: BaseException) -> Judgement:
+def judged(error: BaseException) -> Blame:
     """Return what `error` says about the endpoint. This alone decides how an exception counts.
 
     - Failure: transport errors, timeouts, `EndpointError`, and HTTP clients' errors for a status >= 500 other than 503.
@@ -169,7 +169,7 @@ def judged(error: BaseException) -> Judgement:
       `Hint.spent`), and every other exception, which is the caller's own.
     """
     if isinstance(error, QuotaSpent) or says_spent(error):
-        return Judgement(Outcome.IGNORED, True, Hint(spent=True))
+        return Blame(Outcome.IGNORED, True, Hint(spent=True))
     status = status_of(error)
     if isinstance(error, CannotTell):
         outcome = Outcome.IGNORED
@@ -180,7 +180,7 @@ def judged(error: BaseException) -> Judgement:
     else:
         outcome = Outcome.FAILURE if status is None and said_nothing(error) else Outcome.IGNORED
     elsewhere = outcome is not Outcome.IGNORED or isinstance(error, EndpointError)
-    return Judgement(outcome, elsewhere, _hint_of(error), status in REFUSALS)
+    return Blame(outcome, elsewhere, _hint_of(error), status in REFUSALS)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

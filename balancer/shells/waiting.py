@@ -1,4 +1,4 @@
-"""Waiting: where callers wait, the leases that nobody can release any more, and the timer of a pool.
+"""Parts of a wait: the place of a thread, the leases that nobody can release any more, and the timer of a pool.
 
 An abandoned lease is one that no code can release: only the ledger refers to the object. What can still be released is
 an object that something refers to: a variable, a `with` block, a suspended generator, another thread. The check costs
@@ -9,23 +9,12 @@ import inspect
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
-from balancer.core import Waiter
-from balancer.endpoint import Lease, Outcome
-from balancer.errors import CallFromWithin, WaitInCoroutine
-from balancer.shells.tasks.parking import Spot, spot
+from balancer.endpoint import Lease
 
-if TYPE_CHECKING:
-    from balancer.shells.engine import Engine, Hand
+__all__ = ["AbandonedLeaseScan", "Alarm", "Gate", "abandoned", "in_coroutine"]
 
-__all__ = ["AbandonedLeaseScan", "Alarm", "Gate", "Waits", "abandoned"]
-
-# A caller that waits looks for abandoned leases, first after so long, and then each time after twice as long.
-_FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
-_OWN_FRAMES = 4  # between `Waits._gate` and the caller of the engine
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 _SOONEST_S = 0.001  # so that a clock that stands still, as in tests, does not make the timer spin
@@ -58,136 +47,7 @@ class Gate:
         return True
 
 
-class Waits:
-    """The callers that wait for the leases of one engine. Iterate over it to get their waiters.
-
-    Args:
-        engine: the engine.
-        new_gate: makes the place of a thread.
-
-    Attributes:
-        core: of the engine.
-        places: the waiters by place, until they are woken.
-    """
-
-    def __init__(self, engine: "Engine", new_gate: Callable[[], Spot]) -> None:
-        self.core = engine.core
-        self.places: dict[Spot, Waiter] = {}
-        self._engine = engine
-        self._new_gate = new_gate
-        self._scan = AbandonedLeaseScan()
-
-    def __iter__(self) -> Iterator[Waiter]:
-        return iter(tuple(self.places.values()))
-
-    # -- one wait ----------------------------------------------------------------------------------
-
-    def _gate(self, waits: bool) -> Spot:
-        """Return a place for this thread; `waits`: whether it really waits. Raises CallFromWithin, WaitInCoroutine."""
-        # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
-        if self._engine.levels() > 1:
-            raise CallFromWithin
-        if waits and _in_coroutine(above=_OWN_FRAMES):
-            raise WaitInCoroutine
-        return self._new_gate()
-
-    def queue(self, hand: "Hand", now: float) -> None:
-        """Queue a request for which there is no lease, unless there are abandoned leases. The lock must be held."""
-        core, wanted = self.core, hand.wanted
-        if self._scan.is_due(len(core.ledger.out), now) and abandoned(core.ledger.out, now):
-            return
-        deadline_s = now + (self._engine.acquire_timeout_s if wanted.timeout is None else wanted.timeout)
-        hand.spot = place = spot() if hand.in_task else self._gate(deadline_s > now)
-        wake = partial(self._wake, place)
-        hand.waiter = self.places[place] = core.wait(wanted.request, now, deadline_s, wanted.priority, wake)
-
-    def naps(self, hand: "Hand") -> Iterator[float]:
-        """Yield the seconds to wait at most at the spot of `hand`, again and again, until its lease is there.
-
-        Between waits, do what is due. The caller may come back earlier, and must if it is woken. The lease may come
-        just as time runs out.
-        """
-        engine = self._engine
-        while hand.waiter is None and hand.lease is None:
-            self.give_back_abandoned(at_once=True)
-            engine.step(_take, hand)
-        waiter = hand.waiter
-        if waiter is None:
-            return
-        polls = hand.wanted.polls and hand.wanted.polls(waiter.since_s)
-        while polls is not None and polls.at_s < waiter.deadline_s:
-            yield from self._naps_until(polls.at_s, waiter)
-            if waiter.ended:
-                break
-            engine.change(partial(polls.look, self.core, waiter))
-        yield from self._naps_until(waiter.deadline_s, waiter)
-        if not waiter.ended:
-            engine.change(lambda now: self.core.cancel(waiter, now, timed_out=True))
-        self.forget(hand)
-        hand.lease, hand.waiter = waiter.lease, None
-        if waiter.error is not None:
-            raise waiter.error
-
-    def _naps_until(self, until_s: float, waiter: Waiter) -> Iterator[float]:
-        left_s, look_s = until_s - self._engine.clock(), _FIRST_LOOK_S
-        while not waiter.ended:
-            nap_s = min(left_s, look_s)
-            if nap_s <= 0:
-                return
-            yield nap_s
-            # In tests the clock may stand still.
-            left_s = min(left_s - nap_s, until_s - self._engine.clock())
-            if left_s > 0 and not waiter.ended:
-                self.give_back_abandoned()
-                look_s = min(2 * look_s, _LAST_LOOK_S)
-
-    def forget(self, hand: "Hand") -> None:
-        """Strike off the place of a caller that waits no more."""
-        self.places.pop(hand.spot, None)
-
-    def _wake(self, spot: Spot) -> None:
-        """Let the caller at `spot` go on, who has a lease or an error now."""
-        if spot.wake():
-            self.places.pop(spot, None)  # else the place would keep a loop that nobody else has
-        else:
-            self._strike_off()
-
-    def _strike_off(self) -> None:
-        """End the waits of tasks whose loops have gone, and release the leases that they were granted.
-
-        All at once: else the lease of one would be granted to the next.
-        """
-        engine = self._engine
-        gone = [(at, waiter) for at, waiter in engine.under_lock(lambda: list(self.places.items())) if at.is_over]
-
-        def struck(now: float) -> Sequence[Waiter]:
-            ended = [*self.core.cancel_all([one for _, one in gone], now, timed_out=False)]
-            for _, waiter in gone:
-                if waiter.lease is not None and not waiter.lease.ended:
-                    ended += self.core.release(waiter.lease, Outcome.IGNORED, now)
-            return ended
-
-        engine.change(struck)
-        for at, _ in gone:
-            self.places.pop(at, None)
-
-    # -- all waits ---------------------------------------------------------------------------------
-
-    def give_back_abandoned(self, *, at_once: bool = False) -> None:
-        """End abandoned leases, if a scan is due or `at_once` is True. Raises CallFromWithin."""
-        if at_once or self._scan.is_due(len(self.core.ledger.out), self._engine.clock()):
-            self._engine.step(Waits._end_abandoned, self)
-
-    def _end_abandoned(self, now: float) -> Sequence[Waiter]:
-        leases = abandoned(self.core.ledger.out, now)
-        return self.core.abandon(leases, now) if leases else ()
-
-
-def _take(hand: "Hand", now: float) -> Sequence[Waiter]:
-    return hand.take(now)
-
-
-def _in_coroutine(above: int) -> bool:
+def in_coroutine(above: int) -> bool:
     """Return whether a coroutine is on the call stack, so that its event loop would wait too. O(stack).
 
     Args:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
-from balancer.endpoint import Endpoint, Judgement, Lease, Outcome, judged
+from balancer.endpoint import Blame, Endpoint, Lease, Outcome, judged
 from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.opening.pool import Pool
@@ -56,7 +56,7 @@ MOST_BYTES = 2**20
 
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
 _UNCUT = Run()
-_WELL = Judgement(Outcome.SUCCESS, False)
+_WELL = Blame(Outcome.SUCCESS, False)
 _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoEndpoint, PoolClosed))
 
 AnyPool: TypeAlias = "Pool | TaskPool"
@@ -254,7 +254,7 @@ class RequestExchange(ABC):
             size += len(piece)
         return b"".join(read)  # for one piece this returns the same object
 
-    def _read(self, answer: Any, refusal: Exception, content: bytes) -> Judgement:
+    def _read(self, answer: Any, refusal: Exception, content: bytes) -> Blame:
         """Return what counts now that the text of `answer` is known. Raises `refusal` to try elsewhere instead."""
         refusal.body = self.decode(answer, content)  # type: ignore[attr-defined]  # `says_spent` looks there
         told = judged(refusal)
@@ -289,8 +289,7 @@ class RequestExchange(ABC):
         plan, told = drive.plan, judged(last)
         retries = plan.terms.attempts > 1 and told.elsewhere  # the pool's part, also if its budget is empty
         retried = error.last_word if isinstance(error, FinalFailure) else retries or plan.tries > 1
-        is_late = self.engine.clock() >= plan.until_s
-        last_word = retried or is_late or (told.hint is not None and told.hint.spent)
+        last_word = retried or self.engine.clock() >= plan.until_s or getattr(told.hint, "spent", False)
         if self._refused is None or self._refused[0] is not last:
             raise self.for_client(last, last_word=last_word)
         return self.handed_back(self._refused[1], last_word=last_word)

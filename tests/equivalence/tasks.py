@@ -108,7 +108,7 @@ class TaskDriver(Driver):
                 await driver._rest(seconds)
 
         stack = ExitStack()
-        stack.enter_context(patch("balancer.shells.waiting.spot", partial(_HandSpot, self)))
+        stack.enter_context(patch("balancer.shells.engine.spot", partial(_HandSpot, self)))
         stack.enter_context(patch("balancer.shells.driver.spot", Pause))
         return stack
 

@@ -27,7 +27,7 @@ from typing import Any
 import frontrun
 
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
-from balancer.shells import waiting
+from balancer.shells import engine, waiting
 
 __all__ = ["GROUPS", "MOVES", "explore"]
 
@@ -35,7 +35,7 @@ __all__ = ["GROUPS", "MOVES", "explore"]
 # another opens it.
 _LONG_S = 1e6
 _SHORT_S = 0.01
-waiting._FIRST_LOOK_S = 2 * _LONG_S  # else who waits looks for forgotten leases a hundred thousand times
+engine._FIRST_LOOK_S = 2 * _LONG_S  # else who waits looks for forgotten leases a hundred thousand times
 
 
 class _Gone(BaseException):

@@ -64,7 +64,7 @@ def test_an_acquire_that_finds_none_free_gets_it_at_once(health):
 @_RULES
 def test_one_who_waits_already_is_served_when_it_is_forgotten(health, monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
-    monkeypatch.setattr("balancer.shells.waiting._FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
     monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
