@@ -185,7 +185,7 @@ def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right():
     """Else a holder with as many leases as it may have would never get another one."""
     threads = _Threads()
     for interrupt in points(*LEASING, least=30):
-        bounded = {"*": HolderSettings(max_leases=1, max_waiters=1)}
+        bounded = {"*": HolderSettings(max_leases=1)}
         pool = Pool([Endpoint("a", capacity=2)], strategy="fifo", fairness="holder", holders=bounded)
 
         def act(pool: Pool = pool) -> None:
