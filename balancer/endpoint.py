@@ -1,6 +1,6 @@
 """Endpoints and leases: `Endpoint`, `Lease`, and the `Outcome` of a call.
 
-`outcome_of` decides whether an exception of a call is the endpoint's fault.
+`judged` decides whether an exception of a call is the endpoint's fault.
 """
 
 import math
@@ -9,9 +9,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
-from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, says_spent, status_of
+from balancer.client_errors import BUSY_STATUSES, REFUSALS, retry_after_s, said_nothing, says_spent, status_of
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
@@ -20,14 +20,14 @@ from balancer.values.redaction import Redaction, in_one_line, refuse_halves, wit
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = [
+    "Blame",
     "Endpoint",
     "Hint",
     "Lease",
     "LeaseTerms",
     "Lender",
     "Outcome",
-    "hint_of",
-    "may_go_elsewhere",
+    "judged",
     "outcome_of",
 ]
 
@@ -128,48 +128,6 @@ class Outcome(Enum):
     IGNORED = "ignored"  # says nothing about the endpoint
 
 
-def outcome_of(error: BaseException | None) -> Outcome:
-    """Return the outcome of a call that raised `error`, or that raised nothing (None).
-
-    - Failure: transport errors, timeouts, `EndpointError`, and HTTP clients' errors for a status >= 500 other than 503.
-    - Overload: `EndpointOverloaded`, and errors for a status 429 or 503.
-    - Ignored: `CannotTell`, errors that say that the account has no quota left (`QuotaSpent`, `insufficient_quota`; see
-      `Hint.spent`), and every other exception, which is the caller's own.
-    """
-    if error is None:
-        return Outcome.SUCCESS
-    if isinstance(error, CannotTell | QuotaSpent) or says_spent(error):
-        return Outcome.IGNORED
-    if isinstance(error, EndpointOverloaded):
-        return Outcome.OVERLOAD
-    if isinstance(error, EndpointError | ConnectionError | TimeoutError):
-        return Outcome.FAILURE
-    status = status_of(error)
-    if status is not None:
-        return Outcome.OVERLOAD if status in BUSY_STATUSES else Outcome.FAILURE if status >= 500 else Outcome.IGNORED
-    return Outcome.FAILURE if said_nothing(error) else Outcome.IGNORED
-
-
-def may_go_elsewhere(error: BaseException) -> bool:
-    """Return whether a call that raised `error` may be tried on another endpoint. False for the caller's own errors."""
-    told = outcome_of(error)
-    return isinstance(error, EndpointError) or told in (Outcome.FAILURE, Outcome.OVERLOAD) or says_spent(error)
-
-
-def _said_of(error: BaseException, endpoint: Endpoint) -> str:
-    """Return the kind of `error`, its HTTP status, and the reason of an `EndpointError`, without secrets.
-
-    The texts of other errors are left out: a library may quote a header or a key in them.
-    """
-    status = status_of(error)
-    name = type(error).__name__ if status is None else f"{type(error).__name__} {status}"
-    if not isinstance(error, EndpointError):
-        return name
-    hidden = Redaction.of((secret, "***") for secret in secrets_of(endpoint.headers))
-    reason = in_one_line(hidden(str(error.reason)), _REASON)
-    return f"{name}: {reason}" if reason else name
-
-
 @dataclass(frozen=True, slots=True)
 class Hint:
     """What a call says about the endpoint beyond its outcome.
@@ -186,16 +144,71 @@ class Hint:
     spent: bool = False
 
 
-def hint_of(error: BaseException) -> Hint | None:
-    """Return what `error` says about the endpoint beyond its outcome, or None."""
+class Blame(NamedTuple):
+    """What the exception of a call says about its endpoint.
+
+    Attributes:
+        outcome: the outcome of the call.
+        elsewhere: whether the call may be tried on another endpoint. False for the caller's own errors.
+        hint: what else it says; None: nothing.
+        unread: True if the body of the answer, once it is read, may say that the account has no quota left.
+    """
+
+    outcome: Outcome
+    elsewhere: bool
+    hint: Hint | None = None
+    unread: bool = False
+
+
+def judged(error: BaseException) -> Blame:
+    """Return what `error` says about the endpoint. This alone decides how an exception counts.
+
+    - Failure: transport errors, timeouts, `EndpointError`, and HTTP clients' errors for a status >= 500 other than 503.
+    - Overload: `EndpointOverloaded`, and errors for a status 429 or 503.
+    - Ignored: `CannotTell`, errors that say that the account has no quota left (`QuotaSpent`, `insufficient_quota`; see
+      `Hint.spent`), and every other exception, which is the caller's own.
+    """
     if isinstance(error, QuotaSpent) or says_spent(error):
-        return Hint(spent=True)
+        return Blame(Outcome.IGNORED, True, Hint(spent=True))
+    status = status_of(error)
+    if isinstance(error, CannotTell):
+        outcome = Outcome.IGNORED
+    elif isinstance(error, EndpointOverloaded) or status in BUSY_STATUSES:
+        outcome = Outcome.OVERLOAD
+    elif isinstance(error, EndpointError | ConnectionError | TimeoutError) or (status or 0) >= 500:
+        outcome = Outcome.FAILURE
+    else:
+        outcome = Outcome.FAILURE if status is None and said_nothing(error) else Outcome.IGNORED
+    elsewhere = outcome is not Outcome.IGNORED or isinstance(error, EndpointError)
+    return Blame(outcome, elsewhere, _hint_of(error), status in REFUSALS)
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return the outcome of a call that raised `error`, or that raised nothing (None); see `judged`."""
+    return Outcome.SUCCESS if error is None else judged(error).outcome
+
+
+def _hint_of(error: BaseException) -> Hint | None:
     asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else retry_after_s(error)
     if isinstance(asked_s, int | float):  # a string is a header that was not parsed
         return Hint(retry_after_s=asked_s)
     causes = (error, error.__cause__)
     late = any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in causes)
     return Hint(timed_out=True) if late else None
+
+
+def _said_of(error: BaseException, endpoint: Endpoint) -> str:
+    """Return the kind of `error`, its HTTP status, and the reason of an `EndpointError`, without secrets.
+
+    The texts of other errors are left out: a library may quote a header or a key in them.
+    """
+    status = status_of(error)
+    name = type(error).__name__ if status is None else f"{type(error).__name__} {status}"
+    if not isinstance(error, EndpointError):
+        return name
+    hidden = Redaction.of((secret, "***") for secret in secrets_of(endpoint.headers))
+    reason = in_one_line(hidden(str(error.reason)), _REASON)
+    return f"{name}: {reason}" if reason else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,10 +411,11 @@ class Lease:
         Raises:
             LeaseError: the lease has ended. Nothing is changed.
         """
+        told = judged(error)
         if self.hint is None:
-            self.hint = hint_of(error)
+            self.hint = told.hint
         self.raised = _said_of(error, self.endpoint)
-        known = self.outcome if isinstance(self.outcome, Outcome) else outcome_of(error)
+        known = self.outcome if isinstance(self.outcome, Outcome) else told.outcome
         self.lender.release(self, known)
         if self.outcome is not None and self.outcome is not known:
             error.add_note(self._not_an_outcome(known))

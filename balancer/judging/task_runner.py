@@ -18,7 +18,7 @@ from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.pending import PendingRun, PendingRuns, ProgramResult, ProgramRun
 from balancer.opening.aio import TaskPool
 from balancer.program import Execution
-from balancer.shells.tasks.driver import TaskDriver
+from balancer.shells.driver import TaskDriver
 from balancer.shells.tasks.parking import spot
 
 __all__ = ["TaskRunner"]

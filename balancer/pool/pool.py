@@ -159,8 +159,9 @@ class BasePool:
             WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
             TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
-        lease = self.lease(timeout, **asked)
-        lease.taken = True  # now it may be ended by its id: see `balancer.shells.abandoned`
+        plain = self.engine.plain
+        lease = self.engine.acquire(asking(plain, timeout, asked) if asked or timeout is not None else plain)
+        lease.taken = True  # now it may be ended by its id: see `balancer.shells.waiting`
         return lease
 
     # A lease is its own context manager, so that no code runs between the grant and the `with` block.
@@ -231,7 +232,6 @@ class BasePool:
             deadline_s: seconds for all waits, pauses and attempts. No attempt starts after it. One that runs is not
                 cut, so give `fn` a timeout of its own (`pool.aio.call` does cut it). None: no deadline; each attempt
                 waits for a lease as long as the pool's `acquire_timeout_s`.
-            budget: limits the retries. None: the budget that all calls of this pool share.
             hedge_after_s: for idempotent calls only. An attempt that takes longer is made a second time, on another
                 free endpoint, if the budget has a retry left. The first success counts. `fn` runs in threads of its
                 own. The loser's lease ends at once, as neither success nor failure, and its `lease.ended` is true; the

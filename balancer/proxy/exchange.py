@@ -16,16 +16,16 @@ from multidict import CIMultiDict
 from balancer.client_errors import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease, Outcome, may_go_elsewhere
+from balancer.endpoint import Lease, Outcome, judged
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
 from balancer.proxy.client_body import BodyGone
 from balancer.proxy.client_side import ClientRequest
 from balancer.proxy.heads import answer_headers, endpoint_head
 from balancer.proxy.refusals import Header
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, Servers
+from balancer.shells.driver import TaskDriver
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
-from balancer.shells.tasks.driver import TaskDriver
 from balancer.transports.exchange import MOST_BYTES
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import PlainText, UsageReader, hear, usage_for
@@ -121,7 +121,7 @@ class ProxyExchange(TaskDriver[_Begun]):
                 answer.leave()
             error = self._without_blame(found)
             end_lease(lease, self.counts_as(error))
-            if isinstance(error, Exception) and may_go_elsewhere(error):
+            if isinstance(error, Exception) and judged(error).elsewhere:
                 why = self._rule.refuses(self._sending, error) or ("" if self._request.body.replays else HALF_SENT)
                 if why:
                     raise FinalFailure(error, last_word=True) from None

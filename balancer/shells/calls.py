@@ -14,12 +14,10 @@ from typing import TypeVar, Unpack
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
-from balancer.shells.driver import ThreadDriver
+from balancer.shells.driver import TaskDriver, ThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged, hedged_in_task
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, not_sets
-from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.tasks.driver import TaskDriver
 from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["CallArguments", "CallRequest", "call", "call_in_task"]
@@ -35,7 +33,6 @@ class CallArguments(LeaseArguments, total=False):
 
     attempts: int
     deadline_s: float | None
-    budget: SharedBudget | None
     hedge_after_s: float | None
 
 
@@ -45,7 +42,6 @@ class CallRequest(LeaseRequest):
 
     attempts: int = 3
     deadline_s: float | None = None
-    budget: SharedBudget | None = None
     hedge_after_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -60,8 +56,7 @@ class CallRequest(LeaseRequest):
 
     def plans(self, engine: Engine) -> AttemptPlans:
         """Return what makes the attempt plan of such a call. Raises ValueError if a number is out of range."""
-        limits = (self.deadline_s, self.hedge_after_s, self.budget)
-        if limits == (None, None, None) and self.attempts is _USUAL.attempts:
+        if self.deadline_s is self.hedge_after_s is None and self.attempts is _USUAL.attempts:
             return engine.plans
         checked("attempts", self.attempts, whole)
         for name, value in (("deadline_s", self.deadline_s), ("hedge_after_s", self.hedge_after_s)):
@@ -74,7 +69,7 @@ class CallRequest(LeaseRequest):
             deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
             hedge_after_s=self.hedge_after_s,
         )
-        return AttemptPlans(policy, budget=self.budget or engine.budget, rng=engine.jitter)
+        return AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
 
 
 CallRequest.__init__.__qualname__ = "Pool.call"  # as for `LeaseRequest`
@@ -105,12 +100,12 @@ class _Call(ThreadDriver[T]):
     """One call of `fn`."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], T]) -> None:
-        super().__init__(engine, asked.plans(engine), asked, budget=asked.budget)
+        super().__init__(engine, asked.plans(engine), asked)
         self._fn = fn
 
     def attempt(self, run: Run) -> T:
         if run.hedge_s < math.inf:
-            return hedged(self._fn, self.hand, after_s=run.hedge_s, another=self.another, failed_late=self.failed_late)
+            return hedged(self._fn, self, run.hedge_s)
         with self.hand[0] as lease:
             done = self._fn(lease)
         self.hand.clear()
@@ -121,19 +116,12 @@ class _TaskCall(TaskDriver[T]):
     """One call of `fn` in a task."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], Awaitable[T]]) -> None:
-        super().__init__(engine, asked.plans(engine), asked, budget=asked.budget)
+        super().__init__(engine, asked.plans(engine), asked)
         self._fn = fn
 
     async def attempt(self, run: Run) -> T:
         if run.hedge_s < math.inf:
-            return await hedged_in_task(
-                self._fn,
-                self.hand,
-                after_s=run.hedge_s,
-                another=self.another,
-                failed_late=self.failed_late,
-                counts_as=self.counts_as,
-            )
+            return await hedged_in_task(self._fn, self, run.hedge_s)
         lease = self.hand[0]
         lease.entered = True
         try:

@@ -3,9 +3,10 @@
 What both do alike is a sans-IO generator. It yields an act: a call without arguments. It is sent the result, or the
 exception is raised in it. A thread makes the call; a task awaits what the call returns.
 
-`CallDriver` yields what to do, and reads the clock. `ThreadDriver` does it, and so does `balancer.shells.tasks.driver`.
+`CallDriver` yields what to do, and reads the clock. `ThreadDriver` and `TaskDriver` do it.
 """
 
+import math
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
@@ -15,14 +16,24 @@ from typing import Any, Generic, TypeVar
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import Ask, Hedge, Over, Pause, Run, Why
 from balancer.core.retry_polls import RetryPolls
-from balancer.endpoint import Lease, Outcome, hint_of, may_go_elsewhere
+from balancer.endpoint import Lease, Outcome, judged
 from balancer.errors import BalancerError, LeaseError, NoEndpoint, PoolClosed
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest, Wanted
-from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 from balancer.values.redaction import plain_name
 
-__all__ = ["Acts", "CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "follow", "follow_in_task", "tell_where"]
+__all__ = [
+    "Acts",
+    "CallDriver",
+    "DeadlinePassed",
+    "Step",
+    "TaskDriver",
+    "ThreadDriver",
+    "follow",
+    "follow_in_task",
+    "tell_where",
+]
 
 T = TypeVar("T")
 
@@ -106,7 +117,6 @@ class CallDriver(Generic[T]):
         asked: the arguments of the call.
         make: makes one attempt with the lease in the given list, and ends that lease. A subclass may have an `attempt`
             of its own instead.
-        budget: the budget of the plan; None: the engine's.
         clock: returns seconds; None: the engine's.
         tells: whether the error in the end has a note on how often the call was tried, and where last.
 
@@ -126,14 +136,12 @@ class CallDriver(Generic[T]):
         asked: LeaseRequest,
         make: Callable[[Run, list[Lease]], Any] | None = None,
         *,
-        budget: SharedBudget | None = None,
         clock: Callable[[], float] | None = None,
         tells: bool = True,
     ) -> None:
         self._engine = engine
         self._asked = asked
         self._make = make
-        self._budget = budget or engine.budget
         self._clock = clock or engine.clock
         self._tells = tells
         self.plan: AttemptPlan = plans.new()
@@ -186,6 +194,10 @@ class CallDriver(Generic[T]):
         """Make one attempt with the lease in `hand`, and end that lease. In a task, return what is awaited."""
         assert self._make is not None, "a driver without `make` has an `attempt` of its own"
         return self._make(run, self.hand)
+
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
+        return error
 
     def attempting(self, run: Run) -> Callable[[], Any]:
         """Return the act that makes one attempt."""
@@ -254,14 +266,14 @@ class CallDriver(Generic[T]):
         """Return the next step after `step` raised `error`. Raises `error` if the call ends with it."""
         if isinstance(step, Ask) and isinstance(error, BalancerError):
             return self._without(error)
-        if not (isinstance(step, Run) and may_go_elsewhere(error)):
+        told = judged(error)
+        if not (isinstance(step, Run) and told.elsewhere):
             raise error
         self.drop()
         self._error = error
         if error is self._overrun:  # its text says why
             return Over(self.plan.cut(self._clock()).why)
-        hint = hint_of(error)
-        asked_s = hint.retry_after_s if hint is not None else None
+        asked_s = told.hint.retry_after_s if told.hint is not None else None
         return self.plan.failed(self._clock(), asked_s or 0.0)
 
     def given_up(self, over: Over) -> Exception:
@@ -302,7 +314,7 @@ class CallDriver(Generic[T]):
         if failed_at:
             self._engine.change(partial(self._engine.core.retried, failed_at))
         else:
-            self._budget.attempted()
+            self._engine.budget.attempted()
         self._leased_s = now = self._clock()
         return self.plan.granted(self.at, now)
 
@@ -347,3 +359,42 @@ class ThreadDriver(CallDriver[T]):
 
     def pause(self, for_s: float) -> None:
         self._sleep(for_s)
+
+
+class TaskDriver(CallDriver[T]):
+    """One call with its plan, in one task. Args: as for `CallDriver`.
+
+    An attempt that still runs at the deadline is ended. It ends its lease by `counts_as` of its error.
+    """
+
+    _run_now = Run()
+    _limit: TimeLimit | None = None  # of the current attempt
+
+    async def run(self) -> T:
+        """Carry out the plan until it is over; see `CallDriver.steps`."""
+        return await follow_in_task(self.steps())
+
+    async def lease(self, ask: Ask) -> None:
+        self.hand.append(await self._engine.acquire_in_task(self._wanted(ask)))
+
+    async def pause(self, for_s: float) -> None:
+        if for_s > 0:
+            await spot().wait(for_s)
+
+    def attempting(self, run: Run) -> Callable[[], Any]:
+        return partial(self.attempt if run.cut_s == math.inf else self._cut_attempt, run)
+
+    def counts_as(self, error: BaseException) -> BaseException:
+        is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
+        return self.late() if is_cut and self._run_now.cut_blames else error
+
+    async def _cut_attempt(self, run: Run) -> T:
+        """Make one attempt. It ends at the deadline."""
+        self._run_now = run
+        try:
+            async with time_limit(run.cut_s) as self._limit:
+                done: T = await self.attempt(run)
+                return done
+            raise self.overrun()
+        finally:
+            self._limit = None

@@ -16,7 +16,6 @@ A step is a function that gets another one, an act. It is no `with` block: an in
 in Python would leave the pool locked.
 """
 
-import inspect
 import math
 import random
 import sys
@@ -33,6 +32,7 @@ from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
+from balancer.core.budget import RetryBudget
 from balancer.core.decisions import CallPolicy
 from balancer.core.events import Event
 from balancer.core.recording import Collected, Recording
@@ -43,18 +43,16 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked, WaitInCoroutine
 from balancer.load import Load
 from balancer.settings.rules import RetrySettings
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
-from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import Wanted, terms_of
 from balancer.shells.logs import log_broken, log_raised, log_refused
-from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.parking import Spot, spot
+from balancer.shells.waiting import AbandonedLeaseScan, Alarm, Gate, abandoned, in_coroutine
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
-__all__ = ["Act", "CallerDefaults", "Engine", "Gate"]
+__all__ = ["Act", "CallerDefaults", "Engine", "SharedBudget"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
 
@@ -66,8 +64,6 @@ _NEVER_S = math.inf
 # A caller that waits looks for abandoned leases, first after so long, and then each time after twice as long.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 _OWN_FRAMES = 4  # between `Waits._gate` and the caller of the engine
-_COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 _PLAIN = Wanted(ANY)  # nothing need be noted on its lease
 
 
@@ -81,28 +77,46 @@ class CallerDefaults:
     leak_after_s: float | None = None
 
 
-class Gate:
-    """The place of a thread: a lock of its own."""
+class SharedBudget:
+    """A thread-safe `RetryBudget`, which all calls of a pool share.
 
-    __slots__ = ("_lock",)
+    It reads its own clock under its lock, so that its time never goes back. It ignores a given `now`. For a signal
+    handler or a finaliser that comes within a call of it, it has no retry, and does not count its attempt.
 
-    is_over = False
+    Args:
+        settings: ratio, rate and window.
+        clock: returns seconds; never goes back.
+    """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
+    def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
+        self._budget = RetryBudget(settings)
+        self._clock = clock
+        self._lock = threading.RLock()  # it knows which thread holds it; none acquires it twice
+        notify_of_forks(self)
 
-    def wait(self, nap_s: float) -> None:
-        """Wait, in the thread."""
-        self._lock.acquire(timeout=nap_s)
+    def forked(self, parent: int) -> None:
+        """Make a new lock in a forked child: another thread may have held the old one."""
+        self._lock = threading.RLock()
 
-    def wake(self) -> bool:
-        """Let the thread go on."""
-        try:  # `suppress` is three calls more for every lease that is handed on
-            self._lock.release()
-        except RuntimeError:
-            pass
-        return True
+    def attempted(self) -> None:
+        """Count a first attempt."""
+        self._do(self._budget.attempted, None)
+
+    def try_spend(self, now: float | None = None) -> bool:
+        """Take one retry out of the budget. Return False if there is none."""
+        return self._do(self._budget.try_spend, False)
+
+    def wait_s(self, now: float | None = None) -> float:
+        """Return the seconds until a retry is possible if there is no call until then; 0: now; inf: never."""
+        return self._do(self._budget.wait_s, math.inf)
+
+    def _do(self, act: Callable[[float], T], from_within: T) -> T:
+        """Return `act(now)`, called under the lock; `from_within` if this thread holds it."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # as `threading.Condition` does
+            return from_within
+        with self._lock:
+            found = act(self._clock())
+        return found  # noqa: RET504  # an interrupt between a call and a return in the block would leave it locked
 
 
 class Hand:
@@ -171,7 +185,7 @@ class Waits:
         # In a signal handler that ran just as this thread had acquired the lock, or was about to release it.
         if self._engine.levels() > 1:
             raise CallFromWithin
-        if waits and _in_coroutine(above=_OWN_FRAMES):
+        if waits and in_coroutine(above=_OWN_FRAMES):
             raise WaitInCoroutine
         return self._new_gate()
 
@@ -704,24 +718,3 @@ def _place_of_call() -> str:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return ""
-
-
-def _in_coroutine(above: int) -> bool:
-    """Return whether a coroutine is on the call stack, so that its event loop would wait too. O(stack).
-
-    Args:
-        above: how many frames above the caller are known to be none; each frame costs half a microsecond.
-
-    Code of a module, such as a cell of a notebook, does not count as part of the coroutine that runs it: it may wait,
-    and its kernel with it.
-    """
-    frame = sys._getframe(1 + above)
-    while frame is not None:
-        code = frame.f_code
-        flags = code.co_flags
-        if flags & _COROUTINE:
-            return True
-        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is faster to test
-            return False
-        frame = frame.f_back  # type: ignore[assignment]
-    return False

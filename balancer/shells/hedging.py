@@ -15,9 +15,9 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
+from balancer.endpoint import Lease, Outcome, judged, outcome_of
 from balancer.errors import LeaseError
-from balancer.shells.driver import Acts, follow, follow_in_task
+from balancer.shells.driver import Acts, CallDriver, follow, follow_in_task
 from balancer.shells.tasks.parking import Spot, spot, task_group
 
 __all__ = ["hedged", "hedged_in_task"]
@@ -30,48 +30,30 @@ def _itself(error: BaseException) -> BaseException:
     return error
 
 
-def hedged(
-    fn: Callable[[Lease], T],
-    hand: list[Lease],
-    *,
-    after_s: float,
-    another: Callable[[], object],
-    failed_late: Callable[[Lease], object],
-) -> T:
+def hedged(fn: Callable[[Lease], T], drive: CallDriver[Any], after_s: float) -> T:
     """Return the first result of `fn(lease)`. If it takes longer than `after_s` seconds, a second run is made.
 
     Args:
         fn: the call, which must be idempotent. It runs in its own thread, if the machine has one left.
-        hand: holds the lease. The lease is taken out and ends with this call in any case.
+        drive: its driver. The lease in its hand is taken out, and ends with this call in any case.
         after_s: seconds before the second run.
-        another: puts a lease for it into `hand`, without waiting, if there is one.
-        failed_late: called with the lease of a cancelled run, in its thread, if the run fails because of its endpoint.
-            Exceptions of it are dropped.
 
     Raises:
         Exception: the error of `fn`: at once if it is the caller's own, else after both runs have failed.
     """
     ended: SimpleQueue[_Leg[T]] = SimpleQueue()
-    make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, failed_late)
-    return follow(_hedge(make, _Leg.start, partial(_soon, ended), hand, after_s=after_s, another=another)).result()
+    make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, drive.failed_late)
+    return follow(_hedge(make, _Leg.start, partial(_soon, ended), drive, after_s)).result()
 
 
-async def hedged_in_task(
-    fn: Callable[[Lease], Awaitable[T]],
-    hand: list[Lease],
-    *,
-    after_s: float,
-    another: Callable[[], object],
-    failed_late: Callable[[Lease], object],
-    counts_as: Callable[[BaseException], BaseException],
-) -> T:
+async def hedged_in_task(fn: Callable[[Lease], Awaitable[T]], drive: CallDriver[Any], after_s: float) -> T:
     """Return the first result of `await fn(lease)`. If it takes longer than `after_s` seconds, a second run is made.
 
-    Args and errors are those of `hedged`, but the loser is cancelled. If the whole hedge is
-    cancelled, the lease of the first run ends by `counts_as` of the cancellation, as it had all the time.
+    Args and errors are those of `hedged`, but the loser is cancelled. If the whole hedge is cancelled, the lease of the
+    first run ends by `CallDriver.counts_as` of the cancellation, as it had all the time.
     """
     ended: _Ended[T] = _Ended()
-    make: partial[_TaskLeg[T]] = partial(_TaskLeg, fn, ended.put, failed_late)
+    make: partial[_TaskLeg[T]] = partial(_TaskLeg, fn, ended.put, drive.failed_late)
 
     async with task_group() as those:
 
@@ -79,9 +61,7 @@ async def hedged_in_task(
             those.start(leg.run)
             return True
 
-        last = await follow_in_task(
-            _hedge(make, start, ended.get, hand, after_s=after_s, another=another, counts_as=counts_as)
-        )
+        last = await follow_in_task(_hedge(make, start, ended.get, drive, after_s))
     return last.result()
 
 
@@ -89,11 +69,8 @@ def _hedge(
     make: Callable[[Lease, Callable[[BaseException], BaseException]], A],
     start: Callable[[A], bool],
     soon: Callable[[float], Any],
-    hand: list[Lease],
-    *,
+    drive: CallDriver[Any],
     after_s: float,
-    another: Callable[[], object],
-    counts_as: Callable[[BaseException], BaseException] = _itself,
 ) -> Acts[A]:
     """Return the run of a hedged call that counts, after it has ended. Both leases have ended then.
 
@@ -101,29 +78,27 @@ def _hedge(
         make: makes a run from its lease, and from the function that says how an error ends the lease.
         start: starts a run in parallel. False: it cannot.
         soon: an act that returns the next run to end; None if none ends within the given seconds.
-        hand, after_s, another: as for `hedged`.
-        counts_as: returns the error that ends the lease of the first run, given an error; also for an error that ends
-            the whole hedge.
+        drive, after_s: as for `hedged`.
     """
     legs: list[A] = []
 
     def begin() -> bool:
-        legs.append(make(hand[0], _itself if legs else counts_as))
-        hand.clear()
+        legs.append(make(drive.hand[0], _itself if legs else drive.counts_as))
+        drive.hand.clear()
         return start(legs[-1])
 
     try:
         if not begin():
             yield legs[0].run
         first = yield partial(soon, after_s)
-        if first is None and another() and not begin():
+        if first is None and drive.another() and not begin():
             legs.pop().cancel()
         last: A = first or (yield partial(soon, math.inf))
-        if last.error is not None and len(legs) > 1 and may_go_elsewhere(last.error):
+        if last.error is not None and len(legs) > 1 and judged(last.error).elsewhere:
             last = yield partial(soon, math.inf)
     except BaseException as error:
         if legs:
-            legs[0].cancel(counts_as(error))
+            legs[0].cancel(drive.counts_as(error))
         raise
     finally:
         for leg in legs:

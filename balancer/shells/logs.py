@@ -5,21 +5,11 @@ which may be secret.
 """
 
 import logging
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from traceback import extract_tb
 
-from balancer.core.events import (
-    Abandoned,
-    Ejected,
-    Event,
-    Expired,
-    Leaked,
-    Rested,
-    Restored,
-    Spared,
-    Spent,
-)
+from balancer.core.events import Abandoned, Ejected, Event, Expired, Leaked, Rested, Restored, Spared, Spent
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
@@ -29,39 +19,25 @@ __all__ = ["Log", "log_broken", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
-
-_EVERY_S = (
-    60.0  # at most one line about the rests of an endpoint, or about ejections for one reason, in so many seconds
-)
+_EVERY_S = 60.0  # at most one line about the rests of an endpoint, or about ejections for one reason, in this time
 _MOST = 1000  # endpoints whose last lines are kept in mind
-
-
-@dataclass(slots=True)
-class _Line:
-    why: str
-    said_s: float
-    unsaid: int = 0  # lines that were left out since
 
 
 class _Repeats:
     """The last line about each endpoint, so that it is not said again within a minute."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, _Line] = {}
+        self.lines: dict[str, tuple[str, float]] = {}
 
-    def since(self, endpoint: str, why: str, now: float) -> str | None:
-        """Return what a new line adds: how many were left out. None: leave out this one too."""
-        last = self.lines.get(endpoint)
-        if last is not None and last.why == why and now - last.said_s < _EVERY_S:
-            last.unsaid += 1
-            return None
+    def is_news(self, endpoint: str, why: str, now: float) -> bool:
+        """Return whether to write a line now, and keep it in mind."""
+        last, said_s = self.lines.get(endpoint, ("", -math.inf))
+        if last == why and now - said_s < _EVERY_S:
+            return False
         if len(self.lines) >= _MOST:
             self.lines.clear()
-        self.lines[endpoint] = _Line(why, now)
-        if last is None or not last.unsaid:
-            return ""
-        times = "time" if last.unsaid == 1 else "times"
-        return f"; so {last.unsaid} more {times} in the {now - last.said_s:.0f} s since the last line"
+        self.lines[endpoint] = why, now
+        return True
 
 
 def until_back(for_s: float | None) -> str:
@@ -72,8 +48,8 @@ def until_back(for_s: float | None) -> str:
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
-    An endpoint that is ejected again for the same reason, or rests again, gets at most one line a minute, with a count:
-    a busy server may ask for a rest each second. The line that ends what a WARNING began is a WARNING too, so that a
+    An endpoint that is ejected again for the same reason, or rests again, gets at most one line a minute: a
+    busy server may ask for a rest each second. The line that ends what a WARNING began is a WARNING too, so that a
     log with warnings alone has both. A rest of less than a minute has no such line, as its own says how long it lasts.
 
     Attributes:
@@ -93,19 +69,18 @@ class Log:
         match event:
             case Ejected():
                 self._resting.discard(event.endpoint)
-                if (since := self._ejected.since(event.endpoint, event.why, event.at_s)) is not None:
-                    why = self.redact(event.why)
-                    line = "%s is ejected: %s%s%s"
-                    _LOGGER.warning(line, self._shown(event.endpoint), why, until_back(event.for_s), since)
+                if self._ejected.is_news(event.endpoint, event.why, event.at_s):
+                    line, why = "%s is ejected: %s%s", self.redact(event.why)
+                    _LOGGER.warning(line, self._shown(event.endpoint), why, until_back(event.for_s))
             case Spared():
                 line = "%s would be ejected (%s), but %s"
                 _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), event.but)
             case Rested():
                 if is_short := event.for_s is not None and event.for_s < _EVERY_S:
                     self._resting.add(event.endpoint)
-                if (since := self._rests.since(event.endpoint, str(is_short), event.at_s)) is not None:
+                if self._rests.is_news(event.endpoint, str(is_short), event.at_s):
                     long = "" if event.for_s is None else f" of {event.for_s:.3g} s"
-                    _LOGGER.info("%s asked for a rest%s%s", self._shown(event.endpoint), long, since)
+                    _LOGGER.info("%s asked for a rest%s", self._shown(event.endpoint), long)
             case Restored() if event.endpoint in self._resting:
                 self._resting.discard(event.endpoint)
             case Restored():
@@ -116,20 +91,15 @@ class Log:
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
             case Expired():
-                _LOGGER.warning(
-                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
-                )
+                line = "%s expired after %.3g s (ttl_s); its slot goes to others"
+                _LOGGER.warning(line, self._lease(event), event.held_s)
             case Abandoned():
                 line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
-                _LOGGER.warning(
-                    "%s has been out for %.3g s%s; did the program forget it?",
-                    self._lease(event),
-                    event.held_s,
-                    place,
-                )
+                line = "%s has been out for %.3g s%s; did the program forget it?"
+                _LOGGER.warning(line, self._lease(event), event.held_s, place)
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
         holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
@@ -140,41 +110,32 @@ class Log:
 
 
 def log_broken(observation: Observation, error: Exception) -> None:
-    """Write a line about an observer that raised: only kind and place, as the error may quote secrets."""
-    frame = extract_tb(error.__traceback__)[-1]
+    """Write a line about an observer that raised."""
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
-    kind = type(error).__name__
-    _LOGGER.error(
-        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
-    )
+    _LOGGER.error("the observer %s raised %s; it gets no more events", name, _kind_and_place(error))
 
 
 def log_raised(error: StrategyRaised) -> None:
-    """Write a line about a strategy that raised as a lease ended: only kind and place, as it may quote secrets."""
-    cause = error.__cause__ or error
-    frame = extract_tb(cause.__traceback__)[-1]
+    """Write a line about a strategy that raised as a lease ended."""
     _LOGGER.error(
-        "the strategy %r raised %s in %s, at %s:%s; the lease ended all the same; "
-        "check_strategy of balancer.testing finds such mistakes",
+        "the strategy %r raised %s; the lease ended all the same; check_strategy of balancer.testing finds such "
+        "mistakes",
         error.strategy,
-        type(cause).__name__,
-        error.hook,
-        frame.filename,
-        frame.lineno,
+        _kind_and_place(error.__cause__ or error, f" in {error.hook},"),
     )
 
 
 def log_refused(error: Exception) -> None:
-    """Write a line about what was called from within a call of the pool, and was refused when that call was over.
-
-    Of an error that is not the pool's, such as one of a strategy, only kind and place: it may quote secrets.
-    """
+    """Write a line about what was called from within a call of the pool, and was refused when that call was over."""
     if isinstance(error, StrategyRaised):
         log_raised(error)
-        return
-    if isinstance(error, BalancerError):
+    elif isinstance(error, BalancerError):
         _LOGGER.warning("a call from within another call of the pool was refused: %s", error)
-        return
+    else:
+        _LOGGER.error("a call from within another call of the pool raised %s", _kind_and_place(error))
+
+
+def _kind_and_place(error: BaseException, where: str = "") -> str:
+    """Return only kind and place of an error that is not the pool's: its text may quote secrets."""
     frame = extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    _LOGGER.error("a call from within another call of the pool raised %s at %s:%s", kind, frame.filename, frame.lineno)
+    return f"{type(error).__name__}{where} at {frame.filename}:{frame.lineno}"

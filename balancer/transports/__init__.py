@@ -10,7 +10,7 @@
 - `reports`: the server's load and the used tokens, from an answer.
 - `sessions`: requests that must go where an earlier one went, by ids, headers, cookies or a function.
 - `resend`: whether a failed request may be sent again, by what was sent of it.
-- `time_bound`, `bound_connections`: the deadline of an attempt in a thread, for httpx2 and httpx, and for requests.
+- `time_bound`: the deadline of an attempt in a thread.
 - `clients`: ready-made OpenAI clients.
 
 The attempt plan decides where a request goes and when it is tried again, as in `Pool.call`.

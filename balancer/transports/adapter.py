@@ -1,8 +1,13 @@
-"""Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`."""
+"""Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`.
+
+Its connections keep the time bound of a thread, and note what was sent.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from io import BytesIO
+from http.client import HTTPResponse
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import Any, Unpack
 
 from balancer.core.decisions import Run
@@ -13,7 +18,8 @@ from balancer.transports.exchange import AnyPool, ClientErrors, PooledRequests, 
 from balancer.transports.forwarding import joined
 from balancer.transports.leased_body import BegunBody, LeasedBody
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.resend import Sending
+from balancer.transports.resend import Sending, sending_of_thread
+from balancer.transports.time_bound import bound_of_thread, bounded, parts
 
 require("transports", "BalancedAdapter", "requests")
 
@@ -21,11 +27,10 @@ from requests import exceptions as theirs  # noqa: E402  # what is missing is sa
 from requests.adapters import HTTPAdapter  # noqa: E402
 from requests.models import PreparedRequest, Response  # noqa: E402
 from urllib3 import ProxyManager  # noqa: E402
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool  # noqa: E402
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # noqa: E402
 
-from balancer.transports.bound_connections import POOLS  # noqa: E402
-
-__all__ = ["BalancedAdapter"]
+__all__ = ["POOLS", "BalancedAdapter"]
 
 _AT_ONCE = 2**14  # bytes of one piece of a body that is not chunked
 _KNOWN_AS: Mapping[type[Exception], type[Exception]] = {
@@ -207,3 +212,95 @@ def _position_of(body: Any) -> int | None:
     except (AttributeError, OSError):
         return None
     return at if isinstance(at, int) else None
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+class _BoundReader(RawIOBase):
+    """Reads from a socket. Each read gets the time that is left."""
+
+    def __init__(self, sock: Any, inner: RawIOBase) -> None:
+        self._sock = sock
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        with _lowered(self._sock):
+            found: int | None = self._inner.readinto(buffer)
+        return found
+
+    def fileno(self) -> int:
+        return self._inner.fileno()
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+class _BoundResponse(HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp: Any = BufferedReader(_BoundReader(sock, self.fp.detach()))
+
+
+class _BoundSteps:
+    """The steps of a connection: connect, send, read. Each operation of the socket gets the time that is left."""
+
+    response_class = _BoundResponse
+    sock: Any
+    timeout: Any
+    host: str
+    port: int | None
+
+    def connect(self) -> None:
+        """Connect. What is sent to a proxy for that counts as sent."""
+        sending_of_thread().heard = True
+        own = self.timeout
+        try:
+            with bounded(own, host=self.host, port=self.port) as self.timeout:
+                super().connect()  # type: ignore[misc]
+        finally:
+            self.timeout = own
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a whole request."""
+        sending = sending_of_thread()
+        sending.heard = True
+        super().request(*args, **kwargs)  # type: ignore[misc]
+        sending.whole = True
+
+    def send(self, data: Any) -> None:
+        """Send a piece of a request."""
+        if self.sock is None:
+            self.connect()
+        sending_of_thread().begun = True
+        if bound_of_thread() is None:
+            super().send(data)  # type: ignore[misc]
+            return
+        for part in parts(data):
+            with _lowered(self.sock):
+                super().send(part)  # type: ignore[misc]
+
+
+def _bound(pool: Any) -> Any:
+    connection = type("BoundConnection", (_BoundSteps, pool.ConnectionCls), {})
+    return type("BoundPool", (pool,), {"ConnectionCls": connection})
+
+
+POOLS = {"http": _bound(HTTPConnectionPool), "https": _bound(HTTPSConnectionPool)}
+"""The connection pools of urllib3 with such connections, by scheme."""
+
+
+@contextmanager
+def _lowered(sock: Any) -> Iterator[None]:
+    """Lower the timeout of `sock` to the time that is left, for one operation."""
+    own_s = sock.gettimeout()
+    with bounded(own_s) as timeout_s:
+        sock.settimeout(timeout_s)
+        try:
+            yield
+        finally:
+            sock.settimeout(own_s)

@@ -14,15 +14,22 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
-from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcome_of
+from balancer.endpoint import Blame, Endpoint, Lease, Outcome, judged
 from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
 from balancer.load import ASK
 from balancer.opening.pool import Pool
-from balancer.shells.driver import Acts, CallDriver, DeadlinePassed, ThreadDriver, follow, follow_in_task, tell_where
-from balancer.shells.tasks.driver import TaskDriver
+from balancer.shells.driver import (
+    Acts,
+    CallDriver,
+    DeadlinePassed,
+    TaskDriver,
+    ThreadDriver,
+    follow,
+    follow_in_task,
+    tell_where,
+)
 from balancer.transports.forwarding import headers_of, redacted
 from balancer.transports.leased_body import BegunBody, end_lease
 from balancer.transports.reports import hear, usage_for
@@ -49,13 +56,13 @@ MOST_BYTES = 2**20
 
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
 _UNCUT = Run()
+_WELL = Blame(Outcome.SUCCESS, False)
 _OURS: tuple[Any, ...] = (DeadlinePassed, (AcquireTimeout, TooManyWaiters), (NoEndpoint, PoolClosed))
 
 AnyPool: TypeAlias = "Pool | TaskPool"
 """A `Pool` or an `AsyncPool`."""
 
 Drive = CallDriver[Any]
-CountsAs = Callable[[BaseException], BaseException]
 ClientErrors = Sequence[Callable[[str], Exception]]
 """A client's own errors: for a deadline that has passed, for no free slot, for nobody to ask."""
 
@@ -196,41 +203,40 @@ class RequestExchange(ABC):
 
     # -- an attempt ----------------------------------------------------------------------------------
 
-    def attempt(self, drive: Drive, counts_as: CountsAs, lease: Lease, run: Run = _UNCUT) -> Acts[Any]:
-        """Send the request to the leased endpoint. Return its answer, which holds the lease.
+    def attempt(self, drive: Drive, run: Run = _UNCUT) -> Acts[Any]:
+        """Send the request to the endpoint that `drive` has leased. Return its answer, which holds the lease.
 
         After an error the lease has ended.
 
         Args:
             drive: its driver.
-            counts_as: returns the error that ends the lease, given an error, an interrupt or a cancellation.
-            lease: of the endpoint.
             run: if it has a deadline, no step of the client may take longer than the time until then.
         """
-        body = None
+        lease, body = drive.hand[0], None
         try:
             answer = yield partial(self.send, lease, run)
             body = self.body_of(answer)
             self.hear(answer, lease)
             refusal = self.refusal_of(answer, lease.endpoint.name)
-            outcome, pieces = outcome_of(refusal), self.pieces_of(body)
-            # It may be held back, or its text may say that the account has no quota left: then all of it is read first.
-            reads_more = refusal is not None and (may_go_elsewhere(refusal) or status_of(refusal) in REFUSALS)
+            told = _WELL if refusal is None else judged(refusal)
+            pieces = self.pieces_of(body)
+            # It may be held back, or its text may count: then all of it is read first.
+            reads_more = told.elsewhere or told.unread
             first = yield from self._beginning(pieces, MOST_BYTES if reads_more else 0 if self.peeks else -1)
             if refusal is not None and reads_more:
-                outcome = self._judged(answer, refusal, first[:MOST_BYTES])
+                told = self._read(answer, refusal, first[:MOST_BYTES])
             ids = None
             if self._session is not None and refusal is None:
-                told = getattr(answer.headers, "multi_items", answer.headers.items)()  # httpx joins those of one name
-                ids = self._session.answered(lease.endpoint.name, told, decoded=self.decoded)
+                named = getattr(answer.headers, "multi_items", answer.headers.items)()  # httpx joins those of one name
+                ids = self._session.answered(lease.endpoint.name, named, decoded=self.decoded)
             usage = usage_for(lease, answer.headers, decoded=self.decoded)
-            self.lend(answer, lease, outcome, BegunBody(body, pieces, first or None, usage, ids))
+            self.lend(answer, lease, told.outcome, BegunBody(body, pieces, first or None, usage, ids))
         except GeneratorExit:  # the task is collected: its driver handles the lease, and nothing may be awaited
             if body is not None and not self.later:  # a thread was interrupted between two acts
                 self.closing(body)()
             raise
         except BaseException as error:
-            failed = self._failed(error, counts_as(error), lease, drive)  # first: closing may be cancelled
+            failed = self._failed(error, drive.counts_as(error), lease, drive)  # first: closing may be cancelled
             if body is not None:
                 with suppress(Exception):
                     yield self.closing(body)
@@ -248,14 +254,15 @@ class RequestExchange(ABC):
             size += len(piece)
         return b"".join(read)  # for one piece this returns the same object
 
-    def _judged(self, answer: Any, refusal: Exception, content: bytes) -> Outcome:
-        """Return the outcome of the lease if all of `answer` arrives. Raises `refusal` to try elsewhere instead."""
+    def _read(self, answer: Any, refusal: Exception, content: bytes) -> Blame:
+        """Return what counts now that the text of `answer` is known. Raises `refusal` to try elsewhere instead."""
         refusal.body = self.decode(answer, content)  # type: ignore[attr-defined]  # `says_spent` looks there
-        if may_go_elsewhere(refusal):
+        told = judged(refusal)
+        if told.elsewhere:
             self.hold(answer, content)
             self._refused = refusal, answer
             raise refusal
-        return outcome_of(refusal)
+        return told
 
     def _failed(self, error: BaseException, counts_as: BaseException, lease: Lease, drive: Drive) -> BaseException:
         """End the lease of a failed attempt, and return the error to raise."""
@@ -264,7 +271,7 @@ class RequestExchange(ABC):
             return error
         shown = self.as_theirs(redacted(error, lease.endpoint))
         end_lease(lease, shown if counts_as is error else counts_as)
-        if not may_go_elsewhere(shown):
+        if not judged(shown).elsewhere:
             return shown
         refused = self._rule.refuses(self._sending, error) if self._rule is not None else ""
         why = refused or ("" if self.may_be_sent else HALF_SENT)
@@ -279,10 +286,10 @@ class RequestExchange(ABC):
     def came_to(self, error: Exception, drive: Drive) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
-        plan = drive.plan
-        retries = plan.terms.attempts > 1 and may_go_elsewhere(last)  # the pool's part, also if its budget is empty
+        plan, told = drive.plan, judged(last)
+        retries = plan.terms.attempts > 1 and told.elsewhere  # the pool's part, also if its budget is empty
         retried = error.last_word if isinstance(error, FinalFailure) else retries or plan.tries > 1
-        last_word = retried or self.engine.clock() >= plan.until_s or says_spent(last)
+        last_word = retried or self.engine.clock() >= plan.until_s or getattr(told.hint, "spent", False)
         if self._refused is None or self._refused[0] is not last:
             raise self.for_client(last, last_word=last_word)
         return self.handed_back(self._refused[1], last_word=last_word)
@@ -345,7 +352,7 @@ class ThreadRequest(ThreadDriver[Any]):
         raise self.overrun()
 
     def _attempt(self, run: Run) -> Any:
-        answer = follow(self._exchange.attempt(self, self.counts_as, self.hand[0], run))
+        answer = follow(self._exchange.attempt(self, run))
         self.hand.clear()  # now the body has the lease
         return answer
 
@@ -381,7 +388,7 @@ class TaskRequest(TaskDriver[Any]):
 
     async def attempt(self, run: Run) -> Any:
         """Make one attempt."""
-        answer = await follow_in_task(self._exchange.attempt(self, self.counts_as, self.hand[0]))
+        answer = await follow_in_task(self._exchange.attempt(self))
         self.hand.clear()  # now the body has the lease
         return answer
 

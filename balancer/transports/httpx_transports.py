@@ -285,7 +285,7 @@ class _HttpxExchange(RequestExchange):
     def handed_back(self, answer: Any, *, last_word: bool) -> Any:
         """Return an answer that was held back."""
         if last_word:
-            _stop_retries(answer)
+            answer.headers.setdefault(_STOPS_RETRIES, "false")
         return answer
 
     def errors(self) -> ClientErrors:
@@ -354,11 +354,6 @@ def _library_of(request: type) -> ModuleType:
 # OpenAI's clients retry after any error but their own, which they raise as they are. So the last word of a transport
 # (after several tries, a passed deadline or a wait) becomes an error of them. Otherwise three tries would be nine, and
 # a deadline would last three times as long.
-
-
-def _stop_retries(answer: Any) -> None:
-    """Tell a client that retries by itself not to do so."""
-    answer.headers.setdefault(_STOPS_RETRIES, "false")
 
 
 def _openai_error(http: ModuleType, request: Any, error: Exception) -> Any:

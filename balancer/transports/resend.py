@@ -2,7 +2,7 @@
 
 A request that can be repeated without harm always may: one of an idempotent method (RFC 9110, 9.2.2), or one with an
 `Idempotency-Key`. For all others `resend` says how far sending may have come. What was sent is told by the clients: by
-the `trace` extension of httpcore, and by the connections of `balancer.transports.bound_connections`. If neither tells,
+the `trace` extension of httpcore, and by the connections of `balancer.transports.adapter`. If neither tells,
 the request counts as sent whole, unless there was no connection.
 """
 

@@ -2,7 +2,7 @@
 
 The timeouts of HTTP clients start anew with every byte. So a server that sends its answer in drips can hold a thread
 for ever, and a thread cannot be cancelled. Here every operation of a socket gets the time that is left. `bind` does
-that for the transports of httpx2 and httpx, `balancer.transports.bound_connections` for requests. No thread or timer is
+that for the transports of httpx2 and httpx, `balancer.transports.adapter` for requests. No thread or timer is
 needed, and nothing is bound without a deadline.
 
 Two things have no bound: the system's search for the address of a host name, and a client's generator of a body.

@@ -8,17 +8,12 @@ import pytest
 
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import (
-    CoordinatorFrame,
-    EndpointsOut,
-    JoinRequest,
     MemberFrame,
-    MemberId,
-    SessionAccepted,
     SessionStart,
 )
-from balancer.core.events import Added, Ended, Removed, TimedOut
+from balancer.core.events import Added, Removed, TimedOut
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
-from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed, UnknownEndpoint
+from balancer.errors import AcquireTimeout, LeaseError, PoolClosed, UnknownEndpoint
 from balancer.load import Load
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, World
@@ -121,36 +116,6 @@ def test_all_that_a_request_has_reaches_the_coordinator():
     assert world.core.ledger.account("http://1/").node.load == Load(cpu_utilization=0.5)
 
 
-def test_what_nobody_could_ever_serve_is_refused_with_the_coordinators_own_error():
-    world, process = _begun(1)
-    world.ask(process, request=Request(frozenset({"gpu"}), slots=2))
-    (waiter,) = process.waiting
-    world.talk()
-    assert isinstance(waiter.error, NoEndpoint)
-    assert str(waiter.error) == str(world.core.ledger.why_not(Request(frozenset({"gpu"}), slots=2)))
-
-
-def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free():
-    world, process = _begun(1)
-    _leased(world, process)
-    world.ask(process, 0.0)
-    (waiter,) = process.waiting
-    world.talk()
-    assert isinstance(waiter.error, AcquireTimeout)
-    assert world.core.waiting == 0
-
-
-def test_the_end_of_a_lease_says_everywhere_how_long_it_was():
-    world, process = _begun(1, 1)
-    lease = _leased(world, process)
-    world.pass_time(2.5, quick=True)
-    _give_back(world, process, lease)
-    for journal in (process.member.journal, world.core.journal):
-        assert [event.held_s for event in journal.happened if isinstance(event, Ended)] == [
-            pytest.approx(2.5, abs=1e-3)
-        ]
-
-
 def test_a_wait_that_is_given_up_says_how_long_it_was():
     world, process, other = _begun(2, 1)
     _leased(world, other)
@@ -212,17 +177,6 @@ def test_who_comes_later_learns_who_is_out_of_service():
     assert _process(world).member.out_of_service() == {"http://0/"}
 
 
-def test_a_request_for_one_endpoint_waits_for_it_and_gets_no_idle_lease_of_another():
-    world, process, other = _begun(2, 1, 1)
-    first, second = _leased(world, other), _leased(world, other)
-    world.ask(process, request=Request(only=first.endpoint.name))
-    world.talk()
-    _give_back(world, other, second)
-    assert len(process.waiting) == 1
-    _give_back(world, other, first)
-    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
-
-
 def _amend(world, process, without):
     (waiter,) = process.waiting
     request = Request(exclude=frozenset({without}))
@@ -249,33 +203,6 @@ def test_a_request_may_be_amended_while_nothing_is_granted():
     _amend(world, process, "http://1/")
     world.pass_time(2 * TTL_S, quick=True)
     assert [lease.endpoint.name for lease in process.leases] == ["http://0/"]
-
-
-def test_a_request_that_is_amended_so_that_nothing_could_serve_it_waits_as_before():
-    world, process, other = _begun(2, 1)
-    lease = _leased(world, other)
-    _ask(world, process)
-    _amend(world, process, lease.endpoint.name)
-    world.talk()
-    assert len(process.waiting) == 1
-    _give_back(world, other, lease)
-    assert len(process.leases) == 1
-
-
-def test_what_is_amended_as_it_is_granted_is_granted():
-    world, process, other = _begun(2, 1)
-    lease = _leased(world, other)
-    _ask(world, process)
-    (waiter,) = process.waiting
-    world.release(other, lease)
-    world.deliver(0)
-    assert world.mail
-    _amend(world, process, "http://9/")
-    world.talk()
-    assert len(process.leases) == 1
-    assert process.member.amend(waiter, Request(), process.clock.at(world.t)) == ()
-    world.flush()
-    assert not world.mail
 
 
 def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
@@ -305,62 +232,6 @@ def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
 
 
 # -- the network --------------------------------------------------------------------------------------
-
-
-def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once():
-    world, process = _begun(1, 3)
-    world.ask(process)
-    world.lose(0)
-    assert not process.leases
-    world.pass_time(TTL_S / 4, quick=True)
-    assert len(process.leases) == 1
-    world.ask(process)
-    world.deliver(0, keep=True)
-    world.talk()
-    assert len(process.leases) == 2
-    assert _in_flight(world) == world.core.ledger.granted == 2
-
-
-def test_an_answer_to_a_hello_that_is_lost_is_given_again():
-    world = _world()
-    process = world.start_member()
-    process.clock.rate = 1.0
-    for _ in range(3):
-        world.deliver(0)
-    ((_, answer, _),) = world.mail
-    assert isinstance(answer, SessionAccepted)
-    world.mail.clear()
-    world.pass_time(TTL_S / 2, quick=True)
-    assert process.member.inside
-
-
-def test_what_comes_before_the_answer_to_a_hello_is_not_heard():
-    world = _world()
-    process = world.start_member()
-    for _ in range(2):
-        world.deliver(0)
-    ((_, start, _),) = world.mail
-    assert isinstance(start, SessionStart)
-    early = CoordinatorFrame(start.epoch, start.session, start.sent_s, 1, 0, (EndpointsOut(frozenset({"http://0/"})),))
-    assert process.member.receive(early, process.clock.at(world.t)) == ()
-    world.talk()
-    assert process.member.inside
-    assert process.member.out_of_service() == frozenset()
-
-
-def test_only_the_latest_offers_are_kept(monkeypatch):
-    monkeypatch.setattr("balancer.cluster.protocol.coordinator._MOST_OFFERS", 2)
-    world = _world()
-    members = [MemberId("member", str(number)) for number in range(3)]
-    for member in members:
-        world.coordinator.receive(JoinRequest(member, 1.0), world.coordinator_clock.at(world.t))
-        world.flush()
-    assert [who for who, _, _ in world.mail] == members
-    for member in members:
-        offers = [message for who, message, _ in world.mail if who == member]
-        start = SessionStart(member, world.epoch, offers[0].session, 2.0, ())
-        world.coordinator.receive(start, world.coordinator_clock.at(world.t))
-    assert [who for who, _, _ in world.coordinator.sessions()] == members[1:]
 
 
 def test_an_old_word_changes_nothing_in_a_later_visit():
@@ -496,20 +367,6 @@ def test_what_a_member_does_not_claim_at_hello_is_free():
     assert process.member.inside
 
 
-def test_a_hello_that_comes_twice_frees_nothing_that_was_granted_since():
-    world = _world(1)
-    process = world.start_member()
-    world.deliver(0)
-    world.deliver(0)
-    (hello,) = [entry for entry in world.mail if isinstance(entry[1], SessionStart)]
-    world.talk()
-    lease = _leased(world, process)
-    world.mail.append(hello)
-    world.talk()
-    assert _in_flight(world) == 1
-    assert not lease.ended
-
-
 def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again():
     world = _world(1)
     process = world.start_member()
@@ -590,44 +447,6 @@ def test_what_was_drained_stays_drained_after_a_restart_until_it_is_added_back()
     world.endpoints.append(drained)
     world.restart_coordinator()
     assert set(_states(world).values()) == {"active"}
-
-
-def test_nothing_is_granted_before_all_known_members_have_told_what_they_have():
-    world, process, other = _begun(2, 1)
-    _leased(world, process)
-    world.restart_coordinator()
-    world.coordinator_clock.rate = 1.0
-    hidden = [entry for entry in world.mail if world.processes[entry[0]] is process]
-    world.mail = [entry for entry in world.mail if entry not in hidden]
-    world.ask(other, 60.0)
-    for _ in range(20):
-        world.mail = [entry for entry in world.mail if world.processes.get(entry[0]) is other]
-        world.pass_time(TTL_S / 40)
-        world.mail = [entry for entry in world.mail if world.processes.get(entry[0]) is other]
-        world.talk()
-    assert other.member.inside
-    assert not other.leases
-    world.pass_time(TTL_S / 4, quick=True)  # now the other one is heard
-    assert not other.leases
-    _give_back(world, process, process.leases[0])
-    assert len(other.leases) == 1
-
-
-def test_the_grace_ends_early_once_all_known_members_have_told():
-    world, process, other = _begun(2, 1)
-    world.restart_coordinator()
-    world.ask(process)
-    world.pass_time(TTL_S / 4, quick=True)
-    assert not world.coordinator.grace
-    assert len(process.leases) == 1
-    assert other.member.inside
-
-
-def test_it_says_when_it_grants_at_the_latest():
-    world = _world(1)
-    assert world.coordinator.grants_at_s is None
-    world.restart_coordinator(forgets=True)
-    assert world.coordinator.grants_at_s == world.coordinator_clock.at(world.t) + TTL_S
 
 
 def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was():
@@ -763,26 +582,6 @@ def test_a_closed_member_waits_for_nothing_and_is_never_due():
         process.member.wait(Request(), now, now + 1.0, 0, lambda: None)
     world.flush()
     assert process.member.due_s == inf
-
-
-def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease():
-    world, process, other = _begun(2, 1)
-    lease = _leased(world, other)
-    for _ in range(3):
-        _ask(world, process)
-    dropped, *kept = process.waiting
-    process.member.shells.append(kept)
-    process.member.recover(process.clock.at(world.t))
-    del process.waiting[dropped]
-    assert process.member.waiting == 2
-    _give_back(world, other, lease)
-    for _ in kept:
-        world.pass_time(world.times.idle_s + 1.0, quick=True)
-        (lease,) = process.leases
-        _give_back(world, process, lease)
-    assert not process.waiting
-    world.pass_time(world.times.idle_s + 1.0, quick=True)
-    assert _in_flight(world) == 0
 
 
 @pytest.mark.parametrize("given_up", [False, True])
@@ -959,29 +758,6 @@ def test_all_learn_what_there_is_to_lease_from_now_on():
     assert process.member.strategy == "fifo"
     for _ in range(3):
         _leased(world, process)
-
-
-def test_who_waits_is_served_by_what_is_added():
-    world, process = _begun(1)
-    _leased(world, process)
-    _ask(world, process)
-    world.change("http://new/", 1)
-    world.talk()
-    assert [lease.endpoint.name for lease in process.leases] == ["http://0/", "http://new/"]
-
-
-def test_what_is_removed_stays_out_until_it_is_given_back():
-    world, process = _begun(1, 1, 1)
-    lease, other = _leased(world, process), _leased(world, process)
-    world.ask(process, request=Request(exclude=frozenset({other.endpoint.name})))
-    world.change(lease.endpoint.name, 0)
-    world.talk()
-    assert not process.waiting, "only the one that has gone would do: there is nothing to wait for"
-    assert not lease.ended
-    assert _in_flight(world) == 2
-    _give_back(world, process, lease)
-    assert _in_flight(world) == 1
-    assert [each.name for each in process.member.endpoints] == [other.endpoint.name]
 
 
 def test_a_block_that_nobody_uses_goes_back_when_something_is_changed():

@@ -19,7 +19,9 @@ _IN_FULL = os.environ.get("BALANCER_STRESS") == "1"
 
 _WHICH = st.integers(0, 50)
 _STEPS = st.one_of(
-    st.tuples(st.sampled_from(["ask", "ask", "release", "release", "cancel", "deliver", "copy", "lose"]), _WHICH),
+    st.tuples(
+        st.sampled_from(["ask", "ask", "release", "release", "cancel", "amend", "deliver", "copy", "lose"]), _WHICH
+    ),
     st.tuples(st.sampled_from(["deliver"]), _WHICH),
     st.tuples(st.sampled_from(["talk", "talk", "kill member", "start member"]), _WHICH),
     st.tuples(
@@ -87,6 +89,11 @@ def step(world, name, which):
     elif name == "cancel":
         if process.waiting:
             world.cancel(process, list(process.waiting)[which % len(process.waiting)])
+    elif name == "amend":
+        if process.waiting:
+            waiter, request = list(process.waiting)[which % len(process.waiting)], _REQUESTS[which % len(_REQUESTS)]
+            world.hear(process, process.member.amend(waiter, request, process.clock.at(world.t)))
+            world.flush()
     elif name == "kill member":
         world.kill_member(process)
     elif name == "leap":
@@ -107,7 +114,7 @@ def test_never_more_out_than_slots_nothing_lost_and_every_wait_ends_once(seed, b
 
 
 _WEIGHTS = {
-    "ask": 20, "release": 16, "cancel": 1, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
+    "ask": 20, "release": 16, "cancel": 1, "amend": 2, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
     "start member": 0.5, "kill member": 0.3, "restart coordinator": 0.3, "coordinator forgets": 0.05,
     "kill coordinator": 0.1, "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
     "disk is full": 0.2, "disk has room": 1, "leap": 0.3,

@@ -1,16 +1,12 @@
 """A member's connection: what it says first, when it is left and made again, and in whose thread it is read."""
 
-import asyncio
 import select
-import threading
-from itertools import pairwise
 
 import pytest
 
 from balancer import PoolForked
 from balancer.cluster.protocol.messages import JoinRequest, MemberId, SessionOffer
 from balancer.cluster.tcp import connection as module
-from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.codec import Closing, encoded
 from tests.cluster.scripted import LONG_S, OFFER, WHO, ConnectionScene, reading_caller
 from tests.patience import PATIENCE_S
@@ -93,16 +89,6 @@ def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered
     assert scene.line.trouble == ""
 
 
-def test_it_looks_again_when_something_is_due_and_no_more_often(scene):
-    scene.connected()
-    scene.party.due_s = lambda: clock() + 0.02
-    scene.say()  # what is due is sooner than when the thread looks
-    until(lambda: len(scene.party.looks) > 8)
-    times = [at_s for _, thread, at_s in scene.party.looks if thread is scene.thread]
-    early = sum(after_s - before_s < 0.02 for before_s, after_s in pairwise(times))
-    assert early <= 2  # as it has connected, and as the caller has said something
-
-
 def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene):
     peer = scene.connected()
     scene.say(_LARGE)
@@ -134,18 +120,6 @@ def test_who_ends_it_says_what_is_left_to_say(scene, last):
     assert peer.said(len(last)) == last
     peer.assert_ends()
     scene.assert_over()
-
-
-def test_a_task_leaves_it_to_the_end_of_its_turn(scene):
-    peer = scene.connected()
-
-    async def turn():
-        scene.say(_JOIN)
-        assert threading.current_thread() not in {thread for _, thread, _ in scene.party.looks}
-        await asyncio.sleep(0)
-
-    asyncio.run(turn())
-    assert peer.said(1) == [_JOIN]
 
 
 @_CALLERS_READ

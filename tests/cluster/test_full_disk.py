@@ -59,18 +59,6 @@ def test_a_drain_that_cannot_be_written_down_is_told_and_written_later():
         assert not serving.records[-1].drained
 
 
-def test_a_server_that_starts_on_a_full_disk_serves_those_that_its_record_knows():
-    with Serving("http://a/", ttl_s=_TTL_S) as before, Pool.connect(before.url) as pool:
-        lease = pool.acquire()
-        before.stop()
-        with Serving("http://a/", ttl_s=_TTL_S, last=before.records[-1], port=before.port, trouble=_FULL) as after:
-            until(lambda: bool(after.pool.leases()))
-            assert not lease.ended
-            lease.release()
-            with pool.lease(PATIENCE_S):
-                pass
-
-
 def test_a_record_of_a_shorter_ttl_lets_nobody_in():
     """The next server would wait for so long only."""
     last = CoordinatorRecord(0, _TTL_S / 2, None)

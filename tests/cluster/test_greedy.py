@@ -193,13 +193,3 @@ def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_o
     (usage,) = core.quotas(0.0)
     assert usage.tokens == 10
     assert replace(held, tokens=None).tokens is None
-
-
-def test_a_grant_that_was_lost_with_its_connection_is_sent_on_the_next_one_whatever_the_ttl():
-    told = _told()
-    lost = told.granted(told.say(*_asks(1, 1)))
-    assert told.hear() == {}  # it is sent once, until it is late
-    told.coordinator.reconnected(m.MemberId("nobody", "1"))
-    told.coordinator.reconnected(m.MemberId("a", "1"))
-    assert told.granted(told.hear()["a"]) == lost
-    assert told.hear() == {}

@@ -33,14 +33,6 @@ def test_of_another_boot_or_namespace_nothing_is_known():
     assert not is_visible(replace(_me(), pids="pid:[1]"))
 
 
-def test_where_nothing_is_told_a_process_has_no_identity(monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(liveness, "_place", lambda: None)
-        assert own_identity() is None
-    monkeypatch.setattr(liveness, "_stat", lambda pid: None)
-    assert own_identity() is None
-
-
 def test_another_process_of_the_same_number_is_another():
     started = str(int(_me().started) + 1)
     assert has_died(replace(_me(), started=started))

@@ -13,6 +13,7 @@ _WHERE = (
     "balancer/cluster/",
     "balancer/opening/connected.py",
     "balancer/shells/engine.py",
+    "balancer/shells/waiting.py",
 )
 
 

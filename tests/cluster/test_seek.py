@@ -1,7 +1,6 @@
 """A server that comes back elsewhere, with another token, and one that may not speak: as Ray's actor does both."""
 
 import threading
-import time
 
 import pytest
 
@@ -55,25 +54,6 @@ def test_who_waits_to_be_told_where_the_server_is_stops_in_time():
         pool.close()
 
 
-def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may():
-    may = threading.Event()
-    may.set()
-    with Serving("http://a/", "http://b/", ttl_s=0.5, may=may.is_set) as serving:
-        pool = ConnectedPool(serving.url)
-        lease = pool.acquire(PATIENCE_S)
-        may.clear()
-        time.sleep(0.05)  # what it had begun to do
-        granted = serving.pool.stats().acquired
-        with pytest.raises(AcquireTimeout):
-            pool.acquire(0.1)
-        until(lambda: lease.ended)
-        assert serving.pool.stats().acquired == granted
-        may.set()
-        pool.acquire(PATIENCE_S).release()
-        pool.close()
-
-
-@pytest.mark.more
 def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short():
     may = threading.Event()
     may.set()

@@ -6,6 +6,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,6 @@ from balancer import (
     LeaseError,
     NoEndpoint,
     NotConnected,
-    Outcome,
     Pool,
     PoolClosed,
     QuotaExceeded,
@@ -35,11 +35,8 @@ from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Granted, Queued
-from balancer.judge import Judge
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
-from balancer.strategy import Request
 from tests.cluster.serving import Serving, Swallowing, made_cert, why_not_connected
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -166,11 +163,6 @@ def test_a_process_counts_and_observes_its_own_leases(served):
         assert other.stats().timed_out == 1
 
 
-def test_the_judge_takes_it(served):
-    with Pool.connect(served.url) as pool, Judge(pool) as judge:
-        assert judge.pool is pool
-
-
 def test_close_frees_the_server_at_once(served):
     pool = Pool.connect(served.url)
     lease = pool.acquire()
@@ -239,16 +231,6 @@ def test_who_has_no_token_or_a_wrong_one_is_told_so():
             pass
 
 
-def test_who_is_refused_later_on_still_stops_in_time():
-    with Serving("http://a/", ttl_s=0.5) as first:
-        pool = Pool.connect(first.url)
-        lease = pool.acquire()
-        first.stop()
-        with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
-            until(lambda: lease.ended)
-            pool.close()
-
-
 def test_nobody_there_is_an_error_in_time():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -289,54 +271,6 @@ def test_tls(tmp_path):
 # -- bytes --------------------------------------------------------------------------------------------
 
 
-def test_messages_come_back_as_they_were():
-    who = m.MemberId("host:1", "0" * 32)
-    token = m.LeaseToken(1, 2)
-    terms = m.LeaseTerms("mine", leak_after_s=3.0)
-    request = Request(frozenset({"a"}), frozenset({"http://x/"}), 2, "key", terms, 5)
-    words = (
-        m.LeaseRequested(1, request, -2, float("inf"), 0.5, 4),
-        m.RequestAmended(1, request),
-        m.RequestCancelled(1, timed_out=True),
-        m.LeaseEnded(token, Outcome.OVERLOAD, 0.5, m.Hint(2.0, True, False), "TimeoutError"),
-        m.TokensUsed(token, 7),
-        m.LoadReported(token, Load(cpu_utilization=0.5, named_metrics={"a": 1.0})),
-        m.ProbeReported("http://a/", True, False),
-        m.CallCounted("retries", "http://a/"),
-        m.MemberLeft(),
-    )
-    held = (m.ClaimedLease(token, "http://a/", 1, terms, None, 0.25),)
-    for message in (
-        m.JoinRequest(who, 1.5),
-        m.SessionStart(who, 3, 4, 0.5, held),
-        m.MemberFrame(who, 1, 2, 0.5, 3, 4, words),
-    ):
-        (body,) = MessageSplitter().feed(encoded(message))
-        assert read_from_member(body) == message
-        with pytest.raises(WireError):
-            read_from_coordinator(body)
-    answers = (
-        m.EndpointListed(1, _A),
-        m.LeasesGranted(1, (m.GrantedLease(token, 1, 2),)),
-        m.RequestRefused(1, "AcquireTimeout", (1.0, 2.0, 0)),
-        m.EndpointsOut(frozenset({"http://a/"})),
-        m.IdleRecalled(),
-    )
-    for answer in (
-        m.SessionOffer(1, 2),
-        m.SessionAccepted(1, 2, 0.5, (token,), 10.0, 3, "fifo", (_A,)),
-        m.CoordinatorFrame(1, 2, 0.5, 1, 1, answers),
-    ):
-        (body,) = MessageSplitter().feed(encoded(answer))
-        found = read_from_coordinator(body)
-        if isinstance(answer, m.CoordinatorFrame):
-            refused = found.words[2]
-            assert (refused.error, tuple(refused.facts)) == ("AcquireTimeout", (1.0, 2.0, 0))
-        assert str(found).replace("[", "(").replace("]", ")") == str(answer).replace("[", "(").replace("]", ")")
-        with pytest.raises(WireError):
-            read_from_member(body)
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -357,14 +291,8 @@ def test_an_error_is_raised_elsewhere_as_it_was_here(error):
     (refused,) = read_from_coordinator(body).words
     again = error_of(refused.error, tuple(refused.facts))
     assert (type(again), str(again)) == (type(error), str(error))
-    if isinstance(error, NoEndpoint):
-        assert isinstance(again, NoEndpoint)
-        assert (again.labels, again.exclude, tuple(again.spent_names), again.only) == (
-            error.labels,
-            error.exclude,
-            tuple(error.spent_names),
-            error.only,
-        )
+    facts = [{name: repr(value) for name, value in vars(each).items()} for each in (again, error)]
+    assert facts[0] == facts[1]
 
 
 @given(st.binary(max_size=200), st.integers(0, 3))
@@ -429,17 +357,9 @@ def test_a_record_is_kept_and_only_one_server_has_it(tmp_path):
 def test_others_than_this_machine_need_a_token(tmp_path, monkeypatch):
     config = Config.model_validate({"endpoints": [{"url": "http://a/"}]})
     registry = default_registry()
-    options = ServeOptions(
-        host="0.0.0.0",
-        port=0,
-        state=tmp_path / "s",
-        ttl_s=1.0,
-        token="",
-        tls=None,
-        say=print,
-    )
+    options = partial(ServeOptions, port=0, state=tmp_path / "s", ttl_s=1.0, tls=None, say=print)
     with pytest.raises(ConfigError, match="could connect without a token"):
-        serve(config, registry, options)
+        serve(config, registry, options(host="0.0.0.0", token=""))
     monkeypatch.setenv("BALANCER_SERVE_TOKEN", "short")
     with pytest.raises(ConfigError, match="has 5 characters; it must have at least 16"):
         token_of(None)
@@ -456,19 +376,9 @@ def test_others_than_this_machine_need_a_token(tmp_path, monkeypatch):
         token_of(tmp_path / "text")
     with pytest.raises(ConfigError, match=r"--state .*: is a folder; give --state a file"):
         RecordFile(tmp_path)
-    options = ServeOptions(
-        host="192.0.2.1",
-        port=0,
-        state=tmp_path / "s",
-        ttl_s=1.0,
-        token="0123456789abcdef",
-        tls=None,
-        say=print,
-    )
-    with pytest.raises(
-        ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is not an address of this machine"
-    ):
-        serve(config, registry, options)
+    why = r"^cannot listen on 192\.0\.2\.1 port 0: it is not an address of this machine"
+    with pytest.raises(ConfigError, match=why):
+        serve(config, registry, options(host="192.0.2.1", token="0123456789abcdef"))
 
 
 def test_a_grant_that_was_lost_with_its_connection_comes_on_the_next_one():

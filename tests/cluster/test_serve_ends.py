@@ -1,6 +1,5 @@
 """How a server ends, what it does when files run out, and what it says of those who speak something else."""
 
-import asyncio
 import logging
 import os
 import re
@@ -15,13 +14,9 @@ from pathlib import Path
 import pytest
 
 from balancer import NotConnected, Pool
-from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import JoinRequest, MemberId
-from balancer.cluster.tcp import server as wire_server
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
-from balancer.cluster.tcp.liveness import own_identity
-from balancer.cluster.tcp.server import PoolServer
-from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
+from balancer.cluster.tcp.sniffing import LogLimiter
 from balancer.reporting.streams import never_waiting
 from tests.cluster.serving import Command, Serving, why_not_connected
 from tests.contracts.documents import ROOT
@@ -60,57 +55,6 @@ def joined(port, name):
     connection.sendall(encoded(Opening(VERSION, "", who, None)) + encoded(JoinRequest(who, 0.0)))
     assert connection.recv(1)
     return connection
-
-
-async def _soon(holds):
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():
-            await asyncio.sleep(0.005)
-
-
-def test_nothing_of_it_is_left_to_do(monkeypatch):
-    """Neither a look at one who has just gone, nor one at those who go because it ends."""
-    monkeypatch.setattr(wire_server, "has_died", lambda local: False)
-
-    async def run():
-        with Pool(["http://a/"]) as pool:
-            core = pool.engine.core
-            server = PoolServer(
-                core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
-            )
-            port = await server.listen("127.0.0.1", 0)
-            for name in ("goes", "stays"):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                who = MemberId(name, "1")
-                writer.write(encoded(Opening(VERSION, "", who, own_identity())))
-                await _soon(lambda who=who: who in server._lines)
-                if name == "goes":
-                    writer.close()
-                    await _soon(lambda: bool(server._tasks))
-            await server.end()
-            await _soon(lambda: not server._open)
-            assert not server._lines
-            assert not server._tasks
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            writer.close()
-            await server.end()
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    ("first", "spoken"),
-    [
-        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
-        (b"GET / HTTP/1.1\r\n", "HTTP"),
-        (b"POST /run_code", "HTTP"),
-        (encoded(Opening(VERSION, "", MemberId("a", "1"), None)), "cluster"),
-        (b"\xff\x00", None),
-        (b"", None),
-    ],
-)
-def test_what_is_spoken(first, spoken):
-    assert sniff_protocol(first) == spoken
 
 
 def test_a_line_now_and_then():

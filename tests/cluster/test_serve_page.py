@@ -111,20 +111,6 @@ def waits(pool, page):
     return waiter, got
 
 
-def test_a_scrape_leaves_those_who_wait_alone(urls):
-    server, page = urls
-    with Pool.connect(server) as pool:
-        held = [pool.acquire() for _ in range(4)]
-        waiter, got = waits(pool, page)
-        ask(page, "GET", "/metrics")
-        state(page)
-        held.pop().release()
-        waiter.join(PATIENCE_S)
-        for lease in (*held, *got):
-            lease.release()
-        assert got
-
-
 def test_what_a_button_brings_about_is_told_to_those_who_wait(urls):
     server, page = urls
     (first, second) = state(page)["endpoints"]

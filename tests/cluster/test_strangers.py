@@ -19,12 +19,10 @@ import pytest
 import uvicorn
 
 from balancer import Pool
-from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
 from balancer.cluster.tcp import server as pool_server
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
-from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import tls_of
 from balancer.observing.page import app, http_server
 from balancer.observing.page.connections import ConnectionTimes, HttpServer
@@ -301,23 +299,6 @@ def no_files_left():
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_a_record_is_written_though_no_file_is_left(tmp_path):
-    keeper = RecordFile(tmp_path / "state")
-    for epoch in (1, 2, 3):
-        with no_files_left():
-            with pytest.raises(OSError, match="Too many open files"):
-                os.open(os.devnull, os.O_RDONLY)
-            keeper.keep(CoordinatorRecord(epoch, 2.0, frozenset()))
-    reserve = keeper._reserve
-    assert reserve is not None
-    keeper.close()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(reserve)
-    again = RecordFile(tmp_path / "state")
-    assert again.last == CoordinatorRecord(3, 2.0, frozenset())
-    again.close()
 
 
 @pytest.mark.needs("openssl")

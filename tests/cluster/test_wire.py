@@ -179,20 +179,6 @@ def _claim(slots=1, tokens=None, held_s=1.0, sent_s=1.0):
 @pytest.mark.parametrize(
     "message",
     [
-        *(_ask(), _ask(tokens=0), _ask(priority=1_000_000), _ask(priority=-1_000_000), _ask(timeout_s=0.0)),
-        *(_ask(timeout_s=_INF), _ask(slots=2), _claim(), _claim(slots=2), _claim(tokens=0)),
-        *(_frame(m.TokensUsed(_ID, 0)), _frame(m.RequestAmended(1, Request(slots=1, tokens=0)))),
-        *(m.JoinRequest(_WHO, 1.0), _frame(m.LeaseEnded(_ID, Outcome.SUCCESS, 0.0))),
-    ],
-    ids=str,
-)
-def test_what_a_member_may_say(message):
-    assert read_from_member(encoded(message)[4:]) == message
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
         *(_ask(slots=0), _ask(tokens=-1), _ask(priority=1_000_001), _ask(priority=-1_000_001), _ask(timeout_s=-1.0)),
         *(_ask(timeout_s=_NAN), _ask(waited_s=_INF), _claim(slots=0), _claim(tokens=-1), _claim(held_s=_INF)),
         *(_claim(sent_s=_NAN), _frame(m.TokensUsed(_ID, 0), sent_s=_INF), _frame(m.TokensUsed(_ID, -1))),
@@ -204,20 +190,3 @@ def test_what_a_member_may_say(message):
 def test_what_a_member_may_not_say(message):
     with pytest.raises(WireError, match="ValueError"):
         read_from_member(encoded(message)[4:])
-
-
-def test_a_server_has_one_timer_however_often_it_is_called():
-    timers = []
-    with Serving("http://a/") as serving, Pool.connect(serving.url, within_s=PATIENCE_S):
-
-        def step():
-            serving.server.act(lambda: None)
-            timers.append(serving.server._timer)
-
-        for _ in range(2):
-            serving.loop.call_soon_threadsafe(step)
-        until(lambda: len(timers) == 2)
-        first, second = timers
-        assert first is not None
-        assert second is not None
-        assert first is second or first.cancelled()

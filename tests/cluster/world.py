@@ -14,6 +14,7 @@ from typing import Any
 
 from balancer.cluster.protocol import ClusterMember, ClusterTimes, Coordinator, CoordinatorRecord
 from balancer.cluster.protocol.messages import FromCoordinator, FromMember, MemberId
+from balancer.cluster.tcp.codec import MessageSplitter, encoded, read_from_coordinator, read_from_member
 from balancer.cluster.tcp.record_file import RecordKeeper
 from balancer.core import Core, Waiter
 from balancer.core.events import KINDS
@@ -27,6 +28,11 @@ __all__ = ["TTL_S", "World"]
 TTL_S = 10.0
 # The greatest difference of rates that 0.8 TTL allows for is 1.25.
 _RATES = (0.9, 1.0, 1.1)
+
+
+def _sent(message: object) -> bytes:
+    (body,) = MessageSplitter().feed(encoded(message))
+    return body
 
 
 @dataclass
@@ -258,12 +264,13 @@ class World:
         self.steps += 1
         if to_coordinator:
             if self.coordinator is not None:
-                self.coordinator.receive(message, self.coordinator_clock.at(self.t))  # type: ignore[arg-type]
+                self.coordinator.receive(read_from_member(_sent(message)), self.coordinator_clock.at(self.t))
                 if who in self.dead:
                     self.dead[who] = self.t
         elif who in self.processes:
             process = self.processes[who]
-            self.hear(process, process.member.receive(message, process.clock.at(self.t)))  # type: ignore[arg-type]
+            said = read_from_coordinator(_sent(message))
+            self.hear(process, process.member.receive(said, process.clock.at(self.t)))
         self.flush()
 
     def lose(self, index: int) -> None:

@@ -171,5 +171,5 @@ class HandTimedPool(Pool):
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
-        with patch("balancer.shells.alarm.threading.Timer", timer), patch("balancer.shells.alarm._SOONEST_S", 0.0):
+        with patch("balancer.shells.waiting.threading.Timer", timer), patch("balancer.shells.waiting._SOONEST_S", 0.0):
             return self._armed()

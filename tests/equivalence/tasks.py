@@ -109,7 +109,7 @@ class TaskDriver(Driver):
 
         stack = ExitStack()
         stack.enter_context(patch("balancer.shells.engine.spot", partial(_HandSpot, self)))
-        stack.enter_context(patch("balancer.shells.tasks.driver.spot", Pause))
+        stack.enter_context(patch("balancer.shells.driver.spot", Pause))
         return stack
 
     def _arrive(self, task: int, arrival: Arrival) -> None:

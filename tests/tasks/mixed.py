@@ -40,7 +40,8 @@ __all__ = ["KNOWN", "MOST", "InTime", "Mixed", "Sleep", "changed", "memory_mb", 
 MOST = 8  # slots that an endpoint ever has
 _FEW = ("least_in_flight", "fifo", "weighted_health", "p2c")
 KNOWN = {
-    *("in time", "cancelled", "AcquireTimeout", "EndpointError", "NoEndpoint", "hedged call, in a task"),
+    *("in time", "cancelled", "AcquireTimeout", "EndpointError", "NoEndpoint", "forgotten", "hedged call"),
+    "hedged call, in a task",
     "DeadlinePassed",  # on a busy machine a lease may come when five seconds are nearly over
     *(f"{way}{where}" for way in ("plain", "block", "acquire", "call") for where in ("", ", in a task")),
 }
@@ -112,6 +113,7 @@ class _Scene:
         self.seed = seed
         self.until_s = until_s
         self.strategies = strategies
+        self.forgets = False
         self.mixed = Mixed()
         self.over = threading.Event()
         self._inside: dict[int, str] = {}
@@ -161,9 +163,14 @@ def mixed(
     every_s: float = 0.002,
     until_s: float = math.inf,
     strategies: Sequence[str] = _FEW,
+    forgets: bool = False,
 ) -> Mixed:
-    """Ask `pool` for leases in every way, from `threads` threads, and as many `tasks` in each of three loops."""
+    """Ask `pool` for leases in every way, from `threads` threads, and as many `tasks` in each of three loops.
+
+    `forgets`: some threads drop a lease without a release.
+    """
     scene = _Scene(pool, asks, odd, seed, until_s, strategies)
+    scene.forgets = forgets
     began_s = time.monotonic()
     watch = threading.Thread(target=_watch, args=(scene, every_s), daemon=True)
     watch.start()
@@ -274,7 +281,7 @@ def _odd_in_thread(scene: _Scene, rng: random.Random) -> str:
         time.sleep(rng.choice(_HOLDS_S))
         scene.leave(lease)
 
-    way = rng.randrange(3)
+    way = rng.randrange(5)
     if way == 0:
         with scene.pool.lease(rng.choice(_WAITS_S), priority=rng.randint(-1, 1), slots=rng.choice((1, 1, 2))) as lease:
             hold(lease)
@@ -285,13 +292,19 @@ def _odd_in_thread(scene: _Scene, rng: random.Random) -> str:
         hold(lease)
         lease.release(_outcome(rng))
         return "acquire"
+    if way == 2 and scene.forgets:
+        scene.pool.lease(5.0)
+        return "forgotten"
 
     def fn(lease: Lease) -> None:
-        hold(lease)
+        if way == 4:  # a loser runs on though its lease has ended
+            time.sleep(rng.choice(_HOLDS_S))
+        else:
+            hold(lease)
         _failing(rng)
 
-    scene.pool.call(fn, deadline_s=5.0, hedge_after_s=None)
-    return "call"
+    scene.pool.call(fn, deadline_s=5.0, hedge_after_s=0.0005 if way == 4 else None)
+    return "hedged call" if way == 4 else "call"
 
 
 # -- tasks -----------------------------------------------------------------------------------------

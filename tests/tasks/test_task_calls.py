@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from balancer import Endpoint, EndpointError, Lease, LeaseError, Pool
+from balancer import Endpoint, EndpointError, Lease, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.tasks.libraries import BOTH, Library, task_until
 from tests.threads.crew import assert_nothing_lost
@@ -114,31 +114,6 @@ def test_a_function_that_cannot_be_awaited_is_refused(fn, said):
     with pytest.raises(TypeError, match=said):
         asyncio.run(pool.aio.call(fn))
     assert_nothing_lost(pool, 1)
-
-
-def test_whatever_can_be_awaited_will_do():
-    pool = _pool("a")
-
-    async def name(lease: Lease) -> str:
-        return lease.endpoint.name
-
-    class Asks:
-        def __call__(self, lease: Lease) -> Awaitable[str]:
-            return asyncio.ensure_future(name(lease))
-
-    for fn in (name, lambda lease: name(lease), Asks()):
-        assert asyncio.run(pool.aio.call(fn)) == "a"
-
-
-def test_a_lease_that_fn_gave_back_is_told():
-    async def fn(lease: Lease) -> None:
-        lease.release()
-
-    for hedge_after_s in (None, 60.0):
-        pool = _pool("a")
-        with pytest.raises(LeaseError, match="already released"):
-            asyncio.run(pool.aio.call(fn, hedge_after_s=hedge_after_s))
-        assert_nothing_lost(pool, 1)
 
 
 # -- hedging ---------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import selectors
 import sys
 import threading
@@ -14,12 +13,9 @@ from typing import Any
 import pytest
 import trio
 
-from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolForked
-from balancer.settings.rules import HealthSettings
-from balancer.shells.tasks import on_asyncio
-from balancer.shells.tasks.on_trio import task_group
+from balancer import Endpoint, Lease, LeaseError, Pool
 from tests.patience import PATIENCE_S
-from tests.tasks.libraries import BOTH, in_flight, task_until
+from tests.tasks.libraries import in_flight
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import points
 
@@ -157,28 +153,6 @@ def test_the_lease_of_a_task_that_was_dropped_comes_back(way):
     assert_nothing_lost(pool, 1)
 
 
-@_BY_REFERENCES
-def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch):
-    """Nobody calls the pool meanwhile: whoever waits looks."""
-    monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
-    pool = Pool(["a"])
-    held = [pool.lease()]
-
-    async def main() -> str:
-        async def name() -> str:
-            async with pool.aio.lease() as lease:
-                return lease.endpoint.name
-
-        tasks = [asyncio.create_task(name()) for _ in range(3)]
-        while pool.engine.core.waiting < 3:
-            await asyncio.sleep(0)
-        held.clear()
-        return "".join(await asyncio.gather(*tasks))
-
-    assert asyncio.run(asyncio.wait_for(main(), PATIENCE_S)) == "aaa"
-    assert_nothing_lost(pool, 1)
-
-
 def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(loop):
     pool = Pool(["a"])
     held = pool.acquire()
@@ -192,51 +166,6 @@ def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(l
     assert not pool.engine.waits.places
     held.release()
     assert_nothing_lost(pool, 1)
-
-
-def test_tasks_beside_a_parent_that_is_collected_are_cancelled():
-    ended: list[str] = []
-
-    async def work() -> None:
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
-    async def parent() -> None:
-        async with on_asyncio.task_group() as those:
-            those.start(work)
-            await asyncio.get_running_loop().create_future()
-
-    async def main() -> None:
-        collected = parent()
-        collected.send(None)
-        await asyncio.sleep(0)
-        collected.close()
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert ended == ["cancelled"]  # the end of the loop would cancel them, too
-
-    asyncio.run(main())
-
-
-def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them():
-    began: list[str] = []
-
-    async def work() -> None:
-        began.append("a")
-        await trio.sleep_forever()
-
-    async def main() -> None:
-        async with task_group() as those:
-            those.start(work)
-            await trio.sleep(0)
-            raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        trio.run(main)
-    assert began == ["a"]
 
 
 class _Selector(selectors.DefaultSelector):
@@ -312,48 +241,3 @@ async def _hangs(lease: Lease) -> None:
 
 
 # -- forks -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_in_a_forked_child_the_face_is_of_no_use_either():
-    pool = Pool(["a"], health=HealthSettings())
-
-    async def refused() -> bool:
-        said = 0
-        with suppress(PoolForked):
-            said += 1
-            await pool.aio.acquire()
-        with suppress(PoolForked):
-            said += 1
-            async with pool.aio.lease():
-                raise AssertionError("it was let in")
-        with suppress(PoolForked):
-            said += 1
-            await pool.aio.call(_hangs)
-        return said == 3
-
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.write(write, b"refused" if asyncio.run(refused()) else b"let in")
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        assert answer.read() == b"refused"
-    os.waitpid(pid, 0)
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_a_pool_whose_tasks_time_out_forgets_them(library):
-    pool = Pool(["a"])
-
-    async with pool.aio.lease():
-        for _ in range(50):
-            with pytest.raises(AcquireTimeout):
-                await pool.aio.acquire(timeout=0.0001)
-    await task_until(library, lambda: True)
-    assert not pool.engine.waits.places

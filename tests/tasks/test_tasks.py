@@ -16,7 +16,6 @@ from balancer import (
     Pool,
     PoolClosed,
 )
-from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, task_until
 from tests.threads.crew import assert_nothing_lost
@@ -129,29 +128,6 @@ async def test_time_runs_out_for_a_task_as_for_a_thread(library):
             assert caught.value.timeout_s == pytest.approx(timeout)
             assert caught.value.waited_s >= timeout
     assert pool.stats().timed_out == 2
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_a_slot_that_comes_just_as_time_runs_out_is_the_task_s(library):
-    """The clock says that time is up when the lease is granted; the task hears of the time first, and has the lease."""
-    clock = ManualClock()
-    pool = Pool(["a"], clock=clock)
-
-    held = pool.acquire()
-    got: list[str] = []
-
-    async def task() -> None:
-        async with pool.aio.lease(timeout=0.2) as lease:
-            got.append(lease.endpoint.name)
-
-    async with library.tasks() as start:
-        start(task)
-        await task_until(library, lambda: pool.stats().waiting == 1)
-        held.release()  # the task runs no sooner than this returns
-        clock.advance(60.0)
-    assert got == ["a"]
-    assert pool.stats().timed_out == 0
     assert_nothing_lost(pool, 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer import Pool
-from balancer.shells.engine import Gate
+from balancer.shells.waiting import Gate
 from tests.patience import PATIENCE_S
 
 __all__ = ["assert_nothing_lost", "crew", "in_background", "in_time", "is_asleep", "switching_often", "until"]

@@ -27,7 +27,7 @@ from typing import Any
 import frontrun
 
 from balancer import BalancerError, Endpoint, LeaseError, Pool, PoolClosed
-from balancer.shells import engine
+from balancer.shells import engine, waiting
 
 __all__ = ["GROUPS", "MOVES", "explore"]
 
@@ -42,7 +42,7 @@ class _Gone(BaseException):
     """Stands for Ctrl-C in a thread that waits."""
 
 
-class _Gate(engine.Gate):
+class _Gate(waiting.Gate):
     """The gate of a thread that may go away as it begins to wait."""
 
     def __init__(self, gone: set[int]) -> None:

@@ -16,7 +16,7 @@ __all__ = ["LEASING", "Interrupted", "interrupted_at", "points"]
 LEASING = (
     *("balancer/core/", "balancer/kit/", "_strategies/", "balancer/endpoint.py"),
     *("balancer/pool/pool.py", "balancer/opening/aio.py"),
-    *(f"balancer/shells/{name}.py" for name in ("engine", "abandoned", "delivery", "alarm")),
+    *(f"balancer/shells/{name}.py" for name in ("engine", "waiting", "delivery")),
 )
 """All that a lease may run."""
 

@@ -13,8 +13,8 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointOverloaded, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.alarm import Alarm
-from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.engine import SharedBudget
+from balancer.shells.waiting import Alarm
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -122,7 +122,13 @@ def test_a_timer_that_has_died_is_replaced():
 
 # -- interrupts ----------------------------------------------------------------------------------------
 
-_LEASING = ("balancer/core/", "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/endpoint.py")
+_LEASING = (
+    "balancer/core/",
+    "balancer/pool/pool.py",
+    "balancer/shells/engine.py",
+    "balancer/shells/waiting.py",
+    "balancer/endpoint.py",
+)
 
 
 @pytest.mark.parametrize("what", ["acquire", "release"])

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, LeaseError, Pool
+from balancer import Endpoint, LeaseError, Pool
 from balancer.core.events import Ended, Event, Expired, Granted, Retried
 from balancer.shells.delivery import Delivery, Observation
 from tests.patience import PATIENCE_S
@@ -17,7 +17,13 @@ from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, until
 from tests.threads.interrupts import Interrupted, points
 
-_TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/core/")
+_TELLING = (
+    "balancer/shells/delivery.py",
+    "balancer/pool/pool.py",
+    "balancer/shells/engine.py",
+    "balancer/shells/waiting.py",
+    "balancer/core/",
+)
 
 
 @pytest.mark.parametrize("name", NAMES[:4])
@@ -139,32 +145,6 @@ def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds):
     with pytest.raises(Interrupted):
         pool.acquire()
     assert_nothing_lost(pool, 1)
-
-
-@pytest.mark.more
-def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work():
-    for interrupt in points(*_TELLING, least=30):
-        pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)
-        pool.acquire()
-        time.sleep(0.006)
-        where = interrupt(lambda pool=pool: _lease_twice(pool))
-        time.sleep(0.01)
-        assert _granted(pool, "a") + _granted(pool, "b") >= 1, f"interrupted at {where}"
-        pool.close()
-
-
-def _lease_twice(pool: Pool) -> None:
-    with suppress(LeaseError):  # tracing is slow: it may run out
-        for _ in range(2):
-            pool.acquire(timeout=0).release()
-
-
-def _granted(pool: Pool, name: str) -> bool:
-    try:
-        pool.acquire(timeout=0.02, exclude={"a", "b"} - {name})
-    except AcquireTimeout:
-        return False
-    return True
 
 
 def test_a_lease_that_runs_out_and_its_return_meet_in_any_order():

@@ -1,21 +1,18 @@
 """Leases that nobody has any more come back; those that somebody has stay out, whatever became of their thread."""
 
-import gc
 import logging
-import threading
-from contextlib import suppress
 from itertools import islice
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.shells.waiting import AbandonedLeaseScan, abandoned
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import crew, in_background, in_time, until
+from tests.threads.crew import in_background, in_time, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 
@@ -68,7 +65,7 @@ def test_an_acquire_that_finds_none_free_gets_it_at_once(health):
 def test_one_who_waits_already_is_served_when_it_is_forgotten(health, monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
     monkeypatch.setattr("balancer.shells.engine._FIRST_LOOK_S", 0.01)
-    monkeypatch.setattr("balancer.shells.abandoned._EVERY_S", 0.01)
+    monkeypatch.setattr("balancer.shells.waiting._EVERY_S", 0.01)
     pool = Pool(["a"], health=health)
     held = [pool.lease()]
     thread, came = in_background(lambda: pool.lease().release())
@@ -98,16 +95,6 @@ def test_the_strategy_learns_of_it(name):
     assert sorted(lease.endpoint.name for lease in leases) == ["a", "a", "b"]
 
 
-@pytest.mark.more
-def test_a_cycle_comes_back_when_it_is_collected():
-    pool = Pool(["a"])
-    ring: list[object] = [pool.lease()]
-    ring.append(ring)
-    del ring
-    gc.collect()
-    assert _in_flight(pool) == 0
-
-
 def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint():
     clock = ManualClock()
     settings = HealthSettings(consecutive_failures=1, cooldown_s=1.0)
@@ -118,23 +105,6 @@ def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint():
     pool.lease(exclude={"b", "c"})
     pool.acquire(timeout=0, exclude={"b", "c"}).release()
     assert _in_flight(pool) == 0
-
-
-def test_an_interrupted_release_is_done_all_the_same(monkeypatch):
-    pool = Pool(["a"])
-    lease = pool.acquire()
-    real, calls = pool.engine.core.ledger.end, iter([1])
-
-    def interrupted(*given: object) -> object:
-        if next(calls, None):
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(pool.engine.core.ledger, "end", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        lease.release(Outcome.FAILURE)
-    assert lease.ended
-    assert (_in_flight(pool), pool.stats().failures) == (0, 1)
 
 
 # -- somebody has it -------------------------------------------------------------------------------
@@ -175,37 +145,6 @@ def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second():
     assert pool.leases() == ()
     with pytest.raises(LeaseError):
         pool.release_by_id(number)
-
-
-def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twice():
-    pool = Pool([Endpoint("a", capacity=3), Endpoint("b", capacity=2)], strategy="fifo")
-    handed: list[Lease] = []
-    most, now, lock = [0], [0], threading.Lock()
-
-    def work(number: int) -> None:
-        for turn in range(150):
-            kind = (number + turn) % 4
-            if kind == 0:
-                pool.lease(timeout=PATIENCE_S)  # forgotten
-            elif kind == 1 and len(handed) < 2:
-                handed.append(pool.lease(timeout=PATIENCE_S))
-            elif kind == 2:
-                with suppress(IndexError):
-                    handed.pop().release()
-            else:
-                with pool.lease(timeout=PATIENCE_S):
-                    with lock:
-                        now[0] += 1
-                        most[0] = max(most[0], now[0])
-                    with lock:
-                        now[0] -= 1
-
-    crew(6, work)
-    assert most[0] <= 5
-    while handed:
-        handed.pop().release()
-    assert _in_flight(pool) == 0
-    assert len([pool.acquire(timeout=0) for _ in range(5)]) == 5
 
 
 # -- looking ---------------------------------------------------------------------------------------

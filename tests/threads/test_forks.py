@@ -1,24 +1,19 @@
 """A pool in a forked child is of no use: it says so at once, and never waits for a lock that nobody will let go."""
 
-import gc
 import json
 import os
 import pickle
 import threading
-import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from balancer import Endpoint, HealthSettings, Pool, PoolForked
 from balancer.core.events import Queued
-from balancer.shells import forks
-from balancer.shells.engine import Gate
 from balancer.shells.prober import Prober
+from balancer.shells.waiting import Gate
 from balancer.strategy import ANY
-from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -147,43 +142,9 @@ def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_o
     held.release()
 
 
-def test_observers_of_the_parent_hear_nothing_in_the_child():
-    heard: list[int] = []
-    pool = Pool(["a"], observers=[lambda event: heard.append(os.getpid())], clock=ManualClock())
-    before = len(heard)
-
-    def child() -> int:
-        with suppress(PoolForked):
-            pool.acquire(0)
-        return len(heard)
-
-    assert _in_child(child) == before
-
-
-def test_a_child_of_a_child_names_its_own_parent():
-    def child() -> object:
-        own = Pool(["a"])
-        me = os.getpid()
-        said = _in_child(lambda: own.acquire(0))
-        return [said[0], f"to process {me}," in said[1]]
-
-    assert _in_child(child) == ["PoolForked", True]
-
-
 def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned():
     with pytest.raises(TypeError, match=r"^a pool cannot be pickled: it serves the threads of one process"):
         pickle.dumps(Pool(["a"]))
-
-
-@pytest.mark.more
-def test_a_pool_that_was_not_kept_is_not_minded():
-    before = set(forks._minding)
-    pool = Pool(["a"])
-    mine = [weakref.ref(each) for each in forks._minding if each not in before]
-    assert mine
-    del pool
-    gc.collect()
-    assert [each() for each in mine] == [None] * len(mine)
 
 
 def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do():

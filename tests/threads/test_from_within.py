@@ -3,9 +3,6 @@
 A release is done when the outer call is over. An acquire is refused. The outer call goes on as if nothing had been.
 """
 
-import asyncio
-import gc
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,7 +11,6 @@ import pytest
 from balancer_strategies.fifo import Fifo
 
 from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, Pool, PoolClosed, StrategyError
-from balancer.core.events import Granted
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, in_time
@@ -127,18 +123,6 @@ def test_what_needs_an_answer_is_refused_in_one_line(what, busybody):
     assert_nothing_lost(pool, 2)
 
 
-def test_a_strategy_that_leases_is_refused_in_a_task_too(busybody):
-    pool = Pool(["a", "b"], strategy=busybody)
-    busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
-
-    async def main() -> None:
-        with pytest.raises(CallFromWithin):
-            await pool.aio.acquire(0)
-
-    asyncio.run(main())
-    assert_nothing_lost(pool, 2)
-
-
 def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody):
     pool = Pool(["a"], strategy=busybody)
     lease = pool.acquire(timeout=0)
@@ -176,54 +160,6 @@ def test_a_second_release_from_within_is_refused_in_the_log(busybody, caplog):
     assert_nothing_lost(pool, 2)
 
 
-class _Owner:
-    """An object that owns a lease and is in a cycle: only the garbage collector ends it."""
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.me = self
-
-
-class _Releases(_Owner):
-    def __del__(self) -> None:
-        self.lease.release()
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("kind", ["__del__", "finalize"])
-def test_a_finaliser_that_runs_within_a_call_may_release(kind, busybody):
-    pool = Pool(["a", "b"], strategy=busybody)
-    gc.collect()
-    if kind == "__del__":
-        _Releases(pool.acquire(timeout=0))
-    else:
-        lease = pool.acquire(timeout=0)
-        weakref.finalize(_Owner(lease), lease.release)
-        del lease
-    busybody.acts = staticmethod(gc.collect)
-    with pool.lease(timeout=0):
-        assert sum(each.in_flight for each in pool.stats().endpoints) == 1
-    assert_nothing_lost(pool, 2)
-
-
-def test_an_observer_may_call_the_pool():
-    """It is called outside the lock."""
-    pool = Pool(["a", "b"])
-    seen: list[object] = []
-
-    def observer(event: object) -> None:
-        if not seen:
-            seen.append(event)
-            with pool.lease(timeout=0):
-                seen.append(pool.stats().endpoints)
-            pool.add("c")
-
-    with pool.observe(observer, [Granted]), pool.lease(timeout=0):
-        pass
-    assert len(seen) == 2
-    assert_nothing_lost(pool, 3)
-
-
 def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself():
     """Else the thread would wait for a lock that it holds, for ever."""
     pool = Pool(["a", "b"])
@@ -231,6 +167,6 @@ def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself()
     def call() -> None:
         pool.call(lambda lease: None)
 
-    for handle in points("balancer/core/budget.py", "balancer/shells/shared_budget.py", least=3):
+    for handle in points("balancer/core/budget.py", least=3):
         in_time(lambda handle=handle: handle(call, call))
     assert_nothing_lost(pool, 2)

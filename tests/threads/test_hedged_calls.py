@@ -1,8 +1,6 @@
 """Hedged calls: who wins, what becomes of the loser's lease, and that none is ever left out."""
 
-import random
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
@@ -15,7 +13,7 @@ from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.driver import CallDriver
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost, crew, in_background, in_time, switching_often, until
+from tests.threads.crew import assert_nothing_lost, in_background, in_time, until
 from tests.threads.interrupts import points
 
 _NEVER_S = 2 * PATIENCE_S
@@ -106,27 +104,6 @@ def test_one_failure_is_not_the_end_while_the_other_runs(error, failures):
     assert ended_as(pool) == {"a": (1, failures, 0), "b": (1, 0, 0)}
 
 
-def test_two_failures_are_one_attempt_and_neither_endpoint_is_next():
-    pool = pool_of("a", "b", "c")
-    both = threading.Barrier(2)
-    went: list[str] = []
-
-    def fn(lease: Lease) -> str:
-        went.append(lease.endpoint.url)
-        if lease.endpoint.url == "c":
-            return "done"
-        both.wait(PATIENCE_S)
-        raise EndpointError("down")
-
-    with pool.lease(exclude=["a", "b"]):
-        thread, came = in_background(lambda: call(pool.engine, fn, attempts=2, hedge_after_s=0))
-        until(lambda: pool.stats().waiting == 1)  # for c, although a and b are free
-    thread.join(PATIENCE_S)
-    assert came == ["done"]
-    assert Counter(went) == {"a": 1, "b": 1, "c": 1}
-    assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0), "c": (2, 0, 0)}  # one is ours
-
-
 def test_an_error_of_the_caller_s_own_ends_both():
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     heard: list[Event] = []
@@ -193,20 +170,6 @@ def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch):
     assert told == ["a"]
 
 
-def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch):
-    """An error in the loser's thread would be a warning, and so fail this test."""
-    pool = pool_of("a", "b")
-    told: list[tuple[str, bool]] = []
-
-    def pinged(url: str, ok: bool, now: float) -> None:
-        told.append((url, ok))
-        raise RuntimeError("not at home")
-
-    monkeypatch.setattr(pool.engine.core, "pinged", pinged)
-    _loses_on_a(pool, TimeoutError())
-    assert told == [("a", False)]
-
-
 # -- what must not replace a good answer ---------------------------------------------------------------
 
 
@@ -235,30 +198,12 @@ def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(missing
     assert ended_as(pool) == {"a": (1, int(fails), 0), "b": (missing - 1, 0, 0)}
 
 
-def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer():
-    pool, stage = pool_of("a", "b"), Stage("a", "b")
-
-    def fn(lease: Lease) -> str:
-        if lease.endpoint.url == "a":
-            lease.release(Outcome.SUCCESS)
-        return stage.fn(lease)
-
-    thread, came = _both_run(pool, stage, fn)
-    stage.go["b"].set()
-    thread.join(PATIENCE_S)
-    assert came == ["b"]
-    stage.go["a"].set()
-    until(nobody_runs)
-    assert_nothing_lost(pool, 2)
-
-
 # -- interrupts ----------------------------------------------------------------------------------------
 
 _AROUND_THE_LEASE = (
     "balancer/shells/driver.py",
     "balancer/shells/calls.py",
     "balancer/shells/hedging.py",
-    "balancer/shells/shared_budget.py",
     "balancer/core/budget.py",
     "balancer/core/attempt_plan.py",
 )
@@ -340,12 +285,6 @@ def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_n
     assert pool.engine.budget.try_spend()
 
 
-def test_there_is_no_second_call_without_a_budget():
-    pool = pool_of("a", "b", ratio=0.0, per_s=0.0)
-    _goes_on_alone(pool)
-    assert pool.stats().acquired == 1
-
-
 def test_a_call_sees_the_context_of_its_caller():
     request: ContextVar[str] = ContextVar("request")
     request.set("mine")
@@ -357,31 +296,3 @@ def test_a_call_that_gives_its_lease_back_is_told_so():
     with pytest.raises(Exception, match="already released"):
         call(pool.engine, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
     assert_nothing_lost(pool, 1)
-
-
-def test_nothing_is_lost_however_threads_take_turns():
-    """Calls of any length, some of which fail: every lease ends once, and every failure is an attempt's."""
-    pool = pool_of("a", "b", "c", ratio=10.0, capacity=2)
-    wins: Counter[str] = Counter()
-
-    def work(number: int) -> None:
-        rng = random.Random(number)
-
-        def fn(lease: Lease) -> str:
-            if rng.random() < 0.3:
-                raise EndpointError("down")
-            threading.Event().wait(rng.uniform(0, 1e-3))
-            return "done"
-
-        for _ in range(60):
-            try:
-                wins[call(pool.engine, fn, attempts=2, hedge_after_s=rng.uniform(0, 1e-3))] += 1
-            except EndpointError:
-                wins["failed"] += 1
-
-    with switching_often():
-        crew(6, work)
-    until(nobody_runs)
-    assert sum(wins.values()) == 360
-    assert wins["done"] > 200
-    assert_nothing_lost(pool, 6)

@@ -17,21 +17,13 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, HolderSettings, Lease, LeaseError, Pool, PoolClosed
-from balancer.core import Core, Waiter
-from balancer.core.retry_polls import RetryPolls
-from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer import AcquireTimeout, Endpoint, HolderSettings, Lease, LeaseError, Pool
+from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, in_background, in_time, until
 from tests.threads.interrupts import LEASING, Interrupted, points
 from tests.threads.waiter import WaitingThread
-
-_OF_A_CALL = (
-    *LEASING,
-    *(f"balancer/shells/{name}.py" for name in ("calls", "driver", "hedging", "shared_budget", "tasks/driver")),
-)
-_LOOK = RetryPolls.look
 
 # The point between a coroutine's making and its first step: CPython does not look for signals there.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore:.*coroutine.*")
@@ -193,7 +185,7 @@ def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right():
     """Else a holder with as many leases as it may have would never get another one."""
     threads = _Threads()
     for interrupt in points(*LEASING, least=30):
-        bounded = {"*": HolderSettings(max_leases=1, max_waiters=1)}
+        bounded = {"*": HolderSettings(max_leases=1)}
         pool = Pool([Endpoint("a", capacity=2)], strategy="fifo", fairness="holder", holders=bounded)
 
         def act(pool: Pool = pool) -> None:
@@ -204,60 +196,6 @@ def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right():
         counts = {(each.in_flight, each.waiting) for each in pool.stats().holders}
         assert counts <= {(0, 0)}, f"interrupted at {where}"
         pool.acquire(0).release()
-
-
-# The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
-# count that as a point as after any call; CPython looks for signals only after calls of functions in C.
-_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver.lease, ")
-
-
-@pytest.mark.more
-@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
-def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(health, face, monkeypatch):
-    """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
-    monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
-    for interrupt in points(*_OF_A_CALL, least=200):
-        pool = Pool(["http://a", "http://b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)
-        busy = pool.acquire(exclude={"http://a"})
-        free = threading.Thread(target=busy.release)
-        went: list[str] = []
-
-        def look(looks: RetryPolls, core: Core, waiter: Waiter, now: float, free: threading.Thread = free) -> object:
-            if free.ident is None:
-                free.start()  # ends once this thread lets go of the lock
-            return _LOOK(looks, core, waiter, now)
-
-        def fn(lease: Lease, went: list[str] = went) -> None:
-            went.append(lease.endpoint.name)
-            if len(went) == 1:
-                raise EndpointError("down")
-
-        monkeypatch.setattr(RetryPolls, "look", look)
-        where = interrupt(lambda pool=pool, fn=fn: face.call(pool, fn))
-        face.settle()
-        if free.ident is None:
-            free.start()
-        free.join(PATIENCE_S)
-        assert pool.engine.budget._lock.acquire(timeout=PATIENCE_S), f"interrupted at {where}: the budget is locked"
-        stats = pool.stats()
-        assert stats.waiting == 0, f"interrupted at {where}"
-        if any(endpoint.in_flight for endpoint in stats.endpoints):
-            assert where is not None
-            assert where.startswith(_ON_THE_WAY), f"interrupted at {where}: {pool!r}"
-            until(lambda pool=pool: not any(endpoint.in_flight for endpoint in pool.stats().endpoints))  # in a second
-    assert went == ["http://a", "http://b"]
-
-
-@pytest.mark.more
-def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release():
-    for interrupt in points(*LEASING, least=10):
-        pool = Pool([Endpoint("a")])
-        lease = pool.acquire()
-        waiter = WaitingThread(pool, PATIENCE_S)
-        where = interrupt(lease.release, pool.close)
-        waiter.join(PATIENCE_S)
-        assert isinstance(waiter.ended_with, str | PoolClosed), f"{waiter.ended_with} after a handler at {where}"
-        assert [e.in_flight for e in pool.stats().endpoints] == [0], f"a handler at {where}"
 
 
 # -- by the system ---------------------------------------------------------------------------------

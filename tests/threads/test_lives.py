@@ -1,6 +1,5 @@
 """What befalls threads and tasks while they wait: the pool closes, members go, stages start in the wrong order."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from balancer import Endpoint, NoEndpoint, Pool, PoolClosed
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.tasks.libraries import BOTH, Library, task_until
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.crew import crew, until
 
 
 def _in_threads(pool: Pool, waiters: int, event: Callable[[Pool], object], **asked: Any) -> Counter[str]:
@@ -126,27 +125,3 @@ def test_what_befalls_those_who_wait(
     with busy_pool(*specs) as pool:
         assert those_who_wait(pool, waiters, event, **asked) == ends
         assert pool.stats().waiting == 0
-
-
-def test_stats_can_be_read_while_the_pool_is_busy():
-    pool = Pool([Endpoint(f"e{n}") for n in range(3)])
-    stop = threading.Event()
-
-    def work(number: int) -> None:
-        if number:
-            while not stop.is_set():
-                with pool.lease():
-                    pass
-            return
-        try:
-            for _ in range(300):
-                stats = pool.stats()
-                assert sum(e.leases for e in stats.endpoints) == stats.acquired
-                assert all(0 <= e.in_flight <= e.limit for e in stats.endpoints)
-                assert not (stats.waiting and any(e.in_flight < e.limit for e in stats.endpoints))
-        finally:
-            stop.set()
-
-    with switching_often():
-        crew(5, work)
-    assert_nothing_lost(pool, 3)

@@ -3,18 +3,17 @@
 Cooldowns are milliseconds; what is waited for has many seconds, so a slow machine changes nothing.
 """
 
-import random
 import threading
 import time
 from contextlib import suppress
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, PoolClosed
-from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer import AcquireTimeout, Endpoint, EndpointOverloaded, Pool, PoolClosed
+from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, until
+from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import points
 from tests.threads.waiter import WaitingThread
 
@@ -73,21 +72,6 @@ def test_closing_the_pool_ends_the_wait_and_the_timer():
     until(lambda: not timers() - before)
 
 
-def test_there_is_one_timer_however_often_something_is_due_earlier():
-    pool = Pool([Endpoint(f"e{number}") for number in range(30)], health=_QUICK)
-    before = timers()
-    leases = [pool.acquire(timeout=0) for _ in range(30)]
-    waiter = WaitingThread(pool)
-    for number, lease in enumerate(leases):
-        lease.hint = None
-        with suppress(EndpointOverloaded), lease:
-            raise EndpointOverloaded("busy", retry_after_s=3600.0 - number)
-    until(lambda: len(timers() - before) == 1)
-    pool.close()
-    waiter.join(_LONG_S)
-    until(lambda: not timers() - before)
-
-
 def test_a_timer_that_found_nothing_to_do_sets_the_next():
     """The earliest endpoint leaves, so its timer rings in vain."""
     pool = pool_of("a", "b", "c")
@@ -107,7 +91,9 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
-    for interrupt in points("balancer/pool/pool.py", "balancer/shells/engine.py", least=10):
+    for interrupt in points(
+        "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/shells/waiting.py", least=10
+    ):
         pool = pool_of("a", "b")
         rest(pool, 0.2, "a")  # long enough that it rests still when the acquire comes
         rest(pool, 0.4, "b")
@@ -134,56 +120,3 @@ def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeyp
     waiter.join(_LONG_S)
     assert waiter.ended_with == "a"
     b.release()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_threads_over_endpoints_that_fail_lose_nothing(name):
-    health = HealthSettings(
-        consecutive_failures=2, cooldown_s=0.002, max_cooldown_s=0.01, slow_start_s=0.005, max_ejected_share=0.7
-    )
-    pool = Pool(
-        [Endpoint(f"http://h{n % 2}:{n + 1}/", capacity=1 + n % 3) for n in range(4)],
-        strategy=name,
-        seed=1,
-        health=health,
-        limits=LimitSettings(kind="aimd", initial=2),
-        host_caps={"h0": 3},
-    )
-    ends: list[str] = []
-
-    def call(rng: random.Random) -> str:
-        try:
-            with pool.lease(
-                rng.choice((0.0, 0.002, _LONG_S)), slots=rng.choice((1, 1, 1, 2)), priority=rng.randint(0, 2)
-            ):
-                if rng.random() < 0.3:
-                    raise EndpointError("down")
-                if rng.random() < 0.1:
-                    raise EndpointOverloaded("busy", retry_after_s=rng.choice((None, 0.002)))
-        except AcquireTimeout:
-            return "late"
-        except EndpointError:
-            return "failed"
-        return "done"
-
-    def work(number: int) -> None:
-        rng = random.Random(number)
-        mine = [call(rng) for _ in range(60)]
-        ends.extend(mine)
-
-    crew(12, work)
-    stats = pool.stats()
-    assert len(ends) == 12 * 60
-    assert stats.acquired == len(ends) - ends.count("late")
-    assert stats.timed_out == ends.count("late")
-    assert min(ends.count("failed"), ends.count("done")) > 20
-
-    def heal() -> bool:
-        with suppress(AcquireTimeout):
-            for url in [endpoint.url for endpoint in pool.stats().endpoints]:
-                others = [endpoint.url for endpoint in pool.stats().endpoints if endpoint.url != url]
-                pool.acquire(timeout=0, exclude=others).release(Outcome.SUCCESS)
-        return all(endpoint.health == "healthy" for endpoint in pool.stats().endpoints)
-
-    until(heal, within_s=_LONG_S)
-    assert [endpoint.in_flight for endpoint in pool.stats().endpoints] == [0] * 4

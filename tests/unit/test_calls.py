@@ -24,7 +24,6 @@ from balancer import (
 from balancer.core import Waiter
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.shared_budget import SharedBudget
 from balancer.strategy import Request
 from balancer.testing import ManualClock
 
@@ -239,18 +238,6 @@ def test_all_calls_over_a_pool_share_a_budget(clock, slept):
     assert len(place.went) == 15
 
 
-def test_a_budget_of_one_s_own(clock, slept):
-    place = Place("a", "b", clock=clock)
-    own = SharedBudget(RetrySettings(budget_ratio=0.0, budget_per_s=0.1), clock)
-    assert call(place.pool.engine, place.fn(down(), "done"), budget=own) == "done"
-    with pytest.raises(EndpointError):
-        call(place.pool.engine, place.fn(down()), budget=own)
-    assert call(place.pool.engine, place.fn(down(), "done")) == "done"
-    assert own.wait_s() > 0
-    clock.advance(own.wait_s())
-    assert own.try_spend()
-
-
 def test_who_got_no_lease_earns_no_retry(clock):
     retries = RetrySettings(budget_ratio=1.0, budget_per_s=0.0, base_s=0.0)
     place = Place("a", clock=clock, retries=retries)
@@ -260,17 +247,6 @@ def test_who_got_no_lease_earns_no_retry(clock):
 
 
 # -- pauses and the deadline ---------------------------------------------------------------------------
-
-
-def test_pauses_are_as_the_pool_s_settings_say(clock, slept):
-    place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.5, max_pause_s=3.0))
-    for _ in range(20):
-        with pytest.raises(EndpointError):
-            call(place.pool.engine, place.fn(*map(down, range(5))), attempts=5)
-    rounds = [slept[n::4] for n in range(4)]
-    assert all(0 <= pause <= most for most, pauses in zip((1, 2, 3, 3), rounds, strict=True) for pause in pauses)
-    assert [max(pauses) > most / 2 for most, pauses in zip((1, 2, 3, 3), rounds, strict=True)] == [True] * 4
-    assert len(set(slept)) == 80
 
 
 def test_the_deadline_is_over_calls_and_pauses(clock, slept):

@@ -91,26 +91,6 @@ def test_a_waiter_gets_what_comes_back(queue):
     assert got == [path]
 
 
-def test_threads_never_share_a_slot(compat):
-    compat.initialize_global_api_queue(["a", "a", "b"])
-    slots = {"a": 2, "b": 1}
-    held = Counter()
-    lock = threading.Lock()
-
-    def work(_):
-        for _ in range(100):
-            path = compat.get_api_path(timeout=PATIENCE_S)
-            with lock:
-                held[path] += 1
-                assert held[path] <= slots[path]
-            with lock:
-                held[path] -= 1
-            compat.return_api_path(path)
-
-    crew(12, work)
-    assert sorted(drain(compat)) == ["a", "a", "b"]
-
-
 def test_many_threads_may_initialise_it(compat):
     crew(8, lambda _: compat.initialize_global_api_queue(PATHS))
     assert sorted(drain(compat)) == PATHS

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
+from balancer.endpoint import Endpoint, Lease, Outcome, judged, outcome_of
 from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
 from balancer.load import Load
 from balancer.strategy import ANY
@@ -202,7 +202,7 @@ def raised_for(status: int, retry_after: str = "7", date: str | None = None) -> 
 
 
 def test_a_retry_after_that_is_a_text_is_not_heard():
-    assert hint_of(EndpointOverloaded("busy", retry_after_s="2")) is None
+    assert judged(EndpointOverloaded("busy", retry_after_s="2")).hint is None
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_retry_after_that_is_a_text_is_not_heard():
 )
 def test_a_retry_after_in_seconds_is_heard(retry_after, seconds):
     for error in raised_for(503, retry_after):
-        hint = hint_of(error)
+        hint = judged(error).hint
         assert (hint.retry_after_s if hint else None) == seconds
 
 
@@ -219,7 +219,7 @@ def test_a_retry_after_in_seconds_is_heard(retry_after, seconds):
 )
 def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date, seconds):
     for error in raised_for(503, "Wed, 21 Oct 2026 07:28:30 GMT", date):
-        hint = hint_of(error)
+        hint = judged(error).hint
         assert (hint.retry_after_s if hint else None) == seconds
 
 

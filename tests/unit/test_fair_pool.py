@@ -1,9 +1,6 @@
 """Fair shares in the pool of threads and tasks, in a config, over a server, in the simulator, on the page."""
 
-import asyncio
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 from balancer_simulator import Scenario, simulate_once
@@ -16,15 +13,9 @@ from balancer.transports.reports import usage_for
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 FEW, MANY = 2, 12
-
-
-def until(holds: Callable[[], bool]) -> None:
-    late_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < late_s
-        time.sleep(0.001)
 
 
 def fair_pool(**holders: HolderSettings) -> Pool:
@@ -64,27 +55,6 @@ def test_without_fair_shares_they_do():
     with Pool(["http://a/"], strategy="fifo") as pool:
         assert order_of(pool, ["many"] * MANY + ["few"] * FEW)[-FEW:] == ["few"] * FEW
         assert pool.stats().holders == ()
-
-
-def test_tasks_have_shares_too():
-    async def main() -> list[str]:
-        served: list[str] = []
-
-        async def call(name: str) -> None:
-            async with pool.aio.lease(holder=name):
-                served.append(name)
-
-        held = pool.acquire()
-        tasks = [asyncio.create_task(call(name)) for name in ["many"] * MANY + ["few"] * FEW]
-        while pool.stats().waiting < len(tasks):
-            await asyncio.sleep(0)
-        held.release()
-        await asyncio.gather(*tasks)
-        return served
-
-    with fair_pool() as pool:
-        served = asyncio.run(main())
-    assert served.index("few") == 1  # the other one has had a slot by then, and this one none
 
 
 def test_at_a_server_each_process_is_a_holder():

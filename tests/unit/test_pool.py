@@ -1,10 +1,8 @@
 """The pool for threads, as one thread sees it; what threads do to it is in tests/threads."""
 
-import threading
 from typing import Any
 
 import pytest
-from balancer_strategies.fifo import Fifo
 
 from balancer import (
     AcquireTimeout,
@@ -20,13 +18,9 @@ from balancer import (
     PoolClosed,
     TooManyWaiters,
 )
-from balancer.plugins.registry import Registry
 from balancer.settings.rules import HealthSettings
-from balancer.strategy import Node
 from balancer.testing import ManualClock
-from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import until
 
 
 def pool_of(*urls: str, **arguments: Any) -> Pool:
@@ -60,15 +54,6 @@ def test_an_exception_gives_the_endpoint_back_with_the_right_outcome(error, fail
     (stats,) = pool.stats().endpoints
     assert (stats.in_flight, stats.failures, stats.overloads) == (0, failures, overloads)
     pool.acquire(timeout=0).release()
-
-
-def test_labels_and_exclusions_narrow_the_choice():
-    pool = Pool(
-        [Endpoint("a"), Endpoint("b", labels=frozenset({"gpu", "big"})), Endpoint("c", labels=frozenset({"gpu"}))]
-    )
-    assert pool.acquire(labels=["gpu", "big"]).endpoint.url == "b"
-    assert pool.acquire(labels={"gpu"}, exclude=["b"]).endpoint.url == "c"
-    assert pool.acquire(exclude=iter(["b", "c"])).endpoint.url == "a"
 
 
 @pytest.mark.parametrize("arguments", [{"labels": ["tpu"]}, {"exclude": ["a"]}, {"labels": ["tpu"], "exclude": ["a"]}])
@@ -144,13 +129,6 @@ def test_a_wrong_change_changes_nothing(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         pool.update("a", **{"capacity": 5, "weight": 5.0, **wrong})
     assert pool.stats() == before
-
-
-def test_an_update_of_nothing_is_allowed():
-    pool = Pool([Endpoint("a", capacity=3, weight=2.0, host="h", labels=frozenset("x"))])
-    pool.update("a")
-    with pool.lease() as lease:
-        assert lease.endpoint == Endpoint("a", capacity=3, weight=2.0, host="h", labels=frozenset("x"))
 
 
 def test_the_strategy_can_be_changed_while_leases_are_out():
@@ -276,29 +254,6 @@ def test_an_outcome_that_is_none_is_refused_and_changes_nothing():
         lease.release("success")
     assert pool.stats().endpoints[0].in_flight == 1
     lease.release()
-
-
-@pytest.mark.parametrize("health", [None, HealthSettings()])
-def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health):
-    class Raises(Fifo):
-        name = "raises"
-
-        def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-            super().finish(node, outcome, elapsed_s, now)
-            if outcome is Outcome.FAILURE:
-                raise ZeroDivisionError
-
-    registry = Registry()
-    registry.add_strategy(Raises)
-    pool = Pool([Endpoint("a")], strategy="raises", health=health, registry=registry)
-    lease = pool.acquire()
-    served: list[str] = []
-    waiter = threading.Thread(target=lambda: served.append(pool.acquire(timeout=PATIENCE_S).endpoint.url))
-    waiter.start()
-    until(lambda: pool.stats().waiting == 1)
-    lease.release(Outcome.FAILURE)
-    waiter.join(PATIENCE_S)
-    assert served == ["a"]
 
 
 def test_a_key_is_a_text():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from balancer.core.budget import RetryBudget, pause_s
 from balancer.settings.rules import RetrySettings
-from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.engine import SharedBudget
 
 
 def budget(ratio: float = 0.0, per_s: float = 0.0, window_s: float = 8.0) -> RetryBudget:

@@ -11,7 +11,7 @@ import urllib3
 
 from balancer import Endpoint, Pool, QuotaSettings, QuotaSpent
 from balancer.client_errors import is_spent, says_spent
-from balancer.endpoint import Outcome, hint_of, may_go_elsewhere, outcome_of
+from balancer.endpoint import Outcome, judged, outcome_of
 from balancer.errors import NoEndpoint
 from balancer.testing import ManualClock
 
@@ -60,11 +60,10 @@ def test_of_a_body_that_nobody_has_read_nothing_is_read():
 
 def test_such_an_error_is_held_against_nobody_and_goes_elsewhere():
     for error in (_Answered(429, _BODY), QuotaSpent("no money")):
-        hint = hint_of(error)
-        assert outcome_of(error) is Outcome.IGNORED
-        assert may_go_elsewhere(error)
-        assert hint is not None
-        assert hint.spent
+        told = judged(error)
+        assert (told.outcome, told.elsewhere) == (Outcome.IGNORED, True)
+        assert told.hint is not None
+        assert told.hint.spent
     assert outcome_of(_Answered(429, None)) is Outcome.OVERLOAD
 
 

@@ -1,7 +1,6 @@
 """A task that is cancelled, at whatever it waits for, keeps no lease; and tasks of trio are served as well."""
 
 import asyncio
-import gc
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -76,36 +75,6 @@ def test_at_every_await_nothing_is_lost(script, waits):
     assert asyncio.run(all_of_them()) > 3
 
 
-@pytest.mark.parametrize("hangs", ["before the head", "before the first byte", "within an error"])
-def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs):
-    pool, ends = pool_of("a", "b")
-    closed: list[str] = []
-
-    class Stream(httpx2.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            if hangs == "within an error":
-                yield b"some"
-            await asyncio.sleep(3600)
-
-        async def aclose(self) -> None:
-            closed.append("closed")
-
-    async def slow(request: Any) -> httpx2.Response:
-        if hangs == "before the head":
-            await asyncio.sleep(3600)
-        return httpx2.Response(503 if hangs == "within an error" else 200, stream=Stream())
-
-    async def ask() -> None:
-        transport = AsyncBalancedTransport(pool, inner=Handled(slow), deadline_s=0.3)
-        async with httpx2.AsyncClient(transport=transport, timeout=None) as client:
-            with pytest.raises(httpx2.ReadTimeout, match=r"a did not answer before the deadline of 0\.3 s") as told:
-                await client.get("http://pool/")
-            assert told.value.request.url.host == "pool"
-
-    asyncio.run(ask())
-    assert (ends, pool.leases(), closed) == (["a failure"], (), [] if hangs == "before the head" else ["closed"])
-
-
 def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was():
     pool, ends = pool_of("a")
     over = asyncio.Event()
@@ -170,20 +139,6 @@ def test_a_deadline_says_how_much_of_it_was_a_wait():
         driver.run()
     said = "a did not answer before the deadline of 8 s, of which 6.5 s had passed before it was asked; "
     assert str(told.value).startswith(said)
-
-
-def test_a_loop_that_is_closed_in_the_midst_loses_nothing():
-    pool, _ = pool_of("a")
-    transport = AsyncBalancedTransport(pool, inner=Inner(httpx2, {"a": [Reply(body=(b"1", b"2"))]}))
-
-    async def begin() -> None:
-        client = httpx2.AsyncClient(transport=transport)
-        await client.send(client.build_request("GET", "http://pool/"), stream=True)
-        await client.aclose()
-
-    asyncio.run(begin())
-    gc.collect()
-    assert pool.leases() == ()
 
 
 def test_tasks_of_trio():

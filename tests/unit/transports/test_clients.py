@@ -128,20 +128,6 @@ def test_what_neither_takes_is_told_by_name(later, wrong, line):
         (balancer.aopenai if later else balancer.openai)(pool, **wrong)
 
 
-def test_a_prompts_beginning_chooses_the_server():
-    pool, _ = pool_of("a", "b", "c", strategy="rendezvous", seed=1)
-    inner = Inner(_HTTP, {host: [_said()] for host in "abc"})
-    with balancer.openai(pool, inner=inner, key=balancer.prompt_key(10)) as client:
-        for system in ("first system prompt", "second system prompt", "third system prompt", "some other"):
-            for question in ("1", "2", "3"):
-                said = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-                client.chat.completions.create(model="m", messages=said)
-    hosts = inner.hosts
-    together = [set(hosts[at : at + 3]) for at in range(0, len(hosts), 3)]
-    assert all(len(each) == 1 for each in together)
-    assert len(set.union(*together)) > 1
-
-
 def test_a_version_with_another_http_library_is_refused(monkeypatch):
     monkeypatch.setattr(openai, "DEFAULT_TIMEOUT", 600.0)
     pool, _ = pool_of("a")

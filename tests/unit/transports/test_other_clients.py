@@ -202,19 +202,6 @@ def test_a_stream_of_requests_holds_its_lease_until_it_ends(model):
         assert ends == ["a success"]
 
 
-@pytest.mark.more
-def test_a_stream_of_requests_that_is_closed_or_dropped_says_nothing(model):
-    pool, ends = pool_of(Endpoint(model.url, name="a"))
-    with _session(pool) as session:
-        with session.post("http://pool/", json={"stream": True}, stream=True) as answer:
-            next(answer.iter_content(10))
-        dropped = session.post("http://pool/", json={"stream": True}, stream=True)
-        assert len(pool.leases()) == 1
-        del dropped
-        gc.collect()
-        assert (pool.leases(), ends) == ((), ["a ignored", "a ignored"])
-
-
 def test_raw_can_be_read(model):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _session(pool) as session:
@@ -301,12 +288,6 @@ def test_what_was_sent_is_sent_again_as_resend_says(model, resend, sent):
         with pytest.raises(aiohttp.ClientError):
             _do(pool, _asked, resend=resend)
         assert (sum(proxy.done.values()), len(ends)) == (sent, sent)
-
-
-def test_what_is_no_pool_is_said():
-    pool: Any = "http://a/"
-    with pytest.raises(TypeError, match=r"pool is 'http://a/'; it takes a balancer\.Pool or AsyncPool"):
-        BalancedMiddleware(pool)
 
 
 def test_a_task_that_is_cancelled_gives_its_lease_back(model):

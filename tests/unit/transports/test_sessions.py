@@ -65,31 +65,10 @@ def _found(client: Any) -> list[bool]:
 def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions():
     for sessions, least, most in ((Sessions(), 24, 24), (None, 0, 14)):
         pool, _ = pool_of("a", "b", "c", strategy="random", seed=1)
-        inner, servers = _inner(_HTTP, "a", "b", "c")
+        inner, servers = _inner(_HTTP, "a", "b", "c", zipped=True)
         with balancer.openai(pool, inner=inner, sessions=sessions) as client:
             assert least <= sum(_found(client)) <= most
         assert all(server.seen for server in servers)
-
-
-def test_a_batch_goes_where_its_file_is_and_its_output_is_found():
-    pool, _ = pool_of("a", "b", "c", strategy="random", seed=1)
-    inner, _ = _inner(_HTTP, "a", "b", "c", zipped=True)
-
-    async def ask() -> None:
-        async with balancer.aopenai(pool, inner=inner, sessions=Sessions()) as client:
-            for _ in range(6):
-                file = await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
-                batch = await client.batches.create(
-                    input_file_id=file.id, endpoint="/v1/responses", completion_window="24h"
-                )
-                done = await client.batches.retrieve(batch.id)
-                assert done.output_file_id is not None
-                await client.files.retrieve(done.output_file_id)
-                if hasattr(client, "responses"):  # openai from 1.66
-                    answer = await client.responses.create(model="m", input="x")
-                    await client.responses.create(model="m", input="y", previous_response_id=answer.id)
-
-    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("face", FACES)

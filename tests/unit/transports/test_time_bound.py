@@ -15,7 +15,7 @@ import pytest
 
 from balancer import Endpoint
 from balancer.transports import exchange, time_bound
-from balancer.transports.bound_connections import POOLS
+from balancer.transports.adapter import POOLS
 from balancer.transports.time_bound import TimeBound, bound_of_thread, bounded
 from tests.unit.transports.raw_server import (
     CLIENTS,
@@ -112,18 +112,6 @@ def test_an_attempt_ends_at_its_deadline(slow, client):
     assert ends == ["a failure"], "its endpoint was too slow, as for a task"
     assert pool.leases() == ()
     assert took[0] < _MOST_S
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("client", THREADS)
-def test_a_connection_that_was_kept_alive_has_a_deadline_too(client):
-    with raw_server(_serves_once) as server:
-        pool, ends = pool_of(Endpoint(server.url, name="a"))
-        with _timed() as took:
-            answer, error = ask(client, pool, {"method": "GET"}, {"method": "GET"}, deadline_s=2.0)
-    assert (answer.status_code, server.connections) == (200, 1)
-    assert str(error).startswith("a did not answer before the deadline of 2 s")
-    assert (ends, took[0] < _MOST_S) == (["a success", "a failure"], True)
 
 
 @contextmanager

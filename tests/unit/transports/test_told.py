@@ -61,17 +61,10 @@ def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face
     transport = face.transport(pool, inner, attempts=10)
     answer = face.request(transport)
     assert (answer.status_code, answer.content, inner.hosts) == (429, _SPENT, ["a", "b"])
+    assert answer.headers["x-should-retry"] == "false", "nor by the client itself"
     assert ends == ["a ignored", "b ignored"]
     with pytest.raises(face.http.ConnectError, match="no quota left"):
         face.request(transport)
-
-
-@pytest.mark.parametrize("attempts", [1, 3])
-def test_a_client_that_retries_by_itself_is_stopped(face, attempts):
-    pool, _ = pool_of("a", "b")
-    inner = Inner(face.http, {host: [Reply(429, body=(_SPENT,))] for host in "ab"})
-    answer = face.request(face.transport(pool, inner, attempts=attempts))
-    assert (answer.content, answer.headers["x-should-retry"]) == (_SPENT, "false")
 
 
 @pytest.mark.parametrize(

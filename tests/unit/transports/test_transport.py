@@ -205,15 +205,6 @@ def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face):
     assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
 
 
-def test_the_last_transport_error_is_the_clients_own(face):
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[face.http.ConnectError("no a")], b=[face.http.ReadTimeout("no b")])
-    with pytest.raises(face.http.ConnectError, match="no a") as told:
-        face.request(face.transport(pool, inner))
-    assert told.value.request.url.host == "pool"
-    assert ends == ["a failure", "b failure", "a failure"]
-
-
 def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
     pool, _ = pool_of("a", "b")
     inner = _answers(face, a=[face.http.ConnectError("[Errno 111]")] * 2, b=[face.http.ConnectError("[Errno 111]")] * 2)
@@ -221,23 +212,6 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
         face.request(face.transport(pool, inner, attempts=3))
     assert told.value.__notes__ == [f"the last of 3 attempts was at {inner.sent[-1][0]}"]
     assert len(inner.sent) == 3
-
-
-def test_no_attempt_starts_after_the_deadline(face):
-    pool, ends = pool_of("a", "b")
-    now = [0.0]
-    pool.engine.clock = lambda: now[0]
-
-    def slow(request: Any) -> Exception:
-        now[0] += 10.0
-        error: Exception = face.http.ReadTimeout("slow")
-        return error
-
-    inner = _answers(face, a=[slow], b=_OK)
-    with pytest.raises(face.http.ReadTimeout) as told:
-        face.request(face.transport(pool, inner, deadline_s=5.0))
-    assert "deadline of 5 s" in told.value.__notes__[0]
-    assert ends == ["a failure"]
 
 
 @pytest.mark.parametrize("clients", [None, 600.0], ids=["no limit", "a long one"])
@@ -259,27 +233,6 @@ def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face, clients):
     assert seen == [own | lowered]
     assert later == [own], "the body is read by the client's own"
     assert ends == ["a success"]
-
-
-@pytest.mark.parametrize(("waited_s", "outcome"), [(0.0, "failure"), (4.0, "ignored")])
-def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(face, waited_s, outcome):
-    now = [0.0]
-    pool, ends = pool_of("a", "b", clock=lambda: now[0])
-
-    def busy(request: Any) -> Reply:
-        now[0] = waited_s
-        return Reply(503)
-
-    def late(request: Any) -> Exception:
-        now[0] = 5.0
-        error: Exception = face.http.ReadTimeout("slow")
-        return error
-
-    with pytest.raises(face.http.ReadTimeout, match="slow") as told:
-        face.request(face.transport(pool, _answers(face, a=[busy], b=[late]), deadline_s=5.0))
-    assert "deadline of 5 s" in told.value.__notes__[0]
-    counted = "failure" if face.later else outcome  # a task is ended, so that this is its client's own limit
-    assert ends == ["a overload", f"b {counted}"]
 
 
 # -- bodies that cannot be sent again ------------------------------------------------------------------
