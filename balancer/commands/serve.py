@@ -247,7 +247,7 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
             if at_s is None:
                 return {}
             waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
-        return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
+        return {"grace": {"grants_at_s": round(at_s, 1), "waiting": waiting}}
 
     assert options.page is not None
     host, port = options.page

@@ -278,8 +278,8 @@ def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog):
     news = RecentEvents(ShownNames())
     pool.observe(news, news.kinds)
     _rests(pool, clock, 120)
-    (line,) = news.rows().values()
-    assert re.fullmatch(r"asked for a rest 120 times in 13\d s, the last of 1 s; back in service", line["said"])
+    (line,) = news.rows()
+    assert re.fullmatch(r"asked for a rest of 1 s; 120 times in all; back in service after 13\d s", line["said"])
     assert caplog.messages == [
         "a asked for a rest of 1 s",
         *["a asked for a rest of 1 s; so 54 more times in the 60 s since the last line"] * 2,
@@ -327,7 +327,7 @@ def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(caplo
                 raise ConnectionError
         # Its name is its own: a pool that another test has left may still say something of its endpoint "a".
         said = [line for line in caplog.messages if line.startswith("this ")]
-        shown = [each["said"] for each in news.rows().values() if each["endpoint"] == "this"]
+        shown = [each["said"] for each in news.rows() if each["endpoint"] == "this"]
         if pool.stats().endpoints[0].health == "resting":
             assert "asked for a rest" in said[-1] or "is ejected" in said[-1]
             assert "asked for a rest" in shown[-1] or "ejected" in shown[-1]
