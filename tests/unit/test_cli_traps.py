@@ -207,7 +207,7 @@ url = "http://{1..2}/"
     ("args", "keys"),
     [
         (("run", "c.toml"), {"complete", "judged", "problems", "pool", "report", "per_problem"}),
-        (("check", "c.toml"), {"strategy", "endpoints", "languages", "health", "limits", "retries", "pipeline"}),
+        (("check", "c.toml"), {"strategy", "endpoints", "languages", "warnings", "pipeline"}),
         (("strategies",), {"strategies", "broken"}),
         (("report", "before"), {"complete", "rounds", "rows_left_out", "report"}),
         (("diff", "before", "after"), {"same", "changed", "verdicts", "counts"}),
