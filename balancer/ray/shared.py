@@ -137,7 +137,7 @@ class SharedPool(ConnectedPool):
             f"balancer.ray.stop({self._name!r}), and make it from another config"
         )
 
-    add = remove = update = set_strategy = _refuse
+    add = remove = update = set_strategy = reload = _refuse
 
 
 def stop(name: str, *, namespace: str = NAMESPACE) -> None:
