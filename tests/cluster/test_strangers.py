@@ -114,7 +114,7 @@ def pool_served(times_s, patch, cert):
 @contextmanager
 def page_served(times_s, patch):
     patch.setattr(page_serving, "_MOST_CONNECTIONS", MOST)
-    patch.setattr(page_serving, "_TIMES", {"head_s": times_s, "body_s": times_s, "answer_s": times_s})
+    patch.setattr(page_serving, "_TIMES", (times_s, times_s, times_s))
     with Pool(["http://a/"]) as pool, pool.serve_page(token=TOKEN) as page:
         yield OfHttp(int(page.url.rstrip("/").rpartition(":")[2]), "/state", "/metrics")
 

@@ -7,9 +7,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
@@ -41,7 +41,7 @@ _PATIENCE_S = 5.0
 TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
 _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
-_TIMES: Final = {"head_s": 10.0, "body_s": 10.0, "answer_s": 20.0}  # limits of each, see `ConnectionTimes`
+_TIMES: Final = (10.0, 10.0, 20.0)  # limits of each, see `HttpConnections`
 
 Audit = Callable[[str], object]
 Scrape = Callable[[], tuple[bytes, str]]
@@ -178,7 +178,7 @@ def open_page(
     import uvicorn
 
     from balancer.observing.page.app import PageAnswers
-    from balancer.observing.page.connections import ConnectionTimes, HttpConnections, HttpServer, WatchedConnection
+    from balancer.observing.page.connections import HttpConnections, HttpServer, WatchedConnection
     from balancer.observing.page.guard import allowed_hosts
 
     checked = _checked_token(token)
@@ -191,10 +191,14 @@ def open_page(
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
     drawers = Drawers(pool, names)
-    scrape = _scrape_of(pool, redact) if has("observe", "prometheus_client") else None
+    scrape = None
+    if has("observe", "prometheus_client"):
+        from balancer.observing.prometheus import Collector, scrape_of
+
+        scrape = scrape_of(Collector(pool, redact=redact))
     admin = contents.admin or pool
     answers = PageAnswers(tables, drawers, admin, contents.audit, redact or str, checked, scrape)
-    connections = HttpConnections(_MOST_CONNECTIONS, ConnectionTimes(**_TIMES))
+    connections = HttpConnections(_MOST_CONNECTIONS, _TIMES)
     config = uvicorn.Config(
         answers.app(allowed_hosts(host)),
         http=partial(WatchedConnection, connections),  # type: ignore[arg-type]  # called like the class
@@ -216,27 +220,6 @@ def _listener_at(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
-
-
-def _scrape_of(pool: PageSource, redact: Callable[[str], str] | None) -> Scrape:
-    """Return what scrapes the metrics for Prometheus."""
-
-    @cache
-    def registry() -> Any:
-        from prometheus_client import CollectorRegistry
-
-        from balancer.observing.prometheus import Collector
-
-        made = CollectorRegistry()
-        made.register(Collector(pool, redact=redact))
-        return made
-
-    def scrape() -> tuple[bytes, str]:
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-
-        return generate_latest(registry()), CONTENT_TYPE_LATEST
-
-    return scrape
 
 
 def _checked_token(token: str | None, where: str = "token") -> str:
