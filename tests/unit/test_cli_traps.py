@@ -204,24 +204,6 @@ def test_json_is_one_document_and_nothing_else(balancer, args, keys):
     assert keys <= found.keys()
 
 
-def test_what_json_says_is_so(balancer, registry):
-    package()
-    Path("s.toml").write_text(SCENARIO)
-    assert document(balancer("run", "c.toml", "--json", config=GOOD).out)["report"] == "results/report.html"
-    listed = document(balancer("strategies", "--json").out)["strategies"]
-    assert [strategy["name"] for strategy in listed] == NAMES
-    options = {option["name"] for strategy in listed for option in strategy["options"]}
-    assert {"decay_s", "choices", "speed"} <= options
-    ranking = document(balancer("simulate", "s.toml", "--json", "--jobs", "1", "--by", "sojourn_p99_s").out)["ranking"]
-    assert (ranking["by"], sorted(ranking["policies"])) == ("sojourn_p99_s", ["fifo", "p2c"])
-    assert ranking["best"]
-    serve(registry, dead=("fake://1/",))
-    said = balancer("check", "c.toml", "--json")
-    (endpoint,) = document(said.out)["endpoints"]
-    assert (said.code, endpoint["answers"]) == (3, False)
-    assert "connection refused" in endpoint["error"]
-
-
 @pytest.mark.parametrize(
     ("args", "code", "sign"),
     [

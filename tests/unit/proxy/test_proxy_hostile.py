@@ -231,15 +231,6 @@ async def test_connections_that_wait_keep_nobody_out():
         assert at.proxy.connections <= 8
 
 
-async def test_a_flood_of_requests_in_one_go_is_answered_one_by_one():
-    server = Server(answering(OK))
-    async with setting(server) as at:
-        client = await at.client()
-        client.writer.write(GET * 2000)
-        assert {(await client.answer()).status for _ in range(2000)} == {200}
-        assert server.connections == 1
-
-
 async def test_what_is_kept_of_bodies_is_bounded():
     gate = asyncio.Event()
 
