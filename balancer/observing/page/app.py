@@ -21,10 +21,10 @@ from starlette.routing import Route
 
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, UnknownEndpoint
+from balancer.observing import PoolAdmin
 from balancer.observing.page.guard import PageGuard, shows_token
 from balancer.observing.page.history import Drawers
 from balancer.observing.page.pool_tables import PoolTables
-from balancer.observing.page.serving import Audit, PoolAdmin, Scrape
 from balancer.values.redaction import in_one_line, plain_name
 from balancer.values.urls import identity_of
 
@@ -60,10 +60,10 @@ class PageAnswers:
     tables: PoolTables
     drawers: Drawers
     admin: PoolAdmin
-    audit: Audit | None
+    audit: Callable[[str], object] | None
     redact: Callable[[str], str]
     token: str
-    scrape: Scrape | None
+    scrape: Callable[[], tuple[bytes, str]] | None
 
     def app(self, hosts: frozenset[str]) -> Starlette:
         """Return the ASGI application, for these host names; empty: any."""

@@ -11,9 +11,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.observing import WatchedPool
+from balancer.observing import PoolAdmin, WatchedPool
 from balancer.observing.page.history import EVERY_S, Drawers
 from balancer.observing.page.pool_tables import Extra, ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
@@ -25,12 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TOKEN_VARIABLE",
-    "Audit",
     "Page",
     "PageContents",
     "PageSource",
-    "PoolAdmin",
-    "Scrape",
     "open_page",
     "token_of_environment",
 ]
@@ -42,26 +38,6 @@ TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
 _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
 _TIMES: Final = (10.0, 10.0, 20.0)  # limits of each, see `HttpConnections`
-
-Audit = Callable[[str], object]
-Scrape = Callable[[], tuple[bytes, str]]
-"""Returns the metrics for Prometheus, and their content type."""
-
-
-class PoolAdmin(Protocol):
-    """What the page may change of a pool. All of these may raise BalancerError."""
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that are in service or draining."""
-        ...
-
-    def add(self, endpoint: Endpoint | str) -> None:
-        """Take an endpoint into service."""
-        ...
-
-    def drain(self, url: str) -> None:
-        """Grant no new leases of an endpoint."""
-        ...
 
 
 class PageSource(WatchedPool, PoolAdmin, Protocol):
@@ -148,7 +124,7 @@ class PageContents:
     members: ListMembers | None = None
     extra: Extra = dict
     admin: PoolAdmin | None = None
-    audit: Audit | None = None
+    audit: Callable[[str], object] | None = None
     name: str = ""
 
 
