@@ -163,7 +163,6 @@ def test_every_extra_is_in_all():
     [
         (("simulate", "no.toml"), '"balancer simulate"', "simulator"),
         (("fit", "no.jsonl"), '"balancer fit"', "simulator"),
-        (("simulate", "no.toml", "no_other.toml"), '"balancer simulate"', "simulator"),
         (("sandbox",), '"balancer sandbox"', "serve"),
         (("run", str(ROOT / "examples/quickstart.toml")), '"balancer run"', "pipeline"),
         (("run", str(ROOT / "examples/quickstart.toml"), "--engine", "ray"), '"balancer run"', "pipeline"),

@@ -276,62 +276,41 @@ def test_a_report_that_cannot_be_written_is_a_line(balancer):
 
 
 @pytest.mark.parametrize(
-    ("config", "code"),
-    [
-        (ENDPOINT + 'headers = { Authorization = "Bearer ${TOKEN}" }\n' + PIPELINE, 0),
-        (ENDPOINT + 'headers = { Authorization = 7, Other = "${TOKEN}" }\n' + PIPELINE, 2),
-        ('[[endpoints]]\nurl = "http://a/"\nheaders = { "bad name" = "${TOKEN}" }\n' + PIPELINE, 2),
-        ('[[endpoints]]\nurl = "http://a/"\nheaders = { A = "${TOKEN}\\n" }\n' + PIPELINE, 2),
-        (ENDPOINT + 'capacity = "${TOKEN}"\n' + PIPELINE, 2),
-        ('[[endpoints]]\nurl = "${TOKEN}"\n' + PIPELINE, 2),
-        (f'[[endpoints]]\nurl = "http://me:{SECRET}@a/"\n' + PIPELINE, 2),
-        (ENDPOINT + f'headers = {{ Authorization = ["{SECRET}"] }}\n' + PIPELINE, 2),
-    ],
-)
-def test_secrets_are_never_shown_nor_written(balancer, monkeypatch, config, code):
-    monkeypatch.setenv("TOKEN", SECRET)
-    package()
-    for command in ("check", "run"):
-        said = balancer(command, "c.toml", config=config)
-        assert said.code == code, said.err
-        assert SECRET not in said.out + said.err
-    written = [path for path in Path("results").rglob("*") if path.is_file()] if Path("results").exists() else []
-    assert written or code
-    assert all(SECRET.encode() not in path.read_bytes() for path in written)
-
-
-@pytest.mark.parametrize("command", ["check", "run"])
-@pytest.mark.parametrize(
     ("config", "line"),
     [
-        ('[pool]\nstrategy = "${TOKEN}"\n' + GOOD, "c.toml: pool: unknown strategy '${TOKEN}'"),
-        (
-            '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = "${TOKEN}" }\n' + GOOD,
-            "c.toml: pool: strategy 'weighted_health', option decay_s: found a value that is not shown",
-        ),
-        (GOOD + 'generators = ["data", "${TOKEN}"]\n', "c.toml: pipeline.generators: unknown generator '${TOKEN}'"),
-        (ENDPOINT + '[pipeline]\nproblems = "no/${TOKEN}"\n', "no/${TOKEN}: not a folder"),
-        (
-            '[[endpoints]]\nurl = "${TOKEN}://x/"\n' + PIPELINE,
-            "c.toml: endpoint ${TOKEN}://x/: unknown endpoint scheme '${TOKEN}'",
-        ),
-        (
-            '[[endpoints]]\nurl = "http://h:${TOKEN}/"\n' + PIPELINE,
-            "c.toml: endpoints[0].url: found a value that is not shown: it cannot be used here",
-        ),
+        (ENDPOINT + 'headers = { Authorization = "Bearer ${TOKEN}" }\n' + PIPELINE, ""),
+        (ENDPOINT + 'headers = { Authorization = 7, Other = "${TOKEN}" }\n' + PIPELINE, "endpoints[0].headers."),
+        (ENDPOINT + 'headers = { A = "${TOKEN}\\n" }\n' + PIPELINE, "endpoints[0].headers: found a value that is not"),
+        (ENDPOINT + f'headers = {{ Authorization = ["{SECRET}"] }}\n' + PIPELINE, "endpoints[0].headers."),
+        (ENDPOINT + 'capacity = "${TOKEN}"\n' + PIPELINE, "endpoints[0].capacity: found"),
+        ('[[endpoints]]\nurl = "${TOKEN}"\n' + PIPELINE, "endpoints[0].url: "),
+        (f'[[endpoints]]\nurl = "http://me:{SECRET}@a/"\n' + PIPELINE, "endpoints[0].url: "),
+        ('[[endpoints]]\nurl = "http://h:${TOKEN}/"\n' + PIPELINE, "endpoints[0].url: found a value that is not shown"),
+        ('[[endpoints]]\nurl = "${TOKEN}://x/"\n' + PIPELINE, "endpoint ${TOKEN}://x/: unknown endpoint scheme"),
         (
             '[[endpoints]]\nurl = "http://h/?t=${TOKEN}"\nheaders = { "bad name" = "x" }\n' + PIPELINE,
-            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is not a header name",
+            "endpoints[0].headers: found a value that is not shown: 'bad name' is not a header name",
         ),
+        ('[pool]\nstrategy = "${TOKEN}"\n' + GOOD, "pool: unknown strategy '${TOKEN}'"),
+        (
+            '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = "${TOKEN}" }\n' + GOOD,
+            "pool: strategy 'weighted_health', option decay_s: found a value that is not shown",
+        ),
+        (GOOD + 'generators = ["data", "${TOKEN}"]\n', "pipeline.generators: unknown generator '${TOKEN}'"),
+        (ENDPOINT + '[pipeline]\nproblems = "no/${TOKEN}"\n', "no/${TOKEN}: not a folder"),
     ],
 )
-def test_what_came_from_the_environment_is_in_no_complaint(balancer, monkeypatch, command, config, line):
+def test_secrets_are_never_shown_nor_written(balancer, monkeypatch, config, line):
     monkeypatch.setenv("TOKEN", SECRET)
     package()
-    said = balancer(command, "c.toml", config=config)
-    assert said.code == 2
-    assert f"balancer: {line}" in said.err
-    assert SECRET not in (said.out + said.err).lower()
+    for command in (["check"], ["run"], ["check", "--json"]):
+        said = balancer(command[0], "c.toml", *command[1:], config=config)
+        assert said.code == (2 if line else 0), said.err
+        assert line in said.err + said.out
+        assert SECRET not in (said.out + said.err).lower()
+    written = [path for path in Path("results").rglob("*") if path.is_file()] if Path("results").exists() else []
+    assert written or line
+    assert all(SECRET.encode() not in path.read_bytes() for path in written)
 
 
 def test_check_shows_names_for_what_came_from_the_environment(balancer, monkeypatch):
