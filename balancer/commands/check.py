@@ -1,28 +1,32 @@
 """`balancer check`: what a config would run, and every mistake in it.
 
-One mistake hides no other. No program of a problem is run; each endpoint that answers runs a tiny one.
+One mistake hides no other. No program of a problem is run; each endpoint of a pipeline runs a tiny one. In a pool
+without a pipeline the protocol of an endpoint is not known. So it is asked for its models, if its URL is that of
+OpenAI's API, and else only connected to.
 """
 
+import http.client
+import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from balancer.commands.first_contact import ACCEPTS, NO_TOKEN, FirstContact
 from balancer.commands.pings import unreached
 from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
-from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
+from balancer.errors import BalancerError, ConfigError, EndpointError, MissingExtra, NotConnected
 from balancer.opening.connected import ConnectedPool, connected_as
 from balancer.opening.pool import Pool
-from balancer.plugins.extras import has, require
+from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.problem import Problem
 from balancer.program import Executor
@@ -39,10 +43,14 @@ if TYPE_CHECKING:
 __all__ = ["Checked", "check_config"]
 
 _SERVER_S: Final = 5.0  # for the server of a pool
+_ANSWER_S: Final = 5.0  # for the answer of an endpoint
 _PROGRAM_S: Final = 60.0  # for the tiny program, where a runtime may start slowly
 _ROWS_S: Final = 60.0  # for reading rows
 _MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
 _EVERY_LANGUAGE: Final = ("cpp", "java", "python", "python2")  # of a row
+_OF_MODELS: Final = re.compile(r"/v\d+[a-z0-9]*/?$")  # the path of an API of models, e.g. /v1
+_NO_TOKEN: Final = "it wants a token, and the config has none for it"
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(slots=True)
@@ -73,28 +81,20 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         offline: do not ask the endpoints whether they answer.
     """
     checked, served = Checked(), config.pool.connect is not None
-    packages = _packages_of(config)
+    checked.data = {"server": None, "strategy": None, "sources": [], "endpoints": [], "protections": []}
+    packages = None if config.pipeline is None else _packages_of(config.pipeline)
     with ExitStack() as stack:
         pool = _pool_of(config, registry, checked, offline=offline)
         if pool is not None:
             stack.callback(pool.close)
         if not served or pool is not None:
             endpoints = config.pool_endpoints if pool is None else pool.endpoints()
-            among = _languages_of_problems(config, packages)
-            _check_endpoints(config, registry, endpoints, checked, offline=offline, among=among)
+            _check_endpoints(config, registry, endpoints, packages, checked, offline=offline)
     checked.lines += policy_lines(config)
     checked.data["tenants"] = [config.redact(each.name) for each in config.proxy.tenants]
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
-    decided = {  # not known here, if a server decides
-        "health": asdict(config.health) if config.health else None,
-        "limits": asdict(config.limits),
-        "host_caps": dict(config.host_caps),
-        "quotas": {name: asdict(quota) for name, quota in config.quotas.items()},
-        "holders": {name: asdict(holder) for name, holder in config.holders.items()},
-    }
-    checked.data |= dict.fromkeys(decided) if served else decided
-    checked.data |= {"retries": asdict(config.retries), "pipeline": None}
+    checked.data["pipeline"] = None
     if config.pipeline is None:
         checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:
@@ -109,36 +109,26 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
 
 def _pool_of(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> Pool | None:
     """Open the pool, and report its server, strategy and sources; None if it cannot be opened."""
-    chosen, redact = config.pool, config.redact
-    served = chosen.connect and redact(chosen.connect)
-    server: dict[str, Any] = {"url": served, "answers": None, "error": None, "epoch": None, "ttl_s": None}
-    checked.data |= {"server": server if served else None, "strategy": None, "sources": []}
-    checked.data |= {"endpoints": [], "protections": [], "languages": []}
-    if served is not None and offline:
-        checked.lines.append(f"server     {served}, not contacted")
-        return None
-    if served is None:
-        try:
-            options = registry.strategy_options(chosen.strategy, chosen.options).model_dump()
-            registry.strategy(chosen.strategy, chosen.options, Random(0))
-        except ConfigError as error:
-            checked.wrong(config.located("pool", error))
-            chosen = chosen.model_copy(update={"strategy": "fifo", "options": {}})
+    redact, chosen = config.redact, config.pool
+    url = chosen.connect and redact(chosen.connect)
+    server: dict[str, Any] = {"url": url, "answers": None, "error": None, "epoch": None, "ttl_s": None}
+    if url is not None:
+        checked.data["server"] = server
+        if offline:
+            checked.lines.append(f"server     {url}, not contacted")
+            return None
+    try:
+        if url is not None:
+            pool: Pool = connected_as(config, within_s=_SERVER_S)
         else:
+            discoveries_of(config, registry, lambda _: None, time.monotonic)  # its options are checked
+            only = config.model_copy(update={"trace": None})
+            pool = Pool.from_config(only, registry=registry, discover=not offline)
+            options = registry.strategy_options(chosen.strategy, chosen.options).model_dump()
             # Texts as the file has them: they may come from the environment.
             options |= {name: redact(value) for name, value in chosen.options.items() if isinstance(value, str)}
             checked.data["strategy"] = {"name": chosen.strategy, "options": options}
             checked.lines.append(f"strategy   {redact(chosen.strategy)} {options or ''}".rstrip())
-    try:
-        if offline:
-            discoveries_of(config, registry, lambda _: None, time.monotonic)  # its options are checked
-            checked.lines += [f"source     {name}, not asked" for name in config.discovery]
-            return None
-        if served is not None:
-            pool: Pool = connected_as(config, within_s=_SERVER_S)
-        else:
-            only = config.model_copy(update={"trace": None, "pool": chosen})
-            pool = Pool.from_config(only, registry=registry)
     except NotConnected as error:
         server |= {"answers": False, "error": redact(error.why)}
         checked.silent.append(str(error))
@@ -152,7 +142,7 @@ def _pool_of(config: Config, registry: Registry, checked: Checked, *, offline: b
         since = datetime.fromtimestamp(epoch / 1000).isoformat(" ", "seconds")
         strategy = pool.stats().strategy
         checked.data["strategy"] = {"name": strategy, "options": {}}
-        checked.lines += [f"server     {served} answers: started {since}, TTL {ttl_s:g} s", f"strategy   {strategy}"]
+        checked.lines += [f"server     {url} answers: started {since}, TTL {ttl_s:g} s", f"strategy   {strategy}"]
     for each in pool.stats().sources:
         checked.data["sources"].append({"name": each.name, "kind": each.kind, "endpoints": each.endpoints})
         checked.lines.append(f"source     {each.name} ({each.kind}): {each.endpoints} endpoints")
@@ -169,59 +159,54 @@ def _check_endpoints(
     config: Config,
     registry: Registry,
     endpoints: Sequence[Endpoint],
+    packages: "Packages | BalancerError | None",
     checked: Checked,
     *,
     offline: bool,
-    among: frozenset[str] | None,
 ) -> None:
-    """Report the endpoints and what they answer. `among`: the languages of the problems; None: all matter."""
+    """Report the endpoints, what they answer, which languages they run, and what protects this machine."""
     names = ("name", "url", "capacity", "weight", "group", "quota")
     found: dict[str, dict[str, Any]] = {
         each.name: {name: getattr(each, name) for name in names}
         | {"labels": sorted(each.labels), "answers": None, "error": None, "said": ""}
         for each in endpoints
     }
-    groups: Counter[int] = Counter()
-    for each in endpoints:
-        groups[each.group] += each.capacity
-    told = ", ".join(f"{slots} in group {group}" for group, slots in sorted(groups.items())) if len(groups) > 1 else ""
-    checked.lines.append(f"endpoints  {len(found)} with {groups.total()} slots{told and f': {told}'}")
-    languages: str | None = None
+    checked.lines.append(f"endpoints  {len(found)} with {sum(each.capacity for each in endpoints)} slots")
+    checked.data["endpoints"], checked.data["languages"] = list(found.values()), []
     with Scratch("balancer-check-") as cache, ExitStack() as stack:
         executors: dict[str, Executor] = {}
         make = executor_maker(registry, cache.path, config)
-        wrong: dict[str, ConfigError] = {}
-        try:
-            for endpoint in endpoints:
-                try:
-                    executors[endpoint.name] = made = make(endpoint)
-                    stack.callback(made.close)
-                except ConfigError as error:  # once for all endpoints of a range
-                    wrong.setdefault(str(error).replace(endpoint.name, ""), error)
-        except MissingExtra as error:  # a pool works without executors
-            languages, executors = f"unknown: {error}", {}
+        wrong: dict[str, BalancerError] = {}
+        for endpoint in endpoints:
+            try:
+                executors[endpoint.name] = made = make(endpoint)
+                stack.callback(made.close)
+            except MissingExtra:  # a pool works without executors
+                break
+            except ConfigError as error:  # once for all endpoints of a range
+                wrong.setdefault(str(error).replace(endpoint.name, ""), error)
         for mistake in wrong.values():
             checked.wrong(mistake)
-        running: Mapping[str, Executor] = executors
+        failing: dict[str, str] = {}
         if not offline and not checked.mistakes:
-            running = _ask_all(config, endpoints, found, executors, checked)
-        if offline:  # only what needs no question to a server
-            named = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
-            running = {
-                name: each
-                for name, each in executors.items()
-                if name in named or found[name]["url"].startswith("local:")
-            }
-        if languages is None and not checked.mistakes:
-            known = languages_of(running, None if offline else among)
-            checked.data["languages"] = sorted(known if among is None else known & among)
-            unknown = None if among is None else "unknown: no endpoint has run a program"
-            languages = ", ".join(checked.data["languages"]) or unknown
+            failing = _ask_all(config, endpoints, found, executors, checked)
         protections: dict[Any, list[str]] = {}
         for name, executor in executors.items():
             if of_runs := getattr(executor, "protections", None):
                 protections.setdefault(of_runs, []).append(name)
-    checked.data["endpoints"] = list(found.values())
+        if config.pipeline is not None and not checked.mistakes:
+            from balancer.pipeline.running.problem_source import languages_in
+
+            named = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
+            running = {
+                name: each
+                for name, each in executors.items()
+                if name not in failing  # and offline only what needs no question to a server
+                and (not offline or name in named or found[name]["url"].startswith("local:"))
+            }
+            read = () if packages is None or isinstance(packages, BalancerError) else packages.read
+            among = languages_in(read, config.pipeline.python)
+            checked.data["languages"] = sorted(languages_of(running, None if offline else among) & among)
     checked.lines += _endpoint_lines(found, config.redact)
     for (in_force, missing), (first, *others) in protections.items():
         checked.data["protections"].append(
@@ -230,7 +215,9 @@ def _check_endpoints(
         where = config.redact(first) + (f" and {len(others)} more" if others else "")
         checked.lines.append(f"protection {'; '.join(in_force) or 'NONE'} ({where})")
         checked.lines += [f"           NOT in force: {words}" for words in missing]
-    checked.lines += [f"languages  {languages}"] if languages else []
+    if config.pipeline is not None and not checked.mistakes:
+        said = ", ".join(checked.data["languages"]) or "unknown: no endpoint has run a program"
+        checked.lines.append(f"languages  {said}")
 
 
 def _ask_all(
@@ -239,39 +226,62 @@ def _ask_all(
     found: dict[str, dict[str, Any]],
     executors: Mapping[str, Executor],
     checked: Checked,
-) -> dict[str, Executor]:
-    """Ask all endpoints, and report what they answer. Return the executors of those that have run a program."""
-    if config.pipeline is None:  # the protocol of the endpoints is unknown
-        asked = {each.name: FirstContact(each, executors.get(each.name)) for each in endpoints}
-        failing = unreached(asked, within_s=_PROGRAM_S)
-        said = {name: each.said for name, each in asked.items()}
-        without = {name: words for name, words in said.items() if NO_TOKEN in words and name not in failing}
-        if len(without) + len(failing) == len(said):  # else others serve, or clients bring tokens of their own
-            failing |= without
-        running = {name for name, each in asked.items() if each.runs_programs}
+) -> dict[str, str]:
+    """Ask all endpoints, and report what they answer. Return why those that do not, or fail a program, are silent."""
+    if config.pipeline is None:
+        said: dict[str, str] = {}
+        failing = unreached({each.name: partial(_greet, each, executors.get(each.name), said) for each in endpoints})
     else:
+        said = dict.fromkeys(executors, "answers")
         failing = unreached({name: executor.ping for name, executor in executors.items()})
         answering = {name: executor for name, executor in executors.items() if name not in failing}
         failing |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
-        running = executors.keys() - failing.keys()
-        said = dict.fromkeys(executors, "answers")
-    for name, words in said.items():
-        why = failing.get(name)
-        answers = False if why is not None else None if words in ("", ACCEPTS) else True
-        found[name] |= {"answers": answers, "error": why, "said": "" if why is not None else words}
-        if why is not None:
-            does = why if NO_TOKEN in why else f"does not answer: {why}"
-            checked.silent.append(f"endpoint {name} {does}")
-    return {name: executor for name, executor in executors.items() if name in running}
+    for name, each in found.items():
+        if name in failing:
+            each |= {"answers": False, "error": failing[name]}
+            checked.silent.append(f"endpoint {name} does not answer: {failing[name]}")
+        elif name in said:
+            each |= {"answers": True if said[name] == "answers" else None, "said": said[name]}
+    if said and not failing and all(_NO_TOKEN in words for words in said.values()):  # else others serve
+        checked.silent += [f"endpoint {name} {words}" for name, words in said.items()]
+    return failing
+
+
+def _greet(endpoint: Endpoint, executor: Executor | None, said: dict[str, str]) -> None:
+    """Ask an endpoint of an unknown protocol, and note what it said. Raises OSError, EndpointError."""
+    parts = urlsplit(endpoint.url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    if parts.scheme not in _PORTS and executor is not None:
+        executor.ping()
+        said[endpoint.name] = "answers"
+    elif parts.hostname and port:
+        socket.create_connection((parts.hostname, port), timeout=_ANSWER_S).close()
+        of_models = parts.scheme in _PORTS and _OF_MODELS.search(parts.path)
+        said[endpoint.name] = _models_of(endpoint, parts.hostname, port) if of_models else "accepts connections"
+
+
+def _models_of(endpoint: Endpoint, host: str, port: int) -> str:
+    """Ask for a list of models, and return what is answered. Raises EndpointError if a token is refused."""
+    parts = urlsplit(endpoint.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    with closing(kind(host, port, timeout=_ANSWER_S)) as connection:
+        try:
+            connection.request("GET", parts.path.rstrip("/") + "/models", headers=dict(endpoint.headers))
+            status = connection.getresponse().status
+        except (http.client.HTTPException, OSError):  # clients may have a certificate of their own
+            return "accepts connections"
+    if status in (401, 403):
+        if endpoint.headers:
+            raise EndpointError(f"it refuses the headers of the config with {status}; look at the token in them")
+        return f"answers {status}: {_NO_TOKEN}"
+    return "answers" if status == 200 else "accepts connections"
 
 
 def _endpoint_lines(found: Mapping[str, dict[str, Any]], redact: Callable[[str], str]) -> Iterator[str]:
     grouped = any(each["group"] for each in found.values())
     shown = [each for each in found.values() if len(found) <= _MOST_LINES or each["answers"] is False]
     for each in shown[:_MOST_LINES]:
-        said = each["said"]
-        if each["answers"] is False:
-            said = "WANTS A TOKEN" if NO_TOKEN in each["error"] else "DOES NOT ANSWER"
+        said = "DOES NOT ANSWER" if each["answers"] is False else each["said"]
         where = "" if each["name"] == each["url"] else f" at {redact(each['url'])}"
         facts = [f"{key} {each[key]:g}" for key in ("capacity", "weight", *["group"] * grouped)]
         facts += [f"labels {', '.join(map(redact, each['labels']))}"] if each["labels"] else []
@@ -290,33 +300,19 @@ def _told(problem: Problem) -> dict[str, Any]:
     return {"accepted": len(problem.accepted), "wrong": len(problem.wrong), "left_out": problem.left_out}
 
 
-def _packages_of(config: Config) -> "Packages | BalancerError | None":
-    """Return the problem packages of the config, or why they cannot be read; None: it has none."""
-    settings = config.pipeline
-    if settings is None or not settings.problems or not has("pipeline"):
-        return None
-    from balancer.pipeline.packages.read import read_packages  # they need the extra
+def _packages_of(settings: PipelineSettings) -> "Packages | BalancerError | None":
+    """Return the problem packages, without their data, or why they cannot be read; None: they are rows."""
+    from balancer.pipeline.packages.read import read_packages
     from balancer.pipeline.rows.raw import are_rows
     from balancer.pipeline.running.problem_source import with_python
 
-    if are_rows(settings.problems):
+    if not settings.problems or are_rows(settings.problems):
         return None
     try:
-        # Without their data: all of it at once may not fit in memory.
         change = partial(with_python, python=settings.python)
         return read_packages(Path(settings.problems), whole=False, change=change)
     except BalancerError as error:
         return error
-
-
-def _languages_of_problems(config: Config, packages: "Packages | BalancerError | None") -> frozenset[str] | None:
-    """Return the languages that a run would ask the endpoints for; None: there is no [pipeline]."""
-    if config.pipeline is None or not has("pipeline"):
-        return None
-    from balancer.pipeline.running.problem_source import languages_in
-
-    known = () if packages is None or isinstance(packages, BalancerError) else packages.read
-    return languages_in(known, config.pipeline.python)
 
 
 def _check_pipeline(
@@ -326,12 +322,6 @@ def _check_pipeline(
     packages: "Packages | BalancerError | None",
     checked: Checked,
 ) -> None:
-    try:
-        require("pipeline", '"balancer check" of a config with [pipeline]')
-    except MissingExtra as error:
-        checked.wrong(error)
-        return
-    from balancer.pipeline.rows.raw import are_rows  # they need the extra
     from balancer.pipeline.running.problem_source import lines_on_missing
     from balancer.pipeline.running.run import find_generators
 
@@ -345,22 +335,20 @@ def _check_pipeline(
     not_used: dict[str, str] = {}
     lines: list[str] = []
     place = config.redact(settings.problems)
-    if are_rows(settings.problems):
+    if packages is None:
         said = _rows(place, settings, checked, found, not_used, lines)
+    elif isinstance(packages, BalancerError):
+        checked.wrong(packages)
+        said = f"0 in {place}"
     else:
-        if isinstance(packages, BalancerError):
-            checked.wrong(packages)
-        elif packages is not None:  # else it is a mistake that was reported
-            found, not_used = (
-                {each.id: _told(each) for each in packages.read},
-                {each.name: each.why for each in packages.left_out},
-            )
-            known = checked.data["languages"]  # unknown for a server that was not asked
-            lines += lines_on_missing(packages.read, known) if known else []
-        said = f"{len(found)} in {place}"
+        found |= {each.id: _told(each) for each in packages.read}
+        not_used |= {each.name: each.why for each in packages.left_out}
+        known = checked.data["languages"]  # unknown for a server that was not asked
+        lines += lines_on_missing(packages.read, known) if known else []
         lines += [
             f"{id}/{name} is left out: {why}" for id, each in found.items() for name, why in each["left_out"].items()
         ]
+        said = f"{len(found)} in {place}"
     accepted, wrong = (sum(each[name] for each in found.values()) for name in ("accepted", "wrong"))
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
     lines = [*(f"{name} is left out: {why}" for name, why in not_used.items()), *lines]
@@ -394,7 +382,7 @@ def _rows(
     from balancer.pipeline.rows.raw import count_rows
     from balancer.pipeline.rows.read import BadRow, read_rows
 
-    languages = checked.data["languages"] or _EVERY_LANGUAGE  # unknown for a server that was not asked
+    languages = checked.data.get("languages") or _EVERY_LANGUAGE  # unknown for a server that was not asked
     notes, lost, rows = Counter[str](), Counter[str](), Counter[str]()
     until_s, said = time.monotonic() + _ROWS_S, ""
     try:

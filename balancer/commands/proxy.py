@@ -4,13 +4,14 @@ The proxy is imported only when the command runs, because its parser is an optio
 """
 
 import asyncio
+import math
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -40,19 +41,6 @@ def balancer_commands(app: typer.Typer) -> None:
     app.command(rich_help_panel="Servers", epilog="Example: balancer proxy pool.toml --port 8080 --page 8800")(proxy)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where the proxy and its page listen."""
-
-    host: str
-    port: int
-    shared: bool
-    cert: Path | None
-    key: Path | None
-    page: int | None
-    page_host: str
-
-
 def proxy(
     context: typer.Context,
     config: ConfigArgument,
@@ -80,22 +68,33 @@ def proxy(
     settings = over_pool(load_config(config), pool, token_file, ca)
     if not (settings.model_fields_set & {"endpoints", "discovery"} or settings.pool.connect is not None):
         raise settings.located("endpoints", ConfigError("there are none; list the servers, each with its url"))
-    place = _Place(host=host, port=port, shared=shared, cert=cert, key=key, page=page, page_host=page_host)
-    with redacted(settings):
-        _run(settings, context.obj, place, lambda: load_config(config))
-
-
-def _run(config: "Config", registry: Registry, place: _Place, again: Callable[[], "Config"]) -> None:
     from balancer.cluster.tcp.server import loop_factory
-    from balancer.commands.serve import raise_limit
+    from balancer.commands.serve import raise_limit, tls_of
     from balancer.opening.pool import Pool
     from balancer.reporting.streams import never_waiting
 
-    raise_limit()
-    with never_waiting(), Pool.from_config(config, registry=registry) as pool:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            number = runner.run(_serve(pool, config, registry, place, again))
-        raise CommandStopped(128 + number)
+    limit = raise_limit()  # each request needs a second connection, to a server
+    most = limit if limit == math.inf else max(_FEWEST, (limit - _KEPT_FILES) // 2)
+    with (
+        redacted(settings),
+        never_waiting(),
+        Pool.from_config(settings, registry=context.obj) as made,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        place = _Place(host, port, shared, tls_of(cert, key), None if page is None else (page, page_host), most)
+        number = runner.run(_serve(made, settings, context.obj, place, lambda: load_config(config)))
+    raise CommandStopped(128 + number)
+
+
+class _Place(NamedTuple):
+    """Where the proxy and its page listen, and for how many clients."""
+
+    host: str
+    port: int
+    shared: bool
+    tls: ssl.SSLContext | None
+    page: tuple[int, str] | None
+    most: float
 
 
 async def _serve(
@@ -103,14 +102,12 @@ async def _serve(
 ) -> int:
     """Serve until a signal comes, and return its number."""
     from balancer.commands.pings import EndpointPings
-    from balancer.commands.serve import tls_of
     from balancer.commands.stopping import told_to_stop
     from balancer.opening.connected import ConnectedPool
     from balancer.proxy.app import ProxyServer
     from balancer.proxy.client_side import ConnectionLimits
     from balancer.proxy.contact import PoolContact
 
-    tls = tls_of(place.cert, place.key)
     with ExitStack() as owned:
         routes: dict[str, Route] = {}
         for name in config.proxy.routes:
@@ -123,7 +120,7 @@ async def _serve(
                 pool,
                 config.proxy,
                 routes=routes,
-                limits=ConnectionLimits(connections=_most_connections()),
+                limits=ConnectionLimits(connections=place.most),
                 contact=contact,
                 redact=config.redact,
             )
@@ -133,8 +130,8 @@ async def _serve(
             owned.callback(EndpointPings(config, registry, pool).start().stop)
         stopped = told_to_stop()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _admit_again, server, again, config)
-        port = await server.listen(place.host, place.port, tls=tls, shared=place.shared)
-        scheme, host = "http" if tls is None else "https", f"[{place.host}]" if ":" in place.host else place.host
+        port = await server.listen(place.host, place.port, tls=place.tls, shared=place.shared)
+        scheme, host = "http" if place.tls is None else "https", f"[{place.host}]" if ":" in place.host else place.host
         slots, endpoints = sum(each.capacity for each in pool.endpoints()), len(pool.endpoints())
         print(f"proxy of {count(slots, 'slot')} of {count(endpoints, 'endpoint')} at {scheme}://{host}:{port}/")
         if place.host not in _LOOPBACK and not config.proxy.tenants:
@@ -145,9 +142,8 @@ async def _serve(
         if place.page is not None:
             from balancer.observing.page.serving import token_of_environment
 
-            shown = pool.serve_page(
-                place.page, place.page_host, token_of_environment(), redact=config.redact, name=Path(config.file).stem
-            )
+            name = Path(config.file).stem
+            shown = pool.serve_page(*place.page, token_of_environment(), redact=config.redact, name=name)
             print(f"page at {shown.url}")
         sys.stdout.flush()
         try:
@@ -166,11 +162,3 @@ def _admit_again(server: "ProxyServer", again: Callable[[], "Config"], before: "
         return
     told = count(len(config.proxy.tenants), "tenant")
     print(f"read the config again: {told}; all else changes with a restart", flush=True)
-
-
-def _most_connections() -> float:
-    """Return how many clients may be connected: each request needs a second connection, to a server."""
-    import resource  # here: Windows has none, and then the command says so
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return float("inf") if soft == resource.RLIM_INFINITY else max(_FEWEST, (soft - _KEPT_FILES) // 2)

@@ -10,9 +10,10 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,9 +24,10 @@ from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer, loop_factory
 from balancer.commands.live import LiveConfig
 from balancer.commands.options import text_in
-from balancer.commands.served_changes import ServedChanges
 from balancer.commands.stopping import told_to_stop
-from balancer.errors import CommandStopped, ConfigError
+from balancer.core import Core, Waiter
+from balancer.endpoint import Endpoint
+from balancer.errors import BalancerError, CommandStopped, ConfigError, PoolClosed
 from balancer.opening.connected import TOKEN_VARIABLE
 from balancer.opening.pool import Pool
 from balancer.plugins.registry import Registry
@@ -38,8 +40,9 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "raise_limit", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "ServedChanges", "raise_limit", "serve", "tls_of", "token_of"]
 
+_CHANGE_S: Final = 10.0  # for a step of the server
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
 
@@ -108,6 +111,54 @@ class ServeOptions:
     name: str = ""
     say: Callable[[str], object]
     again: Callable[[], Config] | None = None
+
+
+class ServedChanges:
+    """Changes a served pool, from any thread but that of the server: each change is a step, of which all members hear.
+
+    Make it in the server's loop.
+
+    Args:
+        server: of the pool.
+        pool: whose core is served.
+    """
+
+    def __init__(self, server: PoolServer, pool: Pool) -> None:
+        self._server = server
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]], *, kept: bool = False) -> None:
+        """Do something to the core, in a step of the server. `kept`: the next server must know of it.
+
+        Raises:
+            PoolClosed, BalancerError: the server has ended; or it is done, but could not be written down.
+            TimeoutError: the loop of the server is busy. What `act` raises.
+        """
+        if self._loop.is_closed():
+            raise PoolClosed
+
+        async def step() -> None:
+            coordinator, core = self._server.coordinator, self._pool.engine.core
+            if not self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock())):
+                raise BalancerError(f"nothing is changed: {self._server.why_not()}")
+            if kept and (why := self._server.unstored):
+                raise BalancerError(f"it is done, but the next server would not know of it yet: {why}")
+
+        asyncio.run_coroutine_threadsafe(step(), self._loop).result(_CHANGE_S)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are in service or draining."""
+        return self._pool.endpoints()
+
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take an endpoint into service. Raises DuplicateEndpoint."""
+        spec = Endpoint.of(endpoint)
+        self.change(lambda core, now: core.add(spec, now), kept=True)
+
+    def drain(self, url: str) -> None:
+        """Grant no new leases of an endpoint. Raises UnknownEndpoint."""
+        self.change(lambda core, now: core.drain(url, now), kept=True)
 
 
 def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
@@ -247,7 +298,7 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
             if at_s is None:
                 return {}
             waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
-        return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
+        return {"grace": {"grants_at_s": round(at_s, 1), "waiting": waiting}}
 
     assert options.page is not None
     host, port = options.page

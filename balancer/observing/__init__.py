@@ -1,4 +1,4 @@
-"""Observers of a pool (traces, the live page, Prometheus, OpenTelemetry), and what they read of it."""
+"""Observers of a pool (traces, the page, Prometheus, OpenTelemetry): what they read, and what the page changes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
@@ -6,8 +6,9 @@ from typing import Any, Protocol
 from balancer.core.events import Event
 from balancer.core.metrics import CallError
 from balancer.core.readings import Snapshot
+from balancer.endpoint import Endpoint
 
-__all__ = ["WatchedPool"]
+__all__ = ["PoolAdmin", "WatchedPool"]
 
 
 class WatchedPool(Protocol):
@@ -28,4 +29,20 @@ class WatchedPool(Protocol):
 
     def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
         """Call an observer with each event."""
+        ...
+
+
+class PoolAdmin(Protocol):
+    """What the page may change of a pool. All of these may raise BalancerError."""
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are in service or draining."""
+        ...
+
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take an endpoint into service."""
+        ...
+
+    def drain(self, url: str) -> None:
+        """Grant no new leases of an endpoint."""
         ...

@@ -5,7 +5,7 @@ in threads, in tasks, and for each try and each hedge of `Pool.call`.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, Self
 from balancer.core.events import Ended, Event, Granted
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import ConfigError
+from balancer.observing import WatchedPool
 from balancer.plugins.extras import require
 from balancer.values.redaction import ShownNames
 
@@ -51,20 +52,11 @@ def _has_sdk() -> bool:
         return False
 
 
-class SpanSource(Protocol):
+class SpanSource(WatchedPool, Protocol):
     """The part of a pool that this module uses."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the time of its events in seconds."""
-        ...
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease where it was asked for."""
-        ...
-
-    def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Call an observer with each event."""
         ...
 
 

@@ -25,10 +25,12 @@ from balancer.values.redaction import ShownNames, with_whole_characters
 
 require("observe", "balancer.observing.prometheus", "prometheus_client")
 
+from prometheus_client import CollectorRegistry  # noqa: E402
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric  # noqa: E402
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: E402
 from prometheus_client.registry import Collector as PrometheusCollector  # noqa: E402
 
-__all__ = ["ROWS", "Collector"]
+__all__ = ["ROWS", "Collector", "scrape_of"]
 
 ROWS: Final[dict[type, str]] = {
     PoolStats: "",
@@ -132,3 +134,11 @@ class _Families:
         """Add the histogram of waits."""
         counts = [*zip(map(str, BOUNDS_S), waits.at_most(grants), strict=True), ("+Inf", grants)]
         self._by_metric["wait_seconds"].add_metric(at, counts, waits.total_s)
+
+
+def scrape_of(*collectors: PrometheusCollector) -> Callable[[], tuple[bytes, str]]:
+    """Return what scrapes these collectors: the metrics, and their content type."""
+    registry = CollectorRegistry()
+    for each in collectors:
+        registry.register(each)
+    return lambda: (generate_latest(registry), CONTENT_TYPE_LATEST)

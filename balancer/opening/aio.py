@@ -156,6 +156,7 @@ class AsyncPool(TaskPool):
     drain = _of_the_pool(Pool.drain)
     remove = _of_the_pool(Pool.remove)
     update = _of_the_pool(Pool.update)
+    reload = _of_the_pool(Pool.reload)
     observe = _of_the_pool(Pool.observe)
     pinged = _of_the_pool(Pool.pinged)
     release_by_id = _of_the_pool(Pool.release_by_id)

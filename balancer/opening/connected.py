@@ -207,7 +207,7 @@ class ConnectedPool(Pool):
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
         raise BalancerError(f"{self._url}: only the server can change endpoints and strategy; change its config")
 
-    add = drain = remove = update = set_strategy = discover = discovery = _refuse
+    add = drain = remove = update = set_strategy = reload = discover = discovery = _refuse
 
     def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
         """Raise BalancerError: only the server can write a trace of all processes."""

@@ -71,6 +71,8 @@ class Pool(BasePool):
         TypeError: `endpoints` is not a list of endpoints, or another argument has the wrong type.
     """
 
+    _config: "Config | None" = None  # that it was made from, as far as it is in force
+
     @classmethod
     def from_config(
         cls,
@@ -119,6 +121,7 @@ class Pool(BasePool):
         except ConfigError as error:
             raise config.located("pool", error) from None
         pool.hide(config.redact)
+        pool._config = config
         try:
             if config.trace is not None:
                 pool.trace(config.trace.path)
@@ -128,6 +131,34 @@ class Pool(BasePool):
             pool.close()
             raise
         return pool
+
+    def reload(self, config: "Config | str | PathLike[str]") -> tuple[str, ...]:
+        """Make the pool what a config, or the TOML file at this path, describes now, as SIGHUP does for a server.
+
+        Endpoints are added, changed and removed, and the strategy is replaced. Leases that are out, and waiters, stay.
+        Return lines that say what was changed, and which keys need a new pool.
+
+        Raises:
+            ConfigError: the config cannot be used, or this pool was not made from one. Nothing is changed.
+        """
+        from balancer.opening.reload import changes
+        from balancer.settings.config import Config, load_config
+
+        if self._config is None:
+            raise ConfigError("this pool was not made from a config: use add, update, remove and set_strategy")
+        fresh = config if isinstance(config, Config) else load_config(config)
+        found, chosen = changes(self._config, fresh), fresh.pool
+        try:
+            strategy = self._registry.strategy(chosen.strategy, chosen.options, self.rng) if found.strategy else None
+        except ConfigError as error:
+            raise fresh.located("pool", error) from None
+        before = self._redact
+        self.hide(lambda text: before(fresh.redact(text)))  # what leaves may be shown for long
+        self.engine.change_endpoints(
+            lambda core, now: [waiter for act in [*found.acts(core, strategy)] for waiter in act(now)]
+        )
+        self._config = found.running
+        return tuple(found.lines(fresh.file))
 
     def _discover_all(self, config: "Config") -> None:
         """Start the discoveries of a config, and wait for their first answers. Raises ConfigError, MissingExtra."""

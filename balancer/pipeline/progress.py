@@ -189,7 +189,7 @@ class Progress:
             with self._lock:
                 self._standings[problem] = standing
 
-    def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
+    def tables(self) -> dict[str, Any]:
         """Return the tables of the page: `run`, and the status of the problems at work and of the last ones done."""
         with self._lock:
             ahead = sum(self._ahead.values()) + self._unmet()
@@ -197,23 +197,21 @@ class Progress:
             at_work = [name for name in self._standings if name not in self._done_ones]
             return {
                 "run": {
-                    "": {
-                        "title": self._title(),
-                        "done": self._done,
-                        "ahead": ahead,
-                        "finished": self._finished,
-                        "problems": self._problems,
-                        "spent_s": round(self._display.spent_s, 1),
-                        "left_s": None if left_s is None else round(left_s, 1),
-                        "left": self._left_words(ahead),
-                        "doing": self._doing(),
-                    }
+                    "title": self._title(),
+                    "done": self._done,
+                    "ahead": ahead,
+                    "finished": self._finished,
+                    "problems": self._problems,
+                    "spent_s": round(self._display.spent_s, 1),
+                    "left_s": None if left_s is None else round(left_s, 1),
+                    "left": self._left_words(ahead),
+                    "doing": self._doing(),
                 },
-                "problems": {
-                    name: {**(asdict(standing) if standing else {}), "over": name in self._done_ones}
+                "problems": [
+                    {"id": name, **(asdict(standing) if standing else {}), "over": name in self._done_ones}
                     for name in (*at_work, *reversed(self._done_ones))
                     if (standing := self._standings.get(name)) or name in self._done_ones
-                },
+                ],
             }
 
     def say(self, text: str) -> None:

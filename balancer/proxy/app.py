@@ -336,7 +336,7 @@ class ProxyServer:
         if not has("observe", "prometheus_client"):
             raise Refusal(501, "this proxy has no extra 'observe'; install it there", "no_extra")
         if self._scrape is None:
-            self._scrape = scrape_of(self._pool, self)
+            self._scrape = _scrape_of(self._pool, self)
         body, kind = await asyncio.to_thread(self._scrape)
         request.answer(200, body, [(b"Content-Type", kind.encode())])
 
@@ -377,14 +377,12 @@ def _context(ca: str) -> ssl.SSLContext:
     raise ConfigError(f"ca: {ca}: {why}; give a PEM file with the certificate that signed the servers'")
 
 
-def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]:
+def _scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]:
     """Return what makes the metrics of a pool and of its proxy, for Prometheus."""
-    from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-    from prometheus_client.exposition import CONTENT_TYPE_LATEST
     from prometheus_client.registry import Collector as AnyCollector
 
-    from balancer.observing.prometheus import Collector
+    from balancer.observing.prometheus import Collector, scrape_of
 
     class _ProxyCollector(AnyCollector):
         def collect(self) -> Any:
@@ -399,7 +397,4 @@ def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]
                 yield family
             yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
 
-    registry = CollectorRegistry()
-    registry.register(Collector(pool))
-    registry.register(_ProxyCollector())
-    return lambda: (generate_latest(registry), CONTENT_TYPE_LATEST)
+    return scrape_of(Collector(pool), _ProxyCollector())

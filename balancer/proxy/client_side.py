@@ -173,7 +173,7 @@ class ClientConnection(web.RequestHandler):
         self.secure = self.serves = False
         self.every = every
         self._deaf = self._headed = False
-        self._size, self._last = 0, b""  # of a head that has not ended: its bytes so far, and the last of them
+        self._size, self._last = 0, b""  # of a head that has not ended: its bytes so far; the last that came at all
         self._below: asyncio.Transport | None = None  # aiohttp's own reference is gone as soon as it closes
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -209,7 +209,7 @@ class ClientConnection(web.RequestHandler):
     def finish(self, request: "ClientRequest") -> "_Sent":
         """Go on after a request."""
         self.serves = self._headed = False
-        self._size, self._last = 0, b""
+        self._size = 0
         keeps = request.ended and request.keeps and not self.every.stopping
         if keeps:
             self.every.limit.wait(self, "head", self.network)
@@ -248,14 +248,14 @@ class ClientConnection(web.RequestHandler):
         """Handle a part of a request."""
         if self._deaf:
             return
+        before, self._last = self._last, (self._last + data)[-3:]
         if not self.serves and data:
             if not self._size:
                 self.keep_alive(True)  # it is not idle any more
                 self._close_after(self.every.limits.head_s, self._late)
             self._size += len(data)
             if not self._headed:
-                self._headed = _END in self._last + data
-                self._last = data[-3:]
+                self._headed = _END in before + data
                 if not self._headed and self._size > self.every.limits.head_bytes:
                     self._end(_too_long(self.every.limits))
                     return

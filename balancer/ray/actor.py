@@ -22,17 +22,15 @@ from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.opening.pool import Pool
-from balancer.ray.claim import ActorClaim, claim_times
-from balancer.ray.store import ControlStore
+from balancer.ray.claim import ActorClaim, ControlStore, claim_times
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
-__all__ = ["SECTIONS", "PoolActor", "PoolLocation", "PoolSource", "section_digests"]
+__all__ = ["PoolActor", "PoolLocation", "PoolSource", "config_digest"]
 
 _log = logging.getLogger("balancer.ray")
 
-SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "holders", "retries")
-"""The sections of a config that define a pool."""
+_SECTIONS: Final = {"pool", "health", "limits", "host_caps", "quotas", "holders", "retries"}
 
 _BEGIN_S = 30.0
 
@@ -52,13 +50,14 @@ class PoolLocation:
 
     Attributes:
         url, token: to connect with; `repr` has no token.
-        sections: a digest of each section of its config, and its TTL.
+        digest, ttl_s: of its config, and its TTL.
         acquire_timeout_s, retries: from its config.
     """
 
     url: str
     token: str
-    sections: dict[str, str]
+    digest: str
+    ttl_s: float
     acquire_timeout_s: float | None
     retries: RetrySettings
 
@@ -66,16 +65,11 @@ class PoolLocation:
         return f"<PoolLocation {self.url}>"
 
 
-def section_digests(config: Config) -> dict[str, str]:
-    """Return a digest of each section of a config that defines a pool."""
-    found = {}
-    for name in SECTIONS:
-        if name == "endpoints":  # with their resolved headers
-            said: Any = [repr(endpoint) + repr(sorted(endpoint.headers.items())) for endpoint in config.pool_endpoints]
-        else:
-            said = config.model_dump(mode="json", include={name})
-        found[name] = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
-    return found
+def config_digest(config: Config) -> str:
+    """Return a digest of the sections of a config that define a pool, with the resolved headers of its endpoints."""
+    said = config.model_dump(mode="json", include=_SECTIONS)
+    said["endpoints"] = [repr(each) + repr(sorted(each.headers.items())) for each in config.pool_endpoints]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class PoolActor:
@@ -92,7 +86,7 @@ class PoolActor:
         self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
         self._claim = ActorClaim(given.name, times, ControlStore(), clock)
-        self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
+        self._digest = config_digest(given.config)
         self._ports: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
         self._server: PoolServer
@@ -115,7 +109,8 @@ class PoolActor:
         return PoolLocation(
             str(Address(host, self._listen(host), tls=False)),
             self._token,
-            self._sections,
+            self._digest,
+            self._given.ttl_s,
             settings.acquire_timeout_s,
             self._given.config.retries,
         )
@@ -123,20 +118,6 @@ class PoolActor:
     def stats(self) -> dict[str, Any]:
         """Return the counters over all processes, since this actor started."""
         return self._pool.stats().to_dict()
-
-    def drain(self, endpoint: str) -> tuple[str, ...] | None:
-        """Grant no new lease of `endpoint` until the actor restarts. Return the known names if there is no such one."""
-        known = tuple(each.name for each in self._pool.endpoints())
-        if endpoint not in known:
-            return known
-        core, coordinator = self._pool.engine.core, self._server.coordinator
-
-        def step() -> None:
-            now = clock()
-            coordinator.change([lambda: core.drain(endpoint, now)], now)
-
-        self._loop.call_soon_threadsafe(self._server.act, step)
-        return None
 
     # -- the server ----------------------------------------------------------------------------------
 
@@ -169,7 +150,7 @@ class PoolActor:
             last=self._claim.last,
             keep=self._claim.keep,
             token=self._token,
-            guard=pool.engine.under_lock,  # `drain` runs in another thread
+            guard=pool.engine.under_lock,  # `stats` runs in another thread
             told=told,
             may=lambda: self._claim.sure,
             why_not=self._claim.why_not,

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.grace import dump_record, parse_record
 from balancer.cluster.protocol.times import EXPIRY_SHARE
-from balancer.ray.store import ControlStore
 
-__all__ = ["ActorClaim", "claim_times"]
+__all__ = ["ActorClaim", "ControlStore", "claim_times"]
 
 SURE_SHARE: Final = 0.2
+_NAMESPACE: Final = b"balancer"
 _LOOKS: Final = 4.0  # within the time for which an actor is sure
 
 
@@ -33,6 +33,44 @@ def claim_times(ttl_s: float) -> ClusterTimes:
     The grace allows for clocks whose rates differ as much as those of members may.
     """
     return ClusterTimes(ttl_s, grace_s=(1 + SURE_SHARE / EXPIRY_SHARE) * ttl_s)
+
+
+class ControlStore:
+    """Texts by name, in the control store of Ray, which outlives an actor and its node.
+
+    It is an experimental part of Ray, so it is used only here. Each call raises OSError if it cannot be reached.
+    """
+
+    def __init__(self) -> None:
+        from ray.experimental import internal_kv
+
+        self._kv: Any = internal_kv
+
+    def get(self, name: str) -> str | None:
+        """Return a text; None if there is none."""
+        try:
+            found: bytes | None = self._kv._internal_kv_get(name.encode(), namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+        return None if found is None else found.decode()
+
+    def put(self, name: str, text: str) -> None:
+        """Write a text."""
+        try:
+            self._kv._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+
+    def drop(self, name: str) -> None:
+        """Delete a text."""
+        try:
+            self._kv._internal_kv_del(name.encode(), namespace=_NAMESPACE)
+        except Exception as error:
+            raise _unreached(error) from None
+
+
+def _unreached(error: Exception) -> OSError:
+    return OSError(f"Ray's control store cannot be reached: {type(error).__name__}: {error}")
 
 
 class ActorClaim:
@@ -104,7 +142,7 @@ class ActorClaim:
     def keep(self, record: CoordinatorRecord) -> None:
         """Write the record. Raises OSError, also if another actor has the claim: then nothing is sent."""
         # The next actor's TTL may be shorter, but it must wait as long as this one's promises last.
-        told = replace(record, ttl_s=self._times.grace_s, drained=frozenset())  # a drain lasts as long as the actor
+        told = replace(record, ttl_s=self._times.grace_s)
         self._store.put(self._records + self._life, dump_record(told))
         if not self.look():
             raise OSError(self.why_not())

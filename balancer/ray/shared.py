@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from balancer.errors import BalancerError, ConfigError, NotConnected, UnknownEndpoint
+from balancer.errors import BalancerError, ConfigError, NotConnected
 from balancer.opening.connected import ConnectedPool
 from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
@@ -77,7 +77,7 @@ class SharedPool(ConnectedPool):
         actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
         self._actor = None if detached else actor  # without `detached`, the actor ends with its last handle
         found = _asked(actor, name, within_s)
-        _compare(name, found.sections, config, ttl_s)
+        _compare(name, found, config, ttl_s)
         timeout_s = found.acquire_timeout_s if acquire_timeout_s is None else acquire_timeout_s
         super().__init__(
             found.url,
@@ -114,17 +114,6 @@ class SharedPool(ConnectedPool):
         stats: dict[str, Any] = _get(actor.stats.remote(), self._name, _ASK_S)
         return stats
 
-    def drain(self, name: str) -> None:  # type: ignore[override]  # who else is connected refuses it, whatever is given
-        """Grant no new lease of the endpoint `name`, to any process, until the actor restarts.
-
-        Raises:
-            UnknownEndpoint: there is no such endpoint.
-        """
-        actor = _found(self._name, self._namespace)
-        known = _get(actor.drain.remote(name), self._name, _ASK_S)
-        if known is not None:
-            raise UnknownEndpoint(name, known)
-
     def __reduce__(self) -> Any:
         return _of_this_process, self._again
 
@@ -137,7 +126,7 @@ class SharedPool(ConnectedPool):
             f"balancer.ray.stop({self._name!r}), and make it from another config"
         )
 
-    add = remove = update = set_strategy = _refuse
+    add = drain = remove = update = set_strategy = reload = _refuse
 
 
 def stop(name: str, *, namespace: str = NAMESPACE) -> None:
@@ -241,7 +230,7 @@ def _asked(actor: Any, name: str, within_s: float) -> Any:
     """Return where the actor is. Raises ConfigError, NotConnected."""
     import ray
 
-    if not hasattr(actor, "where") or not hasattr(actor, "drain"):
+    if not hasattr(actor, "where") or not hasattr(actor, "stats"):
         raise ConfigError(f"{_called(name)}: another actor has this name; give the pool another one, or a namespace=")
     return _get(actor.where.remote(ray.get_runtime_context().get_node_id()), name, within_s)
 
@@ -265,16 +254,12 @@ def last_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
 
 
-def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: float | None) -> None:
+def _compare(name: str, found: Any, config: Config | None, ttl_s: float | None) -> None:
     """Raise ConfigError if the existing pool was made from another config or TTL."""
-    from balancer.ray.actor import section_digests
+    from balancer.ray.actor import config_digest
 
-    wanted = {} if config is None else section_digests(config)
-    differs = [f"[{part}]" for part, digest in wanted.items() if sections.get(part) != digest]
-    if ttl_s is not None and sections.get("ttl_s") != repr(float(ttl_s)):
-        differs.append(f"ttl_s (it has {sections.get('ttl_s')})")
-    if differs:
+    if ttl_s not in (None, found.ttl_s) or (config is not None and config_digest(config) != found.digest):
         raise ConfigError(
-            f"{_called(name)}: it exists and differs in {', '.join(differs)}; leave config= and ttl_s= out "
-            f"to take it as it is, or end it first: balancer.ray.stop({name!r})"
+            f"{_called(name)}: it exists, and was made from another config or TTL (it has {found.ttl_s:g} s); leave "
+            f"config= and ttl_s= out to take it as it is, or end it first: balancer.ray.stop({name!r})"
         )

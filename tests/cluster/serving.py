@@ -18,7 +18,7 @@ from balancer import Endpoint, NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
-from balancer.commands.served_changes import ServedChanges
+from balancer.commands.serve import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 

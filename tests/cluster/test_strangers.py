@@ -24,8 +24,8 @@ from balancer.cluster.tcp import server as pool_server
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.commands.serve import tls_of
-from balancer.observing.page import app, http_server
-from balancer.observing.page.connections import ConnectionTimes, HttpServer
+from balancer.observing.page import serving as page_serving
+from balancer.observing.page.connections import HttpServer
 from balancer.program import Execution, Status
 from balancer.sandbox.server.app import build_app, protocol_for
 from balancer.sandbox.server.load import ServerLoad
@@ -111,12 +111,10 @@ def pool_served(times_s, patch, cert):
 
 @contextmanager
 def page_served(times_s, patch):
-    patch.setattr(http_server, "_MOST_CONNECTIONS", MOST)
-    patch.setattr(http_server, "_SILENT_S", times_s, raising=False)
-    patch.setattr(http_server, "_TIMES", ConnectionTimes(head_s=times_s, body_s=times_s, answer_s=times_s))
-    patch.setattr(app, "_MOST_READERS", MOST // 2)
+    patch.setattr(page_serving, "_MOST_CONNECTIONS", MOST)
+    patch.setattr(page_serving, "_TIMES", (times_s, times_s, times_s))
     with Pool(["http://a/"]) as pool, pool.serve_page(token=TOKEN) as page:
-        yield OfHttp(int(page.url.rstrip("/").rpartition(":")[2]), "/state", "/metrics", "/events")
+        yield OfHttp(int(page.url.rstrip("/").rpartition(":")[2]), "/state", "/metrics")
 
 
 @contextmanager
@@ -216,8 +214,7 @@ _POOL = {
 _STATES = {
     "pool": _POOL,
     "pool over TLS": _POOL,
-    "page": {name: make("/state", "/admin/drain") for name, make in _HTTP.items()}
-    | {"reads no events": Stop((_GET.format(path="/events") + "\r\n").encode())},
+    "page": {name: make("/state", "/admin/drain") for name, make in _HTTP.items()},
     "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
 }
 CASES = [(server, state) for server, states in _STATES.items() for state in states]
@@ -253,7 +250,7 @@ def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(server, state, c
 
 @pytest.mark.sampled(8)
 @pytest.mark.needs("openssl")
-@pytest.mark.parametrize(("server", "state"), [case for case in CASES if case[1] != "reads no events"])
+@pytest.mark.parametrize(("server", "state"), CASES)
 def test_strangers_who_stop_are_closed_in_time(server, state, cert):
     stop, tls = _STATES[server][state], server == "pool over TLS"
     with served(server, _SOON_S, cert) as found, stopped(found.port, stop, tls=tls) as connection:

@@ -127,19 +127,3 @@ def test_a_config_selects_it_by_name_and_a_pool_leases_by_it(site, tmp_path):
     printed = _run([sys.executable, "-W", "error", str(_RUN), str(config)], site=site)
     first, second = "http://10.0.0.1:8080/", "http://10.0.0.2:8080/"
     assert printed.split() == ["sticky", first, first, second, second]
-
-
-def test_a_wrong_option_is_one_line_that_names_the_right_one(site, tmp_path):
-    config = tmp_path / "config.toml"
-    config.write_text(_CONFIG + "[pool.options]\npatiense = 2\n")
-    said = _balancer(site, "check", str(config), code=2)
-    assert "strategy 'sticky', option patiense: unknown key; did you mean 'patience'?" in said
-
-
-@pytest.mark.more
-def test_an_unknown_strategy_is_answered_with_the_plugin_that_may_have_had_it(site, tmp_path):
-    config = tmp_path / "config.toml"
-    config.write_text(_CONFIG.replace("sticky", "stiky"))
-    said = _balancer(site, "check", str(config), code=2)
-    assert "unknown strategy 'stiky'; did you mean 'sticky'?" in said
-    assert "plugin 'broken' is broken" in said

@@ -134,25 +134,6 @@ def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog):
     assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
 
 
-def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(caplog):
-    told = Told()
-    told.discovery.heard(listed("a"))
-    for words in ("no answer", "not JSON"):
-        for _ in range(5):
-            told.discovery.failed(SourceError(words))
-            told.wait(5.0)
-        told.discovery.heard(listed("a"))
-    assert [each.getMessage() for each in caplog.records] == [
-        "discovery s: no answer; its 1 endpoints stay as they are"
-    ]
-    for _ in range(5):
-        told.discovery.failed(SourceError("not JSON"))
-        told.wait(5.0)
-    assert [each.getMessage() for each in caplog.records][1:] == [
-        "discovery s: not JSON; its 1 endpoints stay as they are"
-    ]
-
-
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog):
     told = Told()
     told.discovery.heard(listed("a"))
@@ -161,16 +142,6 @@ def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog):
     assert told.states == {"a": "active"}
     with pytest.raises(SourceError, match="it lists 10001 endpoints; at most 10000 are believed"):
         told.discovery.heard(listed(*map(str, range(10_001))))
-
-
-def test_two_endpoints_with_one_name_are_refused():
-    told = Told()
-    twice = Endpoint("http://a/", name="a"), Endpoint("http://b/", name="a")
-    with pytest.raises(SourceError, match="it lists two endpoints with the name a; give each a name of its own"):
-        told.discovery.heard(SourceAnswer(twice))
-    assert told.states == {}
-    told.discovery.heard(SourceAnswer((*twice[:1], *twice[:1])))
-    assert told.states == {"a": "active"}, "one that is listed twice is one"
 
 
 @pytest.mark.parametrize("url", ["local://1", "LOCAL://1", "file:///etc/passwd"])
@@ -359,17 +330,6 @@ def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path)
     config = load_config(_config(tmp_path, ["http://a"], "[discovery.x]\nsource = 'dns'\n"), environ={"TOKEN": "t"})
     with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'dns', option host: is missing"):
         Pool.from_config(config)
-
-
-def test_a_source_that_cannot_be_made_is_named():
-    class Nowhere(Scripted):
-        name = "nowhere"
-
-        def __init__(self, options, template):
-            raise SourceError("no server is named")
-
-    with Pool() as pool, pytest.raises(ConfigError, match=r"^source 'nowhere': no server is named$"):
-        pool.discover(Nowhere)
 
 
 def test_endpoints_of_a_quota_may_come_from_a_source():

@@ -179,11 +179,10 @@ def test_an_older_answer_that_comes_later_shortens_nothing():
     assert claim.sure
 
 
-def test_what_nobody_reads_any_more_is_dropped_and_drains_end_with_the_actor():
+def test_what_nobody_reads_any_more_is_dropped():
     kept = _Kept()
     _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset(), frozenset({"http://a/"})))
     second = _claimed(kept, _Time())
     assert second.last is not None
-    assert not second.last.drained
     second.keep(_RECORD)
     assert len(kept.texts) == 2

@@ -7,7 +7,6 @@ what is out would grant their slots to others. Ray finds out within two seconds 
 import pytest
 
 from tests.cluster.cut import CannotCut
-from tests.ray.head import seen
 from tests.ray.nodes import measured
 
 ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
@@ -26,16 +25,3 @@ def test_the_death_of_the_node_that_hosts_the_pool_issues_nothing_twice_and_lose
     assert came.here == 2, "two are at work again, and the leases of the third, which stays in its calls, go on"
     assert came.gap_s > 1.0, "it had died"
     assert (came.too_many, came.lost) == (0, 0)
-
-
-@pytest.mark.parametrize("where", ["head", "other"])
-def test_the_death_of_the_head_ends_the_leases_of_another_machine(in_full, where):
-    if not in_full:
-        pytest.skip("not run: two machines in network namespaces take a minute; BALANCER_STRESS=1 make ray")
-    try:
-        found = seen(where, ttl_s=10.0, watch_s=40.0)
-    except CannotCut as why:
-        pytest.skip(f"not run: no network namespaces: {why}")
-    for name in ("driver", "actor"):
-        assert "no contact with the coordinator" in found[name]["release"][1]
-        assert "got one" not in found[name]

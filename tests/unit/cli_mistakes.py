@@ -51,14 +51,4 @@ ODD_PACKAGES: dict[str, tuple[dict[str, str | None], str]] = {
     "no YAML": ({"problem.yaml": "name: [\n"}, "problem.yaml:2: is not YAML "),
     "no data": ({"data/sample/1.in": None, "data/sample/1.ans": None}, "data: no inputs; "),
     "no accepted submission": ({"submissions/accepted/two.py": None}, "submissions/accepted: no usable submission"),
-    "interactive": ({"problem.yaml": "validation: custom interactive\n"}, "problem.yaml: is an interactive problem "),
-    "time limit that is none": (
-        {"problem.yaml": "limits: {time_limit: fast}\n"},
-        "problem.yaml: limits.time_limit is ",
-    ),
-    "unknown flag": ({"problem.yaml": "validator_flags: fuzzy\n"}, "problem.yaml: flags of the output validator: "),
-    "two output validators": (
-        {"output_validators/a.py": "...", "output_validators/b.py": "..."},
-        "output_validators: found output_validators/a.py, output_validators/b.py; ",
-    ),
 }

@@ -2,9 +2,7 @@
 
 import json
 import re
-import sys
 import threading
-from itertools import count
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -108,50 +106,17 @@ def test_a_scrape_says_what_stats_say():
     assert of_pool(stats).items() <= scraped(collector).items()
 
 
-def test_under_64_threads_a_scrape_and_the_page_are_one_instant_and_equal_to_stats():
-    ticks = count()
-    pool = Pool([Endpoint(f"http://{n}/", capacity=1) for n in range(8)], clock=lambda: next(ticks) / 1e4)
+def test_a_scrape_and_the_page_read_a_pool_once(monkeypatch):
+    """So all their figures are of one instant."""
+    pool, looks = Pool(["http://a/", "http://b/"]), []
+    snapshot = pool.snapshot
+    monkeypatch.setattr(pool, "snapshot", lambda **asked: (looks.append(asked), snapshot(**asked))[1])
+    monkeypatch.setattr(pool, "stats", None)
     collector, tables = Collector(pool), PoolTables(pool, ShownNames(), RecentEvents(ShownNames()))
-    over = threading.Event()
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)  # so that something happens between any two steps
-
-    def work(number):
-        outcomes = list(Outcome)
-        while not over.is_set():
-            with pool.lease() as lease:
-                lease.outcome = outcomes[lease.id * 7 % 31] if lease.id * 7 % 31 < 4 else Outcome.SUCCESS
-
-    crew = [threading.Thread(target=work, args=(number,)) for number in range(64)]
-    for each in crew:
-        each.start()
-    try:
-        for number in range(40):
-            if number % 2:  # nobody but this thread can change anything between the two
-                with pool.engine.lock:
-                    seen, stats = scraped(collector), pool.stats()
-                expected = of_pool(stats)
-                assert stats.waiting > 0 or stats.acquired
-                for key, value in expected.items():  # the clock goes on between the two
-                    assert seen[key] == (pytest.approx(value, abs=0.1) if "seconds" in key[0] else value)
-            else:
-                seen = scraped(collector)
-            for n in range(8):
-                name = f"http://{n}/"
-                ended = sum(seen[at("outcomes_total", endpoint=name, outcome=outcome.value)] for outcome in Outcome)
-                assert seen[at("leases_total", endpoint=name)] == ended + seen[at("in_flight_slots", endpoint=name)]
-            granted = seen[at("acquires_total", result="granted")]
-            assert seen[at("wait_seconds_count")] == granted
-            assert granted == sum(seen[at("leases_total", endpoint=f"http://{n}/")] for n in range(8))
-            page = tables.look()[1]
-            rows = page["endpoints"].values()
-            assert page["pool"][""]["acquired"] == sum(each["leases"] for each in rows)
-            assert sum(each["slots"] for each in page["holders"].values()) == sum(each["in_flight"] for each in rows)
-    finally:
-        sys.setswitchinterval(usual_s)
-        over.set()
-        for each in crew:
-            each.join()
+    assert not looks
+    scraped(collector)
+    tables.look()
+    assert looks == [{}, {"leases": True, "also": None}]
 
 
 # -- histograms ---------------------------------------------------------------------------------------

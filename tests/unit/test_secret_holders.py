@@ -53,7 +53,7 @@ def test_on_the_page(pool, holder):
 def test_of_a_member():
     shown = ShownNames(without_key).plain
     rows = member_rows([MemberLeases(f"node {KEY}", [], [3.0]), MemberLeases("node ***", [], [2.0, 1.0])], shown)
-    assert {name: row["waiting"] for name, row in rows.items()} == {"node ***": 1, "node *** (2)": 2}
+    assert {row["id"]: row["waiting"] for row in rows} == {"node ***": 1, "node *** (2)": 2}
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

@@ -7,11 +7,11 @@ import pytest
 
 from balancer import BalancerError, ConfigError, LeaseError, Pool
 from balancer.commands.check import check_config
-from balancer.commands.live import changes
 from balancer.commands.options import over_pool, with_options
 from balancer.commands.policies import left_to_server
 from balancer.core.events import Leaked
 from balancer.judge import Judge
+from balancer.opening.reload import changes
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config, load_config
 from tests.cluster.serving import Serving
@@ -178,11 +178,30 @@ def test_what_differs_is_what_is_changed():
     assert [*again.lines("p.toml")] == ["read p.toml again: nothing to change; 6 slots of 2 endpoints"]
 
 
+def test_a_pool_of_a_config_is_changed_to_another_one_and_its_leases_stay(tmp_path):
+    file = tmp_path / "p.toml"
+    file.write_text('[[endpoints]]\nurl = "http://h:{1..2}/"\n', encoding="utf-8")
+    with Pool.from_config(file) as pool, pool.lease(only="http://h:1/"):
+        file.write_text('[pool]\nstrategy = "fifo"\n[[endpoints]]\nurl = "http://h:{2..3}/"\n', encoding="utf-8")
+        (line,) = pool.reload(file)
+        assert line.endswith(": endpoints 1 added, 1 removed; strategy fifo; 2 slots of 2 endpoints")
+        states = {each.url: each.state for each in pool.stats().endpoints}
+        assert states == {"http://h:1/": "retiring", "http://h:2/": "active", "http://h:3/": "active"}
+        assert pool.stats().strategy == "fifo"
+        for wrong in ('[pool]\nstrategy = "fifoo"\n[[endpoints]]\nurl = "http://h:9/"\n', "nonsense"):
+            file.write_text(wrong, encoding="utf-8")
+            with pytest.raises(ConfigError):
+                pool.reload(file)
+        assert len(pool.endpoints()) == 2
+    with Pool(["http://a/"]) as pool, pytest.raises(ConfigError, match="was not made from a config"):
+        pool.reload(file)
+
+
 def test_what_only_a_restart_brings_is_said_every_time():
     after = _made(health={"enabled": False}, limits={"kind": "aimd"}, pool={"max_waiters": 3, "strategy": "p2c"})
     found = changes(_made(), after)
     assert found.later == ("[health]", "[limits]", "pool.max_waiters")
-    assert "only with a restart, which keeps all leases" in [*found.lines("p.toml")][1]
+    assert "only with a restart" in [*found.lines("p.toml")][1]
     assert found.running.pool.max_waiters is None
     assert changes(found.running, after).later == found.later
     assert not changes(found.running, after).strategy

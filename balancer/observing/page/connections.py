@@ -9,7 +9,6 @@ being served is never closed. So connections that stop, in whatever state, canno
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import uvicorn
@@ -17,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 
-__all__ = ["ACCEPTED_AT_ONCE", "ConnectionTimes", "HttpConnections", "HttpServer", "WatchedConnection"]
+__all__ = ["ACCEPTED_AT_ONCE", "HttpConnections", "HttpServer", "WatchedConnection"]
 
 ACCEPTED_AT_ONCE: Final = 32
 """Connections accepted in one turn: few, so that a new one can send something before it is the most silent one."""
@@ -26,27 +25,13 @@ _BACKLOG: Final = 4096  # connections that may wait to be accepted; of further o
 _PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionTimes:
-    """Limits of time of each connection, in seconds.
-
-    Args:
-        head_s: from its start, or from the end of an answer, to the head of a request.
-        body_s: from the head to the end of the body; None: the application has its own limits.
-        answer_s: the longest time in which a client may read none of its answer.
-    """
-
-    head_s: float
-    body_s: float | None
-    answer_s: float
-
-
 class HttpConnections:
-    """Open connections of a server.
+    """Open connections of a server, with limits of time of each, in seconds.
 
     Args:
         most: how many there may be.
-        times: limits of each.
+        times: from its start, or from the end of an answer, to the head of a request; from there to the end of the body
+            (None: the application has its own limits); the longest time in which a client may read none of its answer.
         count: called with their number, when it changes.
         closed: called with the reason when one is closed: "room", "head", "body", "answer" or "pipelined".
     """
@@ -54,15 +39,15 @@ class HttpConnections:
     def __init__(
         self,
         most: int,
-        times: ConnectionTimes,
+        times: tuple[float, float | None, float],
         *,
-        count: Callable[[int], object] | None = None,
-        closed: Callable[[str], object] | None = None,
+        count: Callable[[int], object] = bool,
+        closed: Callable[[str], object] = bool,
     ) -> None:
-        self.times = times
+        self.head_s, self.body_s, self.answer_s = times
         self._limit: ConnectionLimit[WatchedConnection] = ConnectionLimit(most)
-        self._count = count or _nothing
-        self._closed = closed or _nothing
+        self._count = count
+        self._closed = closed
 
     def enter(self, who: "WatchedConnection", network: str) -> None:
         """Take in a new connection. One that waits is closed if there are too many now: at worst the new one."""
@@ -114,8 +99,8 @@ class WatchedConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        for reason in [*self._timers]:
-            self._stop(reason)
+        for timer in self._timers.values():
+            timer.cancel()
         self._every.leave(self)
         super().connection_lost(exc)
 
@@ -146,25 +131,19 @@ class WatchedConnection(H11Protocol):
         unread = self.flow.write_paused
         waits_for = "head" if not asked else "body" if sends else "answer" if unread else None
         self._every.note(self, waits_for, self._network)
-        times = self._every.times
-        self._within("head", times.head_s, on=not asked)
-        self._within("body", times.body_s, on=sends)
-        self._within("answer", times.answer_s, on=unread)
+        self._within("head", self._every.head_s, on=not asked)
+        self._within("body", self._every.body_s, on=sends)
+        self._within("answer", self._every.answer_s, on=unread)
         if waits_for in (None, "answer") and self.conn.trailing_data[0]:
             # Another request before this one is answered: uvicorn would stop reading and not see a disconnect.
             self._every.close(self, "pipelined")
 
     def _within(self, reason: str, after_s: float | None, *, on: bool) -> None:
         """Limit the time of a state, from when it began."""
-        if not on:
-            self._stop(reason)
-        elif after_s is not None and reason not in self._timers:
+        if not on and reason in self._timers:
+            self._timers.pop(reason).cancel()
+        if on and after_s is not None and reason not in self._timers:
             self._timers[reason] = self.loop.call_later(after_s, self._every.close, self, reason)
-
-    def _stop(self, reason: str) -> None:
-        timer = self._timers.pop(reason, None)
-        if timer is not None:
-            timer.cancel()
 
 
 class HttpServer(uvicorn.Server):
@@ -179,10 +158,6 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         for each in sockets or ():
             each.listen(_BACKLOG)
-
-
-def _nothing(_: object) -> None:
-    pass
 
 
 def _probe(connection: Any) -> None:

@@ -1,12 +1,12 @@
 "use strict";
-// Tables come as changes (pool_tables.py). What is drawn over time is the server's history of an hour (history.py), and
-// since the page was opened what comes each second.
+// Tables are asked for each second (pool_tables.py). What is drawn over time is the server's history of an hour
+// (history.py), and since the page was opened what came then.
 const LIVE_S = 600, RATE_S = 10, FAILED_S = 60, MOST = 40, DRAWER_MS = 2000, NONE = "\u2013";
 const $ = id => document.getElementById(id);
 let tables = {}, at = 0, past = []; // past: {at, live, figures of the pool, ends: {row: [used, mark, leases, and of live points failures, overloads, busy, ended]}}
 let by = "worst", up = false, token = "", range = 300, whole = false, open = null, details = null;
-const rows = name => Object.entries(tables[name] ?? {});
-const one = name => tables[name]?.[""] ?? {};
+const rows = name => tables[name] ?? [];
+const one = name => tables[name] ?? {};
 
 // -- words: s are seconds ----------------------------------------------------------------------------
 const number = n => n >= 1e6 ? (n / 1e6).toFixed(2) + " M" : n >= 1e4 ? (n / 1e3).toFixed(n < 1e5 ? 1 : 0) + " k" : n >= 100 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(n < 10 ? 2 : 1);
@@ -32,9 +32,9 @@ function stand(e) { // [mark, word]
 function remember(first) {
   const { waiting, acquired, failures, overloads, calls, wait_now_p50_s: p50, wait_now_p99_s: p99 } = one("pool");
   const point = { at, live: true, used: 0, force: 0, waiting, acquired, failures, overloads, calls, p50: first ? null : p50, p99: first ? null : p99, ends: {} };
-  for (const [row, e] of rows("endpoints")) {
+  for (const e of rows("endpoints")) {
     point.used += e.in_flight; point.force += e.limit;
-    point.ends[row] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
+    point.ends[e.id] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
   }
   past.push(point);
   const old = past.findIndex(p => p.at > at - LIVE_S) - 1; // before that a point in ten seconds is kept
@@ -54,8 +54,8 @@ function recall(kept) { // the history of the server, before what this page has 
   past = [...before.filter(p => p.at < past[0].at), ...past];
 }
 const since = s => past.find(p => p.live && p.at >= at - s - 0.5); // the oldest within so many seconds
-function told([row, e]) { // an endpoint with figures that need two instants
-  const last = past.at(-1).ends[row], b = since(RATE_S), x = b.ends[row] ?? last, y = since(FAILED_S).ends[row] ?? last;
+function told(e) { // an endpoint with figures that need two instants
+  const row = e.id, last = past.at(-1).ends[row], b = since(RATE_S), x = b.ends[row] ?? last, y = since(FAILED_S).ends[row] ?? last;
   const ended = last[6] - x[6], calls = last[6] - y[6], part = n => calls > 0 ? (last[n] - y[n]) / calls : null, [mark, word] = stand(e);
   const found = { ...e, row, mark, word, used: last[0], rate: at > b.at ? (last[2] - x[2]) / (at - b.at) : 0, hold: ended > 0 ? (last[5] - x[5]) / ended : null, failed: part(3), loaded: part(4) };
   found.worst = { bad: 6, trial: 5 }[mark] ?? (found.failed > 0.05 ? 4 : found.failed ? 3 : found.loaded ? 2 : mark === "drained" ? 1 : 0);
@@ -172,7 +172,7 @@ async function press(what, endpoint) {
 }
 function tiles() {
   const pool = one("pool"), now = past.at(-1), b = since(RATE_S), c = since(FAILED_S), calls = now.calls - c.calls;
-  const part = name => calls ? (now[name] - c[name]) / calls : null, ends = rows("endpoints"), out = ends.filter(([, e]) => e.limit === 0).length;
+  const part = name => calls ? (now[name] - c[name]) / calls : null, ends = rows("endpoints"), out = ends.filter(e => e.limit === 0).length;
   fill($("tiles"), [
     ["slots in use", String(now.used), "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
     ["leases a second", at > b.at ? number((now.acquired - b.acquired) / (at - b.at)) : NONE, ""], ["leases", number(pool.acquired), ""], ["endpoints out", String(out), "of " + ends.length, out],
@@ -217,8 +217,9 @@ $("shut").onclick = shut;
 onkeydown = event => { if (event.key === "Escape") shut(); };
 function drawer() {
   if (open == null) return;
-  if (!tables.endpoints?.[open]) { shut(); return; }
-  const e = told([open, tables.endpoints[open]]), held = details?.held, points = seen();
+  const there = tables.endpoints.find(e => e.id === open);
+  if (!there) { shut(); return; }
+  const e = told(there), held = details?.held, points = seen();
   say("who", e.name); fill($("how"), [...marked(e), ...one("page").buttons ? [button(e)] : []]);
   table("facts", [], [
     ["slots in use", of_slots(e)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`], ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}, of ${number(held.ended)} in the last ${span(at - held.since_s)}` : NONE],
@@ -232,23 +233,23 @@ function drawer() {
 
 // -- the rest ----------------------------------------------------------------------------------------
 function others() {
-  const short = Object.fromEntries(rows("endpoints").map(([, e]) => [e.name, e.short])), share = (used, most) => number(used) + (most == null ? "" : " of " + number(most)), sources = rows("sources").map(([, s]) => s);
+  const short = Object.fromEntries(rows("endpoints").map(e => [e.name, e.short])), share = (used, most) => number(used) + (most == null ? "" : " of " + number(most)), sources = rows("sources");
   fill($("alarms"), sources.filter(s => s.trouble).map(s => h("p", `source ${s.name}: ${s.trouble}; ${s.answered_at_s == null ? "it has not answered yet" : "its last answer came " + gone(at - s.answered_at_s)}`)));
-  table("holders", ["holder", "leases", "slots", h("th", "on"), "oldest", "waiting", "waits for"], rows("holders").map(([name, x]) => [h("td", { textContent: name, className: "text" }), number(x.leases), number(x.slots),
+  table("holders", ["holder", "leases", "slots", h("th", "on"), "oldest", "waiting", "waits for"], rows("holders").map(x => [h("td", { textContent: x.id, className: "text" }), number(x.leases), number(x.slots),
     h("td", { className: "text", textContent: x.on.map(([name, n]) => (short[name] ?? bare(name)) + (n > 1 ? ` (${n})` : "")).join(", ") + (x.places > 3 ? `, ${x.places - 3} more` : "") }), span(x.since_s && at - x.since_s), number(x.waiting), span(x.waits_since_s && Math.max(0, at - x.waits_since_s))]));
-  list("news", rows("news").reverse().map(([, x]) => [x.at_s, (x.endpoint && bare(x.endpoint) + ": ") + x.said]), "Nothing yet: no endpoint was ejected, drained or restored.");
-  table("shares", ["holder", "weight", "share", "slots", "waiting", "leases", "wait p50", "p99"], rows("shares").map(([, x]) => [h("td", { textContent: x.name, className: "text" }), number(x.weight), (100 * x.share).toFixed(1) + " %", ...[x.slots, x.waiting, x.leases].map(number), span(x.wait_p50_s), span(x.wait_p99_s)]));
+  list("news", rows("news").toReversed().map(x => [x.at_s, (x.endpoint && bare(x.endpoint) + ": ") + x.said]), "Nothing yet: no endpoint was ejected, drained or restored.");
+  table("shares", ["holder", "weight", "share", "slots", "waiting", "leases", "wait p50", "p99"], rows("shares").map(x => [h("td", { textContent: x.name, className: "text" }), number(x.weight), (100 * x.share).toFixed(1) + " %", ...[x.in_flight, x.waiting, x.leases].map(number), span(x.wait_p50_s), span(x.wait_p99_s)]));
   table("sources", ["source", h("th", "kind"), "endpoints", "missing", "held back"], sources.map(s => [s.name, s.kind, ...[s.endpoints, s.missing, s.held].map(number)]));
-  table("quotas", ["quota", "requests", "tokens"], rows("quotas").map(([, q]) => [q.name, share(q.requests, q.requests_per_min), share(q.tokens, q.tokens_per_min)]));
+  table("quotas", ["quota", "requests", "tokens"], rows("quotas").map(q => [q.name, share(q.requests, q.requests_per_min), share(q.tokens, q.tokens_per_min)]));
   const state = one("run");
   if ($("run").hidden = state.done == null) return;
   $("done").max = state.done + state.ahead || 1; $("done").value = state.done;
   say("progress", [state.title, `${number(state.done)} of ${number(state.done + state.ahead)} runs`, span(state.spent_s), state.left, state.doing].filter(Boolean).join(" \u00b7 "));
-  table("problems", ["problem", "round", "cases", "survivors"], rows("problems").map(([row, p]) => [h("td", { textContent: row + (p.over ? " \u2713" : ""), className: "text" }), ...p.round == null ? [NONE, NONE, NONE] : [number(p.round), number(p.cases), `${p.survivors} of ${p.wrong}`]]));
+  table("problems", ["problem", "round", "cases", "survivors"], rows("problems").map(p => [h("td", { textContent: p.id + (p.over ? " \u2713" : ""), className: "text" }), ...p.round == null ? [NONE, NONE, NONE] : [number(p.round), number(p.cases), `${p.survivors} of ${p.wrong}`]]));
 }
 function show() {
   if (!past.length || document.hidden) return;
-  const name = one("page").name || "balancer", points = seen(), out = rows("endpoints").filter(([, e]) => stand(e)[0] === "bad").length;
+  const name = one("page").name || "balancer", points = seen(), out = rows("endpoints").filter(e => stand(e)[0] === "bad").length;
   say("name", name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
   say("strategy", `${one("pool").strategy} \u00b7 ${rows("endpoints").length} endpoints`);
   fill($("ranges"), [h("span", "range"), ...[[300, "5 min"], [900, "15 min"], [3600, "1 h"]].map(([s, text]) => h("button", { textContent: text, className: s === range ? "on" : "", onclick: () => { range = s; again(); } }))]);
@@ -268,18 +269,17 @@ onresize = () => requestAnimationFrame(again);
 matchMedia("(prefers-color-scheme: dark)").onchange = again;
 document.onvisibilitychange = () => { show(); ask(); };
 
-const source = new EventSource("events");
-source.onmessage = event => {
-  const news = JSON.parse(event.data);
-  if (news.all) tables = {};
-  for (const [name, found] of Object.entries(news.tables)) for (const [row, values] of Object.entries(found)) {
-    tables[name] ??= {};
-    if (values) tables[name][row] = { ...tables[name][row], ...values }; else delete tables[name][row];
+let cut = true;
+async function look() {
+  const said = await fetch("state", { signal: AbortSignal.timeout(10000) }).then(answer => answer.ok ? answer.json() : null).catch(() => null);
+  setTimeout(look, 1000);
+  say("link", said ? "live" : "not connected; what is shown is old"); $("link").className = said ? "" : "off";
+  if (said) {
+    if (said.at_s < at) past = []; // another process answers
+    tables = said; at = said.at_s; remember(cut);
+    requestAnimationFrame(show);
   }
-  if (news.all && news.at_s < at) past = []; // another process answers
-  at = news.at_s; remember(news.all);
-  say("link", "live"); $("link").className = "";
-  requestAnimationFrame(show);
-  if (news.all) fetch("history").then(answer => answer.json()).then(kept => { recall(kept); again(); }).catch(() => null);
-};
-source.onerror = () => { say("link", "not connected; what is shown is old"); $("link").className = "off"; };
+  if (said && cut) fetch("history").then(answer => answer.json()).then(kept => { recall(kept); again(); }).catch(() => null);
+  cut = !said;
+}
+look();

@@ -1,15 +1,14 @@
-"""The live page's tables: a pool at one instant, rounded, and without secrets.
+"""The tables of the live page: a pool at one instant, rounded, and without secrets.
 
 All data of the pool is of one instant. Names of endpoints and holders have neither user nor query; headers and keys are
-not shown.
-
-Readers get what has changed between two versions of the tables. The page's script and `balancer top` read that form.
+not shown. The page's script and `balancer top` read these tables as they are.
 """
 
 import math
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
@@ -19,7 +18,6 @@ from balancer.core.events import (
     Drained,
     Ejected,
     Event,
-    Probing,
     Removed,
     Rested,
     Restored,
@@ -27,19 +25,11 @@ from balancer.core.events import (
     Spent,
     StrategyChanged,
 )
-from balancer.core.metrics import (
-    EndpointStats,
-    LeaseRow,
-    PoolStats,
-    QuotaStats,
-    WaitRow,
-    figures_of,
-)
+from balancer.core.metrics import LeaseRow, WaitRow, WaitStats, figures_of
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
 from balancer.observing import WatchedPool
-from balancer.observing.page.history import FreshWaits, PageHistory
-from balancer.shells.logs import until_back
+from balancer.observing.page.history import PageHistory
 from balancer.values.redaction import ShownNames
 
 __all__ = [
@@ -47,31 +37,28 @@ __all__ = [
     "MemberLeases",
     "PoolTables",
     "RecentEvents",
+    "Row",
     "Tables",
-    "apply",
-    "changes",
     "holder_rows",
     "member_rows",
-    "rows_as_lists",
     "short_names",
 ]
 
-Tables = dict[str, dict[str, dict[str, Any]]]
-"""Rows by table and id, in order of arrival. A row has its values by column. All is ready for JSON."""
+Row = dict[str, Any]
+Tables = dict[str, Any]
+"""By name a list of rows, or the only row of a table. A row has its values by column. All is ready for JSON."""
 
 _KEPT: Final = 100  # lines of recent events
-_EPISODE_S: Final = 600.0  # rests that follow each other for longer get a further line
+_EPISODE_S: Final = 600.0  # what happens again and again for longer gets a further line
 _MOST_HOLDERS: Final = 100
 _MOST_PLACES: Final = 3
 _SHORT: Final = 20  # characters
 _NOBODY: Final = "(not named)"
-_NO_ROW: Final[dict[str, Any]] = {}
 _SAID: Final[dict[type[Event], str]] = {
     Added: "in service",
     Drained: "drained",
     Removed: "removed",
     Ejected: "ejected",
-    Probing: "on trial",
     Rested: "asked for a rest",
     Restored: "back in service",
     Spared: "would be ejected",
@@ -79,35 +66,6 @@ _SAID: Final[dict[type[Event], str]] = {
 }
 
 Extra = Callable[[], Tables]
-
-
-def changes(before: Tables, after: Tables) -> dict[str, dict[str, dict[str, Any] | None]]:
-    """Return the changes from `before` to `after`: by table and row the columns that changed; None for a row that went.
-
-    Unchanged tables and rows are left out. No column of a row goes.
-    """
-    found: dict[str, dict[str, dict[str, Any] | None]] = {}
-    for table in {**before, **after}:
-        old, new = before.get(table, {}), after.get(table, {})
-        rows: dict[str, dict[str, Any] | None] = {
-            row: {key: value for key, value in values.items() if key not in known or known[key] != value}
-            for row, values in new.items()
-            if (known := old.get(row, _NO_ROW)) != values
-        }
-        if rows := rows | dict.fromkeys(old.keys() - new.keys()):
-            found[table] = rows
-    return found
-
-
-def apply(tables: Tables, told: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> None:
-    """Apply the result of `changes` to `tables`."""
-    for table, rows in told.items():
-        mine = tables.setdefault(table, {})
-        for row, values in rows.items():
-            if values is None:
-                mine.pop(row, None)
-            else:
-                mine.setdefault(row, {}).update(values)
 
 
 class MemberLeases(NamedTuple):
@@ -123,47 +81,26 @@ ListMembers = Callable[[], Sequence[MemberLeases]]
 
 @dataclass(slots=True)
 class _Line:
-    """A line about an endpoint: what happened, how often, and whether it is over."""
+    """A line about an endpoint: what happened, how often, and when it was over."""
 
     at_s: float
     where: str
+    kind: type[Event]
     what: str
-    rests: int = 0
-    tries: int = 0
+    times: int = 1
     back_s: float | None = None
 
     @property
     def said(self) -> str:
-        tried = f"; tried {self.tries} more {'time' if self.tries == 1 else 'times'}" if self.tries else ""
-        back = "" if self.back_s is None else "; back in service" + ("" if self.rests > 1 else f" after {self._away}")
-        return f"{self.what}{tried}{back}"
-
-    @property
-    def _away(self) -> str:
-        return f"{max(0.0, (self.back_s or 0.0) - self.at_s):.3g} s"
-
-    def again(self, event: Rested) -> None:
-        """Count one more rest."""
-        self.rests += 1
-        self.back_s = None
-        for_s = "" if event.for_s is None else f" of {event.for_s:.3g} s"
-        if self.rests == 1:
-            self.what = f"{_SAID[Rested]}{for_s}"
-        else:
-            over_s = event.at_s - self.at_s
-            self.what = f"{_SAID[Rested]} {self.rests} times in {over_s:.3g} s" + (
-                f", the last{for_s}" if for_s else ""
-            )
-
-    def returned(self, at_s: float) -> None:
-        """Note that it is back in service."""
-        self.back_s = at_s
+        often = f"; {self.times} times in all" if self.times > 1 else ""
+        back = "" if self.back_s is None else f"; back in service after {max(0.0, self.back_s - self.at_s):.3g} s"
+        return self.what + often + back
 
 
 class RecentEvents:
-    """An observer that keeps the latest events of endpoints, an episode a line.
+    """An observer that keeps the latest events of endpoints.
 
-    An endpoint that rests or is ejected, and its return, are one line; so are rests that follow each other.
+    An endpoint that is ejected, or rests, has one line until it is back; so has one that rests again and again.
 
     Args:
         names: the shown names of endpoints.
@@ -175,59 +112,57 @@ class RecentEvents:
         self._names = names
         self._count = 0
         self._lines: dict[int, _Line] = {}
-        self._open: dict[str, _Line] = {}  # the line of each endpoint that is away, or came back from a rest
+        self._away: dict[str, _Line] = {}  # the last line of each endpoint that is away, or was
         self._turn = threading.Lock()
 
     def __call__(self, event: Event, /) -> None:
         """Keep a line about `event`, or add it to that of its endpoint."""
         with self._turn:
-            if isinstance(event, StrategyChanged):
-                self._add(event.at_s, "", f"the strategy is now {event.strategy}")
+            where, kind = self._names(getattr(event, "endpoint", "")), type(event)
+            line = self._away.get(where)
+            if isinstance(event, Restored) and line is not None and line.back_s is None:
+                line.back_s = event.at_s
+            elif (
+                line is not None
+                and line.kind is kind
+                and (line.back_s is None or kind is Rested)
+                and (event.at_s - line.at_s < _EPISODE_S)
+            ):
+                line.times, line.back_s = line.times + 1, None
             else:
-                self._of_endpoint(event, self._names(getattr(event, "endpoint", "")))
+                self._add(_Line(event.at_s, where, kind, self._what(event)))
 
-    def rows(self) -> dict[str, dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return the lines, oldest first."""
         with self._turn:
-            return {
-                str(number): {"at_s": round(line.at_s, 2), "endpoint": line.where, "said": line.said}
+            return [
+                {"id": str(number), "at_s": round(line.at_s, 2), "endpoint": line.where, "said": line.said}
                 for number, line in self._lines.items()
-            }
+            ]
 
-    def _of_endpoint(self, event: Event, where: str) -> None:
-        line = self._open.get(where)
+    def _what(self, event: Event) -> str:
         match event:
-            case Rested() if line is not None and line.rests and event.at_s - line.at_s < _EPISODE_S:
-                line.again(event)
-            case Rested():
-                self._open[where] = line = self._add(event.at_s, where, "")
-                line.again(event)
-            case Restored() if line is not None:
-                line.returned(event.at_s)
-                if not line.rests:
-                    del self._open[where]
-            case Probing() if line is not None:
-                pass  # it is tried again; what comes of it is said
-            case Ejected() if line is not None and not line.rests:
-                line.tries += 1
+            case StrategyChanged():
+                return f"the strategy is now {event.strategy}"
             case Spared():
-                why = self._names.without_secrets(event.why)
-                self._add(event.at_s, where, f"{_SAID[Spared]} ({why}), but {event.but}")
-            case Ejected():
-                why = f": {self._names.without_secrets(event.why)}{until_back(event.for_s)}" if event.why else ""
-                self._open[where] = self._add(event.at_s, where, f"{_SAID[Ejected]}{why}")
-            case _:
-                self._open.pop(where, None)
-                self._add(event.at_s, where, _SAID[type(event)])
+                return f"{_SAID[Spared]} ({self._names.without_secrets(event.why)}), but {event.but}"
+            case Ejected() if event.why:
+                return f"{_SAID[Ejected]}: {self._names.without_secrets(event.why)}"
+            case Rested() if event.for_s is not None:
+                return f"{_SAID[Rested]} of {event.for_s:.3g} s"
+        return _SAID[type(event)]
 
-    def _add(self, at_s: float, where: str, said: str) -> _Line:
+    def _add(self, line: _Line) -> None:
         self._count += 1
-        line = self._lines[self._count] = _Line(at_s, where, said)
+        self._lines[self._count] = line
+        if line.kind in (Ejected, Rested):
+            self._away[line.where] = line
+        elif line.kind is not Spared:
+            self._away.pop(line.where, None)
         if len(self._lines) > _KEPT:
             old = self._lines.pop(next(iter(self._lines)))
-            if self._open.get(old.where) is old:
-                del self._open[old.where]
-        return line
+            if self._away.get(old.where) is old:
+                del self._away[old.where]
 
 
 class PoolTables:
@@ -248,7 +183,7 @@ class PoolTables:
         news: RecentEvents,
         *,
         holders: ListMembers | None = None,
-        extra: Extra | None = None,
+        extra: Extra = dict,
     ) -> None:
         self._pool = pool
         self._names = names
@@ -257,111 +192,84 @@ class PoolTables:
         self._extra = extra
         self._numbers: dict[str, int] = {}
         self._turn = threading.Lock()
-        self._fresh = FreshWaits()
+        self._last: tuple[float, Tables] = -math.inf, {}
         self.history = PageHistory()
 
-    def look(self, *, still: bool = False) -> tuple[float, Tables]:
-        """Return the pool's time in seconds, and the tables.
-
-        Values of the last period start at the last look that was not `still`.
-        """
+    def look(self) -> Tables:
+        """Return the tables, with the pool's time as `at_s`. All who ask while a look is made share the next one."""
+        asked_s = time.monotonic()
         with self._turn:
-            seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
-            tables: Tables = {
-                "pool": {"": self._of_pool(seen, still)},
-                "endpoints": self._of_endpoints(seen),
-                "quotas": self._of_quotas(seen),
-                "sources": self._of_sources(seen),
-                "holders": self._of_holders(seen),
-                "shares": self._of_shares(seen),
-                "news": self._news.rows(),
-            }
-            if self._extra is not None:
-                tables.update(self._extra())
-            return round(seen.at_s, 3), tables
+            if self._last[0] < asked_s:
+                self._last = time.monotonic(), self._tables()
+            return self._last[1]
 
     def sample(self) -> None:
         """Add the pool as it is now to the history."""
         with self._turn:
             seen = self._pool.snapshot()
-            rows = {each.name: self._row(each.name) for each in seen.stats.endpoints}
-        self.history.take(seen, rows)
+            self.history.take(seen, {each.name: self.row(each.name) for each in seen.stats.endpoints})
 
-    def endpoint(self, row: str) -> str | None:
-        """Return the real name of the endpoint in this row, or None."""
-        return next((name for name, number in self._numbers.items() if str(number) == row), None)
+    def endpoint(self, row: str) -> str:
+        """Return the real name of the endpoint in this row; "": there was none."""
+        return next((name for name, number in self._numbers.items() if str(number) == row), "")
 
-    def _row(self, name: str) -> str:
+    def row(self, name: str) -> str:
+        """Return the id of an endpoint."""
         return str(self._numbers.setdefault(name, len(self._numbers)))
 
-    def _of_pool(self, seen: Snapshot, still: bool) -> dict[str, Any]:
-        stats = seen.stats
-        recent = self._fresh.of(seen, still=still)
+    def _tables(self) -> Tables:
+        seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
+        plain, hide = self._names.plain, self._names.without_secrets
         return {
-            **_figures(stats),
-            **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
-            "wait_now_p50_s": _short(recent.p50),
-            "wait_now_p99_s": _short(recent.p99),
+            "at_s": round(seen.at_s, 3),
+            "pool": {
+                **_figures(seen.stats),
+                **_waits("wait", seen.stats.wait_s, "mean", "p50", "p90", "p99", "max"),
+                **_waits("wait_now", self.history.recent(seen), "p50", "p99"),
+            },
+            "endpoints": self._of_endpoints(seen),
+            "quotas": [{**_figures(each), "name": self._names(each.name)} for each in seen.stats.quotas],
+            "sources": [
+                {
+                    **_figures(each),
+                    "name": each.name,
+                    "kind": each.kind,
+                    "held": each.held,
+                    "answered_at_s": None if each.age_s is None else round(seen.at_s - each.age_s, 1),
+                    "trouble": hide(each.trouble),
+                }
+                for each in seen.stats.sources
+            ],
+            "holders": holder_rows(seen.leases, plain, seen.waiters, self._names)
+            if self._holders is None
+            else member_rows(seen.also, plain, self._names),
+            "shares": [
+                {
+                    **_figures(each),
+                    "name": plain(each.name) or _NOBODY,
+                    "share": round(each.share, 4),
+                    **_waits("wait", each.wait_s, "p50", "p99"),
+                }
+                for each in sorted(seen.stats.holders, key=lambda each: -each.busy_s)[:_MOST_HOLDERS]
+            ],
+            "news": self._news.rows(),
+            **self._extra(),
         }
 
-    def _of_holders(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
-        if self._holders is None:
-            return holder_rows(seen.leases, self._names.plain, seen.waiters, self._names)
-        return member_rows(seen.also, self._names.plain, self._names)
-
-    def _of_endpoints(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
-        names = [self._names(each.name) for each in seen.stats.endpoints]
-        return {
-            self._row(each.name): {
+    def _of_endpoints(self, seen: Snapshot) -> list[Row]:
+        names, hide = [self._names(each.name) for each in seen.stats.endpoints], self._names.without_secrets
+        return [
+            {
+                "id": self.row(each.name),
                 "name": name,
                 "short": short,
                 **_figures(each),
-                "spared": self._names.without_secrets(each.spared),
-                "why_out": self._names.without_secrets(each.why_out),
+                "spared": hide(each.spared),
+                "why_out": hide(each.why_out),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each, name, short in zip(seen.stats.endpoints, names, short_names(names), strict=True)
-        }
-
-    def _of_quotas(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
-        return {
-            str(number): {"name": self._names(each.name), **_figures(each)}
-            for number, each in enumerate(seen.stats.quotas)
-        }
-
-    def _of_sources(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
-        return {
-            str(number): {
-                "name": each.name,
-                "kind": each.kind,
-                "endpoints": each.endpoints,
-                "missing": each.missing,
-                "held": each.held,
-                "failures": each.failures,
-                "answered_at_s": None if each.age_s is None else round(seen.at_s - each.age_s, 1),
-                "trouble": self._names.without_secrets(each.trouble),
-            }
-            for number, each in enumerate(seen.stats.sources)
-        }
-
-    def _of_shares(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
-        """Return a row for each holder with a fair share, of those with the most slot-seconds."""
-        most = sorted(seen.stats.holders, key=lambda each: -each.busy_s)[:_MOST_HOLDERS]
-        return {
-            str(number): {
-                "name": self._names.plain(each.name) or _NOBODY,
-                "weight": each.weight,
-                "slots": each.in_flight,
-                "waiting": each.waiting,
-                "leases": each.leases,
-                "tokens": each.tokens,
-                "busy_s": round(each.busy_s, 2),
-                "share": round(each.share, 4),
-                "wait_p50_s": _short(each.wait_s.p50),
-                "wait_p99_s": _short(each.wait_s.p99),
-            }
-            for number, each in enumerate(most)
-        }
+        ]
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -384,8 +292,8 @@ def holder_rows(
     shown: Callable[[str], str] = str,
     waiters: Iterable[WaitRow] = (),
     endpoint: Callable[[str], str] = str,
-) -> dict[str, dict[str, Any]]:
-    """Return rows by holder: its leases and slots, where, since when; its waiters, and since when they wait.
+) -> list[Row]:
+    """Return a row for each holder: its leases and slots, where, since when; its waiters, and since when they wait.
 
     `shown` returns the shown name of a holder; holders with the same one share a row. `endpoint` returns that of an
     endpoint. `on` has [endpoint, slots] of the first few, and `places` how many there are. Beyond a hundred, holders
@@ -397,22 +305,18 @@ def holder_rows(
         of[0].append((lease.endpoint, lease.slots, lease.since_s))
     for each in waiters:
         found.setdefault(shown(each.holder) or _NOBODY, ([], []))[1].append((each.waiting, each.since_s))
-    return {name: _holder_row(*of, endpoint) for name, of in islice(found.items(), _MOST_HOLDERS)}
+    return [_holder_row(name, *of, endpoint) for name, of in islice(found.items(), _MOST_HOLDERS)]
 
 
-def member_rows(
-    members: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
-) -> dict[str, dict[str, Any]]:
+def member_rows(members: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str) -> list[Row]:
     """Return a row for each process, with what `holder_rows` says of a holder; two of one name have two rows."""
-    found: dict[str, dict[str, Any]] = {}
+    found, names = [], Counter[str]()
     for member in sorted(members, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
-        plain, number = shown(member.name), 1
-        name = plain
-        while name in found:
-            number += 1
-            name = f"{plain} ({number})"
+        name = shown(member.name)
+        names[name] += 1
         leases = [(lease.endpoint.name, lease.slots, lease.granted_s) for lease in member.leases]
-        found[name] = _holder_row(leases, [(1, since_s) for since_s in member.waits_since_s], endpoint)
+        waits = [(1, since_s) for since_s in member.waits_since_s]
+        found.append(_holder_row(name if names[name] == 1 else f"{name} ({names[name]})", leases, waits, endpoint))
     return found
 
 
@@ -420,49 +324,38 @@ _Held = tuple[str, int, float]  # an endpoint, slots of it, since when
 
 
 def _holder_row(
-    leases: Sequence[_Held], waits: Sequence[tuple[int, float]], shown: Callable[[str], str]
-) -> dict[str, Any]:
+    name: str, leases: Sequence[_Held], waits: Sequence[tuple[int, float]], shown: Callable[[str], str]
+) -> Row:
     slots: Counter[str] = Counter()
-    for name, many, _ in leases:
-        slots[name] += many
+    for place, many, _ in leases:
+        slots[place] += many
     return {
+        "id": name,
         "leases": len(leases),
         "slots": slots.total(),
         "since_s": _first(since_s for _, _, since_s in leases),
         "waiting": sum(many for many, _ in waits),
         "waits_since_s": _first(since_s for _, since_s in waits),
         "places": len(slots),
-        "on": [[shown(name), many] for name, many in slots.most_common(_MOST_PLACES)],
+        "on": [[shown(place), many] for place, many in slots.most_common(_MOST_PLACES)],
     }
 
 
-def _figures(row: PoolStats | EndpointStats | QuotaStats) -> dict[str, Any]:
-    """Return the figures that a row declares, rounded as they say."""
+def _figures(row: Any) -> Row:
+    """Return the figures that a row declares, rounded as they say, but for waits."""
     found = {}
     for name, figure in figures_of(type(row)).items():
-        if figure.kind != "histogram":
-            value = getattr(row, name)
+        value = getattr(row, name)
+        if not isinstance(value, WaitStats):
             found[name] = value if figure.digits is None else round(value, figure.digits)
     return found
 
 
+def _waits(name: str, waits: WaitStats, *parts: str) -> Row:
+    """Return waits, rounded to three digits, as measurements are not more exact."""
+    return {f"{name}_{part}_s": float(f"{getattr(waits, part):.3g}") for part in parts}
+
+
 def _first(instants_s: Iterable[float]) -> float | None:
-    return min(map(_past, instants_s), default=None)
-
-
-def rows_as_lists(tables: Tables) -> dict[str, Any]:
-    """Return the tables for a reader of the whole state: a list of rows each; a table with one row is that row."""
-    return {
-        name: rows[""] if rows.keys() == {""} else [{"id": row, **values} for row, values in rows.items()]
-        for name, rows in tables.items()
-    }
-
-
-def _past(at_s: float) -> float:
-    """Round an instant down to hundredths, so that it is not after the instant at which the page is seen."""
-    return math.floor(at_s * 100) / 100
-
-
-def _short(value_s: float) -> float:
-    """Round to three digits, as measurements are not more exact."""
-    return float(f"{value_s:.3g}")
+    """Return the first instant, rounded down, so that it is not after the one at which the page is seen."""
+    return min((math.floor(each * 100) / 100 for each in instants_s), default=None)

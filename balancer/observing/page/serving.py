@@ -1,40 +1,43 @@
 """Server of the live page, in its own thread, and the token of those who may drain and restore."""
 
 import asyncio
+import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from balancer.errors import ConfigError
-from balancer.observing import WatchedPool
-from balancer.observing.page.admin import Audit, PageAdmin, PoolAdmin
-from balancer.observing.page.drawer import Drawers
-from balancer.observing.page.history import EVERY_S
-from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
+from balancer.observing import PoolAdmin, WatchedPool
+from balancer.observing.page.history import EVERY_S, Drawers
+from balancer.observing.page.pool_tables import Extra, ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
+
+if TYPE_CHECKING:
+    from balancer.observing.page.connections import HttpServer
 
 __all__ = [
     "TOKEN_VARIABLE",
     "Page",
     "PageContents",
     "PageSource",
-    "checked_token",
-    "listener_at",
     "open_page",
     "token_of_environment",
 ]
 
+_log = logging.getLogger("balancer.page")
+
 _PATIENCE_S = 5.0
 TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
+_MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
+_TIMES: Final = (10.0, 10.0, 20.0)  # limits of each, see `HttpConnections`
 
 
 class PageSource(WatchedPool, PoolAdmin, Protocol):
@@ -48,22 +51,22 @@ class Page:
         url: its address.
     """
 
-    def __init__(self, listener: socket.socket, run: Callable[["Page"], Any], end: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        server: "HttpServer",
+        beats: Iterable[Callable[[], object]],
+        ends: Iterable[Callable[[], object]],
+    ) -> None:
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-        self._end = end
-        self._process = os.getpid()  # a forked child has no thread to stop, and the socket belongs to the parent
         self._listener = listener
-        self._stop: Callable[[], object] | None = None
-        self._begun = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(run,), name="page", daemon=True)
+        self._server = server
+        self._beats = beats
+        self._ends = ends
+        self._process = os.getpid()  # a forked child has no thread to stop, and the socket belongs to the parent
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="page", daemon=True)
         self._thread.start()
-        self._begun.wait(_PATIENCE_S)
-
-    def began(self, stop: Callable[[], object]) -> None:
-        """Set the function that stops the server; called by its thread."""
-        self._stop = stop
-        self._begun.set()
 
     def hide(self, redact: Callable[[str], str]) -> None:
         """Do nothing: a page gets its redaction when it opens."""
@@ -72,15 +75,27 @@ class Page:
         """Stop the server. May be called twice."""
         if self._process != os.getpid():
             return
-        self._end()
-        if self._stop is not None:
-            self._stop()
+        for end in self._ends:
+            end()
+        self._server.should_exit = True
         if self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE_S)
 
-    def _run(self, run: Callable[["Page"], Any]) -> None:
+    async def _serve(self) -> None:
+        beating = asyncio.create_task(self._beat())
         with self._listener:
-            asyncio.run(run(self))
+            await self._server.serve(sockets=[self._listener])
+        beating.cancel()
+
+    async def _beat(self) -> None:
+        """Add the pool to the history again and again. Let drawers that nobody reads be closed."""
+        while True:
+            try:
+                for beat in self._beats:
+                    await asyncio.to_thread(beat)
+            except Exception:
+                _log.warning("the page could not read the pool", exc_info=True)
+            await asyncio.sleep(EVERY_S)
 
     def __repr__(self) -> str:
         return f"<Page {self.url}>"
@@ -107,9 +122,9 @@ class PageContents:
     """
 
     members: ListMembers | None = None
-    extra: Callable[[], Tables] | None = None
+    extra: Extra = dict
     admin: PoolAdmin | None = None
-    audit: Audit | None = None
+    audit: Callable[[str], object] | None = None
     name: str = ""
 
 
@@ -136,45 +151,46 @@ def open_page(
         MissingExtra: the extra `observe` is not installed.
     """
     require("observe", "the page of a pool", "starlette", "uvicorn")
-    checked = checked_token(token)
+    import uvicorn
+
+    from balancer.observing.page.app import PageAnswers
+    from balancer.observing.page.connections import HttpConnections, HttpServer, WatchedConnection
+    from balancer.observing.page.guard import allowed_hosts
+
+    checked = _checked_token(token)
     names = ShownNames(redact)
     events = RecentEvents(names)
+    about = {"buttons": bool(checked), "name": names.without_secrets(contents.name)}
 
     def further() -> Tables:
-        own: Tables = {"page": {"": {"buttons": bool(checked), "name": names.without_secrets(contents.name)}}}
-        return own if contents.extra is None else {**own, **contents.extra()}
+        return {"page": about, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
     drawers = Drawers(pool, names)
-    admin = PageAdmin(contents.admin or pool, tables.endpoint, contents.audit, redact)
-    scrape = _scrape_of(pool, redact) if has("observe", "prometheus_client") else None
-    listener = listener_at(host, port)
+    scrape = None
+    if has("observe", "prometheus_client"):
+        from balancer.observing.prometheus import Collector, scrape_of
 
-    async def run(page: Page) -> None:
-        from balancer.observing.page.app import Feed, PageAnswers, keep_history
-        from balancer.observing.page.guard import allowed_hosts
-        from balancer.observing.page.http_server import serve_until
-
-        feed = Feed(tables.look)
-        app = PageAnswers(tables, drawers, admin, checked, scrape).app(feed, allowed_hosts(host))
-        history = asyncio.create_task(keep_history(tables, drawers, EVERY_S))
-        try:
-            await serve_until(app, listener, page.began, feed.close)
-        finally:
-            history.cancel()
-            with suppress(asyncio.CancelledError):
-                await history
-
+        scrape = scrape_of(Collector(pool, redact=redact))
+    admin = contents.admin or pool
+    answers = PageAnswers(tables, drawers, admin, contents.audit, redact or str, checked, scrape)
+    connections = HttpConnections(_MOST_CONNECTIONS, _TIMES)
+    config = uvicorn.Config(
+        answers.app(allowed_hosts(host)),
+        http=partial(WatchedConnection, connections),  # type: ignore[arg-type]  # called like the class
+        log_config=None,  # logging belongs to the program, which may use uvicorn too
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    listener = _listener_at(host, port)
     observation = pool.observe(events)
-
-    def end() -> None:
-        observation.end()
-        drawers.close()
-
-    return Page(listener, run, end)
+    return Page(listener, HttpServer(config), (tables.sample, drawers.beat), (observation.end, drawers.close))
 
 
-def listener_at(host: str, port: int) -> socket.socket:
+def _listener_at(host: str, port: int) -> socket.socket:
     """Return a socket that listens for a page. Raises ConfigError."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -182,28 +198,7 @@ def listener_at(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
 
 
-def _scrape_of(pool: PageSource, redact: Callable[[str], str] | None) -> Callable[[], tuple[bytes, str]]:
-    """Return what scrapes the metrics for Prometheus."""
-
-    @cache
-    def registry() -> Any:
-        from prometheus_client import CollectorRegistry
-
-        from balancer.observing.prometheus import Collector
-
-        made = CollectorRegistry()
-        made.register(Collector(pool, redact=redact))
-        return made
-
-    def scrape() -> tuple[bytes, str]:
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-
-        return generate_latest(registry()), CONTENT_TYPE_LATEST
-
-    return scrape
-
-
-def checked_token(token: str | None, where: str = "token") -> str:
+def _checked_token(token: str | None, where: str = "token") -> str:
     """Return the token, or "" for None (no buttons). Raises ConfigError, which does not quote the token."""
     if token is None:
         return ""
@@ -218,4 +213,4 @@ def checked_token(token: str | None, where: str = "token") -> str:
 def token_of_environment() -> str | None:
     """Return the token in the environment, or None. Raises ConfigError."""
     text = os.environ.get(TOKEN_VARIABLE, "").strip()
-    return checked_token(text, TOKEN_VARIABLE) if text else None
+    return _checked_token(text, TOKEN_VARIABLE) if text else None

@@ -34,7 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from balancer.errors import ConfigError
-from balancer.observing.page.connections import ConnectionTimes, HttpConnections, HttpServer, WatchedConnection
+from balancer.observing.page.connections import HttpConnections, HttpServer, WatchedConnection
 from balancer.observing.page.guard import allowed_hosts, shows_token
 from balancer.program import ExecutorOptions
 from balancer.reporting.streams import never_waiting
@@ -247,10 +247,10 @@ class AccessMiddleware:
 
 def protocol_for(settings: ServerSettings, load: ServerLoad) -> Callable[..., WatchedConnection]:
     """Return the maker of the protocol that uvicorn uses for each connection. `handler` limits the time of a body."""
-    times = ConnectionTimes(head_s=settings.head_s, body_s=None, answer_s=settings.answer_s)
 
     def closed(reason: str) -> None:
         load.closed.labels(reason).inc()
 
+    times = settings.head_s, None, settings.answer_s
     every = HttpConnections(settings.connections, times, count=load.connections.set, closed=closed)
     return partial(WatchedConnection, every)

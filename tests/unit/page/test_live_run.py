@@ -34,12 +34,12 @@ def test_the_run_is_shown_as_it_is_counted():
     progress.stands("q", lambda: ProblemStatus(1, 6, 0, 3))
     progress.finish("q")
     tables = progress.tables()
-    (run,) = tables["run"].values()
+    run = tables["run"]
     assert (run["title"], run["done"], run["ahead"], run["left_s"]) == ("1/3 problems", 1, 9, None)
-    assert tables["problems"] == {
-        "p": {"round": 0, "cases": 4, "survivors": 2, "wrong": 3, "over": False},
-        "q": {"round": 1, "cases": 6, "survivors": 0, "wrong": 3, "over": True},
-    }
+    assert tables["problems"] == [
+        {"id": "p", "round": 0, "cases": 4, "survivors": 2, "wrong": 3, "over": False},
+        {"id": "q", "round": 1, "cases": 6, "survivors": 0, "wrong": 3, "over": True},
+    ]
 
 
 def test_nobody_asks_how_a_problem_stands_while_nobody_watches():
@@ -50,7 +50,7 @@ def test_nobody_asks_how_a_problem_stands_while_nobody_watches():
 
     progress.stands("p", look)
     progress.finish("p")
-    assert progress.tables()["problems"] == {}
+    assert progress.tables()["problems"] == []
 
 
 def test_of_many_problems_the_last_that_are_done_are_shown():
@@ -61,7 +61,7 @@ def test_of_many_problems_the_last_that_are_done_are_shown():
         progress.finish(f"p{number}")
     shown = progress.tables()["problems"]
     assert len(shown) == 100
-    assert next(iter(shown)) == "p249"
+    assert shown[0]["id"] == "p249"
 
 
 def test_a_problem_says_how_it_stands_after_each_round(tmp_path):
@@ -69,7 +69,7 @@ def test_a_problem_says_how_it_stands_after_each_round(tmp_path):
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         sample.progress.watched = True
         judge_problem(sample)
-        found = sample.progress.tables()["problems"][bench.problem.id]
+        (found,) = sample.progress.tables()["problems"]
         wrong = [each for each in bench.problem.submissions if not each.accepted]
         assert found["over"]
         assert (found["round"], found["wrong"]) == (0, len(wrong))

@@ -49,9 +49,10 @@ def test_it_shows_what_the_page_shows(pool, page):
 
 def test_it_stops_when_the_page_is_closed(page):
     looks = follow(page.url)
-    assert next(looks)[1]["endpoints"]["2"]["name"] == "http://10.0.0.2/"
+    assert next(looks)["endpoints"][2]["name"] == "http://10.0.0.2/"
     page.close()
-    assert len(list(looks)) <= 2
+    with pytest.raises(ConfigError, match="no page answers"):
+        list(looks)
 
 
 def test_in_a_small_window_the_rest_is_counted(page):
@@ -60,8 +61,7 @@ def test_in_a_small_window_the_rest_is_counted(page):
         assert "and 18 more" in shown(many, height=24, terminal=True)
 
 
-@pytest.mark.sampled(6)
-@pytest.mark.parametrize("width", [60, 72, 80, 100])
+@pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:80{}/", "https://gpu-{}.west.cluster.example.com:8000/v1", "http://10.0.0.{}:8080/"]
 )
@@ -98,8 +98,7 @@ def test_of_long_names_what_they_have_in_common_is_left_out(names, told):
 def test_a_rate_is_of_the_last_ten_seconds():
     past = LeaseRates()
     for at_s, leases in ((0.0, 0), (1.0, 100), (6.0, 120), (11.0, 140)):
-        tables = {"endpoints": {"0": {"leases": leases}}}
-        past.take(at_s, tables)
+        past.take({"at_s": at_s, "endpoints": [{"id": "0", "leases": leases}]})
     assert past.rate("0") == 4.0
     assert past.rate("1") is None
 
@@ -107,12 +106,10 @@ def test_a_rate_is_of_the_last_ten_seconds():
 def test_a_run_is_shown_with_its_problems():
     out = StringIO()
     run = {"title": "1/2 problems", "done": 5, "ahead": 10, "spent_s": 90.0, "left": "about 3 min left"}
-    at_work = {"round": 1, "cases": 3, "survivors": 2, "wrong": 4, "over": False}
-    tables = {
-        "pool": {"": {}}, "endpoints": {}, "run": {"": run},
-        "problems": {"p": at_work, "q": {**at_work, "over": True}},
-    }  # fmt: skip
-    show("-", Console(file=out, width=110), most=1, read=lambda url: iter([(1.0, tables)]))
+    at_work = {"id": "p", "round": 1, "cases": 3, "survivors": 2, "wrong": 4, "over": False}
+    problems = [at_work, {**at_work, "id": "q", "over": True}]
+    tables = {"at_s": 1.0, "pool": {}, "endpoints": [], "run": run, "problems": problems}
+    show("-", Console(file=out, width=110), most=1, read=lambda url: iter([tables]))
     assert "1/2 problems, 5/15 runs, 1 min 30 s, about 3 min left" in out.getvalue()
     assert "p round 1, 2 of 4 survive" in out.getvalue()
     assert "q round" not in out.getvalue()

@@ -138,7 +138,7 @@ def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take():
         ", searching inputs for 2 problems (at most 40 s more); judging the programs of d; "
         "waiting for the model about c\N{REPLACEMENT CHARACTER}\n"
     )
-    assert progress.tables()["run"][""]["doing"].startswith("searching inputs for 2 problems")
+    assert progress.tables()["run"]["doing"].startswith("searching inputs for 2 problems")
 
 
 def test_what_another_process_does_is_told_with_its_own_time():

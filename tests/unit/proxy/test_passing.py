@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.unit.proxy.harness import OK, Server, answering, setting, until
+from balancer.proxy.client_side import ConnectionLimits
+from tests.unit.proxy.harness import OK, Server, answering, gated, setting, until
 
 GET = b"GET / HTTP/1.1\r\nHost: proxy\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -59,6 +60,18 @@ async def test_pipelined_requests_are_answered_in_order():
         posts = (b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" % number for number in range(20))
         await client.send(b"".join(posts))
         assert [(await client.answer()).body for _ in range(20)] == [b"/%dabc" % number for number in range(20)]
+
+
+async def test_a_head_that_ends_while_the_request_before_it_is_served_is_no_long_one():
+    gate = asyncio.Event()
+    async with setting(Server(gated(gate)), limits=ConnectionLimits(head_bytes=1000)) as at:
+        client = await at.client()
+        await client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r")
+        await until(lambda: at.out() == 1)
+        gate.set()
+        assert (await client.answer()).status == 200
+        await client.send(b"\n" + bytes(20_000))
+        assert (await client.answer()).status == 200
 
 
 @pytest.mark.parametrize("size", [0, 10, 200_000, 3_000_000])
