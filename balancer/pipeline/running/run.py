@@ -186,7 +186,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
     )
     with _stop_on_signal(runner, progress) as told:
-        complete = ProblemTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
+        complete = ProblemTurns(source, judge, store, progress, runner).take_all()
     stats = pool.stats().to_dict() if workers is None else workers.stats()
     store.end_session(session, stats, complete=complete)
     return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose
+from balancer.pipeline.round.acts import Act, ActEnd, Propose
 from balancer.pipeline.round.judging import agreed, work
-from balancer.pipeline.round.known import Known
-from balancer.pipeline.round.shell import Shell, judge_problem
+from balancer.pipeline.round.known import Known, ProblemClock
+from balancer.pipeline.round.proposal_batches import ProposalBatches
+from balancer.pipeline.round.shell import judge_problem
+from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.pipeline import PipelineSettings
@@ -64,7 +66,8 @@ def test_what_follows_from_an_act_comes_before_the_rest_and_is_not_kept():
         return follows
 
     acts = [Propose(0, wanted) for wanted in range(50)]
-    steps = work(Known(make_problem(), ProblemLog("p"), PipelineSettings(problems=".")), 2, acts, then)
+    log, settings = ProblemLog("p"), PipelineSettings(problems=".")
+    steps = work(Known(make_problem(), log, settings, ProblemClock(log, None, lambda: 0.0)), 2, acts, then)
     under_way, done = next(steps), []
     with suppress(StopIteration):
         while True:
@@ -286,25 +289,6 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(tmp_p
             assert end_of(sample.store, bench.problem).left_out == left_out
 
 
-def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path):
-    checker = Checker(flags=("float_relative_tolerance", "1e-5"))
-    bench = with_problem(
-        tmp_path,
-        accepted=["a bit less", "rounded", "a bit more", "double"],
-        wrong=["square"],
-        own=[1, 30],
-        checker=checker,
-    )
-    end = judged(replace(bench, problem=replace(bench.problem, packaged=True)))
-    assert end.inputs(CaseState.CONTESTED) == []
-    assert {case[2] for case in end.cases if case[5] is CaseState.READY} == {
-        b"%d\n" % (2 * n) for n in end.inputs(CaseState.READY)
-    }
-
-
-# -- what cannot be used -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("broken", [["broken"], ["broken", "broken 2"]])
 def test_a_reference_that_does_not_compile_is_left_out_for_the_next(tmp_path, broken, monkeypatch):
     monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])
@@ -395,9 +379,8 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path):
         bench = Bench(tmp_path / f"{name}-{seed}", make_problem(name), (Numbers(),))
         with bench.open({"a": FakeExecutor()}) as sample:
             settings = bench.settings.model_copy(update={"seed": seed})
-            shell = Shell(replace(sample, settings=settings))
-            shell.carry_out(Equip(many_answers=False))
-            shell.carry_out(Propose(0, bench.max_inputs, ()))
+            sample = replace(sample, settings=settings)
+            ProposalBatches(sample, SampleToolbox(sample)).ask(Propose(0, bench.max_inputs, ()))
             return [int(case.data) for case in sample.store.of(name).cases()]
 
     assert proposed("p", 1) != proposed("q", 1)
