@@ -33,7 +33,8 @@ def settle_own(known: Known) -> Generator[list[Act], ActEnd, bool]:
     Returns:
         Whether an accepted submission is left. If none is, that is noted, and the problem is not judged.
     """
-    log, problem, row = known.log, known.problem, known.problem.by_agreement
+    log, problem = known.log, known.problem
+    row = problem.by_agreement and not problem.packaged
     if not row and not (problem.packaged and _DATA in known.settings.generators):
         return True
     log.add_own(problem.data)
@@ -67,7 +68,7 @@ def _note_why(known: Known, failing: Sequence[StoredVerdict]) -> None:
     """Note for the report why a problem is not judged."""
     log, problem = known.log, known.problem
     why = "no accepted submission passes the package's own data"
-    if problem.by_agreement:
+    if not problem.packaged:
         why = _who_fails(known, failing) if failing else ""
     elif not any(submission.program.language in known.languages for submission in problem.accepted):
         why = "no endpoint can run any of its accepted submissions"
@@ -150,7 +151,7 @@ def _name(known: Known, stored: StoredVerdict) -> str:
 def _leave_out(known: Known, stored: StoredVerdict) -> None:
     name = _name(known, stored)
     called, where = "marked as accepted", f"the package's own {name}"
-    if known.problem.by_agreement:
+    if not known.problem.packaged:
         called, where = "marked as right", f"the row's test {name!r}"
     why = f"{called}, but {stored.verdict.value.replace('_', ' ')} on {where}"
     known.log.leave_out(stored.submission, f"{why}{f': {stored.note}' if stored.note else ''}")

@@ -12,9 +12,8 @@ import pytest
 
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.results.store import Roster, RosterEntry, StoredCase
 from balancer.pipeline.round import judging
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem

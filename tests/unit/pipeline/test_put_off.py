@@ -10,7 +10,7 @@ import pytest
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import PutOff, ended
 from balancer.pipeline.results.collect import problem_result, settle
-from balancer.pipeline.results.problems import Roster, SeenBefore
+from balancer.pipeline.results.store import Roster, SeenBefore
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status

@@ -14,8 +14,8 @@ from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_log import ProblemLog
-from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunResult
+from balancer.pipeline.results.store import Roster, RosterEntry
 from balancer.pipeline.round.known import ProblemClock
 from balancer.pipeline.round.round import _chunk as chunk
 from balancer.pipeline.round.shell import judge_problem

@@ -15,8 +15,8 @@ from balancer.judging.verdict import checker_odd
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.store import Roster, RosterEntry
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
