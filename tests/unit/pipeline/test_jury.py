@@ -78,11 +78,6 @@ def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path):
     assert all(names == {*RIGHT[:5], LAST} for names in others), "the quickest, and one of each language"
 
 
-def test_without_a_budget_everybody_runs_on_all(tmp_path):
-    ran, _, states = judged(tmp_path, None)
-    assert all(names >= set(RIGHT) for n, names in ran.items() if states[n] is CaseState.READY)
-
-
 def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path, monkeypatch):
     monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
     ran, killed, states = judged(tmp_path, 50.0)

@@ -74,12 +74,6 @@ def test_a_stop_amid_the_proposals_begins_no_round(tmp_path):
     assert judged(bench) == whole
 
 
-def test_any_other_error_costs_the_generator_its_round(tmp_path):
-    end = judged(Bench(tmp_path, generators=(Own(), Unable(RuntimeError("broken")))))
-    assert end.notes == ("generator 'numbers' failed: RuntimeError: broken",)
-    assert len(end.cases) == 2
-
-
 _GCC = b"a.cpp: In function 'int main()':\na.cpp:1:12: error: expected expression\n    1 | int main( {\n      | ^\n"
 
 

@@ -76,14 +76,6 @@ def test_a_case_keeps_its_answer_unless_it_gets_one(store):
     assert store.of("p").cases(CaseState.READY) == []
 
 
-def test_left_out_keeps_the_last_reason(store):
-    store.of("p").leave_out("b", "first")
-    store.of("p").leave_out("b", "last")
-    store.of("p").leave_out("a", "why")
-    assert store.of("p").left_out == {"a": "why", "b": "last"}
-    assert store.of("q").left_out == {}
-
-
 def test_words_that_are_no_text_do_not_end_the_log(tmp_path):
     with Store(tmp_path / "r") as store:
         store.of("p").trouble("a generator failed: no file \udcff in \N{INFINITY}")
@@ -283,11 +275,6 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, fresh):
     assert [entry.name for entry in tmp_path.iterdir()] == ["cases"]
 
 
-def test_hidden_files_are_no_hindrance(tmp_path):
-    (tmp_path / ".gitkeep").touch()
-    Store(tmp_path).close()
-
-
 # -- what cannot be used -------------------------------------------------------------------------------
 
 
@@ -358,14 +345,6 @@ def test_a_damaged_database_is_one_line(tmp_path):
     file.write_bytes(content)
     with pytest.raises(BalancerError, match=r"run\.sqlite: .*--fresh"), Store(tmp_path) as store:
         store.of("p").cases()
-
-
-def test_what_was_read_lately_is_what_was_written_last(store):
-    for n in range(200):  # more problems than are remembered
-        assert store.of(f"p{n}").left_out == {}
-        store.of(f"p{n}").leave_out("a", f"why {n}")
-    for n in (0, 100, 199):
-        assert store.of(f"p{n}").left_out == {"a": f"why {n}"}
 
 
 def test_a_problem_that_has_changed_begins_anew(store):
