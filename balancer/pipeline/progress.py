@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -69,6 +68,16 @@ class WorkerProgress:
     activity: Activity | None = None
 
 
+@dataclass(slots=True)
+class _AtWork:
+    """A problem that is not over: its units done and ahead (None: not known), what is done for it, and its status."""
+
+    done: int = 0
+    ahead: int | None = None
+    activity: Activity | None = None
+    status: ProblemStatus | None = None
+
+
 class Progress:
     """Counts units of work over many problems. Thread-safe.
 
@@ -80,7 +89,7 @@ class Progress:
         clock: seconds.
 
     Attributes:
-        watched: True once `tables` is read; only then the status of problems is kept.
+        watched: whether somebody reads `tables`; only then the status of problems is kept.
     """
 
     def __init__(
@@ -92,21 +101,16 @@ class Progress:
         streamed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.watched = False
         self._problems = problems
         self._unit = unit
         self._streamed = streamed
-        self._lock = threading.Lock()
-        self._done = 0
-        self._ahead: dict[str, int] = {}
-        self._finished = 0
-        self._standings: dict[str, ProblemStatus | None] = {}
-        self._done_ones: dict[str, None] = {}
-        self.watched = False
-        self._last: dict[str, None] = {}  # problems that finished lately, each once
-        self._done_of: dict[str, int] = {}  # of problems that are not over
-        self._over = self._over_units = 0  # problems that took some work, and that work
         self._clock = clock
-        self._activities: dict[str, Activity] = {}
+        self._lock = threading.Lock()
+        self._done = self._finished = 0
+        self._at_work: dict[str, _AtWork] = {}
+        self._last: dict[str, ProblemStatus | None] = {}  # problems that finished lately, each once
+        self._like = (0, 0)  # problems that are over and took some work, and that work
         self._display = ProgressDisplay(console, unit="runs", clock=clock, beat=self._beat)
         self._shown_s = 0.0
 
@@ -118,115 +122,119 @@ class Progress:
     def now(self, problem: str, what: str, most_s: float | None = None) -> None:
         """Record what is being done for `problem`. See `Activity`."""
         with self._lock:
-            self._activities[problem] = Activity(what, self._clock(), most_s)
+            self._of(problem).activity = Activity(what, self._clock(), most_s)
 
-    def plan(self, problem: str, ahead: int, what: str = "", most_s: float | None = None) -> None:
+    def plan(self, problem: str, ahead: int | None, what: str = "", most_s: float | None = None) -> None:
         """Record that `ahead` units of work are left for `problem`, as known now, and what is done next.
 
-        `most_s`: seconds left of its time budget; None: it has none.
+        Args:
+            problem: its name.
+            ahead: None: as before.
+            what, most_s: see `Activity`.
         """
-        if what:
-            self.now(problem, what, most_s)
         with self._lock:
-            self._ahead[problem] = ahead
+            at_work = self._of(problem)
+            if what:
+                at_work.activity = Activity(what, self._clock(), most_s)
+            at_work.ahead = at_work.ahead if ahead is None else ahead
             self._show()
 
     def advance(self, problem: str) -> None:
         """Count one unit of `problem` as done."""
         with self._lock:
-            self._count(problem, 1)
-            self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
+            at_work = self._of(problem)
+            self._done, at_work.done = self._done + 1, at_work.done + 1
+            at_work.ahead = max(0, (at_work.ahead or 0) - 1)
             if abs(self._clock() - self._shown_s) >= _SHOWN_EVERY_S:
                 self._show()
-
-    def _count(self, problem: str, units: int) -> None:
-        self._done += units
-        self._done_of[problem] = self._done_of.get(problem, 0) + units
 
     def hear(self, heard: WorkerProgress) -> None:
         """Count the work of another process."""
         for line in heard.lines:
             self.say(line)
         with self._lock:
-            self._count(heard.problem, heard.done)
-            if heard.ahead is not None:
-                self._ahead[heard.problem] = heard.ahead
+            at_work = self._of(heard.problem)
+            self._done, at_work.done = self._done + heard.done, at_work.done + heard.done
+            at_work.ahead = at_work.ahead if heard.ahead is None else heard.ahead
             if heard.activity is not None:
-                since_s = self._clock() + heard.activity.since_s
-                self._activities[heard.problem] = replace(heard.activity, since_s=since_s)
+                at_work.activity = replace(heard.activity, since_s=self._clock() + heard.activity.since_s)
             self._show()
 
     def finish(self, problem: str) -> None:
         """Count `problem` as done."""
         with self._lock:
-            self._activities.pop(problem, None)
-            if problem not in self._last:
-                self._finished += 1
-                self._last[problem] = None
-                if len(self._last) > _REMEMBERED:
-                    del self._last[next(iter(self._last))]
-            self._ahead.pop(problem, None)
-            if done := self._done_of.pop(problem, 0):  # problems that were done in earlier sessions took none here
-                self._over, self._over_units = self._over + 1, self._over_units + done
-            if self.watched:
-                self._done_ones[problem] = None
-                while len(self._done_ones) > _SHOWN:
-                    first = next(iter(self._done_ones))
-                    del self._done_ones[first]
-                    self._standings.pop(first, None)
+            ended = self._at_work.pop(problem, _AtWork())
+            self._finished += problem not in self._last
+            self._last[problem] = ended.status or self._last.get(problem)
+            if len(self._last) > _REMEMBERED:
+                del self._last[next(iter(self._last))]
+            if ended.done:  # problems that were done in earlier sessions took none here
+                self._like = self._like[0] + 1, self._like[1] + ended.done
             self._show()
 
     def put_off(self, problem: str) -> None:
-        """Record that `problem` is left for the next session."""
+        """Record that `problem` is left for the next session: it is met, and has no work left in this one."""
         with self._lock:
-            self._ahead[problem] = 0  # it is met, and has no work left in this session
-            self._activities.pop(problem, None)
+            at_work = self._of(problem)
+            at_work.ahead, at_work.activity = 0, None
 
     def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
         """Record the status of `problem`, for watchers. `look` is only called if there are any."""
         if self.watched:
-            standing = look()
+            status = look()
             with self._lock:
-                self._standings[problem] = standing
+                self._of(problem).status = status
 
     def tables(self) -> dict[str, Any]:
         """Return the tables of the page: `run`, and the status of the problems at work and of the last ones done."""
         with self._lock:
-            ahead = sum(self._ahead.values()) + self._unmet()
+            ahead = self._ahead()
             left_s = self._left_s(ahead)
-            at_work = [name for name in self._standings if name not in self._done_ones]
-            return {
-                "run": {
-                    "title": self._title(),
-                    "done": self._done,
-                    "ahead": ahead,
-                    "finished": self._finished,
-                    "problems": self._problems,
-                    "spent_s": round(self._display.spent_s, 1),
-                    "left_s": None if left_s is None else round(left_s, 1),
-                    "left": self._left_words(ahead),
-                    "doing": self._doing(),
-                },
-                "problems": [
-                    {"id": name, **(asdict(standing) if standing else {}), "over": name in self._done_ones}
-                    for name in (*at_work, *reversed(self._done_ones))
-                    if (standing := self._standings.get(name)) or name in self._done_ones
-                ],
+            run = {
+                "title": self._title(),
+                "done": self._done,
+                "ahead": ahead,
+                "finished": self._finished,
+                "problems": self._problems,
+                "spent_s": round(self._display.spent_s, 1),
+                "left_s": None if left_s is None else round(left_s, 1),
+                "left": self._left_words(ahead),
+                "doing": self._doing(),
             }
+            last = dict(list(reversed(self._last.items()))[:_SHOWN]) if self.watched else {}
+            at_work = {name: each.status for name, each in self._at_work.items() if each.status and name not in last}
+            problems = [
+                {"id": name, **(asdict(status) if status else {}), "over": name in last}
+                for name, status in {**at_work, **last}.items()
+            ]
+            return {"run": run, "problems": problems}
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         self._display.say(text)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _of(self, problem: str) -> _AtWork:
+        return self._at_work.setdefault(problem, _AtWork())
 
     def _beat(self) -> None:
         with self._lock:
             self._show()
 
     def _show(self) -> None:
-        self._shown_s = self._clock()
-        ahead = sum(self._ahead.values()) + self._unmet()
+        self._shown_s, ahead = self._clock(), self._ahead()
         left, doing = self._left_words(ahead), self._doing()
         self._display.show(self._done, self._done + ahead, title=self._title(), left=left, doing=doing)
+
+    def _ahead(self) -> int:
+        """Return the units of work ahead. Problems without a plan are taken to be like those that are over."""
+        planned = [each.ahead for each in self._at_work.values() if each.ahead is not None]
+        over, units = self._like
+        if self._problems is None or not self._streamed or not over:
+            return sum(planned)
+        unmet = max(0, self._problems - self._finished - len(planned))
+        return sum(planned) + round(unmet * units / over)
 
     def _left_s(self, ahead: int) -> float | None:
         """Return the time left; None if nothing tells it: little of the plan is left, and more may be planned."""
@@ -240,8 +248,9 @@ class Progress:
     def _doing(self) -> str:
         """Return what is being done, for how many problems, and how much longer it may take."""
         by_kind: dict[str, dict[str, Activity]] = {}
-        for name, each in self._activities.items():
-            by_kind.setdefault(each.what, {})[name] = each
+        for name, each in self._at_work.items():
+            if each.activity:
+                by_kind.setdefault(each.activity.what, {})[name] = each.activity
         parts = []
         for what, those in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0])):
             who = next(iter(those)) if len(those) == 1 else f"{len(those)} {self._unit}"
@@ -260,18 +269,9 @@ class Progress:
             return f"{self._finished}/{self._problems} {self._unit}"
         return f"{self._finished} {self._unit} (the total is not known)"
 
-    def _unmet(self) -> int:
-        """Return the units of work of problems without a plan, if they are like those that are over."""
-        if self._problems is None or not self._streamed or not self._over:
-            return 0
-        unmet = max(0, self._problems - self._finished - len(self._ahead))
-        return round(unmet * self._over_units / self._over)
-
     def __enter__(self) -> Self:
         self._display.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._display.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        self._display.__exit__(*error)

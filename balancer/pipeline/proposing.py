@@ -1,11 +1,11 @@
-"""Services of a run for generators: a toolbox, feedback, and the answers of a model.
+"""Services of a run for generators: a toolbox, and feedback.
 
 - `Toolbox`: run programs, bring validators. Programs run in the sandbox, never here.
 - `Feedback`: the results of a round, for those who propose the next inputs. Frozen data.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -13,13 +13,13 @@ from typing import Literal, Protocol, runtime_checkable
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
 from balancer.judging.verdict import compiler_error
+from balancer.pipeline.results.records import Answers
 from balancer.plugins.registry import Registry
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
 from balancer.settings.llm import LlmSettings
 
 __all__ = [
-    "AnswerStore",
     "AskableAgain",
     "CaseFeedback",
     "EquippedGenerator",
@@ -29,8 +29,6 @@ __all__ = [
     "ProgramRole",
     "PutOff",
     "RunServices",
-    "StoredAnswer",
-    "TokenUsage",
     "Toolbox",
     "UnusedInput",
     "ValidatorFeedback",
@@ -40,19 +38,6 @@ __all__ = [
 _SHOWN = 160  # characters of a program's output
 
 ProgramRole = Literal["validator", "checker", "generator"]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """What a call used: tokens of the question and of the answer, and seconds until the answer arrived."""
-
-    asked: int = 0
-    answered: int = 0
-    seconds: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        return self.asked + self.answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,57 +150,22 @@ class Toolbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """A stored answer of a model: its text, the model, the version of the prompts, and the use."""
+class RunServices:
+    """What a run offers to generators before its first problem.
 
-    model: str
-    prompts: str
-    text: str | None
-    refusal: str | None
-    cut: bool
-    used: TokenUsage
+    Attributes:
+        llm: the table `[llm]`; None if there is none.
+        registry: the plugins.
+        outage_s: seconds for which tries go on while nothing succeeds.
+        answers: those of a model so far.
+        say: prints a line now.
+    """
 
-
-class AnswerStore(Protocol):
-    """Store of answers, so that a run that was killed does not pay twice."""
-
-    def recall(self, key: str) -> StoredAnswer | None:
-        """Return the answer stored under `key`; None if there is none."""
-        ...
-
-    def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
-        """Store an answer. It is durable when this returns."""
-        ...
-
-    def used(self) -> dict[str, TokenUsage]:
-        """Return the use so far, by problem."""
-        ...
-
-
-class RunServices(Protocol):
-    """What a run offers to generators before its first problem."""
-
-    @property
-    def llm(self) -> LlmSettings | None:
-        """The table `[llm]`; None if there is none."""
-        ...
-
-    @property
-    def registry(self) -> Registry:
-        """The plugins."""
-        ...
-
-    @property
-    def outage_s(self) -> float:
-        """Seconds for which tries go on while nothing succeeds."""
-        ...
-
-    @property
-    def answers(self) -> AnswerStore: ...
-
-    def say(self, line: str) -> None:
-        """Print a line now."""
-        ...
+    llm: LlmSettings | None
+    registry: Registry
+    outage_s: float
+    answers: Answers
+    say: Callable[[str], object]
 
 
 @runtime_checkable

@@ -4,11 +4,11 @@ An answer is not trusted. A bad one costs one attempt and one line in the report
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["MOST_ANSWER", "BadAnswer", "ModelAnswer", "ModelProgram", "TargetedInput", "answer_schema", "read_answer"]
+__all__ = ["MOST_ANSWER", "BadAnswer", "ModelAnswer", "ModelProgram", "TargetedInput", "read_answer"]
 
 MOST_ANSWER = 4 * 2**20  # characters
 _MOST_SOURCE, _MOST_INPUT, _MOST_COMMAND = 2**16, 2**18, 200
@@ -122,23 +122,3 @@ def _checked(found: object) -> ModelAnswer:
 def _quoted(text: str) -> str:
     words = " ".join(text[: 4 * _SHOWN].split())
     return repr(words if len(words) <= _SHOWN else words[: _SHOWN - 3] + "...")
-
-
-def answer_schema() -> dict[str, Any]:
-    """Return the JSON schema of an answer, in the strict form of servers: all keys required, no others allowed."""
-    schema = ModelAnswer.model_json_schema()
-    for table in (schema, *schema.get("$defs", {}).values()):
-        table["additionalProperties"] = False
-        table["required"] = list(table["properties"])
-    plain: dict[str, Any] = _plain(schema)
-    return plain
-
-
-# Keys that servers refuse in strict schemas; the answer is checked for all of them here.
-_LEFT_OUT = ("default", "title", "minLength", "maxLength", "minItems", "maxItems")
-
-
-def _plain(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        return {key: _plain(value) for key, value in schema.items() if key not in _LEFT_OUT}
-    return [_plain(value) for value in schema] if isinstance(schema, list) else schema

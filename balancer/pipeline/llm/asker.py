@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from balancer.errors import ConfigError
 from balancer.pipeline.llm.answer import MOST_ANSWER, BadAnswer, ModelAnswer, read_answer
 from balancer.pipeline.llm.client import Declined, ModelServers, most_tokens
-from balancer.pipeline.proposing import AnswerStore, StoredAnswer, TokenUsage
+from balancer.pipeline.results.records import Answers, StoredAnswer, TokenUsage
 from balancer.settings.llm import LlmBudget, LlmSettings
 
 __all__ = ["AskResult", "Asker", "ModelAccount", "NoBudget", "Prompts"]
@@ -133,8 +133,7 @@ class ModelAccount:
             NoBudget: a cap does not allow it.
         """
         with self._changed:
-            while not self._fits(row, most):
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._fits(row, most))
             self._reserved[row] += most
         booked: list[int] = []
         try:
@@ -184,7 +183,7 @@ class Asker:
         settings: LlmSettings,
         servers: ModelServers,
         account: ModelAccount,
-        memory: AnswerStore,
+        memory: Answers,
         prompts: Prompts,
         clock: Callable[[], float],
     ) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from openai import (
     APIConnectionError,
@@ -33,7 +33,6 @@ from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.judging.attempts import SharedOutage
 from balancer.opening.pool import Pool
-from balancer.pipeline.llm.answer import answer_schema
 from balancer.settings.llm import LlmSettings
 from balancer.shells.driver import ThreadDriver
 from balancer.shells.lease_request import LeaseRequest
@@ -51,9 +50,7 @@ _NOT_UNDERSTOOD = (400, 422, 500)
 _SHOWN = 200  # characters of a server's message
 _TELLING_CHARS = 16  # a shorter header value may be in an answer by chance
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-_Form = Literal["schema", "json", "text"]
-_FORMS: tuple[_Form, ...] = ("schema", "json", "text")
-_Limit = Literal["max_tokens", "max_completion_tokens"]
+_WAYS: tuple[tuple[str, str], ...] = (("json", "max_tokens"), ("text", "max_tokens"))  # form of an answer, its limit
 # Servers of models are often busy. With one dead server and one that was busy two times of three, five tries for each
 # question were not enough: an unlucky question got no answer while others did.
 _TRIES = 20
@@ -109,9 +106,8 @@ class ModelClient:
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._url = base_url
         self._settings = settings
-        self._forms: tuple[_Form, ...] = _FORMS
-        self._limit: _Limit = "max_tokens"
-        self._proven = False  # an answer came in the form and with the limit that are set
+        self._ways = _WAYS
+        self._proven = False  # an answer came in the way that is set
         self._http = openai_http().Client(transport=_Bounded(), trust_env=False, follow_redirects=False)
         self._client = OpenAI(
             base_url=base_url,
@@ -145,13 +141,18 @@ class ModelClient:
     # -- the question --------------------------------------------------------------------------------
 
     def _in_some_form(self, messages: list[dict[str, str]]) -> Any:
-        """Ask in the best form that the server knows. After an answer in one form, no other form is tried."""
-        ways = [(form, self._limit) for form in self._forms]
-        first: OpenAIError | None = None
+        """Ask in the best way that the server knows. After an answer in one way, no other is tried."""
+        ways, first = list(self._ways), None
         while ways:
             form, limit = ways.pop(0)
+            more = {"response_format": {"type": "json_object"}} if form == "json" else {}
             try:
-                completion = self._complete(messages, form, limit)
+                with TimeBound(self._settings.timeout_s):  # the client's own timeouts start anew with every byte
+                    completion = self._client.chat.completions.create(
+                        model=self._settings.model,
+                        messages=cast(Any, messages),
+                        **cast(Any, {limit: self._settings.max_output_tokens, **more}),
+                    )
             except APIStatusError as error:
                 # A server that does not know the form says so in its own words, or fails (llama.cpp's: 500).
                 if self._proven or error.status_code not in _NOT_UNDERSTOOD:
@@ -160,21 +161,10 @@ class ModelClient:
                 if limit == "max_tokens" and "max_completion_tokens" in str(error):
                     ways = [(each, "max_completion_tokens") for each in (form, *(each for each, _ in ways))]
             else:
-                self._forms, self._limit, self._proven = (form,), limit, True
+                self._ways, self._proven = ((form, limit),), True
                 return completion
         assert first is not None
         raise first
-
-    def _complete(self, messages: list[dict[str, str]], form: _Form, limit: _Limit) -> Any:
-        settings = self._settings
-        more: dict[str, Any] = {limit: settings.max_output_tokens}
-        if form == "schema":
-            schema = {"name": "cases", "schema": answer_schema(), "strict": True}
-            more["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif form == "json":
-            more["response_format"] = {"type": "json_object"}
-        with TimeBound(settings.timeout_s):  # the client's own timeouts start anew with every byte
-            return self._client.chat.completions.create(model=settings.model, messages=cast(Any, messages), **more)
 
     # -- what comes back -----------------------------------------------------------------------------
 
@@ -295,7 +285,7 @@ class ModelServers:
         self._outage = SharedOutage(outage_s)
         self._say = say
         self._lock = threading.Lock()
-        self._told = False
+        self._told: set[str] = set()
         self._spent: dict[str, str] = {}  # servers that will never answer, and why
 
     def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> ModelReply:
@@ -309,52 +299,48 @@ class ModelServers:
             NotAnswered: no server answered.
             Declined: a server does not answer this question.
         """
-        while True:
-            with self._lock:
-                spent = dict(self._spent)
-            if len(spent) == len(self._clients):
-                raise self._not_answered("; ".join(spent.values()))
-            drive = self._drive(messages, frozenset(spent), pause)
+        while len(self._spent) < len(self._clients):
+            drive = self._drive(messages, frozenset(self._spent.copy()), pause)
             try:
                 return drive.run()
             except ServerUnusable as error:
-                self._give_up(drive.at, error)
+                self._spent[drive.at] = str(error)
+                self._tell(drive.at, f"{error}; it is not used again in this run")
             except Declined:
                 raise
             except BalancerError as error:
                 raise self._not_answered("; ".join([str(error), *getattr(error, "__notes__", ())])) from None
+        raise self._not_answered("; ".join(self._spent.values()))
 
     def _drive(
         self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
     ) -> ThreadDriver[ModelReply]:
-        able = len(self._clients) - len(spent)
+        able, engine = len(self._clients) - len(spent), self._pool.engine
         # Dead servers must not use up the tries of a good one. An outage is waited for.
         terms = CallPolicy(
             attempts=max(_TRIES, able),
             owed=able,
             persists=True,
-            retries=self._pool.engine.retries,
-            wait_s=self._pool.engine.acquire_timeout_s,
+            retries=engine.retries,
+            wait_s=engine.acquire_timeout_s,
         )
-        plans = AttemptPlans(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
+        plans = AttemptPlans(terms, budget=engine.budget, rng=engine.jitter, outage=self._outage)
 
         def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # after a stop, nothing begins
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return ThreadDriver(self._pool.engine, plans, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
-
-    def _give_up(self, name: str, error: ServerUnusable) -> None:
-        with self._lock:
-            known = name in self._spent
-            self._spent[name] = str(error)
-        if not known:
-            self._say(f"{error}; it is not used again in this run")
+        return ThreadDriver(engine, plans, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
 
     def _not_answered(self, why: str) -> NotAnswered:
-        with self._lock:
-            first, self._told = not self._told, True
-        if first:
-            self._say(f"no server of the model answers: {why}; the next run will ask again")
+        self._tell("", f"no server of the model answers: {why}; the next run will ask again")
         return NotAnswered(why)
+
+    def _tell(self, about: str, line: str) -> None:
+        """Say a line about a server, or about all of them (""), once."""
+        with self._lock:
+            known = about in self._told
+            self._told.add(about)
+        if not known:
+            self._say(line)

@@ -16,9 +16,8 @@ from balancer.errors import ConfigError
 from balancer.pipeline.report.readings import with_readings
 from balancer.pipeline.results.collect import MOST_DETAILED, collect, problem_result
 from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import RunResult
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import Roster, Store
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.rows.row_tests import function_of
 from balancer.rows.schemas import problem_of

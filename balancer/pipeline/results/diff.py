@@ -4,7 +4,7 @@ Decides what counts as the same in both: problems by id, cases by input, submiss
 judged can differ.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -76,14 +76,12 @@ class Difference:
     lost: int = 0
     changed: list[ProblemChange] = field(default_factory=list)
     verdicts: list[VerdictChange] = field(default_factory=list)
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("only_before", "only_after", "changed", "verdicts"), 0)
-    )
+    counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def same(self) -> bool:
         """Whether the runs do not differ."""
-        return not any(self.counts.values())
+        return not self.counts.total()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -98,58 +96,51 @@ class Difference:
             "cases_lost": self.lost,
             "changed": list(map(asdict, self.changed)),
             "verdicts": list(map(asdict, self.verdicts)),
-            "counts": self.counts,
+            "counts": {name: self.counts[name] for name in ("only_before", "only_after", "changed", "verdicts")},
         }
 
 
 def difference(before: Store, after: Store) -> Difference:
     """Return the difference. Only one problem is in memory at a time."""
     found = Difference()
-    for tally in _tallies(before):
-        then = after.problems.tally(tally.id)
+    for first in before.problems.settled():
+        then = after.problems.tally(first.id)
         if then is None:
-            _add(found, "only_before", tally.id)
+            _add(found, "only_before", first.id)
         else:
-            _compare(found, before, after, tally, then)
-    for tally in _tallies(after):
-        if before.problems.tally(tally.id) is None:
-            _add(found, "only_after", tally.id)
+            _compare(found, first, then, _verdicts(before, first.id), _verdicts(after, first.id))
+    for then in after.problems.settled():
+        if before.problems.tally(then.id) is None:
+            _add(found, "only_after", then.id)
     return found
 
 
-def _tallies(store: Store) -> Iterator[ProblemTally]:
-    return (each.tally for each in store.problems.settled())
-
-
-def _compare(found: Difference, before: Store, after: Store, first: ProblemTally, then: ProblemTally) -> None:
-    problem = first.id
+def _compare(
+    found: Difference, first: ProblemTally, then: ProblemTally, earlier: "_Verdicts", later: "_Verdicts"
+) -> None:
     found.both += 1
-    for number, tally in enumerate((first, then)):
-        found.killed[number] += tally.counts["wrong_killed"]
-        found.wrong[number] += tally.counts["wrong_judged"]
-    earlier, later = _verdicts(before, problem), _verdicts(after, problem)
-    gained, lost = (
-        tuple(case for data, (case, _) in cases.items() if data not in others)
-        for cases, others in ((later, earlier), (earlier, later))
-    )
+    killed, judged = ((first.counts[name], then.counts[name]) for name in ("wrong_killed", "wrong_judged"))
+    for number in (0, 1):
+        found.killed[number] += killed[number]
+        found.wrong[number] += judged[number]
+    gained = tuple(case for data, (case, _) in later.items() if data not in earlier)
+    lost = tuple(case for data, (case, _) in earlier.items() if data not in later)
     found.gained += len(gained)
     found.lost += len(lost)
-    killed, judged = ((first.counts[name], then.counts[name]) for name in ("wrong_killed", "wrong_judged"))
-    figures = (killed, judged)
-    if gained or lost or any(one != other for one, other in figures):
+    if gained or lost or killed[0] != killed[1] or judged[0] != judged[1]:
         lasting = {*then.survivors, *then.not_judged, *then.left_out}
         names = (
             tuple(name for name in first.survivors if name not in lasting),
             tuple(name for name in then.survivors if name not in first.survivors),
             tuple(name for name in then.not_judged if name not in first.not_judged),
         )
-        _add(found, "changed", ProblemChange(problem, *figures, gained, lost, *names))
+        _add(found, "changed", ProblemChange(first.id, killed, judged, gained, lost, *names))
     for data in sorted(earlier.keys() & later.keys()):
         (_, said), (case, says) = earlier[data], later[data]
         for name in sorted(said.keys() & says.keys()):
             one, other = said[name], says[name]
             if one is not other and Verdict.UNJUDGED not in (one, other):
-                _add(found, "verdicts", VerdictChange(problem, name, case, data, one.value, other.value))
+                _add(found, "verdicts", VerdictChange(first.id, name, case, data, one.value, other.value))
 
 
 def _add(found: Difference, kind: str, what: Any) -> None:
@@ -158,15 +149,17 @@ def _add(found: Difference, kind: str, what: Any) -> None:
         getattr(found, kind).append(what)
 
 
-def _verdicts(store: Store, problem: str) -> Mapping[str, tuple[str, Mapping[str, Verdict]]]:
-    """Return input -> the name of its case, and submission -> verdict, for the ready cases."""
-    cases = store.of(problem).cases(CaseState.READY)
-    inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in cases}
-    found: dict[str, tuple[str, dict[str, Verdict]]] = {
-        inputs[case.id]: (f"{case.id} ({case.origin.generator}: {case.origin.detail})", {}) for case in cases
+_Verdicts = dict[str, tuple[str, dict[str, Verdict]]]  # input -> the name of its case, and submission -> verdict
+
+
+def _verdicts(store: Store, problem: str) -> _Verdicts:
+    """Return the verdicts on the ready cases."""
+    log = store.of(problem)
+    by_case: dict[int, tuple[str, dict[str, Verdict]]] = {
+        case.id: (f"{case.id} ({case.origin.generator}: {case.origin.detail})", {})
+        for case in log.cases(CaseState.READY)
     }
-    left_out = store.of(problem).left_out
-    for (name, case), stored in store.of(problem).verdicts().items():
-        if case in inputs and name not in left_out:
-            found[inputs[case]][1][name] = stored.verdict
-    return found
+    for (name, case), stored in log.verdicts().items():
+        if case in by_case and name not in log.left_out:
+            by_case[case][1][name] = stored.verdict
+    return {sha256(log.case(case).data).hexdigest()[:16]: found for case, found in by_case.items()}

@@ -4,8 +4,8 @@ Decides how events are written down, in batches, and how the results folder is l
 is for others. Only one process uses a folder at a time. A folder with other files and no run is refused, and links in
 it are not followed. A fresh start deletes only the database.
 
-Events are committed in the order in which they were added, at the latest a twentieth of a second later. So a process
-that dies loses only the end of the log: whatever is lost, all that followed from it is lost too.
+Events are committed in the order in which they were added, at once, or with the next ones if they can wait. So a
+process that dies loses nothing but those: whatever is lost, all that followed from it is lost too.
 """
 
 import fcntl
@@ -14,7 +14,6 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -30,7 +29,6 @@ Event = tuple[str, str, str]
 """The problem ("": the run as a whole), the kind, and the payload as JSON: a list."""
 
 DATABASE: Final = "run.sqlite"
-_SOON_S = 0.05  # for which an event waits for others
 _AT_ONCE = 100
 _LOCK = "run.lock"
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
@@ -87,11 +85,7 @@ class EventLog:
         self.version = zlib.crc32((_SCHEMA + signature).encode()) & 0x7FFF_FFFF
         self._folder = folder
         self._lock = threading.RLock()
-        self._later: deque[Event] = deque()
-        self._some_wait = threading.Event()
-        self._closing = threading.Event()
-        self._failed: BalancerError | None = None
-        self._writer: threading.Thread | None = None
+        self._later: list[Event] = []
         self._guard = lock_folder(folder)
         try:
             self._db = _opened_database(folder, self.version, fresh=fresh)
@@ -101,37 +95,25 @@ class EventLog:
 
     def close(self) -> None:
         """Write what waits, if it can be written. Close the database and unlock the folder."""
-        self._closing.set()
-        self._some_wait.set()
         with self._lock:
             with suppress(BalancerError), self.using():
                 pass
-            self._failed = BalancerError(f"{self._folder / DATABASE}: is closed")
             self._db.close()
             self._guard.close()
-        if self._writer is not None:
-            self._writer.join()
 
     # -- writing -------------------------------------------------------------------------------------
 
-    def add(self, problem: str, kind: str, *payload: object) -> None:
-        """Write an event down, soon. Raises BalancerError if an earlier one could not be written."""
-        self.add_all([as_event(problem, kind, *payload)])
+    def add(self, problem: str, kind: str, *payload: object, soon: bool = False) -> None:
+        """Write an event down at once, or `soon`: with the next one."""
+        self.add_all([as_event(problem, kind, *payload)], soon=soon)
 
-    def add_all(self, events: Sequence[Event]) -> None:
-        """Write events down, soon, together or not at all."""
-        if self._failed is not None:
-            raise self._failed
-        self._later.extend(events)  # in one step, as a list: a batch never takes a part of them
-        if not self._some_wait.is_set():
-            self._some_wait.set()
-            if self._writer is None:
-                self._start_writer()
-
-    def flush(self) -> None:
-        """Commit all events that were added."""
-        with self.using():
-            pass
+    def add_all(self, events: Sequence[Event], *, soon: bool = False) -> None:
+        """Write events down, with those that wait: together or not at all. What cannot be written waits."""
+        with self._lock:
+            self._later.extend(events)
+            if not soon or len(self._later) >= _AT_ONCE:
+                with self.using():
+                    pass
 
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
@@ -139,7 +121,10 @@ class EventLog:
         with self._lock:
             try:
                 if self._later and not self._db.in_transaction:
-                    self._write_batch()
+                    waiting = self._later.copy()
+                    with self._all_or_none():
+                        self._db.executemany(_INSERT, waiting)
+                    self._later.clear()
                 yield self._db
             except sqlite3.Error as error:
                 advice = "check that the disk has room and run again, or start over with --fresh"
@@ -148,15 +133,19 @@ class EventLog:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection, for this thread alone. The block is one transaction."""
-        with self.using() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:  # some errors have already rolled it back
-                    db.execute("ROLLBACK")
-                raise
+        with self.using() as db, self._all_or_none():
+            yield db
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # some errors have already rolled it back
+                self._db.execute("ROLLBACK")
+            raise
 
     def replace(self, problem: str, kinds: Sequence[str] | None, events: Sequence[Event] = ()) -> None:
         """Delete the events of `problem` of these kinds, or of all, and write others in their place at once."""
@@ -164,39 +153,6 @@ class EventLog:
         with self.transaction() as db:
             db.execute(f"DELETE FROM events WHERE problem = ?{chosen}", (problem, *(kinds or ())))
             db.executemany(_INSERT, events)
-
-    def _start_writer(self) -> None:
-        with self._lock:
-            if self._writer is None and not self._closing.is_set():
-                self._writer = threading.Thread(target=self._write_on, name="results", daemon=True)
-                self._writer.start()
-
-    def _write_on(self) -> None:
-        """Write batches until the log is closed."""
-        while True:
-            self._some_wait.wait()
-            self._closing.wait(_SOON_S)
-            self._some_wait.clear()
-            if self._closing.is_set():  # looked at last: `close` sets it first, and then what was cleared
-                return
-            try:
-                self.flush()
-            except BalancerError as error:
-                self._failed = error
-                return
-
-    def _write_batch(self) -> None:
-        """Commit all that waits, or nothing and keep it. For the thread that has the lock."""
-        batch = [self._later.popleft() for _ in range(len(self._later))]
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, batch)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._later.extendleft(reversed(batch))
-            if self._db.in_transaction:  # some errors have already rolled it back
-                self._db.execute("ROLLBACK")
-            raise
 
     # -- reading -------------------------------------------------------------------------------------
 

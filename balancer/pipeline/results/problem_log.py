@@ -119,7 +119,7 @@ class ProblemFacts:
         troubles: what a person must know first, each once.
         brought: role -> the program of a generator that has it.
         why_put_off: why the next round is left to another session; "" if it is not.
-        elapsed_s, spent_s: seconds for which it was at work, and on made-up inputs.
+        spent_s: seconds spent on made-up inputs.
         parents: smaller cases and their larger ones, id -> id.
         tried: cases that were tried for shrinking, each with its submission.
     """
@@ -135,7 +135,7 @@ class ProblemFacts:
         self.troubles: dict[str, None] = {}
         self.brought: dict[str, Program] = {}
         self.why_put_off = ""
-        self.elapsed_s = self.spent_s = 0.0
+        self.spent_s = 0.0
         self.parents: dict[int, int] = {}
         self.tried: set[tuple[int, str]] = set()
 
@@ -381,9 +381,9 @@ class ProblemLog(ProblemFacts):
         self.brought[role] = program
 
     @_event
-    def clock(self, elapsed_s: float, spent_s: float, /) -> None:
-        """So many seconds it was at work, and so many of these on made-up inputs."""
-        self.elapsed_s, self.spent_s = elapsed_s, spent_s
+    def spent(self, seconds: float, /) -> None:
+        """So many seconds were spent on made-up inputs, in all sessions together."""
+        self.spent_s = seconds
 
 
 def replaced_by(number: int) -> str:

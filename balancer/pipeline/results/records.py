@@ -7,17 +7,17 @@ is no longer at work, or when the store is next opened. So no withdrawn verdict 
 import errno
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from balancer.errors import BalancerError
 from balancer.judging.pending import RunStage, Span
 from balancer.observing.traces.tables import insert_rows
-from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results.log import EventLog
 from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals, Liar, Verified
 from balancer.pipeline.results.tally import ModelUsage
 
-__all__ = ["Answers", "Leases", "TraceTables", "TrustStore"]
+__all__ = ["Answers", "Leases", "StoredAnswer", "TokenUsage", "TraceTables", "TrustStore"]
 
 _MOST_DRAWN = 20_000  # leases
 _MOST_KNOWN = 100_000  # pairs of endpoint and problem in memory
@@ -42,6 +42,31 @@ _USED = ", ".join(f"SUM(json_extract(payload, '$[{place}]'))" for place in (3, 4
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """What a call used: tokens of the question and of the answer, and seconds until the answer arrived."""
+
+    asked: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.asked + self.answered
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A stored answer of a model: its text, the model, the version of the prompts, and the use."""
+
+    model: str
+    prompts: str
+    text: str | None
+    refusal: str | None
+    cut: bool
+    used: TokenUsage
+
+
 class Leases:
     """The leases of all sessions of one run, summed in the database because there may be millions. Thread-safe."""
 
@@ -52,7 +77,7 @@ class Leases:
         """Record one lease, soon. `began_s`: when its session began, by the clock of the span."""
         self._log.add(
             span.problem, "leased", session, span.endpoint, span.stage, span.subject, span.case,
-            span.started_s - began_s, span.ended_s - began_s, span.outcome,
+            span.started_s - began_s, span.ended_s - began_s, span.outcome, soon=True,
         )  # fmt: skip
 
     def any_of(self, session: str) -> bool:
@@ -118,7 +143,6 @@ class Answers:
             "", "answer", key, row, round, used.asked, used.answered, used.seconds,
             answer.model, answer.prompts, answer.text, answer.refusal, answer.cut, attempt,
         )  # fmt: skip
-        self._log.flush()
 
     def used(self) -> dict[str, TokenUsage]:
         """Return the use so far, by problem."""
@@ -158,7 +182,6 @@ class TrustStore:
         for problem in problems:
             self._log.add(problem, "withdrawn")
         self._log.add("", "ejected", endpoint, why, len(problems))
-        self._log.flush()
         return len(problems)
 
     def withdraw_from_liars(self, problem: str) -> None:
@@ -180,7 +203,7 @@ class TrustStore:
 
     def made_again(self, what: str) -> None:
         """Count, soon, a run that was made to verify another one ("again"), or its result."""
-        self._log.add("", "made_again", what)
+        self._log.add("", "made_again", what, soon=True)
 
     def liars(self) -> tuple[Liar, ...]:
         """Return the endpoints that lied."""

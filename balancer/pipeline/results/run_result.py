@@ -4,8 +4,8 @@ Defines the bound of a makespan and the rates.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from balancer.core.metrics import PoolStats
 from balancer.judging.pending import RunStage, Span
@@ -17,7 +17,7 @@ from balancer.pipeline.results.problem_result import (
     ProblemResult,
     SubmissionResult,
 )
-from balancer.pipeline.results.tally import RoundScores, Totals, totals_of
+from balancer.pipeline.results.tally import GeneratorYield, RoundScores, Totals, totals_of
 from balancer.problem import Origin
 
 __all__ = [
@@ -83,39 +83,6 @@ class LeaseTotals:
     def at(self, endpoint: str) -> EndpointTotals:
         """Return the part of one endpoint."""
         return self.endpoints.get(endpoint, EndpointTotals())
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratorYield:
-    """The yield of one generator.
-
-    Attributes:
-        generator: its name; "shrink" for cases that were made smaller.
-        proposed: inputs that were stored; `valid`: those that the validators accept; `cases`: those that are used.
-        kills: pairs of one of its cases and a wrong submission that the case rejects.
-        first_kills: wrong submissions that one of its cases rejected first.
-        asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
-        cpu_s: CPU seconds of the programs that it ran, and of the submissions on its inputs.
-    """
-
-    generator: str
-    proposed: int
-    valid: int
-    cases: int
-    kills: int
-    first_kills: int
-    asked_s: float
-    run_s: float
-    cpu_s: float = 0.0
-
-    def plus(self, other: Self) -> Self:
-        """Return the yield of both together."""
-        name, *mine = astuple(self)
-        return type(self)(name, *map(sum, zip(mine, astuple(other)[1:], strict=True)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +204,6 @@ class RunResult:
         rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
         readings: survivors to read; some, if there are many.
         contested: cases to read; some, if there are many.
-        brought: the yield of each generator.
         packages_left_out: packages that cannot be judged, name -> why.
         verified: the runs that were repeated on other endpoints, and the endpoints that lied.
         source: where the problems are: "kind", "problems" and, of rows, "split".
@@ -260,7 +226,6 @@ class RunResult:
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
     contested: tuple[ContestedReading, ...] = ()
-    brought: tuple[GeneratorYield, ...] = ()
     packages_left_out: Mapping[str, str] = field(default_factory=dict)
     verified: Verified = field(default_factory=Verified)
     source: Mapping[str, str] = field(default_factory=dict)
@@ -269,6 +234,12 @@ class RunResult:
     def totals(self) -> Totals:
         """Totals of all problems."""
         return self.all_problems or totals_of(problem.tally() for problem in self.problems)
+
+    @property
+    def brought(self) -> tuple[GeneratorYield, ...]:
+        """The yield of each generator, the best first."""
+        found = self.totals.brought.values()
+        return tuple(sorted(found, key=lambda each: (-each.first_kills, -each.kills, each.generator)))
 
     @property
     def reasons(self) -> dict[str, int]:

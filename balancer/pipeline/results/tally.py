@@ -6,10 +6,11 @@ The counts are told once, in `ProblemResult.counts`. All here is small enough to
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any, Self
 
 __all__ = [
+    "GeneratorYield",
     "ModelUsage",
     "ProblemTally",
     "RoundHistory",
@@ -52,6 +53,39 @@ class RoundHistory:
         return self.kept[last], self.killed[last]
 
 
+@dataclass(slots=True)
+class GeneratorYield:
+    """The yield of one generator.
+
+    Attributes:
+        generator: its name; "shrink" for cases that were made smaller.
+        proposed: inputs that were stored; `valid`: those that the validators accept; `cases`: those that are used.
+        kills: pairs of one of its cases and a wrong submission that the case rejects.
+        first_kills: wrong submissions that one of its cases rejected first.
+        asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
+        cpu_s: CPU seconds of the programs that it ran, and of the submissions on its inputs.
+    """
+
+    generator: str
+    proposed: int = 0
+    valid: int = 0
+    cases: int = 0
+    kills: int = 0
+    first_kills: int = 0
+    asked_s: float = 0.0
+    run_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def plus(self, other: Self) -> Self:
+        """Return the yield of both together."""
+        name, *mine = astuple(self)
+        return type(self)(name, *map(sum, zip(mine, astuple(other)[1:], strict=True)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemTally:
     """Figures of a problem.
@@ -62,6 +96,7 @@ class ProblemTally:
         survivors, not_judged: names.
         course: its history.
         limit_s: CPU seconds of a run; 0: not known.
+        brought: the yield of each generator.
     """
 
     id: str
@@ -74,6 +109,7 @@ class ProblemTally:
     troubles: tuple[str, ...]
     course: RoundHistory
     limit_s: float = 0.0
+    brought: tuple[GeneratorYield, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return the problem's part of `summary.json`."""
@@ -93,6 +129,7 @@ class Totals:
         troubles: number of troubles; `troubles_told`: the first few, with their problem.
         reasons: why something is unjudged -> how often, the most frequent first.
         courses: history -> number of problems with it.
+        brought: generator -> its yield.
         missing: language that no endpoint runs -> submissions left out; `missing_in`: number of problems.
     """
 
@@ -105,6 +142,7 @@ class Totals:
     troubles_told: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     courses: Counter[RoundHistory] = field(default_factory=Counter)
+    brought: dict[str, GeneratorYield] = field(default_factory=dict, compare=False)
     missing: Counter[str] = field(default_factory=Counter)
     missing_in: Counter[str] = field(default_factory=Counter)
 
@@ -114,6 +152,9 @@ class Totals:
         self.counts.update(tally.counts)
         self.surviving += bool(tally.survivors)
         self.courses[tally.course] += 1
+        for each in tally.brought:
+            before = self.brought.get(each.generator)
+            self.brought[each.generator] = before.plus(each) if before else each
         cost = cost_of_missing(tally.left_out)
         self.missing.update(cost)
         self.missing_in.update(cost.keys())

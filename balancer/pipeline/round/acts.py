@@ -3,27 +3,13 @@
 Every act ends with one event. What was found stands in the log of the problem by then, but for what nobody needs later.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.problem import Submission
 
-__all__ = [
-    "Act",
-    "ActEnd",
-    "Answer",
-    "Equip",
-    "Execute",
-    "JudgeCase",
-    "Now",
-    "Precision",
-    "Propose",
-    "Reduce",
-    "RunAgain",
-    "TryRowPrograms",
-    "Validate",
-]
+__all__ = ["Act", "ActEnd", "Answer", "Execute", "JudgeCase", "Propose", "Reduce", "RunAgain", "Validate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +55,6 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
-    """Find how near the outputs of an accepted submission are to the answers. `missed`: tolerances that are too small.
-
-    Every tolerance is a part of the one that holds.
-    """
-
-    submission: Submission
-    cases: tuple[StoredCase, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TryRowPrograms:
-    """Try the checker and the validators of a row on its known tests, and leave out those that err."""
-
-
-@dataclass(frozen=True, slots=True)
-class Equip:
-    """Prepare the generators. `more`: some can propose in later rounds, too.
-
-    `many_answers`: accepted submissions disagree on the own data, so that a checker is wanted.
-    """
-
-    many_answers: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Propose:
     """Ask the generators for a batch of a round. `more`: there are new inputs. `put_off`: why they cannot propose now.
 
@@ -118,20 +78,7 @@ class Reduce:
     until_s: float = 0.0
 
 
-Act = Validate | Answer | JudgeCase | RunAgain | Execute | Precision | TryRowPrograms | Equip | Propose | Reduce
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What a round knows of the time.
-
-    Attributes:
-        spent_s: seconds spent on made-up inputs.
-        longest_s: of the last runs on made-up inputs.
-    """
-
-    spent_s: float = 0.0
-    longest_s: float = 0.0
+Act = Validate | Answer | JudgeCase | RunAgain | Execute | Propose | Reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +86,7 @@ class ActEnd:
     """The end of an act. What else it tells is said at the act."""
 
     act: Act
-    now: Now = field(default_factory=Now)
     more: bool = False
     changed: bool = False
     seconds: float | None = None
-    missed: int = 0
     put_off: str = ""

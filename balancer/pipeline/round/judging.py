@@ -51,7 +51,7 @@ def work(
     """
     rest, under_way = [iter(acts)], 0  # the last one first; one inside another for each event would be as deep as many
     while True:
-        room = at_once - under_way if whenever or not known.late else 0
+        room = at_once - under_way if whenever or not known.clock.late else 0
         some = list(islice(_drawn(rest), room))
         under_way += len(some)
         if not under_way:
@@ -79,7 +79,7 @@ def validate_inputs(known: Known, number: int, *, own: bool = False, most: int |
     valid ones of the list are used, wherever an earlier session stopped.
     """
     most = known.settings.max_inputs if most is None else most
-    while not known.late and (batch := _next_batch(known, number, most, own=own)):
+    while not known.clock.late and (batch := _next_batch(known, number, most, own=own)):
         known.plan(_ahead(known, number, most), "checking inputs of")
         yield from work(known, known.settings.output_generation_workers, map(Validate, batch))
 
@@ -92,7 +92,7 @@ def _next_batch(known: Known, number: int, most: int, *, own: bool) -> list[Stor
     # Lost inputs keep their place, so that the next session tries them and chooses the same inputs.
     # And if all endpoints are down, no more are tried in vain.
     chosen = known.log.count_made_up(number, *CHOSEN)
-    if known.allowed_s is not None and not chosen and proposed:  # a large input kills what no small one does
+    if known.timed and not chosen and proposed:  # a large input kills what no small one does
         largest = max(proposed, key=lambda case: len(case.data)).id
         proposed.sort(key=lambda case: case.id != largest)
     return proposed[: max(0, most - chosen)]
@@ -135,7 +135,7 @@ def generate_test_outputs(known: Known) -> Steps:
         yield from judge_on(known, known.usable(accepted=True), own, RunStage.AGREE, workers)
         made_up = [case for case in answered if not case.sample]
         yield from judge_on(known, others, made_up, RunStage.AGREE, workers)
-        if known.jury != jury and not known.late:  # one of them does not compile, and another one has not run
+        if known.jury != jury and not known.clock.late:  # one of them does not compile, and another one has not run
             continue
         _conclude(known)
         again = yield from _were_lies(known, reference)
@@ -171,7 +171,7 @@ def _first_answers(known: Known, reference: Submission, others: list[Submission]
     judged = log.cases(CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED)
     room = _FIRST_INPUTS - sum(not case.sample for case in judged)
     quick = {case.id for case in [case for case in cases if not case.sample][: max(0, room)]}
-    if known.allowed_s is None:
+    if not known.timed:
         quick = set()
     asked, odd = set[int](), Counter[str]()
 
@@ -230,7 +230,7 @@ def _conclude(known: Known) -> None:
         found = [known.verdict(submission, case) for submission in (everybody if case.sample else jury)]
         enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
         state = agreed(found, slow_abstain=enough and not case.sample)
-        if known.late and None in found and state is CaseState.UNJUDGED:
+        if known.clock.late and None in found and state is CaseState.UNJUDGED:
             state = CaseState.SPARE
         known.log.set_case(case.id, state)
 
@@ -277,7 +277,7 @@ def ask_everybody(known: Known) -> Steps:
 
 def _contest(known: Known) -> Generator[list[Act], ActEnd, bool]:
     """Run all accepted submissions on the cases that kill. Return whether a case is contested now."""
-    if known.allowed_s is None:
+    if not known.timed:
         return False
     jury, everybody = known.jury, known.usable(accepted=True)
     right = [*jury, *(each for each in everybody if each not in jury)]
@@ -305,7 +305,7 @@ def validate_solutions(known: Known) -> Steps:
     A made-up case on which the output validator cannot judge an output is contested. A survivor of which it cannot
     judge three outputs is left out, so that it does not spoil all cases.
     """
-    log, timed = known.log, known.allowed_s is not None
+    log, timed = known.log, known.timed
     spoilt = [case for case in log.cases(CaseState.CONTESTED) if not case.sample]
     odd = Counter(name for name, _ in known.judge_errors(spoilt))
     own = [case for case in log.cases(CaseState.READY) if case.sample]
@@ -380,7 +380,7 @@ def _judge_cheapest_first(known: Known, cases: list[StoredCase]) -> Steps:
     while True:
         yield from _judge_survivors(known, [case for case in cases if case.id not in spoilt])
         found = _contest_spoilt(known, cases)
-        if found <= spoilt or known.late:
+        if found <= spoilt or known.clock.late:
             return
         spoilt |= found
 
@@ -444,7 +444,7 @@ def _settle_late(known: Known) -> None:
         whole = case.sample or all(known.verdict(each, case) is not None for each in alive)
         if whole and case.note == NOT_ALL_RUN:
             known.log.set_case(case.id, CaseState.READY)
-        elif not whole and known.late:
+        elif not whole and known.clock.late:
             state = CaseState.READY if case.id in killers else CaseState.SPARE
             known.log.set_case(case.id, state, NOT_ALL_RUN)
 

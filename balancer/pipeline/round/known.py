@@ -1,27 +1,106 @@
-"""What is known of a problem at work, as far as it decides what is done next. Pure: it is told the time.
+"""What is known of a problem at work, as far as it decides what is done next, and its clock. Pure: it is given a clock.
 
 Decides which submissions count, which of them are the jury, and when the time for made-up inputs is over.
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from balancer.judging.judgements import limits_of
+from balancer.judging.pending import ProgramResult
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
 from balancer.pipeline.results.problem_log import ProblemLog, StoredCase, StoredVerdict, replaced_by
 from balancer.pipeline.results.problem_result import CaseState
-from balancer.pipeline.round.acts import Now
 from balancer.problem import FEWEST_AGREEING, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["OVERRUN", "Known", "feedback_before", "status_after", "undecided"]
+__all__ = ["Known", "ProblemClock", "feedback_before", "status_after", "undecided"]
 
-OVERRUN = 0.05  # of the budget, in which the last runs may end
+_OVERRUN = 0.05  # of the budget, in which the last runs may end
+_REMEMBERED = 16  # runs, whose longest tells how long the next one may take
+_KEPT_EVERY_S = 1.0
 _JURY = 6  # accepted submissions that run on every made-up input, with a time budget
+
+
+class ProblemClock:
+    """The seconds that one problem has spent on made-up inputs, over all sessions, and what is left of them.
+
+    Args:
+        log: keeps the figure.
+        allowed_s: seconds for made-up inputs, over all sessions; None: no limit.
+        clock: seconds.
+    """
+
+    def __init__(self, log: ProblemLog, allowed_s: float | None, clock: Callable[[], float]) -> None:
+        self.allowed_s = allowed_s
+        self._log = log
+        self._clock = clock
+        # Seconds spent before, and since when more are spent: together, as generators at work read both.
+        self._spent: tuple[float, float | None] = (log.spent_s, None)
+        self._took_s: deque[float] = deque([0.0], _REMEMBERED)
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds spent on made-up inputs."""
+        before_s, since_s = self._spent
+        return before_s + (0.0 if since_s is None else self._clock() - since_s)
+
+    @property
+    def is_spending(self) -> bool:
+        """Whether the present time is spent on made-up inputs."""
+        return self._spent[1] is not None
+
+    def spend(self, spending: bool) -> None:
+        """Count the time from now on as spent on made-up inputs, or no more."""
+        if spending != self.is_spending:
+            self._spent = self.spent_s, self._clock() if spending else None
+
+    def timed(self, run: Callable[[], ProgramResult]) -> ProgramResult:
+        """Return what `run` returns, and remember how long it took, with its wait for an endpoint. Thread-safe.
+
+        Compiling does not count, and runs on the problem's own data do not: they say little of runs on other inputs.
+        """
+        began_s, counts = self._clock(), self.is_spending
+        ran = run()
+        if counts:
+            compile_s = ran.execution.compile_s if ran.execution else 0.0
+            self._took_s.append(max(0.0, self._clock() - began_s - compile_s))
+        return ran
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that the longest of the last runs on made-up inputs took; 0 before the first one."""
+        return max(self._took_s.copy())
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left for made-up inputs; infinite without a budget."""
+        return math.inf if self.allowed_s is None else self.allowed_s - self.spent_s
+
+    @property
+    def left_for_runs_s(self) -> float:
+        """Seconds in which a run may be tried, and tried again; infinite if no budget counts now."""
+        return self.left_s + _OVERRUN * (self.allowed_s or 0.0) if self.is_spending else math.inf
+
+    @property
+    def over(self) -> bool:
+        """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
+        left_s = self.left_s
+        return left_s <= 0 or left_s + _OVERRUN * (self.allowed_s or 0.0) < self.longest_s
+
+    @property
+    def late(self) -> bool:
+        """Whether the present time is for made-up inputs, and `over`."""
+        return self.is_spending and self.over
+
+    def keep(self, every_s: float = _KEPT_EVERY_S) -> None:
+        """Store what was spent, if that is so much more than is stored. A process that dies loses only the rest."""
+        if (spent_s := self.spent_s) > self._log.spent_s + every_s:
+            self._log.spent(spent_s)
 
 
 @dataclass(slots=True)
@@ -29,57 +108,26 @@ class Known:
     """One problem, its log, and the settings.
 
     Attributes:
-        problem, log, settings: as they are.
-        allowed_s: seconds for made-up inputs, over all sessions; None: no limit.
+        problem, log, settings, clock: as they are.
         languages: those that some endpoint runs.
-        now: the time.
-        spending: whether the present time is spent on made-up inputs.
-        ahead, doing: runs that are ahead, and what is done next, with a preposition before the problem.
-        imprecise: accepted submissions -> how near their outputs are to the edge of the tolerance; 0: exact.
+        many_answers: whether accepted submissions disagree on the own data, so that a checker is wanted.
+        plan: is told how many runs are ahead, and what is done next, with a preposition before the problem.
     """
 
     problem: Problem
     log: ProblemLog
     settings: PipelineSettings
-    allowed_s: float | None = None
+    clock: ProblemClock
     languages: frozenset[str] = frozenset()
-    now: Now = field(default_factory=Now)
-    spending: bool = False
-    imprecise: dict[str, int] = field(default_factory=dict)
-    ahead: int = 0
-    doing: str = ""
+    many_answers: bool = False
+    plan: Callable[[int | None, str], object] = lambda ahead, doing: None
     _juries: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _taken_s: dict[str, float] = field(default_factory=dict)
 
-    # -- time ----------------------------------------------------------------------------------------
-
     @property
-    def left_s(self) -> float:
-        """Seconds left for made-up inputs; infinite without a budget."""
-        return self.left_at(self.now)
-
-    @property
-    def over(self) -> bool:
-        """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
-        return self.over_at(self.now)
-
-    def left_at(self, now: Now) -> float:
-        """Return `left_s` at another time."""
-        return math.inf if self.allowed_s is None else self.allowed_s - now.spent_s
-
-    def over_at(self, now: Now) -> bool:
-        """Return `over` at another time."""
-        left_s = self.left_at(now)
-        return left_s <= 0 or left_s + OVERRUN * (self.allowed_s or 0.0) < now.longest_s
-
-    @property
-    def late(self) -> bool:
-        """Whether the present time is for made-up inputs, and `over`."""
-        return self.spending and self.over
-
-    def plan(self, ahead: int, doing: str) -> None:
-        """Say how many runs are ahead, and what is done next."""
-        self.ahead, self.doing = ahead, doing
+    def timed(self) -> bool:
+        """Whether there is a time budget."""
+        return self.clock.allowed_s is not None
 
     # -- limits and checks ---------------------------------------------------------------------------
 
@@ -119,26 +167,22 @@ class Known:
     # -- submissions ---------------------------------------------------------------------------------
 
     def usable(self, *, accepted: bool) -> list[Submission]:
-        """Return the accepted (or the wrong) submissions that are not left out, in the package's order.
-
-        The most precise ones come first, so that they give the answers.
-        """
+        """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
         left_out = self.log.left_out
-        found = [each for each in self.problem.submissions if each.accepted is accepted and each.name not in left_out]
-        return sorted(found, key=lambda each: self.imprecise.get(each.name, 0))
+        return [each for each in self.problem.submissions if each.accepted is accepted and each.name not in left_out]
 
     @property
     def jury(self) -> list[Submission]:
         """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
 
-        The quickest of each language on the problem's own data, then the quickest of all, precise ones first. The
-        quickest so far gives the answers.
+        The quickest of each language on the problem's own data, then the quickest of all. The quickest so far gives
+        the answers.
         """
         right = self.usable(accepted=True)
-        if self.allowed_s is None:
+        if not self.timed:
             return right
         chosen = right if len(right) <= _JURY else self._chosen(right)
-        return sorted(chosen, key=lambda each: (self.imprecise.get(each.name, 0), self._taken_s.get(each.name, 0.0)))
+        return sorted(chosen, key=lambda each: self._taken_s.get(each.name, 0.0))
 
     def _chosen(self, right: list[Submission]) -> list[Submission]:
         key = tuple(each.name for each in right)
@@ -147,7 +191,7 @@ class Known:
             own = [case for case in self.log.cases() if case.sample]
             for (name, _), stored in self.log.verdicts(own).items():
                 taken_s[name] += stored.time_s  # type: ignore[assignment]  # seconds, not whole
-            quick = sorted(right, key=lambda each: (self.imprecise.get(each.name, 0), taken_s.get(each.name, math.inf)))
+            quick = sorted(right, key=lambda each: taken_s.get(each.name, math.inf))
             first = {each.program.language: each.name for each in reversed(quick)}
             chosen = [*first.values(), *(each.name for each in quick if each.name not in first.values())][:_JURY]
             self._juries[key] = frozenset(chosen)

@@ -2,137 +2,91 @@
 
 It comes before the rounds. Those that fail are left out and named, so that they contest no case. A failure in a package
 means that the submission is too slow here, uses a language that has changed, or is wrong. Data sets also call wrong
-programs right. A failure of the infrastructure does not count. The check also decides whether the problem probably has
+programs right. A failure of the infrastructure does not count. The check also decides whether a row probably has
 several right outputs.
 """
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from enum import Enum
 
 from balancer.judging.pending import RunStage
 from balancer.pipeline.results.problem_log import ProposalBatch, StoredCase, StoredVerdict
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.acts import Act, ActEnd, Execute, Precision, TryRowPrograms
+from balancer.pipeline.round.acts import Act, ActEnd, Execute
 from balancer.pipeline.round.judging import generate_test_outputs, judge_on, validate_inputs, work
 from balancer.pipeline.round.known import Known
 from balancer.problem import Verdict
 
-__all__ = ["OwnDataVerdict", "settle_own", "settle_own_tests"]
+__all__ = ["settle_own"]
 
 _DATA = "data"  # the generator that proposes a problem's own data
 _SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
 _FAIL_OWN = "right solutions fail its own tests"
-_PRECISE = 3  # own cases that tell how near to the answers an accepted submission is
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
-class OwnDataVerdict(Enum):
-    """Result of the own data check."""
+def settle_own(known: Known) -> Generator[list[Act], ActEnd, bool]:
+    """Judge every accepted submission on own data with answers, and leave out those that fail.
 
-    SOUND = "sound"  # the accepted submissions that are left agree with it
-    MANY_ANSWERS = "many answers"  # so many disagree that probably several outputs are right
-    NONE = "none"  # no accepted submission is left
+    Sets `many_answers` of `known`: so many right solutions of a row disagree that probably several outputs are right.
 
-
-_Settling = Generator[list[Act], ActEnd, OwnDataVerdict]
-_Rejecting = Generator[list[Act], ActEnd, list[StoredVerdict]]
-
-
-def settle_own(known: Known) -> _Settling:
-    """Decide which accepted submissions are believed; before that, which programs of a row."""
-    problem = known.problem
-    if problem.by_agreement:
-        known.log.add_own(problem.data)
-        yield from work(known, 1, [TryRowPrograms()])
-    if problem.packaged:
-        if _DATA in known.settings.generators:
-            return (yield from _settle_own_data(known))
-    elif problem.by_agreement:
-        return (yield from settle_own_tests(known))
-    return OwnDataVerdict.SOUND
-
-
-def _settle_own_data(known: Known) -> _Settling:
-    """Judge every accepted submission on a package's own data with answers, and leave out those that fail.
-
-    If none is left, that is noted, and the package is not judged.
+    Returns:
+        Whether an accepted submission is left. If none is, that is noted, and the problem is not judged.
     """
     log, problem = known.log, known.problem
+    row = problem.by_agreement and not problem.packaged
+    if not row and not (problem.packaged and _DATA in known.settings.generators):
+        return True
     log.add_own(problem.data)
     yield from validate_inputs(known, 0, own=True)
     checked = log.cases(CaseState.VALID, CaseState.READY, CaseState.CONTESTED)
     own = [case for case in checked if case.sample and case.answer is not None]
-    failed: dict[str, StoredVerdict] = {}
+    failing: dict[str, list[StoredVerdict]] = {}
     for stored in (yield from _rejections_with_margin(known, own)):
-        failed.setdefault(stored.submission, stored)
-    for stored in failed.values():
-        _leave_out(known, stored, "marked as accepted", f"the package's own {_name(known, stored)}")
-    if known.usable(accepted=True):
-        yield from _find_imprecise(known, own[:_PRECISE])
-        return OwnDataVerdict.SOUND
-    why = "no accepted submission passes the package's own data"
-    if not any(submission.program.language in known.languages for submission in problem.accepted):
-        why = "no endpoint can run any of its accepted submissions"
-    if not log.has_begun(0):
-        log.propose(0, ProposalBatch(notes=(*problem.notes, why)))
-    return OwnDataVerdict.NONE
-
-
-def _find_imprecise(known: Known, own: list[StoredCase]) -> Generator[list[Act], ActEnd, None]:
-    """Find the accepted submissions whose outputs on own data are within the tolerance, but not within parts of it.
-
-    If one of them gave the answers, others that are as far from the true answer would be rejected.
-    """
-    right, checker = known.usable(accepted=True), known.checker
-
-    def then(event: ActEnd) -> Iterator[Act]:
-        if isinstance(event.act, Precision):
-            known.imprecise[event.act.submission.name] = event.missed
-        return iter(())
-
-    if checker.flags and checker.program is None and not checker.values and len(right) > 1:
-        acts = [Precision(each, tuple(own)) for each in right]
-        yield from work(known, known.settings.output_generation_workers, acts, then)
-
-
-def settle_own_tests(known: Known) -> _Settling:
-    """Judge every accepted submission of a row on its own tests, leave out those that fail, and return the result."""
-    known.log.add_own(known.problem.data)
-    yield from validate_inputs(known, 0, own=True)
-    own = [case for case in known.log.cases() if case.sample and case.state is not CaseState.INVALID]
-    wrong: dict[str, StoredVerdict] = {}
-    failed: dict[str, StoredVerdict] = {}  # those that fail in another way than by their output
-    for stored in (yield from _rejections(known, own)):
-        (wrong if stored.verdict is Verdict.WRONG_ANSWER else failed).setdefault(stored.submission, stored)
-    for stored in failed.values():
-        _leave_out(known, stored, "marked as right", f"the row's test {_name(known, stored)!r}")
-    wrong = {name: stored for name, stored in wrong.items() if name not in failed}
-    if wrong and len(wrong) >= _FEW * len(known.usable(accepted=True)):
-        _say_who_fails(known, [*wrong.values()])
-        return OwnDataVerdict.MANY_ANSWERS
-    for stored in wrong.values():
-        _leave_out(known, stored, "marked as right", f"the row's test {_name(known, stored)!r}")
+        failing.setdefault(stored.submission, []).append(stored)
+    first = [next((v for v in some if v.verdict is not Verdict.WRONG_ANSWER), some[0]) for some in failing.values()]
+    wrong = [stored for stored in first if stored.verdict is Verdict.WRONG_ANSWER]
+    failed = [stored for stored in first if stored not in wrong]
+    for stored in failed:
+        _leave_out(known, stored)
+    known.many_answers = row and bool(wrong) and len(wrong) >= _FEW * len(known.usable(accepted=True))
+    if known.many_answers:
+        log.remark(_who_fails(known, wrong), _FAIL_OWN)
+        return True
+    for stored in wrong:
+        _leave_out(known, stored)
     if not known.usable(accepted=True):
-        _say_who_fails(known, [*wrong.values(), *failed.values()])
-        return OwnDataVerdict.NONE
-    known.log.remark("", _FAIL_OWN)
-    yield from generate_test_outputs(known)
-    return OwnDataVerdict.SOUND
+        _note_why(known, [*wrong, *failed])
+        return False
+    if row:
+        log.remark("", _FAIL_OWN)
+        yield from generate_test_outputs(known)
+    return True
 
 
-def _say_who_fails(known: Known, failing: Sequence[StoredVerdict]) -> None:
-    """Note for the report why a row is not judged: which right solution fails which of its own tests, and how."""
-    if not failing:
-        return
-    log, first = known.log, min(failing, key=lambda stored: (stored.case, stored.submission))
+def _note_why(known: Known, failing: Sequence[StoredVerdict]) -> None:
+    """Note for the report why a problem is not judged."""
+    log, problem = known.log, known.problem
+    why = "no accepted submission passes the package's own data"
+    if not problem.packaged:
+        why = _who_fails(known, failing) if failing else ""
+    elif not any(submission.program.language in known.languages for submission in problem.accepted):
+        why = "no endpoint can run any of its accepted submissions"
+    if log.has_begun(0):
+        log.remark(why, why or _FAIL_OWN)
+    elif why:
+        log.propose(0, ProposalBatch(notes=(*problem.notes, why)))
+
+
+def _who_fails(known: Known, failing: Sequence[StoredVerdict]) -> str:
+    """Return which right solution of a row fails which of its own tests, and how."""
+    first = min(failing, key=lambda stored: (stored.case, stored.submission))
     how = f"{first.verdict.value.replace('_', ' ')}{f': {first.note}' if first.note else ''}"
     line = f"{_FAIL_OWN}, so it is not judged: {first.submission} on {_name(known, first)!r}: {how}"
-    line += f"; so do {len(failing) - 1} more" if len(failing) > 1 else ""
-    if known.usable(accepted=True) or log.has_begun(0):
-        log.remark(line, _FAIL_OWN)
-    else:
-        log.propose(0, ProposalBatch(notes=(*known.problem.notes, line)))
+    return line + (f"; so do {len(failing) - 1} more" if len(failing) > 1 else "")
+
+
+_Rejecting = Generator[list[Act], ActEnd, list[StoredVerdict]]
 
 
 def _rejections(known: Known, own: list[StoredCase]) -> _Rejecting:
@@ -194,6 +148,10 @@ def _name(known: Known, stored: StoredVerdict) -> str:
     return known.log.case(stored.case).origin.detail
 
 
-def _leave_out(known: Known, stored: StoredVerdict, called: str, where: str) -> None:
+def _leave_out(known: Known, stored: StoredVerdict) -> None:
+    name = _name(known, stored)
+    called, where = "marked as accepted", f"the package's own {name}"
+    if not known.problem.packaged:
+        called, where = "marked as right", f"the row's test {name!r}"
     why = f"{called}, but {stored.verdict.value.replace('_', ' ')} on {where}"
     known.log.leave_out(stored.submission, f"{why}{f': {stored.note}' if stored.note else ''}")

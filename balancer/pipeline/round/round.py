@@ -4,7 +4,7 @@ Decides how a round begins, when it has enough inputs, and whether there is anot
 wrong submission survives, a generator has inputs, and rounds and time are left. Cases that killed stay, so no round
 kills fewer than the one before.
 
-Pure: it knows no clock, thread or pool. The shell carries out the acts, and tells the time with each event.
+Pure: it knows no thread or pool. The shell carries out the acts.
 """
 
 import math
@@ -15,7 +15,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.tally import why_left_out
-from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose, Reduce
+from balancer.pipeline.round.acts import Act, ActEnd, Propose, Reduce
 from balancer.pipeline.round.judging import (
     CHOSEN,
     Steps,
@@ -26,7 +26,7 @@ from balancer.pipeline.round.judging import (
     work,
 )
 from balancer.pipeline.round.known import Known, feedback_before
-from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own, settle_own_tests
+from balancer.pipeline.round.own_data import settle_own
 from balancer.problem import Submission, Verdict
 
 __all__ = ["Round"]
@@ -49,21 +49,19 @@ class Round:
     """The rounds of one problem in this session.
 
     Args:
-        known: of the problem.
+        known: of the problem. Everything found stands in its log.
+        refines: whether some generator can propose in later rounds.
 
     Attributes:
-        known: it is told the time; everything found stands in its log.
-        hungry: whether the time ended, and more time might kill a survivor.
         judged: the last round that was judged; -1: none.
         done: whether nothing is left to do, or not in this session.
     """
 
-    def __init__(self, known: Known) -> None:
-        self.known = known
-        self.hungry = False
+    def __init__(self, known: Known, *, refines: bool) -> None:
         self.judged = -1
         self.done = False
-        self._more_rounds = False  # whether a generator can propose in later rounds
+        self._known = known
+        self._refines = refines
         self._in_vain = 0  # rounds in a row that brought no case
         self._until_s = 0.0  # the present round ends when no more seconds than these are left
         self._steps = self._all()
@@ -74,7 +72,6 @@ class Round:
 
     def on(self, event: ActEnd) -> list[Act]:
         """Return the acts that follow from the end of one."""
-        self.known.now = event.now
         return self._went(lambda: self._steps.send(event))
 
     def _went(self, go_on: Callable[[], list[Act]]) -> list[Act]:
@@ -87,27 +84,21 @@ class Round:
     # -- all rounds ----------------------------------------------------------------------------------
 
     def _all(self) -> Steps:
-        known = self.known
+        known = self._known
         for submission in known.problem.submissions:
             if submission.program.language not in known.languages:
                 known.log.leave_out(submission.name, why_left_out(submission.program.language))
-        known.plan(known.ahead, "checking the data of")
-        own = yield from settle_own(known)
-        if own is OwnDataVerdict.NONE or not (yield from self._rounds(own)):
+        known.plan(None, "checking the data of")
+        if not (yield from settle_own(known)) or not (yield from self._rounds()):
             return
         yield from self._spent(ask_everybody(known))
-        alive = len(known.surviving())
-        over = known.left_s <= 0 or (known.over and not self._any_judged())  # else a run takes longer than what is left
-        self.hungry = over and bool(alive) and self._in_vain < _MOST_IN_VAIN
-        self._remark(alive)
-        if known.allowed_s is not None:
+        self._remark(len(known.surviving()))
+        if known.timed:
             yield from self._spent(self._shrink())
 
-    def _rounds(self, own: OwnDataVerdict) -> Generator[list[Act], ActEnd, bool]:
+    def _rounds(self) -> Generator[list[Act], ActEnd, bool]:
         """Play all rounds. Return False if the problem cannot be judged, or not further in this session."""
-        known = self.known
-        event = yield [Equip(own is OwnDataVerdict.MANY_ANSWERS)]
-        self._more_rounds = event.more
+        known = self._known
         for number in range(self._most):
             event = yield from self._begin(number)
             if event.put_off:  # judge what there is; the next session continues here
@@ -116,12 +107,9 @@ class Round:
                 return False
             if not event.more:
                 break
-            if (
-                own is OwnDataVerdict.MANY_ANSWERS
-            ):  # without a checker from a generator, right and wrong are not told apart
-                own = yield from settle_own_tests(known)
-                if own is not OwnDataVerdict.SOUND:
-                    return False
+            # With many answers and no checker from a generator, right and wrong are not told apart.
+            if known.many_answers and (not (yield from settle_own(known)) or known.many_answers):
+                return False
             yield from self._play(number)
             if not known.surviving():  # else it is soon enough at the end
                 yield from self._spent(ask_everybody(known))
@@ -130,22 +118,22 @@ class Round:
 
     @property
     def _most(self) -> int:
-        return self.known.settings.max_rounds if self.known.allowed_s is None else _MOST_ROUNDS
+        return self._known.settings.max_rounds if not self._known.timed else _MOST_ROUNDS
 
     def _spent(self, steps: Steps) -> Steps:
         """Take steps whose time is spent on made-up inputs."""
-        self.known.spending = True
+        self._known.clock.spend(True)
         yield from steps
-        self.known.spending = False
+        self._known.clock.spend(False)
 
     def _any_judged(self) -> bool:
         """Return whether a made-up input was refused, or run by accepted submissions until all was known of it."""
-        log = self.known.log
+        log = self._known.log
         return any(log.count_made_up(number, *_JUDGED) for number in range(log.rounds))
 
     def _remark(self, alive: int) -> None:
         """Note for the report what may be why wrong submissions survive: no large input, or no time."""
-        known, log = self.known, self.known.log
+        known, log = self._known, self._known.log
         line = ""
         if alive and (found := knowledge_of(known.problem)) is not None:
             refusals = [case.note for case in log.cases(CaseState.INVALID)]
@@ -155,38 +143,38 @@ class Round:
             line = shortfall(found, refusals, read)
         log.remark(line, SHORTFALL)
         survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
-        spent = f"{known.now.spent_s:.0f} s"
-        if known.left_s > 0:
-            spent += f" of {known.allowed_s or 0:.0f} s: a run takes longer than what is left"
+        clock, spent = known.clock, f"{known.clock.spent_s:.0f} s"
+        if clock.left_s > 0:
+            spent += f" of {clock.allowed_s or 0:.0f} s: a run takes longer than what is left"
         vain = "" if self._any_judged() else " before a made-up input was judged"
-        log.remark(f"{_SPENT} ({spent}){vain}, and {survive}" if known.over and alive else "", _SPENT)
+        log.remark(f"{_SPENT} ({spent}){vain}, and {survive}" if clock.over and alive else "", _SPENT)
 
     # -- one round -----------------------------------------------------------------------------------
 
     def _begin(self, number: int) -> Generator[list[Act], ActEnd, ActEnd]:
         """Give round `number` its first inputs, if it has none yet. The event tells whether there is such a round."""
-        known = self.known
+        known = self._known
         first = Propose(number, known.settings.max_inputs, self._replaced() if number else ())
         if known.log.has_begun(number):
             return ActEnd(first, more=True)
         if number:
-            able = self._more_rounds and self._in_vain < _MOST_IN_VAIN and not known.over and known.tellable()
+            able = self._refines and self._in_vain < _MOST_IN_VAIN and not known.clock.over and known.tellable()
             if not able or not feedback_before(known, number).survivors:
                 return ActEnd(first)
-        known.spending = True
+        known.clock.spend(True)
         event = yield [first]
-        known.spending = False
+        known.clock.spend(False)
         return event if number or event.put_off else ActEnd(first, more=True)
 
     def _replaced(self) -> tuple[int, ...]:
         """Return the cases to take out: made up, and without a kill."""
-        killers = self.known.killers()
-        ready = self.known.log.cases(CaseState.READY)
+        killers = self._known.killers()
+        ready = self._known.log.cases(CaseState.READY)
         return tuple(case.id for case in ready if not case.sample and case.id not in killers)
 
     def _play(self, number: int) -> Steps:
         """Check, judge and ask for more, until round `number` has its inputs or there are no more."""
-        known, log = self.known, self.known.log
+        known, log = self._known, self._known.log
         if log.has_begun(number + 1):
             yield from self._make_good(number)
             return
@@ -200,16 +188,16 @@ class Round:
 
     def _make_good(self, number: int) -> Steps:
         """Finish the checks and answers of a round that an earlier session left open. The last round judges all."""
-        if self.known.log.is_open(number):
-            yield from validate_inputs(self.known, number)
-            self.known.log.spare(number)
-            yield from generate_test_outputs(self.known)
+        if self._known.log.is_open(number):
+            yield from validate_inputs(self._known, number)
+            self._known.log.spare(number)
+            yield from generate_test_outputs(self._known)
 
     def _made_up(self, number: int) -> Steps:
-        known, log = self.known, self.known.log
-        further = number + 1 < self._most and self._more_rounds and known.tellable()
-        self._until_s = known.left_s * (1 - _ROUND) if further else 0.0
-        if known.allowed_s is not None and not self._any_judged():
+        known, log = self._known, self._known.log
+        further = number + 1 < self._most and self._refines and known.tellable()
+        self._until_s = known.clock.left_s * (1 - _ROUND) if further else 0.0
+        if known.timed and not self._any_judged():
             log.want_again(number)
         more = True
         while more:
@@ -218,32 +206,32 @@ class Round:
                 log.spare(number)
             yield from generate_test_outputs(known)
             yield from validate_solutions(known)
-            more = more and not known.over and not self._is_long()
+            more = more and not known.clock.over and not self._is_long()
         log.spare(number)
-        if known.late:
+        if known.clock.late:
             ready = log.count_made_up(number, CaseState.READY, CaseState.REPLACED)
             log.bring_back(number, max(0, known.settings.max_inputs - ready))
 
     def _is_long(self) -> bool:
         """Return whether the present round has had its share of the time, and some submission is left for others."""
-        known = self.known
-        return known.allowed_s is not None and known.left_s <= self._until_s and bool(known.surviving())
+        known = self._known
+        return known.timed and known.clock.left_s <= self._until_s and bool(known.surviving())
 
     def _fill(self, number: int) -> Generator[list[Act], ActEnd, bool]:
         """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
-        known, log = self.known, self.known.log
+        known, log = self._known, self._known.log
         chosen = log.count_made_up(number, *CHOSEN)
         judged = log.count_made_up(number, CaseState.READY, CaseState.CONTESTED)
         wanted = known.settings.max_inputs - chosen
-        left_s = known.left_s if known.allowed_s is None else max(0.0, known.left_s - self._until_s)
-        target = chosen + max(0, _chunk(left_s, known.now.spent_s, judged, wanted))
+        left_s = max(0.0, known.clock.left_s - self._until_s)
+        target = chosen + max(0, _chunk(left_s, known.clock.spent_s, judged, wanted))
         while True:
             yield from validate_inputs(known, number, most=target)
             wanted = target - log.count_made_up(number, *CHOSEN)
             if wanted <= 0:
                 return target < known.settings.max_inputs
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
-            if log.count_made_up(number, CaseState.UNJUDGED) or known.over:
+            if log.count_made_up(number, CaseState.UNJUDGED) or known.clock.over:
                 return False
             event = yield [Propose(number, wanted)]
             if event.put_off:
@@ -255,10 +243,10 @@ class Round:
 
     def _shrink(self) -> Steps:
         """Look for smaller cases, judge them, and run all accepted submissions on those that kill."""
-        known, wanted = self.known, self._reducible()
-        known.plan(known.ahead, "shrinking the cases of")
-        until_s = max(0.0, known.left_s - _SHRINKING * (known.allowed_s or 0.0))
-        acts = (Reduce(*each, until_s) for each in wanted if known.left_s > until_s)
+        known, wanted = self._known, self._reducible()
+        known.plan(None, "shrinking the cases of")
+        until_s = max(0.0, known.clock.left_s - _SHRINKING * (known.clock.allowed_s or 0.0))
+        acts = (Reduce(*each, until_s) for each in wanted if known.clock.left_s > until_s)
         yield from work(known, known.settings.solution_validation_workers, acts, whenever=True)
         if wanted:
             yield from generate_test_outputs(known)
@@ -271,14 +259,14 @@ class Round:
         For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits
         need large inputs, so they are not tried.
         """
-        log, found = self.known.log, []
+        log, found = self._known.log, []
         killers: dict[str, list[StoredCase]] = {}
-        for name, cases in self.known.killed().items():
+        for name, cases in self._known.killed().items():
             verdicts = {case.id: log.verdict(name, case.id) for case in cases}
             those = [c for c in cases if (v := verdicts[c.id]) is not None and v.verdict is not Verdict.TIME_LIMIT]
             if those:
                 killers[name] = those
-        wrong = [each for each in self.known.usable(accepted=False) if each.name in killers]
+        wrong = [each for each in self._known.usable(accepted=False) if each.name in killers]
         for each in sorted(wrong, key=lambda each: (len(killers[each.name]), each.name)):
             case = min(killers[each.name], key=lambda case: (len(case.data), case.id))
             large = not case.sample and _LARGE < len(case.data) <= _MOST_LARGE

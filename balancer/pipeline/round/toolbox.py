@@ -5,7 +5,7 @@ decides whether it is used: it must accept what is known to be right, and refuse
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from balancer.judging.judgements import VALIDATOR_LIMITS
@@ -16,10 +16,10 @@ from balancer.pipeline.results.problem_log import StoredCase
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
-from balancer.problem import Checker, Submission
+from balancer.problem import Checker
 from balancer.program import Execution, Limits, Program, Status
 
-__all__ = ["NOT_TRIED", "SampleToolbox", "Trial", "leave_out_row_programs"]
+__all__ = ["NOT_TRIED", "SampleToolbox", "leave_out_row_programs"]
 
 _LIMITS = Limits(cpu_s=10.0, wall_s=30.0)
 NOT_TRIED = "it could not be tried: "  # begins a complaint that says nothing about the program
@@ -38,10 +38,9 @@ class SampleToolbox:
         cpu_s: CPU seconds of all programs that the generator ran so far, as far as they were measured.
     """
 
-    def __init__(self, sample: Sample, *, many_answers: bool) -> None:
+    def __init__(self, sample: Sample) -> None:
         self._sample = sample
         self._notes: list[str] = []
-        self._many_answers = many_answers
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
         self.round = 0
         self.cpu_s = 0.0
@@ -60,7 +59,7 @@ class SampleToolbox:
     @property
     def many_answers(self) -> bool:
         """Whether the accepted submissions disagree on the own tests, or did before there was a checker."""
-        return self._many_answers or self.used("checker") is not None
+        return self._sample.known.many_answers or self.used("checker") is not None
 
     def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
         """Run `program` on some endpoint. Return (None, why) if none could."""
@@ -69,7 +68,8 @@ class SampleToolbox:
     def trial(self, aid: ProgramRole, program: Program) -> str:
         """Return what is wrong with a validator or a checker, in one line; "" if nothing."""
         if (aid, program) not in self._tried:
-            why = Trial(self._sample, program, self._run).of(aid)
+            probes = {"validator": _validator_probes, "checker": _checker_probes}.get(aid)
+            why = _first_wrong(probes(self._sample, program, self._run), self._run) if probes else ""
             if why.startswith(NOT_TRIED):
                 return why
             self._tried[aid, program] = why
@@ -77,7 +77,7 @@ class SampleToolbox:
 
     def row_trial(self, program: Program) -> str:
         """Return what is wrong with the checker of a row, in one line; "" if nothing."""
-        return Trial(self._sample, program, self._run).of_row_checker()
+        return _first_wrong(_known_probes(self._sample, program), self._run)
 
     def use(self, aid: ProgramRole, program: Program) -> None:
         """Use a program that has passed its trial, from this round on."""
@@ -121,106 +121,97 @@ class SampleToolbox:
         return ran.execution, ran.note
 
 
+# -- trials ------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """The trial of one program.
+class _Probe:
+    """A run of a program on trial: what it reads, the exit code that is right, and where that is."""
 
-    Args:
-        sample: the problem, whose own data is used.
-        program: the validator or the checker.
-        run: runs a program on an input, with files and limits. Returns (None, why) if no endpoint could.
-    """
-
-    sample: Sample
     program: Program
-    run: _Run
+    stdin: bytes
+    files: Mapping[str, bytes]
+    wanted: int
+    where: str
 
-    def of(self, aid: ProgramRole) -> str:
-        """Return what is wrong with the program as an `aid`, in one line; "" if nothing."""
-        own = [case for case in self.sample.log.cases() if case.sample]
-        if aid == "validator":
-            return _first(self._as_validator(own))
-        if aid == "checker":
-            return _first(self._as_checker(own))
-        return ""
 
-    def of_row_checker(self) -> str:
-        """Return what is wrong with the checker of a row; "" if nothing.
+_Probes = Iterator[_Probe | str]  # a text is a complaint
 
-        It must accept the outputs of the known tests. Its right solutions are not asked: some are wrong.
-        """
-        own = [case for case in self.sample.log.cases() if case.sample]
-        return _first(self._on_known_answers([case for case in own if case.answer is not None][:_KNOWN]))
 
-    def _on_known_answers(self, own: list[StoredCase]) -> Iterator[str]:
-        for case in own:
-            assert case.answer is not None
-            execution, why = self._judge(case, case.answer)
-            yield _unless(ACCEPT, execution, why, f"on the output of the known test {case.origin.detail!r}")
-        for case in [each for each in own if each.answer and each.answer.split()][:1]:
-            yield self._on_nonsense(case, b"", "an empty output")
-            yield self._on_nonsense(case, _NONSENSE, "an output that is not an answer")
+def _first_wrong(probes: _Probes, run: _Run) -> str:
+    """Return the first complaint about a program, in one line; "" if there is none."""
+    for probe in probes:
+        if isinstance(probe, str):
+            return probe
+        execution, why = run(probe.program, probe.stdin, probe.files, VALIDATOR_LIMITS)
+        if execution is None:
+            return NOT_TRIED + why
+        if exit_code(execution) != probe.wanted:
+            how, _, words = ended(execution).partition(": ")
+            told = f"it ends with {how} instead of exit code {probe.wanted} {probe.where}"
+            return told + (f": {words}" if words else "")
+    return ""
 
-    # -- a validator ---------------------------------------------------------------------------------
 
-    def _as_validator(self, own: list[StoredCase]) -> Iterator[str]:
-        for case in own:
-            execution, why = self.run(self.program, case.data, {}, VALIDATOR_LIMITS)
-            yield _unless(ACCEPT, execution, why, f"on the known input {case.origin.detail!r}")
-        if all(case.data.split() for case in own):
-            execution, why = self.run(self.program, b"", {}, VALIDATOR_LIMITS)
-            if execution is None:
-                yield NOT_TRIED + why
-            elif exit_code(execution) == ACCEPT:
-                yield "it accepts an empty input"
+def _validator_probes(sample: Sample, program: Program, run: _Run) -> _Probes:
+    own = _own(sample)
+    for case in own:
+        yield _Probe(program, case.data, {}, ACCEPT, f"on the known input {case.origin.detail!r}")
+    if all(case.data.split() for case in own):
+        execution, why = run(program, b"", {}, VALIDATOR_LIMITS)
+        if execution is None:
+            yield NOT_TRIED + why
+        elif exit_code(execution) == ACCEPT:
+            yield "it accepts an empty input"
 
-    # -- a checker -----------------------------------------------------------------------------------
 
-    def _as_checker(self, own: list[StoredCase]) -> Iterator[str]:
-        right = self.sample.known.usable(accepted=True)
-        for case in own:
-            for submission in right:
-                yield self._on_a_right_output(case, submission)
-        answered = [case for case in own if case.answer is not None and case.answer.split()]
-        for case in answered[:1]:
-            yield self._on_nonsense(case, b"", "an empty output")
-            yield self._on_nonsense(case, _NONSENSE, "an output that is not an answer")
-        yield self._on_foreign_answers(answered)
+def _known_probes(sample: Sample, program: Program) -> _Probes:
+    """Probe the checker of a row on its known outputs. Its right solutions are not asked: some are wrong."""
+    own = _own(sample)
+    for case in [case for case in own if case.answer is not None][:_KNOWN]:
+        where = f"on the output of the known test {case.origin.detail!r}"
+        yield _checks(program, case, case.answer or b"", ACCEPT, where)
+    yield from _nonsense_probes(program, own)
 
-    def _on_a_right_output(self, case: StoredCase, right: Submission) -> str:
-        ran, _ = self.run(right.program, case.data, {}, self.sample.known.limits)
-        if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
-            return ""  # nothing to compare a checker with
-        execution, why = self._judge(case, ran.stdout)
-        where = f"on the output of a right solution for the known input {case.origin.detail!r}"
-        return _unless(ACCEPT, execution, why, where)
 
-    def _on_nonsense(self, case: StoredCase, output: bytes, what: str) -> str:
-        execution, why = self._judge(case, output)
-        return _unless(REJECT, execution, why, f"on {what}")
+def _checker_probes(sample: Sample, program: Program, run: _Run) -> _Probes:
+    own = _own(sample)
+    for case in own:
+        for right in sample.known.usable(accepted=True):
+            ran, _ = run(right.program, case.data, {}, sample.known.limits)
+            if ran is not None and ran.status is Status.FINISHED and ran.exit_code == 0 and case.answer is not None:
+                where = f"on the output of a right solution for the known input {case.origin.detail!r}"
+                yield _checks(program, case, ran.stdout, ACCEPT, where)
+    yield from _nonsense_probes(program, own)
+    # It must not accept the answers to all other inputs. One or two may be right by chance.
+    answered = [case for case in own if case.answer is not None and case.answer.split()]
+    pairs = [(a, b) for a in answered for b in answered if (a.answer or b"").split() != (b.answer or b"").split()]
+    for case, other in pairs[:_MOST_FOREIGN]:
+        where = f"on the answer to an input other than {case.origin.detail!r}"
+        probe = _checks(program, case, other.answer or b"", REJECT, where)
+        execution, why = run(probe.program, probe.stdin, probe.files, VALIDATOR_LIMITS)
+        if execution is None:
+            yield NOT_TRIED + why
+        elif exit_code(execution) != ACCEPT:
+            yield probe
+            return
+    if len(pairs) > 1:
+        yield "it accepts, for every known input, the answers to all others"
 
-    def _on_foreign_answers(self, answered: list[StoredCase]) -> str:
-        """Return a complaint if it accepts the answers to all other inputs. One or two may be right by chance."""
-        pairs = [
-            (case, other)
-            for case in answered
-            for other in answered
-            if case.answer is not None and other.answer is not None and case.answer.split() != other.answer.split()
-        ]
-        for case, other in pairs[:_MOST_FOREIGN]:
-            assert other.answer is not None
-            execution, why = self._judge(case, other.answer)
-            if execution is None:
-                return NOT_TRIED + why
-            if exit_code(execution) != ACCEPT:
-                return _unless(REJECT, execution, why, f"on the answer to an input other than {case.origin.detail!r}")
-        return "it accepts, for every known input, the answers to all others" if len(pairs) > 1 else ""
 
-    def _judge(self, case: StoredCase, output: bytes) -> tuple[Execution | None, str]:
-        judge = checker_program(Checker(self.program))
-        assert judge is not None
-        assert case.answer is not None
-        return self.run(judge, output, checker_files(case.data, case.answer), VALIDATOR_LIMITS)
+def _nonsense_probes(program: Program, own: Sequence[StoredCase]) -> _Probes:
+    for case in [each for each in own if each.answer and each.answer.split()][:1]:
+        yield _checks(program, case, b"", REJECT, "on an empty output")
+        yield _checks(program, case, _NONSENSE, REJECT, "on an output that is not an answer")
+
+
+def _checks(program: Program, case: StoredCase, output: bytes, wanted: int, where: str) -> _Probe:
+    judge = checker_program(Checker(program)) or program
+    return _Probe(judge, output, checker_files(case.data, case.answer or b""), wanted, where)
+
+
+def _own(sample: Sample) -> list[StoredCase]:
+    return [case for case in sample.log.cases() if case.sample]
 
 
 def leave_out_row_programs(sample: Sample) -> None:
@@ -229,7 +220,7 @@ def leave_out_row_programs(sample: Sample) -> None:
     A run that goes on tries none: what an earlier session decided stays.
     """
     problem, log = sample.problem, sample.log
-    toolbox = SampleToolbox(sample, many_answers=False)
+    toolbox = SampleToolbox(sample)
     begun = log.has_begun(0)
     left_out = log.left_out
     programs = [("validator", each) for each in problem.input_validators]
@@ -254,16 +245,3 @@ def _unfit(sample: Sample, toolbox: SampleToolbox, role: str, program: Program) 
         return f"no endpoint runs {program.language}"
     why = toolbox.row_trial(program) if role == "checker" else toolbox.trial("validator", program)
     return "" if why.startswith(NOT_TRIED) else why
-
-
-def _first(complaints: Iterable[str]) -> str:
-    return next(filter(None, complaints), "")
-
-
-def _unless(wanted: int, execution: Execution | None, why: str, where: str) -> str:
-    if execution is None:
-        return NOT_TRIED + why
-    if exit_code(execution) == wanted:
-        return ""
-    how, _, words = ended(execution).partition(": ")
-    return f"it ends with {how} instead of exit code {wanted} {where}{': ' + words if words else ''}"

@@ -14,8 +14,7 @@ from typing import Protocol
 from balancer.errors import PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint, without_data
 from balancer.pipeline.packages.read import Packages, read_package, read_packages
-from balancer.pipeline.results.problems import SeenBefore
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import SeenBefore, Store
 from balancer.pipeline.results.tally import why_left_out
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
 from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows

@@ -38,12 +38,10 @@ class RemoteTask:
 
     Attributes:
         problem: with its data.
-        allowed_s: see `Sample`.
         part: what the run's store already knows of it.
     """
 
     problem: Problem
-    allowed_s: float | None
     part: bytes
 
 
@@ -54,13 +52,11 @@ class RemoteResult:
     Attributes:
         part: what its store knows of the problem. Times of leases are in seconds since the worker took the problem.
         took_s: seconds since then. The run's process places them in its own time: clocks of machines may differ.
-        hungry: whether the problem is hungry.
         stopped: whether it was stopped.
     """
 
     part: bytes
     took_s: float
-    hungry: bool
     stopped: bool
 
 
@@ -117,9 +113,9 @@ class RemoteJudge:
         self._runner = runner
         self._began_s = time.monotonic()
 
-    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Have a problem judged, and take back the result. Return whether it is hungry."""
-        sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id))
+    def judge(self, problem: Problem) -> None:
+        """Have a problem judged, and take back the result."""
+        sent = RemoteTask(problem, part_of(self._store, problem.id))
         sent_s = time.monotonic() - self._began_s
         came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
         if isinstance(came, str):
@@ -129,7 +125,6 @@ class RemoteJudge:
         if came.stopped:
             raise Stopped
         self._progress.finish(problem.id)
-        return came.hungry
 
 
 def run_remote_task(
@@ -155,8 +150,8 @@ def run_remote_task(
     progress = _ToldProgress()
     began_s = time.monotonic()
 
-    def came(*, hungry: bool = False, stopped: bool = False) -> RemoteResult:
-        return RemoteResult(part_of(store, problem, whole=True), time.monotonic() - began_s, hungry, stopped)
+    def came(*, stopped: bool) -> RemoteResult:
+        return RemoteResult(part_of(store, problem, whole=True), time.monotonic() - began_s, stopped)
 
     with Scratch(prefix="balancer-away-") as scratch, Store(scratch.path / "part") as store:
         begin_with(store, sent.part)
@@ -165,15 +160,14 @@ def run_remote_task(
         record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
         settings = settings_of(config)
         runner = open_runner(pool, executors, settings, config.verify, record, trust)
-        hungry = stopped = False
+        stopped = False
         try:
             with _telling(lambda: tell(progress.take(problem)), runner):
-                judge = LocalJudge(find_generators(config, registry), settings, runner, store, progress)
-                hungry = judge.judge(sent.problem, sent.allowed_s)
+                LocalJudge(find_generators(config, registry), settings, runner, store, progress).judge(sent.problem)
         except Stopped:
             stopped = True
         tell(progress.take(problem))
-        return came(hungry=hungry, stopped=stopped)
+        return came(stopped=stopped)
 
 
 @contextmanager
@@ -214,10 +208,9 @@ class _ToldProgress(Progress):
         with self._lock:
             done, self._told = self._done - self._told, self._done
             lines, self._lines = tuple(self._lines), []
-            activity = self._activities.get(problem)
-            if activity is not None:
-                activity = replace(activity, since_s=activity.since_s - self._clock())
-            return WorkerProgress(problem, done, self._ahead.get(problem), lines, activity)
+            at_work = self._of(problem)
+            activity = at_work.activity and replace(at_work.activity, since_s=at_work.activity.since_s - self._clock())
+            return WorkerProgress(problem, done, at_work.ahead, lines, activity)
 
     def _show(self) -> None:
         pass

@@ -21,20 +21,18 @@ from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 from balancer.opening.pool import Pool
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.proposing import OpenedGenerator
+from balancer.pipeline.proposing import OpenedGenerator, RunServices
 from balancer.pipeline.report.export import conclude
-from balancer.pipeline.results.records import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.problem_source import (
-    ProblemSource,
     find_packages,
     languages_in,
     lines_on_missing,
     open_problem_source,
 )
-from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge, RemoteWorkers
+from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge
 from balancer.pipeline.running.setting_up import (
     LocalJudge,
     SessionRecord,
@@ -49,7 +47,6 @@ from balancer.program import Executor
 from balancer.sandbox.executors import LiveExecutors, executor_maker, languages_of, make_executors
 from balancer.sandbox.probes import pings_of
 from balancer.settings.config import Config
-from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings
 from balancer.shells.prober import Prober
 
@@ -95,118 +92,73 @@ def run_pipeline(
         BalancerError: the run cannot continue, e.g. because the disk is full; what was judged is kept.
     """
     with ExitStack() as stack:
-        parts = _put_together(config, registry, console, options, stack)
-        return _run_session(parts, options.live, stack)
+        # Whatever may fail is checked before the folder is claimed; first of all, whether a package can be read.
+        settings = settings_of(config)
+        found = find_packages(settings)
+        generators = find_generators(config, registry)
+        if options.engine is not None:
+            _refuse_what_is_not_shared(config, generators)
+        workers = stack.enter_context(options.engine.open(config)) if options.engine is not None else None
+        pool = stack.enter_context(Pool.from_config(config, registry=registry)) if workers is None else workers.pool
+        _refuse_an_empty_pool(pool, config)
+        folder = Path(settings.results)
+        store = stack.enter_context(Store(folder, fresh=options.fresh))
+        executors = _executors(pool, config, registry, folder / "compiled", stack)
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+        languages = languages_of(executors, languages_in(found.packages.read, settings.python))
+        for line in lines_on_missing(found.packages.read, languages):
+            say(line)
+        source = open_problem_source(settings, found, languages, store, say, options.shard)
+
+        session = store.begin_session(pool.stats().strategy, _slots(config, pool))
+        if workers is None and config.pool.connect is None:  # all leases are made here, so that they can be traced
+            stack.enter_context(pool.trace(store.trace))
+        record = SessionRecord(store, session, say, time.monotonic())
+        runner = open_runner(pool, executors, settings, config.verify, record)
+        _send_pings(config, pool, executors, stack)
+        services = RunServices(config.llm, registry, settings.outage_s, store.answers, say)
+        opened = [
+            stack.enter_context(each.open(services)) if isinstance(each, OpenedGenerator) else each
+            for each in generators
+        ]
+        progress = stack.enter_context(Progress(console, source.count, unit=source.unit, streamed=source.streamed))
+        if options.live is not None:
+            _show_page(config, pool, options.live, progress, stack)
+        for problem in source.known:
+            progress.plan(problem.id, _guess(problem, settings))
+        judge: ProblemJudge = LocalJudge(opened, settings, runner, store, progress)
+        if workers is not None:
+            judge = RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
+        with _stop_on_signal(runner, progress) as told:
+            complete = ProblemTurns(source, judge, store, progress, runner).take_all()
+        store.end_session(session, pool.stats().to_dict() if workers is None else workers.stats(), complete=complete)
+        return replace(conclude(store, folder, say), stopped_by=told[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a run.
-
-    Attributes:
-        config, settings, registry: as given.
-        generators: not opened yet.
-        workers: processes that judge the problems; None: this process does.
-        pool, executors: where programs run, and the executor of each endpoint, by name.
-        store: the results so far.
-        services: for the generators.
-        source: the problems.
-    """
-
-    config: Config
-    settings: PipelineSettings
-    registry: Registry
-    generators: Sequence[Generator]
-    workers: RemoteWorkers | None
-    pool: Pool
-    executors: Mapping[str, Executor]
-    store: Store
-    services: "_Services"
-    source: ProblemSource
-
-    @property
-    def owns_leases(self) -> bool:
-        """Whether all leases of the run are made by this process, so that it can trace them."""
-        return self.workers is None and self.config.pool.connect is None
-
-    @property
-    def slots(self) -> int:
-        """Largest number of leases at once."""
-        config = self.config
-        if config.pool.connect is None and not config.discovery:
-            return slots_of(config)
-        return sum(each.capacity for each in self.pool.endpoints())
+def _slots(config: Config, pool: Pool) -> int:
+    """Return the largest number of leases at once."""
+    if config.pool.connect is None and not config.discovery:
+        return slots_of(config)
+    return sum(each.capacity for each in pool.endpoints())
 
 
-def _put_together(
-    config: Config, registry: Registry, console: Console, options: RunOptions, stack: ExitStack
-) -> _Parts:
-    """Open the parts of a run, until `stack` is closed. Whatever may fail is checked before the folder is claimed."""
-    settings = settings_of(config)
-    found = find_packages(settings)  # first of all: if no package can be read, no results folder is created
-    generators = find_generators(config, registry)
-    if options.engine is not None:
-        _refuse_what_is_not_shared(config, generators)
-    workers = stack.enter_context(options.engine.open(config)) if options.engine is not None else None
-    pool = stack.enter_context(Pool.from_config(config, registry=registry)) if workers is None else workers.pool
-    _refuse_an_empty_pool(pool, config)
-    store = stack.enter_context(Store(Path(settings.results), fresh=options.fresh))
-    executors = _executors(pool, config, registry, Path(settings.results) / "compiled", stack)
-    services = _Services(config.llm, registry, settings.outage_s, store.answers, console)
-    languages = languages_of(executors, languages_in(found.packages.read, settings.python))
-    for line in lines_on_missing(found.packages.read, languages):
-        services.say(line)
-    source = open_problem_source(settings, found, languages, store, services.say, options.shard)
-    return _Parts(config, settings, registry, generators, workers, pool, executors, store, services, source)
-
-
-def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
-    pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
-    session = store.begin_session(pool.stats().strategy, parts.slots)
-    if parts.owns_leases:
-        stack.enter_context(pool.trace(store.trace))
-    began_s = time.monotonic()
-    record = SessionRecord(store, session, parts.services.say, began_s)
-    runner = open_runner(pool, parts.executors, settings, parts.config.verify, record)
-    _send_pings(parts, stack)
-    generators = [
-        stack.enter_context(each.open(parts.services)) if isinstance(each, OpenedGenerator) else each
-        for each in parts.generators
-    ]
-    progress = stack.enter_context(
-        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed)
-    )
-    if live is not None:
-        _show_page(parts, live, progress, stack)
-    for problem in source.known:
-        progress.plan(problem.id, _guess(problem, settings))
-    judge: ProblemJudge = (
-        LocalJudge(generators, settings, runner, store, progress)
-        if workers is None
-        else RemoteJudge(workers, store, session, progress, runner, settings.sample_level_workers)
-    )
-    with _stop_on_signal(runner, progress) as told:
-        complete = ProblemTurns(source, judge, store, progress, runner, settings.budget_s).take_all()
-    stats = pool.stats().to_dict() if workers is None else workers.stats()
-    store.end_session(session, stats, complete=complete)
-    return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)
-
-
-def _send_pings(parts: _Parts, stack: ExitStack) -> None:
+def _send_pings(config: Config, pool: Pool, executors: Mapping[str, Executor], stack: ExitStack) -> None:
     """Ping the endpoints of the config, until `stack` is closed. A server pings its endpoints itself."""
-    health = parts.config.health
-    if parts.config.pool.connect is None and health and health.ping != "off":
-        own = {endpoint.name: parts.executors[endpoint.name] for endpoint in parts.config.pool_endpoints}
-        pings = pings_of(own, health.ping)
-        stack.enter_context(Prober(parts.pool, pings, every_s=health.ping_every_s, conclusive=health.conclusive))
+    health = config.health
+    if config.pool.connect is None and health and health.ping != "off":
+        pings = pings_of({endpoint.name: executors[endpoint.name] for endpoint in config.pool_endpoints}, health.ping)
+        stack.enter_context(Prober(pool, pings, every_s=health.ping_every_s, conclusive=health.conclusive))
 
 
-def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -> None:
+def _show_page(config: Config, pool: Pool, port: int, progress: Progress, stack: ExitStack) -> None:
     """Serve a page that shows the run, until `stack` is closed."""
     progress.watched = True
-    token, redact = token_of_environment(), parts.config.redact
-    contents = PageContents(extra=progress.tables, name=Path(parts.config.file).stem)
-    page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, contents=contents))
+    contents = PageContents(extra=progress.tables, name=Path(config.file).stem)
+    token = token_of_environment()
+    page = stack.enter_context(open_page(pool, port=port, token=token, redact=config.redact, contents=contents))
     progress.say(f"page at {page.url}")
 
 
@@ -220,20 +172,6 @@ def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stac
     live = LiveExecutors(pool, frozenset(), executor_maker(registry, cache, config))  # they may come and go
     stack.callback(live.close)
     return live
-
-
-@dataclass(frozen=True, slots=True)
-class _Services:
-    """What the run offers to its generators before the first problem. See `RunServices`."""
-
-    llm: LlmSettings | None
-    registry: Registry
-    outage_s: float
-    answers: Answers
-    console: Console
-
-    def say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal)
 
 
 def _refuse_an_empty_pool(pool: Pool, config: Config) -> None:
@@ -272,32 +210,29 @@ def slots_of(config: Config) -> int:
     return sum(min(slots, caps[host]) for host, slots in capacities.items())
 
 
-@dataclass(slots=True)
-class _StopSignal:
-    """The signal that stopped the run; 0: none."""
-
-    signal: int = 0
-
-
 @contextmanager
-def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_StopSignal]:
-    """Stop cleanly at the first SIGINT or SIGTERM. At the second, die at once, which does not harm the store."""
-    told = _StopSignal()
+def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[list[int]]:
+    """Stop cleanly at the first SIGINT or SIGTERM. At the second, die at once, which does not harm the store.
+
+    Yields a list of the signal that stopped the run; 0: none.
+    """
+    told = [0]
     if threading.current_thread() is not threading.main_thread():
         yield told
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        told.signal = number
-        for each in signals:
+        told[0] = number
+        for each in before:
             signal.signal(each, signal.SIG_DFL)
         progress.say("stopping after the programs that run now; repeat to stop at once")
         runner.stop()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.signal(each, stop) for each in signals}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, stop)
     try:
         yield told
     finally:
-        for each in signals:
-            signal.signal(each, before[each])
+        for each, handler in before.items():
+            signal.signal(each, handler)

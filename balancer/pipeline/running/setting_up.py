@@ -123,8 +123,9 @@ class LocalJudge:
         self._store = store
         self._progress = progress
 
-    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Take a problem through its rounds. Return whether it is hungry."""
+    def judge(self, problem: Problem) -> None:
+        """Take a problem through its rounds."""
+        allowed_s = self._settings.budget_s or None
         sample = Sample(problem, self._generators, self._settings, self._runner, self._store, self._progress, allowed_s)
         with sample.threads:
-            return judge_problem(sample)
+            judge_problem(sample)

@@ -1,12 +1,10 @@
-"""Turns of problems: all are judged, some at a time, each within its time budget, and some again.
+"""Turns of problems: all are judged, some at a time, each within its time budget.
 
-Decides the order, how many problems are in memory (those at work, and the next one), who gets the time that others
-leave, and what the next session must do.
+Decides the order, how many problems are in memory (those at work, and the next one), and what the next session must do.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from balancer.errors import BalancerError, PackageError
@@ -17,23 +15,11 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.problem_source import ProblemSource, SourcedProblem
 from balancer.problem import Problem
 
-__all__ = [
-    "ProblemJudge",
-    "ProblemTurns",
-    "Spending",
-    "Turn",
-    "WorkersLost",
-    "further_turns",
-    "next_allowances",
-    "work_through",
-]
+__all__ = ["ProblemJudge", "ProblemTurns", "WorkersLost", "work_through"]
 
 Item = TypeVar("Item")
-Turn = tuple[Problem, float | None]  # a problem, and the seconds on made-up inputs after which it must stop
 
 _LOOK_S = 0.2  # short waits, so that the main thread handles signals
-_MOST_TURNS = 10
-_LEAST_S = 1.0  # a smaller share is not worth another turn
 
 
 class WorkersLost(BalancerError):
@@ -49,12 +35,8 @@ class ProblemJudge(Protocol):
 
     at_once: int
 
-    def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Take a problem through its rounds. Return whether it is hungry: more time might kill a survivor.
-
-        Args:
-            problem: with its data.
-            allowed_s: see `Sample`.
+    def judge(self, problem: Problem) -> None:
+        """Take a problem, which has its data, through its rounds.
 
         Raises:
             Stopped: the run was stopped.
@@ -72,42 +54,28 @@ class ProblemTurns:
         store: knows the result and the time of each.
         progress: counts those that are over.
         runner: is stopped if one fails.
-        budget_s: seconds for made-up inputs, of each problem; 0: no limit.
     """
 
     def __init__(
-        self,
-        source: ProblemSource,
-        judge: ProblemJudge,
-        store: Store,
-        progress: Progress,
-        runner: Runner,
-        budget_s: float,
+        self, source: ProblemSource, judge: ProblemJudge, store: Store, progress: Progress, runner: Runner
     ) -> None:
         self._source = source
         self._judge = judge
         self._store = store
         self._progress = progress
         self._runner = runner
-        self._budget_s = budget_s
-        self._hungry: dict[str, bool] = {}
         self._lost = False
 
     def take_all(self) -> bool:
         """Judge all problems. Return whether all were judged to their end."""
-        complete = self._first_turns(self._source.problems())
-        if complete and self._budget_s:
-            complete = further_turns(
-                self._budget_s, self._source.known, self._hungry, self._store,
-                lambda turns: work_through(turns, self._take, self._judge.at_once, self._runner),
-            )  # fmt: skip
+        complete = self._judge_all(self._source.problems())
         while complete and (again := self._store.withdraw()):  # an endpoint that lied had a part in these
-            complete = self._first_turns(each for each in self._source.problems() if each.problem.id in again)
+            complete = self._judge_all(each for each in self._source.problems() if each.problem.id in again)
         self._store.withdraw()  # the run was stopped: the next session judges them
         return complete and not self._lost
 
-    def _first_turns(self, problems: Iterator[SourcedProblem]) -> bool:
-        return work_through(self._counted(problems), self._take_first, self._judge.at_once, self._runner)
+    def _judge_all(self, problems: Iterator[SourcedProblem]) -> bool:
+        return work_through(self._counted(problems), self._take, self._judge.at_once, self._runner)
 
     def _counted(self, problems: Iterator[SourcedProblem]) -> Iterator[SourcedProblem]:
         """Yield the problems, and tell the progress how many there are: rows may turn out to be left out."""
@@ -116,23 +84,19 @@ class ProblemTurns:
             yield each
         self._progress.expect(self._source.count)
 
-    def _take_first(self, sourced: SourcedProblem) -> None:
+    def _take(self, sourced: SourcedProblem) -> None:
+        problem = sourced.problem
         if sourced.done:
-            self._progress.finish(sourced.problem.id)
-        else:
-            self._take((sourced.problem, self._budget_s or None))
-
-    def _take(self, turn: Turn) -> None:
-        problem, allowed_s = turn
+            self._progress.finish(problem.id)
+            return
         try:
             problem = self._source.whole(problem)
         except PackageError as error:
             self._put_off(problem, "; ".join(error.problems))
             return
         try:
-            self._hungry[problem.id] = self._judge.judge(problem, allowed_s)
+            self._judge.judge(problem)
         except WorkersLost as error:
-            self._hungry[problem.id] = False
             self._put_off(problem, str(error))
         settle(self._store, problem)
 
@@ -141,59 +105,6 @@ class ProblemTurns:
         self._progress.put_off(problem.id)
         self._progress.say(f"{problem.id} is left for the next session: {why}")
         self._lost = True
-
-
-# -- time budgets ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """Time that a problem has spent, and whether it is hungry: more time might kill a survivor."""
-
-    spent_s: float
-    hungry: bool
-
-
-def further_turns(
-    budget_s: float,
-    problems: Sequence[Problem],
-    hungry: Mapping[str, bool],
-    store: Store,
-    work: Callable[[Iterator[Turn]], bool],
-) -> bool:
-    """Give further turns while there is time left and a hungry problem.
-
-    Args:
-        budget_s: of each problem.
-        problems: all of them, after their first turn.
-        hungry: by id, whether a problem's time ended too soon; `work` updates it.
-        store: knows the time that each has spent.
-        work: works on some of them; returns False if the run was stopped.
-
-    Returns:
-        False if the run was stopped.
-    """
-    for _ in range(_MOST_TURNS):
-        spendings = {each.id: Spending(store.of(each.id).spent_s, hungry.get(each.id, False)) for each in problems}
-        allowed = next_allowances(budget_s, spendings)
-        if not allowed:
-            return True
-        if not work((each, allowed[each.id]) for each in problems if each.id in allowed):
-            return False
-    return True
-
-
-def next_allowances(budget_s: float, spendings: Mapping[str, Spending]) -> dict[str, float]:
-    """Return how many seconds each hungry problem may have spent after its next turn, by name.
-
-    The rest of all budgets together is shared equally among the hungry ones. Returns nothing if the share is too small,
-    or if none is hungry.
-    """
-    hungry = [name for name, each in spendings.items() if each.hungry]
-    left_s = budget_s * len(spendings) - sum(each.spent_s for each in spendings.values())
-    if not hungry or left_s / len(hungry) < _LEAST_S:
-        return {}
-    return {name: spendings[name].spent_s + left_s / len(hungry) for name in hungry}
 
 
 # -- many at once --------------------------------------------------------------------------------------

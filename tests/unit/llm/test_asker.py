@@ -8,7 +8,7 @@ import pytest
 from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.pipeline.llm.asker import Asker, ModelAccount, Prompts
 from balancer.pipeline.llm.client import Declined, ModelReply, NotAnswered
-from balancer.pipeline.proposing import StoredAnswer, TokenUsage
+from balancer.pipeline.results.records import StoredAnswer, TokenUsage
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.llm.asker import ModelAccount, NoBudget
-from balancer.pipeline.proposing import TokenUsage
+from balancer.pipeline.results.records import TokenUsage
 from balancer.settings.llm import LlmBudget
 from tests.patience import PATIENCE_S
 

@@ -12,9 +12,8 @@ import pytest
 
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.results.store import Roster, RosterEntry, StoredCase
 from balancer.pipeline.round import judging
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
@@ -77,11 +76,6 @@ def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path):
     others = [names & set(RIGHT) for n, names in ran.items() if n != 8]
     assert others
     assert all(names == {*RIGHT[:5], LAST} for names in others), "the quickest, and one of each language"
-
-
-def test_without_a_budget_everybody_runs_on_all(tmp_path):
-    ran, _, states = judged(tmp_path, None)
-    assert all(names >= set(RIGHT) for n, names in ran.items() if states[n] is CaseState.READY)
 
 
 def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path, monkeypatch):

@@ -61,13 +61,6 @@ def test_a_plan_may_be_corrected():
     ], "more was done than was planned, and the total is never below what is done"
 
 
-def test_before_anything_is_done_no_time_is_told():
-    progress, clock, out = make()
-    clock.now_s += 10
-    progress.plan("p", 5)
-    assert out.getvalue() == "0/2 problems, 0/5 runs, 10 s, time left not known yet\n"
-
-
 def test_a_finished_problem_counts_once():
     progress, clock, out = make()
     progress.finish("p")
@@ -75,28 +68,6 @@ def test_a_finished_problem_counts_once():
     clock.now_s += 10
     progress.finish("p")
     assert out.getvalue().startswith("1/2 problems, 0/0 runs")
-
-
-def test_what_is_said_is_no_markup():
-    progress, _, out = make()
-    progress.say("[bold]stopping[/nonsense]: 100 programs")
-    assert out.getvalue() == "[bold]stopping[/nonsense]: 100 programs\n"
-
-
-def test_on_a_terminal_there_is_a_bar():
-    progress, clock, out = make(1, terminal=True)
-    with progress:
-        progress.plan("p", 4)
-        progress.advance("p")
-        progress.finish("p")
-        clock.now_s += 100
-        progress.advance("q")
-        progress.say("a line above it")
-    shown = out.getvalue()
-    assert "1/1 problems" in shown
-    assert "nearly done" in shown
-    assert "a line above it" in shown
-    assert "runs," not in shown
 
 
 def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were():
@@ -176,10 +147,3 @@ def test_a_line_comes_by_itself_while_a_search_counts_nothing():
         progress.now("a", "searching inputs for", 60.0)
         clock.now_s += 25
         assert came.wait(PATIENCE_S)
-
-
-def test_in_a_log_a_line_stays_one_line():
-    out = StringIO()
-    with Progress(Console(file=out, width=80), 2) as progress:
-        progress.say("word " * 40)
-    assert len(out.getvalue().splitlines()) == 1

@@ -10,7 +10,7 @@ import pytest
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import PutOff, ended
 from balancer.pipeline.results.collect import problem_result, settle
-from balancer.pipeline.results.problems import Roster, SeenBefore
+from balancer.pipeline.results.store import Roster, SeenBefore
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Problem, Proposal
 from balancer.program import Execution, Status
@@ -72,12 +72,6 @@ def test_a_stop_amid_the_proposals_begins_no_round(tmp_path):
         assert not sample.store.of(bench.problem.id).has_begun(0)
         assert end_of(sample.store, bench.problem).cases == ()
     assert judged(bench) == whole
-
-
-def test_any_other_error_costs_the_generator_its_round(tmp_path):
-    end = judged(Bench(tmp_path, generators=(Own(), Unable(RuntimeError("broken")))))
-    assert end.notes == ("generator 'numbers' failed: RuntimeError: broken",)
-    assert len(end.cases) == 2
 
 
 _GCC = b"a.cpp: In function 'int main()':\na.cpp:1:12: error: expected expression\n    1 | int main( {\n      | ^\n"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -51,7 +52,7 @@ class Mortal(Store):
         super().__init__(folder)
         write = self.log.add_all
 
-        def counted(events: Sequence[Event]) -> None:
+        def counted(events: Sequence[Event], **how: Any) -> None:
             with self._counting:
                 self.writes += 1
                 if self.stop is not None and self.writes == self.left:
@@ -59,7 +60,7 @@ class Mortal(Store):
                 elif self.stop is None and self.writes > self.left:
                     self.log._later.clear()
                     raise Died  # and so does every later one
-            write(events)
+            write(events, **how)
 
         self.log.add_all = counted
 

@@ -16,15 +16,13 @@ from balancer.pipeline.round.acts import (
     Act,
     ActEnd,
     Answer,
-    Equip,
     Execute,
     JudgeCase,
-    Now,
     Propose,
     RunAgain,
     Validate,
 )
-from balancer.pipeline.round.known import Known
+from balancer.pipeline.round.known import Known, ProblemClock
 from balancer.pipeline.round.round import Round
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.shell import judge_problem
@@ -41,11 +39,21 @@ DOUBTFUL = {"double, but 13": lambda n: Verdict.WRONG_ANSWER if n == 13 else Ver
 class World:
     """Ends the acts of a round as it likes: `draw` says which of those under way is next."""
 
-    def __init__(self, known: Known, inputs: list[int], draw: Callable[[int], int], run_s: float = 0.0) -> None:
-        self.known, self.inputs, self.draw, self.run_s = known, inputs, draw, run_s
-        self.round = Round(known)
+    def __init__(
+        self,
+        problem: Problem,
+        log: ProblemLog,
+        chosen: PipelineSettings,
+        inputs: list[int],
+        draw: Callable[[int], int],
+        allowed_s: float | None = None,
+        run_s: float = 0.0,
+    ) -> None:
+        self.clock = ProblemClock(log, allowed_s, lambda: self.now_s)
+        self.known = Known(problem, log, chosen, self.clock, frozenset({"python"}))
+        self.inputs, self.draw, self.run_s, self.now_s = inputs, draw, run_s, 0.0
+        self.round = Round(self.known, refines=True)
         self.ran: Counter[tuple[str, int]] = Counter()
-        self.now = Now()
         self.most = 0
         self.killed = False
 
@@ -57,9 +65,8 @@ class World:
             self.killed = left == 0  # after the first of what is written of this event
             self.most = max(self.most, len(under_way))
             act = under_way.pop(self.draw(len(under_way)))
-            if self.known.spending:
-                self.now = replace(self.now, spent_s=self.now.spent_s + self.run_s)
-            under_way += self.round.on(replace(self.end(act), now=self.now))
+            self.now_s += self.run_s
+            under_way += self.round.on(self.end(act))
 
     def end(self, act: Act) -> ActEnd:
         log = self.known.log
@@ -75,8 +82,6 @@ class World:
                 if isinstance(act, Answer) and verdict is Verdict.ACCEPTED and not self.killed:
                     log.set_case(act.case.id, CaseState.VALID, "", b"%d" % (2 * n))
                 assert isinstance(act, Answer) or act.case.answer is not None
-            case Equip():
-                return ActEnd(act, more=True)
             case Propose():
                 some = [self.inputs.pop(0) for _ in range(min(len(self.inputs), 4))]
                 batch = ProposalBatch([Proposal(b"%d" % n, Origin("made up", "")) for n in some])
@@ -125,10 +130,8 @@ def _live(inputs, doubtful, allowed_s, workers, data):
     )  # fmt: skip
     log, left, ran = ProblemLog(problem.id), list(inputs), Counter[tuple[str, int]]()
     for most in (*data.draw(st.lists(st.integers(0, 60), max_size=2)), None):  # sessions that are killed, and the last
-        known = Known(problem, log, chosen, allowed_s, frozenset({"python"}))
-        world = World(
-            known, left, lambda many: data.draw(st.integers(0, many - 1)), run_s=0.0 if allowed_s is None else 0.5
-        )
+        world = World(problem, log, chosen, left, lambda many: data.draw(st.integers(0, many - 1)), allowed_s, 0.5)
+        known = world.known
         world.play(most)
         ran += world.ran
     assert world.round.done, "every act is answered, so nothing is waited for"
@@ -137,12 +140,12 @@ def _live(inputs, doubtful, allowed_s, workers, data):
     alive = known.surviving()
     assert not log.cases(CaseState.PROPOSED, CaseState.VALID, CaseState.UNJUDGED)
     for case in log.cases(CaseState.READY):
-        if allowed_s is None or not known.over:
+        if allowed_s is None or not known.clock.over:
             assert all(known.verdict(each, case) for each in alive if each.name != "slow from 20"), "none is forgotten"
         assert known.verdict(known.jury[0], case) is Verdict.ACCEPTED
     for name, cases in known.killed().items():
         assert all(TRUTH[name](int(case.data)).kills for case in cases)
-    again = World(Known(problem, log, chosen, allowed_s, frozenset({"python"})), [], lambda many: 0)
+    again = World(problem, log, chosen, [], lambda many: 0, allowed_s)
     again.play()
     assert again.ran.keys().isdisjoint(ran.keys()), "a session that goes on repeats nothing"
 
@@ -150,8 +153,7 @@ def _live(inputs, doubtful, allowed_s, workers, data):
 def test_what_kills_goes_to_the_jury_before_other_inputs_do():
     problem = problem_of([*RIGHT, *DOUBTFUL])
     chosen = PipelineSettings(problems="-", max_inputs=9, generators=["data"], output_generation_workers=1)
-    known = Known(problem, ProblemLog(problem.id), chosen, 60.0, frozenset({"python"}))
-    world = World(known, [3, 5, 6, 7, 8, 9, 20], lambda many: 0)
+    world = World(problem, ProblemLog(problem.id), chosen, [3, 5, 6, 7, 8, 9, 20], lambda many: 0, 60.0)
     order: list[tuple[RunStage, str, int]] = []
     ended = world.end
 

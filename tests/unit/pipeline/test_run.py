@@ -12,7 +12,6 @@ from rich.console import Console
 
 from balancer.errors import BalancerError, ConfigError
 from balancer.hookspecs import ExecutorPlugin
-from balancer.observing.traces import read_trace
 from balancer.pipeline.results.problem_log import ProblemLog
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
@@ -118,12 +117,6 @@ class Pinged(FakeExecutor):
 
 
 # -- one run -------------------------------------------------------------------------------------------
-
-
-def test_a_lease_says_for_which_problem_and_stage_it_is(bench):
-    bench.run()
-    tasks = {attempt.task for attempt in read_trace(bench.folder / "results/run.sqlite").attempts}
-    assert {"doubling: reference", "tripling: validate_solution", "zeroing: validate_input"} <= tasks
 
 
 def test_a_run_judges_everything_and_counts_every_lease(bench):
@@ -235,16 +228,6 @@ def test_other_settings_are_another_run(bench, before, after, named):
     assert bench.closed, "executors that were made are closed"
     assert bench.run(fresh=True).sessions == 1
     assert bench.calls > 0
-
-
-def test_other_problems_are_another_run(bench):
-    bench.run()
-    bench.package("doubling", wrong=("crash at 0",))
-    with pytest.raises(ConfigError, match="other problem doubling;"):
-        bench.run()
-    bench.package("fourth")
-    with pytest.raises(ConfigError, match="other problem doubling, problem fourth;"):
-        bench.run()
 
 
 def test_a_language_that_came_since_is_another_run(bench):

@@ -11,9 +11,8 @@ import pytest
 
 from balancer.pipeline.generators.learn import knowledge
 from balancer.pipeline.results.collect import problem_result
-from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import Roster, Store
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution

@@ -13,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.judging.runner import Runner, Stopped
 from balancer.pipeline.results.problem_log import ProblemLog
-from balancer.pipeline.results.run_result import CaseState, RunStage
-from balancer.pipeline.round.acts import Act, ActEnd, Equip, Propose
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.acts import Act, ActEnd, Propose
 from balancer.pipeline.round.judging import agreed, work
-from balancer.pipeline.round.known import Known
-from balancer.pipeline.round.shell import Shell, judge_problem
+from balancer.pipeline.round.known import Known, ProblemClock
+from balancer.pipeline.round.proposal_batches import ProposalBatches
+from balancer.pipeline.round.shell import judge_problem
+from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.settings.pipeline import PipelineSettings
-from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
+from tests.unit.pipeline.bench import Bench, Numbers, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, TRUTH, finished
 
@@ -64,7 +65,8 @@ def test_what_follows_from_an_act_comes_before_the_rest_and_is_not_kept():
         return follows
 
     acts = [Propose(0, wanted) for wanted in range(50)]
-    steps = work(Known(make_problem(), ProblemLog("p"), PipelineSettings(problems=".")), 2, acts, then)
+    log, settings = ProblemLog("p"), PipelineSettings(problems=".")
+    steps = work(Known(make_problem(), log, settings, ProblemClock(log, None, lambda: 0.0)), 2, acts, then)
     under_way, done = next(steps), []
     with suppress(StopIteration):
         while True:
@@ -143,21 +145,6 @@ def test_what_was_too_slow_on_a_case_is_not_run_on_more(tmp_path):
     assert all(end.verdict("square", n) is Verdict.WRONG_ANSWER for n in made_up)
 
 
-def test_each_stage_runs_what_it_is_for(bench):
-    executor = FakeExecutor()
-    with bench.open({"a": executor}) as sample:
-        spans = sample.runner.attempts.hooks.on_span.__self__
-        judge_problem(sample)
-        ready = {case.id for case in sample.store.of("doubling").cases(CaseState.READY)}
-    by_stage = {stage: {(s.subject, s.case) for s in spans if s.stage is stage} for stage in RunStage}
-    assert by_stage[RunStage.REFERENCE] == {("double", case) for case in ready}
-    assert by_stage[RunStage.AGREE] == {("add", case) for case in ready}
-    quick = {(name, case) for name in TRUTH if name != SLOW for case in ready}
-    assert {run for run in by_stage[RunStage.VALIDATE_SOLUTION] if run[0] != SLOW} == quick
-    assert {subject for subject, _ in by_stage[RunStage.VALIDATE_INPUT]} == {"check input"}
-    assert len(spans) == sum(len(pairs) for pairs in by_stage.values()), "nothing is run twice"
-
-
 # -- accepted submissions that disagree ----------------------------------------------------------------
 
 
@@ -168,13 +155,6 @@ def test_a_disagreement_is_contested_and_not_used(tmp_path):
     assert end.verdict("double, but 13", 13) is Verdict.WRONG_ANSWER
     contested = next(case[0] for case in end.cases if case[1] == b"13")
     assert {name for name, case, _ in end.verdicts if case == contested} == {"double", "double, but 13"}
-
-
-def test_a_reference_that_disagrees_with_the_package_is_contested(tmp_path):
-    end = judged(with_problem(tmp_path, own=[1, 2, 3], answers={1: b"2", 2: b"5"}))
-    assert end.inputs(CaseState.CONTESTED) == [2]
-    assert end.verdict("double", 2) is Verdict.WRONG_ANSWER
-    assert [case[2] for case in end.cases[:3]] == [b"2", b"5", b"6\n"], "the package's answers are kept"
 
 
 @pytest.mark.parametrize("reference", ["slow from 20", "crash at 0", "wordy at 9"])
@@ -286,25 +266,6 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(tmp_p
             assert end_of(sample.store, bench.problem).left_out == left_out
 
 
-def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path):
-    checker = Checker(flags=("float_relative_tolerance", "1e-5"))
-    bench = with_problem(
-        tmp_path,
-        accepted=["a bit less", "rounded", "a bit more", "double"],
-        wrong=["square"],
-        own=[1, 30],
-        checker=checker,
-    )
-    end = judged(replace(bench, problem=replace(bench.problem, packaged=True)))
-    assert end.inputs(CaseState.CONTESTED) == []
-    assert {case[2] for case in end.cases if case[5] is CaseState.READY} == {
-        b"%d\n" % (2 * n) for n in end.inputs(CaseState.READY)
-    }
-
-
-# -- what cannot be used -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("broken", [["broken"], ["broken", "broken 2"]])
 def test_a_reference_that_does_not_compile_is_left_out_for_the_next(tmp_path, broken, monkeypatch):
     monkeypatch.setitem(PROGRAMS, "broken 2", PROGRAMS["broken"])
@@ -337,14 +298,6 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(tmp_path, changes, left_o
     assert bool(end.verdicts) is bool(ready)
     with bench.open({}) as sample:
         assert sample.store.of("doubling").left_out[left_out[0]] == why
-
-
-def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path):
-    executor = FakeExecutor()
-    bench = with_problem(tmp_path, wrong=["broken", "square"])
-    end = judged(bench, {"a": executor})
-    assert end.left_out == ("broken",)
-    assert sum(program.source == "broken" for program in executor.calls) <= bench.workers
 
 
 # -- generators ----------------------------------------------------------------------------------------
@@ -395,9 +348,8 @@ def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path):
         bench = Bench(tmp_path / f"{name}-{seed}", make_problem(name), (Numbers(),))
         with bench.open({"a": FakeExecutor()}) as sample:
             settings = bench.settings.model_copy(update={"seed": seed})
-            shell = Shell(replace(sample, settings=settings))
-            shell.carry_out(Equip(many_answers=False))
-            shell.carry_out(Propose(0, bench.max_inputs, ()))
+            sample = replace(sample, settings=settings)
+            ProposalBatches(sample, SampleToolbox(sample)).ask(Propose(0, bench.max_inputs, ()))
             return [int(case.data) for case in sample.store.of(name).cases()]
 
     assert proposed("p", 1) != proposed("q", 1)
@@ -487,12 +439,6 @@ def flaky(seed: int, *, failing: float = 0.3) -> dict[str, Executor]:
     return {"a": one("a"), "b": one("b")}
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_failures_that_retries_outlast_change_nothing(tmp_path, seed):
-    undisturbed = judged(Bench(tmp_path / "undisturbed"))
-    assert judged(Bench(tmp_path / "flaky", attempts=40), flaky(seed)) == undisturbed
-
-
 def test_when_all_is_down_nothing_is_lost_and_the_next_session_makes_it_good(tmp_path):
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "down")
@@ -533,45 +479,6 @@ def test_the_end_does_not_depend_on_which_thread_was_faster(tmp_path, seed):
 
     executors = {name: FakeExecutor(call_s=some_time) for name in "abcde"}
     assert judged(Bench(tmp_path / "timed", workers=5), executors) == undisturbed
-
-
-def test_no_more_workers_than_were_asked_for(tmp_path):
-    lock = threading.Lock()
-    now, most = 0, 0
-
-    def count(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        threading.Event().wait(0.001)
-        with lock:
-            now -= 1
-        return PROGRAMS[program.source](stdin, files)
-
-    end = judged(Bench(tmp_path, workers=3), {name: FakeExecutor(count) for name in "abcdefgh"})
-    assert len(end.inputs(CaseState.READY)) == 8
-    assert most == 3
-
-
-def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path):
-    undisturbed = judged(Bench(tmp_path / "undisturbed"))
-    bench = Bench(tmp_path / "stopped")
-    calls: list[Runner] = []
-
-    def stop_soon() -> float:
-        calls.append(sample.runner)
-        if len(calls) == 5:
-            sample.runner.stop()
-        return 0.0
-
-    with bench.open({"a": FakeExecutor(call_s=stop_soon)}) as sample:
-        with pytest.raises(Stopped):
-            judge_problem(sample)
-        kept: End = end_of(sample.store, bench.problem)
-        assert set(kept.inputs(CaseState.VALID)) <= set(undisturbed.inputs(CaseState.READY))
-        assert kept.inputs(CaseState.VALID)
-    assert judged(bench) == undisturbed
 
 
 @pytest.mark.parametrize(

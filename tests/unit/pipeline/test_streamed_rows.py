@@ -1,8 +1,6 @@
 """Runs over rows: taken one at a time, left out by name, judged anew when they change, written out with their cases."""
 
 import json
-import os
-import signal
 import threading
 from collections.abc import Iterable, Iterator
 from io import StringIO
@@ -228,42 +226,7 @@ def test_rows_of_one_name_keep_their_results_apart_whatever_is_taken_first(bench
     assert [len(each["wrong"]) for each in bench.written()] == [4, 1]
 
 
-def test_data_that_is_not_there_claims_no_folder(bench):
-    with pytest.raises(ConfigError, match=r"rows\.jsonl: no such file"):
-        bench.run()
-    bench.write(row("a"))
-    assert bench.run(wrong=2).complete
-
-
 # -- stopping ------------------------------------------------------------------------------------------
-
-
-def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(bench):
-    bench.write(*(row(f"r{n}") for n in range(12)))
-    expected = bench.run(results="undisturbed")
-    lock, calls = threading.Lock(), iter(range(10**9))
-
-    def call_s() -> float:
-        with lock:
-            call = next(calls)
-        if call == 60:
-            os.kill(os.getpid(), signal.SIGINT)
-        return 0.0 if call < 60 else 0.02
-
-    bench.new = lambda: FakeExecutor(call_s=call_s)
-    stopped = bench.run()
-    assert not stopped.complete
-    assert 0 < stopped.totals.problems < 12
-    with Store(bench.folder / "results") as store:
-        again = conclude(store, bench.folder / "results", print)
-    assert again.totals == stopped.totals
-    assert len(bench.written()) <= stopped.totals.problems
-    bench.new = FakeExecutor
-    found = bench.run()
-    assert found.complete
-    assert found.sessions == 2
-    assert (found.problems, found.totals, found.scores) == (expected.problems, expected.totals, expected.scores)
-    assert bench.written() == bench.written("undisturbed")
 
 
 def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench):
@@ -346,19 +309,6 @@ def test_no_more_is_read_than_can_be_worked_on(workers):
     assert work_through(items(), act, workers, _Stoppable())
     assert ended == 50
     assert max(ahead) <= workers + 1
-
-
-def test_the_first_error_stops_what_is_left():
-    done: list[int] = []
-
-    def act(number: int) -> None:
-        done.append(number)
-        if number == 3:
-            raise MemoryError
-
-    with pytest.raises(MemoryError):
-        work_through(iter(range(1000)), act, 1, _Stoppable())
-    assert len(done) <= 5
 
 
 def test_an_error_of_the_source_is_told_once_those_at_work_have_ended():

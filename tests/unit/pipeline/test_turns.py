@@ -1,4 +1,4 @@
-"""Budgets of time: rounds go on while something survives, and what some problems leave goes to the others."""
+"""Budgets of time: rounds go on while something survives, and end with the budget."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,8 +7,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.errors import EndpointOverloaded
 from balancer.judging.runner import ProgramResult
@@ -16,13 +14,11 @@ from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_log import ProblemLog
-from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunResult
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import Roster, RosterEntry
+from balancer.pipeline.round.known import ProblemClock
 from balancer.pipeline.round.round import _chunk as chunk
-from balancer.pipeline.round.sample import ProblemClock
 from balancer.pipeline.round.shell import judge_problem
-from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.rules import RetrySettings
@@ -88,15 +84,15 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path):
     with bench_of(tmp_path, Further()).open({"a": FakeExecutor(call_s=lambda: 0.001)}) as sample:
         for allowed_s in (1.0, 5.0, 25.0):  # some 30 rounds in a second, if the machine has one for them
             began = time.monotonic()
-            assert judge_problem(replace(sample, allowed_s=allowed_s)), "it is hungry: something survives"
+            judge_problem(replace(sample, allowed_s=allowed_s))
             assert time.monotonic() - began < stretched(8 * allowed_s)
             rounds = sample.store.of("doubling").rounds
             if rounds > 3:
                 break
         assert rounds > 3
-        elapsed_s, spent_s = sample.log.elapsed_s, sample.log.spent_s
-        assert allowed_s <= spent_s <= elapsed_s
-        assert judge_problem(replace(sample, allowed_s=allowed_s))
+        spent_s = sample.log.spent_s
+        assert allowed_s <= spent_s
+        judge_problem(replace(sample, allowed_s=allowed_s))
         assert sample.store.of("doubling").rounds == rounds, "what was spent is remembered"
         judge_problem(replace(sample, allowed_s=spent_s + 0.5))
         assert sample.store.of("doubling").rounds > rounds, "with more time it goes on"
@@ -104,20 +100,9 @@ def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path):
 
 def test_without_a_survivor_no_time_is_spent(tmp_path):
     with bench_of(tmp_path, Further(), wrong=("square",)).open({"a": FakeExecutor()}) as sample:
-        assert not judge_problem(replace(sample, allowed_s=60.0))
+        judge_problem(replace(sample, allowed_s=60.0))
         assert sample.log.spent_s < 30
         assert sample.store.of("doubling").rounds == 1
-
-
-def test_generators_that_say_nothing_end_it(tmp_path):
-    class Silent(Further):
-        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
-            return iter(())
-
-    with bench_of(tmp_path, Silent()).open({"a": FakeExecutor()}) as sample:
-        began = time.monotonic()
-        assert not judge_problem(replace(sample, allowed_s=60.0))
-        assert time.monotonic() - began < 30
 
 
 class Ticking(FakeExecutor):
@@ -138,8 +123,7 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path, budget
     bench = Bench(tmp_path, make_problem(), (Own(), Numbers()), max_inputs=20, workers=1)
     executor = Ticking()
     with bench.open({"a": executor}) as sample:
-        timed = replace(sample, allowed_s=float(budget_s))
-        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
+        timed = replace(sample, allowed_s=float(budget_s), seconds=lambda: executor.now_s)
         judge_problem(timed)
         assert timed.clock.spent_s <= 1.05 * budget_s + 1
         verdicts = sample.store.of("doubling").verdicts()
@@ -167,24 +151,22 @@ def test_a_run_is_cut_at_the_end_of_the_budget_and_has_a_verdict_only_if_its_own
     bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Numbers()), workers=1)
     executor = Endless(lambda name, stdin: 0.1)
     with bench.open({"a": executor}) as sample:
-        timed = replace(sample, allowed_s=4.0)
-        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
+        timed = replace(sample, allowed_s=4.0, seconds=lambda: executor.now_s)
         judge_problem(timed)
         found = [each.verdict for each in sample.store.of("doubling").verdicts().values() if each.verdict.kills]
     assert timed.clock.spent_s <= 1.05 * 4.0 + 0.5
     assert found == ([Verdict.TIME_LIMIT] if used_s == 1.0 else [])
 
 
-def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int, list[str]]:
-    """Give a problem a turn. Return whether it is hungry, the number of made-up cases that count, and its notes."""
+def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[int, list[str]]:
+    """Give a problem a turn. Return the number of made-up cases that count, and its notes."""
     with bench.open({"a": executor}) as sample:
-        timed = replace(sample, allowed_s=budget_s)
-        timed.clock = ProblemClock(sample.log, lambda: executor.now_s)
-        hungry = judge_problem(timed)
+        timed = replace(sample, allowed_s=budget_s, seconds=lambda: executor.now_s)
+        judge_problem(timed)
         ready = sample.store.of("doubling").cases(CaseState.READY)
         verdicts = sample.store.of("doubling").verdicts()
         assert all((each.name, case.id) in verdicts for case in ready for each in timed.known.surviving())
-        return hungry, sum(not case.sample for case in ready), sample.store.of("doubling").notes()
+        return sum(not case.sample for case in ready), sample.store.of("doubling").notes()
 
 
 def uneven_bench(folder: Path) -> Bench:
@@ -194,7 +176,7 @@ def uneven_bench(folder: Path) -> Bench:
 def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path):
     """Compiles of 54 s, in runs on a package's own data, left no time for others in a budget of 20 s."""
     executor = Ticking(lambda _, stdin: 54.0 if stdin in (b"1", b"2") else 1.0)
-    assert turn_of(uneven_bench(tmp_path), executor, 20.0)[1]
+    assert turn_of(uneven_bench(tmp_path), executor, 20.0)[0]
 
 
 def test_compiling_does_not_tell_how_long_runs_take():
@@ -205,7 +187,7 @@ def test_compiling_does_not_tell_how_long_runs_take():
         now += took_s
         return ProgramResult(Execution(Status.FINISHED, compile_s=compile_s))
 
-    clock = ProblemClock(ProblemLog("p"), lambda: now)
+    clock = ProblemClock(ProblemLog("p"), None, lambda: now)
     clock.timed(lambda: run(9.0, 0.0))
     assert clock.longest_s == 0, "no run on made-up inputs"
     clock.spend(True)
@@ -220,19 +202,19 @@ def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_pa
         return slow.pop()[1] if slow and name == "double" and slow[0][0] == stdin else 0.1
 
     bench, executor = uneven_bench(tmp_path), Ticking(took_s)
-    hungry, cases, notes = turn_of(bench, executor, 20.0)
-    assert (hungry, cases) == (True, 0)
+    cases, notes = turn_of(bench, executor, 20.0)
+    assert cases == 0
     assert notes == [
         "its time for made-up inputs is spent (15 s of 20 s: a run takes longer than what is left)"
         " before a made-up input was judged, and 1 wrong submission survives"
     ]
-    assert turn_of(bench, executor, 20.0)[1], "with the inputs that it had"
+    assert turn_of(bench, executor, 20.0)[0], "with the inputs that it had"
 
 
 def test_a_budget_that_went_before_any_run_is_told(tmp_path):
     executor = Ticking(lambda name, stdin: 30.0 if name == "check input" and stdin not in (b"1", b"2") else 1.0)
-    hungry, cases, notes = turn_of(uneven_bench(tmp_path), executor, 20.0)
-    assert (hungry, cases) == (True, 0)
+    cases, notes = turn_of(uneven_bench(tmp_path), executor, 20.0)
+    assert cases == 0
     assert notes == [
         "its time for made-up inputs is spent (30 s) before a made-up input was judged, and 1 wrong submission survives"
     ]
@@ -248,7 +230,7 @@ def test_a_batch_of_the_first_round_leaves_half_the_time_to_runs(tmp_path):
                 yield Proposal(b"%d" % n, Origin(self.name, "-"))
 
     bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Slow()), max_inputs=30, workers=1)
-    assert turn_of(bench, executor, 60.0)[1]
+    assert turn_of(bench, executor, 60.0)[0]
 
 
 class Overloaded(FakeExecutor):
@@ -271,8 +253,7 @@ def test_runs_that_are_tried_again_end_with_the_budget(tmp_path, busy_for):
     executor = Overloaded(lambda program, stdin: program.name == busy_for and stdin not in (b"1", b"2"))
     runner = Timed({"a": executor}, RetrySettings(), outage_s=10_000.0)
     with bench.open({"a": executor}) as sample:
-        timed = replace(sample, allowed_s=30.0, runner=runner)
-        timed.clock = ProblemClock(sample.log, runner.now)
+        timed = replace(sample, allowed_s=30.0, runner=runner, seconds=runner.now)
         judge_problem(timed)
         assert 27 <= timed.clock.spent_s <= 31.5
         assert not [
@@ -302,54 +283,9 @@ def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_p
     counts = []
     for budget_s in range(10, 100, 6):
         bench = bench_of(tmp_path / str(budget_s), Further(), wrong=("right after all",))
-        counts.append(turn_of(replace(bench, workers=1), Ticking(), float(budget_s))[1])
+        counts.append(turn_of(replace(bench, workers=1), Ticking(), float(budget_s))[0])
     assert counts == sorted(counts), "more time leaves no fewer cases"
     assert counts[-1] == 4
-
-
-def test_with_a_budget_what_is_killed_runs_no_more(tmp_path):
-    bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
-    with bench.open({"a": FakeExecutor()}) as sample:
-        judge_problem(replace(sample, allowed_s=60.0))
-        made_up = {case.id for case in sample.store.of("doubling").cases(CaseState.READY) if not case.sample}
-        ran = [case for name, case in sample.store.of("doubling").verdicts() if name == "square" and case in made_up]
-    assert len(ran) <= 1, "the first case kills it"
-    assert len(made_up) > 1
-
-
-# -- turns ---------------------------------------------------------------------------------------------
-
-
-def test_what_one_leaves_over_goes_to_those_that_are_hungry(tmp_path):
-    problems = [make_problem(name) for name in ("done", "hungry", "starved")]
-    with Store(tmp_path) as store:
-        for name, spent_s in (("done", 2.0), ("hungry", 10.0), ("starved", 11.0)):
-            store.of(name).clock(spent_s, spent_s)
-        hungry = {"done": False, "hungry": True, "starved": True}
-        turns: list[dict[str, float]] = []
-
-        def work(given: Iterator[Turn]) -> bool:
-            turns.append({problem.id: allowed_s for problem, allowed_s in given})
-            for name, allowed_s in turns[-1].items():
-                used_s = allowed_s if name == "starved" else 11.0  # one has killed the last
-                store.of(name).clock(used_s, used_s)
-                hungry[name] = name == "starved"
-            return True
-
-        assert further_turns(10.0, problems, hungry, store, work)
-    assert turns == [{"hungry": 13.5, "starved": 14.5}, {"starved": 17.0}]
-
-
-@given(
-    budget_s=st.floats(1, 100),
-    spendings=st.dictionaries(st.text(max_size=3), st.builds(Spending, st.floats(0, 200), st.booleans()), max_size=6),
-)
-def test_no_more_is_given_than_there_is(budget_s, spendings):
-    given_s = next_allowances(budget_s, spendings)
-    assert all(spendings[name].hungry for name in given_s)
-    extra_s = sum(allowed_s - spendings[name].spent_s for name, allowed_s in given_s.items())
-    spent_s = sum(each.spent_s for each in spendings.values())
-    assert not given_s or extra_s + spent_s == pytest.approx(budget_s * len(spendings))
 
 
 def test_a_chunk_is_what_there_is_time_for():
@@ -361,24 +297,22 @@ def test_a_chunk_is_what_there_is_time_for():
 
 
 def test_a_clock_goes_on_where_it_was():
-    now = 100.0
-
-    def clock() -> float:
-        return now
-
-    log = ProblemLog("p")
-    first = ProblemClock(log, clock)
+    now, log = 100.0, ProblemLog("p")
+    first = ProblemClock(log, None, lambda: now)
     now = 103.0
     first.spend(True)
-    now = 105.0
-    assert (first.elapsed_s, first.spent_s) == (5.0, 2.0)
-    first.spend(False)
-    now = 106.0
+    now = 103.5
     first.keep()
+    assert log.spent_s == 0.0, "not after each event"
+    now = 105.0
+    first.keep()
+    assert log.spent_s == 2.0, "though it is amid a round, which a process may not outlive"
+    first.spend(False)
     now = 500.0
-    second = ProblemClock(log, clock)
+    second = ProblemClock(log, None, lambda: now)
+    second.spend(True)
     now = 501.0
-    assert (second.elapsed_s, second.spent_s) == (7.0, 2.0)
+    assert second.spent_s == 3.0
 
 
 # -- what each generator brought, from a run to its report ------------------------------------------------

@@ -10,18 +10,16 @@ import pytest
 
 from balancer.core.metrics import EndpointStats
 from balancer.errors import EndpointError
-from balancer.judging.runner import ProgramRun
-from balancer.judging.verdict import checker_odd
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.store import Roster, RosterEntry
 from balancer.pipeline.round.shell import judge_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
-from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.program import Execution, Executor, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
-from tests.unit.pipeline.fakes import DOWN, FakeExecutor, hasty
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
 
 COMPILER = b"check.cpp: In function 'int main()':\ncheck.cpp:3:5: error: 'x' was not declared in this scope\n 3 | x\n"
@@ -434,12 +432,3 @@ def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(t
     assert end.inputs(CaseState.CONTESTED)[0] == 2
     assert 1 in end.inputs(CaseState.READY)
     assert "marked as accepted, but judge error on the package's own 1.in: " in found(bench).left_out["wordy"]
-
-
-def test_the_runner_asks_elsewhere_only_once():
-    executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}
-    runner, *_ = hasty(executors)
-    assert CHECKER.program
-    wanted = ProgramRun(CHECKER.program, b"", Limits(), "p", RunStage.AGREE, "-", 1, odd=checker_odd)
-    assert runner.run_twice(wanted).execution == CRASH
-    assert [len(executor.calls) for executor in executors.values()] == [1, 1]
