@@ -9,7 +9,7 @@ import pytest
 from balancer_simulator import Record, Scenario, run_study
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
-from balancer_simulator.run.histogram import CensoredHistogram
+from balancer_simulator.run.times import Times
 from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
@@ -24,10 +24,8 @@ class Ran:
     """Stands for a record that has waits."""
 
     def __init__(self, waits: list[float]) -> None:
-        self.wait = self.sojourn = CensoredHistogram()
+        self.wait = self.sojourn = Times(waits)
         self.numbers: tuple[int, ...] = ()
-        for wait in waits:
-            self.wait.add(wait)
 
 
 def of(*runs: list[float]) -> list[Record]:
@@ -88,16 +86,6 @@ def test_a_study_shows_nothing_of_what_it_refuses_and_says_so():
     assert "sojourn_p99_s" not in data["policies"]["fifo"]
     assert "sojourn_p99_s" in data["too_short"]["fifo"]
     assert "Infinity" not in to_json(study)
-
-
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
-def test_a_tally_knows_the_part_beyond(value):
-    waits = np.random.default_rng(4).exponential(1.0, 5000)
-    waits[:500] = 0.0
-    tally = CensoredHistogram()
-    for wait in waits.tolist():
-        tally.add(wait)
-    assert tally.beyond(value) == pytest.approx(float((waits > value).mean()), abs=0.01)
 
 
 # -- one sample -------------------------------------------------------------------------------------

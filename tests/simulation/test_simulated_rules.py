@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES, few_first
-from tests.simulation.scenarios import ALL, ONCE, at, batch, calls, closed, ended, endpoint, run
+from tests.simulation.scenarios import ALL, ONCE, at, batch, calls, closed, ended, endpoint, run, spans
 from tests.simulation.test_engine_model import begun, check_calls, check_counts, drawn_values
 from tests.simulation.test_repeatable import bytes_of
 
@@ -86,7 +86,7 @@ def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(as
     requests = {"attempts": 1, "kinds": [{"labels": ["x"]}]}
     pair = [endpoint("a", labels=["x"], faults=[{"kind": "fail_within", "to_s": 0.5}]), endpoint("b")]
     record = run(at([0, asks_s], 1.0, *pair, health=health, requests=requests))
-    _, second = sorted(record.spans, key=lambda span: span.task)
+    _, second = sorted(spans(record), key=lambda span: span.task)
     assert second.started_s == pytest.approx(1.0 + first_cooldown_s(4.0))
     assert ended(record) == (1, 1, 0, 0)
 
@@ -241,7 +241,7 @@ def test_every_request_ends_once_and_nothing_is_exceeded(policy, scenario):
     if scenario.horizon_s == _LONG_S:
         assert record.unfinished == 0, "somebody waits for ever"
         assert not out.now()
-    succeeded = Counter(span.task for span in record.spans if span.ok)
+    succeeded = Counter(span.task for span in spans(record) if span.ok)
     assert set(succeeded.values()) <= {1}
     for url, model in scenario.by_url.items():
         assert out.most[url] <= scenario.most_leases[url] >= model.capacity

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from balancer.errors import ConfigError
 from balancer.values.wording import did_you_mean
-from balancer_simulator.run.record import KindRecord, Record
+from balancer_simulator.run.record import Record, Tally
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, figure_of, ranking_figure
@@ -128,7 +128,7 @@ class StudyFindings:
             ConfigError: there is no such policy.
         """
         runs = [record.kinds for record in self._samples(policy)]
-        return {kinds[0].name: intervals(kinds) for kinds in zip(*runs, strict=True)}
+        return {name: intervals([kinds[name] for kinds in runs]) for name in runs[0]}
 
     @property
     def is_one_sample(self) -> bool:
@@ -316,7 +316,7 @@ class StudyFindings:
         )
 
 
-def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
+def intervals(records: Sequence[Tally]) -> dict[str, Interval]:
     """Return every figure that all of `records` have, with its interval. Quantiles are of all records together."""
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
@@ -328,7 +328,7 @@ def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
     }
 
 
-def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
+def refusals(records: Sequence[Tally]) -> dict[str, str]:
     """Return why quantiles are refused, by figure, for those that all of `records` have."""
     found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
     return {name: refusal for name, refusal in found.items() if refusal}

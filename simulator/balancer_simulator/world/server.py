@@ -26,7 +26,7 @@ from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
 __all__ = [
-    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "Stirred",
+    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "load_of",
 ]  # fmt: skip
 
 _CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: nearly as in the long run
@@ -140,90 +140,31 @@ class SimulatedServer:
     """An endpoint without faults, with room for all its calls: a call takes its work / speed.
 
     Attributes:
-        url, model: of the endpoint.
-        calls, failures: calls that began, and calls that failed, so far.
-        in_flight: slots in use.
-        busy_s: slot-seconds so far, see `busy_until`.
         number: its place among the servers of the run.
-        stirred: whether it is in the list of servers where a call began or ended lately.
     """
 
-    __slots__ = (
-        "_env",
-        "_stir",
-        "busy_s",
-        "calls",
-        "failures",
-        "in_flight",
-        "model",
-        "number",
-        "served",
-        "speed",
-        "stirred",
-        "url",
-    )
-
-    def __init__(
-        self, env: Environment, number: int, url: str, model: EndpointModel, served: CallEnded, stir: "Stirred"
-    ) -> None:
-        self.number = number
-        self.url = url
-        self.model = model
-        self.speed = model.speed
-        self.served = served
+    def __init__(self, env: Environment, number: int, model: EndpointModel, served: CallEnded) -> None:
         self._env = env
-        self._stir = stir.append
-        self.stirred = False
-        self.calls = 0
-        self.failures = 0
-        self.in_flight = 0
-        # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
-        self.busy_s = 0.0
+        self._model = model
+        self._speed = model.speed
+        self._served = served
+        self.number = number
 
-    def begin(self, task: Task, now: float) -> None:
+    def begin(self, task: Task) -> None:
         """Begin a call."""
-        self._book(task, now)
-        Timeout(self._env, task.work_s / self.speed, task).callbacks.append(self._worked)
-
-    def finish(self, task: Task, now: float, failed: bool) -> None:
-        """Free the slots of a call: it has ended, or nobody waits for it any more."""
-        slots = task.lease.slots
-        self.in_flight -= slots
-        self.busy_s += now if slots == 1 else now * slots  # an int times a float is slow
-        self.failures += failed
-        if not self.stirred:
-            self._note()
-
-    def busy_until(self, now: float) -> float:
-        """Return slot-seconds so far, calls under way included."""
-        return self.busy_s + self.in_flight * now
-
-    def load(self) -> Load:
-        """Return the load that an answer reports, without the call that ends just now."""
-        at_once, calls = self.model.parallel or self.model.capacity, self.in_flight - 1
-        waiting = float(max(0, calls - at_once))
-        return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
+        Timeout(self._env, task.work_s / self._speed, task).callbacks.append(self._worked)
 
     def _worked(self, end: Event) -> None:
+        served = self._served
         task: Task = end.value  # type: ignore[assignment]  # which a timeout of SimPy does not tell
-        served = self.served
         served(task)
 
-    def _book(self, task: Task, now: float) -> None:
-        slots = task.lease.slots
-        self.calls += 1
-        self.in_flight += slots
-        self.busy_s -= now if slots == 1 else now * slots
-        if not self.stirred:
-            self._note()
 
-    def _note(self) -> None:
-        self.stirred = True
-        self._stir(self)
-
-
-Stirred = list[SimulatedServer]
-"""The servers where a call began or ended since somebody last looked."""
+def load_of(model: EndpointModel, calls: int) -> Load:
+    """Return the load that an answer reports, if a server has so many other calls."""
+    at_once = model.parallel or model.capacity
+    waiting = float(max(0, calls - at_once))
+    return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
 
 
 class _ServerCall(StationJob):
@@ -272,28 +213,10 @@ class ServerParts:
 class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
-    __slots__ = (
-        "_cache",
-        "_call_timeout_s",
-        "_calls",
-        "_effects",
-        "_network",
-        "_service",
-        "_services",
-        "_station",
-    )
-
     def __init__(
-        self,
-        env: Environment,
-        number: int,
-        url: str,
-        model: EndpointModel,
-        served: CallEnded,
-        stir: Stirred,
-        parts: ServerParts,
+        self, env: Environment, number: int, model: EndpointModel, served: CallEnded, parts: ServerParts
     ) -> None:
-        super().__init__(env, number, url, model, served, stir)
+        super().__init__(env, number, model, served)
         self._station = parts.station
         self._effects = parts.effects
         self._service = parts.service
@@ -303,19 +226,18 @@ class FaultyServer(SimulatedServer):
         self._call_timeout_s = parts.call_timeout_s
         self._calls: dict[_ServerCall, None] = {}  # under way, oldest first
 
-    def begin(self, task: Task, now: float) -> None:
+    def begin(self, task: Task) -> None:
         """Begin a call."""
-        self._book(task, now)
-        beyond = self.model.refuse_beyond
+        beyond = self._model.refuse_beyond
         if beyond is not None and len(self._calls) >= beyond:
-            after(self._env, self.model.refuse_s, self._refuse, task)
+            after(self._env, self._model.refuse_s, self._refuse, task)
             return
-        effect = self._effects.on_call(now)
+        effect = self._effects.on_call(self._env.now)
         own = self._services.get(task.demand.name, self._service) if self._services else self._service
         work_s = task.work_s if own is None else next(own)
         if self._cache is not None and effect.quick_s is None:
-            work_s += self._cache.missing(task.demand.prompt) * self.model.prefill_s
-        call = _ServerCall(self, task, work_s / self.speed, effect.fails)
+            work_s += self._cache.missing(task.demand.prompt) * self._model.prefill_s
+        call = _ServerCall(self, task, work_s / self._speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0
         if effect.quick_s is not None:
@@ -335,7 +257,7 @@ class FaultyServer(SimulatedServer):
         """End a call that is under way."""
         del self._calls[call]
         call.dropped = True  # it must not be ended again by another reference
-        self.served(call.task, outcome)
+        self._served(call.task, outcome)
 
     def crash(self) -> None:
         """Fail everything that is under way, and lose the cache."""
@@ -358,8 +280,8 @@ class FaultyServer(SimulatedServer):
             self.end(call, Outcome.FAILURE)
 
     def _refuse(self, task: Task) -> None:
-        task.lease.hint = Hint(retry_after_s=self.model.retry_after_s)
-        self.served(task, Outcome.OVERLOAD)
+        task.lease.hint = Hint(retry_after_s=self._model.retry_after_s)
+        self._served(task, Outcome.OVERLOAD)
 
     def _give_up(self, call: _ServerCall) -> None:
         if call in self._calls:
