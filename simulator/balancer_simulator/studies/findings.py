@@ -130,15 +130,6 @@ class StudyFindings:
         runs = [record.kinds for record in self._samples(policy)]
         return {name: intervals([kinds[name] for kinds in runs]) for name in runs[0]}
 
-    @property
-    def is_one_sample(self) -> bool:
-        """Whether all replications have the same requests, because they were recorded: there is one sample.
-
-        Intervals then cover only other randomness, such as the strategy's draws. Without any there are none (`half` is
-        NaN).
-        """
-        return self.scenario.is_one_sample
-
     def independent(self, policy: str) -> float:
         """Return how many independent observations the requests under `policy` count as; inf if that is unknown.
 
@@ -150,7 +141,7 @@ class StudyFindings:
     def _samples(self, *policies: str) -> list[Record]:
         """Return the runs of the first of `policies` that differ: one if all are copies of one sample."""
         runs = [self.runs_of(policy) for policy in policies]
-        copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
+        copies = self.scenario.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
         return list(runs[0][:1] if copies else runs[0])
 
     def values(self, policy: str, name: str) -> list[float]:
