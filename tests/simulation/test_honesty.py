@@ -103,7 +103,7 @@ def recorded(**values: Any) -> Scenario:
 
 def test_a_record_with_its_work_is_one_sample():
     study = run_study(recorded(), ["fifo"])
-    assert study.is_one_sample
+    assert study.scenario.is_one_sample
     assert not any(math.isfinite(interval.half) for interval in study.metrics("fifo").values())
     assert math.isnan(study.metric("fifo", "sojourn_mean_s").half)
     assert study.too_short("fifo")["sojourn_p99_s"].startswith("399 observations"), "copies do not count"
@@ -192,20 +192,6 @@ def test_a_queue_inside_a_server_is_one_as_well(rho, where):
 def test_who_gives_up_lets_a_queue_end():
     kinds = [{"name": "a", "acquire_timeout_s": 1.0}]
     assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
-
-
-# -- mistakes ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(values, line):
-    with pytest.raises(ValueError, match=line):
-        scenario(**values)
 
 
 # -- who waits all the time -------------------------------------------------------------------------

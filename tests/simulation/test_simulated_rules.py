@@ -69,11 +69,6 @@ def test_a_black_hole_takes_next_to_no_calls_with_ejection(policy):
     assert record.shares["hole"] <= 0.02
 
 
-@pytest.mark.parametrize("policy", ["fifo", "least_in_flight"])
-def test_a_black_hole_takes_most_calls_without(policy):
-    assert run(black_hole(horizon_s=60.0, health=None), policy).shares["hole"] > 0.5
-
-
 def first_cooldown_s(cooldown_s: float) -> float:
     """Return how long the first cooldown of a run lasts."""
     return cooldown_s * (0.5 + 0.5 * Streams(1, 0).choices(Purpose.HEALTH).random())

@@ -8,10 +8,11 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final, Self
@@ -92,15 +93,16 @@ class Simulators:
 
     def _answers(self, orders: Sequence[Order], turns: Sequence[int]) -> Iterator[tuple[int, Record]]:
         """Yield the number and the record of each order, from the processes."""
-        before = active_children()
         if self._executor is None:
             # "spawn": a fork would copy the caller's threads in the middle of their work.
             self._executor = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"), initializer=_begin)
+        under_way: dict[Future[Record], int] = {}
         try:
-            try:
-                under_way = {self._executor.submit(_answer, orders[turn]): turn for turn in turns}
-            finally:
-                self._processes += [each for each in active_children() if each not in before]
+            for turn in turns:
+                with _signals_later():  # it may start a process
+                    before = active_children()
+                    under_way[self._executor.submit(_answer, orders[turn])] = turn
+                    self._processes += [each for each in active_children() if each not in before]
             for future in as_completed(under_way):
                 yield under_way[future], future.result()
         except BrokenProcessPool:
@@ -124,9 +126,22 @@ def _run(order: Order, registry: Registry | None = None) -> Record:
     return simulate_once(order.scenario, order.policy, order.replication, registry=registry, requests=order.requests)
 
 
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM. A process that is started meanwhile never gets them: the parent decides."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and lets signals in then
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _begin() -> None:
-    """Have this process end with its parent, however that ends, and not by Ctrl-C: the parent decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Have this process end with its parent, however that ends."""
     if sys.platform != "win32":
         signal.signal(signal.SIGALRM, _end_with_parent)
         signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
