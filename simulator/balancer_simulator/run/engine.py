@@ -136,7 +136,7 @@ class Simulation:
         by_rules = policy.strategy not in BASELINES
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
         self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
-        self._arrive = self._log.arrive
+        self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
         self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self)
         self._ask = self._discipline.ask
         reacts = bool(

@@ -81,7 +81,7 @@ class Times:
         """Return times in ascending order, and the share of all that are larger than each: the tail of the CDF."""
         shares = self._shares()
         places = np.flatnonzero(shares[1:]) + 1
-        return _EDGES[[0, *places]], np.maximum(1 - np.cumsum(shares)[[0, *places]], 0.0)
+        return _EDGES[[0, *places]], np.maximum(shares.sum() - np.cumsum(shares)[[0, *places]], 0.0)
 
     def _shares(self) -> Floats:
         """Return the share of all in each bucket: of those that reach it, the part that is known to end there."""
