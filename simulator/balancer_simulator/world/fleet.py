@@ -10,6 +10,7 @@ from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, Sl
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptCache, PromptTally
 from balancer_simulator.world.calendar import after
+from balancer_simulator.world.host import SharedHost
 from balancer_simulator.world.server import (
     CallEnded,
     FaultEffects,
@@ -19,7 +20,6 @@ from balancer_simulator.world.server import (
     SpellEffect,
 )
 from balancer_simulator.world.sources import durations
-from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
 __all__ = ["Fleet", "spell_effects"]
@@ -55,9 +55,8 @@ class Fleet:
             return SimulatedServer(self._env, number, model, served)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
         effects = FaultEffects(model.faults, rng, spell_effects(model, number, self._streams))
-        station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
-            station=QueueingStation(model.parallel, station) if model.parallel else station,
+            host=host,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),

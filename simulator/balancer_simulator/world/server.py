@@ -4,8 +4,10 @@ Fault effects decide from the time and a random number what the faults of an end
 """
 
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Protocol
 
 from simpy import Environment, Event, Timeout
@@ -22,7 +24,7 @@ from balancer_simulator.scenario.endpoints import (
 )
 from balancer_simulator.world.cache import PromptCache
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import ServiceStation, StationJob
+from balancer_simulator.world.host import SharedHost
 from balancer_simulator.world.task import Task
 
 __all__ = [
@@ -167,24 +169,19 @@ def load_of(model: EndpointModel, calls: int) -> Load:
     return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
 
 
-class _ServerCall(StationJob):
-    """A call under way in a faulty server."""
+@dataclass(slots=True, eq=False)
+class _ServerCall:
+    """A call under way in a faulty server. `at_work`: its work has begun."""
 
-    __slots__ = ("entered", "fails", "server", "task", "work_s")
-
-    def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
-        super().__init__()
-        self.work_s = work_s
-        self.server = server
-        self.task = task
-        self.fails = fails
-        self.entered = False
-
-    def begun(self) -> float:
-        return self.server.slowed(self.work_s)
+    server: "FaultyServer"
+    task: Task
+    work_s: float
+    fails: bool
+    at_work: bool = False
+    dropped: bool = False
 
     def done(self) -> None:
-        self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
+        self.server.worked(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +189,7 @@ class ServerParts:
     """Parts of a server beyond the simple one.
 
     Attributes:
-        station: where its work is done.
+        host: whose cores its calls share; None: each has one of its own.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
@@ -201,7 +198,7 @@ class ServerParts:
         call_timeout_s: after which a caller gives up; None: never.
     """
 
-    station: ServiceStation
+    host: SharedHost | None
     effects: FaultEffects
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
@@ -217,7 +214,9 @@ class FaultyServer(SimulatedServer):
         self, env: Environment, number: int, model: EndpointModel, served: CallEnded, parts: ServerParts
     ) -> None:
         super().__init__(env, number, model, served)
-        self._station = parts.station
+        self._host = parts.host
+        self._room: float = model.parallel or inf
+        self._line: deque[_ServerCall] = deque()  # that wait inside for room
         self._effects = parts.effects
         self._service = parts.service
         self._services = parts.services
@@ -245,19 +244,16 @@ class FaultyServer(SimulatedServer):
         elif away_s:
             after(self._env, away_s, self._arrive, call)
         else:
-            self._enter(call)
+            self._arrive(call)
         if self._call_timeout_s is not None and call in self._calls:
             after(self._env, self._call_timeout_s, self._give_up, call)
 
-    def slowed(self, work_s: float) -> float:
-        """Return how long work takes that begins now."""
-        return work_s * self._effects.factor(self._env.now)
-
-    def end(self, call: _ServerCall, outcome: Outcome) -> None:
-        """End a call that is under way."""
-        del self._calls[call]
-        call.dropped = True  # it must not be ended again by another reference
-        self._served(call.task, outcome)
+    def worked(self, call: _ServerCall) -> None:
+        """End a call whose work is done, and let the next one in."""
+        if call in self._calls:
+            self._room += 1
+            self._end(call, Outcome.FAILURE if call.fails else Outcome.SUCCESS)
+            self._admit()
 
     def crash(self) -> None:
         """Fail everything that is under way, and lose the cache."""
@@ -267,17 +263,29 @@ class FaultyServer(SimulatedServer):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
 
-    def _enter(self, call: _ServerCall) -> None:
-        call.entered = True
-        self._station.enter(call)
+    def _end(self, call: _ServerCall, outcome: Outcome) -> None:
+        del self._calls[call]
+        self._served(call.task, outcome)
 
     def _arrive(self, call: _ServerCall) -> None:
         if call in self._calls:
-            self._enter(call)
+            self._line.append(call)
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._line and self._room:
+            self._room -= 1
+            call = self._line.popleft()
+            call.at_work = True
+            work_s = call.work_s * self._effects.factor(self._env.now)
+            if self._host is None:
+                after(self._env, work_s, self.worked, call)
+            else:
+                self._host.enter(call, work_s)
 
     def _over(self, call: _ServerCall) -> None:
         if call in self._calls:
-            self.end(call, Outcome.FAILURE)
+            self._end(call, Outcome.FAILURE)
 
     def _refuse(self, task: Task) -> None:
         task.lease.hint = Hint(retry_after_s=self._model.retry_after_s)
@@ -289,6 +297,12 @@ class FaultyServer(SimulatedServer):
             self._abort(call)
 
     def _abort(self, call: _ServerCall) -> None:
-        if call.entered:
-            self._station.drop(call)
-        self.end(call, Outcome.FAILURE)
+        if call in self._line:
+            self._line.remove(call)
+        elif call.at_work:
+            call.dropped = True
+            if self._host is not None:
+                self._host.drop(call)
+            self._room += 1
+            self._admit()
+        self._end(call, Outcome.FAILURE)
