@@ -225,6 +225,8 @@ class CallLog:
         """Return how many requests wait in a queue inside their server, or for a share of their host."""
         waiting, on_host = np.zeros(len(self._at_s)), {host: np.zeros(len(self._at_s)) for host in self._scenario.hosts}
         for (url, model), inside in zip(self._models, self._inside, strict=True):
+            if not model.parallel and not on_host:
+                continue
             at_work = np.minimum(inside, model.parallel or inf)
             waiting += inside - at_work
             host = (model.endpoint(url).host or "") if on_host else ""
