@@ -9,6 +9,7 @@ from balancer_simulator.world.task import Task
 from balancer.endpoint import Lease
 from balancer.observing.traces import Attempt, Trace
 from balancer.observing.traces.rows import data_of, line
+from tests.simulation.scenarios import spans
 
 __all__ = ["imported", "made_trace", "written"]
 
@@ -23,7 +24,7 @@ def made_trace(
         if task.worker is not None:
             callers[task.number] = f"caller {task.worker.index}"
 
-    record = simulate_once(scenario, Policy(strategy=strategy), replication, spans=1_000_000, observer=note)
+    record = simulate_once(scenario, Policy(strategy=strategy), replication, observer=note)
     attempts = [
         Attempt(
             "made", number, span.asked_s, span.started_s, span.ended_s, span.url,
@@ -32,7 +33,7 @@ def made_trace(
             outcome="success" if span.ok else "overload" if span.refused else "failure",
             retry_after_s=scenario.by_url[span.url].retry_after_s if span.refused else None,
         )
-        for number, span in enumerate(sorted(record.spans, key=lambda span: span.started_s))
+        for number, span in enumerate(sorted(spans(record), key=lambda span: span.started_s))
     ]  # fmt: skip
     endpoints = [
         {

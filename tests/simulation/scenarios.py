@@ -14,7 +14,7 @@ from tests.registered import NAMES
 
 __all__ = [
     "ALL", "BROKEN", "ONCE", "arriving", "at", "batch", "calls", "change", "closed", "ended", "endpoint", "run",
-    "times",
+    "spans", "times",
 ]  # fmt: skip
 
 ALL = [*NAMES, *BASELINES]
@@ -22,8 +22,6 @@ ALL = [*NAMES, *BASELINES]
 
 ONCE = {"attempts": 1}
 BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
-
-_KEEP_ALL = 1_000_000
 
 Given = Mapping[str, Any]
 
@@ -69,19 +67,25 @@ def _scenario(workload: Given, endpoints: Sequence[Given], values: Given) -> Sce
 
 
 def run(scenario: Scenario, policy: str = "fifo", replication: int = 0, **values: Any) -> Record:
-    """Run `scenario` once and keep all its calls."""
-    values.setdefault("spans", _KEEP_ALL)
+    """Run `scenario` once."""
     return simulate_once(scenario, Policy(strategy=policy), replication, **values)
+
+
+def spans(record: Record) -> list[Any]:
+    """Return every call that has ended, as they ended: task, kind, url, asked_s, started_s, ended_s, ok, refused."""
+    rows = record.calls.query("started_s.notna() and ended_s.notna() and end != 'dropped'")
+    rows = rows.assign(ok=rows.end == "answered", refused=rows.end == "refused")
+    return list(rows.rename(columns={"request": "task", "endpoint": "url"}).itertuples(index=False))
 
 
 def calls(record: Record) -> list[tuple[int, str, float, float, bool]]:
     """Return (task, URL, start, end, succeeded) of every call that has ended, as they ended."""
-    return [(span.task, span.url, span.started_s, span.ended_s, span.ok) for span in record.spans]
+    return [(span.task, span.url, span.started_s, span.ended_s, span.ok) for span in spans(record)]
 
 
 def times(record: Record) -> list[tuple[float, float]]:
     """Return (start, end) of every call that has ended, by task, then as they ended."""
-    return [(span.started_s, span.ended_s) for span in sorted(record.spans, key=lambda span: span.task)]
+    return [(span.started_s, span.ended_s) for span in sorted(spans(record), key=lambda span: span.task)]
 
 
 def ended(record: Record) -> tuple[int, int, int, int]:

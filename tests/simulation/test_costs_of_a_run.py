@@ -39,15 +39,6 @@ def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it(
     assert gc.get_threshold() == (500, 5, 5)
 
 
-@pytest.mark.parametrize("own", [(0, 5, 5), (1_000_000, 5, 5)], ids=["off", "rarer"])
-def test_a_garbage_collector_that_is_off_or_looks_more_seldom_stays_so(own):
-    gc.set_threshold(*own)
-    seen = []
-    simulate_once(scenario(), FIFO, observer=lambda *_: seen.append(gc.get_threshold()))
-    assert set(seen) == {own}
-    assert gc.get_threshold() == own
-
-
 def test_the_timeline_has_all_the_work_of_every_endpoint():
     faulty = EndpointModel(url="http://f{1..3}/", capacity=2, faults=[CrashRepair(mtbf_s=9, mttr_s=2)])
     hedged = scenario(EndpointModel(url="http://h{1..40}/"), faulty, requests=Requests(hedge_after_s=1.0, attempts=3))

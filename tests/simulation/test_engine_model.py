@@ -1,13 +1,12 @@
 """The simulator's model, by hand: what a scenario says happens, at the instant that arithmetic says."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
 from balancer_simulator import Record, Scenario
-from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.workload import Arrivals, Batch
 from balancer_simulator.world.batch import works_of
 from balancer_simulator.world.streams import Purpose, Streams
@@ -29,6 +28,7 @@ from tests.simulation.scenarios import (
     ended,
     endpoint,
     run,
+    spans,
     times,
 )
 
@@ -269,10 +269,10 @@ def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired():
     middle_s = (down_s + up_s) / 2
     in_time_s = up_s + 0.01
     record = run(faulty(crash, at_s=[0, down_s - 0.25, middle_s, in_time_s], work_s=down_s - 1))
-    _, caught, refused, _ = sorted(record.spans, key=lambda span: span.task)
+    _, caught, refused, _ = sorted(spans(record), key=lambda span: span.task)
     assert (caught.ended_s, caught.ok) == (pytest.approx(down_s), False)
     assert (refused.ended_s, refused.ok) == (pytest.approx(min(middle_s + 0.125, again_s)), False)
-    outcomes = {span.task: span.ok for span in record.spans}
+    outcomes = {span.task: span.ok for span in spans(record)}
     assert outcomes == {1: True, 2: False, 3: False, 4: in_time_s + down_s - 1 < again_s}
 
 
@@ -312,7 +312,7 @@ def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds():
     kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
     at_s = [n / 4 for n in range(21)]  # within 5 s, while the first call takes 8
     record = run(at(at_s, [8, *[1] * 20], requests={"kinds": kinds}))
-    order = [span.kind for span in record.spans[1:]]
+    order = [span.kind for span in spans(record)[1:]]
     assert order == sorted(order)  # all high ones, then all low ones
     assert len(set(order)) == 2
 
@@ -323,11 +323,11 @@ def test_kinds_come_in_their_shares_and_with_their_work():
     short = {"kind": "deterministic", "mean_s": 0.5}
     values = {"workload": workload, "endpoints": [endpoint(capacity=1000)], "requests": {"kinds": kinds}, "work": short}
     record = run(Scenario.model_validate({**values, "horizon_s": 100.0}))
-    lasted = {span.kind: {round(span.ended_s - span.started_s, 9)} for span in record.spans}
+    lasted = {span.kind: {round(span.ended_s - span.started_s, 9)} for span in spans(record)}
     assert lasted == {"short": {0.5}, "long": {2.0}}
-    count = len(record.spans)
+    count = len(spans(record))
     deviation = (0.75 * 0.25 / count) ** 0.5  # binomial: 1.1% of all
-    assert sum(span.kind == "short" for span in record.spans) / count == pytest.approx(0.75, abs=4 * deviation)
+    assert sum(span.kind == "short" for span in spans(record)) / count == pytest.approx(0.75, abs=4 * deviation)
 
 
 def test_a_new_weight_is_what_the_pool_knows():
@@ -348,7 +348,7 @@ def test_the_old_queue_is_kept_until_its_owner_has_had_no_work_for_a_second():
     # 2.0 to 2.1 s, from 2.2 to 2.3 s ... so it hears at once. At 4.15 s it would be asleep, till 4.2 s.
     def starts(work_s: float) -> list[float]:
         record = run(closed(2, 2.0, work_s, horizon_s=7.0), "old_global_queue")
-        return [span.started_s for span in record.spans]
+        return [span.started_s for span in spans(record)]
 
     assert starts(1.05) == pytest.approx([2.0, 4.05])
     assert starts(1.15) == pytest.approx([2.0, 4.2])
@@ -380,13 +380,12 @@ def test_worker_k_always_uses_endpoint_k():
 
 def test_without_a_pool_every_sample_starts_with_the_first_endpoint():
     stages = [{"name": "run", "tasks": 2, "workers": 2}]
-    record = run(batch(stages, *(endpoint(url) for url in "abcd"), samples=2), "always_first")
     urls = defaultdict(set)
-    for span in record.spans:
-        urls[span.part].add(span.url)
+    scenario = batch(stages, *(endpoint(url) for url in "abcd"), samples=2)
+    record = run(scenario, "always_first", observer=lambda task, lease: urls[task.worker.part].add(lease.endpoint.url))
     assert urls == {"sample 1: run": {"a", "b"}, "sample 2: run": {"a", "b"}}
     assert record.makespan_s == 2.0
-    assert run(batch(stages, *(endpoint(url) for url in "abcd"), samples=2)).makespan_s == 1.0
+    assert run(scenario).makespan_s == 1.0
 
 
 # -- what counts ------------------------------------------------------------------------------------
@@ -580,45 +579,45 @@ def check_calls(scenario: Scenario, record: Record) -> None:
     """Check what holds for the calls of any run."""
     most = scenario.most_leases
     by_url = defaultdict(list)
-    for span in record.spans:
+    for span in spans(record):
         assert 0 <= span.started_s <= span.ended_s <= scenario.horizon_s
         by_url[span.url].append(span)
-    for url, spans in by_url.items():
-        assert _most_at_once(spans) <= most[url], f"{url} has too many calls at once"
-    for spans in _by_task(record).values():
-        assert len(spans) <= scenario.requests.attempts
-        assert not any(span.ok for span in spans[:-1]), "a request that has its answer called again"
-        assert all(later.started_s >= earlier.ended_s for earlier, later in pairwise(spans))
+    for url, mine in by_url.items():
+        assert _most_at_once(mine) <= most[url], f"{url} has too many calls at once"
+    for mine in _by_task(record).values():
+        assert len(mine) <= scenario.requests.attempts
+        assert not any(span.ok for span in mine[:-1]), "a request that has its answer called again"
+        assert all(later.started_s >= earlier.ended_s for earlier, later in pairwise(mine))
 
 
-def _most_at_once(spans: Sequence[CallSpan]) -> int:
+def _most_at_once(mine: Sequence[Any]) -> int:
     """Return the largest number under way; of one instant, ends come before begins, as a slot is handed on at once."""
-    lasting = [span for span in spans if span.ended_s > span.started_s]
+    lasting = [span for span in mine if span.ended_s > span.started_s]
     steps = sorted([(span.started_s, 1) for span in lasting] + [(span.ended_s, -1) for span in lasting])
     return max(accumulate(step for _, step in steps), default=0)
 
 
 def check_counts(scenario: Scenario, record: Record) -> None:
     """Check the counts of a run without warm-up against its calls."""
-    assert record.completed == sum(span.ok for span in record.spans) == record.sojourn.count
+    assert record.completed == sum(span.ok for span in spans(record)) == record.sojourn.count
     assert record.lost == sum(
         not spans_of_task[-1].ok and len(spans_of_task) == scenario.requests.attempts
         for spans_of_task in _by_task(record).values()
     )
-    assert sum(e.failures for e in record.by_endpoint) == sum(not span.ok for span in record.spans)
+    assert sum(e.failures for e in record.by_endpoint) == sum(not span.ok for span in spans(record))
     begun = sum(e.calls for e in record.by_endpoint)
     assert begun == record.wait.count
-    assert 0 <= begun - len(record.spans) <= record.unfinished
+    assert 0 <= begun - len(spans(record)) <= record.unfinished
     lasted: dict[str, float] = defaultdict(float)
-    for span in record.spans:
+    for span in spans(record):
         lasted[span.url] += span.ended_s - span.started_s
     for e in record.by_endpoint:
         assert e.busy_s >= lasted[e.url] - 1e-9
 
 
-def _by_task(record: Record) -> dict[int, list[CallSpan]]:
+def _by_task(record: Record) -> dict[int, list[Any]]:
     tasks = defaultdict(list)
-    for span in record.spans:
+    for span in spans(record):
         tasks[span.task].append(span)
     return tasks
 
@@ -677,7 +676,8 @@ def test_no_batch_beats_its_bound_and_stages_come_in_order(policy, stages, clust
     requests = {"attempts": 100}
     endpoints = cluster.pop("endpoints")
     scenario = batch(stages, *endpoints, **shape, **cluster, requests=requests, horizon_s=1e6)
-    record = run(scenario, policy)
+    parts: dict[int, str] = {}
+    record = run(scenario, policy, observer=lambda task, _: parts.setdefault(task.number, task.worker.part))
     workload = scenario.workload
     assert isinstance(workload, Batch)
     assert record.makespan_s is not None
@@ -686,29 +686,25 @@ def test_no_batch_beats_its_bound_and_stages_come_in_order(policy, stages, clust
     assert record.makespan_s >= record.bound_s * (1 - 1e-9)
     works, _ = works_of(scenario, workload, Streams(scenario.seed, 0))
     assert ended(record) == (sum(len(w) for sample in works for w in sample), 0, 0, 0)
-    assert _spans_of_parts(record) == {
+    assert Counter(parts[span.task] for span in spans(record) if span.ok) == {
         f"sample {sample + 1}: {stage['name']}": len(works[sample][number])
         for sample in range(workload.samples)
         for number, stage in enumerate(stages)
     }
-    check_order(workload, record)
+    check_order(workload, record, parts)
     check_calls(scenario, record)
 
 
-def _spans_of_parts(record: Record) -> Counter[str]:
-    return Counter(span.part for span in record.spans if span.ok)
-
-
-def check_order(workload: Batch, record: Record) -> None:
+def check_order(workload: Batch, record: Record, parts: Mapping[int, str]) -> None:
     """Check that a stage begins once the one before has ended, and how many samples and workers are at it at once."""
     by_part = defaultdict(list)
-    for span in record.spans:
-        by_part[span.part].append(span)
-    begins = {part: min(span.started_s for span in spans) for part, spans in by_part.items()}
-    ends = {part: max(span.ended_s for span in spans) for part, spans in by_part.items()}
+    for span in spans(record):
+        by_part[parts[span.task]].append(span)
+    begins = {part: min(span.started_s for span in mine) for part, mine in by_part.items()}
+    ends = {part: max(span.ended_s for span in mine) for part, mine in by_part.items()}
     for number in range(1, workload.samples + 1):
-        parts = [f"sample {number}: {stage.name}" for stage in workload.stages]
-        assert all(begins[later] >= ends[earlier] for earlier, later in pairwise(parts))
+        stages = [f"sample {number}: {stage.name}" for stage in workload.stages]
+        assert all(begins[later] >= ends[earlier] for earlier, later in pairwise(stages))
     for stage in workload.stages:
         for number in range(1, workload.samples + 1):
             assert _most_at_once(by_part[f"sample {number}: {stage.name}"]) <= stage.workers

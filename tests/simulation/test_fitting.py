@@ -15,6 +15,7 @@ from balancer_simulator.fitting.survival import quantile_means
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Happening, Trace
 from tests.simulation.made_traces import imported, made_trace
+from tests.simulation.scenarios import spans
 
 
 def scenario(*endpoints, workers=12, calls=500, pause=None, **values):
@@ -115,10 +116,10 @@ def test_kinds_have_times_of_their_own_and_a_run_of_the_fit_has_them():
     ]
     kinds = [{"name": "short", "share": 3.0}, {"name": "long"}]
     fit = fitted(*endpoints, calls=800, requests={"attempts": 1, "kinds": kinds}).scenario()
-    again = simulate_once(fit, Policy(strategy="least_in_flight"), spans=10_000)
+    again = simulate_once(fit, Policy(strategy="least_in_flight"))
     for url, times in own.items():
         for kind, true_s in times.items():
-            found = [s.ended_s - s.started_s for s in again.spans if (s.url, s.kind) == (url, kind)]
+            found = [s.ended_s - s.started_s for s in spans(again) if (s.url, s.kind) == (url, kind)]
             assert np.mean(found) == pytest.approx(true_s, rel=0.25), (url, kind)
     assert {kind.name: kind.share / 800 for kind in fit.requests.kinds}["short"] == pytest.approx(0.75, abs=0.05)
     with pytest.raises(ValueError, match=r"services: requests.kinds has no 'x'; there are all"):

@@ -4,12 +4,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from balancer_simulator import Scenario
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
-from tests.registered import NAMES
-from tests.simulation.scenarios import BROKEN, at, batch, calls, closed, ended, endpoint, run
+from tests.simulation.scenarios import BROKEN, at, calls, closed, ended, endpoint, run
 
 _HEDGING: dict[str, Any] = {"requests": {"hedge_after_s": 1.0}}
 _SLOW = endpoint("slow", speed=0.125)
@@ -45,20 +43,6 @@ def test_the_first_success_counts_and_the_request_is_counted_once():
     assert [e.failures for e in record.by_endpoint] == [0, 0]
 
 
-def test_the_first_call_may_win_as_well():
-    record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=1.5)
-    assert grants == [(1, "fast", 0), (1, "slow", 1)]
-    assert calls(record) == [(1, "fast", 0, 1.5, True)]
-    assert ended(record) == (1, 0, 0, 0)
-    assert [e.busy_s for e in record.by_endpoint] == [1.5, 0.5]
-
-
-def test_a_call_that_is_quick_enough_is_made_once():
-    record, grants = hedged(_FAST, _SLOW, at_s=[0], work_s=0.75)
-    assert grants == [(1, "fast", 0)]
-    assert ended(record) == (1, 0, 0, 0)
-
-
 def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint():
     """At 2 `fast` wins. At 2.5 another has the slot of the loser, which goes on till 8; so it stands in line behind it.
 
@@ -74,14 +58,6 @@ def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint():
     assert record.by_endpoint[0].busy_s == 2.0 + 1.0625
 
 
-def test_nobody_is_hedged_where_no_other_slot_is_free():
-    record, grants = hedged(_SLOW, at_s=[0])
-    assert grants == [(1, "slow", 0)]
-    record, grants = hedged(_SLOW, _FAST, at_s=[0, 0.5], work_s=[1, 5])
-    assert grants == [(1, "slow", 0), (2, "fast", 0.5)]
-    assert ended(record) == (2, 0, 0, 0)
-
-
 def test_a_second_call_goes_where_the_request_may_go():
     requests = {"hedge_after_s": 1.0, "kinds": [{"labels": ["x"], "slots": 2}]}
     trio = [
@@ -95,50 +71,54 @@ def test_a_second_call_goes_where_the_request_may_go():
     assert record.by_endpoint[3].busy_s == 2 * 1.0
 
 
-# -- failures ---------------------------------------------------------------------------------------
+_FAILS = endpoint("fast", **BROKEN)
+_TIMED = {"hedge_after_s": 1.0, "call_timeout_s": 3.0, "attempts": 1}
+_BOTH_FAIL = [endpoint(url, speed=0.25, **BROKEN) for url in "ab"]
+_CASES: dict[str, tuple[list[Any], dict[str, Any], list[Any], list[Any], tuple[int, ...]]] = {
+    "the first call may win as well": (
+        [_FAST, _SLOW], {"work_s": 1.5}, [(1, "fast", 0), (1, "slow", 1)], [(1, "fast", 0, 1.5, True)], (1, 0, 0, 0),
+    ),
+    "a call that is quick enough is made once": (
+        [_FAST, _SLOW], {"work_s": 0.75}, [(1, "fast", 0)], [(1, "fast", 0, 0.75, True)], (1, 0, 0, 0),
+    ),
+    "no other slot is free": (
+        [_SLOW, _FAST], {"at_s": [0, 0.5], "work_s": [1, 5]}, [(1, "slow", 0), (2, "fast", 0.5)],
+        [(2, "fast", 0.5, 5.5, True), (1, "slow", 0, 8, True)], (2, 0, 0, 0),
+    ),
+    "the second fails and the first decides": (
+        [_SLOW, _FAILS], {}, [(1, "slow", 0), (1, "fast", 1)],
+        [(1, "fast", 1, 2, False), (1, "slow", 0, 8, True)], (1, 0, 0, 0),
+    ),
+    "the first fails and the second decides": (
+        [endpoint("fast", speed=0.5, **BROKEN), endpoint("other", speed=0.5)], {}, [(1, "fast", 0), (1, "other", 1)],
+        [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)], (1, 0, 0, 0),
+    ),
+    "both fail and it is tried again where neither did": (
+        [*_BOTH_FAIL, endpoint("c", from_s=3.5)], {}, [(1, "a", 0), (1, "b", 1), (1, "c", 5)],
+        [(1, "a", 0, 4, False), (1, "b", 1, 5, False), (1, "c", 5, 6, True)], (1, 0, 0, 0),
+    ),
+    "a pair that fails is one attempt": (
+        _BOTH_FAIL, {"requests": {"hedge_after_s": 1.0, "attempts": 1}}, [(1, "a", 0), (1, "b", 1)],
+        [(1, "a", 0, 4, False), (1, "b", 1, 5, False)], (0, 1, 0, 0),
+    ),
+    "a retry is hedged, not where it failed": (
+        [endpoint("a", speed=2.0, **BROKEN), endpoint("b", speed=0.125), endpoint("c")], {},
+        [(1, "a", 0), (1, "b", 0.5), (1, "c", 1.5)],
+        [(1, "a", 0, 0.5, False), (1, "c", 1.5, 2.5, True)], (1, 0, 0, 0),
+    ),
+    "each of the two has its own time-out": (
+        [_SLOW, endpoint("slow too", speed=0.125)], {"requests": _TIMED}, [(1, "slow", 0), (1, "slow too", 1)],
+        [(1, "slow", 0, 3, False), (1, "slow too", 1, 4, False)], (0, 1, 0, 0),
+    ),
+}  # fmt: skip
 
 
-def test_if_one_fails_the_other_decides():
-    """The second call fails at 2; the first one goes on to 8, and nothing is tried again."""
-    record, grants = hedged(_SLOW, endpoint("fast", **BROKEN), at_s=[0])
-    assert grants == [(1, "slow", 0), (1, "fast", 1)]
-    assert calls(record) == [(1, "fast", 1, 2, False), (1, "slow", 0, 8, True)]
-    assert ended(record) == (1, 0, 0, 0)
-    first = endpoint("fast", speed=0.5, **BROKEN)
-    record, _ = hedged(first, endpoint("other", speed=0.5), at_s=[0])
-    assert calls(record) == [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)]
-
-
-def test_if_both_fail_it_is_tried_again_where_neither_failed():
-    pair = [endpoint("a", speed=0.25, **BROKEN), endpoint("b", speed=0.25, **BROKEN)]
-    record, grants = hedged(*pair, endpoint("c", from_s=3.5), at_s=[0])
-    assert grants == [(1, "a", 0), (1, "b", 1), (1, "c", 5)]
-    assert calls(record) == [(1, "a", 0, 4, False), (1, "b", 1, 5, False), (1, "c", 5, 6, True)]
-    assert ended(record) == (1, 0, 0, 0)
-
-
-def test_a_retry_may_be_hedged_but_not_where_it_failed():
-    """It fails on a at 0.5, is slow on b from then on, and a will not do for the second call: c will."""
-    a = endpoint("a", speed=2.0, **BROKEN)
-    record, grants = hedged(a, endpoint("b", speed=0.125), endpoint("c"), at_s=[0])
-    assert grants == [(1, "a", 0), (1, "b", 0.5), (1, "c", 1.5)]
-    assert calls(record)[-1] == (1, "c", 1.5, 2.5, True)
-
-
-def test_a_pair_that_fails_is_one_attempt():
-    pair = [endpoint(url, speed=0.5, **BROKEN) for url in "ab"]
-    record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
-    assert ended(record) == (0, 1, 0, 0)
-    assert len(grants) == 2
-    assert [e.failures for e in record.by_endpoint] == [1, 1]
-
-
-def test_each_of_the_two_has_its_own_time_out():
-    """Either takes 8 s and is given up after 3: the first at 3, the second, which began at 1, at 4."""
-    requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0, "attempts": 1}
-    record, _ = hedged(_SLOW, endpoint("slow too", speed=0.125), at_s=[0], requests=requests)
-    assert calls(record) == [(1, "slow", 0, 3, False), (1, "slow too", 1, 4, False)]
-    assert ended(record) == (0, 1, 0, 0)
+@pytest.mark.parametrize("case", _CASES)
+def test_second_calls_are_made_and_counted_when_arithmetic_says(case):
+    endpoints, values, begun, over, became = _CASES[case]
+    record, grants = hedged(*endpoints, **{"at_s": [0], **values})
+    assert (grants, calls(record), ended(record)) == (begun, over, became)
+    assert sum(e.failures for e in record.by_endpoint) == sum(not ok for *_, ok in over)
 
 
 def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure():
@@ -176,20 +156,7 @@ def test_who_finds_no_slot_spends_nothing():
     assert grants[4:] == [(4, "fast", 4.0)]
 
 
-# -- whatever the workload --------------------------------------------------------------------------
-
-_PAIR = [
-    endpoint("http://a{1..2}/", capacity=2, faults=[{"kind": "fail_within", "probability": 0.2}]),
-    endpoint("http://slow/", capacity=2, speed=0.25),
-]
-_WORKLOADS: dict[str, Scenario] = {
-    "open": at([n / 4 for n in range(200)], 0.75, *_PAIR, **_HEDGING),
-    "closed": closed(5, 0.25, 0.75, *_PAIR, **_HEDGING),
-    "batch": batch([{"name": "one", "tasks": 60, "workers": 4}], *_PAIR, **_HEDGING, horizon_s=1000.0),
-}
-
-
-@pytest.mark.parametrize("policy", NAMES)
-def test_calls_of_workers_count_both(policy):
-    record = run(_WORKLOADS["closed"], policy)
+def test_calls_of_workers_count_both():
+    pair = [endpoint("http://a{1..2}/", capacity=2, **BROKEN), endpoint("http://slow/", capacity=2, speed=0.25)]
+    record = run(closed(5, 0.25, 0.75, *pair, **_HEDGING), "least_in_flight")
     assert sum(record.crews[0]) == record.metrics["calls"] > record.wait.count

@@ -9,7 +9,7 @@ import pytest
 from balancer_simulator import Record, Scenario, run_study
 from balancer_simulator.report.export import to_data, to_json
 from balancer_simulator.report.terminal import print_study
-from balancer_simulator.run.histogram import CensoredHistogram
+from balancer_simulator.run.times import Times
 from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
 from balancer_simulator.studies.warmup import settled_after, settles
@@ -24,10 +24,8 @@ class Ran:
     """Stands for a record that has waits."""
 
     def __init__(self, waits: list[float]) -> None:
-        self.wait = self.sojourn = CensoredHistogram()
+        self.wait = self.sojourn = Times(waits)
         self.numbers: tuple[int, ...] = ()
-        for wait in waits:
-            self.wait.add(wait)
 
 
 def of(*runs: list[float]) -> list[Record]:
@@ -90,16 +88,6 @@ def test_a_study_shows_nothing_of_what_it_refuses_and_says_so():
     assert "Infinity" not in to_json(study)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
-def test_a_tally_knows_the_part_beyond(value):
-    waits = np.random.default_rng(4).exponential(1.0, 5000)
-    waits[:500] = 0.0
-    tally = CensoredHistogram()
-    for wait in waits.tolist():
-        tally.add(wait)
-    assert tally.beyond(value) == pytest.approx(float((waits > value).mean()), abs=0.01)
-
-
 # -- one sample -------------------------------------------------------------------------------------
 
 RECORDED: dict[str, Any] = {
@@ -115,7 +103,7 @@ def recorded(**values: Any) -> Scenario:
 
 def test_a_record_with_its_work_is_one_sample():
     study = run_study(recorded(), ["fifo"])
-    assert study.is_one_sample
+    assert study.scenario.is_one_sample
     assert not any(math.isfinite(interval.half) for interval in study.metrics("fifo").values())
     assert math.isnan(study.metric("fifo", "sojourn_mean_s").half)
     assert study.too_short("fifo")["sojourn_p99_s"].startswith("399 observations"), "copies do not count"
@@ -204,20 +192,6 @@ def test_a_queue_inside_a_server_is_one_as_well(rho, where):
 def test_who_gives_up_lets_a_queue_end():
     kinds = [{"name": "a", "acquire_timeout_s": 1.0}]
     assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
-
-
-# -- mistakes ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(values, line):
-    with pytest.raises(ValueError, match=line):
-        scenario(**values)
 
 
 # -- who waits all the time -------------------------------------------------------------------------

@@ -94,16 +94,6 @@ def test_processes_may_interrupt_one_another_and_the_run_is_what_it_was():
     assert woken == [3.0]
 
 
-def test_more_capacity_gives_no_more_room_inside():
-    def widens(joined: JoinedRun) -> Steps:
-        yield joined.env.timeout(1.0)
-        joined.change("update", "a", capacity=3)
-
-    record = run(at([0, 0], 3, endpoint("a", parallel=1)), processes=[widens])
-    assert [end for *_, end, _ in calls(record)] == [3, 6]
-    assert record.by_endpoint[0].slots_s == 1 + 3 * 99
-
-
 @pytest.mark.parametrize(
     ("act", "error"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.scenarios import at, batch, closed, endpoint, run, times
+from tests.simulation.scenarios import at, batch, closed, endpoint, run, spans, times
 
 TWO_KINDS = {
     "kinds": [{"name": "short", "share": 3}, {"name": "long", "work": {"kind": "deterministic", "mean_s": 4.0}}]
@@ -12,7 +12,7 @@ TWO_KINDS = {
 def test_a_batch_uses_all_kinds():
     record = run(batch([{"name": "s", "tasks": 400, "workers": 4}], endpoint(capacity=4), requests=TWO_KINDS,
                        horizon_s=5000.0))  # fmt: skip
-    found = {kind.name: kind for kind in record.kinds}
+    found = record.kinds
     assert found["short"].completed + found["long"].completed == 400
     assert 60 <= found["long"].completed <= 140  # a quarter of 400, 4 deviations of 8.7 and more
     assert found["short"].sojourn.most == 1.0
@@ -48,33 +48,20 @@ def test_a_replay_has_a_makespan_if_it_is_done():
     assert run(at([0.0], 2.0)).measured_s == 100.0, "the horizon is still what counts"
 
 
-def test_recorded_arrivals_are_of_their_kinds_and_take_their_work():
-    """By shares, nearly all would be of the first kind."""
-    kinds = [{"name": "a", "labels": ["a"]}, {"name": "b", "labels": ["b"], "share": 1e-9}]
-    kinds[1]["work"] = {"kind": "deterministic", "mean_s": 2.0}
-    values = {
-        "workload": {"kind": "arrivals", "at_s": [0.0, 8.0, 16.0], "kinds": [1, 0, 1]},
-        "requests": {"kinds": kinds},
-    }
-    pair = [endpoint("a", labels=["a"]), endpoint("b", labels=["b"])]
-    record = run(closed(1, 0.0, 1.0, *pair).changed(**values))
-    spans = sorted((span.url, span.started_s, span.ended_s) for span in record.spans)
-    assert spans == [("a", 8.0, 9.0), ("b", 0.0, 2.0), ("b", 16.0, 18.0)]
-
-
 # -- what is told -----------------------------------------------------------------------------------
 
 
 def test_a_span_says_when_its_attempt_asked():
     record = run(at([0.0, 0.25], 1.0))
-    assert [(span.asked_s, span.started_s) for span in record.spans] == [(0.0, 0.0), (0.25, 1.0)]
+    assert [(span.asked_s, span.started_s) for span in spans(record)] == [(0.0, 0.0), (0.25, 1.0)]
 
 
 def test_kinds_are_told_apart_and_add_up():
     record = run(at([0.0, 0.25, 0.5, 0.75], 1.0, requests={"kinds": [{"name": "a"}, {"name": "b"}]}))
-    assert sum(kind.completed for kind in record.kinds) == record.completed == 4
-    assert sum(kind.sojourn.mean * kind.completed for kind in record.kinds) == pytest.approx(4 * record.sojourn.mean)
-    assert run(at([0.0], 1.0)).kinds == ()
+    assert sum(kind.completed for kind in record.kinds.values()) == record.completed == 4
+    whole = sum(kind.sojourn.mean * kind.completed for kind in record.kinds.values())
+    assert whole == pytest.approx(4 * record.sojourn.mean)
+    assert run(at([0.0], 1.0)).kinds == {}
 
 
 @pytest.mark.parametrize(

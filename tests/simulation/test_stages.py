@@ -14,6 +14,7 @@ from balancer_simulator.planning.shown import plan_verdict
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Trace
+from tests.simulation.scenarios import spans
 
 LATE_S = 4.0
 
@@ -47,10 +48,10 @@ def traced(scenario):
     def note(task, lease):
         parts[task.number] = task.worker.part
 
-    record = simulate_once(scenario, Policy(strategy="fifo"), 0, spans=10_000, observer=note)
+    record = simulate_once(scenario, Policy(strategy="fifo"), 0, observer=note)
     attempts = [
         Attempt("made", n, s.asked_s, s.started_s, s.ended_s, s.url, task=parts[s.task], outcome="success")
-        for n, s in enumerate(sorted(record.spans, key=lambda span: span.started_s))
+        for n, s in enumerate(sorted(spans(record), key=lambda span: span.started_s))
     ]
     run = {"row": "run", "version": 1, "run": "made", "strategy": "fifo"}
     return Trace(runs=[{**run, "endpoints": [{"name": "http://a/", "capacity": 4}]}], attempts=attempts)

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Scenario
-from balancer_simulator.run.record import CallSpan
 from balancer_simulator.studies.intervals import difference_of
 
 from tests.simulation.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
+from tests.simulation.scenarios import spans
 from tests.simulation.theory import RUNS, exponential, hold, poisson, queues, runs, sojourns, sojourns_of_all, waits
 
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute
@@ -174,7 +174,7 @@ def test_a_random_choice_by_weight_splits_the_stream():
 # -- a closed network -------------------------------------------------------------------------------
 
 
-def busy_part(spans: Sequence[CallSpan], from_s: float, to_s: float) -> float:
+def busy_part(spans: Sequence[Any], from_s: float, to_s: float) -> float:
     """Return the part of the time in which at least one of `spans` was under way."""
     total, covered_s = 0.0, from_s
     for span in sorted(spans, key=lambda span: span.started_s):
@@ -203,7 +203,7 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s):
             "health": None,
         }
     )
-    records = runs(scenario, "random", spans=100_000)
+    records = runs(scenario, "random")
 
     def network(*factors: float) -> ClosedNetwork:
         service_s = [factor / speed for factor, speed in zip(factors, speeds, strict=True)]
@@ -219,7 +219,7 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s):
         parts, numbers = [], []
         for record in records:
             by_url = defaultdict(list)
-            for span in record.spans:
+            for span in spans(record):
                 by_url[span.url].append(span)
             parts.append(busy_part(by_url[f"server-{number}"], scenario.warmup_s, scenario.horizon_s))
             numbers.append(record.by_endpoint[number].busy_s / record.measured_s)

@@ -1,52 +1,8 @@
 """What is under way at the end counts as longer than so far: left out, it would make times look shorter."""
 
-import pickle
-
-import numpy as np
 import pytest
-from balancer_simulator.run.histogram import CensoredHistogram
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tests.simulation.scenarios import at, closed, endpoint, run
-
-
-def _tally(known: list[float], still: list[float]) -> CensoredHistogram:
-    tally = CensoredHistogram()
-    for value in known:
-        tally.add(value)
-    tally.leave_open(still)
-    return tally
-
-
-def test_it_is_the_estimator_of_kaplan_and_meier():
-    """Of 1, 2+, 4, 8+, 16 (+: open): 1 keeps its 1/5, 4 has 4/5 x 1/3, and 16 has the rest."""
-    tally = _tally([1.0, 4.0, 16.0], [2.0, 8.0])
-    assert tally.mean == pytest.approx(1 / 5 + 4 * 4 / 15 + 16 * 8 / 15, rel=0.022)
-    assert tally.count == 3
-    assert [tally.quantile(q) for q in (0.2, 0.4, 0.9)] == pytest.approx([1.0, 4.0, 16.0], rel=0.022)
-    assert tally.tail()[1].tolist() == pytest.approx([1.0, 4 / 5, 8 / 15, 0.0])
-
-
-def test_the_longest_counts_as_if_it_ended_there():
-    tally = _tally([1.0], [3.0])
-    assert tally.most == 3.0
-    assert tally.mean == pytest.approx(2.0, rel=0.022)
-    assert _tally([], [3.0]).mean == 0.0
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.lists(st.floats(0, 1e6), max_size=20))
-@example(known=[1.1e-309], still=[1.1e-309])
-@example(known=[5e-13], still=[1e-12])
-def test_open_values_only_add_and_merged_or_pickled_is_the_same(known, still):
-    tally = _tally(known, still)
-    merged = CensoredHistogram.merged(
-        pickle.loads(pickle.dumps(part)) for part in (_tally(known, []), _tally([], still))
-    )
-    assert (merged.mean, merged.most, merged.count) == (tally.mean, tally.most, len(known))
-    assert merged.tail()[1].tolist() == tally.tail()[1].tolist()
-    assert tally.mean >= np.mean([*known, *still]) * (1 - 0.023) - 1e-12  # the shortest that it tells apart
-    assert tally.quantile(0.5) <= tally.quantile(0.9) <= tally.most == max([*known, *still])
 
 
 def test_requests_under_way_are_open_with_their_age_and_waits_with_theirs():

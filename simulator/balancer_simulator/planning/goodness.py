@@ -17,13 +17,12 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.planning.predicted import FAR
 from balancer_simulator.run.engine import simulate_once
-from balancer_simulator.run.record import CallSpan
+from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit", "refuse_if_off"]
 
 _POINTS: Final = 100
-_SPANS: Final = 100_000
 _FEWEST_RUNS, _MOST_RUNS = 4, 10
 _CALLS: Final = 40_000  # in all runs together, about
 _A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
@@ -150,7 +149,7 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
     """Run the fitted scenario some times, and return its calls and waits beside those of the trace."""
     many = min(_MOST_RUNS, max(_FEWEST_RUNS, _CALLS // max(1, len(fit.prepared.attempts))))
     scenario = fit.scenario(replications=many).changed(seed=seed)
-    runs = [simulate_once(scenario, fit.policy, number, spans=_SPANS).spans for number in range(many)]
+    runs = [_spans(simulate_once(scenario, fit.policy, number)) for number in range(many)]
     calls, figures = [], []
     url_of = {member.name: member.url for member in fit.members}
     for name, each in fit.endpoints.items():
@@ -178,7 +177,14 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
     return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
 
 
-def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit]:
+def _spans(record: Record) -> Sequence[Any]:
+    """Return the calls that have ended: url, asked_s, started_s, ended_s, ok, refused."""
+    calls = record.calls.dropna(subset=["asked_s", "started_s", "ended_s"])
+    calls = calls.assign(url=calls.endpoint, ok=calls.end == "answered", refused=calls.end == "refused")
+    return list(calls.itertuples())
+
+
+def _waits(fit: Fit, runs: Sequence[Sequence[Any]]) -> Iterator[FigureOfFit]:
     measured = np.array([each.waited_s for each in fit.prepared.attempts])
     fitted = [np.array([span.started_s - span.asked_s for span in spans] or [0.0]) for spans in runs]
     call_s = float(np.mean([each.held_s for each in fit.prepared.attempts]))

@@ -3,9 +3,7 @@
 If there is too much to show, a chart leaves something out and its caption says so.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterator
 
 from balancer.reporting.charts import MOST_LINES, Drawing, to_svg
 from balancer.reporting.document import Chart
@@ -17,8 +15,6 @@ from balancer_simulator.studies.plots import MOST_ROWS
 from balancer_simulator.studies.study import Study
 
 __all__ = ["draw_charts"]
-
-_MOST_OPEN: Final = 3  # charts of one kind; the others are folded
 
 
 def draw_charts(study: Study) -> tuple[Chart, ...]:
@@ -41,19 +37,10 @@ def _charts(study: Study) -> Iterator[Chart]:
         yield _tail(study, "sojourn_s", "Times of requests: the tail")
     if any(record.wait.quantile(0.999) > 0 for policy in study.drawn() for record in study.records[policy]):
         yield _tail(study, "wait_s", "Waits: the tail")
-    yield from _once(study, _utilisation)
+    best = study.ranking()[0]
+    yield _utilisation(study, best)
     if len(study.scenario.by_url) > 1:
-        yield from _once(study, _shares)
-
-
-def _once(study: Study, draw: Callable[[Study, str], Chart]) -> Iterator[Chart]:
-    """Yield the chart of each policy, the best first; equal ones once, with the names of all their policies."""
-    found: dict[tuple[str, str], tuple[Chart, list[str]]] = {}
-    for policy in study.ranking():
-        chart = draw(study, policy)
-        found.setdefault((chart.svg, chart.caption), (chart, []))[1].append(policy)
-    for place, (chart, policies) in enumerate(found.values()):
-        yield replace(chart, title=f"{chart.title}: {', '.join(policies)}", folded=place >= _MOST_OPEN)
+        yield _shares(study, best)
 
 
 def _ranking(study: Study, name: str) -> Chart:
@@ -79,13 +66,13 @@ def _tail(study: Study, what: plots.Measure, title: str) -> Chart:
 def _utilisation(study: Study, policy: str) -> Chart:
     count = len(study.records[policy][0].timeline.at_s) - 1
     caption = f"In the first replication, over {count} equal parts of the time.{_cut(study)}"
-    return Chart("Utilisation over time", caption, to_svg(plots.utilisation(study, policy)))
+    return Chart(f"Utilisation over time: {policy}", caption, to_svg(plots.utilisation(study, policy)))
 
 
 def _shares(study: Study, policy: str) -> Chart:
     failed = [record.metrics.get("failed_calls", 0.0) for record in study.records[policy]]
     said = f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
-    return Chart("Share of calls", f"{said}{_cut(study)}", to_svg(plots.shares(study, policy)), wide=False)
+    return Chart(f"Share of calls: {policy}", f"{said}{_cut(study)}", to_svg(plots.shares(study, policy)), wide=False)
 
 
 def _chart(title: str, caption: str, drawing: Drawing) -> Chart:

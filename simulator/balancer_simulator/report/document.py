@@ -70,7 +70,7 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
     if study.scenario.has_keys:
         yield doc.Section("Prompts and sessions", (prompt_table(study),), "prompts", "Prompts")
-    yield doc.Section("Charts", tuple(_charts(charts)), "charts", "Charts")
+    yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
 
@@ -81,12 +81,6 @@ def _figures(study: Study) -> Iterator[doc.Block]:
     if others:
         more = len(study.policies) - len(first.columns) + 1
         yield doc.Details(f"Figures of the other {count(more, 'policy', 'policies')}", (tuple(others),))
-
-
-def _charts(charts: Sequence[doc.Chart]) -> Iterator[doc.Block]:
-    yield doc.Figures(tuple(chart for chart in charts if not chart.folded))
-    if folded := tuple(chart for chart in charts if chart.folded):
-        yield doc.Details(f"{count(len(folded), 'chart')} of the other policies", ((doc.Figures(folded),),))
 
 
 def _ranking(study: Study) -> Iterator[doc.Block]:

@@ -35,7 +35,7 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
         "policies": {policy: _figures(study.metrics(policy)) for policy in study.policies},
         "too_short": {policy: study.too_short(policy) for policy in study.policies},
         "keeps_up": {policy: _keeps_up(study, policy) for policy in study.policies},
-        "one_sample": study.is_one_sample,
+        "one_sample": study.scenario.is_one_sample,
         "kinds": {
             policy: {kind: _figures(figures) for kind, figures in study.by_kind(policy).items()}
             for policy in study.policies

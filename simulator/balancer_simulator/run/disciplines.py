@@ -4,6 +4,7 @@ A discipline decides how a task gets an endpoint and when it returns it. All use
 """
 
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Final, Protocol
 
@@ -124,9 +125,10 @@ class LeasePerCall:
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
-        task.asker = self
         try:
-            waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, task.wake)
+            waiter = self._core.wait(
+                task.request, now, now + timeout_s, task.demand.priority, partial(self.woken, task)
+            )
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
@@ -263,9 +265,8 @@ class OldGlobalQueue(LeasePerCall):
         if lease is not None:
             self._start(task, lease, now)
             return
-        task.asker = self
         try:
-            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, task.wake)
+            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, partial(self.woken, task))
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return

@@ -7,9 +7,10 @@ time to the core, with the time, and acts on the result. There is no process per
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
+from math import nan
 from typing import Final
 
 from simpy import Environment, Event
@@ -25,10 +26,9 @@ from balancer.values.urls import identity_of
 from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
 from balancer_simulator.run.joined import JoinedRun, Process, ProcessCaller, told_as_it_is
-from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
-from balancer_simulator.run.measurement import Measurement
-from balancer_simulator.run.record import ANSWERED, LOST, TIMED_OUT, CallSpan, Record
-from balancer_simulator.run.requests import RequestCounts
+from balancer_simulator.run.keyed import KeyedCallLog, leaves_failed
+from balancer_simulator.run.log import CallLog
+from balancer_simulator.run.record import ANSWERED, DROPPED, FAILED, LOST, REFUSED, TIMED_OUT, Record, Tally
 from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
@@ -37,10 +37,10 @@ from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.conversations import ConversationSource
 from balancer_simulator.world.fleet import Fleet
-from balancer_simulator.world.server import CallEnded
+from balancer_simulator.world.server import CallEnded, load_of
 from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource, demand_of
 from balancer_simulator.world.streams import Purpose, Streams
-from balancer_simulator.world.task import Task, new_task
+from balancer_simulator.world.task import Task
 
 __all__ = ["Observer", "Simulation", "simulate_once"]
 
@@ -49,7 +49,6 @@ Observer = Callable[[Task, Lease], None]
 
 _NEW_OBJECTS: Final = 100_000  # that are there before a collection during a run; some 10 MB
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
-_FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
 
 
 def simulate_once(
@@ -58,7 +57,6 @@ def simulate_once(
     replication: int = 0,
     *,
     registry: Registry | None = None,
-    spans: int = 0,
     observer: Observer | None = None,
     requests: bool = True,
     processes: Sequence[Process] = (),
@@ -68,17 +66,15 @@ def simulate_once(
     Args:
         replication: its number; together with the scenario's seed it decides the random numbers.
         registry: where strategies are looked up; default: all that are installed.
-        spans: how many of the first calls to keep.
         observer: called at every grant.
-        requests: whether to keep a row for each request, see `Record.requests`: 43 bytes each.
+        requests: whether to keep a row for each call, for `Record.requests`: 43 bytes each.
         processes: SimPy processes of your own that join the run: each is called with a `JoinedRun` and yields events.
 
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
-    kept = _Kept(spans, observer, requests)
     with _rare_collections():
-        simulation = Simulation(scenario, policy, replication, registry or default_registry(), kept)
+        simulation = Simulation(scenario, policy, replication, registry or default_registry(), observer, keep=requests)
         simulation.join(processes)
         return simulation.record()
 
@@ -101,13 +97,7 @@ def _rare_collections() -> Iterator[None]:
             gc.set_threshold(*before)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What to keep of a run besides its figures: calls, grants, requests; see `simulate_once`."""
-
-    spans: int
-    observer: Observer | None
-    requests: bool
+_ENDS: Final = {Outcome.FAILURE: FAILED, Outcome.OVERLOAD: REFUSED}
 
 
 class _Lender:
@@ -126,74 +116,40 @@ class _Lender:
 class Simulation:
     """State of one run."""
 
-    # Slots: without them, a class with many attributes finds its methods slowly.
-    __slots__ = (
-        "_add_wait",
-        "_arrive",
-        "_ask",
-        "_attempts",
-        "_bound_s",
-        "_budget",
-        "_concluded",
-        "_core",
-        "_counts",
-        "_counts_from_s",
-        "_discipline",
-        "_done",
-        "_endpoints",
-        "_env",
-        "_hedge_after_s",
-        "_kept",
-        "_keyed",
-        "_kinds",
-        "_measurement",
-        "_notes_more",
-        "_observer",
-        "_policy",
-        "_prompts",
-        "_replication",
-        "_scenario",
-        "_servers",
-        "_source",
-        "_spans",
-        "_streams",
-    )
-
-    def __init__(self, scenario: Scenario, policy: Policy, replication: int, registry: Registry, kept: _Kept) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        replication: int,
+        registry: Registry,
+        observer: Observer | None,
+        *,
+        keep: bool,
+    ) -> None:
         self._scenario = scenario
         self._policy = policy
         self._replication = replication
-        self._kept = kept
-        self._observer = kept.observer
-        self._spans: list[CallSpan] | None = [] if kept.spans else None
+        self._observer = observer
         self._env = Environment()
         self._streams = Streams(scenario.seed, replication)
         self._core = self._new_core(registry)
-        self._keyed = None
-        if scenario.has_keys:
-            self._keyed = KeyedRequestCounts(scenario, policy, self._core, keep=kept.requests)
-        self._counts = self._keyed or RequestCounts(scenario, keep=kept.requests)
-        self._counts_from_s = scenario.counts_from_s
-        self._arrive = self._counts.arrive
-        self._add_wait = self._counts.wait.add
-        self._kinds = self._counts.kinds
-        self._discipline = BASELINES.get(self._policy.strategy, LeasePerCall)(self._env, self._core, self)
+        by_rules = policy.strategy not in BASELINES
+        self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
+        self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
+        self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
+        self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self)
         self._ask = self._discipline.ask
-        has_rules = bool(
+        reacts = bool(
             scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
         )
-        by_rules = has_rules and policy.strategy not in BASELINES
-        self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
+        self._done = self._discipline.done_by_rules if reacts and by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
         self._servers, self._prompts = fleet.servers, fleet.prompts
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, self._streams)
-        self._concluded = self._source.conclude
-        self._measurement = Measurement(self._env, scenario, fleet, self._counts, self._source)
-        of_few = (self._kinds, kept.spans, self._observer is not None, self._budget is not None)
-        self._notes_more = any(of_few)  # a part of `_note_start` is needed for every call
+        self._notes_more = self._observer is not None or self._budget is not None or bool(self._source.workers)
 
     def _new_core(self, registry: Registry) -> Core:
         """Return the core. For a baseline it has no rules."""
@@ -266,7 +222,8 @@ class Simulation:
             if kind and kind not in kinds:
                 raise ConfigError(f"requests.kinds has no {kind!r}; there are {', '.join(sorted(kinds))}")
             demand = kinds[kind] if kind else next(iter(kinds.values()))
-            self._submit(new_task(next(made), work_s, demand, ProcessCaller(over), self._env.now))
+            now = self._env.now
+            self._submit(Task(next(made), work_s, demand, ProcessCaller(over), now, now, demand.request))
 
         known = {identity_of(url): url for url in self._endpoints}
 
@@ -275,7 +232,7 @@ class Simulation:
             if url is None:
                 raise UnknownEndpoint(asked.url, self._endpoints)
             asked = asked.model_copy(update={"url": url})
-            self._measurement.follow(asked)
+            self._log.follow(asked)
             self._change(asked)
 
         run = JoinedRun(self._env, self._core, change, ask)
@@ -291,26 +248,10 @@ class Simulation:
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
-        waited_s = now - task.asked_s
-        task.waited_s += waited_s
-        if task.arrived_s >= self._counts_from_s:
-            add_wait = self._add_wait
-            add_wait(waited_s)
-        task.attempt += 1
-        task.asks = False
         task.lease = lease
+        task.started_s = now
+        task.asks = False
         task.server = server = self._servers[lease.endpoint.name]
-        if self._notes_more or task.plan is not None or task.worker is not None:
-            self._note_start(task, lease, now)
-        task.asked_s = now
-        server.begin(task, now)
-        if self._hedge_after_s is not None:
-            after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
-
-    def _note_start(self, task: Task, lease: Lease, now: float) -> None:
-        """Do the work before a call begins that is needed in few runs or for few calls."""
-        if self._kinds and task.arrived_s >= self._counts_from_s:
-            self._kinds[task.demand.name].wait.add(now - task.asked_s)
         if task.plan is not None:
             self._attempts.granted(task, task.plan, now)
         elif self._budget is not None:
@@ -319,28 +260,26 @@ class Simulation:
             task.worker.calls += 1
         if self._observer is not None:
             self._observer(task, lease)
-        if self._spans is not None:
-            task.attempt_asked_s = task.asked_s
+        server.begin(task)
+        if self._hedge_after_s is not None:
+            after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
 
     def _served(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
-        now = self._env.now
-        task.server.finish(task, now, outcome is not _SUCCESS)
-        if self._spans is not None:
-            self._keep_span(task, outcome)
-        done = self._done
+        now, done = self._env.now, self._done
         done(task, outcome, now)
         if outcome is _SUCCESS:
-            self._counts.over(task, now, ANSWERED)
+            self._log.over(task, now, ANSWERED)
             if task.worker is not None:
                 self._conclude(task, answered=True)
         else:
+            self._log.note(task, now, _ENDS[outcome])
             self._attempts.failed(task, task.lease, now)
 
     def _served_and_told(self, served: CallEnded, task: Task, outcome: Outcome = _SUCCESS) -> None:
         """Report the server's load to the pool, and do as `served`."""
-        server = self._servers[task.lease.endpoint.name]
-        if server.model.tells_load and not task.beaten:
-            self._discipline.told(task, server.load(), self._env.now)
+        model = self._scenario.by_url[task.lease.endpoint.name]
+        if model.tells_load and not task.beaten:
+            self._discipline.told(task, load_of(model, task.lease.account.in_flight - 1), self._env.now)
         served(task, outcome)
 
     def _served_either(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
@@ -355,35 +294,34 @@ class Simulation:
             self._served(task, outcome)
             return
         now = self._env.now
-        task.server.finish(task, now, outcome is not _SUCCESS)
-        if self._spans is not None:
-            self._keep_span(task, outcome)
         self._done(task, outcome, now)
         if rival is not None:
             task.rival = rival.rival = None
         if outcome is not _SUCCESS:
+            self._log.note(task, now, _ENDS[outcome])
             if rival is None:
                 self._attempts.failed(leader, task.lease, now)
+            else:
+                _follow(leader, rival)
             return
         if rival is not None:
             rival.beaten = True
-            rival.server.finish(rival, now, False)
+            self._log.note(rival, now, DROPPED)
             self._done(rival, Outcome.IGNORED, now)
-        leader.lease, leader.server = task.lease, task.server  # those of the answer
-        self._counts.over(leader, now, ANSWERED)
+        _follow(leader, task)
+        self._log.over(leader, now, ANSWERED)
         self._conclude(leader, answered=True)
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin a second call of `task`. It never waited, so it is not among the waits."""
-        twin = new_task(task.number, task.work_s, task.demand, task.worker, task.arrived_s)
-        twin.leader, twin.rival, task.rival = task, task, twin
+        twin = replace(task, asked_s=nan, plan=None, leader=task, rival=task)
+        task.rival = twin
         if self._observer is not None:
             self._observer(twin, lease)
         if twin.worker is not None:
             twin.worker.calls += 1
-        twin.lease, twin.server = lease, self._servers[lease.endpoint.name]
-        twin.asked_s = twin.attempt_asked_s = now
-        twin.server.begin(twin, now)
+        twin.lease, twin.server, twin.started_s = lease, self._servers[lease.endpoint.name], now
+        twin.server.begin(twin)
 
     def refuse(self, task: Task, error: BalancerError) -> None:
         """Handle that there is no endpoint for `task`.
@@ -397,31 +335,23 @@ class Simulation:
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
         """Give `task` up. `timed_out`: because it got no lease."""
-        self._counts.over(task, self._env.now, TIMED_OUT if timed_out else LOST)
+        self._log.over(task, self._env.now, TIMED_OUT if timed_out else LOST)
         self._conclude(task, answered=False)
 
     def _conclude(self, task: Task, *, answered: bool) -> None:
         if isinstance(task.worker, ProcessCaller):
             task.worker.over.succeed(answered)
         else:
-            self._concluded(task)
-
-    def _keep_span(self, task: Task, outcome: Outcome) -> None:
-        if self._spans is not None and len(self._spans) < self._kept.spans:
-            part = task.worker.part if task.worker else "requests"
-            url, ok = task.lease.endpoint.name, outcome not in _FAILURES
-            now, refused = self._env.now, outcome is Outcome.OVERLOAD
-            self._spans.append(
-                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s, refused)
-            )
+            self._source.conclude(task)
 
     # -- the run -----------------------------------------------------------------------------------
 
     def record(self) -> Record:
         """Run to the end and return the record."""
-        scenario, counts, measured = self._scenario, self._counts, self._measurement
+        scenario, log = self._scenario, self._log
         self._join()
-        measured.begin(bound_s=self._bound_s)
+        if scenario.counts_from_s:
+            after(self._env, scenario.counts_from_s, Simulation._end_warmup, self)
         try:
             self._discipline.begin()
             self._source.begin()
@@ -429,34 +359,31 @@ class Simulation:
         except Exception as error:  # probably from the strategy, which the traceback does not name
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
-        counts.leave_open(self._env.now)
-        finished = self._source.finished and not counts.under_way
-        completed, lost, timed_out = counts.ended
-        numbers = tuple(measured.numbers)
-        end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
+        finished = self._source.finished and not log.under_way
+        end_s = log.close(self._env.now, finished=finished)
+        crews: dict[str, list[int]] = {}
+        for worker in self._source.workers:
+            crews.setdefault(worker.part, []).append(worker.calls)
         return Record(
+            **{name: getattr(log.tally, name) for name in Tally.__slots__},
             policy=self._policy.label,
             replication=self._replication,
-            measured_s=max(end_s - self._counts_from_s, 1e-9),
-            completed=completed,
-            lost=lost,
-            timed_out=timed_out,
-            unfinished=counts.unfinished,
-            halfway=measured.halfway,
-            waiting=measured.waiting,
-            wait=counts.wait,
-            sojourn=counts.sojourn,
-            by_endpoint=measured.endpoints(end_s),
-            crews=measured.crews(),
-            makespan_s=counts.last_s if finished else None,
+            measured_s=max(end_s - scenario.counts_from_s, 1e-9),
+            halfway=log.halfway,
+            by_endpoint=log.endpoints(),
+            crews=tuple(map(tuple, crews.values())),
+            makespan_s=log.last_s if finished else None,
             bound_s=self._bound_s,
-            timeline=measured.timeline(),
-            kinds=counts.of_kinds(numbers),
-            spans=tuple(self._spans or ()),
-            numbers=numbers,
-            kept=counts.kept(self._servers),
+            timeline=log.timeline(),
+            kinds=log.kinds,
+            kept=log.kept(),
             affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
         )
+
+    def _end_warmup(self) -> None:
+        self._prompts.reset()
+        for worker in self._source.workers:
+            worker.calls = 0
 
     def _run_to_the_end(self) -> None:
         env, horizon_s = self._env, self._scenario.horizon_s
@@ -495,3 +422,9 @@ class Simulation:
                 given = {name: value for name, value in values.items() if value is not None}
                 self._endpoints[url] = replace(self._endpoints[url], **given)  # type: ignore[arg-type]  # by Change
                 return self._core.update(self._endpoints[url], now)
+
+
+def _follow(leader: Task, twin: Task) -> None:
+    """Make the call of `twin`, which may be itself, the present one of `leader`."""
+    leader.lease, leader.server = twin.lease, twin.server
+    leader.asked_s, leader.started_s = twin.asked_s, twin.started_s

@@ -11,14 +11,14 @@ from balancer.core.account import Account
 from balancer.core.session_table import SessionTable, may_leave
 from balancer.errors import UnknownEndpoint
 from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.log import CallLog
 from balancer_simulator.run.record import ANSWERED, AffinityRecord
-from balancer_simulator.run.requests import RequestCounts
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptTally
 from balancer_simulator.world.task import Task
 
-__all__ = ["KeyedRequestCounts", "leaves_failed"]
+__all__ = ["KeyedCallLog", "leaves_failed"]
 
 _IDLE_S: Final = 3600.0  # as `Sessions` of a transport, and its number
 _MOST_SESSIONS: Final = 100_000
@@ -29,7 +29,7 @@ def leaves_failed(policy: Policy) -> bool:
     return policy.sessions is not None and "gone" in policy.sessions.elsewhere
 
 
-class KeyedRequestCounts(RequestCounts):
+class KeyedCallLog(CallLog):
     """Counts of requests that have prompts or sessions. An arrival gets its key and its endpoint here.
 
     Args:
@@ -38,10 +38,8 @@ class KeyedRequestCounts(RequestCounts):
         core: has the endpoints.
     """
 
-    __slots__ = ("_broken", "_core", "_homes", "_keyed", "_later", "_moved", "_note", "_policy", "_sessions", "_table")
-
     def __init__(self, scenario: Scenario, policy: Policy, core: Core, *, keep: bool) -> None:
-        super().__init__(scenario, keep=keep)
+        super().__init__(scenario, one_slot=policy.strategy in BASELINES, keep=keep)
         self._policy = policy
         self._core = core
         self._keyed = policy.strategy not in BASELINES
@@ -51,21 +49,21 @@ class KeyedRequestCounts(RequestCounts):
         self._sessions: set[str] = set()
         self._broken: set[str] = set()
         self._later = self._moved = 0
-        self._note, self.arrive = self.arrive, self._arrive_keyed
 
-    def _arrive_keyed(self, task: Task) -> None:
+    def arrive(self, task: Task) -> None:
+        """Note a request that has come, and give it its key and its endpoint."""
         session = task.demand.session
-        if session and task.arrived_s >= self.from_s:
+        if session and task.arrived_s >= self._from_s:
             self._sessions.add(session)
         if self._keyed:
             request = replace(task.demand.request, key=self._key(task), only=self._home(session, task.arrived_s))
             task.request = request
             task.demand = replace(task.demand, request=request)
-        self._note(task)
+        super().arrive(task)
 
     def over(self, task: Task, now: float, outcome: int) -> None:
         """Count a request that is over, and learn where its session lives."""
-        session, counts = task.demand.session, task.arrived_s >= self.from_s
+        session, counts = task.demand.session, task.arrived_s >= self._from_s
         if session and outcome != ANSWERED:
             if counts:
                 self._broken.add(session)

@@ -1,6 +1,6 @@
 """Record of a run: counts, histograms and figures. Requests that arrive after the warm-up count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -9,50 +9,34 @@ from numpy.typing import NDArray
 
 from balancer.core.metrics import balance_score, jain_index
 from balancer.errors import BalancerError
-from balancer_simulator.run.histogram import CensoredHistogram
+from balancer_simulator.run.times import Times
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
     "ANSWERED",
+    "CALL_ROW",
+    "DROPPED",
+    "FAILED",
     "LOST",
-    "REQUEST_ROW",
+    "REFUSED",
     "TIMED_OUT",
     "UNFINISHED",
     "AffinityRecord",
-    "CallSpan",
     "EndpointRecord",
-    "KeptRequests",
-    "KindRecord",
+    "KeptCalls",
     "Record",
+    "Tally",
     "Timeline",
 ]
 
-_OUTCOMES: Final = ("answered", "lost", "timed out", "unfinished")
-ANSWERED, LOST, TIMED_OUT, UNFINISHED = range(len(_OUTCOMES))
-_FIELDS: Final = (
-    ("arrived_s", "<f8"), ("started_s", "<f8"), ("ended_s", "<f8"), ("wait_s", "<f8"), ("endpoint", "<i4"),
-    ("kind", "<u2"), ("attempts", "<u4"), ("outcome", "u1"),
-)  # fmt: skip
-REQUEST_ROW: Final = np.dtype(list(_FIELDS))
+_ENDS: Final = ("answered", "lost", "timed out", "unfinished", "failed", "refused", "dropped")
+ANSWERED, LOST, TIMED_OUT, UNFINISHED, FAILED, REFUSED, DROPPED = range(len(_ENDS))
+"""How a call ended; the first four end its request. A call is dropped if a second one was faster."""
 
-
-@dataclass(frozen=True, slots=True)
-class CallSpan:
-    """One call: its task and part, its endpoint, start and end in seconds, and whether it succeeded.
-
-    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`. `refused`: the endpoint
-    said that it was busy.
-    """
-
-    task: int
-    part: str
-    kind: str
-    url: str
-    started_s: float
-    ended_s: float
-    ok: bool
-    asked_s: float
-    refused: bool = False
+CALL_ROW: Final = np.dtype([
+    ("arrived_s", "<f8"), ("asked_s", "<f8"), ("started_s", "<f8"), ("ended_s", "<f8"), ("request", "<i4"),
+    ("endpoint", "<i4"), ("kind", "<u2"), ("end", "u1"),
+])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +70,7 @@ class EndpointRecord:
 
     Attributes:
         url, capacity, weight: as when it joined.
-        slots_s: its slot-seconds, see `balancer_simulator.run.measurement`.
+        slots_s: its slot-seconds.
         calls, failures: calls that began; calls that failed.
         busy_s: slot-seconds in use.
     """
@@ -100,56 +84,91 @@ class EndpointRecord:
     busy_s: float
 
 
-class KeptRequests:
+@dataclass(frozen=True, slots=True)
+class KeptCalls:
     """The rows of a run, with the names that they refer to by number.
 
-    Args:
-        rows: of `REQUEST_ROW`.
+    Attributes:
+        rows: of `CALL_ROW`.
         kinds, urls: in the order of the scenario.
-        from_s: instant from which requests count.
+        from_s, end_s: the time that counts.
     """
 
-    def __init__(self, rows: bytearray, kinds: Iterable[str], urls: Iterable[str], from_s: float) -> None:
-        self._rows = rows
-        self._kinds, self._urls = tuple(kinds), tuple(urls)
-        self._from_s = from_s
+    rows: bytes
+    kinds: tuple[str, ...]
+    urls: tuple[str, ...]
+    from_s: float
+    end_s: float
 
-    def frame(self) -> Any:
-        """Return a DataFrame of pandas, a row for each request, see `Record.requests`."""
+    def calls(self) -> Any:
+        """Return a DataFrame of pandas, see `Record.calls`."""
         from pandas import Categorical, DataFrame
 
-        rows = np.frombuffer(self._rows, REQUEST_ROW)
-        names = {"kind": self._kinds, "endpoint": self._urls, "outcome": _OUTCOMES}
-        order = ("kind", "endpoint", "arrived_s", "started_s", "ended_s", "wait_s", "attempts", "outcome")
-        found = {
-            name: Categorical.from_codes(rows[name], names[name]) if name in names else rows[name] for name in order
+        rows = np.frombuffer(self.rows, CALL_ROW)
+        names = {"kind": self.kinds, "endpoint": self.urls, "end": _ENDS}
+        columns = {
+            name: Categorical.from_codes(rows[name], names[name]) if name in names else rows[name]
+            for name in ("request", "kind", "endpoint", "arrived_s", "asked_s", "started_s", "ended_s", "end")
         }
-        return DataFrame({**found, "counts": rows["arrived_s"] >= self._from_s})
+        return DataFrame(columns)
+
+    def requests(self) -> Any:
+        """Return a DataFrame of pandas, see `Record.requests`."""
+        rows = self.calls()
+        rows["wait_s"] = rows.started_s.fillna(rows.ended_s).fillna(self.end_s) - rows.asked_s
+        rows["attempts"] = rows.started_s.notna() & rows.asked_s.notna()
+        each = rows.groupby("request", sort=False)
+        last = rows.drop_duplicates("request", keep="last").set_index("request")
+        last[["endpoint", "started_s"]] = each[["endpoint", "started_s"]].last()
+        last[["wait_s", "attempts"]] = each[["wait_s", "attempts"]].sum()
+        last["outcome"] = last.end.cat.remove_categories(_ENDS[UNFINISHED + 1 :])
+        last["counts"] = last.arrived_s >= self.from_s
+        order = ["kind", "endpoint", "arrived_s", "started_s", "ended_s", "wait_s", "attempts", "outcome", "counts"]
+        return last[order].reset_index(drop=True)
 
 
-@dataclass(frozen=True, slots=True)
-class KindRecord:
-    """The requests of one kind; the attributes are those of a `Record`. `numbers` is that of all kinds."""
+@dataclass(slots=True)
+class Tally:
+    """What came of requests that count, of all kinds or of one; the attributes are those of a `Record`."""
 
-    name: str
-    completed: int
-    lost: int
-    timed_out: int
-    wait: CensoredHistogram
-    sojourn: CensoredHistogram
+    completed: int = 0
+    lost: int = 0
+    timed_out: int = 0
+    unfinished: int = 0
+    wait: Times = field(default_factory=Times)
+    sojourn: Times = field(default_factory=Times)
     numbers: tuple[int, ...] = ()
+
+    def count(self, rows: NDArray[Any], from_s: float, end_s: float) -> None:
+        """Count rows of calls. A request that came in the warm-up and still waits at the end is among the waits."""
+        waits_s = rows["started_s"] - rows["asked_s"]
+        still = (rows["end"] == UNFINISHED) & np.isnan(rows["started_s"]) & ~np.isnan(rows["asked_s"])
+        self.wait.add_open(end_s - rows["asked_s"][still])
+        counted = rows["arrived_s"] >= from_s
+        self.wait.add(waits_s[counted & ~np.isnan(waits_s)])
+        rows = rows[counted]
+        came, ends = rows["arrived_s"], rows["end"]
+        self.sojourn.add((rows["ended_s"] - came)[ends == ANSWERED])
+        self.sojourn.add_open(end_s - came[ends == UNFINISHED])
+        found = np.bincount(ends, minlength=len(_ENDS)).tolist()
+        self.completed += found[ANSWERED]
+        self.lost += found[LOST]
+        self.timed_out += found[TIMED_OUT]
+        self.unfinished += found[UNFINISHED]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Every figure of the kind, by name, as in a record."""
-        return _known(
-            {
-                **_of("wait", self.wait),
-                **_of("sojourn", self.sojourn),
-                "lost": _part(self.lost + self.timed_out, self.completed + self.lost + self.timed_out),
-                "timed_out": _part(self.timed_out, self.completed + self.lost + self.timed_out),
-            }
-        )
+        """Every figure that exists, by name; times in seconds, parts from 0 to 1."""
+        return {name: value for name, value in self._figures().items() if value is not None}
+
+    def _figures(self) -> dict[str, float | None]:
+        ended = self.completed + self.lost + self.timed_out
+        return {
+            **_of("wait", self.wait),
+            **_of("sojourn", self.sojourn),
+            "lost": _part(self.lost + self.timed_out, ended),
+            "timed_out": _part(self.timed_out, ended),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,54 +204,42 @@ class AffinityRecord:
         }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Record:
+@dataclass(slots=True, kw_only=True, repr=False)
+class Record(Tally):
     """Record of one run.
 
     Attributes:
+        completed, lost, timed_out: requests that succeeded, that failed at every attempt, that found no endpoint.
+        unfinished: requests still under way at the end.
+        wait, sojourn: seconds from the ask to the lease, for every lease; from arrival to success. Requests under way
+            at the end count as longer than they have been so far.
+        numbers: number of requests under way at evenly spaced instants of the time that counts; empty for a batch.
         policy: label of the strategy or baseline.
         replication: its number, from 0.
         measured_s: from the end of the warm-up to the end.
-        completed, lost, timed_out: requests that succeeded, that failed at every attempt, that found no endpoint.
-        unfinished: requests still under way at the end.
-        halfway: requests that had arrived, and those under way, in the middle of the time that counts; none for a batch
-            that was done before.
-        waiting: mean number of requests that waited, see `Timeline`, in the second half of the time that counts.
-        wait, sojourn: seconds from the ask to the lease, for every lease; from arrival to success. Requests under way
-            at the end count as longer than they have been so far.
+        halfway: requests that had arrived, and those under way, in the middle of the time that counts.
         by_endpoint: in the order of the scenario.
         crews: calls of each worker, for each group that worked together; empty if requests have no workers.
         makespan_s: of a workload with an end that was reached: when the last request was over; else None.
         bound_s: of a batch: a time that no schedule can beat; else None.
         timeline: what was seen at some instants.
-        kinds: the requests by kind; empty if there is only one.
-        spans: the calls, if they were kept.
-        numbers: number of requests under way at evenly spaced instants of the time that counts; empty for a batch.
-        kept: the requests, if they were kept.
+        kinds: the requests by the name of their kind; empty if there is only one.
+        kept: the calls, if they were kept.
         affinity: what came of prompts and sessions; None: there are none.
     """
 
     policy: str
     replication: int
     measured_s: float
-    completed: int
-    lost: int
-    timed_out: int
-    unfinished: int
     halfway: tuple[int, int]
-    wait: CensoredHistogram
-    sojourn: CensoredHistogram
     by_endpoint: tuple[EndpointRecord, ...]
     crews: tuple[tuple[int, ...], ...]
     makespan_s: float | None
     bound_s: float | None
     timeline: Timeline
-    kinds: tuple[KindRecord, ...] = field(default=())
-    spans: tuple[CallSpan, ...] = field(default=())
-    numbers: tuple[int, ...] = field(default=())
-    waiting: float = 0.0
-    kept: KeptRequests | None = None
-    affinity: AffinityRecord | None = None
+    kinds: dict[str, Tally]
+    kept: KeptCalls | None
+    affinity: AffinityRecord | None
 
     def __repr__(self) -> str:
         return (
@@ -250,9 +257,24 @@ class Record:
         Raises:
             BalancerError: the run kept none.
         """
+        return self._kept.requests()
+
+    @property
+    def calls(self) -> Any:
+        """A row for each call, as it ended: request, kind, endpoint, arrived_s, asked_s, started_s, ended_s, end.
+
+        A DataFrame of pandas. A request that got no endpoint has a row too, without `started_s`.
+
+        Raises:
+            BalancerError: the run kept none.
+        """
+        return self._kept.calls()
+
+    @property
+    def _kept(self) -> KeptCalls:
         if self.kept is None:
             raise BalancerError("requests: this run kept none of its requests; run it with requests=True")
-        return self.kept.frame()
+        return self.kept
 
     @property
     def samples(self) -> Any:
@@ -275,35 +297,32 @@ class Record:
         return DataFrame(map(asdict, self.by_endpoint)).assign(share=list(self.shares.values()))
 
     @property
+    def waiting(self) -> float:
+        """Mean number of requests that waited, see `Timeline`, in the second half of the time that counts."""
+        seen = self.timeline
+        return float(seen.waiting[seen.at_s >= (seen.from_s + seen.at_s[-1]) / 2].mean())
+
+    @property
     def arrived(self) -> int:
         """Number of requests that arrived in the time that counts."""
         return self.completed + self.lost + self.timed_out + self.unfinished
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Every figure of the run, by name; times in seconds, parts from 0 to 1.
-
-        A figure that does not exist in this run (a makespan, workers, a wait without leases) is left out.
-        """
-        ended = self.completed + self.lost + self.timed_out
-        found: dict[str, float | None] = {
+    def _figures(self) -> dict[str, float | None]:
+        """Return every figure, None where it does not exist in this run: a makespan, workers."""
+        return {
             "throughput_per_s": self.completed / self.measured_s,
-            **_of("wait", self.wait),
-            **_of("sojourn", self.sojourn),
+            **Tally._figures(self),
             "utilisation": self._utilisation(),
             "jain_endpoints": jain_index(e.calls / e.weight for e in self.by_endpoint),
             "jain_workers": self._jain_of_workers(),
             "balance_score": balance_score(e.calls for e in self.by_endpoint),
             "calls": float(self._calls),
-            "failed_calls": sum(e.failures for e in self.by_endpoint) / self._calls if self._calls else None,
-            "lost": _part(self.lost + self.timed_out, ended),
-            "timed_out": _part(self.timed_out, ended),
+            "failed_calls": _part(sum(e.failures for e in self.by_endpoint), self._calls),
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
             **(self.affinity.metrics(self.by_endpoint) if self.affinity else {}),
         }
-        return _known(found)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -331,15 +350,11 @@ class Record:
         return float(np.clip(sum(e.busy_s for e in self.by_endpoint) / max(slots_s, 1e-12), 0.0, 1.0))
 
 
-def _known(found: dict[str, float | None]) -> dict[str, float]:
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _part(count: int, whole: int) -> float | None:
     return count / whole if whole else None
 
 
-def _of(name: str, tally: CensoredHistogram) -> dict[str, float | None]:
+def _of(name: str, tally: Times) -> dict[str, float | None]:
     if not tally.count:
         return {}
     quantiles = {f"{name}_p{round(100 * q)}_s": tally.quantile(q) for q in (0.5, 0.9, 0.99)}

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from balancer.errors import ConfigError
 from balancer.values.wording import did_you_mean
-from balancer_simulator.run.record import KindRecord, Record
+from balancer_simulator.run.record import Record, Tally
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, figure_of, ranking_figure
@@ -128,16 +128,7 @@ class StudyFindings:
             ConfigError: there is no such policy.
         """
         runs = [record.kinds for record in self._samples(policy)]
-        return {kinds[0].name: intervals(kinds) for kinds in zip(*runs, strict=True)}
-
-    @property
-    def is_one_sample(self) -> bool:
-        """Whether all replications have the same requests, because they were recorded: there is one sample.
-
-        Intervals then cover only other randomness, such as the strategy's draws. Without any there are none (`half` is
-        NaN).
-        """
-        return self.scenario.is_one_sample
+        return {name: intervals([kinds[name] for kinds in runs]) for name in runs[0]}
 
     def independent(self, policy: str) -> float:
         """Return how many independent observations the requests under `policy` count as; inf if that is unknown.
@@ -150,7 +141,7 @@ class StudyFindings:
     def _samples(self, *policies: str) -> list[Record]:
         """Return the runs of the first of `policies` that differ: one if all are copies of one sample."""
         runs = [self.runs_of(policy) for policy in policies]
-        copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
+        copies = self.scenario.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
         return list(runs[0][:1] if copies else runs[0])
 
     def values(self, policy: str, name: str) -> list[float]:
@@ -316,7 +307,7 @@ class StudyFindings:
         )
 
 
-def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
+def intervals(records: Sequence[Tally]) -> dict[str, Interval]:
     """Return every figure that all of `records` have, with its interval. Quantiles are of all records together."""
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
@@ -328,7 +319,7 @@ def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
     }
 
 
-def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
+def refusals(records: Sequence[Tally]) -> dict[str, str]:
     """Return why quantiles are refused, by figure, for those that all of `records` have."""
     found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
     return {name: refusal for name, refusal in found.items() if refusal}

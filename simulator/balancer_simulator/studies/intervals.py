@@ -28,8 +28,8 @@ from typing import Final
 import numpy as np
 from scipy.special import stdtrit
 
-from balancer_simulator.run.histogram import CensoredHistogram
-from balancer_simulator.run.record import KindRecord, Record
+from balancer_simulator.run.record import Tally
+from balancer_simulator.run.times import Times
 
 __all__ = [
     "QUANTILES",
@@ -154,7 +154,7 @@ class Pooled:
     each: tuple[float, ...]
 
 
-def independent(records: Sequence[Record | KindRecord]) -> float:
+def independent(records: Sequence[Tally]) -> float:
     """Return how many independent observations the requests of `records` count as, at least one a replication.
 
     It is infinite if that is unknown: there is one replication, the workload has an end, or the number of requests
@@ -182,15 +182,15 @@ def _independent(runs: tuple[tuple[int, ...], ...]) -> float:
     return max(float(len(runs)), apart.size / alike)
 
 
-def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float = 0.95) -> Pooled:
+def pooled(records: Sequence[Tally], key: str, confidence: float = 0.95) -> Pooled:
     """Return the quantile `key` of all of `records`, one for each replication.
 
     Raises:
         KeyError: `key` is no quantile.
     """
     of, q = QUANTILES[key]
-    tallies: list[CensoredHistogram] = [getattr(record, of) for record in records]
-    whole = CensoredHistogram.merged(tallies)
+    tallies: list[Times] = [getattr(record, of) for record in records]
+    whole = Times.merged(tallies)
     value = whole.quantile(q)
     each = tuple(tally.quantile(q) for tally in tallies)
     count, part = len(tallies), min(q, 1 - q)

@@ -7,19 +7,17 @@ import os
 import pickle
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from balancer.errors import BalancerError, StrategyError
+from balancer.errors import BalancerError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
@@ -29,7 +27,6 @@ from balancer_simulator.scenario.scenario import Scenario
 __all__ = ["Order", "Simulators"]
 
 _MOST_A_CORE: Final = 4  # processes; more would only take memory
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S: Final = 0.5  # from one look at the parent to the next
 _BROKEN: Final = (
     'jobs: a process ended before its run did; in a script, put what simulates under `if __name__ == "__main__":`, '
@@ -88,44 +85,32 @@ class Simulators:
         """
         turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
         found: dict[int, Record] = {}
-        jobs = min(self._jobs, len(orders))
-        results = ((turn, _run(orders[turn], self._registry)) for turn in turns)
-        for turn, record in self._answers(orders, turns, jobs) if jobs > 1 else results:
+        alone = ((turn, _run(orders[turn], self._registry)) for turn in turns)
+        for turn, record in self._answers(orders, turns) if min(self._jobs, len(orders)) > 1 else alone:
             found[turn] = record
             advance()
         return [found[number] for number in range(len(orders))]
 
-    def _answers(self, orders: Sequence[Order], turns: Sequence[int], jobs: int) -> Iterator[tuple[int, Record]]:
+    def _answers(self, orders: Sequence[Order], turns: Sequence[int]) -> Iterator[tuple[int, Record]]:
         """Yield the number and the record of each order, from the processes."""
-        ahead, under_way = iter(turns), dict[Future[Any], int]()
+        if self._executor is None:
+            # "spawn": a fork would copy the caller's threads in the middle of their work.
+            self._executor = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"), initializer=_begin)
+        under_way: dict[Future[Record], int] = {}
         try:
-            for turn in islice(ahead, jobs):
-                under_way[self._submitted(orders[turn])] = turn
-            while under_way:
-                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    turn, answer = under_way.pop(future), future.result()
-                    if isinstance(answer, Exception):
-                        raise answer
-                    yield turn, answer
-                    for turn in islice(ahead, 1):
-                        under_way[self._submitted(orders[turn])] = turn
+            for turn in turns:
+                with _signals_later():  # it may start a process
+                    before = active_children()
+                    under_way[self._executor.submit(_answer, orders[turn])] = turn
+                    self._processes += [each for each in active_children() if each not in before]
+            for future in as_completed(under_way):
+                yield under_way[future], future.result()
         except BrokenProcessPool:
             self._end()
             raise BalancerError(_BROKEN) from None
         except BaseException:  # what is under way would delay the next runs
             self._end()
             raise
-
-    def _submitted(self, order: Order) -> Future[Any]:
-        with _signals_later():  # it may start a process
-            before = active_children()
-            if self._executor is None:
-                # "spawn": a fork would copy the caller's threads in the middle of their work.
-                self._executor = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"), initializer=_begin)
-            try:
-                return self._executor.submit(_answer, order)
-            finally:
-                self._processes += [each for each in active_children() if each not in before]
 
     def _end(self) -> None:
         """End the processes at once."""
@@ -143,40 +128,12 @@ def _run(order: Order, registry: Registry | None = None) -> Record:
 
 @contextmanager
 def _signals_later() -> Iterator[None]:
-    """Delay SIGINT and SIGTERM until the end of the block, because a half-started process could not be ended.
-
-    A process that is started meanwhile never gets SIGINT: a terminal sends it to all, and the parent decides.
-    """
-    heard: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        heard.append(number)
-
-    before = {each: handler for each in _SIGNALS if callable(handler := signal.getsignal(each))}
-    try:
-        for each in before:
-            signal.signal(each, note)
-    except ValueError:  # not the main thread, so there are no signals
-        yield
-        return
-    try:
-        with _without_interrupts():
-            yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        if heard:
-            signal.raise_signal(heard[0])
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT for this thread and for a process that it starts; not on Windows."""
+    """Hold back SIGINT and SIGTERM. A process that is started meanwhile never gets them: the parent decides."""
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and unblocks SIGINT then
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and lets signals in then
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
     finally:
@@ -196,16 +153,14 @@ def _end_with_parent(number: int, frame: FrameType | None) -> None:
         os._exit(1)
 
 
-def _answer(order: Order) -> Record | Exception:
-    """Return the record, or the error, with its origin; one that cannot be sent becomes one with the same text."""
+def _answer(order: Order) -> Record:
+    """Return the record. An error that cannot be sent becomes one with the same text."""
     try:
         return _run(order)
     except Exception as error:
-        error.add_note(traceback.format_exc())
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:
-            if isinstance(error, StrategyError):  # its text says all
-                return BalancerError(str(error))
-            return BalancerError(f"{type(error).__name__}: {error}")
-        return error
+            words = str(error) if isinstance(error, BalancerError) else f"{type(error).__name__}: {error}"
+            raise BalancerError(words) from None
+        raise

@@ -13,7 +13,7 @@ from balancer.errors import ConfigError
 from balancer.reporting import charts
 from balancer.reporting.charts import MOST_LINES, ChartLine, Drawing, Kind, line_chart
 from balancer.reporting.words import shorten
-from balancer_simulator.run.histogram import CensoredHistogram
+from balancer_simulator.run.times import Times
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import TOO_SHORT, checked_figure, figure_of, worded
 from balancer_simulator.studies.intervals import Interval
@@ -169,8 +169,8 @@ def _known_to(study: "StudyFindings", policy: str, which: str) -> float:
     return 0.0
 
 
-def _merged(study: "StudyFindings", policy: str, which: str) -> CensoredHistogram:
-    return CensoredHistogram.merged(getattr(record, which) for record in study.records[policy])
+def _merged(study: "StudyFindings", policy: str, which: str) -> Times:
+    return Times.merged(getattr(record, which) for record in study.records[policy])
 
 
 def queue(study: "StudyFindings", *, axes: "Axes | None" = None) -> Drawing:

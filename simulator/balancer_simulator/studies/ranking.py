@@ -18,7 +18,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.findings import StudyFindings
-from balancer_simulator.studies.warmup import why_all_counts
+from balancer_simulator.studies.warmup import settles
 
 __all__ = ["UNSURE", "Winner", "ranking_html", "ranking_table", "remarks", "to_know_more", "verdict", "winner_of"]
 
@@ -167,23 +167,22 @@ def _of_the_runs(study: StudyFindings) -> Iterator[str]:
         name, reason = next(iter(refused.items()))
         advice = to_know_more(study.scenario, "raise horizon_s or replications")
         yield f"{TOO_SHORT}: {advice} for {', '.join(refused)} (of {name}: {reason})"
-    if study.is_one_sample:
+    scenario = study.scenario
+    if scenario.is_one_sample:
         yield (
             "one sample: the requests were recorded, so they are the same in every replication; intervals cover only "
             "the other random parts"
         )
-    scenario = study.scenario
     if scenario.replications > 1 and any(model.seen_at_once for model in scenario.endpoints):
         yield (
             "fitted to a trace: intervals are of the mean over runs of this fit, not of one next run; for that, "
             "use balancer predict TRACE"
         )
     yield from _of_length(study)
-    yield from _of_weights_and_groups(study)
     if scenario.warmup_s:
         yield f"warm-up: the first {scenario.warmup_s:g} s of each run do not count"
-    elif scenario.warmup_s is None and (why := why_all_counts(scenario)):
-        yield f"no warm-up: all of each run counts, because {why}"
+    elif scenario.warmup_s is None and not settles(scenario):
+        yield "no warm-up: all of each run counts, because the work has an end, was recorded, or something changes"
 
 
 def _of_length(study: StudyFindings) -> Iterator[str]:
@@ -195,19 +194,4 @@ def _of_length(study: StudyFindings) -> Iterator[str]:
             f"short runs: {came} requests count as about {least:.0f} independent ones, because those that come close "
             "together are alike; intervals of means hold less often than 95%; "
             f"{to_know_more(study.scenario, 'raise horizon_s')}"
-        )
-
-
-def _of_weights_and_groups(study: StudyFindings) -> Iterator[str]:
-    """Yield what users of other balancers expect, and does not happen."""
-    endpoints, scenario = study.scenario.endpoints, study.scenario
-    by = [policy.label for policy in scenario.policies if policy.strategy == "round_robin"]
-    named = by or [label for label in study.policies if label == "round_robin"]
-    if named and len({model.weight for model in endpoints}) > 1:
-        yield f"{named[0]} ignores weights, which differ here; weighted_round_robin goes round by weight"
-    lost = sum(record.lost + record.timed_out for records in study.records.values() for record in records)
-    if lost and scenario.spill_after_s is None and len(groups := sorted({model.group for model in endpoints})) > 1:
-        yield (
-            f"groups: group {groups[1]} is used only if group {groups[0]} is out of service, however full that is, "
-            "because spill_after_s is absent; with 0.0 a full group overflows at once"
         )

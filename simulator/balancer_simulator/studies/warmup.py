@@ -18,7 +18,7 @@ from balancer_simulator.scenario.endpoints import TimedFault
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 
-__all__ = ["PILOTS", "settled_after", "settles", "why_all_counts"]
+__all__ = ["PILOTS", "settled_after", "settles"]
 
 PILOTS: Final = 2
 """Replications that are looked at, for each policy; their numbers are averaged."""
@@ -29,24 +29,11 @@ _MOST_LEFT_OUT: Final = 0.5  # share of the run: if more must be left out, it ha
 
 def settles(scenario: Scenario) -> bool:
     """Return whether to look for a warm-up: none is given, and nothing depends on the time of the run."""
-    return scenario.warmup_s is None and not why_all_counts(scenario)
-
-
-def why_all_counts(scenario: Scenario) -> str:
-    """Return why the beginning counts, so that nothing is left out; "" if it does not."""
-    faults = [fault for model in scenario.endpoints for fault in model.faults]
-    reasons = {
-        "the work has an end": scenario.is_batch,
-        "the arrivals were recorded": isinstance(scenario.workload, Arrivals),
-        "a fault begins or ends at an instant": any(map(_begins_or_ends, faults)),
-        "the pool is changed at an instant": bool(scenario.changes),
-        "an endpoint comes later": any(model.from_s for model in scenario.endpoints),
-    }
-    return next((reason for reason, is_so in reasons.items() if is_so), "")
-
-
-def _begins_or_ends(fault: object) -> bool:
-    return isinstance(fault, TimedFault) and (fault.from_s > 0 or math.isfinite(fault.to_s))
+    faults = [fault for model in scenario.endpoints for fault in model.faults if isinstance(fault, TimedFault)]
+    timed = any(fault.from_s > 0 or math.isfinite(fault.to_s) for fault in faults) or bool(scenario.changes)
+    late = any(model.from_s for model in scenario.endpoints)
+    has_end = scenario.is_batch or isinstance(scenario.workload, Arrivals)
+    return scenario.warmup_s is None and not (timed or late or has_end)
 
 
 def settled_after(runs: Sequence[Sequence[int]]) -> float | None:

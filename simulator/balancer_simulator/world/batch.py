@@ -18,7 +18,7 @@ from balancer_simulator.scenario.workload import Batch, Kind, Stage
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.sources import Submit, demand_of, drawn_once, durations, kind_numbers
 from balancer_simulator.world.streams import Purpose, Streams
-from balancer_simulator.world.task import Task, Worker, new_task
+from balancer_simulator.world.task import Task, Worker
 
 __all__ = ["BatchSource", "bound_of", "works_of"]
 
@@ -209,7 +209,8 @@ class BatchSource:
             self._count += 1
             work_s, kind = sample.left.popleft()
             demand = self._demands[sample.stage][kind]
-            self._submit(new_task(self._count, work_s, demand, worker, self._env.now))
+            now = self._env.now
+            self._submit(Task(self._count, work_s, demand, worker, now, now, demand.request))
             return
         del self._of[worker]
         self._thinks.pop(worker, None)

@@ -14,7 +14,7 @@ from balancer_simulator.scenario.workload import Conversations
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.sources import Submit, durations, mixture, numbers_of
 from balancer_simulator.world.streams import Purpose, Streams, endless
-from balancer_simulator.world.task import Demand, Task, Worker, new_task
+from balancer_simulator.world.task import Demand, Task, Worker
 
 __all__ = ["ConversationSource"]
 
@@ -82,4 +82,5 @@ class ConversationSource:
         talk.blocks += [f"{talk.index}.{len(talk.blocks) + new}" for new in range(adds)]
         self._count += 1
         asked = replace(demand, prompt="/".join(talk.blocks), session=str(talk.index))
-        self._submit(new_task(self._count, work_s, asked, talk, self._env.now))
+        now = self._env.now
+        self._submit(Task(self._count, work_s, asked, talk, now, now, asked.request))

@@ -10,6 +10,7 @@ from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, Sl
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.cache import PromptCache, PromptTally
 from balancer_simulator.world.calendar import after
+from balancer_simulator.world.host import SharedHost
 from balancer_simulator.world.server import (
     CallEnded,
     FaultEffects,
@@ -17,10 +18,8 @@ from balancer_simulator.world.server import (
     ServerParts,
     SimulatedServer,
     SpellEffect,
-    Stirred,
 )
 from balancer_simulator.world.sources import durations
-from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
 __all__ = ["Fleet", "spell_effects"]
@@ -29,7 +28,6 @@ __all__ = ["Fleet", "spell_effects"]
 class Fleet:
     """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
 
-    `stirred` has the servers where a call began or ended since somebody last cleared it, and their own `stirred`.
     `prompts` has how many blocks of prompts were met in caches.
 
     Args:
@@ -44,7 +42,6 @@ class Fleet:
         self._scenario = scenario
         self._streams = streams
         self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
-        self.stirred: Stirred = []
         self.prompts = PromptTally()
         self.servers: dict[str, SimulatedServer] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
@@ -55,12 +52,11 @@ class Fleet:
         timeout_s = self._scenario.requests.call_timeout_s
         own = model.service or model.services or model.prefill_s
         if not (model.faults or own or model.network or host or model.parallel or timeout_s or model.refuse_beyond):
-            return SimulatedServer(self._env, number, url, model, served, self.stirred)
+            return SimulatedServer(self._env, number, model, served)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
         effects = FaultEffects(model.faults, rng, spell_effects(model, number, self._streams))
-        station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
-            station=QueueingStation(model.parallel, station) if model.parallel else station,
+            host=host,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),
@@ -68,7 +64,7 @@ class Fleet:
             cache=PromptCache(model.cache_blocks, self.prompts) if model.prefill_s else None,
             call_timeout_s=timeout_s,
         )
-        server = FaultyServer(self._env, number, url, model, served, self.stirred, parts)
+        server = FaultyServer(self._env, number, model, served, parts)
         for which, crash in enumerate(effects.crashes, start=1):
             rng = self._streams.choices(Purpose.FAULTS, number, which)
             _Flapping(self._env, server, effects, crash, rng).begin(model.from_s)

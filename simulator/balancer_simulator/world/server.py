@@ -4,8 +4,10 @@ Fault effects decide from the time and a random number what the faults of an end
 """
 
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Protocol
 
 from simpy import Environment, Event, Timeout
@@ -22,11 +24,11 @@ from balancer_simulator.scenario.endpoints import (
 )
 from balancer_simulator.world.cache import PromptCache
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.stations import ServiceStation, StationJob
+from balancer_simulator.world.host import SharedHost
 from balancer_simulator.world.task import Task
 
 __all__ = [
-    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "Stirred",
+    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "load_of",
 ]  # fmt: skip
 
 _CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: nearly as in the long run
@@ -140,110 +142,46 @@ class SimulatedServer:
     """An endpoint without faults, with room for all its calls: a call takes its work / speed.
 
     Attributes:
-        url, model: of the endpoint.
-        calls, failures: calls that began, and calls that failed, so far.
-        in_flight: slots in use.
-        busy_s: slot-seconds so far, see `busy_until`.
         number: its place among the servers of the run.
-        stirred: whether it is in the list of servers where a call began or ended lately.
     """
 
-    __slots__ = (
-        "_env",
-        "_stir",
-        "busy_s",
-        "calls",
-        "failures",
-        "in_flight",
-        "model",
-        "number",
-        "served",
-        "speed",
-        "stirred",
-        "url",
-    )
-
-    def __init__(
-        self, env: Environment, number: int, url: str, model: EndpointModel, served: CallEnded, stir: "Stirred"
-    ) -> None:
-        self.number = number
-        self.url = url
-        self.model = model
-        self.speed = model.speed
-        self.served = served
+    def __init__(self, env: Environment, number: int, model: EndpointModel, served: CallEnded) -> None:
         self._env = env
-        self._stir = stir.append
-        self.stirred = False
-        self.calls = 0
-        self.failures = 0
-        self.in_flight = 0
-        # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
-        self.busy_s = 0.0
+        self._model = model
+        self._speed = model.speed
+        self._served = served
+        self.number = number
 
-    def begin(self, task: Task, now: float) -> None:
+    def begin(self, task: Task) -> None:
         """Begin a call."""
-        self._book(task, now)
-        Timeout(self._env, task.work_s / self.speed, task).callbacks.append(self._worked)
-
-    def finish(self, task: Task, now: float, failed: bool) -> None:
-        """Free the slots of a call: it has ended, or nobody waits for it any more."""
-        slots = task.lease.slots
-        self.in_flight -= slots
-        self.busy_s += now if slots == 1 else now * slots  # an int times a float is slow
-        self.failures += failed
-        if not self.stirred:
-            self._note()
-
-    def busy_until(self, now: float) -> float:
-        """Return slot-seconds so far, calls under way included."""
-        return self.busy_s + self.in_flight * now
-
-    def load(self) -> Load:
-        """Return the load that an answer reports, without the call that ends just now."""
-        at_once, calls = self.model.parallel or self.model.capacity, self.in_flight - 1
-        waiting = float(max(0, calls - at_once))
-        return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
+        Timeout(self._env, task.work_s / self._speed, task).callbacks.append(self._worked)
 
     def _worked(self, end: Event) -> None:
+        served = self._served
         task: Task = end.value  # type: ignore[assignment]  # which a timeout of SimPy does not tell
-        served = self.served
         served(task)
 
-    def _book(self, task: Task, now: float) -> None:
-        slots = task.lease.slots
-        self.calls += 1
-        self.in_flight += slots
-        self.busy_s -= now if slots == 1 else now * slots
-        if not self.stirred:
-            self._note()
 
-    def _note(self) -> None:
-        self.stirred = True
-        self._stir(self)
+def load_of(model: EndpointModel, calls: int) -> Load:
+    """Return the load that an answer reports, if a server has so many other calls."""
+    at_once = model.parallel or model.capacity
+    waiting = float(max(0, calls - at_once))
+    return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
 
 
-Stirred = list[SimulatedServer]
-"""The servers where a call began or ended since somebody last looked."""
+@dataclass(slots=True, eq=False)
+class _ServerCall:
+    """A call under way in a faulty server. `at_work`: its work has begun."""
 
-
-class _ServerCall(StationJob):
-    """A call under way in a faulty server."""
-
-    __slots__ = ("entered", "fails", "server", "task", "work_s")
-
-    def __init__(self, server: "FaultyServer", task: Task, work_s: float, fails: bool) -> None:
-        super().__init__()
-        self.work_s = work_s
-        self.server = server
-        self.task = task
-        self.fails = fails
-        self.entered = False
-
-    def begun(self) -> float:
-        return self.server.slowed(self.work_s)
+    server: "FaultyServer"
+    task: Task
+    work_s: float
+    fails: bool
+    at_work: bool = False
+    dropped: bool = False
 
     def done(self) -> None:
-        self.server.end(self, Outcome.FAILURE if self.fails else Outcome.SUCCESS)
+        self.server.worked(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +189,7 @@ class ServerParts:
     """Parts of a server beyond the simple one.
 
     Attributes:
-        station: where its work is done.
+        host: whose cores its calls share; None: each has one of its own.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
@@ -260,7 +198,7 @@ class ServerParts:
         call_timeout_s: after which a caller gives up; None: never.
     """
 
-    station: ServiceStation
+    host: SharedHost | None
     effects: FaultEffects
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
@@ -272,29 +210,13 @@ class ServerParts:
 class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
-    __slots__ = (
-        "_cache",
-        "_call_timeout_s",
-        "_calls",
-        "_effects",
-        "_network",
-        "_service",
-        "_services",
-        "_station",
-    )
-
     def __init__(
-        self,
-        env: Environment,
-        number: int,
-        url: str,
-        model: EndpointModel,
-        served: CallEnded,
-        stir: Stirred,
-        parts: ServerParts,
+        self, env: Environment, number: int, model: EndpointModel, served: CallEnded, parts: ServerParts
     ) -> None:
-        super().__init__(env, number, url, model, served, stir)
-        self._station = parts.station
+        super().__init__(env, number, model, served)
+        self._host = parts.host
+        self._room: float = model.parallel or inf
+        self._line: deque[_ServerCall] = deque()  # that wait inside for room
         self._effects = parts.effects
         self._service = parts.service
         self._services = parts.services
@@ -303,19 +225,18 @@ class FaultyServer(SimulatedServer):
         self._call_timeout_s = parts.call_timeout_s
         self._calls: dict[_ServerCall, None] = {}  # under way, oldest first
 
-    def begin(self, task: Task, now: float) -> None:
+    def begin(self, task: Task) -> None:
         """Begin a call."""
-        self._book(task, now)
-        beyond = self.model.refuse_beyond
+        beyond = self._model.refuse_beyond
         if beyond is not None and len(self._calls) >= beyond:
-            after(self._env, self.model.refuse_s, self._refuse, task)
+            after(self._env, self._model.refuse_s, self._refuse, task)
             return
-        effect = self._effects.on_call(now)
+        effect = self._effects.on_call(self._env.now)
         own = self._services.get(task.demand.name, self._service) if self._services else self._service
         work_s = task.work_s if own is None else next(own)
         if self._cache is not None and effect.quick_s is None:
-            work_s += self._cache.missing(task.demand.prompt) * self.model.prefill_s
-        call = _ServerCall(self, task, work_s / self.speed, effect.fails)
+            work_s += self._cache.missing(task.demand.prompt) * self._model.prefill_s
+        call = _ServerCall(self, task, work_s / self._speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0
         if effect.quick_s is not None:
@@ -323,19 +244,16 @@ class FaultyServer(SimulatedServer):
         elif away_s:
             after(self._env, away_s, self._arrive, call)
         else:
-            self._enter(call)
+            self._arrive(call)
         if self._call_timeout_s is not None and call in self._calls:
             after(self._env, self._call_timeout_s, self._give_up, call)
 
-    def slowed(self, work_s: float) -> float:
-        """Return how long work takes that begins now."""
-        return work_s * self._effects.factor(self._env.now)
-
-    def end(self, call: _ServerCall, outcome: Outcome) -> None:
-        """End a call that is under way."""
-        del self._calls[call]
-        call.dropped = True  # it must not be ended again by another reference
-        self.served(call.task, outcome)
+    def worked(self, call: _ServerCall) -> None:
+        """End a call whose work is done, and let the next one in."""
+        if call in self._calls:
+            self._room += 1
+            self._end(call, Outcome.FAILURE if call.fails else Outcome.SUCCESS)
+            self._admit()
 
     def crash(self) -> None:
         """Fail everything that is under way, and lose the cache."""
@@ -345,21 +263,33 @@ class FaultyServer(SimulatedServer):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
 
-    def _enter(self, call: _ServerCall) -> None:
-        call.entered = True
-        self._station.enter(call)
+    def _end(self, call: _ServerCall, outcome: Outcome) -> None:
+        del self._calls[call]
+        self._served(call.task, outcome)
 
     def _arrive(self, call: _ServerCall) -> None:
         if call in self._calls:
-            self._enter(call)
+            self._line.append(call)
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._line and self._room:
+            self._room -= 1
+            call = self._line.popleft()
+            call.at_work = True
+            work_s = call.work_s * self._effects.factor(self._env.now)
+            if self._host is None:
+                after(self._env, work_s, self.worked, call)
+            else:
+                self._host.enter(call, work_s)
 
     def _over(self, call: _ServerCall) -> None:
         if call in self._calls:
-            self.end(call, Outcome.FAILURE)
+            self._end(call, Outcome.FAILURE)
 
     def _refuse(self, task: Task) -> None:
-        task.lease.hint = Hint(retry_after_s=self.model.retry_after_s)
-        self.served(task, Outcome.OVERLOAD)
+        task.lease.hint = Hint(retry_after_s=self._model.retry_after_s)
+        self._served(task, Outcome.OVERLOAD)
 
     def _give_up(self, call: _ServerCall) -> None:
         if call in self._calls:
@@ -367,6 +297,12 @@ class FaultyServer(SimulatedServer):
             self._abort(call)
 
     def _abort(self, call: _ServerCall) -> None:
-        if call.entered:
-            self._station.drop(call)
-        self.end(call, Outcome.FAILURE)
+        if call in self._line:
+            self._line.remove(call)
+        elif call.at_work:
+            call.dropped = True
+            if self._host is not None:
+                self._host.drop(call)
+            self._room += 1
+            self._admit()
+        self._end(call, Outcome.FAILURE)

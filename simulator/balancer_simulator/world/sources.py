@@ -16,7 +16,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.streams import Purpose, Streams, endless
-from balancer_simulator.world.task import Demand, Task, Worker, new_task
+from balancer_simulator.world.task import Demand, Task, Worker
 
 __all__ = [
     "ClosedSource",
@@ -154,7 +154,8 @@ class OpenSource:
         self._count += 1
         self.begin()
         submit = self._submit
-        submit(new_task(self._count, work_s, demand, None, self._env.now))
+        now = self._env.now
+        submit(Task(self._count, work_s, demand, None, now, now, demand.request))
 
 
 class ClosedSource:
@@ -201,7 +202,8 @@ class ClosedSource:
         demand, work_s = next(self._mixtures[worker.index])
         self._count += 1
         self._under_way += 1
-        self._submit(new_task(self._count, work_s, demand, worker, self._env.now))
+        now = self._env.now
+        self._submit(Task(self._count, work_s, demand, worker, now, now, demand.request))
 
 
 def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
