@@ -168,7 +168,7 @@ class Discovery:
 
         def act(core: Core, now: float) -> Sequence[Waiter]:
             for endpoint in answer.wanted:
-                core.admission.check(endpoint)
+                core.ledger.check(endpoint)
             states = {each.endpoint.identity: each.state for each in core.ledger.accounts()}
             plan = reconcile(states, answer, self._memory, now, self._rules)
             self._memory, self._due_s = plan.memory, min(plan.due_s, now + _COMPARE_S) if plan.believed else inf

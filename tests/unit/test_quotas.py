@@ -213,7 +213,7 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good():
     core = core_of(QuotaSettings(requests_per_min=5, tokens_per_min=20))
     for tokens in (3, 4):
         ask(core, 0.0, tokens)
-    (meter,) = core.admission._meters
+    (meter,) = core.ledger.kinds.meters
     meter.calls, meter.tokens = 4, 19
     core.recover(1.0)
     (usage,) = core.quotas(1.0)
