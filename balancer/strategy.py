@@ -22,12 +22,12 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
+from balancer.answers import Load
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
-from balancer.load import Load
 from balancer.values.urls import identity_of
 
 if TYPE_CHECKING:
-    from balancer.settings.strategy_options import StrategyOptions
+    from balancer.values.options import StrategyOptions
 
 __all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 
@@ -186,7 +186,7 @@ class Node:
 def __getattr__(name: str) -> Any:
     if name != "StrategyOptions":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from balancer.settings.strategy_options import StrategyOptions  # imported here: pydantic is slow to import
+    from balancer.values.options import StrategyOptions  # imported here: pydantic is slow to import
 
     return StrategyOptions
 
@@ -195,7 +195,7 @@ class _NoOptions:
     """The `Options` of a strategy that names none: the base class, imported when it is asked for."""
 
     def __get__(self, instance: object, owner: type) -> "type[StrategyOptions]":
-        from balancer.settings.strategy_options import StrategyOptions
+        from balancer.values.options import StrategyOptions
 
         return StrategyOptions
 

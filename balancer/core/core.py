@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
+from balancer.answers import Load
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters, meters_of
 from balancer.core.events import (
@@ -38,7 +39,6 @@ from balancer.core.states import MembershipEvent
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
-from balancer.load import Load
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole

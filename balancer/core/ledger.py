@@ -8,6 +8,7 @@ ends, and gets no new one.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from balancer.answers import Load
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
 from balancer.core.kinds import EndpointKinds
@@ -18,7 +19,6 @@ from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
 from balancer.core.strategy_calls import refuse, tell
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
-from balancer.load import Load
 from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from balancer.discovery.follower import ChangePool, Discovery
 from balancer.discovery.reconcile import LeavingRules
 from balancer.errors import ConfigError
+from balancer.hookspecs import EndpointTemplate, Source, SourceError
 from balancer.plugins.registry import Registry
 from balancer.settings.pool import DiscoverySettings
-from balancer.source import EndpointTemplate, Source, SourceError
 from balancer.values.redaction import with_whole_characters
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from balancer.core.metrics import SourceStats
 from balancer.core.states import MembershipState
 from balancer.discovery.reconcile import LeavingRules, Memory, Plan, reconcile
 from balancer.errors import BalancerError, PoolClosed
-from balancer.source import Source, SourceAnswer, checked_answer
+from balancer.hookspecs import Source, SourceAnswer, checked_answer
 from balancer.values.redaction import in_one_line, plain_name
 
 __all__ = ["ChangePool", "Discovery"]

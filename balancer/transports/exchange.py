@@ -14,12 +14,11 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from balancer.client_errors import REFUSALS, says_spent, status_of
+from balancer.answers import ASK, REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Endpoint, Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
-from balancer.load import ASK
 from balancer.opening.pool import Pool
 from balancer.shells.driver import Acts, CallDriver, DeadlinePassed, ThreadDriver, follow, follow_in_task, tell_where
 from balancer.shells.tasks.driver import TaskDriver

@@ -27,6 +27,7 @@ from balancer import (
     StrategyError,
     TooManyWaiters,
 )
+from balancer.answers import Load
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.protocol.messages import error_of, facts_of
@@ -36,7 +37,6 @@ from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Granted, Queued
 from balancer.judge import Judge
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
 from balancer.strategy import Request

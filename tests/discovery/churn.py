@@ -15,8 +15,8 @@ from balancer import Endpoint, Pool
 from balancer.core.events import Added, Event, Removed
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.values.options import StrategyOptions
 
 __all__ = ["Churn", "Seen"]
 

@@ -11,9 +11,9 @@ import pytest
 from balancer import AsyncPool, ConfigError, Endpoint, NoEndpoint, Pool, PoolClosed, QuotaSettings, load_config
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
+from balancer.values.options import StrategyOptions
 from tests.cluster.serving import Command
 from tests.discovery.servers import Dns
 from tests.patience import PATIENCE_S

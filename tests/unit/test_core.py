@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from balancer_strategies.fifo import Fifo
 
+from balancer.answers import Load
 from balancer.core import Core
 from balancer.core.room import has_no_room
 from balancer.endpoint import Endpoint, Lease, Outcome
@@ -17,7 +18,6 @@ from balancer.errors import (
     StrategyError,
     UnknownEndpoint,
 )
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.doubles import FakeLender

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from balancer.answers import Load
 from balancer.endpoint import Endpoint, Lease, Outcome, hint_of, outcome_of
 from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
-from balancer.load import Load
 from balancer.strategy import ANY
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from balancer.client_errors import asked_pause_s
+from balancer.answers import asked_pause_s
 
 NOW = "Thu, 01 Jan 2026 12:00:00 GMT"
 

@@ -20,10 +20,10 @@ import pytest
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Added, Ejected, Probing, Removed, Rested, Restored
 from balancer.core.metrics import LeaseRow
+from balancer.hookspecs import Source, SourceError
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply, holder_rows
-from balancer.settings.strategy_options import StrategyOptions
 from balancer.shells.logs import Log
-from balancer.source import Source, SourceError
+from balancer.values.options import StrategyOptions
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
