@@ -38,9 +38,7 @@ def begun(
         source = registry.source(kind or settings.source, settings.options, template)
     except SourceError as error:
         raise ConfigError(f"source {(kind.name if kind else settings.source)!r}: {error}") from None
-    return Discovery(
-        with_whole_characters(name), source, LeavingRules(settings.grace_s, settings.leaving_share), change, clock
-    )
+    return Discovery(with_whole_characters(name), source, LeavingRules(settings.grace_s), change, clock)
 
 
 def discoveries_of(

@@ -211,7 +211,7 @@ class Pool(BasePool):
             source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.hookspecs.Source`.
             options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
             name: its name in the log and in `stats().sources`. None: that of the source.
-            settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,
+            settings: the keys of `[discovery.NAME]`: `grace_s`, `wait_s`, and `scheme`, `path`,
                 `capacity`, `weight`, `labels`, `group`, `quota`, `headers` of the endpoints.
 
         This call waits at most `wait_s` seconds (10) for the first answer. In tasks: `await pool.aio.discover(...)`.

@@ -347,7 +347,7 @@ def test_a_config_may_have_sources_and_no_endpoints(tmp_path):
         ("[discovery.x]\nsource = 'file'\nquota = 'q'", "discovery.x.quota: it is not in [quotas]"),
         ("[discovery.x]\n", "discovery.x.source: is missing"),
         ("[pool]\nconnect = 'balancer://h:1'", "that server decides [discovery]"),
-        ("[discovery.x]\nsource = 'file'\nleaving_share = 0.0", "discovery.x.leaving_share: found 0.0"),
+        ("[discovery.x]\nsource = 'file'\ngrace_s = -1.0", "discovery.x.grace_s: found -1.0"),
     ],
 )
 def test_a_mistake_in_a_config_is_a_line(more, line, tmp_path):

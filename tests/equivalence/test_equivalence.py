@@ -93,14 +93,6 @@ def test_tasks_make_the_same_history_of_a_plan(generated, worth_seeing):
     assert _unseen("least_in_flight", generated, _IN_TASKS, 100, worth_seeing) == []
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("name", NAMES)
-def test_so_do_tasks_by_any_strategy(name):
-    """Few plans of each: which shell asks is nothing to a strategy."""
-    for generated in (plans(), ruled_plans()):
-        assert _unseen(name, generated, _IN_TASKS, 8, []) == []
-
-
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_failover_groups_and_quotas(name, threads):

@@ -91,27 +91,6 @@ def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on():
     assert patient.lease is not None
 
 
-class _Counting(Fifo):
-    picks = 0
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        self.picks += 1
-        return super().pick(request, now)
-
-
-def test_a_release_asks_no_more_once_the_slot_is_gone():
-    """A slot came free, so one waiter is served at most; a thousand others need not be tried in vain."""
-    strategy = _Counting(Fifo.Options(), random.Random(0))
-    core = core_of(Endpoint("a"), Endpoint("b"), strategy=strategy)
-    lease = taken(core)
-    taken(core)
-    for number in range(10):
-        wait(core, float(number), request=Request(exclude=frozenset({f"other {number}"})))
-    before = strategy.picks
-    assert len(core.release(lease, Outcome.SUCCESS, 20.0)) == 1
-    assert strategy.picks == before + 1
-
-
 def test_a_larger_capacity_serves_as_many_as_it_can():
     core = core_of(Endpoint("a"))
     taken(core)

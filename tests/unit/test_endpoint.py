@@ -125,14 +125,6 @@ def test_a_lease_is_given_back_with_its_outcome():
     assert lender.returned == expected
 
 
-def test_a_with_block_gives_it_back_at_its_end():
-    lender = _Lender()
-    with lease_of(lender) as lease:
-        assert lender.returned == []
-        assert lease.endpoint.url == "http://a:1/"
-    assert lender.returned == [(7, Outcome.SUCCESS)]
-
-
 def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome():
     lender = _Lender()
     for error in (EndpointError("down"), EndpointOverloaded("busy"), KeyError("mine"), KeyboardInterrupt()):

@@ -396,7 +396,7 @@ def test_pings_that_fail_are_told_beside_calls(caplog):
 def test_successes_count_whoever_watches(watched):
     """A release that is watched takes a path of its own in the core."""
     clock = ManualClock()
-    health = HealthSettings(consecutive_failures=0, success_rate=0.5, success_volume=10, decay_s=1000.0)
+    health = HealthSettings(consecutive_failures=0, success_rate=0.5, decay_s=1000.0)
     quotas = {"q": QuotaSettings(requests_per_min=1000)}
     quota = "q" if watched == "with a quota" else None
     endpoints = [Endpoint(url, quota=quota) for url in ("http://a/", "http://b/")]
