@@ -99,16 +99,14 @@ def test_so_they_do_with_failover_groups_and_quotas(name, threads):
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
 
 
-@pytest.mark.parametrize("in_tasks", [False, True])
-def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(in_tasks, threads, monkeypatch):
+def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(threads, monkeypatch):
     monkeypatch.setattr(HostGroup, "free", property(lambda self: 99))
 
     @settings(max_examples=2000, phases=[Phase.generate], report_multiple_bugs=False)
     @given(plan=ruled_plans())
     def run(plan: Plan) -> None:
-        made = _IN_TASKS if in_tasks else partial(Driver, threads=threads)
         with suppress(Tie):
-            made(plan, "fifo", ListeningRegistry(choices_of(plan))).run()
+            Driver(plan, "fifo", ListeningRegistry(choices_of(plan)), threads=threads).run()
 
     with pytest.raises(AssertionError):  # without the model, nothing is wrong here
         run()
