@@ -11,9 +11,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
-from balancer.client_errors import BUSY_STATUSES, REFUSALS, retry_after_s, said_nothing, says_spent, status_of
+from balancer.answers import BUSY_STATUSES, REFUSALS, Load, retry_after_s, said_nothing, says_spent, status_of
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
-from balancer.load import Load
 from balancer.values.headers import Headers, secrets_of
 from balancer.values.numbers import checked, number, positive, whole
 from balancer.values.redaction import Redaction, in_one_line, refuse_halves, with_whole_characters
@@ -354,7 +353,7 @@ class Lease:
         self.lender.used(self, tokens)
 
     def told(self, load: Load) -> None:
-        """Set the load that the endpoint reported, e.g. in the headers of its answer; see `balancer.load`.
+        """Set the load that the endpoint reported, e.g. in the headers of its answer; see `balancer.answers`.
 
         Raises:
             LeaseError: the lease has ended. Nothing is changed.

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
+from balancer.answers import Load
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
-from balancer.load import Load
 from balancer.values.urls import identity_of
 
 if TYPE_CHECKING:
-    from balancer.settings.strategy_options import StrategyOptions
+    from balancer.values.options import StrategyOptions
 
 __all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 
@@ -71,7 +71,8 @@ class Request:
 
     Attributes:
         open: True if any free slot will do. Then a strategy can skip the filter.
-        barred: the identities of excluded endpoints, and of those that an admission filter hides for now.
+        barred: the identities of excluded endpoints.
+        shut, upto: quotas that have no room for it now, and the highest group that it may use now.
     """
 
     labels: frozenset[str] = frozenset()
@@ -83,6 +84,8 @@ class Request:
     only: str | None = None
     open: bool = field(init=False, compare=False, default=True)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
+    shut: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
+    upto: float = field(init=False, compare=False, repr=False, default=inf)
 
     def __post_init__(self) -> None:
         if self.labels or self.exclude or self.slots != 1 or self.only is not None:
@@ -101,13 +104,13 @@ class Request:
         }
         return f"Request({', '.join(words for words, given in asked.items() if given)})"
 
-    def passing(self, identities: frozenset[str]) -> "Request":
-        """Return a request that excludes these endpoints too, or this request if there are none."""
-        if not identities:
+    def passing(self, shut: frozenset[str], upto: float = inf) -> "Request":
+        """Return a request that these quotas, and groups above `upto`, do not serve; this one if that is nothing."""
+        if not shut and upto == inf:
             return self
         made = replace(self)
-        object.__setattr__(made, "open", False)
-        object.__setattr__(made, "barred", self.barred | identities)
+        for name, value in (("open", False), ("shut", shut), ("upto", upto)):
+            object.__setattr__(made, name, value)
         return made
 
     def admits(self, endpoint: Endpoint) -> bool:
@@ -115,6 +118,7 @@ class Request:
         if self.only is not None and identity_of(self.only) != endpoint.identity:
             return False
         able = self.slots <= endpoint.capacity and self.labels <= endpoint.labels
+        able = able and endpoint.group <= self.upto and endpoint.quota not in self.shut
         return able and (not self.barred or endpoint.identity not in self.barred)
 
     def takes(self, node: Standing) -> int:
@@ -182,7 +186,7 @@ class Node:
 def __getattr__(name: str) -> Any:
     if name != "StrategyOptions":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from balancer.settings.strategy_options import StrategyOptions  # imported here: pydantic is slow to import
+    from balancer.values.options import StrategyOptions  # imported here: pydantic is slow to import
 
     return StrategyOptions
 
@@ -191,7 +195,7 @@ class _NoOptions:
     """The `Options` of a strategy that names none: the base class, imported when it is asked for."""
 
     def __get__(self, instance: object, owner: type) -> "type[StrategyOptions]":
-        from balancer.settings.strategy_options import StrategyOptions
+        from balancer.values.options import StrategyOptions
 
         return StrategyOptions
 

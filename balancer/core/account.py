@@ -1,6 +1,6 @@
 """The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -20,20 +20,39 @@ class EndpointKind:
     """The endpoints of one kind.
 
     Attributes:
-        labels, capacity: of each of them.
+        labels, capacity, group: of each of them.
         members: how each of them stands: the key of `WHY_NOT_TAKEN` that holds while it has no free slot.
         counts: how many stand so.
+        free: those that are fit and have a free slot. Kept only if there are groups or quotas, as is `full`.
+        full: since when the other fit ones have none; the latest is last. One that came free in this change still
+            counts, as it may be handed on.
     """
 
-    def __init__(self, labels: frozenset[str], capacity: int) -> None:
+    def __init__(self, labels: frozenset[str], capacity: int, group: int) -> None:
         self.labels = labels
         self.capacity = capacity
+        self.group = group
         self.members: dict[Account, str] = {}
         self.counts: Counter[str] = Counter()
+        self.free: dict[Account, None] = {}
+        self.full: OrderedDict[Account, float] = OrderedDict()  # a dict would rescan the deleted slots at its end
 
     def suits(self, request: Request) -> bool:
         """Return whether these endpoints have the labels and the slots that `request` asks for."""
         return request.slots <= self.capacity and request.labels <= self.labels
+
+    def full_s(self, request: Request) -> float:
+        """Return since when none of the fit ones that `request` admits has a free slot; O(those it does not admit).
+
+        inf: one has; -inf: there is none.
+        """
+        for account in self.free:
+            if account.fit and account not in self.full and request.admits(account.endpoint):
+                return inf
+        for account in reversed(self.full):
+            if request.admits(account.endpoint):
+                return self.full[account]
+        return -inf
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -54,7 +73,6 @@ class Account:
         ignored: how many leases ended with the outcome IGNORED.
         errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         kind: its kind while it is active; see `balancer.core.kinds`.
-        full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
 
     endpoint: Endpoint
@@ -79,7 +97,6 @@ class Account:
     alert: bool = False
     spent: bool = False
     meter: Meter | None = None
-    full_s: float = inf
     kind: EndpointKind | None = None
     record: HealthRecord | None = None
     health: Health | None = None

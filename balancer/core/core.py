@@ -12,8 +12,9 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
+from balancer.answers import Load
 from balancer.core.account import Account
-from balancer.core.admission import AdmissionFilters
+from balancer.core.admission import AdmissionFilters, meters_of
 from balancer.core.events import (
     Abandoned,
     Ended,
@@ -38,7 +39,6 @@ from balancer.core.states import MembershipEvent
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
-from balancer.load import Load
 from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
@@ -106,16 +106,22 @@ class Core:
         self._timers = LeaseTimers()
         look = self._look_at_the_clock
         self.ledger = ledger = Ledger(
-            endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, look=look, now=now
+            endpoints,
+            strategy,
+            lender=lender,
+            rules=rules,
+            journal=journal,
+            meters=meters_of(quotas),
+            timed=self._time,
+            look=look,
+            now=now,
         )
-        self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
+        self.admission = AdmissionFilters(ledger, spill_after_s)
         self.shares = None if holders is None else FairShares(holders)
         self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self.shares, look)
         self.waiters = self._queue.waiters
         self.reservations = self._queue.reservations
-        for account in ledger.accounts():
-            self.admission.check(account.endpoint)
-        self.admission.arrange()
+        self.admission.arrange(now)
         self._retries = self._hedges = 0
         self._look_at_the_clock()
 
@@ -146,7 +152,7 @@ class Core:
             return None  # an older waiter may be served first
         else:
             lease = self.admission.take(request, now, now)
-            self.admission.observe(now)
+            self.ledger.kinds.observe()
         if lease is not None and (self.shares is not None or Granted in self.journal.wanted):
             self._queue.granted(lease, now)
         return lease
@@ -213,8 +219,6 @@ class Core:
         if account.meter is not None:
             fits = account.meter.could_ever(tokens)
             lease.charge = account.meter.take(tokens if fits else None, now)
-        if self.admission.any:
-            self.admission.observe(now)
         self._queue.granted(lease, now)
         self._look_at_the_clock()
         return lease
@@ -302,7 +306,7 @@ class Core:
         """
         self.waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
-        self.admission.recount()
+        self.admission.recount(now)
         if self.shares is not None:
             self.shares.recount(self.ledger.out.values(), now)
         if self.closed:
@@ -323,25 +327,23 @@ class Core:
             DuplicateEndpoint: an active endpoint has this name.
             ValueError: the pool does not have the quota that it names.
         """
-        self.admission.check(endpoint)
         self.ledger.add(endpoint, now, slowly=slowly)
-        return self._changed(endpoint, now)
+        return self._changed(now)
 
     def update(self, endpoint: Endpoint, now: float) -> EndedWaiters:
         """Replace the specification of the endpoint with this name. Raises UnknownEndpoint, ValueError (its quota)."""
-        self.admission.check(endpoint)
         self.ledger.update(endpoint, now)
-        return self._changed(endpoint, now)
+        return self._changed(now)
 
     def drain(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, but keep it listed. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.DRAIN, now)
-        return self._changed(None, now)
+        return self._changed(now)
 
     def remove(self, name: str, now: float) -> EndedWaiters:
         """Grant no new leases of endpoint `name`, and forget it once idle. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.REMOVE, now)
-        return self._changed(None, now)
+        return self._changed(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Replace the strategy by a new one. Leases and waiters stay."""
@@ -412,17 +414,19 @@ class Core:
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """End a lease. Record an event or a share if somebody wants it."""
-        was_out = lease.account is not None
+        account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
         news = self.journal.of_lease(Ended, now, lease, outcome, held_s) if Ended in self.journal.wanted else ()
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # a strategy may raise after the lease has ended
-            if self.shares is not None and was_out and lease.account is None:
+            if self.shares is not None and account is not None and lease.account is None:
                 self.shares.ended(lease, outcome, now)
-            if self.admission.any and not self.waiters.size:
-                self.admission.observe(now)
+            if self.admission.any and account is not None:
+                self.ledger.kinds.settle(account, now)
+                if not self.waiters.size:
+                    self.ledger.kinds.observe()
 
     def _end_for(self, lease: Lease, kind: type[Event], now: float, why: str) -> None:
         """End a lease that its holder did not return. `why`: what a later release is told."""
@@ -436,9 +440,7 @@ class Core:
         self._timers.add(lease, now)
         self._look_at_the_clock()
 
-    def _changed(self, endpoint: Endpoint | None, now: float) -> EndedWaiters:
+    def _changed(self, now: float) -> EndedWaiters:
         """Update the admission filters after a change of endpoints, and serve the waiters."""
-        if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
-            self.admission.arrange()
-            self._look_at_the_clock()
+        self.admission.arrange(now)
         return self._queue.serve(now)

@@ -37,11 +37,12 @@ class Reservations:
 
     Attributes:
         accounts: the reserved endpoint of each claim; oldest claim first.
+        held: all that are kept: each reserved endpoint and the others of its host.
     """
 
     def __init__(self, ledger: Ledger, rules: Rules) -> None:
         self.accounts: dict[object, Account] = {}
-        self._held: list[Account] = []  # all that are kept: each reserved endpoint and the others of its host
+        self.held: list[Account] = []
         self._ledger = ledger
         self._rules = rules
 
@@ -61,13 +62,13 @@ class Reservations:
             self.accounts[claim] = best
             for account in self._rules.together(best):
                 account.kept = True
-                self._held.append(account)
+                self.held.append(account)
             self._ledger.refresh(self._rules.together(best), now)
 
     def free(self, now: float) -> dict[object, Account]:
         """End all reservations. Return what was reserved, by claim."""
         kept, self.accounts = self.accounts, {}
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         for account in held:
             account.kept = False
         self._ledger.refresh(held, now)
@@ -243,7 +244,7 @@ class HandOff:
             elif filtered or waiter.request.slots > 1:
                 self._reserve(waiter, now, before, stay=fresh is not None)
         if filtered:
-            self._admission.observe(now)
+            self._ledger.kinds.observe()
         self._look()
         return ended
 
@@ -285,7 +286,7 @@ class HandOff:
         group = fresh.group
         if group.head is fresh and not group.holder.is_full and (fresh.request.slots > 1 or self._admission.any):
             self._reserve(fresh, now, {})
-        self._admission.observe(now)
+        self._ledger.kinds.observe()
         self._look()
 
     def _reserve(self, waiter: Waiter, now: float, before: dict[object, Account], *, stay: bool = False) -> None:
@@ -296,7 +297,8 @@ class HandOff:
         if request.slots > 1:
             self.reservations.keep(waiter.group, request, now, before, stay=stay)
         if self._admission.any:
-            self._admission.stand(waiter.group, request, now, self.reservations.accounts.get(waiter.group))
+            reserved = self.reservations
+            self._admission.stand(waiter.group, request, now, reserved.accounts.get(waiter.group), reserved.held)
 
     def _fail(self, waiters: list[Waiter], error: Callable[[], BalancerError]) -> list[Waiter]:
         for waiter in waiters:

@@ -1,6 +1,7 @@
-"""Kinds of endpoints: those in service with the same labels and capacity, which the same requests may use.
+"""Kinds of endpoints: those in service with the same labels, capacity and group, which the same requests may use.
 
 It is counted how the endpoints of each kind stand. So why a request got none of them is known without a look at each.
+If there are groups or quotas, it is also kept which have a free slot, and since when the others have none.
 """
 
 from collections import Counter
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from balancer.core.account import Account, EndpointKind
+from balancer.core.quotas import Meter
 from balancer.core.states import Health
 from balancer.strategy import Request
 from balancer.values.urls import identity_of
@@ -22,32 +24,41 @@ class EndpointKinds:
 
     Args:
         accounts: the accounts of the ledger, by identity.
+
+    Attributes:
+        meters: how many endpoints in service each quota has.
     """
 
     def __init__(self, accounts: Mapping[str, Account]) -> None:
         self._accounts = accounts
-        self._kinds: dict[tuple[frozenset[str], int], EndpointKind] = {}
+        self._kinds: dict[tuple[frozenset[str], int, int], EndpointKind] = {}
+        self.meters: Counter[Meter] = Counter()
+        self._watched = False
+        self._freed: dict[Account, None] = {}  # in this change
         self._out: dict[Account, None] = {}
         self._names: frozenset[str] | None = frozenset()
 
     def __iter__(self) -> Iterator[EndpointKind]:
         return iter(self._kinds.values())
 
-    def put(self, account: Account) -> None:
-        """Count an account in service as it stands now; O(1)."""
-        labels, capacity = account.endpoint.labels, account.endpoint.capacity
+    def put(self, account: Account, now: float) -> None:
+        """Count an account in service as it stands now; O(1). If its endpoint is another one, it was dropped before."""
         kind = account.kind
-        if kind is None or kind.capacity != capacity or kind.labels != labels:
-            self.drop(account)
-            kind = account.kind = self._kinds.setdefault((labels, capacity), EndpointKind(labels, capacity))
-        before, now = kind.members.get(account), stands(account)
-        if now == before:
+        if kind is None:
+            key = account.endpoint.labels, account.endpoint.capacity, account.endpoint.group
+            kind = account.kind = self._kinds.setdefault(key, EndpointKind(*key))
+            if account.meter is not None:
+                self.meters[account.meter] += 1
+        if self._watched:
+            self.settle(account, now)
+        before, stand = kind.members.get(account), stands(account)
+        if stand == before:
             return
         if before is not None:
             kind.counts[before] -= 1
-        kind.members[account] = now
-        kind.counts[now] += 1
-        if (now in OUT) is not (account in self._out):
+        kind.members[account] = stand
+        kind.counts[stand] += 1
+        if (stand in OUT) is not (account in self._out):
             self._names = None
             if account in self._out:
                 del self._out[account]
@@ -59,8 +70,14 @@ class EndpointKinds:
         kind, account.kind = account.kind, None
         if kind is not None:
             kind.counts[kind.members.pop(account)] -= 1
+            kind.free.pop(account, None)
+            kind.full.pop(account, None)
+            if account.meter is not None:
+                account.meter.free.pop(account, None)
+                self.meters[account.meter] -= 1
+                self.meters += Counter()  # without those that have none
             if not kind.members:
-                del self._kinds[kind.labels, kind.capacity]
+                del self._kinds[kind.labels, kind.capacity, kind.group]
             if account in self._out:
                 del self._out[account]
                 self._names = None
@@ -69,9 +86,49 @@ class EndpointKinds:
         """Forget all, after an interrupt."""
         for account in self._accounts.values():
             account.kind = None
+            if account.meter is not None:
+                account.meter.free.clear()
         self._kinds.clear()
+        self.meters.clear()
         self._out.clear()
         self._names = None
+
+    # -- for groups and quotas ---------------------------------------------------------------------
+
+    def watch(self, wanted: bool, now: float) -> None:
+        """Keep from now on, or no longer, which endpoints have a free slot; O(N) if that changes."""
+        if wanted and not self._watched:
+            for account in chain.from_iterable(kind.members for kind in self._kinds.values()):
+                self.settle(account, now)
+        self._watched = wanted
+
+    def settle(self, account: Account, now: float) -> None:
+        """Note whether an account has a free slot; O(1). Needed after each change of what is in flight."""
+        kind, meter = account.kind, account.meter
+        if kind is None:
+            return
+        free = [kind.free] if meter is None else [kind.free, meter.free]
+        fit = account.fit
+        if account.in_flight < account.limit:
+            for those in free:
+                those[account] = None
+            self._freed[account] = None
+        else:
+            for those in free:
+                those.pop(account, None)
+            if fit:
+                kind.full.setdefault(account, now)
+        if not fit:
+            kind.full.pop(account, None)
+
+    def observe(self) -> None:
+        """End a change: what came free, and was not handed on, is full no more; O(those)."""
+        for account in self._freed:
+            if account.kind is not None and account in account.kind.free:
+                account.kind.full.pop(account, None)
+        self._freed.clear()
+
+    # -- looking -----------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:

@@ -6,19 +6,19 @@ ends, and gets no new one.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from math import inf
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from balancer.answers import Load
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
 from balancer.core.kinds import EndpointKinds
+from balancer.core.quotas import Meter
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
 from balancer.core.strategy_calls import refuse, tell
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
-from balancer.load import Load
 from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
 
@@ -51,6 +51,7 @@ class Ledger:
         lender: Lender,
         rules: Rules,
         journal: Journal,
+        meters: Mapping[str, Meter],
         timed: Callable[[Lease, float], object],
         look: Callable[[], object],
         now: float,
@@ -64,6 +65,7 @@ class Ledger:
         self._lender = lender
         self._rules = rules
         self._journal = journal
+        self._meters = meters
         self._timed = timed
         self._look = look
         self._accounts: dict[str, Account] = {}
@@ -260,16 +262,17 @@ class Ledger:
 
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
+            ValueError: see `check`.
         """
+        self.check(endpoint)
         account = self._accounts.get(endpoint.identity) or Account(endpoint)
         state = MEMBERSHIP.get((account.state, MembershipEvent.ADD))
         if state is None:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
-        account.endpoint = endpoint
+        self._specify(account, endpoint)
         account.state = state
         self._accounts[endpoint.identity] = account  # once it is active: see `recount`
         account.spent = False
-        account.full_s = inf
         account.shown.update(load=None)
         account.ceiling = 1  # so that `_stand` does not count a return from out of service
         moved = self._rules.join(account, now, slowly=slowly)
@@ -280,14 +283,15 @@ class Ledger:
         self._journal.note(Added, now, endpoint.name)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
-        """Replace the specification of the endpoint of this name. Raises UnknownEndpoint.
+        """Replace the specification of the endpoint of this name. Raises UnknownEndpoint, ValueError (see `check`).
 
         A capacity below what is in flight takes effect as leases end.
         """
+        self.check(endpoint)
         account = self.account(endpoint.name)
         if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
             account.spent = False  # with another key or quota it may have another account
-        account.endpoint = endpoint
+        self._specify(account, endpoint)
         if account.state is not MembershipState.ACTIVE:
             return
         self.stranded = True
@@ -297,6 +301,15 @@ class Ledger:
         self._tell_limit(account, before, now)
         tell(self.strategy, "change", account.node, now)
         self.refresh(moved, now)
+
+    def check(self, endpoint: Endpoint) -> None:
+        """Raise ValueError if the endpoint names a quota that the pool does not have."""
+        if endpoint.quota is not None and endpoint.quota not in self._meters:
+            known = ", ".join(map(repr, sorted(self._meters))) or "none"
+            raise ValueError(
+                f"endpoint {endpoint.name}: quota is {endpoint.quota!r}, which the pool does not have (quotas: "
+                f"{known}); give the pool one of that name, quotas={{...}}"
+            )
 
     def leave(self, name: str, event: MembershipEvent, now: float) -> None:
         """Grant no new leases of the endpoint `name`. `DRAIN` keeps it listed, `REMOVE` forgets it when idle."""
@@ -402,6 +415,12 @@ class Ledger:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _specify(self, account: Account, endpoint: Endpoint) -> None:
+        before, account.endpoint = account.endpoint, endpoint
+        if _kind_of(before) != _kind_of(endpoint):
+            self.kinds.drop(account)
+        account.meter = None if endpoint.quota is None else self._meters[endpoint.quota]
+
     def _lend(self, account: Account, slots: int, request: Request, now: float) -> Lease:
         """Lease these slots."""
         lease = Lease()
@@ -435,7 +454,7 @@ class Ledger:
         if was_out is bool(account.ceiling):
             account.out_s += now if was_out else -now
         self._set_limit(account, min(limit, account.in_flight) if account.kept else limit)
-        self.kinds.put(account)
+        self.kinds.put(account, now)
         account.show()
 
     def _set_limit(self, account: Account, limit: int) -> None:
@@ -480,3 +499,7 @@ class Ledger:
         account.state = MEMBERSHIP[account.state, MembershipEvent.IDLE]
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
+
+
+def _kind_of(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.labels, endpoint.capacity, endpoint.group, endpoint.quota

@@ -7,6 +7,7 @@ stored at its start, so there is no rounding error.
 
 from collections import deque
 from math import inf
+from typing import Any
 
 from balancer.core.metrics import QuotaStats
 from balancer.settings.rules import QuotaSettings
@@ -46,7 +47,7 @@ class Meter:
         settings: how much there is.
 
     Attributes:
-        names: the identities of its endpoints, for excluding them while there is no room.
+        free: its endpoints with a free slot.
         calls, tokens: in the window, as of the last look.
     """
 
@@ -55,7 +56,7 @@ class Meter:
         self.most_calls: float = inf if settings.requests_per_min is None else settings.requests_per_min
         self.most_tokens: float = inf if settings.tokens_per_min is None else settings.tokens_per_min
         self.estimate = settings.estimate
-        self.names: frozenset[str] = frozenset()
+        self.free: dict[Any, None] = {}
         self.calls = self.tokens = 0
         self._window: deque[Charge] = deque()
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from balancer.discovery.follower import ChangePool, Discovery
 from balancer.discovery.reconcile import LeavingRules
 from balancer.errors import ConfigError
+from balancer.hookspecs import EndpointTemplate, Source, SourceError
 from balancer.plugins.registry import Registry
 from balancer.settings.pool import DiscoverySettings
-from balancer.source import EndpointTemplate, Source, SourceError
 from balancer.values.redaction import with_whole_characters
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def begun(
         source = registry.source(kind or settings.source, settings.options, template)
     except SourceError as error:
         raise ConfigError(f"source {(kind.name if kind else settings.source)!r}: {error}") from None
-    return Discovery(
-        with_whole_characters(name), source, LeavingRules(settings.grace_s, settings.leaving_share), change, clock
-    )
+    return Discovery(with_whole_characters(name), source, LeavingRules(settings.grace_s), change, clock)
 
 
 def discoveries_of(

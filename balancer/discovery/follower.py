@@ -16,7 +16,7 @@ from balancer.core.metrics import SourceStats
 from balancer.core.states import MembershipState
 from balancer.discovery.reconcile import LeavingRules, Memory, Plan, reconcile
 from balancer.errors import BalancerError, PoolClosed
-from balancer.source import Source, SourceAnswer, checked_answer
+from balancer.hookspecs import Source, SourceAnswer, checked_answer
 from balancer.values.redaction import in_one_line, plain_name
 
 __all__ = ["ChangePool", "Discovery"]
@@ -168,7 +168,7 @@ class Discovery:
 
         def act(core: Core, now: float) -> Sequence[Waiter]:
             for endpoint in answer.wanted:
-                core.admission.check(endpoint)
+                core.ledger.check(endpoint)
             states = {each.endpoint.identity: each.state for each in core.ledger.accounts()}
             plan = reconcile(states, answer, self._memory, now, self._rules)
             self._memory, self._due_s = plan.memory, min(plan.due_s, now + _COMPARE_S) if plan.believed else inf

@@ -17,7 +17,7 @@ from typing import Final
 
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint
-from balancer.source import SourceAnswer
+from balancer.hookspecs import SourceAnswer
 from balancer.values.urls import identity_of
 
 __all__ = ["LeavingRules", "Memory", "Plan", "reconcile"]

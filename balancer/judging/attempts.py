@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 
-from balancer.client_errors import NO_ENTRY
+from balancer.answers import NO_ENTRY
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage

@@ -20,9 +20,9 @@ from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
     from balancer.discovery.follower import Discovery
+    from balancer.hookspecs import Source
     from balancer.plugins.registry import Registry
     from balancer.settings.config import Config
-    from balancer.source import Source
 
 __all__ = ["AsyncPool", "TaskPool"]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from balancer.discovery.follower import Discovery
+    from balancer.hookspecs import Source
     from balancer.observing.page.serving import Page
     from balancer.observing.traces.files import Sink
     from balancer.observing.traces.tracing import TraceWriter
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from balancer.plugins.registry import Registry
     from balancer.settings.config import Config
     from balancer.settings.rules import RetrySettings
-    from balancer.source import Source
 
 __all__ = ["Pool"]
 
@@ -239,10 +239,10 @@ class Pool(BasePool):
         docs/many-machines.md.
 
         Args:
-            source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.source.Source`.
+            source: "file", "dns", the name of a plugin's source, or a subclass of `balancer.hookspecs.Source`.
             options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
             name: its name in the log and in `stats().sources`. None: that of the source.
-            settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,
+            settings: the keys of `[discovery.NAME]`: `grace_s`, `wait_s`, and `scheme`, `path`,
                 `capacity`, `weight`, `labels`, `group`, `quota`, `headers` of the endpoints.
 
         This call waits at most `wait_s` seconds (10) for the first answer. In tasks: `await pool.aio.discover(...)`.

@@ -184,10 +184,10 @@ def has_options(kind: type) -> bool:
 
 def names_of_source(item: object) -> tuple[str]:
     """Return the name of a class of sources. Raises TypeError if it is not one."""
-    from balancer.source import Source
+    from balancer.hookspecs import Source
 
     if not (isinstance(item, type) and issubclass(item, Source)):
-        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.source.Source")
+        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.hookspecs.Source")
     name = _name(item)
     if isabstract(item):
         raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
@@ -224,10 +224,10 @@ def names_of_routes(item: object) -> tuple[str]:
 
 def names_of_language(item: object) -> tuple[str]:
     """Return the name of a language. Raises TypeError if it is not one."""
-    from balancer.language import Language  # imported here: leasing alone does not need it
+    from balancer.program import Language  # imported here: leasing alone does not need it
 
     if not isinstance(item, Language):
-        raise TypeError(f"it offers {item!r} as a language; that must be a balancer.language.Language")
+        raise TypeError(f"it offers {item!r} as a language; that must be a balancer.program.Language")
     for key in ("file", "name"):
         value = getattr(item, key)
         if not (isinstance(value, str) and _NAME.fullmatch(value)):

@@ -44,8 +44,8 @@ from balancer.values.wording import describe, did_you_mean
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from balancer.language import Language
-    from balancer.source import EndpointTemplate, Source
+    from balancer.hookspecs import EndpointTemplate, Source
+    from balancer.program import Language
 
 __all__ = ["Broken", "Registered", "Registry", "built_ins", "checked_options", "default_registry"]
 

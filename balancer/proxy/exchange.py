@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from multidict import CIMultiDict
 
-from balancer.client_errors import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
+from balancer.answers import BUSY_STATUSES, REFUSALS, asked_pause_s, is_spent
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, judged

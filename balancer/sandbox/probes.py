@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from balancer.errors import EndpointError
-from balancer.language import Language
-from balancer.program import Execution, Executor, Limits, Program, Status
+from balancer.program import Execution, Executor, Language, Limits, Program, Status
 
 __all__ = ["HELLO_LIMITS", "KnownAnswer", "Trials", "known_answer", "pings_of", "runs"]
 

@@ -143,7 +143,6 @@ class DiscoverySettings(CheckedInPython):
         source: the kind of source: "file", "dns", or one of a plugin.
         options: the options of the source.
         grace_s: seconds for which an endpoint must be missing until it leaves.
-        leaving_share: the share of the source's endpoints that may leave within one grace; one always may.
         wait_s: seconds to wait for the first answer at the start.
         scheme: of the URL of an address.
         path: what follows the port in the URL of an address, e.g. "/v1".
@@ -153,7 +152,6 @@ class DiscoverySettings(CheckedInPython):
     source: Annotated[str, Field(min_length=1, examples=["file"])]
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
     grace_s: Annotated[float, Field(ge=0)] = 10.0
-    leaving_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     wait_s: Annotated[float, Field(ge=0)] = 10.0
     scheme: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*$")] = "http"
     path: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""

@@ -6,7 +6,7 @@ Python code makes them; `balancer.settings.tables` makes them of the tables of a
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from balancer.settings.checked import none_or, settings
 from balancer.values.numbers import number, whole
@@ -58,7 +58,7 @@ class HealthSettings:
     Attributes:
         consecutive_failures: so many failures in a row eject; 0: this test is off.
         success_rate: an own success rate below this ejects; 0: this test is off.
-        success_volume: how many outcomes, counted with their decay, the own rate needs.
+        success_volume: how many outcomes, counted with their decay, the own rate needs; it is no key.
         decay_s: after so many seconds an outcome counts 37%.
         cooldown_s: how long an ejection lasts. The first two failed probes double it, and each further one multiplies
             it by four. Five successes in a row reset it.
@@ -75,7 +75,7 @@ class HealthSettings:
     preset: Literal["default", "long_calls"] = "default"
     consecutive_failures: _CountOrNone = 5
     success_rate: _Share = 0.5
-    success_volume: Annotated[float, number(ge=1)] = 10.0
+    success_volume: ClassVar = 10.0
     decay_s: _Seconds = 30.0
     cooldown_s: _Seconds = 1.0
     max_cooldown_s: _Seconds = 300.0
@@ -164,14 +164,14 @@ class RetrySettings:
     Attributes:
         budget_ratio: retries per first attempt.
         budget_per_s: further retries a second, so that a quiet pool may retry too.
-        budget_window_s: how long an attempt and a retry count. At every retry, the window that ends with it has at most
-            `budget_ratio` x first attempts + `budget_per_s` x `budget_window_s` retries.
+        budget_window_s: how long an attempt and a retry count; it is no key. At every retry, the window that ends with
+            it has at most `budget_ratio` x first attempts + `budget_per_s` x `budget_window_s` retries.
         base_s: mean pause before the first retry, in seconds; it doubles with each further one. 0: no pause.
         max_pause_s: the longest pause, in seconds.
     """
 
     budget_ratio: Annotated[float, number(ge=0, le=10)] = 0.2
     budget_per_s: _NotLess = 10.0
-    budget_window_s: Annotated[float, number(gt=0, le=3600)] = 10.0
+    budget_window_s: ClassVar = 10.0
     base_s: Annotated[float, number(ge=0, le=3600)] = 0.05
     max_pause_s: Annotated[float, number(ge=0, le=3600)] = 2.0

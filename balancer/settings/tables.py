@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,7 +16,6 @@ from pydantic_core import ErrorDetails
 from balancer.errors import ConfigError
 from balancer.settings.checked import not_defaults, settings
 from balancer.settings.rules import HealthSettings
-from balancer.values.numbers import number
 from balancer.values.wording import describe
 
 __all__ = [
@@ -75,12 +74,12 @@ class HealthSection(HealthSettings):
 
     Attributes:
         ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
-        ping_every_s: seconds between two pings of an endpoint.
+        ping_every_s: seconds between two pings of an endpoint; it is no key.
         enabled: False: no endpoint is ever taken out of service for its failures.
     """
 
     ping: Literal["off", "ping", "program"] = "off"
-    ping_every_s: Annotated[float, number(gt=0)] = 5.0
+    ping_every_s: ClassVar = 5.0
     enabled: bool = True
 
     @property

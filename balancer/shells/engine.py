@@ -30,6 +30,7 @@ from os.path import dirname, sep
 from traceback import clear_frames
 from typing import Any, TypeVar
 
+from balancer.answers import Load
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.budget import RetryBudget
@@ -41,7 +42,6 @@ from balancer.core.states import MembershipState
 from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked, WaitInCoroutine
-from balancer.load import Load
 from balancer.settings.rules import RetrySettings
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks

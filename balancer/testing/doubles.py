@@ -1,7 +1,7 @@
 """A lender that is never asked: it stands for a shell where a test makes the calls of the core itself."""
 
+from balancer.answers import Load
 from balancer.endpoint import Lease, Outcome
-from balancer.load import Load
 
 __all__ = ["FakeLender"]
 

@@ -14,11 +14,11 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from balancer.answers import ASK
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Blame, Endpoint, Lease, Outcome, judged
 from balancer.errors import AcquireTimeout, BalancerError, CannotTell, NoEndpoint, PoolClosed, TooManyWaiters
-from balancer.load import ASK
 from balancer.opening.pool import Pool
 from balancer.shells.driver import (
     Acts,

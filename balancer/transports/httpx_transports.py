@@ -13,9 +13,9 @@ from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from balancer.answers import REPORTS
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome
-from balancer.load import REPORTS
 from balancer.plugins.extras import require
 from balancer.shells.lease_request import shows_arguments
 from balancer.transports.exchange import (

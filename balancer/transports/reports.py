@@ -13,9 +13,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
+from balancer.answers import load_of
 from balancer.endpoint import Lease
 from balancer.errors import LeaseError, PoolForked
-from balancer.load import load_of
 
 __all__ = ["PlainText", "UsageReader", "hear", "usage_for"]
 

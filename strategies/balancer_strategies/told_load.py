@@ -1,7 +1,7 @@
 """`told_load`: by the load that servers report, for endpoints that others use too.
 
 Load metric: (in-flight + 1 + waiting) / weight / (1 - used). `waiting` is how many requests wait in the server, and
-`used` its used part, by its last report (`balancer.load`; `Lease.told` brings it here). So a server that is 80% used
+`used` its used part, by its last report (`balancer.answers`; `Lease.told` brings it here). So a server that is 80% used
 counts five times as much as an idle one with as many leases. Leases in flight from here count at once, as a report is
 out of date with the next lease. So not all calls between two reports go to the server that was idle. Selection rule:
 the least of `choices` distinct endpoints drawn at random, ties at random.

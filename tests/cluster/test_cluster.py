@@ -6,6 +6,7 @@ from math import inf
 
 import pytest
 
+from balancer.answers import Load
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import (
     MemberFrame,
@@ -14,7 +15,6 @@ from balancer.cluster.protocol.messages import (
 from balancer.core.events import Added, Removed, TimedOut
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, LeaseError, PoolClosed, UnknownEndpoint
-from balancer.load import Load
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, World
 from tests.threads.interrupts import points

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from balancer import Endpoint, HealthSettings, Pool, QuotaSettings, TooManyWaiters
+from balancer.answers import Load
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.protocol.channel import MOST_WORDS, Channel
 from balancer.cluster.tcp.codec import WireError, encoded, read_from_member
 from balancer.core.hand_off import HandOff
 from balancer.endpoint import Hint, LeaseTerms, Outcome
-from balancer.load import Load
 from balancer.strategy import Request
 from tests.cluster.serving import Serving
 from tests.cluster.told import Told

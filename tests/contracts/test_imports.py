@@ -11,7 +11,10 @@ from tests.patience import PATIENCE_S
 
 _PURE = [
     *sorted((ROOT / "balancer" / "core").glob("*.py")),
-    *(ROOT / "balancer" / f"{name}.py" for name in ("endpoint", "strategy", "source", "discovery/reconcile")),
+    *(
+        ROOT / "balancer" / f"{name}.py"
+        for name in ("endpoint", "strategy", "hookspecs", "answers", "discovery/reconcile")
+    ),
     *sorted((ROOT / "strategies").rglob("*.py")),
 ]
 _IMPURE = {"asyncio", "logging", "socket", "threading", "time"}

@@ -12,9 +12,9 @@ from balancer import Endpoint, Pool
 from balancer.core.events import Added, Removed
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
+from balancer.values.options import StrategyOptions
 
 _SERVERS = 40
 _KINDS = ("replaced", "replaced", "replaced by name", "resized", "blink", "empty", "broken")

@@ -11,9 +11,9 @@ import pytest
 from balancer import AsyncPool, ConfigError, Endpoint, NoEndpoint, Pool, PoolClosed, QuotaSettings, load_config
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
+from balancer.values.options import StrategyOptions
 from tests.cluster.serving import Command
 from tests.discovery.servers import Dns
 from tests.patience import PATIENCE_S
@@ -318,7 +318,7 @@ def test_a_config_may_have_sources_and_no_endpoints(tmp_path):
         ("[discovery.x]\nsource = 'file'\nquota = 'q'", "discovery.x.quota: it is not in [quotas]"),
         ("[discovery.x]\n", "discovery.x.source: is missing"),
         ("[pool]\nconnect = 'balancer://h:1'", "that server decides [discovery]"),
-        ("[discovery.x]\nsource = 'file'\nleaving_share = 0.0", "discovery.x.leaving_share: found 0.0"),
+        ("[discovery.x]\nsource = 'file'\ngrace_s = -1.0", "discovery.x.grace_s: found -1.0"),
     ],
 )
 def test_a_mistake_in_a_config_is_a_line(more, line, tmp_path):

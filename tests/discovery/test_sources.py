@@ -6,8 +6,8 @@ import re
 import pytest
 
 from balancer import ConfigError, Endpoint
+from balancer.hookspecs import EndpointTemplate, SourceError
 from balancer.plugins.registry import default_registry
-from balancer.source import EndpointTemplate, SourceError
 from tests.discovery.servers import Dns
 
 

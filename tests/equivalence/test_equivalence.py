@@ -93,30 +93,20 @@ def test_tasks_make_the_same_history_of_a_plan(generated, worth_seeing):
     assert _unseen("least_in_flight", generated, _IN_TASKS, 100, worth_seeing) == []
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize("name", NAMES)
-def test_so_do_tasks_by_any_strategy(name):
-    """Few plans of each: which shell asks is nothing to a strategy."""
-    for generated in (plans(), ruled_plans()):
-        assert _unseen(name, generated, _IN_TASKS, 8, []) == []
-
-
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_failover_groups_and_quotas(name, threads):
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
 
 
-@pytest.mark.parametrize("in_tasks", [False, True])
-def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(in_tasks, threads, monkeypatch):
+def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(threads, monkeypatch):
     monkeypatch.setattr(HostGroup, "free", property(lambda self: 99))
 
     @settings(max_examples=2000, phases=[Phase.generate], report_multiple_bugs=False)
     @given(plan=ruled_plans())
     def run(plan: Plan) -> None:
-        made = _IN_TASKS if in_tasks else partial(Driver, threads=threads)
         with suppress(Tie):
-            made(plan, "fifo", ListeningRegistry(choices_of(plan))).run()
+            Driver(plan, "fifo", ListeningRegistry(choices_of(plan)), threads=threads).run()
 
     with pytest.raises(AssertionError):  # without the model, nothing is wrong here
         run()

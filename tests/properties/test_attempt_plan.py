@@ -27,7 +27,6 @@ _retries = st.none() | st.builds(
     RetrySettings,
     budget_ratio=st.sampled_from([0.0, 0.5, 10.0]),
     budget_per_s=st.sampled_from([0.0, 0.5, 10.0]),
-    budget_window_s=st.sampled_from([1.0, 10.0]),
     base_s=st.sampled_from([0.0, 0.05, 3.0]),
 )
 _terms = st.builds(
@@ -273,7 +272,7 @@ def test_one_that_persists_does_not_rest_or_wait_for_the_budget_beyond_its_deadl
 
 
 def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks():
-    settings = RetrySettings(budget_ratio=0.0, budget_per_s=1.0, budget_window_s=10.0, base_s=0.0)
+    settings = RetrySettings(budget_ratio=0.0, budget_per_s=1.0, base_s=0.0)
     budget = RetryBudget(settings)
     course = AttemptPlan(
         CallPolicy(attempts=3, retries=settings, hedge_after_s=0.5), budget=budget, rng=random.Random(0)
@@ -301,7 +300,7 @@ def test_each_retry_and_each_hedge_is_paid_for_once_wherever_the_retry_asks():
 
 
 def test_one_that_is_slow_is_hedged_once_before_its_deadline_and_by_what_the_budget_has():
-    settings = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, budget_window_s=10.0, base_s=0.0)
+    settings = RetrySettings(budget_ratio=0.0, budget_per_s=0.1, base_s=0.0)
     terms = CallPolicy(retries=settings, hedge_after_s=0.5, deadline_s=4.0)
 
     def slow(budget: RetryBudget, now: float) -> AttemptPlan:

@@ -54,25 +54,6 @@ def test_shares_are_within_one_lease_in_every_window(name, weights, seed):
 
 
 @each
-@pytest.mark.parametrize(
-    "weights",
-    [
-        (1.0, 1.0, 1.0, 1.0),
-        (20.0, 10.0),
-        (0.003, 0.002, 0.001),
-        (1000.0, 500.0, 700.0),
-        (5.0, 1.0, 1.0, 0.7, 0.3),
-        (1e6, 3e6),
-    ],
-)
-@pytest.mark.parametrize("capacity", [1, 4])
-def test_shares_are_by_weight(name, weights, capacity):
-    urls = sequence_of(weights, name, capacity=capacity).calls(10_000)
-    shares = [urls.count(f"e{n}") / 10_000 for n in range(len(weights))]
-    assert shares == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
-
-
-@each
 @settings(max_examples=60)
 @given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
 def test_shares_are_within_the_bound_of_edf_in_every_window(name, weights, seed):

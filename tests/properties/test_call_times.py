@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.strategy import Node
-from tests.properties.call_history import History
-from tests.properties.chances import assert_follows, evenly, only
+from tests.properties.chances import assert_follows, evenly
 from tests.properties.driven import Driven
 
 _KINDS = ("peak_ewma", "c3", "prequal")
@@ -104,28 +102,6 @@ def test_the_first_choice_of_a_new_pool_is_unbiased(name, choices):
 
 
 @each
-@pytest.mark.parametrize("left", ["ab", "bcd"])
-def test_ties_are_unbiased_among_the_admitted(name, left):
-    request = only(left, _FOUR)
-    firsts = [driven(name, seed=seed).take(request) for seed in range(2000)]
-    assert_follows(firsts, evenly(left))
-
-
-@each
-def test_ties_among_those_that_are_known_are_unbiased(name):
-    """All took the same, and all have one lease out."""
-    seconds = []
-    for seed in range(1000):
-        pool = driven(name, seed=seed)
-        for request in [only(url, _FOUR) for url in _FOUR] * 2:
-            pool.give(str(pool.take(request)), 0.1)
-        for url in _FOUR:
-            pool.change(url, in_flight=1)
-        seconds.append(pool.take())
-    assert_follows(seconds, evenly(_FOUR))
-
-
-@each
 def test_where_the_clock_stands_still_leases_are_spread_evenly(name):
     """Every call takes no time; what is in flight counts all the same."""
     pool = driven(name, **_ALL)
@@ -137,12 +113,3 @@ def test_where_the_clock_stands_still_leases_are_spread_evenly(name):
 
 
 # -- the definition, the long way ------------------------------------------------------------------
-
-
-def test_a_mean_is_known_in_a_simple_case():
-    """A call of 3 s, and 10 s later one of 1 s: 1/e of the first is left."""
-    history, node = History(), Node(Endpoint("a"))
-    history.add(node, 3.0, Outcome.SUCCESS, 0.0)
-    history.add(node, 1.0, Outcome.SUCCESS, 10.0)
-    assert history.mean_s("a") == pytest.approx((3 / math.e + 1) / (1 / math.e + 1))
-    assert history.peak_s("a") == pytest.approx(3 / math.e + 1 * (1 - 1 / math.e))

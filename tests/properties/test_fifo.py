@@ -153,15 +153,6 @@ def test_a_change_that_changes_no_slot_costs_no_turn():
     assert [books.take().url for _ in range(5)] == list("bcabc")
 
 
-def test_one_that_comes_back_joins_with_one_slot_as_at_first():
-    books = Books("fifo", [Endpoint(url, capacity=3) for url in "abc"])
-    books.set("a", limit=0)
-    for taken in [books.take(), books.take()]:
-        books.give(taken)
-    books.set("a", limit=3)
-    assert [books.take().url for _ in range(9)] == list("bcbcabcaa")
-
-
 def test_a_lease_of_several_slots_takes_those_free_longest_and_gives_as_many_back():
     books = Books("fifo", [Endpoint("a", capacity=3), Endpoint("b", capacity=2)])
     both = books.take(Request(slots=2))

@@ -48,19 +48,6 @@ def test_the_first_choice_of_a_new_pool_is_unbiased():
     assert_follows([calls.take(request).endpoint.url for calls in pools], evenly(_TEN[8:]))
 
 
-def test_the_first_to_be_filled_is_unbiased_and_so_is_the_last():
-    firsts, lasts = [], []
-    calls = Sequence("least_in_flight", map(Endpoint, _TEN[:4]), seed=6)
-    for _ in range(2000):
-        leases = [calls.take() for _ in range(4)]
-        firsts.append(leases[0].endpoint.url)
-        lasts.append(leases[-1].endpoint.url)
-        for lease in leases:
-            calls.give(lease)
-    for found in (firsts, lasts):
-        assert_follows(found, evenly(_TEN[:4]))
-
-
 def test_weights_that_change_all_the_time_leave_nothing_behind():
     """An autoscaler may set a weight every few seconds for months; a lease must not cost more for it.
 

@@ -15,7 +15,7 @@ from hypothesis import settings
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import SETTINGS, StrategyMachine, check_strategy
-from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, only
+from tests.properties.chances import assert_follows, only
 from tests.properties.sequence import Sequence
 
 _FIVE = "abcde"
@@ -90,26 +90,4 @@ def test_chances_are_those_of_distinct_draws(in_flight, weights, choices):
     assert_follows(found, chances(loads_of(in_flight, weights), choices))
 
 
-def test_these_chances_are_known_in_simple_cases():
-    """Without ties, the k-th least of n wins when it is drawn with one of the n - k after it: 2 (n - k) / n (n - 1)."""
-    of_five = dict(zip(_FIVE, (0.4, 0.3, 0.2, 0.1, 0.0), strict=True))
-    assert chances(loads_of((0, 1, 2, 3, 4)), 2) == pytest.approx(of_five)
-    assert chances(loads_of((0, 0, 7)), 2) == pytest.approx({"a": 0.5, "b": 0.5, "c": 0})
-    assert chances(loads_of((0, 5)), 1) == {"a": 0.5, "b": 0.5}
-
-
 # -- a pool that changes ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("choices", "exclude"), [(1, ""), (2, ""), (3, ""), (2, "b")])
-def test_chances_hold_however_endpoints_come_and_go(choices, exclude):
-    capacities = dict(zip(_FIVE, (1, 2, 1, 4, 2), strict=True))
-    weights = dict(zip(_FIVE, (1.0, 1.0, 2.0, 3.0, 1.5), strict=True))
-    specs = [Endpoint(url, capacity=capacities[url], weight=weights[url]) for url in _FIVE]
-    assert_holds_however_they_come_and_go(
-        Sequence("p2c", specs, options={"choices": choices}, seed=4),
-        lambda free: chances({url: (out + 1) / weights[url] for url, out in free.items()}, choices),
-        capacities=capacities,
-        exclude=exclude,
-        steps=6000,
-    )

@@ -60,19 +60,6 @@ def test_chances_among_the_admitted(admitted):
 # -- a pool that changes ---------------------------------------------------------------------------
 
 
-def test_chances_follow_who_is_there_and_what_they_weigh():
-    calls = sequence_of(_WEIGHTS)
-    calls.core.drain("a", calls.clock())
-    assert_follows(calls.calls(6000), chances(_WEIGHTS, "bcde"))
-    calls.core.add(Endpoint("f", weight=7.0), calls.clock())
-    calls.core.update(Endpoint("b", weight=0.7), calls.clock())
-    now = {**_WEIGHTS, "b": 0.7, "f": 7.0}
-    assert_follows(calls.calls(6000), chances(now, "bcdef"))
-    calls.core.add(Endpoint("a", weight=5.0), calls.clock())
-    calls.core.remove("f", calls.clock())
-    assert_follows(calls.calls(6000), chances(now, "abcde"))
-
-
 def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards():
     calls = sequence_of({"a": 1.0, "b": 1.0})
     lease = calls.take(Request(exclude=frozenset("b")))
@@ -115,11 +102,6 @@ def test_a_choice_takes_less_than_two_darts_whatever_the_weights(spread):
     mean of 2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
     weigh = random.Random(5)
     assert darts([weigh.lognormvariate(0.0, spread) for _ in range(300)]) < 2.14
-
-
-@pytest.mark.parametrize("weight", [1.0, 0.25, 64.0])
-def test_a_choice_takes_one_dart_where_all_of_a_strip_counts(weight):
-    assert darts([weight] * 10) == 1.0
 
 
 @pytest.mark.parametrize("request_", [ANY, Request(exclude=frozenset(["e0"]))])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from balancer.core.states import MembershipState
 from balancer.discovery.reconcile import LeavingRules, Memory, Plan, reconcile
 from balancer.endpoint import Endpoint
-from balancer.source import SourceAnswer
+from balancer.hookspecs import SourceAnswer
 
 _ACTIVE, _RETIRING = MembershipState.ACTIVE, MembershipState.RETIRING
 _NAMES = "abcdefgh"

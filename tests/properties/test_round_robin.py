@@ -1,8 +1,5 @@
 """`round_robin`, held against its definition: the next with a free slot behind the last, in the order of joining."""
 
-from collections import Counter
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,34 +47,8 @@ def test_the_next_one_with_a_free_slot_has_its_turn(capacities, moves):
             books.do(*(("limit", (url, 0)) if move == "out" else (move, url)))
 
 
-def test_one_that_was_passed_over_is_next():
-    books = Books("round_robin", [Endpoint(url, labels=frozenset("x" if url in "bd" else "")) for url in "abcd"])
-    assert books.calls(2, request=Request(labels=frozenset("x"))) == ["b", "d"]
-    assert books.calls(6) == ["a", "c", "a", "b", "c", "d"]
-
-
 def test_those_that_are_passed_over_again_and_again_leave_nothing_behind():
     """A request with a filter looks at what it passes over, and must not look at what its forerunners passed over."""
     books = Books("round_robin", [Endpoint(str(n), labels=frozenset("x" if n % 2 else "")) for n in range(8)])
     books.calls(5000, request=Request(labels=frozenset("x")))
     assert len(books.strategy._heap) <= 2 * 8 + 64  # there is no other way to see it
-
-
-@pytest.mark.parametrize("out", ["a", "b", "e"])
-def test_one_that_comes_back_has_one_turn_a_round(out):
-    books = Books("round_robin", [Endpoint(url, capacity=4) for url in _URLS])
-    books.calls(7)
-    books.set(out, limit=0)
-    books.calls(33)
-    books.set(out, limit=4)
-    urls = books.calls(50)
-    assert Counter(urls) == dict.fromkeys(_URLS, 10)
-    assert all(len(set(urls[i : i + 5])) == 5 for i in range(46))
-
-
-def test_one_that_had_its_turn_ahead_of_those_passed_over_has_no_other_in_this_round():
-    books = Books("round_robin", [Endpoint(url, labels=frozenset("x" if url == "b" else "")) for url in "abc"])
-    ahead = books.take(Request(labels=frozenset("x")))
-    assert (ahead.url, books.take().url) == ("b", "a")
-    books.give(ahead)
-    assert books.take().url == "c"

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import run_state_machine_as_test
 
 from balancer.core import Core, Waiter
 from balancer.core.hand_off import HandOff, Reservations
@@ -21,12 +20,10 @@ from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
-from balancer.strategy import Node, Request, Strategy
+from balancer.strategy import Strategy
 from balancer.testing.checks import maker_of
-from balancer.testing.conformance import SETTINGS
 from balancer.testing.watched import StrategyFactory
 from tests.referee.draws import rules_of
-from tests.referee.machine import RefereedMachine
 from tests.referee.model_health import RulesInForce
 from tests.referee.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES
@@ -49,12 +46,6 @@ def test_the_rules_hold_around_every_strategy(name):
         _walk(MAKERS[name], 500, seed, endpoints, others=_OTHERS)
 
 
-@pytest.mark.sampled(7)
-@pytest.mark.parametrize("name", NAMES)
-def test_the_rules_hold_among_fifty_endpoints(name):
-    _walk(MAKERS[name], 150, 1, 50, others=_OTHERS)
-
-
 @pytest.mark.more
 @settings(max_examples=50, deadline=None, database=None)
 @given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
@@ -75,27 +66,6 @@ def test_a_walk_comes_through_every_state_and_every_end():
 # -- what is broken on purpose is found ----------------------------------------------------------------
 
 
-class _IgnoresSlots(Scan):
-    def pick(self, request: Request, now: float) -> Node | None:
-        return super().pick(Request(request.labels, request.exclude), now)
-
-
-class _PicksWhoHasNoLimit(Scan):
-    def pick(self, request: Request, now: float) -> Node | None:
-        return super().pick(request, now) or next((n for n in self.nodes if not n.limit), None)
-
-
-class _ForgetsTheEjected(Scan):
-    """Drops a node of limit 0 for good."""
-
-    def change(self, node: Node, now: float) -> None:
-        if not node.limit and node in self.nodes:
-            self.nodes.remove(node)
-
-    def leave(self, node: Node, now: float) -> None:
-        self.nodes = [other for other in self.nodes if other is not node]
-
-
 def _fails(kind: type[Strategy] = Scan) -> bool:
     for seed in range(60):
         try:
@@ -103,11 +73,6 @@ def _fails(kind: type[Strategy] = Scan) -> bool:
         except AssertionError:
             return True
     return False
-
-
-@pytest.mark.parametrize("kind", [_IgnoresSlots, _PicksWhoHasNoLimit, _ForgetsTheEjected])
-def test_a_strategy_that_does_not_heed_limits_is_found_out(kind):
-    assert _fails(kind)
 
 
 def _nothing(*args: object, **named: object) -> object:
@@ -165,21 +130,6 @@ def test_a_core_that_breaks_a_rule_is_found_out(name, monkeypatch):
     owner, attribute, broken = _BREAKS[name]
     monkeypatch.setattr(owner, attribute, broken)
     assert _fails()
-
-
-@pytest.mark.more
-def test_a_mistake_of_the_core_is_shown_in_few_calls(monkeypatch):
-    enough = settings(SETTINGS, max_examples=50)
-    run_state_machine_as_test(RefereedMachine, settings=settings(enough, max_examples=10))
-    monkeypatch.setattr(Aimd, "ended", lambda self, *args, **named: False)
-    with pytest.raises(AssertionError, match="limit is ") as caught:
-        run_state_machine_as_test(RefereedMachine, settings=enough)
-    assert "\n".join(caught.value.__notes__).count("state.agrees()") <= 4
-
-
-@pytest.mark.more
-def test_a_core_that_keeps_them_is_not():
-    assert not _fails()
 
 
 # Without rules a lease goes the shorter way, which has mistakes of its own to make.

@@ -45,12 +45,6 @@ def test_a_single_failure_halves_an_unknown_endpoint_however_long_it_took(kind, 
     assert urls.count(lease.endpoint.url) / 300 == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_what_says_nothing_about_the_endpoint_changes_nothing():
-    calls = sequence_of([2.0, 1.0])
-    urls = calls.calls(300, outcome=lambda url: Outcome.IGNORED if url == "e0" else Outcome.SUCCESS)
-    assert max(furthest_off(urls, (2.0, 1.0))) <= 1.0 + 1e-9
-
-
 @pytest.mark.parametrize("n", [2, 4])
 @pytest.mark.parametrize("fails_after_s", [0.01, 0.05, 0.5])
 def test_an_endpoint_that_fails_every_call_gets_next_to_none(n, fails_after_s):
@@ -92,15 +86,6 @@ def test_to_fail_at_once_is_not_to_be_fast():
         return calls.calls(500, took_s=lambda url: 0.001 if url == "e0" else 0.1, outcome=failing)
 
     assert urls(speed=2.0) == urls(speed=0.0)
-
-
-def test_a_newcomer_is_tried_soon_even_where_speeds_differ_a_thousandfold():
-    calls = sequence_of([1.0] * 4, options={"slow_start_s": 10.0})
-    slow = {"e0": 10.0}
-    calls.calls(2000, took_s=lambda url: slow.get(url, 0.01))
-    calls.core.add(Endpoint("new", capacity=4), calls.clock())
-    # Its weight is 0.1 at first, and that of the others 4/3 each: at most 10 x 4 leases pass before its first.
-    assert "new" in calls.calls(50, took_s=lambda url: slow.get(url, 0.01))
 
 
 # -- odd cases -------------------------------------------------------------------------------------

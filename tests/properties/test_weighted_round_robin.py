@@ -43,15 +43,6 @@ def test_one_that_comes_back_is_owed_nothing():
     assert max(furthest_off(books.calls(300), (3.0, 2.0, 1.0))) <= 1.0 + 1e-9
 
 
-def test_a_weight_that_grows_step_by_step_is_followed():
-    """As by a slow start: in each step its share is that of the weight in force."""
-    books = books_of((0.1, 1.0))
-    books.calls(100)
-    for weight in (0.2, 0.4, 0.6, 0.8, 1.0):
-        books.set("e0", weight=weight)
-        assert shares(books.calls(600), 2)[0] == pytest.approx(weight / (1 + weight), abs=2 / 600)
-
-
 def test_weights_share_out_slots_not_leases():
     """e0 gives two slots to every other lease of its own; e1 of the same weight gives as many slots, one by one."""
     books = Books("weighted_round_robin", [Endpoint("e0", capacity=2, labels=frozenset("x")), Endpoint("e1")])

@@ -76,11 +76,17 @@ def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, Mode
 def check_kinds(core: Core) -> None:
     """Check that what is counted by kind of endpoint is what a count from nothing finds."""
     found, accounts = core.ledger.kinds, core.ledger.active()
-    kinds = Counter((each.endpoint.labels, each.endpoint.capacity, stands(each)) for each in accounts)
-    counted = Counter(
-        {(kind.labels, kind.capacity, why): many for kind in found for why, many in kind.counts.items() if many}
-    )
+    kinds = Counter((each.kind, stands(each)) for each in accounts)
+    counted = Counter({(kind, why): many for kind in found for why, many in kind.counts.items() if many})
     assert counted == kinds, f"by kind {counted} are counted, not {kinds}"
+    for each in accounts:
+        spec, kind = each.endpoint, each.kind
+        assert kind, f"{spec.name} is of no kind"
+        assert (kind.labels, kind.capacity, kind.group) == (spec.labels, spec.capacity, spec.group)
+        if core.admission.any:
+            is_free = each.in_flight < each.limit
+            assert (each in kind.free) is is_free, f"{spec.name} is not noted as it is"
+            assert each.meter is None or (each in each.meter.free) is is_free, f"{spec.name} is not noted as it is"
     out = {each.endpoint.name for each in accounts if stands(each) in OUT}
     assert found.out_of_service() == out, f"{set(found.out_of_service())} are out of service, not {out}"
 

@@ -56,7 +56,6 @@ def rules_of(rng: random.Random) -> RulesInForce:
     health = HealthSettings(
         consecutive_failures=rng.choice((0, 1, 2, 3)),
         success_rate=rng.choice((0.0, 0.5, 0.9)),
-        success_volume=rng.choice((2.0, 5.0)),
         decay_s=rng.choice((1.0, 30.0)),
         cooldown_s=cooldown_s,
         max_cooldown_s=cooldown_s * rng.choice((1, 10, 60)),

@@ -227,7 +227,8 @@ class ModelPool:
         several = len(self._groups()) > 1
         for endpoint in self.endpoints:
             full = endpoint.in_flight >= self.limit(endpoint) or endpoint.spec.name in kept
-            if not (several and full and endpoint.state == "active"):
+            fit = endpoint.state == "active" and self.ceiling(endpoint) and endpoint.fit
+            if not (several and full and fit):
                 endpoint.full_since_s = inf
             elif endpoint.full_since_s == inf:
                 endpoint.full_since_s = now
@@ -478,6 +479,8 @@ class ModelPool:
         """Replace a spec."""
         endpoint = self.find(spec.name)
         assert endpoint is not None, "the caller looked it up"
+        if _kind(endpoint.spec) != _kind(spec):
+            endpoint.full_since_s = inf  # it is another one now
         endpoint.spec = spec
         if endpoint.standing.exact < inf:
             endpoint.standing.exact = min(endpoint.standing.exact, spec.capacity)
@@ -527,6 +530,10 @@ class ModelPool:
 
 def _estimate(request: Request, quota: QuotaSettings) -> int:
     return quota.estimate if request.tokens is None else request.tokens
+
+
+def _kind(spec: Endpoint) -> tuple[object, ...]:
+    return spec.labels, spec.capacity, spec.group, spec.quota
 
 
 def _holder_of(request: Request) -> str:

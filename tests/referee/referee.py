@@ -282,7 +282,7 @@ class Referee:
         short: dict[str, ModelWaiter] = {}
         for meter, whom in self._core.admission.kept.items():
             for endpoint in self._model.endpoints:
-                if endpoint.spec.identity in meter.names:
+                if endpoint.spec.quota == meter.name:
                     short[endpoint.spec.name] = heads[whom]
         return short
 

@@ -1,6 +1,6 @@
 """Random walk over all calls on a pool, compared with the naive model at every step.
 
-Each call that a walk can make stands in one table: `_CALLS`. `tests.referee.machine` finds the fewest calls that fail.
+Each call that a walk can make stands in one table: `_CALLS`.
 """
 
 import random

@@ -150,7 +150,7 @@ def test_who_finds_no_slot_spends_nothing():
     """The first three find no other endpoint; the budget of one is there for the fourth, at 4."""
     slow = endpoint("slow", capacity=4, speed=0.0625)
     values: dict[str, Any] = {"at_s": [0.0, 0.0, 0.25, 3.0], "horizon_s": 8.0}
-    budget = {"budget_ratio": 0.25, "budget_per_s": 0.0, "budget_window_s": 100.0}
+    budget = {"budget_ratio": 0.25, "budget_per_s": 0.0}
     changes = [{"at_s": 0.5, "do": "drain", "url": "fast"}, {"at_s": 3.5, "do": "add", "url": "fast"}]
     _, grants = hedged(slow, _FAST, retries=budget, changes=changes, **values)
     assert grants[4:] == [(4, "fast", 4.0)]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from balancer_strategies.fifo import Fifo
 
+from balancer.answers import Load
 from balancer.core import Core
 from balancer.core.room import has_no_room
 from balancer.endpoint import Endpoint, Lease, Outcome
@@ -17,7 +18,6 @@ from balancer.errors import (
     StrategyError,
     UnknownEndpoint,
 )
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.doubles import FakeLender
@@ -89,27 +89,6 @@ def test_a_waiter_past_its_deadline_is_told_so_and_the_slot_goes_on():
     assert isinstance(late.error, AcquireTimeout)
     assert (late.error.waited_s, late.error.timeout_s) == (1.0, 1.0)
     assert patient.lease is not None
-
-
-class _Counting(Fifo):
-    picks = 0
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        self.picks += 1
-        return super().pick(request, now)
-
-
-def test_a_release_asks_no_more_once_the_slot_is_gone():
-    """A slot came free, so one waiter is served at most; a thousand others need not be tried in vain."""
-    strategy = _Counting(Fifo.Options(), random.Random(0))
-    core = core_of(Endpoint("a"), Endpoint("b"), strategy=strategy)
-    lease = taken(core)
-    taken(core)
-    for number in range(10):
-        wait(core, float(number), request=Request(exclude=frozenset({f"other {number}"})))
-    before = strategy.picks
-    assert len(core.release(lease, Outcome.SUCCESS, 20.0)) == 1
-    assert strategy.picks == before + 1
 
 
 def test_a_larger_capacity_serves_as_many_as_it_can():

@@ -4,9 +4,8 @@ import httpx2
 import pytest
 
 from balancer import ConfigError
-from balancer.client_errors import is_spent
+from balancer.answers import is_spent, load_of
 from balancer.cluster.protocol.grace import parse_record
-from balancer.load import load_of
 from balancer.observing.page.top import state_of
 from balancer.observing.traces import read_trace
 from balancer.observing.traces.rows import facts_of

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from balancer.answers import Load
 from balancer.endpoint import Endpoint, Lease, Outcome, judged, outcome_of
 from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
-from balancer.load import Load
 from balancer.strategy import ANY
 
 
@@ -123,14 +123,6 @@ def test_a_lease_is_given_back_with_its_outcome():
     lease.release(Outcome.IGNORED)  # what is said last counts
     expected = [(1, Outcome.SUCCESS), (2, Outcome.OVERLOAD), (3, Outcome.FAILURE), (4, Outcome.IGNORED)]
     assert lender.returned == expected
-
-
-def test_a_with_block_gives_it_back_at_its_end():
-    lender = _Lender()
-    with lease_of(lender) as lease:
-        assert lender.returned == []
-        assert lease.endpoint.url == "http://a:1/"
-    assert lender.returned == [(7, Outcome.SUCCESS)]
 
 
 def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome():

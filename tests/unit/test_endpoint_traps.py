@@ -208,13 +208,6 @@ def test_two_endpoints_of_one_url_go_by_name_only():
 # -- URLs that are none ----------------------------------------------------------------------------
 
 
-def test_a_range_expanded_in_python():
-    from balancer import expand_range
-
-    pool = Pool(expand_range("http://h:{8080..8082}/"))
-    assert [each.url for each in pool.stats().endpoints][1:] == ["http://h:8081/", "http://h:8082/"]
-
-
 @pytest.mark.parametrize(
     "url", ["a", "just a name", "gpu/1", "local://gpu:fast", "local://1", "unix:///run/a.sock", "https://user@h/", "é"]
 )

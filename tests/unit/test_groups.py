@@ -19,12 +19,11 @@ from tests.unit.ruled import woken
 LOW, HIGH = "http://low/", "http://high/"
 
 
-def core_of(*, spill_after_s: float | None = None, health: HealthSettings | None = None, capacity: int = 1) -> Core:
-    """A core of two endpoints, the second in a higher group."""
-    specs = [Endpoint(LOW, capacity=capacity), Endpoint(HIGH, capacity=2, group=1, labels=frozenset({"big"}))]
+def core_of(low: int = 1) -> Core:
+    """A core of some endpoints in the lowest group, and one in a higher group."""
+    specs = [*map(Endpoint, (LOW, "http://too/")[:low]), Endpoint(HIGH, group=1, labels=frozenset({"big"}))]
     strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
-    rng = random.Random(0)
-    return Core(specs, strategy, lender=FakeLender(), health=health, spill_after_s=spill_after_s, rng=rng, now=0.0)
+    return Core(specs, strategy, lender=FakeLender(), spill_after_s=5.0, now=0.0)
 
 
 def wait(core: Core, now: float, request: Request = ANY) -> Any:
@@ -39,13 +38,22 @@ def place(lease: Any) -> str:
 
 
 def test_a_slot_that_comes_free_and_is_handed_on_was_never_free():
-    core = core_of(spill_after_s=5.0)
+    core = core_of()
     lease = core.acquire(ANY, 0.0)
     assert lease is not None
     first, second = wait(core, 1.0), wait(core, 2.0)
     assert core.release(lease, Outcome.SUCCESS, 3.0) == [first]
     assert core.due_s == 5.0
     assert core.tick(5.0) == [second]
+
+
+def test_a_group_gives_way_when_its_last_endpoint_has_been_full_for_long_enough():
+    core = core_of(low=2)
+    core.acquire(ANY, 1.0)
+    core.acquire(ANY, 3.0)
+    waiter = wait(core, 7.0)
+    assert core.due_s == 8.0
+    assert core.tick(8.0) == [waiter]
 
 
 def test_groups_come_and_go_with_their_endpoints():

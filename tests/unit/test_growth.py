@@ -50,7 +50,7 @@ def crowd(endpoints: int, waiting: int, asks: Asks, idle: int = 0, **options: An
     """
     quota = "shared" if "quotas" in options else None
     specs = [Endpoint(f"http://{number}/", labels=frozenset({"x"}), quota=quota) for number in range(endpoints)]
-    specs += [Endpoint(f"http://idle-{number}/") for number in range(idle)]
+    specs += [Endpoint(f"http://idle-{number}/", group=int("spill_after_s" in options)) for number in range(idle)]
     core = Core(specs, MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0, **options)
     leases = [lease for number in range(endpoints) if (lease := core.acquire(asks(number), 0.0)) is not None]
     waiters = []
@@ -101,8 +101,9 @@ def test_a_call_takes_as_many_lines_with_many_waiters_and_endpoints(call, asks, 
     assert lines(lambda: call(*many)) <= 1.1 * lines(lambda: call(*few))
 
 
-def test_endpoints_that_are_free_but_unsuited_cost_a_time_out_nothing():
-    few, many = (crowd(FEW, FEW, one_kind, idle=idle) for idle in (FEW, MANY))
+@pytest.mark.parametrize("options", [{}, {"spill_after_s": 100.0}], ids=["labels", "a higher group"])
+def test_endpoints_that_are_free_but_unsuited_cost_a_time_out_nothing(options):
+    few, many = (crowd(FEW, FEW, one_kind, idle, **options) for idle in (FEW, MANY))
     assert lines(lambda: time_out(*many)) <= lines(lambda: time_out(*few))
     assert isinstance(error := many[2][0].error, AcquireTimeout)
     assert error.reasons == {"full": FEW, "unsuited": MANY}

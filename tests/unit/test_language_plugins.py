@@ -6,9 +6,8 @@ import types
 import pytest
 
 from balancer.hookspecs import hookimpl
-from balancer.language import Language
 from balancer.plugins.registry import Registry
-from balancer.program import ExecutorOptions, Limits, Program, Status
+from balancer.program import ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.known import by_extension
 from balancer.sandbox.local.executor import LocalExecutor
 
@@ -49,7 +48,7 @@ def test_a_language_of_a_plugin_is_compiled_and_run_like_the_others(offered):
 @pytest.mark.parametrize(
     ("offered", "reason"),
     [
-        ("zig", "must be a balancer.language.Language"),
+        ("zig", "must be a balancer.program.Language"),
         (Language("a b", "main.x", ("x",)), "has the name 'a b'"),
         (Language("x", "../main.x", ("x",)), "has the file '../main.x'"),
         (Language("x", "main.x", ()), "has no command to run a program"),

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import math
-import threading
-import time
 from inspect import currentframe
 from pathlib import Path
 
@@ -16,8 +14,6 @@ from balancer.endpoint import LeaseTerms
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
-from tests.patience import PATIENCE_S
-from tests.threads.crew import until
 from tests.unit.ruled import Ruled
 
 
@@ -42,17 +38,6 @@ def test_the_leases_that_are_out_are_shown():
     assert [row.id for row in pool.leases()] == [1]
     with pytest.raises(AttributeError):
         rows[0].id = 3
-
-
-def test_one_that_waited_has_its_holder():
-    pool = pool_of(clock=time.monotonic)
-    out = [pool.acquire() for _ in range(4)]
-    thread = threading.Thread(target=lambda: pool.acquire(timeout=PATIENCE_S, holder="late"))
-    thread.start()
-    until(lambda: pool.stats().waiting == 1)
-    out[0].release()
-    thread.join(PATIENCE_S)
-    assert [row.holder for row in pool.leases()] == ["", "", "", "late"]
 
 
 def test_a_lease_is_ended_by_its_id_and_its_return_is_refused():
@@ -141,14 +126,6 @@ def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s):
     assert went == ["a", "b"]
 
 
-@pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
-def test_one_who_waits_is_served_when_the_time_of_a_lease_is_over(health):
-    pool = Pool([Endpoint("a")], strategy="fifo", health=health)
-    pool.acquire(ttl_s=0.05)
-    with pool.lease(timeout=PATIENCE_S):  # or else AcquireTimeout
-        pass
-
-
 def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(caplog):
     clock = ManualClock()
     pool = pool_of(clock, leak_after_s=30.0)
@@ -195,14 +172,6 @@ def test_terms_that_make_no_sense_are_refused(given, message):
             pool_of(leak_after_s=given["ttl_s"])
 
 
-def test_a_config_says_both(tmp_path):
-    file = tmp_path / "pool.toml"
-    file.write_text('[pool]\nttl_s = 60\nleak_after_s = 30.0\n[[endpoints]]\nurl = "http://a:1/"\n')
-    pool = Pool.from_config(file)
-    assert pool.acquire().terms.ttl_s == 60
-    assert pool.leases()[0].where
-
-
 def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names():
     clock = ManualClock(0.0)
     pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
@@ -235,25 +204,6 @@ def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch):
     ruled.core.recover(6.0)
     ruled.core.tick(6.0)
     assert lease.ended
-
-
-def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out():
-    ruled = Ruled([Endpoint("a", capacity=300)])
-
-    def lease(ttl_s: float) -> Lease:
-        granted = ruled.core.acquire(Request(terms=LeaseTerms(ttl_s=ttl_s)), 0.0)
-        assert granted is not None
-        return granted
-
-    stay = [lease(1000.0 - number) for number in range(100)]
-    for _ in range(2000):
-        ruled.give(lease(5000.0))
-        assert len(ruled.core._timers._due) <= 2 * 101 + 64
-    assert ruled.core.due_s == 901.0
-    ruled.at(950.0)
-    assert [each.ended for each in stay] == [False] * 50 + [True] * 50
-    ruled.at(1000.0)
-    assert all(each.ended for each in stay)
 
 
 @pytest.mark.parametrize("wrong", ["good", 0, "", True])

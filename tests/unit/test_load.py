@@ -5,8 +5,8 @@ import random
 import pytest
 
 from balancer import Endpoint, Pool
+from balancer.answers import Load, load_of
 from balancer.errors import LeaseError
-from balancer.load import Load, load_of
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node
 from balancer.testing import ManualClock

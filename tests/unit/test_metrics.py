@@ -53,9 +53,8 @@ def test_mean_and_max_are_exact(waits_s, at_once):
     assert math.isclose(summary.mean, sum(waits_s) / grants if grants else 0.0, rel_tol=1e-9)
 
 
-@pytest.mark.parametrize("wait_s", [5e-324, 1e-300, 1e300])
-def test_no_wait_is_too_short_or_too_long(wait_s):
-    assert summary_of([wait_s], 1).max == wait_s
+def test_no_wait_is_a_wait_of_zero():
+    assert summary_of([], 0) == summary_of([], 5) == summary_of([0.0, 0.0], 2) == WaitStats()
 
 
 @pytest.mark.parametrize(
@@ -73,16 +72,6 @@ def test_no_wait_is_too_short_or_too_long(wait_s):
 )
 def test_jains_index(shares, index):
     assert jain_index(shares) == pytest.approx(index)
-
-
-_shares = st.lists(st.floats(0, 1e9), min_size=1, max_size=50)
-
-
-@given(shares=_shares, factor=st.floats(1e-3, 1e3))
-def test_jains_index_is_between_one_nth_and_one_and_knows_no_unit(shares, factor):
-    index = jain_index(shares)
-    assert 1 / len(shares) - 1e-9 <= index <= 1 + 1e-9
-    assert jain_index([share * factor for share in shares]) == pytest.approx(index)
 
 
 @pytest.mark.parametrize(

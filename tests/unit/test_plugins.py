@@ -90,10 +90,6 @@ def test_several_threads_may_be_the_first_to_ask():
     assert registry.broken == []
 
 
-def test_the_default_registry_is_made_once():
-    assert default_registry() is default_registry()
-
-
 def test_a_third_party_adds_a_strategy_by_an_entry_point(modules):
     write(modules, third=offering("[Good]"))
     install(modules, "third_party", "mine = third")

@@ -5,13 +5,11 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer import Endpoint, Pool, QuotaExceeded, QuotaSettings
 from balancer.core import Core
 from balancer.core.metrics import PoolStats, QuotaStats
-from balancer.core.quotas import WINDOW_S, Meter
+from balancer.core.quotas import Meter
 from balancer.endpoint import Outcome
 from balancer.errors import AcquireTimeout, LeaseError
 from balancer.plugins.registry import default_registry
@@ -34,33 +32,6 @@ def ask(core: Core, now: float, tokens: int | None = None) -> Any:
     """Return a lease, or the waiter that waits for one."""
     request = ANY if tokens is None else Request(tokens=tokens)
     return core.acquire(request, now) or core.wait(request, now, 1e9, 0, woken)
-
-
-_STEPS = st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 12), st.none() | st.integers(0, 20)), max_size=40)
-
-
-@settings(max_examples=100)
-@given(_STEPS)
-def test_no_window_of_a_minute_ever_holds_more_than_the_quota(steps):
-    meter, now = Meter("key", QuotaSettings(requests_per_min=6, tokens_per_min=30)), 0.0
-    begun: list[tuple[float, int]] = []
-    for pause_ms, tokens, used in steps:
-        now += pause_ms / 1000
-        if meter.has_room(tokens, now):
-            charge = meter.take(tokens, now)
-            begun.append((now, tokens))
-            if used is not None and used <= tokens:
-                meter.settle(charge, used, now)
-                begun[-1] = now, used
-        else:
-            room_s = meter.room_s(tokens, now)
-            assert now < room_s <= now + WINDOW_S
-            assert meter.has_room(tokens, room_s)
-            now = room_s
-        for from_s, _ in begun:
-            within = [each for at_s, each in begun if from_s <= at_s < from_s + WINDOW_S]
-            assert len(within) <= 6
-            assert sum(within) <= 30
 
 
 def test_a_request_waits_until_the_first_call_of_the_minute_leaves_it():
@@ -213,7 +184,7 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good():
     core = core_of(QuotaSettings(requests_per_min=5, tokens_per_min=20))
     for tokens in (3, 4):
         ask(core, 0.0, tokens)
-    (meter,) = core.admission._meters
+    (meter,) = core.ledger.kinds.meters
     meter.calls, meter.tokens = 4, 19
     core.recover(1.0)
     (usage,) = core.quotas(1.0)

@@ -32,7 +32,10 @@ from balancer.settings.tables import HealthSection
             lambda: RetrySettings(base_s=-1),
             "RetrySettings: base_s: found -1: it must be a finite number >= 0 and <= 3600",
         ),
-        (lambda: HealthSection(ping_every_s=0), "HealthSection: ping_every_s: found 0: it must be a finite number > 0"),
+        (
+            lambda: HealthSection(ping="of"),
+            "HealthSection: ping: found 'of': it must be 'off', 'ping' or 'program'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_allowed(make, line):

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from balancer import Endpoint, Pool, QuotaSettings, QuotaSpent
-from balancer.client_errors import is_spent, says_spent
+from balancer.answers import is_spent, says_spent
 from balancer.endpoint import Outcome, judged, outcome_of
 from balancer.errors import NoEndpoint
 from balancer.testing import ManualClock

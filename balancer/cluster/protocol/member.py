@@ -14,6 +14,7 @@ from itertools import chain
 from math import inf
 from typing import Any
 
+from balancer.answers import Load
 from balancer.cluster.protocol.member_leases import (
     CallerQueue,
     LeaseTable,
@@ -50,7 +51,6 @@ from balancer.core.events import Abandoned, Added, Hedged, Journal, Queued, Remo
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, PoolClosed, TooManyWaiters
-from balancer.load import Load
 from balancer.strategy import Request
 
 __all__ = ["ClusterMember"]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from balancer.answers import Load
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.errors import (
     AcquireTimeout,
@@ -26,7 +27,6 @@ from balancer.errors import (
     StrategyError,
     TooManyWaiters,
 )
-from balancer.load import Load
 from balancer.strategy import Request
 
 __all__ = [

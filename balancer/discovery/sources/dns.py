@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from balancer.endpoint import Endpoint
-from balancer.hookspecs import hookimpl
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError, hookimpl
+from balancer.values.options import StrategyOptions
 
 if TYPE_CHECKING:
     from dns.resolver import Resolver

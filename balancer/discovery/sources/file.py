@@ -11,12 +11,11 @@ from pydantic import Field, ValidationError
 
 from balancer.endpoint import Endpoint
 from balancer.errors import MissingExtra
-from balancer.hookspecs import hookimpl
+from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError, hookimpl
 from balancer.plugins.extras import require
 from balancer.settings.pool import EndpointSettings
-from balancer.settings.strategy_options import StrategyOptions
 from balancer.settings.tables import Settings, problems_of
-from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
+from balancer.values.options import StrategyOptions
 
 __all__ = ["FileSource"]
 

@@ -26,7 +26,7 @@ from openai import (
     OpenAIError,
 )
 
-from balancer.client_errors import BUSY_STATUSES, retry_after_s
+from balancer.answers import BUSY_STATUSES, retry_after_s
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease

@@ -1,7 +1,7 @@
 """Programs of a package: a file, or a folder with one or several sources, or with scripts that build and run it.
 
 Decides which file is the source, and which other files belong to the program. Detects the language by the file
-extension (see `balancer.language`), Python 2 by a shebang, and Perl in a `.pl` by its words: the format has `.pl` for
+extension (see `balancer.program`), Python 2 by a shebang, and Perl in a `.pl` by its words: the format has `.pl` for
 Prolog, but many generators are in Perl.
 """
 

@@ -14,9 +14,8 @@ from pydantic import BaseModel
 
 from balancer.errors import EndpointError
 from balancer.hookspecs import ExecutorPlugin, hookimpl
-from balancer.language import Language
 from balancer.plugins.extras import require
-from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program
+from balancer.program import Execution, Executor, ExecutorOptions, Language, Limits, Program
 from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.http.builds import Build, build_of
 from balancer.sandbox.http.client import Exchange, ServerClient

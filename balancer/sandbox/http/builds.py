@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from balancer.errors import ConfigError
-from balancer.language import Language
-from balancer.program import Limits, Program
+from balancer.program import Language, Limits, Program
 from balancer.sandbox.languages.layout import ProgramLayout, check_name, filled, lay_out
 
 __all__ = ["PROGRAM", "Build", "build_of", "encoded", "newest", "utf8_text", "versions_in"]

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from balancer.client_errors import BUSY_STATUSES, NO_ENTRY, asked_pause_s
+from balancer.answers import BUSY_STATUSES, NO_ENTRY, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name

@@ -19,8 +19,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from balancer.language import Language
-from balancer.program import Execution, Limits, Status
+from balancer.program import Execution, Language, Limits, Status
 from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.languages.layout import ProgramLayout, filled
 from balancer.sandbox.languages.memory import died_of_memory_limit

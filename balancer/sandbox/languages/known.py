@@ -5,8 +5,8 @@ If several languages claim a file ending, the first one gets it.
 
 from collections.abc import Mapping
 
-from balancer.language import Language
 from balancer.plugins.registry import default_registry
+from balancer.program import Language
 
 __all__ = ["by_extension", "known_languages"]
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from balancer.language import Language
-from balancer.program import Program
+from balancer.program import Language, Program
 
 __all__ = ["ENVIRONMENT", "SEARCH_PATH", "ProgramLayout", "check_name", "check_together", "filled", "lay_out"]
 

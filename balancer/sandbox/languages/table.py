@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.hookspecs import hookimpl
-from balancer.language import Language
+from balancer.program import Language
 
 __all__ = ["LANGUAGES", "balancer_languages", "java_files"]
 

@@ -23,8 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from balancer.errors import ConfigError, EndpointError
-from balancer.language import Language
-from balancer.program import Limits
+from balancer.program import Language, Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.headers import PrecompiledHeaders

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from balancer.errors import EndpointError
-from balancer.language import Language
-from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.program import Execution, ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.languages.layout import check_name, check_together, filled, lay_out
 from balancer.sandbox.languages.memory import died_of_memory_limit

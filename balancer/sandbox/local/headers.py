@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from balancer.errors import EndpointError
-from balancer.language import Language
+from balancer.program import Language
 from balancer.sandbox.local.jail import open_to_others
 from balancer.sandbox.local.toolchain import version_of
 from balancer.scratch import Scratch

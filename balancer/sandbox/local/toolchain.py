@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from balancer.language import Language
+from balancer.program import Language
 from balancer.sandbox.languages.layout import SEARCH_PATH
 
 __all__ = ["Toolchain", "find_toolchain", "trees_of", "version_of"]

@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 from simpy import Environment
 
+from balancer.answers import Load
 from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError, NoEndpoint, TooManyWaiters
-from balancer.load import Load
 from balancer.strategy import ANY, Request
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker

@@ -15,12 +15,12 @@ from typing import Final
 
 from simpy import Environment, Event
 
+from balancer.answers import Load
 from balancer.core import Core, Waiter
 from balancer.core.budget import RetryBudget
 from balancer.core.decisions import CallPolicy
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, ConfigError, StrategyError, UnknownEndpoint
-from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer.values.urls import identity_of
 from balancer_simulator.run.attempts import AttemptRunner

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 from simpy import Environment, Event, Timeout
 
+from balancer.answers import Load
 from balancer.endpoint import Hint, Outcome
-from balancer.load import Load
 from balancer_simulator.scenario.endpoints import (
     CrashRepair,
     EndpointModel,

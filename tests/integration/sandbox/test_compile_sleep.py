@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from balancer.language import Language
-from balancer.program import ExecutorOptions, Limits, Program, Status
+from balancer.program import ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.local import compile as compiling
 from balancer.sandbox.local.child import is_at_work

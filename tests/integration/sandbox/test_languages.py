@@ -4,8 +4,7 @@ import functools
 
 import pytest
 
-from balancer.language import Language
-from balancer.program import ExecutorOptions, Limits, Program, Status
+from balancer.program import ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.known import by_extension, known_languages
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local.executor import LocalExecutor

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.language import Language
-from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.program import Execution, ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.local.command import ProcessResult
 from balancer.sandbox.local.compile import digest_of, refusal_of

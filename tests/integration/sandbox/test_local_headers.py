@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from balancer.language import Language
-from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
+from balancer.program import Execution, ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import executor
 from balancer.sandbox.local.executor import LocalExecutor

@@ -48,7 +48,7 @@ def test_an_answer_settles_its_estimate_and_tells_the_load(later, more):
     core = pool.engine.core
     load = core.ledger.account("model").node.load
     assert load is not None
-    assert (core.admission._named["model"].tokens, load.used) == (42, 0.25)
+    assert (core.ledger._meters["model"].tokens, load.used) == (42, 0.25)
     assert pool.leases() == ()
 
 

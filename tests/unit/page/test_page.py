@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
-from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Source, SourceError
+from balancer.hookspecs import Source, SourceError
+from balancer.values.options import StrategyOptions
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in

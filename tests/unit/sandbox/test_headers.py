@@ -10,8 +10,7 @@ from typing import cast
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.language import Language
-from balancer.program import Limits, Program
+from balancer.program import Language, Limits, Program
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.local.command import ProcessResult
 from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler

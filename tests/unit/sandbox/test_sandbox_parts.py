@@ -15,8 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
-from balancer.language import Language
-from balancer.program import Limits
+from balancer.program import Language, Limits
 from balancer.sandbox.languages.layout import check_name, check_together
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail

@@ -224,7 +224,7 @@ _SPENT = b'{"error": {"code": "insufficient_quota"}}'
 
 
 def _counts(pool: Any) -> int:
-    return pool.engine.core.admission._named["key"].tokens
+    return pool.engine.core.ledger._meters["key"].tokens
 
 
 @pytest.mark.parametrize("stream", [False, True])

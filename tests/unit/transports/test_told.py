@@ -28,7 +28,7 @@ def _counted(*hosts: str, tokens: int = 1000, **settings: Any) -> tuple[Pool, li
 
 
 def _counts(pool: Pool) -> int:
-    return pool.engine.core.admission._named["key"].tokens
+    return pool.engine.core.ledger._meters["key"].tokens
 
 
 # -- nothing left --------------------------------------------------------------------------------------
