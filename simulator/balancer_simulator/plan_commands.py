@@ -115,15 +115,12 @@ def fit(
     kind: KindOption = None,
     summary: SummaryOption = False,
     out: FitOutOption = None,
-    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a scenario to the calls of FILE: call times of each endpoint, its behaviour under load, and the callers.
 
     A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
     """
-    if summary and report is not None:
-        raise ConfigError("--report: it excludes --summary, which fits nothing; leave one out")
     from balancer.commands.trace import read_calls, written
 
     if not summary:
@@ -144,34 +141,25 @@ def fit(
             print(*summary_lines(data), sep="\n")
         return
     with _doing("fit", "fitting the trace"):
-        from balancer.reporting.document import Section
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
-        from balancer_simulator.report.fit import fit_table, write_fit_report
+        from balancer_simulator.planning.shown import fit_section
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
-        scenario, page, name = None, None, files[0].name
+        scenario, name = None, files[0].name
         if out is not None:
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
             scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
-        if report is not None:
-            page = _page(report, lambda: write_fit_report(found, held, report))
     if as_json:
-        data = {
-            "off": list(held.lines()),
-            "fitted": found.data(),
-            "unknown": list(unknown(found)),
-            "figures": held.data,
-        }
-        print_json({**data, **_files(scenario=scenario, report=page)})
+        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
+        print_json({**data, **_files(scenario=scenario)})
         return
-    for line in (*held.lines(), *fit_lines(found)):
-        print(line)
-    print_sections([Section("in the trace, and in runs of the fitted scenario", (fit_table(held),))], Console())
-    _say_written(scenario, page)
+    print(*held.lines(), *fit_lines(found), sep="\n")
+    print_sections([fit_section(held)], Console())
+    _say_written(scenario)
 
 
 def predict(
@@ -256,7 +244,7 @@ def plan(
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the cheapest setting that keeps a deadline or, for open arrivals, a p99: strategy, endpoints, capacities."""
+    """Find the cheapest setting that keeps a deadline or, for open arrivals, a p99: strategy, endpoints, callers."""
     for option, value, needs, given in (
         ("--tasks", tasks, "--deadline", deadline), ("--load", load, "--p99", p99)
     ):  # fmt: skip

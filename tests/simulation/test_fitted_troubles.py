@@ -182,9 +182,7 @@ def test_spells_are_found_call_by_call(factor):
     slow = at_s % 20.0 > 15.0
     found = spells_of(at_s, np.where(slow, log + np.log(factor), log), float(at_s[-1]))
     assert found.factor == pytest.approx(factor, rel=0.06)
-    assert (found.between_s, found.lasts_s) == (pytest.approx(15.0, rel=0.08), pytest.approx(5.0, rel=0.08))
-    assert found.between_fixed
-    assert found.lasts_fixed
+    assert (found.between_s.mean(), found.lasts_s.mean()) == (pytest.approx(15.0, rel=0.08), pytest.approx(5.0, rel=0.08))
     assert ((found.slower > 1) == slow).mean() > 0.97
     assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0))
 
@@ -202,7 +200,7 @@ def test_a_fit_has_the_spells_and_its_times_are_those_between_them(horizon_s):
     (found,) = only(fit).faults
     assert (found.factor, found.between.mean_s, found.lasts.mean_s) == pytest.approx((3.0, 9.0, 3.0), rel=0.1)
     assert [each.tried.behaviour.name for each in fit.endpoints.values()] == ["free", "free"]
-    assert [each[0].mean() for each in fit.times.of.values()] == pytest.approx([0.15, 0.15], rel=0.07)
+    assert [each[0].mean() for each in fit.times.values()] == pytest.approx([0.15, 0.15], rel=0.07)
     assert only(fit, "http://other/").faults == []
     assert any("slow spells: " in line for line in fit_lines(fit))
 

@@ -50,7 +50,7 @@ WIDE = FREE.model_copy(update={"capacity": 90})
 
 
 def mean_s(fit, name="http://free/", kind=0):
-    return float(fit.times.of[name][kind].mean())
+    return float(fit.times[name][kind].mean())
 
 
 # -- times --------------------------------------------------------------------------------------------

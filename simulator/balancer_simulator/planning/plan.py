@@ -2,7 +2,7 @@
 
 A pool is the first part of a chain: today's endpoints, those that do most for their cost first, then copies of the
 first one or, if all cost the same, of the middle one. More of a chain is never slower, so their number is found by
-bisection, for the best callers, capacities and strategy.
+bisection, for the best callers and strategy.
 """
 
 import math
@@ -247,8 +247,7 @@ class _Search:
         }
         self._today = WhatIf(load=goal.load, capacities=known, callers=callers_of(self._base.workload))
         now = planner.policy(WhatIf()).strategy
-        self._variants: list[dict[str, Any]] = [] if self._is_open else self._capacities()
-        self._variants += [{"settings": {"strategy": name}} for name in dict.fromkeys(strategies) if name != now]
+        self._others = [{"strategy": name} for name in dict.fromkeys(strategies) if name != now]
 
     def found(self) -> PoolPlan:
         """Return the answer: the fewest endpoints, then what other settings save."""
@@ -262,8 +261,8 @@ class _Search:
             best = improved if math.isfinite(improved.sure) else None
         else:
             best = self._fewest(improved.change)
-            for patch in self._variants:
-                best = self._fewer(replace((best or improved).change, **patch), best) or best
+            for settings in self._others:
+                best = self._fewer(replace((best or improved).change, settings=settings), best) or best
             if best is None:
                 remarks.append(f"more than {self._most} endpoints were not tried")
         tried = list(self._known.values())
@@ -318,29 +317,16 @@ class _Search:
         return min(workload.samples, -(-slots // max(stage.workers for stage in workload.stages)))
 
     def _improved(self, present: Setting) -> Setting:
-        """Return the best after changes of callers, then of capacities, then of strategies, with today's endpoints."""
+        """Return the best after changes of callers, then of strategies, with today's endpoints."""
         best = present
         if not self._is_open:
             crew, workload = self._crew(self._today), self._base.workload
             most = workload.samples if isinstance(workload, Batch) else 2 * crew
             for callers in (crew, min(most, 2 * crew)):
                 best = self._better(best, self._tried(replace(best.change, callers=callers)))
-        for patch in self._variants:
-            change = replace(best.change, **patch)
-            best = self._better(best, self._tried(change))
-            if not self._is_open and self._crew(change) > (change.callers or 0):  # or the slots would stay empty
-                best = self._better(best, self._tried(replace(change, callers=self._crew(change))))
+        for settings in self._others:
+            best = self._better(best, self._tried(replace(best.change, settings=settings)))
         return best
-
-    def _capacities(self) -> list[dict[str, Any]]:
-        """Return other capacities of all: as many slots as calls are worked on, and twice as many as today, if seen."""
-        now, works, twice = dict[str, int](), dict[str, int](), dict[str, int]()
-        for url, model in self._models.items():
-            seen = model.seen_at_once
-            now[url] = most = model.capacity if model.capacity < NO_LIMIT else seen or model.capacity
-            works[url] = min(most, model.parallel or model.capacity)
-            twice[url] = max(most, min(2 * most, seen or 2 * most))
-        return [{"capacities": each} for each in (works, twice) if each != now]
 
     @staticmethod
     def _better(best: Setting, other: Setting) -> Setting:

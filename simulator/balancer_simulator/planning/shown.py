@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from balancer.reporting.document import Block, Cell, Column, ColumnKind, Paragraph, Section, Table, identifier, table
+from balancer.reporting.document import (
+    Block,
+    Cell,
+    Column,
+    ColumnKind,
+    Paragraph,
+    Section,
+    Table,
+    Tone,
+    identifier,
+    table,
+)
 from balancer.reporting.terminal import print_sections
 from balancer.reporting.words import NOTHING, count, percent, seconds
+from balancer_simulator.planning.goodness import FitCheck
 from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.studies.figures import figure_of
 
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prediction",
-    "config_remarks", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
+    "config_remarks", "fit_section", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
     "value_words",
 ]  # fmt: skip
 
@@ -33,6 +45,19 @@ _TIMES: Final = 3.0  # from here on "x 3" and not "+200%"
 _HOUR_S: Final = 3600.0
 _SHARE: Final = "lost"  # a figure whose unit is a share
 _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
+
+
+# -- a fit ---------------------------------------------------------------------------------------------
+
+
+def fit_section(held: FitCheck) -> Section:
+    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
+    columns = [Column("", ColumnKind.NAME), *map(Column, ("in the trace", "in the fit", "off by"))]
+    rows = list[tuple[Cell | str, ...]]()
+    for each in sorted(held.figures, key=lambda each: not each.is_off):
+        measured, fitted, off = each.values
+        rows.append((each.name.rstrip(":"), measured, fitted, Cell(off, tone=Tone.BAD if each.is_off else Tone.PLAIN)))
+    return Section("in the trace, and in runs of the fitted scenario", (table(columns, rows),))
 
 
 # -- a prediction --------------------------------------------------------------------------------------

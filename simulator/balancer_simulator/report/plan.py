@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,34 +54,25 @@ def prediction_charts(found: Prediction) -> list[Chart]:
 
 def interval_chart(found: Prediction, title: str, names: tuple[str, ...]) -> Chart:
     """Return the figures in seconds as dots over their intervals, with changes below those of today."""
-    drawn: list[tuple[str, Predicted, str, float | None]] = []
-    for name in names:
-        now, then = found.today.get(name), found.figures.get(name)
-        heading, came = figure_of(name).heading, found.recorded.get(name)
-        if first := now or then:
-            drawn.append((heading, first, charts.SKY, came))
-        if now and then:
-            drawn.append(("", then, charts.GREEN, None))
-    drawing = charts.rows([row[0] for row in drawn], width=charts.HALF, xlabel="seconds", row=19.0)
-    for colour in (charts.SKY, charts.GREEN):
-        corners = [
-            (each.low, each.high, place - 0.16, place + 0.16)
-            for place, (_, each, mine, _) in enumerate(drawn)
-            if mine == colour
-        ]
-        charts.boxes(drawing, corners, colour)
-    charts.dots(drawing, [each.value for _, each, _, _ in drawn])
-    charts.ticks(drawing, [float("nan") if came is None else came for _, _, _, came in drawn])
-    found_s = [end for _, each, _, came in drawn for end in (each.low, each.high, came) if end is not None]
-    least, most = min(found_s), max(found_s)
-    least = least if least > most / 2 else 0.0  # near each other: the scale does not begin at 0
-    room = (most - least) / 20 or most / 20 or 1.0
-    drawing.axes.set_xlim(least - room, most + room)
-    for place, (_, each, _, _) in enumerate(drawn):
-        charts.beside(drawing, place, value_words(names[0], each.value))
-    entries = [charts.swatch("as it is", charts.SKY)]
-    entries += [charts.swatch("changed", charts.GREEN)] if found.today else []
-    drawing.legend = [*entries, *([charts.tick_entry("recorded")] if found.recorded else [])]
+    sets = [(found.today, charts.SKY), (found.figures, charts.GREEN)] if found.today else [(found.figures, charts.SKY)]
+    heads, ends, came = list[str](), list[Predicted](), list[float]()
+    colours = list[str]()
+    for name, (figures, colour) in product(names, sets):
+        if name in figures:
+            first = figures is sets[0][0]
+            heads.append(figure_of(name).heading if first else "")
+            came.append(found.recorded.get(name, math.nan) if first else math.nan)
+            ends.append(figures[name])
+            colours.append(colour)
+    drawing = charts.rows(heads, width=charts.HALF, xlabel="seconds", row=19.0)
+    for row, (each, colour) in enumerate(zip(ends, colours, strict=True)):
+        charts.boxes(drawing, [(each.low, each.high, row - 0.16, row + 0.16)], colour)
+        charts.beside(drawing, row, value_words(names[0], each.value))
+    charts.dots(drawing, [each.value for each in ends])
+    charts.ticks(drawing, came)
+    drawing.axes.set_xlim(charts.ends_of([*came, *(end for each in ends for end in (each.low, each.high))], log=False))
+    shown = zip(("as it is", "changed"), sets, strict=False)
+    drawing.legend = [*(charts.swatch(words, colour) for words, (_, colour) in shown), charts.tick_entry("recorded")]
     caption = "A dot is the most likely value, a bar the 95% interval of one next run."
     return Chart(title, caption, to_svg(drawing), wide=False)
 

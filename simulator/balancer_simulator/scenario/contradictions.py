@@ -44,7 +44,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
     checks = (
         _impossible, _too_late, _too_much, _too_short, _unlike_production, _quotas_amiss, _never_overflows,
-        _holders_amiss, _prompts_amiss, _kinds_amiss,
+        _prompts_amiss, _kinds_amiss,
     )  # fmt: skip
     return [*found, *(line for check in checks for line in check(scenario))]
 
@@ -52,9 +52,6 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
 def _kinds_amiss(scenario: ScenarioFields) -> Iterator[str]:
     """Yield kinds that there are not, and kinds that no endpoint can serve."""
     workload, kinds = scenario.workload, scenario.requests.kinds
-    last = max(workload.kinds, default=0) if isinstance(workload, Arrivals) else 0
-    if last >= len(kinds):
-        yield f"workload.kinds: found {last}, but requests.kinds has {len(kinds)}; the first is 0"
     stages = workload.stages if isinstance(workload, Batch) else []
     named = [(f"workload.stages[{n}].kind", stage.kind) for n, stage in enumerate(stages) if stage.kind is not None]
     named += [(f"endpoints[{n}].services", name) for n, each in enumerate(scenario.endpoints) for name in each.services]
@@ -100,16 +97,6 @@ def _never_overflows(scenario: ScenarioFields) -> Iterator[str]:
             f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
             f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
         )
-
-
-def _holders_amiss(scenario: ScenarioFields) -> Iterator[str]:
-    """Yield holders that no request has, and shares that nobody has."""
-    known = {"*", *(kind.holder for kind in scenario.requests.kinds)}
-    yield from (
-        f"holders: no kind of requests has holder = {name!r}" for name in sorted(scenario.holders.keys() - known)
-    )
-    if scenario.holders and not scenario.fairness:
-        yield 'holders: they have no effect without fairness = "holder"; set it, or leave them out'
 
 
 def _prompts_amiss(scenario: ScenarioFields) -> Iterator[str]:
