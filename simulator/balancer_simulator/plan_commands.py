@@ -5,7 +5,6 @@ Fitting and prediction are imported only when a command runs, because their impo
 
 import math
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +31,6 @@ Given = TypeVar("Given")
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-_UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_LENGTH: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.")]
 SourceArgument = Annotated[Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.")]
@@ -149,17 +145,18 @@ def fit(
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
-        scenario, name = None, files[0].name
+        name = files[0].name
         if out is not None:
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
-            scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
+            with _writing("--out", out):
+                out.write_text(as_toml(found.data(name=f"fitted to {name}"), remarks), encoding="utf-8")
     if as_json:
         data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
-        print_json({**data, **_files(scenario=scenario)})
+        print_json({**data, **_files(scenario=out)})
         return
     print(*held.lines(), *fit_lines(found), sep="\n")
     print_sections([fit_section(held)], Console())
-    _say_written(scenario)
+    _say_written(out)
 
 
 def predict(
@@ -215,8 +212,8 @@ def predict(
             found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
             page, sections = None, prediction_sections(found)
             if report is not None:
-                path = report / "prediction.html"
-                page = _page(report, lambda: write_page("Prediction", sections, prediction_charts(found), path))
+                with _writing("--report", report):
+                    page = write_page("Prediction", sections, prediction_charts(found), report / "prediction.html")
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
@@ -272,15 +269,18 @@ def plan(
             read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
         )
         pool = found.chosen or found.nearest or found.present
-        config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
+        if out is not None:
+            with _writing("--out", out):
+                out.write_text(as_toml(pool.config, config_remarks(found, pool)), encoding="utf-8")
         page, sections = None, plan_sections(found)
         if report is not None:
-            page = _page(report, lambda: write_page("Plan", sections, [plan_chart(found)], report / "plan.html"))
+            with _writing("--report", report):
+                page = write_page("Plan", sections, [plan_chart(found)], report / "plan.html")
     if as_json:
-        print_json({**plan_data(found), **_files(config=config, report=page)})
+        print_json({**plan_data(found), **_files(config=out, report=page)})
         return
     print_sections(sections, Console())
-    _say_written(config, page)
+    _say_written(out, page)
 
 
 @contextmanager
@@ -299,13 +299,9 @@ def _print_check(found: "Check", *, as_json: bool) -> None:
     if as_json:
         print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
         return
-    for row in rows:
-        off = f"{row['error']:+.1%}" if row["came"] else f"{row['error']:+.3g}"
-        print(
-            f"after {row['part']:.0%} of the calls, {row['at_s']:.3g} s: {row['figure']}: {row['predicted']:.4g} "
-            f"({row['low']:.4g} to {row['high']:.4g}); came {row['came']:.4g}, {off}; "
-            f"{'holds it' if row['covered'] else 'does not hold it'}"
-        )
+    from pandas import DataFrame
+
+    print(DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
     for part, why in found.left_out.items():
         print(f"after {part:.0%}: left out: {why}")
 
@@ -348,30 +344,26 @@ def _factor(load: str | None) -> float:
 
 def seconds_of(option: str, text: str) -> float:
     """Return the seconds of a length of time, e.g. "800ms" or "2h 30m"."""
-    if not _LENGTH.fullmatch(text.strip().lower()):
-        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"')
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text.lower()))
+    from pandas import Timedelta
+
+    try:
+        if text.strip()[-1:].isdigit():
+            raise ValueError("no unit")
+        return float(Timedelta(text.strip().lower()).total_seconds())
+    except ValueError:
+        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"') from None
 
 
 def _processes(jobs: int | None) -> int:
     return jobs or os.cpu_count() or 1
 
 
-def _written(out: Path, text: str) -> Path:
+@contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
     try:
-        out.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
-        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
-    return out
-
-
-def _page(folder: Path, write: Callable[[], Path]) -> Path:
-    try:
-        return write()
-    except OSError as error:
-        raise ConfigError(
-            f"--report: {folder}: cannot be written: {error.strerror}; choose a writable folder"
-        ) from None
+        raise ConfigError(f"{option}: {path}: cannot be written: {error.strerror}; choose another path") from None
 
 
 def _files(**paths: Path | None) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
 from balancer_simulator.planning.planner import Forecast, Planner
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.planning.what_if import WhatIf, callers_of, from_0, rate_of_work, url_of, whole_of
+from balancer_simulator.planning.what_if import WhatIf, callers_of, check_ranges, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
@@ -80,15 +80,13 @@ class Goal:
     def check(self) -> None:
         """Raise ConfigError if a number is out of range."""
         name = "--deadline" if self.p99_s is None else "--p99"
-        for option, value, right, allowed in (
+        check_ranges([
             (name, self.at_most, self.at_most > 0, "more than 0"),
             ("--load", self.load, 0 < self.load <= 100, "more than 0 and at most 100, e.g. x1.5"),
             ("--losing", self.losing, self.losing >= 0, "a whole number, 0 or more"),
             ("--certainty", self.certainty, 0.5 <= self.certainty < 1, "at least 0.5 and less than 1, e.g. 0.95"),
             *(("--cost", cost, 0 < cost < math.inf, "more than 0") for cost in (self.costs or {}).values()),
-        ):
-            if not right:
-                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
+        ])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from balancer.reporting.document import (
     table,
 )
 from balancer.reporting.terminal import print_sections
-from balancer.reporting.words import NOTHING, count, percent, seconds
+from balancer.reporting.words import NOTHING, count, percent, seconds, times
 from balancer_simulator.planning.goodness import FitCheck
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import figure_of, scale_of
 
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
@@ -39,10 +39,6 @@ __all__ = [
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
-_SECONDS: Final = 0.9995  # from here on "1.00 s" and not "1000 ms"
-_HOURS: Final = 9999.5
-_TIMES: Final = 3.0  # from here on "x 3" and not "+200%"
-_HOUR_S: Final = 3600.0
 _SHARE: Final = "lost"  # a figure whose unit is a share
 _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
 
@@ -129,12 +125,12 @@ def _beside(
     columns += [] if today else [Column("predicted", _MEASURE)]
     rows = []
     for name, (heading, meaning) in names.items():
-        was = recorded.get(name)
+        was, now, then = recorded.get(name), today.get(name), found.get(name)
         row = [Cell(heading, meaning=meaning)]
         row += [Cell(NOTHING if was is None else value_words(kind[name], was))] if recorded else []
-        row += [Cell(interval_words(kind[name], today.get(name)))] if today else []
-        row += [Cell(interval_words(kind[name], found.get(name)))]
-        row += [Cell(_apart(today.get(name), found.get(name)))] if today else []
+        row += [Cell(interval_words(kind[name], now))] if today else []
+        row += [Cell(interval_words(kind[name], then))]
+        row += [Cell(times(then.value, now.value) if now and then else NOTHING)] if today else []
         rows.append(tuple(row))
     return table(columns, rows)
 
@@ -241,31 +237,15 @@ def interval_words(name: str, found: Predicted | None) -> str:
     """Return a figure with its unit and interval, e.g. "182 ms (177 to 187)"."""
     if found is None:
         return NOTHING
-    scale, unit = _scale(name, found.value or found.high)
+    scale, unit = scale_of(found.value or found.high, figure_of(name).unit)
     value, low, high = (_digits(scale * each) for each in (found.value, found.low, found.high))
     return f"{value}{unit} ({low} to {high})"
 
 
 def value_words(name: str, value: float) -> str:
-    scale, unit = _scale(name, value)
+    scale, unit = scale_of(value, figure_of(name).unit)
     return f"{_digits(scale * value)}{unit}"
 
 
 def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
-
-
-def _scale(name: str, value: float) -> tuple[float, str]:
-    """Return the factor and the name of the unit that suits a value of a figure."""
-    kind = figure_of(name).unit
-    if kind == "s":
-        return (1000.0, " ms") if value < _SECONDS else (1.0, " s") if value < _HOURS else (1 / _HOUR_S, " h")
-    return (100.0, "%") if kind == "part" else (1.0, "")
-
-
-def _apart(before: Predicted | None, after: Predicted | None) -> str:
-    """Return the difference in percent, or how many times as much it is."""
-    if before is None or after is None or not before.value:
-        return NOTHING
-    times = after.value / before.value
-    return f"\u00d7 {times:.3g}" if times >= _TIMES else f"{times - 1:+.0%}".replace("+0%", "0%").replace("-0%", "0%")

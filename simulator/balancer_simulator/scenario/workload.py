@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import Deterministic, Distribution, Exponential
+from balancer_simulator.scenario.distributions import LEAST_S, Deterministic, Distribution, Exponential
 
 __all__ = [
     "Arrivals",
@@ -28,6 +28,7 @@ __all__ = [
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Limit = Annotated[float, Field(ge=LEAST_S, allow_inf_nan=False)]
 Mean = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -202,7 +203,7 @@ class Kind(CheckedInPython):
     slots: Count = 1
     tokens: Annotated[int, Field(ge=0)] | None = None
     used_tokens: Annotated[int, Field(ge=0)] | None = None
-    acquire_timeout_s: Positive | None = None
+    acquire_timeout_s: Limit | None = None
     work: Distribution | None = None
 
 
@@ -218,6 +219,6 @@ class Requests(CheckedInPython):
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    call_timeout_s: Positive | None = None
-    hedge_after_s: Positive | None = None
+    call_timeout_s: Limit | None = None
+    hedge_after_s: Limit | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])
