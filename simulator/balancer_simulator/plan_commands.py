@@ -85,7 +85,6 @@ PartOption = Annotated[
     typer.Option(metavar="PART", help="Of the calls, with --check. Default: 0.05, 0.1, 0.2, 0.5. Repeatable."),
 ]
 AnywayOption = Annotated[bool, typer.Option("--anyway", help="Build on a fit even if runs of it are unlike TRACE.")]
-ReportOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with charts into this folder.")]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="WHAT", help="haproxy, nginx, csv or jsonl.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help=f"nginx's log_format. Default: {NGINX}")]
 ColumnOption = Annotated[
@@ -148,11 +147,10 @@ def fit(
         name = files[0].name
         if out is not None:
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
-            with _writing("--out", out):
-                out.write_text(as_toml(found.data(name=f"fitted to {name}"), remarks), encoding="utf-8")
+            _write(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
     if as_json:
         data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
-        print_json({**data, **_files(scenario=out)})
+        print_json({**data, "scenario": out and str(out)})
         return
     print(*held.lines(), *fit_lines(found), sep="\n")
     print_sections([fit_section(held)], Console())
@@ -175,7 +173,6 @@ def predict(
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
-    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the next run from TRACE, as it is and with changes: its times, waits, end, losses and shares."""
@@ -194,9 +191,8 @@ def predict(
         from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.predict import predict as predicted
-        from balancer_simulator.planning.shown import prediction_sections
+        from balancer_simulator.planning.shown import prediction_data, prediction_sections
         from balancer_simulator.planning.what_if import WhatIf
-        from balancer_simulator.report.plan import prediction_charts, prediction_data, write_page
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
@@ -205,22 +201,17 @@ def predict(
         )  # fmt: skip
         change.check()
         if check:
-            if change != WhatIf() or report is not None:
-                raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
+            if change != WhatIf():
+                raise ConfigError("--check: it compares TRACE with itself: it takes no change")
             tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
         else:
             found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
-            page, sections = None, prediction_sections(found)
-            if report is not None:
-                with _writing("--report", report):
-                    page = write_page("Prediction", sections, prediction_charts(found), report / "prediction.html")
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
-        print_json({**prediction_data(found), **_files(report=page)})
+        print_json(prediction_data(found))
     else:
-        print_sections(sections, Console())
-        _say_written(page)
+        print_sections(prediction_sections(found), Console())
 
 
 def plan(
@@ -237,7 +228,6 @@ def plan(
     seed: SeedOption = 1,
     jobs: JobsOption = None,
     out: PlanOutOption = None,
-    report: ReportOption = None,
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -255,8 +245,7 @@ def plan(
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.plan import STRATEGIES, Goal
         from balancer_simulator.planning.plan import plan as search
-        from balancer_simulator.planning.shown import config_remarks, plan_sections
-        from balancer_simulator.report.plan import plan_chart, plan_data, write_page
+        from balancer_simulator.planning.shown import config_remarks, plan_data, plan_sections
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
@@ -270,17 +259,12 @@ def plan(
         )
         pool = found.chosen or found.nearest or found.present
         if out is not None:
-            with _writing("--out", out):
-                out.write_text(as_toml(pool.config, config_remarks(found, pool)), encoding="utf-8")
-        page, sections = None, plan_sections(found)
-        if report is not None:
-            with _writing("--report", report):
-                page = write_page("Plan", sections, [plan_chart(found)], report / "plan.html")
+            _write(out, as_toml(pool.config, config_remarks(found, pool)))
     if as_json:
-        print_json({**plan_data(found), **_files(config=out, report=page)})
+        print_json({**plan_data(found), "config": out and str(out)})
         return
-    print_sections(sections, Console())
-    _say_written(out, page)
+    print_sections(plan_sections(found), Console())
+    _say_written(out)
 
 
 @contextmanager
@@ -349,7 +333,7 @@ def seconds_of(option: str, text: str) -> float:
     try:
         if text.strip()[-1:].isdigit():
             raise ValueError("no unit")
-        return float(Timedelta(text.strip().lower()).total_seconds())
+        return float(Timedelta(text.strip().lower().replace("d", "D")).total_seconds())
     except ValueError:
         raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"') from None
 
@@ -358,19 +342,13 @@ def _processes(jobs: int | None) -> int:
     return jobs or os.cpu_count() or 1
 
 
-@contextmanager
-def _writing(option: str, path: Path) -> Iterator[None]:
+def _write(out: Path, text: str) -> None:
     try:
-        yield
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{option}: {path}: cannot be written: {error.strerror}; choose another path") from None
+        raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
 
 
-def _files(**paths: Path | None) -> dict[str, str | None]:
-    return {name: str(path) if path else None for name, path in paths.items()}
-
-
-def _say_written(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None:
-            print(f"written: {path}")
+def _say_written(out: Path | None) -> None:
+    if out is not None:
+        print(f"written: {out}")

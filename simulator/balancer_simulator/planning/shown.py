@@ -5,9 +5,9 @@ The same tables are text, part of a command's output and part of a page.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prediction",
-    "config_remarks", "fit_section", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
-    "value_words",
+    "config_remarks", "fit_section", "interval_words", "plan_data", "plan_sections", "plan_verdict",
+    "prediction_data", "prediction_sections", "value_words",
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
@@ -108,6 +108,27 @@ def prediction_sections(found: Prediction) -> list[Section]:
         shares = _beside("endpoint", urls, found.recorded_shares, found.today_shares, found.shares)
         sections.append(Section("share of the calls, by endpoint", (shares,), "shares", "Shares"))
     return sections
+
+
+def prediction_data(found: Prediction) -> dict[str, Any]:
+    """Return a prediction of a next run as plain data."""
+    return {
+        "changes": list(found.changes),
+        "draws": found.draws,
+        "recorded": found.recorded,
+        "today": _plain(found.today or found.figures),
+        "changed": _plain(found.figures) if found.today else None,
+        "shares": {
+            "recorded": found.recorded_shares, "today": _plain(found.today_shares or found.shares),
+            "changed": _plain(found.shares) if found.today else None,
+        },
+        "off": list(found.off),
+        "remarks": list(found.remarks),
+    }  # fmt: skip
+
+
+def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
+    return {name: asdict(each) for name, each in figures.items()}
 
 
 def _beside(
@@ -203,6 +224,33 @@ def plan_sections(found: "PoolPlan") -> list[Section]:
         knee = table([Column("load"), *map(Column, found.knee)], lines)
         sections.append(Section("p99 by load, in times of today's", (knee,), "load", "By load"))
     return sections
+
+
+def plan_data(found: "PoolPlan") -> dict[str, Any]:
+    """Return the answer, all settings that were tried, and the knee, as plain data."""
+    named = {"present": found.present, "chosen": found.chosen, "nearest": found.nearest}
+    return {
+        "verdict": plan_verdict(found),
+        "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
+        **{name: each and _data(found, each) for name, each in named.items()},
+        "tried": [_data(found, each) for each in found.tried],
+        "knee": {name: {f"{load:g}": asdict(each) for load, each in line.items()} for name, line in found.knee.items()},
+        "remarks": list(found.remarks),
+    }
+
+
+def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
+    return {
+        "strategy": setting.strategy,
+        "callers": setting.callers,
+        "endpoints": setting.slots,
+        "made_up": setting.made_up,
+        "cost": setting.cost,
+        "figures": _plain(setting.forecast.figures),
+        "shares": _plain(setting.forecast.share_of),
+        "sure_s": setting.sure,
+        "does": found.does(setting),
+    }
 
 
 def _settings_table(found: "PoolPlan") -> Table:
