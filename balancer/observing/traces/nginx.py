@@ -8,7 +8,6 @@ from balancer.errors import ConfigError
 from balancer.observing.traces.log_lines import (
     NOWHERE,
     LeftOut,
-    LogFormat,
     LogOptions,
     LogReader,
     Row,
@@ -19,7 +18,7 @@ from balancer.observing.traces.log_lines import (
     shown_line,
 )
 
-__all__ = ["NGINX", "NGINX_FORMAT"]
+__all__ = ["NGINX_FORMAT", "Nginx"]
 
 NGINX_FORMAT: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 """The expected `log_format`. Another one must have at least these five names, in any order."""
@@ -31,12 +30,20 @@ _SEVERAL: Final = re.compile(r", | : ")
 _TRIED: Final = r"[^\s,]+(?:(?:,| :) [^\s,]+)*"
 _ERROR_LOG: Final = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
 _LEFT: Final = "499"
+_LOOKS: Final = re.compile(r"\d{9,11}\.\d{3} \d{3} \d+\.\d{3} \S.* [\d.-]+\s*$")
 
 
-class _NginxLog(LogReader):
+class Nginx(LogReader):
     """Yields an attempt for each upstream that a request was sent to. They follow each other; the last ends with the
-    request.
+    request, at `$msec` or `$time_iso8601`.
     """
+
+    name = "nginx"
+    expects = "nginx, in the log_format of --format"
+
+    @staticmethod
+    def looks(line: str) -> bool:
+        return _LOOKS.match(line) is not None
 
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
@@ -133,11 +140,3 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"found {text[:40]!r}; it must be seconds; {_ADVICE}") from None
-
-
-_LOOKS: Final = re.compile(r"\d{9,11}\.\d{3} \d{3} \d+\.\d{3} \S.* [\d.-]+\s*$")
-
-NGINX: Final = LogFormat(
-    "nginx", "lines", lambda line: _LOOKS.match(line) is not None, _NginxLog, "nginx, in the log_format of --format"
-)
-"""The last try of a request ended at `$msec` or `$time_iso8601`."""
