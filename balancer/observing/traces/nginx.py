@@ -66,13 +66,12 @@ class Nginx(LogReader):
             raise ValueError(f"found {len(addresses)} upstreams and {len(taken)} upstream times; {_ADVICE}")
         _seconds(found.get("request_time", "-"))  # no more than a check that the format is the right one
         begun_s = ended_s - sum(taken)  # the rest of $request_time went to the client: nginx has no queue
-        tries = [(a, t, o, s) for a, t, o, s in zip(addresses, taken, _outcomes(found, len(taken)),
-                 _servers_s(found, len(taken)), strict=True) if ":" in a]  # fmt: skip
-        for number, (address, took_s, outcome, server_s) in enumerate(tries):
+        tries = zip(addresses, taken, _outcomes(found, len(taken)), strict=True)
+        for number, (address, took_s, outcome) in enumerate(each for each in tries if ":" in each[0]):
             if number:
                 yield retry(begun_s, address)
             host = address if address.startswith("unix:") else address.rpartition(":")[0]
-            yield call(address, begun_s, begun_s + took_s, outcome, host=host, server_s=server_s)
+            yield call(address, begun_s, begun_s + took_s, outcome, host=host)
             begun_s += took_s
 
     def _ended_s(self, found: Mapping[str, str]) -> float:
@@ -95,20 +94,6 @@ def _outcomes(found: Mapping[str, str], tries: int) -> list[str]:
     if last == _LEFT:  # the client left during the last try
         outcomes[-1] = "ignored"
     return outcomes
-
-
-def _servers_s(found: Mapping[str, str], tries: int) -> list[float | None]:
-    """Return, for each try, the seconds from the connection to the header, where both were logged."""
-    names = ("upstream_connect_time", "upstream_header_time")
-    if not all(name in found for name in names):
-        return [None] * tries
-    connected, headed = (_SEVERAL.split(found[name].strip()) for name in names)
-    if not len(connected) == len(headed) == tries:
-        return [None] * tries
-    return [
-        None if "-" in (first, second) else max(0.0, _seconds(second) - _seconds(first))
-        for first, second in zip(connected, headed, strict=True)
-    ]
 
 
 def _pattern_of(log_format: str) -> re.Pattern[str]:

@@ -40,7 +40,7 @@ from balancer.core.events import (
 )
 from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
-from balancer.observing.traces.files import LineFile, Sink, Unwritten, cannot_be_written
+from balancer.observing.traces.files import LineFile, Sink, cannot_be_written
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
 from balancer.values.redaction import plain_name
 
@@ -185,8 +185,7 @@ class TraceWriter:
             try:
                 self._sink.write(some)
             except Exception as error:  # a full disk, a row that a database cannot hold, a mistake in a user's sink
-                left = some[error.written :] if isinstance(error, Unwritten) else some
-                self._lose(error, sum(row["row"] != "end" for row in left))
+                self._lose(error, sum(row["row"] != "end" for row in some))
 
     def _lose(self, error: Exception, rows: int) -> None:
         """Count rows that could not be made or written, and log the first ones."""

@@ -16,20 +16,16 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
 from balancer_simulator.planning.planner import Forecast, Planner
-from balancer_simulator.planning.predicted import Predicted
 from balancer_simulator.planning.what_if import WhatIf, callers_of, check_ranges, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["KNEE_LOADS", "STRATEGIES", "Goal", "PoolPlan", "Setting", "plan"]
+__all__ = ["STRATEGIES", "Goal", "PoolPlan", "Setting", "plan"]
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 """Tried beside the present one, by default."""
-
-KNEE_LOADS: Final = (0.5, 0.75, 1.0, 1.25, 1.5)
-"""Loads at which the knee is shown, in times of the load asked for."""
 
 _MOST_OPEN: Final = 200  # endpoints: more are not tried
 _MOST_CLOSED: Final = 24  # likewise, or twice the present number if that is more
@@ -37,7 +33,6 @@ _TIMES: Final = 4  # times the present endpoints: more are not tried for a deadl
 _CALLS: Final = 10_000  # a longer run is cut: a p99 hardly changes, and each further call takes time
 _BUSY: Final = 0.8  # share of the time: where the search begins
 _IDLE: Final = 4.0  # times the load: with so many endpoints hardly any request waits
-_KNEE_DRAWS: Final = 6
 _TODAY_DRAWS: Final = 5  # that tell how many requests are lost today
 _BETTER: Final = 0.02  # share of the time that another setting must save to replace the present one
 _LOST: Final = 0.001  # share of the requests that may be lost, if it is not more today
@@ -147,7 +142,6 @@ class PoolPlan:
         chosen: the cheapest that keeps the goal; None if there is none.
         nearest: the nearest that does not: one endpoint less than `chosen`, or the best of all.
         tried: all.
-        knee: with a p99: of "as it is", "answer" and "one more", the p99 at each load.
         most_lost: share of the requests that may be lost.
         remarks: assumptions, and where the search stopped; a sentence each.
     """
@@ -157,7 +151,6 @@ class PoolPlan:
     chosen: Setting | None
     nearest: Setting | None
     tried: tuple[Setting, ...]
-    knee: dict[str, dict[float, Predicted]]
     most_lost: float
     remarks: tuple[str, ...] = ()
 
@@ -267,8 +260,7 @@ class _Search:
         failing = [each for each in tried if not self._does(each)]
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
         nearest = min(cheaper or failing, key=lambda each: (each.sure, each.cost), default=None)
-        knee = self._knee(present, best or nearest or present) if self._is_open else {}
-        return PoolPlan(goal, present, best, nearest, tuple(tried), knee, self._most_lost, tuple(remarks))
+        return PoolPlan(goal, present, best, nearest, tuple(tried), self._most_lost, tuple(remarks))
 
     # -- settings ------------------------------------------------------------------------------------
 
@@ -380,21 +372,6 @@ class _Search:
 
     def _does(self, found: Setting) -> bool:
         return _keeps(found, self._goal, self._most_lost)
-
-    def _knee(self, present: Setting, best: Setting) -> dict[str, dict[float, Predicted]]:
-        """Return the p99 over the load of today's pool, of the answer, and of one endpoint more."""
-        add = {**best.change.add, self._kind: best.change.add.get(self._kind, 0) + 1}
-        found: dict[str, dict[float, Predicted]] = {"as it is": {}, "answer": {}, "one more": {}}
-        loads = [round(part * self._goal.load, 4) for part in KNEE_LOADS]
-        for line, change in zip(
-            found.values(), (present.change, best.change, replace(best.change, add=add)), strict=True
-        ):
-            if (left := self._left(change)) is not None:
-                at_loads = [replace(left, load=load) for load in loads]
-                for load, each in zip(loads, self._planner.forecasts(at_loads, draws=_KNEE_DRAWS), strict=True):
-                    if each.all_over and len(each.values.get(self._goal.figure, ())) == each.count:
-                        line[load] = each.figures[self._goal.figure]
-        return found
 
 
 def _seen(model: EndpointModel) -> EndpointModel:

@@ -204,7 +204,7 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
 
 
 def plan_sections(found: "PoolPlan") -> list[Section]:
-    """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
+    """Return the answer, the settings beside it, and its shares by endpoint."""
     said, answer = [plan_verdict(found)], found.chosen or found.nearest
     if answer is not None:
         said += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
@@ -215,14 +215,6 @@ def plan_sections(found: "PoolPlan") -> list[Section]:
         rows = [(identifier(url), interval_words(_SHARE, each)) for url, each in answer.forecast.share_of.items()]
         shares = table([Column("endpoint", ColumnKind.NAME), Column("share", _MEASURE)], rows)
         sections.append(Section("share of the calls, by endpoint of the answer", (shares,), "shares", "Shares"))
-    if found.knee:
-        loads = sorted({load for line in found.knee.values() for load in line})
-        lines = [
-            (f"x {load:g}", *(interval_words(found.goal.figure, each.get(load)) for each in found.knee.values()))
-            for load in loads
-        ]
-        knee = table([Column("load"), *map(Column, found.knee)], lines)
-        sections.append(Section("p99 by load, in times of today's", (knee,), "load", "By load"))
     return sections
 
 
@@ -234,7 +226,6 @@ def plan_data(found: "PoolPlan") -> dict[str, Any]:
         "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
         **{name: each and _data(found, each) for name, each in named.items()},
         "tried": [_data(found, each) for each in found.tried],
-        "knee": {name: {f"{load:g}": asdict(each) for load, each in line.items()} for name, line in found.knee.items()},
         "remarks": list(found.remarks),
     }
 
