@@ -5,7 +5,7 @@ A check fits the first part of a trace, predicts the rest, and compares with wha
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -160,8 +160,11 @@ class CheckedFigure:
     @property
     def data(self) -> dict[str, Any]:
         """All of it as plain data."""
-        found = {"part": self.part, "at_s": self.at_s, "figure": self.name, **asdict(self.predicted)}
-        return {**found, "came": self.came, "error": self.error, "covered": self.covered}
+        return {
+            "part": self.part, "at_s": self.at_s, "figure": self.name, "predicted": self.predicted.value,
+            "low": self.predicted.low, "high": self.predicted.high, "came": self.came, "error": self.error,
+            "covered": self.covered,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
