@@ -211,9 +211,7 @@ def test_who_gives_up_lets_a_queue_end():
 
 @pytest.mark.parametrize(
     ("values", "line"),
-    [
-        ({"workload": {"kind": "arrivals", "at_s": [0.0], "kinds": [1]}}, "found 1, but requests.kinds"),
-    ],
+    [],
 )
 def test_what_does_not_fit_is_one_line(values, line):
     with pytest.raises(ValueError, match=line):

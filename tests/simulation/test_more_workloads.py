@@ -48,20 +48,6 @@ def test_a_replay_has_a_makespan_if_it_is_done():
     assert run(at([0.0], 2.0)).measured_s == 100.0, "the horizon is still what counts"
 
 
-def test_recorded_arrivals_are_of_their_kinds_and_take_their_work():
-    """By shares, nearly all would be of the first kind."""
-    kinds = [{"name": "a", "labels": ["a"]}, {"name": "b", "labels": ["b"], "share": 1e-9}]
-    kinds[1]["work"] = {"kind": "deterministic", "mean_s": 2.0}
-    values = {
-        "workload": {"kind": "arrivals", "at_s": [0.0, 8.0, 16.0], "kinds": [1, 0, 1]},
-        "requests": {"kinds": kinds},
-    }
-    pair = [endpoint("a", labels=["a"]), endpoint("b", labels=["b"])]
-    record = run(closed(1, 0.0, 1.0, *pair).changed(**values))
-    spans = sorted((span.url, span.started_s, span.ended_s) for span in record.spans)
-    assert spans == [("a", 8.0, 9.0), ("b", 0.0, 2.0), ("b", 16.0, 18.0)]
-
-
 # -- what is told -----------------------------------------------------------------------------------
 
 

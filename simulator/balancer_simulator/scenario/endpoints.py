@@ -38,7 +38,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 def _long_enough(value_s: float) -> float:
     if 0 < value_s < LEAST_S:
-        raise ValueError(f"found {value_s:g}; it must be 0 or at least {LEAST_S:g}")
+        raise ValueError(f"it must be 0 or at least {LEAST_S:g}")
     return value_s
 
 
