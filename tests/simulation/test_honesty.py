@@ -206,18 +206,6 @@ def test_who_gives_up_lets_a_queue_end():
     assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
 
 
-# -- mistakes ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [],
-)
-def test_what_does_not_fit_is_one_line(values, line):
-    with pytest.raises(ValueError, match=line):
-        scenario(**values)
-
-
 # -- who waits all the time -------------------------------------------------------------------------
 
 

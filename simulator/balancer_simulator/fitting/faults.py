@@ -29,7 +29,6 @@ class ObservedOutage:
 
     from_s: float
     to_s: float
-    calls: int
     over: bool
 
 
@@ -61,7 +60,7 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
     order = np.flatnonzero(ended)[np.argsort(shown_s[ended], kind="stable")]
     failed = calls.failed[order]
     inside = np.zeros(len(calls), dtype=np.bool_)
-    outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
+    outages = [ObservedOutage(*each) for each in notices]
     for from_s, to_s, _ in notices:
         inside |= calls.failed & (calls.ended_s >= from_s) & (calls.begun_s <= to_s)
     for first, last in _runs(failed, _length(failed)):
@@ -76,7 +75,7 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
         if over:  # it ended at an unknown instant, as a pool may have delayed the next call
             to_s = (to_s + next_s) / 2
         if not any(from_s <= until_s and next_s >= since_s for since_s, until_s, _ in notices):
-            outages.append(ObservedOutage(from_s, to_s, len(places), over))
+            outages.append(ObservedOutage(from_s, to_s, over))
     outages.sort(key=lambda outage: outage.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
@@ -84,15 +83,9 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
     lasts_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
     down_s = sum(each.to_s - each.from_s for each in outages)
     mttr_s = down_s / max(1, sum(each.over for each in outages)) if outages else None
-    slow_part = int((calls.failed & ~quick & outside).sum()) / many
-    return ObservedFaults(
-        tuple(outages),
-        mttr_s,
-        max(lasts_s - down_s, lasts_s / 100),
-        int((quick & outside).sum()) / many,
-        slow_part,
-        quick_s,
-    ), inside
+    quick_part, slow_part = (int((each & outside).sum()) / many for each in (quick, calls.failed & ~quick))
+    up_s = max(lasts_s - down_s, lasts_s / 100)
+    return ObservedFaults(tuple(outages), mttr_s, up_s, quick_part, slow_part, quick_s), inside
 
 
 def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prediction",
     "config_remarks", "fit_section", "interval_words", "plan_data", "plan_sections", "plan_verdict",
-    "prediction_data", "prediction_sections", "value_words",
+    "prediction_data", "prediction_sections",
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
@@ -148,7 +148,7 @@ def _beside(
     for name, (heading, meaning) in names.items():
         was, now, then = recorded.get(name), today.get(name), found.get(name)
         row = [Cell(heading, meaning=meaning)]
-        row += [Cell(NOTHING if was is None else value_words(kind[name], was))] if recorded else []
+        row += [Cell(NOTHING if was is None else _value_words(kind[name], was))] if recorded else []
         row += [Cell(interval_words(kind[name], now))] if today else []
         row += [Cell(interval_words(kind[name], then))]
         row += [Cell(times(then.value, now.value) if now and then else NOTHING)] if today else []
@@ -281,7 +281,7 @@ def interval_words(name: str, found: Predicted | None) -> str:
     return f"{value}{unit} ({low} to {high})"
 
 
-def value_words(name: str, value: float) -> str:
+def _value_words(name: str, value: float) -> str:
     scale, unit = scale_of(value, figure_of(name).unit)
     return f"{_digits(scale * value)}{unit}"
 
