@@ -5,7 +5,6 @@ Fitting and prediction are imported only when a command runs, because their impo
 
 import math
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +31,6 @@ Given = TypeVar("Given")
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-_UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_LENGTH: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.")]
 SourceArgument = Annotated[Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.")]
@@ -89,7 +85,6 @@ PartOption = Annotated[
     typer.Option(metavar="PART", help="Of the calls, with --check. Default: 0.05, 0.1, 0.2, 0.5. Repeatable."),
 ]
 AnywayOption = Annotated[bool, typer.Option("--anyway", help="Build on a fit even if runs of it are unlike TRACE.")]
-ReportOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Write a page with charts into this folder.")]
 FromOption = Annotated[str | None, typer.Option("--from", metavar="WHAT", help="haproxy, nginx, csv or jsonl.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help=f"nginx's log_format. Default: {NGINX}")]
 ColumnOption = Annotated[
@@ -115,15 +110,12 @@ def fit(
     kind: KindOption = None,
     summary: SummaryOption = False,
     out: FitOutOption = None,
-    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a scenario to the calls of FILE: call times of each endpoint, its behaviour under load, and the callers.
 
     A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
     """
-    if summary and report is not None:
-        raise ConfigError("--report: it excludes --summary, which fits nothing; leave one out")
     from balancer.commands.trace import read_calls, written
 
     if not summary:
@@ -144,34 +136,25 @@ def fit(
             print(*summary_lines(data), sep="\n")
         return
     with _doing("fit", "fitting the trace"):
-        from balancer.reporting.document import Section
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.goodness import goodness_of_fit
-        from balancer_simulator.report.fit import fit_table, write_fit_report
+        from balancer_simulator.planning.shown import fit_section
 
         found = fit_run(trace)
         held = goodness_of_fit(found)
-        scenario, page, name = None, None, files[0].name
+        name = files[0].name
         if out is not None:
             remarks = [f"Fitted to {name}.", *held.lines(), *fit_lines(found), "", f"balancer simulate {out.name}"]
-            scenario = _written(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
-        if report is not None:
-            page = _page(report, lambda: write_fit_report(found, held, report))
+            _write(out, as_toml(found.data(name=f"fitted to {name}"), remarks))
     if as_json:
-        data = {
-            "off": list(held.lines()),
-            "fitted": found.data(),
-            "unknown": list(unknown(found)),
-            "figures": held.data,
-        }
-        print_json({**data, **_files(scenario=scenario, report=page)})
+        data = {"off": [*held.lines()], "fitted": found.data(), "unknown": [*unknown(found)], "figures": held.data}
+        print_json({**data, "scenario": out and str(out)})
         return
-    for line in (*held.lines(), *fit_lines(found)):
-        print(line)
-    print_sections([Section("in the trace, and in runs of the fitted scenario", (fit_table(held),))], Console())
-    _say_written(scenario, page)
+    print(*held.lines(), *fit_lines(found), sep="\n")
+    print_sections([fit_section(held)], Console())
+    _say_written(out)
 
 
 def predict(
@@ -190,7 +173,6 @@ def predict(
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
-    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the next run from TRACE, as it is and with changes: its times, waits, end, losses and shares."""
@@ -209,9 +191,8 @@ def predict(
         from balancer_simulator.planning.predict import PARTS
         from balancer_simulator.planning.predict import check as checked
         from balancer_simulator.planning.predict import predict as predicted
-        from balancer_simulator.planning.shown import prediction_sections
+        from balancer_simulator.planning.shown import prediction_data, prediction_sections
         from balancer_simulator.planning.what_if import WhatIf
-        from balancer_simulator.report.plan import prediction_charts, prediction_data, write_page
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_numbers("--capacity", capacity, int, "=4")),
@@ -220,22 +201,17 @@ def predict(
         )  # fmt: skip
         change.check()
         if check:
-            if change != WhatIf() or report is not None:
-                raise ConfigError("--check: it compares TRACE with itself: it takes no change and no --report")
+            if change != WhatIf():
+                raise ConfigError("--check: it compares TRACE with itself: it takes no change")
             tested = checked(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
         else:
             found = predicted(read_trace(trace), change, draws=draws, seed=seed, jobs=_processes(jobs))
-            page, sections = None, prediction_sections(found)
-            if report is not None:
-                path = report / "prediction.html"
-                page = _page(report, lambda: write_page("Prediction", sections, prediction_charts(found), path))
     if check:
         _print_check(tested, as_json=as_json)
     elif as_json:
-        print_json({**prediction_data(found), **_files(report=page)})
+        print_json(prediction_data(found))
     else:
-        print_sections(sections, Console())
-        _say_written(page)
+        print_sections(prediction_sections(found), Console())
 
 
 def plan(
@@ -252,11 +228,10 @@ def plan(
     seed: SeedOption = 1,
     jobs: JobsOption = None,
     out: PlanOutOption = None,
-    report: ReportOption = None,
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the cheapest setting that keeps a deadline or, for open arrivals, a p99: strategy, endpoints, capacities."""
+    """Find the cheapest setting that keeps a deadline or, for open arrivals, a p99: strategy, endpoints, callers."""
     for option, value, needs, given in (
         ("--tasks", tasks, "--deadline", deadline), ("--load", load, "--p99", p99)
     ):  # fmt: skip
@@ -270,8 +245,7 @@ def plan(
         from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.planning.plan import STRATEGIES, Goal
         from balancer_simulator.planning.plan import plan as search
-        from balancer_simulator.planning.shown import config_remarks, plan_sections
-        from balancer_simulator.report.plan import plan_chart, plan_data, write_page
+        from balancer_simulator.planning.shown import config_remarks, plan_data, plan_sections
         from balancer_simulator.scenario.scenario import load_scenario
 
         goal = Goal(
@@ -284,15 +258,13 @@ def plan(
             read, goal, strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway
         )
         pool = found.chosen or found.nearest or found.present
-        config = None if out is None else _written(out, as_toml(pool.config, config_remarks(found, pool)))
-        page, sections = None, plan_sections(found)
-        if report is not None:
-            page = _page(report, lambda: write_page("Plan", sections, [plan_chart(found)], report / "plan.html"))
+        if out is not None:
+            _write(out, as_toml(pool.config, config_remarks(found, pool)))
     if as_json:
-        print_json({**plan_data(found), **_files(config=config, report=page)})
+        print_json({**plan_data(found), "config": out and str(out)})
         return
-    print_sections(sections, Console())
-    _say_written(config, page)
+    print_sections(plan_sections(found), Console())
+    _say_written(out)
 
 
 @contextmanager
@@ -311,13 +283,9 @@ def _print_check(found: "Check", *, as_json: bool) -> None:
     if as_json:
         print_json({"tests": rows, "left_out": {f"{part:g}": why for part, why in found.left_out.items()}})
         return
-    for row in rows:
-        off = f"{row['error']:+.1%}" if row["came"] else f"{row['error']:+.3g}"
-        print(
-            f"after {row['part']:.0%} of the calls, {row['at_s']:.3g} s: {row['figure']}: {row['predicted']:.4g} "
-            f"({row['low']:.4g} to {row['high']:.4g}); came {row['came']:.4g}, {off}; "
-            f"{'holds it' if row['covered'] else 'does not hold it'}"
-        )
+    from pandas import DataFrame
+
+    print(DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
     for part, why in found.left_out.items():
         print(f"after {part:.0%}: left out: {why}")
 
@@ -360,37 +328,27 @@ def _factor(load: str | None) -> float:
 
 def seconds_of(option: str, text: str) -> float:
     """Return the seconds of a length of time, e.g. "800ms" or "2h 30m"."""
-    if not _LENGTH.fullmatch(text.strip().lower()):
-        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"')
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text.lower()))
+    from pandas import Timedelta
+
+    try:
+        if text.strip()[-1:].isdigit():
+            raise ValueError("no unit")
+        return float(Timedelta(text.strip().lower().replace("d", "D")).total_seconds())
+    except ValueError:
+        raise ConfigError(f'{option}: found {text!r}; write it like "800ms", "0.8s", "90m" or "2h 30m"') from None
 
 
 def _processes(jobs: int | None) -> int:
     return jobs or os.cpu_count() or 1
 
 
-def _written(out: Path, text: str) -> Path:
+def _write(out: Path, text: str) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose another path") from None
-    return out
 
 
-def _page(folder: Path, write: Callable[[], Path]) -> Path:
-    try:
-        return write()
-    except OSError as error:
-        raise ConfigError(
-            f"--report: {folder}: cannot be written: {error.strerror}; choose a writable folder"
-        ) from None
-
-
-def _files(**paths: Path | None) -> dict[str, str | None]:
-    return {name: str(path) if path else None for name, path in paths.items()}
-
-
-def _say_written(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None:
-            print(f"written: {path}")
+def _say_written(out: Path | None) -> None:
+    if out is not None:
+        print(f"written: {out}")

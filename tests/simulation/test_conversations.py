@@ -1,6 +1,5 @@
 """Conversations in virtual time: what caches meet, by hand; where keys and sessions go; the same for every strategy."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -187,29 +186,6 @@ def _of_file(folder: Path, name: str, more: str = "") -> Scenario:
     return load_scenario(scenario)
 
 
-def _put_prompts(path: Path, *rows: Any) -> None:
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-
-
-def _row(ms: int, tokens: int, *ids: int) -> dict[str, Any]:
-    return {"timestamp": ms, "input_length": 512 * len(ids), "output_length": tokens, "hash_ids": list(ids)}
-
-
-def test_a_published_trace_of_prompts(tmp_path):
-    _put_prompts(tmp_path / "a.jsonl", _row(1000, 10, 1, 2), _row(9000, 30, 1, 2, 3), _row(5000, 20, 1, 7))
-    scenario = _of_file(tmp_path, "a.jsonl", "token_s = 0.125")
-    assert scenario.workload.to_data() == {
-        "kind": "arrivals",
-        "at_s": [1.0, 5.0, 9.0],
-        "work_s": [1.25, 2.5, 3.75],
-        "prompts": ["1/2", "1/7", "1/2/3"],
-    }
-    found = simulate_once(scenario, Policy(strategy="prefix")).metrics
-    # 1 and 7 go where 1 is: half of the blocks are known. So 1 + 1.25, 0.5 + 2.5 and 0.5 + 3.75 s.
-    assert (found["cached_blocks"], found["sojourn_mean_s"]) == (3 / 7, (2.25 + 3.0 + 4.25) / 3)
-    assert "moved_turns" not in found
-
-
 def test_a_trace_of_a_pool_has_keys(tmp_path):
     trace = Trace(runs=[{"row": "run", "run": "r", "version": 1}])
     for number, (key, outcome) in enumerate([("k", "success"), (None, "success"), ("k", "failure"), ("k", "success")]):
@@ -229,24 +205,9 @@ def test_a_trace_of_a_pool_has_keys(tmp_path):
     assert simulate_once(scenario, Policy(strategy="rendezvous")).metrics["cached_blocks"] == 0.5
 
 
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ({"timestamp": 1}, "timestamp (ms), output_length and hash_ids"),
-        ("?", "it must be an object"),
-        (_row(-5, 1), "at_s"),
-    ],
-)
-def test_a_line_that_is_no_prompt_is_named(row, said, tmp_path):
-    _put_prompts(tmp_path / "a.jsonl", row)
-    with pytest.raises(ConfigError) as error:
-        _of_file(tmp_path, "a.jsonl")
-    assert said in str(error.value)
-
-
 def test_another_table_is_refused_with_a_way_out_and_a_file_that_is_not_there_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("0.5\n")
-    with pytest.raises(ConfigError, match=r"a\.csv: is neither a trace nor prompts .* --from csv --out trace\.jsonl"):
+    with pytest.raises(ConfigError, match=r"a\.csv: is no trace; make one of it: .* --from csv --out trace\.jsonl"):
         _of_file(tmp_path, "a.csv")
     with pytest.raises(ConfigError, match=r"b\.csv cannot be read: No such file"):
         _of_file(tmp_path, "b.csv")

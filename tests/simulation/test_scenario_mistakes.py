@@ -37,8 +37,8 @@ def fault(kind: str, window: str) -> str:
     return f'{_REST}faults = [{{ kind = "slow_within" }}, {{ kind = "{kind}", {window} }}]\n'
 
 
-def recorded(kinds: list[int]) -> str:
-    return f'[workload]\nkind = "arrivals"\nat_s = [0.0, 8.0, 16.0, 24.0]\nkinds = {kinds}\n{_FOUR}'
+def recorded(work_s: list[float]) -> str:
+    return f'[workload]\nkind = "arrivals"\nat_s = [0.0, 8.0, 16.0, 24.0]\nwork_s = {work_s}\n{_FOUR}'
 
 
 def change(values: str) -> str:
@@ -63,6 +63,17 @@ _GROUP = f'{_REST}[[endpoints]]\nurl = "b"\ngroup = 1\n'
 _LABELLED = f'{_REST}capacity = 4\n[[endpoints]]\nurl = "http://b/"\nlabels = ["x"]\n{_KINDS}labels = ["x"]\n'
 _LATE = "the run ends at horizon_s = 1000; it must be less"
 _ENDLESS = "in a run, and at most 100,000,000 are allowed; change it or lower horizon_s, which is 1000"
+
+_CLOSED = '[workload]\nkind = "closed"\nworkers = 2\n[[endpoints]]\nurl = "http://a/"\n'
+# Times that would never let a run end.
+_BRIEF = [
+    ("endpoints[0].faults[0].after_s", 'faults = [{{ kind = "fail_within", after_s = {} }}]', ": it must be 0 or at"),
+    ("endpoints[0].faults[0].refuse_s", f"faults = [{{{_CRASH}, refuse_s = {{}} }}}}]", ": it must be 0 or at least"),
+    ("endpoints[0].refuse_s", "refuse_s = {}", ": it must be 0 or at least 1e-06"),
+    ("requests.kinds[0].acquire_timeout_s", "[[requests.kinds]]\nacquire_timeout_s = {}", ": it must be >= 1e-06"),
+    ("requests.call_timeout_s", "[requests]\ncall_timeout_s = {}", ": it must be >= 1e-06"),
+    ("requests.hedge_after_s", "[requests]\nhedge_after_s = {}", ": it must be >= 1e-06"),
+]
 
 # How each refusal begins. That one of them is whole is tested below.
 _REFUSED = [
@@ -116,10 +127,9 @@ _REFUSED = [
     (f"{_REST}capacity = 2\n{_KINDS}", "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more"),
     (_LABELLED, "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 1"),
     (f"{_REST}retry_after_s = 2.0\n", "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both"),
-    # Recorded kinds.
-    (recorded([0, 1]), "workload: kinds has 2 values and at_s has 4; give one for each"),
-    (recorded([0, 1, 2, 0]), "workload.kinds: found 2, but requests.kinds has 1; the first is 0"),
-    (recorded([0, 1, -1, 0]), "workload.kinds[2]: found -1"),
+    (recorded([1.0, 2.0]), "workload: work_s has 2 values and at_s has 4; give one for each"),
+    (f"{_REST}services = {{ x = {_AT_ONCE} }}\n", "endpoints[0].services: requests.kinds has no 'x'; there are all"),
+    *((_CLOSED + text.format("9.9e-7"), f"{place}: found 9.9e-07{allowed}") for place, text, allowed in _BRIEF),
     # Overflow.
     (f"max_waiters = 0\n{_GROUP}", "max_waiters is 0 and spill_after_s is absent: what finds group 0 full is lost"),
 ]
@@ -149,6 +159,8 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, text, line):
         f"max_waiters = 1\n{_GROUP}",
         f"{_REST}[requests]\nhedge_after_s = 2.0\ncall_timeout_s = 3.0\n[retries]\n[health]\n[limits]\n",
         change("at_s = 1.0\ndo = 'update'\ncapacity = 3") + _KINDS,
+        *(_CLOSED + text.format("1e-6") for _, text, _ in _BRIEF),
+        *(_CLOSED + text.format("0.0") for _, text, allowed in _BRIEF if "0 or" in allowed),
     ],
 )
 def test_what_can_be_meant_is_not(tmp_path, text):
@@ -179,27 +191,6 @@ def test_health_may_be_given_in_python_and_is_kept_as_data(tmp_path):
     assert scenario.health is not None
     assert scenario.health.cooldown_s == 3.0
     assert Scenario.model_validate(scenario.to_data()) == scenario
-
-
-_CLOSED = '[workload]\nkind = "closed"\nworkers = 2\n[[endpoints]]\nurl = "http://a/"\n'
-
-
-@pytest.mark.parametrize(
-    ("place", "text", "allowed"),
-    [
-        ("endpoints[0].faults[0].after_s", 'faults = [{{ kind = "fail_within", after_s = {} }}]', "0 or at least"),
-        ("endpoints[0].faults[0].refuse_s", f"faults = [{{{_CRASH}, refuse_s = {{}} }}}}]", "0 or at least"),
-        ("requests.kinds[0].acquire_timeout_s", "[[requests.kinds]]\nacquire_timeout_s = {}", "at least"),
-        ("requests.call_timeout_s", "[requests]\ncall_timeout_s = {}", "at least"),
-        ("requests.hedge_after_s", "[requests]\nhedge_after_s = {}", "at least"),
-    ],
-)
-def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path, text, place, allowed):
-    line = complaint(tmp_path, _CLOSED + text.format("9.9e-7"))
-    assert line == f"{place}: found 9.9e-07; it must be {allowed} 1e-06"
-    read(tmp_path, _CLOSED + text.format("1e-6"))
-    if allowed.startswith("0"):
-        read(tmp_path, _CLOSED + text.format("0.0"))
 
 
 # -- names ------------------------------------------------------------------------------------------

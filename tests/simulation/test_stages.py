@@ -68,14 +68,6 @@ def test_stages_have_their_own_times_threads_and_beginnings():
     assert "late" not in verdicts
 
 
-def test_more_stages_than_sixteen_are_one_for_each_name():
-    rows = [
-        Attempt("r", n, n, n, n + 0.5, "http://a/", task=f"p{n // 40}: {'xy'[n % 2]}", outcome="success")
-        for n in range(120)
-    ]
-    assert [each["name"] for each in as_batch(by_stage(Trace(attempts=rows)).attempts, 1)["stages"]] == ["x 1", "y 1"]
-
-
 def test_names_that_are_not_of_problems_and_stages_are_no_pipeline():
     whole = traced(batch(4))
     for name in (None, "caller", "caller: 1"):

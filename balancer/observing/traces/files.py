@@ -34,7 +34,6 @@ __all__ = [
     "LineFile",
     "Sink",
     "Trace",
-    "Unwritten",
     "cannot_be_written",
     "of_another_program",
     "read_trace",
@@ -220,14 +219,6 @@ class Sink(Protocol):
         ...
 
 
-class Unwritten(OSError):
-    """Not all rows could be written. Field: `written`, how many were."""
-
-    def __init__(self, error: OSError, written: int) -> None:
-        super().__init__(error.errno, error.strerror)
-        self.written = written
-
-
 class LineFile:
     """A file of lines, made or appended to.
 
@@ -243,16 +234,11 @@ class LineFile:
         self._is_torn = False  # True if the last line may be incomplete, as after a full disk
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write a line for each row. Raises Unwritten, e.g. if the disk is full."""
-        lines = "".join(map(line, rows)).encode()
-        if self._is_torn:  # ends the incomplete line
-            lines = b"\n" + lines
-        data, was_torn, self._is_torn = memoryview(lines), self._is_torn, True
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-        except OSError as error:
-            raise Unwritten(error, max(lines[: len(lines) - len(data)].count(b"\n") - was_torn, 0)) from None
+        """Write a line for each row. Raises OSError, e.g. if the disk is full; then some may be there."""
+        data = memoryview(b"\n" * self._is_torn + "".join(map(line, rows)).encode())  # ends an incomplete line
+        self._is_torn = True
+        while data:
+            data = data[os.write(self._file, data) :]
         self._is_torn = False
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from balancer.observing.traces.log_lines import (
     NOWHERE,
     RUN,
     LeftOut,
-    LogFormat,
     LogOptions,
     LogReader,
     Row,
@@ -23,7 +22,7 @@ from balancer.observing.traces.log_lines import (
 )
 from balancer.observing.traces.rows import Happening
 
-__all__ = ["HAPROXY"]
+__all__ = ["HAProxy"]
 
 _DATE: Final = r"\[(?P<date>\d{1,2}/\w{3}/\d{4}:\d\d:\d\d:\d\d)"
 _WHERE: Final = r"\] \S+ (?P<backend>[^\s/]+)/(?P<server>\S+) "
@@ -36,18 +35,10 @@ _TCP: Final = re.compile(
     rf"{_DATE}\.(?P<ms>\d+){_WHERE}(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Ta>\+?-?\d+) \+?\d+ (?P<flags>\S\S){_COUNTS}"
 )
 _ISO: Final = re.compile(r"(?:<\d+>)?(?:1 )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)[\s:]")
-_BSD: Final = re.compile(r"(?:<\d+>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(\.\d+)?\s")
 _SERVER: Final = re.compile(
-    r"\bServer (?P<name>[^\s/]+/\S+) (?:\('[^']*'\) )?(?P<what>is DOWN|is UP|is stopping|is going DOWN for maintenance|"
-    r"was DOWN and now enters maintenance|enters drain state|remains in|is leaving|resolves again|administratively)"
-    r"(?P<more>.*)"
+    r"\bServer (?P<name>[^\s/]+/\S+) (?:\('[^']*'\) )?"
+    r"(?:is (?P<state>DOWN|UP)\b|(?:is|was|enters|remains) )(?P<more>.*)"
 )
-_AWAY: Final = {
-    "is going DOWN for maintenance": "maintenance",
-    "was DOWN and now enters maintenance": "maintenance",
-    "enters drain state": "drain",
-    "is stopping": "stopping",
-}
 _REASON: Final = re.compile(r"reason: ([^,:]+)")
 # What a request of a client can also say comes after a colon, a bracket or the header, not within a request line.
 _OTHER: Final = {
@@ -65,30 +56,37 @@ _CLIENT_LEFT: Final = "of clients that left while they waited"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class _HAProxyLog(LogReader):
-    """Reads requests and notices. The time of a notice is in its header, if there is one; else it is that of the line
-    before.
+class HAProxy(LogReader):
+    """Reads requests and notices. The time of a notice is in its header, if that has an ISO date; else it is that of
+    the request before.
+
+    Of a request, `asked_s` is the date + TR, `granted_s` is Tw later, `ended_s` is the date + Ta, `server_s` is Tr.
     """
+
+    name = "haproxy"
+    expects = "HAProxy (option httplog, httpslog, tcplog, and its notices)"
+
+    @staticmethod
+    def looks(line: str) -> bool:
+        return any(pattern.search(line) for pattern in (_HTTP, _TCP, _SERVER)) or (
+            "Connect from" in line and _OTHER["of the default format, which has no times"].search(line) is not None
+        )
 
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
         self._last_s: float | None = None  # when the last request ended
         self._down: set[str] = set()
-        self._away: dict[str, str] = {}  # taken out of service, and why
 
     def read(self, item: str) -> Iterator[Row]:
         if (found := _HTTP.search(item) or _TCP.search(item)) is not None:
             yield from self._request(found.groupdict())
         elif (found := _SERVER.search(item)) is not None:
-            at_s = self._time_of(item)
-            if at_s is None:
-                raise LeftOut("of notices before the first request, without a time")
-            yield from self._notice(at_s, **found.groupdict())
+            yield from self._notice(self._time_of(item), **found.groupdict())
         else:
             for kind, pattern in _OTHER.items():
                 if pattern.search(item):
                     raise LeftOut(kind)
-            raise ValueError(f"found {shown_line(item)!r}, which is no line of {_EXPECTS}")
+            raise ValueError(f"found {shown_line(item)!r}, which is no line of {self.expects}")
 
     def _request(self, found: dict[str, str | None]) -> Iterator[Row]:
         begun_s = self._date(str(found["date"])) + int(found["ms"] or 0) / 1000
@@ -122,50 +120,26 @@ class _HAProxyLog(LogReader):
             server_s=took["Tr"] if took["Tr"] >= 0 else None,
         )  # fmt: skip
 
-    def _notice(self, at_s: float, name: str, what: str, more: str) -> Iterator[Row]:
-        """Yield the events of a notice. An ejection has no length, because it lasts until a later notice."""
-        before = name in self._down, name in self._away
-        reason = _REASON.search(more)
-        if what == "is DOWN" and name not in self._down:
+    def _notice(self, at_s: float | None, name: str, state: str | None, more: str) -> Iterator[Row]:
+        """Yield what the checks found. An ejection has no length, because it lasts until a later notice."""
+        if at_s is None:
+            raise LeftOut("of notices before the first request, without a time")
+        if state == "DOWN" and name not in self._down:
             self._down.add(name)
+            reason = _REASON.search(more)
             yield Happening(RUN, at_s, "ejected", name, name=reason[1].strip() if reason else "down")
-        elif what == "is UP" and name in self._down:
+        elif state == "UP" and name in self._down:
             self._down.remove(name)
             yield Happening(RUN, at_s, "restored", name)
-        why = _AWAY.get(what) or ("drain" if more.startswith("/DRAIN") else "")
-        back = re.search("leaving|resolves again", more) or (what == "is UP" and self._away.get(name) == "stopping")
-        if why:
-            if self._away.setdefault(name, why) is why and not before[1]:
-                yield Happening(RUN, at_s, "drained", name, name=why)
-        elif back and name in self._away:
-            del self._away[name]
-            yield Happening(RUN, at_s, "joined", name)
-        if before == (name in self._down, name in self._away):
-            raise LeftOut("of notices that changed nothing")
+        else:
+            raise LeftOut("of notices of maintenance, or that changed nothing")
 
     def _time_of(self, line: str) -> float | None:
         """Return when a notice was written; None if that is not known yet."""
-        if (found := _ISO.match(line)) is not None:
-            date = datetime.fromisoformat(found[1].replace(",", "."))
-            return (date if date.tzinfo else date.replace(tzinfo=self.options.zone)).timestamp()
-        if (found := _BSD.match(line)) is None or self._last_s is None:
+        if (found := _ISO.match(line)) is None:
             return self._last_s
-        last = datetime.fromtimestamp(self._last_s, self.options.zone)
-        second_s = min(
-            (self._in_year(found[1], last.year + more) for more in (-1, 0, 1)),
-            key=lambda at_s: abs(at_s - (self._last_s or 0.0)),
-        )
-        if found[2]:
-            return second_s + float(found[2])
-        # The header has whole seconds only. The notice was written after the line before.
-        return self._last_s if second_s <= self._last_s < second_s + 1 else second_s
-
-    def _in_year(self, text: str, year: int) -> float:
-        month, day, clock = _MONTHS.index(text[:3]) + 1, int(text[4:6]), text[7:]
-        if (month, day) == (2, 29) and (year % 4 or (year % 100 == 0 and year % 400)):
-            return float("inf")
-        hour, minute, second = (int(each) for each in clock.split(":"))
-        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=self.options.zone).timestamp()
+        date = datetime.fromisoformat(found[1].replace(",", "."))
+        return (date if date.tzinfo else date.replace(tzinfo=self.options.zone)).timestamp()
 
     def _date(self, text: str) -> float:
         day, month, rest = text.split("/")
@@ -184,16 +158,3 @@ def _outcome(flags: str, status: str | None, *, answered: bool) -> str:
     if status is None:  # TCP: nothing but the end of the connection is known
         return "success"
     return outcome_of(status) if answered else "failure"
-
-
-_EXPECTS: Final = "HAProxy (option httplog, httpslog, tcplog, and its notices)"
-
-
-def _looks(line: str) -> bool:
-    return any(pattern.search(line) for pattern in (_HTTP, _TCP, _SERVER)) or (
-        "Connect from" in line and _OTHER["of the default format, which has no times"].search(line) is not None
-    )
-
-
-HAPROXY: Final = LogFormat("haproxy", "lines", _looks, _HAProxyLog, _EXPECTS)
-"""Requests: `asked_s` is the date + TR, `granted_s` is Tw later, `ended_s` is the date + Ta, `server_s` is Tr."""

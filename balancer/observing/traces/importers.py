@@ -12,6 +12,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -21,17 +22,17 @@ from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.observing.traces.files import Trace
-from balancer.observing.traces.haproxy import HAPROXY
+from balancer.observing.traces.haproxy import HAProxy
 from balancer.observing.traces.log_lines import (
     RUN,
     LeftOut,
-    LogFormat,
     LogOptions,
+    LogReader,
     Row,
     shown_line,
 )
-from balancer.observing.traces.named_columns import TABLES
-from balancer.observing.traces.nginx import NGINX, NGINX_FORMAT
+from balancer.observing.traces.named_columns import Csv, JsonLines
+from balancer.observing.traces.nginx import NGINX_FORMAT, Nginx
 from balancer.observing.traces.rows import VERSION, Attempt, Happening, mistake_in
 
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
     "lines_in",
 ]
 
-FORMATS: Final = {each.name: each for each in (HAPROXY, NGINX, *TABLES)}
+FORMATS: Final[dict[str, type[LogReader]]] = {each.name: each for each in (HAProxy, Nginx, Csv, JsonLines)}
 """The formats of logs and tables, by name."""
 
 _FIRST: Final = 20  # lines that are named, of those that cannot be read
@@ -94,47 +95,39 @@ def import_logs(
     found = _likeliest(paths) if source is None else FORMATS[source]
     if found is None:
         return None
-    ordered = sorted(paths, key=lambda path: _begins_s(path, found, options)) if len(paths) > 1 else paths
-    items = chain.from_iterable(_items_of(path, found.shape) for path in ordered)
-    return _imported(items, found, options, fspath(paths[0]))
-
-
-def _imported(items: Iterable[tuple[str, Any]], form: LogFormat, options: LogOptions, name: str) -> ImportedLog:
-    log = ImportedLog(form.name)
-    rows = [*_rows(items, form, options, log)]
-    attempts = sorted((each for each in rows if isinstance(each, Attempt)), key=lambda each: each.granted_s)
+    ordered = sorted(paths, key=lambda path: _begins_s(path, found(options))) if len(paths) > 1 else paths
+    log = ImportedLog(found.name)
+    rows = [*_rows(chain.from_iterable(_items_of(path, found.shape) for path in ordered), found(options), log)]
     if not rows:
         kinds = log.left_out.items()
         left_out = ", ".join(f"{count} {'line' if count == 1 else 'lines'} {kind}" for kind, count in kinds)
-        said = f"{name}: has no call and no event: {left_out or 'it is empty'}"
+        said = f"{fspath(paths[0])}: has no call and no event: {left_out or 'it is empty'}"
         raise ConfigError(log.first_unread[0] if log.unread else said)
+    attempts = sorted((each for each in rows if isinstance(each, Attempt)), key=lambda each: each.granted_s)
     log.trace.attempts = [replace(each, attempt=number) for number, each in enumerate(attempts)]
     log.trace.events = sorted((each for each in rows if isinstance(each, Happening)), key=lambda each: each.at_s)
     log.trace.ended = {each.run for each in rows}
-    if attempts and form.shape == "lines":  # the times of a table may be of any clock
-        log.trace.runs = [_run(log.trace, form)]
+    if attempts and found.shape == "lines":  # the times of a table may be of any clock
+        log.trace.runs = [_run(log)]
     return log
 
 
-def _run(trace: Trace, form: LogFormat) -> dict[str, Any]:
+def _run(log: ImportedLog) -> dict[str, Any]:
     """Return the first row of the run. A log does not say the strategy, nor capacities."""
-    begun_s = min(each.asked_s for each in trace.attempts)
-    hosts = {each.endpoint: each.host for each in trace.attempts}
+    begun_s = min(each.asked_s for each in log.trace.attempts)
+    hosts = {each.endpoint: each.host for each in log.trace.attempts}
     endpoints: list[dict[str, Any]] = [
         {"name": name, "host": hosts[name], "capacity": None, "weight": None, "labels": []} for name in sorted(hosts)
     ]
     return {
         "row": "run", "version": VERSION, "run": RUN, "began": datetime.fromtimestamp(begun_s, UTC).isoformat(),
-        "clock_s": begun_s, "strategy": None, "source": form.name, "endpoints": endpoints,
+        "clock_s": begun_s, "strategy": None, "source": log.format, "endpoints": endpoints,
     }  # fmt: skip
 
 
-def _rows(items: Iterable[tuple[str, Any]], form: LogFormat, options: LogOptions, log: ImportedLog) -> Iterator[Row]:
-    reader = form.reader(options)
+def _rows(items: Iterable[tuple[str, Any]], reader: LogReader, log: ImportedLog) -> Iterator[Row]:
+    """Yield the rows of a log. A row of a table that cannot be read is an error; such lines of a log are counted."""
     for where, item in items:
-        if isinstance(item, _Unread):
-            _count(log, f"{where}: {item.why}", form)
-            continue
         task = f"line {where.rpartition(':')[2]}"
         try:
             for row in reader.read(item):
@@ -144,31 +137,16 @@ def _rows(items: Iterable[tuple[str, Any]], form: LogFormat, options: LogOptions
         except LeftOut as kind:
             log.left_out[str(kind)] += 1
         except _UNREADABLE as error:
-            said = (
-                str(error)
-                if type(error) is ValueError and str(error).startswith("found")
-                else (f"found {shown_line(item)!r}, which is no line of {form.expects}")
-            )
-            _count(log, f"{where}: {said}", form)
+            own = type(error) is ValueError and str(error).startswith("found")
+            why = str(error) if own else f"found {shown_line(item)!r}, which is no line of {reader.expects}"
+            if reader.shape != "lines":
+                raise ConfigError(f"{where}: {why}") from None
+            log.unread += 1
+            log.first_unread += [f"{where}: {why}"][: _FIRST - len(log.first_unread)]
     log.notes.update(+reader.notes)
 
 
-def _count(log: ImportedLog, said: str, form: LogFormat) -> None:
-    if form.shape != "lines":
-        raise ConfigError(said)
-    log.unread += 1
-    if len(log.first_unread) < _FIRST:
-        log.first_unread.append(said)
-
-
 # -- files ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Unread:
-    """What stands in a file in place of a line that has no object."""
-
-    why: str
 
 
 def is_packed(path: str | PathLike[str]) -> bool:
@@ -202,52 +180,40 @@ def _items_of(path: str | PathLike[str], shape: str) -> Iterator[tuple[str, Any]
     """Yield what readers get, each with its place: lines, objects of JSON, or rows of CSV."""
     name, lines = fspath(path), lines_in(path)
     if shape == "csv":
-        yield from _csv_items(lines, name)
-        return
+        table = csv.DictReader(f"{line}\n" for line in lines)
+        try:
+            for row in table:
+                yield f"{name}:{table.line_num}", {key: value for key, value in row.items() if key is not None}
+        except csv.Error as error:
+            raise ConfigError(f"{name}:{table.line_num + 1}: found a row that is no CSV: {error}") from None
     for place, line in enumerate(lines, start=1):
         if line.strip():
-            yield f"{name}:{place}", line if shape == "lines" else _object_of(line)
+            yield f"{name}:{place}", line if shape == "lines" else _object_of(line, f"{name}:{place}")
 
 
-def _csv_items(lines: Iterator[str], name: str) -> Iterator[tuple[str, Any]]:
-    table = csv.DictReader(f"{line}\n" for line in lines)
-    try:
-        for row in table:
-            yield f"{name}:{table.line_num}", {key: value for key, value in row.items() if key is not None}
-    except csv.Error as error:
-        yield f"{name}:{table.line_num + 1}", _Unread(f"found a row that is no CSV: {error}")
-
-
-def _object_of(line: str) -> Any:
-    try:
+def _object_of(line: str, where: str) -> dict[str, Any]:
+    found = None
+    with suppress(ValueError, RecursionError):
         found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else _Unread(f"found {shown_line(line)!r}, which is no object of JSON")
+    if not isinstance(found, dict):
+        raise ConfigError(f"{where}: found {shown_line(line)!r}, which is no object of JSON")
+    return found
 
 
 # -- detection -----------------------------------------------------------------------------------------
 
 
-def _likeliest(paths: Sequence[str | PathLike[str]]) -> LogFormat | None:
+def _likeliest(paths: Sequence[str | PathLike[str]]) -> type[LogReader] | None:
     """Return the format that most of the first lines look like; None if none does."""
     counts: Counter[str] = Counter()
     for path in paths:
         for _, line in islice(_items_of(path, "lines"), _SAMPLE):
-            counts.update(each.name for each in FORMATS.values() if _looks(each, line))
+            counts.update(each.name for each in FORMATS.values() if each.looks(line))
     best = counts.most_common(1)
     return FORMATS[best[0][0]] if best else None
 
 
-def _looks(form: LogFormat, item: str) -> bool:
-    try:
-        return form.looks(item)
-    except _UNREADABLE:
-        return False
-
-
-def _begins_s(path: str | PathLike[str], form: LogFormat, options: LogOptions) -> float:
+def _begins_s(path: str | PathLike[str], reader: LogReader) -> float:
     """Return the time of the first row of a file; infinity if it has none."""
-    rows = _rows(_items_of(path, form.shape), form, options, ImportedLog(form.name))
-    first = next(rows, None)
+    first = next(_rows(_items_of(path, reader.shape), reader, ImportedLog(reader.name)), None)
     return math.inf if first is None else first.asked_s if isinstance(first, Attempt) else first.at_s

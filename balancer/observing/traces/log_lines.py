@@ -5,10 +5,10 @@ A reader takes from a line only times, endpoints, sizes and outcomes. Paths, que
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from balancer.observing.traces.rows import Attempt, Happening
 from balancer.values.redaction import in_one_line
@@ -17,7 +17,6 @@ __all__ = [
     "NOWHERE",
     "RUN",
     "LeftOut",
-    "LogFormat",
     "LogOptions",
     "LogReader",
     "call",
@@ -59,12 +58,24 @@ class LogReader:
     """Reads the lines of one log, in their order.
 
     Attributes:
+        name: the word for `--from`.
+        expects: what a line has to be, for errors.
+        shape: what it gets: lines, or rows of CSV or JSON lines.
         notes: what else is to be said, and how often.
     """
+
+    name: ClassVar[str]
+    expects: ClassVar[str]
+    shape: ClassVar[Literal["lines", "csv", "jsonl"]] = "lines"
 
     def __init__(self, options: LogOptions) -> None:
         self.options = options
         self.notes: Counter[str] = Counter()
+
+    @staticmethod
+    def looks(line: str) -> bool:
+        """Return whether a line seems to be of this format. A table is named: any program may have written it."""
+        return False
 
     def read(self, item: Any) -> Iterable[Row]:
         """Return the rows of a line: a text, or of a table a row by its columns.
@@ -74,25 +85,6 @@ class LogReader:
             ValueError, LookupError, TypeError, AttributeError, OverflowError: it is no line of this format.
         """
         raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class LogFormat:
-    """A format of logs.
-
-    Attributes:
-        name: the word for `--from`.
-        shape: what the reader gets: lines, or rows of CSV or JSON lines.
-        looks: whether a line seems to be of this format.
-        reader: makes a reader for one log.
-        expects: what a line has to be, for errors.
-    """
-
-    name: str
-    shape: Literal["lines", "csv", "jsonl"]
-    looks: Callable[[str], bool]
-    reader: Callable[[LogOptions], LogReader]
-    expects: str
 
 
 def call(

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from balancer.endpoint import Outcome
 from balancer.errors import ConfigError
-from balancer.observing.traces.log_lines import RUN, LogFormat, LogOptions, LogReader, Row, instant_of, outcome_of
+from balancer.observing.traces.log_lines import RUN, LogOptions, LogReader, Row, instant_of, outcome_of
 from balancer.observing.traces.rows import Attempt
 from balancer.values.redaction import plain_name
 
-__all__ = ["TABLES"]
+__all__ = ["Csv", "JsonLines"]
 
 _HELD: Final = "held_s"  # seconds from the begin of a call to its end, for tables that have no end
 _NAMES: Final = (*(field.name for field in fields(Attempt) if field.name != "attempt"), _HELD)
@@ -93,12 +93,13 @@ def _outcome(text: str) -> str:
     raise ValueError(f"found {text[:40]!r} for outcome; it must be {', '.join(_OUTCOMES)}, or a status of HTTP")
 
 
-def _looks(_: object) -> bool:
-    return False  # a table is named: any program may have written it
+class Csv(_Table):
+    """A row is a call; times are seconds of any clock, or ISO dates."""
+
+    name, expects, shape = "csv", "CSV with a heading", "csv"
 
 
-TABLES: Final = (
-    LogFormat("csv", "csv", _looks, _Table, "CSV with a heading"),
-    LogFormat("jsonl", "jsonl", _looks, _Table, "JSON lines"),
-)
-"""A row is a call; times are seconds of any clock, or ISO dates."""
+class JsonLines(_Table):
+    """The same in JSON."""
+
+    name, expects, shape = "jsonl", "JSON lines", "jsonl"

@@ -8,7 +8,6 @@ from balancer.errors import ConfigError
 from balancer.observing.traces.log_lines import (
     NOWHERE,
     LeftOut,
-    LogFormat,
     LogOptions,
     LogReader,
     Row,
@@ -19,7 +18,7 @@ from balancer.observing.traces.log_lines import (
     shown_line,
 )
 
-__all__ = ["NGINX", "NGINX_FORMAT"]
+__all__ = ["NGINX_FORMAT", "Nginx"]
 
 NGINX_FORMAT: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 """The expected `log_format`. Another one must have at least these five names, in any order."""
@@ -31,12 +30,20 @@ _SEVERAL: Final = re.compile(r", | : ")
 _TRIED: Final = r"[^\s,]+(?:(?:,| :) [^\s,]+)*"
 _ERROR_LOG: Final = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
 _LEFT: Final = "499"
+_LOOKS: Final = re.compile(r"\d{9,11}\.\d{3} \d{3} \d+\.\d{3} \S.* [\d.-]+\s*$")
 
 
-class _NginxLog(LogReader):
+class Nginx(LogReader):
     """Yields an attempt for each upstream that a request was sent to. They follow each other; the last ends with the
-    request.
+    request, at `$msec` or `$time_iso8601`.
     """
+
+    name = "nginx"
+    expects = "nginx, in the log_format of --format"
+
+    @staticmethod
+    def looks(line: str) -> bool:
+        return _LOOKS.match(line) is not None
 
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
@@ -59,13 +66,12 @@ class _NginxLog(LogReader):
             raise ValueError(f"found {len(addresses)} upstreams and {len(taken)} upstream times; {_ADVICE}")
         _seconds(found.get("request_time", "-"))  # no more than a check that the format is the right one
         begun_s = ended_s - sum(taken)  # the rest of $request_time went to the client: nginx has no queue
-        tries = [(a, t, o, s) for a, t, o, s in zip(addresses, taken, _outcomes(found, len(taken)),
-                 _servers_s(found, len(taken)), strict=True) if ":" in a]  # fmt: skip
-        for number, (address, took_s, outcome, server_s) in enumerate(tries):
+        tries = zip(addresses, taken, _outcomes(found, len(taken)), strict=True)
+        for number, (address, took_s, outcome) in enumerate(each for each in tries if ":" in each[0]):
             if number:
                 yield retry(begun_s, address)
             host = address if address.startswith("unix:") else address.rpartition(":")[0]
-            yield call(address, begun_s, begun_s + took_s, outcome, host=host, server_s=server_s)
+            yield call(address, begun_s, begun_s + took_s, outcome, host=host)
             begun_s += took_s
 
     def _ended_s(self, found: Mapping[str, str]) -> float:
@@ -88,20 +94,6 @@ def _outcomes(found: Mapping[str, str], tries: int) -> list[str]:
     if last == _LEFT:  # the client left during the last try
         outcomes[-1] = "ignored"
     return outcomes
-
-
-def _servers_s(found: Mapping[str, str], tries: int) -> list[float | None]:
-    """Return, for each try, the seconds from the connection to the header, where both were logged."""
-    names = ("upstream_connect_time", "upstream_header_time")
-    if not all(name in found for name in names):
-        return [None] * tries
-    connected, headed = (_SEVERAL.split(found[name].strip()) for name in names)
-    if not len(connected) == len(headed) == tries:
-        return [None] * tries
-    return [
-        None if "-" in (first, second) else max(0.0, _seconds(second) - _seconds(first))
-        for first, second in zip(connected, headed, strict=True)
-    ]
 
 
 def _pattern_of(log_format: str) -> re.Pattern[str]:
@@ -133,11 +125,3 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"found {text[:40]!r}; it must be seconds; {_ADVICE}") from None
-
-
-_LOOKS: Final = re.compile(r"\d{9,11}\.\d{3} \d{3} \d+\.\d{3} \S.* [\d.-]+\s*$")
-
-NGINX: Final = LogFormat(
-    "nginx", "lines", lambda line: _LOOKS.match(line) is not None, _NginxLog, "nginx, in the log_format of --format"
-)
-"""The last try of a request ended at `$msec` or `$time_iso8601`."""

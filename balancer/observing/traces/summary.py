@@ -18,16 +18,10 @@ _NOT_IMPORTED: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 """What a summary says of a log, for a trace that is no log."""
 
-_OUT = frozenset({"ejected", "rested", "spent"})
-_BACK = frozenset({"probing", "restored", "left"})
-
 
 def summary_of(trace: Trace) -> dict[str, Any]:
     """Return the summary as plain data; times in seconds."""
     attempts = trace.attempts
-    out_s = _out_s(trace)
-    by_endpoint = _by(attempts, "endpoint")
-    names = sorted({*by_endpoint, *(name for name, seconds in out_s.items() if seconds)})
     return {
         "runs": len(trace.runs) or len({each.run for each in attempts}),
         "ended": len(trace.ended),
@@ -37,10 +31,8 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         **_NOT_IMPORTED,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
-        "endpoints": {name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names},
+        "endpoints": {name: _figures(mine) for name, mine in _by(attempts, "endpoint").items()},
         "kinds": {name: _figures(mine) for name, mine in _by(attempts, "kind").items()},
-        "ejections": [*_times_out(trace, "ejected")],
-        "rests": [*_times_out(trace, "rested")],
         "events": dict(sorted(Counter(event.event for event in trace.events).items())),
     }
 
@@ -81,37 +73,6 @@ def _log_lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _times_out(trace: Trace, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield each event of `kind` ("ejected" or "rested"), with its time since the first call or event of its run."""
-    first_s: dict[str, float] = {}
-    for run, at_s in (*((each.run, each.asked_s) for each in trace.attempts), *((e.run, e.at_s) for e in trace.events)):
-        first_s[run] = min(at_s, first_s.get(run, at_s))
-    for event in trace.events:
-        if event.event == kind:
-            why = {"why": event.name} if kind == "ejected" else {}
-            after_s = event.at_s - first_s[event.run]
-            yield {"after_s": after_s, "endpoint": event.endpoint, **why, "for_s": event.value}
-
-
-def _out_s(trace: Trace) -> dict[str, float]:
-    """Return how long each endpoint was out of use, all runs together. A run ends with its last call or event."""
-    ends_s: dict[str, float] = {}
-    for run, at_s in (*((each.run, each.ended_s) for each in trace.attempts), *((e.run, e.at_s) for e in trace.events)):
-        ends_s[run] = max(at_s, ends_s.get(run, at_s))
-    since_s: dict[tuple[str, str], float] = {}
-    found: dict[str, float] = defaultdict(float)
-    for event in trace.events:
-        if event.endpoint is None:
-            continue
-        if event.event in _OUT:
-            since_s.setdefault((event.run, event.endpoint), event.at_s)
-        elif event.event in _BACK and (since := since_s.pop((event.run, event.endpoint), None)) is not None:
-            found[event.endpoint] += event.at_s - since
-    for (run, name), since in since_s.items():
-        found[name] += ends_s[run] - since
-    return found
 
 
 def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:
@@ -157,6 +118,4 @@ def _words(found: dict[str, Any], where: str = "") -> str:
             parts.append(f"{heading} {times['mean']:.3g} s on average (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
     if found["most_in_flight"] is not None:
         parts.append(f"at most {found['most_in_flight']} at once{where}")
-    if found.get("out_s"):
-        parts.append(f"out of use for {found['out_s']:.3g} s")
     return ", ".join(parts)

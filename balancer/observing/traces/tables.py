@@ -67,37 +67,19 @@ def table_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
         ConfigError: it cannot be read, or has no such tables.
     """
     try:
-        with closing(_opened(Path(path).absolute())) as db:
+        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as db:
+            db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)  # also for texts that the database computes
             yield from _rows(db, path)
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _FORBIDDEN):
             raise ConfigError(
-                f"{path}: cannot be read: {error}; the database of a run that still runs or was killed needs a "
-                f"folder where you may write: copy it and {Path(path).name}-wal there"
+                f"{path}: cannot be read: {error}; SQLite needs a folder where you may write: copy "
+                f"it and, if there is one, {Path(path).name}-wal there"
             ) from None
         raise ConfigError(
             f"{path}: holds no trace: {error}; the database of a run has one if this version made it, on a pool "
             "of its own"
         ) from None
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database for reading. A finished one can be read without write access, which SQLite needs otherwise."""
-    db = _connected(path, "mode=ro")
-    try:
-        db.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        db.close()
-        if path.with_name(f"{path.name}-wal").exists():  # rows that are not in the file yet
-            raise
-        return _connected(path, "mode=ro&immutable=1")
-    return db
-
-
-def _connected(path: Path, options: str) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True)
-    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)  # also for texts that the database computes
-    return db
 
 
 def _rows(db: sqlite3.Connection, path: str | PathLike[str]) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from balancer.core.events import (
     Added,
@@ -40,9 +40,13 @@ from balancer.core.events import (
 )
 from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
-from balancer.observing.traces.files import LineFile, Sink, Unwritten, cannot_be_written
+from balancer.observing.traces.files import LineFile, Sink, cannot_be_written
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
 from balancer.values.redaction import plain_name
+
+if TYPE_CHECKING:
+    from balancer.shells.delivery import Observation
+    from balancer.shells.engine import Engine
 
 __all__ = ["MOST", "TraceWriter"]
 
@@ -52,49 +56,11 @@ _AT_ONCE: Final = 2000  # rows that are made at once, so that a backlog is never
 _LONG_S: Final = 1.0  # a call that is out for longer is also written as an open one, once, in case of a kill
 _LOGGER: Final = logging.getLogger("balancer")
 _CHANGES: Final = (Added, LimitChanged)
-_PLAIN: Final[dict[type[Event], str]] = {
-    Added: "joined",
-    Drained: "drained",
-    Removed: "left",
-    Ejected: "ejected",
-    Probing: "probing",
-    Rested: "rested",
-    Restored: "restored",
-    Spent: "spent",
-    Retried: "retried",
-    Hedged: "hedged",
-}
-
-
-class Observed(Protocol):
-    """The subscription of an observer."""
-
-    def end(self) -> None: ...
-
-
-class TraceSource(Protocol):
-    """The part of a pool's engine that the writer uses."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the time in seconds; never goes back."""
-        ...
-
-    def record(self, most: int) -> Recording:
-        """Start a recording of up to `most` ended leases at once."""
-        ...
-
-    def collect(self, recording: Recording, *, is_last: bool) -> Collected:
-        """Take out what `recording` has kept."""
-        ...
-
-    def observe(self, observer: Callable[[Event], object]) -> Observed:
-        """Call an observer with each event."""
-        ...
-
-    def endpoints(self) -> Iterable[Endpoint]:
-        """Return the endpoints that are in service or draining."""
-        ...
+_NAMES: Final[dict[type[Event], str]] = {
+    Added: "joined", Drained: "drained", Removed: "left", LimitChanged: "limit", Ejected: "ejected", Spared: "spared",
+    Probing: "probing", Rested: "rested", Restored: "restored", Spent: "spent", StrategyChanged: "strategy",
+    Retried: "retried", Hedged: "hedged", TimedOut: "gave_up",
+}  # fmt: skip
 
 
 class TraceWriter:
@@ -113,12 +79,12 @@ class TraceWriter:
         lost: calls and events that were not written, because the writer was too slow or could not write.
     """
 
-    kinds = frozenset({LimitChanged, StrategyChanged, TimedOut, *_PLAIN})
+    kinds = frozenset(_NAMES)
 
     def __init__(
         self,
         sink: Sink,
-        source: TraceSource,
+        source: "Engine",
         recording: Recording,
         *,
         strategy: str,
@@ -131,7 +97,7 @@ class TraceWriter:
         self._has_said = False
         self._sink = sink
         self._source = weakref.ref(source)
-        self._observation: Observed | None = None
+        self._observation: Observation | None = None
         self._ended = ended
         self._clock = source.clock
         self._redact = redact
@@ -167,7 +133,7 @@ class TraceWriter:
         else:
             self.lost += 1
 
-    def watch(self, observation: Observed) -> None:
+    def watch(self, observation: "Observation") -> None:
         """Set the subscription to the pool's events, which `close` ends."""
         self._observation = observation
 
@@ -219,8 +185,7 @@ class TraceWriter:
             try:
                 self._sink.write(some)
             except Exception as error:  # a full disk, a row that a database cannot hold, a mistake in a user's sink
-                left = some[error.written :] if isinstance(error, Unwritten) else some
-                self._lose(error, sum(row["row"] != "end" for row in left))
+                self._lose(error, sum(row["row"] != "end" for row in some))
 
     def _lose(self, error: Exception, rows: int) -> None:
         """Count rows that could not be made or written, and log the first ones."""
@@ -254,38 +219,35 @@ class TraceWriter:
 
     def _rows(self, found: Collected | None) -> Iterator[dict[str, Any]]:
         while self._events:
-            event = self._events.popleft()
-            try:
-                happenings = [*self._happenings(*event)]
-            except Exception as error:  # a user's `redact` may raise
-                self._lose(error, 1)
-                continue
-            yield from map(data_of, happenings)
+            yield from self._made(self._happenings, *self._events.popleft())
         if found is None:
             return
         for each in found.in_order():
             if not isinstance(each, Lease):
                 self._grant(each)
-            elif (row := self._end(each)) is not None:
-                yield row
+            elif (out := self._leave(each.id)) is not None and each.id not in self._before:
+                yield from self._made(self._attempt, out, each.over[1], each)
         if found.still_out is not None:
             self.lost += found.lost
             for id in self._out.keys() - found.still_out:
                 self._leave(id)
-        long = [id for id, out in self._out.items() if found.now - out.grant.granted_s > _LONG_S]
-        for id in long:
-            if id not in self._told and self._is_ours(id):
-                self._told.add(id)
-                if (row := self._row(self._out[id], ended_s=found.now, is_open=True)) is not None:
-                    yield row
+        long = {id for id, out in self._out.items() if found.now - out.grant.granted_s > _LONG_S}
+        for id in sorted(long - self._told - self._before):
+            self._told.add(id)
+            yield from self._made(self._attempt, self._out[id], found.now)
 
     def _still_open(self, now: float) -> Iterator[dict[str, Any]]:
         for id, out in self._out.items():
-            if self._is_ours(id) and (row := self._row(out, ended_s=now, is_open=True)) is not None:
-                yield row
+            if id not in self._before:
+                yield from self._made(self._attempt, out, now)
 
-    def _is_ours(self, id: int) -> bool:
-        return id not in self._before
+    def _made(self, make: Callable[..., Iterable[dict[str, Any]]], *args: Any) -> list[dict[str, Any]]:
+        """Return the rows of a lease or an event; none if they cannot be made, which is counted."""
+        try:
+            return [*make(*args)]
+        except Exception as error:  # a user's `redact` may raise
+            self._lose(error, 1)
+            return []
 
     def _grant(self, grant: Grant) -> None:
         name, slots, host = grant.endpoint.name, grant.slots, grant.endpoint.host or ""
@@ -301,41 +263,10 @@ class TraceWriter:
             self._on[out.grant.endpoint.host or ""] -= out.grant.slots
         return out
 
-    def _end(self, lease: Lease) -> dict[str, Any] | None:
-        out = self._leave(lease.id)
-        if out is None or not self._is_ours(lease.id):
-            return None
-        return self._row(
-            out,
-            ended_s=lease.over[1],
-            outcome=lease.over[0].value,
-            retry_after_s=lease.hint.retry_after_s if lease.hint is not None else None,
-            server_s=getattr(lease, "server_s", None),
-            priority=getattr(lease, "priority", 0),
-        )
-
-    def _row(self, out: "_Out", **known: Any) -> dict[str, Any] | None:
-        """Return the row of a lease; None if it cannot be made, which is counted."""
-        try:
-            return self._made(out, **known)
-        except Exception as error:
-            self._lose(error, 1)
-            return None
-
-    def _made(
-        self,
-        out: "_Out",
-        *,
-        ended_s: float,
-        outcome: str | None = None,
-        retry_after_s: float | None = None,
-        server_s: float | None = None,
-        priority: int | None = None,
-        is_open: bool = False,
-    ) -> dict[str, Any]:
-        grant = out.grant
-        request = grant.request
-        return {
+    def _attempt(self, out: "_Out", ended_s: float, lease: Lease | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the row of a lease; without `lease`, it has not ended."""
+        grant, request = out.grant, out.grant.request
+        yield {
             "row": "attempt",
             "run": self.run,
             "attempt": grant.id,
@@ -348,14 +279,14 @@ class TraceWriter:
             "size": amount_of(request.tokens),
             "host": text_of(grant.endpoint.host),
             "slots": grant.slots,
-            "priority": grant.priority if priority is None else priority,
+            "priority": grant.priority if lease is None else getattr(lease, "priority", 0),
             "key": self._stand_in(request.key),
             "in_flight": out.at_endpoint,
             "host_in_flight": out.on_host,
-            "outcome": outcome,
-            "retry_after_s": amount_of(retry_after_s),
-            "server_s": amount_of(server_s),
-            "open": is_open,
+            "outcome": None if lease is None else lease.over[0].value,
+            "retry_after_s": amount_of(lease.hint.retry_after_s) if lease is not None and lease.hint else None,
+            "server_s": amount_of(getattr(lease, "server_s", None)),
+            "open": lease is None,
         }
 
     def _shown(self, name: str) -> str:
@@ -364,34 +295,29 @@ class TraceWriter:
             shown = self._names[name] = text_of(self._redact(plain_name(name))) or ""
         return shown
 
-    def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterable[Happening]:
-        if isinstance(event, TimedOut):
-            return [Happening(self.run, event.at_s, "gave_up", value=event.waited_s)]
-        if isinstance(event, StrategyChanged):
-            return [Happening(self.run, event.at_s, "strategy", name=text_of(event.strategy))]
-        name = getattr(event, "endpoint", "")
-        shown = self._shown(name)
-        if isinstance(event, LimitChanged):
-            before = self._capacities.get(name)
-            found = [Happening(self.run, event.at_s, "limit", shown, event.limit)]
-            if endpoint is not None and before != endpoint.capacity:
-                self._capacities[name] = endpoint.capacity
-                found.append(Happening(self.run, event.at_s, "capacity", shown, endpoint.capacity))
-            return found
-        if isinstance(event, Added):
-            capacity, host = (endpoint.capacity, endpoint.host) if endpoint is not None else (None, None)
-            if capacity is not None:
-                self._capacities[name] = capacity
-            return [Happening(self.run, event.at_s, "joined", shown, capacity, text_of(host))]
-        if isinstance(event, Ejected):
-            why = text_of(self._redact(event.why)) or None
-            return [Happening(self.run, event.at_s, "ejected", shown, amount_of(event.for_s), why)]
-        if isinstance(event, Spared):
-            why = text_of(self._redact(f"{event.why}, but {event.but}")) or None
-            return [Happening(self.run, event.at_s, "spared", shown, None, why)]
-        if isinstance(event, Rested):
-            return [Happening(self.run, event.at_s, "rested", shown, amount_of(event.for_s))]
-        return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
+    def _happenings(self, event: Event, endpoint: Endpoint | None) -> Iterator[dict[str, Any]]:
+        name: str | None = getattr(event, "endpoint", None)
+        shown, value, words = None if name is None else self._shown(name), None, None
+        match event:
+            case TimedOut():
+                value = event.waited_s
+            case StrategyChanged():
+                words = event.strategy
+            case LimitChanged():
+                value = event.limit
+            case Added() if endpoint is not None:
+                value, words = endpoint.capacity, endpoint.host
+            case Ejected():
+                value, words = amount_of(event.for_s), self._redact(event.why)
+            case Spared():
+                words = self._redact(f"{event.why}, but {event.but}")
+            case Rested():
+                value = amount_of(event.for_s)
+        yield data_of(Happening(self.run, event.at_s, _NAMES[type(event)], shown, value, text_of(words) or None))
+        if name is not None and endpoint is not None and self._capacities.get(name) != endpoint.capacity:
+            self._capacities[name] = endpoint.capacity
+            if isinstance(event, LimitChanged):
+                yield data_of(Happening(self.run, event.at_s, "capacity", shown, endpoint.capacity))
 
     def _collect(self, *, is_last: bool = False) -> Collected | None:
         """Take out what the pool has recorded; None if the pool no longer exists."""
@@ -442,7 +368,7 @@ def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None
 
 
 def write_trace(
-    source: TraceSource,
+    source: "Engine",
     path: "str | PathLike[str] | Sink",
     *,
     strategy: str,

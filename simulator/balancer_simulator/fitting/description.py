@@ -48,49 +48,17 @@ def changes(fit: Fit) -> Iterator[str]:
 
 
 def runs_line(fit: Fit) -> str:
-    """Return a line on the runs of the trace, if there are several, and on the callers named in it; "" for one run."""
+    """Return a line on the runs of the trace, if there are several; "" for one run."""
     calls = Counter(each.run for each in fit.prepared.attempts)
-    named = sum(each.task is not None for each in fit.prepared.attempts)
-    lost = 0 < named < calls.total() and not fit.caller_pattern.named
     told = ", ".join(f"{run} with {count(many, 'call')}" for run, many in calls.items())
-    return (f"{len(calls)} runs: {told}" + "; names do not identify callers" * lost) if len(calls) > 1 else ""
+    return f"{len(calls)} runs: {told}" if len(calls) > 1 else ""
 
 
 def unknown(fit: Fit) -> Iterator[str]:
-    """Yield what cannot be known from the trace."""
-    trace, pattern = fit.prepared.trace, fit.caller_pattern
-    yield from _apart(fit)
-    if fit.strategy is None:
-        why = "its endpoints take turns, so it is" if fit.takes_turns else "assumed to be"
-        yield f"the strategy: {why} {fit.policy.strategy}; another one: --set strategy=NAME"
-    else:
-        yield "options of the strategy, settings of health and limits: assumed to be the defaults"
-    for member in fit.members:
-        yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
-    if pattern.callers is not None and not pattern.named:
-        if len(pattern.thinks_s):
-            yield "who calls: no call has a holder; calls come as from this number of callers with exponential pauses"
-        else:
-            yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
-    if pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
-        yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
-    if watched_s := [each.troubles.watched_s for each in fit.endpoints.values() if not each.troubles.outages]:
-        yield f"the rate of outages where none was seen: less than one in {sum(watched_s) / 3:.3g} s, of all (95%)"
-    if trace.lost:
-        yield f"{trace.lost} lost rows"
-    happened = {each.event for each in trace.events}
-    if "hedged" in happened:
-        yield "the delay before a hedge: hedging is left out"
-    if fit.attempts > 1:
-        yield f"the number of attempts: assumed to be {fit.attempts}"
-    if "limit" in happened and "restored" not in happened:  # slow start changes limits as well, and is simulated
-        yield "changes of limits: left out; the capacity counts"
-
-
-def _apart(fit: Fit) -> Iterator[str]:
-    """Yield that kinds have no endpoint in common, as the backends of a proxy have none."""
+    """Yield what is known of some traces, and not from this one. What no trace tells is in docs/prediction.md."""
+    pattern, attempts = fit.caller_pattern, fit.prepared.attempts
     used: dict[str | None, set[str]] = {}
-    for each in fit.prepared.attempts:
+    for each in attempts:
         used.setdefault(each.kind, set()).add(each.endpoint)
     known = any(member.labels for member in fit.members)  # which kind goes where
     if not known and len(used) > 1 and sum(map(len, used.values())) == len(set.union(*used.values())):
@@ -98,6 +66,20 @@ def _apart(fit: Fit) -> Iterator[str]:
             f"whether {', '.join(sorted(map(str, used)))} may go to each other's endpoints: here they do, in the trace "
             "they never did; fit each alone (balancer fit --kind)"
         )
+    if fit.strategy is None:
+        why = "its endpoints take turns, so it is" if fit.takes_turns else "assumed to be"
+        yield f"the strategy: {why} {fit.policy.strategy}; another one: --set strategy=NAME"
+    for member in fit.members:
+        yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
+    if pattern.callers is not None and not pattern.named:
+        pauses = "callers pause for exponential times" if len(pattern.thinks_s) else "callers do not pause"
+        yield f"who calls: no call has a holder; assumed that {pauses}"
+    elif not any(each.task for each in attempts):
+        yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
+    if watched_s := [each.troubles.watched_s for each in fit.endpoints.values() if not each.troubles.outages]:
+        yield f"the rate of outages where none was seen: less than one in {sum(watched_s) / 3:.3g} s, of all (95%)"
+    if fit.prepared.trace.lost:
+        yield f"{fit.prepared.trace.lost} lost rows"
 
 
 def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
@@ -105,20 +87,17 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if not len(found.calls):
         yield "everything: it had no call, so it is assumed to be like the others"
         return
-    if member.url != member.name:
-        yield f"its address: a trace has only names, so {member.url} stands for it"
-    ended = int((~found.sound.open).sum())
-    if member.source == "others":
-        yield f"its capacity: no call waited for it; assumed to be {member.capacity}, as that of the others"
-    elif member.source == "no wait":
-        why = "its waits do not show one" if member.waited else "no call waited for it"
-        yield f"its capacity: {why}; assumed to be without limit (it had at most {member.seen} calls at once)"
-    elif member.source == "seen":
-        yield f"its capacity: only {member.waited} calls waited for it; assumed to be {member.seen}, the most at once"
-    most = min(found.most, member.most)
-    if most < member.capacity:
+    why = {
+        "others": f"no call waited for it; assumed to be {member.capacity}, as that of the others",
+        "no wait": f"{'its waits do not show one' if member.waited else 'no call waited for it'}; assumed to be "
+        f"without limit (it had at most {member.seen} calls at once)",
+        "seen": f"only {member.waited} calls waited for it; assumed to be {member.seen}, the most at once",
+    }
+    if member.source in why:
+        yield f"its capacity: {why[member.source]}"
+    if (most := min(found.most, member.most)) < member.capacity:
         yield f"its behaviour with more than {most} at once: it never had more"
-    if ended < 50:
+    if (ended := int((~found.sound.open).sum())) < FEWEST:
         yield f"its own times: only {ended} of its calls ended, so they are in part scaled from those of the others"
     refusals, troubles = found.refusals, found.troubles
     if unexplained := refusals.calls - refusals.explained:
@@ -155,7 +134,7 @@ def _endpoint(fit: Fit, member: Member) -> Iterator[str]:
     if member.source == "waits":
         yield f"capacity {member.capacity}: as many were in use after most of {member.waited} waits"
     for place, kind in enumerate(fit.prepared.kinds):
-        times = fit.times.of[member.name][place]
+        times = fit.times[member.name][place]
         name = f" of {kind}" if len(fit.prepared.kinds) > 1 else ""
         yield f"{times.mean():.3g} s of work{name} (p50 {np.median(times):.3g}, p99 {np.quantile(times, 0.99):.3g})"
     if fit.few:
@@ -168,8 +147,8 @@ def _endpoint(fit: Fit, member: Member) -> Iterator[str]:
         explained = f"{refusals.explained} of {len(found.calls)} calls"
         yield f"refuses calls beyond {refusals.beyond} at once ({explained}){rest}"
     if spells := found.spells:
-        lasts = f"{spells.factor:.3g} times as long for {spells.lasts_s:.3g} s"
-        yield f"slow spells: {lasts}, after {spells.between_s:.3g} s ({spells.whole} whole ones seen)"
+        lasts = f"{spells.factor:.3g} times as long for {spells.lasts_s.mean():.3g} s"
+        yield f"slow spells: {lasts}, after {spells.between_s.mean():.3g} s ({len(spells.lasts_s)} whole ones seen)"
     if troubles.outages:
         yield f"{count(len(troubles.outages), 'outage')}, of {troubles.mttr_s:.3g} s on average"
     if failing := troubles.quick_part + troubles.slow_part:

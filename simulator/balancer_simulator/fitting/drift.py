@@ -1,7 +1,7 @@
 """Slow spells of an endpoint, and whether the times of its calls change otherwise in the course of a trace.
 
-Tests, on the normal scores of the times in the order of their begins: that of Mann and Kendall for a trend, and an
-analysis of variance between windows of two lengths. They share `FALSE_ALARMS` for a whole trace.
+The test is an analysis of variance, on the normal scores of the times in the order of their begins, between windows of
+three lengths. These share `FALSE_ALARMS` for a whole trace.
 
 Spells are a hidden Markov model with two states, normal and slower by a factor, fitted by expectation-maximisation
 (Baum et al., 1970). The density of normal times is a histogram, smoothed, so that no family is assumed.
@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.special import ndtri
-from scipy.stats import f_oneway, kendalltau, rankdata
+from scipy.stats import f_oneway, rankdata
 
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.scenario.distributions import Floats
@@ -24,7 +24,6 @@ __all__ = ["HARMLESS", "Drift", "Spells", "drift_of", "spells_of"]
 
 FALSE_ALARMS: Final = 0.01  # of a trace whose times do not change, by all tests together
 _FEWEST: Final = 100  # calls
-_WINDOWS: Final = 40  # for the trend
 _IN_WINDOW: Final = (10, 50)  # calls
 _PARTS: Final = 20  # of the trace, of which the slowest quarter is held against the fastest
 HARMLESS: Final = 1.1  # ratio of times: a smaller change harms nobody
@@ -37,8 +36,6 @@ _SPELLS: Final = 3  # whole ones, from which on they are a process
 _LEAST_FACTOR: Final = 1.2
 _LEAST_CALLS: Final = 4  # in a spell, on average
 _CERTAIN: Final = 0.93  # mean probability of the likelier state of each call
-_REGULAR: Final = 0.2  # of the median: lengths within it are about the same
-_REGULAR_MOSTLY: Final = 0.7  # share of five or more lengths that are about the same, if they are fixed; of fewer all
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,14 @@ class Spells:
 
     Attributes:
         factor: how many times as long calls take in one.
-        lasts_s, between_s: mean seconds of one, and between two.
-        lasts_fixed, between_fixed: whether these have about the same length each.
-        whole: how many began and ended within the trace.
+        lasts_s, between_s: seconds of each that began and ended within the trace, and between two.
         slower: by call, how many times as long it takes for its spell.
         seen_s: from when until when each lasted.
     """
 
     factor: float
-    lasts_s: float
-    lasts_fixed: bool
-    between_s: float
-    between_fixed: bool
-    whole: int
+    lasts_s: Floats
+    between_s: Floats
     slower: Floats
     seen_s: tuple[tuple[float, float], ...]
 
@@ -84,9 +76,8 @@ def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:
     if count < _FEWEST:
         return None
     scores = ndtri((rankdata(log_s) - 0.5) / count)
-    windows = [part.mean() for part in np.array_split(scores, _WINDOWS)]
-    ps = [float(f_oneway(*np.array_split(scores, count // many)).pvalue) for many in _IN_WINDOW if count >= 4 * many]
-    ps.append(float(kendalltau(np.arange(_WINDOWS), windows).pvalue))
+    sizes = [size for size in (*_IN_WINDOW, count // _PARTS) if count >= 4 * size]
+    ps = [float(f_oneway(*np.array_split(scores, count // size)).pvalue) for size in sizes]
     if len(ps) * tests * min(ps) > FALSE_ALARMS:
         return None
     means = np.array([part.mean() for part in np.array_split(log_s, _PARTS)])
@@ -109,60 +100,33 @@ def spells_of(at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:
     clipped = np.clip(log_s, *np.quantile(log_s, [0.001, 0.999]))
     smooth = [uniform_filter1d(log_s, min(width, len(log_s) // 4), mode="nearest") for width in _SMOOTH]
     found = [_two_states(clipped, each > _split(each)) for each in smooth]
-    likelihood, chance, ends = max(found, key=lambda each: each[0])
+    likelihood, chance = max(found, key=lambda each: each[0])
     alone = float(_log_densities(clipped, np.zeros(len(clipped)), 0.0)[:, 0].sum())
     slow = chance > 0.5
     certain = np.maximum(chance, 1 - chance).mean() >= _CERTAIN
     if likelihood < alone + _AHEAD or not certain or slow.all() or not slow.any():
         return None
     factor = float(np.exp(log_s[slow].mean() - log_s[~slow].mean()))
-    lasts, between = _lengths(at_s, slow)
-    if (usual_s := _usual(lasts)) is not None:  # a much shorter one is chance
-        edges = np.flatnonzero(np.diff(slow)) + 1
-        for first, last in pairwise(edges):
-            if slow[first] and at_s[last - 1] - at_s[first] < usual_s / 2:
-                slow[first:last] = False
-        lasts, between = _lengths(at_s, slow)
-    runs = np.flatnonzero(np.diff(slow, prepend=not slow[0]))
-    few = max(len(lasts), len(between)) < _SPELLS or len(lasts) < _SPELLS - 1
-    if factor < _LEAST_FACTOR or few or slow.sum() < _LEAST_CALLS * slow[runs].sum():
-        return None
-    # The mean of an exponential length: the time in the state by the number of its ends, as the process tells both.
-    slow_s, whole_s = float(np.diff(at_s, append=ends_s) @ chance), ends_s - float(at_s[0])
-    apart_s = _usual(between)
-    edges_s = [float(at_s[0]), *((at_s[runs[1:] - 1] + at_s[runs[1:]]) / 2), ends_s]
-    seen_s = tuple(pair for run, pair in zip(runs, pairwise(edges_s), strict=True) if slow[run])
-    return Spells(
-        factor, usual_s or slow_s / ends[1], usual_s is not None, apart_s or (whole_s - slow_s) / ends[0],
-        apart_s is not None, len(lasts), np.where(slow, factor, 1.0), seen_s,
-    )  # fmt: skip
-
-
-def _lengths(at_s: Floats, slow: Bools) -> tuple[Floats, Floats]:
-    """Return the seconds of the whole spells, and of the whole times between spells."""
     edges = np.flatnonzero(np.diff(slow))
-    lengths, inside = np.diff((at_s[edges] + at_s[edges + 1]) / 2), slow[edges[:-1] + 1]
-    return lengths[inside], lengths[~inside]
-
-
-def _usual(lengths: Floats) -> float | None:
-    """Return the length that most have; None if they vary. Of exponential ones, two in a hundred are so alike."""
-    if len(lengths) < _SPELLS:
+    edges_s, inside = (at_s[edges] + at_s[edges + 1]) / 2, slow[edges[:-1] + 1]
+    lasts_s, between_s = np.diff(edges_s)[inside], np.diff(edges_s)[~inside]
+    few = max(len(lasts_s), len(between_s)) < _SPELLS or len(lasts_s) < _SPELLS - 1
+    if factor < _LEAST_FACTOR or few or slow.sum() < _LEAST_CALLS * (len(edges) / 2):
         return None
-    middle = float(np.median(lengths))
-    alike = float((np.abs(lengths - middle) <= _REGULAR * middle).mean())
-    return middle if alike >= (_REGULAR_MOSTLY if len(lengths) > _SPELLS + 1 else 1.0) else None
+    ends = pairwise([float(at_s[0]), *edges_s.tolist(), ends_s])
+    seen_s = tuple(each for each, is_slow in zip(ends, slow[[*edges, -1]], strict=True) if is_slow)
+    return Spells(factor, lasts_s, between_s, np.where(slow, factor, 1.0), seen_s)
 
 
-def _two_states(log_s: Floats, begin: Bools) -> tuple[float, Floats, Floats]:
+def _two_states(log_s: Floats, begin: Bools) -> tuple[float, Floats]:
     """Fit the hidden process, beginning with these slow calls.
 
-    Return the logarithm of its likelihood, the chance of each call to be in a spell, and how often each state ends.
+    Return the logarithm of its likelihood, and the chance of each call to be in a spell.
     """
     each = -(-len(log_s) // _STEPS)
     step_of, begins = np.arange(len(log_s)) // each, np.arange(0, len(log_s), each)
     chance, move = begin.astype(np.float64), np.array([[0.95, 0.05], [0.05, 0.95]])
-    likelihood, ends = -math.inf, np.ones(2)
+    likelihood = -math.inf
     for _ in range(_ROUNDS):
         if min(chance.sum(), (1 - chance).sum()) <= 1:
             break
@@ -171,10 +135,10 @@ def _two_states(log_s: Floats, begin: Bools) -> tuple[float, Floats, Floats]:
         before = likelihood
         states, moves, likelihood = _forward_backward(sums, move)
         move = np.clip(moves / moves.sum(axis=1, keepdims=True), 1e-6, 1 - 1e-6)
-        chance, ends = states[step_of], np.maximum([moves[0, 1], moves[1, 0]], 1.0)
+        chance = states[step_of]
         if abs(likelihood - before) < 1e-3:
             break
-    return likelihood, chance, ends
+    return likelihood, chance
 
 
 def _log_densities(log_s: Floats, chance: Floats, shift: float) -> Floats:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize
 
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["ObservedFaults", "ObservedOutage", "observed_faults_of", "rate_of"]
 
@@ -31,7 +29,6 @@ class ObservedOutage:
 
     from_s: float
     to_s: float
-    calls: int
     over: bool
 
 
@@ -63,7 +60,7 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
     order = np.flatnonzero(ended)[np.argsort(shown_s[ended], kind="stable")]
     failed = calls.failed[order]
     inside = np.zeros(len(calls), dtype=np.bool_)
-    outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
+    outages = [ObservedOutage(*each) for each in notices]
     for from_s, to_s, _ in notices:
         inside |= calls.failed & (calls.ended_s >= from_s) & (calls.begun_s <= to_s)
     for first, last in _runs(failed, _length(failed)):
@@ -78,51 +75,17 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
         if over:  # it ended at an unknown instant, as a pool may have delayed the next call
             to_s = (to_s + next_s) / 2
         if not any(from_s <= until_s and next_s >= since_s for since_s, until_s, _ in notices):
-            outages.append(ObservedOutage(from_s, to_s, len(places), over))
+            outages.append(ObservedOutage(from_s, to_s, over))
     outages.sort(key=lambda outage: outage.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
     quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
-    mttr_s, watched_s = _up_and_down(calls, outages, inside, bool(notices))
-    slow_part = int((calls.failed & ~quick & outside).sum()) / many
-    return ObservedFaults(
-        tuple(outages), mttr_s, watched_s, int((quick & outside).sum()) / many, slow_part, quick_s
-    ), inside
-
-
-def _up_and_down(
-    calls: Calls, outages: Sequence[ObservedOutage], inside: Bools, noticed: bool
-) -> tuple[float | None, float]:
-    """Return the mean length of outages, and the seconds in which it was up.
-
-    A pool does not look at an endpoint that it has ejected: an outage may be over long before the next call, or another
-    one may follow. So calls are looks at a process that is up and down in turn, for exponential times (Kalbfleisch and
-    Lawless, JASA 80, 1985). Notices of a proxy are exact.
-    """
-    if not len(calls):
-        return None, 0.0
-    lasts_s = float(calls.ended_s.max() - calls.begun_s.min())
-    if not outages:
-        return None, lasts_s
+    lasts_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
     down_s = sum(each.to_s - each.from_s for each in outages)
-    mttr_s, up_s = down_s / max(1, sum(each.over for each in outages)), max(lasts_s - down_s, lasts_s / 100)
-    up = ~inside & ~calls.open & ~calls.failed
-    if noticed or not up.any() or not any(each.over for each in outages):
-        return mttr_s, up_s
-    at_s = np.concatenate([calls.begun_s[up], calls.ended_s[up], calls.ended_s[inside]])
-    order = np.argsort(at_s, kind="stable")
-    down = np.repeat([False, True], [2 * int(up.sum()), int(inside.sum())])[order]
-    gaps_s, was, now = np.diff(at_s[order]), down[:-1], down[1:]
-
-    def loss(logs: Floats) -> float:
-        fails, recovers = np.exp(logs)
-        both = fails + recovers
-        goes = -np.expm1(-both * gaps_s) * np.where(was, recovers, fails) / both
-        return -float(np.log(np.maximum(np.where(was == now, 1 - goes, goes), 1e-300)).sum())
-
-    found = minimize(loss, np.log([len(outages) / up_s, 1 / max(mttr_s, 1e-3)]), method="Nelder-Mead")
-    fails, recovers = np.exp(found.x)
-    return float(1 / recovers), len(outages) / float(fails)
+    mttr_s = down_s / max(1, sum(each.over for each in outages)) if outages else None
+    quick_part, slow_part = (int((each & outside).sum()) / many for each in (quick, calls.failed & ~quick))
+    up_s = max(lasts_s - down_s, lasts_s / 100)
+    return ObservedFaults(tuple(outages), mttr_s, up_s, quick_part, slow_part, quick_s), inside
 
 
 def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:

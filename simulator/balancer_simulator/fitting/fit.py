@@ -20,8 +20,8 @@ from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.refusals import ObservedRefusals
 from balancer_simulator.fitting.stages import as_batch, by_stage, problems_at_once
-from balancer_simulator.fitting.survival import LEAST_S, empirical
-from balancer_simulator.fitting.times import FittedTimes, times_of
+from balancer_simulator.fitting.survival import empirical
+from balancer_simulator.fitting.times import times_of
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
@@ -46,7 +46,7 @@ class Fit:
         endpoints: the fit of each.
         cores: by host, the cores that its endpoints share, if they do.
         caller_pattern: the callers.
-        times: durations of calls.
+        times: by endpoint and index of the kind, equally likely durations of calls in ascending order.
         takes_turns: nearly every call went to the endpoint whose turn it was.
         batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
     """
@@ -56,7 +56,7 @@ class Fit:
     endpoints: dict[str, EndpointFit]
     cores: dict[str, int]
     caller_pattern: CallerPattern
-    times: FittedTimes
+    times: dict[str, dict[int, Floats]]
     takes_turns: bool
     batch: Mapping[str, Any] | None = None
 
@@ -98,7 +98,7 @@ class Fit:
             found, sample = self.endpoints[member.name], samples[member.name]
             faults = _recorded(found) if again else _drawn(found, draw)
             endpoints.append(
-                self._endpoint(member, sample, times.of[member.name])
+                self._endpoint(member, sample, times[member.name])
                 | _refusals(member, found.refusals)
                 | {"faults": [*faults, *_single(found)]}
             )
@@ -154,7 +154,7 @@ class Fit:
     @property
     def typical_s(self) -> float:
         """Mean seconds of a call, over endpoints and kinds, each counted once."""
-        return float(np.mean([times.mean() for mine in self.times.of.values() for times in mine.values()]))
+        return float(np.mean([times.mean() for mine in self.times.values() for times in mine.values()]))
 
     @property
     def strategy(self) -> str | None:
@@ -240,19 +240,14 @@ def _single(found: EndpointFit) -> list[dict[str, Any]]:
 
 
 def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
-    """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
-
-    def lengths(mean_s: float, *, fixed: bool) -> dict[str, Any]:
-        many = max(1, spells.whole)
-        drawn_s = mean_s if fixed or draw is None else mean_s * many / float(draw.gamma(many))
-        return {"kind": "deterministic" if fixed else "exponential", "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
-
+    """Return slow spells as a fault, of the lengths that were seen; with `draw`, resampled."""
+    lasts_s, between_s = (
+        each if draw is None else draw.choice(each, len(each)) for each in (spells.lasts_s, spells.between_s)
+    )
     return {
-        "kind": "slow_spells",
-        "factor": float(f"{spells.factor:.6g}"),
-        "between": lengths(spells.between_s, fixed=spells.between_fixed),
-        "lasts": lengths(spells.lasts_s, fixed=spells.lasts_fixed),
-    }
+        "kind": "slow_spells", "factor": float(f"{spells.factor:.6g}"), "between": empirical(between_s),
+        "lasts": empirical(lasts_s),
+    }  # fmt: skip
 
 
 def fit_trace(trace: Trace) -> Fit:

@@ -26,7 +26,6 @@ _VALUES: Final = 50  # that represent all pauses
 FEWEST: Final = 3  # problems
 _SHARED: Final = 1.5  # problems that go through a stage, on average
 _SHORT_S: Final = 1e-4
-_MOST: Final = 16  # stages; if problems come and go between more, each name is one stage
 
 
 def by_stage(trace: Trace) -> Trace | None:
@@ -60,8 +59,6 @@ def as_batch(attempts: Sequence[Attempt], at_once: int) -> dict[str, Any]:
     """
     problems = _problems(attempts)
     parts = {name: _parts(mine) for name, mine in problems.items()}
-    if len({key for mine in parts.values() for key in mine}) > _MOST:
-        parts = {name: _parts(mine, merged=True) for name, mine in problems.items()}
     places = defaultdict[Key, list[float]](list)
     for mine in parts.values():
         for place, key in enumerate(mine):
@@ -103,11 +100,8 @@ def _problems(attempts: Sequence[Attempt]) -> dict[str, list[Attempt]]:
     return found
 
 
-def _parts(mine: Sequence[Attempt], *, merged: bool = False) -> Mapping[Key, Sequence[Attempt]]:
-    """Return the calls of one problem by stage, in order; a stage that comes again is another one, unless `merged`."""
-    if merged:
-        names = list(dict.fromkeys(_apart(each)[1] for each in mine))
-        mine = sorted(mine, key=lambda each: names.index(_apart(each)[1]))
+def _parts(mine: Sequence[Attempt]) -> Mapping[Key, Sequence[Attempt]]:
+    """Return the calls of one problem by stage, in order; a stage that comes again is another one."""
     found: dict[Key, list[Attempt]] = {}
     seen: dict[str, int] = defaultdict(int)
     for stage, calls in groupby(mine, key=lambda each: _apart(each)[1]):

@@ -5,7 +5,6 @@ the more so the fewer calls it had. The factor is shrunk towards the others as w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,26 +13,13 @@ from balancer_simulator.fitting.endpoint import WorkSample
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FittedTimes", "times_of"]
+__all__ = ["times_of"]
 
 _ENOUGH: Final = 50  # ended calls from which on an endpoint is not shrunk
 
 
-@dataclass(frozen=True, slots=True)
-class FittedTimes:
-    """Durations of calls.
-
-    Attributes:
-        of: by endpoint and index of the kind, equally likely times in ascending order.
-        own: likewise, the share that is the endpoint's own, 0 to 1; the rest comes from the others.
-    """
-
-    of: dict[str, dict[int, Floats]]
-    own: dict[str, dict[int, float]]
-
-
-def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int) -> FittedTimes:
-    """Return the times of each kind at each endpoint.
+def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int) -> dict[str, dict[int, Floats]]:
+    """Return, by endpoint and index of the kind, `count` equally likely times in ascending order.
 
     Args:
         samples: by endpoint; one may be empty.
@@ -45,22 +31,21 @@ def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int
     """
     if not any((~each.open).any() for each in samples.values()):
         raise ValueError("no call has ended in it, so the duration of calls is unknown")
-    logs = _shrunk({name: _log_scale(each) for name, each in samples.items()})
+    factors = _factors(samples)
     found: dict[str, dict[int, Floats]] = {name: {} for name in samples}
-    own: dict[str, dict[int, float]] = {name: {} for name in samples}
     for kind in kinds:
-        shape = _shape(samples, logs, kind, count)
+        shape = _shape(samples, factors, kind, count)
         for name, each in samples.items():
             mine = each.kinds == kind
-            ended = int((~each.open[mine]).sum())
-            like_others = shape * np.exp(logs[name])
-            part = own[name][kind] = min(1.0, ended / _ENOUGH)
-            if not ended:
-                found[name][kind] = like_others
-                continue
-            times_s = quantile_means(each.work_s[mine], each.open[mine], count)
-            found[name][kind] = _between(times_s, like_others, part)
-    return FittedTimes(found, own)
+            others, part = shape * factors[name], _part(each.open[mine])
+            times_s = quantile_means(each.work_s[mine], each.open[mine], count) if part else others
+            found[name][kind] = _between(times_s, others, part)
+    return found
+
+
+def _part(open_: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """Return the share of times that an endpoint's own calls tell; the rest comes from the others."""
+    return min(1.0, int((~open_).sum()) / _ENOUGH)
 
 
 def _between(mine: Floats, others: Floats, part: float) -> Floats:
@@ -69,46 +54,22 @@ def _between(mine: Floats, others: Floats, part: float) -> Floats:
     return np.asarray(mixed * (part * mine.mean() + (1 - part) * others.mean()) / mixed.mean())
 
 
-def _shape(samples: Mapping[str, WorkSample], logs: Mapping[str, float], kind: int, count: int) -> Floats:
-    """Return the times of a kind at an endpoint of scale 1, from all endpoints; of all kinds if it has no call."""
-    for of_kind in (True, False):
-        works, opens = [], []
-        for name, each in samples.items():
-            mine = each.kinds == kind if of_kind else each.kinds >= 0
-            works.append(each.work_s[mine] / np.exp(logs[name]))
-            opens.append(each.open[mine])
-        open_ = np.concatenate(opens)
+def _shape(samples: Mapping[str, WorkSample], factors: Mapping[str, float], kind: int, count: int) -> Floats:
+    """Return the times of a kind at an endpoint of factor 1, from all endpoints; of all kinds if it has no call."""
+    for kinds in ([kind], np.unique(np.concatenate([each.kinds for each in samples.values()]))):
+        mine = {name: np.isin(each.kinds, kinds) for name, each in samples.items()}
+        open_ = np.concatenate([each.open[mine[name]] for name, each in samples.items()])
         if (~open_).any():
-            return quantile_means(np.concatenate(works), open_, count)
+            works_s = [each.work_s[mine[name]] / factors[name] for name, each in samples.items()]
+            return quantile_means(np.concatenate(works_s), open_, count)
     raise AssertionError("some call has ended")
 
 
-def _log_scale(sample: WorkSample) -> tuple[float, float, int]:
-    """Return the mean of the logarithm of its times, their variance, and the number of ended ones."""
-    ended = int((~sample.open).sum())
-    if not ended:
-        return 0.0, 1.0, 0
-    log = np.log(np.maximum(quantile_means(sample.work_s, sample.open, max(20, min(ended, 200))), LEAST_S))
-    return float(log.mean()), float(log.var()), ended
-
-
-def _shrunk(scales: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
-    """Return the scales, moved towards their mean, the more the less is known (DerSimonian and Laird, 1986)."""
-    told = {name: each for name, each in scales.items() if each[2]}
-    common = sum(var * many for _, var, many in told.values()) / sum(many for _, _, many in told.values())
-    # A few calls that are alike by chance do not tell how much calls differ.
-    variances = {name: (var * many + common * _ENOUGH) / (many + _ENOUGH) for name, (_, var, many) in told.items()}
-    errors = {name: max(var, 1e-6) / told[name][2] for name, var in variances.items()}
-    weights = {name: 1 / error for name, error in errors.items()}
-    total = sum(weights.values())
-    mean = sum(weights[name] * told[name][0] for name in told) / total
-    excess = sum(weights[name] * (told[name][0] - mean) ** 2 for name in told) - (len(told) - 1)
-    spare = total - sum(weight**2 for weight in weights.values()) / total
-    between = max(0.0, excess / spare) if spare > 0 else 0.0
-    middle = sum(told[name][0] for name in told) / len(told)
-    found = {}
-    for name, each in scales.items():
-        part = between / (between + errors[name]) if name in told else 0.0
-        part = 1.0 if len(told) == 1 and name in told else part
-        found[name] = part * each[0] + (1 - part) * (mean if not between else middle)
-    return found
+def _factors(samples: Mapping[str, WorkSample]) -> dict[str, float]:
+    """Return how many times as long the calls of each endpoint take as those of all, shrunk where calls are few."""
+    logs, parts = {}, {name: _part(each.open) for name, each in samples.items()}
+    for name, each in samples.items():
+        if parts[name]:
+            logs[name] = float(np.log(np.maximum(quantile_means(each.work_s, each.open, 100), LEAST_S)).mean())
+    middle = sum(parts[name] * log for name, log in logs.items()) / sum(parts[name] for name in logs)
+    return {name: float(np.exp(part * (logs.get(name, middle) - middle))) for name, part in parts.items()}

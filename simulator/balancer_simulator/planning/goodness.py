@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
-from balancer_simulator.planning.predicted import FAR
+from balancer_simulator.planning.predicted import FAR, reach_of
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit", "refuse_if_off"]
+__all__ = ["FigureOfFit", "FitCheck", "goodness_of_fit", "refuse_if_off"]
 
 _POINTS: Final = 100
 _FEWEST_RUNS, _MOST_RUNS = 4, 10
@@ -28,24 +27,7 @@ _CALLS: Final = 40_000  # in all runs together, about
 _A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
 _LITTLE: Final = 0.02  # share of the mean call, or of all calls: a smaller difference harms nobody
 
-
-@dataclass(frozen=True, slots=True)
-class GoodnessOfFit:
-    """Durations of calls of an endpoint: `measured` and `fitted`, equally likely times in ascending order."""
-
-    endpoint: str
-    calls: int
-    measured: Floats
-    fitted: Floats
-
-    @property
-    def off(self) -> float:
-        """Relative difference of the fitted mean from the measured one, with its sign."""
-        return float(self.fitted.mean() / self.measured.mean() - 1)
-
-    def at(self, q: float) -> tuple[float, float]:
-        """Return the measured and the fitted quantile."""
-        return float(np.quantile(self.measured, q)), float(np.quantile(self.fitted, q))
+Runs = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +40,15 @@ class FigureOfFit:
         measured: in the trace.
         runs: in each run.
         least: a difference below this does not count, because it harms nobody.
+        of_waits: whether it is one of waits.
     """
 
     name: str
     unit: str
     measured: float
     runs: Floats
-    least: float
+    least: float = 0.0
+    of_waits: bool = False
 
     @property
     def fitted(self) -> float:
@@ -72,77 +56,49 @@ class FigureOfFit:
         return float(self.runs.mean())
 
     @property
-    def off(self) -> float:
-        """Relative difference from the measured one, with its sign; infinite if that is 0 and the fitted one is not."""
-        if not self.measured:
-            return math.inf if self.fitted else 0.0
-        return self.fitted / self.measured - 1
+    def is_off(self) -> bool:
+        """Whether it is off by more than `FAR`, and by more than runs differ among themselves."""
+        apart = abs(self.fitted - self.measured)
+        return apart > max(FAR * self.measured, self.least, reach_of(self.runs, 0.975))
 
     @property
-    def is_far(self) -> bool:
-        """Whether it is off by more than `FAR`."""
-        return abs(self.off) > FAR and abs(self.fitted - self.measured) > self.least
-
-    @property
-    def is_chance(self) -> bool:
-        """Whether runs differ among themselves by as much as from the trace."""
-        many = len(self.runs)
-        reach = float(stdtrit(many - 1, 0.975)) * float(self.runs.std(ddof=1)) * math.sqrt(1 + 1 / many)
-        return abs(self.measured - self.fitted) <= reach
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """The measured and the fitted value, with their unit."""
+    def values(self) -> tuple[str, str, str]:
+        """The measured and the fitted value, with their unit, and how far it is off."""
         measured, fitted = (
-            (f"{100 * each:.3g}%" if self.unit == "%" else f"{each:.3g} s") for each in (self.measured, self.fitted)
+            f"{100 * each:.3g}%" if self.unit == "%" else f"{each:.3g} s" for each in (self.measured, self.fitted)
         )
-        return measured, fitted
-
-    @property
-    def apart(self) -> str:
-        """How far it is off."""
-        return f"{self.off:+.0%}" if math.isfinite(self.off) else "none in the trace"
+        off = self.fitted / self.measured - 1 if self.measured else math.inf * self.fitted if self.fitted else 0.0
+        return measured, fitted, f"{off:+.0%}" if math.isfinite(off) else "none in the trace"
 
     @property
     def words(self) -> str:
         """Both values, in a sentence."""
-        measured, fitted = self.values
-        return f"{self.name} {measured} in the trace, {fitted} in runs of the fit"
+        return "{} {} in the trace, {} in runs of the fit".format(self.name, *self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class FitCheck:
-    """A fit beside its trace.
+    """A fit beside its trace: mean times at each endpoint, refusals, waits; of a pipeline, how long it takes."""
 
-    Attributes:
-        calls: durations of calls, of each endpoint that has enough.
-        figures: of the calls: the mean time at each endpoint, and the share that is refused.
-        waits: mean, p99, and the share that waits.
-    """
-
-    calls: tuple[GoodnessOfFit, ...]
     figures: tuple[FigureOfFit, ...]
-    waits: tuple[FigureOfFit, ...]
 
     def off(self, *, waits: bool = True) -> list[FigureOfFit]:
-        """Return the figures that are off by more than `FAR`, and not by chance."""
-        return [each for each in (*self.figures, *(self.waits if waits else ())) if each.is_far and not each.is_chance]
+        """Return the figures that are off."""
+        return [each for each in self.figures if each.is_off and (waits or not each.of_waits)]
 
     def lines(self) -> Iterator[str]:
         """Yield what a reader must know before anything else: that the fit is off, and by how much."""
         if off := self.off():
             yield "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
-            yield from (f"  {each.words} ({each.apart})" for each in off)
+            yield from (f"  {each.words} ({each.values[2]})" for each in off)
 
     @property
     def data(self) -> dict[str, Any]:
         """All figures as plain data."""
         return {
-            each.name.rstrip(":"): {
-                "measured": each.measured, "fitted": each.fitted, "off": each.is_far, "by_chance": each.is_chance
-            }
-            for each in (*self.figures, *self.waits)
-        }  # fmt: skip
+            each.name.rstrip(":"): {"measured": each.measured, "fitted": each.fitted, "off": each.is_off}
+            for each in self.figures
+        }
 
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
@@ -150,31 +106,24 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
     many = min(_MOST_RUNS, max(_FEWEST_RUNS, _CALLS // max(1, len(fit.prepared.attempts))))
     scenario = fit.scenario(replications=many).changed(seed=seed)
     runs = [_spans(simulate_once(scenario, fit.policy, number)) for number in range(many)]
-    calls, figures = [], []
-    url_of = {member.name: member.url for member in fit.members}
-    for name, each in fit.endpoints.items():
-        url = url_of[name]
-        times = [
-            np.array([span.ended_s - span.started_s for span in spans if span.url == url and span.ok]) for spans in runs
-        ]
-        known = ~each.sound.open
-        if known.sum() < 2 or any(len(mine) < 2 for mine in times):
-            continue
-        measured = quantile_means(each.sound.held_s, each.sound.open, _POINTS)
-        every = np.concatenate(times)
-        fitted = quantile_means(every, np.zeros(len(every), dtype=np.bool_), _POINTS)
-        calls.append(GoodnessOfFit(name, int(known.sum()), measured, fitted))
-        means = np.array([mine.mean() for mine in times])
-        figures.append(FigureOfFit(f"{name}: a call takes", "s", float(measured.mean()), means, 0.0))
-    refused = np.mean([each.outcome == "overload" for each in fit.prepared.attempts])
+    return FitCheck((*_calls(fit, runs), *_waits(fit, runs)))
+
+
+def _calls(fit: Fit, runs: Runs) -> Iterator[FigureOfFit]:
+    for member in fit.members:
+        sound = fit.endpoints[member.name].sound
+        times = [[s.ended_s - s.started_s for s in spans if s.url == member.url and s.ok] for spans in runs]
+        if (~sound.open).sum() > 1 and all(len(mine) > 1 for mine in times):
+            measured = quantile_means(sound.held_s, sound.open, _POINTS).mean()
+            means = np.array([np.mean(mine) for mine in times])
+            yield FigureOfFit(f"{member.name}: a call takes", "s", float(measured), means)
+    tried = fit.prepared.attempts
+    refused = float(np.mean([each.outcome == "overload" for each in tried]))
     shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
-    figures.append(FigureOfFit("refused calls:", "%", float(refused), shares, _LITTLE))
+    yield FigureOfFit("refused calls:", "%", refused, shares, _LITTLE)
     if fit.batch is not None:
         ends_s = np.array([max(each.ended_s for each in spans) - min(each.asked_s for each in spans) for spans in runs])
-        tried = fit.prepared.attempts
-        took_s = max(each.ended_s for each in tried) - min(each.asked_s for each in tried)
-        figures.append(FigureOfFit("the run takes", "s", took_s, ends_s, 0.0))
-    return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
+        yield FigureOfFit("the run takes", "s", fit.prepared.lasts_s, ends_s)
 
 
 def _spans(record: Record) -> Sequence[Any]:
@@ -184,16 +133,17 @@ def _spans(record: Record) -> Sequence[Any]:
     return list(calls.itertuples())
 
 
-def _waits(fit: Fit, runs: Sequence[Sequence[Any]]) -> Iterator[FigureOfFit]:
+def _waits(fit: Fit, runs: Runs) -> Iterator[FigureOfFit]:
     measured = np.array([each.waited_s for each in fit.prepared.attempts])
     fitted = [np.array([span.started_s - span.asked_s for span in spans] or [0.0]) for spans in runs]
     call_s = float(np.mean([each.held_s for each in fit.prepared.attempts]))
     least_s = max(_A_WAIT * call_s, fit.prepared.moment_s)
-    for name, of in (("the mean wait:", np.mean), ("the p99 of waits:", lambda waits: np.quantile(waits, 0.99))):
-        least = (_LITTLE if of is np.mean else FAR) * call_s + least_s
-        yield FigureOfFit(name, "s", float(of(measured)), np.array([of(each) for each in fitted]), least)
-    shares = [float((each > least_s).mean()) for each in (measured, *fitted)]
-    yield FigureOfFit("calls that wait:", "%", shares[0], np.array(shares[1:]), 2 * _LITTLE)
+    for name, unit, least, of in (
+        ("the mean wait:", "s", _LITTLE * call_s + least_s, np.mean),
+        ("the p99 of waits:", "s", FAR * call_s + least_s, lambda waits: np.quantile(waits, 0.99)),
+        ("calls that wait:", "%", 2 * _LITTLE, lambda waits: np.mean(waits > least_s)),
+    ):
+        yield FigureOfFit(name, unit, float(of(measured)), np.array([of(each) for each in fitted]), least, True)
 
 
 def refuse_if_off(fit: Fit, *, waits: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 A pool is the first part of a chain: today's endpoints, those that do most for their cost first, then copies of the
 first one or, if all cost the same, of the middle one. More of a chain is never slower, so their number is found by
-bisection, for the best callers, capacities and strategy.
+bisection, for the best callers and strategy.
 """
 
 import math
@@ -16,20 +16,16 @@ from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.planning.goodness import refuse_if_off
 from balancer_simulator.planning.planner import Forecast, Planner
-from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.planning.what_if import WhatIf, callers_of, from_0, rate_of_work, url_of, whole_of
+from balancer_simulator.planning.what_if import WhatIf, callers_of, check_ranges, from_0, rate_of_work, url_of, whole_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, OnOff, Poisson
 from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["KNEE_LOADS", "STRATEGIES", "Goal", "PoolPlan", "Setting", "plan"]
+__all__ = ["STRATEGIES", "Goal", "PoolPlan", "Setting", "plan"]
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 """Tried beside the present one, by default."""
-
-KNEE_LOADS: Final = (0.5, 0.75, 1.0, 1.25, 1.5)
-"""Loads at which the knee is shown, in times of the load asked for."""
 
 _MOST_OPEN: Final = 200  # endpoints: more are not tried
 _MOST_CLOSED: Final = 24  # likewise, or twice the present number if that is more
@@ -37,7 +33,6 @@ _TIMES: Final = 4  # times the present endpoints: more are not tried for a deadl
 _CALLS: Final = 10_000  # a longer run is cut: a p99 hardly changes, and each further call takes time
 _BUSY: Final = 0.8  # share of the time: where the search begins
 _IDLE: Final = 4.0  # times the load: with so many endpoints hardly any request waits
-_KNEE_DRAWS: Final = 6
 _TODAY_DRAWS: Final = 5  # that tell how many requests are lost today
 _BETTER: Final = 0.02  # share of the time that another setting must save to replace the present one
 _LOST: Final = 0.001  # share of the requests that may be lost, if it is not more today
@@ -80,15 +75,13 @@ class Goal:
     def check(self) -> None:
         """Raise ConfigError if a number is out of range."""
         name = "--deadline" if self.p99_s is None else "--p99"
-        for option, value, right, allowed in (
+        check_ranges([
             (name, self.at_most, self.at_most > 0, "more than 0"),
             ("--load", self.load, 0 < self.load <= 100, "more than 0 and at most 100, e.g. x1.5"),
             ("--losing", self.losing, self.losing >= 0, "a whole number, 0 or more"),
             ("--certainty", self.certainty, 0.5 <= self.certainty < 1, "at least 0.5 and less than 1, e.g. 0.95"),
             *(("--cost", cost, 0 < cost < math.inf, "more than 0") for cost in (self.costs or {}).values()),
-        ):
-            if not right:
-                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
+        ])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +142,6 @@ class PoolPlan:
         chosen: the cheapest that keeps the goal; None if there is none.
         nearest: the nearest that does not: one endpoint less than `chosen`, or the best of all.
         tried: all.
-        knee: with a p99: of "as it is", "answer" and "one more", the p99 at each load.
         most_lost: share of the requests that may be lost.
         remarks: assumptions, and where the search stopped; a sentence each.
     """
@@ -159,7 +151,6 @@ class PoolPlan:
     chosen: Setting | None
     nearest: Setting | None
     tried: tuple[Setting, ...]
-    knee: dict[str, dict[float, Predicted]]
     most_lost: float
     remarks: tuple[str, ...] = ()
 
@@ -247,8 +238,7 @@ class _Search:
         }
         self._today = WhatIf(load=goal.load, capacities=known, callers=callers_of(self._base.workload))
         now = planner.policy(WhatIf()).strategy
-        self._variants: list[dict[str, Any]] = [] if self._is_open else self._capacities()
-        self._variants += [{"settings": {"strategy": name}} for name in dict.fromkeys(strategies) if name != now]
+        self._others = [{"strategy": name} for name in dict.fromkeys(strategies) if name != now]
 
     def found(self) -> PoolPlan:
         """Return the answer: the fewest endpoints, then what other settings save."""
@@ -262,16 +252,15 @@ class _Search:
             best = improved if math.isfinite(improved.sure) else None
         else:
             best = self._fewest(improved.change)
-            for patch in self._variants:
-                best = self._fewer(replace((best or improved).change, **patch), best) or best
+            for settings in self._others:
+                best = self._fewer(replace((best or improved).change, settings=settings), best) or best
             if best is None:
                 remarks.append(f"more than {self._most} endpoints were not tried")
         tried = list(self._known.values())
         failing = [each for each in tried if not self._does(each)]
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
         nearest = min(cheaper or failing, key=lambda each: (each.sure, each.cost), default=None)
-        knee = self._knee(present, best or nearest or present) if self._is_open else {}
-        return PoolPlan(goal, present, best, nearest, tuple(tried), knee, self._most_lost, tuple(remarks))
+        return PoolPlan(goal, present, best, nearest, tuple(tried), self._most_lost, tuple(remarks))
 
     # -- settings ------------------------------------------------------------------------------------
 
@@ -318,29 +307,16 @@ class _Search:
         return min(workload.samples, -(-slots // max(stage.workers for stage in workload.stages)))
 
     def _improved(self, present: Setting) -> Setting:
-        """Return the best after changes of callers, then of capacities, then of strategies, with today's endpoints."""
+        """Return the best after changes of callers, then of strategies, with today's endpoints."""
         best = present
         if not self._is_open:
             crew, workload = self._crew(self._today), self._base.workload
             most = workload.samples if isinstance(workload, Batch) else 2 * crew
             for callers in (crew, min(most, 2 * crew)):
                 best = self._better(best, self._tried(replace(best.change, callers=callers)))
-        for patch in self._variants:
-            change = replace(best.change, **patch)
-            best = self._better(best, self._tried(change))
-            if not self._is_open and self._crew(change) > (change.callers or 0):  # or the slots would stay empty
-                best = self._better(best, self._tried(replace(change, callers=self._crew(change))))
+        for settings in self._others:
+            best = self._better(best, self._tried(replace(best.change, settings=settings)))
         return best
-
-    def _capacities(self) -> list[dict[str, Any]]:
-        """Return other capacities of all: as many slots as calls are worked on, and twice as many as today, if seen."""
-        now, works, twice = dict[str, int](), dict[str, int](), dict[str, int]()
-        for url, model in self._models.items():
-            seen = model.seen_at_once
-            now[url] = most = model.capacity if model.capacity < NO_LIMIT else seen or model.capacity
-            works[url] = min(most, model.parallel or model.capacity)
-            twice[url] = max(most, min(2 * most, seen or 2 * most))
-        return [{"capacities": each} for each in (works, twice) if each != now]
 
     @staticmethod
     def _better(best: Setting, other: Setting) -> Setting:
@@ -396,21 +372,6 @@ class _Search:
 
     def _does(self, found: Setting) -> bool:
         return _keeps(found, self._goal, self._most_lost)
-
-    def _knee(self, present: Setting, best: Setting) -> dict[str, dict[float, Predicted]]:
-        """Return the p99 over the load of today's pool, of the answer, and of one endpoint more."""
-        add = {**best.change.add, self._kind: best.change.add.get(self._kind, 0) + 1}
-        found: dict[str, dict[float, Predicted]] = {"as it is": {}, "answer": {}, "one more": {}}
-        loads = [round(part * self._goal.load, 4) for part in KNEE_LOADS]
-        for line, change in zip(
-            found.values(), (present.change, best.change, replace(best.change, add=add)), strict=True
-        ):
-            if (left := self._left(change)) is not None:
-                at_loads = [replace(left, load=load) for load in loads]
-                for load, each in zip(loads, self._planner.forecasts(at_loads, draws=_KNEE_DRAWS), strict=True):
-                    if each.all_over and len(each.values.get(self._goal.figure, ())) == each.count:
-                        line[load] = each.figures[self._goal.figure]
-        return found
 
 
 def _seen(model: EndpointModel) -> EndpointModel:

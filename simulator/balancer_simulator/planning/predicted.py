@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FAR", "Predicted", "prediction_of", "sure_below"]
+__all__ = ["FAR", "Predicted", "prediction_of", "reach_of", "sure_below"]
 
 FAR: Final = 0.15
 """A fit is off if a figure of calls or waits differs by more than this part."""
@@ -43,7 +43,7 @@ def prediction_of(values: Sequence[float]) -> Predicted:
     found = np.array(values)
     positive = bool((found > 0).all())
     scaled = np.log(found) if positive else found
-    half = _reach(scaled, 0.975)
+    half = reach_of(scaled, 0.975)
     ends = np.array([np.median(scaled), scaled.mean() - half, scaled.mean() + half])
     value, low, high = np.exp(ends) if positive else np.maximum(ends, 0.0)
     return Predicted(float(value), float(low), float(high))
@@ -52,9 +52,10 @@ def prediction_of(values: Sequence[float]) -> Predicted:
 def sure_below(values: Sequence[float], certainty: float) -> float:
     """Return what the next value is below with this certainty: the upper end of an interval with one end."""
     logs = np.log(np.maximum(values, 1e-9))
-    return float(np.exp(logs.mean() + _reach(logs, certainty)))
+    return float(np.exp(logs.mean() + reach_of(logs, certainty)))
 
 
-def _reach(values: Floats, quantile: float) -> float:
+def reach_of(values: Floats, quantile: float) -> float:
+    """Return by how much the next value may be above the mean of these, which are normal, at a quantile."""
     count = len(values)
     return float(stdtrit(count - 1, quantile) * values.std(ddof=1)) * math.sqrt(1 + 1 / count)

@@ -5,34 +5,55 @@ The same tables are text, part of a command's output and part of a page.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
-from balancer.reporting.document import Block, Cell, Column, ColumnKind, Paragraph, Section, Table, identifier, table
+from balancer.reporting.document import (
+    Block,
+    Cell,
+    Column,
+    ColumnKind,
+    Paragraph,
+    Section,
+    Table,
+    Tone,
+    identifier,
+    table,
+)
 from balancer.reporting.terminal import print_sections
-from balancer.reporting.words import NOTHING, count, percent, seconds
+from balancer.reporting.words import NOTHING, count, percent, seconds, times
+from balancer_simulator.planning.goodness import FitCheck
 from balancer_simulator.planning.predicted import Predicted
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import figure_of, scale_of
 
 if TYPE_CHECKING:
     from balancer_simulator.planning.plan import PoolPlan, Setting
 
 __all__ = [
     "Prediction",
-    "config_remarks", "interval_words", "plan_sections", "plan_verdict", "prediction_sections",
-    "value_words",
+    "config_remarks", "fit_section", "interval_words", "plan_data", "plan_sections", "plan_verdict",
+    "prediction_data", "prediction_sections",
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
-_SECONDS: Final = 0.9995  # from here on "1.00 s" and not "1000 ms"
-_HOURS: Final = 9999.5
-_TIMES: Final = 3.0  # from here on "x 3" and not "+200%"
-_HOUR_S: Final = 3600.0
 _SHARE: Final = "lost"  # a figure whose unit is a share
 _TEXT, _MEASURE = ColumnKind.TEXT, ColumnKind.MEASURE
+
+
+# -- a fit ---------------------------------------------------------------------------------------------
+
+
+def fit_section(held: FitCheck) -> Section:
+    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
+    columns = [Column("", ColumnKind.NAME), *map(Column, ("in the trace", "in the fit", "off by"))]
+    rows = list[tuple[Cell | str, ...]]()
+    for each in sorted(held.figures, key=lambda each: not each.is_off):
+        measured, fitted, off = each.values
+        rows.append((each.name.rstrip(":"), measured, fitted, Cell(off, tone=Tone.BAD if each.is_off else Tone.PLAIN)))
+    return Section("in the trace, and in runs of the fitted scenario", (table(columns, rows),))
 
 
 # -- a prediction --------------------------------------------------------------------------------------
@@ -89,6 +110,27 @@ def prediction_sections(found: Prediction) -> list[Section]:
     return sections
 
 
+def prediction_data(found: Prediction) -> dict[str, Any]:
+    """Return a prediction of a next run as plain data."""
+    return {
+        "changes": list(found.changes),
+        "draws": found.draws,
+        "recorded": found.recorded,
+        "today": _plain(found.today or found.figures),
+        "changed": _plain(found.figures) if found.today else None,
+        "shares": {
+            "recorded": found.recorded_shares, "today": _plain(found.today_shares or found.shares),
+            "changed": _plain(found.shares) if found.today else None,
+        },
+        "off": list(found.off),
+        "remarks": list(found.remarks),
+    }  # fmt: skip
+
+
+def _plain(figures: Mapping[str, Predicted]) -> dict[str, dict[str, float]]:
+    return {name: asdict(each) for name, each in figures.items()}
+
+
 def _beside(
     head: str,
     names: Mapping[str, tuple[str, str]],
@@ -104,12 +146,12 @@ def _beside(
     columns += [] if today else [Column("predicted", _MEASURE)]
     rows = []
     for name, (heading, meaning) in names.items():
-        was = recorded.get(name)
+        was, now, then = recorded.get(name), today.get(name), found.get(name)
         row = [Cell(heading, meaning=meaning)]
-        row += [Cell(NOTHING if was is None else value_words(kind[name], was))] if recorded else []
-        row += [Cell(interval_words(kind[name], today.get(name)))] if today else []
-        row += [Cell(interval_words(kind[name], found.get(name)))]
-        row += [Cell(_apart(today.get(name), found.get(name)))] if today else []
+        row += [Cell(NOTHING if was is None else _value_words(kind[name], was))] if recorded else []
+        row += [Cell(interval_words(kind[name], now))] if today else []
+        row += [Cell(interval_words(kind[name], then))]
+        row += [Cell(times(then.value, now.value) if now and then else NOTHING)] if today else []
         rows.append(tuple(row))
     return table(columns, rows)
 
@@ -162,7 +204,7 @@ def config_remarks(found: "PoolPlan", setting: "Setting") -> list[str]:
 
 
 def plan_sections(found: "PoolPlan") -> list[Section]:
-    """Return the answer, the settings beside it, its shares by endpoint and the knee, for a terminal or a page."""
+    """Return the answer, the settings beside it, and its shares by endpoint."""
     said, answer = [plan_verdict(found)], found.chosen or found.nearest
     if answer is not None:
         said += ["slots: " + ", ".join(f"{url} {slots}" for url, slots in answer.slots.items()), *_made_up(answer)]
@@ -173,15 +215,33 @@ def plan_sections(found: "PoolPlan") -> list[Section]:
         rows = [(identifier(url), interval_words(_SHARE, each)) for url, each in answer.forecast.share_of.items()]
         shares = table([Column("endpoint", ColumnKind.NAME), Column("share", _MEASURE)], rows)
         sections.append(Section("share of the calls, by endpoint of the answer", (shares,), "shares", "Shares"))
-    if found.knee:
-        loads = sorted({load for line in found.knee.values() for load in line})
-        lines = [
-            (f"x {load:g}", *(interval_words(found.goal.figure, each.get(load)) for each in found.knee.values()))
-            for load in loads
-        ]
-        knee = table([Column("load"), *map(Column, found.knee)], lines)
-        sections.append(Section("p99 by load, in times of today's", (knee,), "load", "By load"))
     return sections
+
+
+def plan_data(found: "PoolPlan") -> dict[str, Any]:
+    """Return the answer, all settings that were tried, and the knee, as plain data."""
+    named = {"present": found.present, "chosen": found.chosen, "nearest": found.nearest}
+    return {
+        "verdict": plan_verdict(found),
+        "goal": {name: value for name, value in asdict(found.goal).items() if value not in (None, math.inf)},
+        **{name: each and _data(found, each) for name, each in named.items()},
+        "tried": [_data(found, each) for each in found.tried],
+        "remarks": list(found.remarks),
+    }
+
+
+def _data(found: "PoolPlan", setting: "Setting") -> dict[str, Any]:
+    return {
+        "strategy": setting.strategy,
+        "callers": setting.callers,
+        "endpoints": setting.slots,
+        "made_up": setting.made_up,
+        "cost": setting.cost,
+        "figures": _plain(setting.forecast.figures),
+        "shares": _plain(setting.forecast.share_of),
+        "sure_s": setting.sure,
+        "does": found.does(setting),
+    }
 
 
 def _settings_table(found: "PoolPlan") -> Table:
@@ -216,31 +276,15 @@ def interval_words(name: str, found: Predicted | None) -> str:
     """Return a figure with its unit and interval, e.g. "182 ms (177 to 187)"."""
     if found is None:
         return NOTHING
-    scale, unit = _scale(name, found.value or found.high)
+    scale, unit = scale_of(found.value or found.high, figure_of(name).unit)
     value, low, high = (_digits(scale * each) for each in (found.value, found.low, found.high))
     return f"{value}{unit} ({low} to {high})"
 
 
-def value_words(name: str, value: float) -> str:
-    scale, unit = _scale(name, value)
+def _value_words(name: str, value: float) -> str:
+    scale, unit = scale_of(value, figure_of(name).unit)
     return f"{_digits(scale * value)}{unit}"
 
 
 def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
-
-
-def _scale(name: str, value: float) -> tuple[float, str]:
-    """Return the factor and the name of the unit that suits a value of a figure."""
-    kind = figure_of(name).unit
-    if kind == "s":
-        return (1000.0, " ms") if value < _SECONDS else (1.0, " s") if value < _HOURS else (1 / _HOUR_S, " h")
-    return (100.0, "%") if kind == "part" else (1.0, "")
-
-
-def _apart(before: Predicted | None, after: Predicted | None) -> str:
-    """Return the difference in percent, or how many times as much it is."""
-    if before is None or after is None or not before.value:
-        return NOTHING
-    times = after.value / before.value
-    return f"\u00d7 {times:.3g}" if times >= _TIMES else f"{times - 1:+.0%}".replace("+0%", "0%").replace("-0%", "0%")

@@ -5,8 +5,9 @@ Recorded arrivals keep their shape: fewer are a random part of them, more are co
 
 import math
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count as count_from
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, FailWithin, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Workload
 from balancer_simulator.studies.study import chosen_policies
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "block_of",
     "blocks_of",
     "callers_of",
+    "check_ranges",
     "from_0",
     "rate_of_work",
     "scaled_arrivals",
@@ -104,7 +106,7 @@ class WhatIf:
             ConfigError: there is no such setting or strategy, or a number is out of range.
         """
         several = "a whole number, 1 or more"
-        for option, value, right, allowed in (
+        check_ranges([
             ("--load", self.load, 0 < self.load <= _MOST_LOAD, f"more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3"),
             ("--callers", self.callers or 0, self.callers is None or self.callers > 0, several),
             *(("--capacity", each, each > 0, several) for each in self.capacities.values()),
@@ -112,9 +114,7 @@ class WhatIf:
             ("--add", sum(self.add.values()), sum(self.add.values()) <= _MOST_ADDED, f"at most {_MOST_ADDED} in all"),
             *(("--slower", x, 0 < x < math.inf, "more than 0, e.g. 2 for twice as long") for x in self.slower.values()),
             *(("--gone", s, 0 <= s < math.inf, "0 or more, in seconds after the begin") for s in self.gone.values()),
-        ):
-            if not right:
-                raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
+        ])  # fmt: skip
         for key in self.settings:
             name, *path = key.split(".")
             if name not in _SETTINGS or (name == "strategy" and path):
@@ -129,14 +129,13 @@ class WhatIf:
             ConfigError: one of them does not apply.
         """
         self.check()
-        workload = scenario.workload
-        if isinstance(workload, Closed | Batch):
-            if self.load != 1.0:
-                raise ConfigError(
-                    f"--load: {callers_of(workload)} callers wait for their answers (a closed loop), so there are no "
-                    "arrivals to scale; use --callers"
-                )
-        elif self.callers is not None:
+        callers = callers_of(scenario.workload)
+        if callers is not None and self.load != 1.0:
+            raise ConfigError(
+                f"--load: {callers} callers wait for their answers (a closed loop), so there are no arrivals to scale; "
+                "use --callers"
+            )
+        if callers is None and self.callers is not None:
             raise ConfigError(
                 "--callers: calls come whether or not earlier ones have ended (open arrivals); use --load"
             )
@@ -146,15 +145,14 @@ class WhatIf:
         left = [model for model in scenario.endpoints if model.url not in without]
         if not left:
             raise ConfigError("--without: no endpoint is left; leave out fewer")
-        by_url: dict[str, dict[str, Any]] = {}
-        for option, values in (("--capacity", self.capacities), ("--slower", self.slower), ("--gone", self.gone)):
-            by_url[option] = {url_of(option, name, urls): value for name, value in values.items()}
-            if gone := [url for url in by_url[option] if url in without]:
+        by_url: dict[str, Any] = {}
+        for option, name in (("--capacity", "capacities"), ("--slower", "slower"), ("--gone", "gone")):
+            by_url[name] = {url_of(option, each, urls): value for each, value in getattr(self, name).items()}
+            if gone := [url for url in by_url[name] if url in without]:
                 raise ConfigError(f"{option}: {gone[0]} is left out by --without; give one of the two")
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {url_of("--add", name, urls) if name else median: many for name, many in self.add.items()}
-        capacities, slower, gone_s = by_url.values()
-        found = replace(self, without=without, capacities=capacities, slower=slower, gone=gone_s, add=add)
+        found = replace(self, without=without, add=add, **by_url)
         found.applied(scenario)
         return found
 
@@ -182,7 +180,9 @@ class WhatIf:
             "policies": [self.policy(scenario.policies[0])] if scenario.policies else [],
         }  # fmt: skip
         if self.callers is not None:
-            values["workload"] = _with_callers(scenario.workload, self.callers)
+            workload, samples = scenario.workload, getattr(scenario.workload, "samples", None)
+            update = {"workers": self.callers} if samples is None else {"samples_at_once": min(self.callers, samples)}
+            values["workload"] = workload.model_copy(update=update)
         for key, value in self.settings.items():
             name, *path = key.split(".")
             if name not in ("strategy", "options"):
@@ -226,6 +226,13 @@ _KEYS: Final = ", ".join(_SETTINGS)
 _NO_SCENARIO: Any = None  # the policies are given
 
 
+def check_ranges(rows: Iterable[tuple[str, float, bool, str]]) -> None:
+    """Raise ConfigError if an option has a wrong number: its name, the number, whether it is right, what is allowed."""
+    for option, value, right, allowed in rows:
+        if not right:
+            raise ConfigError(f"{option}: found {value:g}; it must be {allowed}")
+
+
 def url_of(option: str, name: str, urls: Mapping[str, str]) -> str:
     """Return the URL of an endpoint that is named, or has that URL in any of its forms."""
     if name in urls:
@@ -267,7 +274,7 @@ def _twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]
     Its name shows which one it copies. `taken` are the URLs that it may not have.
     """
     like = re.sub(r"[^A-Za-z0-9]+", "-", model.url.split("://")[-1]).strip("-")
-    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
+    names = (f"{'one' if number == 1 else number}-more-like-{like}" for number in count_from(1))
     name = next(name for name in names if f"http://{name}/" not in taken)
     host = model.endpoint(model.url).host or ""
     if host in hosts:
@@ -278,13 +285,6 @@ def _twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]
 def callers_of(workload: Workload) -> int | None:
     """Return how many callers wait for their answers, or how many samples are at once; None: arrivals are open."""
     return workload.samples_at_once if isinstance(workload, Batch) else getattr(workload, "workers", None)
-
-
-def _with_callers(workload: Workload, callers: int) -> Workload:
-    """Return the workload with so many callers; a batch with so many samples at once, if it has them."""
-    if isinstance(workload, Batch):
-        return workload.model_copy(update={"samples_at_once": min(callers, workload.samples)})
-    return workload.model_copy(update={"workers": callers})
 
 
 # -- more load -----------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from balancer.values.urls import identity_of
 from balancer_simulator.scenario.endpoints import (
     CrashRepair,
     EndpointModel,
-    FailWithin,
     Fault,
     SlowSpells,
     TimedFault,
@@ -21,7 +20,6 @@ from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conver
 
 __all__ = ["problems_in"]
 
-_LEAST_S: Final = 1e-6  # a worker without think time would ask again more often, and the run would not end
 # Requests, bursts or crashes in a run: several minutes of computing, and more than any figure needs.
 _MOST_EVENTS: Final = 100_000_000
 _ROUND_S: Final = 0.001  # pause of a worker without think time after a request that is over at once
@@ -43,8 +41,8 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     if scenario.is_batch and scenario.warmup_s:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
     checks = (
-        _impossible, _too_late, _too_much, _too_short, _unlike_production, _quotas_amiss, _never_overflows,
-        _holders_amiss, _prompts_amiss, _kinds_amiss,
+        _impossible, _too_late, _too_much, _unlike_production, _quotas_amiss, _never_overflows,
+        _prompts_amiss, _kinds_amiss,
     )  # fmt: skip
     return [*found, *(line for check in checks for line in check(scenario))]
 
@@ -52,9 +50,6 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
 def _kinds_amiss(scenario: ScenarioFields) -> Iterator[str]:
     """Yield kinds that there are not, and kinds that no endpoint can serve."""
     workload, kinds = scenario.workload, scenario.requests.kinds
-    last = max(workload.kinds, default=0) if isinstance(workload, Arrivals) else 0
-    if last >= len(kinds):
-        yield f"workload.kinds: found {last}, but requests.kinds has {len(kinds)}; the first is 0"
     stages = workload.stages if isinstance(workload, Batch) else []
     named = [(f"workload.stages[{n}].kind", stage.kind) for n, stage in enumerate(stages) if stage.kind is not None]
     named += [(f"endpoints[{n}].services", name) for n, each in enumerate(scenario.endpoints) for name in each.services]
@@ -100,16 +95,6 @@ def _never_overflows(scenario: ScenarioFields) -> Iterator[str]:
             f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
             f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
         )
-
-
-def _holders_amiss(scenario: ScenarioFields) -> Iterator[str]:
-    """Yield holders that no request has, and shares that nobody has."""
-    known = {"*", *(kind.holder for kind in scenario.requests.kinds)}
-    yield from (
-        f"holders: no kind of requests has holder = {name!r}" for name in sorted(scenario.holders.keys() - known)
-    )
-    if scenario.holders and not scenario.fairness:
-        yield 'holders: they have no effect without fairness = "holder"; set it, or leave them out'
 
 
 def _prompts_amiss(scenario: ScenarioFields) -> Iterator[str]:
@@ -179,37 +164,12 @@ def _too_late(scenario: ScenarioFields) -> list[str]:
     ]
 
 
-def _too_short(scenario: ScenarioFields) -> list[str]:
-    """Return times so short that a run never ends, because callers ask again at once."""
-    requests = scenario.requests
-    quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
-    quick += [(f"endpoints[{n}].refuse_s", model.refuse_s) for n, model in enumerate(scenario.endpoints)]
-    limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
-    limits += [
-        (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
-        for number, kind in enumerate(requests.kinds)
-    ]
-    return [
-        f"{place}: found {time_s:g}; it must be {allowed} {_LEAST_S:g}"
-        for times, allowed in ((quick, "0 or at least"), (limits, "at least"))
-        for place, time_s in times
-        if time_s and time_s < _LEAST_S
-    ]
-
-
-def _quick(fault: Fault) -> list[tuple[str, float]]:
-    """Return the seconds after which the fault fails a call without work, by key."""
-    if isinstance(fault, FailWithin):
-        return [("after_s", fault.after_s or 0.0)]
-    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
-
-
 def _too_much(scenario: ScenarioFields) -> list[str]:
     """Return a line for each key that causes more events in a run than `_MOST_EVENTS`."""
     return [
         f"{place}: makes about {number:.3g} {what} in a run, and at most {_MOST_EVENTS:,} are allowed; change it or "
         f"lower horizon_s, which is {scenario.horizon_s:g}"
-        for place, what, number in (*_requests(scenario), *_troubles(scenario))
+        for place, what, number in _events(scenario)
         if number > _MOST_EVENTS
     ]
 
@@ -221,30 +181,26 @@ def _faults_of(scenario: ScenarioFields) -> Iterator[tuple[str, EndpointModel, F
             yield f"endpoints[{number}].faults[{which}]", model, fault
 
 
-def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
-    """Yield each key that causes requests, with their number; recorded ones are counted."""
+def _events(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
+    """Yield each key that causes requests or troubles, with their number; recorded requests are counted."""
     horizon_s = scenario.horizon_s
     match scenario.workload:
         case Poisson(rate_per_s=rate):
             yield "workload.rate_per_s", "requests", rate * horizon_s
         case OnOff() as bursty:
-            on = bursty.on_s / (bursty.on_s + bursty.off_s)
-            yield "workload.on_rate_per_s", "requests", bursty.on_rate_per_s * on * horizon_s
-            yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * (1 - on) * horizon_s
+            cycle_s = bursty.on_s + bursty.off_s
+            yield "workload.on_rate_per_s", "requests", bursty.on_rate_per_s * bursty.on_s / cycle_s * horizon_s
+            yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * bursty.off_s / cycle_s * horizon_s
+            yield "workload.on_s", "bursts", horizon_s / cycle_s
         case Conversations(rate_per_s=rate):
             yield "workload.conversations_per_s", "requests", rate * horizon_s
         case Closed(workers=workers, think=think, calls=calls):
             round_s = max(think.mean_s + scenario.quickest_call_s, _ROUND_S)
             yield "workload.workers", "requests", min(calls or inf, horizon_s * min(scenario.rate, workers / round_s))
-        case Batch(samples=samples, stages=stages):
-            yield "workload.samples", "requests", float(samples * sum(stage.tasks for stage in stages))
-
-
-def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
-    if isinstance(scenario.workload, OnOff):
-        yield "workload.on_s", "bursts", scenario.horizon_s / (scenario.workload.on_s + scenario.workload.off_s)
+        case Batch(calls=calls):
+            yield "workload.samples", "requests", float(calls)
     for place, model, fault in _faults_of(scenario):
         if isinstance(fault, CrashRepair):
-            yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)
+            yield f"{place}.mtbf_s", "crashes", len(model.urls) * horizon_s / (fault.mtbf_s + fault.mttr_s)
         if isinstance(fault, SlowSpells):
-            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / fault.cycle_s
+            yield f"{place}.between", "spells", len(model.urls) * horizon_s / fault.cycle_s

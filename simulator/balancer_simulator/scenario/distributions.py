@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from balancer.settings.tables import CheckedInPython
 
 __all__ = [
+    "LEAST_S",
     "Deterministic",
     "Distribution",
     "Empirical",
@@ -23,6 +24,9 @@ __all__ = [
     "Lognormal",
     "Pareto",
 ]
+
+LEAST_S = 1e-6
+"""A worker without think time would ask again more often than that, and a run would not end."""
 
 Floats = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

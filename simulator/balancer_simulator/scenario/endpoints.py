@@ -8,12 +8,12 @@ import math
 from functools import lru_cache
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from balancer.endpoint import Endpoint
 from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import Distribution
+from balancer_simulator.scenario.distributions import LEAST_S, Distribution
 
 __all__ = [
     "Change",
@@ -34,6 +34,17 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _long_enough(value_s: float) -> float:
+    if 0 < value_s < LEAST_S:
+        raise ValueError(f"it must be 0 or at least {LEAST_S:g}")
+    return value_s
+
+
+Brief = Annotated[Seconds, AfterValidator(_long_enough)]
+"""Seconds after which a call may fail without work."""
+
 _KNOWN_BY_HEART: Final = 16_384  # endpoints, so that further runs of a scenario need not check them again
 _Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run records for each slot when it is free
 
@@ -99,7 +110,7 @@ class FailWithin(TimedFault):
 
     kind: Literal["fail_within"] = "fail_within"
     probability: Probability = 1.0
-    after_s: Seconds | None = None
+    after_s: Brief | None = None
 
 
 class CrashRepair(CheckedInPython):
@@ -111,7 +122,7 @@ class CrashRepair(CheckedInPython):
     kind: Literal["crash_repair"] = "crash_repair"
     mtbf_s: Positive
     mttr_s: Positive
-    refuse_s: Seconds = 0.01
+    refuse_s: Brief = 0.01
 
 
 Fault = Annotated[SlowWithin | SlowSpells | FailWithin | CrashRepair, Field(discriminator="kind")]
@@ -158,7 +169,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
     parallel: Count | None = None
     refuse_beyond: Count | None = None
     retry_after_s: Positive | None = None
-    refuse_s: Seconds = 0.005
+    refuse_s: Brief = 0.005
     tells_load: bool = False
     service: Distribution | None = None
     services: dict[str, Distribution] = Field(default_factory=dict)

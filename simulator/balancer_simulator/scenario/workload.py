@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import Deterministic, Distribution, Exponential
+from balancer_simulator.scenario.distributions import LEAST_S, Deterministic, Distribution, Exponential
 
 __all__ = [
     "Arrivals",
@@ -28,6 +28,7 @@ __all__ = [
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Limit = Annotated[float, Field(ge=LEAST_S, allow_inf_nan=False)]
 Mean = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -57,12 +58,11 @@ class OnOff(CheckedInPython):
 class Arrivals(CheckedInPython):
     """Open, as recorded: requests arrive at the given instants (seconds since the start, in order).
 
-    `work_s`, if given, is the work of each, and `kinds` the index of its kind in `requests.kinds`, 0 for the first;
-    else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario; `recorded` reads it.
+    `work_s`, if given, is the work of each; else it is drawn. Either the lists are given or `file`, a trace, relative
+    to the scenario; `recorded` reads it.
 
     `prompts`, if given, are the prompts: the names of the blocks of each, with a slash between two, where a name stands
-    for all of the prompt up to there; "": it has none. `sessions` are the names of the sessions; "": of none. In a file
-    of prompts, `token_s` is the work of a token of an answer.
+    for all of the prompt up to there; "": it has none. `sessions` are the names of the sessions; "": of none.
 
     If the work is recorded too, every replication is the same: one sample, which has no interval.
     """
@@ -70,19 +70,17 @@ class Arrivals(CheckedInPython):
     kind: Literal["arrivals"] = "arrivals"
     at_s: list[Seconds] = Field(default_factory=list)
     work_s: list[Seconds] = Field(default_factory=list)
-    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     prompts: list[str] = Field(default_factory=list)
     sessions: list[str] = Field(default_factory=list)
     file: str | None = None
-    token_s: Positive | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "Arrivals":
         if bool(self.at_s) == bool(self.file):
             raise ValueError("give the instants either as at_s or as file")
-        columns = {name: getattr(self, name) for name in ("work_s", "kinds", "prompts", "sessions")}
+        columns = {name: getattr(self, name) for name in ("work_s", "prompts", "sessions")}
         if self.file and any(columns.values()):
-            raise ValueError("with a file, work, kinds, prompts and sessions are in it; leave them out")
+            raise ValueError("with a file, work, prompts and sessions are in it; leave them out")
         if self.at_s != sorted(self.at_s):
             raise ValueError("at_s must be in order")
         for name, values in columns.items():
@@ -195,8 +193,7 @@ class Kind(CheckedInPython):
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
     it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
-    long it waits for an endpoint. `holder` has a share of the slots together with all other kinds of that holder, if
-    the scenario has `fairness`.
+    long it waits for an endpoint.
     """
 
     name: str = "all"
@@ -206,9 +203,8 @@ class Kind(CheckedInPython):
     slots: Count = 1
     tokens: Annotated[int, Field(ge=0)] | None = None
     used_tokens: Annotated[int, Field(ge=0)] | None = None
-    acquire_timeout_s: Positive | None = None
+    acquire_timeout_s: Limit | None = None
     work: Distribution | None = None
-    holder: str = ""
 
 
 class Requests(CheckedInPython):
@@ -223,6 +219,6 @@ class Requests(CheckedInPython):
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    call_timeout_s: Positive | None = None
-    hedge_after_s: Positive | None = None
+    call_timeout_s: Limit | None = None
+    hedge_after_s: Limit | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

@@ -9,7 +9,6 @@ from typing import Final, Protocol
 import numpy as np
 from simpy import Environment, Event, Timeout
 
-from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
@@ -70,9 +69,8 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
 def demand_of(kind: Kind) -> Demand:
     """Return a kind of request, ready for use."""
     request = ANY
-    if kind.labels or kind.slots > 1 or kind.tokens is not None or kind.holder:
-        terms = LeaseTerms(kind.holder) if kind.holder else None
-        request = Request(frozenset(kind.labels), slots=kind.slots, terms=terms, tokens=kind.tokens)
+    if kind.labels or kind.slots > 1 or kind.tokens is not None:
+        request = Request(frozenset(kind.labels), slots=kind.slots, tokens=kind.tokens)
     return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens)
 
 
@@ -81,17 +79,14 @@ def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
     return float(distribution.of(rng.random(1))[0])
 
 
-def mixture(
-    scenario: Scenario, streams: Streams, *which: int, block: int = 4096, recorded: Sequence[int] = ()
-) -> Iterator[tuple[Demand, float]]:
-    """Yield the kind and the work of each task, for ever or as long as kinds are recorded.
+def mixture(scenario: Scenario, streams: Streams, *which: int, block: int = 4096) -> Iterator[tuple[Demand, float]]:
+    """Yield the kind and the work of each task, for ever.
 
     Args:
         scenario: has the kinds, their shares and their work.
         streams: of the replication.
         which: makes the streams of several workers differ.
         block: numbers drawn at once.
-        recorded: index of each task's kind; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
     pairs = [
@@ -102,8 +97,6 @@ def mixture(
         )
         for number, kind in enumerate(kinds)
     ]
-    if recorded:
-        return (next(pairs[number]) for number in recorded)
     if len(pairs) == 1:
         return pairs[0]
     numbers = kind_numbers(kinds, streams.numbers(Purpose.KINDS, *which), block)
@@ -128,8 +121,7 @@ class OpenSource:
         self._env = env
         self._submit = submit
         self._gaps_s = _gaps_of(workload, streams)
-        recorded = workload.kinds if isinstance(workload, Arrivals) else []
-        self._mixture = mixture(scenario, streams, recorded=recorded)
+        self._mixture = mixture(scenario, streams)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
         if isinstance(workload, Arrivals) and (workload.prompts or workload.sessions):
