@@ -118,15 +118,19 @@ def test_a_config_has_holders_only_with_fairness(tmp_path):
 def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy():
     scenario = Scenario.model_validate(
         {
-            "workload": {"kind": "arrivals", "at_s": [0.0] * 220, "kinds": [0] * 200 + [1] * 20},
+            "workload": {"kind": "arrivals", "at_s": [0.0] * 220},
             "endpoints": [{"url": "http://a/", "capacity": 4}],
-            "requests": {"kinds": [{"name": "many", "holder": "many"}, {"name": "few", "holder": "few"}]},
+            "requests": {
+                "kinds": [
+                    {"name": name, "share": share, "holder": name} for name, share in (("many", 10.0), ("few", 1.0))
+                ]
+            },
         }
     )
     waits = {}
     for fairness in (None, "holder"):
         record = simulate_once(scenario.changed(fairness=fairness), Policy(strategy="fifo"))
-        waits[fairness] = {kind.name: kind.metrics["wait_mean_s"] for kind in record.kinds}
+        waits[fairness] = {name: kind.metrics["wait_mean_s"] for name, kind in record.kinds.items()}
     assert waits["holder"]["few"] < waits[None]["few"] / 3
     assert waits["holder"]["many"] < waits[None]["many"] * 1.3
 

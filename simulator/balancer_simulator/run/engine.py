@@ -166,6 +166,7 @@ class Simulation:
             host_caps=scenario.host_caps if by_rules else {},
             quotas=scenario.quotas if by_rules else {},
             spill_after_s=scenario.spill_after_s,
+            holders=scenario.holders if by_rules and scenario.fairness else None,
             rng=streams.choices(Purpose.HEALTH),
             now=self._env.now,
         )

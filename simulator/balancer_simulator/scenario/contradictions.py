@@ -42,7 +42,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
         found.append("warmup_s: a batch is counted from its first task; leave it out")
     checks = (
         _impossible, _too_late, _too_much, _unlike_production, _quotas_amiss, _never_overflows,
-        _prompts_amiss, _kinds_amiss,
+        _holders_amiss, _prompts_amiss, _kinds_amiss,
     )  # fmt: skip
     return [*found, *(line for check in checks for line in check(scenario))]
 
@@ -95,6 +95,16 @@ def _never_overflows(scenario: ScenarioFields) -> Iterator[str]:
             f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
             f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
         )
+
+
+def _holders_amiss(scenario: ScenarioFields) -> Iterator[str]:
+    """Yield holders that no request has, and shares that nobody has."""
+    known = {"*", *(kind.holder for kind in scenario.requests.kinds)}
+    yield from (
+        f"holders: no kind of requests has holder = {name!r}" for name in sorted(scenario.holders.keys() - known)
+    )
+    if scenario.holders and not scenario.fairness:
+        yield 'holders: they have no effect without fairness = "holder"; set it, or leave them out'
 
 
 def _prompts_amiss(scenario: ScenarioFields) -> Iterator[str]:

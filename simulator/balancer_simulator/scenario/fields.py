@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.settings.rules import LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import CheckedInPython, EnabledHealth, HealthSection
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
@@ -77,6 +77,8 @@ class ScenarioFields(CheckedInPython):
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
         spill_after_s: how long a failover group may be full before the next one is used; None: for ever.
+        fairness, holders: shares of holders as in a config, for every policy that is not a baseline; a kind of requests
+            names its holder.
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, no endpoint is ejected. Without `retries` there is no
             budget and no pause before a retry. `health.ping` must be "off": active probes are not
@@ -102,6 +104,8 @@ class ScenarioFields(CheckedInPython):
     host_caps: dict[str, Count] = Field(default_factory=dict)
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    fairness: Literal["holder"] | None = None
+    holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings | None = None
 
     @model_validator(mode="before")

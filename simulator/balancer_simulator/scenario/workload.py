@@ -193,7 +193,7 @@ class Kind(CheckedInPython):
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
     it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
-    long it waits for an endpoint.
+    long it waits for an endpoint. `holder` has a share of the slots, if the scenario has `fairness`.
     """
 
     name: str = "all"
@@ -205,6 +205,7 @@ class Kind(CheckedInPython):
     used_tokens: Annotated[int, Field(ge=0)] | None = None
     acquire_timeout_s: Limit | None = None
     work: Distribution | None = None
+    holder: str = ""
 
 
 class Requests(CheckedInPython):

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from simpy import Environment, Event, Timeout
 
+from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
@@ -69,8 +70,9 @@ def durations(distribution: Distribution, rng: np.random.Generator, block: int =
 def demand_of(kind: Kind) -> Demand:
     """Return a kind of request, ready for use."""
     request = ANY
-    if kind.labels or kind.slots > 1 or kind.tokens is not None:
-        request = Request(frozenset(kind.labels), slots=kind.slots, tokens=kind.tokens)
+    if kind.labels or kind.slots > 1 or kind.tokens is not None or kind.holder:
+        terms = LeaseTerms(kind.holder) if kind.holder else None
+        request = Request(frozenset(kind.labels), slots=kind.slots, terms=terms, tokens=kind.tokens)
     return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens)
 
 
