@@ -16,7 +16,7 @@ from pathlib import Path
 
 from balancer.sandbox.languages.layout import ENVIRONMENT
 from balancer.sandbox.local.cgroups import ControlGroup
-from balancer.sandbox.local.command import SandboxCommand
+from balancer.sandbox.local.isolation import Isolation, SandboxLayout
 from balancer.sandbox.local.shutdown import is_readable
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "ChildProcess",
     "ProcessTreeCpu",
     "children_of",
-    "is_at_work",
     "processes_reading",
     "start",
     "waited_for_cpu_s",
@@ -34,7 +33,6 @@ __all__ = [
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
 _DEAD = (b"Z", b"X")  # states of a thread: dead and not waited for, dead
-_ASLEEP = (b"S", b"I", *_DEAD)  # asleep, idle, dead
 _DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
 _DEATHS_S = 60.0  # the same while those below it still die: many that want a core take their time on a busy machine
 
@@ -94,24 +92,6 @@ def waited_for_cpu_s(pid: int) -> float:
                     if int(fields[16]) <= own and int(fields[38]) == os.SCHED_OTHER:
                         waited_ns += int((folder / "schedstat").read_bytes().split()[1])
     return waited_ns * 1e-9
-
-
-def is_at_work(pid: int) -> bool:
-    """Return whether a thread of `pid`, or of a process below it, is more than asleep.
-
-    It is if it runs, is ready to run, waits for a disk, or was stopped from outside. Also True if the kernel does not
-    show the processes below.
-    """
-    if not os.path.exists(f"/proc/{pid}/task/{pid}/children"):
-        return True
-    for process in _tree(pid):
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{process}/task"):
-                with contextlib.suppress(OSError, IndexError):
-                    stat = Path(f"/proc/{process}/task/{thread}/stat").read_bytes()
-                    if stat.rpartition(b")")[2].split()[0] not in _ASLEEP:
-                        return True
-    return False
 
 
 def processes_reading(inode: int) -> list[int]:
@@ -228,14 +208,13 @@ class ChildProcess:
     process: "subprocess.Popen[bytes]" = field(repr=False)
     pidfd: int
     nested: bool
-    status_inode: int  # of the line that is its standard input, see `isolation.script`
+    status_inode: int  # of the line that is its standard input, see `script`
     group: ControlGroup | None  # of its program, once it was placed
     tally: ProcessTreeCpu
     killed: bool = False  # what is below it was told to die, and it ends when that is gone
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
-    asleep: bool = False  # all of it, at that time
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
@@ -333,36 +312,43 @@ class ChildProcess:
 
 
 def start(
-    command: SandboxCommand, line: BoundedSocket, out: Sequence[BoundedPipe], group: ControlGroup | None
+    isolation: Isolation,
+    layout: SandboxLayout,
+    group: ControlGroup | None,
+    calls: Path | None,
+    pipes: Sequence[BoundedPipe],
 ) -> ChildProcess:
-    """Start `command`. Its `finish` must be called in every case.
+    """Start a sandbox. Its `finish` must be called in every case.
 
     Args:
-        command: to start.
-        line: becomes its standard input; see `isolation.script`.
-        out: become its stdout and stderr.
+        isolation, layout: what to start.
         group: where its program will be placed, or None.
+        calls: a file with the filter of system calls, which it reads from the beginning, or None.
+        pipes: become its standard input (see `script`), stdout and stderr.
 
     Raises:
         OSError: it could not be started.
     """
-    stdout, stderr = (pipe.writer for pipe in out)
-    process = subprocess.Popen(
-        command.argv,
-        stdin=line.writer,
-        stdout=stdout,
-        stderr=stderr,
-        env=ENVIRONMENT,
-        cwd=command.cwd,
-        pass_fds=command.reads,
-        start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork and are unsafe with threads
-    )
+    with contextlib.ExitStack() as stack:
+        calls_fd = None if calls is None else os.open(calls, os.O_RDONLY | os.O_CLOEXEC)
+        if calls_fd is not None:
+            stack.callback(os.close, calls_fd)
+        process = subprocess.Popen(
+            isolation.argv(layout, calls_fd),
+            stdin=pipes[0].writer,
+            stdout=pipes[1].writer,
+            stderr=pipes[2].writer,
+            env=ENVIRONMENT,
+            cwd=isolation.paths(layout).cwd,
+            pass_fds=() if calls_fd is None else (calls_fd,),
+            start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork, are unsafe with threads
+        )
     try:
-        pidfd, inode = os.pidfd_open(process.pid), os.fstat(line.writer).st_ino
+        pidfd, inode = os.pidfd_open(process.pid), os.fstat(pipes[0].writer).st_ino
     except OSError:
         process.kill()
         process.wait()
         raise
-    for pipe in (line, *out):
+    for pipe in pipes:
         pipe.close_writer()
-    return ChildProcess(process, pidfd, command.nested, inode, group, ProcessTreeCpu())
+    return ChildProcess(process, pidfd, isolation.nested, inode, group, ProcessTreeCpu())

@@ -20,7 +20,7 @@ from balancer.sandbox.languages.memory import died_of_memory_limit
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler
 from balancer.sandbox.local.headers import own_headers
-from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.isolation import SandboxSpec
 from balancer.sandbox.local.jail import TRUE, Jail, choose_isolation, open_to_others, protections_of
 from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import GracefulShutdown
@@ -168,7 +168,6 @@ class LocalExecutor:
         """Kill all runs and remove all temporary files. May be called twice."""
         if self._shutdown.shut():
             try:
-                self._compiler.close()
                 self._jail.close()  # it prepares sandboxes, which read the signal
             finally:
                 self._shutdown.close()

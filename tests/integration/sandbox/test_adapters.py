@@ -103,7 +103,7 @@ def judge0() -> Iterator[Executor]:
 
 
 KINDS = {"served": served, "by script": by_script, "gojudge": gojudge, "judge0": judge0, "piston": piston}
-KINDS |= {name: partial(local, name) for name in ("bubblewrap", "unshare", "rlimits")}
+KINDS |= {name: partial(local, name) for name in ("bubblewrap", "rlimits")}
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -21,16 +21,16 @@ from tests.needs import CPP
 from tests.patience import stretched
 
 
-def _needed(attack: Attack) -> tuple[pytest.MarkDecorator, ...]:
-    return (CPP,) if attack.language == "cpp" else ()
+def _marks(where: str, attack: Attack) -> tuple[pytest.MarkDecorator, ...]:
+    return (*([CPP] if attack.language == "cpp" else []), *([pytest.mark.more] if where == "rlimits" else []))
 
 
 @pytest.mark.sampled(24)
 @pytest.mark.parametrize(
     ("sandbox", "attack"),
     [
-        pytest.param(isolation, attack, id=f"{isolation}-{attack.name}", marks=_needed(attack))
-        for isolation in ("bubblewrap", "unshare", "rlimits")
+        pytest.param(isolation, attack, id=f"{isolation}-{attack.name}", marks=_marks(isolation, attack))
+        for isolation in ("bubblewrap", "rlimits")
         for attack in ATTACKS
         if isolation in attack.on  # rlimits does not promise all of them
     ],
@@ -46,7 +46,7 @@ def test_attack(sandbox, attack, marker):
 @pytest.mark.more
 @pytest.mark.parametrize(
     ("off", "attack"),
-    [pytest.param(off, a, id=f"{off}-{a.name}", marks=_needed(a)) for off, some in IN_PART.items() for a in some],
+    [pytest.param(off, a, id=f"{off}-{a.name}", marks=_marks(off, a)) for off, some in IN_PART.items() for a in some],
 )
 def test_attack_where_a_protection_cannot_be_had(lesser, off, attack, marker):
     """What is left out here, docs/sandbox.md withdraws for such machines."""

@@ -75,11 +75,11 @@ def test_the_command_says_in_one_line_what_is_wrong(monkeypatch, error, line):
 def test_the_command_passes_its_options_on(monkeypatch):
     seen: list[tuple[object, ...]] = []
     monkeypatch.setattr("balancer.sandbox.server.app.serve", lambda *arguments: seen.append(arguments))
-    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare", "--queue", "7"]
+    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "rlimits", "--queue", "7"]
     environment = {"BALANCER_SANDBOX_TOKEN": "a-token-of-32-characters-or-so.."}
     assert CliRunner().invoke(command_line(), ["sandbox", *options], env=environment).exit_code == 0
     settings = ServerSettings(workers=3, queue=7, token="a-token-of-32-characters-or-so..")
-    assert seen == [("::1", 0, "unshare", settings)]
+    assert seen == [("::1", 0, "rlimits", settings)]
     assert "a-token" not in repr(seen)
 
 

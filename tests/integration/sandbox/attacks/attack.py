@@ -35,7 +35,7 @@ OVERTIME_S = 2.0
 OVERRUN_S = 0.25  # of CPU time: two looks of all cores, and what dies meanwhile; more where the looks come late
 
 TIME, MEMORY, OUTPUT = (frozenset({s}) for s in (Status.TIME_LIMIT, Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT))
-ISOLATED = frozenset({"bubblewrap", "unshare"})
+ISOLATED = frozenset({"bubblewrap"})
 EVERYWHERE = ISOLATED | {"rlimits"}
 
 # Any system call by its number on x86-64: what it returned, or the name of the error.
