@@ -35,8 +35,9 @@ class ServerLoad:
         self._gauge("queue_places", "Requests that may wait for a worker.").set(queue)
         self._gauge("running", "Requests whose program runs.").set_function(lambda: self.running)
         self._gauge("waiting", "Requests that wait for a worker.").set_function(lambda: self.waiting)
-        self.body_bytes = self._gauge("body_bytes", "Bytes of bodies that are read, wait or run.")
-        self.answer_bytes = self._gauge("answer_bytes", "Bytes of answers that are not sent yet.")
+        self.held_bytes = self._gauge(
+            "held_bytes", "Bytes of bodies that are read, wait or run, and of unsent answers."
+        )
         self.connections = self._gauge("connections", "Open connections.")
         self.ends = Counter(
             "balancer_sandbox_requests_total",
