@@ -174,17 +174,16 @@ def _unfit_compiler(messages: bytes) -> str:
 
 def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
     """Return why the end says nothing: `given` is less than `asked`; "" if it says something."""
-    if execution.status is Status.TIME_LIMIT:
-        if execution.cpu_measured and execution.time_s >= asked.cpu_s:
-            return ""
-        if given.cpu_s < asked.cpu_s:
-            return f"it stops programs after {given.cpu_s:g} s of CPU time; {asked.cpu_s:g} s were requested"
-        if given.wall_s < asked.wall_s:
-            return f"it stops programs after {given.wall_s:g} s of wall time; {asked.wall_s:g} s were requested"
-    if execution.status is Status.MEMORY_LIMIT and given.memory_bytes < asked.memory_bytes:
-        return f"it gives programs {given.memory_bytes} bytes of memory; {asked.memory_bytes} were requested"
-    if execution.status is Status.OUTPUT_LIMIT and given.output_bytes < asked.output_bytes:
-        return f"it keeps {given.output_bytes} bytes of output; {asked.output_bytes} were requested"
+    limits = {
+        Status.TIME_LIMIT: [("cpu_s", "s of CPU time"), ("wall_s", "s of wall time")],
+        Status.MEMORY_LIMIT: [("memory_bytes", "bytes of memory")],
+        Status.OUTPUT_LIMIT: [("output_bytes", "bytes of output")],
+    }
+    if execution.status is Status.TIME_LIMIT and execution.cpu_measured and execution.time_s >= asked.cpu_s:
+        return ""
+    for name, unit in limits.get(execution.status, []):
+        if (most := getattr(given, name)) < (wanted := getattr(asked, name)):
+            return f"its limit is {most:g} {unit}; {wanted:g} were requested"
     return ""
 
 

@@ -190,10 +190,11 @@ class PreparedSandbox:
         if not by_shell:
             content |= {f"files/{name}": data for name, data in wanted.files.items()}
         for name, data in content.items():
-            _write(f"{stage}/{name}", data, uid)
-        if uid is not None and not by_shell:
-            for folder, _, _ in os.walk(stage / "files"):
-                os.chown(folder, uid, uid)
+            (file := stage / name).parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        if uid is not None:
+            for each in (stage / "stdin", stage / "run", *(stage / "files").rglob("*")):  # the shell stays ours
+                os.chown(each, uid, uid)
         if wanted.program is not None:
             # A link: a file that was just written cannot be started while a process started meanwhile has it open.
             os.link(wanted.program, stage / "program")
@@ -211,21 +212,6 @@ class PreparedSandbox:
             wanted.limits.processes + self.isolation.nested if counted else None
         )  # and the first of the namespace
         return limit_commands(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
-
-
-def _write(path: str, data: bytes, uid: int | None) -> None:
-    """Write a new file, for `uid`. In the fewest steps, as each run has some."""
-    if not os.path.exists(folder := os.path.dirname(path)):
-        os.makedirs(folder)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(fd, left) :]
-        if uid is not None:
-            os.fchown(fd, uid, uid)
-    finally:
-        os.close(fd)
 
 
 class WarmPool(Generic[T]):

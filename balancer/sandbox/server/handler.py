@@ -14,23 +14,20 @@ from contextlib import contextmanager
 
 import anyio
 import anyio.to_thread
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from balancer.sandbox.run_code import RunCodeAnswer, RunCodeRequest
-from balancer.sandbox.server.answer import StoppableExecutor, answer_to
+from balancer.sandbox.run_code import RunCodeAnswer
+from balancer.sandbox.server.answer import StoppableExecutor, answer_to, read_request
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
-from balancer.values.json_size import json_values_in
 
 __all__ = ["HeldBytes", "RunCodeHandler"]
 
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
-_MOST_VALUES = 50_000
-_FEW_BYTES = 2**18  # a smaller body cannot have enough values to matter
 _ANSWERS = TypeAdapter(RunCodeAnswer)
 
 
@@ -167,19 +164,12 @@ class RunCodeHandler:
     def _answer(self, body: bytearray, alarm: "_DisconnectSignal") -> tuple[int, bytes]:
         """Return status and body of the answer to `body`; runs in a thread."""
         try:
-            values = json_values_in(body, at_most=_MOST_VALUES) if len(body) > _FEW_BYTES else 0
-            if values > _MOST_VALUES:
-                return 422, _wrong(f"the body has {values} values or more; at most {_MOST_VALUES} are allowed")
-            asked = RunCodeRequest.model_validate_json(body)
-        except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=False, include_input=False)
-            return 422, json.dumps({"detail": errors}).encode()
-        finally:
+            asked = read_request(body)
             body.clear()  # its size stays counted: the parsed request is as large
-        try:
             return 200, _ANSWERS.dump_json(answer_to(asked, self._executor, stop=alarm.fd))
         except ValueError as error:
-            return 422, _wrong(str(error))
+            detail = [{"type": "value_error", "loc": ["body"], "msg": str(error)}]
+            return 422, json.dumps({"detail": detail}).encode()
 
     # -- refusals ----------------------------------------------------------------------------------
 
@@ -211,10 +201,6 @@ class _Answer(Response):
                 piece = content[start : start + _PIECE_BYTES]
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _wrong(message: str) -> bytes:
-    return json.dumps({"detail": [{"type": "value_error", "loc": ["body"], "msg": message}]}).encode()
 
 
 def _detail(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
