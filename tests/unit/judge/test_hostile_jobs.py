@@ -35,13 +35,6 @@ def test_a_strange_program_is_judged_and_ends_no_other(source):
     assert len(seen) == 3 + 1 + 3 + 1
 
 
-def test_cases_may_come_from_a_generator():
-    with judge_over({"a": FakeExecutor(doubling)}) as judge:
-        job = Job(DOUBLE, (case for case in CASES))
-        assert (len(job.cases), judge.run_job(job).score, judge.run_job(job).score) == (3, 1, 1)
-        assert judge.run(DOUBLE, (case for case in CASES)).total == 3
-
-
 def _is(expected: Any, output: bytes) -> bool:
     run = CallCase("f", [], expected).run_of(Program("python", ""))
     return judge_value(Checker(), output, run.answer).verdict is Verdict.ACCEPTED
