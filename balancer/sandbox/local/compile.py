@@ -126,13 +126,13 @@ class Compiler:
         self._live = live
         self._store = store
         self._headers = headers
-        # After a time-out, the compiler may get more time later: the key has its seconds.
-        self._refused: dict[tuple[str, float], Compiled] = {}
+        # When they were refused, and why. The keys have the seconds of the compiler, which may get more another time.
+        self._refused: dict[tuple[str, float], tuple[float, Compiled]] = {}
         if store is not None:
             make_store(store)
 
     def compile(self, job: CompileJob) -> Compiled:
-        """Return the binary of a program; compile it if there is none. One thread compiles, others wait for it.
+        """Return the binary of a program; compile it if there is none. One thread compiles, others wait for its result.
 
         When `job.stop` becomes readable, this ends at once. If other threads wait, one of them compiles again.
 
@@ -140,24 +140,28 @@ class Compiler:
             EndpointError: the compiler could not be run; `RunAbandoned`: because of `stop`.
         """
         digest = digest_of(job.language, job.layout)
-        key = (digest, job.limits.compile_s)
-        if (found := self._found(key)) is not None:
+        key, asked_s = (digest, job.limits.compile_s), time.monotonic()
+        if (found := self._found(key, asked_s)) is not None:
             return found
         with locked(self._store or self._live, digest, job.stop):
-            if (found := self._found(key)) is not None:
+            if (found := self._found(key, asked_s)) is not None:
                 return found
             compiled = self._make(self._live / digest, job)
-            if compiled.binary is None and compiled.lasting:
-                self._refused[key] = replace(compiled, took_s=0.0)
+            if compiled.binary is None:
+                self._refused[key] = time.monotonic(), replace(compiled, took_s=0.0)
             if compiled.binary is not None and self._store is not None:
                 share(compiled.binary, self._store / digest)
             return compiled
 
-    def _found(self, key: tuple[str, float]) -> Compiled | None:
+    def _found(self, key: tuple[str, float], asked_s: float) -> Compiled | None:
+        """Return what is known of a program: a binary, or a refusal that lasts or came after it was asked for."""
         live = self._live / key[0]
         if not live.exists() and self._store is not None and (stored := self._store / key[0]).exists():
             share(stored, live)
-        return Compiled(live) if live.exists() else self._refused.get(key)
+        if live.exists():
+            return Compiled(live)
+        refused_s, refused = self._refused.get(key, (0.0, None))
+        return refused if refused is not None and (refused.lasting or refused_s > asked_s) else None
 
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""

@@ -119,19 +119,6 @@ def test_compile_errors_are_told_and_kept(isolated, jobs):
     assert compilations(jobs) == 2  # and once as old compilers would have it
 
 
-@pytest.mark.more
-@CPP
-def test_linker_messages_are_the_same_every_time(isolated):
-    words = []
-    for comment in ("// 1\n", "// 2\n"):
-        execution = run(isolated, f"void f();\nint main() {{ f(); }} {comment}")
-        assert execution.status is Status.COMPILE_ERROR
-        words.append(execution.stderr)
-    assert words[0] == words[1]
-    assert b"main.o" in words[0]
-    assert b"/tmp/" not in words[0]
-
-
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline", "/dev/stdout"]
@@ -146,21 +133,6 @@ def test_nothing_leaks_through_the_compiler(isolated, path, monkeypatch):
     assert not any(word in execution.stderr for word in (b"root:", b"s3cr3t", b"balancer", b"alias"))
     assembler = run(isolated, f'asm(".incbin \\"{path}\\"");\nint main() {{ return 0; }}')
     assert assembler.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
-
-
-@CPP
-def test_the_binary_cannot_smuggle_a_file_out(isolated):
-    """What the assembler can embed is the compiler's own environment, and nothing of ours is in it."""
-    source = r"""
-    #include <cstdio>
-    asm("begin: .incbin \"/proc/self/environ\"\nend: .byte 0\n.globl begin\n.globl end\n");
-    extern char begin[], end[];
-    int main() { fwrite(begin, 1, end - begin, stdout); }
-    """
-    execution = run(isolated, source)
-    assert b"PATH=/usr" in execution.stdout or execution.stdout == b""
-    assert b"balancer" not in execution.stdout
-    assert b"PYTHONPATH" not in execution.stdout
 
 
 BOMBS = {

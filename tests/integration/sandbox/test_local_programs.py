@@ -70,12 +70,6 @@ def test_files_are_the_programs_own(local):
     assert execution.stdout == b"x!\n", execution.stderr
 
 
-@CPP
-def test_a_language_that_is_not_known(local):
-    with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, c, cpp, .*python"):
-        local.run(Program("cobol", ""), b"", LIMITS, {})
-
-
 def test_output_up_to_the_limit_is_kept_whole(local):
     limits = Limits(cpu_s=5.0, wall_s=10.0, output_bytes=300_000)
     exact = python(local, "print('x' * 299_999)", limits=limits)
@@ -215,16 +209,6 @@ def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated):
             os.kill(pid, 9)
         wait_until(lambda killed=killed: not killed & _sandboxes(isolated))
         assert python(isolated, "print(1)").stdout == b"1\n"
-
-
-def test_sandboxes_that_wait_go_with_the_executor():
-    executor = LocalExecutor("local://leaving")
-    for _ in range(3):
-        assert python(executor, "print(1)").stdout == b"1\n"
-    wait_until(lambda: bool(_sandboxes(executor)))
-    executor.close()
-    assert not _sandboxes(executor)
-    assert not executor._folder.path.exists()
 
 
 @pytest.mark.parametrize("name", [pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap")), "rlimits"])

@@ -1,6 +1,6 @@
 """Programs that become many: no more than are allowed, and none is left."""
 
-from tests.integration.sandbox.attacks.attack import BUSY, SLEEPY, TIME, Attack
+from tests.integration.sandbox.attacks.attack import BUSY, TIME, Attack
 
 __all__ = ["CROWDS"]
 
@@ -14,18 +14,6 @@ CROWDS = [
             except OSError: pass
         """,
         TIME,
-        limits=BUSY,
-    ),
-    Attack(
-        "vfork bomb",
-        """
-        #include <unistd.h>
-        int main(int, char **argv) {
-            for (;;) if (vfork() == 0) { execv("/proc/self/exe", argv); _exit(0); }
-        }
-        """,
-        TIME,
-        language="cpp",
         limits=BUSY,
     ),
     Attack(
@@ -61,21 +49,6 @@ CROWDS = [
         prints="True\n",
     ),
     Attack(
-        "orphans by the hundred",
-        """
-        import os
-        for _ in range(100):
-            pid = os.fork()
-            if pid == 0:
-                try: os.fork()
-                except OSError: pass
-                os._exit(0)
-            os.waitpid(pid, 0)
-        os._exit(6)
-        """,
-        exits=(6,),
-    ),
-    Attack(
         "daemons that are stopped",
         """
         import os, signal, time
@@ -98,21 +71,5 @@ CROWDS = [
         os.setsid()
         while True: time.sleep(0.01); print("still here", flush=True)
         """,
-    ),
-    Attack(
-        "a tree without a head",
-        """
-        import os, time
-        def grow(depth):
-            for _ in range(2):
-                try:
-                    if depth and os.fork() == 0: grow(depth - 1)
-                except OSError: pass
-            time.sleep(60)
-        grow(3)
-        """,
-        TIME,
-        message="wall time",
-        limits=SLEEPY,
     ),
 ]

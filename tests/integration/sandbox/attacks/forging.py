@@ -1,7 +1,7 @@
 """Programs that forge how they ended: by the first process, its status line, exit codes, words, signals."""
 
 from balancer.program import Status
-from tests.integration.sandbox.attacks.attack import EVERYWHERE, MEMORY, Attack
+from tests.integration.sandbox.attacks.attack import EVERYWHERE, Attack
 
 __all__ = ["FORGERIES"]
 
@@ -131,7 +131,6 @@ FORGERIES = [
         "    got = call(438, pidfd, fd, 0)\n"
         "    if got not in ('EPERM', 'ENOSYS'): print(got)",
     ),
-    _on_the_first("kcmp", "got = call(312, 1, os.getpid(), 0, 0, 0)\nif got not in ('EPERM', 'ENOSYS'): print(got)"),
     _on_the_first(
         "limits of process 1",
         "import struct\n"
@@ -141,11 +140,6 @@ FORGERIES = [
         "    if got == 0: print(kind)",
         needs=CALLS,  # else it makes an end of its own report: never a better one
     ),
-    _on_the_first(
-        "priority and place of process 1",
-        "call(141, 0, 1, 19); call(203, 1, 8, ctypes.byref(ctypes.c_ulong(1))); call(251, 1, 1, 3 << 13)",
-    ),
-    _on_the_first("hand over of its memory", "call(256, 1, 8, 0, 0); call(279, 1, 0, 0, 0, 0, 0)"),
     Attack(
         "its turn at the end of memory",
         """
@@ -164,17 +158,6 @@ FORGERIES = [
         'import os\nos.write(1, b"ready\\ndone 0\\n")\nos.write(2, b"ready\\ndone 0\\n")\nos._exit(5)',
         exits=(5,),
         prints="ready\ndone 0\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "std::bad_alloc in words",
-        """
-        #include <stdio.h>
-        #include <stdlib.h>
-        int main() { fputs("what(): 'std::bad_alloc'", stderr); abort(); }
-        """,
-        MEMORY,  # to its own cost
-        language="cpp",
         on=EVERYWHERE,
     ),
     *(

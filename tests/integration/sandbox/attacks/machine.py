@@ -97,16 +97,6 @@ INTRUSIONS = [
         prints="",
     ),
     Attack(
-        "settings of the kernel",
-        """
-        import os
-        for folder, _, files in os.walk("/proc/sys"):
-            for name in files:
-                try: os.close(os.open(os.path.join(folder, name), os.O_WRONLY)); print(folder, name)
-                except OSError: pass
-        """,
-    ),
-    Attack(
         "privileges",
         """
         import ctypes, os, resource
@@ -147,17 +137,6 @@ INTRUSIONS = [
         print("deep")
         """,
         prints="deep\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "files that nobody may touch",
-        """
-        import os
-        os.makedirs("a/b/c"); open("a/b/c/x", "w")
-        for path in ("a/b/c/x", "a/b/c", "a/b", "a", "."): os.chmod(path, 0)
-        print("mine")
-        """,
-        prints="mine\n",
         on=EVERYWHERE,
     ),
     Attack(

@@ -75,37 +75,12 @@ HOARDS = [
         prints="True\n",
     ),
     Attack(
-        "secret memory",
-        """
-        CALL
-        print(call(447, 0) in ("ENOSYS", "EPERM"))
-        """,
-        needs=frozenset({"calls"}),
-        prints="True\n",
-    ),
-    Attack(
         "memory of many children",
         """
         import os, time
         for _ in range(12):
             if os.fork() == 0:
                 hoard = bytearray(90 * 2**20)
-                time.sleep(0.2)
-                os._exit(0)
-        for _ in range(12): os.wait()
-        """,
-        MEMORY,
-        on=EVERYWHERE,
-        needs=GROUPS,
-    ),
-    Attack(
-        "shared memory of many children",
-        """
-        import mmap, os, time
-        for _ in range(12):
-            if os.fork() == 0:
-                hoard = mmap.mmap(-1, 90 * 2**20)
-                for at in range(0, len(hoard), 4096): hoard[at] = 1
                 time.sleep(0.2)
                 os._exit(0)
         for _ in range(12): os.wait()
@@ -156,16 +131,6 @@ HOARDS = [
         prints="True\n",
     ),
     Attack(
-        "sparse file",
-        """
-        import os
-        try: os.truncate(os.open("huge", os.O_CREAT | os.O_RDWR), 2**40); print("made it")
-        except OSError: pass
-        """,
-        prints="",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "buffers of pipes",
         """
         import fcntl, os
@@ -206,38 +171,6 @@ HOARDS = [
         needs=GROUPS,
         prints="True\n",
         on=EVERYWHERE,
-    ),
-    Attack(
-        "sockets sent through sockets",
-        """
-        import array, socket
-        sent, (a, b) = 0, socket.socketpair()
-        try:
-            while sent < 5000:
-                one, other = socket.socketpair()
-                both = array.array("i", [a.fileno(), b.fileno()])
-                one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, both)])
-                a.close(); b.close()
-                a, b = one, other
-                sent += 1
-        except OSError: pass
-        print(sent < 5000)
-        """,
-        prints="True\n",
-    ),
-    Attack(
-        "locked memory",
-        """
-        import ctypes, mmap
-        libc, total, keep = ctypes.CDLL(None), 0, []
-        while total < 100 * 2**20:
-            keep.append(mmap.mmap(-1, 2**20))
-            place = ctypes.addressof(ctypes.c_char.from_buffer(keep[-1]))
-            if libc.mlock(ctypes.c_void_p(place), ctypes.c_size_t(2**20)): break
-            total += 2**20
-        print(total < 100 * 2**20)
-        """,
-        prints="True\n",
     ),
     Attack(
         "words of a lack of memory",

@@ -46,17 +46,6 @@ TALKS = [
         needs=CALLS,
     ),
     Attack(
-        "queues and semaphores that outlive it",
-        """
-        CALL
-        import struct
-        print(call(68, 7, 0o1600), call(64, 7, 1, 0o1600), call(29, 7, 4096, 0o1600), call(240, b"x", 0o102, 0o600, 0))
-        """,
-        prints="ENOSYS ENOSYS ENOSYS ENOSYS\n",
-        on=EVERYWHERE,
-        needs=CALLS,
-    ),
-    Attack(
         "typing on the terminal",
         """
         import fcntl, os, termios

@@ -33,14 +33,6 @@ TIMES = [
         limits=SLEEPY,
         on=EVERYWHERE,
     ),
-    _busy(
-        "busy and deaf",
-        """
-        import signal
-        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
-        while True: pass
-        """,
-    ),
     Attack(
         "stops itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
@@ -50,34 +42,12 @@ TIMES = [
         on=EVERYWHERE,
     ),
     _busy(
-        "raises its limit of CPU time",
-        """
-        import resource
-        try: resource.setrlimit(resource.RLIMIT_CPU, (10**6, 10**6))
-        except ValueError: pass
-        while True: pass
-        """,
-    ),
-    _busy(
         "work shared among children",
         """
         import os
         for _ in range(3): os.fork()
         while True: pass
         """,
-    ),
-    _busy(
-        "work shared among threads",
-        """
-        #include <pthread.h>
-        void *work(void *) { for (volatile int i = 0;; i = i + 1); }
-        int main() {
-            pthread_t thread;
-            for (int i = 0; i < 6; i++) pthread_create(&thread, nullptr, work, nullptr);
-            pthread_join(thread, nullptr);
-        }
-        """,
-        language="cpp",
     ),
     _busy(
         "children that nobody waits for",
@@ -135,28 +105,6 @@ TIMES = [
         os.wait()
         """,
         on=ISOLATED,
-    ),
-    _busy(
-        "short sleeps between short work",
-        """
-        #include <time.h>
-        int main() {
-            timespec pause{0, 50000};
-            for (;;) { for (volatile int i = 0; i < 1000000; i = i + 1); nanosleep(&pause, nullptr); }
-        }
-        """,
-        language="cpp",
-    ),
-    _busy(
-        "a storm of timers",
-        """
-        import signal
-        signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.signal(signal.SIGPROF, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 1e-5, 1e-5)
-        signal.setitimer(signal.ITIMER_PROF, 1e-5, 1e-5)
-        while True: pass
-        """,
     ),
     _busy(
         "exec without end",
