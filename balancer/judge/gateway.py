@@ -3,7 +3,7 @@
 | path | answers |
 |---|---|
 | `POST /run_code` | as SandboxFusion |
-| `GET /v1/ping`, `GET /v1/about`, `GET /v1/languages` | as `balancer sandbox` |
+| `GET /v1/ping`, `GET /v1/about` | as `balancer sandbox` |
 
 SandboxFusion's own names of languages are understood, as are the fields that only our servers have. What cannot be done
 on every executor is refused: `fetch_files`. A failure of the infrastructure is never an answer about a program:
@@ -116,20 +116,14 @@ class Gateway:
             return _json_answer("pong")
 
         async def about(call: HttpCall) -> HttpAnswer:
-            return _json_answer(About(languages=await self._languages()))
-
-        async def languages(call: HttpCall) -> HttpAnswer:
-            return _json_answer(await self._languages())
+            languages = await asyncio.to_thread(lambda: sorted(self.judge.languages))
+            return _json_answer(About(languages=languages))
 
         return {
             "POST /run_code": self.run_code,
             "GET /v1/ping": ping,
             "GET /v1/about": about,
-            "GET /v1/languages": languages,
         }
-
-    async def _languages(self) -> list[str]:
-        return sorted(await asyncio.to_thread(lambda: self.judge.languages))
 
     async def run_code(self, call: HttpCall) -> HttpAnswer:
         """Answer `POST /run_code`, or say why not."""

@@ -158,21 +158,6 @@ class TestGoJudge:
             assert len(api.files) == 1
 
     @pytest.mark.needs("g++")
-    def test_many_threads_that_want_one_program(self, box):
-        with served("gojudge", box) as (api, client):
-            outputs: list[bytes] = []
-            threads = [
-                threading.Thread(target=lambda: outputs.append(client.run(CPP, b"", LIMITS, {}).stdout))
-                for _ in range(5)
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert outputs == [b"42\n"] * 5
-            assert len(api.files) == 1
-
-    @pytest.mark.needs("g++")
     def test_a_program_that_the_server_has_lost_is_compiled_again(self, box):
         with served("gojudge", box) as (api, client):
             client.run(CPP, b"", LIMITS, {})

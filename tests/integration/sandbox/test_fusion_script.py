@@ -38,12 +38,6 @@ def cpp(executor: FusionExecutor, source: str, limits: Limits = LIMITS) -> Execu
     return executor.run(Program("cpp", source), b"", limits, {})
 
 
-@pytest.mark.parametrize("size", [128 * 1024 + 1, 5_000_001])
-def test_large_output_comes_whole(fusion, size):
-    execution = python(fusion, f"print('x' * {size - 1})")
-    assert (execution.status, execution.exit_code, len(execution.stdout)) == (Status.FINISHED, 0, size)
-
-
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_output_without_end_is_cut_on_the_server(fusion, stream):
     limits = Limits(cpu_s=20.0, wall_s=60.0, output_bytes=300_000)

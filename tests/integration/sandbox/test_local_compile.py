@@ -49,15 +49,6 @@ def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execut
 
 
 @CPP
-def test_once_for_all_threads(isolated, jobs):
-    source = PRINT.format(f"threads {isolated.isolation}")
-    outputs: list[bytes] = []
-    crew(4, lambda number: outputs.append(run(isolated, source).stdout))
-    assert outputs == [f"threads {isolated.isolation}\n".encode()] * 4
-    assert compilations(jobs) == 1
-
-
-@CPP
 def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path, jobs):
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
@@ -106,17 +97,6 @@ def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path):
     ]
     assert len({key(), *others}) == 1 + len(others)
     assert key() == key()
-
-
-@pytest.mark.more
-@CPP
-def test_compile_errors_are_told_and_kept(isolated, jobs):
-    source = f"int main() {{ return {isolated.isolation}; }}"
-    first, second = run(isolated, source), run(isolated, source)
-    assert replace(first, compile_s=0.0, time_s=0.0) == replace(second, time_s=0.0)
-    assert (first.status, first.exit_code, first.stdout) == (Status.COMPILE_ERROR, None, b"")
-    assert b"main.cpp:1:21: error: " in first.stderr
-    assert compilations(jobs) == 2  # and once as old compilers would have it
 
 
 @pytest.mark.sampled(1)

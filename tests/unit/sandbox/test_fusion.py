@@ -310,29 +310,3 @@ def test_python_is_the_one_of_the_server():
         client.run(Program("python", ""), b"", Limits(), {})
     assert [asked["language"] for asked in seen] == ["python", "bash", "bash"]  # it is asked once
     assert "run /opt/python main.py" in seen[-1]["code"]
-
-
-def listing(answer: Any) -> tuple[FusionExecutor, list[str]]:
-    """Return an executor for a server with `/v1/languages`, and the paths that it is asked for."""
-    paths: list[str] = []
-
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        paths.append(request.url.path)
-        return httpx2.Response(200, json=answer) if request.url.path == "/v1/languages" else httpx2.Response(404)
-
-    return FusionExecutor(URL, exchange=answering(handler)), paths
-
-
-def test_servers_that_list_their_languages_are_believed_and_none_is_tried():
-    client, paths = listing(["python", "nodejs", "no language of ours"])
-    assert client.languages == {"python", "javascript"}  # which is called "nodejs" there
-    assert not client.runs("cpp")
-    assert paths == ["/v1/about", "/v1/languages"]
-
-
-@pytest.mark.parametrize("answer", [{"python": 1}, "pong", [1, 2]])
-def test_other_lists_say_nothing(answer):
-    client, paths = listing(answer)
-    assert "cpp" in client.languages  # it is tried; a server that fails then may have it
-    assert paths.count("/v1/languages") == 1
-    assert "/run_code" in paths

@@ -33,12 +33,6 @@ def command_line() -> typer.Typer:
     return app
 
 
-def test_executors_for_all_schemes():
-    executors = [executor for offered in manager().hook.balancer_executors() for executor in offered]
-    assert [executor.schemes for executor in executors] == [("local",), ("http", "https")]
-    assert all(executor.summary for executor in executors)
-
-
 def test_the_command_names_the_extra_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'serve' \(missing: uvicorn\): "):

@@ -130,21 +130,10 @@ def test_limits_of_a_request():
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"{",
-        b"[]",
         b"{}",
         body(language="cobol"),
-        body(language=None),
-        body(code=3),
-        body(run_timeout="soon"),
         body(run_timeout=0),
-        body(run_timeout=-1),
-        body(memory_limit_MB="much"),
         body(files={"a": "%"}),
-        body(files=["a"]),
-        body(stdin=["a"]),
-        body(fetch_files="a"),
         body(fetch_files=["a"]),
         body(stdin_base64="%"),
         body(source_base64="%"),
@@ -199,13 +188,6 @@ def test_many_small_values_are_refused_before_they_are_read(value):
     assert response.status_code == 422
     assert "at most 50000 are allowed" in response.json()["detail"][0]["msg"]
     assert not executor.seen
-
-
-def test_a_large_body_of_few_values_is_read():
-    executor = Pretend(EXECUTIONS[0])
-    text = '1,2,{"a\\"' * 100_000
-    assert post(executor, body(stdin=text)).status_code == 200
-    assert executor.seen[0][1] == text.encode()
 
 
 def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts():

@@ -15,23 +15,6 @@ def _on_the_first(name: str, call: str, needs: frozenset[str] = frozenset()) -> 
 
 FORGERIES = [
     Attack(
-        "the memory of process 1",
-        """
-        import os
-        try:
-            with open("/proc/1/maps") as maps: ranges = [line.split()[0] for line in maps if " rw-p " in line]
-            memory = os.open("/proc/1/mem", os.O_RDWR)
-            for text in ranges:
-                start, end = (int(part, 16) for part in text.split("-"))
-                os.pwrite(memory, bytes(end - start), start)
-            print("wrote")
-        except OSError as error: print(error.strerror)
-        os._exit(3)
-        """,
-        exits=(3,),
-        prints="",
-    ),
-    Attack(
         "words on the line of process 1",
         """
         import os
@@ -98,38 +81,9 @@ FORGERIES = [
         exits=(3,),
     ),
     Attack("death of its process group", "import os\nos.kill(0, 9)", exits=(-9,), on=EVERYWHERE),
-    Attack(
-        "stop of its process group, from outside of it",
-        """
-        import os, signal
-        group = os.getpgrp()
-        if os.fork(): os.wait(); os._exit(3)
-        os.setpgid(0, 0)
-        for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT):
-            try: os.killpg(group, number) if group > 1 else None
-            except OSError: pass
-        os._exit(0)
-        """,
-        exits=(3, -15),
-    ),
     _on_the_first(
         "ptrace",
         "for request in (16, 0x4206, 2, 5):\n    got = call(101, request, 1, 0, 0)\n    if got == 0: print(request)",
-    ),
-    _on_the_first(
-        "process_vm_writev",
-        "for base in (0x400000, 0x555555554000):\n"
-        "    vector = (ctypes.c_ulong * 2)(base, 8); mine = (ctypes.c_ulong * 2)(ctypes.addressof(vector), 8)\n"
-        "    for number in (310, 311):\n"
-        "        got = call(number, 1, mine, 1, vector, 1, 0)\n"
-        "        if got not in ('EPERM', 'ENOSYS'): print(got)",
-    ),
-    _on_the_first(
-        "pidfd_getfd",
-        "pidfd = call(434, 1, 0)\n"
-        "for fd in range(5):\n"
-        "    got = call(438, pidfd, fd, 0)\n"
-        "    if got not in ('EPERM', 'ENOSYS'): print(got)",
     ),
     _on_the_first(
         "limits of process 1",
@@ -153,13 +107,6 @@ FORGERIES = [
         """,
         prints="",
     ),
-    Attack(
-        "words of the sandbox on stdout",
-        'import os\nos.write(1, b"ready\\ndone 0\\n")\nos.write(2, b"ready\\ndone 0\\n")\nos._exit(5)',
-        exits=(5,),
-        prints="ready\ndone 0\n",
-        on=EVERYWHERE,
-    ),
     *(
         Attack(f"exit code {code}", f"import os\nos._exit({code})", exits=exits, on=EVERYWHERE)
         for code, exits in ((42, (42,)), (43, (43,)), (255, (255,)), (256 + 3, (3,)), (127, (127,)))
@@ -167,13 +114,6 @@ FORGERIES = [
     # What a shell says of a program that signal 9 killed, and of one that said 137, is the same.
     Attack("exit code 137", "import os\nos._exit(137)", exits=(137, -9), on=EVERYWHERE),
     Attack("exit code 128", "import os\nos._exit(128)", exits=(128,), on=EVERYWHERE),
-    Attack(
-        "a real-time signal",
-        "import os\nos.kill(os.getpid(), 64)",
-        exits=(-64,),
-        message="killed by SIGRTMAX",
-        on=EVERYWHERE,
-    ),
     Attack(
         "everything closed, then a code",
         "import os\nos.closerange(0, 256)\nos._exit(4)",

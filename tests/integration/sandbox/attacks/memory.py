@@ -18,16 +18,6 @@ HOARDS = [
         on=EVERYWHERE,
     ),
     Attack(
-        "address space",
-        """
-        import mmap
-        try: mmap.mmap(-1, 2**40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE); print("got it")
-        except (OSError, ValueError): print("refused")
-        """,
-        prints="refused\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "stack without end",
         """
         int deep(volatile char *above) { volatile char here[4096]; here[0] = above[0]; return deep(here) + here[0]; }
@@ -37,27 +27,6 @@ HOARDS = [
         message="killed by SIGSEGV",
         language="cpp",
         on=EVERYWHERE,
-    ),
-    Attack(
-        "System V shared memory",
-        """
-        import ctypes
-        libc = ctypes.CDLL(None)
-        libc.shmat.restype = ctypes.c_void_p
-        total = 0
-        for _ in range(40):
-            size = 16 * 2**20
-            segment = libc.shmget(0, size, 0o1600)
-            if segment < 0: break
-            place = libc.shmat(segment, None, 0)
-            if place in (None, 2**64 - 1): break
-            ctypes.memset(place, 1, size)
-            libc.shmdt(ctypes.c_void_p(place))
-            total += size
-        print(total <= 256 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
     ),
     Attack(
         "memory files",
@@ -120,17 +89,6 @@ HOARDS = [
         prints="True\n",
     ),
     Attack(
-        "huge file",
-        """
-        import errno
-        try:
-            with open("huge", "wb", buffering=0) as file:
-                for _ in range(200): file.write(bytes(2**20))
-        except OSError as error: print(error.errno in (errno.EFBIG, errno.ENOSPC))
-        """,
-        prints="True\n",
-    ),
-    Attack(
         "buffers of pipes",
         """
         import fcntl, os
@@ -148,27 +106,6 @@ HOARDS = [
         print(total <= 128 * 2**20)
         """,
         KEPT,
-        prints="True\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "buffers of sockets",
-        """
-        import socket
-        total, keep = 0, []
-        try:
-            while True:
-                keep.append(socket.socketpair())
-                keep[-1][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**26)
-                keep[-1][0].setblocking(False)
-                try:
-                    while True: total += keep[-1][0].send(bytes(65536))
-                except BlockingIOError: pass
-        except OSError: pass
-        print(total <= 128 * 2**20)
-        """,
-        KEPT,
-        needs=GROUPS,
         prints="True\n",
         on=EVERYWHERE,
     ),

@@ -41,18 +41,6 @@ FLOODS = [
         """,
     ),
     Attack(
-        "stdout read by its writer",
-        """
-        import os
-        fd = os.open("/dev/stdout", os.O_RDONLY)
-        os.set_blocking(fd, False)
-        os.write(1, b"x" * 100)
-        try: os.read(fd, 50)
-        except BlockingIOError: pass
-        """,
-        on=EVERYWHERE,
-    ),
-    Attack(
         "flood of a daemon",
         """
         import os

@@ -70,16 +70,6 @@ TALKS = [
         prints="['alternatives', 'ld.so.cache']\n",
     ),
     Attack(
-        "control groups",
-        """
-        import os
-        for path in ("/sys", "/sys/fs/cgroup", "/proc/self/cgroup"):
-            try: os.listdir(path) if os.path.isdir(path) else open(path, "w"); print(path)
-            except OSError: pass
-        """,
-        prints="",
-    ),
-    Attack(
         "other processes",
         """
         import os

@@ -20,20 +20,6 @@ TIMES = [
     _busy("busy loop", "while True: pass"),
     Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", limits=SLEEPY, on=EVERYWHERE),
     Attack(
-        "deaf to all signals",
-        """
-        import signal
-        for number in range(1, 65):
-            try: signal.signal(number, signal.SIG_IGN)
-            except (OSError, ValueError): pass
-        while True: signal.pause()
-        """,
-        TIME,
-        message="wall time",
-        limits=SLEEPY,
-        on=EVERYWHERE,
-    ),
-    Attack(
         "stops itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
         TIME,
@@ -93,26 +79,6 @@ TIMES = [
             time.sleep(0.06)
         """,
         on=ISOLATED,
-    ),
-    _busy(
-        "children in sessions of their own",
-        """
-        import os
-        for _ in range(4):
-            if os.fork() == 0:
-                os.setsid()
-                while True: pass
-        os.wait()
-        """,
-        on=ISOLATED,
-    ),
-    _busy(
-        "exec without end",
-        """
-        #include <unistd.h>
-        int main(int, char **argv) { execv("/proc/self/exe", argv); return 9; }
-        """,
-        language="cpp",
     ),
     _busy(
         "a name like a process that runs",
