@@ -219,12 +219,14 @@ def test_answers_that_nobody_asked_for_are_not_taken_for_the_next_one(extra, mad
             connection.sendall(GOOD)
             if not idle.is_set() and idle.wait(10):
                 connection.sendall(extra)
+                said.set()
 
-    idle = threading.Event()
+    idle, said = threading.Event(), threading.Event()
     with client_of(says_more) as (client, connections):
         assert ask(client) == b"hi"
         idle.set()
-        time.sleep(0.3)
+        assert said.wait(PATIENCE_S)
+        time.sleep(1.0)  # the loop of the client reads it
         assert ask(client) == b"hi"
     assert len(connections) == made
 

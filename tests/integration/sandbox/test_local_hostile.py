@@ -56,21 +56,6 @@ def test_attack_where_a_protection_cannot_be_had(lesser, off, attack, marker):
     assert not faults_of(attack, run(executor, attack, marker))
 
 
-def test_what_leaves_its_process_group_is_killed_where_a_group_holds_it(bare, marker):
-    if "groups" not in in_force(bare):
-        pytest.skip("this machine has no control groups")
-    source = """
-    import os, time
-    for _ in range(3):
-        if os.fork() == 0:
-            os.setsid()
-            time.sleep(60)
-    time.sleep(0.05)
-    """
-    assert run(bare, Attack("", source), marker).exit_code == 0
-    assert not processes_with(marker)
-
-
 def test_time_of_all_processes_counts(isolated, marker):
     source = "import os, time\npid = os.fork()\nwhile time.process_time() < 0.2: pass\nif pid: os.wait()"
     execution = run(isolated, Attack("", source), marker)

@@ -16,7 +16,7 @@ from tests.integration.sandbox.ways import CHANGED_BY_OTHERS, WAYS
 
 _ROOT = Path(__file__).resolve().parents[3]
 _ORDINARY = "61234"  # a user id that nobody has
-_LEAVABLE = 25  # ways that no isolation refuses, or nearly so
+_LEAVABLE = 15  # ways that no isolation refuses, or nearly so
 # In an order in which a few that lie apart differ in all.
 _CASES = [
     pytest.param(user, served, id=f"{user}-{'served' if served else 'here'}")

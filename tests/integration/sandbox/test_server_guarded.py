@@ -19,11 +19,6 @@ from tests.servers import RunningServer, running_server
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 # A program that no compiler is done with soon.
-SLOW_CPP = """
-template <int N, class T> struct F { enum { v = F<N - 1, T>::v + F<N - 1, T*>::v }; };
-template <class T> struct F<0, T> { enum { v = 1 }; };
-int main() { return F<22, int>::v; }
-"""
 
 
 def port_of(url: str) -> int:
@@ -130,18 +125,6 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker):
             assert time.monotonic() - began_s < stretched(2)
             assert not processes_with(marker)
         assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
-
-
-@CPP
-def test_who_has_gone_frees_the_worker_from_a_compiler_too():
-    with running_server(workers=1) as server:
-        fields = {"code": SLOW_CPP, "language": "cpp", "compile_timeout": 60}
-        with asked(server, **fields):
-            wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
-            time.sleep(0.5)
-        began_s = time.monotonic()
-        assert run(server).json()["run_result"]["stdout"] == "1\n"
-        assert time.monotonic() - began_s < stretched(3)
 
 
 @pytest.mark.more

@@ -47,27 +47,11 @@ WAYS = {
         for flag in ("O_APPEND", "O_ASYNC", "O_NONBLOCK")
         for fd in (1, 2)
     },
-    "comm_of_first": _written("/proc/1/comm", "left"),
     "file_in_box": _written("/box/.left", "left"),
-    "file_in_root": _written("/left", "left"),
     "file_in_shm": _written("/dev/shm/left", "left"),
-    "file_in_stage": _written("/stage/left", "left"),
     "file_in_tmp": _written("/tmp/left", "left"),
-    "file_in_usr": _written("/usr/left", "left"),
     "sysctl_mqueue": _written("/proc/sys/fs/mqueue/queues_max", "81"),
     "sysctl_msgmax": _written("/proc/sys/kernel/msgmax", "8111"),
-    "abstract_socket": _way(
-        """
-        one = socket.socket(socket.AF_UNIX)
-        one.bind("\\0left")
-        one.listen()
-        stay()
-        """,
-        """
-        with socket.socket(socket.AF_UNIX) as one:
-            return one.connect_ex("\\0left") == 0
-        """,
-    ),
     "autogroup": _way(
         """
         with open("/proc/self/autogroup", "w") as file:
@@ -103,59 +87,12 @@ WAYS = {
         "fcntl.fcntl(0, fcntl.F_SETFL, os.O_NONBLOCK)", "bool(fcntl.fcntl(0, fcntl.F_GETFL) & os.O_NONBLOCK)"
     ),
     "hostname": _way('socket.sethostname("left")', 'socket.gethostname() == "left"'),
-    "input": _way('os.close(os.open("/proc/self/fd/0", os.O_RDWR))', 'os.access("/proc/self/fd/0", os.W_OK)'),
     "ioprio_of_first": _way("_call(251, 1, 1, 3 << 13)", "_call(252, 1, 1) == 3 << 13"),
-    "key_of_session": _way(
-        '_call(248, b"user", b"balancer-left", b"left", 4, -3)', '_call(250, 10, -3, b"user", b"balancer-left", 0) > 0'
-    ),
     "key_of_user": _way(
         '_call(248, b"user", b"balancer-left", b"left", 4, -4)', '_call(250, 10, -4, b"user", b"balancer-left", 0) > 0'
     ),
-    "limit_of_first": _way(
-        "resource.prlimit(1, resource.RLIMIT_NOFILE, (77, 77))",
-        "resource.prlimit(1, resource.RLIMIT_NOFILE) == (77, 77)",
-    ),
-    "line_of_first": _way('os.close(os.open("/proc/1/fd/0", os.O_WRONLY))', 'os.access("/proc/1/fd/0", os.W_OK)'),
-    "lock": _way(
-        """
-        file = os.open("/box", os.O_RDONLY)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        stay()
-        """,
-        """
-        try:
-            fcntl.flock(os.open("/box", os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
-        """,
-    ),
-    "map_of_users": _way(
-        'Path("/proc/self/uid_map").write_text("0 0 2")',
-        'Path("/proc/self/uid_map").read_text().split() == ["0", "0", "2"]',
-    ),
-    "memory_of_first": _way('os.close(os.open("/proc/1/mem", os.O_RDWR))', 'os.access("/proc/1/mem", os.W_OK)'),
     "mode_of_box": _way('os.chmod("/box", 0o2711)', 'os.stat("/box").st_mode & 0o7777 == 0o2711'),
     "mode_of_input": _way('os.chmod("/stage/stdin", 0o777)', 'os.stat("/stage/stdin").st_mode & 0o777 == 0o777'),
-    "mount": _way(
-        """
-        os.makedirs("/tmp/mount", exist_ok=True)
-        if ctypes.CDLL(None, use_errno=True).mount(b"left", b"/tmp/mount", b"tmpfs", 0, None):
-            raise OSError(ctypes.get_errno(), "refused")
-        """,
-        'os.path.ismount("/tmp/mount")',
-    ),
-    "network_down": _way(
-        """
-        with socket.socket() as one:
-            fcntl.ioctl(one, 0x8914, struct.pack("16sh14x", b"lo", 0x1000))
-        """,
-        """
-        with socket.socket() as one:
-            got = fcntl.ioctl(one, 0x8913, struct.pack("16sh14x", b"lo", 0))
-            return bool(struct.unpack("16sh14x", got)[1] & 0x1000)
-        """,
-    ),
     "numbers_of_files": _way(
         """
         for _ in range(3000):
@@ -179,21 +116,6 @@ WAYS = {
         """,
         "os.getpid() > 150",
     ),
-    "port": _way(
-        """
-        one = socket.socket(type=socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 4001))
-        stay()
-        """,
-        """
-        with socket.socket(type=socket.SOCK_DGRAM) as one:
-            try:
-                one.bind(("127.0.0.1", 4001))
-            except OSError:
-                return True
-            return False
-        """,
-    ),
     "port_in_time_wait": _way(
         """
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as one:
@@ -204,10 +126,6 @@ WAYS = {
         with open("/proc/net/tcp") as file:
             return any(line.split()[3] in ("06", "05", "04", "09") for line in file)
         """,
-    ),
-    "position_of_input": _way("os.lseek(0, 1, os.SEEK_SET)", "os.lseek(0, 0, os.SEEK_CUR) == 1"),
-    "posix_queue": _way(
-        '_libc("mq_open", b"/left", os.O_CREAT | os.O_RDWR, 0o600, None)', '_libc("mq_open", b"/left", os.O_RDWR) >= 0'
     ),
     "process": _way(
         """
@@ -231,16 +149,6 @@ WAYS = {
         return bool(struct.unpack("IIQiIQQQ", got.raw)[5] == 5_000_000)
         """,
     ),
-    "source": _way(
-        """
-        with open("/box/main.py", "a") as file:
-            file.write("#left")
-        """,
-        """
-        with open("/box/main.py") as file:
-            return file.read().endswith("#left")
-        """,
-    ),
     "times_of_devices": _way(
         """
         for quarter, device in enumerate(("null", "zero", "full", "urandom")):
@@ -260,8 +168,6 @@ WAYS = {
         """,
         'any(os.stat(folder).st_mtime == 1 for folder in ("/box", "/tmp", "/dev/shm"))',
     ),
-    "times_of_interpreter": _way("os.utime(sys.executable, (77, 77))", "os.stat(sys.executable).st_mtime == 77"),
     "times_of_shell": _way('os.utime("/stage/sh", (77, 77))', 'os.stat("/stage/sh").st_mtime == 77'),
-    "xattr_of_stage": _way('os.setxattr("/stage", "user.h", b"left")', '"user.h" in os.listxattr("/stage")'),
     "xattr_of_tmp": _way('os.setxattr("/tmp", "user.h", b"left")', '"user.h" in os.listxattr("/tmp")'),
 }

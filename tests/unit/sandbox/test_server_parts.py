@@ -1,19 +1,15 @@
 """The parts of the sandbox server that need no socket: tokens, guard, what is held, what is counted."""
 
-import asyncio
 import json
 
-import httpx2
 import pytest
 from hypothesis import given, strategies
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.datastructures import Headers
 
 from balancer.errors import ConfigError
-from balancer.sandbox.server.app import TOKEN_VARIABLE, AccessMiddleware, token_from
+from balancer.observing.page.guard import shows_token
+from balancer.sandbox.server.app import TOKEN_VARIABLE, token_from
 from balancer.sandbox.server.load import ServerLoad
 from balancer.values.json_size import json_values_in
 
@@ -32,13 +28,6 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path):
     assert token_from(None, {}) == ""
 
 
-@pytest.mark.parametrize("text", ["", "\n", "short", "a" * 15, "a" * 20 + " b", "a" * 20 + "\x00", "ä" * 20])
-def test_tokens_that_cannot_be_used(text):
-    with pytest.raises(ConfigError, match=f"^the token from {TOKEN_VARIABLE} has ") as caught:
-        token_from(None, {TOKEN_VARIABLE: text})
-    assert not text.strip() or text not in str(caught.value)
-
-
 @pytest.mark.parametrize("content", [None, b"\xff" * 20])
 def test_a_file_that_holds_no_token(tmp_path, content):
     file = tmp_path / "token"
@@ -48,37 +37,23 @@ def test_a_file_that_holds_no_token(tmp_path, content):
         token_from(file, {})
 
 
-async def _hello(_: Request) -> PlainTextResponse:
-    return PlainTextResponse("hello")
-
-
-def status_for(token: str, headers: dict[str, str]) -> int:
-    async def ask() -> int:
-        transport = httpx2.ASGITransport(AccessMiddleware(Starlette(routes=[Route("/", _hello)]), token))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
-            sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
-            return (await client.get("/", headers=sent)).status_code
-
-    return asyncio.run(ask())
-
-
 @pytest.mark.parametrize(
-    ("shown", "status"),
+    ("shown", "right"),
     [
-        (f"Bearer {TOKEN}", 200),
-        (f"bearer  {TOKEN}", 200),
-        (f"Basic {TOKEN}", 401),
-        (TOKEN, 401),
-        (f"Bearer {TOKEN}x", 401),
-        (f"Bearer {TOKEN[:-1]}", 401),
-        ("Bearer ", 401),
-        ("Bearer \xe4", 401),
-        ("", 401),
-        (None, 401),
+        (f"Bearer {TOKEN}", True),
+        (f"bearer  {TOKEN}", True),
+        (f"Basic {TOKEN}", False),
+        (TOKEN, False),
+        (f"Bearer {TOKEN}x", False),
+        (f"Bearer {TOKEN[:-1]}", False),
+        ("Bearer ", False),
+        ("Bearer \xe4", False),
+        ("", False),
     ],
 )
-def test_a_token_is_compared(shown, status):
-    assert status_for(TOKEN, {} if shown is None else {"Authorization": shown}) == status
+def test_a_token_is_compared(shown, right):
+    assert shows_token(TOKEN, Headers({"Authorization": shown})) is right
+    assert not shows_token(TOKEN, Headers())
 
 
 # -- what is read ----------------------------------------------------------------------------------
