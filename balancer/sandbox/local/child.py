@@ -300,7 +300,7 @@ def start(
             stdout=pipes[1].writer,
             stderr=pipes[2].writer,
             env=ENVIRONMENT,
-            cwd=isolation.paths(layout).cwd,
+            cwd="/" if isolation.nested else layout.stage / "files",
             pass_fds=() if calls_fd is None else (calls_fd,),
             start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork, are unsafe with threads
         )

@@ -46,8 +46,7 @@ class ProcessResult:
         tampered: the report of its end is not the sandbox's; only the program can have done that.
         cpu_s: CPU seconds of all its processes if a control group counts them, else of the command and all processes
             that it waited for or that were seen at work; None if unknown.
-        peak_bytes: peak memory of all its processes together if a control group counts it, else that of the largest
-            one, if known.
+        peak_bytes: peak memory of all its processes together, if a control group counts it.
     """
 
     ready: bool

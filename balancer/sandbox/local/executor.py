@@ -113,8 +113,7 @@ class LocalExecutor:
         `time_s` is CPU time. With control groups it covers all processes of the program, and the last steps of its
         start (a shell). Without them it covers the program, the set-up, and all processes below that were
         waited for or seen. Then only short-lived children that nobody waited for are missed. `memory_bytes` is the peak
-        memory of all processes together, with the files they kept in memory, if control groups count it; else that of
-        the largest process.
+        memory of all processes together, with the files they kept in memory, if control groups count it.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed; `RunAbandoned`, because of `stop`.

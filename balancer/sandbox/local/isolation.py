@@ -19,13 +19,12 @@ from balancer.sandbox.local.script import (
     MADE,
     MADE_FILE,
     OUTPUT,
-    PROGRAM,
     STAGE,
     bare_arguments,
     init_arguments,
 )
 
-__all__ = ["DEVICES", "HEADERS", "ISOLATIONS", "Isolation", "JailPaths", "SandboxLayout", "SandboxSpec", "tool"]
+__all__ = ["DEVICES", "HEADERS", "ISOLATIONS", "Isolation", "SandboxLayout", "SandboxSpec", "tool"]
 
 HEADERS = "/headers"  # precompiled headers
 
@@ -78,21 +77,8 @@ class SandboxLayout:
 
     @property
     def stage(self) -> Path:
-        """Folder with the files of the run and its first process, shown read-only."""
+        """Folder with the files of the run and its first process, shown read-only as `STAGE`."""
         return self.root / "stage"
-
-
-@dataclass(frozen=True, slots=True)
-class JailPaths:
-    """Paths as the program sees them: a compiled program, and the folder for compiled output.
-
-    `cwd` is where the command line of `Isolation.argv` must be started. If the isolation is nested, the program begins
-    elsewhere.
-    """
-
-    program: str = PROGRAM
-    output: str = OUTPUT
-    cwd: str = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +89,12 @@ class Isolation:
         name: as in `ExecutorOptions.isolation`.
         advice: what to do when it does not work.
         argv: returns the command of a sandbox, from a layout and a descriptor of the filter of system calls, or None.
-        paths: returns the paths that a program sees.
         nested: whether programs run in a pid namespace of their own, with a filter of system calls.
     """
 
     name: str
     advice: str
     argv: Callable[[SandboxLayout, int | None], tuple[str, ...]]
-    paths: Callable[[SandboxLayout], JailPaths] = lambda layout: JailPaths()
     nested: bool = True
 
 
@@ -194,14 +178,9 @@ def _bare_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
     return (*_drop_user(layout.uid), *bare_arguments(str(layout.stage)))
 
 
-def _bare_paths(layout: SandboxLayout) -> JailPaths:
-    output = str(layout.spec.output) if layout.spec.output else ""
-    return JailPaths(program=str(layout.stage / "program"), output=output, cwd=str(layout.stage / "files"))
-
-
 _ALL = (
     Isolation("bubblewrap", "install bubblewrap 0.8 or newer", _bwrap_argv),
-    Isolation("rlimits", "install util-linux", _bare_argv, _bare_paths, nested=False),
+    Isolation("rlimits", "install util-linux", _bare_argv, nested=False),
 )
 ISOLATIONS: Mapping[str, Isolation] = {each.name: each for each in _ALL}
 """The isolations by name."""

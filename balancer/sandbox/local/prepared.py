@@ -34,7 +34,7 @@ from balancer.sandbox.local.command import (
 )
 from balancer.sandbox.local.isolation import DEVICES, Isolation, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
-from balancer.sandbox.local.script import run_file, written_by_shell
+from balancer.sandbox.local.script import OUTPUT, PROGRAM, run_file, written_by_shell
 
 __all__ = [
     "IsolatedCommand",
@@ -200,8 +200,10 @@ class PreparedSandbox:
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self.isolation.paths(self.layout)
-        places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
+        program, output = PROGRAM, OUTPUT
+        if not self.isolation.nested:
+            program, output = str(self.layout.stage / "program"), str(self.layout.spec.output)
+        places = {"{program}": program, "{output}": output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
     def _limits(self, wanted: IsolatedCommand) -> tuple[str, ...]:

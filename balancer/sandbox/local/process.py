@@ -17,7 +17,6 @@ any words that the shell would not write are the program's doing.
 import contextlib
 import math
 import os
-import resource
 import selectors
 import signal
 import time
@@ -194,7 +193,8 @@ def process_result_of(
         stdout=out,
         stderr=err,
         cpu_s=_cpu_s(child),
-        peak_bytes=_peak_bytes(child),
+        # Without a group: after vfork, a process starts with the peak of its parent in the kernel's accounts.
+        peak_bytes=child.group.peak_bytes() if child.placed and child.group is not None else None,
     )
 
 
@@ -212,16 +212,3 @@ def _cpu_s(child: ChildProcess) -> float | None:
     if child.usage is None or child.lost_root:
         return None
     return max(child.tally.seen_s, child.usage.ru_utime + child.usage.ru_stime)
-
-
-def _peak_bytes(child: ChildProcess) -> int | None:
-    """Return the peak memory of all processes if a group counts it; else the largest resident size, if above our own.
-
-    After vfork, a process starts with the peak of its parent in the kernel's accounts. So a value up to our own peak
-    says nothing.
-    """
-    if child.placed and child.group is not None and (counted_bytes := child.group.peak_bytes()) is not None:
-        return counted_bytes
-    own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_kib = child.usage.ru_maxrss if child.usage else 0
-    return peak_kib * 1024 if peak_kib > own_kib else None

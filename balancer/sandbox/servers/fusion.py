@@ -34,7 +34,6 @@ from balancer.sandbox.http.script import (
     RESERVED,
     WORDS,
     ScriptEnd,
-    ScriptOptions,
     script_for,
     script_result_of,
 )
@@ -149,12 +148,11 @@ class FusionExecutor(ServerExecutor[str]):
         compiles = bool(layout.compile)
         key = layout.digest(self._salt) if compiles else ""
         python = self._which_python(context) if "python3" in layout.run else "python3"
-        options = ScriptOptions(python, stored=key, sha256=self._hashes.get(key, ""))
         runtime = math.ceil((limits.memory_bytes + language.runtime_bytes) / _MEBIBYTE)
         compiler = (_SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE) * compiles
         total_s = limits.wall_s + _START_S + limits.compile_wall_s * compiles
         body = RunCodeRequest(
-            code=script_for(language, layout, run.program.args, limits, options),
+            code=script_for(language, layout, run.program.args, limits, python, (key, self._hashes.get(key, ""))),
             language="bash",
             compile_timeout=limits.compile_wall_s,
             run_timeout=total_s,
@@ -166,11 +164,11 @@ class FusionExecutor(ServerExecutor[str]):
         self._reports = self._reports or bool(end.reports)
         if not self._reports and end.exit_code == 0:
             raise self._server.failed("a bash script ended well and reported nothing; is it a SandboxFusion server?")
-        result = script_result_of(end, context, compiles=compiles)
-        self._server.check_output(result.execution.stdout)
-        if key and _SHA256.fullmatch(result.sha256):
-            self._hashes[key] = result.sha256
-        return result.execution
+        execution, sha256 = script_result_of(end, context, compiles=compiles)
+        self._server.check_output(execution.stdout)
+        if key and _SHA256.fullmatch(sha256):
+            self._hashes[key] = sha256
+        return execution
 
     def _which_python(self, context: AnswerContext) -> str:
         """Return the interpreter that the server itself uses, because it has packages that others lack."""
