@@ -71,23 +71,6 @@ def fails(client: ServerExecutor, program: Program = PYTHON) -> EndpointError:
     return caught.value
 
 
-@pytest.mark.parametrize("status", [204, 401, 422, 500])
-def test_other_statuses(server, status):
-    api, client, run = server
-    api.disturb = only(run, Reply(status, f"you sent {TOKEN}".encode() if status != 204 else b""))
-    error = fails(client)
-    assert not isinstance(error, EndpointOverloaded)
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_busy_servers(server, status):
-    api, client, run = server
-    api.disturb = only(run, Reply(status, b'{"error": "queue is full"}', {"Retry-After": "7"}))
-    error = fails(client)
-    assert isinstance(error, EndpointOverloaded)
-    assert error.retry_after_s == 7
-
-
 @pytest.mark.parametrize(
     "reply",
     [

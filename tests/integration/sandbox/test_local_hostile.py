@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.cgroups import CgroupFolder, Cgroups, _works
 from balancer.sandbox.local.executor import LocalExecutor
-from tests.integration.sandbox.attacks.attack import SLEEPY, Attack, faults_of, in_force, run
+from tests.integration.sandbox.attacks.attack import Attack, faults_of, in_force, run
 from tests.integration.sandbox.attacks.table import ATTACKS, IN_PART
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
@@ -100,23 +99,6 @@ def test_nothing_of_the_parent_is_passed_on(isolated, marker, monkeypatch, tmp_p
     assert environment == names
     assert descriptors == "['0', '1', '2']"
     assert place.startswith("/box ['main.py']")
-
-
-def test_programs_do_not_see_each_other(isolated, marker):
-    """One program hides something everywhere it can, and stays; another one looks for it."""
-    hides = "import time\nfor d in ('/tmp', '/box', '/dev/shm'): open(d + '/secret', 'w').write('x')\ntime.sleep(60)"
-    seeks = """
-    import os
-    for folder, _, files in os.walk("/"):
-        if folder.startswith(("/usr", "/proc", "/bin", "/lib", "/sbin")): continue
-        if "secret" in files: print(folder)
-    print(len([name for name in os.listdir("/proc") if name.isdigit()]))
-    """
-    hider = threading.Thread(target=run, args=(isolated, Attack("", hides, limits=SLEEPY), marker))
-    hider.start()
-    seeker = run(isolated, Attack("", seeks), marker)
-    hider.join()
-    assert seeker.stdout == b"2\n"  # the first process of its own, and itself
 
 
 def test_the_death_of_the_balancer_is_the_death_of_its_programs(isolated, marker):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -96,8 +95,6 @@ if __name__ == "__main__":
     with multiprocessing.get_context("fork").Pool(2) as pool: print(pool.map(abs, [-1, -2]))
 """
     assert python(isolated, source).stdout == b"16\n[1, 2]\n"
-
-
 
 
 def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(unprepared, monkeypatch):

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
 import trio
 
@@ -46,25 +45,6 @@ def test_trio():
             assert (await judge.arun("no program", CASES)).score == 0
 
     trio.run(main)
-
-
-@in_a_loop
-async def test_jobs_may_come_from_a_task():
-    taken = 0
-
-    async def endless() -> AsyncIterator[Job]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield Job(DOUBLE, CASES)
-
-    async with judge_over(_fakes(), at_once=2) as judge:
-        results = judge.arun_many(endless())
-        for handed in range(1, 31):
-            assert (await anext(results)).score == 1
-            assert taken <= handed + 4 * 2
-        await results.aclose()
-        assert no_leases_out(judge.pool)
 
 
 @in_a_loop

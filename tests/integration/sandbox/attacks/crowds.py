@@ -35,34 +35,6 @@ CROWDS = [
         exits=(0,),
     ),
     Attack(
-        "more processes than allowed",
-        """
-        import os, time
-        born = 0
-        try:
-            for _ in range(64):
-                if os.fork() == 0: time.sleep(60)
-                born += 1
-        except OSError: pass
-        print(8 <= born <= 16)
-        """,
-        prints="True\n",
-    ),
-    Attack(
-        "daemons that are stopped",
-        """
-        import os, signal, time
-        for _ in range(5):
-            if os.fork() == 0:
-                os.setsid()
-                os.kill(os.getpid(), signal.SIGSTOP)
-                time.sleep(60)
-        time.sleep(0.05)
-        os._exit(5)
-        """,
-        exits=(5,),
-    ),
-    Attack(
         "daemon that keeps stdout",
         """
         import os, sys, time

@@ -94,19 +94,6 @@ FORGERIES = [
         "    if got == 0: print(kind)",
         needs=CALLS,  # else it makes an end of its own report: never a better one
     ),
-    Attack(
-        "its turn at the end of memory",
-        """
-        import os
-        for who in ("self", "1"):
-            for value in (-1000, -1):
-                try: os.write(os.open(f"/proc/{who}/oom_score_adj", os.O_WRONLY), b"%d" % value); print(who, value)
-                except OSError: pass
-        try: os.write(os.open("/proc/1/oom_score_adj", os.O_WRONLY), b"1000"); print("offered process 1")
-        except OSError: pass
-        """,
-        prints="",
-    ),
     *(
         Attack(f"exit code {code}", f"import os\nos._exit({code})", exits=exits, on=EVERYWHERE)
         for code, exits in ((42, (42,)), (43, (43,)), (255, (255,)), (256 + 3, (3,)), (127, (127,)))

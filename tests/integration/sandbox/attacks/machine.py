@@ -122,19 +122,4 @@ INTRUSIONS = [
         prints="deep\n",
         on=EVERYWHERE,
     ),
-    Attack(
-        "its own binary",
-        """
-        #include <fcntl.h>
-        #include <stdio.h>
-        #include <sys/stat.h>
-        #include <unistd.h>
-        int main() {
-            const char *own = "/stage/program";
-            printf("%d %d %d %d\\n", open(own, O_WRONLY), chmod(own, 0777), unlink(own), rename("/box", "/tmp/box"));
-        }
-        """,
-        prints="-1 -1 -1 -1\n",
-        language="cpp",
-    ),
 ]

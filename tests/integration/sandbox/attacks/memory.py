@@ -29,21 +29,6 @@ HOARDS = [
         on=EVERYWHERE,
     ),
     Attack(
-        "memory files",
-        """
-        import os
-        total, keep = 0, []
-        try:
-            for _ in range(40):
-                keep.append(os.memfd_create("x"))
-                total += os.write(keep[-1], bytes(16 * 2**20))
-        except OSError: pass
-        print(total <= 256 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
-    ),
-    Attack(
         "memory of many children",
         """
         import os, time
@@ -87,27 +72,6 @@ HOARDS = [
         print(total <= 160 * 2**20)
         """,
         prints="True\n",
-    ),
-    Attack(
-        "buffers of pipes",
-        """
-        import fcntl, os
-        total, keep = 0, []
-        try:
-            while True:
-                keep.append(os.pipe())
-                os.set_blocking(keep[-1][1], False)
-                try: fcntl.fcntl(keep[-1][1], 1031, 2**20)
-                except OSError: pass
-                try:
-                    while True: total += os.write(keep[-1][1], bytes(65536))
-                except BlockingIOError: pass
-        except OSError: pass
-        print(total <= 128 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
-        on=EVERYWHERE,
     ),
     Attack(
         "words of a lack of memory",

@@ -23,18 +23,6 @@ TALKS = [
         needs=CALLS,
     ),
     Attack(
-        "networks by netlink",
-        """
-        import os, socket
-        print([name for _, name in socket.if_nameindex()])
-        for group in range(23):
-            try:
-                with socket.socket(16, socket.SOCK_RAW, group) as link: link.sendto(bytes(16), (0, 0))
-            except OSError: pass
-        """,
-        prints="['lo']\n",
-    ),
-    Attack(
         "keys",
         """
         CALL
