@@ -138,7 +138,6 @@ class RunCodeHandler:
     async def _served(self, request: Request, body: bytearray) -> tuple[int, bytes] | None:
         """Return status and body of the answer, or None if the client has gone."""
         answer = None
-        began_s = time.monotonic()
         alarm = _DisconnectSignal()
         with self._load.place():
             async with anyio.create_task_group() as group:
@@ -155,7 +154,7 @@ class RunCodeHandler:
                         turn_s = time.monotonic()
                         # Not cancelled: a worker is free only when its program has ended.
                         found = await anyio.to_thread.run_sync(self._answer, body, alarm, limiter=self._threads)
-                        self._load.ran(turn_s - began_s, time.monotonic() - turn_s)
+                        self._load.ran(time.monotonic() - turn_s)
                     if not group.cancel_scope.cancel_called:
                         answer = found
                     group.cancel_scope.cancel()
