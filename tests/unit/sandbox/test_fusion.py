@@ -11,7 +11,7 @@ import pytest
 
 from balancer.endpoint import Outcome, outcome_of
 from balancer.errors import CannotTell, EndpointError
-from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.http.client import WireAnswer, WireRequest
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.languages.table import LANGUAGES
@@ -234,18 +234,11 @@ def test_words_are_redacted_and_the_output_is_not():
     assert (execution.status, execution.stderr) == (Status.COMPILE_ERROR, b"sent ***")
 
 
-def test_pings():
-    def ping(content: bytes) -> FusionExecutor:
-        client = FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=content)))
-        assert isinstance(client, Executor)
-        client.ping()
-        client.close()
-        return client
-
-    for pong in (b"pong", b'"pong"', b"pong\n"):
-        ping(pong).close()
+@pytest.mark.parametrize("pong", [b"pong", b'"pong"', b"pong\n"])
+def test_pings(pong):
+    FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=pong))).ping()
     with pytest.raises(EndpointError, match="is it a SandboxFusion server"):
-        ping(b"<html>")
+        FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=b"<html>"))).ping()
 
 
 # -- servers that say nothing of themselves: what is tried there, and what is believed ---------------

@@ -18,7 +18,6 @@ from balancer.errors import ConfigError
 from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name, check_together
-from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.child import BoundedPipe, ChildProcess, ProcessTreeCpu, children_of
 from balancer.sandbox.local.command import limit_commands
@@ -27,7 +26,6 @@ from balancer.sandbox.local.prepared import UidPool, high_range
 from balancer.sandbox.local.script import run_file, written_by_shell
 from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.toolchain import find_toolchain
-from tests.needs import CPP
 
 WHOLE_MAP = "         0          0 4294967295\n"
 PIDS = st.integers(1, 2**22)
@@ -83,13 +81,6 @@ class TestLimits:
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        "name",
-        ["a/b/c.txt", "..a", "a..b", " ", "-rf", "ä\n", "/".join("a" * 64), "ä" * 127, "/".join(["a" * 255] * 4)],
-    )
-    def test_allowed(self, name):
-        assert check_name(name) == name
-
     @pytest.mark.parametrize(
         "name",
         ["", "/etc/passwd", "a/..", "./a", "a//b", "\0", "/".join("a" * 65), "ä" * 128, "/".join(["a" * 200] * 6)],
@@ -187,16 +178,6 @@ class TestDeath:
 
 
 class TestProcessTree:
-    def test_finds_a_child_and_its_time(self):
-        before_s = ProcessTreeCpu().look(os.getpid())
-        busy = "import os\nwhile os.times().user < 0.1: pass\ninput()"
-        with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
-            assert child.pid in children_of(os.getpid())
-            child.communicate(b"\n")
-        assert child.pid not in children_of(os.getpid())
-        # The dead child's time is in its parent's; each of four figures is rounded down to ticks of 10 ms.
-        assert ProcessTreeCpu().look(os.getpid()) - before_s >= 0.1 - 0.04
-
     def test_what_was_seen_counts_though_nobody_waited_for_it(self):
         source = """
 import os, signal
@@ -272,14 +253,6 @@ class TestChoice:
         for word in ("bubblewrap does not work here: no bwrap", "install bubblewrap", "'rlimits'", "read your files"):
             assert word in line
         assert "\n" not in line
-
-
-@CPP
-def test_every_language_is_here_or_says_what_to_install():
-    found = find_toolchain(LANGUAGES)
-    assert set(found.languages) | set(found.missing) == {language.name for language in LANGUAGES}
-    assert not set(found.languages) & set(found.missing)
-    assert {"python", "cpp", "bash", "folder"} <= set(found.languages)
 
 
 def test_a_tool_that_no_program_can_see_is_named(tmp_path, monkeypatch):
