@@ -44,21 +44,6 @@ HOARDS = [
         needs=GROUPS,
     ),
     Attack(
-        "one mapping shared by all",
-        """
-        import mmap, os
-        shared = mmap.mmap(-1, 32 * 2**20)
-        for _ in range(10):
-            if os.fork() == 0:
-                for at in range(0, len(shared), 4096): shared[at] = 1
-                os._exit(0)
-        for _ in range(10): os.wait()
-        print("fine")
-        """,
-        prints="fine\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "disk",
         """
         import os

@@ -34,19 +34,6 @@ TALKS = [
         needs=CALLS,
     ),
     Attack(
-        "typing on the terminal",
-        """
-        import fcntl, os, termios
-        for fd in (0, 1, 2):
-            for request in (0x5412, 0x541C):
-                try: fcntl.ioctl(fd, request, b"x"); print("typed")
-                except OSError: pass
-        for path in ("/dev/tty", "/dev/console", "/dev/ptmx", "/dev/pts"):
-            if os.path.exists(path): print(path)
-        """,
-        prints="",
-    ),
-    Attack(
         "files of others",
         """
         import os
