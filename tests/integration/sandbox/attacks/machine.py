@@ -1,6 +1,6 @@
 """Programs that want to change the machine, or to get at more of its kernel than a program needs."""
 
-from tests.integration.sandbox.attacks.attack import EVERYWHERE, Attack
+from tests.integration.sandbox.attacks.attack import EVERYWHERE, ISOLATED, Attack
 
 __all__ = ["INTRUSIONS"]
 
@@ -22,11 +22,17 @@ INTRUSIONS = [
         "mounts of a new kind",
         "428, -100, b'/', 1; 430, b'tmpfs', 0; 429, 0, b'', -100, b'/tmp', 4; 442, -100, b'/', 0, 0, 0",
     ),
-    _refused("namespaces by unshare", ";".join(f"272, {1 << bit}" for bit in (7, 17, 25, 26, 27, 28, 29, 30))),
     _refused(
-        "namespaces by clone", ";".join(f"56, {(1 << bit) | 17}, 0, 0, 0, 0" for bit in (17, 25, 26, 27, 28, 29, 30))
+        "namespaces by unshare", ";".join(f"272, {1 << bit}" for bit in (7, 17, 25, 26, 27, 28, 29, 30)), ISOLATED
     ),
-    _refused("namespaces by clone3", "435, (ctypes.c_ulong * 11)(0x10000000, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88"),
+    _refused(
+        "namespaces by clone",
+        ";".join(f"56, {(1 << bit) | 17}, 0, 0, 0, 0" for bit in (17, 25, 26, 27, 28, 29, 30)),
+        ISOLATED,
+    ),
+    _refused(
+        "namespaces by clone3", "435, (ctypes.c_ulong * 11)(0x10000000, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88", ISOLATED
+    ),
     _refused(
         "namespaces of others",
         "308, os.open('/proc/self/ns/net', 0), 0; 308, os.open('/proc/self/ns/user', 0), 0x10000000",
