@@ -3,7 +3,7 @@
 | path | answers |
 |---|---|
 | `POST /run_code` | as SandboxFusion |
-| `GET /v1/ping`, `GET /v1/about`, `GET /v1/languages` | as `balancer sandbox` |
+| `GET /v1/ping`, `GET /v1/about` | as `balancer sandbox` |
 
 SandboxFusion's own names of languages are understood, as are the fields that only our servers have. What cannot be done
 on every executor is refused: `fetch_files`. A failure of the infrastructure is never an answer about a program:
@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from balancer.errors import NotExecuted
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
@@ -44,10 +44,9 @@ from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.run_code import About, RunCodeRequest
-from balancer.sandbox.server.answer import answer_of, run_of
+from balancer.sandbox.server.answer import answer_of, read_request, run_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
-from balancer.values.json_size import json_values_in
 
 __all__ = ["Gateway", "Refused", "balancer_routes"]
 
@@ -55,8 +54,6 @@ _ANSWER_S: Final = 8.0  # beyond the limits of the request, for waiting and for 
 # A client means wall time. Where CPU time is measured, that decides, and a busy server may take longer.
 _WALL_FACTOR, _WALL_S = 1.25, 1.0
 _BODY_BYTES = 64 * 2**20
-_MOST_VALUES = 50_000
-_FEW_BYTES = 2**18  # a smaller body cannot have enough values to matter
 _QUEUE = 1024  # requests that may wait, beyond the slots of the pool
 _SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
 _NEWEST = 0.2  # weight of the newest request in the mean
@@ -119,20 +116,14 @@ class Gateway:
             return _json_answer("pong")
 
         async def about(call: HttpCall) -> HttpAnswer:
-            return _json_answer(About(languages=await self._languages()))
-
-        async def languages(call: HttpCall) -> HttpAnswer:
-            return _json_answer(await self._languages())
+            languages = await asyncio.to_thread(lambda: sorted(self.judge.languages))
+            return _json_answer(About(languages=languages))
 
         return {
             "POST /run_code": self.run_code,
             "GET /v1/ping": ping,
             "GET /v1/about": about,
-            "GET /v1/languages": languages,
         }
-
-    async def _languages(self) -> list[str]:
-        return sorted(await asyncio.to_thread(lambda: self.judge.languages))
 
     async def run_code(self, call: HttpCall) -> HttpAnswer:
         """Answer `POST /run_code`, or say why not."""
@@ -230,25 +221,15 @@ def _read(call: HttpCall) -> RunCodeRequest:
         raise Refused(415, "the content type must be application/json")
     if len(call.body) > _BODY_BYTES:
         raise Refused(413, f"the request has {len(call.body)} bytes; at most {_BODY_BYTES} are allowed")
-    values = json_values_in(call.body, at_most=_MOST_VALUES) if len(call.body) > _FEW_BYTES else 0
-    if values > _MOST_VALUES:
-        raise Refused(422, f"the body has {values} values or more; at most {_MOST_VALUES} are allowed")
     try:
-        asked = RunCodeRequest.model_validate_json(call.body)
-    except ValidationError as error:
-        raise Refused(422, _first_mistake(error)) from None
+        asked = read_request(call.body)
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
     if asked.fetch_files:
         raise Refused(
             422, "fetch_files has names; not every executor of a pool can return files, so print them instead"
         )
     return asked.model_copy(update={"language": _language_of(asked.language)})
-
-
-def _first_mistake(error: ValidationError) -> str:
-    first, *more = error.errors(include_url=False, include_context=False, include_input=False)
-    where = ".".join(str(part) for part in first["loc"][:4])
-    also = f" (and {len(more)} more)" if more else ""
-    return f"{where[:200] or 'the body'}: {first['msg']}{also}"
 
 
 def _language_of(name: str) -> str:

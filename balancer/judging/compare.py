@@ -9,25 +9,17 @@ problemtools, each for fewer wrong verdicts:
 - Tokens that are equal as text are equal: "nan" equals "nan", and a number of any size equals itself. Otherwise "nan"
   and "inf" are words, as in problemtools.
 - Hexadecimal floats, which C's scanf reads, are words.
-
-Most numbers are compared as doubles, which is much faster. `Nearness` tells when that is exact enough.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
-from math import inf
 
-__all__ = ["Comparison", "Flags", "Nearness", "compare", "parse_flags"]
+__all__ = ["Comparison", "Flags", "compare", "parse_flags"]
 
 _is_number = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _TOKEN = re.compile(rb"\S+")
-
-# Tokens that Python reads as finite doubles, but that are no numbers here: 1_0, and exponents beyond decimals.
-_is_odd = re.compile(rb"_|[eE][+-]?[0-9]{17}").search
-_MARKS = (b"_", b"e", b"E")  # tokens without these are never odd, and the search for them is much faster
-
 
 _SWITCHES = ("case_sensitive", "space_change_sensitive")
 _TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_tolerance")
@@ -36,13 +28,6 @@ _TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_to
 # So a verdict can only be wrong if the error equals the tolerance to 60 digits.
 _SPARE_DIGITS = 60
 _SHOWN_BYTES = 40
-_AT_ONCE = 1024  # tokens read as doubles in one step
-
-# For doubles: see `Nearness`.
-_SLACK = 2.0**-51
-_LEAST = 1e-300  # far above the smallest doubles, where the rounding error is not relative
-_MOST = Decimal("1e300")
-_LESS = 1 - 2.0**-50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +60,7 @@ class Comparison:
     reason: str = ""
 
 
-class Nearness:
-    """A tolerance for doubles: finds numbers that are close for certain, in spite of rounding errors.
-
-    A double differs from its token by at most half a unit in the last place: 2**-53 of its value. The slack is twice
-    the sum of all rounding errors of a comparison. So numbers found close here are close exactly.
-
-    Args:
-        relative: largest allowed error, as a share of the expected value; None: no relative tolerance.
-        absolute: largest allowed error; None: no absolute tolerance. One of the two is enough.
-    """
-
-    __slots__ = ("_absolute", "_relative", "_usable")
-
-    def __init__(self, relative: Decimal | None, absolute: Decimal | None) -> None:
-        self._relative = _least(relative)
-        self._absolute = _least(absolute)
-        self._usable = all(each is None or each <= _MOST for each in (relative, absolute))
-
-    def differing(self, wanted: list[float], given: list[float]) -> list[int]:
-        """Return the indices, in order, where two lists of equal length are not close for certain."""
-        if not self._usable:
-            return list(range(len(wanted)))
-        relative, absolute = self._relative, self._absolute
-        return [
-            index
-            for index, (want, got) in enumerate(zip(wanted, given, strict=True))
-            # If a number is not finite, neither is the error, so it is below no bound.
-            if not (
-                (error := abs(want - got) + (abs(want) + abs(got)) * _SLACK + _LEAST) <= absolute
-                or error <= relative * abs(want) < inf
-            )
-        ]
-
-
-def _least(tolerance: Decimal | None) -> float:
-    """Return the largest error that is within `tolerance` for certain; -1 for None."""
-    return -1.0 if tolerance is None else float(tolerance) * _LESS
-
-
 _SAME = Comparison(True)
-_Pair = tuple[int, tuple[bytes, bytes]]  # index of two tokens, and the tokens: expected, found
 
 
 def parse_flags(flags: Sequence[str]) -> Flags:
@@ -169,30 +114,11 @@ def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:
 
 
 def _differing_token(expected: list[bytes], found: list[bytes], flags: Flags) -> int | None:
-    context, near = _context(_SPARE_DIGITS), Nearness(flags.relative, flags.absolute)
-    for start in range(0, min(len(expected), len(found)), _AT_ONCE):
-        wanted, given = expected[start : start + _AT_ONCE], found[start : start + _AT_ONCE]
-        if wanted == given:
-            continue
-        pairs = [pair for pair in enumerate(zip(wanted, given, strict=False), start) if pair[1][0] != pair[1][1]]
-        for index, (want, got) in _doubtful(pairs, flags, near):
-            if not _agree(want, got, flags, context):
-                return index
+    context = _context(_SPARE_DIGITS)
+    for index, (want, got) in enumerate(zip(expected, found, strict=False)):
+        if want != got and not _agree(want, got, flags, context):
+            return index
     return None if len(expected) == len(found) else min(len(expected), len(found))
-
-
-def _doubtful(pairs: list[_Pair], flags: Flags, near: Nearness) -> list[_Pair]:
-    """Return the pairs, in order, that need an exact comparison; all others agree."""
-    wanted, given = [want for _, (want, _) in pairs], [got for _, (_, got) in pairs]
-    if not flags.numeric:
-        same = not flags.case_sensitive and b" ".join(wanted).lower() == b" ".join(given).lower()
-        return [] if same else pairs
-    try:
-        differing = near.differing(list(map(float, wanted)), list(map(float, given)))
-    except ValueError:  # some are words
-        return pairs
-    odd = any(mark in text and _is_odd(text) for text in (b" ".join(wanted), b" ".join(given)) for mark in _MARKS)
-    return pairs if odd else [pairs[place] for place in differing]
 
 
 def _agree(want: bytes, got: bytes, flags: Flags, context: Context) -> bool:

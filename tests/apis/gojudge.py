@@ -37,13 +37,7 @@ class GoJudge(Api):
             return self._run(asked)
         if (asked.method, asked.path) == ("POST", "/file"):
             return as_json(self._keep(_uploaded(asked)))
-        name = asked.path.removeprefix("/file/")
-        if name not in self.files:
-            return Reply(404)
-        if asked.method == "DELETE":
-            del self.files[name]
-            return Reply()
-        return Reply(content=self.files[name], headers={"Content-Type": "application/octet-stream"})
+        return Reply(404)
 
     def _keep(self, content: bytes) -> str:
         name = uuid.uuid4().hex[:8].upper()

@@ -26,6 +26,7 @@ _UNFIT = re.compile(
     re.MULTILINE,
 )
 _SHELL_SIGNAL = 128
+_REPLACED = "\ufffd".encode()
 _MOST_SIGNAL = 31  # the last signal with a meaning
 _FULL = 0.95  # share of its memory: above it, a program that the kernel killed was out of memory
 
@@ -87,6 +88,7 @@ class RunReport:
         truncated: whether the server cut the output.
         starved: whether the server stopped it for its memory.
         by_script: whether it is about a script, so that the server's own limits may look like the program's doing.
+        text_only: whether the server replaces bytes that are not text by U+FFFD.
         cpu_s: CPU time; None if the server does not say.
         wall_s: wall time; None if the server does not say.
         memory_bytes: peak memory; None if the server does not say.
@@ -102,6 +104,7 @@ class RunReport:
     truncated: bool = False
     starved: bool = False
     by_script: bool = True
+    text_only: bool = False
     cpu_s: float | None = None
     wall_s: float | None = None
     memory_bytes: int | None = None
@@ -135,6 +138,8 @@ def execution_of_report(report: RunReport, context: AnswerContext, given: Limits
     doubt = _doubt_of_limits(execution, context.limits, given) or _doubt_of_death(report, execution)
     if report.by_script and doubt:
         raise context.server.cannot_tell(f"cannot tell how the program ended: {doubt}")
+    if report.text_only and status is Status.FINISHED and _REPLACED in report.stdout:
+        raise context.server.cannot_tell("the program printed bytes that are not text, and the server lost them")
     return execution
 
 
@@ -169,17 +174,16 @@ def _unfit_compiler(messages: bytes) -> str:
 
 def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
     """Return why the end says nothing: `given` is less than `asked`; "" if it says something."""
-    if execution.status is Status.TIME_LIMIT:
-        if execution.cpu_measured and execution.time_s >= asked.cpu_s:
-            return ""
-        if given.cpu_s < asked.cpu_s:
-            return f"it stops programs after {given.cpu_s:g} s of CPU time; {asked.cpu_s:g} s were requested"
-        if given.wall_s < asked.wall_s:
-            return f"it stops programs after {given.wall_s:g} s of wall time; {asked.wall_s:g} s were requested"
-    if execution.status is Status.MEMORY_LIMIT and given.memory_bytes < asked.memory_bytes:
-        return f"it gives programs {given.memory_bytes} bytes of memory; {asked.memory_bytes} were requested"
-    if execution.status is Status.OUTPUT_LIMIT and given.output_bytes < asked.output_bytes:
-        return f"it keeps {given.output_bytes} bytes of output; {asked.output_bytes} were requested"
+    limits = {
+        Status.TIME_LIMIT: [("cpu_s", "s of CPU time"), ("wall_s", "s of wall time")],
+        Status.MEMORY_LIMIT: [("memory_bytes", "bytes of memory")],
+        Status.OUTPUT_LIMIT: [("output_bytes", "bytes of output")],
+    }
+    if execution.status is Status.TIME_LIMIT and execution.cpu_measured and execution.time_s >= asked.cpu_s:
+        return ""
+    for name, unit in limits.get(execution.status, []):
+        if (most := getattr(given, name)) < (wanted := getattr(asked, name)):
+            return f"its limit is {most:g} {unit}; {wanted:g} were requested"
     return ""
 
 

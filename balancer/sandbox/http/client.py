@@ -28,7 +28,6 @@ __all__ = ["AnswerModel", "Exchange", "NoAnswer", "ServerClient", "UnexpectedSta
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
-_NOT_THERE = (404, 405, 501)
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
@@ -132,15 +131,6 @@ class ServerClient:
             EndpointOverloaded: it said that it is busy.
         """
         return self.call("GET", path, within_s=within_s, at_most=at_most)
-
-    def get_if_there(self, path: str, *, within_s: float, at_most: int) -> bytes | None:
-        """Return as `get`; None if the server has no such resource (404, 405, 501). Raises as `get`."""
-        try:
-            return self.get(path, within_s=within_s, at_most=at_most)
-        except UnexpectedStatus as error:
-            if error.status in _NOT_THERE:
-                return None
-            raise
 
     def post(
         self, path: str, body: object, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200

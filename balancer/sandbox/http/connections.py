@@ -13,7 +13,6 @@ import io
 import os
 import socket
 import ssl
-import sys
 import threading
 import time
 import weakref
@@ -128,7 +127,7 @@ class _Line:
                     limit=0,
                     keepalive_timeout=_IDLE_S,
                     use_dns_cache=False,
-                    ssl=_tls_context(),
+                    ssl=ssl.create_default_context(),  # trusts the certificates that the system trusts
                     socket_factory=self._socket,
                 ),
                 timeout=aiohttp.ClientTimeout(),  # none: see above
@@ -199,14 +198,3 @@ def _shut(sockets: Iterable[socket.socket]) -> None:
 def _close(lines: dict[int, _Line]) -> None:
     if (line := lines.pop(os.getpid(), None)) is not None:
         line.close()
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Return what trusts the certificates that the system trusts."""
-    if sys.platform in ("darwin", "win32"):
-        import truststore
-
-        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs()
-    return context

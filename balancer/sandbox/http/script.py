@@ -30,8 +30,6 @@ __all__ = [
     "RESERVED",
     "WORDS",
     "ScriptEnd",
-    "ScriptOptions",
-    "ScriptResult",
     "script_for",
     "script_result_of",
 ]
@@ -93,25 +91,16 @@ say ran $code $(tail -n1 .used) $(stat -c %s {output} .stderr)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptOptions:
-    """Options of a script, beyond the program.
+def script_for(
+    language: Language, layout: ProgramLayout, args: Iterable[str], limits: Limits, python: str, stored: tuple[str, str]
+) -> str:
+    """Return the script. Arguments and names are quoted, all else is fixed.
 
     Args:
+        language, layout, args, limits: of the program.
         python: the interpreter for Python programs.
-        stored: name under which the server keeps the binary; "": it is not kept.
-        sha256: the known hash of that binary; "": unknown.
+        stored: name under which the server keeps the binary, and the known hash of that binary; "": unknown.
     """
-
-    python: str = "python3"
-    stored: str = ""
-    sha256: str = ""
-
-
-def script_for(
-    language: Language, layout: ProgramLayout, args: Iterable[str], limits: Limits, options: ScriptOptions
-) -> str:
-    """Return the script. Arguments and names are quoted, all else is fixed."""
     memory = limits.memory_bytes
     places = {
         "{program}": f"./{_PROGRAM}",
@@ -127,16 +116,13 @@ def script_for(
         # After a signal there is no second try: the compiler ran out of time or memory.
         tries = " || { code=$?; [ $code -lt 128 ] || return $code; ".join(f"try {command}" for command in commands)
         tries += "; }" * (len(commands) - 1)
-        stored = shlex.quote(f"{_CACHE}/{options.stored}")
+        key, sha = stored
+        place = shlex.quote(f"{_CACHE}/{key}")
+        store = _STORE.format(cache=_CACHE, stored=place, program=_PROGRAM)
         build = _BUILD.format(
             cpu_s=math.ceil(limits.compile_s) + 1, words=WORDS, tries=tries, program=_PROGRAM, most=_WORDS_BYTES
         )
-        store = _STORE.format(cache=_CACHE, stored=stored, program=_PROGRAM) if options.stored else "store() { :; }\n"
-        find = (
-            _FIND.format(stored=stored, program=_PROGRAM, sha=options.sha256, most=_MOST_BINARY_BYTES)
-            if options.stored and options.sha256
-            else "build\n"
-        )
+        find = _FIND.format(stored=place, program=_PROGRAM, sha=sha, most=_MOST_BINARY_BYTES) if sha else "build\n"
         parts += [store, build, find]
     limited = (
         f"ulimit -c 0; ulimit -s unlimited; ulimit -t {math.ceil(limits.cpu_s) + 1}; "
@@ -148,7 +134,7 @@ def script_for(
             words=WORDS,
             wall_s=f"{limits.wall_s:g}",
             limited=shlex.quote(limited),
-            command=_joined(tuple(options.python if part == "python3" else part for part in layout.run), args, places),
+            command=_joined(tuple(python if part == "python3" else part for part in layout.run), args, places),
             input=INPUT,
             output=OUTPUT,
             some=_WORDS_BYTES,
@@ -195,21 +181,10 @@ class ScriptEnd:
         return [line.split()[1:] for line in self.said.splitlines() if line.startswith("balancer ")]
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptResult:
-    """Result of a script.
+def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) -> tuple[Execution, str]:
+    """Return the end of the run, and the hash of the binary that was made or found; "" if there is none.
 
-    Attributes:
-        execution: the end of the run.
-        sha256: hash of the binary that was made or found; "" if there is none.
-    """
-
-    execution: Execution
-    sha256: str = ""
-
-
-def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) -> ScriptResult:
-    """Return the result of a script. `compiles`: whether it had to compile the program.
+    `compiles`: whether the script had to compile the program.
 
     Raises:
         EndpointError: the server did not run the script.
@@ -221,7 +196,7 @@ def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) 
     if compiles:
         refused = _refused(compiled, words, end, limits)
         if refused is not None:
-            return ScriptResult(refused)
+            return refused, ""
     elif not reports and not end.late and not _went_or_was_killed(end.exit_code):
         raise context.server.failed(f"the script did not run: exit code {end.exit_code}")
     compile_s = _number(compiled, 2)
@@ -244,7 +219,7 @@ def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) 
         doubtful=not ran and not end.late,  # something killed the script: the program, or a machine out of memory
         server_s=end.total_s,
     )
-    return ScriptResult(execution, compiled[5] if len(compiled) == 6 else "")
+    return execution, compiled[5] if len(compiled) == 6 else ""
 
 
 def _refused(compiled: list[str], words: bytes, end: ScriptEnd, limits: Limits) -> Execution | None:

@@ -48,6 +48,7 @@ chmod -R u+rwX . || exit
 for script in build run; do [ ! -e $script ] || chmod +x $script || exit; done
 [ ! -e build ] || ./build </dev/null 1>&2 || exit
 [ -e run ] && chmod +x run || { echo 'build made no program run' >&2; exit 1; }
+rm -f "$1"
 tar -cf "$1" .
 """
 _RUN = """\

@@ -22,7 +22,14 @@ _RESOURCES = ("cpuacct", "memory", "pids")  # names of version 1; "cpuacct" is p
 _MOUNT = Path("/sys/fs/cgroup")  # where all systems have them
 _PREFIX = "balancer-"
 _DEATH_S = 2.0  # timeout for the last process to end
-_PAGE = 4096
+# The files of limits by version and resource, and which limit each gets: no swap.
+_LIMITS: dict[int, dict[str, dict[str, str]]] = {
+    1: {
+        "memory": {"memory.limit_in_bytes": "memory", "memory.memsw.limit_in_bytes": "memory"},
+        "pids": {"pids.max": "pids"},
+    },
+    2: {"memory": {"memory.max": "memory", "memory.swap.max": ""}, "pids": {"pids.max": "pids"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +58,10 @@ class ControlGroup:
             memory_bytes: of all processes together, with the files that they keep in memory.
             processes: at the same time.
         """
-        self._write("memory", {1: ("memory.limit_in_bytes",), 2: ("memory.max",)}, memory_bytes)
-        self._write("memory", {1: ("memory.memsw.limit_in_bytes",), 2: ()}, memory_bytes)
-        self._write("memory", {1: (), 2: ("memory.swap.max",)}, 0)
-        self._write("pids", {1: ("pids.max",), 2: ("pids.max",)}, processes)
+        for resource, place in self._places.items():
+            for name, value in _LIMITS[place.version].get(resource, {}).items():
+                with contextlib.suppress(OSError):
+                    (place.folder / name).write_text(str({"memory": memory_bytes, "pids": processes}.get(value, 0)))
 
     def add(self, pid: int) -> None:
         """Move a process to the group. What it starts later is in the group too.
@@ -63,7 +70,7 @@ class ControlGroup:
             OSError: the kernel refuses, or the process is gone.
         """
         for folder in self._folders:
-            _write(folder, "cgroup.procs", pid)
+            (folder / "cgroup.procs").write_text(str(pid))
 
     def cpu_s(self) -> float | None:
         """Return the CPU seconds of its processes, ended ones included; None if they are not counted."""
@@ -71,7 +78,7 @@ class ControlGroup:
         if place is None:
             return None
         if place.version == 1:
-            return int(_read(place.folder, "cpuacct.usage")) * 1e-9
+            return int((place.folder / "cpuacct.usage").read_bytes()) * 1e-9
         return _field(place.folder, "cpu.stat", b"usage_usec") * 1e-6
 
     def peak_bytes(self) -> int | None:
@@ -81,7 +88,7 @@ class ControlGroup:
             return None
         with contextlib.suppress(OSError):
             name = "memory.max_usage_in_bytes" if place.version == 1 else "memory.peak"
-            return int(_read(place.folder, name))
+            return int((place.folder / name).read_bytes())
         return None
 
     def starved(self) -> bool:
@@ -95,21 +102,13 @@ class ControlGroup:
         """Kill all processes that are left."""
         folder = next(iter(self._folders))
         deadline_s = time.monotonic() + _DEATH_S
-        while pids := _read(folder, "cgroup.procs").split():
+        while pids := (folder / "cgroup.procs").read_bytes().split():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(pid), signal.SIGKILL)
             if time.monotonic() > deadline_s:
                 return
             time.sleep(0.0005)
-
-    def _write(self, resource: str, files: Mapping[int, tuple[str, ...]], value: int) -> None:
-        place = self._places.get(resource)
-        if place is None:
-            return
-        for name in files[place.version]:
-            with contextlib.suppress(OSError):
-                _write(place.folder, name, value)
 
 
 class Cgroups:
@@ -255,30 +254,8 @@ def _sweep(folder: Path) -> None:
 
 def _field(folder: Path, file: str, name: bytes) -> int:
     """Return the number after `name` in a file of lines "name number"; 0 if it is missing."""
-    for line in _read(folder, file).splitlines():
+    for line in (folder / file).read_bytes().splitlines():
         key, _, number = line.partition(b" ")
         if key == name:
             return int(number)
     return 0
-
-
-# Some twenty files are read or written for each run. Below are the fewest steps for that.
-
-
-def _read(folder: Path, name: str) -> bytes:
-    fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        content = b""
-        while more := os.read(fd, _PAGE):
-            content += more
-        return content
-    finally:
-        os.close(fd)
-
-
-def _write(folder: Path, name: str, number: int) -> None:
-    fd = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, b"%d" % number)
-    finally:
-        os.close(fd)

@@ -9,14 +9,13 @@ import resource
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.sandbox.languages.layout import ENVIRONMENT
 from balancer.sandbox.local.cgroups import ControlGroup
-from balancer.sandbox.local.command import SandboxCommand
+from balancer.sandbox.local.isolation import Isolation, SandboxLayout
 from balancer.sandbox.local.shutdown import is_readable
 
 __all__ = [
@@ -25,18 +24,14 @@ __all__ = [
     "ChildProcess",
     "ProcessTreeCpu",
     "children_of",
-    "is_at_work",
-    "processes_reading",
     "start",
     "waited_for_cpu_s",
 ]
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
-_DEAD = (b"Z", b"X")  # states of a thread: dead and not waited for, dead
-_ASLEEP = (b"S", b"I", *_DEAD)  # asleep, idle, dead
 _DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
-_DEATHS_S = 60.0  # the same while those below it still die: many that want a core take their time on a busy machine
+_DEATHS_S = 60.0  # the same if those below it die first: many that want a core take their time on a busy machine
 
 
 def children_of(pid: int) -> list[int]:
@@ -94,34 +89,6 @@ def waited_for_cpu_s(pid: int) -> float:
                     if int(fields[16]) <= own and int(fields[38]) == os.SCHED_OTHER:
                         waited_ns += int((folder / "schedstat").read_bytes().split()[1])
     return waited_ns * 1e-9
-
-
-def is_at_work(pid: int) -> bool:
-    """Return whether a thread of `pid`, or of a process below it, is more than asleep.
-
-    It is if it runs, is ready to run, waits for a disk, or was stopped from outside. Also True if the kernel does not
-    show the processes below.
-    """
-    if not os.path.exists(f"/proc/{pid}/task/{pid}/children"):
-        return True
-    for process in _tree(pid):
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{process}/task"):
-                with contextlib.suppress(OSError, IndexError):
-                    stat = Path(f"/proc/{process}/task/{thread}/stat").read_bytes()
-                    if stat.rpartition(b")")[2].split()[0] not in _ASLEEP:
-                        return True
-    return False
-
-
-def processes_reading(inode: int) -> list[int]:
-    """Return the processes whose standard input is the pipe or socket with this inode, as far as /proc shows them."""
-    found = []
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if os.readlink(f"/proc/{int(name)}/fd/0") in (f"pipe:[{inode}]", f"socket:[{inode}]"):
-                found.append(int(name))
-    return found
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -228,14 +195,12 @@ class ChildProcess:
     process: "subprocess.Popen[bytes]" = field(repr=False)
     pidfd: int
     nested: bool
-    status_inode: int  # of the line that is its standard input, see `isolation.script`
     group: ControlGroup | None  # of its program, once it was placed
     tally: ProcessTreeCpu
     killed: bool = False  # what is below it was told to die, and it ends when that is gone
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
-    asleep: bool = False  # all of it, at that time
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
@@ -282,20 +247,13 @@ class ChildProcess:
 
     def wait(self) -> None:
         """Wait for its end and read its status. If a killed process takes too long, kill the group."""
-        until_s = time.monotonic() + _DEATHS_S
-        dying = self.killed and self._is_dying()
-        while not is_readable(self.pidfd, _DEATH_S):
-            if not dying or time.monotonic() >= until_s:
-                self._kill_root()
-                break
-            dying = self._is_dying()
+        if not is_readable(self.pidfd, _DEATHS_S if self.killed else _DEATH_S):
+            self._kill_root()
         if not self.nested:
             self._kill_group()  # what is left of the group; the dead leader still holds its number
         _, self.status, self.usage = os.wait4(self.pid, 0)
         if self.placed and self.group is not None:
             self.group.kill()
-        if self.nested and os.WIFSIGNALED(self.status):
-            self._kill_orphans()
 
     def finish(self) -> None:
         """Make sure that it is dead and waited for."""
@@ -304,24 +262,6 @@ class ChildProcess:
             self.wait()
         self.process.returncode = os.waitstatus_to_exitcode(self.status or 0)  # else Popen would wait for it again
         os.close(self.pidfd)
-
-    def _is_dying(self) -> bool:
-        """Return whether a process below it is not dead yet. One that is dead may wait for ever to be waited for."""
-        for pid in children_of(self.pid):
-            with contextlib.suppress(OSError, IndexError):
-                if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in _DEAD:
-                    return True
-        return False
-
-    def _kill_orphans(self) -> None:
-        """Kill what a nested process leaves if it is killed before its namespace's first process has asked to die with
-        it.
-
-        That process may already be in a session of its own, so it is not found by group but by its standard input.
-        """
-        for pid in processes_reading(self.status_inode):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
 
     def _kill_root(self) -> None:
         self.lost_root = self.nested
@@ -333,36 +273,43 @@ class ChildProcess:
 
 
 def start(
-    command: SandboxCommand, line: BoundedSocket, out: Sequence[BoundedPipe], group: ControlGroup | None
+    isolation: Isolation,
+    layout: SandboxLayout,
+    group: ControlGroup | None,
+    calls: Path | None,
+    pipes: Sequence[BoundedPipe],
 ) -> ChildProcess:
-    """Start `command`. Its `finish` must be called in every case.
+    """Start a sandbox. Its `finish` must be called in every case.
 
     Args:
-        command: to start.
-        line: becomes its standard input; see `isolation.script`.
-        out: become its stdout and stderr.
+        isolation, layout: what to start.
         group: where its program will be placed, or None.
+        calls: a file with the filter of system calls, which it reads from the beginning, or None.
+        pipes: become its standard input (see `script`), stdout and stderr.
 
     Raises:
         OSError: it could not be started.
     """
-    stdout, stderr = (pipe.writer for pipe in out)
-    process = subprocess.Popen(
-        command.argv,
-        stdin=line.writer,
-        stdout=stdout,
-        stderr=stderr,
-        env=ENVIRONMENT,
-        cwd=command.cwd,
-        pass_fds=command.reads,
-        start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork and are unsafe with threads
-    )
+    with contextlib.ExitStack() as stack:
+        calls_fd = None if calls is None else os.open(calls, os.O_RDONLY | os.O_CLOEXEC)
+        if calls_fd is not None:
+            stack.callback(os.close, calls_fd)
+        process = subprocess.Popen(
+            isolation.argv(layout, calls_fd),
+            stdin=pipes[0].writer,
+            stdout=pipes[1].writer,
+            stderr=pipes[2].writer,
+            env=ENVIRONMENT,
+            cwd="/" if isolation.nested else layout.stage / "files",
+            pass_fds=() if calls_fd is None else (calls_fd,),
+            start_new_session=True,  # no `preexec_fn`, `user` or `group`: these forbid vfork, are unsafe with threads
+        )
     try:
-        pidfd, inode = os.pidfd_open(process.pid), os.fstat(line.writer).st_ino
+        pidfd = os.pidfd_open(process.pid)
     except OSError:
         process.kill()
         process.wait()
         raise
-    for pipe in (line, *out):
+    for pipe in pipes:
         pipe.close_writer()
-    return ChildProcess(process, pidfd, command.nested, inode, group, ProcessTreeCpu())
+    return ChildProcess(process, pidfd, isolation.nested > 0, group, ProcessTreeCpu())

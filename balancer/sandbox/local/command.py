@@ -14,7 +14,6 @@ from balancer.program import Limits
 __all__ = [
     "FILE_BYTES",
     "ProcessResult",
-    "SandboxCommand",
     "StopReason",
     "limit_commands",
 ]
@@ -33,26 +32,6 @@ class StopReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxCommand:
-    """A sandbox to start, which waits until it gets a program to run.
-
-    Args:
-        argv: program and arguments, without a shell.
-        cwd: working directory.
-        nested: True if the program runs in its own pid namespace, below the started process. If the namespace's first
-            process is killed, all processes inside die with it.
-        owner: user id that may reopen the output pipes (/dev/stdout), or None for our own.
-        reads: file descriptors that it inherits.
-    """
-
-    argv: tuple[str, ...]
-    cwd: str
-    nested: bool
-    owner: int | None = None
-    reads: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class ProcessResult:
     """How a command ended.
 
@@ -63,13 +42,11 @@ class ProcessResult:
         lost: its sandbox was killed from outside; nothing is known about the program.
         stdout, stderr: its output, at most `output_bytes` each.
         waited_s: seconds in which it was ready to run but had no core, as far as known; only if wall time ran out.
-        asleep: whether all its processes were asleep when wall time ran out.
         starved: the kernel killed one of its processes because together they had used up their memory.
         tampered: the report of its end is not the sandbox's; only the program can have done that.
         cpu_s: CPU seconds of all its processes if a control group counts them, else of the command and all processes
             that it waited for or that were seen at work; None if unknown.
-        peak_bytes: peak memory of all its processes together if a control group counts it, else that of the largest
-            one, if known.
+        peak_bytes: peak memory of all its processes together, if a control group counts it.
     """
 
     ready: bool
@@ -81,7 +58,6 @@ class ProcessResult:
     cpu_s: float | None
     peak_bytes: int | None
     waited_s: float = 0.0
-    asleep: bool = False
     starved: bool = False
     tampered: bool = False
 

@@ -7,7 +7,6 @@ A binary is identified by a digest. It appears in its folder in one step, read-o
 for writing: a thread that forks in that moment would keep it open, and starting it would fail ("text file busy").
 """
 
-import contextlib
 import fcntl
 import os
 import re
@@ -16,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,10 +25,10 @@ from balancer.program import Language, Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.headers import PrecompiledHeaders
-from balancer.sandbox.local.isolation.base import tool
-from balancer.sandbox.local.isolation.view import HEADERS, MADE_FILE, SandboxSpec
+from balancer.sandbox.local.isolation import HEADERS, SandboxSpec, tool
 from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand
+from balancer.sandbox.local.script import MADE_FILE
 from balancer.sandbox.local.shutdown import RunAbandoned, is_readable
 from balancer.sandbox.local.toolchain import trees_of, version_of
 
@@ -50,17 +48,12 @@ _COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
-# A compiler computes, or waits for a core or a disk. One that did so for less than this share of its wall time, and is
-# asleep at the end, waits for what never comes.
-_AT_WORK = 0.25
-_ASLEEP_S = 10.0  # of sleep, and it waits no longer
 _HEADER_S = 60.0  # CPU seconds for a precompiled header
-_PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
 # The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
 _OF_HEADER = re.compile(rb"^(?=.*\berror: ).*(\.gch|\bPCH)\b", re.MULTILINE)
 # What a forgiving command says in the end, if the usual standard did not do.
 _STANDARD = re.compile(rb"^compiled with (-std=(?!gnu\+\+20)\S+)\n\Z", re.MULTILINE)
-_LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
+_LOOK_S = 0.02  # how often a thread looks whether another one has compiled
 
 PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
 _KEPT_BYTES = 2**14  # only the beginning is read, and the messages of all refused programs stay in memory
@@ -70,7 +63,7 @@ _MEMORY = re.compile(
     re.I,
 )
 _KILLED = re.compile(r"Killed signal terminated program|\bSIGKILL\b")
-_LOCKS = 64  # lock files in a shared folder: enough that two programs rarely wait for each other
+_LOCKS = 256  # lock files in a folder: enough that two programs rarely wait for each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +106,7 @@ class Compiled:
 
 
 class Compiler:
-    """Compiles programs, each one once. Thread-safe. Close it.
+    """Compiles programs, each one once. Thread-safe.
 
     Args:
         jail: runs the compiler.
@@ -132,120 +125,68 @@ class Compiler:
         self._live = live
         self._store = store
         self._headers = headers
-        self._makers: list[threading.Thread] = []  # of headers
-        self._lock = threading.Lock()
-        self._compiling: dict[tuple[str, float], Future[Compiled]] = {}
+        # When they were refused, and why. The keys have the seconds of the compiler, which may get more another time.
+        self._refused: dict[tuple[str, float], tuple[float, Compiled]] = {}
         if store is not None:
             make_store(store)
 
-    def close(self) -> None:
-        """Wait for the threads that make headers; the stop of the jail ends them soon. Nothing may compile any more."""
-        for maker in self._makers:
-            maker.join()
-
     def compile(self, job: CompileJob) -> Compiled:
-        """Return the binary of a program; compile it if there is none. One thread compiles, others wait for it.
+        """Return the binary of a program; compile it if there is none. One thread compiles, others wait for its result.
 
         When `job.stop` becomes readable, this ends at once. If other threads wait, one of them compiles again.
 
         Raises:
             EndpointError: the compiler could not be run; `RunAbandoned`: because of `stop`.
         """
-        while True:
-            try:
-                return self._compiled(job)
-            except RunAbandoned:  # perhaps because of the `stop` of the thread that compiled
-                if job.stop is not None and is_readable(job.stop):
-                    raise
-
-    def _compiled(self, job: CompileJob) -> Compiled:
         digest = digest_of(job.language, job.layout)
-        key = (digest, job.limits.compile_s)  # after a time-out, the compiler may get more time later
-        with self._lock:
-            result = self._compiling.get(key)
-            ours = result is None
-            if result is None:
-                result = self._compiling[key] = Future()
-        if ours:
-            self._do(key, result, job)
-        compiled = _result(result, job.stop)
-        return compiled if ours else replace(compiled, took_s=0.0, standard="")
+        key, asked_s = (digest, job.limits.compile_s), time.monotonic()
+        if (found := self._found(key, asked_s)) is not None:
+            return found
+        with locked(self._store or self._live, digest, job.stop):
+            if (found := self._found(key, asked_s)) is not None:
+                return found
+            compiled = self._make(self._live / digest, job)
+            if compiled.binary is None:
+                self._refused[key] = time.monotonic(), replace(compiled, took_s=0.0)
+            if compiled.binary is not None and self._store is not None:
+                share(compiled.binary, self._store / digest)
+            return compiled
 
-    def _do(self, key: tuple[str, float], result: "Future[Compiled]", job: CompileJob) -> None:
-        """Compile for all that wait for `result`, and drop the result unless it lasts."""
-        lasting = False
-        try:
-            compiled = self._find_or_make(key[0], job)
-            lasting = compiled.lasting
-        except Exception as error:
-            result.set_exception(error)
-        except BaseException:
-            result.set_exception(EndpointError("compiling was interrupted"))
-            raise
-        finally:
-            if not lasting:
-                with self._lock:
-                    del self._compiling[key]
-        if not result.done():
-            result.set_result(compiled)
-
-    def _find_or_make(self, digest: str, job: CompileJob) -> Compiled:
-        live = self._live / digest
+    def _found(self, key: tuple[str, float], asked_s: float) -> Compiled | None:
+        """Return what is known of a program: a binary, or a refusal that lasts or came after it was asked for."""
+        live = self._live / key[0]
+        if not live.exists() and self._store is not None and (stored := self._store / key[0]).exists():
+            share(stored, live)
         if live.exists():
             return Compiled(live)
-        if self._store is None:
-            return self._make(live, job)
-        stored = self._store / digest
-        with locked(self._store, digest):
-            if stored.exists():
-                share(stored, live)
-                return Compiled(live)
-            compiled = self._make(live, job)
-            if compiled.binary is not None:
-                share(live, stored)
-        return compiled
+        refused_s, refused = self._refused.get(key, (0.0, None))
+        return refused if refused is not None and (refused.lasting or refused_s > asked_s) else None
 
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
+        headers = None
+        if self._headers is not None and job.language.precompile:
+            headers = self._headers.folder(job.language, job.layout.files.values(), partial(self._make_header, job))
         began_s = time.monotonic()
-        self._order_header(job)
-        chosen = first = self._with_headers(job.layout.compile, target, job)
+        chosen = first = self._with_headers(job.layout.compile, target, job, headers)
         refused = first.binary is None and first.lasting and not first.message  # a message names a limit it met
         if refused and job.layout.pragmatic:
-            second = self._with_headers(job.layout.pragmatic, target, job)
+            second = self._with_headers(job.layout.pragmatic, target, job, headers)
             # If it is refused again, the messages of the plain command tell more. A time-out is not lasting.
             chosen = first if second.binary is None and second.lasting else second
         return replace(chosen, took_s=time.monotonic() - began_s)
 
-    def _order_header(self, job: CompileJob) -> None:
-        """Have a header precompiled that `job` begins with, if it is worth it now: for later programs."""
-        if self._headers is None or not job.language.precompile:
-            return
-        if (header := self._headers.due(job.language, job.layout.files.values())) is not None:
-            made = partial(self._make_header, job.language, header)
-            arguments = (job.language, header, made)
-            maker = threading.Thread(target=self._headers.make, args=arguments, name="balancer-headers", daemon=True)
-            self._makers.append(maker)
-            maker.start()
-
-    def _make_header(self, language: Language, header: str, target: Path) -> bool:
+    def _make_header(self, job: CompileJob, header: str, target: Path) -> bool:
         """Precompile a header. Return False if it cannot be. Raises EndpointError if it was stopped."""
         file = {"header.h": f"#include <{header}>\n".encode()}
         layout = ProgramLayout(file, frozenset(file), (), (), (), ())
-        made = self._try(
-            (*_PATIENT, *language.precompile), target, CompileJob(language, layout, Limits(compile_s=_HEADER_S))
-        )
-        if made.binary is None and not made.lasting:
-            raise EndpointError(made.message)
-        return made.binary is not None
+        of_header = CompileJob(job.language, layout, Limits(compile_s=_HEADER_S), job.stop)
+        return self._try(job.language.precompile, target, of_header).binary is not None
 
-    def _with_headers(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
+    def _with_headers(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None) -> Compiled:
         """Compile a program with the precompiled header that it begins with; without it, if that one is broken."""
-        shown = None
-        if self._headers is not None and job.language.precompile:
-            shown = self._headers.folder(job.language, job.layout.files.values())
-        made = self._try(command, target, job, shown)
-        broken = shown is not None and made.binary is None and _OF_HEADER.search(made.words)
+        made = self._try(command, target, job, headers)
+        broken = headers is not None and made.binary is None and _OF_HEADER.search(made.words)
         return self._try(command, target, job) if broken else made
 
     def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
@@ -260,7 +201,6 @@ class Compiler:
                     files=job.layout.files,
                     limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
-                    asleep_s=_ASLEEP_S,
                     spec=SandboxSpec(trees_of(job.language), _SPACE_BYTES, output, headers),
                 ),
                 stop=job.stop,
@@ -275,16 +215,6 @@ class Compiler:
             made.rename(target)
         found = _STANDARD.search(ended.stderr)
         return Compiled(target, standard=found[1].decode() if found and command == job.layout.pragmatic else "")
-
-
-def _result(result: "Future[Compiled]", stop: int | None) -> Compiled:
-    """Return the result of compiling. Raises `RunAbandoned` when `stop` becomes readable."""
-    while stop is not None and not result.done():
-        if is_readable(stop):
-            raise RunAbandoned("stopped, because no caller waits for it")
-        with contextlib.suppress(TimeoutError):
-            result.exception(_LOOK_S)
-    return result.result()
 
 
 def _limits(job: CompileJob) -> Limits:
@@ -305,13 +235,6 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
     if ended.stopped_by is StopReason.CPU or spent_s >= limits.compile_s:
         message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
         return Compiled(None, words, message, lasting=False)
-    if (
-        ended.stopped_by is StopReason.WALL
-        and ended.asleep
-        and spent_s + ended.waited_s < _AT_WORK * limits.compile_wall_s
-    ):
-        message = f"the compiler slept: the program makes it wait for something; {spent_s:.1f} s of CPU time were used"
-        return Compiled(None, words, message)
     if ended.stopped_by is StopReason.WALL:
         message = f"the compiler was stopped after {limits.compile_wall_s:g} s; it used {spent_s:.1f} s of CPU time"
         return Compiled(None, words, message, lasting=False, doubtful=True)
@@ -363,12 +286,28 @@ def make_store(store: Path) -> None:
 
 
 @contextmanager
-def locked(store: Path, digest: str) -> Iterator[None]:
-    """Lock `digest` in `store` against other processes and threads. The system frees the lock when its holder dies."""
-    path = store / f"lock-{int(digest, 16) % _LOCKS:02}"
+def locked(folder: Path, digest: str, stop: int | None = None) -> Iterator[None]:
+    """Lock `digest` in `folder` against other processes and threads. The system frees the lock when its holder dies.
+
+    Raises:
+        RunAbandoned: `stop` became readable meanwhile.
+    """
+    path = folder / f"lock-{int(digest, 16) % _LOCKS:03}"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        while not _locks(fd):
+            if stop is None:
+                time.sleep(_LOOK_S)
+            elif is_readable(stop, _LOOK_S):
+                raise RunAbandoned("stopped, because no caller waits for it")
         yield
     finally:
         os.close(fd)
+
+
+def _locks(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

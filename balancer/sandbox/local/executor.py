@@ -19,7 +19,7 @@ from balancer.sandbox.languages.memory import died_of_memory_limit
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler
 from balancer.sandbox.local.headers import own_headers
-from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.isolation import SandboxSpec
 from balancer.sandbox.local.jail import TRUE, Jail, choose_isolation, open_to_others, protections_of
 from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import GracefulShutdown
@@ -112,8 +112,7 @@ class LocalExecutor:
         `time_s` is CPU time. With control groups it covers all processes of the program, and the last steps of its
         start (a shell). Without them it covers the program, the set-up, and all processes below that were
         waited for or seen. Then only short-lived children that nobody waited for are missed. `memory_bytes` is the peak
-        memory of all processes together, with the files they kept in memory, if control groups count it; else that of
-        the largest process.
+        memory of all processes together, with the files they kept in memory, if control groups count it.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed; `RunAbandoned`, because of `stop`.
@@ -167,7 +166,6 @@ class LocalExecutor:
         """Kill all runs and remove all temporary files. May be called twice."""
         if self._shutdown.shut():
             try:
-                self._compiler.close()
                 self._jail.close()  # it prepares sandboxes, which read the signal
             finally:
                 self._shutdown.close()

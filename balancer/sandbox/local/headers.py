@@ -2,7 +2,6 @@
 
 Reading `bits/stdc++.h` costs a compiler more than all the rest of most programs. Decides for which headers a compiler
 does that ahead, and when: with the third program that begins with one, as making it costs as much as three readings.
-No program waits for that: a thread does it.
 
 A header has a folder of this process, which is removed at its end. Only a compiler sees it, read-only and when it is
 complete, and what is in it was made of one line of ours. The compiler itself decides whether a program may use it: not
@@ -13,7 +12,6 @@ where it cannot be made, or used, there is none.
 import atexit
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import re
@@ -41,54 +39,48 @@ class PrecompiledHeaders:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # The keys are (language and flags, header).
-        self._asked: Counter[tuple[str, str]] = Counter()  # programs that begin with it
-        self._begun: set[tuple[str, str]] = set()
-        self._made: dict[tuple[str, str], Path] = {}
+        # The keys are (language, version of its compiler, header).
+        self._asked: Counter[tuple[Language, str, str]] = Counter()  # programs that begin with it
+        self._made: dict[tuple[Language, str, str], Path] = {}
 
-    def due(self, language: Language, sources: Iterable[bytes]) -> str | None:
-        """Count the headers that `sources` of a program begin with. Return one that the caller must make, or None."""
-        name = _name(language)
-        with self._lock:
-            for header in dict.fromkeys(_first_headers(language, sources)):
-                key = (name, header)
-                self._asked[key] += 1
-                if self._asked[key] >= _WORTH and key not in self._begun:
-                    self._begun.add(key)
-                    return header
-        return None
-
-    def make(self, language: Language, header: str, compiled: Callable[[Path], bool]) -> None:
-        """Have a header made that is due, and show its folder when it is complete. If it fails, there is none.
+    def folder(self, language: Language, sources: Iterable[bytes], make: Callable[[str, Path], bool]) -> Path | None:
+        """Return the folder of a header that `sources` of a program begin with, if there is one.
 
         Args:
-            language, header: which one.
-            compiled: makes the file, or returns False. An `EndpointError` means that it may be made another time.
+            language, sources: of the program.
+            make: called if the header is due; makes the file, or returns False.
+
+        Raises:
+            EndpointError: `make` raised it. The header may be made another time.
         """
-        key = (_name(language), header)
+        for header in dict.fromkeys(_first_headers(language, sources)):
+            key = (language, version_of(language), header)
+            with self._lock:
+                self._asked[key] += 1
+                due = self._asked[key] == _WORTH
+            if due:
+                self._make(key, make)
+            if key in self._made:
+                return self._made[key]
+        return None
+
+    def _make(self, key: tuple[Language, str, str], make: Callable[[str, Path], bool]) -> None:
+        """Have a header made, and show its folder when it is complete. If it fails, there is none."""
+        header = key[2]
         try:
             with contextlib.ExitStack() as stack:
                 scratch = stack.enter_context(Scratch("balancer-headers-"))
                 file = _laid_out(open_to_others(scratch.path) / "shown", header)
-                if compiled(file):
+                if make(header, file):
                     stack.pop_all()
                     atexit.register(scratch.close)
-                    with self._lock:
-                        self._made[key] = scratch.path / "shown"
-        except EndpointError:  # its executor was closed
+                    self._made[key] = scratch.path / "shown"
+        except EndpointError:  # its executor was closed, or nobody waits any more
             with self._lock:
-                self._begun.discard(key)
+                self._asked[key] = 0
+            raise
         except OSError as error:
             _LOGGER.info("programs compile without a precompiled header %s: %s", header, error)
-        except Exception:
-            _LOGGER.exception("a header could not be precompiled")
-
-    def folder(self, language: Language, sources: Iterable[bytes]) -> Path | None:
-        """Return the folder of a header that `sources` of a program begin with; None if none was made."""
-        name = _name(language)
-        with self._lock:
-            made = (self._made.get((name, header)) for header in _first_headers(language, sources))
-            return next(filter(None, made), None)
 
 
 def _first_headers(language: Language, sources: Iterable[bytes]) -> Iterator[str]:
@@ -109,12 +101,6 @@ def _laid_out(folder: Path, header: str) -> Path:
     stands_in.write_text(f"#include_next <{header}>\n")
     stands_in.chmod(0o444)
     return file
-
-
-def _name(language: Language) -> str:
-    """Return a name for the headers of a language: another one for another compiler or other flags."""
-    told = "\0".join((language.name, version_of(language), *language.precompile))
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=1)

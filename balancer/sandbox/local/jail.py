@@ -15,13 +15,10 @@ from pathlib import Path
 from balancer.errors import ConfigError, EndpointError
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
-from balancer.sandbox.local.cgroups import ControlGroup, own_cgroups
-from balancer.sandbox.local.command import ProcessResult, SandboxCommand, StopReason
-from balancer.sandbox.local.isolation import AUTO, ISOLATIONS, Isolation
-from balancer.sandbox.local.isolation.base import filters_calls
-from balancer.sandbox.local.isolation.calls import filter_of_calls
-from balancer.sandbox.local.isolation.script import guarded_shell
-from balancer.sandbox.local.isolation.view import CALLS, MADE_FILE, SHELL, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.calls import filter_of_calls
+from balancer.sandbox.local.cgroups import own_cgroups
+from balancer.sandbox.local.command import ProcessResult, StopReason
+from balancer.sandbox.local.isolation import ISOLATIONS, Isolation, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.prepared import (
     IsolatedCommand,
     PreparedSandbox,
@@ -29,6 +26,7 @@ from balancer.sandbox.local.prepared import (
     own_uids,
 )
 from balancer.sandbox.local.process import Sandbox
+from balancer.sandbox.local.script import MADE_FILE, SHELL, guarded_shell
 from balancer.sandbox.local.shutdown import RunAbandoned, either_readable, is_readable
 from balancer.scratch import Scratch, remove_tree
 
@@ -37,7 +35,12 @@ __all__ = ["TRUE", "Jail", "choose_isolation", "open_to_others", "probe", "prote
 TRUE = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 """What runs where an isolation works."""
 
+_USUAL = SandboxSpec()  # of nearly all programs, so only such sandboxes are prepared
 _UIDS_LEFT = 128  # user ids that prepared sandboxes leave to running ones
+_WITHOUT = (
+    "; isolation = 'rlimits' runs programs without any isolation: they can read your files, use the network and go on "
+    "after their run"
+)
 _COUNTED = {"cpuacct": "CPU time", "memory": "memory", "pids": "processes"}
 _DELEGATE = "run as root, or in a group of your own: systemd-run --user --scope -p Delegate=yes balancer ..."
 
@@ -64,11 +67,13 @@ class Jail:
         self._calls = _written(filter_of_calls()[0], base / "calls")
         self._groups = own_cgroups()
         self._uids = own_uids() if os.geteuid() == 0 else None
-        self._pool: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
+        self._pool: WarmPool[PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
         """Close the prepared sandboxes. Nothing may run any more. May be called twice."""
-        self._pool.close()
+        for left in self._pool.close():
+            with contextlib.suppress(OSError):
+                left.close()
 
     def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> ProcessResult:
         """Run `wanted` and return how it ended.
@@ -97,7 +102,8 @@ class Jail:
     @contextmanager
     def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
         """Lend a sandbox. If it did not settle, its run says why. At the end of the block no program runs in it."""
-        sandbox = self._ready(spec) or self._prepared(spec)
+        sandbox = self._ready() if spec == _USUAL else None
+        sandbox = sandbox or self._prepared(spec)
         try:
             if not sandbox.process.waits:
                 sandbox.process.settle(stop)
@@ -106,19 +112,18 @@ class Jail:
             with contextlib.suppress(OSError):  # what is left is removed with the folder of the executor
                 sandbox.close()
 
-    def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
-        if spec.output is None:  # otherwise no other command has the same spec
-            while (ready := self._pool.take(spec)) is not None:
-                if ready.process.waits:
-                    return ready
-                ready.close()
+    def _ready(self) -> PreparedSandbox | None:
+        while (ready := self._pool.take()) is not None:
+            if ready.process.waits:
+                return ready
+            ready.close()
         return None
 
-    def _spare(self, spec: SandboxSpec) -> PreparedSandbox | None:
+    def _spare(self) -> PreparedSandbox | None:
         """Make a sandbox that waits for a command, if user ids are left for it."""
         if self._uids is not None and self._uids.free <= _UIDS_LEFT:
             return None
-        sandbox = self._prepared(spec)
+        sandbox = self._prepared(_USUAL)
         waits = False
         try:
             waits = sandbox.process.settle(self._stop)
@@ -136,23 +141,18 @@ class Jail:
         with contextlib.ExitStack() as stack:
             uid = None if self._uids is None else stack.enter_context(self._uids.lend())
             root = self._base / f"run-{secrets.token_hex(8)}"
-            root.mkdir(0o700)
+            layout = SandboxLayout(root, spec, uid)
+            (layout.stage / "files").mkdir(parents=True)  # without isolation, its working directory
+            root.chmod(0o700)
             stack.callback(remove_tree, root)
-            layout = SandboxLayout(root, spec, uid=uid, calls=self._calls)
-            layout.stage.mkdir()
-            if not self._isolation.nested:
-                (layout.stage / "files").mkdir()  # its working directory
             os.link(self._shell, layout.stage / Path(SHELL).name)
-            if self._calls is not None and not self._isolation.reads_calls:
-                os.link(self._calls, layout.stage / Path(CALLS).name)
             if uid is not None:
-                if spec.output is not None:
-                    for each in (spec.output / MADE_FILE, spec.output):  # first what is in it: then it is not ours
-                        os.chown(each, uid, uid)
-                for each in (*layout.stage.glob("files"), layout.stage, root):
+                made = () if spec.output is None else (spec.output / MADE_FILE, spec.output)
+                for each in (*made, layout.stage / "files", layout.stage, root):  # first what is in it: then not ours
                     os.chown(each, uid, uid)
             group = stack.enter_context(self._groups.lend())
-            process = stack.enter_context(contextlib.closing(_started(self._isolation, layout, group)))
+            calls = self._calls if self._isolation.name == "bubblewrap" else None
+            process = stack.enter_context(contextlib.closing(Sandbox(self._isolation, layout, group, calls)))
             return PreparedSandbox(self._isolation, layout, process, group, stack.pop_all())
 
     def _check(self, ended: ProcessResult) -> None:
@@ -172,31 +172,6 @@ class Jail:
         return EndpointError(reason, endpoint=self._endpoint)
 
 
-def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
-    with _opened(layout.calls if isolation.reads_calls else None) as calls_fd:
-        command = SandboxCommand(
-            argv=isolation.argv(layout, calls_fd),
-            cwd=isolation.paths(layout).cwd,
-            nested=isolation.nested,
-            owner=layout.uid,
-            reads=() if calls_fd is None else (calls_fd,),
-        )
-        return Sandbox(command, group)
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[int | None]:
-    """Open `file` for one command, which reads it from its beginning."""
-    if file is None:
-        yield None
-        return
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _written(content: bytes, file: Path) -> Path | None:
     if not content:
         return None
@@ -205,21 +180,20 @@ def _written(content: bytes, file: Path) -> Path | None:
 
 
 def choose_isolation(name: str) -> Isolation:
-    """Return the isolation `name`; for "auto" the first one that works here.
+    """Return the isolation `name`; for "auto" bubblewrap or, where that does not work, unshare.
 
     Raises:
         ConfigError: there is no such isolation, or it does not work on this machine.
     """
     if name != "auto" and name not in ISOLATIONS:
         raise ConfigError(f"isolation is {name!r}; allowed are 'auto', {', '.join(map(repr, ISOLATIONS))}")
-    tried = AUTO if name == "auto" else (name,)
-    failures = {}
-    for candidate in tried:
-        reason = probe(candidate)
+    complaints = []
+    for chosen in map(ISOLATIONS.__getitem__, ("bubblewrap", "unshare") if name == "auto" else (name,)):
+        reason = probe(chosen.name)
         if not reason:
-            return ISOLATIONS[candidate]
-        failures[candidate] = reason
-    raise ConfigError(_complaint(failures))
+            return chosen
+        complaints.append(f"isolation {chosen.name} does not work here: {reason}; {chosen.advice}")
+    raise ConfigError(f"{'; '.join(complaints)}{_WITHOUT if name != 'rlimits' else ''}")
 
 
 @functools.cache
@@ -240,18 +214,6 @@ def open_to_others(folder: Path) -> Path:
     return folder
 
 
-def _complaint(failures: dict[str, str]) -> str:
-    tried = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-    advice = ", or ".join(ISOLATIONS[name].advice for name in failures)
-    complaint = f"no isolation works here ({tried}); {advice}"
-    if "rlimits" in failures:
-        return complaint
-    return (
-        f"{complaint}; isolation = 'rlimits' runs programs without any isolation: "
-        "they can read your files, use the network and go on after their run"
-    )
-
-
 def protections_of(isolation: Isolation) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what protects the runs of `isolation`, and what does not, with what to do: a phrase for each."""
     phrases = [*_phrases(isolation)]
@@ -264,8 +226,8 @@ def _phrases(isolation: Isolation) -> Iterator[tuple[bool, str]]:
     else:
         yield False, "no isolation: use another one"
     calls, why = filter_of_calls()
-    if calls and not isolation.reads_calls and not filters_calls():
-        calls, why = b"", "setpriv is too old for it; install util-linux 2.41 or bubblewrap"
+    if isolation.name != "bubblewrap":
+        calls, why = b"", "only bubblewrap does it"
     yield bool(calls), "system calls are filtered" if calls else f"system calls are not filtered: {why}"
     versions = own_cgroups().versions
     for version in sorted(set(versions.values())):

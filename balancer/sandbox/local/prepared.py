@@ -3,8 +3,8 @@
 A prepared sandbox has its folder, user and control group before its program is known. Nothing of anybody has run in
 it, and it is used for one run: no two runs share mounts, namespaces, pipes or a control group.
 
-Warm pool: a thread makes objects ahead of use. If a caller finds none, one more is made for
-the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
+Warm pool: a thread makes sandboxes ahead of use. If a caller finds none, one more is made for the next time, up to a
+limit. Each one that is taken is replaced.
 
 User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
 has a user id that nobody else uses, so that the processes of one run do not count for another. User ids belong to the
@@ -13,17 +13,16 @@ machine, like ports. So a process has one pool of them, and the ranges of proces
 
 import contextlib
 import functools
-import logging
-import math
 import os
 import queue
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import filled
@@ -33,10 +32,9 @@ from balancer.sandbox.local.command import (
     ProcessResult,
     limit_commands,
 )
-from balancer.sandbox.local.isolation.base import Isolation
-from balancer.sandbox.local.isolation.script import run_file, written_by_shell
-from balancer.sandbox.local.isolation.view import DEVICES, SandboxLayout, SandboxSpec
+from balancer.sandbox.local.isolation import DEVICES, Isolation, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.process import Sandbox
+from balancer.sandbox.local.script import OUTPUT, PROGRAM, run_file, written_by_shell
 
 __all__ = [
     "IsolatedCommand",
@@ -57,7 +55,8 @@ _SCRATCH = "/tmp"  # private, except with "rlimits"
 # Memory of the sandbox itself in the group of a run, beside the program and its files in memory.
 _SHELL_BYTES = 16 * 2**20
 _SHELL_PROCESSES = 8
-_LOGGER = logging.getLogger("balancer")
+
+T = TypeVar("T")
 
 
 class UidPool:
@@ -128,7 +127,6 @@ class IsolatedCommand:
         program: a compiled program to show at `{program}`, or None; it is in the folder of the jail.
         file_bytes: size of the largest file it may write.
         spec: of its sandbox.
-        asleep_s: seconds of sleep after which its wall time counts as over.
     """
 
     template: tuple[str, ...]
@@ -139,7 +137,6 @@ class IsolatedCommand:
     program: Path | None = None
     file_bytes: int = FILE_BYTES
     spec: SandboxSpec = field(default_factory=SandboxSpec)
-    asleep_s: float = math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -175,7 +172,7 @@ class PreparedSandbox:
         for device in DEVICES:  # whoever may write to one may set its times to now, which the next program could read
             with contextlib.suppress(OSError):
                 os.utime(device)
-        return self.process.run(limits, stop, asleep_s=wanted.asleep_s)
+        return self.process.run(limits, stop)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
@@ -183,8 +180,8 @@ class PreparedSandbox:
 
     def _lay_out(self, wanted: IsolatedCommand) -> None:
         stage, uid = self.layout.stage, self.layout.uid
-        by_shell = self.isolation.nested and written_by_shell(wanted.files)
-        copy = self.isolation.nested and not by_shell
+        by_shell = self.isolation.nested > 0 and written_by_shell(wanted.files)
+        copy = self.isolation.nested > 0 and not by_shell
         argv, limits = self._argv(wanted), self._limits(wanted)
         content = {
             "stdin": wanted.stdin,
@@ -193,127 +190,59 @@ class PreparedSandbox:
         if not by_shell:
             content |= {f"files/{name}": data for name, data in wanted.files.items()}
         for name, data in content.items():
-            _write(f"{stage}/{name}", data, uid)
-        if uid is not None and not by_shell:
-            for folder, _, _ in os.walk(stage / "files"):
-                os.chown(folder, uid, uid)
+            (file := stage / name).parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        if uid is not None:
+            for each in (stage / "stdin", stage / "run", *(stage / "files").rglob("*")):  # the shell stays ours
+                os.chown(each, uid, uid)
         if wanted.program is not None:
             # A link: a file that was just written cannot be started while a process started meanwhile has it open.
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self.isolation.paths(self.layout)
-        places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
+        program, output = PROGRAM, OUTPUT
+        if not self.isolation.nested:
+            program, output = str(self.layout.stage / "program"), str(self.layout.spec.output)
+        places = {"{program}": program, "{output}": output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
     def _limits(self, wanted: IsolatedCommand) -> tuple[str, ...]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
         counted = self.isolation.nested or self.layout.uid is not None
-        processes = wanted.limits.processes + self.isolation.processes if counted else None
+        processes = wanted.limits.processes + self.isolation.nested if counted else None
         return limit_commands(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
 
 
-def _write(path: str, data: bytes, uid: int | None) -> None:
-    """Write a new file, for `uid`. In the fewest steps, as each run has some."""
-    if not os.path.exists(folder := os.path.dirname(path)):
-        os.makedirs(folder)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(fd, left) :]
-        if uid is not None:
-            os.fchown(fd, uid, uid)
-    finally:
-        os.close(fd)
-
-
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T", bound=_Closable)
-
-
-class WarmPool(Generic[K, T]):
-    """Objects that are ready, by kind. Thread-safe.
+class WarmPool(Generic[T]):
+    """Objects that are made ahead of use, by a thread. Thread-safe.
 
     Args:
-        make: makes one of a kind; returns None, or raises OSError, if that is not possible now. Called by a thread of
-            the pool.
-        most: limit on the objects of all kinds together; 0: none is kept.
+        make: makes one; returns None, or raises, if that is not possible now.
+        most: limit on the objects.
     """
 
-    def __init__(self, make: Callable[[K], T | None], most: int) -> None:
+    def __init__(self, make: Callable[[], T | None], most: int) -> None:
         self._make = make
         self._most = most
         self._lock = threading.Lock()
-        self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind asked for last is last
-        self._work: queue.SimpleQueue[tuple[K, ...]] = queue.SimpleQueue()  # a kind to make one of; () at the end
-        self._due = 0
-        self._keeper: threading.Thread | None = None
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="balancer-warm-pool")
+        self._made: deque[Future[T | None]] = deque()
         self._closed = False
 
-    def take(self, kind: K) -> T | None:
-        """Return a ready object of `kind`, or None; order another one."""
-        if not self._most:
-            return None
+    def take(self) -> T | None:
+        """Return an object that is ready, or None; order another one."""
         with self._lock:
-            ready = self._ready.setdefault(kind, deque())
-            self._ready.move_to_end(kind)
-            taken = ready.popleft() if ready else None
-            if not self._closed and len(ready) + self._due < self._most:
-                self._due += 1
-                self._work.put((kind,))
-                if self._keeper is None:
-                    self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
-                    self._keeper.start()
-        return taken
+            taken = self._made.popleft() if self._made and self._made[0].done() else None
+            if len(self._made) < self._most and not self._closed:
+                self._made.append(self._maker.submit(self._make))
+        return None if taken is None or taken.exception() is not None else taken.result()
 
-    def close(self) -> None:
-        """Close the ready objects, and make no more. May be called twice."""
+    def close(self) -> list[T]:
+        """Make no more, and return those that are left. May be called twice."""
         with self._lock:
             self._closed = True
-            self._work.put(())
-        if self._keeper is not None:
-            self._keeper.join()
-        for left in self._leftovers(0):
-            with contextlib.suppress(OSError):
-                left.close()
-
-    def _keep(self) -> None:
-        while kinds := self._work.get():
-            try:
-                self._replace(*kinds)
-            except OSError:  # a failure must not stop the work on the other objects
-                pass
-            except Exception:
-                _LOGGER.exception("a sandbox could not be prepared")
-
-    def _replace(self, kind: K) -> None:
-        made = None
-        try:
-            if not self._closed:
-                made = self._make(kind)
-        finally:  # done, also after a failure
-            with self._lock:
-                self._due -= 1
-                if made is not None:
-                    self._ready.setdefault(kind, deque()).append(made)
-        for left in self._leftovers(self._most):
-            left.close()
-
-    def _leftovers(self, most: int) -> list[T]:
-        """Take out the objects above `most`, first those of the kinds asked for longest ago."""
-        left: list[T] = []
-        with self._lock:
-            more = sum(map(len, self._ready.values())) - most
-            for kind, ready in [*self._ready.items()]:
-                while ready and more > 0:
-                    left.append(ready.popleft())
-                    more -= 1
-                if not ready and more > 0:
-                    del self._ready[kind]
-        return left
+        self._maker.shutdown(cancel_futures=True)
+        ended = [each for each in self._made if not each.cancelled() and each.exception() is None]
+        self._made.clear()
+        return [made for each in ended if (made := each.result()) is not None]

@@ -8,7 +8,7 @@ and when nothing is known.
 
 A sandbox runs one program once, and ends with it: what a program leaves behind has nowhere to be found.
 
-The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, and "done N"
+The shell writes to file descriptor 0 (see `script`): a line "ready" when the set-up went well, and "done N"
 when the program ended with code N. So a failed set-up cannot be taken for the
 program's doing. The program cannot reach this line. Still, the text on it is treated as if the program had written it:
 any words that the shell would not write are the program's doing.
@@ -17,10 +17,10 @@ any words that the shell would not write are the program's doing.
 import contextlib
 import math
 import os
-import resource
 import selectors
 import signal
 import time
+from pathlib import Path
 
 from balancer.program import Limits
 from balancer.sandbox.local.cgroups import ControlGroup
@@ -28,11 +28,11 @@ from balancer.sandbox.local.child import (
     BoundedPipe,
     BoundedSocket,
     ChildProcess,
-    is_at_work,
     start,
     waited_for_cpu_s,
 )
-from balancer.sandbox.local.command import ProcessResult, SandboxCommand, StopReason
+from balancer.sandbox.local.command import ProcessResult, StopReason
+from balancer.sandbox.local.isolation import Isolation, SandboxLayout
 
 __all__ = ["Sandbox", "process_result_of"]
 
@@ -40,34 +40,36 @@ _WAITING = b"waiting\n"
 _START = Limits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
-_NAPS = 2  # looks in a row in which a command sleeps; a machine that was paused spoils one
-_HARDLY = 0.01  # share of a core that runtimes use while they wait
 _STATUS_BYTES = 4096
 _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
 
 class Sandbox:
-    """A started command that waits. Used for one program, once, by one thread at a time.
+    """A started sandbox that waits. Used for one program, once, by one thread at a time.
 
     Args:
-        command: to start.
+        isolation, layout: what to start.
         group: the control group of its program, or None.
+        calls: a file with the filter of system calls, or None.
 
     Raises:
         OSError: it could not be started.
     """
 
-    def __init__(self, command: SandboxCommand, group: ControlGroup | None) -> None:
+    def __init__(
+        self, isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None, calls: Path | None
+    ) -> None:
         self._stopped_by: StopReason | None = None
         self._waits = False
         with contextlib.ExitStack() as stack:
             self._line = BoundedSocket()
             stack.callback(self._line.close)
-            self._out = []
+            self._pipes: list[BoundedPipe] = [self._line]
             for _ in range(2):
-                self._out.append(BoundedPipe(command.owner))
-                stack.callback(self._out[-1].close)
-            self._child: ChildProcess = start(command, self._line, self._out, group)
+                # A compiler that opens /dev/stdout would wait for ever; a socket cannot be opened.
+                self._pipes.append(BoundedPipe(layout.uid) if layout.spec.output is None else BoundedSocket())
+                stack.callback(self._pipes[-1].close)
+            self._child: ChildProcess = start(isolation, layout, group, calls, self._pipes)
             stack.callback(self._child.finish)
             self._stack = stack.pop_all()
 
@@ -77,7 +79,7 @@ class Sandbox:
         Args:
             stop: a file descriptor; when it becomes readable, the sandbox is given up (`StopReason.STOP`).
         """
-        self._stopped_by = _watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
+        self._stopped_by = self._watch(_START, stop, until=_WAITING)
         self._waits = self._stopped_by is None and self._line.data.startswith(_WAITING)
         if self._waits:
             self._child.place()
@@ -85,91 +87,66 @@ class Sandbox:
         return self._waits
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it is over, as far as can be seen."""
-        return self._child.has_ended()
-
-    @property
     def waits(self) -> bool:
         """Whether it waits for a program, as far as can be seen."""
-        return self._waits and not self.has_ended
+        return self._waits and not self._child.has_ended()
 
-    def run(self, allowed: Limits, stop: int | None = None, *, asleep_s: float = math.inf) -> ProcessResult:
+    def run(self, allowed: Limits, stop: int | None = None) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
             allowed: limits of the program.
             stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
-            asleep_s: seconds of sleep after which its wall time counts as over.
         """
         stopped_by = self._stopped_by
-        self._line.limit = _STATUS_BYTES
-        for pipe in self._out:
-            pipe.limit = allowed.output_bytes
+        for pipe in self._pipes:
+            pipe.limit = _STATUS_BYTES if pipe is self._line else allowed.output_bytes
         if self._waits:
             self._waits = False
             self._line.answer(b"go\n")
-            stopped_by = _watch(self._child, self._line, self._out, allowed, stop, asleep_s=asleep_s)
+            stopped_by = self._watch(allowed, stop)
         if stopped_by is StopReason.WALL:
             self._child.waited_s = waited_for_cpu_s(self._child.pid)
-            self._child.asleep = not is_at_work(self._child.pid)
         if stopped_by is not None:
             self._child.kill()
         self._child.wait()
-        for pipe in (self._line, *self._out):
+        for pipe in self._pipes:
             pipe.drain()
-        if stopped_by is None and any(pipe.over for pipe in (self._line, *self._out)):
+        if stopped_by is None and any(pipe.over for pipe in self._pipes):
             stopped_by = StopReason.OUTPUT
-        status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
+        status, out, err = (bytes(pipe.data) for pipe in self._pipes)
         return process_result_of(self._child, stopped_by, status.split(), out, err)
 
     def close(self) -> None:
         """Kill what is left of it. May be called twice."""
         self._stack.close()
 
-
-def _watch(
-    child: ChildProcess,
-    line: BoundedSocket,
-    out: list[BoundedPipe],
-    allowed: Limits,
-    stop: int | None,
-    *,
-    until: bytes = b"",
-    asleep_s: float = math.inf,
-) -> StopReason | None:
-    """Read the pipes until the child ends by itself or says `until` (None), or must be stopped (the reason)."""
-    began_s = time.monotonic()
-    with selectors.PollSelector() as selector:
-        selector.register(child.pidfd, selectors.EVENT_READ, None)
-        if stop is not None:
-            selector.register(stop, selectors.EVENT_READ, StopReason.STOP)
-        for pipe in (line, *out):
-            selector.register(pipe.reader, selectors.EVENT_READ, pipe)
-        deadline_s = began_s + allowed.wall_s
-        look_s = began_s + _pause(allowed.cpu_s)
-        used_s, naps, nap_s = 0.0, 0, began_s + asleep_s / _NAPS
-        while (now_s := time.monotonic()) < deadline_s:
-            if now_s >= look_s:
-                left_s = allowed.cpu_s - child.cpu_s()
-                if left_s <= 0:
-                    return StopReason.CPU
-                look_s = now_s + _pause(left_s)
-            if now_s >= nap_s:
-                before_s, used_s = used_s, child.cpu_s()
-                sleeps = used_s - before_s < _HARDLY * asleep_s and not is_at_work(child.pid)
-                naps, nap_s = naps + 1 if sleeps else 0, now_s + asleep_s / _NAPS
-                if naps > _NAPS:  # the first one may come just after it fell asleep
-                    break
-            for key, _ in selector.select(max(0.0, min(look_s, nap_s, deadline_s) - now_s)):
-                if not isinstance(key.data, BoundedPipe):
-                    reason: StopReason | None = key.data
-                    return reason
-                if _take(selector, key.data):
-                    return StopReason.OUTPUT
-            if until and line.data.startswith(until):
-                return None
-    return StopReason.WALL
+    def _watch(self, allowed: Limits, stop: int | None, *, until: bytes = b"") -> StopReason | None:
+        """Read the pipes until the child ends by itself or says `until` (None), or must be stopped (the reason)."""
+        began_s = time.monotonic()
+        with selectors.PollSelector() as selector:
+            selector.register(self._child.pidfd, selectors.EVENT_READ, None)
+            if stop is not None:
+                selector.register(stop, selectors.EVENT_READ, StopReason.STOP)
+            for pipe in self._pipes:
+                selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+            deadline_s = began_s + allowed.wall_s
+            look_s = began_s + _pause(allowed.cpu_s)
+            while (now_s := time.monotonic()) < deadline_s:
+                if now_s >= look_s:
+                    left_s = allowed.cpu_s - self._child.cpu_s()
+                    if left_s <= 0:
+                        return StopReason.CPU
+                    look_s = now_s + _pause(left_s)
+                for key, _ in selector.select(max(0.0, min(look_s, deadline_s) - now_s)):
+                    if not isinstance(key.data, BoundedPipe):
+                        reason: StopReason | None = key.data
+                        return reason
+                    if _take(selector, key.data):
+                        return StopReason.OUTPUT
+                if until and self._line.data.startswith(until):
+                    return None
+        return StopReason.WALL
 
 
 def _pause(left_s: float) -> float:
@@ -211,13 +188,13 @@ def process_result_of(
         stopped_by=stopped_by,
         lost=lost,
         waited_s=child.waited_s,
-        asleep=child.asleep,
         starved=starved,
         tampered=tampered,
         stdout=out,
         stderr=err,
         cpu_s=_cpu_s(child),
-        peak_bytes=_peak_bytes(child),
+        # Without a group: after vfork, a process starts with the peak of its parent in the kernel's accounts.
+        peak_bytes=child.group.peak_bytes() if child.placed and child.group is not None else None,
     )
 
 
@@ -235,16 +212,3 @@ def _cpu_s(child: ChildProcess) -> float | None:
     if child.usage is None or child.lost_root:
         return None
     return max(child.tally.seen_s, child.usage.ru_utime + child.usage.ru_stime)
-
-
-def _peak_bytes(child: ChildProcess) -> int | None:
-    """Return the peak memory of all processes if a group counts it; else the largest resident size, if above our own.
-
-    After vfork, a process starts with the peak of its parent in the kernel's accounts. So a value up to our own peak
-    says nothing.
-    """
-    if child.placed and child.group is not None and (counted_bytes := child.group.peak_bytes()) is not None:
-        return counted_bytes
-    own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_kib = child.usage.ru_maxrss if child.usage else 0
-    return peak_kib * 1024 if peak_kib > own_kib else None

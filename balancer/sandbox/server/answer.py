@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.http.builds import encoded, utf8_text
@@ -23,12 +25,15 @@ from balancer.sandbox.run_code import (
     RunStatus,
 )
 from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
+from balancer.values.json_size import json_values_in
 
-__all__ = ["StoppableExecutor", "answer_of", "answer_to", "run_of"]
+__all__ = ["StoppableExecutor", "answer_of", "answer_to", "read_request", "run_of"]
 
 _MEBIBYTE = 2**20
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
 _KILLED = -9
+_MOST_VALUES = 50_000
+_FEW_BYTES = 2**18  # a smaller body cannot have enough values to matter
 _MOST_FILES = 4096
 _ARGUMENT_BYTES, _ARGUMENTS_BYTES = 2**17 - 2**12, 2**20  # Linux takes 128 KiB and, with the environment, 2 MiB
 
@@ -59,6 +64,24 @@ class StoppableExecutor(Protocol):
     ) -> Execution:
         """Run `program`; kill it when the file descriptor `stop` becomes readable."""
         ...
+
+
+def read_request(body: bytes | bytearray) -> RunCodeRequest:
+    """Return the request in `body`.
+
+    Raises:
+        ValueError: it is none, or has too many values; in one line.
+    """
+    values = json_values_in(body, at_most=_MOST_VALUES) if len(body) > _FEW_BYTES else 0
+    if values > _MOST_VALUES:
+        raise ValueError(f"the body has {values} values or more; at most {_MOST_VALUES} are allowed")
+    try:
+        return RunCodeRequest.model_validate_json(body)
+    except ValidationError as error:
+        first, *more = error.errors(include_url=False, include_context=False, include_input=False)
+        where = ".".join(str(part) for part in first["loc"][:4])
+        also = f" (and {len(more)} more)" if more else ""
+        raise ValueError(f"{where[:200] or 'the body'}: {first['msg']}{also}") from None
 
 
 def answer_to(request: RunCodeRequest, executor: StoppableExecutor, *, stop: int | None = None) -> RunCodeAnswer:

@@ -1,7 +1,7 @@
 """Sandbox server: the local executor behind SandboxFusion's HTTP API.
 
 It serves `GET /v1/ping` and `POST /run_code`, with the same fields and status names and some of our own (see
-`run_code`). It also serves `GET /v1/about`, `/v1/languages` and `/metrics`. `handler` decides which requests wait.
+`run_code`). It also serves `GET /v1/about` and `/metrics`. `handler` decides which requests wait.
 
 Access control: requests from web pages are refused. If a token is set, requests without it are refused too. A page in a
 browser on this machine can send requests to local servers. Such a request has an `Origin` or `Sec-Fetch-Site` header.
@@ -75,9 +75,6 @@ def build_app(executor: StoppableExecutor, settings: ServerSettings, load: Serve
     async def about(_: Request) -> Response:
         return JSONResponse(About(languages=sorted(executor.languages)).model_dump())
 
-    async def languages(_: Request) -> Response:
-        return JSONResponse(sorted(executor.languages))
-
     async def metrics(_: Request) -> Response:
         return Response(load.text(), media_type=CONTENT_TYPE)
 
@@ -85,7 +82,6 @@ def build_app(executor: StoppableExecutor, settings: ServerSettings, load: Serve
         routes=[
             Route("/v1/ping", ping),
             Route("/v1/about", about),
-            Route("/v1/languages", languages),
             Route("/metrics", metrics),
             Route("/run_code", handler.run_code, methods=["POST"]),
         ],

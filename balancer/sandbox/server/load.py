@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 __all__ = ["CONTENT_TYPE", "ServerLoad"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
 _NEWEST = 0.2  # weight of the newest run in the mean
 
@@ -35,8 +34,9 @@ class ServerLoad:
         self._gauge("queue_places", "Requests that may wait for a worker.").set(queue)
         self._gauge("running", "Requests whose program runs.").set_function(lambda: self.running)
         self._gauge("waiting", "Requests that wait for a worker.").set_function(lambda: self.waiting)
-        self.body_bytes = self._gauge("body_bytes", "Bytes of bodies that are read, wait or run.")
-        self.answer_bytes = self._gauge("answer_bytes", "Bytes of answers that are not sent yet.")
+        self.held_bytes = self._gauge(
+            "held_bytes", "Bytes of bodies that are read, wait or run, and of unsent answers."
+        )
         self.connections = self._gauge("connections", "Open connections.")
         self.ends = Counter(
             "balancer_sandbox_requests_total",
@@ -50,14 +50,9 @@ class ServerLoad:
             ["reason"],
             registry=self.registry,
         )
-        self._ran = self._histogram("run_seconds", "From a worker until the end of the run, compiling included.")
-        self._waited = self._histogram("wait_seconds", "From the last byte of a request until a worker.")
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(f"balancer_sandbox_{name}", help_text, registry=self.registry)
-
-    def _histogram(self, name: str, help_text: str) -> Histogram:
-        return Histogram(f"balancer_sandbox_{name}", help_text, registry=self.registry, buckets=_BUCKETS)
 
     @property
     def full(self) -> bool:
@@ -90,10 +85,8 @@ class ServerLoad:
             self.running -= 1
             self.waiting += 1
 
-    def ran(self, waited_s: float, took_s: float) -> None:
-        """Record the wait and the run of a request."""
-        self._waited.observe(waited_s)
-        self._ran.observe(took_s)
+    def ran(self, took_s: float) -> None:
+        """Record the run of a request."""
         self._run_s += _NEWEST * (took_s - self._run_s)
 
     def text(self) -> bytes:

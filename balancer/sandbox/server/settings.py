@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 __all__ = ["LARGEST_OUTPUT_BYTES", "ServerSettings"]
 
@@ -27,18 +27,14 @@ class ServerSettings:
         hosts: the host names that a request may name; (): any.
         connections: open at once. With one more, the one that was silent for longest is closed.
         body_bytes: the largest body of a request.
-        bodies_bytes: limit on all bodies that are read, wait or run. If it is exceeded, the largest body that is still
-            being read is refused.
-        small_bytes: only bodies up to this size may use the last quarter of `bodies_bytes`.
-        answers_bytes: limit on all answers that are not sent yet. If it is exceeded, the largest of them is dropped.
+        held_bytes: limit on all bodies that are read, wait or run, and all answers that are not sent. Beyond it, bodies
+            are refused as busy.
+        small_bytes: only bodies up to this size may use the last quarter of `held_bytes`.
         head_s: limit from the start of a connection to the head of its request.
         silent_s: the longest pause within a body.
-        body_s: limit until the whole body is there.
+        body_s: limit until the whole body is there, and until the whole answer is sent.
         keep_alive_s: limit for a connection without a request.
         answer_s: the longest time in which a client may read none of its answer.
-
-    Raises:
-        ValueError: a number is not positive.
     """
 
     workers: int = field(default_factory=_cores)
@@ -47,19 +43,10 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     connections: int = 1024
     body_bytes: int = 64 * 2**20
-    bodies_bytes: int = 256 * 2**20
+    held_bytes: int = 256 * 2**20
     small_bytes: int = 2**20
-    answers_bytes: int = 256 * 2**20
     head_s: float = 10.0
     silent_s: float = 10.0
     body_s: float = 120.0
     keep_alive_s: int = 10  # longer than clients keep a connection, so that they do not use it while it is closed
     answer_s: float = 20.0
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            value, least = getattr(self, each.name), 0 if each.name == "queue" else 1
-            if isinstance(value, int) and value < least:
-                raise ValueError(f"{each.name} is {value}; it must be at least {least}")
-            if isinstance(value, float) and value <= 0:
-                raise ValueError(f"{each.name} is {value:g}; it must be more than 0")

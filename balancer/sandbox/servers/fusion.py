@@ -21,7 +21,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
@@ -34,7 +34,6 @@ from balancer.sandbox.http.script import (
     RESERVED,
     WORDS,
     ScriptEnd,
-    ScriptOptions,
     script_for,
     script_result_of,
 )
@@ -49,7 +48,7 @@ _SCRIPT_MEBIBYTES = 2048
 _START_S = 2.0  # for the script itself, on a busy server
 _NOT_FOUND = 127  # exit code of a shell for an unknown command
 _ABOUT_S, _ABOUT_BYTES = 3.0, 2**16
-_NAMES = TypeAdapter(frozenset[str])
+_NOT_THERE = (404, 405, 501)
 _WHICH_PYTHON = RunCodeRequest(code="import sys; print(sys.executable)", language="python")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -60,7 +59,6 @@ class FusionExecutor(ServerExecutor[str]):
     def _set_up(self) -> None:
         self._asking = threading.Lock()
         self._about: About | None = None
-        self._listed: frozenset[str] | None = None
         self._asked = False
         self._python = ""
         self._reports = False  # whether a script has reported there
@@ -77,24 +75,16 @@ class FusionExecutor(ServerExecutor[str]):
 
     def _reported_languages(self) -> frozenset[str]:
         about = self._server_info()
-        if about is not None:
-            return frozenset(about.languages)
-        runs = self.runs if self._listed is None else self._lists  # without a list, each is tried, once
-        return frozenset(name for name in self._known if runs(name))
+        return frozenset(filter(self.runs, self._known) if about is None else about.languages)
 
     def runs(self, language: str) -> bool:
         """Return whether it can run `language`. Unless the config says, it is tried once with a tiny program."""
         if self._allowed is not None:
             return language in self._allowed
         about, known = self._server_info(), self._known.get(language)
-        if (about is not None and language not in about.languages) or not self._lists(language):
-            return False
-        return about is not None if known is None else self._trials.works(known) is not False
-
-    def _lists(self, language: str) -> bool:
-        """Return whether the server may have `language`, by the list of a server without `/v1/about`."""
-        known = self._known.get(language)
-        return self._listed is None or language in self._listed or (known is not None and known.native in self._listed)
+        if about is not None and (known is None or language not in about.languages):
+            return language in about.languages
+        return known is not None and self._trials.works(known) is not False
 
     def _server_info(self) -> About | None:
         """Return the answer to `/v1/about`, which only our own servers have; None if the server does not answer it
@@ -103,16 +93,14 @@ class FusionExecutor(ServerExecutor[str]):
         with self._asking:
             if not self._asked:
                 try:
-                    about = self._server.get_if_there("/v1/about", within_s=_ABOUT_S, at_most=_ABOUT_BYTES)
-                    self._about = About.model_validate_json(about) if about is not None else None
-                    if about is None:
-                        listed = self._server.get_if_there("/v1/languages", within_s=_ABOUT_S, at_most=_ABOUT_BYTES)
-                        self._listed = _NAMES.validate_json(listed) if listed is not None else None
-                    self._asked = True
+                    about = self._server.get("/v1/about", within_s=_ABOUT_S, at_most=_ABOUT_BYTES)
+                    self._about = About.model_validate_json(about)
                 except ValidationError:
-                    self._asked = True  # another kind of server
-                except EndpointError:
-                    return None  # it is asked again later
+                    pass  # another kind of server
+                except EndpointError as error:
+                    if getattr(error, "status", None) not in _NOT_THERE:
+                        return None  # it is asked again later
+                self._asked = True
             return self._about
 
     # -- a run -------------------------------------------------------------------------------------
@@ -160,12 +148,11 @@ class FusionExecutor(ServerExecutor[str]):
         compiles = bool(layout.compile)
         key = layout.digest(self._salt) if compiles else ""
         python = self._which_python(context) if "python3" in layout.run else "python3"
-        options = ScriptOptions(python, stored=key, sha256=self._hashes.get(key, ""))
         runtime = math.ceil((limits.memory_bytes + language.runtime_bytes) / _MEBIBYTE)
         compiler = (_SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE) * compiles
         total_s = limits.wall_s + _START_S + limits.compile_wall_s * compiles
         body = RunCodeRequest(
-            code=script_for(language, layout, run.program.args, limits, options),
+            code=script_for(language, layout, run.program.args, limits, python, (key, self._hashes.get(key, ""))),
             language="bash",
             compile_timeout=limits.compile_wall_s,
             run_timeout=total_s,
@@ -177,11 +164,11 @@ class FusionExecutor(ServerExecutor[str]):
         self._reports = self._reports or bool(end.reports)
         if not self._reports and end.exit_code == 0:
             raise self._server.failed("a bash script ended well and reported nothing; is it a SandboxFusion server?")
-        result = script_result_of(end, context, compiles=compiles)
-        self._server.check_output(result.execution.stdout)
-        if key and _SHA256.fullmatch(result.sha256):
-            self._hashes[key] = result.sha256
-        return result.execution
+        execution, sha256 = script_result_of(end, context, compiles=compiles)
+        self._server.check_output(execution.stdout)
+        if key and _SHA256.fullmatch(sha256):
+            self._hashes[key] = sha256
+        return execution
 
     def _which_python(self, context: AnswerContext) -> str:
         """Return the interpreter that the server itself uses, because it has packages that others lack."""

@@ -1,4 +1,5 @@
-"""go-judge: programs are compiled once and kept on the server, and compiled again if it has lost one.
+"""go-judge: programs are compiled once and kept on the server, and compiled again if it has lost one. Its option
+-file-timeout deletes the old ones.
 
 Times are nanoseconds, sizes bytes. An answer that does not fit the models is malformed. A queue that is full means that
 the endpoint is busy.
@@ -10,11 +11,11 @@ the endpoint is busy.
 | Time Limit Exceeded | TIME_LIMIT | COMPILE_ERROR if its CPU time is spent, else the endpoint is busy |
 | Memory Limit Exceeded | MEMORY_LIMIT | COMPILE_ERROR |
 | Output Limit Exceeded, or more output than asked for | OUTPUT_LIMIT | COMPILE_ERROR |
+| text with U+FFFD, and FINISHED | unknown: bytes that are not text are lost | |
 | File Error | the endpoint failed | COMPILE_ERROR if only the program is missing, else the endpoint failed |
 | Internal Error | the endpoint failed | the endpoint failed |
 """
 
-import contextlib
 import secrets
 import threading
 from collections import OrderedDict
@@ -22,11 +23,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import ConfigDict, Field, RootModel
 
-from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, ServerRun, executor_hook, json_bytes
 from balancer.sandbox.http.answers import RunReport, ServerSignal, execution_of_report
@@ -40,10 +39,9 @@ _NANO = 10**9
 _COMPILE_BYTES, _BINARY_BYTES, _PROCESSES = 2 * 2**30, 256 * 2**20, 32
 _PROBE_LIMITS = Limits(cpu_s=2.0, wall_s=5.0, memory_bytes=2**28, output_bytes=2**16)
 _PROBE = 'for tool; do command -v "$tool" >/dev/null && echo "$tool $(command -v "$tool")"; done; exit 0'
-_PROBE_S, _DELETE_S = 10.0, 2.0
+_PROBE_S = 10.0
 _ANSWER_BYTES = 2**16
 _MOST_BINARIES = 256
-_REPLACED = "\ufffd"  # stands in JSON for bytes that are not text
 _File = Mapping[str, str]  # {"content": text}, or {"fileId": name} of a file that the server keeps
 
 
@@ -85,10 +83,6 @@ class _Result(AnswerModel):
         """Return the content of a file in the answer; "" if it has none."""
         return (self.files or {}).get(name, "")
 
-    def cached(self, name: str) -> str:
-        """Return the server's name of a file that it keeps; "" if it keeps none."""
-        return (self.fileIds or {}).get(name, "")
-
     @property
     def is_cut(self) -> bool:
         """Whether there was more output than the limits allow."""
@@ -113,7 +107,7 @@ class _Binary:
 
 
 class GoJudgeExecutor(ServerExecutor[str]):
-    """Runs programs on a go-judge server. Thread-safe. CPU time is measured; bytes that are not text pass unchanged."""
+    """Runs programs on a go-judge server. Thread-safe. CPU time is measured."""
 
     def _set_up(self) -> None:
         self._lock = threading.Lock()
@@ -156,33 +150,25 @@ class GoJudgeExecutor(ServerExecutor[str]):
                     binary.made = "" if binary.made == made else binary.made
 
     def _binary(self, run: ServerRun) -> _Binary:
-        """Return the place of a compiled program. The one that was used longest ago gives way."""
+        """Return the place of a compiled program. The one that was used longest ago is forgotten."""
         key = run.build.layout.digest(run.language, *run.build.compile, str(run.limits.compile_s))
         with self._lock:
             binary = self._binaries.setdefault(key, _Binary())
             self._binaries.move_to_end(key)
-            old = self._binaries.popitem(last=False)[1].made if len(self._binaries) > _MOST_BINARIES else ""
-        if isinstance(old, str) and old:
-            self._delete(old)
+            if len(self._binaries) > _MOST_BINARIES:
+                self._binaries.popitem(last=False)
         return binary
 
     def _ended(self, run: ServerRun, binary: Mapping[str, _File]) -> Execution:
         build, limits = run.build, run.limits
-        with contextlib.ExitStack() as lent:
-            data = {**({} if binary else build.layout.sources), **build.layout.extras, **build.given}
-            given = {name: self._file(content, lent, run.until_s) for name, content in data.items()}
-            stdin = self._file(run.stdin, lent, run.until_s)
-            cmd = _cmd(self._placed(build.run), stdin, limits, limits.processes + build.language.runtime_processes)
-            cmd |= {"copyIn": {**given, **binary}, "copyOutMax": limits.output_bytes + 1}
-            result = self._go(cmd, run.until_s, json_bytes(limits.output_bytes))
-            stdout = result.text("stdout").encode()
-            if _REPLACED in result.text("stdout") and not result.is_cut and len(stdout) <= limits.output_bytes:
-                # JSON has only text: other output comes as a file, so the program runs again.
-                cmd |= {"copyOut": ["stderr"], "copyOutCached": ["stdout"]}
-                result = self._go(cmd, run.until_s, json_bytes(limits.output_bytes))
-                stdout = self._fetched(result, run, lent)
+        data = {**({} if binary else build.layout.sources), **build.layout.extras, **build.given}
+        given = {name: self._file(content, run.until_s) for name, content in data.items()}
+        processes = limits.processes + build.language.runtime_processes
+        cmd = _cmd(self._placed(build.run), self._file(run.stdin, run.until_s), limits, processes)
+        cmd |= {"copyIn": {**given, **binary}, "copyOutMax": limits.output_bytes + 1}
+        result = self._go(cmd, run.until_s, json_bytes(limits.output_bytes))
         _check(result, run)
-        return execution_of_report(_report(result, stdout), run)
+        return execution_of_report(_report(result), run)
 
     def _placed(self, command: tuple[str, ...]) -> list[str]:
         return [self._all_served().get(command[0], command[0]), *command[1:]]
@@ -197,18 +183,13 @@ class GoJudgeExecutor(ServerExecutor[str]):
 
     def _make(self, run: ServerRun, command: tuple[str, ...]) -> str | Execution:
         limits = Limits(cpu_s=run.limits.compile_s, wall_s=run.limits.compile_wall_s, memory_bytes=_COMPILE_BYTES)
-        with contextlib.ExitStack() as lent:
-            files = {name: self._file(data, lent, run.until_s) for name, data in run.build.layout.files.items()}
-            processes = _PROCESSES + run.build.language.runtime_processes
-            cmd = _cmd(self._placed(command), {"content": ""}, limits, processes)
-            cmd |= {"copyIn": files, "copyOutCached": [PROGRAM], "copyOutMax": _BINARY_BYTES}
-            result = self._go(cmd, run.until_s, json_bytes(limits.output_bytes))
-        name = result.cached(PROGRAM)
-        if result.status is _Said.ACCEPTED and name:
-            return name
-        if name:
-            self._delete(name)
-        return _refusal(result, run)
+        processes = _PROCESSES + run.build.language.runtime_processes
+        cmd = _cmd(self._placed(command), {"content": ""}, limits, processes)
+        files = {name: self._file(data, run.until_s) for name, data in run.build.layout.files.items()}
+        cmd |= {"copyIn": files, "copyOutCached": [PROGRAM], "copyOutMax": _BINARY_BYTES}
+        result = self._go(cmd, run.until_s, json_bytes(limits.output_bytes))
+        name = (result.fileIds or {}).get(PROGRAM, "")
+        return name if result.status is _Said.ACCEPTED and name else _refusal(result, run)
 
     def _go(self, cmd: Mapping[str, object], until_s: float, at_most: int) -> _Result:
         try:
@@ -219,8 +200,8 @@ class GoJudgeExecutor(ServerExecutor[str]):
             raise
         return answer.root[0]
 
-    def _file(self, data: bytes, lent: contextlib.ExitStack, until_s: float) -> _File:
-        """Return `data` as a file of a request. Bytes that are not text are uploaded first, and deleted with `lent`."""
+    def _file(self, data: bytes, until_s: float) -> _File:
+        """Return `data` as a file of a request. Bytes that are not text are uploaded first."""
         text = utf8_text(data)
         if text is not None:
             return {"content": text}
@@ -234,26 +215,7 @@ class GoJudgeExecutor(ServerExecutor[str]):
             within_s=self._left_s(until_s),
             at_most=_ANSWER_BYTES,
         )
-        name = self._server.read(content, _FileId).root
-        lent.callback(self._delete, name)
-        return {"fileId": name}
-
-    def _fetched(self, result: _Result, run: ServerRun, lent: contextlib.ExitStack) -> bytes:
-        """Return the output that the server kept. Raises EndpointError."""
-        _check(result, run)
-        if not (name := result.cached("stdout")):
-            raise self._server.failed("the answer has no file with the output")
-        lent.callback(self._delete, name)
-        at_most = run.limits.output_bytes + 2**16
-        return self._server.get(_path(name), within_s=self._left_s(run.until_s), at_most=at_most)
-
-    def _delete(self, name: str) -> bool:
-        """Delete a file on the server, and return whether the server answers. Failures are ignored."""
-        try:
-            self._server.call("DELETE", _path(name), within_s=_DELETE_S, at_most=_ANSWER_BYTES)
-        except EndpointError as error:
-            return isinstance(error, UnexpectedStatus)
-        return True
+        return {"fileId": self._server.read(content, _FileId).root}
 
     def ping(self) -> None:
         """Return if the server answers and accepts the token. Raises EndpointError."""
@@ -262,18 +224,6 @@ class GoJudgeExecutor(ServerExecutor[str]):
             raise self._server.failed("did not answer /version with a version; is it a go-judge server?")
         # The version needs no token. A missing file gives "not found" only with the right token.
         self._server.call("DELETE", "/file/ping", within_s=PING_S, at_most=PING_BYTES, good=404)
-
-    def close(self) -> None:
-        """Delete our files on the server, and close all connections. May be called twice."""
-        with self._lock:
-            names = [each.made for each in self._binaries.values() if isinstance(each.made, str) and each.made]
-            self._binaries.clear()
-        all(map(self._delete, names))  # stops at the first failure: a server that is gone is asked once
-        super().close()
-
-
-def _path(name: str) -> str:
-    return f"/file/{quote(name, safe='')}"
 
 
 def _cmd(args: list[str], stdin: _File, limits: Limits, processes: int) -> dict[str, Any]:
@@ -292,13 +242,14 @@ def _cmd(args: list[str], stdin: _File, limits: Limits, processes: int) -> dict[
     }
 
 
-def _report(result: _Result, stdout: bytes) -> RunReport:
+def _report(result: _Result) -> RunReport:
     said, killed = result.status, None
     if said is _Said.SYSCALL or said is _Said.SIGNALLED:
         killed = ServerSignal.SIGSYS if said is _Said.SYSCALL else result.exitStatus
     return RunReport(
-        stdout,
+        result.text("stdout").encode(),
         result.text("stderr").encode(),
+        text_only=True,
         exit_code=None if said is _Said.MEMORY_LIMIT else result.exitStatus,
         signal=killed,
         timed_out=said is _Said.TIME_LIMIT,

@@ -47,7 +47,6 @@ _LIMIT = re.compile(r"(\w+) cannot exceed the configured limit of (\d+)")
 _KEPT_BYTES = 2**24  # bytes of a stream that a server set up for judging keeps, for any limit of a run
 _UNUSED_FLAGS = "balancer: flags not used"  # printed if the compiler did not get our flags
 _TRUNCATED = ("OL", "EL")
-_REPLACED = "\ufffd"
 
 _ADDED = {"c": ".c", "cpp": ".cpp", "kotlin": ".kt"}  # by the package, to the names of code files
 
@@ -242,6 +241,7 @@ def _execution(answer: _Answer, allowed: Mapping[str, int], run: ServerRun) -> E
         stderr=stage.stderr.encode(),
         exit_code=stage.code,
         signal=killed,
+        text_only=True,
         timed_out=stage.status == "TO",
         truncated=cut,
         cpu_s=None if stage.cpu_time is None else stage.cpu_time / _MS,
@@ -249,10 +249,7 @@ def _execution(answer: _Answer, allowed: Mapping[str, int], run: ServerRun) -> E
         memory_bytes=stage.memory,
         message=stage.message or "",
     )
-    execution = execution_of_report(report, run, given)
-    if execution.status is Status.FINISHED and _REPLACED in stage.stdout:
-        raise server.cannot_tell("the program printed bytes that are not text, and the server lost them")
-    return execution
+    return execution_of_report(report, run, given)
 
 
 def _compile_error(stage: _Stage, run: ServerRun) -> Execution:

@@ -16,27 +16,6 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
 from tests.integration.sandbox.processes import processes_with
 
-ISOLATED = ["bubblewrap", "unshare"]
-_ALL = (*ISOLATED, "rlimits")
-_LONG = {"test_local_compile.py", "test_local_headers.py", "test_local_hostile.py"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long in the best isolation that works here: attacks in the others by `make more`, and the rest,
-    which is alike in each, nowhere else.
-    """
-    best = next((name for name in _ALL if not probe(name)), None)
-    for item in [each for each in items if each.path.name in _LONG and _isolation_of(each) not in (None, best)]:
-        if item.path.name == "test_local_hostile.py" or "isolated" in item.fixturenames:
-            item.add_marker("more")
-        else:
-            items.remove(item)
-
-
-def _isolation_of(item: pytest.Item) -> object:
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return next((value for value in parameters if value in _ALL), None)
-
 
 def _executor(name: str, cache: Path | None = None) -> Iterator[LocalExecutor]:
     if reason := probe(name):
@@ -52,10 +31,10 @@ def _executor(name: str, cache: Path | None = None) -> Iterator[LocalExecutor]:
     assert not folder.exists()
 
 
-@pytest.fixture(scope="session", params=ISOLATED)
-def isolated(request):
+@pytest.fixture(scope="session")
+def isolated():
     """An executor that isolates programs."""
-    yield from _executor(request.param)
+    yield from _executor("bubblewrap")
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +43,7 @@ def bare():
     yield from _executor("rlimits")
 
 
-@pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
+@pytest.fixture(scope="session", params=["bubblewrap", "rlimits"])
 def local(request):
     """An executor of any kind."""
     yield from _executor(request.param)
@@ -77,14 +56,14 @@ def compiled(tmp_path_factory):
     return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "compiled"
 
 
-@pytest.fixture(params=ISOLATED)
-def unprepared(request, compiled, monkeypatch):
-    """One of each isolation that makes a sandbox only when there is something to run."""
+@pytest.fixture
+def unprepared(compiled, monkeypatch):
+    """One that makes a sandbox only when there is something to run."""
     monkeypatch.setattr(executor, "_PREPARED", 0)
-    yield from _executor(request.param, compiled)
+    yield from _executor("bubblewrap", compiled)
 
 
-@pytest.fixture(scope="session", params=[*ISOLATED, "rlimits"])
+@pytest.fixture(scope="session", params=["bubblewrap", "rlimits"])
 def sandbox(request, compiled):
     """An executor of any kind, which compiles what no other one has."""
     yield from _executor(request.param, compiled)

@@ -103,7 +103,7 @@ def judge0() -> Iterator[Executor]:
 
 
 KINDS = {"served": served, "by script": by_script, "gojudge": gojudge, "judge0": judge0, "piston": piston}
-KINDS |= {name: partial(local, name) for name in ("bubblewrap", "unshare", "rlimits")}
+KINDS |= {name: partial(local, name) for name in ("bubblewrap", "rlimits")}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -209,8 +209,8 @@ def test_a_replacement_character_is_a_character(executor):
 
 
 def loses_bytes(executor: Executor) -> AbstractContextManager[object]:
-    """Piston hands on text only. What it has lost it cannot tell."""
-    if isinstance(executor, PistonExecutor):
+    """Piston and go-judge hand on text only. What they have lost they cannot tell."""
+    if isinstance(executor, (PistonExecutor, GoJudgeExecutor)):
         return pytest.raises(CannotTell, match="bytes that are not text")
     return nullcontext()
 

@@ -57,11 +57,6 @@ def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language):
     assert (ran.status, ran.exit_code, ran.stdout.split()) == (Status.FINISHED, 0, [b"42"]), ran
 
 
-@CPP
-def test_what_most_machines_have_is_here():
-    assert all(here().runs(name) for name in ("python", "cpp", "c", "bash", "folder"))
-
-
 def test_tools_that_do_not_work_are_as_good_as_none():
     """Else every program in the language would get a compile error."""
     broken = Language("broken", "main.x", ("{program}",), ("false",), tools=("false",), hello="pong")
@@ -111,13 +106,6 @@ def test_programs_of_many_files(name):
     assert other.stdout.split() == [b"440"]  # nothing of the first one was kept for it
 
 
-@CPP
-def test_other_files_lie_there_when_a_compiled_program_runs():
-    source = '#include <fstream>\n#include <iostream>\nint main() { std::cout << std::ifstream("d.txt").rdbuf(); }'
-    program = Program("cpp", source, extras=(("d.txt", b"data"),))
-    assert here().run(program, b"", LIMITS, {}).stdout == b"data"
-
-
 class TestFolder:
     def run(self, **files: bytes) -> tuple[Status, int | None, bytes, bytes]:
         extras = tuple((name, content) for name, content in files.items() if name != "run")
@@ -141,12 +129,6 @@ class TestFolder:
         status, _, _, said = self.run(build=build)
         assert status is Status.COMPILE_ERROR
         assert words in said
-
-    def test_a_build_has_no_network_and_sees_no_files_of_ours(self):
-        spy = b"#!/bin/bash\ncat /etc/passwd; (echo >/dev/tcp/127.0.0.1/22) && echo open; exit 1\n"
-        said = self.run(build=spy, run=b"#!/bin/sh\n")[3]
-        assert b"root:" not in said
-        assert b"open" not in said.splitlines()
 
 
 def test_no_two_languages_claim_an_ending():

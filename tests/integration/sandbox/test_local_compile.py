@@ -48,15 +48,6 @@ def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execut
 
 
 @CPP
-def test_once_for_all_threads(local, jobs):
-    source = PRINT.format(f"threads {local.isolation}")
-    outputs: list[bytes] = []
-    crew(4, lambda number: outputs.append(run(local, source).stdout))
-    assert outputs == [f"threads {local.isolation}\n".encode()] * 4
-    assert compilations(jobs) == 1
-
-
-@CPP
 def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path, jobs):
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
@@ -107,58 +98,20 @@ def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path):
     assert key() == key()
 
 
-@pytest.mark.more
-@CPP
-def test_compile_errors_are_told_and_kept(local, jobs):
-    source = f"int main() {{ return {local.isolation}; }}"
-    first, second = run(local, source), run(local, source)
-    assert replace(first, compile_s=0.0, time_s=0.0) == replace(second, time_s=0.0)
-    assert (first.status, first.exit_code, first.stdout) == (Status.COMPILE_ERROR, None, b"")
-    assert b"main.cpp:1:21: error: " in first.stderr
-    assert compilations(jobs) == 2  # and once as old compilers would have it
-
-
-@pytest.mark.more
-@CPP
-def test_linker_messages_are_the_same_every_time(local):
-    words = []
-    for comment in ("// 1\n", "// 2\n"):
-        execution = run(local, f"void f();\nint main() {{ f(); }} {comment}")
-        assert execution.status is Status.COMPILE_ERROR
-        words.append(execution.stderr)
-    assert words[0] == words[1]
-    assert b"main.o" in words[0]
-    assert b"/tmp/" not in words[0]
-
-
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline"]
+    "path", ["/etc/passwd", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline", "/dev/stdout"]
 )
 @CPP
 def test_nothing_leaks_through_the_compiler(isolated, path, monkeypatch):
     monkeypatch.setenv("API_TOKEN", "s3cr3t")
     execution = run(isolated, f'#include "{path}"\nint main() {{}}')
-    # Files of /proc seem empty to the preprocessor; the others are not there.
+    # Files of /proc seem empty to the preprocessor; the others are not there, and a compiler waits for none.
+    assert not execution.doubtful
     assert execution.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
     assert not any(word in execution.stderr for word in (b"root:", b"s3cr3t", b"balancer", b"alias"))
     assembler = run(isolated, f'asm(".incbin \\"{path}\\"");\nint main() {{ return 0; }}')
     assert assembler.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
-
-
-@CPP
-def test_the_binary_cannot_smuggle_a_file_out(isolated):
-    """What the assembler can embed is the compiler's own environment, and nothing of ours is in it."""
-    source = r"""
-    #include <cstdio>
-    asm("begin: .incbin \"/proc/self/environ\"\nend: .byte 0\n.globl begin\n.globl end\n");
-    extern char begin[], end[];
-    int main() { fwrite(begin, 1, end - begin, stdout); }
-    """
-    execution = run(isolated, source)
-    assert b"PATH=/usr" in execution.stdout or execution.stdout == b""
-    assert b"balancer" not in execution.stdout
-    assert b"PYTHONPATH" not in execution.stdout
 
 
 BOMBS = {
@@ -189,21 +142,21 @@ _OLD = {"-std=gnu++17": 'const char *one = u8"1";', "-std=gnu++14": 'bool b; voi
 
 @CPP
 @pytest.mark.parametrize("standard", _OLD)
-def test_a_program_of_an_older_standard_is_compiled_by_it(local, standard):
+def test_a_program_of_an_older_standard_is_compiled_by_it(isolated, standard):
     """C++20 gave UTF-8 texts a type of their own; C++17 took `++` from bool."""
     source = f"#include <cstdio>\n{_OLD[standard]}\nint main() {{ printf(one); }}"
-    first, second = (run(local, f"{source} // {local.isolation}") for _ in range(2))
+    first, second = (run(isolated, f"{source} // {isolated.isolation}") for _ in range(2))
     assert (first.status, first.stdout, first.standard) == (Status.FINISHED, b"1", standard)
     assert (second.stdout, second.standard) == (b"1", ""), "it is said once"
 
 
 @CPP
-def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(local, jobs):
+def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(isolated, jobs):
     """The time-out says how fast the machine is: with more time, or another day, it may well be compiled."""
     limits = Limits(compile_s=0.3)
-    source = BOMBS["template bomb"] + f"// {local.isolation}"
+    source = BOMBS["template bomb"] + f"// {isolated.isolation}"
     for number in (1, 2):
-        execution = run(local, source, limits)
+        execution = run(isolated, source, limits)
         assert (execution.status, execution.doubtful) == (Status.COMPILE_ERROR, False)
         assert re.match(r"the compiler took too long: \d\.\d s of CPU time, and 0\.3 s are allowed", execution.message)
         assert execution.compile_s >= 0.3 / (os.cpu_count() or 1)
@@ -212,31 +165,31 @@ def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(local, jobs):
 
 @pytest.mark.more
 @CPP
-def test_a_compile_that_was_starved_is_doubtful_and_forgotten(local, jobs, monkeypatch):
+def test_a_compile_that_was_starved_is_doubtful_and_forgotten(isolated, jobs, monkeypatch):
     """A busy machine: wall time runs out with CPU time to spare. The next run of the program compiles it, and runs."""
     monkeypatch.setattr(Limits, "compile_wall_s", 0.5)
     source = f"""
     #include <bits/stdc++.h>
     int main() {{ std::regex r("a+"); std::smatch m; std::string s("a"); return !std::regex_match(s, m, r) + 0 * sizeof
-        "late {local.isolation}"; }}
+        "late {isolated.isolation}"; }}
     """
-    execution = run(local, source)
+    execution = run(isolated, source)
     assert (execution.status, execution.doubtful) == (Status.COMPILE_ERROR, True)
     assert execution.message.startswith("the compiler was stopped after 0.5 s; it used 0.")
     monkeypatch.undo()
-    again = local.run(Program("cpp", source), b"", LIMITS, {})
+    again = isolated.run(Program("cpp", source), b"", LIMITS, {})
     assert (again.status, again.exit_code) == (Status.FINISHED, 0)
     assert again.compile_s > 0
 
 
 @CPP
-def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local):
+def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(isolated):
     """Nobody tries the same again for as long, one after the other."""
     limits = Limits(compile_s=0.5)
-    source = BOMBS["template bomb"] + f"// all of {local.isolation}"
+    source = BOMBS["template bomb"] + f"// all of {isolated.isolation}"
     ends: list[Execution] = []
     began_s = time.monotonic()
-    crew(4, lambda number: ends.append(run(local, source, limits)))
+    crew(4, lambda number: ends.append(run(isolated, source, limits)))
     assert [each.status for each in ends] == [Status.COMPILE_ERROR] * 4
     assert time.monotonic() - began_s < stretched(2.0)
 
@@ -260,11 +213,11 @@ def test_what_a_compiler_died_of(words, message, doubtful, lasting):
 
 @pytest.mark.more
 @CPP
-def test_what_forgets_a_header_compiles_all_the_same(local):
+def test_what_forgets_a_header_compiles_all_the_same(isolated):
     """Old compilers had it in another header; validators of real packages rely on that."""
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'
-    assert run(local, source).stdout == b"7"
-    refused = run(local, "#warning plain\nint main() { return undeclared; }")
+    assert run(isolated, source).stdout == b"7"
+    refused = run(isolated, "#warning plain\nint main() { return undeclared; }")
     assert b"#warning plain" in refused.stderr  # the words of the plain command, which has no -w
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -13,29 +12,18 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import ConfigError, EndpointError
-from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
-from balancer.sandbox.languages.table import LANGUAGES
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail, process
 from balancer.sandbox.local.child import children_of
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.prepared import UidPool, high_range
-from balancer.sandbox.local.toolchain import find_toolchain
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.needs import CPP
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 
 
 def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
     return executor.run(Program("python", source), stdin, limits, {})
-
-
-@CPP
-def test_it_is_an_executor(local):
-    assert isinstance(local, Executor)
-    assert local.languages == set(find_toolchain(LANGUAGES).languages) >= {"python", "cpp", "bash"}
-    local.ping()
-    assert local.isolation in repr(local)
 
 
 @pytest.mark.parametrize(
@@ -68,12 +56,6 @@ def test_files_are_the_programs_own(local):
     )
     execution = local.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
     assert execution.stdout == b"x!\n", execution.stderr
-
-
-@CPP
-def test_a_language_that_is_not_known(local):
-    with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, c, cpp, .*python"):
-        local.run(Program("cobol", ""), b"", LIMITS, {})
 
 
 def test_output_up_to_the_limit_is_kept_whole(local):
@@ -115,32 +97,6 @@ if __name__ == "__main__":
     assert python(isolated, source).stdout == b"16\n[1, 2]\n"
 
 
-@CPP
-def test_deep_recursion_has_a_stack(local):
-    source = """
-    int f(int n) { volatile char x[1000] = {1}; return n ? f(n - 1) + x[0] : 0; }
-    int main() { return f(100000) % 7; }
-    """
-    execution = local.run(Program("cpp", source), b"", LIMITS, {})
-    assert (execution.exit_code, execution.message) == (100000 % 7, "")
-
-
-@pytest.mark.sampled(1)
-def test_peak_memory_is_told_where_it_is_above_our_own(local):
-    wanted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10 + 100 * 2**20
-    limits = replace(LIMITS, memory_bytes=4 * wanted)
-    execution = python(local, f"x = bytearray({wanted}); print(len(x))", limits=limits)
-    assert execution.memory_bytes is not None
-    assert wanted < execution.memory_bytes < wanted + 100 * 2**20
-
-
-def test_the_hash_seed_is_fixed_and_text_is_utf8(local):
-    source = "import sys\nprint(hash('x'), sys.stdout.encoding, 'ä'.encode())"
-    first, second = python(local, source), python(local, source)
-    assert first.stdout == second.stdout
-    assert b" utf-8 " in first.stdout
-
-
 def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(unprepared, monkeypatch):
     monkeypatch.setattr(process, "_START", replace(process._START, wall_s=1e-4))
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
@@ -160,21 +116,16 @@ def test_every_user_id_works(pid, monkeypatch):
         assert (execution.exit_code, execution.stdout) == (0, b"True\n")
 
 
-@pytest.mark.parametrize("tool", ["bwrap", "setpriv", "unshare"])
+@pytest.mark.parametrize("tool", ["bwrap", "setpriv"])
 def test_a_broken_set_up_is_never_a_verdict(unprepared, tool, monkeypatch):
     """Every tool in turn fails with the exit code of an ordinary program, or is missing."""
-    isolated = unprepared
-    used = {"bubblewrap": {"bwrap"}, "unshare": {"setpriv", "unshare"}}[isolated.isolation]
-    used |= {"setpriv"} if os.geteuid() == 0 else set()  # to become another user
+    if tool == "setpriv" and os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
     for replacement in ("/bin/false", "/bin/true", "/nonexistent"):
-        for place in ("kinds", "base"):
-            name_of = f"balancer.sandbox.local.isolation.{place}.tool"
-            monkeypatch.setattr(name_of, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
-        if tool in used:
-            with pytest.raises(EndpointError):
-                python(isolated, "print(1)")
-        else:
-            assert python(isolated, "print(1)").stdout == b"1\n"
+        name_of = "balancer.sandbox.local.isolation.tool"
+        monkeypatch.setattr(name_of, lambda name, new=replacement: new if name == tool else f"/usr/bin/{name}")
+        with pytest.raises(EndpointError):
+            python(unprepared, "print(1)")
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.3])
@@ -208,28 +159,6 @@ def _sandboxes(executor: LocalExecutor) -> set[int]:
             if os.fsencode(executor._folder.path) in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.add(pid)
     return found
-
-
-def test_a_sandbox_killed_while_it_waits_is_nobodys_matter(isolated):
-    """The next program gets another one."""
-    assert python(isolated, "print(1)").stdout == b"1\n"
-    wait_until(lambda: bool(_sandboxes(isolated)))
-    for _ in range(3):
-        killed = _sandboxes(isolated)
-        for pid in killed:
-            os.kill(pid, 9)
-        wait_until(lambda killed=killed: not killed & _sandboxes(isolated))
-        assert python(isolated, "print(1)").stdout == b"1\n"
-
-
-def test_sandboxes_that_wait_go_with_the_executor():
-    executor = LocalExecutor("local://leaving")
-    for _ in range(3):
-        assert python(executor, "print(1)").stdout == b"1\n"
-    wait_until(lambda: bool(_sandboxes(executor)))
-    executor.close()
-    assert not _sandboxes(executor)
-    assert not executor._folder.path.exists()
 
 
 @pytest.mark.parametrize("name", [pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap")), "rlimits"])

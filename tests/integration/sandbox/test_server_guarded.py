@@ -16,15 +16,9 @@ from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
-from tests.storm import Storm, measure
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
 # A program that no compiler is done with soon.
-SLOW_CPP = """
-template <int N, class T> struct F { enum { v = F<N - 1, T>::v + F<N - 1, T*>::v }; };
-template <class T> struct F<0, T> { enum { v = 1 }; };
-int main() { return F<22, int>::v; }
-"""
 
 
 def port_of(url: str) -> int:
@@ -133,18 +127,6 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker):
         assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
 
 
-@CPP
-def test_who_has_gone_frees_the_worker_from_a_compiler_too():
-    with running_server(workers=1) as server:
-        fields = {"code": SLOW_CPP, "language": "cpp", "compile_timeout": 60}
-        with asked(server, **fields):
-            wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
-            time.sleep(0.5)
-        began_s = time.monotonic()
-        assert run(server).json()["run_result"]["stdout"] == "1\n"
-        assert time.monotonic() - began_s < stretched(3)
-
-
 @pytest.mark.more
 @CPP
 def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays():
@@ -160,18 +142,6 @@ def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays():
         first.close()
         second.join()
         assert answers[0].json()["run_result"]["stdout"] == "1\n"
-
-
-def test_requests_one_after_the_other_without_waiting_hide_no_hanging_up(marker):
-    """A second request behind the first one stops the server reading, and so it would not see that the client goes."""
-    fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
-    with running_server(workers=1) as server:
-        with asked(server, **fields) as connection:
-            wait_until(lambda: bool(processes_with(marker)))
-            connection.sendall(b"GET /v1/ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        began_s = time.monotonic()
-        assert run(server).json()["run_result"]["stdout"] == "1\n"
-        assert time.monotonic() - began_s < stretched(3)
 
 
 def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker):
@@ -193,29 +163,18 @@ def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker):
         assert metric(server, 'balancer_sandbox_requests_total{end="busy"}') == 2
 
 
-def test_a_large_request_hears_that_the_server_is_busy_as_well(marker):
-    with running_server(workers=1, queue=0) as server, contextlib.ExitStack() as stack:
-        fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
-        stack.enter_context(asked(server, **fields))
-        wait_until(lambda: bool(processes_with(marker)))
-        executor = FusionExecutor(server.url)
-        with pytest.raises(EndpointOverloaded, match=r"answered 429: .*queue is full"):
-            executor.run(Program("python", "print(1)"), b"x" * 30_000_000, LIMITS, {})
-        executor.close()
-
-
 def test_bodies_are_bounded_in_total_and_small_ones_go_on():
-    """Four clients of 600 kB each, of which two fit; a small request is served meanwhile, and memory is given back."""
-    with running_server(workers=1, body_bytes=2**20, bodies_bytes=2 * 2**20, small_bytes=2**16) as server:
+    """Four clients of 700 kB each, of which two fit; a small request is served meanwhile, and memory is given back."""
+    with running_server(workers=1, body_bytes=2**20, held_bytes=2 * 2**20, small_bytes=2**16) as server:
         sent = b" " * 700_000
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(connected(server)) for _ in range(4)]
             for client in clients:
                 client.sendall(head(1_000_000) + sent)
             wait_until(lambda: metric(server, 'balancer_sandbox_requests_total{end="busy"}') == 2)
-            assert metric(server, "balancer_sandbox_body_bytes") <= 2 * 2**20
+            assert metric(server, "balancer_sandbox_held_bytes") <= 2 * 2**20
             assert run(server).json()["run_result"]["stdout"] == "1\n"
-        wait_until(lambda: metric(server, "balancer_sandbox_body_bytes") == 0)
+        wait_until(lambda: metric(server, "balancer_sandbox_held_bytes") == 0)
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -232,15 +191,15 @@ def test_a_body_too_large_is_refused(announced):
 def test_an_answer_that_nobody_reads_is_given_up():
     with running_server(workers=1, answer_s=0.5) as server:
         with asked(server, code="print('x' * 12_000_000)", language="python"):
-            wait_until(lambda: metric(server, "balancer_sandbox_answer_bytes") > 0)
-            wait_until(lambda: metric(server, "balancer_sandbox_answer_bytes") == 0)
+            wait_until(lambda: metric(server, "balancer_sandbox_held_bytes") > 10**6)
+            wait_until(lambda: metric(server, "balancer_sandbox_held_bytes") == 0)
         assert run(server).json()["run_result"]["stdout"] == "1\n"
 
 
 def test_a_token_is_asked_for_and_our_client_has_it():
     token = "correct-horse-battery-staple"
     with running_server(workers=1, token=token) as server:
-        for path in ("v1/ping", "v1/about", "v1/languages", "metrics"):
+        for path in ("v1/ping", "v1/about", "metrics"):
             assert httpx2.get(server.url + path, timeout=PATIENCE_S, trust_env=False).status_code == 401
         assert run(server).status_code == 401
         executor = FusionExecutor(server.url, ExecutorOptions(headers={"Authorization": f"Bearer {token}"}))
@@ -258,12 +217,9 @@ def test_a_token_is_asked_for_and_our_client_has_it():
     ("headers", "status"),
     [
         ({"Origin": "http://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Host": "evil.example"}, 400),  # its name was made to mean this machine
-        ({"Host": "evil.example:8080"}, 400),
         ({"Content-Type": "text/plain"}, 415),  # what a form can send without asking first
-        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Host": "localhost:1"}, 200),  # by a tunnel
         ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
     ],
@@ -279,40 +235,16 @@ def test_web_pages_are_refused(hasty, headers, status):
     "fields",
     [
         {"files": {"/".join(["d"] * 2000): ""}},
-        {"files": {"ä" * 130: ""}},  # 260 bytes
         {"files": {"a": "", "a/b": ""}},
         {"files": {"a": ""}, "extras": {"a/b": ""}},
-        {"files": {"main.py/x": ""}},
         {"files": {f"f{n}": "" for n in range(5000)}},
-        {"fetch_files": ["/".join(["d"] * 2000)]},
         {"args": ["x" * 200_000]},
-        {"args": ["x" * 100_000] * 30},
         {"args": ["\0"]},
         {"output_limit": 2**28},
     ],
     ids=lambda value: next(iter(value)),
 )
-@pytest.mark.parametrize("language", ["python", "cpp"])
-def test_what_cannot_be_laid_out_is_the_clients_fault(hasty, fields, language):
-    if language == "cpp":
-        fields = json.loads(json.dumps(fields).replace("main.py/x", "main.cpp/x"))
-    code = "print(1)" if language == "python" else "int main() {}"
-    answer = run(hasty, code, **fields, language=language)
+def test_what_cannot_be_laid_out_is_the_clients_fault(hasty, fields):
+    answer = run(hasty, **fields)
     assert answer.status_code == 422, answer.text[:500]
     assert answer.json()["detail"][0]["msg"]
-
-
-@pytest.mark.more
-def test_a_small_storm():
-    """More connections than it holds, more bodies than fit, and programs that nobody waits for."""
-    storm = Storm(half_open=300, bodies=4, abandoned=40, body_bytes=6_000_000, over_s=4.0)
-    done = measure(
-        storm, seconds=4.0, connections=100, body_bytes=8 * 2**20, bodies_bytes=16 * 2**20, small_bytes=2**20
-    )
-    assert not [end for end in done.stormed.ends if end.startswith("none")], done.stormed.ends
-    assert done.stormed.ends["answered"] > 0
-    assert max(done.stormed.seconds) < stretched(2)
-    assert done.report.opened > 300  # those that gave way have come again
-    assert done.report.abandoned == 40
-    # bodies, what is parsed of the one that runs, and what 100 connections may have in the air
-    assert done.stormed_peak - done.quiet_peak < 16 * 2**20 + 5 * 6_000_000 + 100 * 2**18

@@ -28,26 +28,14 @@ def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
 @pytest.mark.parametrize(
     ("source", "case"),
     [
-        ("def f(a, b):\n    return a + b", CallCase("f", [1, 2], 3)),
-        (
-            "class Solution:\n    def f(self, a: List[int]) -> Optional[int]:\n        return max(a)",
-            CallCase("f", [[1, 2]], 2),
-        ),
         ("class Solution:\n    def f(self):\n        return inf", CallCase("Solution.f", [], float("inf"))),
-        ("class Solution:\n    @staticmethod\n    def f():\n        return 1", CallCase("f", [], 1)),
         # a name that the prelude has as well is the solution's
         ("class Solution:\n    def add(self, a, b):\n        return a * b", CallCase("add", [3, 4], 12)),
         (
             "def f():\n    return (1, (2, 3)), {1: {3, 2}}, range(2), deque([4])",
             CallCase("f", [], [[1, [2, 3]], {"1": [2, 3]}, [0, 1], [4]]),
         ),
-        ("def f():\n    return {(1, 2): 3}, {True: 1}", CallCase("f", [], [{"(1, 2)": 3}, {"true": 1}])),
         ("def f(n):\n    return 0 if n == 0 else 1 + f(n - 1)", CallCase("f", [20_000], 20_000)),
-        ("def f(n):\n    return 10 ** n", CallCase("f", [20], 10**20)),
-        (
-            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f():\n    return P(1).x",
-            CallCase("f", [], 1),
-        ),
         ("def f(*, k):\n    return k", CallCase("f", [], "é\ud800", {"k": "é\ud800"})),
         # keys that are no texts stay what they are
         (
@@ -69,12 +57,9 @@ def test_right(source, case, tmp_path):
 @pytest.mark.parametrize(
     "source",
     [
-        "def f():\n    return 2",
         "def f():\n    raise ValueError(1)",
         "def g():\n    return 1",
-        "f = 1",
         "def f(:",
-        "import sys\nsys.exit(0)",
         "import os\nos._exit(0)",
         "import os\ndef f():\n    os.write(1, b'1')\n    os._exit(0)",
         "class A:\n    def __eq__(self, o):\n        return True\ndef f():\n    return A()",

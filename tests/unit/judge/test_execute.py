@@ -12,8 +12,6 @@ from balancer.program import Execution
 from tests.unit.judge.judges import DOUBLE, doubling, judge_over
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, no_leases_out
 
-FLOOD = Execution(Status.OUTPUT_LIMIT, b"xx", b"", None, 0.5, cpu_measured=True, message="output: more than 2 bytes")
-
 
 def _in_thread(judge: Judge, *args: Any, **more: Any) -> Executed:
     return judge.execute(*args, **more)
@@ -54,13 +52,6 @@ def test_a_failure_of_all_is_an_error_and_no_output(execute):
         with pytest.raises(NotExecuted, match="no endpoint runs 'cobol'; languages of the pool: python"):
             execute(judge, Program("cobol", "STOP RUN."))
         assert no_leases_out(judge.pool)
-
-
-@BOTH
-def test_what_was_cut_is_said(execute):
-    with judge_over({"a": FakeExecutor(script=[FLOOD])}) as judge:
-        done = execute(judge, "print('x' * 99)", limits=Limits(output_bytes=2))
-        assert (done.truncated, done.stdout, done.exit_code, done.went_well) == (True, "xx", None, False)
 
 
 @BOTH
@@ -153,11 +144,3 @@ def test_one_that_failed_does_not_end_the_others(*, tasks):
 def test_mistakes_are_named(arguments, error):
     with judge_over({"a": FakeExecutor(doubling)}) as judge, pytest.raises((TypeError, ValueError), match=error):
         judge.execute(**arguments)
-
-
-def test_a_batch_takes_its_own_jobs():
-    with judge_over({"a": FakeExecutor(doubling)}) as judge:
-        with pytest.raises(TypeError, match="it takes ExecuteJobs, in a list"):
-            list(judge.execute_many(ExecuteJob(DOUBLE)))
-        with pytest.raises(TypeError, match="found str; a job is an ExecuteJob"):
-            list(judge.execute_many(["print(1)"]))

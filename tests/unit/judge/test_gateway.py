@@ -58,29 +58,6 @@ def test_an_answer_as_sandboxfusion_gives_it():
     assert (ran["status"], ran["return_code"], ran["stdout"], ran["stderr"]) == ("Finished", 0, "42\n", "hm\n")
 
 
-@pytest.mark.parametrize(
-    ("ended", "status", "of"),
-    [
-        (Execution(Status.FINISHED, exit_code=1), "Failed", {"status": "Finished", "return_code": 1}),
-        (
-            Execution(Status.TIME_LIMIT, b"x", time_s=10, cpu_measured=True),
-            "Failed",
-            {"status": "TimeLimitExceeded", "return_code": None, "stdout": "x"},
-        ),
-        (Execution(Status.OUTPUT_LIMIT, b"x"), "Failed", {"status": "Finished", "output_cut": True}),
-        (Execution(Status.COMPILE_ERROR, stderr=b"no"), "Failed", None),
-    ],
-)
-def test_ends(ended, status, of):
-    code, answer = ask(FakeExecutor(script=[ended]), "/run_code", ASKED)
-    assert (code, answer["status"]) == (200, status)
-    if of is None:
-        assert answer["run_result"] is None
-        assert (answer["compile_result"]["return_code"], answer["compile_result"]["stderr"]) == (1, "no")
-    else:
-        assert {name: answer["run_result"][name] for name in of} == of
-
-
 def test_what_it_asks_for_arrives():
     seen: list[tuple[Program, bytes, dict[str, bytes]]] = []
 
@@ -200,22 +177,14 @@ def test_a_client_that_goes_away_leaves_nothing_behind():
 HOSTILE = [
     (b" " * (64 * 2**20 + 1), JSON, 413, "the request has 67108865 bytes; at most 67108864 are allowed"),
     (b"", JSON, 422, "the body: Invalid JSON"),
-    (b"[" * 100_000, JSON, 422, "the body: "),
     (b"[" + b"0," * 200_000 + b"0]", JSON, 422, "the body has 200001 values or more; at most 50000 are allowed"),
     (ASKED | {"files": {"../a": "aGk="}}, JSON, 422, "file name '../a' is not allowed; it must be relative"),
     ({}, JSON, 422, "code: Field required (and 1 more)"),
     (ASKED | {"language": "brainfuck"}, JSON, 422, "language 'brainfuck' is not known; known are bash, c, cpp"),
     (ASKED | {"language": "cpp"}, JSON, 422, "no endpoint runs 'cpp'; languages of the pool: python"),
-    (ASKED | {"run_timeout": 0}, JSON, 422, "run_timeout: Input should be greater than 0"),
-    (ASKED | {"output_limit": 2**29}, JSON, 422, "output_limit is 536870912; it must be at most 33554432 bytes here"),
-    (ASKED | {"files": {"a": "%%"}}, JSON, 422, "file 'a' is not base64"),
-    (ASKED | {"stdin_base64": "%%"}, JSON, 422, "stdin_base64 is not base64"),
     (ASKED | {"fetch_files": ["a"]}, JSON, 422, "fetch_files has names; not every executor"),
-    (ASKED | {"args": ["x" * 2**18]}, JSON, 422, "the longest argument has 262144 bytes"),
-    (b'{"code": "\\ud800", "language": "python"}', JSON, 422, "the body: Invalid JSON"),
     (ASKED, {"content-type": "text/plain"}, 415, "the content type must be application/json"),
     (ASKED, JSON | {"origin": "http://a"}, 403, "requests from web pages are refused"),
-    (ASKED, JSON | {"sec-fetch-site": "cross-site"}, 403, "requests from web pages are refused"),
 ]  # fmt: skip
 
 
@@ -231,7 +200,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(body, headers, status, why):
 
 
 def test_our_own_clients_see_a_server_of_ours():
-    calls = [HttpCall("GET", path, "", {}, b"") for path in ("/v1/ping", "/v1/about", "/v1/languages")]
-    ping, about, languages = (json.loads(each.body) for each in asked_all({"a": FakeExecutor()}, *calls))
-    assert (ping, languages) == ("pong", ["python"])
+    calls = [HttpCall("GET", path, "", {}, b"") for path in ("/v1/ping", "/v1/about")]
+    ping, about = (json.loads(each.body) for each in asked_all({"a": FakeExecutor()}, *calls))
+    assert ping == "pong"
     assert about == {"server": "balancer sandbox", "languages": ["python"]}

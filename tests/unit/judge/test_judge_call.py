@@ -227,15 +227,3 @@ def test_endpoints_come_and_go():
         assert [endpoint.name for endpoint in pool.endpoints()] == ["b"]
         assert judge.run(DOUBLE, CASES).score == 1
         assert second.calls
-
-
-def test_its_leases_have_a_holder():
-    gate = threading.Event()
-    with judge_over({"a": _fake(gate=gate)}, holder="reward") as judge:
-        thread = threading.Thread(target=judge.run, args=(DOUBLE, CASES))
-        thread.start()
-        while not judge.pool.leases():
-            pass
-        assert [row.holder for row in judge.pool.leases()] == ["reward"]
-        gate.set()
-        thread.join()

@@ -2,12 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
-import pytest
 import trio
 
-from balancer.errors import PoolClosed
 from balancer.judge import Job, Judged
 from tests.patience import PATIENCE_S
 from tests.unit.judge.judges import CASES, DOUBLE, WRONG, doubling, judge_over
@@ -40,23 +37,6 @@ def test_the_same_as_in_threads():
         assert _said(asyncio.run(tasks())) == _said(list(judge.run_many(_jobs(40))))
 
 
-def test_one_judge_for_threads_and_loops():
-    async def tasks() -> list[Judged]:
-        return [each async for each in judge.arun_many(_jobs(30), ordered=False)]
-
-    found: list[list[Judged]] = []
-    with judge_over(_fakes(), capacity=2) as judge:
-        threads = [threading.Thread(target=lambda: found.append(asyncio.run(tasks()))) for _ in range(2)]
-        threads.append(threading.Thread(target=lambda: found.append(list(judge.run_many(_jobs(30))))))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE_S)
-        assert no_leases_out(judge.pool)
-    wanted = [(number, float(number % 3 > 0)) for number in range(30)]
-    assert [sorted((each.tag, each.score) for each in judged) for judged in found] == [wanted] * 3
-
-
 def test_trio():
     async def main() -> None:
         with judge_over(_fakes()) as judge:
@@ -65,25 +45,6 @@ def test_trio():
             assert (await judge.arun("no program", CASES)).score == 0
 
     trio.run(main)
-
-
-@in_a_loop
-async def test_jobs_may_come_from_a_task():
-    taken = 0
-
-    async def endless() -> AsyncIterator[Job]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield Job(DOUBLE, CASES)
-
-    async with judge_over(_fakes(), at_once=2) as judge:
-        results = judge.arun_many(endless())
-        for handed in range(1, 31):
-            assert (await anext(results)).score == 1
-            assert taken <= handed + 4 * 2
-        await results.aclose()
-        assert no_leases_out(judge.pool)
 
 
 @in_a_loop
@@ -104,13 +65,3 @@ async def test_a_cancelled_task_leaves_its_run_to_its_thread():
         gate.set()
         assert (await judge.arun(DOUBLE, CASES)).score == 1
         assert no_leases_out(pool)
-
-
-@in_a_loop
-async def test_closing_ends_those_that_wait():
-    judge = judge_over(_fakes())
-    judge.close()
-    with pytest.raises(PoolClosed):
-        await judge.arun(DOUBLE, CASES)
-    with pytest.raises(PoolClosed):
-        [each async for each in judge.arun_many(_jobs(3))]

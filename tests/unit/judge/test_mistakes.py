@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, PoolClosed
 from balancer.judge import CallCase, Job, Judge, Program, StdinCase
 from balancer.opening.pool import Pool
@@ -30,13 +29,10 @@ def usual_limit_of_digits():
     [
         (lambda: (1, "2"), "input is 1 (int); it takes a text, or bytes"),
         (lambda: ("1", None), "output is None (NoneType); it takes a text, or bytes"),
-        (lambda: ["1", "2"], "found ['1', '2'] (list); a case is a StdinCase, a CallCase, or a pair"),
-        (lambda: ("1",), "found ('1',) (tuple); a case is"),
         (lambda: {"input": "1"}, "e.g. ('1', '2'); Job.of and cases_of read the forms of data sets"),
         (lambda: "x" * 500, "found 'xxxxxxxx"),
         (lambda: StdinCase("\ud800", "2"), "input has '\\ud800' at 0, half of a character"),
         (lambda: CallCase("f", [{1}], 1), "args is [{1}]; it must have values of JSON only: found a set"),
-        (lambda: CallCase("f", [1], {2}), "expected is [{2}]; it must have values of JSON only: found a set"),
         (lambda: CallCase("f", [10**5000], 1), "args is a list; it must have values of JSON only: Exceeds the limit"),
         (lambda: CallCase("f()", [1], 1), "function is 'f()'; it must be a name"),
     ],
@@ -69,16 +65,12 @@ def test_all_cases_are_looked_at_before_one_is_run_and_without_a_program_as_well
     [
         (lambda: StdinCase("1", "2", files={"a": "text"}), "files is {'a': 'text'}"),
         (lambda: StdinCase("1", "2", args="-n"), "args is '-n' (str); it takes texts"),
-        (lambda: StdinCase("1", "2", args=(1,)), "args is (1,) (tuple); it takes texts"),
         (lambda: CallCase("f", 5, 1), "args is 5 (int); it takes a list of arguments"),
-        (lambda: CallCase("f", "ab", 1), "args is 'ab' (str); it takes a list of arguments"),
         (lambda: CallCase("f", [], 1, {1: 2}), "kwargs is {1: 2} (dict)"),
         (lambda: CallCase(3, [], 1), "function is 3 (int); it takes a name"),
         (lambda: Job("print(1)", CASES), "program is a str; a Job takes a Program or None"),
         (lambda: Job(DOUBLE, "12"), "cases is '12' (str); it takes a list of cases"),
-        (lambda: Job(DOUBLE, None), "cases is None (NoneType); it takes a list"),
         (lambda: Job(DOUBLE, {"inputs": []}), "or cases_of(...) of the tests of a data set"),
-        (lambda: Job(DOUBLE, StdinCase("1", "2")), "it takes a list of cases"),
     ],
 )
 def test_where_it_is_made(make, words):
@@ -106,15 +98,10 @@ def test_of_a_run():
     ("arguments", "words"),
     [
         ({"source": ["local://1"]}, "source is a list; a Judge takes a Pool: Judge(Pool([...])), a config or the path"),
-        ({"source": Endpoint("a")}, "source is a Endpoint; a Judge takes a Pool: Judge(Pool([...]))"),
-        ({"source": None}, "source is a NoneType; a Judge takes a Pool, a config"),
-        ({"source": {"endpoints": []}}, "source is a dict; a Judge takes a Pool, a config"),
-        ({"source": b"a.toml"}, "source is a bytes; a Judge takes"),
         ({"source": "http://user:secret@a/"}, "source is a URL; a Judge takes a Pool, Judge(Pool([URL]))"),
         ({"labels": "isolated"}, "labels is 'isolated'; it takes a collection of labels, e.g. {'isolated'}"),
         ({"stop_at_first": "no"}, "stop_at_first is 'no'; it takes True or False"),
         ({"outage_s": -1}, "outage_s is -1; it takes seconds, 0 or more"),
-        ({"outage_s": float("nan")}, "outage_s is nan; it takes seconds"),
         ({"executors": [1]}, "executors is a list; it takes a mapping"),
         ({"checker": "diff"}, "checker is 'diff'"),
         ({"limits": 0}, "limits is 0; it takes Limits(...), or CPU seconds"),

@@ -100,5 +100,4 @@ async def test_what_is_refused_and_what_is_passed_on(tmp_path):
         assert (await at.post(_asked(1) + b" " * 400_000, "/run_code", JSON)).status == 413
         assert (await at.post(_asked(1), "/run_code")).status == 415
         assert json.loads((await at.get("/v1/ping")).body) == "pong"
-        assert json.loads((await at.get("/v1/languages")).body) == ["python"]
         assert b"balancer sandbox" in (await at.get("/elsewhere")).body  # from the server itself

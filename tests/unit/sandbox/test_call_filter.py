@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from balancer.sandbox.local.isolation import calls
+from balancer.sandbox.local import calls
 
 
 def test_it_is_a_program_for_the_kernel():

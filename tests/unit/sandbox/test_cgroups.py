@@ -41,10 +41,6 @@ class TestFigures:
     def test_an_old_kernel_does_not_tell_the_peak(self, tmp_path):
         assert group_of(tmp_path, 2).peak_bytes() is None
 
-    def test_nobody_counts(self):
-        group = ControlGroup({})
-        assert (group.cpu_s(), group.starved(), group.peak_bytes()) == (None, False, None)
-
     @pytest.mark.parametrize(
         ("version", "written"),
         [
@@ -76,20 +72,6 @@ class TestLending:
                 file.unlink()
         assert not list((tmp_path / "memory").iterdir())
         assert groups.versions == {"cpuacct": 1, "memory": 1}
-
-    def test_version_2_has_one_for_all(self, tmp_path):
-        groups = Cgroups({name: CgroupFolder(tmp_path, 2) for name in ("cpuacct", "memory", "pids")})
-        with groups.lend():
-            assert len(list(tmp_path.iterdir())) == 1
-
-    def test_two_that_were_made_at_once_never_share_a_group(self, tmp_path):
-        one, other = (Cgroups({"cpuacct": CgroupFolder(tmp_path, 1)}) for _ in range(2))
-        with one.lend(), other.lend():
-            assert len(list(tmp_path.iterdir())) == 2
-
-    def test_nowhere(self):
-        with Cgroups({}).lend() as group:
-            assert group is None
 
     def test_a_group_that_cannot_be_made_is_an_error_and_leaves_nothing(self, tmp_path):
         (tmp_path / "there").mkdir()
@@ -141,9 +123,6 @@ class TestFinding:
         control.chmod(0o400)
         assert cgroups._given(tmp_path) == ["memory", "pids"]
         assert not (tmp_path / "balancer-self").exists()
-
-    def test_none_of_version_2(self, tmp_path):
-        assert cgroups._given(tmp_path) == []
 
     def test_a_folder_that_is_no_group_is_found_out_by_trying(self, tmp_path):
         assert not cgroups._works(CgroupFolder(tmp_path / "gone", 1))

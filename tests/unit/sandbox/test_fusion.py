@@ -11,7 +11,7 @@ import pytest
 
 from balancer.endpoint import Outcome, outcome_of
 from balancer.errors import CannotTell, EndpointError
-from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
+from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.http.client import WireAnswer, WireRequest
 from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.languages.table import LANGUAGES
@@ -123,11 +123,6 @@ def test_names_that_are_taken_or_not_safe(name):
         asked(Program("bash", "", extras=((f"../{name}", b""),)))
 
 
-def test_languages_that_are_not_known_are_refused():
-    with pytest.raises(ValueError, match="language 'cobol' is not known; known are bash, c, cpp"):
-        asked(Program("cobol", ""))
-
-
 def test_sources_give_way_to_a_file_of_their_name():
     program = Program("cpp", "int main(){}", extras=(("main.cpp", b"int f;"), ("a.cc", b"int g;"), ("-o.cpp", b"")))
     laid = lay_out(KNOWN["cpp"], program)
@@ -138,16 +133,6 @@ def test_sources_give_way_to_a_file_of_their_name():
     python = lay_out(KNOWN["python"], Program("python", "import main", extras=(("main.py", b"1"),)))
     (own,) = python.own
     assert python.run[-1] == own
-
-
-def test_files_that_are_the_source_itself_are_no_other_files():
-    laid = lay_out(KNOWN["folder"], Program("folder", "#!/bin/sh", extras=(("run", b"#!/bin/sh"), ("build", b"x"))))
-    assert laid.own == {"run"}
-    assert set(laid.files) == {"run", "build"}
-
-
-def test_languages_have_what_a_trial_needs():
-    assert all(language.hello and language.run and language.install for language in LANGUAGES)
 
 
 # -- what answers of our own servers mean ------------------------------------------------------------
@@ -177,12 +162,9 @@ def meaning(body: Asked, *, language: str = "python", output_bytes: int = 10**6)
         (answer("Success", command()), "python", Status.FINISHED, 0),
         (answer("Success", command(), command()), "cpp", Status.FINISHED, 0),
         (answer("Failed", command(42)), "python", Status.FINISHED, 42),
-        (answer("Failed", command(137)), "python", Status.FINISHED, 137),
         (answer("Failed", command(-11), command()), "cpp", Status.FINISHED, -11),
-        (answer("Failed", command(-9)), "python", Status.FINISHED, -9),
         (answer("Failed", timed_out()), "python", Status.TIME_LIMIT, None),
         (answer("Failed", None, command(1, stderr="e")), "cpp", Status.COMPILE_ERROR, None),
-        (answer("Failed", None, timed_out()), "cpp", Status.COMPILE_ERROR, None),
         (answer("Failed", command(1, stderr="x\nMemoryError")), "python", Status.MEMORY_LIMIT, 1),
         (answer("Failed", command(-6, stderr="of 'std::bad_alloc'"), command()), "cpp", Status.MEMORY_LIMIT, -6),
         (answer("Failed", command(-9, output_cut=True)), "python", Status.OUTPUT_LIMIT, None),
@@ -198,25 +180,17 @@ def test_answers_about_the_program(body, language, status, exit_code):
     ("body", "reason"),
     [
         (answer("SandboxError", message="no\n  disk"), "the sandbox failed: no disk"),
-        (answer("SandboxError", command()), "the sandbox failed: no reason given"),
         (answer("SandboxError", message=f"you sent {TOKEN}"), r"the sandbox failed: you sent \*\*\*"),
         (answer("Success", command(status="Error", stderr="boom")), "could not start a command: boom"),
-        (answer("Failed", None, command(status="Error")), "could not start a command"),
         (answer("Success"), "no run_result"),
-        (answer("Success", None, command()), "no run_result"),
         (answer("Success", command(1)), "contradicts itself: status Success"),
-        (answer("Success", timed_out()), "contradicts itself: status Success"),
-        (answer("Success", None, command(1)), "contradicts itself: status Success"),
         (answer("Failed", command()), "contradicts itself: status Failed"),
         (answer("Failed", command(None)), "contradicts itself: a finished command has no return code"),
         (answer("Failed", timed_out(return_code=0)), "contradicts itself: a finished command has no return code"),
         (answer("Success", command(stdout=f"HTTP_AUTHORIZATION=Bearer {TOKEN}")), "has the value of a request header"),
         (answer("Success", command(stdout_base64="?")), "a text is not base64"),
         (answer("Great"), "malformed: status"),
-        (answer("Success", {}), "malformed: run_result.status"),
         (answer("Success", command("0")), "malformed: run_result.return_code"),
-        (answer("Success", command(True)), "malformed: run_result.return_code"),
-        (answer("Success", command(stdout=3)), "malformed: run_result.stdout"),
         (answer("Success", command(execution_time=-1)), "malformed: run_result.execution_time"),
         (answer("Success", command(), files={TOKEN: 1}), r"malformed: files.\*\*\*"),
     ],
@@ -260,18 +234,11 @@ def test_words_are_redacted_and_the_output_is_not():
     assert (execution.status, execution.stderr) == (Status.COMPILE_ERROR, b"sent ***")
 
 
-def test_pings():
-    def ping(content: bytes) -> FusionExecutor:
-        client = FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=content)))
-        assert isinstance(client, Executor)
-        client.ping()
-        client.close()
-        return client
-
-    for pong in (b"pong", b'"pong"', b"pong\n"):
-        ping(pong).close()
+@pytest.mark.parametrize("pong", [b"pong", b'"pong"', b"pong\n"])
+def test_pings(pong):
+    FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=pong))).ping()
     with pytest.raises(EndpointError, match="is it a SandboxFusion server"):
-        ping(b"<html>")
+        FusionExecutor(URL, exchange=answering(lambda request: httpx2.Response(200, content=b"<html>"))).ping()
 
 
 # -- servers that say nothing of themselves: what is tried there, and what is believed ---------------
@@ -311,11 +278,6 @@ def test_programs_that_silence_their_script_are_no_fault_of_the_server(code):
     assert (done[1].status, done[1].message) == (Status.FINISHED, "killed")
 
 
-def test_refusals_count_where_the_language_is_known_to_be_there():
-    client, _ = server(lambda asked: said(BUILT + RAN, b"pong\n") if is_hello(asked) else said(REFUSED))
-    assert client.run(CPP, b"", Limits(), {}).status is Status.COMPILE_ERROR
-
-
 @pytest.mark.parametrize("hello", [said(REFUSED), httpx2.Response(500)])
 def test_refusals_say_nothing_where_the_language_is_not(hello):
     client, _ = server(lambda asked: hello if is_hello(asked) else said(REFUSED))
@@ -341,29 +303,3 @@ def test_python_is_the_one_of_the_server():
         client.run(Program("python", ""), b"", Limits(), {})
     assert [asked["language"] for asked in seen] == ["python", "bash", "bash"]  # it is asked once
     assert "run /opt/python main.py" in seen[-1]["code"]
-
-
-def listing(answer: Any) -> tuple[FusionExecutor, list[str]]:
-    """Return an executor for a server with `/v1/languages`, and the paths that it is asked for."""
-    paths: list[str] = []
-
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        paths.append(request.url.path)
-        return httpx2.Response(200, json=answer) if request.url.path == "/v1/languages" else httpx2.Response(404)
-
-    return FusionExecutor(URL, exchange=answering(handler)), paths
-
-
-def test_servers_that_list_their_languages_are_believed_and_none_is_tried():
-    client, paths = listing(["python", "nodejs", "no language of ours"])
-    assert client.languages == {"python", "javascript"}  # which is called "nodejs" there
-    assert not client.runs("cpp")
-    assert paths == ["/v1/about", "/v1/languages"]
-
-
-@pytest.mark.parametrize("answer", [{"python": 1}, "pong", [1, 2]])
-def test_other_lists_say_nothing(answer):
-    client, paths = listing(answer)
-    assert "cpp" in client.languages  # it is tried; a server that fails then may have it
-    assert paths.count("/v1/languages") == 1
-    assert "/run_code" in paths

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import httpx2
 import pytest
 
 from balancer.endpoint import Outcome, outcome_of
-from balancer.errors import EndpointError
+from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.servers.gojudge import GoJudgeExecutor
 from tests.unit.sandbox.answering import answering
@@ -23,8 +24,6 @@ def answered(language: str, *results: Mapping[str, Any]) -> tuple[Execution, int
     asked, left = [], iter([TOOLS, *results])
 
     def handler(request: httpx2.Request) -> httpx2.Response:
-        if request.method == "GET":
-            return httpx2.Response(200, content=b"\xff")  # a file that it keeps
         if request.method == "POST":
             asked.append(json.loads(request.content))
         return httpx2.Response(200, json=[next(left)] if request.method == "POST" else None)
@@ -47,9 +46,7 @@ def compiled(**changes: Any) -> Execution:
     ("changes", "status", "code"),
     [
         ({}, Status.FINISHED, 0),
-        ({"status": "Nonzero Exit Status", "exitStatus": 43}, Status.FINISHED, 43),
         ({"status": "Signalled", "exitStatus": 11}, Status.FINISHED, -11),
-        ({"status": "Dangerous Syscall", "exitStatus": 31}, Status.FINISHED, -31),
         ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 11 * 10**8}, Status.TIME_LIMIT, None),
         ({"status": "Time Limit Exceeded", "exitStatus": 9, "runTime": 5 * 10**9}, Status.TIME_LIMIT, None),
         ({"status": "Memory Limit Exceeded", "exitStatus": 9, "memory": 2**30}, Status.MEMORY_LIMIT, None),
@@ -75,11 +72,6 @@ def test_ends_of_a_program(changes, status, code):
     assert execution.exit_code == code
 
 
-def test_wall_time_that_ran_out_shows():
-    execution = ended(status="Time Limit Exceeded", exitStatus=9, runTime=5 * 10**9)
-    assert execution.time_s < LIMITS.cpu_s
-
-
 @pytest.mark.parametrize("status", ["Internal Error", "File Error"])
 def test_what_the_server_could_not_do(status):
     with pytest.raises(EndpointError, match=f"{status}: no such file"):
@@ -94,7 +86,6 @@ def test_what_the_server_could_not_do(status):
     ("changes", "message"),
     [
         ({"status": "Nonzero Exit Status", "exitStatus": 1}, ""),
-        ({"status": "Signalled", "exitStatus": 11}, ""),
         ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**10}, "ended with Time Limit Exceeded"),
         ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "ended with Memory Limit Exceeded"),
         ({"status": "File Error", "fileError": [{"name": ".program", "type": "CopyOutOpen"}]}, "made no program"),
@@ -117,7 +108,6 @@ def exits(words: str) -> dict[str, Any]:
         ({"status": "Signalled", "exitStatus": 9}, Outcome.FAILURE),
         # What a compiler says may be what the source says: such words are held against nobody.
         (exits("Killed signal terminated program cc1plus"), Outcome.IGNORED),
-        (exits("unrecognized command-line option"), Outcome.IGNORED),
         ({}, Outcome.FAILURE),
     ],
 )
@@ -133,12 +123,9 @@ def test_a_program_that_was_made_runs():
     assert (done.stdout, asked) == (b"ran", 2)
 
 
-def test_an_output_that_is_no_text_is_needed_as_a_file():
-    kept = GOOD | {"fileIds": {"stdout": "A"}}
-    done, asked = answered("python", GOOD | {"files": {"stdout": "a\ufffd"}}, kept)
-    assert (done.stdout, asked) == (b"\xff", 2)
-
-
-def test_a_flood_is_not_run_a_second_time():
-    done, asked = answered("python", GOOD | {"status": "Output Limit Exceeded", "files": {"stdout": "\ufffd"}})
-    assert (done.status, asked) == (Status.OUTPUT_LIMIT, 1)
+@pytest.mark.parametrize(
+    ("changes", "status"), [({"status": "Output Limit Exceeded"}, Status.OUTPUT_LIMIT), ({}, None)]
+)
+def test_output_that_is_no_text_is_no_verdict_unless_it_was_cut(changes, status):
+    with nullcontext() if status else pytest.raises(CannotTell, match="bytes that are not text"):
+        assert ended(files={"stdout": "a\ufffd"}, **changes).status is status

@@ -33,12 +33,6 @@ def command_line() -> typer.Typer:
     return app
 
 
-def test_executors_for_all_schemes():
-    executors = [executor for offered in manager().hook.balancer_executors() for executor in offered]
-    assert [executor.schemes for executor in executors] == [("local",), ("http", "https")]
-    assert all(executor.summary for executor in executors)
-
-
 def test_the_command_names_the_extra_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtra, match=r"^\"balancer sandbox\" needs the extra 'serve' \(missing: uvicorn\): "):
@@ -75,11 +69,11 @@ def test_the_command_says_in_one_line_what_is_wrong(monkeypatch, error, line):
 def test_the_command_passes_its_options_on(monkeypatch):
     seen: list[tuple[object, ...]] = []
     monkeypatch.setattr("balancer.sandbox.server.app.serve", lambda *arguments: seen.append(arguments))
-    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "unshare", "--queue", "7"]
+    options = ["--port", "0", "--host", "::1", "--workers", "3", "--isolation", "rlimits", "--queue", "7"]
     environment = {"BALANCER_SANDBOX_TOKEN": "a-token-of-32-characters-or-so.."}
     assert CliRunner().invoke(command_line(), ["sandbox", *options], env=environment).exit_code == 0
     settings = ServerSettings(workers=3, queue=7, token="a-token-of-32-characters-or-so..")
-    assert seen == [("::1", 0, "unshare", settings)]
+    assert seen == [("::1", 0, "rlimits", settings)]
     assert "a-token" not in repr(seen)
 
 

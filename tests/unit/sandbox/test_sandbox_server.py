@@ -130,21 +130,10 @@ def test_limits_of_a_request():
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"{",
-        b"[]",
         b"{}",
         body(language="cobol"),
-        body(language=None),
-        body(code=3),
-        body(run_timeout="soon"),
         body(run_timeout=0),
-        body(run_timeout=-1),
-        body(memory_limit_MB="much"),
         body(files={"a": "%"}),
-        body(files=["a"]),
-        body(stdin=["a"]),
-        body(fetch_files="a"),
         body(fetch_files=["a"]),
         body(stdin_base64="%"),
         body(source_base64="%"),
@@ -170,36 +159,10 @@ def test_all_that_belongs_to_a_program():
     assert read == b"\xfe"
 
 
-@pytest.mark.parametrize(
-    ("path", "answer"),
-    [
-        ("/v1/about", {"server": "balancer sandbox", "languages": ["bash", "cpp", "python"]}),
-        ("/v1/languages", ["bash", "cpp", "python"]),
-    ],
-)
-def test_it_says_what_it_is(path, answer):
-    async def call() -> httpx2.Response:
-        transport = httpx2.ASGITransport(build_app(Pretend(EXECUTIONS[0]), ServerSettings(workers=1)))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
-            return await client.get(path)
-
-    assert asyncio.run(call()).json() == answer
-
-
-def test_what_the_executor_refuses_is_the_clients_fault():
-    response = post(Pretend(ValueError("file name '..' is not allowed")), body())
-    assert response.status_code == 422
-    assert "'..'" in response.json()["detail"][0]["msg"]
-
-
 def test_a_broken_sandbox_says_so():
     response = post(Pretend(EndpointError("no more processes", endpoint="local://x")), body())
     answer = response.json()
     assert (response.status_code, answer["status"], answer["message"]) == (200, "SandboxError", "no more processes")
-
-
-def test_a_body_that_is_too_large():
-    assert post(Pretend(EXECUTIONS[0]), b" " * (64 * 2**20 + 1)).status_code == 413
 
 
 @pytest.mark.parametrize(("output", "text"), [(b"\xff", "[DecodeError] 'utf-8' codec"), (b"a\xc3", "[DecodeError]")])
@@ -218,19 +181,6 @@ def test_a_cut_may_go_through_a_character():
     assert answer.run_result.stdout == "ä"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("workers", 0), ("queue", -1), ("connections", 0), ("body_bytes", 0), ("head_s", 0.0), ("answer_s", -1.0)],
-)
-def test_settings_that_make_no_sense(name, value):
-    with pytest.raises(ValueError, match=f"^{name} is {value:g}; it must be "):
-        ServerSettings(**{name: value})
-
-
-def test_settings_without_a_queue():
-    assert ServerSettings(queue=0).queue == 0
-
-
 @pytest.mark.parametrize("value", [[0] * 10**6, ["\\"] * 10**5, {f"{n}\\": "" for n in range(10**5)}])
 def test_many_small_values_are_refused_before_they_are_read(value):
     executor = Pretend(EXECUTIONS[0])
@@ -238,13 +188,6 @@ def test_many_small_values_are_refused_before_they_are_read(value):
     assert response.status_code == 422
     assert "at most 50000 are allowed" in response.json()["detail"][0]["msg"]
     assert not executor.seen
-
-
-def test_a_large_body_of_few_values_is_read():
-    executor = Pretend(EXECUTIONS[0])
-    text = '1,2,{"a\\"' * 100_000
-    assert post(executor, body(stdin=text)).status_code == 200
-    assert executor.seen[0][1] == text.encode()
 
 
 def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts():

@@ -57,15 +57,11 @@ def test_malformed_answers(content, where):
     assert f"the answer is malformed: {where}: " in fails(lambda request: httpx2.Response(200, content=content)).reason
 
 
-@pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 413, 422, 500, 502, 504])
+@pytest.mark.parametrize("status", [201, 307, 404, 413, 500])
 def test_statuses_that_are_faults(status):
     error = fails(lambda request: httpx2.Response(status, json={"detail": "a\nb"}))
     assert not isinstance(error, EndpointOverloaded)
     assert f"answered {status}" in error.reason
-
-
-def test_redirects_are_not_followed():
-    assert "redirect" in fails(lambda request: httpx2.Response(307, headers={"Location": "http://elsewhere/"})).reason
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -74,10 +70,8 @@ def test_redirects_are_not_followed():
     [
         ({"Retry-After": "7"}, 7.0),
         ({}, None),
-        ({"Retry-After": "?"}, None),
         # By the server's own clock, which is an age away from that of this machine.
         ({"Retry-After": "Thu, 01 Jan 2015 12:00:30 GMT", "Date": "Thu, 01 Jan 2015 12:00:00 GMT"}, 30.0),
-        ({"Retry-After": "Thu, 01 Jan 2115 12:00:30 GMT", "Date": "Thu, 01 Jan 2115 12:00:00 GMT"}, 30.0),
     ],
 )
 def test_busy_servers(status, header, retry_s):
@@ -132,12 +126,10 @@ def test_headers_that_cannot_be_sent(name, value, says):
     ("url", "headers", "sent"),
     [
         ("http://a/", {"X": "1"}, {"Host": "a", "Accept": "application/json", "Accept-Encoding": "identity"}),
-        ("http://a:80/", {"X": "1"}, {"Host": "a"}),
         ("https://A:8443/", {"X": "1"}, {"Host": "a:8443"}),
         ("http://[::1]:8080/", {"X": "1"}, {"Host": "[::1]:8080"}),
         ("http://bücher.example/", {"X": "1"}, {"Host": "xn--bcher-kva.example"}),
         ("http://a/", {"host": "b", "ACCEPT": "text/plain"}, {"Host": "b", "Accept": "text/plain"}),
-        ("http://me@a/", {"Authorization": "Bearer x"}, {"Authorization": "Basic bWU6"}),
         ("http://m%40e:p%3aw@a/", {"X": "1"}, {"Authorization": "Basic bUBlOnA6dw=="}),
     ],
 )

@@ -1,22 +1,15 @@
 """The parts of the sandbox server that need no socket: tokens, guard, what is held, what is counted."""
 
-import asyncio
 import json
 
-import anyio
-import httpx2
 import pytest
 from hypothesis import given, strategies
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.datastructures import Headers
 
 from balancer.errors import ConfigError
-from balancer.observing.page.guard import allowed_hosts
-from balancer.sandbox.server.app import TOKEN_VARIABLE, AccessMiddleware, token_from
-from balancer.sandbox.server.handler import ByteBudget
+from balancer.observing.page.guard import shows_token
+from balancer.sandbox.server.app import TOKEN_VARIABLE, token_from
 from balancer.sandbox.server.load import ServerLoad
 from balancer.values.json_size import json_values_in
 
@@ -35,13 +28,6 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path):
     assert token_from(None, {}) == ""
 
 
-@pytest.mark.parametrize("text", ["", "\n", "short", "a" * 15, "a" * 20 + " b", "a" * 20 + "\x00", "ä" * 20])
-def test_tokens_that_cannot_be_used(text):
-    with pytest.raises(ConfigError, match=f"^the token from {TOKEN_VARIABLE} has ") as caught:
-        token_from(None, {TOKEN_VARIABLE: text})
-    assert not text.strip() or text not in str(caught.value)
-
-
 @pytest.mark.parametrize("content", [None, b"\xff" * 20])
 def test_a_file_that_holds_no_token(tmp_path, content):
     file = tmp_path / "token"
@@ -51,83 +37,26 @@ def test_a_file_that_holds_no_token(tmp_path, content):
         token_from(file, {})
 
 
-async def _hello(_: Request) -> PlainTextResponse:
-    return PlainTextResponse("hello")
-
-
-def status_for(token: str, headers: dict[str, str]) -> int:
-    async def ask() -> int:
-        transport = httpx2.ASGITransport(AccessMiddleware(Starlette(routes=[Route("/", _hello)]), token))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://s") as client:
-            sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
-            return (await client.get("/", headers=sent)).status_code
-
-    return asyncio.run(ask())
-
-
 @pytest.mark.parametrize(
-    ("shown", "status"),
+    ("shown", "right"),
     [
-        (f"Bearer {TOKEN}", 200),
-        (f"bearer  {TOKEN}", 200),
-        (f"Basic {TOKEN}", 401),
-        (TOKEN, 401),
-        (f"Bearer {TOKEN}x", 401),
-        (f"Bearer {TOKEN[:-1]}", 401),
-        ("Bearer ", 401),
-        ("Bearer \xe4", 401),
-        ("", 401),
-        (None, 401),
+        (f"Bearer {TOKEN}", True),
+        (f"bearer  {TOKEN}", True),
+        (f"Basic {TOKEN}", False),
+        (TOKEN, False),
+        (f"Bearer {TOKEN}x", False),
+        (f"Bearer {TOKEN[:-1]}", False),
+        ("Bearer ", False),
+        ("Bearer \xe4", False),
+        ("", False),
     ],
 )
-def test_a_token_is_compared(shown, status):
-    assert status_for(TOKEN, {} if shown is None else {"Authorization": shown}) == status
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200),
-        ({"Sec-Fetch-Site": "none"}, 200),  # somebody typed it in
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Origin": ""}, 403),
-        ({"Origin": "http://127.0.0.1:8080"}, 403),  # there are no pages of ours
-    ],
-)
-def test_pages_are_refused(headers, status):
-    assert status_for("", headers) == status
-
-
-@pytest.mark.parametrize(
-    ("address", "known"),
-    [("127.0.0.1", "localhost"), ("::1", "[::1]"), ("localhost", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")],
-)
-def test_on_loopback_it_has_its_names_only(address, known):
-    assert known in allowed_hosts(address)
-    assert "evil.example" not in allowed_hosts(address)
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "sandbox.local"])
-def test_elsewhere_it_may_have_any(address):
-    assert not allowed_hosts(address)
+def test_a_token_is_compared(shown, right):
+    assert shows_token(TOKEN, Headers({"Authorization": shown})) is right
+    assert not shows_token(TOKEN, Headers())
 
 
 # -- what is read ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        (b"", 0),
-        (b'{"a": "b"}', 3),
-        (b'{"a": "b,[{,", "c": 1}', 5),
-        (b'{"a": "\\\\"}', 3),  # a backslash, at the end of its string
-        (b'{"a": "\\"", "c": ",\\\\\\","}', 6),
-        (b"[0,0,0]", 3),
-    ],
-)
-def test_how_many_values_some_json_has(text, values):
-    assert json_values_in(text, at_most=100) == values
 
 
 @given(
@@ -147,52 +76,6 @@ def test_no_value_hides(value):
     assert counted <= 2 * count(value)
 
 
-# -- what is held ----------------------------------------------------------------------------------
-
-
-def test_the_largest_that_may_go_goes():
-    async def check() -> None:
-        told: list[float] = []
-        all_of_it = ByteBudget(100, told.append)
-        with all_of_it.hold() as small, all_of_it.hold() as large, all_of_it.hold() as fixed:
-            all_of_it.add(fixed, b"x" * 50)
-            fixed.fixed = True
-            all_of_it.add(large, b"x" * 40)
-            all_of_it.add(small, b"x" * 10)
-            assert not large.gone
-            all_of_it.add(small, b"x")
-            assert (large.gone, small.gone, fixed.gone) == (True, False, False)
-            assert large.scope.cancel_called
-            assert not large.data
-            assert told[-1] == 61
-            all_of_it.add(small, b"x" * 50)  # now it is too much itself
-            assert small.gone
-            assert told[-1] == 50
-        assert told[-1] == 0
-
-    anyio.run(check)
-
-
-def test_who_has_to_go_is_stopped_in_the_middle():
-    async def check() -> None:
-        all_of_it = ByteBudget(10, lambda _: None)
-        ended: list[str] = []
-
-        async def hold(size: int) -> None:
-            with all_of_it.hold() as held, held.scope:
-                all_of_it.add(held, b"x" * size)
-                await anyio.sleep(1e9 if size > 5 else 0)
-            ended.append(f"{size} {held.gone}")
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(hold, 8)
-            await anyio.wait_all_tasks_blocked()
-            group.start_soon(hold, 4)
-        assert ended == ["4 False", "8 True"] or ended == ["8 True", "4 False"]
-
-    anyio.run(check)
-
-
 # -- what is counted -------------------------------------------------------------------------------
 
 
@@ -200,7 +83,6 @@ def test_what_prometheus_is_told():
     load = ServerLoad(workers=2, queue=3)
     with load.place(), load.place(), load.run():
         load.ends.labels("busy").inc()
-        load.ran(waited_s=0.5, took_s=2.0)
         families = {family.name: family for family in text_string_to_metric_families(load.text().decode())}
     samples = {(s.name, s.labels.get("end")): s.value for family in families.values() for s in family.samples}
     assert samples["balancer_sandbox_running", None] == 1
@@ -208,8 +90,6 @@ def test_what_prometheus_is_told():
     assert samples["balancer_sandbox_workers", None] == 2
     assert samples["balancer_sandbox_queue_places", None] == 3
     assert samples["balancer_sandbox_requests_total", "busy"] == 1
-    assert samples["balancer_sandbox_run_seconds_sum", None] == 2
-    assert samples["balancer_sandbox_wait_seconds_count", None] == 1
     assert (load.running, load.waiting) == (0, 0)
 
 
@@ -226,7 +106,7 @@ def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs():
     load = ServerLoad(workers=2, queue=1000)
     assert load.retry_after_s == 1
     for _ in range(50):
-        load.ran(0.0, 8.0)
+        load.ran(8.0)
     assert load.retry_after_s == 4
     load.waiting = 5
     assert load.retry_after_s == 24

@@ -1,7 +1,7 @@
 """Programs that forge how they ended: by the first process, its status line, exit codes, words, signals."""
 
 from balancer.program import Status
-from tests.integration.sandbox.attacks.attack import EVERYWHERE, MEMORY, Attack
+from tests.integration.sandbox.attacks.attack import EVERYWHERE, Attack
 
 __all__ = ["FORGERIES"]
 
@@ -14,23 +14,6 @@ def _on_the_first(name: str, call: str, needs: frozenset[str] = frozenset()) -> 
 
 
 FORGERIES = [
-    Attack(
-        "the memory of process 1",
-        """
-        import os
-        try:
-            with open("/proc/1/maps") as maps: ranges = [line.split()[0] for line in maps if " rw-p " in line]
-            memory = os.open("/proc/1/mem", os.O_RDWR)
-            for text in ranges:
-                start, end = (int(part, 16) for part in text.split("-"))
-                os.pwrite(memory, bytes(end - start), start)
-            print("wrote")
-        except OSError as error: print(error.strerror)
-        os._exit(3)
-        """,
-        exits=(3,),
-        prints="",
-    ),
     Attack(
         "words on the line of process 1",
         """
@@ -98,40 +81,10 @@ FORGERIES = [
         exits=(3,),
     ),
     Attack("death of its process group", "import os\nos.kill(0, 9)", exits=(-9,), on=EVERYWHERE),
-    Attack(
-        "stop of its process group, from outside of it",
-        """
-        import os, signal
-        group = os.getpgrp()
-        if os.fork(): os.wait(); os._exit(3)
-        os.setpgid(0, 0)
-        for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT):
-            try: os.killpg(group, number) if group > 1 else None
-            except OSError: pass
-        os._exit(0)
-        """,
-        exits=(3, -15),
-    ),
     _on_the_first(
         "ptrace",
         "for request in (16, 0x4206, 2, 5):\n    got = call(101, request, 1, 0, 0)\n    if got == 0: print(request)",
     ),
-    _on_the_first(
-        "process_vm_writev",
-        "for base in (0x400000, 0x555555554000):\n"
-        "    vector = (ctypes.c_ulong * 2)(base, 8); mine = (ctypes.c_ulong * 2)(ctypes.addressof(vector), 8)\n"
-        "    for number in (310, 311):\n"
-        "        got = call(number, 1, mine, 1, vector, 1, 0)\n"
-        "        if got not in ('EPERM', 'ENOSYS'): print(got)",
-    ),
-    _on_the_first(
-        "pidfd_getfd",
-        "pidfd = call(434, 1, 0)\n"
-        "for fd in range(5):\n"
-        "    got = call(438, pidfd, fd, 0)\n"
-        "    if got not in ('EPERM', 'ENOSYS'): print(got)",
-    ),
-    _on_the_first("kcmp", "got = call(312, 1, os.getpid(), 0, 0, 0)\nif got not in ('EPERM', 'ENOSYS'): print(got)"),
     _on_the_first(
         "limits of process 1",
         "import struct\n"
@@ -141,42 +94,6 @@ FORGERIES = [
         "    if got == 0: print(kind)",
         needs=CALLS,  # else it makes an end of its own report: never a better one
     ),
-    _on_the_first(
-        "priority and place of process 1",
-        "call(141, 0, 1, 19); call(203, 1, 8, ctypes.byref(ctypes.c_ulong(1))); call(251, 1, 1, 3 << 13)",
-    ),
-    _on_the_first("hand over of its memory", "call(256, 1, 8, 0, 0); call(279, 1, 0, 0, 0, 0, 0)"),
-    Attack(
-        "its turn at the end of memory",
-        """
-        import os
-        for who in ("self", "1"):
-            for value in (-1000, -1):
-                try: os.write(os.open(f"/proc/{who}/oom_score_adj", os.O_WRONLY), b"%d" % value); print(who, value)
-                except OSError: pass
-        try: os.write(os.open("/proc/1/oom_score_adj", os.O_WRONLY), b"1000"); print("offered process 1")
-        except OSError: pass
-        """,
-        prints="",
-    ),
-    Attack(
-        "words of the sandbox on stdout",
-        'import os\nos.write(1, b"ready\\ndone 0\\n")\nos.write(2, b"ready\\ndone 0\\n")\nos._exit(5)',
-        exits=(5,),
-        prints="ready\ndone 0\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "std::bad_alloc in words",
-        """
-        #include <stdio.h>
-        #include <stdlib.h>
-        int main() { fputs("what(): 'std::bad_alloc'", stderr); abort(); }
-        """,
-        MEMORY,  # to its own cost
-        language="cpp",
-        on=EVERYWHERE,
-    ),
     *(
         Attack(f"exit code {code}", f"import os\nos._exit({code})", exits=exits, on=EVERYWHERE)
         for code, exits in ((42, (42,)), (43, (43,)), (255, (255,)), (256 + 3, (3,)), (127, (127,)))
@@ -184,13 +101,6 @@ FORGERIES = [
     # What a shell says of a program that signal 9 killed, and of one that said 137, is the same.
     Attack("exit code 137", "import os\nos._exit(137)", exits=(137, -9), on=EVERYWHERE),
     Attack("exit code 128", "import os\nos._exit(128)", exits=(128,), on=EVERYWHERE),
-    Attack(
-        "a real-time signal",
-        "import os\nos.kill(os.getpid(), 64)",
-        exits=(-64,),
-        message="killed by SIGRTMAX",
-        on=EVERYWHERE,
-    ),
     Attack(
         "everything closed, then a code",
         "import os\nos.closerange(0, 256)\nos._exit(4)",

@@ -18,16 +18,6 @@ HOARDS = [
         on=EVERYWHERE,
     ),
     Attack(
-        "address space",
-        """
-        import mmap
-        try: mmap.mmap(-1, 2**40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE); print("got it")
-        except (OSError, ValueError): print("refused")
-        """,
-        prints="refused\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "stack without end",
         """
         int deep(volatile char *above) { volatile char here[4096]; here[0] = above[0]; return deep(here) + here[0]; }
@@ -37,51 +27,6 @@ HOARDS = [
         message="killed by SIGSEGV",
         language="cpp",
         on=EVERYWHERE,
-    ),
-    Attack(
-        "System V shared memory",
-        """
-        import ctypes
-        libc = ctypes.CDLL(None)
-        libc.shmat.restype = ctypes.c_void_p
-        total = 0
-        for _ in range(40):
-            size = 16 * 2**20
-            segment = libc.shmget(0, size, 0o1600)
-            if segment < 0: break
-            place = libc.shmat(segment, None, 0)
-            if place in (None, 2**64 - 1): break
-            ctypes.memset(place, 1, size)
-            libc.shmdt(ctypes.c_void_p(place))
-            total += size
-        print(total <= 256 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
-    ),
-    Attack(
-        "memory files",
-        """
-        import os
-        total, keep = 0, []
-        try:
-            for _ in range(40):
-                keep.append(os.memfd_create("x"))
-                total += os.write(keep[-1], bytes(16 * 2**20))
-        except OSError: pass
-        print(total <= 256 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
-    ),
-    Attack(
-        "secret memory",
-        """
-        CALL
-        print(call(447, 0) in ("ENOSYS", "EPERM"))
-        """,
-        needs=frozenset({"calls"}),
-        prints="True\n",
     ),
     Attack(
         "memory of many children",
@@ -99,37 +44,6 @@ HOARDS = [
         needs=GROUPS,
     ),
     Attack(
-        "shared memory of many children",
-        """
-        import mmap, os, time
-        for _ in range(12):
-            if os.fork() == 0:
-                hoard = mmap.mmap(-1, 90 * 2**20)
-                for at in range(0, len(hoard), 4096): hoard[at] = 1
-                time.sleep(0.2)
-                os._exit(0)
-        for _ in range(12): os.wait()
-        """,
-        MEMORY,
-        on=EVERYWHERE,
-        needs=GROUPS,
-    ),
-    Attack(
-        "one mapping shared by all",
-        """
-        import mmap, os
-        shared = mmap.mmap(-1, 32 * 2**20)
-        for _ in range(10):
-            if os.fork() == 0:
-                for at in range(0, len(shared), 4096): shared[at] = 1
-                os._exit(0)
-        for _ in range(10): os.wait()
-        print("fine")
-        """,
-        prints="fine\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "disk",
         """
         import os
@@ -141,101 +55,6 @@ HOARDS = [
                         for _ in range(32): total += file.write(bytes(2**20))
             except OSError: pass
         print(total <= 160 * 2**20)
-        """,
-        prints="True\n",
-    ),
-    Attack(
-        "huge file",
-        """
-        import errno
-        try:
-            with open("huge", "wb", buffering=0) as file:
-                for _ in range(200): file.write(bytes(2**20))
-        except OSError as error: print(error.errno in (errno.EFBIG, errno.ENOSPC))
-        """,
-        prints="True\n",
-    ),
-    Attack(
-        "sparse file",
-        """
-        import os
-        try: os.truncate(os.open("huge", os.O_CREAT | os.O_RDWR), 2**40); print("made it")
-        except OSError: pass
-        """,
-        prints="",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "buffers of pipes",
-        """
-        import fcntl, os
-        total, keep = 0, []
-        try:
-            while True:
-                keep.append(os.pipe())
-                os.set_blocking(keep[-1][1], False)
-                try: fcntl.fcntl(keep[-1][1], 1031, 2**20)
-                except OSError: pass
-                try:
-                    while True: total += os.write(keep[-1][1], bytes(65536))
-                except BlockingIOError: pass
-        except OSError: pass
-        print(total <= 128 * 2**20)
-        """,
-        KEPT,
-        prints="True\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "buffers of sockets",
-        """
-        import socket
-        total, keep = 0, []
-        try:
-            while True:
-                keep.append(socket.socketpair())
-                keep[-1][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**26)
-                keep[-1][0].setblocking(False)
-                try:
-                    while True: total += keep[-1][0].send(bytes(65536))
-                except BlockingIOError: pass
-        except OSError: pass
-        print(total <= 128 * 2**20)
-        """,
-        KEPT,
-        needs=GROUPS,
-        prints="True\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "sockets sent through sockets",
-        """
-        import array, socket
-        sent, (a, b) = 0, socket.socketpair()
-        try:
-            while sent < 5000:
-                one, other = socket.socketpair()
-                both = array.array("i", [a.fileno(), b.fileno()])
-                one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, both)])
-                a.close(); b.close()
-                a, b = one, other
-                sent += 1
-        except OSError: pass
-        print(sent < 5000)
-        """,
-        prints="True\n",
-    ),
-    Attack(
-        "locked memory",
-        """
-        import ctypes, mmap
-        libc, total, keep = ctypes.CDLL(None), 0, []
-        while total < 100 * 2**20:
-            keep.append(mmap.mmap(-1, 2**20))
-            place = ctypes.addressof(ctypes.c_char.from_buffer(keep[-1]))
-            if libc.mlock(ctypes.c_void_p(place), ctypes.c_size_t(2**20)): break
-            total += 2**20
-        print(total < 100 * 2**20)
         """,
         prints="True\n",
     ),

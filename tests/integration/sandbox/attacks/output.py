@@ -41,51 +41,6 @@ FLOODS = [
         """,
     ),
     Attack(
-        "stdout read by its writer",
-        """
-        import os
-        fd = os.open("/dev/stdout", os.O_RDONLY)
-        os.set_blocking(fd, False)
-        os.write(1, b"x" * 100)
-        try: os.read(fd, 50)
-        except BlockingIOError: pass
-        """,
-        on=EVERYWHERE,
-    ),
-    _flood(
-        "stdout that does not wait",
-        """
-        import os
-        os.set_blocking(1, False)
-        while True:
-            try: os.write(1, b"x" * 65536)
-            except BlockingIOError: pass
-        """,
-    ),
-    _flood(
-        "a pipe of another size",
-        """
-        import fcntl, os
-        for size in (4096, 2**20):
-            try: fcntl.fcntl(1, 1031, size)
-            except OSError: pass
-        while True: os.write(1, b"x" * 3000)
-        """,
-    ),
-    Attack(
-        "stdout cut, sought and locked",
-        """
-        import fcntl, os
-        for act in (lambda: os.ftruncate(1, 0), lambda: os.lseek(1, 0, 0), lambda: fcntl.flock(1, fcntl.LOCK_EX),
-                    lambda: os.fchmod(1, 0), lambda: fcntl.fcntl(1, fcntl.F_SETFL, os.O_APPEND | os.O_DIRECT)):
-            try: act()
-            except OSError: pass
-        os.write(1, b"still\\n")
-        """,
-        prints="still\n",
-        on=EVERYWHERE,
-    ),
-    Attack(
         "flood of a daemon",
         """
         import os
@@ -101,12 +56,6 @@ FLOODS = [
         TIME,
         message="wall",
         limits=SLEEPY,
-        on=EVERYWHERE,
-    ),
-    Attack(
-        "no text",
-        "import os\nos.write(1, bytes(range(256)) * 10)\nos.write(2, b'\\xff' * 10)",
-        exits=(0,),
         on=EVERYWHERE,
     ),
 ]

@@ -23,18 +23,6 @@ TALKS = [
         needs=CALLS,
     ),
     Attack(
-        "networks by netlink",
-        """
-        import os, socket
-        print([name for _, name in socket.if_nameindex()])
-        for group in range(23):
-            try:
-                with socket.socket(16, socket.SOCK_RAW, group) as link: link.sendto(bytes(16), (0, 0))
-            except OSError: pass
-        """,
-        prints="['lo']\n",
-    ),
-    Attack(
         "keys",
         """
         CALL
@@ -46,30 +34,6 @@ TALKS = [
         needs=CALLS,
     ),
     Attack(
-        "queues and semaphores that outlive it",
-        """
-        CALL
-        import struct
-        print(call(68, 7, 0o1600), call(64, 7, 1, 0o1600), call(29, 7, 4096, 0o1600), call(240, b"x", 0o102, 0o600, 0))
-        """,
-        prints="ENOSYS ENOSYS ENOSYS ENOSYS\n",
-        on=EVERYWHERE,
-        needs=CALLS,
-    ),
-    Attack(
-        "typing on the terminal",
-        """
-        import fcntl, os, termios
-        for fd in (0, 1, 2):
-            for request in (0x5412, 0x541C):
-                try: fcntl.ioctl(fd, request, b"x"); print("typed")
-                except OSError: pass
-        for path in ("/dev/tty", "/dev/console", "/dev/ptmx", "/dev/pts"):
-            if os.path.exists(path): print(path)
-        """,
-        prints="",
-    ),
-    Attack(
         "files of others",
         """
         import os
@@ -79,16 +43,6 @@ TALKS = [
         print(sorted(name for name in os.listdir("/etc") if not name.startswith("java-")))
         """,
         prints="['alternatives', 'ld.so.cache']\n",
-    ),
-    Attack(
-        "control groups",
-        """
-        import os
-        for path in ("/sys", "/sys/fs/cgroup", "/proc/self/cgroup"):
-            try: os.listdir(path) if os.path.isdir(path) else open(path, "w"); print(path)
-            except OSError: pass
-        """,
-        prints="",
     ),
     Attack(
         "other processes",

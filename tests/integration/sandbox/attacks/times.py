@@ -20,28 +20,6 @@ TIMES = [
     _busy("busy loop", "while True: pass"),
     Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", limits=SLEEPY, on=EVERYWHERE),
     Attack(
-        "deaf to all signals",
-        """
-        import signal
-        for number in range(1, 65):
-            try: signal.signal(number, signal.SIG_IGN)
-            except (OSError, ValueError): pass
-        while True: signal.pause()
-        """,
-        TIME,
-        message="wall time",
-        limits=SLEEPY,
-        on=EVERYWHERE,
-    ),
-    _busy(
-        "busy and deaf",
-        """
-        import signal
-        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
-        while True: pass
-        """,
-    ),
-    Attack(
         "stops itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
         TIME,
@@ -50,46 +28,11 @@ TIMES = [
         on=EVERYWHERE,
     ),
     _busy(
-        "raises its limit of CPU time",
-        """
-        import resource
-        try: resource.setrlimit(resource.RLIMIT_CPU, (10**6, 10**6))
-        except ValueError: pass
-        while True: pass
-        """,
-    ),
-    _busy(
         "work shared among children",
         """
         import os
         for _ in range(3): os.fork()
         while True: pass
-        """,
-    ),
-    _busy(
-        "work shared among threads",
-        """
-        #include <pthread.h>
-        void *work(void *) { for (volatile int i = 0;; i = i + 1); }
-        int main() {
-            pthread_t thread;
-            for (int i = 0; i < 6; i++) pthread_create(&thread, nullptr, work, nullptr);
-            pthread_join(thread, nullptr);
-        }
-        """,
-        language="cpp",
-    ),
-    _busy(
-        "children that nobody waits for",
-        """
-        import os, signal, time
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        while True:
-            if os.fork() == 0:
-                while time.process_time() < 0.1: pass
-                os._exit(0)
-            try: os.wait()
-            except ChildProcessError: pass
         """,
     ),
     _busy(
@@ -125,62 +68,11 @@ TIMES = [
         on=ISOLATED,
     ),
     _busy(
-        "children in sessions of their own",
-        """
-        import os
-        for _ in range(4):
-            if os.fork() == 0:
-                os.setsid()
-                while True: pass
-        os.wait()
-        """,
-        on=ISOLATED,
-    ),
-    _busy(
-        "short sleeps between short work",
-        """
-        #include <time.h>
-        int main() {
-            timespec pause{0, 50000};
-            for (;;) { for (volatile int i = 0; i < 1000000; i = i + 1); nanosleep(&pause, nullptr); }
-        }
-        """,
-        language="cpp",
-    ),
-    _busy(
-        "a storm of timers",
-        """
-        import signal
-        signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.signal(signal.SIGPROF, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 1e-5, 1e-5)
-        signal.setitimer(signal.ITIMER_PROF, 1e-5, 1e-5)
-        while True: pass
-        """,
-    ),
-    _busy(
-        "exec without end",
-        """
-        #include <unistd.h>
-        int main(int, char **argv) { execv("/proc/self/exe", argv); return 9; }
-        """,
-        language="cpp",
-    ),
-    _busy(
         "a name like a process that runs",
         """
         import ctypes
         ctypes.CDLL(None).prctl(15, b"x) R 1 1 1 0 0", 0, 0, 0)
         while True: pass
         """,
-    ),
-    Attack(
-        "ends with a busy child left",
-        """
-        import os
-        if os.fork() == 0:
-            while True: pass
-        """,
-        exits=(0,),
     ),
 ]

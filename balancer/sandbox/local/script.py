@@ -21,9 +21,28 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from balancer.sandbox.local.isolation.view import MADE, MADE_FILE, OUTPUT, SHELL, STAGE
+__all__ = [
+    "BOX",
+    "MADE",
+    "MADE_FILE",
+    "OUTPUT",
+    "PROGRAM",
+    "SHELL",
+    "STAGE",
+    "bare_arguments",
+    "guarded_shell",
+    "init_arguments",
+    "run_file",
+    "written_by_shell",
+]
 
-__all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file", "written_by_shell"]
+BOX = "/box"  # the working directory
+STAGE = "/stage"  # files of this run, see `prepared`
+SHELL = f"{STAGE}/sh"  # the first process
+PROGRAM = f"{STAGE}/program"  # a compiled program
+OUTPUT = "/output"  # where a compiler may write
+MADE_FILE = "main"  # what it makes there
+MADE = "/made"  # the file of the machine that this is copied to
 
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
 _BY_SHELL = 2**16  # bytes of files that the shell writes itself
