@@ -16,7 +16,7 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 pytestmark = pytest.mark.xdist_group("serve_changed")  # one server, which each test finds as the one before leaves it
-_PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
+_PINGED = '[health]\nping = "ping"\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
 _PINGED += "cooldown_s = 100.0\n"
 
 

@@ -50,6 +50,9 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
 def _kinds_amiss(scenario: ScenarioFields) -> Iterator[str]:
     """Yield kinds that there are not, and kinds that no endpoint can serve."""
     workload, kinds = scenario.workload, scenario.requests.kinds
+    last = max(workload.kinds, default=0) if isinstance(workload, Arrivals) else 0
+    if last >= len(kinds):
+        yield f"workload.kinds: found {last}, but requests.kinds has {len(kinds)}; the first is 0"
     stages = workload.stages if isinstance(workload, Batch) else []
     named = [(f"workload.stages[{n}].kind", stage.kind) for n, stage in enumerate(stages) if stage.kind is not None]
     named += [(f"endpoints[{n}].services", name) for n, each in enumerate(scenario.endpoints) for name in each.services]

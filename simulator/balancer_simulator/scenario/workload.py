@@ -58,7 +58,8 @@ class OnOff(CheckedInPython):
 class Arrivals(CheckedInPython):
     """Open, as recorded: requests arrive at the given instants (seconds since the start, in order).
 
-    `work_s`, if given, is the work of each; else it is drawn. Either the lists are given or `file`, a trace, relative
+    `work_s`, if given, is the work of each, and `kinds` the index of its kind in `requests.kinds`, 0 for the first;
+    else work and kinds are drawn. Either the lists are given or `file`, a trace, relative
     to the scenario; `recorded` reads it.
 
     `prompts`, if given, are the prompts: the names of the blocks of each, with a slash between two, where a name stands
@@ -70,6 +71,7 @@ class Arrivals(CheckedInPython):
     kind: Literal["arrivals"] = "arrivals"
     at_s: list[Seconds] = Field(default_factory=list)
     work_s: list[Seconds] = Field(default_factory=list)
+    kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     prompts: list[str] = Field(default_factory=list)
     sessions: list[str] = Field(default_factory=list)
     file: str | None = None
@@ -78,9 +80,9 @@ class Arrivals(CheckedInPython):
     def _in_order(self) -> "Arrivals":
         if bool(self.at_s) == bool(self.file):
             raise ValueError("give the instants either as at_s or as file")
-        columns = {name: getattr(self, name) for name in ("work_s", "prompts", "sessions")}
+        columns = {name: getattr(self, name) for name in ("work_s", "kinds", "prompts", "sessions")}
         if self.file and any(columns.values()):
-            raise ValueError("with a file, work, prompts and sessions are in it; leave them out")
+            raise ValueError("with a file, work, kinds, prompts and sessions are in it; leave them out")
         if self.at_s != sorted(self.at_s):
             raise ValueError("at_s must be in order")
         for name, values in columns.items():

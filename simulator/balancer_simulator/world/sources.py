@@ -81,14 +81,17 @@ def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
     return float(distribution.of(rng.random(1))[0])
 
 
-def mixture(scenario: Scenario, streams: Streams, *which: int, block: int = 4096) -> Iterator[tuple[Demand, float]]:
-    """Yield the kind and the work of each task, for ever.
+def mixture(
+    scenario: Scenario, streams: Streams, *which: int, block: int = 4096, recorded: Sequence[int] = ()
+) -> Iterator[tuple[Demand, float]]:
+    """Yield the kind and the work of each task, for ever or as long as kinds are recorded.
 
     Args:
         scenario: has the kinds, their shares and their work.
         streams: of the replication.
         which: makes the streams of several workers differ.
         block: numbers drawn at once.
+        recorded: index of each task's kind; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
     pairs = [
@@ -99,6 +102,8 @@ def mixture(scenario: Scenario, streams: Streams, *which: int, block: int = 4096
         )
         for number, kind in enumerate(kinds)
     ]
+    if recorded:
+        return (next(pairs[number]) for number in recorded)
     if len(pairs) == 1:
         return pairs[0]
     numbers = kind_numbers(kinds, streams.numbers(Purpose.KINDS, *which), block)
@@ -123,7 +128,8 @@ class OpenSource:
         self._env = env
         self._submit = submit
         self._gaps_s = _gaps_of(workload, streams)
-        self._mixture = mixture(scenario, streams)
+        recorded = workload.kinds if isinstance(workload, Arrivals) else []
+        self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
         if isinstance(workload, Arrivals) and (workload.prompts or workload.sessions):
