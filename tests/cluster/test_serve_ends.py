@@ -1,6 +1,5 @@
 """How a server ends, what it does when files run out, and what it says of those who speak something else."""
 
-import logging
 import os
 import re
 import signal
