@@ -172,7 +172,8 @@ class ExecutorOptions:
     """The settings of one endpoint's executor.
 
     Args:
-        isolation: for local endpoints: "auto" or "bubblewrap", which are one, or "rlimits" (no isolation).
+        isolation: for local endpoints: "auto" (bubblewrap, else unshare), "bubblewrap", "unshare" or "rlimits" (no
+            isolation; never chosen by "auto").
         headers: for HTTP endpoints: headers to send, as plain text. Never log or print them.
         cache_dir: where compiled programs are kept; None: a private temporary folder.
         languages: the languages of the endpoint, if the config has them; None: the executor finds out.

@@ -97,14 +97,14 @@ class EndpointSettings(EndpointTable):
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
         languages: the languages of its programs; absent: each is tested once with a tiny program when it is first
             needed, of those that the server reports, or that are installed for a local one.
-        isolation: how a `local://` endpoint keeps programs apart from the machine: "auto" or "bubblewrap", which are
-            one, or "rlimits" (not at all).
+        isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
+            "rlimits" (not at all).
     """
 
     name: Annotated[str, Field(min_length=1)] | None = None
     headers: _Headers = Field(default_factory=dict)
     languages: Annotated[list[str], Field(min_length=1)] | None = None
-    isolation: Literal["auto", "bubblewrap", "rlimits"] = "auto"
+    isolation: Literal["auto", "bubblewrap", "unshare", "rlimits"] = "auto"
 
     @field_validator("url")
     @classmethod

@@ -169,7 +169,7 @@ _WRONG = [
     (_H + "labels = [1]", "endpoints[0].labels[0]: found 1: it must be a text in quotes"),
     (
         _H + 'isolation = "docker"',
-        "endpoints[0].isolation: found 'docker': input should be 'auto', 'bubblewrap' or 'rlimits'",
+        "endpoints[0].isolation: found 'docker': input should be 'auto', 'bubblewrap', 'unshare' or 'rlimits'",
     ),
     (_H + "headers = {A = 5}", "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes"),
     (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),

@@ -27,7 +27,7 @@ def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0: a free port.")] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     workers: Annotated[int | None, typer.Option(min=1, help="Programs at once. Default: one per core.")] = None,
-    isolation: Annotated[str, typer.Option(help="auto, bubblewrap (the same), or rlimits (no isolation).")] = "auto",
+    isolation: Annotated[str, typer.Option(help="auto, bubblewrap, unshare or rlimits (no isolation).")] = "auto",
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait. Further ones are refused as busy.")] = 64,
     token_file: Annotated[
         Path | None,
