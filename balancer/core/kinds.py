@@ -98,6 +98,8 @@ class EndpointKinds:
     def watch(self, wanted: bool, now: float) -> None:
         """Keep from now on, or no longer, which endpoints have a free slot; O(N) if that changes."""
         if wanted and not self._watched:
+            for kind in self._kinds.values():
+                kind.full.clear()  # as it was when it was watched last
             for account in chain.from_iterable(kind.members for kind in self._kinds.values()):
                 self.settle(account, now)
         self._watched = wanted

@@ -70,6 +70,18 @@ def test_groups_come_and_go_with_their_endpoints():
     assert place(pool.acquire(timeout=0)) == "http://third/"
 
 
+def test_a_group_that_comes_back_is_waited_for_anew():
+    """How long a lower one is full was not watched meanwhile."""
+    core = core_of()
+    lease = core.acquire(ANY, 1.0)
+    core.remove(HIGH, 2.0)
+    core.release(lease, Outcome.SUCCESS, 3.0)
+    assert place(core.acquire(ANY, 100.0)) == LOW
+    core.add(Endpoint(HIGH, group=1), 101.0)
+    assert core.acquire(ANY, 102.0) is None
+    assert place(core.acquire(ANY, 106.0)) == HIGH
+
+
 def test_a_group_is_a_whole_number_from_0_on():
     with pytest.raises(ValueError, match="group is -1; it must be a whole number >= 0"):
         Endpoint(LOW, group=-1)
