@@ -63,6 +63,8 @@ def test_each_change_does_what_it_says(closed):
     assert mean(closed, "makespan_s", add={"": 1}) < 0.8 * today
     assert mean(closed, "makespan_s", capacities={"http://a/": 1}) > 1.2 * today
     assert mean(closed, "wait_mean_s", settings={"max_waiters": 0}) == 0
+    with pytest.raises(ConfigError, match=r"host_caps: no endpoint is on '10\.0\.0\.1'"):
+        mean(closed, settings={"host_caps.10.0.0.1": 1})
     assert mean(closed, "makespan_s", settings={"strategy": "always_first"}) > 0
     with pytest.raises(ConfigError, match=r"--set: strategy 'p2c', option salt: unknown key"):
         mean(closed, settings={"strategy": "p2c", "options.salt": "x"})

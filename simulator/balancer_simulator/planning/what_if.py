@@ -184,7 +184,7 @@ class WhatIf:
             update = {"workers": self.callers} if samples is None else {"samples_at_once": min(self.callers, samples)}
             values["workload"] = workload.model_copy(update=update)
         for key, value in self.settings.items():
-            name, *path = key.split(".")
+            name, *path = key.split(".", 1 if key.startswith("host_caps.") else -1)  # a host may have dots
             if name not in ("strategy", "options"):
                 values[name] = _put(values.get(name, _data(scenario, name)), path, value)
         try:
