@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
 
 import pytest
@@ -88,6 +89,13 @@ def test_relations_are_kept(index):
 def test_one_sample_is_no_witness_of_a_sum():
     assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
     assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)
+
+
+def test_a_sum_that_all_lists_have_is_kept():
+    what = problem("3\n0.250000 0.500000 0.250000\n", "1\n1.000000\n")
+    made = [proposal.data.decode().split() for proposal in MutateGenerator().propose(what, random.Random(1), 30)]
+    kept = [shares for _, *shares in made if sum(map(Decimal, shares)) == 1]
+    assert len(kept) >= 20 and max(map(len, kept)) > 50
 
 
 def test_brackets_are_balanced():

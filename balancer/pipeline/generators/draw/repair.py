@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from balancer.pipeline.generators.draw.graphs import Shape
+from balancer.pipeline.generators.draw.values import decimal
 from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, scaled
 
 __all__ = [
     "Columns",
@@ -303,11 +304,27 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
     columns[number] = list(map(str, fitted))
 
 
+def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
+    """Give a list the sum that it always has. Raises RulesConflict."""
+    number = rule.fields[0]
+    if not columns.get(number):
+        return
+    decimals = context.knowledge.facts.fields[number].decimals
+    values = scaled(columns[number], decimals)
+    low, high = (bound * 10**decimals for bound in context.limits(number))
+    least = max(low, 1) if low >= 0 and values is not None and len(values) <= (rule.value or 0) else low
+    fitted = None if values is None else fit_sum(values, rule.value or 0, least, max(high, least), context.rng)
+    if fitted is None:
+        raise RulesConflict
+    columns[number] = [decimal(value, decimals) for value in fitted]
+
+
 # In this order: rules about one list, then sums.
 _SETTLED = {
     RuleKind.BALANCED: _balanced,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
+    RuleKind.SUM_IS: _sum_is,
     RuleKind.SUM: _sum,
 }
 

@@ -11,7 +11,7 @@ from enum import Enum
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
-__all__ = ["Rule", "RuleKind", "find_rules", "list_fields"]
+__all__ = ["Rule", "RuleKind", "find_rules", "list_fields", "scaled"]
 
 _MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
@@ -26,6 +26,7 @@ class RuleKind(Enum):
     PARENTS = "a number less than its place"  # list[i] < i + value, for i from 0 on
     BALANCED = "balanced brackets"
     SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
+    SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
     ORDER = "sorted"
     DISTINCT = "no value twice"
     TIE = "how two fields are related"
@@ -52,6 +53,13 @@ def numbers_of(tokens: Sequence[str]) -> list[int] | None:
         return [int(token) for token in tokens]
     except ValueError:
         return None
+
+
+def scaled(tokens: Sequence[str], decimals: int) -> list[int] | None:
+    """Return numbers in units of the last decimal; None if a token has another form, or there are too many."""
+    if any(len(token.partition(".")[2]) != decimals for token in tokens):
+        return None
+    return numbers_of([token.replace(".", "") for token in tokens])
 
 
 def balanced(text: str) -> bool:
@@ -139,10 +147,16 @@ def _alone(number: int, facts: Facts, instances: Sequence[Instance]) -> Iterator
         if brackets and all(balanced(token) for tokens in lists for token in tokens):
             yield Rule(RuleKind.BALANCED, (number,)), 0.9
         return
-    values = [found for tokens in lists if (found := numbers_of(tokens)) is not None]
-    if fact.kind is not TokenKind.INT or not values or len(values) < len(lists):
+    values = [found for tokens in lists if (found := scaled(tokens, fact.decimals)) is not None]
+    if not values or len(values) < len(lists):
         return
-    yield from _find_parents(number, fact.permutation, values)
+    if len({sum(found) for found in values}) == 1 and len({len(found) for found in values}) > 1:
+        yield (
+            Rule(RuleKind.SUM_IS, (number,), sum(values[0])),
+            0.9 if fact.decimals else 0.3 if len(values) == 2 else 0.7,
+        )
+    if fact.kind is TokenKind.INT:
+        yield from _find_parents(number, fact.permutation, values)
 
 
 def _find_parents(number: int, permutation: bool, values: Sequence[list[int]]) -> Iterator[tuple[Rule, float]]:
