@@ -57,8 +57,11 @@ else:
         """Checks settings that are made from keyword arguments. Tables that are read from a file do not pass here."""
 
         def __call__(cls, *args, **values):
+            if args:
+                first = next(name for name, field in cls.model_fields.items() if not _is_tag(field))
+                raise TypeError(f"{cls.__name__}: give each value by its name: {cls.__name__}({first}={args[0]!r})")
             try:
-                return super().__call__(*args, **values)
+                return super().__call__(**values)
             except ValidationError as error:
                 lines = problems_of(error, cls)
             raise ValueError("\n".join(f"{cls.__name__}: {line}" for line in lines))
@@ -120,6 +123,8 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """
     import tomllib  # imported here: only for files
 
+    if not isinstance(path, str | PathLike):
+        raise ConfigError(f"{type(path).__name__} is no config; give the path of a TOML file")
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from balancer_simulator import Policy, Scenario, simulate_once
+from balancer_simulator import Scenario, simulate_once
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
@@ -24,7 +24,7 @@ def made_trace(
         if task.worker is not None:
             callers[task.number] = f"caller {task.worker.index}"
 
-    record = simulate_once(scenario, Policy(strategy=strategy), replication, observer=note)
+    record = simulate_once(scenario, strategy, replication, observer=note)
     attempts = [
         Attempt(
             "made", number, span.asked_s, span.started_s, span.ended_s, span.url,

@@ -1,5 +1,6 @@
 """What a scenario cannot mean is refused when it is read: a line that names the place, what was found, what to do."""
 
+import re
 from pathlib import Path
 
 import balancer_simulator
@@ -236,3 +237,11 @@ def test_without_its_extra_a_name_says_which_it_needs(monkeypatch):
     monkeypatch.setattr("balancer.plugins.extras._missing", lambda extra: ("simpy",))
     with pytest.raises(MissingExtra, match=r"balancer_simulator\.run_study.*simulator"):
         _ = balancer_simulator.run_study
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "says"), [(EndpointModel, "http://a/", "url"), (Poisson, 1.0, "rate_per_s")]
+)
+def test_a_value_without_its_name_says_what_to_write(model, value, says):
+    with pytest.raises(TypeError, match=re.escape(f"by its name: {model.__name__}({says}={value!r})")):
+        model(value)

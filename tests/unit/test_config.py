@@ -279,6 +279,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content, line):
     assert caught.value.problems == (f"{file}: {line}",)
 
 
+def test_what_is_no_path_is_no_config():
+    with pytest.raises(ConfigError, match="list is no config; give the path of a TOML file"):
+        load_config(["http://a/"])
+
+
 # -- secrets ---------------------------------------------------------------------------------------
 
 _SECRET = "s3cr3t-Zq9"

@@ -53,7 +53,7 @@ _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an En
 
 def simulate_once(
     scenario: Scenario,
-    policy: Policy,
+    policy: Policy | str,
     replication: int = 0,
     *,
     registry: Registry | None = None,
@@ -64,6 +64,7 @@ def simulate_once(
     """Run `scenario` once under `policy`.
 
     Args:
+        policy: a strategy with its options, or the name of one.
         replication: its number; together with the scenario's seed it decides the random numbers.
         registry: where strategies are looked up; default: all that are installed.
         observer: called at every grant.
@@ -73,6 +74,7 @@ def simulate_once(
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
     """
+    policy = Policy(strategy=policy) if isinstance(policy, str) else policy
     with _rare_collections():
         simulation = Simulation(scenario, policy, replication, registry or default_registry(), observer, keep=requests)
         simulation.join(processes)
