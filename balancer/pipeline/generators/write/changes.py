@@ -70,7 +70,7 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
 def set_constants(knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random) -> Iterator[Change]:
     """Yield changes that set a number or a word to a constant of a program, or next to it; each constant once.
 
-    Next to a word are those that one edit makes of it.
+    Next to a word are those that one edit makes of it, twice the word, and a known one with it inside.
     """
     for constant in constants:
         for place, value in enumerate(_near(constant)):
@@ -81,11 +81,15 @@ def set_constants(knowledge: Knowledge, constants: Sequence[int | str], rng: ran
                     for slot, tokens in instance.items()
                     if slot[0] == number and _suits(knowledge, slot, tokens, value)
                 ]
-                new = _edited(value, found.letters or value, rng) if place and isinstance(value, str) else value
-                if known and _in_range(knowledge, number, new):
-                    instance, slot = rng.choice(known)
-                    tokens = list(instance[slot])
-                    at = rng.randrange(len(tokens))
+                if not known:
+                    continue
+                instance, slot = rng.choice(known)
+                tokens = list(instance[slot])
+                at = rng.randrange(len(tokens))
+                new = value
+                if place and isinstance(value, str):
+                    new = _next_to(value, tokens[at], found.letters or value, rng)
+                if _in_range(knowledge, number, new):
                     tokens[at] = str(new)
                     detail, given = _give(knowledge, instance, slot, tokens)
                     yield f"constant {detail}", given
@@ -93,6 +97,11 @@ def set_constants(knowledge: Knowledge, constants: Sequence[int | str], rng: ran
 
 def _near(constant: int | str) -> Sequence[int | str]:
     return (constant, constant + 1, constant - 1) if isinstance(constant, int) else [constant] * (1 + _EDITS)
+
+
+def _next_to(word: str, known: str, letters: str, rng: random.Random) -> str:
+    cut = rng.randrange(len(known) + 1)
+    return rng.choice((_edited(word, letters, rng), 2 * word, known[:cut] + word + known[cut:]))
 
 
 def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int | str) -> bool:
