@@ -20,7 +20,7 @@ __all__ = ["Change", "changes", "set_constants", "text_changes"]
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
 
-_EDITS = 6  # words next to a constant
+_EDITS = 8  # words next to a constant
 _SHOWN = 12  # characters of a token in a description
 _LENGTHS = (1, 2, 3, 10, 30, 100)
 _TOKENS = re.compile(rb"(\s+)")
@@ -101,7 +101,8 @@ def _near(constant: int | str) -> Sequence[int | str]:
 
 def _next_to(word: str, known: str, letters: str, rng: random.Random) -> str:
     cut = rng.randrange(len(known) + 1)
-    return rng.choice((_edited(word, letters, rng), 2 * word, known[:cut] + word + known[cut:]))
+    edited = _edited(word, letters, rng)
+    return rng.choice((edited, edited, 2 * word, known[:cut] + word + known[cut:]))
 
 
 def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int | str) -> bool:
