@@ -14,6 +14,7 @@ vLLM sends the first two if a request has the header `endpoint-load-metrics-form
 cannot be read, such as one of ORCA's binary form, counts as no report, and is never an error.
 """
 
+import errno
 import json
 import math
 import re
@@ -63,10 +64,13 @@ _TRANSPORT_ERRORS = frozenset(
         "requests.exceptions.ConnectionError",
         "requests.exceptions.Timeout",
         "requests.exceptions.ChunkedEncodingError",
+        "socket.gaierror",
+        "ssl.SSLError",
         "urllib3.exceptions.HTTPError",
         "urllib.error.URLError",
     }
 )
+_NO_WAY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH})  # an OSError of these has no class of its own
 _CALLERS_OWN = frozenset({"http.client.InvalidURL"})  # a mistake in a URL, though its class is an HTTPException
 
 # The error for a status, and the path to that status.
@@ -105,6 +109,8 @@ _LONGEST_S = 1e18  # more digits would only make it infinite
 def said_nothing(error: BaseException) -> bool:
     """Return whether `error` is a transport error: the endpoint did not answer as it should have."""
     names = _names(error)
+    if isinstance(error, OSError) and error.errno in _NO_WAY_THERE:
+        return True
     return not names.isdisjoint(_TRANSPORT_ERRORS) and names.isdisjoint(_CALLERS_OWN)
 
 

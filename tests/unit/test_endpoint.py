@@ -1,7 +1,10 @@
 """Endpoint, Outcome, Lease, and whose fault an exception is."""
 
+import errno
 import http.client
 import math
+import socket
+import ssl
 import urllib.error
 from email.message import Message
 from typing import Any
@@ -228,6 +231,10 @@ def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date, second
         (http.client.RemoteDisconnected(), Outcome.FAILURE),
         (http.client.IncompleteRead(b""), Outcome.FAILURE),
         (urllib.error.URLError("no route"), Outcome.FAILURE),
+        (socket.gaierror(-2, "Name or service not known"), Outcome.FAILURE),
+        (ssl.SSLCertVerificationError("self-signed"), Outcome.FAILURE),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), Outcome.FAILURE),
+        (FileNotFoundError(errno.ENOENT, "mine"), Outcome.IGNORED),
         (httpx2.ConnectError("refused"), Outcome.FAILURE),
         (httpx2.ReadTimeout("slow"), Outcome.FAILURE),
         (httpx2.RemoteProtocolError("odd"), Outcome.FAILURE),
