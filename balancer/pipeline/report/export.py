@@ -93,8 +93,11 @@ def _new(store: Store, roster: Roster, found: ProblemResult, row: Mapping[str, A
 
 def _called(row: Mapping[str, Any]) -> tuple[str, bool]:
     """Return the function that the tests of a row call, and whether they have lists of arguments, not lines of JSON."""
-    function, own = function_of(problem_of(row).tests), row.get("tests")
-    return function, bool(function) and isinstance(own, list) and isinstance(own[0].get("input"), list)
+    function, own, packed = function_of(problem_of(row).tests), row.get("tests"), row.get("input_output")
+    lists = json.loads(packed) if isinstance(packed, str) else packed or {}
+    inputs = own if isinstance(own, list) else lists.get("inputs") or lists.get("input") or [None]
+    first = inputs[0].get("input") if isinstance(own, list) else inputs[0]
+    return function, bool(function) and isinstance(first, list)
 
 
 # -- cases ---------------------------------------------------------------------------------------------

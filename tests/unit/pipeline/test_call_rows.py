@@ -168,11 +168,18 @@ def test_calls_run_through_the_pipeline(tmp_path):
     assert shown == [survives["source"]], "the report shows what was submitted"
 
 
-@pytest.mark.parametrize(("given", "made"), [([[2]], [[18], 36]), (["2"], ["18\n", "36"])])
-def test_new_cases_of_calls_have_the_form_of_the_row(given, made, tmp_path):
-    tests = [{"input": each, "output": 4} for each in given]
+@pytest.mark.parametrize(
+    ("tests", "made"),
+    [
+        ({"tests": [{"input": [2], "output": 4}]}, [[18], 36]),
+        ({"tests": [{"input": "2", "output": 4}]}, ["18\n", "36"]),
+        ({"input_output": {"fn_name": "twice", "inputs": [[2]], "outputs": [4]}}, [[18], 36]),
+        ({"input_output": json.dumps({"fn_name": "twice", "inputs": [[2]], "outputs": [4]})}, [[18], 36]),
+    ],
+)
+def test_new_cases_of_calls_have_the_form_of_the_row(tests, made, tmp_path):
     right = [{"language": "python", "source": _TWICE}]
-    row = {"id": "a", "fn_name": "twice", "tests": tests, "right": right, "wrong": _WRONG}
+    row = {"id": "a", "question": "twice", "fn_name": "twice", **tests, "right": right, "wrong": _WRONG}
     problem = _problem(tmp_path, row)
     assert isinstance(problem, Problem)
     with Store(tmp_path / "results") as store:
