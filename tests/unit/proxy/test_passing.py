@@ -221,39 +221,6 @@ async def test_a_client_that_does_not_read_does_not_fill_the_memory():
         await until(lambda: at.out() == 0)
 
 
-async def test_a_server_that_does_not_read_does_not_fill_the_memory():
-    reads, got = asyncio.Event(), 0
-    size = 48 * 2**20
-
-    async def behave(_, __, reader, writer):
-        nonlocal got
-        await reads.wait()
-        while got < size:
-            got += len(await reader.read(2**20))
-        writer.write(OK)
-
-    server = Server(behave, reads_body=False)
-    async with setting(server) as at:
-        client = await at.client()
-        client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        sent = 0
-
-        async def send():
-            nonlocal sent
-            while sent < size:
-                client.writer.write(bytes(2**16))
-                sent += 2**16
-                await client.writer.drain()
-
-        sending = asyncio.create_task(send())
-        await until(lambda: server.asked)
-        await _stalls(lambda: sent)
-        assert sent < 32 * 2**20
-        reads.set()
-        assert (await client.answer()).body == b"ok"
-        await sending
-
-
 # -- other protocols -----------------------------------------------------------------------------------
 
 UPGRADE = (
