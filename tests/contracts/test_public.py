@@ -3,7 +3,6 @@
 import builtins
 import dataclasses
 import inspect
-import re
 import time
 from importlib.util import find_spec
 
@@ -99,18 +98,6 @@ def test_the_pool_takes_endpoints_and_the_rest_by_name():
     promised = {"strategy": "least_in_flight", "options": None, "seed": None, "max_waiters": None}
     assert promised.items() <= {name: default for name, (_, default) in found.items()}.items()
     assert {kind for kind, _ in found.values()} == {_KEYWORD}
-
-
-@pytest.mark.parametrize("method", ["acquire", "lease", "call"])
-def test_an_editor_shows_the_arguments_and_errors_of_a_method_at_the_method(method):
-    found = getattr(Pool, method)
-    assert found.__qualname__ == f"BasePool.{method}"
-    arguments, _, errors = (inspect.getdoc(found) or "").partition("Args:")[2].partition("Raises:")
-    described = {
-        name for names in re.findall(r"^    (\w[\w, ]*):", arguments, re.MULTILINE) for name in names.split(", ")
-    }
-    assert described == set(_parameters(found))
-    assert "AcquireTimeout" in errors
 
 
 @pytest.mark.parametrize("method", ["acquire", "lease"])

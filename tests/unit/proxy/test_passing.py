@@ -153,14 +153,6 @@ async def test_a_client_that_waits_for_100_gets_it_once():
         assert (await client.ask(head % 101)).status == 413  # and not 100: the body is not wanted
 
 
-async def test_a_client_of_http_1_0_gets_no_100():
-    async with setting(Server(answering(OK))) as at:
-        client = await at.client()
-        await client.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
-        await asyncio.sleep(0.05)
-        assert (await client.ask(b"abc")).status == 200
-
-
 async def test_events_are_passed_on_as_they_come_and_the_lease_is_held_to_their_end():
     goes_on = asyncio.Event()
 
@@ -265,21 +257,6 @@ async def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost():
         await client.send(b"two")
         assert (await client.head()).status == 101
         assert await client.reader.readexactly(9) == b"hi!ONETWO"
-
-
-async def test_a_websocket_ends_for_the_client_when_its_server_ends_it():
-    async def bye(_, __, reader, writer):
-        writer.write(ACCEPTED)
-        writer.write(await reader.read(10))
-        writer.close()
-
-    async with setting(Server(bye)) as at:
-        client = await at.client()
-        await client.send(UPGRADE)
-        await client.head()
-        await client.send(b"bye")
-        assert await client.reader.read() == b"bye"
-        await until(lambda: at.out() == 0)
 
 
 async def test_a_refused_upgrade_is_an_answer_as_any_other():

@@ -197,13 +197,6 @@ async def test_a_slow_body_takes_no_slot():
         assert (await at.get()).status == 200
 
 
-async def test_an_idle_connection_is_closed():
-    async with setting(Server(answering(OK)), limits=ConnectionLimits(keep_alive_s=0.05)) as at:
-        client = await at.client()
-        assert (await client.ask(GET)).status == 200
-        assert await client.is_closed()
-
-
 async def test_a_client_that_never_reads_is_dropped():
     async def much(_, __, ___, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
