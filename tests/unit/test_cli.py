@@ -49,19 +49,6 @@ def test_results_and_strategy_of_the_command_line_win(balancer):
     assert json.loads(Path("other/place/summary.json").read_text())["strategy"] == "least_in_flight"
 
 
-def test_a_second_run_goes_on_another_is_a_line_and_fresh_starts_over(balancer):
-    package()
-    assert balancer("run", "c.toml", config=GOOD).code == 0
-    assert balancer("run", "c.toml").code == 0
-    package(**{"submissions/wrong_answer/new.py": "..."})
-    said = balancer("run", "c.toml", config=GOOD + "seed = 2\n")
-    assert said.refusal == (
-        "results: holds a run with other problem two, setting seed; use --fresh to start over, or choose "
-        "other --results"
-    )
-    assert balancer("run", "c.toml", "--fresh").code == 0
-
-
 def test_check_says_what_would_run_and_runs_nothing(balancer):
     package()
     package("three", **{"submissions/accepted/slow.rb": "..."})
@@ -283,35 +270,6 @@ def test_secrets_are_never_shown_nor_written(balancer, monkeypatch, config, line
     written = [path for path in Path("results").rglob("*") if path.is_file()] if Path("results").exists() else []
     assert written or line
     assert all(SECRET.encode() not in path.read_bytes() for path in written)
-
-
-def test_check_shows_names_for_what_came_from_the_environment(balancer, monkeypatch):
-    for name, value in {"TOKEN": SECRET, "NUM": "7.750", "OF": "rack", "ALL": "problems", "TO": "results"}.items():
-        monkeypatch.setenv(name, value)
-    package()
-    said = balancer(
-        "check",
-        "c.toml",
-        config="""
-            pool = { strategy = "weighted_health", options = { decay_s = "${NUM}" } }
-            [[endpoints]]
-            url = "fake://${TOKEN}:{1..2}/"
-            labels = ["${OF}", "own"]
-            [pipeline]
-            problems = "${ALL}"
-            results = "to/${TO}"
-        """,
-    )
-    assert (said.code, said.err) == (0, "")
-    for words in (
-        "strategy   weighted_health {'decay_s': '${NUM}',",
-        "fake://${TOKEN}:2/ capacity 1, weight 1, labels own, ${OF}: answers\n",
-        "problems   1 in ${ALL}: ",
-        "results    to/${TO}\n",
-    ):
-        assert words in said.out
-    assert "7.75" not in said.out
-    assert SECRET not in said.out
 
 
 def test_a_broken_plugin_is_named_where_it_may_matter(balancer, monkeypatch):

@@ -19,7 +19,7 @@ from balancer import (
     QuotaSpent,
 )
 from balancer.core import events
-from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
+from balancer.core.events import Ejected, Ended, Event, Granted, Queued, Rested, Retried
 from balancer.observing.page.pool_tables import RecentEvents
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.logs import Log, log_refused
@@ -42,23 +42,6 @@ class Heard(list[Event]):
 
 def pool_of(*names, clock=None, **settings):
     return Pool(list(map(Endpoint, names)), strategy="fifo", seed=1, clock=clock or ManualClock(), **settings)
-
-
-def test_an_endpoint_fails_is_tried_and_comes_back():
-    clock, heard = ManualClock(), Heard()
-    pool = pool_of("a", "b", "c", "d", clock=clock, health=HEALTH)
-    kinds = KINDS - {Granted, Ended, Queued}
-    pool.observe(heard, kinds)
-    pool.acquire(exclude={"b", "c", "d"}).release(Outcome.FAILURE)
-    assert heard.names == ["LimitChanged", "Ejected"] or heard.names == ["Ejected", "LimitChanged"]
-    clock.advance(10.0)
-    probe = pool.acquire(exclude={"b", "c", "d"})
-    assert heard.names[2:] == ["Probing", "LimitChanged"]
-    probe.release()
-    assert heard.names[4:5] == ["Restored"]
-    clock.advance(10.0)
-    pool.stats()
-    assert heard.names.count("Restored") == 1, "the end of a slow start is no news"
 
 
 def test_membership_strategy_and_calls():

@@ -280,25 +280,6 @@ async def test_a_route_that_fails_is_an_answer(caplog):
         assert (await at.post(body, "/none")).status == 200
 
 
-async def test_a_route_is_cancelled_with_its_client():
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def waits(_):
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        raise AssertionError
-
-    async with setting(Server(answering(OK)), routes={"GET /": waits}) as at:
-        client = await at.client()
-        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        await begun.wait()
-        client.close()
-        await ended.wait()
-
-
 # -- TLS -----------------------------------------------------------------------------------------------
 
 
