@@ -139,6 +139,11 @@ async def test_what_is_sent_twice_is_what_may_be(resend, head, sent):
         assert sum(len(server.asked) for server in at.servers) == sent + 2
 
 
+async def test_what_was_not_sent_may_be_sent_elsewhere():
+    async with setting(Server(answering(OK)), dead=1, retries=SOON, proxied={"resend": "unsent"}) as at:
+        assert [(await at.post(b"hello")).status for _ in range(2)] == [200] * 2
+
+
 async def test_an_answer_before_the_end_of_a_large_body_is_passed_on():
     no = answering(b"HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno")
     server = Server(no, reads_body=False)
