@@ -26,6 +26,7 @@ from balancer.commands.live import LiveConfig
 from balancer.commands.options import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.core import Core, Waiter
+from balancer.core.metrics import LeaseRow, WaitRow
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, CommandStopped, ConfigError, PoolClosed
 from balancer.opening.connected import TOKEN_VARIABLE
@@ -189,16 +190,12 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     with (
         never_waiting(),
         closing(RecordFile(options.state)) as keeper,
-        _pool_of(config, registry) as pool,
+        # The server discovers endpoints itself, as its members must hear of each change.
+        Pool.from_config(config, registry=registry, clock=clock, discover=False) as pool,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         number = runner.run(_serve(pool, config, registry, options, keeper, times))
     raise CommandStopped(128 + number)
-
-
-def _pool_of(config: Config, registry: Registry) -> Pool:
-    """Return the pool. The server discovers endpoints itself, as its members must hear of each change."""
-    return Pool.from_config(config, registry=registry, clock=clock, discover=False)
 
 
 async def _serve(
@@ -236,11 +233,12 @@ async def _serve(
     await _discover(pool, config, registry, served, live)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    told_all = (
-        f"; no leases are granted for {times.grace_s:g} s, or until all members of an earlier server have reported"
-    )
-    grace = told_all if server.coordinator.grace else ""
-    options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
+    line = f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}"
+    if server.coordinator.grace:
+        line += (
+            f"; no leases are granted for {times.grace_s:g} s, or until all members of an earlier server have reported"
+        )
+    options.say(line)
     if not is_loopback(options.host) and options.tls is None:
         options.say(
             "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"
@@ -286,11 +284,19 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
         ConfigError: it cannot listen there, or the token is too easy to guess.
         MissingExtra: the extra `observe` is not installed.
     """
-    from balancer.observing.page.pool_tables import MemberLeases, Tables
+    from balancer.observing.page.pool_tables import Tables
     from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 
-    def members() -> list[MemberLeases]:
-        return [MemberLeases(who.name, leases, waits) for who, leases, waits in server.coordinator.sessions()]
+    def members() -> tuple[list[LeaseRow], list[WaitRow]]:
+        sessions = server.coordinator.sessions()
+        return (
+            [
+                LeaseRow(each.id, each.endpoint.name, who.name, each.granted_s, 0.0, each.slots)
+                for who, leases, _ in sessions
+                for each in leases
+            ],
+            [WaitRow(who.name, len(waits), min(waits)) for who, _, waits in sessions if waits],
+        )
 
     def grace() -> Tables:
         with pool.engine.lock:

@@ -9,13 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import Registry
-from balancer.testing.checks import maker_of
 from balancer.testing.conformance import check_strategy
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
-from tests.referee.reference_check import ReferenceCheck
 from tests.registered import KINDS
 from tests.unit.test_plugins import install, write
 
@@ -48,31 +45,6 @@ def sticky(monkeypatch):
 @pytest.mark.parametrize("options", [{}, {"patience": 3}])
 def test_it_keeps_the_contract(sticky, options):
     check_strategy(sticky, options=options, others=list(KINDS.values()), settings=settings(max_examples=40))
-
-
-def test_it_stays_with_the_endpoint_that_answered_last(sticky):
-    shadow = _shadow(sticky, capacity=2)
-    for _ in range(5):
-        shadow.acquire()
-    assert shadow.grants == ["a", "a", "b", "b", "c"]
-    shadow.release(shadow.out[2])  # one of b, which is now the favourite
-    shadow.acquire()
-    shadow.acquire()
-    assert shadow.grants[5:] == ["b", "c"]
-
-
-def test_it_leaves_an_endpoint_that_fails_as_often_as_its_patience_allows(sticky):
-    shadow = _shadow(sticky, capacity=1, patience=2)
-    for outcome in (Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED):
-        shadow.acquire()
-        shadow.release(shadow.out[0], outcome)
-    shadow.acquire()
-    assert shadow.grants == ["a", "a", "a", "a", "b", "b"]
-
-
-def _shadow(kind, *, capacity, patience=1):
-    specs = [Endpoint(name, capacity=capacity) for name in ("a", "b", "c")]
-    return ReferenceCheck(maker_of(kind, {"patience": patience}), specs)
 
 
 # -- installed, in a process of its own ---------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 import re
 import subprocess
-from importlib.metadata import requires
 
 import pytest
-from packaging.requirements import Requirement
 
 from tests.contracts.documents import ROOT
+from tests.contracts.test_light import brought
 from tests.patience import PATIENCE_S
 
 
@@ -20,18 +19,6 @@ def _told():
 
 def _place(lines, begin):
     return next(number for number, line in enumerate(lines) if begin in line)
-
-
-def _brought_by(name, extras):
-    """Return what pip installs for a package and these of its extras, itself too."""
-    found = {name}
-    for line in requires(name) or ():
-        each = Requirement(line)
-        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras or {""}):
-            inner = each.extras - extras if each.name == name else each.extras
-            if each.name != name or inner:
-                found |= _brought_by(each.name, extras | inner if each.name == name else inner)
-    return found
 
 
 def test_it_says_so_before_it_begins():
@@ -47,7 +34,7 @@ def test_the_numbers_are_those_of_today():
     (problems,) = re.findall(r"judging (\d+) problems", text)
     assert int(problems) == len(list((ROOT / "examples" / "problems").glob("*/problem.yaml")))
     (packages,) = re.findall(r"about (\d+) packages", text)
-    assert 0.75 * int(packages) <= len(_brought_by("balancer", {"pipeline"}) | {"pip"}) <= 1.25 * int(packages)
+    assert 0.75 * int(packages) <= len(brought(frozenset({"pipeline"})) | {"balancer", "pip"}) <= 1.25 * int(packages)
 
 
 def test_every_word_is_explained_and_no_file():

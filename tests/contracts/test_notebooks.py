@@ -76,12 +76,6 @@ def test_the_black_hole_takes_two_calls_in_a_hundred_with_ejection_and_forty_wit
     assert float(found[2]) <= 2.0
 
 
-def test_notebook_04_tries_what_protects_a_pool():
-    source = (ROOT / "notebooks" / "04_failures.py").read_text(encoding="utf-8")
-    given = ("health=", "limits=", "retries=", "hedge_after_s=", "call_timeout_s=", "refuse_beyond=", "processes=")
-    assert [key for key in given if key not in source] == []
-
-
 def _stderr(*texts):
     quiet = new_code_cell("1 + 1", outputs=[new_output("stream", name="stdout", text="2\n")])
     loud = new_code_cell("warn()", outputs=[new_output("stream", name="stderr", text=text) for text in texts])

@@ -10,8 +10,6 @@ import sys
 import pytest
 
 from tests.cluster.serving import Serving
-from tests.contracts.documents import ROOT
-from tests.fusion_like import fusion_like
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.more
@@ -102,11 +100,6 @@ def test_pool_and_member_work(platform, tmp_path):
         _played(platform, _POOL + _MEMBER, serving.url, folder=tmp_path)
 
 
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_commands_work(platform, tmp_path):
-    _played(platform, _COMMANDS, str(ROOT / "examples/scenarios/two_accounts.toml"), folder=tmp_path)
-
-
 @pytest.mark.parametrize("command", ["serve", "proxy", "run", "sandbox"])
 def test_a_command_that_windows_cannot_run_says_so(command, tmp_path):
     (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://a/"\n\n[pipeline]\nproblems = "."\n')
@@ -120,9 +113,3 @@ def test_a_command_that_windows_cannot_run_says_so(command, tmp_path):
     assert len(said) == 2, said
     assert "needs Linux or macOS" in said[0], said
     assert said[1] == "exit 2"
-
-
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_a_judge_on_servers_works(platform, tmp_path):
-    with fusion_like() as url:
-        _played(platform, _POOL + _JUDGE, url, folder=tmp_path)

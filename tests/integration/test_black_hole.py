@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from balancer import Endpoint, EndpointError, HealthSettings, Pool
+from balancer import Endpoint, EndpointError, Pool
 from tests.registered import NAMES, few_first
 
 _HOLE = "http://h-0/"
@@ -42,17 +42,3 @@ def test_a_black_hole_takes_two_percent_at_most(strategy):
         assert 0 < servers.asked[_HOLE] <= 0.02 * _CALLS
         assert servers.asked.total() == pool.stats().acquired
         assert not any(endpoint.in_flight for endpoint in pool.stats().endpoints)
-
-
-def test_whoever_waits_rather_waits_out_a_cooldown_than_fails():
-    """Callers that only an ejected endpoint may serve are all served once it has recovered, by threads that wait."""
-    servers, health = _Servers(), HealthSettings(cooldown_s=1.0, slow_start_s=0.0)
-    with Pool([f"http://h-{n}/" for n in range(4)], seed=1, health=health) as pool:
-        others = {f"http://h-{n}/" for n in range(1, 4)}
-        for _ in range(5):
-            with pytest.raises(EndpointError):
-                pool.call(servers, attempts=1, exclude=others)
-        assert pool.out_of_service() == {_HOLE}
-        servers.down = False
-        _by_many(lambda: pool.call(servers, attempts=1, exclude=others, deadline_s=60.0), 16)
-        assert servers.asked == {_HOLE: 5 + 16}

@@ -1,14 +1,11 @@
 """`balancer check` of a pool: groups, names and quotas are shown, and what may not do what was meant is told."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from balancer.commands.check import check_config
 from balancer.errors import ConfigError
-from balancer.pipeline.packages.read import read_packages
-from balancer.pipeline.running.problem_source import languages_in
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from tests.apis.api import Api, Reply, as_json, serving
@@ -67,13 +64,6 @@ def test_groups_names_and_quotas_are_shown(check):
         assert line in checked.lines
     last = json.loads(json.dumps(checked.data))["endpoints"][-1]
     assert (last["name"], last["group"], last["quota"]) == ("key one", 1, "one")
-
-
-def test_of_a_plain_pool_nothing_more_is_shown(check):
-    checked = check('[[endpoints]]\nurl = "http://a:1/"\n')
-    assert "endpoints  1 with 1 slots" in checked.lines
-    assert "           http://a:1/ capacity 1, weight 1" in checked.lines
-    assert _warnings(checked) == []
 
 
 @pytest.mark.parametrize(
@@ -166,16 +156,6 @@ def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models
         "answers 401: it wants a token, and the config has none for it", "accepts connections",
     ]  # fmt: skip
     assert not checked.silent
-
-
-def test_the_languages_are_those_that_a_run_asks_for(tmp_path):
-    file = tmp_path / "c.toml"
-    problems = Path(__file__).parents[2] / "examples" / "problems"
-    file.write_text(f'[pipeline]\nproblems = "{problems}"\nresults = "r"\n[[endpoints]]\nurl = "local://1"\n')
-    found = check_config(load_config(file), default_registry(), offline=True).data["languages"]
-    asked = languages_in(read_packages(problems, whole=False).read, "python")
-    assert "python" in found
-    assert {*found} <= asked
 
 
 def test_a_scenario_is_no_config_and_gets_one_line(tmp_path):

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from balancer.pipeline.results.store import Store
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import balancer, package, registry
 
@@ -33,18 +32,6 @@ def test_report_makes_all_again_without_an_endpoint(balancer):
     assert again.out == first.out
     assert Path("results/report.html").read_text() == page
     assert json.loads(balancer("report", "results", "--json").out)["survivors"] == ["two/wrong_answer/two.py"]
-
-
-def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer):
-    package()
-    assert balancer("run", "c.toml", config=GOOD).code == 0
-    with Store(Path("results")) as store:  # as SIGKILL leaves it: no word on how the session ended, no tally
-        for problem, kind in (("", "ended"), ("one", "settled")):
-            store.log.replace(problem, [kind])
-    said = balancer("report", "results")
-    assert said.code == 0
-    assert "Not complete" in said.out
-    assert "two/wrong_answer" in Path("results/summary.json").read_text()
 
 
 def test_report_and_diff_name_what_is_no_results_folder(balancer):

@@ -53,10 +53,6 @@ def test_mean_and_max_are_exact(waits_s, at_once):
     assert math.isclose(summary.mean, sum(waits_s) / grants if grants else 0.0, rel_tol=1e-9)
 
 
-def test_no_wait_is_a_wait_of_zero():
-    assert summary_of([], 0) == summary_of([], 5) == summary_of([0.0, 0.0], 2) == WaitStats()
-
-
 @pytest.mark.parametrize(
     ("shares", "index"),
     [

@@ -19,7 +19,7 @@ from balancer import (
     QuotaSpent,
 )
 from balancer.core import events
-from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
+from balancer.core.events import Ejected, Ended, Event, Granted, Queued, Rested, Retried
 from balancer.observing.page.pool_tables import RecentEvents
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.logs import Log, log_refused
@@ -42,23 +42,6 @@ class Heard(list[Event]):
 
 def pool_of(*names, clock=None, **settings):
     return Pool(list(map(Endpoint, names)), strategy="fifo", seed=1, clock=clock or ManualClock(), **settings)
-
-
-def test_an_endpoint_fails_is_tried_and_comes_back():
-    clock, heard = ManualClock(), Heard()
-    pool = pool_of("a", "b", "c", "d", clock=clock, health=HEALTH)
-    kinds = KINDS - {Granted, Ended, Queued}
-    pool.observe(heard, kinds)
-    pool.acquire(exclude={"b", "c", "d"}).release(Outcome.FAILURE)
-    assert heard.names == ["LimitChanged", "Ejected"] or heard.names == ["Ejected", "LimitChanged"]
-    clock.advance(10.0)
-    probe = pool.acquire(exclude={"b", "c", "d"})
-    assert heard.names[2:] == ["Probing", "LimitChanged"]
-    probe.release()
-    assert heard.names[4:5] == ["Restored"]
-    clock.advance(10.0)
-    pool.stats()
-    assert heard.names.count("Restored") == 1, "the end of a slow start is no news"
 
 
 def test_membership_strategy_and_calls():
@@ -169,20 +152,6 @@ def test_the_log_has_a_line_for_each_ejection_and_recovery_and_no_secret(caplog)
     ]
 
 
-def test_the_log_says_once_that_one_would_be_ejected_and_no_secret(caplog):
-    names = ["https://token@host/v1?key=s3cret", "b"]
-    pool = pool_of(*names, clock=ManualClock(), health=HEALTH)
-    pool.acquire(exclude={names[0]}).release(Outcome.FAILURE)
-    for _ in range(3):
-        pool.acquire(exclude={"b"}).release(Outcome.FAILURE)
-    assert [(record.levelname, record.getMessage()) for record in caplog.records[1:]] == [
-        (
-            "WARNING",
-            "https://host/v1 would be ejected (1 failure in a row), but at most 1 of 2 may be (max_ejected_share)",
-        )
-    ]
-
-
 def _logged(caplog):
     lines = [line.partition("; it is tried again in ") for line in caplog.messages if "is ejected" in line]
     assert all(for_s.endswith(" s") for _, _, for_s in lines)
@@ -265,29 +234,6 @@ def test_a_rest_is_told_once_a_minute_with_its_length(caplog):
     assert caplog.messages == ["a asked for a rest of 1 s"] * 3, "one a minute"
 
 
-def test_a_probe_that_fails_alike_again_and_again_gets_a_line_a_minute(caplog):
-    clock = ManualClock()
-    caplog.set_level(logging.INFO, "balancer")
-    pool = Pool(["mute", "b", "c"], clock=clock, health=HealthSettings(consecutive_failures=1, max_cooldown_s=2.0))
-    pool.engine.start = lambda timer: None  # else its thread may be the one that tells
-
-    def fail():
-        with suppress(ConnectionError, AcquireTimeout), pool.lease(exclude={"b", "c"}, timeout=0.0):
-            raise ConnectionError
-
-    fail()
-    for _ in range(35):
-        clock.advance(2.0)
-        fail()
-    said = [line for line in caplog.messages if line.startswith("mute is ejected: ")]
-    assert ["its probe failed" in line for line in said] == [False, True, True]
-    clock.advance(2.0)
-    pool.acquire(exclude={"b", "c"}).release()
-    fail()
-    assert caplog.messages[-2:][0] == "mute is back in service"  # and the next ejection is told again
-    assert caplog.messages[-1].startswith("mute is ejected: ")
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(caplog, seed):
     draws, clock = Random(seed), ManualClock()
@@ -311,24 +257,6 @@ def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(caplo
             assert "asked for a rest" in shown[-1] or "ejected" in shown[-1]
             assert "back in service" not in shown[-1]
         clock.advance(draws.choice([0.1, 1.0, 10.0, 30.0, 70.0]))
-
-
-def test_a_short_rest_says_how_long_it_is_and_a_long_one_also_when_it_ends(caplog):
-    clock = ManualClock()
-    caplog.set_level(logging.INFO, "balancer")
-    pool = Pool(["a", "b"], clock=clock, strategy="first")
-    pool.engine.start = lambda timer: None  # else its thread may be the one that tells
-    for for_s in (20.0, 20.0, 90.0, 20.0):
-        with suppress(EndpointOverloaded), pool.lease(exclude={"b"}):
-            raise EndpointOverloaded("429", retry_after_s=for_s)
-        clock.advance(for_s + 0.1)
-        pool.acquire(exclude={"b"}).release()
-    assert caplog.messages == [
-        "a asked for a rest of 20 s",
-        "a asked for a rest of 90 s",
-        "a is back in service",
-        "a asked for a rest of 20 s",
-    ]
 
 
 def test_why_an_endpoint_is_out_and_when_it_comes_back_is_told_by_its_events_and_by_the_counters():

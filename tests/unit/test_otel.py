@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, StatusCode
 
-from balancer import AsyncPool, ConfigError, Endpoint, EndpointError, Outcome, Pool, RetrySettings
+from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool
 from balancer.observing.otel import Spans
 from balancer.strategy import ANY
 
@@ -35,12 +35,7 @@ def said(span, name):
 
 
 def parent_of(span):
-    """Return the span that it is a child of, to which it has a link as well."""
-    if span.parent is None:
-        assert not span.links
-        return None
-    assert [link.context.span_id for link in span.links] == [span.parent.span_id]
-    return span.parent.span_id
+    return None if span.parent is None else span.parent.span_id
 
 
 def test_a_span_says_what_became_of_a_lease():
@@ -66,23 +61,6 @@ def test_a_span_says_what_became_of_a_lease():
     assert span.end_time - span.start_time == 3_000_000_000
     assert abs(span.end_time - time.time_ns()) < 60e9
     assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
-
-
-def test_each_try_of_a_call_is_a_span_of_that_call():
-    pool = Pool(["http://a/", "http://b/"], strategy="first", retries=RetrySettings(base_s=0.001))
-
-    def fn(lease):
-        if lease.endpoint.url == "http://a/":
-            raise EndpointError("boom")
-        return "done"
-
-    with Spans(pool, tracer_provider=TRACERS), TRACER.start_as_current_span("call") as call:
-        assert pool.call(fn) == "done"
-    assert [(said(span, "endpoint"), said(span, "outcome")) for span in attempts()] == [
-        ("http://a/", "failure"),
-        ("http://b/", "success"),
-    ]
-    assert {parent_of(span) for span in attempts()} == {call.get_span_context().span_id}
 
 
 def test_who_waited_has_its_own_call_not_that_of_who_gave_the_slot_back():

@@ -12,8 +12,9 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["ConnectionLimit", "network_of"]
+__all__ = ["ConnectionLimit", "network_of", "probe_peer"]
 
+_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 _NETWORK: Final = 8  # bytes of an IPv6 address that all machines of one network share
 
 C = TypeVar("C")
@@ -94,3 +95,11 @@ def network_of(address: Any) -> str:
         with suppress(OSError):
             return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:_NETWORK].hex()
     return host
+
+
+def probe_peer(connection: Any) -> None:
+    """Let the system detect that the machine at the other end has vanished (TCP keepalive)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", _PROBE_S), ("TCP_KEEPINTVL", _PROBE_S), ("TCP_KEEPCNT", _PROBES)):
+        if hasattr(socket, option):  # not on every system
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

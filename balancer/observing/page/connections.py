@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
+from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of, probe_peer
 
 __all__ = ["ACCEPTED_AT_ONCE", "HttpConnections", "HttpServer", "WatchedConnection"]
 
@@ -22,7 +22,6 @@ ACCEPTED_AT_ONCE: Final = 32
 """Connections accepted in one turn: few, so that a new one can send something before it is the most silent one."""
 
 _BACKLOG: Final = 4096  # connections that may wait to be accepted; of further ones the clients try again after a second
-_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 
 
 class HttpConnections:
@@ -44,7 +43,7 @@ class HttpConnections:
         count: Callable[[int], object] = bool,
         closed: Callable[[str], object] = bool,
     ) -> None:
-        self.head_s, self.body_s, self.answer_s = times
+        self.times = dict(zip(("head", "body", "answer"), times, strict=True))
         self._limit: ConnectionLimit[WatchedConnection] = ConnectionLimit(most)
         self._count = count
         self._closed = closed
@@ -87,20 +86,21 @@ class WatchedConnection(H11Protocol):
         self.access_log = False  # uvicorn would write lines to whatever log the program has
         self._every = all
         self._network = ""
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._waits_for: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin."""
         super().connection_made(transport)
-        _probe(transport.get_extra_info("socket"))
+        probe_peer(transport.get_extra_info("socket"))
         self._network = network_of(transport.get_extra_info("peername"))
         self._every.enter(self, self._network)
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        for timer in self._timers.values():
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._every.leave(self)
         super().connection_lost(exc)
 
@@ -128,22 +128,18 @@ class WatchedConnection(H11Protocol):
         """Update what this connection waits for: a head, the rest of a body, that its client reads, or the answer."""
         asked = self.cycle is not None and not self.cycle.response_complete
         sends = asked and self.cycle.more_body
-        unread = self.flow.write_paused
-        waits_for = "head" if not asked else "body" if sends else "answer" if unread else None
+        waits_for = "answer" if self.flow.write_paused else "body" if sends else None if asked else "head"
         self._every.note(self, waits_for, self._network)
-        self._within("head", self._every.head_s, on=not asked)
-        self._within("body", self._every.body_s, on=sends)
-        self._within("answer", self._every.answer_s, on=unread)
+        if waits_for != self._waits_for:
+            self._waits_for = waits_for
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+            if waits_for is not None and (after_s := self._every.times[waits_for]) is not None:
+                self._timer = self.loop.call_later(after_s, self._every.close, self, waits_for)
         if waits_for in (None, "answer") and self.conn.trailing_data[0]:
             # Another request before this one is answered: uvicorn would stop reading and not see a disconnect.
             self._every.close(self, "pipelined")
-
-    def _within(self, reason: str, after_s: float | None, *, on: bool) -> None:
-        """Limit the time of a state, from when it began."""
-        if not on and reason in self._timers:
-            self._timers.pop(reason).cancel()
-        if on and after_s is not None and reason not in self._timers:
-            self._timers[reason] = self.loop.call_later(after_s, self._every.close, self, reason)
 
 
 class HttpServer(uvicorn.Server):
@@ -158,11 +154,3 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         for each in sockets or ():
             each.listen(_BACKLOG)
-
-
-def _probe(connection: Any) -> None:
-    """Let the system detect that the machine at the other end has vanished (TCP keepalive)."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", _PROBE_S), ("TCP_KEEPINTVL", _PROBE_S), ("TCP_KEEPCNT", _PROBES)):
-        if hasattr(socket, option):  # not on every system
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -9,9 +9,8 @@ import pytest
 from balancer import Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, UnknownEndpoint
 from balancer.core.events import Added, Ejected, Ended, Removed, Rested, Restored
 from balancer.core.metrics import LeaseRow, WaitRow
-from balancer.observing.page.history import Drawers, PageHistory, standing
+from balancer.observing.page.history import Drawers, standing
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, holder_rows
-from balancer.shells.logs import Log
 from balancer.values.redaction import ShownNames
 from tests.unit.page.test_page import ask, state
 
@@ -76,21 +75,6 @@ def test_no_more_than_a_hundred_lines_are_kept():
     assert rows[-1] == {"id": "150", "at_s": 149.0, "endpoint": "http://a-149/", "said": _SAID}
 
 
-def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog):
-    event = Ejected(0.0, "a", "5 failures in a row, last: EndpointError: user 17 is over quota")
-
-    def redact(text):
-        return text.replace("17", "***")
-
-    news, log = RecentEvents(ShownNames(redact)), Log()
-    log.redact = redact
-    news(event)
-    log(event)
-    (row,) = news.rows()
-    for said in (row["said"], caplog.messages[0]):
-        assert "user *** is over quota" in said
-
-
 # -- the hour -----------------------------------------------------------------------------------------
 
 
@@ -117,14 +101,6 @@ def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool, now
     assert (len(told["points"]), told["points"][-1]["at"] - told["points"][0]["at"]) == (360, 3590.0)
     assert {(len(each["stood"]), len(each["leases"])) for each in told["endpoints"].values()} == {(360, 360)}
     assert rows["http://c/"] not in told["endpoints"]
-
-
-def test_of_very_many_endpoints_only_sums_are_kept(monkeypatch):
-    monkeypatch.setattr("balancer.observing.page.history._MOST_ENDPOINTS", 1)
-    history = PageHistory()
-    with Pool(["http://a/", "http://b/"]) as pool:
-        history.take(pool.snapshot(), {"http://a/": "0", "http://b/": "1"})
-    assert (len(history.told()["points"]), history.told()["endpoints"]) == (1, {})
 
 
 @pytest.mark.parametrize(("given", "letter"), [((0, 4), "0"), ((1, 100), "1"), ((4, 4), "9"), ((6, 4), "9")])

@@ -42,28 +42,6 @@ def test_the_run_is_shown_as_it_is_counted():
     ]
 
 
-def test_nobody_asks_how_a_problem_stands_while_nobody_watches():
-    progress = quiet()
-
-    def look():
-        raise AssertionError("it costs a look at the store")
-
-    progress.stands("p", look)
-    progress.finish("p")
-    assert progress.tables()["problems"] == []
-
-
-def test_of_many_problems_the_last_that_are_done_are_shown():
-    progress = quiet(None)
-    progress.watched = True
-    for number in range(250):
-        progress.stands(f"p{number}", lambda: ProblemStatus(0, 1, 0, 1))
-        progress.finish(f"p{number}")
-    shown = progress.tables()["problems"]
-    assert len(shown) == 100
-    assert shown[0]["id"] == "p249"
-
-
 def test_a_problem_says_how_it_stands_after_each_round(tmp_path):
     bench = Bench(tmp_path)
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:

@@ -126,15 +126,6 @@ def test_a_source_is_shown_with_its_trouble(tmp_path):
                        "trouble": "it is broken"}  # fmt: skip
 
 
-def test_no_number_of_a_row_is_used_twice(pool, page):
-    first = {row["id"] for row in state(page)["endpoints"]}
-    for number in range(3):
-        pool.add(f"http://pod-{number}/")
-        (new,) = {row["id"] for row in state(page)["endpoints"]} - first
-        pool.remove(f"http://pod-{number}/")
-        assert new == str(2 + number)
-
-
 def test_pools_of_tasks_and_of_a_server_have_pages_too():
     async def main():
         async with AsyncPool(["http://a/"]) as tasks:
