@@ -89,13 +89,6 @@ def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered
     assert scene.line.trouble == ""
 
 
-def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene):
-    peer = scene.connected()
-    scene.say(_LARGE)
-    scene.say(_JOIN)
-    assert peer.said(2) == [_LARGE, _JOIN]
-
-
 @pytest.mark.parametrize("connected", [True, False])
 def test_it_ends_when_nothing_is_left_to_say(scene, connected):
     peer, dues = scene.connected(), scene.party.dues

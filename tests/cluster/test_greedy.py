@@ -82,17 +82,6 @@ def test_who_says_much_at_once_is_heard_in_turns_with_the_others():
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == [0, 5000 - _SLOTS]
 
 
-def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_it_leaves():
-    told = _told()
-    told.say(*_asks(1, 2000), m.MemberLeft())
-    assert told.coordinator.sessions() == []
-    told = _told()
-    told.coordinator.receive(told.frame(*_asks(1, 2000)), told.now)
-    told.coordinator.vanished(m.MemberId("a", "1"), told.now)
-    assert told.coordinator.due_s > told.now
-    assert told.coordinator.sessions() == []
-
-
 @pytest.mark.parametrize("how", ["it is gone", "all time out"])
 def test_the_waits_of_a_process_end_together(how):
     """After each of them, the core would look at all that wait: 1 000 x 1 000, with a quota or with several slots."""

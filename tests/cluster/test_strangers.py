@@ -30,7 +30,7 @@ from balancer.program import Execution, Status
 from balancer.sandbox.server.app import build_app, protocol_for
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
-from tests.cluster.serving import Command, Serving, made_cert
+from tests.cluster.serving import Serving, made_cert
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.sandbox.test_sandbox_server import Pretend
@@ -260,31 +260,6 @@ def test_strangers_who_stop_are_closed_in_time(server, state, cert):
         found.check()
 
 
-_FILES = 64
-_LIMITED = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
-
-
-@pytest.mark.needs("openssl")
-@pytest.mark.parametrize("tls", [False, True])
-def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(tls, cert, tmp_path):
-    config = tmp_path / "pool.toml"
-    config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
-    command = Command(config, ttl_s=_TTL_S, within=_LIMITED, tls=cert if tls else None)
-    connect = partial(Pool.connect, command.url, ca=cert[0] if tls else None, within_s=_WITHIN_S)
-    with ExitStack() as stack:
-        stack.callback(command.kill)
-        before = stack.enter_context(connect(name="before"))
-        lease = before.acquire(timeout=PATIENCE_S)
-        for number in range(3):
-            for _ in range(2 * _FILES):
-                stack.enter_context(socket.create_connection(("127.0.0.1", command.port), PATIENCE_S))
-            with connect(name=f"newcomer {number}") as newcomer, newcomer.lease(_WITHIN_S):
-                assert f"newcomer {number}" in config.with_name("pool.toml.state").read_text(encoding="utf-8")
-        assert not lease.ended
-        before.acquire(timeout=_WITHIN_S).release()
-        lease.release()
-
-
 @contextmanager
 def no_files_left():
     """Let this process open no file more."""
@@ -314,21 +289,6 @@ def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls, cert):
             assert silent.recv(1) == b""
 
 
-def test_when_no_file_is_left_and_all_are_members_it_is_one_line(caplog, monkeypatch):
-    monkeypatch.setattr(pool_server, "_AGAIN_S", 0.001)
-    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as newcomer:
-        with no_files_left():
-            newcomer.connect(("127.0.0.1", serving.port))
-            until(lambda: bool(caplog.records))
-        with Pool.connect(serving.url, token=TOKEN) as pool, pool.lease(PATIENCE_S):
-            pass
-    (line,) = caplog.records
-    assert line.getMessage().startswith(
-        "no open files are left (Too many open files), so new connections are refused; start"
-    )
-    assert line.exc_info is None
-
-
 # -- who gives way ------------------------------------------------------------------------------------
 
 
@@ -347,16 +307,6 @@ def test_the_longest_waiting_of_the_largest_crowd_gives_way():
         limit.serve(who)
     assert limit.surplus() is None  # nobody who is served gives way
     assert limit.served == len(limit) == 5
-
-
-def test_those_who_are_waited_for_have_a_limit_of_their_own():
-    limit = ConnectionLimit(100, 2)
-    for who in range(3):
-        limit.wait(who, "an opening", "a")
-    assert limit.surplus() == 0
-    limit.leave(0)
-    limit.leave(0)
-    assert (limit.surplus(), len(limit)) == (None, 2)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from balancer import AcquireTimeout, BalancerError, Lease, Pool
+from balancer import BalancerError, Lease, Pool
 from balancer.cluster.tcp import clock as wire_clock
 from tests.cluster.serving import Command, Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _HOUR_S = 3600.0
-_LONG_S = 1000.0  # shorter than the hour, longer than any test
 
 
 @pytest.fixture
@@ -65,22 +64,6 @@ def test_after_a_suspend_leases_have_ended_and_waiters_get_their_slots(suspend):
             with pool.lease(timeout=PATIENCE_S) as lease:
                 assert not lease.ended
         until(lambda: served.pool.leases() == ())
-
-
-def test_a_wait_whose_time_is_over_after_a_suspend_ends_soon(suspend):
-    """It does not sleep on for the rest of its time, by the clock that stood still."""
-    with Serving("http://a/", ttl_s=3.0) as served, Pool.connect(served.url) as pool:
-        taken = served.pool.acquire()  # by nobody who sleeps
-        came = []
-        thread = _asked(pool, _LONG_S, came)
-        until(lambda: served.pool.engine.core.waiting == 1)
-        suspend()
-        thread.join(PATIENCE_S)
-        assert isinstance(came[0], AcquireTimeout)
-        until(lambda: served.pool.engine.core.waiting == 0)  # else the slot is handed to who has gone
-        served.pool.release(taken)
-        with pool.lease(timeout=PATIENCE_S) as lease:
-            assert not lease.ended
 
 
 _HAS_SLEPT = f"""

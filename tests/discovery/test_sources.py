@@ -84,11 +84,6 @@ def test_labels_of_prometheus_are_labels_and_some_have_a_meaning(tmp_path):
     )
 
 
-def test_a_file_names_who_is_gone(tmp_path):
-    (tmp_path / "a.json").write_text('{"endpoints": ["http://a:1"], "gone": ["http://b:1"]}')
-    assert look(source("file", path=str(tmp_path / "a.json"))).gone == {"http://b:1"}
-
-
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
@@ -200,7 +195,3 @@ def test_half_an_answer_of_dns_is_none(dns):
 def test_wrong_options_are_a_line(options, why):
     with pytest.raises(ConfigError, match=f"source 'dns'.*{why}"):
         source("dns", **options)
-
-
-def test_a_dns_server_is_an_address():
-    assert "neither" in refusal(source("dns", host="a", port=1, servers=["dns.test"]))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
@@ -59,23 +59,6 @@ def test_the_model_refuses_a_grant_that_was_not_allowed(url, request_, lease_id,
     model.stop("d", "retiring")
     with pytest.raises(AssertionError, match=reason):
         model.grant(lease_id, url, request_, 1.0)
-
-
-def test_the_model_refuses_to_serve_who_came_too_late():
-    model = ModelPool([Endpoint("a")], None)
-    waiter = model.wait(ANY, 0.0, 5.0, 0)
-    with pytest.raises(AssertionError, match="too late"):
-        model.serve(waiter, 1, "a", 5.0)
-
-
-def test_the_model_counts_what_happened():
-    model = granted([Endpoint("a", capacity=2)])
-    model.grant(2, "a", ANY, 1.0)
-    lease = Lease()
-    lease.id, lease.hint = 1, None
-    model.release(lease, Outcome.OVERLOAD, 4.0)
-    assert model.endpoints[0].busy_s(5.0) == 4.0 + 4.0
-    assert (model.endpoints[0].overloads, model.endpoints[0].in_flight, model.acquired) == (1, 1, 2)
 
 
 @pytest.mark.sampled(1)

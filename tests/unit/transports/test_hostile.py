@@ -9,7 +9,7 @@ import pytest
 import requests
 from requests.models import PreparedRequest
 
-from balancer import Endpoint, Pool, QuotaSettings
+from balancer import Endpoint, Pool
 from balancer.endpoint import Outcome, outcome_of
 from balancer.transports.adapter import BalancedAdapter
 from tests.model_server import model_server
@@ -96,17 +96,6 @@ def test_an_answer_that_raises_gives_its_slot_back(face, what):
 
 
 @pytest.mark.parametrize("face", FACES)
-@pytest.mark.parametrize("pieces", [("text",), (b"one", "text"), (b"one", Unreadable())], ids=str)
-def test_a_body_of_what_is_no_bytes_gives_its_slot_back_although_nobody_closes_it(face, pieces):
-    pool, ends = pool_of(Endpoint("http://a/", name="a", headers={"Authorization": "Bearer secret-1"}))
-    client = face.transport(pool, Inner(face.http, {"a": [Reply(body=pieces)]}))
-    kept: list[Any] = []
-    with pytest.raises((TypeError, Unreadable)):
-        face.read(client, face.http.Request("POST", "http://pool/v1/x"), kept)
-    assert (pool.leases(), ends) == ((), ["a ignored"])
-
-
-@pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("error", [Hostile, Unreadable, UnreadableStatus])
 def test_an_error_that_cannot_be_read_ends_its_lease(face, error):
     pool, ends = _asks(face, Inner(face.http, {"a": [error()]}))
@@ -148,39 +137,6 @@ def model():
         yield server
 
 
-def _mounted(pool: Pool, kind: type[BalancedAdapter] = BalancedAdapter) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://pool/", kind(pool))
-    return session
-
-
-RAW: dict[str, dict[str, Any]] = {
-    "its body": {"read": _raise, "read1": _raise, "stream": _raise},
-    "is it chunked?": {"chunked": _RAISES},
-}
-
-
-@pytest.mark.parametrize("what", ["headers", "status_code", "its body", "is it chunked?", "build"])
-def test_an_answer_of_requests_that_raises_gives_its_slot_back(model, what):
-    class Spoils(BalancedAdapter):
-        def build_response(self, request: Any, raw: Any) -> Any:
-            if what == "build":
-                raw.close()
-                raise Hostile
-            answer = super().build_response(request, raw)
-            if what not in RAW:
-                return _with(answer, **{what: property(_raise, lambda *_: None)})
-            answer.raw = _with(raw, **RAW[what])
-            return answer
-
-    one = Endpoint(model.url, name="a", quota="q")
-    pool, ends = pool_of(one, "b", quotas={"q": QuotaSettings(tokens_per_min=10_000)})
-    with _mounted(pool, Spoils) as session, pytest.raises(Hostile):
-        session.post("http://pool/", json={"stream": what != "its body"})
-    assert (pool.leases(), ends) == ((), ["a ignored"])
-
-
 @pytest.mark.parametrize("what", ["path_url", "copy", "body", "method", "headers"])
 def test_a_request_of_requests_that_raises_leaves_no_lease(model, what):
     pool, ends = pool_of(Endpoint(model.url, name="a"))
@@ -188,14 +144,6 @@ def test_a_request_of_requests_that_raises_leaves_no_lease(model, what):
     with pytest.raises(Hostile):
         BalancedAdapter(pool).send(_with(request, **{what: property(_raise, lambda *_: None)}))
     assert (pool.leases(), set(ends) - {"a ignored"}) == ((), set())
-
-
-def test_a_hook_that_raises_keeps_no_slot_although_its_error_is_kept(model):
-    pool, ends = pool_of(Endpoint(model.url, name="a"))
-    with _mounted(pool) as session, pytest.raises(Hostile) as kept:
-        session.post("http://pool/", json={}, hooks={"response": _raise})
-    assert kept.tb is not None, "it refers to the answer"
-    assert (pool.leases(), ends) == ((), ["a success"])
 
 
 def test_a_request_of_another_library_is_refused_before_it_takes_a_slot():

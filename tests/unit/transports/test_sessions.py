@@ -197,17 +197,6 @@ def test_a_full_server_is_waited_for_or_left_by_choice():
         assert _only(pool, sessions) == "a"
 
 
-def test_a_retry_returns_to_the_server_of_the_session():
-    pool, sessions = _bound()
-    inner = Inner(
-        _HTTP,
-        {"a": [_HTTP.ConnectError("refused"), Reply(503), Reply(headers=_ALIKE, body=(b'{"id":"file-1"}',))], "b": []},
-    )
-    with balancer.openai(pool, inner=inner, sessions=sessions) as client:
-        assert client.files.retrieve("file-1").id == "file-1"
-    assert inner.hosts == ["a"] * 3
-
-
 @pytest.mark.parametrize(
     ("given", "why"),
     [
