@@ -15,7 +15,7 @@ import trio
 from balancer import Lease, Pool
 from tests.patience import PATIENCE_S
 
-__all__ = ["BOTH", "EACH", "Library", "task_until"]
+__all__ = ["BOTH", "EACH", "Library", "Threads", "task_until"]
 
 T = TypeVar("T")
 
@@ -91,7 +91,12 @@ class _ThreadFace:
         return await _blocking(lambda: self._pool.call(lambda lease: _driven(fn(lease)), **asked))
 
 
-class _Threads:
+    async def forget(self) -> None:
+        """Lease, and have the lease no more."""
+        await _blocking(lambda: [self._pool.lease(5.0)].clear())
+
+
+class Threads:
     face = _ThreadFace
 
     @staticmethod
@@ -177,7 +182,7 @@ class _Trio:
 
 
 BOTH = pytest.mark.parametrize("library", [_Asyncio, _Trio], ids=["asyncio", "trio"])
-EACH = pytest.mark.parametrize("library", [_Threads, _Asyncio, _Trio], ids=["threads", "asyncio", "trio"])
+EACH = pytest.mark.parametrize("library", [Threads, _Asyncio, _Trio], ids=["threads", "asyncio", "trio"])
 
 
 async def task_until(library: type[Library], condition: Callable[[], bool]) -> None:
