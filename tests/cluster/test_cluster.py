@@ -11,7 +11,7 @@ from balancer.cluster.protocol.messages import (
     SessionStart,
 )
 from balancer.endpoint import LeaseTerms, Outcome
-from balancer.errors import LeaseError, UnknownEndpoint
+from balancer.errors import LeaseError
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, World
 
@@ -115,40 +115,11 @@ def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are
         assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
-def test_a_lease_whose_own_time_is_over_ends_in_its_process_too():
-    world, process = _begun(1)
-    lease = _leased(world, process, Request(terms=LeaseTerms(ttl_s=3.0)))
-    world.pass_time(2.9, quick=True)
-    assert not lease.ended
-    world.pass_time(TTL_S / 4, quick=True)
-    assert lease.ended
-    with pytest.raises(LeaseError, match="expired"):
-        process.member.release(lease, Outcome.SUCCESS, process.clock.at(world.t))
-
-
 def test_who_comes_later_learns_who_is_out_of_service():
     world = _world()
     world.core.out_of_service = lambda: frozenset({"http://0/"})
     world.coordinator.tick(world.coordinator_clock.at(world.t))
     assert _process(world).member.out_of_service() == {"http://0/"}
-
-
-def _amend(world, process, without):
-    (waiter,) = process.waiting
-    request = Request(exclude=frozenset({without}))
-    world.hear(process, process.member.amend(waiter, request, process.clock.at(world.t)))
-    world.flush()
-
-
-def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now():
-    world, process, other = _begun(2, 1, 1)
-    first, second = _leased(world, other), _leased(world, other)
-    world.ask(process, request=Request(exclude=frozenset({first.endpoint.name})))
-    world.pass_time(1.0, quick=True)
-    _amend(world, process, second.endpoint.name)
-    world.talk()
-    _give_back(world, other, first)
-    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
 
 
 def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
@@ -429,19 +400,6 @@ def test_a_claim_that_comes_after_the_grace_is_refused():
     assert _in_flight(world) == 0
 
 
-def test_who_waited_longest_before_the_restart_is_first_after_it():
-    world, first, second, third = _begun(3, 1)
-    lease = _leased(world, first)
-    world.ask(second, 100.0)
-    world.pass_time(1.0, quick=True)
-    _ask(world, third, 100.0)
-    world.restart_coordinator()
-    world.mail.reverse()
-    world.pass_time(TTL_S / 4, quick=True)
-    _give_back(world, first, lease)
-    assert (len(second.leases), len(third.leases)) == (1, 0)
-
-
 def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised():
     world, process, dead = _begun(2, 1)
     world.kill_member(dead)
@@ -463,29 +421,6 @@ def test_an_epoch_is_never_used_twice():
 
 
 # -- blocks -------------------------------------------------------------------------------------------
-
-
-def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_costs_the_rest_only(
-    monkeypatch,
-):
-    world, process = _begun(1, 4, block=4)
-    now = world.coordinator_clock.at(world.t)
-    with pytest.raises(UnknownEndpoint):
-        world.coordinator.change([lambda: world.core.remove("http://9/", now)], now)
-    acquire, asked = world.core.acquire, list[float]()
-
-    def fails(request, now):
-        asked.append(now)
-        if len(asked) == 2:
-            raise RuntimeError("cannot choose")
-        return acquire(request, now)
-
-    recovered = []
-    monkeypatch.setattr(world.core, "acquire", fails)
-    monkeypatch.setattr(world.core, "recover", recovered.append)
-    _leased(world, process)
-    assert (len(asked), recovered) == (2, asked[1:])
-    assert _in_flight(world) == 1
 
 
 def test_a_block_is_a_members_part_of_all_slots_at_most():
@@ -515,23 +450,6 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits():
     assert (first.member.idle, second.member.idle) == (0, 0)
 
 
-def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits():
-    """The coordinator before knew that nobody used it; the one after has to ask."""
-    world, first = _begun(1, 4, block=4)
-    _leased(world, first)
-    assert first.member.idle == 3
-    second = _process(world)
-    world.restart_coordinator()
-    for who, process in world.processes.items():  # connected anew, before anything goes back by itself
-        said = process.member.take_out(process.clock.at(world.t), again=True)
-        world.mail += [(who, message, True) for message in said]
-    world.talk()
-    assert (first.member.idle, _in_flight(world)) == (3, 4)
-    _ask(world, second)
-    assert len(second.leases) == 1
-    assert first.member.idle == 0
-
-
 def test_a_stock_is_not_used_after_the_fence():
     world, process = _begun(1, 4, block=4)
     _leased(world, process)
@@ -548,21 +466,6 @@ def test_a_grace_shorter_than_the_ttl_is_refused():
     with pytest.raises(ValueError, match=r"grace_s is 5.0; it must be at least ttl_s, 10, or left out"):
         ClusterTimes(10.0, 5.0)
     assert ClusterTimes(10.0).grace_s == 10.0
-
-
-def test_a_lease_ends_once_and_only_where_it_was_granted():
-    world, process, other = _begun(2, 2)
-    lease = _leased(world, process)
-    now = process.clock.at(world.t)
-    with pytest.raises(LeaseError, match="granted by another pool"):
-        other.member.release(lease, Outcome.SUCCESS, now)
-    with pytest.raises(TypeError, match="outcome is 'good'"):
-        process.member.release(lease, "good", now)
-    process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
-    with pytest.raises(LeaseError, match="ended by its id"):
-        process.member.release(lease, Outcome.SUCCESS, now)
-    with pytest.raises(LeaseError, match="this process does not hold it"):
-        process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
 
 
 # -- a coordinator that is changed while it runs -------------------------------------------------------------

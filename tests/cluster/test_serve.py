@@ -14,7 +14,6 @@ from balancer import (
     BalancerError,
     ConfigError,
     Endpoint,
-    LeaseError,
     NoEndpoint,
     NotConnected,
     Pool,
@@ -33,7 +32,7 @@ from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Granted, Queued
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
-from tests.cluster.serving import Serving, Swallowing, made_cert, why_not_connected
+from tests.cluster.serving import Serving, made_cert, why_not_connected
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -123,33 +122,6 @@ def test_a_restart_of_the_server_keeps_what_is_out():
             assert not waits.is_alive()
             until(lambda: second.pool.leases() == ())
             pool.close()
-
-
-def test_a_server_that_stays_away_ends_what_it_granted():
-    with Serving("http://a/", ttl_s=0.5) as serving:
-        pool = Pool.connect(serving.url)
-        lease = pool.acquire()
-        serving.stop()
-        until(lambda: lease.ended)
-        with pytest.raises(LeaseError, match="no contact with the coordinator"):
-            lease.release()
-        with pytest.raises(AcquireTimeout, match="no contact with the server of the pool") as found:
-            pool.acquire(0.01)
-        assert found.value.apart
-        pool.close()
-
-
-def test_a_connection_that_says_nothing_any_more_is_made_anew():
-    """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
-    with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
-        serving.server.silent_s = 10 * PATIENCE_S  # it is the process that notices, not the server
-        pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
-        pool.acquire(PATIENCE_S).release()
-        relay.swallows = True
-        until(lambda: relay.connections > 1)
-        with pool.lease(PATIENCE_S):
-            pass
-        pool.close()
 
 
 def test_who_has_no_token_or_a_wrong_one_is_told_so():

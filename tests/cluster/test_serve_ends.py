@@ -70,12 +70,6 @@ def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     )
 
 
-def test_one_who_comes_to_the_page_is_told_so():
-    with Pool(["http://a/"]) as pool, pool.serve_page() as page:
-        why = r"without an answer; if it has TLS, .* not the port of its page"
-        assert re.search(why, why_not_connected(page.url.replace("http:", "balancer:"), why))
-
-
 @pytest.mark.parametrize(
     ("url", "why"),
     [

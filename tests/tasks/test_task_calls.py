@@ -51,7 +51,7 @@ async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(librar
     async with library.tasks() as start:
 
         async def call() -> None:
-            with pytest.raises(TimeoutError, match="did not answer"):
+            with pytest.raises(TimeoutError, match=r"of 60 s, of which 60 s had passed before it was asked"):
                 await pool.aio.call(_slow_at(library, "a", log=[]), deadline_s=60.0)
 
         start(call)
@@ -59,30 +59,6 @@ async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(librar
         now[0] = 59.99
         held.release()
     assert (pool.stats().acquired, pool.stats().failures, pool.stats().calls) == (2, 0, 1)
-    assert_nothing_lost(pool, 1)
-
-
-@BOTH
-async def test_a_time_limit_of_its_own_and_a_cancellation_from_outside_stay_so(
-    library,
-):
-    pool, began = _pool("a"), list[str]()
-
-    async def late(lease: Lease) -> None:
-        raise TimeoutError("its own")
-
-    async def slow(lease: Lease) -> None:
-        began.append(lease.endpoint.name)
-        await library.sleep(3600)
-
-    with pytest.raises(TimeoutError, match="its own"):
-        await pool.aio.call(late, deadline_s=60, attempts=1)
-    async with library.tasks() as start:
-        task = start(lambda: pool.aio.call(slow, deadline_s=60))
-        await task_until(library, lambda: bool(began))
-        task.cancel()
-    assert _ended_as(pool) == {"a": (2, 1)}
-    assert pool.stats().calls == 1
     assert_nothing_lost(pool, 1)
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import trio
 
 from balancer import Endpoint, Lease, Pool
 from tests.patience import PATIENCE_S
@@ -74,18 +73,6 @@ def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting, loop):
     assert not pool.engine.waits.places
     for task in tasks:  # else each is reported as destroyed while it was pending
         task._log_destroy_pending = False
-
-
-def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next():
-    """A run of trio ends no sooner than its tasks; what is left behind here is a place that nobody comes back to."""
-    from balancer.shells.tasks.parking import spot
-
-    async def main() -> Any:
-        return spot()
-
-    place = trio.run(main)
-    assert place.is_over
-    assert place.wake() is False
 
 
 @pytest.mark.more

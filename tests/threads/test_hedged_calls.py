@@ -10,7 +10,6 @@ from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Le
 from balancer.core.events import Ended, Event, Hedged
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.driver import CallDriver
 from tests.patience import PATIENCE_S
 from tests.threads.crew import in_background, in_time, until
 from tests.threads.interrupts import points
@@ -227,34 +226,3 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(made, least):
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
         assert in_time(pool.engine.budget.try_spend, f"interrupted at {where}") is True
     assert in_no_hand <= 2, "more than one for each lease"
-
-
-# -- whether there is a second call --------------------------------------------------------------------
-
-
-def _goes_on_alone(pool: Pool) -> None:
-    """Check that a slow call on `a` gets no company, though it was asked whether it shall."""
-    stage, asked, another = Stage("a", "b"), threading.Event(), CallDriver.another
-
-    def heard(call_: CallDriver) -> bool:
-        try:
-            return another(call_)
-        finally:
-            asked.set()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CallDriver, "another", heard)
-        thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-        assert asked.wait(_NEVER_S)
-        stage.go["a"].set()
-        thread.join(_NEVER_S)
-    assert came == ["a"]
-    assert not stage.started["b"].is_set()
-
-
-def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing():
-    pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
-    with pool.lease(exclude=["a"]):
-        _goes_on_alone(pool)
-    assert pool.stats().acquired == 2
-    assert pool.engine.budget.try_spend()

@@ -46,19 +46,6 @@ def test_time_alone_wakes_who_waits_for_the_only_endpoint(name):
     assert_nothing_lost(pool, 1)
 
 
-def test_what_is_due_earlier_wakes_earlier():
-    """The waiter's timer is for an hour; then something shorter comes up, while it sleeps."""
-    pool = pool_of("a", "b")
-    b = pool.acquire(timeout=0, exclude=["a"])
-    rest(pool, 3600.0, "a")
-    waiter = WaitingThread(pool)
-    b.hint = None
-    with suppress(EndpointOverloaded), b:
-        raise EndpointOverloaded("busy", retry_after_s=0.05)
-    waiter.join(_LONG_S)
-    assert waiter.ended_with == "b"
-
-
 def test_closing_the_pool_ends_the_wait_and_the_timer():
     pool = pool_of("a")
     before = timers()

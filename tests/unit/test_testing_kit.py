@@ -73,30 +73,6 @@ def test_a_walk_does_everything_and_can_be_repeated(name):
     assert walk.grants != random_walk(MAKERS[name], 3000, seed=2, thorough_every=1000).grants
 
 
-_REPLAY = """
-from tests.registered import MAKERS
-from tests.referee.walk import random_walk
-print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in sorted(MAKERS.items())])
-"""
-
-
-@pytest.mark.more
-def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed():
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", _REPLAY],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PATIENCE_S,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(runs) == 1
-    assert len(runs.pop()) > 1000
-
-
 def test_the_kit_but_for_conformance_does_without_hypothesis():
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"

@@ -1,21 +1,14 @@
 """A task that is cancelled, at whatever it waits for, keeps no lease; and tasks of trio are served as well."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
-from unittest import mock
 
 import httpx2
 import pytest
 import trio
 
-from balancer import AsyncBalancedTransport, Lease
-from balancer.core.attempt_plan import AttemptPlans
-from balancer.core.decisions import CallPolicy, Run
-from balancer.shells.driver import DeadlinePassed, ThreadDriver
-from balancer.shells.lease_request import LeaseRequest
-from balancer.testing.clock import ManualClock
+from balancer import AsyncBalancedTransport
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
 
@@ -70,28 +63,6 @@ def test_at_every_await_nothing_is_lost(script, waits):
         raise AssertionError("it never ends")
 
     assert asyncio.run(all_of_them()) > 3
-
-
-def test_a_deadline_says_how_much_of_it_was_a_wait():
-    """The pool's clock is told, so the wait is of the length that the text has."""
-    clock = ManualClock()
-    pool, _ = pool_of("a", clock=clock)
-    plans = AttemptPlans(CallPolicy(deadline_s=8.0), budget=None, rng=random.Random(1))
-
-    def late(run: Run, hand: list[Lease]) -> None:
-        hand.pop().release()
-        raise driver.overrun()
-
-    def waits(*_: Any) -> Lease:
-        clock.advance(6.5)
-        return taken
-
-    driver = ThreadDriver(pool.engine, plans, LeaseRequest(), late, sleep=clock.advance)
-    taken = pool.acquire()
-    with mock.patch.object(pool.engine, "acquire", waits), pytest.raises(DeadlinePassed) as told:
-        driver.run()
-    said = "a did not answer before the deadline of 8 s, of which 6.5 s had passed before it was asked; "
-    assert str(told.value).startswith(said)
 
 
 def test_tasks_of_trio():

@@ -17,7 +17,8 @@ from balancer.transports.adapter import BalancedAdapter
 from balancer.transports.clients import openai_http
 from balancer.transports.middleware import BalancedMiddleware
 from balancer.transports.sessions import RequestText
-from tests.unit.transports.file_servers import FileServer, serving
+from tests.apis.api import serving
+from tests.unit.transports.file_servers import FileServer, Served
 from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
 _HTTP = openai_http()
@@ -106,8 +107,10 @@ def test_a_server_may_name_the_session_in_a_header_or_a_cookie_of_its_answer(fac
 
 def test_requests_learns_ids_and_aiohttp_knows_sessions_by_header():
     files = [FileServer("a"), FileServer("b")]
-    with serving(files[0]) as a, serving(files[1]) as b:
-        pool, _ = pool_of(Endpoint(a, name="a"), Endpoint(b, name="b"), strategy="round_robin")
+    with serving(Served(files[0])) as a, serving(Served(files[1])) as b:
+        pool, _ = pool_of(
+            Endpoint(f"http://{a}/", name="a"), Endpoint(f"http://{b}/", name="b"), strategy="round_robin"
+        )
         with requests.Session() as session:
             session.trust_env = False
             session.mount("http://pool/", BalancedAdapter(pool, sessions=Sessions()))

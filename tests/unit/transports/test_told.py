@@ -151,16 +151,3 @@ def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face, stat
     said = Reply(status, {"Endpoint-Load-Metrics": "TEXT application_utilization=0.5"}, Steps())
     face.request(face.transport(pool, Inner(face.http, {"a": [said]}), attempts=1))
     assert seen == [0.5]
-
-
-def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face):
-    clock = ManualClock()
-    pool, ends = _counted("a", clock=clock)
-
-    def late(request: Any) -> Reply:
-        clock.advance(2.0)
-        assert pool.leases() == ()
-        return Reply(headers={"endpoint-load-metrics": "TEXT cpu_utilization=0.5"}, body=(_USED,))
-
-    assert face.request(face.transport(pool, Inner(face.http, {"a": [late]}), ttl_s=1.0)).content == _USED
-    assert (ends, _counts(pool)) == (["a ignored"], 100)
