@@ -13,8 +13,8 @@ from balancer.core.events import Ended, Event, Granted, Retried
 from balancer.shells.delivery import Delivery, Observation
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, until
-from tests.threads.interrupts import Interrupted, points
+from tests.threads.crew import crew, until
+from tests.threads.interrupts import points
 
 _TELLING = (
     "balancer/shells/delivery.py",
@@ -109,16 +109,3 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way():
         after = len(heard)
         pool.acquire(exclude={"a"}, timeout=PATIENCE_S).release()
         until(lambda heard=heard, after=after: len(heard) == after + 2)
-
-
-@pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
-def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds):
-    def interrupt(event: Event, /) -> None:
-        if isinstance(event, Granted) and event.lease_id == 1:
-            raise Interrupted
-
-    pool = Pool([Endpoint("a")], strategy="fifo")
-    pool.observe(interrupt, kinds)
-    with pytest.raises(Interrupted):
-        pool.acquire()
-    assert_nothing_lost(pool, 1)

@@ -319,16 +319,6 @@ def out_is_b(cooldown_s: float, clock: ManualClock, monkeypatch: pytest.MonkeyPa
     return place, Waits(place, monkeypatch)
 
 
-@pytest.mark.parametrize("deadline_s", [10.0, None])
-def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(deadline_s, clock, slept, monkeypatch):
-    place, waits = out_is_b(4.0, clock, monkeypatch)
-    fn = place.fn(EndpointOverloaded("busy", retry_after_s=60.0), "done")
-    assert call(place.pool.engine, fn, deadline_s=deadline_s) == "done"
-    assert place.went == ["a", "b"]
-    assert 2.0 <= waits.passed_s <= 4.0  # a cooldown is cut to between half and all of it
-    assert sum(slept) == 0.0
-
-
 def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(clock, slept, monkeypatch):
     place, waits = out_is_b(300.0, clock, monkeypatch)
     with pytest.raises(EndpointOverloaded) as caught:

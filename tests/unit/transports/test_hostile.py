@@ -5,13 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import requests
 from requests.models import PreparedRequest
 
 from balancer import Endpoint, Pool
 from balancer.endpoint import Outcome, outcome_of
 from balancer.transports.adapter import BalancedAdapter
-from tests.model_server import model_server
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
 
@@ -85,13 +83,6 @@ def test_an_answer_that_raises_gives_its_slot_back(face, what):
 
 
 @pytest.mark.parametrize("face", FACES)
-@pytest.mark.parametrize("error", [Hostile, Unreadable])
-def test_an_error_that_cannot_be_read_ends_its_lease(face, error):
-    pool, ends = _asks(face, Inner(face.http, {"a": [error()]}))
-    assert (pool.leases(), ends) == ((), ["a ignored"])
-
-
-@pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("what", ["method", "url", "headers", "extensions", "stream"])
 def test_a_request_that_raises_leaves_no_lease(face, what):
     pool, ends = pool_of("a")
@@ -118,21 +109,6 @@ def test_what_the_statuses_of_grpc_say_of_an_endpoint(code, outcome):
 
 
 # -- requests ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def model():
-    with model_server(tokens=7) as server:
-        yield server
-
-
-@pytest.mark.parametrize("what", ["path_url", "copy", "body", "method", "headers"])
-def test_a_request_of_requests_that_raises_leaves_no_lease(model, what):
-    pool, ends = pool_of(Endpoint(model.url, name="a"))
-    request = requests.Request("POST", "http://pool/", json={}).prepare()
-    with pytest.raises(Hostile):
-        BalancedAdapter(pool).send(_with(request, **{what: property(_raise, lambda *_: None)}))
-    assert (pool.leases(), set(ends) - {"a ignored"}) == ((), set())
 
 
 def test_a_request_of_another_library_is_refused_before_it_takes_a_slot():

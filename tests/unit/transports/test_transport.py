@@ -176,27 +176,6 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
     assert len(inner.sent) == 3
 
 
-@pytest.mark.parametrize("clients", [None, 600.0], ids=["no limit", "a long one"])
-def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face, clients):
-    pool, ends = pool_of("a", clock=lambda: 0.0)
-    seen: list[dict[str, Any]] = []
-
-    def look(request: Any) -> Reply:
-        limits = request.extensions["timeout"]
-        seen.append(dict(limits))
-        later.append(limits)
-        return Reply()
-
-    later: list[dict[str, Any]] = []
-    transport = face.transport(pool, _answers(face, a=[look]), deadline_s=5.0)
-    face.request(transport, timeout=face.http.Timeout(clients, connect=1.0))
-    lowered = {} if face.later else dict.fromkeys(("read", "write"), 5.0)  # a task is ended, and needs none
-    own = {"connect": 1.0, "read": clients, "write": clients, "pool": clients}
-    assert seen == [own | lowered]
-    assert later == [own], "the body is read by the client's own"
-    assert ends == ["a success"]
-
-
 # -- bodies that cannot be sent again ------------------------------------------------------------------
 
 
