@@ -115,6 +115,7 @@ def test_a_file_is_read_again_when_it_was_replaced_and_after_a_mistake(tmp_path)
     assert "cannot be read" in refusal(asked)
     path.write_text('["http://a:1"]')
     first = look(asked)
+    assert first.again_s == asked.options.every_s
     assert look(asked) is first, "it is not read again"
     other = tmp_path / "new"
     other.write_text('["http://b:1"]')
