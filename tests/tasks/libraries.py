@@ -90,7 +90,6 @@ class _ThreadFace:
     async def call(self, fn: Callable[[Lease], Awaitable[T]], **asked: Any) -> T:
         return await _blocking(lambda: self._pool.call(lambda lease: _driven(fn(lease)), **asked))
 
-
     async def forget(self) -> None:
         """Lease, and have the lease no more."""
         await _blocking(lambda: [self._pool.lease(5.0)].clear())

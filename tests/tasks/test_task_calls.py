@@ -62,6 +62,18 @@ async def test_an_endpoint_that_was_given_too_little_time_is_not_to_blame(librar
     assert_nothing_lost(pool, 1)
 
 
+@BOTH
+async def test_a_call_that_is_cancelled_from_outside_stays_so(library):
+    pool, log = _pool("a"), list[str]()
+    async with library.tasks() as start:
+        task = start(lambda: pool.aio.call(_slow_at(library, "a", log=log), deadline_s=60))
+        await task_until(library, lambda: pool.stats().acquired == 1)
+        task.cancel()
+    assert log == ["a ended, its lease had not"]
+    assert _ended_as(pool) == {"a": (1, 0)}
+    assert_nothing_lost(pool, 1)
+
+
 @pytest.mark.parametrize(
     ("fn", "said"),
     [

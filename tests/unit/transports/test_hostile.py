@@ -83,6 +83,12 @@ def test_an_answer_that_raises_gives_its_slot_back(face, what):
 
 
 @pytest.mark.parametrize("face", FACES)
+def test_an_error_that_cannot_be_read_ends_its_lease(face):
+    pool, ends = _asks(face, Inner(face.http, {"a": [Unreadable()]}))
+    assert (pool.leases(), ends) == ((), ["a ignored"])
+
+
+@pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("what", ["method", "url", "headers", "extensions", "stream"])
 def test_a_request_that_raises_leaves_no_lease(face, what):
     pool, ends = pool_of("a")
