@@ -171,52 +171,6 @@ def test_at_every_await_nothing_is_lost(scene, way, health, monkeypatch):
     assert asyncio.run(befall_at_each()) >= _LEAST[scene], "there were fewer awaits than that has"
 
 
-# -- at its deadline -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("hedge_after_s", [None, 0.0], ids=["alone", "hedged"])
-@pytest.mark.parametrize("also", [False, True], ids=["cut", "cut and cancelled"])
-def test_wherever_an_attempt_is_when_its_deadline_passes_nothing_is_lost(hedge_after_s, also, monkeypatch):
-    limits: list[asyncio.Timeout] = []
-    make = asyncio.timeout
-
-    def recorded(for_s: float | None) -> asyncio.Timeout:
-        limits.append(make(for_s))
-        return limits[-1]
-
-    async def fn(lease: Lease) -> str:
-        try:
-            for _ in range(4):
-                await asyncio.sleep(0)
-        finally:
-            await asyncio.sleep(0)  # it tidies up
-        return "done"
-
-    async def cut(after: int) -> str:
-        pool = Pool(["a", "b"], strategy="first", retries=RetrySettings(base_s=0.0, budget_ratio=10.0))
-        limits.clear()
-        task = asyncio.create_task(pool.aio.call(fn, deadline_s=3600.0, hedge_after_s=hedge_after_s))
-        for _ in range(1 + after):
-            await asyncio.sleep(0)
-        if not task.done():
-            limits[-1].reschedule(0.0)
-            if also:
-                task.cancel()
-        (end,) = await asyncio.gather(task, return_exceptions=True)
-        assert pool.leases() == (), f"cut after {after}"
-        assert [pool.acquire(0).endpoint.name for _ in range(2)] == ["a", "b"], f"cut after {after}"
-        return end if isinstance(end, str) else type(end).__name__
-
-    async def at_each() -> list[str]:
-        return [await cut(after) for after in range(12)]
-
-    monkeypatch.setattr(asyncio, "timeout", recorded)
-    ends = asyncio.run(at_each())
-    assert ends[0] == ("CancelledError" if also else "DeadlinePassed")
-    assert ends[-1] == "done"
-    assert set(ends) <= {"DeadlinePassed", "CancelledError", "done"}
-
-
 # -- at the very moment ----------------------------------------------------------------------------
 
 

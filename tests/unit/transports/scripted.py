@@ -175,14 +175,18 @@ class Face:
 
     def transport(self, pool: Pool, inner: Inner, **settings: Any) -> Any:
         """Return the transport of this kind."""
-        return _KINDS[self.later](pool, inner=inner, **settings)
+        return self.kind(pool, inner=inner, **settings)
+
+    @property
+    def kind(self) -> Any:
+        """The class of its transports."""
+        return AsyncBalancedTransport if self.later else BalancedTransport
 
 
-_KINDS: dict[bool, Any] = {False: BalancedTransport, True: AsyncBalancedTransport}
 FACES = [
     pytest.param(Face(http, later), id=f"{http.__name__} {'tasks' if later else 'threads'}")
     for http in (httpx2, httpx)
-    for later in _KINDS
+    for later in (False, True)
 ]
 
 

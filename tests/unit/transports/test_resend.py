@@ -59,7 +59,7 @@ def _sent(client: str, behave: Any, asked: dict[str, Any], **options: Any) -> tu
     with ExitStack() as stack:
         servers = [stack.enter_context(raw_server(each)) for each in (behave, _answers)]
         pool, _ = pool_of(*(Endpoint(server.url, name=name) for server, name in zip(servers, "ab", strict=True)))
-        (found,) = ask(client, pool, asked, **options)
+        found = ask(client, pool, asked, **options)
         return found, (servers[0].whole, servers[1].whole)
 
 

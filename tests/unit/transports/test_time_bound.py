@@ -95,7 +95,7 @@ def test_an_attempt_ends_at_its_deadline(slow, client):
         pool, ends = pool_of(Endpoint(url, name="a"), clock=_stands_still)
         asked = {"method": "POST", "data": _LARGE if "large" in slow else b"{}"}
         with _timed() as took:
-            (error,) = ask(client, pool, asked, deadline_s=_DEADLINE_S)
+            error = ask(client, pool, asked, deadline_s=_DEADLINE_S)
     assert type(error).__name__ == "ReadTimeout"
     assert str(error).startswith("a did not answer before the deadline of")
     assert error.request.url.host == "pool" if hasattr(error.request.url, "host") else "pool" in error.request.url
@@ -133,7 +133,7 @@ def test_what_comes_after_the_first_byte_has_no_deadline(client, monkeypatch):
     monkeypatch.setattr(exchange, "TimeBound", Ends)
     with raw_server(serve) as server:
         pool, ends = pool_of(Endpoint(server.url, name="a"))
-        (answer,) = ask(client, pool, {"method": "GET"}, deadline_s=LASTS_S)
+        answer = ask(client, pool, {"method": "GET"}, deadline_s=LASTS_S)
     assert (answer.status_code, answer.content, ends) == (200, b"ok", ["a success"])
 
 
@@ -179,12 +179,12 @@ def test_over_tls_as_well(client, tls):
 
     with raw_server(serve, tls) as server:
         pool, ends = pool_of(Endpoint(server.url, name="a"))
-        (answer,) = ask(client, pool, {"method": "POST", "data": large}, deadline_s=LASTS_S)
+        answer = ask(client, pool, {"method": "POST", "data": large}, deadline_s=LASTS_S)
     assert (answer.content == large, ends) == (True, ["a success"])
     for slow, data in (("drips its head", large), ("reads a large body slowly", _LARGE)):
         with raw_server(_SLOW[slow], tls) as server:
             pool, ends = pool_of(Endpoint(server.url, name="a"), clock=_stands_still)
             with _timed() as took:
-                (error,) = ask(client, pool, {"method": "POST", "data": data}, deadline_s=_DEADLINE_S)
+                error = ask(client, pool, {"method": "POST", "data": data}, deadline_s=_DEADLINE_S)
         assert str(error).startswith("a did not answer before the deadline of 0.1 s")
         assert (ends, took[0] < _MOST_S) == (["a failure"], True)
