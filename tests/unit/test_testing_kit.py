@@ -76,7 +76,7 @@ def test_a_walk_does_everything_and_can_be_repeated(name):
 def test_the_kit_but_for_conformance_does_without_hypothesis():
     script = (
         "import sys; sys.modules['hypothesis'] = None\n"
-        "import balancer.testing.checks, balancer.testing.clock, balancer.testing.nodes\n"
+        "import balancer.testing.checks, balancer.testing.clock, balancer.testing.doubles\n"
         "import balancer.testing.conformance"
     )
     run = subprocess.run(
