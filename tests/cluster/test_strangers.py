@@ -4,19 +4,16 @@ Each server allows few connections here, and several times as many strangers hol
 no limit of time ends, so that only the limit of their number helps; in the second one only the limits of time do.
 """
 
-import asyncio
 import os
 import resource
 import socket
 import ssl
-import threading
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
 import httpx2
 import pytest
-import uvicorn
 
 from balancer import Pool
 from balancer.cluster.protocol.messages import MemberId
@@ -25,15 +22,9 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.commands.serve import tls_of
 from balancer.observing.page import serving as page_serving
-from balancer.observing.page.connections import HttpServer
-from balancer.program import Execution, Status
-from balancer.sandbox.server.app import build_app, protocol_for
-from balancer.sandbox.server.load import ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
 from tests.cluster.serving import Serving, made_cert
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
-from tests.unit.sandbox.test_sandbox_server import Pretend
 
 MOST = 8  # connections that a server allows
 STRANGERS = 3 * MOST
@@ -118,36 +109,12 @@ def page_served(times_s, patch):
 
 
 @contextmanager
-def sandbox_served(times_s, patch):
-    settings = ServerSettings(
-        workers=1, connections=MOST, token=TOKEN, head_s=times_s, silent_s=times_s, body_s=times_s, answer_s=times_s
-    )
-    load = ServerLoad(settings.workers, settings.queue)
-    executor = Pretend(Execution(Status.FINISHED))
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        build_app(executor, settings, load), http=protocol_for(settings, load), ws="none", lifespan="off",
-        log_config=None, timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = HttpServer(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    try:
-        yield OfHttp(listener.getsockname()[1], "/v1/ping", "/metrics")
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
-        listener.close()
-
-
-@contextmanager
 def served(name, times_s, cert):
     with pytest.MonkeyPatch.context() as patch:
         servers = {
             "pool": partial(pool_served, cert=None),
             "pool over TLS": partial(pool_served, cert=cert),
             "page": page_served,
-            "sandbox": sandbox_served,
         }
         with servers[name](times_s, patch) as found:
             yield found
@@ -165,8 +132,10 @@ def _hello():
 
 
 _OPENING = encoded(Opening(VERSION, TOKEN, MemberId("a stranger", "1"), None))
-_GET = f"GET {{path}} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
-_POST = _GET.replace("GET", "POST", 1) + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+_HEAD = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+_GET = b"GET /state HTTP/1.1\r\n" + _HEAD
+_BODY = _HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+_UPGRADE = _GET + b"Connection: Upgrade\r\nUpgrade: "
 
 
 class Stop(NamedTuple):
@@ -185,20 +154,14 @@ class Stop(NamedTuple):
 
 
 _HTTP = {
-    "silent": lambda path, button: Stop(b""),
-    "half a head": lambda path, button: Stop(_GET.format(path=path).encode()[:-7]),
-    "after a first request": lambda path, button: Stop((_GET.format(path=path) + "\r\n").encode(), answered=True),
-    "half a second head": lambda path, button: Stop(
-        (_GET.format(path=path) + "\r\n").encode(), answered=True, more=_GET.encode()[:-7]
-    ),
-    "in a body": lambda path, button: Stop(_POST.format(path=button).encode()),
-    "in a body that nobody reads": lambda path, button: Stop(_POST.format(path=path).encode()),
-    "in an upgrade": lambda path, button: Stop(
-        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n").encode()
-    ),
-    "after an upgrade": lambda path, button: Stop(
-        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n").encode(), answered=True, more=b"PRI"
-    ),
+    "silent": Stop(b""),
+    "half a head": Stop(_GET[:-7]),
+    "after a first request": Stop(_GET + b"\r\n", answered=True),
+    "half a second head": Stop(_GET + b"\r\n", answered=True, more=_GET[:-7]),
+    "in a body": Stop(b"POST /admin/drain HTTP/1.1\r\n" + _BODY),
+    "in a body that nobody reads": Stop(b"POST /state HTTP/1.1\r\n" + _BODY),
+    "in an upgrade": Stop(_UPGRADE + b"websocket\r\nSec-WebSocket-Version: 13\r\n"),
+    "after an upgrade": Stop(_UPGRADE + b"h2c\r\n\r\n", answered=True, more=b"PRI"),
 }
 _POOL = {
     "silent": Stop(b""),
@@ -214,8 +177,7 @@ _POOL = {
 _STATES = {
     "pool": _POOL,
     "pool over TLS": _POOL,
-    "page": {name: make("/state", "/admin/drain") for name, make in _HTTP.items()},
-    "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
+    "page": _HTTP,
 }
 CASES = [(server, state) for server, states in _STATES.items() for state in states]
 
