@@ -48,29 +48,22 @@ class ControlStore:
 
     def get(self, name: str) -> str | None:
         """Return a text; None if there is none."""
-        try:
-            found: bytes | None = self._kv._internal_kv_get(name.encode(), namespace=_NAMESPACE)
-        except Exception as error:
-            raise _unreached(error) from None
+        found: bytes | None = self._ask(self._kv._internal_kv_get, name.encode())
         return None if found is None else found.decode()
 
     def put(self, name: str, text: str) -> None:
         """Write a text."""
-        try:
-            self._kv._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=_NAMESPACE)
-        except Exception as error:
-            raise _unreached(error) from None
+        self._ask(self._kv._internal_kv_put, name.encode(), text.encode(), overwrite=True)
 
     def drop(self, name: str) -> None:
         """Delete a text."""
+        self._ask(self._kv._internal_kv_del, name.encode())
+
+    def _ask(self, call: Callable[..., Any], *given: bytes, **options: bool) -> Any:
         try:
-            self._kv._internal_kv_del(name.encode(), namespace=_NAMESPACE)
+            return call(*given, namespace=_NAMESPACE, **options)
         except Exception as error:
-            raise _unreached(error) from None
-
-
-def _unreached(error: Exception) -> OSError:
-    return OSError(f"Ray's control store cannot be reached: {type(error).__name__}: {error}")
+            raise OSError(f"Ray's control store cannot be reached: {type(error).__name__}: {error}") from None
 
 
 class ActorClaim:

@@ -5,6 +5,7 @@ Decides how many problems are under way, what happens when a worker dies, and ho
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
@@ -58,7 +59,7 @@ class RayEngine:
             name = f"run-{secrets.token_hex(4)}"
             # The actor ends with this process, for any reason.
             pool = stack.enter_context(SharedPool(name, config=config, detached=False))
-            yield stack.enter_context(_Workers(config, pool, name))
+            yield _Workers(config, pool)
 
 
 class _Board:
@@ -81,32 +82,20 @@ class _Board:
 class _Workers:
     """Workers on a cluster, for one run. See `balancer.pipeline.running.remote.RemoteWorkers`."""
 
-    def __init__(self, config: Config, pool: SharedPool, name: str) -> None:
+    def __init__(self, config: Config, pool: SharedPool) -> None:
         import ray
 
         self.pool: Pool = pool
         self.at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._shared = pool
-        self._name = name
         self._config = ray.put(config)
         actor = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
         self._board = actor.remote()
         self._task = ray.remote(_judge).options(
             num_cpus=1, max_retries=_RETRIES, retry_exceptions=False, scheduling_strategy="SPREAD"
         )
-        self._heard: Callable[[WorkerProgress], None] | None = None
-        self._stopping: Callable[[], bool] = bool
         self._hearing = threading.Lock()
-        self._over = threading.Event()
-        self._listening = threading.Thread(target=self._listen, name="balancer-board", daemon=True)
-
-    def __enter__(self) -> "_Workers":
-        self._listening.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._listening.join(_ANSWER_S)
+        self._heard_s = 0.0
 
     def judge(
         self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
@@ -114,38 +103,33 @@ class _Workers:
         """Have a problem judged, and wait for the result. Return the reason as text if its workers died repeatedly."""
         import ray
 
-        self._heard, self._stopping = heard, stopping
         answer = self._task.remote(sent, self._config, self._shared, self._board)
         try:
+            while not ray.wait([answer], timeout=_LOOK_S)[0]:
+                self._hear(heard, stopping, every_s=_LOOK_S)
             came: RemoteResult = ray.get(answer)
         except ray.exceptions.RayTaskError as error:
             raise BalancerError(f"{sent.problem.id}: {last_line(error.cause or error)}") from error
         except ray.exceptions.RayError as error:
             return f"its worker died {_RETRIES + 1} times, the last time: {last_line(error)}"
-        with suppress(ray.exceptions.RayError):
-            self._hear()  # its progress comes before its end
+        self._hear(heard, stopping)  # its progress comes before its end
         return came
 
     def stats(self) -> Mapping[str, Any]:
         """Return the counters of the pool, over all processes, since its actor last started."""
         return self._shared.shared_stats()
 
-    def _listen(self) -> None:
-        """Pass the request to stop to the workers, and read their progress, again and again."""
+    def _hear(
+        self, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool], *, every_s: float = 0.0
+    ) -> None:
+        """Pass the request to stop to the workers, and read their progress, unless that was done since `every_s`."""
         import ray
 
-        while not self._over.wait(_LOOK_S):
-            with suppress(ray.exceptions.RayError):
-                self._hear()
-
-    def _hear(self) -> None:
-        import ray
-
-        with self._hearing:
-            told: list[WorkerProgress] = ray.get(self._board.take.remote(self._stopping()), timeout=_ANSWER_S)
-            for each in told:
-                if self._heard is not None:
-                    self._heard(each)
+        with self._hearing, suppress(ray.exceptions.RayError):
+            if time.monotonic() - self._heard_s >= every_s:
+                self._heard_s = time.monotonic()
+                for each in ray.get(self._board.take.remote(stopping()), timeout=_ANSWER_S):
+                    heard(each)
 
 
 # -- in a worker ----------------------------------------------------------------------------------------

@@ -16,13 +16,11 @@ from balancer.opening.pool import Pool
 from balancer.plugins.extras import require
 from balancer.settings.config import Config, load_config
 from balancer.settings.pool import TraceSettings
-from balancer.settings.rules import RetrySettings
 
-__all__ = ["NAMESPACE", "SharedPool", "last_line", "stop"]
+__all__ = ["SharedPool", "last_line", "stop"]
 
-NAMESPACE: Final = "balancer"
-"""Ray namespace of the pools' names. It is not a job's namespace, because all jobs share the pools."""
-
+# Ray namespace of the pools' names. It is not a job's namespace, because all jobs share the pools.
+_NAMESPACE: Final = "balancer"
 _TTL_S: Final = 10.0
 _ASK_S: Final = 4.0  # seconds for the actor to say where it is
 _GONE: Final = "make it again, with config="
@@ -35,14 +33,12 @@ class SharedPool(ConnectedPool):
     name. A process has one pool of each name, which lasts as long as the process.
 
     Args:
-        name: of the pool, within `namespace`.
+        name: of the pool.
         config: to create the pool from, or the path of its TOML file, read here; None: the pool must exist.
         ttl_s: seconds without contact after which a process loses its leases; None: as the pool has it, 10 for a new
             one.
-        namespace: of Ray.
         detached: whether the pool outlives the job that creates it; `stop` ends it.
         block: leases to ask for at once; see `Pool.connect`.
-        acquire_timeout_s, retries: as for a local pool; None: from the pool's config.
         within_s: seconds to wait for the pool.
 
     Raises:
@@ -58,11 +54,8 @@ class SharedPool(ConnectedPool):
         *,
         config: "Config | str | PathLike[str] | None" = None,
         ttl_s: float | None = None,
-        namespace: str = NAMESPACE,
         detached: bool = True,
         block: int = 1,
-        acquire_timeout_s: float | None = None,
-        retries: RetrySettings | None = None,
         within_s: float = 60.0,
     ) -> None:
         _ready(name)
@@ -72,19 +65,17 @@ class SharedPool(ConnectedPool):
             config = load_config(config)
         if config is not None and config.pool.connect is not None:
             raise config.located("pool.connect", ConfigError("a pool of Ray connects to no other server; leave it out"))
-        self._name, self._namespace = name, namespace
-        self._again = (name, namespace, block, acquire_timeout_s, retries)
-        actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
+        self._name, self._block = name, block
+        actor = _found(name) if config is None else _made(name, config, ttl_s, detached)
         self._actor = None if detached else actor  # without `detached`, the actor ends with its last handle
         found = _asked(actor, name, within_s)
         _compare(name, found, config, ttl_s)
-        timeout_s = found.acquire_timeout_s if acquire_timeout_s is None else acquire_timeout_s
         super().__init__(
             found.url,
             token=found.token,
             block=block,
-            acquire_timeout_s=timeout_s,
-            retries=retries or found.retries,
+            acquire_timeout_s=found.acquire_timeout_s,
+            retries=found.retries,
             within_s=within_s,
             seek=self._seek_again,
         )
@@ -93,7 +84,7 @@ class SharedPool(ConnectedPool):
         """Return where the pool is now, and its token. Raises NotConnected."""
         try:
             _ready(self._name)
-            found = _asked(_found(self._name, self._namespace), self._name, _ASK_S)
+            found = _asked(_found(self._name), self._name, _ASK_S)
         except ConfigError as error:
             raise NotConnected(_called(self._name), str(error)) from None
         self._url = found.url
@@ -110,12 +101,12 @@ class SharedPool(ConnectedPool):
         Raises:
             NotConnected: the actor does not answer.
         """
-        actor = _found(self._name, self._namespace)
+        actor = _found(self._name)
         stats: dict[str, Any] = _get(actor.stats.remote(), self._name, _ASK_S)
         return stats
 
     def __reduce__(self) -> Any:
-        return _of_this_process, self._again
+        return _of_this_process, (self._name, self._block)
 
     def __repr__(self) -> str:
         return f"<Pool {self._name!r} of Ray, at {self._url} {self._seat!r}>"
@@ -129,7 +120,7 @@ class SharedPool(ConnectedPool):
     add = drain = remove = update = set_strategy = reload = _refuse
 
 
-def stop(name: str, *, namespace: str = NAMESPACE) -> None:
+def stop(name: str) -> None:
     """End the pool of this name, for all processes. Its leases end within 0.8 of its TTL.
 
     Raises:
@@ -139,28 +130,22 @@ def stop(name: str, *, namespace: str = NAMESPACE) -> None:
     _ready(name)
     import ray
 
-    ray.kill(_found(name, namespace), no_restart=True)
+    ray.kill(_found(name), no_restart=True)
 
 
 # -- what unpickles -----------------------------------------------------------------------------------
 
-_Key = tuple[str, str, int, float | None, RetrySettings | None]
-_pools: dict[_Key, tuple[int, SharedPool]] = {}
+_pools: dict[tuple[str, int], tuple[int, SharedPool]] = {}  # by name and block, with the process that they are of
 _pools_lock = threading.Lock()
 
 
-def _of_this_process(
-    name: str, namespace: str, block: int, acquire_timeout_s: float | None, retries: RetrySettings | None
-) -> SharedPool:
+def _of_this_process(name: str, block: int) -> SharedPool:
     """Return this process's pool of this name; connect it if there is none."""
-    key = (name, namespace, block, acquire_timeout_s, retries)
     with _pools_lock:
-        process, pool = _pools.get(key, (0, None))
+        process, pool = _pools.get((name, block), (0, None))
         if pool is None or process != os.getpid() or pool._seat.closed:
-            pool = SharedPool(
-                name, namespace=namespace, block=block, acquire_timeout_s=acquire_timeout_s, retries=retries
-            )
-            _pools[key] = os.getpid(), pool
+            pool = SharedPool(name, block=block)
+            _pools[name, block] = os.getpid(), pool
         return pool
 
 
@@ -185,18 +170,18 @@ def _ready(name: str) -> None:
         )
 
 
-def _found(name: str, namespace: str) -> Any:
+def _found(name: str) -> Any:
     import ray
 
     try:
-        return ray.get_actor(name, namespace=namespace)
+        return ray.get_actor(name, namespace=_NAMESPACE)
     except ValueError:
-        raise ConfigError(f"{_called(name)}: there is none in the namespace {namespace!r}; {_GONE}") from None
+        raise ConfigError(f"{_called(name)}: there is none in the namespace {_NAMESPACE!r}; {_GONE}") from None
     except ray.exceptions.RayError as error:
         raise NotConnected(_called(name), last_line(error)) from None
 
 
-def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detached: bool) -> Any:
+def _made(name: str, config: Config, ttl_s: float | None, detached: bool) -> Any:
     """Return the actor of this name; create it if there is none."""
     import ray
 
@@ -216,12 +201,11 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     if config.trace is not None:  # the actor writes it; its current folder is another one
         path = str(Path(config.trace.path).absolute())
         only = only.model_copy(update={"trace": TraceSettings(path=path)})
-    given = PoolSource(f"{namespace}/{name}", only, ttl_s)
+    given = PoolSource(f"{_NAMESPACE}/{name}", only, ttl_s)
     options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
     try:
-        return (
-            ray.remote(PoolActor).options(name=name, namespace=namespace, get_if_exists=True, **options).remote(given)
-        )
+        actor = ray.remote(PoolActor).options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options)
+        return actor.remote(given)
     except ray.exceptions.RayError as error:
         raise NotConnected(_called(name), last_line(error)) from None
 
@@ -231,7 +215,7 @@ def _asked(actor: Any, name: str, within_s: float) -> Any:
     import ray
 
     if not hasattr(actor, "where") or not hasattr(actor, "stats"):
-        raise ConfigError(f"{_called(name)}: another actor has this name; give the pool another one, or a namespace=")
+        raise ConfigError(f"{_called(name)}: another actor has this name; give the pool another one")
     return _get(actor.where.remote(ray.get_runtime_context().get_node_id()), name, within_s)
 
 

@@ -13,7 +13,7 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.loading import names_of_strategy
 from balancer.plugins.registry import checked_options
 from balancer.strategy import ANY, Strategy
-from balancer.testing.nodes import WritableNode
+from balancer.testing.doubles import WritableNode
 from balancer.testing.watched import StrategyFactory
 
 __all__ = ["check_cost", "check_forgets", "check_name", "maker_of"]

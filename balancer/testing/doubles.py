@@ -1,9 +1,12 @@
-"""A lender that is never asked: it stands for a shell where a test makes the calls of the core itself."""
+"""Doubles to drive parts of the core by hand: a lender that is never asked, and a node that can be written to."""
+
+from typing import TYPE_CHECKING
 
 from balancer.answers import Load
 from balancer.endpoint import Lease, Outcome
+from balancer.strategy import Node
 
-__all__ = ["FakeLender"]
+__all__ = ["FakeLender", "WritableNode"]
 
 
 class FakeLender:
@@ -20,3 +23,10 @@ class FakeLender:
     def told(self, lease: Lease, load: Load) -> None:
         """Refuse, as `release`."""
         raise AssertionError("the test reports to the core by itself")
+
+
+class WritableNode(Node):
+    """A node without a ledger: its owner sets the slots in flight and the limit. The nodes of a pool are read-only."""
+
+    if not TYPE_CHECKING:  # a type checker lets every field be set
+        __setattr__ = object.__setattr__

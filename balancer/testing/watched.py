@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from balancer.endpoint import Outcome
 from balancer.strategy import Node, Request, Strategy
-from balancer.testing.nodes import WritableNode
+from balancer.testing.doubles import WritableNode
 
 __all__ = ["GrantRule", "StrategyFactory", "WatchedStrategy"]
 

@@ -17,7 +17,6 @@ from balancer.cluster.tcp.connection import CallerGate, MemberConnection
 from balancer.cluster.tcp.liveness import own_identity
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
-from tests.threads.interrupts import Interrupted
 
 __all__ = ["LONG_S", "OFFER", "WHO", "ConnectionScene", "reading_caller"]
 
@@ -39,11 +38,9 @@ class ScriptedParty:
         self.looks: list[tuple[bool, threading.Thread, float]] = []
         self.told: list[tuple[FromCoordinator, threading.Thread]] = []
         self.dues = 0
-        self.trap: BaseException | None = None  # for a caller who comes here
         self.opens: CallerGate | None = None  # when something is heard
 
     def heard(self, messages: Sequence[FromCoordinator]) -> None:
-        self._spring()
         if self.answers:
             self.says.append([self.answers.pop(0)])
         if self.opens is not None:
@@ -55,14 +52,8 @@ class ScriptedParty:
         self.dues += 1
 
     def out(self, again: bool) -> tuple[list[FromMember], float]:
-        self._spring()
         self.looks.append((again, threading.current_thread(), clock()))
         return (self.says.pop(0) if self.says else []), self.due_s()
-
-    def _spring(self) -> None:
-        if self.trap is not None and self.looks and threading.current_thread() is not self.looks[0][1]:
-            trap, self.trap = self.trap, None
-            raise trap
 
 
 class ScriptedPeer:
@@ -164,14 +155,11 @@ class ReadingCaller(threading.Thread):
     def __init__(self, scene: ConnectionScene) -> None:
         super().__init__(daemon=True)
         self.gate = CallerGate(scene.line)
-        self.got: bool | BaseException | None = None
+        self.got: bool | None = None
         self.start()
 
     def run(self) -> None:
-        try:
-            self.got = self.gate.wait(LONG_S)
-        except Interrupted as error:
-            self.got = error
+        self.got = self.gate.wait(LONG_S)
 
 
 def reading_caller(scene: ConnectionScene, peer: ScriptedPeer) -> ReadingCaller:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import re
-import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from balancer.commands.serve import ServedChanges
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving", "Swallowing", "made_cert", "why_not_connected"]
+__all__ = ["Command", "Serving", "made_cert", "why_not_connected"]
 
 
 def made_cert(folder: Path) -> tuple[Path, Path]:
@@ -170,54 +169,6 @@ class Command:
         self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
-
-
-class Swallowing:
-    """A relay to a port of this machine. Once it `swallows`, its first connection stays open and carries nothing.
-
-    Once it `swallows_answers`, that carries nothing back.
-    """
-
-    def __init__(self, port: int) -> None:
-        self.swallows = self.swallows_answers = False
-        self.connections = 0
-        self._to = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = [self._listening]
-        self.port: int = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                self._open += [near, far]
-                self.connections += 1
-                for one, other, back in ((near, far, False), (far, near, True)):
-                    threading.Thread(target=self._carry, args=(one, other, self.connections, back), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket, number: int, back: bool) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                if not (number == 1 and (self.swallows or (back and self.swallows_answers))):
-                    other.sendall(data)
-            other.shutdown(socket.SHUT_WR)
-
-    def cut(self) -> None:
-        """End the connections that there are."""
-        for each in self._open[1:]:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> "Swallowing":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for each in self._open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
 
 def why_not_connected(url: str, awaited: str) -> str:

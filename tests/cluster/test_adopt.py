@@ -39,16 +39,6 @@ def test_every_strategy_counts_what_it_has_not_picked(strategy):
     assert [core.acquire(Request(), 4.0) is not None for _ in range(5)] == [True, True, True, True, False]
 
 
-def test_what_is_more_than_the_limit_counts_too_and_delays_the_next_grant():
-    core = _core()
-    leases = [_adopted(core, "http://a/") for _ in range(3)]
-    others = Request(exclude=frozenset({"http://b/"}))
-    core.release(leases[0], Outcome.SUCCESS, 2.0)
-    assert core.acquire(others, 2.0) is None
-    core.release(leases[1], Outcome.SUCCESS, 3.0)
-    assert core.acquire(others, 3.0) is not None
-
-
 def test_it_counts_for_its_host_and_its_quota():
     core = _core(host_caps={"one": 2})
     _adopted(core, "http://a/", slots=2)
@@ -70,12 +60,3 @@ def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none():
     core.drain("http://b/", 1.0)
     _adopted(core, "http://b/")
     assert core.ledger.account("http://b/").in_flight == 1
-
-
-def test_it_ends_when_its_time_is_over():
-    core = _core()
-    lease = core.adopt("http://a/", 1, LeaseTerms(ttl_s=5.0), None, 1.0)
-    assert lease is not None
-    assert core.due_s == 6.0
-    core.tick(6.0)
-    assert lease.ended

@@ -1,8 +1,6 @@
 """The cluster protocol, case by case: each test is red when its rule is left out."""
 
 import random
-from functools import partial
-from math import inf
 
 import pytest
 
@@ -12,12 +10,10 @@ from balancer.cluster.protocol.messages import (
     MemberFrame,
     SessionStart,
 )
-from balancer.core.events import Added, Removed, TimedOut
-from balancer.endpoint import Endpoint, LeaseTerms, Outcome
-from balancer.errors import AcquireTimeout, LeaseError, PoolClosed, UnknownEndpoint
+from balancer.endpoint import LeaseTerms, Outcome
+from balancer.errors import LeaseError
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, World
-from tests.threads.interrupts import points
 
 
 def _world(*capacities, block=1):
@@ -92,15 +88,6 @@ def test_a_lease_goes_to_another_process_and_comes_back():
     assert row.busy_s == pytest.approx(3.0)
 
 
-def test_who_waits_longest_is_served_first_whatever_process_it_is_in():
-    world, first, second = _begun(2)
-    lease = _leased(world, first)
-    _ask(world, second)
-    _ask(world, first)
-    _give_back(world, first, lease)
-    assert (len(first.leases), len(second.leases)) == (0, 1)
-
-
 def test_all_that_a_request_has_reaches_the_coordinator():
     world, process = _begun(1, 1, 4)
     terms = LeaseTerms("sample 7", ttl_s=5.0)
@@ -116,19 +103,6 @@ def test_all_that_a_request_has_reaches_the_coordinator():
     assert world.core.ledger.account("http://1/").node.load == Load(cpu_utilization=0.5)
 
 
-def test_a_wait_that_is_given_up_says_how_long_it_was():
-    world, process, other = _begun(2, 1)
-    _leased(world, other)
-    world.ask(process, 3.0)
-    (waiter,) = process.waiting
-    world.pass_time(4.0, quick=True)
-    assert isinstance(waiter.error, AcquireTimeout)
-    assert waiter.error.waited_s == pytest.approx(3.0, abs=1e-3)
-    given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
-    assert given_up == [pytest.approx(3.0, abs=1e-3)]
-    assert process.member.tally.counts["timed_out"] == 1
-
-
 def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are_counted_apart_on_both_sides():
     world, process, other = _begun(2, 1)
     _leased(world, other)
@@ -141,68 +115,11 @@ def test_who_gives_up_and_who_waits_for_too_long_by_the_clock_of_the_process_are
         assert (counts["timed_out"], counts["cancelled"]) == (1, 2)
 
 
-def test_a_lease_whose_own_time_is_over_ends_in_its_process_too():
-    world, process = _begun(1)
-    lease = _leased(world, process, Request(terms=LeaseTerms(ttl_s=3.0)))
-    world.pass_time(2.9, quick=True)
-    assert not lease.ended
-    world.pass_time(TTL_S / 4, quick=True)
-    assert lease.ended
-    with pytest.raises(LeaseError, match="expired"):
-        process.member.release(lease, Outcome.SUCCESS, process.clock.at(world.t))
-
-
-def test_a_priority_goes_first():
-    world, process, other = _begun(2)
-    lease = _leased(world, process)
-    _ask(world, process)
-    _ask(world, other, priority=1)
-    _give_back(world, process, lease)
-    assert len(other.leases) == 1
-
-
-def test_who_is_out_of_service_is_known_everywhere():
-    world, process = _begun(1)
-    world.core.out_of_service = lambda: frozenset({"http://0/"})
-    world.pass_time(TTL_S / 4, quick=True)
-    assert process.member.out_of_service() == {"http://0/"}
-    world.coordinator.tick(world.coordinator_clock.at(world.t))
-    assert not world.coordinator.take_out(world.coordinator_clock.at(world.t))  # said once
-
-
 def test_who_comes_later_learns_who_is_out_of_service():
     world = _world()
     world.core.out_of_service = lambda: frozenset({"http://0/"})
     world.coordinator.tick(world.coordinator_clock.at(world.t))
     assert _process(world).member.out_of_service() == {"http://0/"}
-
-
-def _amend(world, process, without):
-    (waiter,) = process.waiting
-    request = Request(exclude=frozenset({without}))
-    world.hear(process, process.member.amend(waiter, request, process.clock.at(world.t)))
-    world.flush()
-
-
-def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now():
-    world, process, other = _begun(2, 1, 1)
-    first, second = _leased(world, other), _leased(world, other)
-    world.ask(process, request=Request(exclude=frozenset({first.endpoint.name})))
-    world.pass_time(1.0, quick=True)
-    _amend(world, process, second.endpoint.name)
-    world.talk()
-    _give_back(world, other, first)
-    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
-
-
-def test_a_request_may_be_amended_while_nothing_is_granted():
-    world, process = _begun(1, 1, 1)
-    world.restart_coordinator(forgets=True)
-    world.ask(process, 60.0, Request(exclude=frozenset({"http://0/"})))
-    world.pass_time(1.0, quick=True)
-    _amend(world, process, "http://1/")
-    world.pass_time(2 * TTL_S, quick=True)
-    assert [lease.endpoint.name for lease in process.leases] == ["http://0/"]
 
 
 def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch):
@@ -383,37 +300,7 @@ def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again():
     assert lease.ended, "the coordinator has it no more, so its member must not think so"
 
 
-def test_bye_frees_all_at_once():
-    world, process, other = _begun(2, 1)
-    lease = _leased(world, process)
-    world.ask(process)
-    (waiter,) = process.waiting
-    now = process.clock.at(world.t)
-    world.hear(process, process.member.close(now))
-    assert isinstance(waiter.error, PoolClosed)
-    with pytest.raises(PoolClosed):
-        process.member.acquire(Request(), now)
-    assert not process.member.gone
-    _give_back(world, process, lease)
-    assert process.member.gone
-    assert len(world.coordinator._sessions) == 1
-    _leased(world, other)
-
-
 # -- coordinators that die ----------------------------------------------------------------------------------
-
-
-def test_a_restart_of_the_coordinator_keeps_what_is_out():
-    world, process = _begun(1, 2, 1)
-    leases = [_leased(world, process) for _ in range(3)]
-    world.restart_coordinator()
-    assert _in_flight(world) == 0
-    world.pass_time(TTL_S / 4, quick=True)
-    assert _in_flight(world) == 3
-    assert not any(lease.ended for lease in leases)
-    for lease in leases:
-        _give_back(world, process, lease)
-    assert _in_flight(world) == 0
 
 
 def _states(world):
@@ -513,19 +400,6 @@ def test_a_claim_that_comes_after_the_grace_is_refused():
     assert _in_flight(world) == 0
 
 
-def test_who_waited_longest_before_the_restart_is_first_after_it():
-    world, first, second, third = _begun(3, 1)
-    lease = _leased(world, first)
-    world.ask(second, 100.0)
-    world.pass_time(1.0, quick=True)
-    _ask(world, third, 100.0)
-    world.restart_coordinator()
-    world.mail.reverse()
-    world.pass_time(TTL_S / 4, quick=True)
-    _give_back(world, first, lease)
-    assert (len(second.leases), len(third.leases)) == (1, 0)
-
-
 def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised():
     world, process, dead = _begun(2, 1)
     world.kill_member(dead)
@@ -546,109 +420,7 @@ def test_an_epoch_is_never_used_twice():
         world.restart_coordinator()
 
 
-def test_a_member_that_was_left_with_nothing_takes_a_coordinator_whose_clock_was_put_back():
-    world = _world(1)
-    world.epoch = 100
-    world.restart_coordinator()
-    process = _process(world)
-    world.kill_coordinator()
-    world.pass_time(TTL_S)
-    world.epoch = 50
-    world.start_coordinator(None)
-    world.ask(process, 100.0)
-    world.pass_time(3 * TTL_S, quick=True)
-    assert process.member.inside
-    assert len(process.leases) == 1
-
-
-def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say():
-    world, process = _begun(1, 1)
-    _leased(world, process)
-    world.hear(process, process.member.close(process.clock.at(world.t)))
-    assert not process.member.gone
-    _alone(world, process, TTL_S)
-    assert process.member.gone
-
-
 # -- blocks -------------------------------------------------------------------------------------------
-
-
-def test_a_closed_member_waits_for_nothing_and_is_never_due():
-    world, process = _begun(1, 1)
-    now = process.clock.at(world.t)
-    process.member.close(now)
-    assert process.member.due_s == -inf  # it has to say so
-    with pytest.raises(PoolClosed):
-        process.member.wait(Request(), now, now + 1.0, 0, lambda: None)
-    world.flush()
-    assert process.member.due_s == inf
-
-
-@pytest.mark.parametrize("given_up", [False, True])
-def test_an_interrupt_at_any_point_as_a_wait_ends_is_repaired(given_up):
-    for interrupt in points("balancer/cluster/protocol/", "balancer/core/", least=15):
-        world, process, other = _begun(2, 1)
-        lease = _leased(world, other)
-        _ask(world, process)
-        _ask(world, process)
-        member, waiting = process.member, list(process.waiting)
-        member.shells.append(waiting)
-        now = process.clock.at(world.t)
-        if given_up:
-            act = partial(member.cancel, waiting[0], now, timed_out=True)
-        else:
-            world.release(other, lease)
-            world.deliver(0)  # the release; the grant is on its way
-            grant = next(message for who, message, _ in world.mail if world.processes.get(who) is process)
-            world.mail.clear()
-            act = partial(member.receive, grant, now)
-        where = interrupt(act)
-        member.recover(now)
-        ended = member.ended()
-        waiting[:] = [waiter for waiter in waiting if not waiter.ended]
-        assert member.waiting == len(waiting), where
-        world.hear(process, ended)
-        world.flush()
-        world.talk()
-        if given_up:
-            world.release(other, lease)
-        _end_all(world, process)
-        assert (_in_flight(world), not process.waiting) == (0, True), where
-
-
-def _end_all(world, process):
-    """End all leases as they come, also those that an interrupt took from their caller."""
-    for _ in range(5):
-        now = process.clock.at(world.t)
-        while process.leases:
-            _give_back(world, process, process.leases[0])
-        process.member.abandon(list(process.member.out.values()), now)
-        world.flush()
-        world.talk()
-        world.pass_time(world.times.idle_s + 1.0, quick=True)
-
-
-def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_costs_the_rest_only(
-    monkeypatch,
-):
-    world, process = _begun(1, 4, block=4)
-    now = world.coordinator_clock.at(world.t)
-    with pytest.raises(UnknownEndpoint):
-        world.coordinator.change([lambda: world.core.remove("http://9/", now)], now)
-    acquire, asked = world.core.acquire, list[float]()
-
-    def fails(request, now):
-        asked.append(now)
-        if len(asked) == 2:
-            raise RuntimeError("cannot choose")
-        return acquire(request, now)
-
-    recovered = []
-    monkeypatch.setattr(world.core, "acquire", fails)
-    monkeypatch.setattr(world.core, "recover", recovered.append)
-    _leased(world, process)
-    assert (len(asked), recovered) == (2, asked[1:])
-    assert _in_flight(world) == 1
 
 
 def test_a_block_is_a_members_part_of_all_slots_at_most():
@@ -664,16 +436,6 @@ def test_a_block_is_a_members_part_of_all_slots_at_most():
     assert len(world.mail) == sent
 
 
-def test_who_asks_while_a_block_is_on_its_way_is_served_from_it():
-    world, process = _begun(1, 4, block=2)
-    world.ask(process)
-    world.deliver(0)
-    world.ask(process)
-    assert not process.leases
-    world.deliver(0)
-    assert len(process.leases) == 2
-
-
 def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits():
     world, first, second = _begun(2, 4, block=4)
     _leased(world, first)
@@ -686,31 +448,6 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits():
         _ask(world, second)
     assert len(second.leases) == 2
     assert (first.member.idle, second.member.idle) == (0, 0)
-
-
-def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits():
-    """The coordinator before knew that nobody used it; the one after has to ask."""
-    world, first = _begun(1, 4, block=4)
-    _leased(world, first)
-    assert first.member.idle == 3
-    second = _process(world)
-    world.restart_coordinator()
-    for who, process in world.processes.items():  # connected anew, before anything goes back by itself
-        said = process.member.take_out(process.clock.at(world.t), again=True)
-        world.mail += [(who, message, True) for message in said]
-    world.talk()
-    assert (first.member.idle, _in_flight(world)) == (3, 4)
-    _ask(world, second)
-    assert len(second.leases) == 1
-    assert first.member.idle == 0
-
-
-def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection():
-    """Its coordinator may be a new one, which grants nothing until all have told."""
-    world, process = _begun(1, 1)
-    now = process.clock.at(world.t)
-    assert process.member.take_out(now) == []
-    assert len(process.member.take_out(now, again=True)) == 1
 
 
 def test_a_stock_is_not_used_after_the_fence():
@@ -729,21 +466,6 @@ def test_a_grace_shorter_than_the_ttl_is_refused():
     with pytest.raises(ValueError, match=r"grace_s is 5.0; it must be at least ttl_s, 10, or left out"):
         ClusterTimes(10.0, 5.0)
     assert ClusterTimes(10.0).grace_s == 10.0
-
-
-def test_a_lease_ends_once_and_only_where_it_was_granted():
-    world, process, other = _begun(2, 2)
-    lease = _leased(world, process)
-    now = process.clock.at(world.t)
-    with pytest.raises(LeaseError, match="granted by another pool"):
-        other.member.release(lease, Outcome.SUCCESS, now)
-    with pytest.raises(TypeError, match="outcome is 'good'"):
-        process.member.release(lease, "good", now)
-    process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
-    with pytest.raises(LeaseError, match="ended by its id"):
-        process.member.release(lease, Outcome.SUCCESS, now)
-    with pytest.raises(LeaseError, match="this process does not hold it"):
-        process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
 
 
 # -- a coordinator that is changed while it runs -------------------------------------------------------------
@@ -768,16 +490,3 @@ def test_a_block_that_nobody_uses_goes_back_when_something_is_changed():
     world.talk()
     assert process.member.idle == 0
     assert _in_flight(world) == 1
-
-
-def test_another_url_of_the_same_name_is_another_endpoint():
-    world, process = _begun(1)
-    heard = process.member.journal
-    heard.wanted = frozenset({Added, Removed})
-    heard.happened.clear()
-    now = world.coordinator_clock.at(0.0)
-    moved = Endpoint("http://moved/", name="http://0/")
-    world.coordinator.change([lambda: world.core.update(moved, now)], now)
-    world.flush()
-    world.talk()
-    assert [type(event) for event in heard.happened] == [Removed, Added]

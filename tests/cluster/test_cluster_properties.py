@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import LeaseTerms, Outcome
 from balancer.strategy import Request
-from tests.cluster.world import TTL_S, World
+from tests.cluster.world import World
 from tests.registered import NAMES
 
 _IN_FULL = os.environ.get("BALANCER_STRESS") == "1"
@@ -149,7 +149,3 @@ def test_so_it_stays_in_long_lives(block):
 @pytest.mark.parametrize("strategy", NAMES)
 def test_so_it_does_around_every_strategy(strategy):
     life(7, 150, strategy=strategy, block=2)
-
-
-def test_ttl_is_that_of_the_docs():
-    assert TTL_S == 10.0

@@ -4,14 +4,12 @@ import select
 
 import pytest
 
-from balancer import PoolForked
 from balancer.cluster.protocol.messages import JoinRequest, MemberId, SessionOffer
 from balancer.cluster.tcp import connection as module
 from balancer.cluster.tcp.codec import Closing, encoded
 from tests.cluster.scripted import LONG_S, OFFER, WHO, ConnectionScene, reading_caller
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
-from tests.threads.interrupts import Interrupted
 
 _JOIN, _AGAIN = JoinRequest(WHO, 1.0), JoinRequest(WHO, 2.0)
 _LARGE = JoinRequest(MemberId("m" * 8_000_000, "1"), 1.0)  # more than sockets have room for
@@ -89,28 +87,6 @@ def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered
     assert scene.line.trouble == ""
 
 
-def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene):
-    peer = scene.connected()
-    scene.say(_LARGE)
-    scene.say(_JOIN)
-    assert peer.said(2) == [_LARGE, _JOIN]
-
-
-@pytest.mark.parametrize("connected", [True, False])
-def test_it_ends_when_nothing_is_left_to_say(scene, connected):
-    peer, dues = scene.connected(), scene.party.dues
-    if not connected:
-        scene.may_seek.clear()
-        peer.socket.close()
-        until(lambda: scene.party.dues > dues)
-    scene.party.says, scene.party.over = [[_JOIN]], True
-    scene.say()
-    if connected:
-        assert peer.said(1) == [_JOIN]
-        peer.assert_ends()
-    scene.assert_over()
-
-
 @pytest.mark.parametrize("last", [[_JOIN], [_LARGE, _JOIN]], ids=["little", "much"])
 def test_who_ends_it_says_what_is_left_to_say(scene, last):
     peer = scene.connected()
@@ -136,33 +112,3 @@ def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene, end
     caller.join(PATIENCE_S)
     assert caller.got is (end != "it is late")
     assert scene.reader(peer) is scene.thread
-
-
-@_CALLERS_READ
-def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene):
-    peer = scene.connected()
-    caller = reading_caller(scene, peer)
-    scene.party.trap = Interrupted()
-    peer.say(OFFER)
-    peer.assert_ends()
-    caller.join(PATIENCE_S)
-    assert isinstance(caller.got, Interrupted)
-    assert scene.reader(scene.connected()) is scene.thread
-
-
-@pytest.mark.parametrize("error", [Interrupted(), PoolForked(1)], ids=["interrupt", "fork"])
-def test_an_interrupt_of_a_caller_that_sends_begins_a_new_session_and_a_fork_does_not(scene, error):
-    peer = scene.connected()
-    scene.party.trap = error
-
-    def says():
-        scene.say()
-        return False  # the connection's own thread has looked just then
-
-    with pytest.raises(type(error)):
-        until(says)
-    if isinstance(error, Interrupted):
-        peer.assert_ends()
-        peer = scene.connected()
-    scene.say(_JOIN)
-    assert peer.said(1) == [_JOIN]

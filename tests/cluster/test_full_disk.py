@@ -59,16 +59,6 @@ def test_a_drain_that_cannot_be_written_down_is_told_and_written_later():
         assert not serving.records[-1].drained
 
 
-def test_a_record_of_a_shorter_ttl_lets_nobody_in():
-    """The next server would wait for so long only."""
-    last = CoordinatorRecord(0, _TTL_S / 2, None)
-    with (
-        Serving("http://a/", ttl_s=_TTL_S, last=last, trouble=_FULL) as serving,
-        pytest.raises(NotConnected, match="cannot be written"),
-    ):
-        Pool.connect(serving.url, within_s=PATIENCE_S)
-
-
 def test_who_is_not_written_down_gets_nothing_that_a_next_coordinator_would_give_again():
     """If it got a lease, a coordinator that restarts would not wait for it, and grant the slot twice."""
     world = World(random.Random(1), (1,))

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from itertools import count
 from unittest.mock import patch
 
@@ -17,7 +17,6 @@ from balancer.cluster.tcp.codec import WireError, encoded, read_from_member
 from balancer.core.hand_off import HandOff
 from balancer.endpoint import Hint, LeaseTerms, Outcome
 from balancer.strategy import Request
-from tests.cluster.serving import Serving
 from tests.cluster.told import Told
 
 _SLOTS = 4
@@ -55,17 +54,6 @@ def test_what_one_process_may_have_waiting_is_bounded_and_it_is_told_so():
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == [m.MOST_WAITING, 1], "others are not counted"
 
 
-def test_a_process_knows_the_bound_itself(monkeypatch):
-    monkeypatch.setattr("balancer.cluster.protocol.member.MOST_WAITING", 0)
-    with Serving("http://a/") as serving, Pool.connect(serving.url) as pool:
-        with pytest.raises(TooManyWaiters, match="of this process wait already"):
-            pool.acquire(1.0)
-        assert pool.stats().waiting == 0
-        monkeypatch.undo()
-        with pool.lease(30.0):
-            pass
-
-
 def test_who_says_much_at_once_is_heard_in_turns_with_the_others():
     """The server hears nobody while it handles what one process said."""
     told = _told()
@@ -80,17 +68,6 @@ def test_who_says_much_at_once_is_heard_in_turns_with_the_others():
         turns += 1
     assert turns >= 150
     assert [len(waits) for _, _, waits in told.coordinator.sessions()] == [0, 5000 - _SLOTS]
-
-
-def test_what_is_not_handled_yet_is_forgotten_with_the_session_and_said_before_it_leaves():
-    told = _told()
-    told.say(*_asks(1, 2000), m.MemberLeft())
-    assert told.coordinator.sessions() == []
-    told = _told()
-    told.coordinator.receive(told.frame(*_asks(1, 2000)), told.now)
-    told.coordinator.vanished(m.MemberId("a", "1"), told.now)
-    assert told.coordinator.due_s > told.now
-    assert told.coordinator.sessions() == []
 
 
 @pytest.mark.parametrize("how", ["it is gone", "all time out"])
@@ -180,16 +157,3 @@ def test_no_number_in_a_word_takes_the_pool_from_others(word, number):
         assert told.granted(told.say(asked, who="b")).shares, changed
         rows, _, _ = told.coordinator._core.counters(told.now)
         assert all(0.0 <= row.busy_s < 1e6 for row in rows), changed
-
-
-def test_tokens_of_a_lease_that_a_restarted_server_is_told_of_cannot_make_room_or_take_all():
-    held = m.ClaimedLease(_TOKEN, "http://a/", 1, None, -5, 1.0)
-    start = m.SessionStart(m.MemberId("a", "1"), 2, 1, 1.0, (held,))
-    with pytest.raises(WireError):
-        read_from_member(encoded(start)[4:])
-    core = _told(quotas={"q": QuotaSettings(tokens_per_min=_TOKENS, estimate=10)}).coordinator._core
-    lease = core.adopt("http://a/", 1, None, 2**63, 0.0)
-    assert lease is not None
-    (usage,) = core.quotas(0.0)
-    assert usage.tokens == 10
-    assert replace(held, tokens=None).tokens is None

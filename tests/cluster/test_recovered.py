@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from balancer import Outcome, Pool
+from balancer import Pool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -59,25 +59,3 @@ def test_who_waits_here_is_kept_when_a_step_of_the_server_fails():
             serving.change(_broken)
             assert serving.pool.stats().waiting == 2
             lease.release()
-
-
-def test_who_waits_elsewhere_gets_what_is_given_back_here():
-    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
-        lease = serving.pool.acquire()
-        with _waiting(serving, member):
-            lease.release()
-
-
-def test_a_slot_that_a_repair_hands_on_comes_to_who_waits_elsewhere(monkeypatch):
-    """The lease has ended when the call is cut short, so nobody but the repair serves the waiter."""
-    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
-        core = serving.pool.engine.core
-        lease = serving.pool.acquire()
-        with _waiting(serving, member):
-            with monkeypatch.context() as patched:
-                patched.setattr(core._queue, "hand_on", _interrupted)
-                patched.setattr(core._queue, "serve", _interrupted)
-                with pytest.raises(KeyboardInterrupt):
-                    core.release(lease, Outcome.SUCCESS, serving.pool.engine.clock())
-                serving.pool.engine.cut = True
-            serving.pool.stats()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from balancer import AcquireTimeout, BalancerError, LeaseError, NotConnected, Pool
+from balancer import AcquireTimeout, BalancerError, NotConnected, Pool
 from balancer.opening.connected import ConnectedPool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -34,24 +34,6 @@ def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now():
             pool.acquire(PATIENCE_S).release()
             assert set(asked) == {"balancer-seek"}, "asked by a thread of its own"
             pool.close()
-
-
-def test_who_waits_to_be_told_where_the_server_is_stops_in_time():
-    answer = threading.Event()
-
-    def seek():
-        assert answer.wait(PATIENCE_S)
-        raise NotConnected("the pool", "nowhere")
-
-    with Serving("http://a/", ttl_s=0.5) as serving:
-        pool = ConnectedPool(serving.url, seek=seek)
-        lease = pool.acquire(PATIENCE_S)
-        serving.stop()
-        until(lambda: lease.ended)
-        with pytest.raises(LeaseError, match="no contact with the coordinator"):
-            lease.release()
-        answer.set()
-        pool.close()
 
 
 def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short():

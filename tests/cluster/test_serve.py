@@ -1,10 +1,7 @@
 """`balancer serve` and `Pool.connect`: the face of a local pool, over a server in a thread of this process."""
 
-import asyncio
-import gc
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -17,8 +14,6 @@ from balancer import (
     BalancerError,
     ConfigError,
     Endpoint,
-    EndpointError,
-    LeaseError,
     NoEndpoint,
     NotConnected,
     Pool,
@@ -37,7 +32,7 @@ from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Granted, Queued
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config
-from tests.cluster.serving import Serving, Swallowing, made_cert, why_not_connected
+from tests.cluster.serving import Serving, made_cert, why_not_connected
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -60,32 +55,6 @@ def pool(served):
 # -- the face of a local pool --------------------------------------------------------------------------
 
 
-def test_a_lease_has_all_of_its_endpoint_and_the_server_knows_whose_it_is(served, pool):
-    with pool.lease(labels={"big"}, slots=2, holder="sample 7") as lease:
-        assert lease.endpoint == _A
-        assert lease.endpoint.headers["Authorization"] == "Bearer of a"
-        (row,) = served.pool.leases()
-        assert (row.endpoint, row.holder, row.slots) == ("http://a/", "sample 7", 2)
-        assert [row.holder for row in pool.leases()] == ["sample 7"]
-
-
-def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served, pool):
-    with Pool.connect(served.url) as other:
-        lease = other.acquire(labels={"big"}, slots=2)
-        with pytest.raises(AcquireTimeout):
-            pool.acquire(0.0, labels={"big"})
-        threading.Timer(0.05, lease.release).start()
-        with pool.lease(PATIENCE_S, labels={"big"}) as mine:
-            assert mine.endpoint.url == "http://a/"
-        with pytest.raises(LeaseError, match="ended"):
-            lease.release()
-
-
-def test_what_nobody_could_serve_is_said_at_once(pool):
-    with pytest.raises(NoEndpoint, match="labels \\['gpu'\\]"):
-        pool.acquire(labels={"gpu"})
-
-
 @pytest.mark.parametrize(
     "asked",
     [{"labels": {"\ud800"}}, {"exclude": {"\ud800"}}, {"only": "\ud800"}],
@@ -95,46 +64,6 @@ def test_what_cannot_be_sent_is_refused_and_the_connection_stays(pool, asked):
     with pytest.raises(ValueError, match=f"{what} has half of a character"):
         pool.acquire(PATIENCE_S, **asked)
     pool.acquire(PATIENCE_S, key="\ud800", holder="\ud800").release()
-
-
-def test_a_process_whose_name_cannot_be_sent_is_told_so(served):
-    with pytest.raises(ValueError, match="name has half of a character"):
-        Pool.connect(served.url, name="\ud800")
-
-
-def test_tasks_and_threads_share_it(served, pool):
-    async def one():
-        async with pool.aio.lease(PATIENCE_S) as lease:
-            await asyncio.sleep(0.001)
-            return lease.endpoint.url
-
-    async def many():
-        return await asyncio.gather(*(one() for _ in range(20)))
-
-    assert set(asyncio.run(many())) == {"http://a/", "http://b/"}
-
-
-def test_a_call_is_tried_elsewhere(served, pool):
-    seen = []
-
-    def fails_once(lease):
-        seen.append(lease.endpoint.url)
-        if len(seen) == 1:
-            raise EndpointError("down")
-        return "done"
-
-    assert pool.call(fails_once) == "done"
-    assert len(set(seen)) == 2
-
-
-def test_a_lease_that_nobody_has_any_more_is_found(served, pool):
-    def forget():
-        pool.lease(labels={"big"}, slots=2)
-
-    forget()
-    gc.collect()
-    with pool.lease(PATIENCE_S, labels={"big"}, slots=2):
-        pass
 
 
 def test_what_is_the_servers_is_refused(pool):
@@ -195,33 +124,6 @@ def test_a_restart_of_the_server_keeps_what_is_out():
             pool.close()
 
 
-def test_a_server_that_stays_away_ends_what_it_granted():
-    with Serving("http://a/", ttl_s=0.5) as serving:
-        pool = Pool.connect(serving.url)
-        lease = pool.acquire()
-        serving.stop()
-        until(lambda: lease.ended)
-        with pytest.raises(LeaseError, match="no contact with the coordinator"):
-            lease.release()
-        with pytest.raises(AcquireTimeout, match="no contact with the server of the pool") as found:
-            pool.acquire(0.01)
-        assert found.value.apart
-        pool.close()
-
-
-def test_a_connection_that_says_nothing_any_more_is_made_anew():
-    """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
-    with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
-        serving.server.silent_s = 10 * PATIENCE_S  # it is the process that notices, not the server
-        pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
-        pool.acquire(PATIENCE_S).release()
-        relay.swallows = True
-        until(lambda: relay.connections > 1)
-        with pool.lease(PATIENCE_S):
-            pass
-        pool.close()
-
-
 def test_who_has_no_token_or_a_wrong_one_is_told_so():
     with Serving("http://a/", token="the right one, long") as serving:
         for token in ("", "a wrong one"):
@@ -237,25 +139,6 @@ def test_nobody_there_is_an_error_in_time():
         port = reserved.getsockname()[1]
         with pytest.raises(NotConnected, match=f"balancer://127.0.0.1:{port}: not connected within 0.1 s"):
             Pool.connect(f"balancer://127.0.0.1:{port}", within_s=0.1)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x00\x01\x00\x00" + 65536 * b"x",
-        b"\x00\x00\x00\x02\x92\x01",
-        b"\x00\x00\x00\x01\xc1",
-    ],
-)
-def test_a_stranger_is_left(served, said):
-    with socket.create_connection(("127.0.0.1", served.port)) as stranger:
-        stranger.sendall(said)
-        stranger.shutdown(socket.SHUT_WR)
-        answer = b""
-        while data := stranger.recv(4096):
-            answer += data
-    assert not answer or b"not a message of a member" in answer
 
 
 @pytest.mark.needs("openssl")
@@ -379,18 +262,3 @@ def test_others_than_this_machine_need_a_token(tmp_path, monkeypatch):
     why = r"^cannot listen on 192\.0\.2\.1 port 0: it is not an address of this machine"
     with pytest.raises(ConfigError, match=why):
         serve(config, registry, options(host="192.0.2.1", token="0123456789abcdef"))
-
-
-def test_a_grant_that_was_lost_with_its_connection_comes_on_the_next_one():
-    """At once: by itself the server would send it again after a twentieth of the TTL."""
-    with (
-        Serving("http://a/", ttl_s=1e6) as serving,
-        Swallowing(serving.port) as relay,
-        Pool.connect(f"balancer://127.0.0.1:{relay.port}") as pool,
-        ThreadPoolExecutor(1) as threads,
-    ):
-        relay.swallows_answers = True
-        granted = threads.submit(pool.acquire, PATIENCE_S)
-        until(lambda: len(serving.pool.leases()) == 1)
-        relay.cut()
-        granted.result().release()

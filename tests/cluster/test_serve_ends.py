@@ -15,7 +15,6 @@ import pytest
 from balancer import NotConnected, Pool
 from balancer.cluster.protocol.messages import JoinRequest, MemberId
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
-from balancer.cluster.tcp.sniffing import LogLimiter
 from balancer.reporting.streams import never_waiting
 from tests.cluster.serving import Command, Serving, why_not_connected
 from tests.contracts.documents import ROOT
@@ -56,14 +55,6 @@ def joined(port, name):
     return connection
 
 
-def test_a_line_now_and_then():
-    seldom = LogLimiter(60.0)
-    assert [seldom.may("a", now) for now in (0.0, 1.0, 59.9, 60.0, 61.0)] == [True, False, False, True, False]
-    assert seldom.may("b", 1.0)
-    assert all(seldom.may(str(number), 2.0) for number in range(5000))
-    assert len(seldom._last) <= 1024
-
-
 def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     caplog,
 ):
@@ -77,12 +68,6 @@ def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     assert line.startswith(
         "closed a connection from 127.0.0.1: found TLS at the port of a pool; this server has no TLS"
     )
-
-
-def test_one_who_comes_to_the_page_is_told_so():
-    with Pool(["http://a/"]) as pool, pool.serve_page() as page:
-        why = r"without an answer; if it has TLS, .* not the port of its page"
-        assert re.search(why, why_not_connected(page.url.replace("http:", "balancer:"), why))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from balancer import BalancerError, NoEndpoint, Pool
+from balancer import BalancerError, Pool
 from balancer.observing.page.top import show
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -102,39 +102,6 @@ def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls):
     assert sum(seen[at("outcomes_total", endpoint=name, outcome="success")] for name in names) == 4
 
 
-def waits(pool, page):
-    """Begin a wait that the page shows; what it gets is in the list once the thread has ended."""
-    got = []
-    waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
-    waiter.start()
-    until(lambda: bool(state(page)["pool"]["waiting"]))
-    return waiter, got
-
-
-def test_what_a_button_brings_about_is_told_to_those_who_wait(urls):
-    server, page = urls
-    (first, second) = state(page)["endpoints"]
-    with Pool.connect(server) as pool:
-        assert press(page, "drain", second["id"], Authorization=RIGHT) == 200
-        held = [pool.acquire(), pool.acquire()]
-        waiter, got = waits(pool, page)
-        assert press(page, "restore", second["id"], Authorization=RIGHT) == 200
-        waiter.join(PATIENCE_S)
-        assert [lease.endpoint.url for lease in got] == ["http://127.0.0.1:2/?key=c4n4ry-q"]
-        assert press(page, "drain", first["id"], Authorization="Bearer wrong-wrong-wrong-wrong") == 401
-        assert press(page, "restore", first["id"], Authorization=RIGHT) == 409
-        held.append(pool.acquire())  # the last one
-        pressing = threading.Timer(0.3, lambda: press(page, "drain", second["id"], Authorization=RIGHT))
-        pressing.start()
-        with pytest.raises(NoEndpoint):
-            pool.acquire(exclude={held[0].endpoint.name})
-        pressing.join()
-        assert press(page, "restore", second["id"], Authorization=RIGHT) == 200
-        assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
-        for lease in (*held, *got):
-            lease.release()
-
-
 def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_path):
     config = tmp_path / "pool.toml"
     config.write_text(CONFIG)
@@ -151,15 +118,6 @@ def test_a_restart_puts_nothing_back_that_was_drained_and_shows_no_secret(tmp_pa
         assert press(page, "restore", second["id"], Authorization=RIGHT) == 200
     with serving(config, **environment) as (_, _, page):
         assert [each["state"] for each in state(page)["endpoints"]] == ["active", "active"]
-
-
-def test_a_page_that_cannot_listen_is_told_before_anything_is_served(urls, tmp_path):
-    (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://127.0.0.1:1/"\n')
-    port = urls[1].rsplit(":", 1)[1].strip("/")
-    command = [sys.executable, "-m", "balancer", "serve", "pool.toml", "--port", "0", "--page", port]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith(f"balancer: the page cannot listen on 127.0.0.1 port {port}: ")
 
 
 def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(tmp_path):

@@ -4,19 +4,16 @@ Each server allows few connections here, and several times as many strangers hol
 no limit of time ends, so that only the limit of their number helps; in the second one only the limits of time do.
 """
 
-import asyncio
 import os
 import resource
 import socket
 import ssl
-import threading
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
 import httpx2
 import pytest
-import uvicorn
 
 from balancer import Pool
 from balancer.cluster.protocol.messages import MemberId
@@ -25,15 +22,9 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.commands.serve import tls_of
 from balancer.observing.page import serving as page_serving
-from balancer.observing.page.connections import HttpServer
-from balancer.program import Execution, Status
-from balancer.sandbox.server.app import build_app, protocol_for
-from balancer.sandbox.server.load import ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
-from tests.cluster.serving import Command, Serving, made_cert
+from tests.cluster.serving import Serving, made_cert
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
-from tests.unit.sandbox.test_sandbox_server import Pretend
 
 MOST = 8  # connections that a server allows
 STRANGERS = 3 * MOST
@@ -118,36 +109,12 @@ def page_served(times_s, patch):
 
 
 @contextmanager
-def sandbox_served(times_s, patch):
-    settings = ServerSettings(
-        workers=1, connections=MOST, token=TOKEN, head_s=times_s, silent_s=times_s, body_s=times_s, answer_s=times_s
-    )
-    load = ServerLoad(settings.workers, settings.queue)
-    executor = Pretend(Execution(Status.FINISHED))
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        build_app(executor, settings, load), http=protocol_for(settings, load), ws="none", lifespan="off",
-        log_config=None, timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = HttpServer(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    try:
-        yield OfHttp(listener.getsockname()[1], "/v1/ping", "/metrics")
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
-        listener.close()
-
-
-@contextmanager
 def served(name, times_s, cert):
     with pytest.MonkeyPatch.context() as patch:
         servers = {
             "pool": partial(pool_served, cert=None),
             "pool over TLS": partial(pool_served, cert=cert),
             "page": page_served,
-            "sandbox": sandbox_served,
         }
         with servers[name](times_s, patch) as found:
             yield found
@@ -165,8 +132,10 @@ def _hello():
 
 
 _OPENING = encoded(Opening(VERSION, TOKEN, MemberId("a stranger", "1"), None))
-_GET = f"GET {{path}} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
-_POST = _GET.replace("GET", "POST", 1) + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+_HEAD = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+_GET = b"GET /state HTTP/1.1\r\n" + _HEAD
+_BODY = _HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+_UPGRADE = _GET + b"Connection: Upgrade\r\nUpgrade: "
 
 
 class Stop(NamedTuple):
@@ -185,20 +154,14 @@ class Stop(NamedTuple):
 
 
 _HTTP = {
-    "silent": lambda path, button: Stop(b""),
-    "half a head": lambda path, button: Stop(_GET.format(path=path).encode()[:-7]),
-    "after a first request": lambda path, button: Stop((_GET.format(path=path) + "\r\n").encode(), answered=True),
-    "half a second head": lambda path, button: Stop(
-        (_GET.format(path=path) + "\r\n").encode(), answered=True, more=_GET.encode()[:-7]
-    ),
-    "in a body": lambda path, button: Stop(_POST.format(path=button).encode()),
-    "in a body that nobody reads": lambda path, button: Stop(_POST.format(path=path).encode()),
-    "in an upgrade": lambda path, button: Stop(
-        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n").encode()
-    ),
-    "after an upgrade": lambda path, button: Stop(
-        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n").encode(), answered=True, more=b"PRI"
-    ),
+    "silent": Stop(b""),
+    "half a head": Stop(_GET[:-7]),
+    "after a first request": Stop(_GET + b"\r\n", answered=True),
+    "half a second head": Stop(_GET + b"\r\n", answered=True, more=_GET[:-7]),
+    "in a body": Stop(b"POST /admin/drain HTTP/1.1\r\n" + _BODY),
+    "in a body that nobody reads": Stop(b"POST /state HTTP/1.1\r\n" + _BODY),
+    "in an upgrade": Stop(_UPGRADE + b"websocket\r\nSec-WebSocket-Version: 13\r\n"),
+    "after an upgrade": Stop(_UPGRADE + b"h2c\r\n\r\n", answered=True, more=b"PRI"),
 }
 _POOL = {
     "silent": Stop(b""),
@@ -214,8 +177,7 @@ _POOL = {
 _STATES = {
     "pool": _POOL,
     "pool over TLS": _POOL,
-    "page": {name: make("/state", "/admin/drain") for name, make in _HTTP.items()},
-    "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
+    "page": _HTTP,
 }
 CASES = [(server, state) for server, states in _STATES.items() for state in states]
 
@@ -260,31 +222,6 @@ def test_strangers_who_stop_are_closed_in_time(server, state, cert):
         found.check()
 
 
-_FILES = 64
-_LIMITED = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
-
-
-@pytest.mark.needs("openssl")
-@pytest.mark.parametrize("tls", [False, True])
-def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(tls, cert, tmp_path):
-    config = tmp_path / "pool.toml"
-    config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
-    command = Command(config, ttl_s=_TTL_S, within=_LIMITED, tls=cert if tls else None)
-    connect = partial(Pool.connect, command.url, ca=cert[0] if tls else None, within_s=_WITHIN_S)
-    with ExitStack() as stack:
-        stack.callback(command.kill)
-        before = stack.enter_context(connect(name="before"))
-        lease = before.acquire(timeout=PATIENCE_S)
-        for number in range(3):
-            for _ in range(2 * _FILES):
-                stack.enter_context(socket.create_connection(("127.0.0.1", command.port), PATIENCE_S))
-            with connect(name=f"newcomer {number}") as newcomer, newcomer.lease(_WITHIN_S):
-                assert f"newcomer {number}" in config.with_name("pool.toml.state").read_text(encoding="utf-8")
-        assert not lease.ended
-        before.acquire(timeout=_WITHIN_S).release()
-        lease.release()
-
-
 @contextmanager
 def no_files_left():
     """Let this process open no file more."""
@@ -314,21 +251,6 @@ def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls, cert):
             assert silent.recv(1) == b""
 
 
-def test_when_no_file_is_left_and_all_are_members_it_is_one_line(caplog, monkeypatch):
-    monkeypatch.setattr(pool_server, "_AGAIN_S", 0.001)
-    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as newcomer:
-        with no_files_left():
-            newcomer.connect(("127.0.0.1", serving.port))
-            until(lambda: bool(caplog.records))
-        with Pool.connect(serving.url, token=TOKEN) as pool, pool.lease(PATIENCE_S):
-            pass
-    (line,) = caplog.records
-    assert line.getMessage().startswith(
-        "no open files are left (Too many open files), so new connections are refused; start"
-    )
-    assert line.exc_info is None
-
-
 # -- who gives way ------------------------------------------------------------------------------------
 
 
@@ -347,16 +269,6 @@ def test_the_longest_waiting_of_the_largest_crowd_gives_way():
         limit.serve(who)
     assert limit.surplus() is None  # nobody who is served gives way
     assert limit.served == len(limit) == 5
-
-
-def test_those_who_are_waited_for_have_a_limit_of_their_own():
-    limit = ConnectionLimit(100, 2)
-    for who in range(3):
-        limit.wait(who, "an opening", "a")
-    assert limit.surplus() == 0
-    limit.leave(0)
-    limit.leave(0)
-    assert (limit.surplus(), len(limit)) == (None, 2)
 
 
 @pytest.mark.parametrize(

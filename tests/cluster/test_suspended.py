@@ -1,6 +1,5 @@
 """A machine that sleeps for an hour with a server and its processes on it: the boot clock jumps, nothing else does."""
 
-import json
 import sys
 import threading
 import time
@@ -8,14 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from balancer import AcquireTimeout, BalancerError, Lease, Pool
+from balancer import BalancerError, Lease, Pool
 from balancer.cluster.tcp import clock as wire_clock
-from tests.cluster.serving import Command, Serving
+from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _HOUR_S = 3600.0
-_LONG_S = 1000.0  # shorter than the hour, longer than any test
 
 
 @pytest.fixture
@@ -65,47 +63,3 @@ def test_after_a_suspend_leases_have_ended_and_waiters_get_their_slots(suspend):
             with pool.lease(timeout=PATIENCE_S) as lease:
                 assert not lease.ended
         until(lambda: served.pool.leases() == ())
-
-
-def test_a_wait_whose_time_is_over_after_a_suspend_ends_soon(suspend):
-    """It does not sleep on for the rest of its time, by the clock that stood still."""
-    with Serving("http://a/", ttl_s=3.0) as served, Pool.connect(served.url) as pool:
-        taken = served.pool.acquire()  # by nobody who sleeps
-        came = []
-        thread = _asked(pool, _LONG_S, came)
-        until(lambda: served.pool.engine.core.waiting == 1)
-        suspend()
-        thread.join(PATIENCE_S)
-        assert isinstance(came[0], AcquireTimeout)
-        until(lambda: served.pool.engine.core.waiting == 0)  # else the slot is handed to who has gone
-        served.pool.release(taken)
-        with pool.lease(timeout=PATIENCE_S) as lease:
-            assert not lease.ended
-
-
-_HAS_SLEPT = f"""
-import runpy, sys, time
-real = time.clock_gettime
-time.clock_gettime = lambda kind: real(kind) + {_HOUR_S} * (kind == time.CLOCK_BOOTTIME)
-sys.argv = sys.argv[3:]
-runpy.run_module("balancer", run_name="__main__", alter_sys=True)
-"""
-
-
-def test_all_of_a_server_has_one_clock_on_a_machine_that_has_slept_before(tmp_path):
-    config, trace = tmp_path / "pool.toml", tmp_path / "trace.jsonl"
-    config.write_text(f'[trace]\npath = "{trace}"\n[[endpoints]]\nurl = "http://a/"\n')
-    server = Command(config, ttl_s=1.0, within=[sys.executable, "-c", _HAS_SLEPT])
-    try:
-        with Pool.connect(server.url) as pool, pool.lease():
-            pass
-        server.process.terminate()
-        server.process.wait(PATIENCE_S)
-    finally:
-        server.kill()
-    run, *others = map(json.loads, trace.read_text().splitlines())
-    times = {
-        f"{row['row']}.{name}": row[name] for row in others for name in ("at_s", "asked_s", "ended_s") if name in row
-    }
-    assert "attempt.asked_s" in times
-    assert {name: at_s for name, at_s in times.items() if not 0.0 <= at_s - run["clock_s"] < _HOUR_S / 2} == {}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from balancer import AsyncPool, ConfigError, Endpoint, NoEndpoint, Pool, PoolClosed, QuotaSettings, load_config
+from balancer import AsyncPool, ConfigError, Endpoint, NoEndpoint, Pool, PoolClosed, load_config
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
 from balancer.hookspecs import EndpointTemplate, Source, SourceAnswer, SourceError
@@ -124,16 +124,6 @@ def test_trouble_is_logged_once_and_shown_and_nothing_leaves_while_it_lasts(
     ]
 
 
-def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog):
-    caplog.set_level(logging.INFO, "balancer")
-    told = Told()
-    for _ in range(100):
-        told.discovery.heard(listed("a"))
-        told.discovery.failed(SourceError("no answer"))
-        told.wait(1.0)
-    assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
-
-
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog):
     told = Told()
     told.discovery.heard(listed("a"))
@@ -203,15 +193,6 @@ def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed(
         pool.discover(Mine)
 
 
-def test_a_grace_ends_while_the_source_waits_for_news(tmp_path):
-    file = tmp_path / "a.json"
-    file.write_text('["http://a", "http://b"]')
-    with Pool() as pool:
-        pool.discover("file", {"path": str(file), "every_s": 0.01}, grace_s=0.05, wait_s=PATIENCE_S)
-        file.write_text('["http://a"]')
-        until(lambda: [each.url for each in pool.endpoints()] == ["http://a"])
-
-
 @BOTH
 def test_tasks_go_on_while_the_first_answer_is_waited_for(library, tmp_path):
     file = tmp_path / "a.json"
@@ -258,28 +239,6 @@ def dns():
     server.close()
 
 
-def test_dns_that_lies_is_empty_or_silent_never_empties_a_pool(dns):
-    dns.addresses("10.0.0.1", "10.0.0.2")
-    options = dns.options | {"least_s": 0.01, "most_s": 0.01}
-    with Pool() as pool:
-        pool.discover("dns", options, wait_s=PATIENCE_S, grace_s=1e6)
-        assert pool.stats().sources[0].endpoints == 2
-
-        def urls():
-            return {each.host or "" for each in pool.endpoints()}
-
-        dns.addresses("203.0.113.9")  # lies
-        until(lambda: "203.0.113.9" in urls())
-        assert urls() == {"10.0.0.1", "10.0.0.2", "203.0.113.9"}, "the others have their grace"
-        dns.addresses()
-        until(lambda: pool.stats().sources[0].trouble == "it lists no endpoint")
-        dns.code = "NXDOMAIN"
-        until(lambda: pool.stats().sources[0].trouble == "pool.test does not exist in the DNS")
-        assert urls() >= {"10.0.0.1", "10.0.0.2"}
-        dns.addresses("10.0.0.1", "10.0.0.2")
-        until(lambda: pool.stats().sources[0].trouble == "")
-
-
 # -- a config -----------------------------------------------------------------------------------------
 
 CONFIG = """
@@ -324,17 +283,6 @@ def test_a_config_may_have_sources_and_no_endpoints(tmp_path):
 def test_a_mistake_in_a_config_is_a_line(more, line, tmp_path):
     with pytest.raises(ConfigError, match=re.escape(line)):
         load_config(_config(tmp_path, [], more), environ={"TOKEN": "t"})
-
-
-def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path):
-    config = load_config(_config(tmp_path, ["http://a"], "[discovery.x]\nsource = 'dns'\n"), environ={"TOKEN": "t"})
-    with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'dns', option host: is missing"):
-        Pool.from_config(config)
-
-
-def test_endpoints_of_a_quota_may_come_from_a_source():
-    with Pool(quotas={"q": QuotaSettings(requests_per_min=5)}) as pool:
-        pool.add(Endpoint("http://a", quota="q"))
 
 
 @contextmanager

@@ -84,11 +84,6 @@ def test_labels_of_prometheus_are_labels_and_some_have_a_meaning(tmp_path):
     )
 
 
-def test_a_file_names_who_is_gone(tmp_path):
-    (tmp_path / "a.json").write_text('{"endpoints": ["http://a:1"], "gone": ["http://b:1"]}')
-    assert look(source("file", path=str(tmp_path / "a.json"))).gone == {"http://b:1"}
-
-
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
@@ -120,6 +115,7 @@ def test_a_file_is_read_again_when_it_was_replaced_and_after_a_mistake(tmp_path)
     assert "cannot be read" in refusal(asked)
     path.write_text('["http://a:1"]')
     first = look(asked)
+    assert first.again_s == asked.options.every_s
     assert look(asked) is first, "it is not read again"
     other = tmp_path / "new"
     other.write_text('["http://b:1"]')
@@ -200,7 +196,3 @@ def test_half_an_answer_of_dns_is_none(dns):
 def test_wrong_options_are_a_line(options, why):
     with pytest.raises(ConfigError, match=f"source 'dns'.*{why}"):
         source("dns", **options)
-
-
-def test_a_dns_server_is_an_address():
-    assert "neither" in refusal(source("dns", host="a", port=1, servers=["dns.test"]))

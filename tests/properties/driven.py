@@ -12,7 +12,7 @@ from typing import Any
 from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from balancer.testing.nodes import WritableNode
+from balancer.testing.doubles import WritableNode
 
 __all__ = ["Driven", "Told"]
 

@@ -12,7 +12,7 @@ from balancer.endpoint import Endpoint
 from balancer.kit.deadlines import Deadline, Deadlines, bounded
 from balancer.kit.places import NOWHERE, Place, Places
 from balancer.strategy import ANY, Node, Request
-from balancer.testing.nodes import WritableNode
+from balancer.testing.doubles import WritableNode
 
 _URLS = "abcde"
 

@@ -75,14 +75,6 @@ def test_one_that_died_before_it_kept_anything_leaves_nothing_known():
     assert _claimed(kept, _Time()).last is None
 
 
-def test_pools_do_not_read_each_others_records():
-    kept = _Kept()
-    _claimed(kept, _Time()).keep(_RECORD)
-    last = _claimed(kept, _Time(), "q").last
-    assert last is not None
-    assert last.holders == frozenset()
-
-
 @pytest.mark.parametrize("call", range(1, 4))
 def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_between(call):
     kept = _Kept()
@@ -138,18 +130,6 @@ def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_o
     assert claim.sure
 
 
-def test_an_answer_counts_from_when_it_was_asked_for():
-    kept, time = _Kept(), _Time()
-    claim = _claimed(kept, time)
-
-    def passes():
-        time.now_s += 5.0
-
-    kept.before(1, passes)
-    assert claim.look()
-    assert not claim.sure
-
-
 def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once():
     kept = _Kept()
     claim = _claimed(kept, _Time())
@@ -161,28 +141,3 @@ def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once():
     assert not claim.look()
     assert claim.lost
     assert not claim.sure
-
-
-def test_an_older_answer_that_comes_later_shortens_nothing():
-    """Two threads look: one when it keeps a record, one again and again."""
-    kept, time = _Kept(), _Time()
-    claim = _claimed(kept, time)
-    time.now_s += 1.0
-
-    def looks_meanwhile():
-        time.now_s += 1.0
-        assert claim.look()
-
-    kept.before(1, looks_meanwhile)
-    assert claim.look()
-    time.now_s += 1.5
-    assert claim.sure
-
-
-def test_what_nobody_reads_any_more_is_dropped():
-    kept = _Kept()
-    _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset(), frozenset({"http://a/"})))
-    second = _claimed(kept, _Time())
-    assert second.last is not None
-    second.keep(_RECORD)
-    assert len(kept.texts) == 2

@@ -135,14 +135,6 @@ def test_the_actor_writes_the_trace_of_all_processes(cluster, tmp_path, monkeypa
     stop("traced")
 
 
-def test_settings_of_the_config_are_everybodys(cluster):
-    config = _config(pool={"acquire_timeout_s": 0.25}, retries={"base_s": 0.07})
-    with SharedPool("settings", config=config), SharedPool("settings") as other:
-        assert other.engine.acquire_timeout_s == 0.25
-        assert other.engine.retries.base_s == 0.07
-    stop("settings")
-
-
 def test_mistakes_are_a_line_each(cluster, monkeypatch):
     with pytest.raises(ConfigError, match="the pool 'nobody' of Ray: there is none in the namespace 'balancer'"):
         SharedPool("nobody")
@@ -229,18 +221,6 @@ def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_noth
         pool.acquire(0.05)
     for lease in leases:
         lease.release()
-
-
-def test_a_process_between_two_tasks_finds_the_actor_again(pool):
-    """The worker of a task idles, with its pool: nobody calls Ray from its main thread while the actor is restarted."""
-    task = ray.remote(_takes).options(max_retries=0)
-    (before, _) = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
-    _kill_actor(pool)
-    seen = set()
-    for _ in range(20):
-        pid, _ = ray.get(task.remote(pool, 0.0), timeout=PATIENCE_S)
-        seen.add(pid)
-    assert before in seen
 
 
 def test_a_pool_that_is_ended_is_over_for_all_and_can_be_made_anew(cluster):

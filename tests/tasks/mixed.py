@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -31,8 +33,8 @@ from balancer import (
     Pool,
     RetrySettings,
 )
-from balancer.shells.lease_request import LeaseArguments
 from tests.patience import PATIENCE_S
+from tests.tasks.libraries import Threads
 from tests.threads.crew import crew
 
 __all__ = ["KNOWN", "MOST", "InTime", "Mixed", "Sleep", "changed", "memory_mb", "mixed", "ruled_pool"]
@@ -177,7 +179,8 @@ def mixed(
 
     def work(number: int) -> None:
         if number < threads:
-            _thread(scene, number)
+            face = Threads.face(pool)
+            Threads.run(lambda: _caller(scene, "threads", face, Threads.sleep, None, number))
         elif number < threads + 2:
             asyncio.run(_asyncio_loop(scene, number, tasks))
         else:
@@ -240,75 +243,6 @@ def _outcome(rng: random.Random) -> Outcome | None:
     return rng.choice((None, None, None, *Outcome))
 
 
-def _asked(rng: random.Random) -> LeaseArguments:
-    return {"priority": rng.randint(-1, 1), "slots": rng.choice((1, 1, 2))}
-
-
-def _failing(rng: random.Random) -> None:
-    if rng.random() < 0.3:
-        raise EndpointError("down")
-
-
-def _counted(scene: _Scene, number: int) -> tuple[random.Random, Counter[str]]:
-    return random.Random(scene.seed * 1000 + number), Counter()
-
-
-# -- threads ---------------------------------------------------------------------------------------
-
-
-def _thread(scene: _Scene, number: int) -> None:
-    rng, ends = _counted(scene, number)
-    draw, odd, pool = rng.random, scene.odd, scene.pool
-    while scene.more():
-        try:
-            if draw() >= odd:
-                with pool.lease() as lease:
-                    scene.enter(lease)
-                    scene.leave(lease)
-                ends["plain"] += 1
-            else:
-                ends[_odd_in_thread(scene, rng)] += 1
-        except AssertionError as error:
-            scene.mixed.violations.append(str(error))
-        except Exception as error:
-            ends[type(error).__name__] += 1
-    scene.add("threads", ends)
-
-
-def _odd_in_thread(scene: _Scene, rng: random.Random) -> str:
-    def hold(lease: Lease) -> None:
-        scene.enter(lease)
-        time.sleep(rng.choice(_HOLDS_S))
-        scene.leave(lease)
-
-    way = rng.randrange(5)
-    if way == 0:
-        with scene.pool.lease(rng.choice(_WAITS_S), priority=rng.randint(-1, 1), slots=rng.choice((1, 1, 2))) as lease:
-            hold(lease)
-            lease.outcome = _outcome(rng)
-        return "block"
-    if way == 1:
-        lease = scene.pool.acquire(5.0)
-        hold(lease)
-        lease.release(_outcome(rng))
-        return "acquire"
-    if way == 2 and scene.forgets:
-        scene.pool.lease(5.0)
-        return "forgotten"
-
-    def fn(lease: Lease) -> None:
-        if way == 4:  # a loser runs on though its lease has ended
-            time.sleep(rng.choice(_HOLDS_S))
-        else:
-            hold(lease)
-        _failing(rng)
-
-    scene.pool.call(fn, deadline_s=5.0, hedge_after_s=0.0005 if way == 4 else None)
-    return "hedged call" if way == 4 else "call"
-
-
-# -- tasks -----------------------------------------------------------------------------------------
-
 Sleep = Callable[[float], Awaitable[object]]
 
 
@@ -316,9 +250,8 @@ async def _asyncio_loop(scene: _Scene, number: int, tasks: int) -> None:
     def in_time(seconds: float) -> asyncio.Timeout:
         return asyncio.timeout(seconds)
 
-    await asyncio.gather(
-        *(_task(scene, number * 100 + each, asyncio.sleep, in_time, TimeoutError, "asyncio") for each in range(tasks))
-    )
+    each = partial(_caller, scene, "asyncio", scene.pool.aio, asyncio.sleep, in_time)
+    await asyncio.gather(*(each(number * 100 + task) for task in range(tasks)))
 
 
 class InTime:
@@ -337,30 +270,37 @@ class InTime:
 async def _trio_loop(scene: _Scene, number: int, tasks: int) -> None:
     async with trio.open_nursery() as nursery:
         for each in range(tasks):
-            nursery.start_soon(_task, scene, number * 100 + each, trio.sleep, InTime, trio.TooSlowError, "trio")
+            nursery.start_soon(_caller, scene, "trio", scene.pool.aio, trio.sleep, InTime, number * 100 + each)
 
 
-async def _task(
-    scene: _Scene, number: int, sleep: Sleep, in_time: Callable[[float], object], late: type[Exception], caller: str
+# -- what a thread or a task does ------------------------------------------------------------------
+
+
+async def _caller(
+    scene: _Scene, caller: str, face: Any, sleep: Sleep, in_time: Callable[[float], Any] | None, number: int
 ) -> None:
-    rng, ends = _counted(scene, number)
-    draw, odd, aio = rng.random, scene.odd, scene.pool.aio
+    """Ask again and again. `in_time`: cancels what is in its block when the time is up; a thread has none."""
+    rng, ends = random.Random(scene.seed * 1000 + number), Counter[str]()
+    draw, odd, where = rng.random, scene.odd, ", in a task" if in_time else ""
     while scene.more():
         try:
             if draw() >= odd:
-                async with aio.lease() as lease:
+                async with face.lease() as lease:
                     scene.enter(lease)
                     scene.leave(lease)
-                ends["plain, in a task"] += 1
-                if draw() < 0.02:
+                ends[f"plain{where}"] += 1
+                if in_time and draw() < 0.02:
                     await sleep(0)  # a loop is shared
-            elif draw() < 0.3:
+            elif in_time and draw() < 0.3:
                 async with in_time(rng.choice(_HOLDS_S)):  # cancelled wherever it is then
-                    await _odd_in_task(scene, rng, sleep)
+                    await _oddly(scene, face, rng, sleep)
                 ends["in time"] += 1
+            elif not in_time and scene.forgets and draw() < 0.2:
+                await face.forget()
+                ends["forgotten"] += 1
             else:
-                ends[await _odd_in_task(scene, rng, sleep)] += 1
-        except late:
+                ends[await _oddly(scene, face, rng, sleep) + where] += 1
+        except (TimeoutError, trio.TooSlowError):
             ends["cancelled"] += 1
         except AssertionError as error:
             scene.mixed.violations.append(str(error))
@@ -369,7 +309,7 @@ async def _task(
     scene.add(caller, ends)
 
 
-async def _odd_in_task(scene: _Scene, rng: random.Random, sleep: Sleep) -> str:
+async def _oddly(scene: _Scene, face: Any, rng: random.Random, sleep: Sleep) -> str:
     async def hold(lease: Lease) -> None:
         scene.enter(lease)
         try:
@@ -377,28 +317,27 @@ async def _odd_in_task(scene: _Scene, rng: random.Random, sleep: Sleep) -> str:
         finally:
             scene.leave(lease)
 
-    aio, way = scene.pool.aio, rng.randrange(4)
-    if way == 0:
-        async with aio.lease(
-            rng.choice((0.0, 0.0005, 5.0)), priority=rng.randint(-1, 1), slots=rng.choice((1, 1, 2))
-        ) as lease:
+    way = rng.choice(("block", "acquire", "call", "hedged call"))
+    if way == "block":
+        asked = {"priority": rng.randint(-1, 1), "slots": rng.choice((1, 1, 2))}
+        async with face.lease(rng.choice(_WAITS_S), **asked) as lease:
             await hold(lease)
             lease.outcome = _outcome(rng)
-        return "block, in a task"
-    if way == 1:
-        lease = await aio.acquire(5.0)
+    elif way == "acquire":
+        lease = await face.acquire(5.0)
         try:
             await hold(lease)
         finally:
             lease.release(_outcome(rng))
-        return "acquire, in a task"
+    else:
 
-    async def fn(lease: Lease) -> None:
-        if way == 3:  # a loser's lease has ended before it hears of it
-            await sleep(rng.choice(_HOLDS_S))
-        else:
-            await hold(lease)
-        _failing(rng)
+        async def fn(lease: Lease) -> None:
+            if way == "call":
+                await hold(lease)
+            else:  # a loser goes on when its lease has ended
+                await sleep(rng.choice(_HOLDS_S))
+            if rng.random() < 0.3:
+                raise EndpointError("down")
 
-    await aio.call(fn, deadline_s=5.0, hedge_after_s=0.0005 if way == 3 else None)
-    return "hedged call, in a task" if way == 3 else "call, in a task"
+        await face.call(fn, deadline_s=5.0, hedge_after_s=0.0005 if way == "hedged call" else None)
+    return way

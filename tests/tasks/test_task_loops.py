@@ -11,9 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import trio
 
-from balancer import Endpoint, Lease, LeaseError, Pool
+from balancer import Endpoint, Lease, Pool
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import in_flight
 from tests.threads.crew import assert_nothing_lost, until
@@ -76,18 +75,6 @@ def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting, loop):
         task._log_destroy_pending = False
 
 
-def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next():
-    """A run of trio ends no sooner than its tasks; what is left behind here is a place that nobody comes back to."""
-    from balancer.shells.tasks.parking import spot
-
-    async def main() -> Any:
-        return spot()
-
-    place = trio.run(main)
-    assert place.is_over
-    assert place.wake() is False
-
-
 @pytest.mark.more
 @_BY_REFERENCES
 def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back():
@@ -105,17 +92,6 @@ def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back():
     _forget_in_silence(scene)
     assert in_flight(pool) == 0
     assert got == []
-
-
-def test_a_slot_of_a_task_whose_loop_stands_still_ends_with_its_time(loop):
-    pool, got = Pool(["a"]), list[Lease]()
-    task = loop.create_task(_takes(pool, got, ttl_s=0.05))
-    _run_a_little(loop)
-    with pool.lease(timeout=PATIENCE_S):
-        assert got[0].ended
-    task.cancel()
-    with suppress(asyncio.CancelledError), pytest.raises(LeaseError):
-        loop.run_until_complete(task)
 
 
 # -- who has a lease -------------------------------------------------------------------------------
@@ -238,6 +214,3 @@ def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_ca
 
 async def _hangs(lease: Lease) -> None:
     await asyncio.sleep(3600)
-
-
-# -- forks -----------------------------------------------------------------------------------------

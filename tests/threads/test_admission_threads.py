@@ -1,12 +1,10 @@
 """64 threads on quotas and groups: not one call more than a quota has in any minute, and nobody is left waiting."""
 
 import threading
-from collections import Counter
 
 from balancer import Endpoint, Pool, QuotaSettings
 from balancer.core.quotas import WINDOW_S
 from balancer.errors import AcquireTimeout
-from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
 _CALLERS = 64
@@ -52,24 +50,3 @@ def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute():
     assert most_calls <= calls
     assert most_tokens <= tokens
     assert most_calls == calls or most_tokens > tokens - 15  # and there is nothing left over that could be used
-
-
-def test_64_callers_who_settle_wait_their_turn_and_are_all_served():
-    pool = Pool([Endpoint("http://a/", capacity=8, quota="key")], quotas={"key": QuotaSettings(tokens_per_min=100)})
-    done = Counter[int]()
-
-    def call(number: int) -> None:
-        for _ in range(5):
-            with pool.lease(timeout=PATIENCE_S, tokens=20) as lease:
-                lease.used(tokens=0)
-                done[number] += 1
-
-    crew(_CALLERS, call)
-    assert done.total() == _CALLERS * 5
-    assert pool.stats().waiting == 0
-
-
-def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_enough():
-    pool = Pool([Endpoint("http://low/"), Endpoint("http://high/", group=1)], spill_after_s=0.05)
-    pool.acquire(timeout=0)
-    assert pool.acquire(timeout=PATIENCE_S).endpoint.url == "http://high/"

@@ -44,18 +44,6 @@ def test_two_updates_at_once_are_both_kept():
     assert (endpoint.capacity, endpoint.weight) == (3, 2.0)
 
 
-def test_an_update_of_an_endpoint_that_came_back_under_another_spec_keeps_the_rest_of_that():
-    pool = Pool([Endpoint("a", labels=frozenset({"old"}))])
-
-    def come_back() -> None:
-        pool.drain("a")
-        pool.add(Endpoint("a", labels=frozenset({"new"})))
-
-    pool.engine.lock = _Overtaken(pool.engine.lock, come_back)
-    pool.update("a", capacity=2)
-    assert pool.acquire(timeout=0).endpoint.labels == {"new"}
-
-
 # -- the timer -----------------------------------------------------------------------------------------
 
 

@@ -5,17 +5,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
-from balancer import Endpoint, LeaseError, Pool
-from balancer.core.events import Ended, Event, Expired, Granted, Retried
+from balancer import Endpoint, Pool
+from balancer.core.events import Ended, Event, Granted, Retried
 from balancer.shells.delivery import Delivery, Observation
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, until
-from tests.threads.interrupts import Interrupted, points
+from tests.threads.crew import crew, until
+from tests.threads.interrupts import points
 
 _TELLING = (
     "balancer/shells/delivery.py",
@@ -94,28 +93,6 @@ def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well():
     assert [event.at_s for event in heard] == [0.0, 1.0]
 
 
-def test_an_observer_that_hangs_holds_up_one_thread_only():
-    hangs, goes_on = threading.Event(), threading.Event()
-    heard: list[Event] = []
-
-    def observer(event: Event, /) -> None:
-        heard.append(event)
-        if len(heard) == 1:
-            hangs.set()
-            assert goes_on.wait(PATIENCE_S)
-
-    pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[observer])
-    thread = threading.Thread(target=lambda: pool.acquire().release())
-    thread.start()
-    assert hangs.wait(PATIENCE_S)
-    for _ in range(100):
-        pool.acquire(timeout=PATIENCE_S).release()
-    assert len(heard) == 1
-    goes_on.set()
-    thread.join(PATIENCE_S)
-    until(lambda: len(heard) == 202)
-
-
 def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way():
     """What is told must be told without another call to the pool: whoever is interrupted may have been the last."""
     for interrupt in points(*_TELLING, least=20):
@@ -132,34 +109,3 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way():
         after = len(heard)
         pool.acquire(exclude={"a"}, timeout=PATIENCE_S).release()
         until(lambda heard=heard, after=after: len(heard) == after + 2)
-
-
-@pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
-def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds):
-    def interrupt(event: Event, /) -> None:
-        if isinstance(event, Granted) and event.lease_id == 1:
-            raise Interrupted
-
-    pool = Pool([Endpoint("a")], strategy="fifo")
-    pool.observe(interrupt, kinds)
-    with pytest.raises(Interrupted):
-        pool.acquire()
-    assert_nothing_lost(pool, 1)
-
-
-def test_a_lease_that_runs_out_and_its_return_meet_in_any_order():
-    heard: list[Event] = []
-    pool = Pool([Endpoint("a", capacity=4)], strategy="fifo", ttl_s=0.002)
-    pool.observe(heard.append, {Ended, Expired})
-
-    def work(number: int) -> None:
-        for _ in range(100):
-            lease = pool.acquire(timeout=PATIENCE_S)
-            time.sleep(random.choice((0.0, 0.002, 0.003)))
-            with suppress(LeaseError):  # it ran out
-                lease.release()
-
-    crew(6, work)
-    until(lambda: sum(isinstance(event, Ended) for event in heard) >= 600)  # the timer may still be telling of the last
-    assert sum(isinstance(event, Ended) for event in heard) == 600
-    assert pool.stats().endpoints[0].in_flight == 0

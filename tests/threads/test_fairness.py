@@ -6,7 +6,6 @@ run, the next run counts; an unfair pool has no good one. The first lease of eac
 start earlier find the pool empty.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -61,16 +60,3 @@ def unfairness_of(name: str) -> str:
     if len(gaps) <= 500 or jain_index(len(got) - 1 for got in ids) < 0.99:
         return f"leases by thread: {[len(got) for got in ids]}"
     return f"one waited for {max(gaps)} leases of others, the mean is {mean:.1f}" if max(gaps) > 3 * mean else ""
-
-
-def test_the_measure_notices_a_pool_that_lets_the_quick_barge_in():
-    """A semaphore hands nothing over: whoever gives a slot back is first to take it again."""
-    slots, counter = threading.Semaphore(_ENDPOINTS), iter(range(10**9))
-
-    def turn() -> int:
-        with slots:
-            time.sleep(_HOLD_S)
-            return next(counter)
-
-    ids = ids_by_thread(turn)
-    assert jain_index(max(0, len(got) - 1) for got in ids) < 0.9

@@ -1,13 +1,12 @@
 """Leases that nobody has any more come back; those that somebody has stay out, whatever became of their thread."""
 
-import logging
 from itertools import islice
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
+from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Abandoned, Ended, Event
-from balancer.shells.waiting import AbandonedLeaseScan, abandoned
+from balancer.shells.waiting import AbandonedLeaseScan
 from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
@@ -42,25 +41,6 @@ def test_the_lease_of_a_thread_that_is_gone_comes_back(health):
     assert pool.stats().calls == 0
 
 
-def test_it_is_logged_in_a_line(caplog):
-    pool = Pool(["http://a/?key=1"], clock=ManualClock())
-    pool.lease()
-    pool.stats()
-    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert lines == ["lease 1 of http://a/ was abandoned after 0 s, without a release; its slot goes to others"]
-
-
-@_RULES
-def test_an_acquire_that_finds_none_free_gets_it_at_once(health):
-    pool = Pool(["a"], health=health, max_waiters=0)
-    pool.lease()
-    with pool.lease(timeout=PATIENCE_S):
-        with pytest.raises(AcquireTimeout):
-            pool.acquire(timeout=0)
-        with pytest.raises(TooManyWaiters):
-            pool.acquire(timeout=1)
-
-
 @_RULES
 def test_one_who_waits_already_is_served_when_it_is_forgotten(health, monkeypatch):
     """Nobody calls the pool meanwhile: whoever waits looks."""
@@ -93,18 +73,6 @@ def test_the_strategy_learns_of_it(name):
         pool.stats()
     leases = [pool.acquire(0) for _ in range(3)]
     assert sorted(lease.endpoint.name for lease in leases) == ["a", "a", "b"]
-
-
-def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint():
-    clock = ManualClock()
-    settings = HealthSettings(consecutive_failures=1, cooldown_s=1.0)
-    pool = Pool(["a", "b", "c"], clock=clock, health=settings)
-    pool.acquire(exclude={"b", "c"}).release(Outcome.FAILURE)
-    assert pool.stats().endpoints[0].health == "ejected"
-    clock.advance(100.0)
-    pool.lease(exclude={"b", "c"})
-    pool.acquire(timeout=0, exclude={"b", "c"}).release()
-    assert _in_flight(pool) == 0
 
 
 # -- somebody has it -------------------------------------------------------------------------------
@@ -148,18 +116,6 @@ def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second():
 
 
 # -- looking ---------------------------------------------------------------------------------------
-
-
-def test_only_what_nobody_refers_to_is_abandoned():
-    pool = Pool([Endpoint("a", capacity=4)])
-    first, _, third = pool.lease(), pool.lease(), [pool.lease()]
-    del _
-    out = pool.engine.core.ledger.out
-    assert [lease.id for lease in abandoned(out, 0.0)] == [2]
-    del first
-    assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2]
-    third.clear()
-    assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2, 3]
 
 
 def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second():

@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from balancer import Endpoint, HealthSettings, Pool, PoolForked
-from balancer.core.events import Queued
+from balancer import Endpoint, HealthSettings, Pool
 from balancer.shells.prober import Prober
-from balancer.shells.waiting import Gate
-from balancer.strategy import ANY
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
@@ -111,18 +108,6 @@ def test_a_lease_of_the_parent_is_the_parents_to_give_back():
     assert pool.stats().calls == 1
 
 
-def test_a_child_may_close_and_show_it_and_end():
-    pool = Pool(["a"])
-
-    def end() -> str:
-        with pool:
-            pass
-        return repr(pool)
-
-    assert _in_child(end) == f"<Pool of process {os.getpid()}>"
-    pool.acquire(0).release()
-
-
 def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_own():
     settings = HealthSettings(consecutive_failures=1, cooldown_s=200.0)
     pool = Pool(["a", "b"], health=settings)
@@ -145,19 +130,3 @@ def test_no_thread_of_the_pool_runs_in_the_child_and_it_may_have_a_pool_of_its_o
 def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned():
     with pytest.raises(TypeError, match=r"^a pool cannot be pickled: it serves the threads of one process"):
         pickle.dumps(Pool(["a"]))
-
-
-def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do():
-    pool = Pool(["a"])
-    pool.observe(lambda event: None)
-    engine, held = pool.engine, pool.acquire()
-    waiter = engine.core.wait(ANY, 0.0, 1e9, 0, lambda: None)
-    engine.waits.places[Gate()] = waiter
-    engine.left.append((lambda subject, now: (), None))
-    engine.happened.append(Queued(0.0))
-    engine.forked(7)
-    assert (list(engine.left), list(engine.happened), engine.delivery.observations) == ([], [], ())
-    assert list(engine.waits) == []
-    with pytest.raises(PoolForked, match="7"):
-        pool.acquire(timeout=0)
-    assert not held.ended

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from balancer_strategies.fifo import Fifo
 
-from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, Pool, PoolClosed, StrategyError
+from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, Pool, PoolClosed
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, in_time
@@ -123,18 +123,6 @@ def test_what_needs_an_answer_is_refused_in_one_line(what, busybody):
     assert_nothing_lost(pool, 2)
 
 
-def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody):
-    pool = Pool(["a"], strategy=busybody)
-    lease = pool.acquire(timeout=0)
-    waiter = WaitingThread(pool, 30)
-    busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
-    lease.release()
-    waiter.join(PATIENCE_S)
-    assert isinstance(waiter.ended_with, StrategyError)
-    assert "CallFromWithin" in str(waiter.ended_with)
-    assert_nothing_lost(pool, 1)
-
-
 def test_a_strategy_may_release_and_close(busybody):
     pool = Pool(["a", "b"], strategy=busybody)
     first = pool.acquire(timeout=0)
@@ -148,16 +136,6 @@ def test_a_strategy_may_release_and_close(busybody):
         pool.acquire(timeout=0)
     second.release()
     third.release()
-
-
-def test_a_second_release_from_within_is_refused_in_the_log(busybody, caplog):
-    pool = Pool(["a", "b"], strategy=busybody)
-    lease = pool.acquire(timeout=0)
-    lease.release()
-    busybody.acts = staticmethod(lease.release)
-    pool.acquire(timeout=0).release()
-    assert ["already" in line for line in caplog.messages] == [True]
-    assert_nothing_lost(pool, 2)
 
 
 def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself():

@@ -3,17 +3,15 @@
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from contextvars import ContextVar
 
 import pytest
 
-from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
+from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Pool
 from balancer.core.events import Ended, Event, Hedged
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.driver import CallDriver
 from tests.patience import PATIENCE_S
-from tests.threads.crew import assert_nothing_lost, in_background, in_time, until
+from tests.threads.crew import in_background, in_time, until
 from tests.threads.interrupts import points
 
 _NEVER_S = 2 * PATIENCE_S
@@ -64,30 +62,6 @@ def _both_run(
     assert stage.started["a"].wait(_NEVER_S)
     assert stage.started["b"].wait(_NEVER_S)
     return begun
-
-
-def test_a_quick_call_is_made_once():
-    pool = pool_of("a", "b")
-    assert call(pool.engine, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
-    assert ended_as(pool) == {"a": (1, 0, 0), "b": (0, 0, 0)}
-
-
-@pytest.mark.parametrize(("winner", "loser"), ["ab", "ba"])
-def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner, loser):
-    pool, stage = pool_of("a", "b"), Stage("a", "b")
-    thread, came = _both_run(pool, stage)
-    assert not stage.leases[loser].ended
-    stage.go[winner].set()
-    thread.join(PATIENCE_S)
-    assert came == [winner]
-    assert stage.through == [winner], "the loser still runs"
-    assert stage.leases[loser].ended, "and can tell"
-    assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
-    stage.fails[loser] = EndpointError("too late to matter")
-    stage.go[loser].set()
-    until(lambda: loser in stage.through)
-    until(nobody_runs)
-    assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
 
 
 @pytest.mark.parametrize(("error", "failures"), [(EndpointError("down"), 1), (CannotTell("its limit is lower"), 0)])
@@ -252,47 +226,3 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(made, least):
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
         assert in_time(pool.engine.budget.try_spend, f"interrupted at {where}") is True
     assert in_no_hand <= 2, "more than one for each lease"
-
-
-# -- whether there is a second call --------------------------------------------------------------------
-
-
-def _goes_on_alone(pool: Pool) -> None:
-    """Check that a slow call on `a` gets no company, though it was asked whether it shall."""
-    stage, asked, another = Stage("a", "b"), threading.Event(), CallDriver.another
-
-    def heard(call_: CallDriver) -> bool:
-        try:
-            return another(call_)
-        finally:
-            asked.set()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CallDriver, "another", heard)
-        thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-        assert asked.wait(_NEVER_S)
-        stage.go["a"].set()
-        thread.join(_NEVER_S)
-    assert came == ["a"]
-    assert not stage.started["b"].is_set()
-
-
-def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing():
-    pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
-    with pool.lease(exclude=["a"]):
-        _goes_on_alone(pool)
-    assert pool.stats().acquired == 2
-    assert pool.engine.budget.try_spend()
-
-
-def test_a_call_sees_the_context_of_its_caller():
-    request: ContextVar[str] = ContextVar("request")
-    request.set("mine")
-    assert call(pool_of("a").engine, lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
-
-
-def test_a_call_that_gives_its_lease_back_is_told_so():
-    pool = pool_of("a")
-    with pytest.raises(Exception, match="already released"):
-        call(pool.engine, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
-    assert_nothing_lost(pool, 1)

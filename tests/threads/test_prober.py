@@ -1,6 +1,5 @@
 """Active probes: everybody is pinged, whoever hangs holds up nobody, and nothing goes on after the end."""
 
-import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -63,51 +62,6 @@ def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing
     assert ear.heard["a"] == ear.heard["c"] == []
 
 
-def test_pings_that_end_are_waited_for():
-    ear, pinging, let_go = Ear(), threading.Event(), threading.Event()
-
-    def ping() -> None:
-        pinging.set()
-        let_go.wait(PATIENCE_S)
-
-    prober = Prober(ear, {"a": ping}, every_s=_SOON_S)
-    prober.start()
-    assert pinging.wait(PATIENCE_S)
-    threading.Timer(0.05, let_go.set).start()
-    prober.stop()
-    assert let_go.is_set()
-
-
-def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began(still_running):
-    with Prober(Ear(), {"a": lambda: None}, every_s=1e300):
-        pass
-    Prober(Ear(), {"a": lambda: None}, every_s=1.0).stop()
-    assert not still_running("ping ")
-
-
-def test_pings_that_began_together_drift_apart(monkeypatch):
-    """Pauses are within 10% of the interval, the first anywhere in it; and a seed repeats them."""
-
-    def pauses(seed: int) -> list[float]:
-        waited: list[float] = []
-
-        def wait(seconds: float) -> bool:
-            waited.append(seconds)
-            return len(waited) > 200
-
-        prober = Prober(Ear(), {"a": lambda: None}, every_s=10.0)
-        monkeypatch.setattr(prober._stopping, "wait", wait)
-        prober._go_on("a", lambda: None, random.Random(seed))
-        return waited
-
-    first, *others = pauses(1)
-    assert 0 <= first <= 10.0
-    assert all(9.0 <= pause <= 11.0 for pause in others)
-    assert max(others) - min(others) > 1.5
-    assert pauses(1) == [first, *others]
-    assert 4 < sum(pauses(seed)[0] for seed in range(50)) / 50 < 6
-
-
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan")])
 def test_an_interval_out_of_range_is_refused(every_s):
     with pytest.raises(ValueError, match="every_s"):
@@ -141,12 +95,6 @@ def test_a_program_is_run_in_a_language_that_the_executor_knows(language):
     assert [program.language for program in executor.calls] == [language]
 
 
-def test_an_executor_of_other_languages_is_only_asked():
-    executor = FakeExecutor(languages=["cobol"])
-    pings_of({"a": executor}, "program")["a"]()
-    assert executor.calls == []
-
-
 @pytest.mark.parametrize(
     "done",
     [
@@ -160,11 +108,3 @@ def test_a_program_that_does_not_do_its_part_is_a_failed_ping(done):
     ping = pings_of({"a": FakeExecutor(always=done)}, "program")["a"]
     with pytest.raises(EndpointError):
         ping()
-
-
-def test_a_prober_is_started_once():
-    prober = Prober(Ear(), {"a": lambda: None}, every_s=60.0)
-    prober.start()
-    with pytest.raises(RuntimeError, match="started once"):
-        prober.start()
-    prober.stop()

@@ -9,12 +9,11 @@ from contextlib import suppress
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointOverloaded, Pool, PoolClosed
+from balancer import Endpoint, EndpointOverloaded, Pool, PoolClosed
 from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import points
 from tests.threads.waiter import WaitingThread
 
 _LONG_S = PATIENCE_S
@@ -47,19 +46,6 @@ def test_time_alone_wakes_who_waits_for_the_only_endpoint(name):
     assert_nothing_lost(pool, 1)
 
 
-def test_what_is_due_earlier_wakes_earlier():
-    """The waiter's timer is for an hour; then something shorter comes up, while it sleeps."""
-    pool = pool_of("a", "b")
-    b = pool.acquire(timeout=0, exclude=["a"])
-    rest(pool, 3600.0, "a")
-    waiter = WaitingThread(pool)
-    b.hint = None
-    with suppress(EndpointOverloaded), b:
-        raise EndpointOverloaded("busy", retry_after_s=0.05)
-    waiter.join(_LONG_S)
-    assert waiter.ended_with == "b"
-
-
 def test_closing_the_pool_ends_the_wait_and_the_timer():
     pool = pool_of("a")
     before = timers()
@@ -70,37 +56,6 @@ def test_closing_the_pool_ends_the_wait_and_the_timer():
     waiter.join(_LONG_S)
     assert isinstance(waiter.ended_with, PoolClosed)
     until(lambda: not timers() - before)
-
-
-def test_a_timer_that_found_nothing_to_do_sets_the_next():
-    """The earliest endpoint leaves, so its timer rings in vain."""
-    pool = pool_of("a", "b", "c")
-    for url, rest_s in (("a", 0.5), ("b", 1.0), ("c", 3600.0)):
-        rest(pool, rest_s, url)
-    waiter = WaitingThread(pool)
-    pool.remove("a")
-    waiter.join(_LONG_S)
-    assert waiter.ended_with == "b"
-
-
-@pytest.mark.more
-def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer():
-    """Whoever is interrupted may be the one that saw to the timer."""
-
-    def try_in_vain(pool: Pool) -> None:
-        with suppress(AcquireTimeout, KeyError):
-            pool.acquire(timeout=0.001)
-
-    for interrupt in points(
-        "balancer/pool/pool.py", "balancer/shells/engine.py", "balancer/shells/waiting.py", least=10
-    ):
-        pool = pool_of("a", "b")
-        rest(pool, 0.2, "a")  # long enough that it rests still when the acquire comes
-        rest(pool, 0.4, "b")
-        where = interrupt(lambda pool=pool: try_in_vain(pool))
-        other = WaitingThread(pool)
-        other.join(_LONG_S)
-        assert other.ended_with in ("a", "b"), f"interrupted at {where}: {other.ended_with!r}"
 
 
 def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch):

@@ -2,15 +2,14 @@
 
 import random
 import statistics
-import threading
 import time
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, Pool
-from tests.patience import PATIENCE_S, stretched
+from tests.patience import stretched
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
+from tests.threads.crew import assert_nothing_lost, crew, switching_often
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.01, 0.05])
@@ -53,26 +52,3 @@ def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name):
     assert sum(served) > 100, "too few were served to tell"
     assert sum(late) > 100, "too few ran out of time to tell"
     assert_nothing_lost(pool, 2)
-
-
-def test_a_wait_that_ended_with_a_lease_too_late_keeps_it():
-    """The pool's clock may say that time is left when the thread's timer says that it is over."""
-    now_s = [0.0]
-    pool = Pool([Endpoint("a")], clock=lambda: now_s[0])  # stands still, so no deadline ever passes for the core
-    held = pool.acquire()
-    got: list[str] = []
-
-    def work() -> None:
-        try:
-            with pool.lease(timeout=0.05) as lease:
-                got.append(lease.endpoint.url)
-        except AcquireTimeout:
-            got.append("late")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    until(lambda: pool.stats().waiting == 1)
-    held.release()
-    thread.join(PATIENCE_S)
-    assert got == ["a"]
-    assert_nothing_lost(pool, 1)

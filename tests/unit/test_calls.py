@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from balancer import (
     AcquireTimeout,
-    CannotTell,
     Endpoint,
     EndpointError,
     EndpointOverloaded,
@@ -94,18 +93,6 @@ def test_what_an_endpoint_fails_is_done_by_another(error, clock, slept):
     assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
 
 
-def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(clock, slept):
-    retries = RetrySettings(base_s=0.0, budget_ratio=1.0)
-    place = Place("a", "b", clock=clock, retries=retries, health=HealthSettings(consecutive_failures=1))
-    for _ in range(20):
-        assert call(place.pool.engine, place.fn(CannotTell("its limit is lower"), "done"), attempts=2) == "done"
-    assert {went: place.went.count(went) for went in "ab"} == {"a": 20, "b": 20}
-    assert place.counts() == {"a": (20, 0, 0), "b": (20, 0, 0)}
-    assert place.pool.out_of_service() == frozenset()
-    with pytest.raises(CannotTell, match="the last word"):
-        call(place.pool.engine, place.fn(CannotTell("its limit is lower"), CannotTell("the last word")), attempts=2)
-
-
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0), StopIteration(3)])
 def test_another_error_is_raised_at_once_and_blames_nobody(error, clock):
     place = Place("a", "b", clock=clock)
@@ -136,15 +123,6 @@ def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secr
         with pytest.raises(EndpointError):
             call(place.pool.engine, place.fn(error), attempts=1)
     assert error.__notes__ == ["the only attempt was at http://a/"]
-
-
-def test_it_goes_only_where_it_may(clock, slept):
-    place = Place("a", "b", "c", clock=clock)
-    for url in "abc":
-        place.pool.update(url, labels=["x"])
-    with pytest.raises(EndpointError):
-        call(place.pool.engine, place.fn(*map(down, range(4))), attempts=4, labels=["x"], exclude=["b"])
-    assert place.went == ["a", "c", "a", "c"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -341,39 +319,6 @@ def out_is_b(cooldown_s: float, clock: ManualClock, monkeypatch: pytest.MonkeyPa
     return place, Waits(place, monkeypatch)
 
 
-def test_when_the_one_that_is_waited_for_is_removed_one_that_is_back_serves_and_not_the_one_that_failed(
-    clock, slept, monkeypatch
-):
-    health = HealthSettings(consecutive_failures=1, cooldown_s=0.2, max_cooldown_s=0.2)
-    place = Place("a", "b", "c", clock=clock, strategy="first", health=health)
-    place.pool.acquire(exclude=["a"])  # b is busy
-    place.pool.acquire(exclude=["a", "b"]).release(Outcome.FAILURE)  # and c is out, for 0.2 s at most
-    waits = Waits(place, monkeypatch)
-    waits.then[0.5] = lambda: place.pool.remove("b")
-    busy = EndpointOverloaded("busy", retry_after_s=0.0)  # a failure of a would eject it
-    assert place.pool.call(place.fn(busy, "done")) == "done"
-    assert place.went == ["a", "c"]
-    assert waits.passed_s == 0.5
-
-
-@pytest.mark.parametrize("deadline_s", [10.0, None])
-def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(deadline_s, clock, slept, monkeypatch):
-    place, waits = out_is_b(4.0, clock, monkeypatch)
-    fn = place.fn(EndpointOverloaded("busy", retry_after_s=60.0), "done")
-    assert call(place.pool.engine, fn, deadline_s=deadline_s) == "done"
-    assert place.went == ["a", "b"]
-    assert 2.0 <= waits.passed_s <= 4.0  # a cooldown is cut to between half and all of it
-    assert sum(slept) == 0.0
-
-
-def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(clock, slept, monkeypatch):
-    place, waits = out_is_b(300.0, clock, monkeypatch)
-    assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
-    assert place.went == ["a", "a"]
-    assert waits.slices == [1.0, 2.0, 3.0]
-    assert waits.passed_s == 6.0
-
-
 def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(clock, slept, monkeypatch):
     place, waits = out_is_b(300.0, clock, monkeypatch)
     with pytest.raises(EndpointOverloaded) as caught:
@@ -402,17 +347,6 @@ def test_a_retry_that_waits_keeps_its_place_in_the_queue(clock, slept, monkeypat
     assert [waiter.lease.granted_s - waiter.since_s for waiter in later] == [3.0]  # when the call has ended
     stats = place.pool.stats()
     assert (stats.timed_out, stats.wait_s.max, stats.retries) == (0, 3.5, 1)
-
-
-def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock, monkeypatch):
-    place = Place("a", clock=clock)
-    pauses: list[float] = []
-    monkeypatch.setattr("balancer.shells.driver.pause", pauses.append)
-    assert (
-        call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0)
-        == "done"
-    )
-    assert sum(pauses) == 7.0
 
 
 # -- arguments -----------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The old global queue's three functions: what they promise, and what they refuse."""
 
 import importlib
-import threading
 from collections import Counter
 
 import pytest
@@ -10,8 +9,6 @@ from hypothesis import strategies as st
 
 from balancer import BalancerError, UnknownEndpoint
 from balancer import compat as installed
-from tests.patience import PATIENCE_S
-from tests.threads.crew import crew
 
 PATHS = ["http://a:8080/run_code", "http://b:8080/run_code"]
 
@@ -39,13 +36,6 @@ def drain(queue):
 
 
 # -- what it promises ----------------------------------------------------------------------------------
-
-
-def test_what_was_returned_longest_ago_is_next(queue):
-    first, second = queue.get_api_path(), queue.get_api_path()
-    queue.return_api_path(second)
-    queue.return_api_path(first)
-    assert [queue.get_api_path(), queue.get_api_path()] == [second, first]
 
 
 @pytest.mark.parametrize("path", ["10.0.0.1:8080", "http://H:80/", "http://h:99999", "me:pw@h:1", "{1..2}"])
@@ -81,28 +71,7 @@ def test_initialising_again_does_nothing(queue):
     queue.return_api_path(path)
 
 
-def test_a_waiter_gets_what_comes_back(queue):
-    path, _ = drain(queue)
-    got = []
-    waiter = threading.Thread(target=lambda: got.append(queue.get_api_path(timeout=PATIENCE_S)))
-    waiter.start()
-    queue.return_api_path(path)
-    waiter.join()
-    assert got == [path]
-
-
-def test_many_threads_may_initialise_it(compat):
-    crew(8, lambda _: compat.initialize_global_api_queue(PATHS))
-    assert sorted(drain(compat)) == PATHS
-
-
 # -- what it refuses -----------------------------------------------------------------------------------
-
-
-def test_nothing_can_be_taken_or_returned_before_it_is_made(compat):
-    for use in (compat.get_api_path, lambda: compat.return_api_path(PATHS[0])):
-        with pytest.raises(BalancerError, match=r"call initialize_global_api_queue\(api_paths\) first"):
-            use()
 
 
 def test_without_paths_it_is_not_made(compat):
@@ -141,9 +110,3 @@ def test_a_path_cannot_be_returned_twice(queue):
     with pytest.raises(BalancerError, match="is not out, so it cannot be returned; return each path once"):
         queue.return_api_path(path)
     assert sorted(drain(queue)) == PATHS, "there is no duplicate"
-
-
-def test_a_negative_timeout_is_refused(queue):
-    with pytest.raises(ValueError, match="must be a number of seconds >= 0"):
-        queue.get_api_path(timeout=-1)
-    assert sorted(drain(queue)) == PATHS

@@ -6,11 +6,7 @@ import pytest
 from balancer_simulator import Scenario, simulate_once
 from balancer_simulator.scenario.fields import Policy
 
-from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, QuotaSettings, load_config
-from balancer.observing.page.pool_tables import PoolTables, RecentEvents
-from balancer.transports.leased_body import end_lease
-from balancer.transports.reports import usage_for
-from balancer.values.redaction import ShownNames
+from balancer import ConfigError, HolderSettings, Lease, Pool, load_config
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -51,12 +47,6 @@ def test_threads_of_a_holder_with_few_calls_do_not_wait_for_all_of_another():
     assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
 
 
-def test_without_fair_shares_they_do():
-    with Pool(["http://a/"], strategy="fifo") as pool:
-        assert order_of(pool, ["many"] * MANY + ["few"] * FEW)[-FEW:] == ["few"] * FEW
-        assert pool.stats().holders == ()
-
-
 def test_at_a_server_each_process_is_a_holder():
     with Serving("http://a/", fairness="holder") as server:
         pools = {name: Pool.connect(server.url, name=name) for name in ("many", "few")}
@@ -75,21 +65,6 @@ def test_tokens_that_calls_report_are_counted_without_a_quota():
             assert pool.engine.has_quotas
             lease.used(tokens=12)
         assert pool.stats().holders[0].tokens == 12
-
-
-def test_a_server_adds_up_for_its_processes_what_answers_say():
-    quotas = {"q": QuotaSettings(tokens_per_min=10**12)}
-    with (
-        Serving(Endpoint("http://a/", quota="q"), fairness="holder", quotas=quotas) as server,
-        Pool.connect(server.url, name="p") as pool,
-    ):
-        lease = pool.acquire(timeout=PATIENCE_S)
-        usage = usage_for(lease, {"Content-Type": "application/json"})
-        assert usage is not None  # as a quota counts tokens
-        usage.feed(b'{"usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}')
-        end_lease(lease, usage=usage)
-        until(lambda: server.pool.stats().holders[0].calls == 1)
-        assert [(each.name, each.tokens) for each in server.pool.stats().holders] == [("p", 5)]
 
 
 def test_a_pool_says_what_fairness_may_be():
@@ -133,25 +108,3 @@ def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy():
         waits[fairness] = {name: kind.metrics["wait_mean_s"] for name, kind in record.kinds.items()}
     assert waits["holder"]["few"] < waits[None]["few"] / 3
     assert waits["holder"]["many"] < waits[None]["many"] * 1.3
-
-
-def test_a_scenario_says_which_holders_have_no_requests():
-    with pytest.raises(ValueError, match="no kind of requests has holder = 'b'"):
-        Scenario.model_validate(
-            {
-                "workload": {"kind": "poisson", "rate_per_s": 1.0},
-                "endpoints": [{"url": "http://a/"}],
-                "fairness": "holder",
-                "holders": {"b": {"weight": 2.0}},
-            }
-        )
-
-
-def test_the_page_has_a_row_for_each_holder():
-    with Pool([Endpoint("http://a/", capacity=2)], fairness="holder") as pool:
-        names = ShownNames(None)
-        tables = PoolTables(pool, names, RecentEvents(names))
-        with pool.lease(holder="https://user:secret@a/?key=secret"), pool.lease():
-            rows = tables.look()["shares"]
-    assert {row["name"] for row in rows} == {"https://a/", "(not named)"}
-    assert [row["in_flight"] for row in rows] == [1, 1]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, Lease, NoEndpoint, Pool
+from balancer import Endpoint, NoEndpoint, Pool
 from balancer.cluster.protocol.messages import error_of, facts_of
 
 _STRATEGIES = ["first", "random", "round_robin", "p2c", "rendezvous", "jiq", "least_in_flight", "prequal"]
@@ -25,13 +25,6 @@ def test_a_request_for_one_endpoint_gets_that_one_whatever_its_group(strategy):
                 assert lease.endpoint.name == name
 
 
-def test_it_waits_for_its_endpoint_while_others_are_free():
-    with _pool() as pool, pool.lease(only="a"):
-        with pytest.raises(AcquireTimeout):
-            pool.acquire(timeout=0, only="a")
-        pool.acquire(timeout=0).release()
-
-
 def test_an_endpoint_that_is_not_in_service_is_told_at_once():
     with _pool() as pool:
         pool.remove("b")
@@ -41,23 +34,3 @@ def test_an_endpoint_that_is_not_in_service_is_told_at_once():
         again = error_of(*facts_of(told.value))
         assert isinstance(again, NoEndpoint)
         assert (again.only, "not in service or cannot serve it" in str(again)) == ("b", True)
-
-
-def test_a_retry_returns_to_the_only_endpoint():
-    asked: list[str] = []
-
-    def call(lease: Lease) -> str:
-        asked.append(lease.endpoint.name)
-        if len(asked) < 3:
-            raise ConnectionError("refused")
-        return lease.endpoint.name
-
-    with _pool() as pool:
-        assert pool.call(call, only="b") == "b"
-    assert asked == ["b"] * 3
-
-
-def test_a_name_that_is_no_text_is_refused():
-    wrong: Any = 1
-    with _pool() as pool, pytest.raises(TypeError, match="only is 1; it takes the name of an endpoint, or None"):
-        pool.acquire(only=wrong)

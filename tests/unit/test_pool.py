@@ -9,17 +9,11 @@ from balancer import (
     ConfigError,
     DuplicateEndpoint,
     Endpoint,
-    EndpointError,
-    EndpointOverloaded,
     LeaseError,
     NoEndpoint,
-    Outcome,
     Pool,
-    PoolClosed,
     TooManyWaiters,
 )
-from balancer.settings.rules import HealthSettings
-from balancer.testing import ManualClock
 from tests.registered import NAMES
 
 
@@ -38,56 +32,9 @@ def test_a_lease_is_had_and_given_back(name):
     assert [e.in_flight for e in pool.stats().endpoints] == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("error", "failures", "overloads"),
-    [
-        (EndpointError("down"), 1, 0),
-        (EndpointOverloaded("busy"), 0, 1),
-        (TimeoutError(), 1, 0),
-        (KeyError("mine"), 0, 0),
-    ],
-)
-def test_an_exception_gives_the_endpoint_back_with_the_right_outcome(error, failures, overloads):
-    pool = pool_of("a")
-    with pytest.raises(type(error)), pool.lease():
-        raise error
-    (stats,) = pool.stats().endpoints
-    assert (stats.in_flight, stats.failures, stats.overloads) == (0, failures, overloads)
-    pool.acquire(timeout=0).release()
-
-
-@pytest.mark.parametrize("arguments", [{"labels": ["tpu"]}, {"exclude": ["a"]}, {"labels": ["tpu"], "exclude": ["a"]}])
-def test_what_nobody_could_serve_is_refused_at_once(arguments):
-    with pytest.raises(NoEndpoint, match="none of the 1 endpoints in service can serve a request for"):
-        pool_of("a").acquire(**arguments)
-
-
 def test_an_empty_pool_says_so():
     with pytest.raises(NoEndpoint, match=r"^no endpoint is in service; add one$"):
         Pool().acquire()
-
-
-def test_the_pools_own_timeout_is_used_unless_another_is_given():
-    pool = pool_of("a", acquire_timeout_s=0.01)
-    pool.acquire()
-    with pytest.raises(AcquireTimeout, match=r"within 0\.01 s") as caught:
-        pool.acquire()
-    assert caught.value.timeout_s == pytest.approx(0.01)
-    with pytest.raises(AcquireTimeout, match="within 0 s"):
-        pool.acquire(timeout=0)
-    assert pool.stats().timed_out == 2
-    assert pool.stats().acquire_rate == pytest.approx(1 / 3)
-
-
-def test_a_pool_may_refuse_to_queue():
-    pool = pool_of("a", max_waiters=0)
-    pool.acquire()
-    with pytest.raises(TooManyWaiters):
-        pool.acquire(timeout=5)
-    with pytest.raises(AcquireTimeout):
-        pool.acquire(timeout=0)
-    with pytest.raises(ValueError, match="max_waiters is -1"):
-        pool_of("a", max_waiters=-1)
 
 
 def test_a_lease_ends_once_and_goes_back_where_it_came_from():
@@ -147,40 +94,6 @@ def test_the_strategy_can_be_changed_while_leases_are_out():
     out.release()
 
 
-def test_a_closed_pool_takes_back_and_grants_no_more():
-    with pool_of("a") as pool:
-        lease = pool.acquire()
-    for _ in range(2):  # to close twice does no harm
-        with pytest.raises(PoolClosed):
-            pool.acquire()
-        pool.close()
-    lease.release()
-    assert pool.stats().endpoints[0].in_flight == 0
-    assert "closed" in repr(pool)
-
-
-def test_the_repr_tells_the_state_at_a_glance():
-    pool = Pool([Endpoint("a", capacity=2), Endpoint("b"), Endpoint("c")])
-    pool.acquire()
-    pool.drain("c")
-    assert repr(pool) == "<Pool least_in_flight: 2 active, 1 draining; 1/3 in flight, 0 waiting, 1 granted>"
-    assert repr(Pool()) == "<Pool least_in_flight: no endpoints; 0/0 in flight, 0 waiting, 0 granted>"
-
-
-def test_stats_are_taken_at_one_instant_of_the_pools_clock():
-    clock = ManualClock()
-    pool = pool_of("a", "b", clock=clock, strategy="fifo")
-    lease = pool.acquire()
-    clock.advance(2.5)
-    lease.release(Outcome.FAILURE)
-    with pool.lease() as second:
-        clock.advance(1.0)
-        stats = pool.stats()
-    assert [(e.url, e.leases, e.failures, e.busy_s) for e in stats.endpoints] == [("a", 1, 1, 2.5), ("b", 1, 0, 1.0)]
-    assert (lease.granted_s, second.granted_s) == (1000.0, 1002.5)
-    assert (stats.acquired, stats.jain, stats.balance_score, stats.wait_s.max) == (2, 1.0, 1.0, 0.0)
-
-
 def test_the_same_seed_chooses_the_same():
     def grants(seed: int | None) -> list[str]:
         pool = Pool([Endpoint(f"e{n}", capacity=3) for n in range(10)], strategy="least_in_flight", seed=seed)
@@ -230,33 +143,3 @@ def test_a_config_that_no_plugin_can_serve_is_refused(tmp_path, text):
 def test_settings_of_another_kind_are_refused(name):
     with pytest.raises(TypeError, match=f"{name} is True; it takes balancer[.].*Settings[(]...[)], or None"):
         Pool(**{name: True})
-
-
-def test_a_lease_knows_the_priority_it_was_asked_for_with():
-    pool = Pool([Endpoint("a", capacity=3)])
-    with pool.lease(priority=2) as lease:
-        assert [each.priority for each in (lease, pool.acquire(priority=-1))] == [2, -1]
-        assert pool.call(lambda lease: lease.priority, priority=3) == 3
-
-
-@pytest.mark.parametrize("priority", [None, "1", 1.5, 10**400])
-def test_a_priority_that_is_none_is_refused_and_harms_nobody(priority):
-    pool = Pool([Endpoint("a")])
-    with pool.lease(), pytest.raises(ValueError, match="priority is"):
-        pool.acquire(timeout=0, priority=priority)
-    assert pool.stats().waiting == 0
-
-
-def test_an_outcome_that_is_none_is_refused_and_changes_nothing():
-    pool = Pool([Endpoint("a")], health=HealthSettings())
-    lease = pool.acquire()
-    with pytest.raises(TypeError, match="outcome is 'success'; it takes an Outcome"):
-        lease.release("success")
-    assert pool.stats().endpoints[0].in_flight == 1
-    lease.release()
-
-
-def test_a_key_is_a_text():
-    pool = Pool(["a"])
-    with pytest.raises(TypeError, match="key is 5; it takes a text, or None"):
-        pool.acquire(key=5)

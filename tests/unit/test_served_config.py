@@ -1,21 +1,17 @@
 """A config whose pool is served elsewhere: what may stand beside `connect`, and what a server changes while it runs."""
 
-import time
 from pathlib import Path
 
 import pytest
 
-from balancer import BalancerError, ConfigError, LeaseError, Pool
+from balancer import BalancerError, ConfigError, Pool
 from balancer.commands.check import check_config
 from balancer.commands.options import over_pool, with_options
 from balancer.commands.policies import left_to_server
-from balancer.core.events import Leaked
-from balancer.judge import Judge
 from balancer.opening.reload import changes
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import Config, load_config
 from tests.cluster.serving import Serving
-from tests.patience import PATIENCE_S
 
 _TWO = '[[endpoints]]\nurl = "http://h:{1..2}/"\n'
 
@@ -98,33 +94,6 @@ def test_a_pool_by_a_config_is_the_servers(tmp_path):
         Pool.from_config(_config(tmp_path, f'[pool]\nconnect = "balancer://h"\ntoken_file = "{tmp_path}/none"\n'))
     with pytest.raises(ConfigError, match=r"c\.toml: pool: found 'http://h'"):
         Pool.from_config(_config(tmp_path, '[pool]\nconnect = "http://h"\n'))
-
-
-def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path):
-    with Serving("http://a/", "http://b/") as serving:
-        text = f'[pool]\nconnect = "{serving.url}"\nttl_s = 0.05\nleak_after_s = 0.01\n'
-        with Pool.from_config(_config(tmp_path, text)) as pool:
-            leaked = []
-            pool.observe(leaked.append, [Leaked])
-            lease = pool.acquire()
-            until_s = time.monotonic() + PATIENCE_S
-            while not (lease.ended and leaked):
-                assert time.monotonic() < until_s
-                time.sleep(0.005)
-            assert "test_served_config.py" in leaked[0].where
-            with pytest.raises(LeaseError, match="expired"):
-                lease.release()
-
-
-def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path):
-    config = '[[endpoints]]\nurl = "local://1"\nlanguages = ["python"]\n'
-    with Serving("local://1") as serving:
-        shared = over_pool(_config(tmp_path, config), serving.url, None, None)
-        with Judge(shared) as judge:
-            assert judge.run("```python\nprint(2 * int(input()))\n```", [("1\n", "2\n")]).score == 1.0
-            assert judge.pool.endpoints() == serving.pool.endpoints()
-        assert serving.pool.stats().acquired >= 1
-        assert serving.pool.leases() == ()
 
 
 # -- balancer check -----------------------------------------------------------------------------------

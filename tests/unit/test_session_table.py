@@ -41,15 +41,6 @@ def test_of_too_many_names_those_unused_for_longest_are_forgotten():
         assert len(table) <= 7
 
 
-def test_the_first_answer_decides_if_it_is_asked_to():
-    table = SessionTable(10.0, 5)
-    table.bind("x", "a", 0.0, first=True)
-    table.bind("x", "b", 9.0, first=True)
-    assert table.find(["x"], 18.0) == "a", "a bind counts as a use"
-    table.bind("x", "b", 30.0, first=True)
-    assert table.find(["x"], 30.0) == "b", "it was forgotten"
-
-
 def test_a_request_leaves_the_endpoint_of_its_session_only_by_choice():
     def slots(limit: int, in_flight: int) -> SimpleNamespace:
         return SimpleNamespace(limit=limit, in_flight=in_flight)

@@ -1,19 +1,15 @@
 """A quota that no retry can help: its endpoints are out of service, others are tried, at last the call ends at once."""
 
-import io
 import logging
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import requests
-import urllib3
 
 from balancer import Endpoint, Pool, QuotaSettings, QuotaSpent
-from balancer.answers import is_spent, says_spent
+from balancer.answers import is_spent
 from balancer.endpoint import Outcome, judged, outcome_of
 from balancer.errors import NoEndpoint
-from balancer.testing import ManualClock
 
 _BODY = {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": None}}
 
@@ -46,16 +42,6 @@ _Answered.__module__, _Answered.__qualname__ = "openai", "APIStatusError"
 )
 def test_an_answer_says_that_nothing_is_left_by_its_code_or_type(status, body, spent):
     assert is_spent(status, body) is spent
-
-
-def test_of_a_body_that_nobody_has_read_nothing_is_read():
-    answer = requests.Response()
-    body = io.BytesIO(b'{"code": "insufficient_quota"}')
-    answer.status_code, answer.raw = 429, urllib3.HTTPResponse(body, preload_content=False)
-    error = requests.HTTPError("429", response=answer)
-    assert (says_spent(error), body.tell()) == (False, 0)
-    assert answer.content
-    assert says_spent(error)
 
 
 def test_such_an_error_is_held_against_nobody_and_goes_elsewhere():
@@ -112,22 +98,4 @@ def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health):
     pool.update("http://b/", weight=2.0)
     assert pool.out_of_service() == {"http://b/"}
     assert [each.health for each in pool.stats().endpoints] == ["healthy" if health == "on" else "", "spent"]
-    pool.acquire(timeout=0).release()
-
-
-def test_of_many_some_are_named():
-    error = NoEndpoint(frozenset(), frozenset(), 5, spent_names=list("abcde"))
-    assert "'a', 'b', 'c' and 2 more said that their account" in str(error)
-    assert "'a' said that its account" in str(NoEndpoint(frozenset(), frozenset(), 1, spent_names=["a"]))
-
-
-def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again():
-    pool = Pool(["http://a/"], clock=ManualClock())
-    lease = pool.acquire()
-    waiter = pool.engine.core.wait(pool.engine.usual, 0.0, 1e9, 0, lambda: None)
-    lease.release_after(_Answered(429, _BODY))
-    assert isinstance(waiter.error, NoEndpoint)
-    assert pool.stats().endpoints[0].limit == 0
-    pool.drain("http://a/")
-    pool.add("http://a/")
     pool.acquire(timeout=0).release()

@@ -1,13 +1,12 @@
 """Scripted servers whose files, batches, runs and answers live on the one that made them, as at real ones."""
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FileServer", "serving"]
+from tests.apis.api import Api, Asked, Reply, as_json
+
+__all__ = ["FileServer", "Served"]
 
 
 class FileServer:
@@ -47,34 +46,13 @@ class FileServer:
         return made
 
 
-@contextmanager
-def serving(files: FileServer) -> Iterator[str]:
-    """Serve on the loopback network, and yield the URL."""
+class Served(Api):
+    """A file server on the loopback network: `with serving(Served(files)) as place`."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"] or 0)))
+    def __init__(self, files: FileServer) -> None:
+        super().__init__()
+        self._files = files
 
-        def do_GET(self) -> None:
-            self._answer(b"")
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-        def _answer(self, body: bytes) -> None:
-            status, said = files.answer(self.command, self.path, body)
-            content = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    def answer(self, asked: Asked) -> Reply:
+        status, said = self._files.answer(asked.method, asked.path, asked.body)
+        return as_json(said, status)

@@ -1,6 +1,5 @@
 """A server of raw connections, and clients of each kind over a pool of such servers."""
 
-import asyncio
 import socket
 import ssl
 import struct
@@ -14,7 +13,8 @@ import httpx
 import httpx2
 import requests
 
-from balancer import AsyncBalancedTransport, BalancedAdapter, BalancedTransport
+from balancer import BalancedAdapter
+from tests.unit.transports.scripted import Face
 
 __all__ = [
     "CLIENTS",
@@ -142,72 +142,48 @@ def reset(connection: socket.socket) -> None:
 Asked = Any  # an answer that was read, or the error that was raised
 
 
-def _in_thread(http: Any, inner: bool) -> Callable[..., Asked]:
-    def ask(pool: Any, options: dict[str, Any], requests: list[dict[str, Any]]) -> list[Asked]:
-        given = {"inner": http.HTTPTransport(verify=False)} if inner else {}
-        with http.Client(transport=BalancedTransport(pool, **given, **options), timeout=LASTS_S) as client:
-            return [_outcome(lambda asked=asked: client.request(url="http://pool/x", **asked)) for asked in requests]
+def _with_httpx(face: Face, inner: bool) -> Callable[..., Asked]:
+    def asked(pool: Any, options: dict[str, Any], request: dict[str, Any]) -> Asked:
+        given = {"inner": face.http.HTTPTransport(verify=False)} if inner else {}
+        return face.request(face.kind(pool, **given, **options), timeout=LASTS_S, **request)
 
-    return ask
-
-
-def _in_task(http: Any) -> Callable[..., list[Asked]]:
-    def ask(pool: Any, options: dict[str, Any], requests: list[dict[str, Any]]) -> list[Asked]:
-        async def run() -> list[Asked]:
-            found = []
-            async with http.AsyncClient(transport=AsyncBalancedTransport(pool, **options), timeout=LASTS_S) as client:
-                for asked in requests:
-                    try:
-                        found.append(await client.request(url="http://pool/x", **asked))
-                    except Exception as error:
-                        found.append(error)
-            return found
-
-        return asyncio.run(run())
-
-    return ask
+    return asked
 
 
-def _with_requests(pool: Any, options: dict[str, Any], asks: list[dict[str, Any]]) -> list[Asked]:
+def _with_requests(pool: Any, options: dict[str, Any], request: dict[str, Any]) -> Asked:
     with requests.Session() as session:
         session.trust_env = False
         session.mount("http://pool/", BalancedAdapter(pool, **options))
-        return [
-            _outcome(lambda asked=asked: session.request(url="http://pool/x", timeout=LASTS_S, verify=False, **asked))
-            for asked in asks
-        ]
+        return session.request(url="http://pool/x", timeout=LASTS_S, verify=False, **request)
 
 
-def _outcome(ask: Callable[[], Any]) -> Asked:
-    try:
-        return ask()
-    except Exception as error:
-        return error
-
-
-THREADS: dict[str, Callable[..., list[Asked]]] = {
-    "httpx2": _in_thread(httpx2, inner=False),
-    "httpx": _in_thread(httpx, inner=False),
+THREADS: dict[str, Callable[..., Asked]] = {
+    "httpx2": _with_httpx(Face(httpx2, later=False), inner=False),
+    "httpx": _with_httpx(Face(httpx, later=False), inner=False),
     "requests": _with_requests,
 }
-CLIENTS: dict[str, Callable[..., list[Asked]]] = {
+CLIENTS: dict[str, Callable[..., Asked]] = {
     **THREADS,
-    "httpx2, a given inner": _in_thread(httpx2, inner=True),
-    "httpx, a given inner": _in_thread(httpx, inner=True),
-    "httpx2, tasks": _in_task(httpx2),
-    "httpx, tasks": _in_task(httpx),
+    "httpx2, a given inner": _with_httpx(Face(httpx2, later=False), inner=True),
+    "httpx, a given inner": _with_httpx(Face(httpx, later=False), inner=True),
+    "httpx2, tasks": _with_httpx(Face(httpx2, later=True), inner=False),
+    "httpx, tasks": _with_httpx(Face(httpx, later=True), inner=False),
 }
 
 
-def ask(client: str, pool: Any, *requests: dict[str, Any], **options: Any) -> list[Asked]:
-    """Return what came of each request, one after the other over one client.
+def ask(client: str, pool: Any, request: dict[str, Any], **options: Any) -> Asked:
+    """Return what came of a request.
 
     Args:
         client: a name of `CLIENTS`.
         pool: of servers.
-        requests: method, and data or headers if wanted.
+        request: method, and data or headers if wanted.
         options: of the transport.
     """
     key = "data" if client == "requests" else "content"
-    asked = [{key if name == "data" else name: value for name, value in each.items()} for each in requests]
-    return CLIENTS[client](pool, options, asked)
+    try:
+        return CLIENTS[client](
+            pool, options, {key if name == "data" else name: value for name, value in request.items()}
+        )
+    except Exception as error:
+        return error

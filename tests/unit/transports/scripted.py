@@ -155,18 +155,6 @@ class Face:
             return transport.handle_request(request)
         return asyncio.run(transport.handle_async_request(request))
 
-    def read(self, transport: Any, request: Any, kept: list[Any]) -> list[bytes]:
-        """Return the pieces of the transport's answer to a request. It is put into `kept`, and not closed."""
-        if not self.later:
-            kept.append(transport.handle_request(request))
-            return list(kept[-1].stream)
-
-        async def take() -> list[bytes]:
-            kept.append(await transport.handle_async_request(request))
-            return [piece async for piece in kept[-1].stream]
-
-        return asyncio.run(take())
-
     def close(self, answer: Any) -> None:
         """Close an answer."""
         if self.later:
@@ -187,14 +175,18 @@ class Face:
 
     def transport(self, pool: Pool, inner: Inner, **settings: Any) -> Any:
         """Return the transport of this kind."""
-        return _KINDS[self.later](pool, inner=inner, **settings)
+        return self.kind(pool, inner=inner, **settings)
+
+    @property
+    def kind(self) -> Any:
+        """The class of its transports."""
+        return AsyncBalancedTransport if self.later else BalancedTransport
 
 
-_KINDS: dict[bool, Any] = {False: BalancedTransport, True: AsyncBalancedTransport}
 FACES = [
     pytest.param(Face(http, later), id=f"{http.__name__} {'tasks' if later else 'threads'}")
     for http in (httpx2, httpx)
-    for later in _KINDS
+    for later in (False, True)
 ]
 
 

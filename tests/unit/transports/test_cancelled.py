@@ -1,24 +1,14 @@
 """A task that is cancelled, at whatever it waits for, keeps no lease; and tasks of trio are served as well."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
-from unittest import mock
 
 import httpx2
-import openai
 import pytest
 import trio
 
-import balancer
-from balancer import AsyncBalancedTransport, Lease
-from balancer.core.attempt_plan import AttemptPlans
-from balancer.core.decisions import CallPolicy, Run
-from balancer.shells.driver import DeadlinePassed, ThreadDriver
-from balancer.shells.lease_request import LeaseRequest
-from balancer.testing.clock import ManualClock
-from balancer.transports.clients import openai_http
+from balancer import AsyncBalancedTransport
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
 
@@ -73,72 +63,6 @@ def test_at_every_await_nothing_is_lost(script, waits):
         raise AssertionError("it never ends")
 
     assert asyncio.run(all_of_them()) > 3
-
-
-def test_a_body_is_read_for_as_long_as_it_takes_whatever_the_deadline_was():
-    pool, ends = pool_of("a")
-    over = asyncio.Event()
-
-    class Stream(httpx2.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"1"
-            await over.wait()
-            yield b"2"
-
-    async def slow(request: Any) -> httpx2.Response:
-        return httpx2.Response(200, stream=Stream())
-
-    async def ask() -> bytes:
-        transport = AsyncBalancedTransport(pool, inner=Handled(slow), deadline_s=0.3)
-        async with httpx2.AsyncClient(transport=transport) as client, client.stream("GET", "http://pool/") as answer:
-            await asyncio.sleep(0.35)
-            over.set()
-            return await answer.aread()
-
-    assert asyncio.run(ask()) == b"12"
-    assert ends == ["a success"]
-
-
-def test_openais_client_does_not_try_again_after_a_deadline():
-    pool, _ = pool_of("a")
-    asked: list[int] = []
-
-    async def hang(request: Any) -> Any:
-        asked.append(1)
-        await asyncio.sleep(3600)
-
-    inner = Handled(hang)
-
-    async def ask() -> None:
-        async with balancer.aopenai(pool, inner=inner, deadline_s=0.3) as client:
-            with pytest.raises(openai.APITimeoutError) as told:
-                await client.models.list()
-            assert isinstance(told.value.__cause__, openai_http().ReadTimeout)
-
-    asyncio.run(ask())
-    assert (asked, pool.leases()) == ([1], ())
-
-
-def test_a_deadline_says_how_much_of_it_was_a_wait():
-    """The pool's clock is told, so the wait is of the length that the text has."""
-    clock = ManualClock()
-    pool, _ = pool_of("a", clock=clock)
-    plans = AttemptPlans(CallPolicy(deadline_s=8.0), budget=None, rng=random.Random(1))
-
-    def late(run: Run, hand: list[Lease]) -> None:
-        hand.pop().release()
-        raise driver.overrun()
-
-    def waits(*_: Any) -> Lease:
-        clock.advance(6.5)
-        return taken
-
-    driver = ThreadDriver(pool.engine, plans, LeaseRequest(), late, sleep=clock.advance)
-    taken = pool.acquire()
-    with mock.patch.object(pool.engine, "acquire", waits), pytest.raises(DeadlinePassed) as told:
-        driver.run()
-    said = "a did not answer before the deadline of 8 s, of which 6.5 s had passed before it was asked; "
-    assert str(told.value).startswith(said)
 
 
 def test_tasks_of_trio():

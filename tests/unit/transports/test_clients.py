@@ -1,7 +1,6 @@
 """OpenAI's clients over a pool: what they are given, whose key is sent, and that nobody tries nine times."""
 
 import asyncio
-import copy
 from typing import Any
 
 import openai
@@ -72,21 +71,6 @@ def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later, fai
 
 
 @_LATER
-def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later):
-    pool, _ = pool_of("a")
-    inner = Inner(_HTTP, {"a": [_said()]})
-    short = {"timeout": _HTTP.Timeout(5.0, pool=0.01)}
-    with pool.lease(), pytest.raises(openai.APITimeoutError) as told:
-        _ask(pool, inner, later=later, client=short)
-    assert isinstance(told.value.__cause__, _HTTP.PoolTimeout)
-    said = "no endpoint came free within 0.01 s"  # and not that a server was slow
-    assert str(told.value).startswith(f"Request timed out: {said}")
-    assert told.value.message == str(told.value)
-    assert str(told.value.__cause__).startswith(said)
-    assert (inner.sent, pool.stats().timed_out) == ([], 1)
-
-
-@_LATER
 def test_settings_of_the_transport_go_to_it(later):
     pool, _ = pool_of("a", Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
     inner = Inner(_HTTP, {"b": [_said()]})
@@ -133,10 +117,3 @@ def test_a_version_with_another_http_library_is_refused(monkeypatch):
     pool, _ = pool_of("a")
     with pytest.raises(BalancerError, match=r"^openai \S+ sends its requests by neither httpx2 nor httpx, .* install"):
         balancer.openai(pool)
-
-
-def test_a_deep_copy_of_a_client_is_the_client():
-    """dspy copies the client that it is given."""
-    for make in (balancer.openai, balancer.aopenai):
-        client = make(balancer.Pool(["http://a/"]))
-        assert copy.deepcopy({"client": client})["client"] is client

@@ -79,12 +79,6 @@ def test_each_request_has_its_own_url_though_urls_are_kept(http):
                 assert str(request.url) == f"http://pool/{path}"
 
 
-@_KINDS
-def test_an_endpoint_may_have_a_host_of_its_own(http):
-    ((_, sent),) = _sent(http, http.Request("GET", "http://pool/"), Endpoint("http://10.0.0.1/", headers={"host": "a"}))
-    assert [value for name, value in sent.headers.raw if name.lower() == b"host"] == [b"a"]
-
-
 class _Pipe(io.BytesIO):
     def seekable(self) -> bool:
         return False

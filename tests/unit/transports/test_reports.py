@@ -61,12 +61,6 @@ def test_counts_that_cannot_be_are_told_once_in_a_process(caplog):
     assert [each.getMessage()[:38] for each in caplog.records] == ["the usage of an answer has a count tha"]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_stream_of_openai_says_it_in_its_last_chunk(end):
-    body = _stream({"usage": None}, {"choices": []}, {"choices": [], "usage": {"total_tokens": 31}}, "[DONE]", end=end)
-    assert _read(body, _EVENTS) == 31
-
-
 def test_a_stream_of_responses_says_it_when_it_is_completed():
     event = {"type": "response.completed", "response": {"usage": {"total_tokens": 44}}}
     assert _read(b"event: response.completed\n" + _stream(event), _EVENTS) == 44
@@ -117,14 +111,6 @@ def test_a_few_bytes_that_stand_for_many_are_not_unpacked_at_once():
     finally:
         tracemalloc.stop()
     assert usage.tokens is None
-
-
-@pytest.mark.parametrize(
-    "body", [b'{"usage": ' + b"[" * 100_000, b'"usage"', b"\xff\xfe", b'{"usage": {"total_tokens": 1}']
-)
-def test_what_cannot_be_read_says_nothing(body):
-    assert _read(body, at_once=2**16) is None
-    assert _read(b"data: " + body + b"\n\n", _EVENTS, at_once=2**16) is None
 
 
 @given(

@@ -1,16 +1,13 @@
 """What is sent twice is a choice: never after a byte was sent, not if the server may have it whole, or always."""
 
-import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-import httpx2
 import pytest
 
 from balancer import BalancedTransport, Endpoint
-from balancer.transports.resend import Sending
 from tests.unit.transports.raw_server import CLIENTS, RawServer, ask, raw_server, receive_head, receive_request, reset
 from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
@@ -62,7 +59,7 @@ def _sent(client: str, behave: Any, asked: dict[str, Any], **options: Any) -> tu
     with ExitStack() as stack:
         servers = [stack.enter_context(raw_server(each)) for each in (behave, _answers)]
         pool, _ = pool_of(*(Endpoint(server.url, name=name) for server, name in zip(servers, "ab", strict=True)))
-        (found,) = ask(client, pool, asked, **options)
+        found = ask(client, pool, asked, **options)
         return found, (servers[0].whole, servers[1].whole)
 
 
@@ -105,17 +102,6 @@ def test_what_was_sent_in_part(client, fails, resend, elsewhere):
     assert sent == (0, elsewhere)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("resend", ["always", "incomplete", "unsent"])
-def test_what_was_not_sent_goes_elsewhere(client, resend):
-    with socket.socket() as held, raw_server(_answers) as sound:
-        held.bind(("127.0.0.1", 0))  # and does not listen
-        refused = Endpoint(f"http://127.0.0.1:{held.getsockname()[1]}/", name="a")
-        pool, ends = pool_of(refused, Endpoint(sound.url, name="b"))
-        (found,) = ask(client, pool, {"method": "POST", "data": b"{}"}, resend=resend)
-    assert (found.status_code, ends) == (200, ["a failure", "b success"])
-
-
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize(("error", "hosts"), [("ConnectError", ["a", "b"]), ("ReadError", ["a"])])
 @pytest.mark.parametrize("resend", ["incomplete", "unsent"])
@@ -129,41 +115,6 @@ def test_an_inner_transport_that_tells_nothing_has_sent_all_if_it_was_connected(
     else:
         assert face.request(transport, content=b"{}").status_code == 200
     assert inner.hosts == hosts
-
-
-@pytest.mark.parametrize("client", [name for name in CLIENTS if name != "requests"])
-def test_the_clients_own_trace_hears_all(client):
-    heard: list[str] = []
-
-    async def hear_later(event: str, told: Any) -> None:
-        heard.append(event)
-
-    def hear(event: str, told: Any) -> None:
-        heard.append(event)
-
-    trace = hear_later if "tasks" in client else hear
-    asked = {"method": "POST", "data": b"{}", "extensions": {"trace": trace}}
-    found, _ = _sent(client, _answers, asked, resend="unsent")
-    assert found.status_code == 200
-    assert "http11.send_request_body.complete" in heard
-
-
-@pytest.mark.parametrize("step", ["send_request_headers", "send_request_body"])
-@pytest.mark.parametrize(
-    ("error", "later", "whole"),
-    [("WriteTimeout", True, True), ("WriteTimeout", False, False), ("WriteError", True, False)],
-)
-def test_a_loop_may_send_what_it_has_after_the_time_was_up(step, error, later, whole):
-    sending = Sending()
-    hear = sending.traced(None, later=later)
-    for event, told in (
-        ("http11.send_request_headers.started", {}),
-        (f"http11.{step}.failed", {"exception": getattr(httpx2, error)("late")}),
-    ):
-        came = hear(event, told)
-        if later:
-            asyncio.run(came)
-    assert (sending.heard, sending.begun, sending.whole) == (True, True, whole)
 
 
 def test_a_choice_that_there_is_not_is_said():

@@ -17,7 +17,8 @@ from balancer.transports.adapter import BalancedAdapter
 from balancer.transports.clients import openai_http
 from balancer.transports.middleware import BalancedMiddleware
 from balancer.transports.sessions import RequestText
-from tests.unit.transports.file_servers import FileServer, serving
+from tests.apis.api import serving
+from tests.unit.transports.file_servers import FileServer, Served
 from tests.unit.transports.scripted import FACES, Inner, Reply, pool_of
 
 _HTTP = openai_http()
@@ -106,8 +107,10 @@ def test_a_server_may_name_the_session_in_a_header_or_a_cookie_of_its_answer(fac
 
 def test_requests_learns_ids_and_aiohttp_knows_sessions_by_header():
     files = [FileServer("a"), FileServer("b")]
-    with serving(files[0]) as a, serving(files[1]) as b:
-        pool, _ = pool_of(Endpoint(a, name="a"), Endpoint(b, name="b"), strategy="round_robin")
+    with serving(Served(files[0])) as a, serving(Served(files[1])) as b:
+        pool, _ = pool_of(
+            Endpoint(f"http://{a}/", name="a"), Endpoint(f"http://{b}/", name="b"), strategy="round_robin"
+        )
         with requests.Session() as session:
             session.trust_env = False
             session.mount("http://pool/", BalancedAdapter(pool, sessions=Sessions()))
@@ -195,17 +198,6 @@ def test_a_full_server_is_waited_for_or_left_by_choice():
         with pool.lease(only="a"):
             assert _only(pool, sessions) == only
         assert _only(pool, sessions) == "a"
-
-
-def test_a_retry_returns_to_the_server_of_the_session():
-    pool, sessions = _bound()
-    inner = Inner(
-        _HTTP,
-        {"a": [_HTTP.ConnectError("refused"), Reply(503), Reply(headers=_ALIKE, body=(b'{"id":"file-1"}',))], "b": []},
-    )
-    with balancer.openai(pool, inner=inner, sessions=sessions) as client:
-        assert client.files.retrieve("file-1").id == "file-1"
-    assert inner.hosts == ["a"] * 3
 
 
 @pytest.mark.parametrize(

@@ -67,26 +67,6 @@ def test_where_nobody_can_pay_the_client_gets_the_servers_own_error_at_once(face
         face.request(transport)
 
 
-@pytest.mark.parametrize(
-    ("headers", "body"),
-    [({}, b'{"error": {"code": "rate_limit_exceeded"}}'), ({"Content-Encoding": "gzip"}, _SPENT)],
-    ids=["another code", "not packed as it says"],
-)
-def test_a_429_of_another_kind_is_an_overload(face, headers, body):
-    pool, ends = pool_of("a", "b")
-    inner = Inner(face.http, {"a": [Reply(429, headers, (body,))], "b": _OK})
-    assert face.request(face.transport(pool, inner)).status_code == 200
-    assert ends == ["a overload", "b success"]
-
-
-@pytest.mark.parametrize("status", [400, 403])
-def test_an_error_that_is_the_clients_comes_whole_however_long(face, status):
-    pool, ends = pool_of("a")
-    reply = Reply(status, body=(*(b"x" * 2**19,) * 3, b"end"))
-    answer = face.request(face.transport(pool, Inner(face.http, {"a": [reply]})))
-    assert (len(answer.content), answer.content[-3:], ends) == (3 * 2**19 + 3, b"end", ["a ignored"])
-
-
 # -- tokens --------------------------------------------------------------------------------------------
 
 
@@ -133,13 +113,6 @@ def test_what_a_stream_that_is_closed_counts_as(face, events, read, counts, outc
     assert (_counts(pool), ends) == (counts, [f"a {outcome}"])
 
 
-def test_each_try_reserves_and_one_that_fails_counts_as_its_estimate(face):
-    pool, _ = _counted("a", "b")
-    inner = Inner(face.http, {"a": [Reply(503)], "b": [_reply(_USED)]})
-    face.request(face.transport(pool, inner, tokens=200))
-    assert _counts(pool) == 260
-
-
 def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(face):
     seen: list[int] = []
 
@@ -153,16 +126,6 @@ def test_tokens_may_be_a_function_and_without_them_the_quotas_estimate_counts(fa
         face.request(transport, headers={"X-Tokens": "7"}, json={"prompt": "12345678"})
         assert _counts(pool) == 0
     assert seen == [100, 7, 12]
-
-
-def test_without_quotas_nothing_is_counted_nor_read(face, monkeypatch):
-    def no(*given: Any) -> Any:
-        raise AssertionError("nobody asks for it")
-
-    monkeypatch.setattr("balancer.transports.reports.UsageReader", no)
-    pool, ends = pool_of("a")
-    face.request(face.transport(pool, Inner(face.http, {"a": [_reply(_USED)]}), tokens=no))
-    assert ends == ["a success"]
 
 
 # -- load ----------------------------------------------------------------------------------------------
@@ -188,26 +151,3 @@ def test_what_a_server_says_of_its_load_is_told_when_the_headers_come(face, stat
     said = Reply(status, {"Endpoint-Load-Metrics": "TEXT application_utilization=0.5"}, Steps())
     face.request(face.transport(pool, Inner(face.http, {"a": [said]}), attempts=1))
     assert seen == [0.5]
-
-
-def test_a_request_asks_for_it_only_if_told_to(face):
-    pool, _ = pool_of("a")
-    inner = Inner(face.http, {"a": _OK})
-    face.request(face.transport(pool, inner))
-    face.request(face.transport(pool, inner, load=True))
-    face.request(face.transport(pool, inner, load=True), headers={"endpoint-load-metrics-format": "JSON"})
-    asked = [request.headers.get("endpoint-load-metrics-format") for _, _, request in inner.sent]
-    assert asked == [None, "TEXT", "JSON"]
-
-
-def test_a_lease_that_ran_out_meanwhile_spoils_nothing(face):
-    clock = ManualClock()
-    pool, ends = _counted("a", clock=clock)
-
-    def late(request: Any) -> Reply:
-        clock.advance(2.0)
-        assert pool.leases() == ()
-        return Reply(headers={"endpoint-load-metrics": "TEXT cpu_utilization=0.5"}, body=(_USED,))
-
-    assert face.request(face.transport(pool, Inner(face.http, {"a": [late]}), ttl_s=1.0)).content == _USED
-    assert (ends, _counts(pool)) == (["a ignored"], 100)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from balancer import AsyncPool, Endpoint, HealthSettings, NoEndpoint, Pool, RetrySettings
+from balancer import AsyncPool, Endpoint, HealthSettings, NoEndpoint, RetrySettings
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
 pytestmark = pytest.mark.parametrize("face", FACES)
@@ -77,14 +77,6 @@ def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face,
     assert ends == ["a success"]
 
 
-def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face):
-    """As a mock or a cache below makes it: the client reads no stream then."""
-    pool, ends = pool_of("a")
-    inner = face.http.MockTransport(lambda request: face.http.Response(200, content=b"kept"))
-    answer = face.request(face.transport(pool, inner), "GET")
-    assert (answer.content, ends, pool.leases()) == (b"kept", ["a success"], ())
-
-
 @pytest.mark.sampled(1)
 def test_a_response_that_is_dropped_gives_its_lease_back(face):
     pool, ends = pool_of("a")
@@ -95,30 +87,6 @@ def test_a_response_that_is_dropped_gives_its_lease_back(face):
     del answer
     gc.collect()
     assert (pool.leases(), ends) == ((), ["a ignored"])
-
-
-def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face):
-    """Whoever holds a response may be collected while the pool works, and closes it then."""
-    pool, ends = pool_of("a")
-    answer = face.handle(face.transport(pool, _answers(face, a=_OK)), face.http.Request("GET", "http://pool/"))
-    granted = pool.stats().acquired
-    with pool.engine.lock:
-        face.close(answer)
-        assert (pool.engine.core.ledger.out != {}, ends) == (True, [])
-    assert (pool.leases(), ends, pool.stats().acquired) == ((), ["a ignored"], granted)
-
-
-def test_a_lease_that_runs_out_does_not_spoil_an_answer(face):
-    now = [0.0]
-    pool, ends = pool_of("a", clock=lambda: now[0])
-
-    def run_out() -> None:
-        now[0] = 2.0
-        assert pool.leases() == ()
-
-    transport = face.transport(pool, _answers(face, a=[_while_read(run_out)]), ttl_s=1)
-    assert face.stream(transport) == [b"1", b"2"]
-    assert ends == ["a ignored"]
 
 
 # -- elsewhere -----------------------------------------------------------------------------------------
@@ -193,12 +161,6 @@ def test_an_answer_stops_retries_whyever_the_pool_gives_up(face, given_up, retri
     assert (answer.status_code, answer.headers.get("x-should-retry"), ends) == (429, "false", ["a overload"]), given_up
 
 
-def test_a_client_may_do_all_the_retries_itself(face):
-    pool, ends = pool_of("a", "b")
-    answer = face.request(face.transport(pool, _answers(face, a=[Reply(503)], b=_OK), attempts=1))
-    assert (answer.status_code, "x-should-retry" in answer.headers, ends) == (503, False, ["a overload"])
-
-
 def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face):
     pool, _ = pool_of("a")
     inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
@@ -212,27 +174,6 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face):
         face.request(face.transport(pool, inner, attempts=3))
     assert told.value.__notes__ == [f"the last of 3 attempts was at {inner.sent[-1][0]}"]
     assert len(inner.sent) == 3
-
-
-@pytest.mark.parametrize("clients", [None, 600.0], ids=["no limit", "a long one"])
-def test_a_thread_keeps_its_deadline_by_the_limits_of_each_step(face, clients):
-    pool, ends = pool_of("a", clock=lambda: 0.0)
-    seen: list[dict[str, Any]] = []
-
-    def look(request: Any) -> Reply:
-        limits = request.extensions["timeout"]
-        seen.append(dict(limits))
-        later.append(limits)
-        return Reply()
-
-    later: list[dict[str, Any]] = []
-    transport = face.transport(pool, _answers(face, a=[look]), deadline_s=5.0)
-    face.request(transport, timeout=face.http.Timeout(clients, connect=1.0))
-    lowered = {} if face.later else dict.fromkeys(("read", "write"), 5.0)  # a task is ended, and needs none
-    own = {"connect": 1.0, "read": clients, "write": clients, "pool": clients}
-    assert seen == [own | lowered]
-    assert later == [own], "the body is read by the client's own"
-    assert ends == ["a success"]
 
 
 # -- bodies that cannot be sent again ------------------------------------------------------------------
@@ -253,13 +194,6 @@ def test_a_body_that_streams_is_sent_once(face):
         "the only attempt was at a",
     ]
     assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])
-
-
-def test_an_answer_to_such_a_body_is_the_last_one(face):
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(503)], b=_OK)
-    answer = face.request(face.transport(pool, inner), content=face.content(_pieces))
-    assert (answer.status_code, ends, "x-should-retry" in answer.headers) == (503, ["a overload"], False)
 
 
 def test_a_body_that_was_not_begun_goes_elsewhere(face):
@@ -388,23 +322,3 @@ def test_an_async_pool_is_a_pool(face):
     pool = AsyncPool([Endpoint("http://a/", name="a")])
     assert face.request(face.transport(pool, _answers(face, a=_OK))).status_code == 200
     assert pool.pool.stats().acquired == 1
-
-
-def test_what_is_no_pool_is_said(face):
-    with pytest.raises(TypeError, match=r"it takes a balancer\.Pool or AsyncPool"):
-        face.transport("http://a/", _answers(face))
-
-
-def test_its_own_transport_has_no_limits_on_connections(face, monkeypatch):
-    pool, _ = pool_of("a")
-    inner, given = _answers(face, a=_OK), []
-    for name in ("HTTPTransport", "AsyncHTTPTransport"):
-        monkeypatch.setattr(face.http, name, lambda limits: given.append(limits) or inner)
-    assert face.request(type(face.transport(pool, inner))(pool)).status_code == 200
-    assert given == [face.http.Limits(max_connections=None, max_keepalive_connections=None)]
-
-
-def test_closing_it_leaves_the_pool_open(face):
-    pool = Pool(["http://a/"])
-    face.request(face.transport(pool, _answers(face, a=_OK)))
-    assert pool.acquire(timeout=0).endpoint.url == "http://a/"
