@@ -219,7 +219,8 @@ def test_what_reached_no_server_of_haproxy(tmp_path):
     ))  # fmt: skip
     assert log.left_out == {
         "without an upstream server": 2, "of clients that left while they waited": 1,
-        "of connections without a request": 1, "of the default format, which has no times": 1,
+        "of single checks, starts, stops, and connections without a request": 1,
+        "of the default format, which has no times": 1,
     }  # fmt: skip
     assert log.notes == {"calls with retries at a server that the log does not name": 1}
     (gave_up,) = log.trace.events
@@ -373,8 +374,8 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path):
     lines = (LOGS / "haproxy.log").read_text(encoding="utf-8").splitlines()
     said = run(str(write(tmp_path, *lines, "garbage of somebody")), "--out", str(out))
     assert "read as a log of haproxy" in said
-    assert "8 lines of starts, stops and reloads: left out" in said
-    assert "1 line could not be read:\n" in said
+    assert " lines of single checks, starts, stops, and connections without a request: left out" in said
+    assert "lines that could not be read: 1\n" in said
     assert f"x.log:{len(lines) + 1}: found 'garbage of somebody', which is no line of HAProxy" in said
     assert json.loads(run(str(out), "--json"))["attempts"] == 154
     assert json.loads(run(str(LOGS / "haproxy.log"), "--json"))["left_out"] == 33
@@ -386,7 +387,7 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path):
         ([LOGS / "nginx-combined.log"], "combined format, which names no upstream server"),
         (
             [LOGS / "haproxy-stderr.log"],
-            "haproxy-stderr.log: has no call and no event: 19 lines of single checks",
+            "haproxy-stderr.log: has no call and no event: 38 lines of single checks",
         ),
         (
             [LOGS / "envoy.log"],
