@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import os
-import random
 import re
 import signal
 import sqlite3
