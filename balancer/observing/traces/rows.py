@@ -19,7 +19,7 @@ __all__ = [
     "VERSION",
     "Attempt",
     "Happening",
-    "Rule",
+    "KeyRule",
     "amount_of",
     "data_of",
     "facts_of",
@@ -123,7 +123,7 @@ def data_of(row: Attempt | Happening) -> dict[str, Any]:
 _FAR_S: Final = 1e12
 
 
-class Rule(NamedTuple):
+class KeyRule(NamedTuple):
     """What a value must be: its type, the words for it, and from where to below where a number may be."""
 
     kind: Any
@@ -138,20 +138,20 @@ class Rule(NamedTuple):
         return self.kind in (str, bool) or self.low <= value < self.high
 
 
-TEXT: Final = Rule(str, "a text")
-TIME: Final = Rule(int | float, "a number of seconds", -_FAR_S, _FAR_S)
-_AMOUNT: Final = Rule(int | float, "a number, 0 or more", 0, _FAR_S)
-_LEAST_ONE: Final = Rule(int, "a whole number, 1 or more", 1, _LARGE)
-_WHOLE: Final = Rule(int, "a whole number of 64 bits", -_LARGE, _LARGE)
-RULES: Final[Mapping[str, Rule]] = {
+TEXT: Final = KeyRule(str, "a text")
+TIME: Final = KeyRule(int | float, "a number of seconds", -_FAR_S, _FAR_S)
+_AMOUNT: Final = KeyRule(int | float, "a number, 0 or more", 0, _FAR_S)
+_LEAST_ONE: Final = KeyRule(int, "a whole number, 1 or more", 1, _LARGE)
+_WHOLE: Final = KeyRule(int, "a whole number of 64 bits", -_LARGE, _LARGE)
+RULES: Final[Mapping[str, KeyRule]] = {
     **dict.fromkeys(("run", "endpoint", "task", "kind", "host", "key", "outcome", "event", "name"), TEXT),
     **dict.fromkeys(("asked_s", "granted_s", "ended_s", "at_s"), TIME),
     **dict.fromkeys(("size", "retry_after_s", "server_s"), _AMOUNT),
     **dict.fromkeys(("slots", "version"), _LEAST_ONE),
     **dict.fromkeys(("attempt", "priority"), _WHOLE),
-    "value": Rule(int | float, "a number", -_LARGE, _LARGE),
-    "open": Rule(bool, "true or false"),
-    "lost": Rule(int, "a whole number, 0 or more", 0, _LARGE),
+    "value": KeyRule(int | float, "a number", -_LARGE, _LARGE),
+    "open": KeyRule(bool, "true or false"),
+    "lost": KeyRule(int, "a whole number, 0 or more", 0, _LARGE),
 }
 """By key of a row. A key whose default is None may be null."""
 
