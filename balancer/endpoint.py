@@ -311,7 +311,7 @@ class Lease:
     request: Any  # a `Request`; this module does not import strategies
     entered: bool  # True for a `with` block; set only then
     taken: bool  # True once the caller of `acquire` has got it; set only then
-    over: tuple[Outcome, float, int]  # outcome, time, and id of the last grant before the end; set only for a trace
+    over: tuple[Outcome, float]  # outcome and time; set only for a trace
     waited_s: float  # set only if there was a wait and a trace is written
     priority: int  # set only if it is not 0
     server_s: float  # the server's own time for the call, if the server reports it

@@ -139,7 +139,7 @@ class Ledger:
             if news:
                 self._journal.happened.extend(news)
             if self.sinks:  # as mostly there are none
-                lease.over = (outcome, now, self.granted)
+                lease.over = (outcome, now)
                 for kept in self.sinks:
                     kept.append(lease)
             if account.state is _ACTIVE:

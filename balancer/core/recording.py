@@ -1,22 +1,22 @@
 """Recordings: the leases that have ended, for a trace.
 
-While a trace is written, the ledger puts each ended lease into a bounded queue, with its outcome, its time and the id
-of the last grant before. Grants are not recorded, as the ledger has the leases that are out. The rows are made later,
-elsewhere.
+While a trace is written, the ledger puts each ended lease into a bounded queue, with its outcome and its time. Grants
+are not recorded, as the ledger has the leases that are out. The rows are made later, elsewhere.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import takewhile
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 from balancer.core.ledger import Ledger
 from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import Request
 
 __all__ = ["Collected", "Grant", "Recording", "grant_of"]
+
+
+LONG_S: Final = 1.0  # a call that is out for longer is also told before it ends, once, in case of a kill
 
 
 class Grant(NamedTuple):
@@ -32,40 +32,24 @@ class Grant(NamedTuple):
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(NamedTuple):
     """What has happened since the last `collect`.
 
     Attributes:
         ended: leases that have ended, in that order.
-        out: those that were granted meanwhile and are out, in that order.
+        out: those that have been out for long, and have not been told yet; at last, all that are out.
         lost: how many leases have ended but were lost because the queue was full.
-        still_out: the ids of all that are out. None if none was lost: then the other fields say it.
-        since: the id of the last grant before.
         now: the time.
     """
 
     ended: Sequence[Lease]
     out: Sequence[Grant]
     lost: int
-    still_out: frozenset[int] | None
-    since: int
     now: float
-
-    def in_order(self) -> "Iterator[Grant | Lease]":
-        """Yield the grants and the ended leases, in the order of the ledger."""
-        new: list[Any] = [lease for lease in self.ended if lease.id > self.since]
-        new += self.out
-        new.sort(key=attrgetter("id"), reverse=True)  # the oldest last, for pop()
-        for lease in self.ended:
-            while new and new[-1].id <= lease.over[2]:
-                yield _granted(new.pop())
-            yield lease
-        yield from map(_granted, reversed(new))
 
 
 class Recording:
-    """The leases that have ended, for one trace, until `end`. There may be several at once.
+    """The leases that are granted from now on and have ended, for one trace, until `end`. There may be several at once.
 
     Args:
         most: how many to keep. When full, a new one replaces the oldest, which is lost.
@@ -73,14 +57,12 @@ class Recording:
 
     Attributes:
         kept: the ended leases, oldest first; written by the ledger.
-        before: the leases that were out at the start.
     """
 
     def __init__(self, most: int, ledger: Ledger) -> None:
         self.kept: deque[Lease] = deque(maxlen=most)
-        self.before = [grant_of(lease) for lease in ledger.out.values()]
         self._ledger = ledger
-        self._seen = ledger.granted
+        self._begun = self._told = ledger.granted  # ids
         self._ends = ledger.granted - len(ledger.out)  # how many ended before, or are known to be lost
         ledger.sinks = (*ledger.sinks, self.kept)
 
@@ -88,17 +70,18 @@ class Recording:
         """Stop."""
         self._ledger.sinks = tuple(kept for kept in self._ledger.sinks if kept is not self.kept)
 
-    def collect(self, now: float) -> Collected:
-        """Take out what there is, under the shell's lock; O(leases granted or ended meanwhile)."""
-        ledger, seen = self._ledger, self._seen
+    def collect(self, now: float, *, is_last: bool) -> Collected:
+        """Take out what there is, under the shell's lock; O(leases ended meanwhile, or granted within `LONG_S`)."""
+        ledger, since = self._ledger, self._begun if is_last else self._told
         ended = list(self.kept)
         self.kept.clear()
-        new = takewhile(lambda lease: lease.id > seen, reversed(ledger.out.values()))
-        out = [grant_of(lease) for lease in new][::-1]
+        new = takewhile(lambda lease: lease.id > since, reversed(ledger.out.values()))
+        out = [grant_of(lease) for lease in new if is_last or now - lease.granted_s > LONG_S][::-1]
+        self._told = out[-1].id if out else since
         ends = ledger.granted - len(ledger.out)
         lost = ends - self._ends - len(ended)
-        self._ends, self._seen = ends, ledger.granted
-        return Collected(ended, out, lost, frozenset(ledger.out) if lost else None, seen, now)
+        self._ends = ends
+        return Collected([lease for lease in ended if lease.id > self._begun], out, lost, now)
 
 
 def grant_of(lease: Lease) -> Grant:
@@ -108,7 +91,3 @@ def grant_of(lease: Lease) -> Grant:
     return Grant(
         lease.id, lease.endpoint, lease.granted_s, lease.slots, lease.holder, lease.request, waited_s, priority
     )
-
-
-def _granted(it: Any) -> Grant:
-    return it if isinstance(it, Grant) else grant_of(it)

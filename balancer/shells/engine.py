@@ -540,7 +540,7 @@ class Engine:
         """Take out what `recording` has kept. With `is_last`, stop it."""
 
         def taken() -> Collected:
-            found = recording.collect(self.clock())
+            found = recording.collect(self.clock(), is_last=is_last)
             if is_last:
                 recording.end()
             return found

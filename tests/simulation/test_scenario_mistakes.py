@@ -5,7 +5,7 @@ from pathlib import Path
 
 import balancer_simulator
 import pytest
-from balancer_simulator import EndpointModel, Poisson, Policy, Scenario, load_scenario
+from balancer_simulator import Poisson, Policy, Scenario, load_scenario
 
 from balancer.errors import ConfigError, MissingExtra
 from balancer.settings.rules import HealthSettings
@@ -54,8 +54,6 @@ _CRASH = '{ kind = "crash_repair", mtbf_s = 10.0, mttr_s = 1.0'
 _FOUR = '[[endpoints]]\nurl = "http://{1..4}/"\n'
 _CROWD = '[workload]\nkind = "closed"\nworkers = 1000000\n'
 _KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'
-_FAULTS = ("slow_within", "fail_within")
-_WRITTEN = ("http://a", "HTTP://A/", "http://a:80/")
 
 _AT_ONCE = '{ kind = "deterministic", mean_s = 0.0 }'
 _MANY = 'kind = "batch"\nsamples = 1000000\nstages = [{ name = "a", tasks = 1000, workers = 1 }]\n'
@@ -80,10 +78,6 @@ _BRIEF = [
 _REFUSED = [
     (poisson(1e12, "http://a/"), f"workload.rate_per_s: makes about 1e+15 requests {_ENDLESS}"),
     (bursty(on_rate_per_s=1e6, on_s=30.0, off_s=10.0), "workload.on_rate_per_s: makes about 7.5e+08 requests"),
-    (
-        bursty(on_rate_per_s=1.0, off_rate_per_s=1e6, on_s=1.0, off_s=3.0),
-        "workload.off_rate_per_s: makes about 7.5e+08",
-    ),
     (bursty(on_rate_per_s=1.0, on_s=1e-6, off_s=1e-6), "workload.on_s: makes about 5e+08 bursts"),
     (
         f"{_CROWD}[work]\n{_AT_ONCE[2:-2].replace(',', chr(10))}\n{_FOUR}",
@@ -93,10 +87,8 @@ _REFUSED = [
     (poisson(1.0) + _CRASHES, "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes"),
     # What never happens.
     *(
-        (fault(kind, window), f"endpoints[0].faults[1]: {line}")
-        for kind in _FAULTS
+        (fault("slow_within", window), f"endpoints[0].faults[1]: {line}")
         for window, line in (
-            ("from_s = 9.0, to_s = 5.0", "from_s is 9 and to_s 5; from_s must be less"),
             ("from_s = 5.0, to_s = 5.0", "from_s is 5 and to_s 5; from_s must be less"),
             ("from_s = 1000.0", "from_s is 1000, and the run ends at horizon_s = 1000; begin before that"),
         )
@@ -147,7 +139,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, text, line):
         poisson(1e5, "http://a/"),
         # The endpoints bound what the workers can ask: 4000 calls of a second at once, for 1000 s.
         f"{_CROWD}{_FOUR}capacity = 1000\n",
-        *(fault(kind, "from_s = 5.0, to_s = 1001.0") for kind in _FAULTS),
+        fault("slow_within", "from_s = 5.0, to_s = 1001.0"),
         fault("fail_within", "to_s = 5.5") + "from_s = 5.0\n",
         *(
             change(f"at_s = 1.0\ndo = 'update'\n{values}")
@@ -174,21 +166,14 @@ def test_a_load_that_is_too_much_is_refused_too(tmp_path):
         scenario.at_load(0.5)
 
 
-@pytest.mark.parametrize("url", _WRITTEN)
-def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path, url):
-    text = change("at_s = 1.0\ndo = 'update'\ncapacity = 2").replace("url = 'http://a/'", f"url = '{url}'")
+def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path):
+    text = change("at_s = 1.0\ndo = 'update'\ncapacity = 2").replace("url = 'http://a/'", "url = 'HTTP://A:80'")
     assert read(tmp_path, text).most_leases == {"http://a/": 2}
 
 
-def test_the_table_of_a_config_may_be_pasted(tmp_path):
-    on = read(tmp_path, f"{_REST}[health]\nenabled = true\ncooldown_s = 3.0\n").health
-    assert on is not None
-    assert on.cooldown_s == 3.0
-    assert read(tmp_path, f"{_REST}[health]\nenabled = false\ncooldown_s = 3.0\n").health is None
-
-
 def test_health_may_be_given_in_python_and_is_kept_as_data(tmp_path):
-    scenario = read(tmp_path, _REST).changed(health=HealthSettings(cooldown_s=3.0))
+    assert read(tmp_path, f"{_REST}[health]\nenabled = false\ncooldown_s = 3.0\n").health is None
+    scenario = read(tmp_path, f"{_REST}[health]\nenabled = true\n").changed(health=HealthSettings(cooldown_s=3.0))
     assert scenario.health is not None
     assert scenario.health.cooldown_s == 3.0
     assert Scenario.model_validate(scenario.to_data()) == scenario
@@ -215,9 +200,7 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path):
             {"rate_per_s": 1.0, "rate": 6},
             "Poisson: rate: unknown key; did you mean 'rate_per_s'? (known: kind, rate_per_s)",
         ),
-        (Poisson, {"rate_per_s": "6"}, "Poisson: rate_per_s: found '6': it must be a number; leave out the quotes"),
         (Policy, {}, "Policy: strategy: is missing"),
-        (EndpointModel, {"url": "http://a/", "slots": 2.5}, "EndpointModel: slots: unknown key"),
     ],
 )
 def test_a_mistake_in_python_is_a_line_as_in_a_file(make, values, line):

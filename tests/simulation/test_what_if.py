@@ -159,11 +159,10 @@ def test_an_interval_allows_for_few_draws_and_never_ends_below_zero():
         ({"capacities": {"http://a/": 0}}, "--capacity: found 0"),
         ({"slower": {"http://a/": 0.0}}, "--slower: found 0"),
         ({"gone": {"http://a/": -1.0}}, "--gone: found -1"),
-        ({"gone": {"http://c/": 1.0}}, "--gone: there is no endpoint"),
         ({"add": {"http://c/": 1}}, "--add: there is no endpoint"),
         ({"add": {"": 1000}}, "--add: found 1000; it must be at most 500 in all"),
         ({"settings": {"strategy": "p3c"}}, "--set: unknown strategy 'p3c'; did you mean 'p2c'"),
-        ({"settings": {"endpoints": []}}, "--set: unknown key 'endpoints'"),
+        ({"settings": {"quotas.key": 1}}, "--set: unknown key 'quotas.key'"),
         ({"settings": {"requests.attempts": "x"}}, "--set: requests.attempts: found 'x'"),
     ],
 )

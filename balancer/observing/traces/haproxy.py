@@ -18,7 +18,6 @@ from balancer.observing.traces.log_lines import (
     call,
     outcome_of,
     retry,
-    shown_line,
 )
 from balancer.observing.traces.rows import Happening
 
@@ -41,16 +40,12 @@ _SERVER: Final = re.compile(
 )
 _REASON: Final = re.compile(r"reason: ([^,:]+)")
 # What a request of a client can also say comes after a colon, a bracket or the header, not within a request line.
-_OTHER: Final = {
-    "of single checks of servers": re.compile(r"\b(?:Health|Agent) check for (?:backup )?server "),
-    "of the default format, which has no times": re.compile(r"\bConnect from \S+ to \S+ \(\S+/(?:HTTP|TCP)\)"),
-    "of connections without a request": re.compile(rf"{_DATE}\.\d+\] \S+: "),
-    "of backends without a server": re.compile(r"\bhas no server available"),
-    "of starts, stops and reloads": re.compile(
-        r"\b(?:Proxy \S+ (?:hard-)?(?:started|stopped)|Stopping|Pausing|Resuming|Loading success|haproxy version|"
-        r"path to executable|[Ww]orkers? |Exiting|Reexecuting|Reloading|Initializing|config : )"
-    ),
-}
+_OTHER: Final = re.compile(
+    rf"{_DATE}\.\d+\] \S+: |\b(?:Health|Agent) check for (?:backup )?server |\bhas no server available|"
+    r"\b(?:Proxy \S+ (?:hard-)?(?:started|stopped)|Stopping|Pausing|Resuming|Loading success|haproxy version|"
+    r"path to executable|[Ww]orkers? |Exiting|Reexecuting|Reloading|Initializing|config : )"
+)
+_TIMELESS: Final = re.compile(r"\bConnect from \S+ to \S+ \(\S+/(?:HTTP|TCP)\)")
 _OTHER_SERVER: Final = "calls with retries at a server that the log does not name"
 _CLIENT_LEFT: Final = "of clients that left while they waited"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -68,9 +63,7 @@ class HAProxy(LogReader):
 
     @staticmethod
     def looks(line: str) -> bool:
-        return any(pattern.search(line) for pattern in (_HTTP, _TCP, _SERVER)) or (
-            "Connect from" in line and _OTHER["of the default format, which has no times"].search(line) is not None
-        )
+        return any(pattern.search(line) for pattern in (_HTTP, _TCP, _SERVER, _TIMELESS))
 
     def __init__(self, options: LogOptions) -> None:
         super().__init__(options)
@@ -82,11 +75,12 @@ class HAProxy(LogReader):
             yield from self._request(found.groupdict())
         elif (found := _SERVER.search(item)) is not None:
             yield from self._notice(self._time_of(item), **found.groupdict())
+        elif _TIMELESS.search(item):
+            raise LeftOut("of the default format, which has no times")
+        elif _OTHER.search(item):
+            raise LeftOut("of single checks, starts, stops, and connections without a request")
         else:
-            for kind, pattern in _OTHER.items():
-                if pattern.search(item):
-                    raise LeftOut(kind)
-            raise ValueError(f"found {shown_line(item)!r}, which is no line of {self.expects}")
+            raise ValueError("it is neither a call nor a notice of a server")
 
     def _request(self, found: dict[str, str | None]) -> Iterator[Row]:
         begun_s = self._date(str(found["date"])) + int(found["ms"] or 0) / 1000

@@ -6,6 +6,7 @@ A reader takes from a line only times, endpoints, sizes and outcomes. Paths, que
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, ClassVar, Final, Literal
@@ -123,10 +124,8 @@ def instant_of(value: object, zone: tzinfo | None = None) -> float:
     Raises:
         ValueError: it is no date.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     text = str(value).strip()
-    if re.fullmatch(r"\d{9,12}(\.\d+)?", text):
+    with suppress(ValueError):
         return float(text)
     date = datetime.fromisoformat(text.replace(",", "."))
     return (date.replace(tzinfo=zone) if date.tzinfo is None and zone is not None else date).timestamp()

@@ -4,26 +4,21 @@ A table is made by hand, or by a line of jq or awk from the log of some program.
 error: no row is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from balancer.endpoint import Outcome
 from balancer.errors import ConfigError
 from balancer.observing.traces.log_lines import RUN, LogOptions, LogReader, Row, instant_of, outcome_of
-from balancer.observing.traces.rows import Attempt
+from balancer.observing.traces.rows import ATTEMPT_FIELDS, RULES, TEXT, TIME, Attempt
 from balancer.values.redaction import plain_name
 
 __all__ = ["Csv", "JsonLines"]
 
 _HELD: Final = "held_s"  # seconds from the begin of a call to its end, for tables that have no end
-_NAMES: Final = (*(field.name for field in fields(Attempt) if field.name != "attempt"), _HELD)
+_NAMES: Final = (*(name for name in ATTEMPT_FIELDS if name != "attempt"), _HELD)
 _NEEDED: Final = (("endpoint",), ("ended_s", _HELD), ("granted_s", "asked_s"))
-_TEXTS: Final = ("run", "task", "kind", "host", "key")
-_TIMES: Final = ("asked_s", "granted_s", "ended_s")
-_WHOLE: Final = ("slots", "priority", "in_flight", "host_in_flight")
 _OUTCOMES: Final = tuple(each.value for each in Outcome)
-_YES: Final = ("1", "true", "yes")
 
 
 class _Table(LogReader):
@@ -63,34 +58,28 @@ class _Table(LogReader):
             return None
         if isinstance(found, list | dict):
             raise ValueError(f"found {text[:40]!r} for {field}; it must be a single value")
-        if field in _TEXTS:
-            return text
-        if field == "endpoint":
-            return plain_name(text)
-        if field == "outcome":
-            return _outcome(text)
-        if field == "open":
-            return text.lower() in _YES
-        read: Callable[[str], float] = int if field in _WHOLE else float
+        rule = RULES.get(field)
         try:
-            return read(text)
+            if rule is TEXT:
+                return _TEXTS.get(field, str)(text)
+            if rule is TIME:
+                return instant_of(text, self.options.zone)
+            if rule is not None and rule.kind is bool:
+                return text.lower() in ("1", "true", "yes")
+            return int(text) if rule is not None and rule.kind is int else float(text)
         except ValueError:
-            if field not in _TIMES:
-                raise ValueError(f"found {text[:40]!r} for {field}; it must be a number") from None
-        try:
-            return instant_of(text, self.options.zone)
-        except ValueError:
-            raise ValueError(
-                f"found {text[:40]!r} for {field}; it must be a number of seconds or an ISO date"
-            ) from None
+            words = "a number" if rule is not TIME else "a number of seconds or an ISO date"
+            words = f"{', '.join(_OUTCOMES)}, or a status of HTTP" if rule is TEXT else words
+            raise ValueError(f"found {text[:40]!r} for {field}; it must be {words}") from None
 
 
 def _outcome(text: str) -> str:
-    if text in _OUTCOMES:
-        return text
-    if text.lstrip("-").isdigit():
-        return outcome_of(text)
-    raise ValueError(f"found {text[:40]!r} for outcome; it must be {', '.join(_OUTCOMES)}, or a status of HTTP")
+    if text not in _OUTCOMES and not text.lstrip("-").isdigit():
+        raise ValueError(text)
+    return text if text in _OUTCOMES else outcome_of(text)
+
+
+_TEXTS: Final = {"endpoint": plain_name, "outcome": _outcome}
 
 
 class Csv(_Table):

@@ -5,17 +5,21 @@ pool; the run's first line has the calendar time. docs/live.md describes the for
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 __all__ = [
     "ATTEMPT_FIELDS",
     "EVENT_FIELDS",
-    "LARGE",
+    "RULES",
+    "TEXT",
+    "TIME",
     "VERSION",
     "Attempt",
     "Happening",
+    "KeyRule",
     "amount_of",
     "data_of",
     "facts_of",
@@ -27,8 +31,7 @@ __all__ = [
 ]
 
 VERSION: Final = 1
-LARGE: Final = 2**63
-"""Whole numbers of a row must be below this: tables and columns hold no larger ones."""
+_LARGE: Final = 2**63  # whole numbers of a row must be below this: tables and columns hold no larger ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,6 @@ class Attempt:
         slots: how many slots it held.
         priority: its head start in the queue.
         key: a stand-in for its key, the same for the same key within a run. The key itself is not written.
-        in_flight, host_in_flight: slots in use at the endpoint and at its host just after the grant, its own included.
         outcome: "success", "failure", "overload" or "ignored".
         retry_after_s: for how many seconds the endpoint asked for no calls.
         server_s: the server's own time for the call, as set by `Lease.took`.
@@ -66,8 +68,6 @@ class Attempt:
     slots: int = 1
     priority: int | None = None
     key: str | None = None
-    in_flight: int | None = None
-    host_in_flight: int | None = None
     outcome: str | None = None
     retry_after_s: float | None = None
     server_s: float | None = None
@@ -109,12 +109,9 @@ class Happening:
 _KINDS: Final[dict[str, type[Attempt] | type[Happening]]] = {"attempt": Attempt, "event": Happening}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _encode: Final = json.JSONEncoder().encode
-_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
-_NEEDED: Final = {
-    kind: tuple(field.name for field in fields(kind) if field.default is MISSING) for kind in _KINDS.values()
-}
-ATTEMPT_FIELDS: Final = _FIELDS[Attempt]
-EVENT_FIELDS: Final = _FIELDS[Happening]
+_FIELDS: Final = {kind: {field.name: field.default for field in fields(kind)} for kind in _KINDS.values()}
+ATTEMPT_FIELDS: Final = tuple(_FIELDS[Attempt])
+EVENT_FIELDS: Final = tuple(_FIELDS[Happening])
 
 
 def data_of(row: Attempt | Happening) -> dict[str, Any]:
@@ -124,71 +121,69 @@ def data_of(row: Attempt | Happening) -> dict[str, Any]:
 
 
 _FAR_S: Final = 1e12
-_Rule = tuple[Callable[[Any], bool], str]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+class KeyRule(NamedTuple):
+    """What a value must be: its type, the words for it, and from where to below where a number may be."""
+
+    kind: Any
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def fits(self, value: Any) -> bool:
+        """Return whether `value` is so. NaN is not."""
+        if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):
+            return False
+        return self.kind in (str, bool) or self.low <= value < self.high
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _or_null(rule: _Rule) -> _Rule:
-    fits, words = rule
-    return lambda value: value is None or fits(value), f"{words}, or null"
-
-
-_TEXT: Final[_Rule] = (lambda value: isinstance(value, str), "a text")
-_TIME: Final[_Rule] = (lambda value: _is_number(value) and abs(value) < _FAR_S, "a number of seconds")  # nan does not
-_AMOUNT: Final[_Rule] = (lambda value: _is_number(value) and 0 <= value < _FAR_S, "a number, 0 or more")
-_COUNT: Final[_Rule] = (lambda value: _is_whole(value) and 0 <= value < LARGE, "a whole number, 0 or more")
-_LEAST_ONE: Final[_Rule] = (lambda value: _is_whole(value) and 1 <= value < LARGE, "a whole number, 1 or more")
-_WHOLE: Final[_Rule] = (lambda value: _is_whole(value) and abs(value) < LARGE, "a whole number of 64 bits")
-_RULES: Final[dict[str, dict[str, _Rule]]] = {
-    "attempt": {
-        **dict.fromkeys(("run", "endpoint"), _TEXT),
-        **dict.fromkeys(("asked_s", "granted_s", "ended_s"), _TIME),
-        **dict.fromkeys(("task", "kind", "host", "key", "outcome"), _or_null(_TEXT)),
-        **dict.fromkeys(("in_flight", "host_in_flight"), _or_null(_COUNT)),
-        **dict.fromkeys(("size", "retry_after_s", "server_s"), _or_null(_AMOUNT)),
-        "slots": _LEAST_ONE,
-        "attempt": _WHOLE,
-        "priority": _or_null(_WHOLE),
-        "open": (lambda value: isinstance(value, bool), "true or false"),
-    },
-    "event": {
-        **dict.fromkeys(("run", "event"), _TEXT),
-        "at_s": _TIME,
-        **dict.fromkeys(("endpoint", "name"), _or_null(_TEXT)),
-        "value": _or_null((lambda value: _is_number(value) and abs(value) < LARGE, "a number")),
-    },
-    "run": {"version": _LEAST_ONE, "run": _TEXT},
-    "end": {"lost": _COUNT, "run": _TEXT},
+TEXT: Final = KeyRule(str, "a text")
+TIME: Final = KeyRule(int | float, "a number of seconds", -_FAR_S, _FAR_S)
+_AMOUNT: Final = KeyRule(int | float, "a number, 0 or more", 0, _FAR_S)
+_LEAST_ONE: Final = KeyRule(int, "a whole number, 1 or more", 1, _LARGE)
+_WHOLE: Final = KeyRule(int, "a whole number of 64 bits", -_LARGE, _LARGE)
+RULES: Final[Mapping[str, KeyRule]] = {
+    **dict.fromkeys(("run", "endpoint", "task", "kind", "host", "key", "outcome", "event", "name"), TEXT),
+    **dict.fromkeys(("asked_s", "granted_s", "ended_s", "at_s"), TIME),
+    **dict.fromkeys(("size", "retry_after_s", "server_s"), _AMOUNT),
+    **dict.fromkeys(("slots", "version"), _LEAST_ONE),
+    **dict.fromkeys(("attempt", "priority"), _WHOLE),
+    "value": KeyRule(int | float, "a number", -_LARGE, _LARGE),
+    "open": KeyRule(bool, "true or false"),
+    "lost": KeyRule(int, "a whole number, 0 or more", 0, _LARGE),
 }
+"""By key of a row. A key whose default is None may be null."""
 
 
 def mistake_in(row: Attempt | Happening) -> str | None:
     """Return what is wrong with a row, e.g. of another program, and what is allowed; None if it is valid."""
-    found = _broken(_NAMES[type(row)], lambda name: getattr(row, name))
-    if found is None and isinstance(row, Attempt) and not row.asked_s <= row.granted_s <= row.ended_s:
+    for name, default in _FIELDS[type(row)].items():
+        value, rule = getattr(row, name), RULES[name]
+        if not (rule.fits(value) or (value is None and default is None)):
+            return _wrong(name, value, rule.words + ", or null" * (default is None))
+    if isinstance(row, Attempt) and not row.asked_s <= row.granted_s <= row.ended_s:
         times = ", ".join(f"{name} {getattr(row, name):.6g}" for name in ("asked_s", "granted_s", "ended_s"))
         return f"found {times}; asked_s must come first, then granted_s, then ended_s"
-    return found
+    return None
 
 
 def mistake_in_facts(data: Mapping[str, Any]) -> str | None:
     """Return what is wrong with a row that begins or ends a run; None if it is valid, or of a later version."""
-    later = _is_whole(data.get("version")) and data["version"] > VERSION
-    return None if later else _broken(data["row"], {"version": VERSION, "lost": 0, "run": None, **data}.__getitem__)
+    values = {"version": VERSION, "run": None} if data["row"] == "run" else {"lost": 0, "run": None}
+    values |= {name: data[name] for name in values if name in data}
+    if type(data.get("version")) is int and data["version"] > VERSION:
+        return None
+    wrong = [_wrong(name, value, RULES[name].words) for name, value in values.items() if not RULES[name].fits(value)]
+    return wrong[0] if wrong else None
 
 
-def _broken(kind: str, value_of: Callable[[str], Any]) -> str | None:
-    for name, (fits, words) in _RULES[kind].items():
-        if not fits(value := value_of(name)):
-            return f"found {name} {_shown(value)}; it must be {words}"
-    return None
+def _wrong(name: str, value: object, words: str) -> str:
+    try:
+        shown = repr(value)[:80]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or a list that is nested too deeply
+        shown = f"a {type(value).__name__}"
+    return f"found {name} {shown}; it must be {words}"
 
 
 def facts_of(text: object) -> dict[str, Any] | None:
@@ -200,17 +195,9 @@ def facts_of(text: object) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _shown(value: object) -> str:
-    """Return the start of `value`, for an error text."""
-    try:
-        return repr(value)[:80]
-    except (ValueError, RecursionError):  # a number of thousands of digits, or a list that is nested too deeply
-        return f"a {type(value).__name__}"
-
-
 def amount_of(value: float | None) -> float | None:
     """Return `value` if it is valid as an amount (of tokens, or seconds) in a row, else None (unknown)."""
-    return value if value is not None and _is_number(value) and 0 <= value < _FAR_S else None
+    return value if _AMOUNT.fits(value) else None
 
 
 def text_of(value: str | None) -> str | None:
@@ -233,6 +220,6 @@ def row_of(data: dict[str, Any]) -> Attempt | Happening | None:
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         return None
-    if missing := [name for name in _NEEDED[kind] if name not in data]:
+    if missing := [name for name, default in _FIELDS[kind].items() if default is MISSING and name not in data]:
         raise TypeError(f"lacks {', '.join(missing)}")
     return kind(**{name: data[name] for name in _FIELDS[kind] if name in data})  # skips what a later version adds

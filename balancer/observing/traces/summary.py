@@ -40,7 +40,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
 def summary_lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the summary, for people."""
     runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
-    yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found, ' at one endpoint')}"
+    yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found)}"
     for title in ("endpoints", "kinds"):
         if found[title]:
             yield f"{title}:"
@@ -51,28 +51,17 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "a run has no end: it was killed or is still running; calls in flight may be missing"
     if found["cut"]:
         yield "an incomplete line was left out"
-    yield from _log_lines(found)
     if found["lost"]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
-
-
-def _log_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what is to be said of the lines of a log."""
     if found["format"] is not None:
         yield f"read as a log of {found['format']}"
     for kind, count in found["left_out_kinds"].items():
-        yield f"{_count(count, 'line')} {kind}: left out"
+        yield f"{count} {'line' if count == 1 else 'lines'} {kind}: left out"
     for said, count in found["notes"].items():
         yield f"{said}: {count}"
     if found["unread"]:
-        yield f"{_count(found['unread'], 'line')} could not be read:"
+        yield f"lines that could not be read: {found['unread']}"
         yield from (f"  {each}" for each in found["first_unread"])
-    if found["unread"] > len(found["first_unread"]):
-        yield f"  and {found['unread'] - len(found['first_unread'])} more"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:
@@ -90,14 +79,12 @@ def _length_s(attempts: Sequence[Attempt]) -> float:
 
 def _figures(attempts: Sequence[Attempt]) -> dict[str, Any]:
     ended = [each for each in attempts if not each.open]
-    counts = [each.in_flight for each in attempts if each.in_flight is not None]
     return {
         "attempts": len(attempts),
         "open": len(attempts) - len(ended),
         "outcomes": dict(sorted(Counter(each.outcome or "not known" for each in ended).items())),
         "held_s": _times([each.held_s for each in ended]),
         "waited_s": _times([each.waited_s for each in attempts]),
-        "most_in_flight": max(counts, default=None),
     }
 
 
@@ -109,13 +96,11 @@ def _times(values: Sequence[float]) -> dict[str, float] | None:
     return {"mean": fsum(ordered) / len(ordered), **quantiles, "most": ordered[-1]}
 
 
-def _words(found: dict[str, Any], where: str = "") -> str:
+def _words(found: dict[str, Any]) -> str:
     parts = [f"{found['attempts']} calls", *(f"{count} {outcome}" for outcome, count in found["outcomes"].items())]
     if found["open"]:
         parts.append(f"{found['open']} open")
     for name, heading in (("held_s", "took"), ("waited_s", "waited")):
         if times := found[name]:
             parts.append(f"{heading} {times['mean']:.3g} s on average (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
-    if found["most_in_flight"] is not None:
-        parts.append(f"at most {found['most_in_flight']} at once{where}")
     return ", ".join(parts)

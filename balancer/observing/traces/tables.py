@@ -24,8 +24,8 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS trace_runs (run TEXT PRIMARY KEY, facts TEXT NOT NULL, ended TEXT);
 CREATE TABLE IF NOT EXISTS trace_attempts (
     run TEXT, attempt INTEGER, asked_s REAL, granted_s REAL, ended_s REAL, endpoint TEXT, task TEXT, kind TEXT,
-    size REAL, host TEXT, slots INTEGER, priority INTEGER, key TEXT, in_flight INTEGER, host_in_flight INTEGER,
-    outcome TEXT, retry_after_s REAL, server_s REAL, open INTEGER, PRIMARY KEY (run, attempt)) WITHOUT ROWID;
+    size REAL, host TEXT, slots INTEGER, priority INTEGER, key TEXT, outcome TEXT, retry_after_s REAL, server_s REAL,
+    open INTEGER, PRIMARY KEY (run, attempt)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS trace_events (run TEXT, at_s REAL, event TEXT, endpoint TEXT, value REAL, name TEXT);
 """
 

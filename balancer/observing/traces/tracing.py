@@ -15,11 +15,11 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import islice
 from os import PathLike
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from balancer.core.events import (
     Added,
@@ -38,7 +38,7 @@ from balancer.core.events import (
     StrategyChanged,
     TimedOut,
 )
-from balancer.core.recording import Collected, Grant, Recording
+from balancer.core.recording import Collected, Grant, Recording, grant_of
 from balancer.endpoint import Endpoint, Lease
 from balancer.observing.traces.files import LineFile, Sink, cannot_be_written
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
@@ -53,7 +53,6 @@ __all__ = ["MOST", "TraceWriter"]
 _EVERY_S: Final = 0.2
 MOST: Final = 200_000  # calls, and events, that wait to be written: some 70 MB, twice that while a backlog is written
 _AT_ONCE: Final = 2000  # rows that are made at once, so that a backlog is never in memory as rows
-_LONG_S: Final = 1.0  # a call that is out for longer is also written as an open one, once, in case of a kill
 _LOGGER: Final = logging.getLogger("balancer")
 _CHANGES: Final = (Added, LimitChanged)
 _NAMES: Final[dict[type[Event], str]] = {
@@ -63,7 +62,7 @@ _NAMES: Final[dict[type[Event], str]] = {
 }  # fmt: skip
 
 
-class TraceWriter:
+class TraceWriter(AbstractContextManager["TraceWriter"]):
     """An observer that writes a trace, until `close` or the end of a `with` block.
 
     Args:
@@ -104,21 +103,13 @@ class TraceWriter:
         self._names: dict[str, str] = {}
         self._salt = secrets.token_bytes(16)  # so that keys cannot be found by trying, not even from two traces
         self._events: deque[tuple[Event, Endpoint | None]] = deque()
-        self._known: dict[str, Endpoint] = {}
-        self._at: dict[str, int] = {}
-        self._on: dict[str, int] = {}
-        self._out: dict[int, _Out] = {}
-        self._told: set[int] = set()
-        for grant in recording.before:
-            self._grant(grant)
-        self._before = set(self._out)  # they count as in flight, but asked before the trace began
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._closed = False
         self._process = os.getpid()  # a forked child must not write: the file belongs to the parent
-        self._look()
-        self._capacities = {name: each.capacity for name, each in self._known.items()}
-        sink.write([self._first_row(strategy)])
+        listed = self._listed()
+        self._capacities = {name: each.capacity for name, each in listed.items()}
+        sink.write([self._first_row(strategy, listed.values())])
         # Objects of a running thread are never collected. So the thread refers to as little of this as possible.
         self._thread = threading.Thread(
             target=_write_on, args=(weakref.ref(self), self._stop), name="trace", daemon=True
@@ -129,7 +120,8 @@ class TraceWriter:
     def __call__(self, event: Event, /) -> None:
         """Keep `event` until it is written. For a change of an endpoint, also keep the endpoint's data now."""
         if len(self._events) < MOST:
-            self._events.append((event, self._like_now(event) if type(event) in _CHANGES else None))
+            now = self._listed().get(getattr(event, "endpoint", "")) if type(event) in _CHANGES else None
+            self._events.append((event, now))
         else:
             self.lost += 1
 
@@ -163,18 +155,14 @@ class TraceWriter:
             self._closed = True
             try:
                 self._write(self._rows(self._collect(is_last=True)))
-                now = self._clock()
-                self._write(self._still_open(now))
-                self._write([{"row": "end", "run": self.run, "at_s": now, "lost": self.lost}])
+                self._write([{"row": "end", "run": self.run, "at_s": self._clock(), "lost": self.lost}])
             finally:
-                self._done()
+                try:
+                    self._sink.close()
+                except Exception as error:
+                    self._lose(error, 0)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- rows --------------------------------------------------------------------------------------
@@ -196,14 +184,8 @@ class TraceWriter:
             said = (error.strerror or kind) if isinstance(error, OSError) else kind
             _LOGGER.warning("trace: rows are lost and counted: %s", said)
 
-    def _done(self) -> None:
-        try:
-            self._sink.close()
-        except Exception as error:
-            self._lose(error, 0)
-
-    def _first_row(self, strategy: str) -> dict[str, Any]:
-        endpoints = [
+    def _first_row(self, strategy: str, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+        listed = [
             {
                 "name": self._shown(each.name),
                 "host": text_of(each.host),
@@ -211,10 +193,10 @@ class TraceWriter:
                 "weight": each.weight,
                 "labels": sorted(map(str, map(text_of, each.labels))),
             }
-            for each in self._known.values()
+            for each in endpoints
         ]
         began = {"began": datetime.now(UTC).isoformat(), "clock_s": self._clock()}
-        facts = {"version": VERSION, "run": self.run, **began, "strategy": strategy, "endpoints": endpoints}
+        facts = {"version": VERSION, "run": self.run, **began, "strategy": strategy, "endpoints": listed}
         return {"row": "run", **facts}
 
     def _rows(self, found: Collected | None) -> Iterator[dict[str, Any]]:
@@ -222,24 +204,11 @@ class TraceWriter:
             yield from self._made(self._happenings, *self._events.popleft())
         if found is None:
             return
-        for each in found.in_order():
-            if not isinstance(each, Lease):
-                self._grant(each)
-            elif (out := self._leave(each.id)) is not None and each.id not in self._before:
-                yield from self._made(self._attempt, out, each.over[1], each)
-        if found.still_out is not None:
-            self.lost += found.lost
-            for id in self._out.keys() - found.still_out:
-                self._leave(id)
-        long = {id for id, out in self._out.items() if found.now - out.grant.granted_s > _LONG_S}
-        for id in sorted(long - self._told - self._before):
-            self._told.add(id)
-            yield from self._made(self._attempt, self._out[id], found.now)
-
-    def _still_open(self, now: float) -> Iterator[dict[str, Any]]:
-        for id, out in self._out.items():
-            if id not in self._before:
-                yield from self._made(self._attempt, out, now)
+        self.lost += found.lost
+        for lease in found.ended:
+            yield from self._made(self._attempt, grant_of(lease), lease.over[1], lease)
+        for grant in found.out:
+            yield from self._made(self._attempt, grant, found.now)
 
     def _made(self, make: Callable[..., Iterable[dict[str, Any]]], *args: Any) -> list[dict[str, Any]]:
         """Return the rows of a lease or an event; none if they cannot be made, which is counted."""
@@ -249,23 +218,9 @@ class TraceWriter:
             self._lose(error, 1)
             return []
 
-    def _grant(self, grant: Grant) -> None:
-        name, slots, host = grant.endpoint.name, grant.slots, grant.endpoint.host or ""
-        at = self._at[name] = self._at.get(name, 0) + slots
-        on = self._on[host] = self._on.get(host, 0) + slots
-        self._out[grant.id] = _Out(grant, at, on)
-
-    def _leave(self, id: int) -> "_Out | None":
-        out = self._out.pop(id, None)
-        self._told.discard(id)
-        if out is not None:
-            self._at[out.grant.endpoint.name] -= out.grant.slots
-            self._on[out.grant.endpoint.host or ""] -= out.grant.slots
-        return out
-
-    def _attempt(self, out: "_Out", ended_s: float, lease: Lease | None = None) -> Iterator[dict[str, Any]]:
+    def _attempt(self, grant: Grant, ended_s: float, lease: Lease | None = None) -> Iterator[dict[str, Any]]:
         """Yield the row of a lease; without `lease`, it has not ended."""
-        grant, request = out.grant, out.grant.request
+        request = grant.request
         yield {
             "row": "attempt",
             "run": self.run,
@@ -279,10 +234,8 @@ class TraceWriter:
             "size": amount_of(request.tokens),
             "host": text_of(grant.endpoint.host),
             "slots": grant.slots,
-            "priority": grant.priority if lease is None else getattr(lease, "priority", 0),
+            "priority": grant.priority,
             "key": self._stand_in(request.key),
-            "in_flight": out.at_endpoint,
-            "host_in_flight": out.on_host,
             "outcome": None if lease is None else lease.over[0].value,
             "retry_after_s": amount_of(lease.hint.retry_after_s) if lease is not None and lease.hint else None,
             "server_s": amount_of(getattr(lease, "server_s", None)),
@@ -330,32 +283,14 @@ class TraceWriter:
             self._ended(self)
         return source.collect(self.recording, is_last=is_last)
 
-    def _listed(self) -> Iterable[Endpoint]:
+    def _listed(self) -> dict[str, Endpoint]:
         source = self._source()
-        return () if source is None else source.endpoints()
-
-    def _look(self) -> None:
-        """Update the known endpoints. Those that have gone are kept, as calls there may still end."""
-        self._known.update({each.name: each for each in self._listed()})
-
-    def _like_now(self, event: Event) -> Endpoint | None:
-        self._look()
-        return self._known.get(getattr(event, "endpoint", ""))
+        return {} if source is None else {each.name: each for each in source.endpoints()}
 
     def _stand_in(self, key: str | None) -> str | None:
-        return (
-            None
-            if key is None
-            else hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=6, key=self._salt).hexdigest()
-        )
-
-
-class _Out(NamedTuple):
-    """A lease that is out, and the slots in flight just after its grant, its own included."""
-
-    grant: Grant
-    at_endpoint: int
-    on_host: int
+        if key is None:
+            return None
+        return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=6, key=self._salt).hexdigest()
 
 
 def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None:

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _SETTINGS: Final = (
-    "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
+    "strategy", "options", "health", "limits", "retries", "host_caps", "max_waiters", "spill_after_s",
     "requests",
 )  # fmt: skip
 _MOST_LOAD: Final = 100.0

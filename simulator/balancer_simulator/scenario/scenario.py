@@ -12,10 +12,10 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from balancer.errors import ConfigError
+from balancer.observing.traces import read_trace, tables
 from balancer.settings.tables import problems_of, read_toml
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
-from balancer_simulator.scenario.recorded import begins_a_trace, recorded
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson
 
 __all__ = ["Scenario", "load_scenario", "validated_scenario"]
@@ -61,7 +61,7 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     except ConfigError:
         is_trace = False
         with suppress(OSError):
-            is_trace = begins_a_trace(Path(path))
+            is_trace = _begins_a_trace(Path(path))
         if is_trace:
             raise ConfigError(f"{path}: this is a trace; fit it first: balancer fit {path} --out fitted.toml") from None
         raise
@@ -74,7 +74,7 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     if not isinstance(scenario.workload, Arrivals):
         return scenario
     try:
-        return scenario.changed(workload=recorded(scenario.workload, Path(path).parent))
+        return scenario.changed(workload=_recorded(scenario.workload, Path(path).parent))
     except OSError as error:
         raise ConfigError(f"{path}: workload.file: {error.filename} cannot be read: {error.strerror}") from None
     except ValidationError as error:
@@ -89,3 +89,37 @@ def validated_scenario(raw: Mapping[str, Any], name: str) -> Scenario:
         return Scenario.model_validate(dict(raw))
     except ValidationError as error:
         raise ConfigError(f"{name}: {line}" for line in problems_of(error, Scenario)) from None
+
+
+def _recorded(workload: Arrivals, folder: Path) -> Arrivals:
+    """Return `workload` with the content of its `file`, a trace, which is relative to `folder`.
+
+    The work of each call that succeeded is the time that its lease was held. Its key is its session and its prompt.
+
+    Raises:
+        ValueError, ConfigError: a line is not as it must be.
+        OSError: it cannot be read.
+    """
+    if workload.file is None:
+        return workload
+    path = folder / workload.file
+    if not _begins_a_trace(path):
+        raise ValueError(
+            f"{path}: is no trace; make one of it: balancer fit --summary {path} --from csv --out trace.jsonl"
+        )
+    calls = [attempt for attempt in read_trace(path).attempts if attempt.outcome in (None, "success")]
+    runs = {call.run for call in calls}
+    if len(runs) != 1:
+        raise ValueError(f"{path}: has calls that succeeded of {len(runs)} runs; give a trace of one run")
+    calls.sort(key=lambda call: call.asked_s)
+    keys = [call.key or "" for call in calls]
+    named: dict[str, Any] = {"prompts": keys, "sessions": keys} if any(keys) else {}
+    at_s = [call.asked_s - calls[0].asked_s for call in calls]
+    # Not a constructor call: a mistake is one of the file, not of Python code.
+    return Arrivals.model_validate({"at_s": at_s, "work_s": [call.held_s for call in calls], **named})
+
+
+def _begins_a_trace(path: Path) -> bool:
+    """Return whether the file at `path` looks like a trace of a pool. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(16).startswith((b'{"row"', tables.MAGIC))
