@@ -31,7 +31,7 @@ from nbformat.v4 import new_markdown_cell
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_CELL_S = 900
-# What `StudyProgress` says of a run that takes long; how often depends on the machine.
+# What a progress display says of a run that takes long; how often depends on the machine.
 PROGRESS = re.compile(r"(\d+/\d+ runs, )?\d+ s(, (time left not known yet|nearly done|about [\d a-z]+ left))?")
 
 

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         Stage,
     )
     from balancer_simulator.studies.intervals import Interval
-    from balancer_simulator.studies.progress import StudyProgress
     from balancer_simulator.studies.study import Study, run_study
     from balancer_simulator.studies.sweep import Sweep, run_sweep
 
@@ -91,7 +90,6 @@ __all__ = [
     "SlowWithin",
     "Stage",
     "Study",
-    "StudyProgress",
     "Sweep",
     "WhatIf",
     "check",
@@ -120,7 +118,6 @@ _HOMES = {
     "scenario.scenario": "Scenario load_scenario",
     "scenario.workload": "Arrivals Batch Closed Conversations Kind OnOff Poisson Requests Stage",
     "studies.intervals": "Interval",
-    "studies.progress": "StudyProgress",
     "studies.study": "Study run_study",
     "studies.sweep": "Sweep run_sweep",
 }

@@ -107,14 +107,14 @@ def simulate(
 def _run(path: Path, strategies: list[str] | None, given: Mapping[str, int | None], jobs: int | None) -> "Study":
     """Run the scenario at `path`, with the values that are given. Raises ConfigError before anything runs."""
     from balancer_simulator.scenario.scenario import load_scenario
-    from balancer_simulator.studies.progress import StudyProgress
+    from balancer_simulator.studies.progress import study_progress
     from balancer_simulator.studies.study import run_study
 
     scenario = load_scenario(path)
     try:
         scenario = scenario.changed(**{name: value for name, value in given.items() if value is not None})
-        with StudyProgress() as progress:
-            return run_study(scenario, strategies, jobs=jobs, progress=progress, requests=False)
+        with study_progress() as progress:
+            return run_study(scenario, strategies, jobs=jobs, progress=progress.show, requests=False)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 

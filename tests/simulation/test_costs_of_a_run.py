@@ -2,12 +2,11 @@
 
 import gc
 
-import numpy as np
 import pytest
 from balancer_simulator import Policy, Scenario
 from balancer_simulator.run.engine import simulate_once
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel
-from balancer_simulator.scenario.workload import Poisson, Requests
+from balancer_simulator.scenario.endpoints import EndpointModel
+from balancer_simulator.scenario.workload import Poisson
 
 FIFO = Policy(strategy="fifo")
 
@@ -37,14 +36,3 @@ def test_the_garbage_collector_looks_seldom_during_a_run_and_as_before_after_it(
     simulate_once(scenario(), FIFO, observer=look)
     assert set(seen) == {(100_000, 5, 5)}
     assert gc.get_threshold() == (500, 5, 5)
-
-
-def test_the_timeline_has_all_the_work_of_every_endpoint():
-    faulty = EndpointModel(url="http://f{1..3}/", capacity=2, faults=[CrashRepair(mtbf_s=9, mttr_s=2)])
-    hedged = scenario(EndpointModel(url="http://h{1..40}/"), faulty, requests=Requests(hedge_after_s=1.0, attempts=3))
-    record = simulate_once(hedged, Policy(strategy="least_in_flight"))
-    edges_s = record.timeline.at_s
-    for row, endpoint in zip(record.timeline.utilisation, record.by_endpoint, strict=True):
-        drawn_s = float(row @ np.diff(edges_s)) * endpoint.capacity
-        beyond_s = endpoint.capacity * (30.0 - edges_s[-1])  # nothing is drawn after the last edge
-        assert drawn_s - 1e-6 <= endpoint.busy_s <= drawn_s + beyond_s + 1e-6

@@ -58,19 +58,6 @@ def test_the_losers_slot_is_free_at_once_though_it_goes_on_at_its_endpoint():
     assert record.by_endpoint[0].busy_s == 2.0 + 1.0625
 
 
-def test_a_second_call_goes_where_the_request_may_go():
-    requests = {"hedge_after_s": 1.0, "kinds": [{"labels": ["x"], "slots": 2}]}
-    trio = [
-        endpoint("slow", speed=0.125, labels=["x"], capacity=2),
-        endpoint("fast", capacity=2),
-        endpoint("small", labels=["x"]),
-        endpoint("right", labels=["x"], capacity=3),
-    ]
-    record, grants = hedged(*trio, at_s=[0], requests=requests)
-    assert grants == [(1, "slow", 0), (1, "right", 1)]
-    assert record.by_endpoint[3].busy_s == 2 * 1.0
-
-
 _FAILS = endpoint("fast", **BROKEN)
 _TIMED = {"hedge_after_s": 1.0, "call_timeout_s": 3.0, "attempts": 1}
 _BOTH_FAIL = [endpoint(url, speed=0.25, **BROKEN) for url in "ab"]
@@ -121,17 +108,6 @@ def test_second_calls_are_made_and_counted_when_arithmetic_says(case):
     assert sum(e.failures for e in record.by_endpoint) == sum(not ok for *_, ok in over)
 
 
-def test_a_loser_that_times_out_or_crashes_afterwards_is_no_failure():
-    requests = {"hedge_after_s": 1.0, "call_timeout_s": 3.0}
-    limits = {"kind": "aimd", "initial": 1}
-    record, _ = hedged(_SLOW, _FAST, at_s=[0], requests=requests, limits=limits, health={"consecutive_failures": 1})
-    assert ended(record) == (1, 0, 0, 0)
-    assert [e.failures for e in record.by_endpoint] == [0, 0]
-    crash = endpoint("slow", speed=0.001, faults=[{"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1.0}])
-    record, _ = hedged(crash, _FAST, at_s=[0], seed=2)
-    assert ended(record) == (1, 0, 0, 0)
-
-
 # -- the budget -------------------------------------------------------------------------------------
 
 
@@ -144,16 +120,6 @@ def test_second_calls_come_out_of_the_budget():
     assert Counter(url for _, url, _ in grants) == {"slow": 10, "fast": 3}
     _, grants = hedged(slow, endpoint("fast", capacity=10), **values)
     assert Counter(url for _, url, _ in grants) == {"slow": 10, "fast": 10}
-
-
-def test_who_finds_no_slot_spends_nothing():
-    """The first three find no other endpoint; the budget of one is there for the fourth, at 4."""
-    slow = endpoint("slow", capacity=4, speed=0.0625)
-    values: dict[str, Any] = {"at_s": [0.0, 0.0, 0.25, 3.0], "horizon_s": 8.0}
-    budget = {"budget_ratio": 0.25, "budget_per_s": 0.0}
-    changes = [{"at_s": 0.5, "do": "drain", "url": "fast"}, {"at_s": 3.5, "do": "add", "url": "fast"}]
-    _, grants = hedged(slow, _FAST, retries=budget, changes=changes, **values)
-    assert grants[4:] == [(4, "fast", 4.0)]
 
 
 def test_calls_of_workers_count_both():

@@ -157,14 +157,6 @@ def test_as_much_as_all_can_do_is_too_much(rho, carried):
     assert study.keeps_up("fifo") is carried
 
 
-def test_cores_that_are_shared_are_known_beforehand():
-    four = endpoint("http://h:{1..4}/", host="h")
-    asked = {"kind": "poisson", "rate_per_s": 2.0}
-    assert not scenario(workload=asked, endpoints=[four]).is_beyond
-    assert not scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2.1}}).is_beyond
-    assert scenario(workload=asked, endpoints=[four], hosts={"h": {"cores": 2}}).is_beyond
-
-
 # With a time-out that never comes nothing can be said beforehand.
 UNKNOWN: dict[str, Any] = {"requests": {"kinds": [{"acquire_timeout_s": 1e9}]}, "horizon_s": 1500.0}
 
@@ -192,16 +184,3 @@ def test_a_queue_inside_a_server_is_one_as_well(rho, where):
 def test_who_gives_up_lets_a_queue_end():
     kinds = [{"name": "a", "acquire_timeout_s": 1.0}]
     assert not scenario(workload={"kind": "poisson", "rate_per_s": 2.0}, requests={"kinds": kinds}).is_beyond
-
-
-# -- who waits all the time -------------------------------------------------------------------------
-
-
-def test_a_thread_that_never_gets_an_endpoint_counts_with_its_wait_though_it_began_before_the_warm_up_ended():
-    found = run_study(
-        scenario(workload={"kind": "closed", "workers": 2}, horizon_s=200.0, warmup_s=50.0, replications=1),
-        ["old_global_queue", "fifo"],
-    )
-    # The old design's first worker keeps the only endpoint as long as it has work, so the other one waits from 0 s on.
-    assert found.metric("old_global_queue", "wait_max_s").mean == pytest.approx(200.0, abs=1.0)
-    assert found.metric("fifo", "wait_max_s").mean < 50.0

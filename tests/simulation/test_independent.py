@@ -45,10 +45,6 @@ def test_without_a_scatter_nothing_is_known(runs):
     assert independent(of(runs)) == math.inf
 
 
-def test_each_replication_is_independent_at_least():
-    assert independent(of([[number] * 50 for number in range(7)])) == 7.0
-
-
 def test_runs_that_saw_no_busy_spell_give_no_p99():
     short = run_study(scenario(workload={"kind": "poisson", "rate_per_s": 0.9}, horizon_s=500.0), ["fifo"])
     assert short.metric("fifo", "wait_p99_s").is_refused

@@ -54,14 +54,6 @@ def test_every_plot_is_on_the_axes_that_are_given_in_ink_that_can_be_seen(study,
     assert not any(str(ink).startswith("#01010") for ink in inks)
 
 
-def test_without_axes_there_are_new_ones(study, monkeypatch):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("agg")
-    axes = study.plot.ranking()
-    assert axes.figure.number in pyplot.get_fignums()
-    pyplot.close(axes.figure)
-
-
 def test_a_cdf_is_that_of_the_requests(study, ax):
     study.plot.cdf("sojourn_s", ax=ax)
     rows = study.requests()
@@ -136,8 +128,3 @@ def test_a_curve_of_a_sweep_is_by_what_is_named_and_by_the_rest_of_the_key(ax):
 def test_what_cannot_be_drawn_is_refused(study, plot, line):
     with pytest.raises(ConfigError, match=re.escape(line)):
         plot(study)
-
-
-def test_without_a_request_a_cdf_is_empty(ax):
-    study = run_study(arriving(0.001, endpoint("http://a/"), horizon_s=9.0, warmup_s=1.0), ["random"])
-    assert not study.plot.cdf("wait_s", ax=ax).lines[0].get_xdata().size

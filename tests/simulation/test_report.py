@@ -10,13 +10,11 @@ from balancer_simulator.report.document import page, write_report
 from balancer_simulator.report.export import to_json
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.scenario.scenario import load_scenario
-from balancer_simulator.studies.figures import FIGURES, checked_figure
 from balancer_simulator.studies.study import Study, run_study
 from pandas import read_csv
 from typer.testing import CliRunner
 
 from balancer.commands.app import make_app
-from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.simulation.printed import in_80_columns, printed
 
@@ -158,12 +156,6 @@ def test_the_scenario_in_the_results_makes_the_same_results(studies, tmp_path):
     first = to_json(studies["open"])
     again = type(studies["open"].scenario).model_validate(json.loads(first)["scenario"])
     assert to_json(run_study(again)) == first
-
-
-def test_figures_that_are_not_there_are_named():
-    assert checked_figure(FIGURES[0].key) == FIGURES[0].key
-    with pytest.raises(ConfigError, match="unknown figure 'wait'"):
-        checked_figure("wait")
 
 
 # -- commands -----------------------------------------------------------------------------------------

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from balancer_simulator import Scenario
 from balancer_simulator.run.disciplines import BASELINES
-from balancer_simulator.world.streams import Purpose, Streams
 from balancer_simulator.world.task import Task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
-from tests.registered import NAMES, few_first
-from tests.simulation.scenarios import ALL, ONCE, at, batch, calls, closed, ended, endpoint, run, spans
+from tests.registered import few_first
+from tests.simulation.scenarios import ALL, at, batch, calls, closed, ended, endpoint, run, spans
 from tests.simulation.test_engine_model import begun, check_calls, check_counts, drawn_values
 from tests.simulation.test_repeatable import bytes_of
 
@@ -45,88 +44,16 @@ class Out:
         return [lease for lease in self._out if not lease.ended]
 
 
-# -- health -----------------------------------------------------------------------------------------
-
-
-def black_hole(**values: Any) -> Scenario:
-    """Six callers on four endpoints with two slots each; the first fails every call in 10 ms."""
-    hole = endpoint("hole", capacity=2, faults=[{"kind": "fail_within", "after_s": 0.01}])
-    return Scenario.model_validate(
-        {
-            "workload": {"kind": "closed", "workers": 6},
-            "endpoints": [hole, endpoint("sound-{1..3}", capacity=2)],
-            "requests": ONCE,
-            "horizon_s": 300.0,
-            **values,
-        }
-    )
-
-
-@pytest.mark.parametrize("policy", NAMES)
-def test_a_black_hole_takes_next_to_no_calls_with_ejection(policy):
-    record = run(black_hole(health={}), policy)
-    assert record.metrics["calls"] > 1500
-    assert record.shares["hole"] <= 0.02
-
-
-def first_cooldown_s(cooldown_s: float) -> float:
-    """Return how long the first cooldown of a run lasts."""
-    return cooldown_s * (0.5 + 0.5 * Streams(1, 0).choices(Purpose.HEALTH).random())
-
-
-@pytest.mark.parametrize("asks_s", [0.5, 1.25], ids=["before the ejection", "after it"])
-def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(asks_s):
-    """The call at 0 fails at 1; b does not do for the second request, which waits for a to become half open."""
-    health = {"consecutive_failures": 1, "cooldown_s": 4.0}
-    requests = {"attempts": 1, "kinds": [{"labels": ["x"]}]}
-    pair = [endpoint("a", labels=["x"], faults=[{"kind": "fail_within", "to_s": 0.5}]), endpoint("b")]
-    record = run(at([0, asks_s], 1.0, *pair, health=health, requests=requests))
-    _, second = sorted(spans(record), key=lambda span: span.task)
-    assert second.started_s == pytest.approx(1.0 + first_cooldown_s(4.0))
-    assert ended(record) == (1, 1, 0, 0)
-
-
 # -- Retry-After ------------------------------------------------------------------------------------
 
 _BUSY = {"capacity": 2, "refuse_beyond": 1, "retry_after_s": 3.0}
 _REFUSED_S = 0.505  # who comes at 0.5 is told 5 ms later
 
 
-def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one():
-    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=ONCE))
-    assert calls(record)[:2] == [(2, "a", 0.5, _REFUSED_S, False), (1, "a", 0, 2, True)]
-    third = calls(record)[2]
-    assert (third[0], third[2], third[4]) == (3, pytest.approx(_REFUSED_S + 3.0), True)
-
-
 def test_a_retry_with_nowhere_else_to_go_leaves_it_alone_for_as_long_without_health():
     record = run(at([0, 0.5], [2, 1], endpoint("a", **_BUSY)))
     assert calls(record)[-1] == (2, "a", pytest.approx(_REFUSED_S + 3.0), pytest.approx(_REFUSED_S + 4.0), True)
     assert record.wait.most == 0.0  # it does not wait for a slot: there is one
-
-
-# -- limits and caps --------------------------------------------------------------------------------
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("initial", [1, 20])
-@pytest.mark.parametrize("policy", ["fifo", "p2c"])
-def test_aimd_settles_near_what_an_endpoint_really_takes(policy, initial):
-    """It takes in five calls and refuses more; it may be sent twenty, and thirty callers never pause.
-
-    The limit swings between half of six and six, so 3 to 6 are out, and a refusal comes once in some 15 calls.
-    """
-    server = endpoint("a", capacity=20, refuse_beyond=5)
-    values: dict[str, Any] = {"requests": ONCE, "horizon_s": 500.0, "warmup_s": 50.0}
-    out = Out()
-    record = run(
-        closed(30, 0.0, 1.0, server, limits={"kind": "aimd", "initial": initial}, **values), policy, observer=out
-    )
-    assert 3.0 <= record.by_endpoint[0].busy_s / record.measured_s <= 6.0
-    assert record.metrics["failed_calls"] < 0.15
-    assert out.most["a"] <= max(initial, 6)
-    fixed = run(closed(30, 0.0, 1.0, server, requests=ONCE, horizon_s=10.0), policy)
-    assert fixed.metrics["failed_calls"] > 0.9
 
 
 # -- several slots ----------------------------------------------------------------------------------

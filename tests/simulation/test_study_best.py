@@ -75,10 +75,6 @@ def test_one_replication_crowns_nobody(monkeypatch):
     assert "best by" not in printed(study, print_study, width=100)
 
 
-def test_the_only_one_is_no_winner(monkeypatch):
-    assert _verdict(_batch({"p": [10.0, 11.0]}, monkeypatch)) == ""
-
-
 def _batch(makespans: dict[str, Sequence[float]], monkeypatch: pytest.MonkeyPatch) -> Study:
     """Return a study that is ranked by the makespan, with these."""
     study = _study(makespans)

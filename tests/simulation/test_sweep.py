@@ -25,12 +25,6 @@ def test_each_scenario_fares_as_if_it_were_run_alone():
             assert [r.replication for r in found[workers].records[policy]] == [0, 1, 2]
 
 
-def test_the_number_of_jobs_changes_nothing():
-    alone, together = (run_sweep(SCENARIOS, ["fifo"], jobs=jobs) for jobs in (1, 2))
-    for workers in SCENARIOS:
-        assert alone[workers].metrics("fifo") == together[workers].metrics("fifo")
-
-
 def test_a_difference_is_paired_by_replication():
     found = run_sweep(SCENARIOS, ["fifo", "p2c"])
     more, less = (found[workers].values("p2c", "throughput_per_s") for workers in (4, 1))

@@ -28,13 +28,6 @@ def test_the_tail_falls_from_all_that_are_above_0_to_none():
     assert [low <= value <= low * _WITHIN for low, value in zip([1, 2, 4, 8], values[1:], strict=True)] == [True] * 4
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 3.0, 1e9])
-def test_the_part_beyond_a_value_is_known(value):
-    waits = np.random.default_rng(4).exponential(1.0, 5000)
-    waits[:500] = 0.0
-    assert Times(waits).beyond(value) == pytest.approx(float((waits > value).mean()), abs=0.01)
-
-
 # -- what is under way at the end counts as longer than so far: left out, it would make times look shorter -----------
 
 
@@ -45,13 +38,6 @@ def test_open_times_count_by_the_estimator_of_kaplan_and_meier():
     assert times.count == 3
     assert [times.quantile(q) for q in (0.2, 0.4, 0.9)] == pytest.approx([1.0, 4.0, 16.0], rel=0.022)
     assert times.tail()[1].tolist() == pytest.approx([1.0, 4 / 5, 8 / 15, 0.0])
-
-
-def test_the_longest_counts_as_if_it_ended_there():
-    times = Times([1.0], [3.0])
-    assert times.most == 3.0
-    assert times.mean == pytest.approx(2.0, rel=0.022)
-    assert Times([], [3.0]).mean == 0.0
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.lists(st.floats(0, 1e6), max_size=20))

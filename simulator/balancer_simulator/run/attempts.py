@@ -5,9 +5,9 @@ hedges. A plan is made only when it is needed: a request whose first call succee
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from simpy import Environment
 
@@ -28,18 +28,6 @@ __all__ = ["AttemptRunner"]
 _LOST = (Why.ATTEMPTS, Why.BUDGET, Why.DEADLINE)
 
 
-class AttemptListener(Protocol):
-    """Receives requests that are lost, and second calls."""
-
-    def lose(self, task: Task, *, timed_out: bool) -> None:
-        """Give `task` up. `timed_out`: because it got no lease."""
-        ...
-
-    def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
-        """Begin a second call of `task`, with this lease."""
-        ...
-
-
 class AttemptRunner:
     """The attempt plans of a run.
 
@@ -49,7 +37,8 @@ class AttemptRunner:
         policy: attempts of a request, pauses, and hedging.
         budget: limits the retries of all requests together; None: no limit.
         rng: for the jitter of pauses.
-        caller: receives lost requests and second calls.
+        lose: gives a task up; whether because it got no lease.
+        begin_second_call: of a task, with a lease.
         leaves_failed: whether a request may leave the one endpoint that it must use, once it has failed there.
     """
 
@@ -61,22 +50,23 @@ class AttemptRunner:
         *,
         budget: RetryBudget | None,
         rng: random.Random,
-        caller: AttemptListener,
+        lose: Callable[[Task, bool], None],
+        begin_second_call: Callable[[Task, Lease, float], None],
         leaves_failed: bool = False,
     ) -> None:
         self._env = env
-        self._core_of = discipline.core_of
+        self._core = discipline.core
         self._ask = discipline.ask
         self._policy = policy
         self._policies: dict[float, CallPolicy] = {}  # by how long an attempt waits
         self._budget = budget
         self._rng = rng
-        self._caller = caller
+        self._lose, self._begin_second_call = lose, begin_second_call
         self._leaves_failed = leaves_failed
 
     def granted(self, task: Task, plan: AttemptPlan, now: float) -> None:
         """Handle the lease of a retry."""
-        self._core_of(task).retried(task.failed_at, now)
+        self._core.retried(task.failed_at, now)
         plan.granted(task.lease.endpoint.name, now)
 
     def failed(self, task: Task, lease: Lease, now: float) -> None:
@@ -89,11 +79,11 @@ class AttemptRunner:
     def refused(self, task: Task, error: BalancerError) -> None:
         """Handle that there is no endpoint for `task`."""
         if task.plan is None:
-            self._caller.lose(task, timed_out=True)
+            self._lose(task, True)
             return
         now = self._env.now
         if isinstance(error, NoEndpoint):
-            self._follow(task, task.plan.no_endpoint(now, self._core_of(task).out_of_service()))
+            self._follow(task, task.plan.no_endpoint(now, self._core.out_of_service()))
         else:
             self._follow(task, task.plan.no_lease(now))
 
@@ -107,13 +97,12 @@ class AttemptRunner:
         decision = plan.slow(now)
         if not isinstance(decision, Hedge):
             return
-        core = self._core_of(task)
-        second = core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
+        second = self._core.acquire(self._request(task, Ask(decision.avoid, frozenset(), 0.0, 0.0)), now)
         if second is not None:
             paid = plan.hedged(second.endpoint.name, now)
             assert paid, "the budget had a retry left at this instant"
-            core.hedged(second.endpoint.name, now)
-            self._caller.begin_second_call(task, second, now)
+            self._core.hedged(second.endpoint.name, now)
+            self._begin_second_call(task, second, now)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -143,10 +132,10 @@ class AttemptRunner:
         elif isinstance(decision, Pause):
             after(self._env, decision.for_s, self._resume, task)
         else:
-            self._caller.lose(task, timed_out=decision.why not in _LOST)
+            self._lose(task, decision.why not in _LOST)
 
     def _resume(self, task: Task) -> None:
-        self._follow(task, self._plan(task).resume(self._env.now, self._core_of(task).out_of_service()))
+        self._follow(task, self._plan(task).resume(self._env.now, self._core.out_of_service()))
 
     def _request(self, task: Task, ask: Ask) -> Request:
         request = task.demand.request

@@ -3,10 +3,11 @@
 A discipline decides how a task gets an endpoint and when it returns it. All use the production core.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 from simpy import Environment
 
@@ -22,24 +23,13 @@ from balancer_simulator.world.task import Task, Worker
 __all__ = [
     "BASELINES",
     "AlwaysFirst",
-    "LeaseListener",
     "LeasePerCall",
     "OldGlobalQueue",
 ]
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
-
-
-class LeaseListener(Protocol):
-    """Receives the result of a task that asked for an endpoint."""
-
-    def start(self, task: Task, lease: Lease, now: float) -> None:
-        """Begin the call: `lease` is granted."""
-        ...
-
-    def refuse(self, task: Task, error: BalancerError) -> None:
-        """Give up: there is no endpoint for `task`."""
-        ...
+Start = Callable[[Task, Lease, float], None]
+Refuse = Callable[[Task, BalancerError], None]
 
 
 class Ticker:
@@ -68,33 +58,31 @@ class Ticker:
 
 
 class LeasePerCall:
-    """One lease for each call, the normal use of the pool; base class of all disciplines."""
+    """One lease for each call, the normal use of the pool; base class of all disciplines.
 
-    def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
+    Attributes:
+        core: that leases.
+        arm: schedules what is due next in it. Call it whenever that may have changed.
+
+    Args:
+        start: begins the call of a task, whose lease is granted.
+        refuse: gives a task up, for which there is no endpoint.
+    """
+
+    def __init__(self, env: Environment, core: Core, start: Start, refuse: Refuse) -> None:
         self._env = env
-        self._core = core
-        self._start, self._refuse = client.start, client.refuse
-        self._ticker = Ticker(env, core)
+        self.core = core
+        self._start, self._refuse = start, refuse
+        self.arm = Ticker(env, core).arm
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint as the pool should know it."""
         return endpoint
 
-    def begin(self) -> None:
-        """Called when the run begins, after its first endpoints have joined."""
-
-    def core_of(self, task: Task) -> Core:
-        """Return the core that `task` leases from, or its replacement."""
-        return self._core
-
-    def changed(self) -> None:
-        """React to an endpoint that has joined, left or changed."""
-        self._ticker.arm()
-
     def ask(self, task: Task) -> None:
         """Take a free slot for `task`, or wait for one. The listener gets the result, now or later."""
         now = task.asked_s
-        lease = self._core.acquire(task.request, now)
+        lease = self.core.acquire(task.request, now)
         if lease is None:
             self._wait(task, now)
         else:
@@ -103,13 +91,13 @@ class LeasePerCall:
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
         """Return the slot after the call of `task` has ended, and serve its waiter."""
-        for waiter in self._core.release(task.lease, outcome, now):
+        for waiter in self.core.release(task.lease, outcome, now):
             wake = waiter.wake
             wake()
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
         """Do as `done`, if the rules may react to the call later. Not called for a baseline."""
-        core, used = self._core, task.demand.used_tokens
+        core, used = self.core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
             for waiter in core.used(task.lease, used, now):
                 waiter.wake()
@@ -117,18 +105,16 @@ class LeasePerCall:
             wake = waiter.wake
             wake()
         if core.due_s < inf:
-            self._ticker.arm()
+            self.arm()
 
     def told(self, task: Task, load: Load, now: float) -> None:
         """Report to the pool the load that the endpoint of `task` reported."""
-        self._core.told(task.lease, load, now)
+        self.core.told(task.lease, load, now)
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
         try:
-            waiter = self._core.wait(
-                task.request, now, now + timeout_s, task.demand.priority, partial(self.woken, task)
-            )
+            waiter = self.core.wait(task.request, now, now + timeout_s, task.demand.priority, partial(self.woken, task))
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
@@ -136,46 +122,41 @@ class LeasePerCall:
         if waiter.lease is not None:  # its claim was older than that of a waiter for whom slots were kept
             self.woken(task)
             return
-        if self._core.due_s < inf:
-            self._ticker.arm()
+        if self.core.due_s < inf:
+            self.arm()
         if timeout_s < inf or task.polls is not None:
             self._watch(task, waiter, timeout_s)
 
     def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
         """Schedule the end of a wait, and the polls of a retry until then."""
         if timeout_s < inf:
-            after(self._env, timeout_s, self._expire, (task, waiter))
+            after(self._env, timeout_s, self._expire, waiter)
         if task.polls is not None:
-            self._poll_later((task, task.polls, waiter))
+            self._poll_later((task.polls, waiter))
 
-    def _poll_later(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
-        _, polls, waiter = retry
+    def _poll_later(self, retry: tuple[RetryPolls, Waiter]) -> None:
+        polls, waiter = retry
         if polls.at_s < waiter.deadline_s:
             after(self._env, max(0.0, polls.at_s - self._env.now), self._poll, retry)
 
-    def _poll(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
+    def _poll(self, retry: tuple[RetryPolls, Waiter]) -> None:
         """Let a waiting retry look again, at its place in the queue."""
-        task, polls, waiter = retry
+        polls, waiter = retry
         if waiter.ended:
             return
-        for other in polls.look(self.core_of(task), waiter, self._env.now):
+        for other in polls.look(self.core, waiter, self._env.now):
             other.wake()
-        self._moved(task)
+        self.arm()
         if not waiter.ended:
             self._poll_later(retry)
 
-    def _expire(self, waiting: tuple[Task, Waiter]) -> None:
-        task, waiter = waiting
+    def _expire(self, waiter: Waiter) -> None:
         if not waiter.ended:
-            others = self.core_of(task).cancel(waiter, self._env.now, timed_out=True)
+            others = self.core.cancel(waiter, self._env.now, timed_out=True)
             waiter.wake()
             for other in others:
                 other.wake()
-            self._moved(task)
-
-    def _moved(self, task: Task) -> None:
-        """Update what is due, after a change for the waiters of `task`'s core."""
-        self._ticker.arm()
+            self.arm()
 
     def woken(self, task: Task) -> None:
         """Begin the call of `task`, or give up: its wait is over."""
@@ -196,8 +177,8 @@ class AlwaysFirst(LeasePerCall):
     worker. Labels are ignored; a retry goes to the same endpoint.
     """
 
-    def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
-        super().__init__(env, core, client)
+    def __init__(self, env: Environment, core: Core, start: Start, refuse: Refuse) -> None:
+        super().__init__(env, core, start, refuse)
         self._requests: list[Request] = []
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
@@ -256,21 +237,21 @@ class OldGlobalQueue(LeasePerCall):
             self._give_back(lease)
 
     def _give_back(self, lease: Lease) -> None:
-        for waiter in self._core.release(lease, Outcome.SUCCESS, self._env.now):
+        for waiter in self.core.release(lease, Outcome.SUCCESS, self._env.now):
             waiter.wake()
 
     def _listen(self, task: Task) -> None:
         now = self._env.now
-        lease = self._core.acquire(ANY, now)
+        lease = self.core.acquire(ANY, now)
         if lease is not None:
             self._start(task, lease, now)
             return
         try:
-            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, partial(self.woken, task))
+            task.waiter = self.core.wait(ANY, now, now + self.POLL_S, 0, partial(self.woken, task))
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
-        after(self._env, self.POLL_S, self._expire, (task, task.waiter))
+        after(self._env, self.POLL_S, self._expire, task.waiter)
 
     def woken(self, task: Task) -> None:
         """Begin the call of `task`, or give up: its wait is over."""

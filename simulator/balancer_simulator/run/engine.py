@@ -139,7 +139,7 @@ class Simulation:
         self._keyed = KeyedCallLog(scenario, policy, self._core, keep=keep) if scenario.has_keys else None
         self._log = self._keyed or CallLog(scenario, one_slot=not by_rules, keep=keep)
         self._arrive = self._keyed.arrive if self._keyed else self._log.under_way.add
-        self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self)
+        self._discipline = BASELINES.get(policy.strategy, LeasePerCall)(self._env, self._core, self.start, self.refuse)
         self._ask = self._discipline.ask
         reacts = bool(
             scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
@@ -151,7 +151,6 @@ class Simulation:
         self._servers, self._prompts = fleet.servers, fleet.prompts
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, self._streams)
-        self._notes_more = self._observer is not None or self._budget is not None or bool(self._source.workers)
 
     def _new_core(self, registry: Registry) -> Core:
         """Return the core. For a baseline it has no rules."""
@@ -192,7 +191,8 @@ class Simulation:
             policy,
             budget=self._budget,
             rng=self._streams.choices(Purpose.RETRIES),
-            caller=self,
+            lose=self.lose,
+            begin_second_call=self.begin_second_call,
             leaves_failed=leaves_failed(self._policy),
         )
 
@@ -335,7 +335,7 @@ class Simulation:
             raise error
         self._attempts.refused(task, error)
 
-    def lose(self, task: Task, *, timed_out: bool) -> None:
+    def lose(self, task: Task, timed_out: bool) -> None:
         """Give `task` up. `timed_out`: because it got no lease."""
         self._log.over(task, self._env.now, TIMED_OUT if timed_out else LOST)
         self._conclude(task, answered=False)
@@ -355,7 +355,6 @@ class Simulation:
         if scenario.counts_from_s:
             after(self._env, scenario.counts_from_s, Simulation._end_warmup, self)
         try:
-            self._discipline.begin()
             self._source.begin()
             self._run_to_the_end()
         except Exception as error:  # probably from the strategy, which the traceback does not name
@@ -408,7 +407,7 @@ class Simulation:
     def _change(self, change: Change) -> None:
         for waiter in self._carry_out(change):
             waiter.wake()
-        self._discipline.changed()
+        self._discipline.arm()
 
     def _carry_out(self, change: Change) -> Sequence[Waiter]:
         now, url = self._env.now, change.url

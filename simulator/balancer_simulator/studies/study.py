@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from balancer.errors import ConfigError
@@ -82,14 +83,7 @@ def run_study(
     chosen = chosen_policies(scenario, policies, registry)
     runs = Runs(jobs, registry, progress)
     scenario, *curves = runs.settled([scenario, *(scenario.at_load(load) for load in scenario.loads)], chosen)
-    count = scenario.replications
-    orders = [
-        Order(part, policy, number, requests and part is scenario)
-        for part in (scenario, *curves)
-        for policy in chosen
-        for number in range(count)
-    ]
-    records, *tables = _gathered(chosen, count, runs.made(orders))
+    records, *tables = runs.tables([scenario, *curves], chosen, keeping=scenario if requests else None)
     return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)))
 
 
@@ -113,6 +107,22 @@ class Runs:
             return []
         with Simulators(self._jobs, self._registry) as simulators:
             return simulators.records(orders, self._advance)
+
+    def tables(
+        self, scenarios: Sequence[Scenario], policies: Sequence[Policy], *, keeping: Scenario | None = None
+    ) -> list[dict[str, tuple[Record, ...]]]:
+        """Return the records of each scenario, by policy. The requests of `keeping` are kept."""
+        orders = [
+            Order(scenario, policy, number, scenario is keeping)
+            for scenario in scenarios
+            for policy in policies
+            for number in range(scenario.replications)
+        ]
+        records = iter(self.made(orders))
+        return [
+            {policy.label: tuple(islice(records, scenario.replications)) for policy in policies}
+            for scenario in scenarios
+        ]
 
     def settled(self, scenarios: Sequence[Scenario], policies: Sequence[Policy]) -> list[Scenario]:
         """Return the scenarios. Those without a warm-up get the measured one, the same for all policies."""
@@ -186,13 +196,3 @@ def _keys_amiss(policy: Policy, scenario: Scenario) -> Iterator[str]:
         yield f"{policy.label!r}: found sessions, but the requests have none; leave it out"
     if policy.strategy in BASELINES and (given or policy.sessions is not None):
         yield f"{policy.label!r}: a baseline has neither keys nor sessions; leave them out"
-
-
-def _gathered(policies: Sequence[Policy], count: int, records: Sequence[Record]) -> list[dict[str, tuple[Record, ...]]]:
-    """Return the records of each part, by policy; there are `count` replications of each."""
-    labels = [policy.label for policy in policies]
-    groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
-    return [
-        dict(zip(labels, groups[start : start + len(labels)], strict=True))
-        for start in range(0, len(groups), len(labels))
-    ]

@@ -9,11 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
-from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.parallel import Order
 from balancer_simulator.studies.plots import SweepPlots
 from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
 
@@ -87,20 +85,9 @@ def run_sweep(
     _check(scenarios)
     chosen = chosen_policies(next(iter(scenarios.values())), policies, registry)
     runs = Runs(jobs, registry, progress)
-    scenarios = dict(zip(scenarios, runs.settled(list(scenarios.values()), chosen), strict=True))
-    orders = [
-        Order(scenario, policy, replication)
-        for scenario in scenarios.values()
-        for policy in chosen
-        for replication in range(scenario.replications)
-    ]
-    records = iter(runs.made(orders))
-    return Sweep({key: Study(scenario, _of_one(scenario, chosen, records)) for key, scenario in scenarios.items()})
-
-
-def _of_one(scenario: Scenario, policies: Iterable[Policy], records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
-    following = iter(records)
-    return {policy.label: tuple(next(following) for _ in range(scenario.replications)) for policy in policies}
+    settled = runs.settled(list(scenarios.values()), chosen)
+    studies = map(Study, settled, runs.tables(settled, chosen))
+    return Sweep(dict(zip(scenarios, studies, strict=True)))
 
 
 def _check(scenarios: Mapping[Key, Scenario]) -> None:

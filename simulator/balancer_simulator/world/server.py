@@ -5,10 +5,10 @@ Fault effects decide from the time and a random number what the faults of an end
 
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 from simpy import Environment, Event, Timeout
 
@@ -130,12 +130,8 @@ class FaultEffects:
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 
 
-class CallEnded(Protocol):
-    """Called at the end of every call."""
-
-    def __call__(self, task: Task, outcome: Outcome = ..., /) -> None:
-        """Handle the end of the call of `task`, a success unless `outcome` says otherwise."""
-        ...
+CallEnded = Callable[..., None]
+"""Called at the end of every call, with its task, and with its outcome unless it is a success."""
 
 
 class SimulatedServer:
@@ -214,15 +210,9 @@ class FaultyServer(SimulatedServer):
         self, env: Environment, number: int, model: EndpointModel, served: CallEnded, parts: ServerParts
     ) -> None:
         super().__init__(env, number, model, served)
-        self._host = parts.host
+        self._parts = parts
         self._room: float = model.parallel or inf
         self._line: deque[_ServerCall] = deque()  # that wait inside for room
-        self._effects = parts.effects
-        self._service = parts.service
-        self._services = parts.services
-        self._network = parts.network
-        self._cache = parts.cache
-        self._call_timeout_s = parts.call_timeout_s
         self._calls: dict[_ServerCall, None] = {}  # under way, oldest first
 
     def begin(self, task: Task) -> None:
@@ -231,22 +221,23 @@ class FaultyServer(SimulatedServer):
         if beyond is not None and len(self._calls) >= beyond:
             after(self._env, self._model.refuse_s, self._refuse, task)
             return
-        effect = self._effects.on_call(self._env.now)
-        own = self._services.get(task.demand.name, self._service) if self._services else self._service
+        parts = self._parts
+        effect = parts.effects.on_call(self._env.now)
+        own = parts.services.get(task.demand.name, parts.service)
         work_s = task.work_s if own is None else next(own)
-        if self._cache is not None and effect.quick_s is None:
-            work_s += self._cache.missing(task.demand.prompt) * self._model.prefill_s
+        if parts.cache is not None and effect.quick_s is None:
+            work_s += parts.cache.missing(task.demand.prompt) * self._model.prefill_s
         call = _ServerCall(self, task, work_s / self._speed, effect.fails)
         self._calls[call] = None
-        away_s = next(self._network) if self._network else 0.0
+        away_s = next(parts.network) if parts.network else 0.0
         if effect.quick_s is not None:
             after(self._env, effect.quick_s, self._over, call)
         elif away_s:
             after(self._env, away_s, self._arrive, call)
         else:
             self._arrive(call)
-        if self._call_timeout_s is not None and call in self._calls:
-            after(self._env, self._call_timeout_s, self._give_up, call)
+        if parts.call_timeout_s is not None and call in self._calls:
+            after(self._env, parts.call_timeout_s, self._give_up, call)
 
     def worked(self, call: _ServerCall) -> None:
         """End a call whose work is done, and let the next one in."""
@@ -257,8 +248,8 @@ class FaultyServer(SimulatedServer):
 
     def crash(self) -> None:
         """Fail everything that is under way, and lose the cache."""
-        if self._cache is not None:
-            self._cache.clear()
+        if self._parts.cache is not None:
+            self._parts.cache.clear()
         for call in list(self._calls):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
@@ -277,11 +268,11 @@ class FaultyServer(SimulatedServer):
             self._room -= 1
             call = self._line.popleft()
             call.at_work = True
-            work_s = call.work_s * self._effects.factor(self._env.now)
-            if self._host is None:
+            work_s = call.work_s * self._parts.effects.factor(self._env.now)
+            if self._parts.host is None:
                 after(self._env, work_s, self.worked, call)
             else:
-                self._host.enter(call, work_s)
+                self._parts.host.enter(call, work_s)
 
     def _over(self, call: _ServerCall) -> None:
         if call in self._calls:
@@ -301,8 +292,8 @@ class FaultyServer(SimulatedServer):
             self._line.remove(call)
         elif call.at_work:
             call.dropped = True
-            if self._host is not None:
-                self._host.drop(call)
+            if self._parts.host is not None:
+                self._parts.host.drop(call)
             self._room += 1
             self._admit()
         self._end(call, Outcome.FAILURE)
