@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from balancer_simulator import Policy, PolicySessions, Scenario, load_scenario, run_study, simulate_once
+from balancer_simulator import Policy, PolicySessions, Record, Scenario, load_scenario, run_study, simulate_once
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Attempt, Trace, write_trace
@@ -45,6 +45,10 @@ def _talking(**values: Any) -> Scenario:
     return Scenario.model_validate({**data, **values})
 
 
+def _at_each(record: Record) -> list[int]:
+    return [each.calls for each in record.by_endpoint]
+
+
 def test_a_cache_by_hand():
     cached = endpoint(prefill_s=1.0, cache_blocks=3)
     prompts = ["x/y", "x/y/z", "u/v", "x/y/z"]
@@ -52,6 +56,13 @@ def test_a_cache_by_hand():
     found = simulate_once(_recorded([0, 10, 20, 30], cached, prompts=prompts), Policy(strategy="fifo")).metrics
     assert (found["cached_blocks"], found["cached_at_best"]) == (3 / 10, 5 / 10)
     assert (found["sojourn_mean_s"], found["sojourn_max_s"]) == (2.25, 2.5)
+
+
+def test_a_fast_server_without_a_cache_computes_all_faster():
+    found = simulate_once(
+        _recorded([0, 10], endpoint(prefill_s=1.0, speed=2.0), prompts=["x/y", "x/y"]), Policy(strategy="fifo")
+    ).metrics
+    assert (found["cached_blocks"], found["sojourn_mean_s"]) == (0.0, 1.25)
 
 
 def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it():
@@ -101,6 +112,24 @@ def test_a_server_that_is_removed_breaks_its_sessions_or_they_move(sessions, mov
     found = simulate_once(scenario, policy).metrics
     assert found["broken_sessions"] == broken
     assert moved is None or found["moved_turns"] == moved
+
+
+def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_full_one():
+    servers = [endpoint("http://10.0.0.1/"), endpoint("http://10.0.0.2/")]
+    scenario = _recorded([0, 10, 10], *servers, sessions=["p", "p", "p"])
+    waits = simulate_once(scenario, Policy(strategy="fifo", sessions=PolicySessions()))
+    leaves = simulate_once(scenario, Policy(strategy="fifo", sessions=PolicySessions(elsewhere=["full"])))
+    assert (waits.metrics["sojourn_max_s"], sorted(_at_each(waits))) == (1.0, [0, 3])
+    assert (leaves.metrics["sojourn_max_s"], sorted(_at_each(leaves))) == (0.5, [1, 2])
+
+
+def test_a_failed_request_leaves_its_session_only_by_choice():
+    down = {"faults": [{"kind": "fail_within", "after_s": 0.01, "from_s": 5.0}]}
+    servers = [endpoint("http://10.0.0.1/", **down), endpoint("http://10.0.0.2/", from_s=1.0)]
+    scenario = _recorded([0, 10], *servers, sessions=["p", "p"])
+    for elsewhere, completed in (([], 1), (["gone"], 2)):
+        policy = Policy(strategy="fifo", sessions=PolicySessions(elsewhere=elsewhere))
+        assert simulate_once(scenario, policy).completed == completed
 
 
 @pytest.mark.parametrize("strategy", ["prefix", "old_global_queue"])

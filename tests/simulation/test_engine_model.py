@@ -233,6 +233,10 @@ def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused():
     assert ended(record) == (0, 3, 0, 0)
 
 
+def test_nobody_may_wait_where_that_is_said():
+    assert ended(run(at([0, 0, 1], 1, max_waiters=0))) == (2, 0, 1, 0)
+
+
 def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds():
     kinds = [{"name": "low"}, {"name": "high", "priority": 1}]
     at_s = [n / 4 for n in range(21)]  # within 5 s, while the first call takes 8
@@ -374,6 +378,12 @@ def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same():
     record = run(batch([stage, stage], endpoint(from_s=50.0), samples=2, samples_at_once=1))
     assert ended(record) == (0, 0, 20_000, 0)
     assert record.makespan_s == 0.0
+
+
+def test_a_lost_task_does_not_stop_its_stage():
+    record = run(batch(TWO_STAGES, endpoint(capacity=3, **BROKEN), requests=ONCE))
+    assert ended(record) == (0, 7, 0, 0)
+    assert record.makespan_s == 3.0
 
 
 def test_time_goes_on_though_every_request_is_refused_at_once():

@@ -48,6 +48,12 @@ def test_one_queue_for_eight_servers_is_erlangs(rho, requests, error, in_full):
         hold(tails, lambda s: mmc(8, rho * s, s).wait_quantile_s(0.9), error=error, bias=0.022)
 
 
+def test_utilisation_and_throughput_are_those_of_the_arrivals():
+    records = runs(poisson(5.6, 15_000, 50.0, endpoints=[{"url": "http://server-{1..8}/"}]), "fifo")
+    hold([record.metrics["utilisation"] for record in records], lambda s: 0.7 * s, error=0.01)
+    hold([record.metrics["throughput_per_s"] for record in records], lambda s: 5.6 / s, error=0.01)
+
+
 @pytest.mark.more
 def test_one_server_is_the_textbooks():
     # The asymptotic variance of the mean wait is rho (2 + 5 rho - 4 rho^2 + rho^3) / (1 - rho)^4 = 336 at 0.7, so
@@ -222,6 +228,18 @@ def test_workers_that_choose_at_random_are_a_closed_network(think_s):
 
 
 # -- what comes, and what breaks --------------------------------------------------------------------
+
+
+def test_bursts_come_at_their_mean_rate():
+    # The rate is 10 or 1 with variance 19.4 and forgets itself in 1.2 s, which with the Poisson noise makes a variance
+    # of 2 x 19.4 x 1.2 + 4.6 = 51 per second: 40 000 s give a standard error of 0.036, which is 0.8% of 4.6.
+    workload = {"kind": "on_off", "on_rate_per_s": 10.0, "off_rate_per_s": 1.0, "on_s": 2.0, "off_s": 3.0}
+    model = {"url": "server", "capacity": 1_000_000}
+    scenario = Scenario.model_validate(
+        {"workload": workload, "endpoints": [model], "horizon_s": 5000.0, "health": None}
+    )
+    rates = [(record.completed + record.unfinished) / record.measured_s for record in runs(scenario, "fifo")]
+    hold(rates, lambda s: (10.0 * 2.0 + 1.0 * 3.0) / 5.0 / s, error=0.011)
 
 
 @pytest.mark.more
