@@ -225,10 +225,6 @@ def _read(call: HttpCall) -> RunCodeRequest:
         asked = read_request(call.body)
     except ValueError as error:
         raise Refused(422, str(error)) from None
-    if asked.fetch_files:
-        raise Refused(
-            422, "fetch_files has names; not every executor of a pool can return files, so print them instead"
-        )
     return asked.model_copy(update={"language": _language_of(asked.language)})
 
 

@@ -28,8 +28,7 @@ from balancer.observing.page import serving as page_serving
 from balancer.observing.page.connections import HttpServer
 from balancer.program import Execution, Status
 from balancer.sandbox.server.app import build_app, protocol_for
-from balancer.sandbox.server.load import ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.server.handler import ServerLoad, ServerSettings
 from tests.cluster.serving import Command, Serving, made_cert
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until

@@ -24,12 +24,12 @@ from balancer.sandbox.run_code import (
     RunCodeRequest,
     RunStatus,
 )
-from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 from balancer.values.json_size import json_values_in
 
 __all__ = ["StoppableExecutor", "answer_of", "answer_to", "read_request", "run_of"]
 
 _MEBIBYTE = 2**20
+_LARGEST_OUTPUT_BYTES = 32 * 2**20  # what a request may ask for, of stdout, and of stderr
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
 _KILLED = -9
 _MOST_VALUES = 50_000
@@ -137,9 +137,9 @@ def _check(request: RunCodeRequest) -> None:
             f"the longest argument has {max(sizes)} bytes, all together have {sum(sizes)}; "
             f"allowed are {_ARGUMENT_BYTES} and {_ARGUMENTS_BYTES}"
         )
-    if request.output_limit is not None and request.output_limit > LARGEST_OUTPUT_BYTES:
+    if request.output_limit is not None and request.output_limit > _LARGEST_OUTPUT_BYTES:
         raise ValueError(
-            f"output_limit is {request.output_limit}; it must be at most {LARGEST_OUTPUT_BYTES} bytes here"
+            f"output_limit is {request.output_limit}; it must be at most {_LARGEST_OUTPUT_BYTES} bytes here"
         )
 
 

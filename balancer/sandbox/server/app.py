@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -41,9 +42,7 @@ from balancer.reporting.streams import never_waiting
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.run_code import About
 from balancer.sandbox.server.answer import StoppableExecutor
-from balancer.sandbox.server.handler import RunCodeHandler
-from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.server.handler import RunCodeHandler, ServerLoad, ServerSettings
 
 __all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "build_app", "protocol_for", "serve", "token_from"]
 
@@ -76,7 +75,7 @@ def build_app(executor: StoppableExecutor, settings: ServerSettings, load: Serve
         return JSONResponse(About(languages=sorted(executor.languages)).model_dump())
 
     async def metrics(_: Request) -> Response:
-        return Response(load.text(), media_type=CONTENT_TYPE)
+        return Response(load.text(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(
         routes=[

@@ -1,19 +1,23 @@
 """Request handler of `POST /run_code`: how many programs run at once, and which requests wait.
 
-Further requests are refused as busy. If a client disconnects, its program is killed.
+Further requests are refused as busy. All are counted, for Prometheus. If a client disconnects, its program is killed.
 
 The bytes that are held for clients are limited. The last quarter is for small bodies, so that clients with much data
 cannot drive out clients with little.
 """
 
 import json
+import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -21,14 +25,136 @@ from starlette.types import Receive, Scope, Send
 
 from balancer.sandbox.run_code import RunCodeAnswer
 from balancer.sandbox.server.answer import StoppableExecutor, answer_to, read_request
-from balancer.sandbox.server.load import ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
 
-__all__ = ["HeldBytes", "RunCodeHandler"]
+__all__ = ["HeldBytes", "RunCodeHandler", "ServerLoad", "ServerSettings"]
 
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
 _ANSWERS = TypeAdapter(RunCodeAnswer)
+_SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
+_NEWEST = 0.2  # weight of the newest run in the mean
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Limits of a sandbox server. Sizes in bytes, times in seconds.
+
+    Args:
+        workers: programs at once; by default one for each usable core.
+        queue: requests that may wait for a worker. Further ones are refused as busy.
+        token: bearer token that a client must send; "": none.
+        hosts: the host names that a request may name; (): any.
+        connections: open at once. With one more, the one that was silent for longest is closed.
+        body_bytes: the largest body of a request.
+        held_bytes: limit on all bodies that are read, wait or run, and all answers that are not sent. Beyond it, bodies
+            are refused as busy.
+        small_bytes: only bodies up to this size may use the last quarter of `held_bytes`.
+        head_s: limit from the start of a connection to the head of its request.
+        silent_s: the longest pause within a body.
+        body_s: limit until the whole body is there, and until the whole answer is sent.
+        keep_alive_s: limit for a connection without a request.
+        answer_s: the longest time in which a client may read none of its answer.
+    """
+
+    workers: int = field(default_factory=_cores)
+    queue: int = 64
+    token: str = field(default="", repr=False)
+    hosts: tuple[str, ...] = ()
+    connections: int = 1024
+    body_bytes: int = 64 * 2**20
+    held_bytes: int = 256 * 2**20
+    small_bytes: int = 2**20
+    head_s: float = 10.0
+    silent_s: float = 10.0
+    body_s: float = 120.0
+    keep_alive_s: int = 10  # longer than clients keep a connection, so that they do not use it while it is closed
+    answer_s: float = 20.0
+
+
+class ServerLoad:
+    """Counters of the server. Used from the event loop only.
+
+    Args:
+        workers: programs at once.
+        queue: requests that may wait for a worker.
+
+    Attributes:
+        running, waiting: requests whose program runs, and requests that wait for a worker.
+    """
+
+    def __init__(self, workers: int, queue: int) -> None:
+        self.workers, self.queue = workers, queue
+        self.running = self.waiting = 0
+        self._run_s = 1.0  # the mean of the last runs
+        self.registry = CollectorRegistry()
+        self._gauge("workers", "Programs that may run at once.").set(workers)
+        self._gauge("queue_places", "Requests that may wait for a worker.").set(queue)
+        self._gauge("running", "Requests whose program runs.").set_function(lambda: self.running)
+        self._gauge("waiting", "Requests that wait for a worker.").set_function(lambda: self.waiting)
+        self.held_bytes = self._gauge(
+            "held_bytes", "Bytes of bodies that are read, wait or run, and of unsent answers."
+        )
+        self.connections = self._gauge("connections", "Open connections.")
+        self.ends = Counter(
+            "balancer_sandbox_requests_total",
+            "Requests to run a program, by their end.",
+            ["end"],
+            registry=self.registry,
+        )
+        self.closed = Counter(
+            "balancer_sandbox_closed_total",
+            "Connections that the server closed, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"balancer_sandbox_{name}", help_text, registry=self.registry)
+
+    @property
+    def full(self) -> bool:
+        """Whether the server refuses the next request as busy."""
+        return self.running + self.waiting >= self.workers + self.queue
+
+    @property
+    def retry_after_s(self) -> int:
+        """Seconds until a place may be free."""
+        ahead = (self.waiting + 1) / self.workers
+        return max(_SHORTEST_S, min(_LONGEST_S, math.ceil(ahead * self._run_s)))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count a waiting request for the length of a `with` block; `run` is used within it."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Count a running request for the length of a `with` block."""
+        self.waiting -= 1
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self.waiting += 1
+
+    def ran(self, took_s: float) -> None:
+        """Record the run of a request."""
+        self._run_s += _NEWEST * (took_s - self._run_s)
+
+    def text(self) -> bytes:
+        """Return all counters in Prometheus' text format."""
+        return generate_latest(self.registry)
 
 
 class HeldBytes:

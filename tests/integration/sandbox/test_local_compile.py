@@ -163,25 +163,6 @@ def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(isolated, jobs
         assert compilations(jobs) == number
 
 
-@pytest.mark.more
-@CPP
-def test_a_compile_that_was_starved_is_doubtful_and_forgotten(isolated, jobs, monkeypatch):
-    """A busy machine: wall time runs out with CPU time to spare. The next run of the program compiles it, and runs."""
-    monkeypatch.setattr(Limits, "compile_wall_s", 0.5)
-    source = f"""
-    #include <bits/stdc++.h>
-    int main() {{ std::regex r("a+"); std::smatch m; std::string s("a"); return !std::regex_match(s, m, r) + 0 * sizeof
-        "late {isolated.isolation}"; }}
-    """
-    execution = run(isolated, source)
-    assert (execution.status, execution.doubtful) == (Status.COMPILE_ERROR, True)
-    assert execution.message.startswith("the compiler was stopped after 0.5 s; it used 0.")
-    monkeypatch.undo()
-    again = isolated.run(Program("cpp", source), b"", LIMITS, {})
-    assert (again.status, again.exit_code) == (Status.FINISHED, 0)
-    assert again.compile_s > 0
-
-
 @CPP
 def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(isolated):
     """Nobody tries the same again for as long, one after the other."""

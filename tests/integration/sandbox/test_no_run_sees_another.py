@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from balancer.program import Limits, Program, Status
-from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
 from tests.integration.sandbox.leaving import Found, executor_of, found_of
 from tests.integration.sandbox.ways import CHANGED_BY_OTHERS, WAYS
@@ -63,38 +62,6 @@ def test_what_is_left_in_all_ways_together_is_not_found(user, served):
 def test_what_is_left_in_one_way_is_not_found():
     """A server has the same sandboxes: one that nothing else was left in tells no more there."""
     _check(_found("root", served=False, together=False))
-
-
-# Four tests that need nearly no time, and one that needs twice its limit. A slow program does a part of it before.
-_SLOW = """
-import os, time
-def work(seconds):
-    end = time.process_time() + seconds
-    while time.process_time() < end: pass
-needed, spare = map(float, input().split())
-try: done = float(os.getxattr("/tmp", "user.h"))
-except OSError: done = 0.0
-work(max(0.0, needed - done))
-if not HONEST:
-    work(spare)
-    os.setxattr("/tmp", "user.h", str(done + needed + spare).encode())
-print("done")
-"""
-_SHORT, _LONG = b"0.02 0.2\n", b"0.8 0\n"
-_SLOW_LIMITS = Limits(cpu_s=0.4, wall_s=60.0)
-
-
-def slow_ends(executor: LocalExecutor, *, honest: bool) -> list[Status]:
-    """Return how the tests of the slow program end."""
-    source = _SLOW.replace("HONEST", str(honest))
-    return [executor.run(Program("python", source), stdin, _SLOW_LIMITS, {}).status for stdin in (*[_SHORT] * 4, _LONG)]
-
-
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("honest", [False, True])
-def test_a_program_that_is_too_slow_is_too_slow(isolated, honest):
-    """It was accepted: it computed ahead, and kept its state in an extended attribute."""
-    assert slow_ends(isolated, honest=honest) == [*[Status.FINISHED] * 4, Status.TIME_LIMIT]
 
 
 @pytest.mark.parametrize("served", [False, True])

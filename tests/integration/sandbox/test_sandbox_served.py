@@ -10,41 +10,13 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import EndpointError
-from balancer.program import Execution, Limits, Program, Status
+from balancer.program import Limits, Program
 from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
 from tests.servers import running_server
-from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_server(workers=2) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def served(server):
-    executor = FusionExecutor(server.url)
-    executor.ping()
-    yield executor
-    executor.close()
-
-
-def python(executor: FusionExecutor, source: str, stdin: bytes = b"", limits: Limits = LIMITS) -> Execution:
-    return executor.run(Program("python", source), stdin, limits, {})
-
-
-def test_requests_beyond_the_workers_wait(served):
-    """Six programs that sleep 0.3 s, two at a time, cannot be done before 0.9 s; and all are done."""
-    statuses: list[Status] = []
-    started_s = time.monotonic()
-    crew(6, lambda number: statuses.append(python(served, "import time; time.sleep(0.3)").status))
-    assert time.monotonic() - started_s >= 0.9
-    assert statuses == [Status.FINISHED] * 6
 
 
 @pytest.fixture

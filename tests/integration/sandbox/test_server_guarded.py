@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import threading
 import time
 
 import httpx2
@@ -13,7 +12,6 @@ from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
 
@@ -125,23 +123,6 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker):
             assert time.monotonic() - began_s < stretched(2)
             assert not processes_with(marker)
         assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
-
-
-@pytest.mark.more
-@CPP
-def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays():
-    """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
-    code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'
-    with running_server(workers=2) as server:
-        first = asked(server, code=code, language="cpp", compile_timeout=60)
-        wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
-        answers: list[httpx2.Response] = []
-        second = threading.Thread(target=lambda: answers.append(run(server, code, language="cpp", compile_timeout=60)))
-        second.start()
-        wait_until(lambda: metric(server, "balancer_sandbox_running") == 2 or bool(answers))
-        first.close()
-        second.join()
-        assert answers[0].json()["run_result"]["stdout"] == "1\n"
 
 
 def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker):
