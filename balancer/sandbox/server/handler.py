@@ -24,9 +24,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from balancer.sandbox.run_code import RunCodeAnswer
-from balancer.sandbox.server.answer import StoppableExecutor, answer_to, read_request
+from balancer.sandbox.server.answer import StoppableExecutor, answer_to, is_json, read_request
 
-__all__ = ["HeldBytes", "RunCodeHandler", "ServerLoad", "ServerSettings"]
+__all__ = ["RunCodeHandler", "ServerLoad", "ServerSettings"]
 
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
@@ -92,6 +92,7 @@ class ServerLoad:
         self.workers, self.queue = workers, queue
         self.running = self.waiting = 0
         self._run_s = 1.0  # the mean of the last runs
+        self._held = 0
         self.registry = CollectorRegistry()
         self._gauge("workers", "Programs that may run at once.").set(workers)
         self._gauge("queue_places", "Requests that may wait for a worker.").set(queue)
@@ -148,26 +149,6 @@ class ServerLoad:
             self.running -= 1
             self.waiting += 1
 
-    def ran(self, took_s: float) -> None:
-        """Record the run of a request."""
-        self._run_s += _NEWEST * (took_s - self._run_s)
-
-    def text(self) -> bytes:
-        """Return all counters in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-
-class HeldBytes:
-    """The bytes that are held for all clients: bodies, and answers that are not sent. Used from the event loop only.
-
-    Args:
-        report: called with their number, whenever it changes.
-    """
-
-    def __init__(self, report: Callable[[float], None]) -> None:
-        self._report = report
-        self._all = 0
-
     @contextmanager
     def hold(self) -> Iterator[Callable[[int], int]]:
         """Yield a function that holds more bytes for the length of a `with` block, and returns how many all are."""
@@ -176,14 +157,22 @@ class HeldBytes:
         def more(size: int) -> int:
             nonlocal mine
             mine += size
-            self._all += size
-            self._report(self._all)
-            return self._all
+            self._held += size
+            self.held_bytes.set(self._held)
+            return self._held
 
         try:
             yield more
         finally:
             more(-mine)
+
+    def ran(self, took_s: float) -> None:
+        """Record the run of a request."""
+        self._run_s += _NEWEST * (took_s - self._run_s)
+
+    def text(self) -> bytes:
+        """Return all counters in Prometheus' text format."""
+        return generate_latest(self.registry)
 
 
 class RunCodeHandler:
@@ -201,7 +190,6 @@ class RunCodeHandler:
         self._load = load
         self._slots = anyio.Semaphore(settings.workers)
         self._threads = anyio.CapacityLimiter(settings.workers)
-        self._held = HeldBytes(load.held_bytes.set)
 
     async def run_code(self, request: Request) -> Response:
         """Answer a request. Its end is counted in every case."""
@@ -213,13 +201,13 @@ class RunCodeHandler:
         return response
 
     async def _end_of(self, request: Request) -> tuple[str, Response]:
-        if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+        if not is_json(request.headers):
             return "refused", _detail(415, "the content type must be application/json")
         if self._load.full:
             return "busy", self._busy("all workers are busy, and the queue is full")
         if int(request.headers.get("Content-Length", "0")) > self._settings.body_bytes:
             return "refused", self._too_large()
-        with self._held.hold() as hold:
+        with self._load.hold() as hold:
             try:
                 body, refusal = await self._read(request, hold)
                 if refusal is not None:
@@ -230,7 +218,7 @@ class RunCodeHandler:
         if answer is None:
             return "abandoned", Response(status_code=499)
         status, content = answer
-        answered = _Answer(content, status, self._held, self._settings.body_s)
+        answered = _Answer(content, status, self._load, self._settings.body_s)
         return "answered" if status == 200 else "refused", answered
 
     # -- the body ----------------------------------------------------------------------------------
@@ -310,15 +298,15 @@ class _Answer(Response):
 
     media_type = "application/json"
 
-    def __init__(self, content: bytes, status: int, held: HeldBytes, within_s: float) -> None:
+    def __init__(self, content: bytes, status: int, load: ServerLoad, within_s: float) -> None:
         super().__init__(b"", status)
         self.headers["Content-Length"] = str(len(content))
         self._content = content
-        self._held = held
+        self._load = load
         self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held.hold() as hold, anyio.move_on_after(self._within_s):
+        with self._load.hold() as hold, anyio.move_on_after(self._within_s):
             content, self._content = self._content, b""
             hold(len(content))
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -137,7 +137,6 @@ def _busy(
 
 TIMES = [
     _busy("busy loop", "while True: pass"),
-    Attack("sleeper", "import time; time.sleep(60)", TIME, message="wall time", limits=SLEEPY, on=EVERYWHERE),
     Attack(
         "stops itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
@@ -230,21 +229,10 @@ CROWDS = [
         language="cpp",
         exits=(0,),
     ),
-    Attack(
-        "daemon that keeps stdout",
-        """
-        import os, sys, time
-        print("bye", flush=True)
-        if os.fork(): os._exit(0)
-        os.setsid()
-        while True: time.sleep(0.01); print("still here", flush=True)
-        """,
-    ),
 ]
 
 
 # They use more memory than they have, in every place where memory can be.
-
 
 
 HOARDS = [
@@ -297,13 +285,6 @@ HOARDS = [
         print(total <= 160 * 2**20)
         """,
         prints="True\n",
-    ),
-    Attack(
-        "words of a lack of memory",
-        'import sys\nprint("MemoryError", file=sys.stderr)\nsys.exit(1)',
-        MEMORY,  # to its own cost
-        limits=LIMITS,
-        on=EVERYWHERE,
     ),
 ]
 
@@ -635,13 +616,6 @@ def _flood(name: str, source: str) -> Attack:
 
 
 FLOODS = [
-    Attack(
-        "stdout",
-        "import os\nwhile True: os.write(1, b'x' * 65536)",
-        OUTPUT,
-        prints="x" * LIMITS.output_bytes,
-        on=EVERYWHERE,
-    ),
     _flood("stderr", "import os\nwhile True: os.write(2, b'x' * 65536)"),
     Attack(
         "just as much as allowed",

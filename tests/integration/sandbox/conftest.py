@@ -37,12 +37,6 @@ def isolated():
     yield from _executor("bubblewrap")
 
 
-@pytest.fixture(scope="session")
-def bare():
-    """An executor that does not isolate programs."""
-    yield from _executor("rlimits")
-
-
 @pytest.fixture(scope="session", params=["bubblewrap", "rlimits"])
 def local(request):
     """An executor of any kind."""

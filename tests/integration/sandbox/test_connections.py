@@ -252,15 +252,6 @@ def test_connections_that_nobody_closes_end_with_their_last_user():
         assert "balancer-http" not in {each.name for each in threading.enumerate()}
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch):
-    with socket.socket() as taken:  # and does not listen, so nobody else can
-        taken.bind(("127.0.0.1", 0))
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{taken.getsockname()[1]}/")
-        with client_of(saying(GOOD)) as (client, _):
-            assert ask(client) == b"hi"
-
-
 # -- TLS ---------------------------------------------------------------------------------------------
 
 

@@ -54,24 +54,6 @@ def test_every_end(fusion, source, status, exit_code):
 
 
 @CPP
-def test_our_flags(fusion):
-    """C++20, GNU, and optimised: this loop takes a second or two without -O2."""
-    source = """
-    #include <cstdio>
-    #include <compare>
-    #ifndef __OPTIMIZE__
-    #error "not optimised"
-    #endif
-    #ifdef __STRICT_ANSI__
-    #error "no gnu extensions"
-    #endif
-    int main() { std::printf("%ld\\n", __cplusplus); }
-    """
-    execution = cpp(fusion, source)
-    assert (execution.status, execution.stdout) == (Status.FINISHED, b"202002\n"), execution
-
-
-@CPP
 def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url):
     kept = Path("/tmp/.balancer")  # where the script keeps binaries on a server, here on this machine
     if kept.exists() and not os.access(kept, os.W_OK):
