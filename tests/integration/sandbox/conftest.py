@@ -37,12 +37,6 @@ def isolated():
     yield from _executor("bubblewrap")
 
 
-@pytest.fixture(scope="session", params=["bubblewrap", "rlimits"])
-def local(request):
-    """An executor of any kind."""
-    yield from _executor(request.param)
-
-
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
     """A folder for compiled programs, one for all executors and all workers of a test run."""

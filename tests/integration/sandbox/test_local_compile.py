@@ -11,7 +11,7 @@ import pytest
 
 from balancer.program import Execution, ExecutorOptions, Language, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
-from balancer.sandbox.local.command import ProcessResult
+from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.compile import digest_of, refusal_of
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail
@@ -190,6 +190,12 @@ def test_what_a_compiler_died_of(words, message, doubtful, lasting):
     assert (compiled.doubtful, compiled.lasting, compiled.words) == (doubtful, lasting, words.encode())
     assert compiled.message.startswith(message)
     assert bool(compiled.message) is bool(message)
+
+
+def test_a_compiler_that_a_busy_machine_stopped_proves_nothing():
+    compiled = refusal_of(ProcessResult(True, None, StopReason.WALL, False, b"", b"", 0.1, None), LIMITS)
+    assert (compiled.doubtful, compiled.lasting) == (True, False)
+    assert compiled.message.startswith(f"the compiler was stopped after {LIMITS.compile_wall_s:g} s; it used 0.1 s")
 
 
 @pytest.mark.more

@@ -26,19 +26,19 @@ def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Lim
     return executor.run(Program("python", source), stdin, limits, {})
 
 
-def test_files_are_the_programs_own(local):
+def test_files_are_the_programs_own(sandbox):
     source = (
         "import os\nopen('in.txt', 'a').write('!'); os.remove('gone'); os.mkdir('new')\nprint(open('in.txt').read())"
     )
-    execution = local.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
+    execution = sandbox.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
     assert execution.stdout == b"x!\n", execution.stderr
 
 
-def test_a_time_limit_keeps_what_was_printed(local):
+def test_a_time_limit_keeps_what_was_printed(sandbox):
     for wall_s in (0.5, 2.0, 8.0, 32.0):  # a busy machine may need more for it to begin
         with contextlib.suppress(EndpointError):
             execution = python(
-                local, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=wall_s)
+                sandbox, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=wall_s)
             )
             if execution.stdout:
                 break

@@ -153,6 +153,27 @@ def test_who_asks_again_after_a_504_finds_what_was_done_since():
     asyncio.run(play())
 
 
+def test_a_client_that_goes_away_leaves_nothing_behind():
+    gate = threading.Event()
+    executor = FakeExecutor(doubling, gate=gate)
+
+    async def play() -> None:
+        async with judge_over({"a": executor}) as judge:
+            routes = Gateway(judge).routes()
+            gone = [asyncio.create_task(routes["POST /run_code"](call_of("/run_code", ASKED))) for _ in range(3)]
+            await asyncio.to_thread(executor.started.wait, PATIENCE_S)
+            for each in gone:
+                each.cancel()
+            assert all(
+                isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*gone, return_exceptions=True)
+            )
+            gate.set()
+            assert (await routes["POST /run_code"](call_of("/run_code", ASKED))).status == 200
+            assert len(executor.calls) == 2
+
+    asyncio.run(play())
+
+
 HOSTILE = [
     (b" " * (64 * 2**20 + 1), JSON, 413, "the request has 67108865 bytes; at most 67108864 are allowed"),
     (b"", JSON, 422, "the body: Invalid JSON"),

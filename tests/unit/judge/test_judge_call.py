@@ -81,6 +81,15 @@ def test_one_case_that_shows_it_is_enough():
         assert (judged.score, judged.share) == (None, None)
 
 
+def test_an_unjudged_case_stops_as_a_wrong_one_does():
+    """What failed it would fail the next one, too. A later case that is wrong is not looked for."""
+    fake = _fake(script=[DOWN])
+    with judge_over({"a": fake}, attempts=1, outage_s=0) as judge:
+        judged = judge.run(WRONG, CASES)
+        assert [case.verdict for case in judged.cases] == [Verdict.UNJUDGED]
+        assert (judged.score, len(fake.calls)) == (None, 1)
+
+
 def test_a_program_that_does_not_compile_is_run_once():
     broken = Execution(Status.COMPILE_ERROR, stderr=b"main.cpp:1: error")
     fake = _fake(always=broken)

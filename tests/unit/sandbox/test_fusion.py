@@ -99,6 +99,13 @@ def test_scripts_have_everything_in_files():
     assert body.run_timeout == total_s == 6.0
 
 
+def test_scripts_have_time_and_memory_for_their_compiler():
+    body, total_s = asked(Program("cpp", "int main(){}"))
+    assert total_s == 6.0 + LIMITS.compile_wall_s
+    assert body.memory_limit_MB == 2048
+    assert "try g++ -O2 -std=gnu++20 -I. -o .program main.cpp" in body.code
+
+
 def test_arguments_are_quoted_as_the_shell_reads_them():
     args = ("", " ", "'", '"', "$HOME", "`id`", "\\", "a\nb", "*", "--", "é", "!x", "{memory}", "@@SCRATCH@@")
     code = asked(Program("bash", "", args=args))[0].code
