@@ -66,7 +66,7 @@ if __name__ == "__main__":
 
 
 def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(unprepared, monkeypatch):
-    monkeypatch.setattr(process, "_START", replace(process._START, wall_s=1e-4))
+    monkeypatch.setattr(process, "_START", replace(process._START, wall_s=0.0))
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
         python(unprepared, "pass")
     assert caught.value.endpoint == f"local://{unprepared.isolation}"
