@@ -37,7 +37,7 @@ def running_server(
         settings: as in `ServerSettings`.
     """
     code = (
-        "from balancer.sandbox.server.app import serve; from balancer.sandbox.server.settings import ServerSettings; "
+        "from balancer.sandbox.server.app import serve; from balancer.sandbox.server.handler import ServerSettings; "
         f"serve(port=0, isolation={isolation!r}, settings=ServerSettings(**{dict(settings, workers=workers)!r}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), **({"TMPDIR": str(folder)} if folder else {})}

@@ -44,7 +44,7 @@ from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.run_code import About, RunCodeRequest
-from balancer.sandbox.server.answer import answer_of, read_request, run_of
+from balancer.sandbox.server.answer import answer_of, is_json, is_of_web_page, read_request, run_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 
@@ -58,7 +58,6 @@ _QUEUE = 1024  # requests that may wait, beyond the slots of the pool
 _SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
 _NEWEST = 0.2  # weight of the newest request in the mean
 _KEPT_S = 10.0  # for a client that asks again; verl does so after 1 s and 2 s
-_OWN_PAGES = ("none", "same-origin")
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -215,9 +214,9 @@ def _json_answer(content: Any) -> HttpAnswer:
 
 def _read(call: HttpCall) -> RunCodeRequest:
     """Return the body of a request, with our name of its language. Raises Refused if it cannot be carried out."""
-    if "origin" in call.headers or call.headers.get("sec-fetch-site", "none") not in _OWN_PAGES:
+    if is_of_web_page(call.headers):
         raise Refused(403, "requests from web pages are refused")
-    if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if not is_json(call.headers):
         raise Refused(415, "the content type must be application/json")
     if len(call.body) > _BODY_BYTES:
         raise Refused(413, f"the request has {len(call.body)} bytes; at most {_BODY_BYTES} are allowed")
@@ -225,10 +224,6 @@ def _read(call: HttpCall) -> RunCodeRequest:
         asked = read_request(call.body)
     except ValueError as error:
         raise Refused(422, str(error)) from None
-    if asked.fetch_files:
-        raise Refused(
-            422, "fetch_files has names; not every executor of a pool can return files, so print them instead"
-        )
     return asked.model_copy(update={"language": _language_of(asked.language)})
 
 

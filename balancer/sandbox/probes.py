@@ -101,7 +101,6 @@ class Trials:
     def __init__(self, run: Callable[[Program], Execution], known: dict[Language, bool] | None = None) -> None:
         self._run = run
         self._lock = threading.Lock()
-        self._turns: dict[str, threading.Lock] = {}
         self._known = {} if known is None else known
         self._down = False
 
@@ -112,19 +111,13 @@ class Trials:
         """
         if not language.hello:
             return None
-        if self._down and not again:
-            return self._known.get(language)
-        with self._lock:
-            turn = self._turns.setdefault(language.name, threading.Lock())
-        with turn:
-            found = self._known.get(language)
-            if found is None:
-                if self._down and not again:  # it failed while this thread waited for the lock
-                    return None
-                found = self._try(language)
-                if found is not None:
-                    self._known[language] = found
-        return found
+        if language not in self._known and (again or not self._down):
+            with self._lock:
+                if language not in self._known and (again or not self._down):  # neither while it waited
+                    found = self._try(language)
+                    if found is not None:
+                        self._known[language] = found
+        return self._known.get(language)
 
     def _try(self, language: Language) -> bool | None:
         """Return the result of a trial; None if it says nothing."""

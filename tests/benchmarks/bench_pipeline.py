@@ -43,7 +43,7 @@ from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.server.answer import StoppableExecutor
 from balancer.sandbox.server.app import build_app
-from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.server.handler import ServerSettings
 from balancer.settings.config import parse_config
 from tests.benchmarks.harness import ROOT, Row, beside, options, show
 from tests.instant import instant_server

@@ -13,7 +13,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from balancer.errors import EndpointError
-from balancer.program import Execution, Limits, Program, Status
+from balancer.program import Execution, Executor, Limits, Program, Status
 from balancer.sandbox.http.builds import encoded, utf8_text
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.run_code import (
@@ -24,12 +24,12 @@ from balancer.sandbox.run_code import (
     RunCodeRequest,
     RunStatus,
 )
-from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 from balancer.values.json_size import json_values_in
 
-__all__ = ["StoppableExecutor", "answer_of", "answer_to", "read_request", "run_of"]
+__all__ = ["StoppableExecutor", "answer_of", "answer_to", "is_json", "is_of_web_page", "read_request", "run_of"]
 
 _MEBIBYTE = 2**20
+_LARGEST_OUTPUT_BYTES = 32 * 2**20  # what a request may ask for, of stdout, and of stderr
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
 _KILLED = -9
 _MOST_VALUES = 50_000
@@ -45,13 +45,8 @@ _COMMAND_STATUS = {
 }
 
 
-class StoppableExecutor(Protocol):
+class StoppableExecutor(Executor, Protocol):
     """An executor whose runs can be stopped: see `LocalExecutor.run`."""
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """As in `Executor`."""
-        ...
 
     def run(
         self,
@@ -64,6 +59,16 @@ class StoppableExecutor(Protocol):
     ) -> Execution:
         """Run `program`; kill it when the file descriptor `stop` becomes readable."""
         ...
+
+
+def is_of_web_page(headers: Mapping[str, str]) -> bool:
+    """Return whether a browser sent a request for a page of another site; of `headers` the names are in lower case."""
+    return "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Return whether `headers` announce JSON, which no form of a web page can send without asking first."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def read_request(body: bytes | bytearray) -> RunCodeRequest:
@@ -137,9 +142,9 @@ def _check(request: RunCodeRequest) -> None:
             f"the longest argument has {max(sizes)} bytes, all together have {sum(sizes)}; "
             f"allowed are {_ARGUMENT_BYTES} and {_ARGUMENTS_BYTES}"
         )
-    if request.output_limit is not None and request.output_limit > LARGEST_OUTPUT_BYTES:
+    if request.output_limit is not None and request.output_limit > _LARGEST_OUTPUT_BYTES:
         raise ValueError(
-            f"output_limit is {request.output_limit}; it must be at most {LARGEST_OUTPUT_BYTES} bytes here"
+            f"output_limit is {request.output_limit}; it must be at most {_LARGEST_OUTPUT_BYTES} bytes here"
         )
 
 

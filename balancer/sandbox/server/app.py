@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -40,10 +41,8 @@ from balancer.program import ExecutorOptions
 from balancer.reporting.streams import never_waiting
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.run_code import About
-from balancer.sandbox.server.answer import StoppableExecutor
-from balancer.sandbox.server.handler import RunCodeHandler
-from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad
-from balancer.sandbox.server.settings import ServerSettings
+from balancer.sandbox.server.answer import StoppableExecutor, is_of_web_page
+from balancer.sandbox.server.handler import RunCodeHandler, ServerLoad, ServerSettings
 
 __all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "build_app", "protocol_for", "serve", "token_from"]
 
@@ -55,7 +54,6 @@ _FEWEST_CONNECTIONS = 16
 _SWITCH_S = 0.0005
 TOKEN_VARIABLE = "BALANCER_SANDBOX_TOKEN"
 _SHORTEST = 16  # characters; a shorter one can be guessed
-_OWN_PAGES = ("none", "same-origin")
 
 
 def build_app(executor: StoppableExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
@@ -76,7 +74,7 @@ def build_app(executor: StoppableExecutor, settings: ServerSettings, load: Serve
         return JSONResponse(About(languages=sorted(executor.languages)).model_dump())
 
     async def metrics(_: Request) -> Response:
-        return Response(load.text(), media_type=CONTENT_TYPE)
+        return Response(load.text(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(
         routes=[
@@ -233,7 +231,7 @@ class AccessMiddleware:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> Response | None:
-        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") not in _OWN_PAGES:
+        if is_of_web_page(headers):
             return JSONResponse({"detail": "requests from web pages are refused"}, 403)
         if self._token and not shows_token(self._token, headers):
             detail = "this server needs a token; send the header Authorization with Bearer and the token"

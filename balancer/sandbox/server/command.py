@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from balancer.errors import BalancerError
+from balancer.errors import ConfigError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
 from balancer.values.wording import why_not_listening
@@ -37,17 +37,10 @@ def sandbox(
     """Serve isolated program runs over SandboxFusion's HTTP API."""
     require("serve", '"balancer sandbox"')
     from balancer.sandbox.server.app import serve, token_from
-    from balancer.sandbox.server.settings import ServerSettings
+    from balancer.sandbox.server.handler import ServerSettings
 
+    settings = ServerSettings(queue=queue, token=token_from(token_file))
     try:
-        settings = ServerSettings(queue=queue, token=token_from(token_file))
         serve(host, port, isolation, replace(settings, workers=workers) if workers else settings)
-    except BalancerError as error:
-        raise _stopped(str(error)) from error
     except OSError as error:
-        raise _stopped(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from error
-
-
-def _stopped(reason: str) -> typer.Exit:
-    typer.echo(reason, err=True)
-    return typer.Exit(2)
+        raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None

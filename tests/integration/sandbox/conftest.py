@@ -38,18 +38,6 @@ def isolated():
 
 
 @pytest.fixture(scope="session")
-def bare():
-    """An executor that does not isolate programs."""
-    yield from _executor("rlimits")
-
-
-@pytest.fixture(scope="session", params=["bubblewrap", "rlimits"])
-def local(request):
-    """An executor of any kind."""
-    yield from _executor(request.param)
-
-
-@pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
     """A folder for compiled programs, one for all executors and all workers of a test run."""
     folder = tmp_path_factory.getbasetemp()

@@ -103,22 +103,19 @@ def executor_of(*, served: bool) -> Iterator[Run]:
         yield lambda program, stdin, files: remote.run(program, stdin, _LIMITS, files)
 
 
-def found_of(ways: list[str], *, served: bool, together: bool) -> dict[str, Found]:
-    """Survey `ways`, in one sandbox together or each in one of its own."""
+def found_of(ways: list[str], *, served: bool) -> dict[str, Found]:
+    """Survey `ways`."""
     with executor_of(served=served) as run:
-        if together:
-            return survey(run, ways)
-        return {way: found for each in ways for way, found in survey(run, [each]).items()}
+        return survey(run, ways)
 
 
 def main() -> None:
     """Print what was found of each way as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--served", action="store_true")
-    parser.add_argument("--together", action="store_true")
     parser.add_argument("ways", nargs="*")
     asked = parser.parse_args()
-    found = found_of(asked.ways or [*WAYS], served=asked.served, together=asked.together)
+    found = found_of(asked.ways or [*WAYS], served=asked.served)
     print(json.dumps({way: asdict(each) for way, each in found.items()}))
 
 

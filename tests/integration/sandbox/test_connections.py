@@ -231,12 +231,6 @@ def test_answers_that_nobody_asked_for_are_not_taken_for_the_next_one(extra, mad
     assert len(connections) == made
 
 
-def test_threads_share_a_client_and_each_has_a_connection_of_its_own():
-    with client_of(saying(GOOD, times=1000)) as (client, connections), ThreadPoolExecutor(8) as threads:
-        assert {*threads.map(lambda _: ask(client), range(200))} == {b"hi"}
-    assert len(connections) <= 8
-
-
 def test_what_is_closed_sends_nothing_and_a_call_under_way_ends():
     connections = Connections()
     with server(_deaf) as (url, made), ThreadPoolExecutor(1) as threads:
@@ -256,15 +250,6 @@ def test_connections_that_nobody_closes_end_with_their_last_user():
         assert ask(ServerClient(url, {}, exchange=Connections().exchange)) == b"hi"
         gc.collect()
         assert "balancer-http" not in {each.name for each in threading.enumerate()}
-
-
-def test_proxies_of_the_environment_are_not_asked(monkeypatch):
-    with socket.socket() as taken:  # and does not listen, so nobody else can
-        taken.bind(("127.0.0.1", 0))
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{taken.getsockname()[1]}/")
-        with client_of(saying(GOOD)) as (client, _):
-            assert ask(client) == b"hi"
 
 
 # -- TLS ---------------------------------------------------------------------------------------------

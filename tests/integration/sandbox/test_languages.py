@@ -9,7 +9,6 @@ from balancer.sandbox.languages.known import by_extension, known_languages
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.toolchain import find_toolchain
-from tests.needs import CPP
 
 LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0)
 # Each reads two numbers and prints their sum.
@@ -64,46 +63,6 @@ def test_tools_that_do_not_work_are_as_good_as_none():
     assert executor.languages == {"broken"}
     assert not executor.runs("broken")
     executor.close()
-
-
-HEADER = ("lib/add.h", b"#pragma once\nint add(int, int);\n")
-MANY: dict[str, tuple[str, tuple[tuple[str, bytes], ...]]] = {
-    "cpp": (
-        '#include "lib/add.h"\n#include <cstdio>\nint main() { printf("%d", add(20, 22)); }',
-        (HEADER, ("lib/add.cc", b'#include "add.h"\nint add(int a, int b) { return a + b; }')),
-    ),
-    "c": (
-        '#include "lib/add.h"\n#include <stdio.h>\nint main(void) { printf("%d", add(20, 22)); return 0; }',
-        (HEADER, ("main.c", b"int add(int a, int b) { return a + b; }")),
-    ),
-    "python": ("import tools.add\nprint(tools.add.add(20, 22))", (("tools/add.py", b"def add(a, b): return a + b"),)),
-    "java": (
-        "public class Sol { public static void main(String[] a) { System.out.println(Add.add(20, 22)); } }",
-        (("Add.java", b"public class Add { static int add(int a, int b) { return a + b; } }"),),
-    ),
-    "folder": (
-        "#!/bin/sh\n./add 20 22\n",
-        (
-            ("build", b"#!/bin/bash\ng++ -O2 -o add add.cpp || exit 1\n"),
-            ("add.cpp", b"#include <cstdio>\n#include <cstdlib>\nint main(int, char** a) "
-            b'{ printf("%d", atoi(a[1]) + atoi(a[2])); }'),
-        ),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize("name", [pytest.param(name, marks=CPP if name == "folder" else ()) for name in MANY])
-def test_programs_of_many_files(name):
-    if not here().runs(name):
-        pytest.skip(f"{name} is not here")
-    source, extras = MANY[name]
-    program = Program(name, source, extras=extras)
-    ran = here().run(program, b"", LIMITS, {})
-    assert (ran.status, ran.stdout.split()) == (Status.FINISHED, [b"42"]), ran
-    changed = tuple((file, content.replace(b" + ", b" * ")) for file, content in extras)
-    other = here().run(Program(name, source, extras=changed), b"", LIMITS, {})
-    assert other.stdout.split() == [b"440"]  # nothing of the first one was kept for it
 
 
 class TestFolder:

@@ -82,19 +82,3 @@ def test_without_isolation_nothing_is_precompiled(headers):
     with closing(LocalExecutor("local://bare", ExecutorOptions(isolation="rlimits", known={"cpp": SMALL}))) as bare:
         warm(bare)
     assert not headers._asked
-
-
-@pytest.mark.more
-@CPP
-def test_the_built_in_headers_make_the_same_programs(headers):
-    body = (
-        "using namespace std;\nint main() { map<string, int> m; vector<long> v{3, 1}; sort(v.begin(), v.end()); "
-        'm["a"]++; cout << v[0] << m["a"] << endl; }'
-    )
-    with closing(LocalExecutor("local://real")) as local:
-        for header in REAL.headers:
-            further = "" if header.startswith("bits") else "#include <map>\n#include <vector>\n#include <algorithm>\n"
-            source = f"#include <{header}>\n{further}#include <bits/stdc++.h>\n{body}"
-            made = [run(local, f"{source}// {number}\n") for number in range(4)]
-            assert [each.stdout for each in made] == [b"11\n"] * 4
-    assert {header for _, _, header in headers._made} == set(REAL.headers)

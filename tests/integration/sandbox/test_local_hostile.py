@@ -13,8 +13,7 @@ from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.cgroups import CgroupFolder, Cgroups, _works
 from balancer.sandbox.local.executor import LocalExecutor
-from tests.integration.sandbox.attacks.attack import Attack, faults_of, in_force, run
-from tests.integration.sandbox.attacks.table import ATTACKS, IN_PART
+from tests.integration.sandbox.attacks import ATTACKS, IN_PART, Attack, faults_of, in_force, run
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
 from tests.patience import stretched

@@ -26,51 +26,19 @@ def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Lim
     return executor.run(Program("python", source), stdin, limits, {})
 
 
-@pytest.mark.parametrize(
-    ("source", "exit_code"),
-    [
-        ("import os; os._exit(255)", 255),
-        ("1 / 0", 1),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -11),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
-    ],
-)
-def test_exit_codes(local, source, exit_code):
-    execution = python(local, source)
-    assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code)
-    assert b"sandbox" not in execution.stderr  # the shell in between keeps its remarks to itself
-    assert execution.stderr == b"" or exit_code == 1
-
-
-def test_arguments_and_files(local):
-    args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
-    source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
-    files = {"in.txt": b"input", "sub/ans wer.txt": b"answer"}
-    execution = local.run(Program("python", source, args=args), b"", LIMITS, files)
-    assert execution.stdout.decode() == f"{list(args)}\ninput answer\n"
-
-
-def test_files_are_the_programs_own(local):
+def test_files_are_the_programs_own(sandbox):
     source = (
         "import os\nopen('in.txt', 'a').write('!'); os.remove('gone'); os.mkdir('new')\nprint(open('in.txt').read())"
     )
-    execution = local.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
+    execution = sandbox.run(Program("python", source), b"", LIMITS, {"in.txt": b"x", "gone": b""})
     assert execution.stdout == b"x!\n", execution.stderr
 
 
-def test_output_up_to_the_limit_is_kept_whole(local):
-    limits = Limits(cpu_s=5.0, wall_s=10.0, output_bytes=300_000)
-    exact = python(local, "print('x' * 299_999)", limits=limits)
-    assert (exact.status, len(exact.stdout)) == (Status.FINISHED, 300_000)
-    one_more = python(local, "print('x' * 300_000)", limits=limits)
-    assert (one_more.status, len(one_more.stdout), one_more.exit_code) == (Status.OUTPUT_LIMIT, 300_000, None)
-
-
-def test_a_time_limit_keeps_what_was_printed(local):
+def test_a_time_limit_keeps_what_was_printed(sandbox):
     for wall_s in (0.5, 2.0, 8.0, 32.0):  # a busy machine may need more for it to begin
         with contextlib.suppress(EndpointError):
             execution = python(
-                local, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=wall_s)
+                sandbox, "import time\nprint('so far', flush=True)\ntime.sleep(60)", limits=Limits(wall_s=wall_s)
             )
             if execution.stdout:
                 break
@@ -98,7 +66,7 @@ if __name__ == "__main__":
 
 
 def test_a_set_up_that_takes_too_long_is_the_endpoints_matter(unprepared, monkeypatch):
-    monkeypatch.setattr(process, "_START", replace(process._START, wall_s=1e-4))
+    monkeypatch.setattr(process, "_START", replace(process._START, wall_s=0.0))
     with pytest.raises(EndpointError, match="no start within the wall time limit") as caught:
         python(unprepared, "pass")
     assert caught.value.endpoint == f"local://{unprepared.isolation}"

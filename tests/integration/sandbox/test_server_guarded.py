@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+import os
+import signal
 import socket
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,12 +17,10 @@ from balancer.errors import EndpointError, EndpointOverloaded
 from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.servers.fusion import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
-from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0)
-# A program that no compiler is done with soon.
 
 
 def port_of(url: str) -> int:
@@ -127,23 +129,6 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker):
         assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
 
 
-@pytest.mark.more
-@CPP
-def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays():
-    """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
-    code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'
-    with running_server(workers=2) as server:
-        first = asked(server, code=code, language="cpp", compile_timeout=60)
-        wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
-        answers: list[httpx2.Response] = []
-        second = threading.Thread(target=lambda: answers.append(run(server, code, language="cpp", compile_timeout=60)))
-        second.start()
-        wait_until(lambda: metric(server, "balancer_sandbox_running") == 2 or bool(answers))
-        first.close()
-        second.join()
-        assert answers[0].json()["run_result"]["stdout"] == "1\n"
-
-
 def test_a_full_queue_says_so_and_our_client_hears_an_overload(marker):
     with running_server(workers=1, queue=1) as server, contextlib.ExitStack() as stack:
         fields = {"code": "while True: pass", "language": "python", "args": [marker], "run_timeout": 60}
@@ -248,3 +233,39 @@ def test_what_cannot_be_laid_out_is_the_clients_fault(hasty, fields):
     answer = run(hasty, **fields)
     assert answer.status_code == 422, answer.text[:500]
     assert answer.json()["detail"][0]["msg"]
+
+
+@pytest.fixture
+def folder():
+    """A folder for temporary files through which programs' users may pass (pytest's own is closed to them)."""
+    with tempfile.TemporaryDirectory(prefix="balancer-test-") as path:
+        Path(path).chmod(0o711)
+        yield Path(path)
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly(number, marker, folder):
+    caught: list[EndpointError] = []
+    with running_server(folder=folder) as server:
+        executor = FusionExecutor(server.url)
+        program = Program("python", "import time; time.sleep(60)", args=(marker,))
+
+        def ask() -> None:
+            try:
+                executor.run(program, b"", LIMITS, {})
+            except EndpointError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: bool(processes_with(marker)))
+        assert list(folder.iterdir())
+        started_s = time.monotonic()
+        os.kill(server.pid, number)
+        thread.join()
+        executor.close()
+        wait_until(lambda: not Path(f"/proc/{server.pid}/cmdline").read_bytes())  # a zombie: ended, not waited for
+        assert time.monotonic() - started_s < stretched(3)
+    assert "stopped, because the executor was closed" in caught[0].reason
+    assert not list(folder.iterdir())

@@ -20,21 +20,6 @@ from tests.patience import PATIENCE_S
 _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
 
 
-@pytest.mark.parametrize(
-    ("tests", "case"),
-    [
-        ({"fn_name": "f", "inputs": [[1, [2]]], "outputs": [[3]]}, CallCase("f", (1, [2]), [3], or_else=(3,))),
-        ({"fn_name": "f", "inputs": ["1\n[2]"], "outputs": ["3"]}, CallCase("f", (1, [2]), 3, or_else=("3",))),
-        ({"fn_name": "f", "inputs": ['"a"'], "outputs": ["b"]}, CallCase("f", ("a",), "b")),
-        ({"fn_name": "f", "inputs": [[]], "outputs": [[1, 2]]}, CallCase("f", (), [1, 2])),
-        ([{"fn_name": "f", "type": "function_call", "input": [1], "output": 2}], CallCase("f", (1,), 2)),
-        ([{"testtype": "functional", "func_name": "f", "input": "1", "output": "[2]"}], CallCase("f", (1,), [2])),
-    ],
-)
-def test_calls(tests, case):
-    assert cases_of(tests) == [case]
-
-
 def test_the_function_may_be_told_beside_them():
     assert cases_of([{"testtype": "functional", "input": "1", "output": "true"}], "f") == [CallCase("f", (1,), True)]
     assert cases_of([{"testtype": "stdin", "input": "1\n", "output": "2\n"}], "f") == _STDIN[:1]

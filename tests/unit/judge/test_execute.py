@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from balancer.errors import NotExecuted
-from balancer.judge import Executed, ExecuteJob, Judge, Limits, Program, Status, StdinCase
+from balancer.judge import Executed, ExecuteJob, Judge, Limits, Program, Status
 from balancer.program import Execution
 from tests.unit.judge.judges import DOUBLE, doubling, judge_over
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, no_leases_out
@@ -88,13 +88,6 @@ def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute, files, error
 def test_limits_are_numbers_above_0(wrong):
     with pytest.raises(ValueError, match=r"limits has cpu_s = .*; it takes a number, more than 0"):
         ExecuteJob("print(4)", limits=Limits(cpu_s=wrong))
-
-
-def test_a_further_file_of_a_program_has_a_name_that_endpoints_take():
-    with pytest.raises(ValueError, match=r"file name '/a\.h' is not allowed"):
-        ExecuteJob(Program("cpp", "", extras=(("/a.h", b""),)))
-    with pytest.raises(ValueError, match="file name '' is not allowed"):
-        StdinCase("", "", files={"": b""})
 
 
 def _batch(judge: Judge, jobs: list[ExecuteJob], *, tasks: bool, **more: Any) -> list[Executed]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from balancer.judge import CallCase, Job, Judged, Program
+from balancer.judge import CallCase, Job, Program
 from balancer.judging.calls import fed
 from balancer.judging.verdict import judge_value
 from balancer.problem import Checker, Verdict
@@ -78,20 +78,3 @@ def test_an_error_of_the_iterator_is_its_own(error, ordered):
             list(judge.run_many(jobs(), ordered=ordered))
         assert no_leases_out(judge.pool)
         assert judge.run(DOUBLE, CASES).score == 1
-
-
-def _interrupted(results: Iterator[Judged]) -> None:
-    for _ in results:
-        raise KeyboardInterrupt
-
-
-def test_whoever_stops_reading_stops_it():
-    fake = FakeExecutor(doubling)
-    with judge_over({"a": fake}, at_once=2) as judge:
-        for judged in judge.run_many(Job(DOUBLE, CASES) for _ in range(1000)):
-            assert judged.score == 1
-            break
-        with pytest.raises(KeyboardInterrupt):
-            _interrupted(judge.run_many(Job(DOUBLE, CASES) for _ in range(1000)))
-        assert no_leases_out(judge.pool)
-    assert len(fake.calls) < 200

@@ -116,17 +116,6 @@ class TestFinding:
         assert cgroups._given(tmp_path) == ["pids"]
         assert (tmp_path / "balancer-self" / "cgroup.procs").read_text() == str(os.getpid())
 
-    def test_what_was_given_already_is_not_asked_for(self, tmp_path):
-        (tmp_path / "cgroup.controllers").write_text("memory pids\n")
-        control = tmp_path / "cgroup.subtree_control"
-        control.write_text("pids memory\n")
-        control.chmod(0o400)
-        assert cgroups._given(tmp_path) == ["memory", "pids"]
-        assert not (tmp_path / "balancer-self").exists()
-
-    def test_a_folder_that_is_no_group_is_found_out_by_trying(self, tmp_path):
-        assert not cgroups._works(CgroupFolder(tmp_path / "gone", 1))
-
     def test_groups_of_the_dead_are_swept(self, tmp_path):
         ours, dead, others = (
             tmp_path / n for n in (f"balancer-{os.getpid()}-0", f"balancer-{2**22 + 1}-0", "user.slice")

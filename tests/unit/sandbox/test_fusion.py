@@ -157,26 +157,6 @@ def meaning(body: Asked, *, language: str = "python", output_bytes: int = 10**6)
 
 
 @pytest.mark.parametrize(
-    ("body", "language", "status", "exit_code"),
-    [
-        (answer("Success", command()), "python", Status.FINISHED, 0),
-        (answer("Success", command(), command()), "cpp", Status.FINISHED, 0),
-        (answer("Failed", command(42)), "python", Status.FINISHED, 42),
-        (answer("Failed", command(-11), command()), "cpp", Status.FINISHED, -11),
-        (answer("Failed", timed_out()), "python", Status.TIME_LIMIT, None),
-        (answer("Failed", None, command(1, stderr="e")), "cpp", Status.COMPILE_ERROR, None),
-        (answer("Failed", command(1, stderr="x\nMemoryError")), "python", Status.MEMORY_LIMIT, 1),
-        (answer("Failed", command(-6, stderr="of 'std::bad_alloc'"), command()), "cpp", Status.MEMORY_LIMIT, -6),
-        (answer("Failed", command(-9, output_cut=True)), "python", Status.OUTPUT_LIMIT, None),
-        (answer("Success", command(stdout=None, stderr=None)), "python", Status.FINISHED, 0),
-    ],
-)
-def test_answers_about_the_program(body, language, status, exit_code):
-    execution = meaning(body, language=language)
-    assert (execution.status, execution.exit_code) == (status, exit_code)
-
-
-@pytest.mark.parametrize(
     ("body", "reason"),
     [
         (answer("SandboxError", message="no\n  disk"), "the sandbox failed: no disk"),
@@ -202,28 +182,9 @@ def test_answers_about_the_server(body, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_times_and_memory_are_taken_as_measured():
-    execution = meaning(answer("Failed", timed_out(stdout="so far"), server_s=0.5))
-    assert (execution.stdout, execution.cpu_measured, execution.time_s) == (b"so far", False, 0.25)
-    assert execution.server_s == 0.5
-    execution = meaning(answer("Success", command(cpu_time=0.125, peak_memory=99)))
-    assert (execution.time_s, execution.cpu_measured, execution.memory_bytes) == (0.125, True, 99)
-
-
 def test_our_own_limit_of_output_holds_in_any_case():
     execution = meaning(answer("Success", command(stdout="x" * 11, output_cut=False)), output_bytes=10)
     assert (execution.status, execution.stdout) == (Status.OUTPUT_LIMIT, b"x" * 10)
-
-
-@pytest.mark.parametrize(("build", "doubtful"), [(command(1, stderr="e"), False), (timed_out(), True)])
-def test_compilers_whose_wall_time_ran_out_prove_nothing(build, doubtful):
-    execution = meaning(answer("Failed", None, build), language="cpp")
-    assert (execution.status, execution.doubtful, execution.compile_s) == (Status.COMPILE_ERROR, doubtful, 0.25)
-
-
-def test_bytes_that_are_told_are_taken_for_the_output():
-    told = base64.b64encode(b"\xff\x00").decode()
-    assert meaning(answer("Success", command(stdout="[DecodeError]", stdout_base64=told))).stdout == b"\xff\x00"
 
 
 def test_words_are_redacted_and_the_output_is_not():

@@ -23,7 +23,6 @@ from balancer.sandbox.local.command import limit_commands
 from balancer.sandbox.local.isolation import ISOLATIONS, SandboxLayout, SandboxSpec
 from balancer.sandbox.local.prepared import UidPool, high_range
 from balancer.sandbox.local.script import run_file, written_by_shell
-from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.toolchain import find_toolchain
 
 WHOLE_MAP = "         0          0 4294967295\n"
@@ -119,38 +118,6 @@ class TestPipe:
         assert bytes(pipe.data) == whole[:limit]
         assert pipe.over == (len(whole) > limit)
 
-    def test_does_not_wait(self):
-        pipe = BoundedPipe()
-        pipe.limit = 10
-        pipe.drain()
-        with pytest.raises(BlockingIOError):
-            pipe.pull()
-        pipe.close()
-        pipe.close()
-
-
-class TestGate:
-    def test_shutting_waits_and_signals(self):
-        shutdown = GracefulShutdown()
-        seen: list[object] = []
-        inside = threading.Event()
-
-        def work() -> None:
-            with shutdown.enter() as admitted:
-                inside.set()
-                seen.append((admitted, os.read(shutdown.signal, 1)))  # blocks until it is shut
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        inside.wait()
-        assert shutdown.shut()
-        assert seen == [(True, b"")]
-        thread.join()
-        with shutdown.enter() as admitted:
-            assert not admitted
-        assert not shutdown.shut()
-        shutdown.close()
-
 
 class TestDeath:
     def test_a_nested_process_is_waited_for_while_those_below_it_die(self, monkeypatch):
@@ -232,10 +199,6 @@ class TestView:
             )
             assert told.stdout.split(b"\0")[:-1] == [b"0", *map(os.fsencode, argv)]
             assert (Path(folder) / name).read_bytes() == content
-
-    def test_a_file_that_the_shell_cannot_write_is_copied(self):
-        for name, content in (("a", b"x\0"), ("a/b", b"x"), ("a", b"x" * 2**20)):
-            assert not written_by_shell({"b": b"", name: content})
 
     @pytest.mark.parametrize(("argument", "words"), [("a\0b", "null byte"), ("é" * 2**16, "131072 bytes")])
     def test_an_argument_that_no_program_can_be_given(self, argument, words):

@@ -4,13 +4,12 @@ import json
 
 import pytest
 from hypothesis import given, strategies
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.datastructures import Headers
 
 from balancer.errors import ConfigError
 from balancer.observing.page.guard import shows_token
 from balancer.sandbox.server.app import TOKEN_VARIABLE, token_from
-from balancer.sandbox.server.load import ServerLoad
+from balancer.sandbox.server.handler import ServerLoad
 from balancer.values.json_size import json_values_in
 
 TOKEN = "0123456789abcdef"
@@ -77,29 +76,6 @@ def test_no_value_hides(value):
 
 
 # -- what is counted -------------------------------------------------------------------------------
-
-
-def test_what_prometheus_is_told():
-    load = ServerLoad(workers=2, queue=3)
-    with load.place(), load.place(), load.run():
-        load.ends.labels("busy").inc()
-        families = {family.name: family for family in text_string_to_metric_families(load.text().decode())}
-    samples = {(s.name, s.labels.get("end")): s.value for family in families.values() for s in family.samples}
-    assert samples["balancer_sandbox_running", None] == 1
-    assert samples["balancer_sandbox_waiting", None] == 1
-    assert samples["balancer_sandbox_workers", None] == 2
-    assert samples["balancer_sandbox_queue_places", None] == 3
-    assert samples["balancer_sandbox_requests_total", "busy"] == 1
-    assert (load.running, load.waiting) == (0, 0)
-
-
-def test_it_is_full_when_all_places_are_taken():
-    load = ServerLoad(workers=1, queue=1)
-    with load.place(), load.run():
-        assert not load.full
-        with load.place():
-            assert load.full
-    assert not load.full
 
 
 def test_how_long_a_client_is_asked_to_wait_grows_with_the_queue_and_the_runs():
