@@ -11,7 +11,7 @@ import pytest
 from balancer import Endpoint, EndpointError, Lease, LeaseError, Outcome, Pool
 from balancer.core.events import Ended, Event, Expired
 from balancer.endpoint import LeaseTerms
-from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings
 from balancer.strategy import Request
 from balancer.testing.clock import ManualClock
 from tests.unit.ruled import Ruled
@@ -95,20 +95,6 @@ def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost():
         _outlast(clock, pool)
 
 
-def test_a_block_that_gives_its_lease_back_and_raises_is_heard():
-    pool = pool_of()
-
-    def give_back_and_raise() -> None:
-        with pool.lease() as lease:
-            lease.release()
-            raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine") as caught:
-        give_back_and_raise()
-    assert "already released" in caught.value.__notes__[0]
-    assert pool.stats().failures == 0
-
-
 @pytest.mark.parametrize("hedge_after_s", [None, 30.0])
 def test_a_call_that_fails_after_its_lease_is_over_is_made_again(hedge_after_s):
     clock, went = ManualClock(), list[str]()
@@ -146,13 +132,6 @@ def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(capl
     assert pool.stats().endpoints[0].in_flight == 1
 
 
-def test_the_place_is_the_users_even_through_call(caplog):
-    pool = pool_of(leak_after_s=30.0)
-    places: list[str] = []
-    pool.call(lambda lease: places.append(pool.leases()[0].where))
-    assert places[0].startswith(f"{Path(__file__)}:")
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -170,21 +149,6 @@ def test_terms_that_make_no_sense_are_refused(given, message):
     if "ttl_s" in given:
         with pytest.raises(ValueError, match=message.replace("ttl_s", "leak_after_s")):
             pool_of(leak_after_s=given["ttl_s"])
-
-
-def test_each_attempt_of_a_call_has_the_holder_and_the_time_that_the_call_names():
-    clock = ManualClock(0.0)
-    pool = Pool(["a", "b"], clock=clock, retries=RetrySettings(base_s=0.0))
-    held: list[tuple[str, str, float]] = []
-
-    def fail_once(lease: Lease) -> None:
-        assert lease.terms is not None
-        held.append((lease.endpoint.name, lease.holder, lease.terms.ttl_s))
-        if len(held) == 1:
-            raise ConnectionError
-
-    pool.call(fail_once, holder="sample 7", ttl_s=60.0)
-    assert sorted(held) == [("a", "sample 7", 60.0), ("b", "sample 7", 60.0)]
 
 
 def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch):

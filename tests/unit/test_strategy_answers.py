@@ -13,7 +13,6 @@ from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.clock import ManualClock
-from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _WAIT_S = 60.0  # none waits so long, unless it is forgotten
@@ -97,16 +96,6 @@ def test_conservation_holds_even_if_a_strategy_breaks_into_its_node(field):
     assert [(e.in_flight, e.limit) for e in pool.stats().endpoints] == [(0, 2)]
 
 
-class _Loud:
-    def __repr__(self) -> str:
-        return "line one\nline two " + "x" * 500
-
-
-class _Silent:
-    def __repr__(self) -> str:
-        raise ValueError("no repr for you")
-
-
 class _Unhashable:
     __hash__ = None
 
@@ -168,33 +157,6 @@ def test_a_node_that_the_request_does_not_admit_is_a_strategy_error():
     pool = pool_of(["a", "b"], strategy=_answering(lambda strategy, node: strategy.nodes[0]), health=None)
     with pytest.raises(StrategyError, match=r"picked <Node a 0/1>, which cannot serve Request\(exclude=\{'a'\}\)$"):
         pool.acquire(0, exclude={"a"})
-
-
-def test_whoever_waits_hears_of_it_as_well():
-    answers = iter([True, False])
-    kind = _answering(lambda strategy, node: node if next(answers) else object())
-    pool = pool_of(["a"], strategy=kind, health=None)
-    lease = pool.acquire(0)
-    with ThreadPoolExecutor(1) as threads:
-        waits = threads.submit(pool.acquire, 10)
-        until(lambda: pool.stats().waiting == 1)
-        lease.release()
-        with pytest.raises(StrategyError, match="which is not a node in service of this pool"):
-            waits.result(PATIENCE_S)
-    assert [e.in_flight for e in pool.stats().endpoints] == [0]
-
-
-def test_a_node_that_comes_back_may_be_picked_again():
-    pool = pool_of(["a"], strategy=_Scan, health=None)
-    lease = pool.acquire(0)
-    pool.drain("a")
-    pool.add("a")
-    lease.release()
-    pool.acquire(0).release()
-    pool.remove("a")
-    pool.add("a")
-    pool.acquire(0).release()
-    assert [e.in_flight for e in pool.stats().endpoints] == [0]
 
 
 @pytest.mark.parametrize("nth", range(2, 9))
@@ -288,13 +250,3 @@ def test_a_strategy_that_raises_as_a_lease_ends_hides_neither_an_error_nor_a_res
     assert [each.in_flight for each in pool.stats().endpoints] == [0]
     lines = [line.partition(", at")[0] for line in caplog.messages]
     assert lines == ["the strategy 'scan' raised KeyError in finish"]
-
-
-def test_one_that_was_passed_over_once_ends_once():
-    pool = Pool(["a"], strategy=_forgetful(0), clock=ManualClock(), health=None)
-    core = pool.engine.core
-    lease = core.acquire(Request(), 0.0)
-    waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
-    assert lease is not None
-    core.set_strategy(_forgetful(1)(None, random.Random(0)), 0.0)
-    assert list(core.release(lease, Outcome.SUCCESS, 1.0)) == [waiter]
