@@ -8,7 +8,7 @@ from balancer_strategies.fifo import Fifo
 
 from balancer.answers import Load
 from balancer.core import Core
-from balancer.core.room import has_no_room
+from balancer.core.strategy_calls import has_no_room
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
