@@ -112,7 +112,6 @@ def test_a_strategy_need_not_inherit_anything(modules):
 _HOOK = "from balancer.hookspecs import ExecutorPlugin, hookimpl\n@hookimpl\n"
 _BROKEN = [
     ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
-    ("from balancer import nothing_like_it", "ImportError: cannot import name 'nothing_like_it' from 'balancer'"),
     ("def f(:\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
     ("raise SystemExit(3)", "SystemExit: 3"),
     ("1 / 0", "ZeroDivisionError: division by zero"),
@@ -123,22 +122,17 @@ _BROKEN = [
         "PluginValidationError: unknown hook 'balancer_strategys' in plugin",
     ),
     (_HOOK + "def balancer_strategies(pool): return []", "PluginValidationError: Plugin 'broken' for hook"),
-    (_HOOK + "def balancer_strategies(): raise KeyError('x')", "KeyError: 'x'"),
     (_HOOK + "def balancer_strategies(): raise SystemExit", "SystemExit:"),
     (
         _HOOK + "def balancer_strategies():\n    yield int\n    1 / 0",
         "TypeError: it offers <class 'int'> under the name",
     ),
-    (_HOOK + "def balancer_strategies(): return None", "TypeError: 'NoneType' object is not iterable"),
-    (_HOOK + "def balancer_strategies(): return [5]", "TypeError: it offers 5 as a strategy; that must be a class"),
     (_HOOK + "def balancer_strategies(): return 'fifo'", "TypeError: it offers 'f' as a strategy"),
-    (offering("[Good(None, None)]"), "TypeError: it offers <broken.Good object at"),
     (offering("[Good, Good]"), "ValueError: it offers 'good' twice"),
     (
         offering("[type('A', (Good,), {'name': 'fifo'})]"),
         "ValueError: it offers 'fifo', which plugin 'balancer_strategies.fifo'",
     ),
-    (offering("[type('A', (Good,), {'name': 5})]"), "TypeError: it offers <class 'abc.A'> under the name 5;"),
     (offering("[type('A', (Good,), {'name': ''})]"), "TypeError: it offers <class 'abc.A'> under the name '';"),
     (offering("[type('A', (Good,), {'pick': None})]"), "TypeError: its strategy 'good' lacks pick"),
     (

@@ -127,6 +127,16 @@ def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room():
     pool.acquire(0).release()
 
 
+def test_tokens_are_named_with_what_was_wanted():
+    pool, _ = _full(requests_per_min=10, tokens_per_min=100)
+    pool.acquire(0, tokens=90).release()
+    with pytest.raises(AcquireTimeout) as caught:
+        pool.acquire(0, tokens=20)
+    assert caught.value.quotas == (
+        "quota 'key': 1 of 10 requests and 90 of 100 tokens used in this minute, room for 20 tokens in 60 s",
+    )
+
+
 def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be():
     pool, clock = _full(tokens_per_min=100)
     pool.acquire(0, tokens=60).release()

@@ -159,6 +159,20 @@ def test_a_node_that_the_request_does_not_admit_is_a_strategy_error():
         pool.acquire(0, exclude={"a"})
 
 
+def test_whoever_waits_hears_of_it_as_well():
+    answers = iter([True, False])
+    kind = _answering(lambda strategy, node: node if next(answers) else object())
+    pool = pool_of(["a"], strategy=kind, health=None)
+    lease = pool.acquire(0)
+    with ThreadPoolExecutor(1) as threads:
+        waits = threads.submit(pool.acquire, 10)
+        until(lambda: pool.stats().waiting == 1)
+        lease.release()
+        with pytest.raises(StrategyError, match="which is not a node in service of this pool"):
+            waits.result(PATIENCE_S)
+    assert [e.in_flight for e in pool.stats().endpoints] == [0]
+
+
 @pytest.mark.parametrize("nth", range(2, 9))
 @pytest.mark.parametrize("wrong", ["raises", "answers"])
 def test_a_slot_that_one_waiter_was_not_given_goes_to_the_next(wrong, nth):
