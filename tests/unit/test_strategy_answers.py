@@ -13,6 +13,7 @@ from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.clock import ManualClock
+from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _WAIT_S = 60.0  # none waits so long, unless it is forgotten
