@@ -100,6 +100,7 @@ _WRONG = [
     ('[pool]\noptions = ["a"]', "pool.options: found a list: it must be a table"),
     ("[pool]\nacquire_timeout_s = 0", "pool.acquire_timeout_s: found 0: it must be > 0"),
     ('[pool]\nacquire_timeout_s = "5"', "pool.acquire_timeout_s: found '5': it must be a number; leave out the quotes"),
+    ('[pool]\nseed = "x"', "pool.seed: found 'x': it must be a whole number; leave out the quotes"),
     ("endpoints = []", "endpoints: found a list: it must not be empty"),
     (
         '[endpoints]\nurl = "http://a/"\nheaders = {A = "token"}',
@@ -203,6 +204,7 @@ _WRONG = [
         + ", ".join(f"10.0.0.{n}" for n in range(10, 18))
         + " and 12 more)",
     ),
+    ('[pipeline]\nproblems = "p"\nattempts = 101', "pipeline.attempts: found 101: it must be <= 100"),
     ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be a finite number >= 0 and <= 10"),
 ]
 
