@@ -15,9 +15,8 @@ from balancer.core.events import Granted, Journal, Queued, TimedOut
 from balancer.core.fairness import FairShares
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
-from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
-from balancer.core.strategy_calls import StrategyRaised
+from balancer.core.strategy_calls import StrategyRaised, has_no_room
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters

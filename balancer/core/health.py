@@ -3,8 +3,9 @@
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are in `balancer.core.outliers`. For speed, successes are counted, and told to the tests in batches,
-before anything else is.
+Two outlier tests say which endpoint fails so much that it stands out: failures in a row, and the endpoint's own success
+rate. Most pools are small, so neither compares endpoints. For speed, successes are only counted at first, and booked in
+batches, before anything else is.
 
 Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); slow start as in Envoy.
 """
@@ -15,7 +16,6 @@ from collections.abc import Hashable
 from math import inf
 
 from balancer.core.live_heap import LiveHeap
-from balancer.core.outliers import OutlierTests
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
@@ -61,7 +61,6 @@ class HealthWatch:
         self._out = 0
         self._timers: LiveHeap[HealthRecord] = LiveHeap(lambda entry: entry[0] == entry[2].until_s)
         self._batch_s = settings.decay_s * _BATCH
-        self._tests = OutlierTests(settings)
         self.moved: list[HealthRecord] = []
         self.spared: list[HealthRecord] = []
 
@@ -163,7 +162,9 @@ class HealthWatch:
             self._book(record, now)
             if not ok:
                 record.row, record.failing = 0, True
-            self._trip(self._tests.pinged(record, ok), record, now)
+            # A good ping removes only the failed pings from the row: a server that fails every call may answer pings.
+            record.failed_pings = 0 if ok else record.failed_pings + 1
+            self._trip("" if ok else self._row(record), record, now)
         elif ok and conclusive and record.state is Health.HALF_OPEN:
             self._move(record, HealthEvent.PROBED_WELL, now)
 
@@ -197,6 +198,34 @@ class HealthWatch:
 
     # -- tests -------------------------------------------------------------------------------------
 
+    def _failed(self, record: HealthRecord, now: float) -> str:
+        """Count a failed call. Return in words why its endpoint stands out; "": it does not."""
+        record.failed_calls += 1
+        self._fade(record, now)
+        record.bad += 1.0
+        seen, least = record.good + record.bad, self._settings.success_rate
+        if row := self._row(record):
+            return row
+        if seen < self._settings.success_volume or record.good >= least * seen:
+            return ""
+        return f"{record.good / seen:.0%} of its latest calls succeeded, less than {least:.0%}"
+
+    def _row(self, record: HealthRecord) -> str:
+        calls, pings = record.failed_calls, record.failed_pings
+        if not 0 < self._settings.consecutive_failures <= calls + pings:
+            return ""
+        told = [f"{calls} failures" if calls != 1 else "1 failure"] if calls else []
+        told += [f"{pings} failed ping{'s' * (pings > 1)}"] if pings else []
+        return f"{' and '.join(told)} in a row"
+
+    def _fade(self, record: HealthRecord, now: float) -> None:
+        """Let each outcome count 37% after `decay_s`."""
+        if now > record.faded_s:
+            fade = math.exp((record.faded_s - now) / self._settings.decay_s)
+            record.good *= fade
+            record.bad *= fade
+            record.faded_s = now
+
     def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
@@ -206,7 +235,7 @@ class HealthWatch:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
                 record.row, record.failing, record.last = 0, True, getattr(lease, "raised", "")
-                self._trip(self._tests.failed(record, now), record, now, rest_s)
+                self._trip(self._failed(record, now), record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, HealthEvent.ASKED_REST, now, rest_s)
 
@@ -318,22 +347,26 @@ class HealthWatch:
         """Reset all counts."""
         record.fresh = record.row = 0
         record.failing = False
-        self._tests.begin(record, now)
+        record.failed_calls = record.failed_pings = 0
+        record.good = record.bad = 0.0
+        record.faded_s = now
 
     def _book(self, record: HealthRecord, now: float) -> None:
-        """Report to the tests the successes that were only counted so far."""
+        """Book the successes that were only counted so far."""
         if record.fresh:
             self._add(record, record.fresh, min(now, record.fresh_until_s))
 
     def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
-        """Count a batch, and tell the tests of it."""
+        """Book a batch, and end the row of failures. They are a little old, so each counts a little too much."""
         record.fresh = 0
         record.row = row = record.row + successes
         record.failing = False
         if row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
             record.spared = ""
-        self._tests.booked(record, successes, at_s)
+        record.failed_calls = record.failed_pings = 0
+        self._fade(record, at_s)
+        record.good += successes
 
 
 def most_ejected(settings: HealthSettings, endpoints: int) -> int:

@@ -13,10 +13,9 @@ from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
 from balancer.core.kinds import EndpointKinds
 from balancer.core.quotas import Meter
-from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
-from balancer.core.strategy_calls import refuse, tell
+from balancer.core.strategy_calls import has_no_room, refuse, tell
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.strategy import Request, Strategy

@@ -2,11 +2,26 @@
 
 from typing import Literal, NoReturn
 
-from balancer.core.room import has_no_room
 from balancer.errors import CallFromWithin, StrategyError
 from balancer.strategy import Node, Strategy
 
-__all__ = ["StrategyRaised", "refuse", "tell"]
+__all__ = ["StrategyRaised", "has_no_room", "refuse", "tell"]
+
+# A strategy needs a few frames. One that recurses for ever fills hundreds before it fails.
+_FRAMES = 100
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Return whether `error` says that the stack was nearly full when the current function called something.
+
+    The same call may then succeed from elsewhere. False if the code that was called has filled the stack by itself.
+    """
+    if not isinstance(error, RecursionError):
+        return False
+    frames, traceback = 0, error.__traceback__
+    while traceback is not None:
+        frames, traceback = frames + 1, traceback.tb_next
+    return frames < _FRAMES
 
 
 class StrategyRaised(StrategyError):

@@ -37,9 +37,8 @@ from balancer.core.budget import RetryBudget
 from balancer.core.decisions import CallPolicy
 from balancer.core.events import Event
 from balancer.core.recording import Collected, Recording
-from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
-from balancer.core.strategy_calls import StrategyRaised
+from balancer.core.strategy_calls import StrategyRaised, has_no_room
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, LeaseError, PoolForked, WaitInCoroutine
 from balancer.settings.rules import RetrySettings

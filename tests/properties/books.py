@@ -5,7 +5,7 @@ if anybody could be. A pool has rules for what happens to a limit; here a test j
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from balancer.endpoint import Endpoint, Outcome
@@ -87,14 +87,6 @@ class Books(Told):
         node.weight = node.weight if weight is None else weight
         self.strategy.change(node, self.now)
 
-    def respec(self, url: str, **fields: Any) -> None:
-        """Give an endpoint a new spec."""
-        node = self.nodes[url]
-        node.endpoint = replace(node.endpoint, **fields)
-        node.limit = node.ceiling = node.endpoint.capacity
-        node.weight = node.endpoint.weight
-        self.strategy.change(node, self.now)
-
     def reserve(self, url: str, slots: int) -> Taken | None:
         """Lease slots that were kept for one who waited, which the strategy has not picked."""
         node = self.nodes[url]
@@ -114,25 +106,19 @@ class Books(Told):
         elif move == "give":
             if self.out:
                 self.give(self.out[argument[0] % len(self.out)], argument[1])
-        elif move == "wait":
-            self.now += argument
         elif move == "join":
             if url not in self.nodes:
                 self.join(argument)
         elif url in self.nodes:
-            if move == "respec":
-                self.respec(url, capacity=argument.capacity, weight=argument.weight, labels=argument.labels)
-            elif move == "limit":
+            if move == "limit":
                 self.set(url, limit=argument[1])
             elif move == "back":
                 self.set(url, limit=self.nodes[url].endpoint.capacity)
             elif move == "weight":
                 self.set(url, weight=argument[1])
-            elif move == "reserve":
-                self.reserve(*argument)
             else:
-                assert move == "leave"
-                self.leave(url)
+                assert move == "reserve"
+                self.reserve(*argument)
 
     def _lease(self, node: Node, slots: int) -> Taken:
         node.in_flight += slots

@@ -16,7 +16,6 @@ from tests.properties.driven import Driven
 __all__ = ["DECAY_S", "History", "Load", "hold_against"]
 
 DECAY_S = 10.0
-FAILURE_FACTOR = 100.0
 SHORTEST_S = 1e-4
 
 
@@ -34,7 +33,8 @@ class End:
 class History:
     """Every call that ended, by URL."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure_factor: float) -> None:
+        self._failure_factor = failure_factor
         self.ends: dict[str, list[End]] = defaultdict(list)
         self.successes: list[float] = []
 
@@ -54,7 +54,7 @@ class History:
         elif outcome is Outcome.IGNORED:
             counted_s = math.nan  # whatever is known
         else:
-            counted_s = max(took_s, FAILURE_FACTOR * self.usual_s())
+            counted_s = max(took_s, self._failure_factor * self.usual_s())
         informed = outcome is not Outcome.IGNORED
         if not informed and not self.ends[node.endpoint.url]:
             counted_s, informed = self.usual_s(), True
@@ -97,10 +97,13 @@ def _specs(rng: random.Random) -> list[Endpoint]:
     return [Endpoint(url, capacity=rng.randint(1, 4), weight=rng.choice((0.5, 1.0, 2.0))) for url in _URLS]
 
 
-def hold_against(strategy: str, load: Load, *, choices: int, seed: int, **options: float) -> None:
+def hold_against(
+    strategy: str, load: Load, *, choices: int, seed: int, failure_factor: float = 100.0, **options: float
+) -> None:
     """Assert on a random walk that as many as were drawn had no less load than the one chosen, itself included."""
     rng = random.Random(seed)
-    pool, history = Driven(strategy, _specs(rng), options={"choices": choices, **options}, seed=seed), History()
+    options = {"choices": choices, "failure_factor": failure_factor, **options}
+    pool, history = Driven(strategy, _specs(rng), options=options, seed=seed), History(failure_factor)
     out: list[tuple[str, int]] = []
     picks = 0
     for _ in range(_STEPS):

@@ -27,13 +27,6 @@ def test_groups_and_quotas_hold_around_every_strategy(name):
         random_walk(make, 250, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)
 
 
-def test_so_they_do_in_many_lives():
-    make = MAKERS["least_in_flight"]
-    for seed in range(100, 125):
-        rules = gated_rules_of(random.Random(seed))
-        random_walk(make, 300, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)
-
-
 def test_who_asks_for_many_tokens_is_served_though_others_ask_for_few_all_the_time():
     quota = QuotaSettings(tokens_per_min=20)
     specs = [Endpoint(url, capacity=4, quota="key") for url in ("http://a/", "http://b/")]

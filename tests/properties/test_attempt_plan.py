@@ -184,31 +184,6 @@ def test_every_history_ends_within_its_terms(data, terms, bounded, patience_s, t
         assert course.tries >= terms.attempts
 
 
-@given(
-    st.integers(1, 12),
-    st.sampled_from([0.0, 0.1, 0.5]),
-    st.integers(1, 6),
-    st.lists(st.sampled_from([0.0, 0.3, 4.0]), min_size=1, max_size=12),
-)
-def test_all_courses_together_stay_within_the_budget(calls, ratio, attempts, gaps_s):
-    """Every attempt fails at once; the retries are at most what the window allows."""
-    settings = RetrySettings(budget_ratio=ratio, budget_per_s=0.2, base_s=0.0)
-    budget, now, retries = RetryBudget(settings), 0.0, list[float]()
-    for number in range(calls):
-        now += gaps_s[number % len(gaps_s)]
-        course = AttemptPlan(CallPolicy(attempts=attempts, retries=settings), budget=budget, rng=random.Random(number))
-        course.begin(now)
-        course.granted("a", now)
-        budget.attempted(now)
-        while isinstance(course.failed(now), Pause):
-            retries.append(now)
-            assert isinstance(course.resume(now, frozenset()), Ask)
-            course.granted("b" if len(retries) % 2 else "a", now)
-    for number, last_s in enumerate(retries):
-        window = [at_s for at_s in retries[: number + 1] if at_s > last_s - settings.budget_window_s]
-        assert len(window) <= ratio * calls + 0.2 * settings.budget_window_s + 1e-9
-
-
 # -- by example ----------------------------------------------------------------------------------------
 
 

@@ -60,14 +60,6 @@ def test_chances_among_the_admitted(admitted):
 # -- a pool that changes ---------------------------------------------------------------------------
 
 
-def test_a_weight_that_changes_while_its_endpoint_is_full_counts_afterwards():
-    calls = sequence_of({"a": 1.0, "b": 1.0})
-    lease = calls.take(Request(exclude=frozenset("b")))
-    calls.core.update(Endpoint("a", weight=6.0), calls.clock())
-    calls.give(lease)
-    assert_follows(calls.calls(4000), {"a": 6 / 7, "b": 1 / 7})
-
-
 @pytest.mark.parametrize("exclude", ["", "b"])
 def test_chances_hold_however_endpoints_come_and_go(exclude):
     capacities = dict(zip(_WEIGHTS, (1, 2, 1, 3, 1), strict=True))

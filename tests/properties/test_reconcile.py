@@ -192,14 +192,6 @@ def test_what_somebody_removed_and_added_again_is_the_sources_again():
     assert pool.active == {"a"}
 
 
-def test_what_somebody_drained_is_forgotten_when_the_source_drops_it():
-    pool = _two()
-    pool.states["b"] = MembershipState.DRAINING
-    pool.hear(_listed("a"))
-    pool.wait(20.0)
-    assert [name for _, name, _ in pool.left] == ["b"]
-
-
 def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace():
     pool = _two()
     assert pool.hear(_listed("a", gone="b")).remove == ("b",)
@@ -208,13 +200,6 @@ def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace():
     assert pool.active == {"a"}
     pool.wait(0.2)
     assert pool.active == {"a", "b"}
-
-
-def test_what_changes_is_updated_once():
-    pool = _two()
-    changed = SourceAnswer((Endpoint("a", capacity=4), Endpoint("b")))
-    assert pool.hear(changed).update == (Endpoint("a", capacity=4),)
-    assert pool.hear(changed).update == ()
 
 
 def test_how_many_are_held_back_is_told():

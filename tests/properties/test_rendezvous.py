@@ -112,18 +112,3 @@ def test_no_endpoint_gets_more_than_the_bound_allows_while_another_one_may():
         for node in nodes:
             share = node.weight / sum(_WEIGHTS.values())
             assert node.in_flight <= math.ceil(1.25 * taken * share + 1e-9)
-
-
-def test_a_key_goes_home_while_its_home_is_not_beyond_the_bound():
-    free, bounded = homes(books_of()), Books("rendezvous", _specs(), options={"bound": 1.25})
-    assert homes(bounded) == free
-
-
-def test_where_all_that_are_free_are_beyond_the_bound_one_of_them_serves_all_the_same():
-    books = Books("rendezvous", [Endpoint("http://a/", capacity=5)], options={"bound": 1.0})
-    for _ in range(5):
-        books.take(Request(key="k", exclude=frozenset({"http://b/"})))
-
-
-def _specs() -> list[Endpoint]:
-    return [Endpoint(url, weight=weight, capacity=2) for url, weight in _WEIGHTS.items()]

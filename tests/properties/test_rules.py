@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer.core import Core, Waiter
 from balancer.core.hand_off import HandOff, Reservations
@@ -44,13 +42,6 @@ def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, **others
 def test_the_rules_hold_around_every_strategy(name):
     for seed, endpoints in enumerate(_SIZES):
         _walk(MAKERS[name], 500, seed, endpoints, others=_OTHERS)
-
-
-@pytest.mark.more
-@settings(max_examples=50, deadline=None, database=None)
-@given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
-def test_the_rules_hold_under_any_seed(seed, endpoints):
-    _walk(_SCAN, 250, seed, endpoints)
 
 
 def test_a_walk_comes_through_every_state_and_every_end():

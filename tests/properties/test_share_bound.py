@@ -32,10 +32,3 @@ def test_shares_and_bounds_hold_around_every_strategy(name, in_full):
     for seed in range(12 if in_full else 3):
         rules = fair_rules_of(random.Random(seed))
         random_walk(MAKERS[name], 150, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)
-
-
-@pytest.mark.more
-def test_so_they_do_in_many_lives():
-    for seed in range(100, 160):
-        rules = fair_rules_of(random.Random(seed))
-        random_walk(MAKERS["least_in_flight"], 300, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)

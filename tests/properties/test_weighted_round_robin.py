@@ -8,16 +8,11 @@ from balancer.endpoint import Endpoint
 from balancer.strategy import Request
 from tests.properties.books import Books
 from tests.properties.chances import assert_follows
-from tests.properties.test_by_turns import furthest_off
 
 
 def books_of(weights: tuple[float, ...], *, seed: int = 0, capacity: int = 4) -> Books:
     specs = [Endpoint(f"e{n}", weight=weight, capacity=capacity) for n, weight in enumerate(weights)]
     return Books("weighted_round_robin", specs, seed=seed)
-
-
-def shares(urls: list[str], n: int) -> list[float]:
-    return [urls.count(f"e{number}") / len(urls) for number in range(n)]
 
 
 @pytest.mark.parametrize(
@@ -32,15 +27,6 @@ def test_the_first_period_begins_anywhere(weights, first):
     That moves these chances by less than 1/64 / 2, a standard deviation of 1000 firsts.
     """
     assert_follows([books_of(weights, seed=seed).take().url for seed in range(1000)], first)
-
-
-def test_one_that_comes_back_is_owed_nothing():
-    books = books_of((3.0, 2.0, 1.0))
-    books.calls(100)
-    books.set("e1", limit=0)
-    books.calls(500)
-    books.set("e1", limit=4)
-    assert max(furthest_off(books.calls(300), (3.0, 2.0, 1.0))) <= 1.0 + 1e-9
 
 
 def test_weights_share_out_slots_not_leases():

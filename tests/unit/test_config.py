@@ -69,13 +69,6 @@ def test_a_whole_config_is_read(tmp_path):
     assert config.pipeline.problems == "examples/problems"
 
 
-def test_the_environment_of_the_process_is_the_default(tmp_path, monkeypatch):
-    monkeypatch.setenv("BALANCER_TEST_HOST", "h")
-    file = tmp_path / "c.toml"
-    file.write_text('[[endpoints]]\nurl = "http://${BALANCER_TEST_HOST}/"')
-    assert load_config(str(file)).pool_endpoints[0].url == "http://h/"
-
-
 @pytest.mark.parametrize("text", ["$HOST", "${}", "${1A}", "$${", "{HOME}"])
 def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text):
     config = parsed(f'[pipeline]\nproblems = "{text}"', HOST="h", HOME="h")
@@ -84,13 +77,6 @@ def test_only_a_dollar_with_a_name_in_braces_is_filled_in(text):
 
 
 # -- health, limits, retries -------------------------------------------------------------------------
-
-
-def test_health_can_be_turned_off_and_keeps_its_settings_for_later():
-    assert parsed("[health]\nenabled = false\ncooldown_s = 3").health is None
-    health = parsed("[health]\ncooldown_s = 3").health
-    assert health is not None
-    assert health.cooldown_s == 3.0
 
 
 # -- what is wrong: the exact line for each ---------------------------------------------------------
@@ -110,14 +96,10 @@ _WRONG = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),
     ("pool = 1", "pool: found 1: it must be a table"),
     ('[pool]\nstategy = ""', f"pool.stategy: unknown key; did you mean 'strategy'? (known: {_POOL})"),
-    ("[pool]\nzzz = 1", f"pool.zzz: unknown key (known: {_POOL})"),
     ("[pool]\nstrategy = 5", "pool.strategy: found 5: it must be a text in quotes"),
     ('[pool]\noptions = ["a"]', "pool.options: found a list: it must be a table"),
     ("[pool]\nacquire_timeout_s = 0", "pool.acquire_timeout_s: found 0: it must be > 0"),
-    ("[pool]\nacquire_timeout_s = nan", "pool.acquire_timeout_s: found nan: it must be > 0"),
     ('[pool]\nacquire_timeout_s = "5"', "pool.acquire_timeout_s: found '5': it must be a number; leave out the quotes"),
-    ("[pool]\nmax_waiters = -1", "pool.max_waiters: found -1: it must be >= 0"),
-    ("[pool]\nmax_waiters = 1.5", "pool.max_waiters: found 1.5: it must be a whole number"),
     ('[pool]\nseed = "x"', "pool.seed: found 'x': it must be a whole number; leave out the quotes"),
     ("endpoints = []", "endpoints: found a list: it must not be empty"),
     (
@@ -130,7 +112,6 @@ _WRONG = [
         "digits and hyphens",
     ),
     ("[[endpoints]]", "endpoints[0].url: is missing"),
-    ("[[endpoints]]\nurl = 5", "endpoints[0].url: found 5: it must be a text in quotes"),
     ('[[endpoints]]\nurl = "a:80"', "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
     (
         '[[endpoints]]\nurl = "http:///"',
@@ -159,38 +140,30 @@ _WRONG = [
         "endpoints[0].url: found 'http://h:{65535..65536}/': its port is '65536'; a port is a whole number from 1 to "
         "65535",
     ),
-    (_H + "capacity = 0", "endpoints[0].capacity: found 0: it must be a whole number >= 1"),
-    (_H + "weight = 0", "endpoints[0].weight: found 0: it must be a finite number > 0"),
     (
         _H + 'labels = "isolated"',
         "endpoints[0].labels: found 'isolated': it must be a list, such as ['a', 'b']; "
         "a list of tables is written [[name]]",
     ),
-    (_H + "labels = [1]", "endpoints[0].labels[0]: found 1: it must be a text in quotes"),
     (
         _H + 'isolation = "docker"',
         "endpoints[0].isolation: found 'docker': input should be 'auto', 'bubblewrap', 'unshare' or 'rlimits'",
     ),
     (_H + "headers = {A = 5}", "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes"),
-    (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
         "endpoints[1].url: 'http://h2/' is in endpoints[0] already (url = \"http://h{1..3}/\"); " + _DIFFER,
-    ),
-    (
-        '[[endpoints]]\nurl = "http://h{1..11}{1..11}/"',
-        "endpoints[0].url: 'http://h111/' is in endpoints[0] already (url = \"http://h{1..11}{1..11}/\"); " + _DIFFER,
     ),
     (
         '[[endpoints]]\nurl = "http://${UNSET}/"',
         "endpoints[0].url: ${UNSET} is not set; export UNSET, or write the value here",
     ),
     ("health = false", "health: found False: it must be a table"),
+    ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
     (
         "[health]\ncooldown = 1",
         "health.cooldown: unknown key; did you mean 'cooldown_s'? (known: " + ", ".join(sorted(_HEALTH)) + ")",
     ),
-    ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
     ("[health]\nenabled = false\nping = 1", "health.ping: found 1: it must be 'off', 'ping' or 'program'"),
     (
         "[health]\nmax_ejected_share = 1.5",
@@ -198,15 +171,11 @@ _WRONG = [
     ),
     ("[health]\nmax_cooldown_s = 0.5", "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it"),
     ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': it must be 'fixed' or 'aimd'"),
-    ("[limits]\ninitial = 0", "limits.initial: found 0: it must be a whole number >= 1"),
     (
         "[limits]\ninitial = 1",
         'limits: initial without kind = "aimd": fixed limits are the capacities; set it, or leave it out',
     ),
     ("[health]\nslow_start_s = 5e-324", "health.slow_start_s: found 5e-324: it must be 0 or at least 0.001"),
-    ("[health]\nslow_start_s = -1", "health.slow_start_s: found -1: it must be a finite number >= 0"),
-    ("host_caps = 4", "host_caps: found 4: it must be a table"),
-    (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: it must be >= 1"),
     (
         _H + "quota = 'kex'\n[quotas.key]\nrequests_per_min = 1\n[[endpoints]]\nurl = 'http://z/'\nquota = 'key'",
         "endpoints[0].quota: 'kex' is not in [quotas]; did you mean 'key'? (quotas: key)",
@@ -220,33 +189,23 @@ _WRONG = [
         "quotas.x.request_per_min: unknown key; did you mean 'requests_per_min'? "
         "(known: estimate, requests_per_min, tokens_per_min)",
     ),
-    (_H + "quota = 'x'\n[quotas]\nx = 5", "quotas.x: found 5: it must be a table"),
     (
         _H + "quota = 'x'\n[quotas.x]\nestimate = 1",
         "quotas.x: a quota needs requests_per_min or tokens_per_min, or both",
     ),
-    (_H + "group = -1", "endpoints[0].group: found -1: it must be >= 0"),
-    (_H + "[host_caps]\nh = 1.5", "host_caps.h: found 1.5: it must be a whole number"),
     (_H + '[host_caps]\n"*" = 0', "host_caps.*: found 0: it must be >= 1"),
     (
         '[[endpoints]]\nurl = "http://10.0.0.{1..2}:80/"\n[host_caps]\n"10.0.0.3" = 4',
         "host_caps.10.0.0.3: no endpoint is on this host; did you mean '10.0.0.2'? (hosts: 10.0.0.1, 10.0.0.2)",
     ),
-    (_H + 'host = "rack-1"\n[host_caps]\nh = 4', "host_caps.h: no endpoint is on this host (hosts: rack-1)"),
     (
         '[[endpoints]]\nurl = "http://10.0.0.{10..29}/"\n[host_caps]\nhere = 4',
         "host_caps.here: no endpoint is on this host (hosts: "
         + ", ".join(f"10.0.0.{n}" for n in range(10, 18))
         + " and 12 more)",
     ),
-    ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be a finite number >= 0 and <= 10"),
-    ("[retries]\nbudget_per_s = inf", "retries.budget_per_s: found inf: it must be a finite number >= 0"),
-    ("[pipeline]", "pipeline.problems: is missing"),
-    ('[pipeline]\nproblems = "p"\nsample_level_workers = 0', "pipeline.sample_level_workers: found 0: it must be >= 1"),
     ('[pipeline]\nproblems = "p"\nattempts = 101', "pipeline.attempts: found 101: it must be <= 100"),
-    ('[pipeline]\nproblems = "p"\noutage_s = -1', "pipeline.outage_s: found -1: it must be >= 0"),
-    ('[pipeline]\nproblems = ["p"]', "pipeline.problems: found a list: it must be a text in quotes"),
-    ('[pipeline]\nproblems = "p"\ntime_limit_s = nan', "pipeline.time_limit_s: found nan: it must be <= 3600"),
+    ("[retries]\nbudget_ratio = -1", "retries.budget_ratio: found -1: it must be a finite number >= 0 and <= 10"),
 ]
 
 

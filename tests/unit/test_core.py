@@ -8,7 +8,7 @@ from balancer_strategies.fifo import Fifo
 
 from balancer.answers import Load
 from balancer.core import Core
-from balancer.core.room import has_no_room
+from balancer.core.strategy_calls import has_no_room
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
@@ -116,15 +116,6 @@ def test_waiters_that_nobody_could_ever_serve_are_told_at_once():
     assert [account.endpoint.url for account in core.ledger.accounts()] == ["a"]  # drained stays, removed goes
 
 
-def test_the_errors_of_waiters_are_one_each():
-    core = core_of(Endpoint("a"))
-    taken(core)
-    first, second = wait(core), wait(core)
-    core.close(3.0)
-    assert isinstance(first.error, PoolClosed)
-    assert first.error is not second.error
-
-
 def test_a_closed_core_grants_nothing_but_takes_back():
     core = core_of(Endpoint("a", capacity=2))
     lease = taken(core)
@@ -152,13 +143,6 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch):
     core.shells.append({waiter: None})
     core.recover(2.0)
     assert isinstance(waiter.error, PoolClosed)
-
-
-def test_a_lease_shows_the_endpoint_as_it_was():
-    core = core_of(Endpoint("a"))
-    lease = taken(core)
-    core.update(Endpoint("a", weight=5.0), 1.0)
-    assert lease.endpoint.weight == 1.0
 
 
 def test_one_that_retires_cannot_be_made_to_stay_by_draining_it():
@@ -190,42 +174,6 @@ def test_a_second_return_says_which_lease():
 
 
 # -- a strategy that fails -------------------------------------------------------------------------
-
-
-class _Faulty(Fifo):
-    """Fails to choose, from the given pick on."""
-
-    def __init__(self, fails_at: int, how: Exception | None) -> None:
-        super().__init__(None, random.Random(0))
-        self.left = fails_at
-        self.how = how
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        self.left -= 1
-        if self.left >= 0:
-            return super().pick(request, now)
-        if self.how:
-            raise self.how
-        return Node(Endpoint("stranger"))
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        (None, r"strategy 'fifo' picked a Node, which is not a node in service of this pool"),
-        (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
-    ],
-)
-def test_a_strategy_that_fails_in_a_hand_off_fails_the_waiter_and_loses_nobody(how, reason):
-    core = core_of(Endpoint("a"), strategy=_Faulty(3, how))
-    lease = taken(core)
-    served, failed = wait(core, 1.0), core.wait(ANY, 2.0, 100.0, 0, woken)
-    ended = core.update(Endpoint("a", capacity=3), 3.0)
-    assert ended == [served, failed]
-    assert served.lease is not None
-    with pytest.raises(StrategyError, match=reason):
-        raise failed.error
-    core.release(lease, Outcome.SUCCESS, 4.0)  # and whoever gives back is not bothered
 
 
 class _CannotJoin(Fifo):

@@ -12,44 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from balancer.answers import Load
-from balancer.endpoint import Endpoint, Lease, Outcome, judged, outcome_of
-from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded, LeaseError
-from balancer.strategy import ANY
-
-
-class _Lender:
-    """Keeps what it is given back."""
-
-    def __init__(self) -> None:
-        self.returned: list[tuple[int, Outcome]] = []
-
-    def release(self, lease: Lease, outcome: Outcome) -> None:
-        if lease.account is None:
-            raise LeaseError(lease.id, "already released")
-        lease.account = None
-        self.returned.append((lease.id, outcome))
-
-    def used(self, lease: Lease, tokens: int) -> None:
-        self.used_tokens = tokens
-
-    def told(self, lease: Lease, load: Load) -> None:
-        self.load = load
-
-
-def lease_of(lender: _Lender, id: int = 7) -> Lease:
-    lease = Lease()
-    lease.id, lease.endpoint, lease.granted_s, lease.slots = id, Endpoint("http://a:1/"), 5.0, 1
-    lease.account, lease.lender, lease.outcome, lease.hint, lease.request = object(), lender, None, None, ANY
-    return lease
-
+from balancer import Pool
+from balancer.endpoint import Endpoint, Outcome, judged, outcome_of
+from balancer.errors import AcquireTimeout, CannotTell, EndpointError, EndpointOverloaded
 
 # -- Endpoint --------------------------------------------------------------------------------------
-
-
-def test_an_endpoint_needs_only_a_url():
-    endpoint = Endpoint("http://10.0.0.1:8080/")
-    assert (endpoint.capacity, endpoint.weight, endpoint.labels) == (1, 1.0, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -112,47 +79,6 @@ def test_an_endpoint_is_a_value():
 
 
 # -- Lease -----------------------------------------------------------------------------------------
-
-
-def test_a_lease_is_given_back_with_its_outcome():
-    lender = _Lender()
-    lease_of(lender, 1).release()
-    lease_of(lender, 2).release(Outcome.OVERLOAD)
-    lease = lease_of(lender, 3)
-    lease.outcome = Outcome.FAILURE
-    lease.release()
-    lease = lease_of(lender, 4)
-    lease.outcome = Outcome.FAILURE
-    lease.release(Outcome.IGNORED)  # what is said last counts
-    expected = [(1, Outcome.SUCCESS), (2, Outcome.OVERLOAD), (3, Outcome.FAILURE), (4, Outcome.IGNORED)]
-    assert lender.returned == expected
-
-
-def test_an_exception_in_a_with_block_passes_through_and_sets_the_outcome():
-    lender = _Lender()
-    for error in (EndpointError("down"), EndpointOverloaded("busy"), KeyError("mine"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), lease_of(lender):
-            raise error
-    expected = [Outcome.FAILURE, Outcome.OVERLOAD, Outcome.IGNORED, Outcome.IGNORED]
-    assert [outcome for _, outcome in lender.returned] == expected
-
-
-def test_the_outcome_set_in_a_with_block_overrides_its_end():
-    lender = _Lender()
-    with lease_of(lender) as lease:
-        lease.outcome = Outcome.FAILURE
-    lease = lease_of(lender)
-    lease.outcome = Outcome.IGNORED
-    with pytest.raises(EndpointError), lease:
-        raise EndpointError("down")
-    assert [outcome for _, outcome in lender.returned] == [Outcome.FAILURE, Outcome.IGNORED]
-
-
-def test_the_repr_of_a_lease_tells_whether_it_is_out():
-    lease = lease_of(_Lender())
-    assert repr(lease) == "<Lease 7 of http://a:1/, out>"
-    lease.release()
-    assert repr(lease) == "<Lease 7 of http://a:1/, ended>"
 
 
 # -- whose fault -----------------------------------------------------------------------------------
@@ -259,3 +185,24 @@ def test_a_retry_after_that_is_a_date_is_heard_by_the_servers_clock(date, second
 )
 def test_an_exception_is_the_endpoints_fault_or_the_callers(error, outcome):
     assert outcome_of(error) is outcome
+
+
+def test_the_outcome_of_a_lease_is_what_was_said_last_whatever_its_block_raises():
+    pool = Pool(["http://a/"])
+
+    def fail() -> None:
+        with pool.lease() as lease:
+            lease.outcome = Outcome.IGNORED
+            raise EndpointError("down")
+
+    with pytest.raises(EndpointError):
+        fail()
+    lease = pool.acquire()
+    assert repr(lease) == "<Lease 2 of http://a/, out>"
+    lease.outcome = Outcome.FAILURE
+    lease.release(Outcome.OVERLOAD)
+    assert repr(lease) == "<Lease 2 of http://a/, ended>"
+    with pool.lease() as lease:
+        lease.outcome = Outcome.FAILURE
+    (stats,) = pool.stats().endpoints
+    assert (stats.failures, stats.overloads, stats.ignored) == (1, 1, 1)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.core import Core, Waiter
-from balancer.core.fairness import OTHERS, FairShares
-from balancer.core.metrics import HolderStats, PoolStats
+from balancer.core.fairness import OTHERS
+from balancer.core.metrics import HolderStats
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.strategy import Request
@@ -95,15 +95,6 @@ def test_one_that_was_passed_over_gets_another_slot_that_was_free():
     assert set(served(core, lease, 1.0)) == {bounded, other}
 
 
-def test_the_figures_go_through_a_file():
-    core = core_of(Endpoint("http://a/"))
-    take(core, call("a"))
-    endpoints, totals, waits = core.counters(1.0)
-    stats = PoolStats.of(endpoints, strategy="fifo", waits=waits, holders=core.holders(1.0), **totals)
-    assert PoolStats.from_dict(stats.to_dict()) == stats
-    assert stats.holders[0].name == "a"
-
-
 def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_together():
     core = core_of(Endpoint("http://a/"))
     for number in range(2500):
@@ -113,16 +104,6 @@ def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_togethe
     assert found[-1].name == OTHERS
     assert sum(each.leases for each in found) == 2500
     assert sum(each.busy_s for each in found) == pytest.approx(2500)
-
-
-def test_a_holder_with_a_lease_is_not_forgotten():
-    shares = FairShares({})
-    core = core_of(Endpoint("http://a/", capacity=2))
-    take(core, call("stays"))
-    for number in range(2500):
-        core.release(take(core, call(f"job {number}"), number), Outcome.SUCCESS, number + 1.0)
-    assert stats_of(core, "stays", 2500.0).busy_s == 2500.0
-    assert shares.stats(0.0) == []
 
 
 def test_a_recovery_counts_what_is_out_and_who_waits():
@@ -137,9 +118,3 @@ def test_a_recovery_counts_what_is_out_and_who_waits():
     core.recover(2.0)
     assert stats_of(core, "a", 2.0).in_flight == 1
     assert stats_of(core, "b", 2.0).waiting == 1
-
-
-def test_without_fair_shares_nobody_is_counted():
-    core = Core([Endpoint("http://a/")], MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0)
-    take(core, call("a"))
-    assert core.holders(1.0) == []

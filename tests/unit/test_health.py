@@ -52,14 +52,6 @@ def test_overloads_do_not_eject_while_half_of_the_others_are_overloaded_too():
     assert ruled.out() == ["a"]
 
 
-def test_overloads_of_others_long_ago_do_not_excuse_one():
-    ruled = Ruled(3, health=ROW)
-    ruled.call("b", OVERLOAD)
-    ruled.at(11.0)
-    ruled.call("a", OVERLOAD, times=3)
-    assert ruled.out() == ["a"]
-
-
 _ENDS = {"s": SUCCESS, "f": FAILURE, "o": OVERLOAD, "i": Outcome.IGNORED, "t": FAILURE}
 _LONG = {"preset": "long_calls", "max_ejected_share": 1.0}
 _KEPT = OWN | {"decay_s": 1e6}
@@ -353,17 +345,6 @@ def test_a_rest_asked_for_while_ejected_makes_the_cooldown_longer():
     assert ruled.health()["a"] == "half_open"
 
 
-def test_a_lease_from_before_that_asks_for_a_rest_while_half_open_has_it():
-    ruled = Ruled([Endpoint("a", capacity=4), Endpoint("b")], health=ROW)
-    late = ruled.take("a")
-    ruled.call("a", FAILURE, times=3)
-    ruled.at(5.0)
-    assert ruled.health()["a"] == "half_open"
-    ruled.give(late, OVERLOAD, Hint(retry_after_s=60.0))
-    assert ruled.get("a") is None
-    assert ruled.core.due_s == 65.0
-
-
 # -- pings ---------------------------------------------------------------------------------------------
 
 
@@ -378,14 +359,6 @@ def test_a_failed_ping_is_no_probe_lease():
     ruled.ping("a", ok=False)
     ruled.give(probe)
     assert ruled.health()["a"] == "healthy"
-
-
-def test_a_ping_of_an_endpoint_that_has_gone_is_nothing():
-    ruled = Ruled(2, health=ROW)
-    ruled.core.drain("a", 0.0)
-    for url in ("a", "z"):
-        for _ in range(5):
-            assert ruled.ping(url, ok=False) == []
 
 
 # -- slow start ----------------------------------------------------------------------------------------
@@ -421,12 +394,6 @@ def test_every_state_can_be_entered_and_left(table, states, events):
 
 
 # -- what people see ------------------------------------------------------------------------------------
-
-
-def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now():
-    ruled = ejected()
-    ruled.now += 10.0
-    assert ruled.health()["a"] == "half_open"
 
 
 @pytest.mark.parametrize("waited_s", [0.0, 6.0], ids=["ejected", "on trial"])

@@ -42,13 +42,6 @@ def test_each_form_of_the_header_says_the_same(headers):
     assert (found.used, found.waiting) == (0.5, 3.0)
 
 
-def test_what_vllm_sends_is_read():
-    text = "TEXT named_metrics.kv_cache_usage_perc=0.4, named_metrics.num_requests_waiting=2.0"
-    found = load_of({"endpoint-load-metrics": text})
-    assert found is not None
-    assert (found.used, found.waiting) == (0.4, 2.0)
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "TEXT", "TEXT x", "TEXT cpu_utilization=", "TEXT cpu_utilization=nan", "JSON {", "JSON []", "JSON 7",

@@ -101,15 +101,6 @@ def test_a_third_party_adds_a_strategy_by_an_entry_point(modules):
         assert lease.endpoint.url == "a"
 
 
-def test_an_entry_point_may_name_an_object(modules):
-    write(
-        modules,
-        third=f"{_HEAD}\nclass Plugin:\n    @hookimpl\n    def balancer_strategies(self): yield Good\nit = Plugin()",
-    )
-    install(modules, "third_party", "mine = third:it")
-    assert Registry(()).strategies["good"].plugin == "mine"
-
-
 def test_a_strategy_need_not_inherit_anything(modules):
     write(modules, third=offering("[Good]").replace("class Good(Strategy)", "class Good"))
     registry = Registry(["third"], group=None)
@@ -121,7 +112,6 @@ def test_a_strategy_need_not_inherit_anything(modules):
 _HOOK = "from balancer.hookspecs import ExecutorPlugin, hookimpl\n@hookimpl\n"
 _BROKEN = [
     ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
-    ("from balancer import nothing_like_it", "ImportError: cannot import name 'nothing_like_it' from 'balancer'"),
     ("def f(:\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
     ("raise SystemExit(3)", "SystemExit: 3"),
     ("1 / 0", "ZeroDivisionError: division by zero"),
@@ -132,22 +122,17 @@ _BROKEN = [
         "PluginValidationError: unknown hook 'balancer_strategys' in plugin",
     ),
     (_HOOK + "def balancer_strategies(pool): return []", "PluginValidationError: Plugin 'broken' for hook"),
-    (_HOOK + "def balancer_strategies(): raise KeyError('x')", "KeyError: 'x'"),
     (_HOOK + "def balancer_strategies(): raise SystemExit", "SystemExit:"),
     (
         _HOOK + "def balancer_strategies():\n    yield int\n    1 / 0",
         "TypeError: it offers <class 'int'> under the name",
     ),
-    (_HOOK + "def balancer_strategies(): return None", "TypeError: 'NoneType' object is not iterable"),
-    (_HOOK + "def balancer_strategies(): return [5]", "TypeError: it offers 5 as a strategy; that must be a class"),
     (_HOOK + "def balancer_strategies(): return 'fifo'", "TypeError: it offers 'f' as a strategy"),
-    (offering("[Good(None, None)]"), "TypeError: it offers <broken.Good object at"),
     (offering("[Good, Good]"), "ValueError: it offers 'good' twice"),
     (
         offering("[type('A', (Good,), {'name': 'fifo'})]"),
         "ValueError: it offers 'fifo', which plugin 'balancer_strategies.fifo'",
     ),
-    (offering("[type('A', (Good,), {'name': 5})]"), "TypeError: it offers <class 'abc.A'> under the name 5;"),
     (offering("[type('A', (Good,), {'name': ''})]"), "TypeError: it offers <class 'abc.A'> under the name '';"),
     (offering("[type('A', (Good,), {'pick': None})]"), "TypeError: its strategy 'good' lacks pick"),
     (
@@ -190,13 +175,6 @@ def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules, so
     )
 
 
-def test_a_plugin_with_one_bad_hook_is_set_aside_as_a_whole(modules):
-    write(modules, half=offering("[Good]") + "\n@hookimpl\ndef balancer_executors(): raise OSError('no docker')")
-    registry = Registry(["half"], group=None)
-    assert reasons(registry) == {"half": "OSError: no docker"}
-    assert registry.strategies == {}
-
-
 def test_a_plugin_stopped_by_ctrl_c_is_named_and_not_blamed(modules):
     write(modules, stopped="raise KeyboardInterrupt")
     registry = Registry(["stopped"], group=None)
@@ -218,14 +196,6 @@ def test_broken_entry_points_leave_the_sound_one_of_the_same_name_alone(modules)
     why = sorted(broken.reason for broken in registry.broken)
     assert why[0].startswith("ModuleNotFoundError")
     assert why[1] == "ValueError: another plugin of this name is loaded already; rename its entry point"
-
-
-def test_one_module_under_two_names_is_loaded_once(modules):
-    write(modules, one=offering("[Good]"))
-    install(modules, "dist_a", "mine = one\nalso_mine = one")
-    registry = Registry(())
-    assert list(registry.strategies) == ["good"]
-    assert len(registry.broken) == 1
 
 
 def test_an_entry_point_to_nothing_is_broken(modules):
@@ -273,15 +243,6 @@ def test_a_text_among_options_may_come_from_the_environment_and_is_not_shown():
     with pytest.raises(ConfigError) as caught:
         default_registry().strategy_options("weighted_health", {"decay_s": "s3cr3t"})
     assert "s3cr3t" not in str(caught.value)
-
-
-def test_every_strategy_is_fresh_and_has_its_defaults():
-    registry = default_registry()
-    for name, entry in registry.strategies.items():
-        first, second = (registry.strategy(name, None, random.Random(0)) for _ in range(2))
-        assert first is not second
-        assert isinstance(first, entry.item)
-        assert registry.strategy_options(name, {}) == entry.item.Options()
 
 
 def test_every_strategy_and_option_says_what_it_is():

@@ -9,7 +9,6 @@ import pytest
 from balancer import Endpoint, Pool, QuotaExceeded, QuotaSettings
 from balancer.core import Core
 from balancer.core.metrics import PoolStats, QuotaStats
-from balancer.core.quotas import Meter
 from balancer.endpoint import Outcome
 from balancer.errors import AcquireTimeout, LeaseError
 from balancer.plugins.registry import default_registry
@@ -138,14 +137,6 @@ def test_tokens_are_named_with_what_was_wanted():
     )
 
 
-def test_where_slots_are_what_is_missing_no_quota_is_named():
-    pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(requests_per_min=1)})
-    with pool.lease(), pytest.raises(AcquireTimeout) as caught:
-        pool.acquire(0)
-    assert caught.value.quotas == ()
-    assert "add endpoints or capacity" in str(caught.value)
-
-
 def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be():
     pool, clock = _full(tokens_per_min=100)
     pool.acquire(0, tokens=60).release()
@@ -194,11 +185,3 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good():
 def test_a_quota_is_made_of_its_settings():
     with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
         Pool(["http://a/"], quotas={"key": 5})
-
-
-def test_what_was_told_before_does_not_count_again():
-    meter = Meter("key", QuotaSettings(tokens_per_min=100))
-    charge = meter.take(5, 0.0)
-    for told, counted in ((9, 9), (9, 9), (12, 12), (20, 20), (7, 20)):  # less again: what was used stays used
-        meter.settle(charge, told, 1.0)
-        assert meter.tokens == counted

@@ -35,17 +35,6 @@ def test_a_plugin_s_name_and_what_is_no_strategy_are_refused():
     with pytest.raises(TypeError, match="that must be a class"):
         registry.add_strategy(object())
     assert registry.strategies["fifo"].plugin == "balancer_strategies.fifo"
-
-
-def test_a_pool_takes_a_class_that_no_plugin_offers():
-    """A strategy is tried before it is packaged."""
-    registry = Registry()
-    pool = Pool(["http://a/", "http://b/"], strategy=Mine, registry=registry)
-    assert pool.stats().strategy == "mine"
-    pool.set_strategy("fifo")
-    pool.set_strategy(Mine)
-    with pool.lease(timeout=0) as lease:
-        assert lease.endpoint.url == "http://a/"
     with pytest.raises(TypeError, match=r"strategy is 7; it takes the name of a strategy, or a class"):
         Pool(["http://a/"], strategy=7, registry=registry)
 

@@ -64,15 +64,6 @@ def test_who_gives_up_leaves_what_was_kept_to_the_others():
         assert not ruled.core.reservations.accounts
 
 
-def test_a_closed_core_keeps_nothing():
-    ruled, leases = full(2, health={})
-    several = ruled.wait(slots=2)
-    ruled.give(leases[0])
-    assert ruled.limits() == {"a": 1}
-    assert list(ruled.core.close(1.0)) == [several]
-    assert ruled.limits() == {"a": 2}
-
-
 def test_the_number_of_all_slots_follows_each_change_of_the_endpoints():
     """A server shares them out to its members in blocks of this number."""
     core = Ruled([Endpoint("a", capacity=2), Endpoint("b", capacity=3)]).core
@@ -85,17 +76,3 @@ def test_the_number_of_all_slots_follows_each_change_of_the_endpoints():
     assert core.ledger.kinds.slots == 11
     core.remove("a", 0.0)
     assert core.ledger.kinds.slots == 4
-
-
-def test_nobody_is_passed_over_when_an_urgent_one_is_served_from_what_is_kept():
-    """Then another endpoint is nearer; were it kept at once, `single` could use what is left, and would not get it."""
-    ruled, leases = full(4, 4)
-    several, single = ruled.wait(slots=4), ruled.wait("a")
-    for lease in (leases[0], leases[1], leases[4], leases[5]):
-        assert ruled.give(lease) == []  # a and b miss two each; a is kept
-    urgent = ruled.core.wait(Request(exclude=frozenset("b")), ruled.now, 99.0, 5, lambda: None)
-    assert urgent.lease is not None
-    assert ruled.limits() == {"a": 3, "b": 4}  # a is kept on: it offers nothing
-    assert ruled.give(leases[6]) == [single]  # now b is kept, which misses one
-    assert ruled.give(leases[7]) == [several]
-    assert slots_of(several) == ("b", 4)

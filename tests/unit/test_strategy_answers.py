@@ -97,16 +97,6 @@ def test_conservation_holds_even_if_a_strategy_breaks_into_its_node(field):
     assert [(e.in_flight, e.limit) for e in pool.stats().endpoints] == [(0, 2)]
 
 
-class _Loud:
-    def __repr__(self) -> str:
-        return "line one\nline two " + "x" * 500
-
-
-class _Silent:
-    def __repr__(self) -> str:
-        raise ValueError("no repr for you")
-
-
 class _Unhashable:
     __hash__ = None
 
@@ -181,19 +171,6 @@ def test_whoever_waits_hears_of_it_as_well():
         lease.release()
         with pytest.raises(StrategyError, match="which is not a node in service of this pool"):
             waits.result(PATIENCE_S)
-    assert [e.in_flight for e in pool.stats().endpoints] == [0]
-
-
-def test_a_node_that_comes_back_may_be_picked_again():
-    pool = pool_of(["a"], strategy=_Scan, health=None)
-    lease = pool.acquire(0)
-    pool.drain("a")
-    pool.add("a")
-    lease.release()
-    pool.acquire(0).release()
-    pool.remove("a")
-    pool.add("a")
-    pool.acquire(0).release()
     assert [e.in_flight for e in pool.stats().endpoints] == [0]
 
 
@@ -288,13 +265,3 @@ def test_a_strategy_that_raises_as_a_lease_ends_hides_neither_an_error_nor_a_res
     assert [each.in_flight for each in pool.stats().endpoints] == [0]
     lines = [line.partition(", at")[0] for line in caplog.messages]
     assert lines == ["the strategy 'scan' raised KeyError in finish"]
-
-
-def test_one_that_was_passed_over_once_ends_once():
-    pool = Pool(["a"], strategy=_forgetful(0), clock=ManualClock(), health=None)
-    core = pool.engine.core
-    lease = core.acquire(Request(), 0.0)
-    waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
-    assert lease is not None
-    core.set_strategy(_forgetful(1)(None, random.Random(0)), 0.0)
-    assert list(core.release(lease, Outcome.SUCCESS, 1.0)) == [waiter]
