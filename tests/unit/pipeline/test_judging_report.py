@@ -40,7 +40,6 @@ from tests.unit.pipeline.report_results import (
     made_up_problem,
     made_up_run,
     submission,
-    with_spans,
 )
 
 _A, _W, _Q, _C = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED, Verdict.COMPILE_ERROR
@@ -104,10 +103,12 @@ def _hostile(evil: str = _EVIL) -> RunResult:
     run = made_up_run(problems=1, cases=4, endpoints=2, capacity=1)
     urls = {endpoint.url: endpoint.url + evil for endpoint in run.pool.endpoints}
     endpoints = tuple(replace(e, url=urls[e.url], state=evil) for e in run.pool.endpoints)
-    spans = (replace(s, endpoint=urls[s.endpoint], problem=evil, subject=evil, outcome=evil) for s in run.spans)
+    totals = run.work.endpoints
+    work = {urls[name]: each for name, each in totals.items()} | {evil: next(iter(totals.values()))}
     near = NearCase(1, origin, evil, evil, (evil, evil))
     return replace(
-        with_spans(run, *spans, replace(run.spans[0], endpoint=evil)),
+        run,
+        work=replace(run.work, endpoints=work),
         problems=(problem, replace(problem, id=evil + "2", cases=())),
         pool=replace(run.pool, strategy=evil, endpoints=endpoints),
         strategy=evil,
@@ -217,7 +218,7 @@ def test_endpoint_lines_add_up_and_leases_of_one_that_has_left_are_not_lost():
     *left, last = result.pool.endpoints
     assert gone_endpoints(result) == {}
     shrunk = replace(result, pool=replace(result.pool, endpoints=tuple(left)))
-    assert gone_endpoints(shrunk) == {last.url: sum(s.endpoint == last.url for s in result.spans)}
+    assert gone_endpoints(shrunk) == {last.url: result.work.endpoints[last.url].leases}
 
 
 def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
@@ -226,8 +227,9 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached():
     endpoints = zip(run.pool.endpoints, health, strict=True)
     stats = tuple(replace(each, health=word, ejections=n) for each, (n, word) in endpoints)
     fine, idle, dead, out = (each.url for each in stats)
-    spans = [replace(s, outcome="failure") if s.endpoint == dead else s for s in run.spans if s.endpoint != idle]
-    text = _printed(with_spans(replace(run, pool=replace(run.pool, endpoints=stats)), *spans), 140)
+    totals = {name: each for name, each in run.work.endpoints.items() if name != idle}
+    work = replace(run.work, endpoints={**totals, dead: replace(totals[dead], answers=0)})
+    text = _printed(replace(run, work=work, pool=replace(run.pool, endpoints=stats)), 140)
     ends = {line.split()[0]: line.split()[-3:] for line in text.splitlines() if line.startswith("http")}
     assert ends[fine][1:] == ["0", "healthy"]
     assert ends[idle] == ["1", "not", "known"]
@@ -383,7 +385,7 @@ def test_names_on_a_page_are_text_and_nothing_else():
         made_up_run(problems=1, cases=0, wrong=0, endpoints=1),
         made_up_run(problems=1, cases=3, wrong=0, endpoints=1, capacity=1),
         made_up_run(problems=2, cases=130, wrong=1, endpoints=1, capacity=1),
-        replace(made_up_run(problems=1, cases=3), makespan_s=0.0, spans=(), slots=0),
+        replace(made_up_run(problems=1, cases=3), makespan_s=0.0, slots=0),
         replace(empty_run(), problems=(ProblemResult("bare", "bare", (), ()),)),
         _outage(),
     ],
